@@ -1,0 +1,93 @@
+"""Bring a raw table into the shape of its schema, and collect what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from openpoint.errors import Problem
+from openpoint.grid.schemas import SCHEMAS
+
+RawTable = pl.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]]
+
+
+def conform(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem]]:
+    """The table with exactly the columns and types of its schema, and every fault found.
+
+    Unknown columns are refused, absent optional ones take their default; a single number stands for a 1 × 1 matrix.
+    The frame is empty where faults were found.
+    """
+    schema = SCHEMAS[kind]
+    empty: pl.DataFrame = schema.create_empty()
+    if raw is None:
+        return empty, []
+    frame = raw if isinstance(raw, pl.DataFrame) else pl.DataFrame(raw if isinstance(raw, Mapping) else list(raw))
+    if frame.width == 0:
+        return empty, []
+    columns = schema.columns()
+    faults = [
+        Problem(kind, "", name, "unknown column", f"Remove it; the columns are {', '.join(columns)}")
+        for name in frame.columns
+        if name not in columns
+    ]
+    series: list[pl.Series] = []
+    for name, column in columns.items():
+        metadata = column.metadata or {}
+        dtype = empty.schema[name]
+        if name not in frame.columns:
+            if "default" in metadata:
+                series.append(pl.Series(name, [metadata["default"]] * frame.height, dtype=dtype))
+            else:
+                faults.append(Problem(kind, "", name, "column is missing", f"Add it: {metadata['doc']}"))
+            continue
+        values, found = _cast(kind, frame, name, dtype)
+        faults += found
+        if not column.nullable and values.null_count() and not found:
+            if "default" in metadata:
+                values = pl.Series(
+                    name, [metadata["default"] if v is None else v for v in values.to_list()], dtype=dtype
+                )
+            else:
+                rows = [i for i, missing in enumerate(values.is_null()) if missing]
+                faults += [
+                    Problem(kind, _label(frame, i), name, "value is missing", f"Give {metadata['doc']}") for i in rows
+                ]
+        series.append(values)
+    return (empty, faults) if faults else (pl.DataFrame(series), [])
+
+
+def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tuple[pl.Series, list[Problem]]:
+    values = frame[name]
+    if isinstance(dtype, pl.List) and values.dtype.is_numeric():
+        values = pl.Series(name, [None if v is None else [v] for v in values.to_list()], dtype=dtype)
+    if dtype == pl.String and values.dtype.is_float() and (values.drop_nulls() % 1 == 0).all():
+        values = values.cast(pl.Int64)
+    if values.dtype == dtype:
+        return values, []
+    cast = values.cast(dtype, strict=False) if values.dtype != pl.Null else values.cast(dtype)
+    lost = cast.is_null() & values.is_not_null()
+    if dtype == pl.Int64 and values.dtype.is_float():
+        lost |= (values % 1 != 0).fill_null(False)
+    faults = [
+        Problem(kind, _label(frame, i), name, f"{values[i]!r} is not {_word(dtype)}", "Correct the value")
+        for i in lost.arg_true()
+    ]
+    return cast, faults
+
+
+def _label(frame: pl.DataFrame, row: int) -> str:
+    """The name of a row, or its number (1 = first) where it has none."""
+    name = frame["name"][row] if "name" in frame.columns else None
+    return str(name) if name is not None else f"number {row + 1}"
+
+
+def _word(dtype: pl.DataType) -> str:
+    if dtype == pl.Float64:
+        return "a number"
+    if dtype == pl.Int64:
+        return "a whole number"
+    if dtype == pl.Boolean:
+        return "true or false"
+    return "a list of numbers" if isinstance(dtype, pl.List) else "text"

@@ -1,0 +1,165 @@
+"""Grid: what a person means. Immutable tables, one a kind of component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from openpoint.errors import InputError, Problem
+from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A distribution grid: one Polars table per kind of component, names as keys, units in the column names.
+
+    Build one with `openpoint.read` (a file, a folder, a built-in name) or `Grid.from_tables`. A Grid may hold faulty
+    data: `problems` lists all faults at once, `check` raises them.
+
+    Attributes:
+        name: short name of the grid.
+        buses, lines, switches, transformers, sources, loads, generators, capacitors: the tables; the columns are
+            those of `openpoint.grid.schemas`.
+        title: one line for people.
+        source: where the data come from.
+        notes: doubts met while reading (warnings); shown to the user, never silently dropped.
+    """
+
+    name: str
+    buses: pl.DataFrame
+    lines: pl.DataFrame
+    switches: pl.DataFrame
+    transformers: pl.DataFrame
+    sources: pl.DataFrame
+    loads: pl.DataFrame
+    generators: pl.DataFrame
+    capacitors: pl.DataFrame
+    title: str = ""
+    source: str = ""
+    notes: tuple[Problem, ...] = field(default=())
+
+    @classmethod
+    def from_tables(
+        cls,
+        name: str,
+        tables: Mapping[str, pl.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]]],
+        *,
+        title: str = "",
+        source: str = "",
+        notes: Iterable[Problem] = (),
+    ) -> Grid:
+        """A grid from tables; absent tables are empty, absent optional columns take the default of the schema.
+
+        Args:
+            name: short name of the grid.
+            tables: per kind a Polars frame, a mapping column -> values, or an iterable of row mappings.
+            title: one line for people.
+            source: where the data come from.
+            notes: warnings to keep with the grid.
+
+        Raises:
+            InputError: unknown tables or columns, missing columns, values of the wrong type; all of them at once.
+        """
+        from openpoint.grid.conform import conform
+
+        unknown = [
+            Problem(kind, "", "", "unknown table", f"The tables of a grid are {', '.join(SCHEMAS)}")
+            for kind in tables
+            if kind not in SCHEMAS
+        ]
+        frames: dict[str, pl.DataFrame] = {}
+        faults = list(unknown)
+        for kind in SCHEMAS:
+            frame, found = conform(kind, tables.get(kind))
+            frames[kind] = frame
+            faults += found
+        if faults:
+            raise InputError(faults)
+        return cls(name=name, title=title, source=source, notes=tuple(notes), **frames)
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The tables by kind, in the order of the schemas."""
+        return {
+            "buses": self.buses,
+            "lines": self.lines,
+            "switches": self.switches,
+            "transformers": self.transformers,
+            "sources": self.sources,
+            "loads": self.loads,
+            "generators": self.generators,
+            "capacitors": self.capacitors,
+        }
+
+    def branches(self) -> pl.DataFrame:
+        """Lines, switches and transformers in one table, in this order: the order of branches everywhere.
+
+        Columns: kind, name, from_bus, to_bus, phases, switchable, closed.
+        """
+        columns = ["name", "from_bus", "to_bus", "phases", "switchable", "closed"]
+        return pl.concat(
+            [self.tables()[kind].select(pl.lit(kind).alias("kind"), *columns) for kind in BRANCH_TABLES]
+        )
+
+    def with_tables(self, **tables: pl.DataFrame) -> Grid:
+        """A copy with the named tables replaced.
+
+        Raises:
+            InputError: as `from_tables`.
+        """
+        return Grid.from_tables(
+            self.name, {**self.tables(), **tables}, title=self.title, source=self.source, notes=self.notes
+        )
+
+    def with_closed(self, closed: Mapping[str, bool]) -> Grid:
+        """A copy in which the named branches are closed (True) or open (False).
+
+        Raises:
+            InputError: a name that is no branch.
+        """
+        known = set(self.branches()["name"])
+        if unknown := [name for name in closed if name not in known]:
+            raise InputError(
+                [Problem("branches", name, "", "no such branch", "Use a name of the grid") for name in unknown]
+            )
+        tables = self.tables()
+        state = {
+            kind: tables[kind].with_columns(
+                pl.Series(
+                    "closed",
+                    [closed.get(n, c) for n, c in tables[kind].select("name", "closed").iter_rows()],
+                    dtype=pl.Boolean,
+                )
+            )
+            for kind in BRANCH_TABLES
+        }
+        return replace(self, **state)
+
+    def problems(self) -> list[Problem]:
+        """All faults and doubts of the grid, errors first; empty if there are none."""
+        from openpoint.grid.validation import find_problems
+
+        return find_problems(self)
+
+    def check(self) -> Grid:
+        """The grid itself if it has no errors.
+
+        Raises:
+            InputError: with all errors of `problems`.
+        """
+        if errors := [p for p in self.problems() if p.severity == "error"]:
+            raise InputError(errors)
+        return self
+
+    def equals(self, other: Grid) -> bool:
+        """Whether all tables, the name, title and source are equal (notes are not compared)."""
+        mine, theirs = self.tables(), other.tables()
+        return (self.name, self.title, self.source) == (other.name, other.title, other.source) and all(
+            mine[kind].equals(theirs[kind]) for kind in SCHEMAS
+        )
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{frame.height} {kind}" for kind, frame in self.tables().items() if frame.height)
+        return f"Grid({self.name!r}: {counts})"

@@ -1,0 +1,184 @@
+"""The tables of a grid: one dataframely schema a kind of component.
+
+The schemas are the only list of columns: reading, validation and the reference page are all derived from them. A
+column with a `default` in its metadata may be left out of a file. Units stand in the column names. Powers are totals
+over the phases of the row; impedances are those of the pi model.
+
+Phases are a string: `"1"` is the single-phase equivalent of a balanced three-phase grid (powers are three-phase
+totals, voltages line to line, impedances positive sequence), or a subset of `"abc"` in that order.
+
+Matrices (`r_ohm`, `x_ohm`, `g_us`, `b_us` of lines) are lists with the lower triangle row by row: one number for one
+phase, three for two phases, six for three.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dataframely as dy
+
+
+def _meta(doc: str, unit: str = "", **default: Any) -> dict[str, Any]:
+    return {"doc": doc, "unit": unit, **default}
+
+
+def _name(doc: str = "name, unique in its kind; branches are unique over lines, switches and transformers") -> dy.String:
+    return dy.String(primary_key=True, nullable=False, metadata=_meta(doc))
+
+
+def _text(doc: str, **default: Any) -> dy.String:
+    return dy.String(nullable=False, metadata=_meta(doc, **default))
+
+
+def _number(doc: str, unit: str, **default: Any) -> dy.Float64:
+    return dy.Float64(nullable=False, metadata=_meta(doc, unit, **default))
+
+
+def _optional(doc: str, unit: str) -> dy.Float64:
+    return dy.Float64(nullable=True, metadata=_meta(doc, unit, default=None))
+
+
+def _integer(doc: str, default: int) -> dy.Int64:
+    return dy.Int64(nullable=False, metadata=_meta(doc, default=default))
+
+
+def _flag(doc: str, default: bool) -> dy.Bool:
+    return dy.Bool(nullable=False, metadata=_meta(doc, default=default))
+
+
+def _matrix(doc: str, unit: str, **default: Any) -> dy.List:
+    return dy.List(dy.Float64(nullable=False), nullable=False, metadata=_meta(doc, unit, **default))
+
+
+def _phases() -> dy.String:
+    return _text('"1" (balanced equivalent) or a subset of "abc"', default="1")
+
+
+def _connection() -> dy.String:
+    return _text("wye or delta", default="wye")
+
+
+class Buses(dy.Schema):
+    """Buses: the nodes of the grid."""
+
+    name = _name()
+    vn_kv = _number("nominal voltage, line to line", "kV")
+    phases = _phases()
+    v_min_pu = _optional("lower voltage limit; empty = none", "pu")
+    v_max_pu = _optional("upper voltage limit; empty = none", "pu")
+    x = _optional("horizontal coordinate for pictures", "")
+    y = _optional("vertical coordinate for pictures", "")
+
+
+class Lines(dy.Schema):
+    """Lines and cables: a pi section between two buses."""
+
+    name = _name()
+    from_bus = _text("bus at one end")
+    to_bus = _text("bus at the other end")
+    phases = _phases()
+    r_ohm = _matrix("series resistance", "ohm")
+    x_ohm = _matrix("series reactance", "ohm")
+    g_us = _matrix("shunt conductance, both ends together", "µS", default=[])
+    b_us = _matrix("charging susceptance, both ends together", "µS", default=[])
+    i_max_a = _optional("current limit; empty = none", "A")
+    switchable = _flag("may be opened or closed by a decision", True)
+    closed = _flag("closed today", True)
+
+
+class Switches(dy.Schema):
+    """Switches without impedance (bus couplers, section switches)."""
+
+    name = _name()
+    from_bus = _text("bus at one end")
+    to_bus = _text("bus at the other end")
+    phases = _phases()
+    i_max_a = _optional("current limit; empty = none", "A")
+    switchable = _flag("may be opened or closed by a decision", True)
+    closed = _flag("closed today", True)
+
+
+class Transformers(dy.Schema):
+    """Two-winding transformers: an ideal ratio at the from side in series with a pi section on the to side."""
+
+    name = _name()
+    from_bus = _text("bus of the winding that carries the ratio")
+    to_bus = _text("bus of the other winding")
+    phases = _phases()
+    connection = _text("windings from-to: wye-wye, delta-wye, wye-delta or delta-delta", default="wye-wye")
+    vn_from_kv = _number("rated voltage of the from winding at the neutral tap", "kV")
+    vn_to_kv = _number("rated voltage of the to winding at the neutral tap", "kV")
+    s_max_kva = _optional("rating; empty = none", "kVA")
+    r_ohm = _number("series resistance, referred to the to side", "ohm")
+    x_ohm = _number("series reactance, referred to the to side", "ohm")
+    g_us = _number("magnetising conductance, to side, both ends together", "µS", default=0.0)
+    b_us = _number("magnetising susceptance, to side, both ends together (negative: inductive)", "µS", default=0.0)
+    tap_side = _text("winding with the tap changer: from or to", default="from")
+    tap_pos = _integer("tap position today", 0)
+    tap_neutral = _integer("tap position at rated voltage", 0)
+    tap_min = _integer("lowest tap position", 0)
+    tap_max = _integer("highest tap position", 0)
+    tap_step_percent = _number("change of the tapped winding's voltage per step", "%", default=0.0)
+    shift_degree = _number("phase shift, from leads to", "degree", default=0.0)
+    switchable = _flag("may be opened or closed by a decision", True)
+    closed = _flag("closed today", True)
+
+
+class Sources(dy.Schema):
+    """Substations: buses fed by the upstream grid, which hold their voltage."""
+
+    name = _name()
+    bus = _text("bus that the source holds")
+    v_pu = _number("voltage held", "pu", default=1.0)
+    angle_degree = _number("voltage angle held", "degree", default=0.0)
+
+
+class Loads(dy.Schema):
+    """Loads, positive consumption."""
+
+    name = _name()
+    bus = _text("bus")
+    phases = _phases()
+    connection = _connection()
+    model = _text("power (constant power), current (constant current) or impedance (constant impedance)", default="power")
+    p_kw = _number("active power at nominal voltage", "kW")
+    q_kvar = _number("reactive power at nominal voltage; negative = capacitive", "kvar", default=0.0)
+
+
+class Generators(dy.Schema):
+    """Generators, positive injection. With limits the output is dispatchable, without it is fixed."""
+
+    name = _name()
+    bus = _text("bus")
+    phases = _phases()
+    p_kw = _number("active power today", "kW")
+    q_kvar = _number("reactive power today", "kvar", default=0.0)
+    p_min_kw = _optional("least active power; empty = fixed at p_kw", "kW")
+    p_max_kw = _optional("most active power; empty = fixed at p_kw", "kW")
+    q_min_kvar = _optional("least reactive power; empty = fixed at q_kvar", "kvar")
+    q_max_kvar = _optional("most reactive power; empty = fixed at q_kvar", "kvar")
+
+
+class Capacitors(dy.Schema):
+    """Shunt capacitors: constant impedance, steps of equal size."""
+
+    name = _name()
+    bus = _text("bus")
+    phases = _phases()
+    connection = _connection()
+    q_kvar = _number("reactive power of all steps together at nominal voltage", "kvar")
+    steps = _integer("number of steps", 1)
+    steps_on = _integer("steps switched on today", 1)
+
+
+SCHEMAS: dict[str, type[dy.Schema]] = {
+    "buses": Buses,
+    "lines": Lines,
+    "switches": Switches,
+    "transformers": Transformers,
+    "sources": Sources,
+    "loads": Loads,
+    "generators": Generators,
+    "capacitors": Capacitors,
+}
+BRANCH_TABLES = ("lines", "switches", "transformers")
