@@ -1,7 +1,8 @@
 """Network: what a solver needs. Frozen arrays in per unit, built from a Grid in this one place.
 
 Base: `s_base_kva` for power, the nominal line-to-line voltage of each bus for voltage, so that impedance is based on
-`vn_kv² · 1000 / s_base_kva` ohm and current on `s_base_kva / (√3 vn_kv)` A. `s_base_kva` follows the total load, so that
+`vn_kv² · 1000 / s_base_kva` ohm and current on `s_base_kva / (√3 vn_kv)` A. The power of one of three phases is based on
+a third of `s_base_kva`. `s_base_kva` follows the total load, so that
 flows are of order one whatever the size of the grid: cone programs solved in ill-chosen units go wrong.
 
 The arrays run over terminals (bus, phase) and conductors (branch, phase), in the order of the tables. A balanced grid
@@ -189,7 +190,10 @@ class _Builder:
         gens = [(row, phase) for row in moving.iter_rows(named=True) for phase in row["phases"]]
 
         def per_phase(column: str, instead: str) -> Floats:
-            values = [(row[instead] if row[column] is None else row[column]) / len(row["phases"]) for row, _ in gens]
+            values = [
+                (row[instead] if row[column] is None else row[column]) * _bases(phase) / len(row["phases"])
+                for row, phase in gens
+            ]
             return np.array(values, dtype=np.float64) / s_base
 
         w_limits = grid.buses.select(
@@ -220,7 +224,7 @@ class _Builder:
 
     def _spread(self, target: Complexes, bus: str, phases: str, s: complex) -> None:
         for phase in phases:
-            target[self.terminal[bus, phase]] += s / len(phases)
+            target[self.terminal[bus, phase]] += s * _bases(phase) / len(phases)
 
     def _loads(self) -> tuple[Complexes, Complexes, Complexes]:
         target = {model: np.zeros(len(self.terminal), dtype=np.complex128) for model in ("power", "current", "impedance")}
@@ -285,6 +289,11 @@ class _Builder:
             "switchable": np.array(switchable, dtype=np.bool_),
             "closed": np.array(closed, dtype=np.bool_),
         }
+
+
+def _bases(phase: str) -> int:
+    """How many times the base of one phase goes into the base of the grid."""
+    return 1 if phase == "1" else 3
 
 
 def _ratio(row: dict[str, object], vn_fr: float, vn_to: float) -> float:

@@ -1,0 +1,1 @@
+"""The studies: one file each, the recipe, its options and its result."""

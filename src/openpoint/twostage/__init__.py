@@ -1,0 +1,1 @@
+"""The two-stage engine: programs, methods, logs. It knows numbers, never buses."""

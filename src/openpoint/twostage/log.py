@@ -1,0 +1,114 @@
+"""What a method says of its run: the log of iterations, why it stopped, and the outcome."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Termination(enum.StrEnum):
+    """Why a run ended. `remedy` says what the user can do about it."""
+
+    OPTIMAL = "optimal"
+    GAP = "gap"
+    TIME = "time"
+    ITERATIONS = "iterations"
+    INTERRUPTED = "interrupted"
+    INFEASIBLE = "infeasible"
+
+    @property
+    def remedy(self) -> str:
+        return _REMEDIES[self]
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the command: 0 solved, 3 proven infeasible, 4 stopped by a limit, 130 interrupted."""
+        return _EXIT_CODES[self]
+
+
+_REMEDIES = {
+    Termination.OPTIMAL: "Proven optimal: nothing to do.",
+    Termination.GAP: "Proven within the gap asked for; ask for a smaller gap to go on.",
+    Termination.TIME: "The time limit stopped the run; the best verified solution is kept. Raise the time limit or accept the gap.",
+    Termination.ITERATIONS: "The iteration limit stopped the run; the best verified solution is kept. Raise the limit or accept the gap.",
+    Termination.INTERRUPTED: "Interrupted; the best verified solution is kept. Run again to go on.",
+    Termination.INFEASIBLE: "Proven: no choice keeps all limits. See the least violation: relax those limits or reinforce there.",
+}
+_EXIT_CODES = {
+    Termination.OPTIMAL: 0,
+    Termination.GAP: 0,
+    Termination.TIME: 4,
+    Termination.ITERATIONS: 4,
+    Termination.INTERRUPTED: 130,
+    Termination.INFEASIBLE: 3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One line of the log. Bounds are of the whole objective, in the program's own unit; `inf` where not yet known.
+
+    Attributes:
+        number: 1, 2, …
+        seconds: since the start of the method.
+        lower_bound: best proven so far.
+        upper_bound: best verified so far.
+        value: exact value of the decision tried in this iteration (`inf` if it violates limits).
+        verdict: what was learnt: `optimality`, `feasibility`, `no-good`, in the order added, joined by ` + `.
+        violation: least violation of the decision tried (0 where limits hold).
+        mark: a short warning where the numbers were bad, else empty.
+    """
+
+    number: int
+    seconds: float
+    lower_bound: float
+    upper_bound: float
+    value: float
+    verdict: str
+    violation: float = 0.0
+    mark: str = ""
+
+    @property
+    def gap(self) -> float:
+        return relative_gap(self.lower_bound, self.upper_bound)
+
+
+def relative_gap(lower: float, upper: float) -> float:
+    """(upper − lower) / |upper|, not below 0; 0 where both are equal, `inf` where one is not finite."""
+    if not (math.isfinite(lower) and math.isfinite(upper)):
+        return math.inf
+    if upper - lower <= 0.0:
+        return 0.0
+    return (upper - lower) / abs(upper) if upper != 0.0 else math.inf
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method hands back: numbers only.
+
+    Attributes:
+        termination: why it stopped.
+        decision: (n) first-stage decision of the best verified solution; None if there is none.
+        state: what the judge handed over with the best decision (the study knows its type); None if there is none.
+        lower_bound, upper_bound: of the whole objective.
+        log: the iterations.
+        seconds: of the method alone.
+        least_violation: decision with the smallest violation met, where nothing kept the limits, else None.
+    """
+
+    termination: Termination
+    decision: npt.NDArray[np.float64] | None
+    state: object | None
+    lower_bound: float
+    upper_bound: float
+    log: tuple[Iteration, ...]
+    seconds: float
+    least_violation: npt.NDArray[np.float64] | None = field(default=None)
+
+    @property
+    def gap(self) -> float:
+        return relative_gap(self.lower_bound, self.upper_bound)
