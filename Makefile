@@ -1,0 +1,68 @@
+# Everything here needs only make and Python >= 3.11: .venv is made from requirements-dev.lock on first use.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OUT := out
+
+# The first of these that runs, is new enough and can make environments. PYTHON=/path/to/python overrules.
+CANDIDATES := python3.13 python3.12 python3.11 python3 python
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint bench docs lock clean
+
+help:
+	@echo "make demo    reconfigure the 33-bus grid; leaves $(OUT)/report.html and $(OUT)/result.json"
+	@echo "make test    style, types and all tests"
+	@echo "make check   the same without the slow tests"
+	@echo "make bench   speed against other solvers, on this machine"
+	@echo "make docs    the site, in $(OUT)/docs"
+	@echo "make lock    resolve requirements-dev.lock anew from pyproject.toml"
+	@echo "make clean   remove $(OUT), .venv and caches"
+
+$(READY): requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { \
+		echo "No Python >= 3.11 with the modules venv and ensurepip was found (tried: $(CANDIDATES))." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is older than Python 3.11. Name a newer one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON); the first time this takes a few minutes"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/openpoint reconfigure baran33 --report $(OUT)/report.html --json $(OUT)/result.json
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+check: lint
+	@$(BIN)/pytest -m "not slow"
+
+test: lint
+	@$(BIN)/pytest
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks --json $(OUT)/bench.json
+
+docs: $(READY)
+	@$(BIN)/python docs/generate.py
+	@$(BIN)/zensical build --strict
+
+lock:
+	@"$(PYTHON)" -m venv --clear $(OUT)/lock
+	@$(OUT)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(OUT)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--output-file requirements-dev.lock pyproject.toml
+	@rm -rf $(OUT)/lock
+
+clean:
+	@rm -rf $(VENV) $(OUT) dist build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

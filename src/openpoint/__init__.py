@@ -1,0 +1,80 @@
+"""openpoint decides where the open points of a distribution grid lie, and proves how good the answer is.
+
+    import openpoint
+
+    grid = openpoint.read("case33bw.m")
+    result = openpoint.reconfigure(grid, method=openpoint.Benders(gap=1e-4))
+    print(result.loss_before_kw, result.loss_kw, result.open_branches)
+
+Every public name is imported when it is first used, so that the command starts at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from openpoint.errors import InputError, OpenpointError, OptionError, Problem
+    from openpoint.grid import Grid
+    from openpoint.grid.builtin import describe as cases
+    from openpoint.io import read, write
+    from openpoint.studies.limits import Limits
+    from openpoint.studies.powerflow import powerflow as run_powerflow
+    from openpoint.studies.reconfigure import Enumeration, reconfigure
+    from openpoint.twostage.benders import Benders
+    from openpoint.twostage.extensive import ExtensiveForm
+    from openpoint.twostage.log import Termination
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Benders",
+    "Enumeration",
+    "ExtensiveForm",
+    "Grid",
+    "InputError",
+    "Limits",
+    "OpenpointError",
+    "OptionError",
+    "Problem",
+    "Termination",
+    "__version__",
+    "cases",
+    "read",
+    "reconfigure",
+    "run_powerflow",
+    "write",
+]
+
+# Public name -> where it lives. `powerflow` itself is a room of the house, so the study goes by `run_powerflow`.
+_HOMES = {
+    "Benders": ("openpoint.twostage.benders", "Benders"),
+    "Enumeration": ("openpoint.studies.reconfigure", "Enumeration"),
+    "ExtensiveForm": ("openpoint.twostage.extensive", "ExtensiveForm"),
+    "Grid": ("openpoint.grid", "Grid"),
+    "InputError": ("openpoint.errors", "InputError"),
+    "Limits": ("openpoint.studies.limits", "Limits"),
+    "OpenpointError": ("openpoint.errors", "OpenpointError"),
+    "OptionError": ("openpoint.errors", "OptionError"),
+    "Problem": ("openpoint.errors", "Problem"),
+    "Termination": ("openpoint.twostage.log", "Termination"),
+    "cases": ("openpoint.grid.builtin", "describe"),
+    "read": ("openpoint.io", "read"),
+    "reconfigure": ("openpoint.studies.reconfigure", "reconfigure"),
+    "run_powerflow": ("openpoint.studies.powerflow", "powerflow"),
+    "write": ("openpoint.io", "write"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'openpoint' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value: object = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
