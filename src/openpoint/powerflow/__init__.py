@@ -1,0 +1,1 @@
+"""Exact AC power flow: the verification behind every number that openpoint shows."""

@@ -1,0 +1,235 @@
+"""Exact AC power flow of radial balanced grids: many loads and many topologies in one call."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.errors import OptionError
+from openpoint.network import Bools, Complexes, Floats, Network
+from openpoint.powerflow import kernel
+from openpoint.powerflow.kernel import Wires
+
+
+class FlowStatus(IntEnum):
+    """How a flow ended."""
+
+    CONVERGED = kernel.CONVERGED
+    NOT_CONVERGED = kernel.NOT_CONVERGED
+    """No solution was found: the grid cannot carry the load (voltage collapse), or the iteration limit came first."""
+    NOT_RADIAL = kernel.NOT_RADIAL
+    """An energised part has a closed loop or joins two sources; a loop that no source feeds carries nothing."""
+
+
+@dataclass(frozen=True)
+class Flows:
+    """K power flows over N buses, E branches and S sources, in per unit.
+
+    Of a flow that did not converge the loss is inf and every complex number is nan; `energised` is always right.
+
+    Attributes:
+        v: (K, N) voltage, 0 at buses without a source.
+        i_series: (K, E) current through the series impedance from the from to the to end, on the to side of the ratio
+            (what `l_max` limits); 0 where open or not energised.
+        s_fr, s_to: (K, E) power that enters the branch at its from and at its to end, so that s_fr + s_to is what
+            the branch takes.
+        loss: (K) active power that all branches take (series and shunt conductance), added up branch by branch.
+        source_s: (K, S) power that each source delivers, the load at its own bus included.
+        status: (K) FlowStatus.
+        energised: (K, N) whether a source reaches the bus over closed branches.
+    """
+
+    v: Complexes
+    i_series: Complexes
+    s_fr: Complexes
+    s_to: Complexes
+    loss: Floats
+    source_s: Complexes
+    status: npt.NDArray[np.int8]
+    energised: Bools
+
+    @property
+    def converged(self) -> Bools:
+        """(K) whether each flow converged."""
+        return np.equal(self.status, FlowStatus.CONVERGED)
+
+
+def solve(
+    network: Network,
+    closed: Bools,
+    *,
+    s_power: Complexes | None = None,
+    s_current: Complexes | None = None,
+    s_impedance: Complexes | None = None,
+    generation: Complexes | None = None,
+    tolerance: float = 1e-12,
+    iterations: int = 10_000,
+) -> Flows:
+    """Power flow for K pairs of topology and load, everything in per unit.
+
+    Every argument with one row is used for all K flows. Loads at buses without a source are not served.
+
+    Args:
+        network: a balanced network.
+        closed: (E) or (K, E) state of the branches.
+        s_power, s_current, s_impedance: (N) or (K, N) load of constant power, current, impedance at nominal voltage;
+            default: those of the network.
+        generation: (G) or (K, G) injection of the dispatchable generators; default: that of the network.
+        tolerance: largest change of any voltage in the last sweep, pu.
+        iterations: most sweeps of one flow. Convergence is linear and slows down towards the collapse of the voltage.
+
+    Raises:
+        OptionError: shapes do not fit, or the network has several phases.
+
+    The method is the backward/forward sweep (Shirmohammadi et al. 1988); see `openpoint.powerflow.kernel`.
+    """
+    call = _Call(network, closed, s_power, s_current, s_impedance, generation)
+    size, n_bus, n_branch = call.size, network.n_terminals, network.n_conductors
+    flows = Flows(
+        v=np.zeros((size, n_bus), dtype=np.complex128),
+        i_series=np.zeros((size, n_branch), dtype=np.complex128),
+        s_fr=np.zeros((size, n_branch), dtype=np.complex128),
+        s_to=np.zeros((size, n_branch), dtype=np.complex128),
+        loss=np.empty(size),
+        source_s=np.zeros((size, len(network.source_terminal)), dtype=np.complex128),
+        status=np.empty(size, dtype=np.int8),
+        energised=np.zeros((size, n_bus), dtype=np.bool_),
+    )
+    kernel.many(
+        *call.arguments,
+        tolerance,
+        iterations,
+        kernel.work_for(n_bus),
+        flows.loss,
+        flows.status,
+        flows.energised,
+        flows.v,
+        flows.i_series,
+        flows.s_fr,
+        flows.s_to,
+        flows.source_s,
+    )
+    return flows
+
+
+def losses(
+    network: Network,
+    closed: Bools,
+    *,
+    s_power: Complexes | None = None,
+    s_current: Complexes | None = None,
+    s_impedance: Complexes | None = None,
+    generation: Complexes | None = None,
+    tolerance: float = 1e-12,
+    iterations: int = 10_000,
+) -> tuple[Floats, npt.NDArray[np.int8]]:
+    """Loss and status of K flows, and nothing else: arguments, errors and figures as in `solve`.
+
+    Returns:
+        (K) active loss in per unit, inf where the flow did not converge, and (K) FlowStatus.
+    """
+    call = _Call(network, closed, s_power, s_current, s_impedance, generation)
+    loss, status = np.empty(call.size), np.empty(call.size, dtype=np.int8)
+    kernel.loss_of_many(*call.arguments, tolerance, iterations, kernel.work_for(network.n_terminals), loss, status)
+    return loss, status
+
+
+class _Call:
+    """Arguments of one call in the shapes of the kernel: two-dimensional, one row or K."""
+
+    def __init__(
+        self,
+        network: Network,
+        closed: Bools,
+        s_power: Complexes | None,
+        s_current: Complexes | None,
+        s_impedance: Complexes | None,
+        generation: Complexes | None,
+    ) -> None:
+        wires = wires_of(network)
+        n_bus, n_generators = network.n_terminals, len(network.generator_terminal)
+        state = np.atleast_2d(np.asarray(closed))
+        if state.dtype != np.bool_ or state.ndim != 2 or state.shape[1] != network.n_conductors:
+            raise OptionError(
+                f"closed is an array of bool with one column a branch ({network.n_conductors}), "
+                f"not {state.dtype} of shape {np.shape(closed)}"
+            )
+        power = _rows("s_power", s_power, network.s_power, n_bus)
+        current = _rows("s_current", s_current, network.s_current, n_bus)
+        impedance = _rows("s_impedance", s_impedance, network.s_impedance, n_bus)
+        injection = _rows("generation", generation, network.generator_s, n_generators)
+        if injection.any():
+            net = np.repeat(power, len(injection), axis=0) if len(power) < len(injection) else power.copy()
+            for g, bus in enumerate(network.generator_terminal):
+                net[:, bus] -= injection[:, g]
+            power = net
+        sizes = {"closed": len(state), "s_power": len(power), "s_current": len(current), "s_impedance": len(impedance)}
+        sizes["generation"] = len(injection)
+        self.size = max(sizes.values()) if min(sizes.values()) else 0
+        if odd := {name: rows for name, rows in sizes.items() if rows not in (1, self.size)}:
+            raise OptionError(
+                f"all arguments have one row or the same number of rows, not {sizes}; see {', '.join(odd)}"
+            )
+        linear = wires.has_shunt or bool(impedance.any())
+        self.arguments = (
+            wires,
+            np.ascontiguousarray(state),
+            power,
+            current,
+            impedance,
+            linear,
+            bool(current.any()),
+        )
+
+
+def _rows(name: str, given: Complexes | None, default: Complexes, width: int) -> Complexes:
+    """The argument as a complex matrix of the given width."""
+    array = np.asarray(default if given is None else given, dtype=np.complex128)
+    matrix = np.ascontiguousarray(np.atleast_2d(array))
+    if matrix.ndim != 2 or matrix.shape[1] != width:
+        raise OptionError(f"{name} has shape {array.shape}; it needs {width} columns")
+    return matrix
+
+
+_known: dict[int, tuple[weakref.ref[Network], Wires]] = {}
+
+
+def wires_of(network: Network) -> Wires:
+    """The network as the kernel wants it; kept as long as the network lives.
+
+    Raises:
+        OptionError: the network has several phases.
+    """
+    key = id(network)
+    if key in _known and _known[key][0]() is network:
+        return _known[key][1]
+    if not network.is_balanced:
+        phases = "".join(sorted(set(network.terminal_phase)))
+        raise OptionError(
+            f"this grid has phases {phases}; balanced studies need a balanced equivalent (one phase, named 1)"
+        )
+    n_branch, n_bus = network.n_conductors, network.n_terminals
+    ends = np.concatenate([network.terminal_fr, network.terminal_to])
+    others = np.concatenate([network.terminal_to, network.terminal_fr])
+    by_bus = np.argsort(ends, kind="stable")
+    y = np.asarray(network.y_shunt.diagonal(), dtype=np.complex128)
+    wires = Wires(
+        start=np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=n_bus))]).astype(np.int32),
+        neighbour=others[by_bus].astype(np.int32),
+        via=np.tile(np.arange(n_branch, dtype=np.int32), 2)[by_bus],
+        fr=network.terminal_fr.astype(np.int32),
+        z=np.asarray(network.z.diagonal(), dtype=np.complex128),
+        y=y,
+        tap=np.ascontiguousarray(network.tap, dtype=np.float64),
+        shift=np.ascontiguousarray(network.shift, dtype=np.float64),
+        source=network.source_terminal.astype(np.int32),
+        source_v=np.ascontiguousarray(network.source_v, dtype=np.complex128),
+        has_ratio=bool((network.tap != 1.0).any() or network.shift.any()),
+        has_shunt=bool(y.any()),
+    )
+    _known[key] = (weakref.ref(network, lambda _: _known.pop(key, None)), wires)
+    return wires
