@@ -1,0 +1,334 @@
+"""All radial topologies of a grid, each exactly once, and how many there are.
+
+A radial topology connects every bus to exactly one source without a loop. With all sources merged into one bus these
+are the spanning trees of the graph of the branches that may be closed and that contain those that must be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.errors import OptionError
+from openpoint.network import Bools, Floats, Network
+from openpoint.powerflow.compiled import compiled
+
+Numbers = npt.NDArray[np.int32]
+
+
+class Walk(NamedTuple):
+    """State of an enumeration between two chunks: n buses, m branches that may be closed, F of them open at a time.
+
+    The open branches are chosen in ascending order. At depth d the first d are chosen; `leader[d]` joins the buses
+    that branches already decided as closed connect.
+
+    Attributes:
+        fr, to, decided: (m) ends, and whether the branch must be closed.
+        start, neighbour, via: adjacency of the buses.
+        chosen: (F) open branches. at: (F) next branch to try at each depth. depth: (1).
+        bridge: (F, m) whether the branch holds the rest together at this depth. leader: (F, n) union-find.
+        is_open: (m). rank, low, came, edge_at: (n) memory of the search for bridges.
+    """
+
+    fr: Numbers
+    to: Numbers
+    decided: Bools
+    start: Numbers
+    neighbour: Numbers
+    via: Numbers
+    chosen: Numbers
+    at: Numbers
+    depth: Numbers
+    bridge: Bools
+    leader: Numbers
+    is_open: Bools
+    rank: Numbers
+    low: Numbers
+    came: Numbers
+    edge_at: Numbers
+
+
+@compiled
+def find(leader: Numbers, bus: int) -> int:
+    """Representative of a bus; halves the path on its way."""
+    while leader[bus] != bus:
+        leader[bus] = leader[leader[bus]]
+        bus = leader[bus]
+    return bus
+
+
+@compiled
+def find_bridges(walk: Walk, bridge: Bools) -> None:
+    """Mark the branches whose opening would disconnect the graph of branches not yet open (Tarjan 1974)."""
+    rank, low, came, edge_at = walk.rank, walk.low, walk.came, walk.edge_at
+    rank[:] = -1
+    bridge[:] = False
+    bus, count = 0, 1
+    rank[0] = 0
+    low[0] = 0
+    came[0] = -1
+    edge_at[0] = walk.start[0]
+    parent_branch = -1
+    while True:
+        a = edge_at[bus]
+        if a < walk.start[bus + 1]:
+            edge_at[bus] = a + 1
+            e = walk.via[a]
+            if e == parent_branch or walk.is_open[e]:
+                continue
+            other = walk.neighbour[a]
+            if rank[other] < 0:
+                rank[other] = count
+                low[other] = count
+                count += 1
+                came[other] = e
+                edge_at[other] = walk.start[other]
+                bus, parent_branch = other, e
+            elif rank[other] < low[bus]:
+                low[bus] = rank[other]
+            continue
+        e = came[bus]
+        if e < 0:
+            return
+        up = walk.fr[e] if walk.to[e] == bus else walk.to[e]
+        if low[bus] > rank[up]:
+            bridge[e] = True
+        low[up] = min(low[up], low[bus])
+        bus, parent_branch = up, came[up]
+
+
+@compiled
+def walk_on(walk: Walk, out: Numbers) -> int:
+    """Write the open branches of the next topologies into `out` (rows, F); returns how many there were.
+
+    Every node of the search has a completion: what is decided as closed has no loop, and what is not open connects
+    all buses. So no work is lost in dead ends, and the bridges are found once for all leaves of a node.
+    """
+    n_open = out.shape[1]
+    m = len(walk.fr)
+    written = 0
+    depth = walk.depth[0]
+    while depth >= 0:
+        leader, bridge = walk.leader[depth], walk.bridge[depth]
+        e = walk.at[depth]
+        down = False
+        while e < m:
+            if walk.decided[e] or walk.is_open[e]:
+                e += 1
+                continue
+            may_open = not bridge[e]
+            if may_open and depth == n_open - 1:
+                if written == len(out):
+                    walk.at[depth] = e
+                    walk.depth[0] = depth
+                    return written
+                walk.chosen[depth] = e
+                out[written] = walk.chosen
+                written += 1
+            # What follows at this depth has e closed, and must have no loop.
+            u, v = find(leader, walk.fr[e]), find(leader, walk.to[e])
+            down = may_open and depth < n_open - 1
+            if down:
+                walk.leader[depth + 1] = leader
+                walk.chosen[depth] = e
+                walk.is_open[e] = True
+                walk.at[depth + 1] = e + 1
+            if u == v:
+                walk.at[depth] = m
+            else:
+                leader[u] = v
+                walk.at[depth] = e + 1
+            e = walk.at[depth]
+            if down:
+                depth += 1
+                find_bridges(walk, walk.bridge[depth])
+                break
+        if not down:
+            depth -= 1
+            if depth >= 0:
+                walk.is_open[walk.chosen[depth]] = False
+    walk.depth[0] = -1
+    return written
+
+
+def topologies(
+    network: Network,
+    *,
+    locked_closed: Bools | None = None,
+    locked_open: Bools | None = None,
+    limit: int | None = None,
+    chunk: int = 4096,
+) -> Iterator[Bools]:
+    """All radial topologies, each once, in chunks of (K, E) states of the branches, K <= chunk.
+
+    Args:
+        network: a balanced network.
+        locked_closed, locked_open: (E) branches that keep their state; default: those that are not switchable.
+        limit: refuse to start when there are more topologies than this.
+        chunk: topologies in a chunk.
+
+    Raises:
+        OptionError: more topologies than `limit`, a branch locked both ways, or several phases.
+    """
+    must, may = _choice(network, locked_closed, locked_open)
+    if limit is not None and (number := _count(network, must, may)) > limit:
+        raise OptionError(
+            f"there are {number} radial topologies, more than the limit of {limit}; lock branches or raise it"
+        )
+    return _chunks(network, must, may, chunk)
+
+
+def count_topologies(network: Network, *, locked_closed: Bools | None = None, locked_open: Bools | None = None) -> int:
+    """How many radial topologies there are, exactly, by Kirchhoff's theorem; arguments as in `topologies`."""
+    return _count(network, *_choice(network, locked_closed, locked_open))
+
+
+def best_topologies(
+    network: Network,
+    objective: Callable[[Bools], Floats],
+    *,
+    keep: int = 1,
+    locked_closed: Bools | None = None,
+    locked_open: Bools | None = None,
+    limit: int | None = None,
+    chunk: int = 4096,
+) -> tuple[Floats, Bools]:
+    """The topologies of least objective among all.
+
+    Args:
+        objective: from (K, E) states to (K) values; inf (or nan) rules a topology out.
+        keep: how many to return.
+        network, locked_closed, locked_open, limit, chunk: as in `topologies`.
+
+    Returns:
+        (K) values in ascending order and (K, E) states, K <= keep; of equal values the first met comes first.
+    """
+    values = np.empty(0)
+    states = np.empty((0, network.n_conductors), dtype=np.bool_)
+    for closed in topologies(network, locked_closed=locked_closed, locked_open=locked_open, limit=limit, chunk=chunk):
+        new = np.asarray(objective(closed), dtype=np.float64)
+        good = np.flatnonzero(np.isfinite(new))
+        values = np.concatenate([values, new[good]])
+        first = np.argsort(values, kind="stable")[:keep]
+        states = np.concatenate([states, closed[good]])[first]
+        values = values[first]
+    return values, states
+
+
+def _choice(network: Network, locked_closed: Bools | None, locked_open: Bools | None) -> tuple[Bools, Bools]:
+    """(E) branches that must be closed, and branches that may be."""
+    if not network.is_balanced:
+        raise OptionError("topologies are enumerated on balanced grids; this one has several phases")
+    must = ~network.switchable & network.closed if locked_closed is None else np.asarray(locked_closed, dtype=np.bool_)
+    never = ~network.switchable & ~network.closed if locked_open is None else np.asarray(locked_open, dtype=np.bool_)
+    if must.shape != (network.n_conductors,) or never.shape != (network.n_conductors,):
+        raise OptionError(f"locked_closed and locked_open have one entry a branch ({network.n_conductors})")
+    if (must & never).any():
+        names = ", ".join(network.branch_names[e] for e in network.conductor_branch[must & never][:5])
+        raise OptionError(f"locked both open and closed: {names}")
+    return must, ~never
+
+
+def _ends(network: Network, may: Bools) -> tuple[Numbers, Numbers, int]:
+    """Ends of the branches that may be closed with all sources as bus 0, and the number of buses."""
+    number = np.zeros(network.n_terminals, dtype=np.int32)
+    others = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    number[others] = np.arange(1, len(others) + 1)
+    return number[network.terminal_fr[may]], number[network.terminal_to[may]], len(others) + 1
+
+
+def _merged(fr: Numbers, to: Numbers, n: int) -> Numbers | None:
+    """Union-find of the branches given; None when they close a loop."""
+    leader = np.arange(n, dtype=np.int32)
+    for u, v in zip(fr, to, strict=True):
+        a, b = find(leader, u), find(leader, v)
+        if a == b:
+            return None
+        leader[a] = b
+    return leader
+
+
+def _chunks(network: Network, must: Bools, may: Bools, chunk: int) -> Iterator[Bools]:
+    fr, to, n = _ends(network, may)
+    leader = _merged(fr[must[may]], to[must[may]], n)
+    if leader is None or _count(network, must, may) == 0:
+        return
+    n_open = len(fr) - (n - 1)
+    numbers = np.flatnonzero(may)
+    if n_open == 0:
+        yield may[None, :].copy()
+        return
+    ends, others = np.concatenate([fr, to]), np.concatenate([to, fr])
+    by_bus = np.argsort(ends, kind="stable")
+    walk = Walk(
+        fr=fr,
+        to=to,
+        decided=must[may],
+        start=np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=n))]).astype(np.int32),
+        neighbour=others[by_bus],
+        via=np.tile(np.arange(len(fr), dtype=np.int32), 2)[by_bus],
+        chosen=np.zeros(n_open, dtype=np.int32),
+        at=np.zeros(n_open, dtype=np.int32),
+        depth=np.zeros(1, dtype=np.int32),
+        bridge=np.zeros((n_open, len(fr)), dtype=np.bool_),
+        leader=np.tile(leader, (n_open, 1)),
+        is_open=np.zeros(len(fr), dtype=np.bool_),
+        rank=np.empty(n, dtype=np.int32),
+        low=np.empty(n, dtype=np.int32),
+        came=np.empty(n, dtype=np.int32),
+        edge_at=np.empty(n, dtype=np.int32),
+    )
+    find_bridges(walk, walk.bridge[0])
+    out = np.empty((chunk, n_open), dtype=np.int32)
+    while rows := walk_on(walk, out):
+        closed = np.repeat(may[None, :], rows, axis=0)
+        closed[np.arange(rows)[:, None], numbers[out[:rows]]] = False
+        yield closed
+
+
+def _count(network: Network, must: Bools, may: Bools) -> int:
+    """Determinant of the reduced Laplacian, by eliminating one bus after the other in fractions.
+
+    The bus with the fewest neighbours goes first: grids are close to trees, so little fill-in arises. Branches that
+    must be closed are contracted.
+    """
+    fr, to, n = _ends(network, may)
+    leader = _merged(fr[must[may]], to[must[may]], n)
+    if leader is None:
+        return 0
+    label = [find(leader, bus) for bus in range(n)]
+    weight: dict[int, dict[int, Fraction]] = {bus: {} for bus in set(label)}
+    for u, v in zip((label[b] for b in fr), (label[b] for b in to), strict=True):
+        if u != v:
+            weight[u][v] = weight[u].get(v, Fraction(0)) + 1
+            weight[v][u] = weight[u][v]
+    root = label[0]
+    queue: dict[int, set[int]] = {}
+    for bus, around in weight.items():
+        if bus != root:
+            queue.setdefault(len(around), set()).add(bus)
+    product = Fraction(1)
+    for _ in range(len(weight) - 1):
+        degree = min(d for d, buses in queue.items() if buses)
+        bus = queue[degree].pop()
+        around = weight.pop(bus)
+        total = sum(around.values(), Fraction(0))
+        if not total:
+            return 0
+        product *= total
+        sides = list(around.items())
+        before = {u: len(weight[u]) for u, _ in sides}
+        for i, (u, w_u) in enumerate(sides):
+            del weight[u][bus]
+            for v, w_v in sides[:i]:
+                weight[u][v] = weight[u].get(v, Fraction(0)) + w_u * w_v / total
+                weight[v][u] = weight[u][v]
+        for u, old in before.items():
+            if u != root:
+                queue[old].discard(u)
+                queue.setdefault(len(weight[u]), set()).add(u)
+    return int(product)
