@@ -1,0 +1,96 @@
+"""Pictures of a result for papers, switching orders and notebooks."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from openpoint.errors import OptionError
+from openpoint.report import style
+from openpoint.report.charts import convergence_figure, loading_figure, voltage_figure
+from openpoint.report.gridfig import grid_figure
+from openpoint.report.scene import Scene, build_scene
+from openpoint.report.series import convergence
+from openpoint.studies.result import ReconfigureResult
+
+Kind = Literal["grid", "voltage", "loading", "convergence"]
+Which = Literal["both", "before", "after"]
+
+_FORMATS = ("png", "svg", "pdf")
+
+
+def draw(result: ReconfigureResult, *, which: Which = "both", kind: Kind = "grid") -> Figure:
+    """A picture of a result.
+
+    Args:
+        result: what to draw.
+        which: `before` (today), `after` (the answer; where there is none, the state of least violation met), or
+            `both`. Both falls back to `before` where there is no state after.
+        kind: `grid` (buses coloured by voltage, branches as wide as their loading, open points, changes, broken
+            limits), `voltage` (profile over the number of branches to the source), `loading` (the most loaded
+            branches) or `convergence` (bounds over time).
+
+    Returns:
+        A Matplotlib figure of its own, unknown to pyplot: nothing to close, safe in threads and without a display.
+
+    Raises:
+        OptionError: an unknown `which` or `kind`, or `after` where there is no such state.
+    """
+    if kind not in get_args(Kind):
+        raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(get_args(Kind))}")
+    if which not in get_args(Which):
+        raise OptionError(f"which={which!r} is unknown; choose one of {', '.join(get_args(Which))}")
+    scene = build_scene(result)
+    keys = _keys(scene, which)
+    title = result.grid.title or result.grid.name
+    with mpl.rc_context(style.RC):
+        if kind == "grid":
+            return grid_figure(scene, keys, headline(result, title))
+        if kind == "voltage":
+            return voltage_figure(scene, keys, title)
+        if kind == "loading":
+            return loading_figure(scene, keys, title)
+        return convergence_figure(convergence(result), title)
+
+
+def save(result: ReconfigureResult, path: str | Path, *, which: Which = "both", kind: Kind = "grid") -> Path:
+    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
+
+    Text in SVG and PDF stays text, so that names can be searched. The same result gives the same bytes.
+
+    Raises:
+        OptionError: another extension, and as `draw`.
+    """
+    path = Path(path)
+    format = path.suffix.lower().lstrip(".")
+    if format not in _FORMATS:
+        raise OptionError(f"{path.name}: the extension must be one of {', '.join('.' + f for f in _FORMATS)}")
+    figure = draw(result, which=which, kind=kind)
+    # A date in the file would make every copy differ.
+    metadata: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format, {})
+    with mpl.rc_context(style.RC | {"pdf.fonttype": 42}):
+        figure.savefig(path, format=format, metadata=metadata)
+    return path
+
+
+def headline(result: ReconfigureResult, title: str) -> str:
+    """One line that says what the picture shows."""
+    if result.loss_kw is None:
+        return f"{title}: {result.termination.value}, no answer that keeps the limits"
+    if result.loss_before_kw is None:
+        return f"{title}: loss {result.loss_kw:,.3f} kW"
+    saved = result.loss_before_kw - result.loss_kw
+    share = f" ({saved / result.loss_before_kw:.1%})" if result.loss_before_kw > 0 and math.isfinite(saved) else ""
+    return f"{title}: {saved:,.3f} kW{share} less loss"
+
+
+def _keys(scene: Scene, which: Which) -> list[str]:
+    if which == "both":
+        return list(scene.states)
+    if which not in scene.states:
+        raise OptionError("This result has no state after: no open points were found; draw which='before'")
+    return [which]

@@ -1,0 +1,211 @@
+"""What a picture of a result shows, as arrays: shared by the Matplotlib figures and the HTML report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from openpoint.grid.grid import Grid
+from openpoint.report.forest import ends, source_buses, spanning_forest
+from openpoint.report.layout import Layout, compute_layout
+from openpoint.studies.result import ReconfigureResult, Violation
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_TOLERANCE = 1e-6  # relative; a state that sits on its limit does not break it
+
+
+@dataclass(frozen=True)
+class State:
+    """One operating state over N buses and E branches; NaN where a number is unknown.
+
+    Attributes:
+        key: `before` or `after`.
+        title: what the state is, for people.
+        loss_kw: exact AC loss, None where there is none.
+        v: (N) voltage in pu. closed: (E).
+        i, loading, p, q, loss: (E) current in A, loading in %, power at the from end in kW and kvar, loss in kW.
+        violations: limits that the state breaks.
+    """
+
+    key: str
+    title: str
+    loss_kw: float | None
+    v: Floats
+    closed: Bools
+    i: Floats
+    loading: Floats
+    p: Floats
+    q: Floats
+    loss: Floats
+    violations: tuple[Violation, ...]
+
+    def hops(self, scene: Scene) -> npt.NDArray[np.int64]:
+        """(N) closed branches between a bus and its source, -1 where no source reaches it."""
+        forest = spanning_forest(len(self.v), scene.ends, scene.sources, self.closed.tolist(), use_open=False)
+        result = np.array(forest.hops, dtype=np.int64)
+        for root in forest.roots:
+            if root not in scene.sources:
+                result[root] = -1
+        for bus in forest.order:
+            if forest.parent[bus] >= 0 and result[forest.parent[bus]] < 0:
+                result[bus] = -1
+        return result
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A result as arrays, over N buses and E branches in the order of the grid.
+
+    Attributes:
+        grid: the grid asked about.
+        bus_names, branch_names: names. ends: (from, to) bus numbers of every branch. sources: bus numbers.
+        states: `before` always, `after` where there is an answer or a state of least violation.
+        opened, closed: branches that the answer opens or closes.
+        v_min, v_max: (N) voltage limits in pu, NaN = none. i_max: (E) in A, NaN = none.
+        feasible: whether the after state is an answer that keeps the limits.
+    """
+
+    grid: Grid
+    bus_names: tuple[str, ...]
+    branch_names: tuple[str, ...]
+    ends: tuple[tuple[int, int], ...]
+    sources: tuple[int, ...]
+    states: dict[str, State]
+    opened: frozenset[int]
+    closed: frozenset[int]
+    v_min: Floats
+    v_max: Floats
+    i_max: Floats
+    feasible: bool
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The one layout that all pictures of the result share."""
+        return compute_layout(self.grid, self._tree())
+
+    @property
+    def v_range(self) -> tuple[float, float]:
+        """Lowest and highest voltage of all states, for one colour scale; (0.95, 1.0) where none is known."""
+        v = np.concatenate([s.v for s in self.states.values()])
+        v = v[np.isfinite(v)]
+        if not len(v):
+            return 0.95, 1.0
+        lo, hi = float(v.min()), float(v.max())
+        return (lo, hi) if hi - lo > 1e-6 else (lo - 0.005, hi + 0.005)
+
+    @property
+    def rated(self) -> bool:
+        """Whether branches are compared by loading: all that ever carry a current have a rating."""
+        i = np.nanmax(np.stack([np.nan_to_num(s.i) for s in self.states.values()]), axis=0)
+        return bool(len(i)) and bool(np.isfinite(self.i_max).any() and np.isfinite(self.i_max[i > 1e-9]).all())
+
+    def stress(self, state: State) -> Floats:
+        """(E) loading in % where `rated`, else current in A; 0 on open branches."""
+        return np.where(state.closed, np.nan_to_num(state.loading if self.rated else state.i), 0.0)
+
+    @property
+    def stress_max(self) -> float:
+        """Largest stress in any state, at least a little above 0."""
+        return max([1e-9, *(float(self.stress(s).max(initial=0.0)) for s in self.states.values())])
+
+    def violated(self, state: State) -> tuple[dict[int, Violation], dict[int, Violation]]:
+        """Violations of a state by bus number and by branch number."""
+        bus = {name: i for i, name in enumerate(self.bus_names)}
+        branch = {name: i for i, name in enumerate(self.branch_names)}
+        at_bus = {bus[v.name]: v for v in state.violations if v.kind != "current" and v.name in bus}
+        at_branch = {branch[v.name]: v for v in state.violations if v.kind == "current" and v.name in branch}
+        return at_bus, at_branch
+
+    def _tree(self) -> list[bool]:
+        # The engineer knows today's feeders: they make the rows, unless today's state is no tree and the answer is.
+        before = self.states["before"]
+        after = self.states.get("after")
+        shown = before if before.loss_kw is not None or after is None else after
+        return [bool(c) for c in shown.closed]
+
+
+def build_scene(result: ReconfigureResult) -> Scene:
+    """The scene of a result. States without numbers have NaN."""
+    grid = result.grid
+    order = grid.branches().select("name", today="closed")
+    branches = order.join(result.branches, on="name", how="left", maintain_order="left")
+    buses = grid.buses.select("name", lo="v_min_pu", hi="v_max_pu").join(
+        result.buses, on="name", how="left", maintain_order="left"
+    )
+    names = tuple(order["name"])
+    limits = (_numbers(buses, "lo"), _numbers(buses, "hi"), _numbers(branches, "i_max_a"))
+    closed = branches["closed_before"].fill_null(branches["today"]).to_numpy().astype(bool)
+    before = _state("before", "Today", result.loss_before_kw, closed, buses, branches, None, limits, names)
+    states = {"before": before}
+    feasible = result.loss_kw is not None
+    open_after = result.open_branches if feasible else result.least_violation_open
+    if feasible or open_after:
+        closed = np.array([name not in set(open_after) for name in names], dtype=bool)
+        title = "Answer" if feasible else "Least violation met (not an answer)"
+        broken = result.violations if feasible else result.least_violation
+        states["after"] = _state("after", title, result.loss_kw, closed, buses, branches, broken, limits, names)
+    last = states.get("after", before)
+    return Scene(
+        grid=grid,
+        bus_names=tuple(grid.buses["name"]),
+        branch_names=names,
+        ends=ends(grid),
+        sources=source_buses(grid),
+        states=states,
+        opened=frozenset(np.flatnonzero(before.closed & ~last.closed).tolist()),
+        closed=frozenset(np.flatnonzero(~before.closed & last.closed).tolist()),
+        v_min=limits[0],
+        v_max=limits[1],
+        i_max=limits[2],
+        feasible=feasible,
+    )
+
+
+def _numbers(frame: pl.DataFrame, column: str) -> Floats:
+    return frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
+
+
+def _state(
+    key: str,
+    title: str,
+    loss_kw: float | None,
+    closed: Bools,
+    buses: pl.DataFrame,
+    branches: pl.DataFrame,
+    violations: tuple[Violation, ...] | None,
+    limits: tuple[Floats, Floats, Floats],
+    names: tuple[str, ...],
+) -> State:
+    v, i = _numbers(buses, f"v_{key}_pu"), _numbers(branches, f"i_{key}_a")
+    if violations is None:
+        violations = _broken(tuple(buses["name"]), names, v, i, limits)
+    return State(
+        key=key,
+        title=title,
+        loss_kw=loss_kw,
+        v=v,
+        closed=closed,
+        i=i,
+        loading=_numbers(branches, f"loading_{key}_percent"),
+        p=_numbers(branches, f"p_from_{key}_kw"),
+        q=_numbers(branches, f"q_from_{key}_kvar"),
+        loss=_numbers(branches, f"loss_{key}_kw"),
+        violations=violations,
+    )
+
+
+def _broken(
+    bus_names: tuple[str, ...], branch_names: tuple[str, ...], v: Floats, i: Floats, limits: tuple[Floats, ...]
+) -> tuple[Violation, ...]:
+    """Limits that today's state breaks; the result lists those of the answer only. NaN compares as kept."""
+    lo, hi, i_max = limits
+    low = [Violation("voltage low", bus_names[k], v[k], lo[k]) for k in np.flatnonzero(v < lo * (1 - _TOLERANCE))]
+    high = [Violation("voltage high", bus_names[k], v[k], hi[k]) for k in np.flatnonzero(v > hi * (1 + _TOLERANCE))]
+    over = [Violation("current", branch_names[k], i[k], i_max[k]) for k in np.flatnonzero(i > i_max * (1 + _TOLERANCE))]
+    return (*low, *high, *over)

@@ -1,0 +1,85 @@
+"""The numbers behind the charts: which rows, which limits, which curves. No drawing here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.report.scene import Scene
+from openpoint.studies.result import ReconfigureResult
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """Bounds in kW over time; NaN where a bound is not yet known.
+
+    Attributes:
+        x, x_label: seconds, or the number of the iteration where time stood still.
+        lower, upper, value: bounds, and the exact value of the decision tried.
+        window: lowest and highest kW worth showing.
+        verdict: the gap at the end in words.
+    """
+
+    x: Floats
+    x_label: str
+    lower: Floats
+    upper: Floats
+    value: Floats
+    window: tuple[float, float]
+    verdict: str
+
+
+def convergence(result: ReconfigureResult) -> Convergence:
+    """The curves of a result's iterations."""
+    log = result.iterations
+    columns: dict[str, Floats] = {}
+    for name in ("number", "seconds", "lower_bound_kw", "upper_bound_kw", "value_kw"):
+        values = log[name].cast(float).fill_null(math.nan).to_numpy() if name in log.columns else np.zeros(0)
+        columns[name] = np.where(np.isfinite(values), values, math.nan).astype(np.float64)
+    by_time = len(columns["seconds"]) > 1 and columns["seconds"][-1] > columns["seconds"][0]
+    bounds = np.concatenate([columns["lower_bound_kw"], columns["upper_bound_kw"]])
+    bounds = bounds[np.isfinite(bounds)]
+    lo, hi = (float(bounds.min()), float(bounds.max())) if len(bounds) else (0.0, 1.0)
+    pad = 0.08 * (hi - lo) or 0.02 * abs(hi) or 1.0
+    return Convergence(
+        x=columns["seconds"] if by_time else columns["number"],
+        x_label="seconds" if by_time else "iteration",
+        lower=columns["lower_bound_kw"],
+        upper=columns["upper_bound_kw"],
+        value=columns["value_kw"],
+        window=(lo - pad, hi + pad),
+        verdict=gap_text(result),
+    )
+
+
+def gap_text(result: ReconfigureResult) -> str:
+    """The gap in words, also where there is none."""
+    gap = "no gap" if not math.isfinite(result.gap) else f"gap {result.gap:.2%}" if result.gap >= 5e-5 else "gap 0"
+    return f"{result.termination.value}: {gap}"
+
+
+def loading_rows(scene: Scene, keys: list[str], most: int) -> tuple[list[int], int]:
+    """The most stressed branches, the worst first, and how many others carry a current."""
+    worst = np.max(np.stack([scene.stress(scene.states[key]) for key in keys]), axis=0)
+    order = [int(e) for e in np.argsort(-worst, kind="stable") if worst[e] > 1e-9]
+    return order[:most], max(0, len(order) - most)
+
+
+def shown_limits(scene: Scene, v: Floats) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    """Voltage limits within sight of the voltages v, and those too far off to be worth the room."""
+    lo, hi = float(v.min()), float(v.max())
+    reach = 0.6 * max(hi - lo, 0.01)
+    found: list[tuple[str, float]] = []
+    for name, values in (("lower", scene.v_min), ("upper", scene.v_max)):
+        distinct = np.unique(values[np.isfinite(values) & (values > 0.0)])
+        # Many different limits would hatch the picture: the tightest says enough.
+        if len(distinct) > 4:
+            distinct = distinct[-1:] if name == "lower" else distinct[:1]
+        found += [(name, float(value)) for value in distinct]
+    near = [limit for limit in found if lo - reach <= limit[1] <= hi + reach]
+    return near, [limit for limit in found if limit not in near]
