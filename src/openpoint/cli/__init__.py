@@ -1,0 +1,37 @@
+"""The command `openpoint`: arguments in, tables out; no logic.
+
+This module imports nothing heavy, and the others import the rooms of the house only inside the commands, so that
+`--version` and `--help` answer at once.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+from openpoint import __version__
+
+INTERRUPTED = 130
+DEBUG = "OPENPOINT_DEBUG"
+
+
+def main() -> None:
+    """Entry point of the command; leaves by `SystemExit` with the documented exit code."""
+    arguments = sys.argv[1:]
+    if arguments in (["--version"], ["-V"]):
+        print(f"openpoint {__version__}")
+        return
+    if arguments[:1] == ["--debug"]:
+        os.environ[DEBUG] = "1"
+        del arguments[0]
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show an arrow or a foreign name gets a question mark, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        from openpoint.cli.app import run_app
+
+        run_app(arguments)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

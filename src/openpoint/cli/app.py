@@ -1,0 +1,267 @@
+"""The commands and their options. Each ends with an exit code, which `guarded` hands to the shell."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from openpoint.cli.guard import guarded
+from openpoint.cli.outputs import Outputs
+
+HELP = ["-h", "--help"]
+
+EXIT_CODES = """\b
+Exit codes:
+   0  solved: optimal, or within the gap asked for
+   2  bad input or usage; the message names the place and the remedy
+   3  proven infeasible: no topology keeps the limits
+   4  stopped by a limit of time or iterations, the best solution is kept
+  70  internal error: please report it
+  74  solved, but a file asked for could not be written
+ 130  interrupted by Ctrl-C, the best solution is kept"""
+
+MAIN_EPILOG = f"""\b
+Also:
+  openpoint --version          print the version
+  openpoint --debug COMMAND …  show the traceback of an error
+
+\b
+A first run:
+  openpoint cases
+  openpoint reconfigure baran33 --report report.html
+  openpoint reconfigure my_grid.m --gap 1e-3 --json result.json
+
+{EXIT_CODES}"""
+
+RECONFIGURE_EPILOG = f"""\b
+Examples:
+  openpoint reconfigure baran33
+  openpoint reconfigure case33bw.m --json result.json --report report.html
+  openpoint reconfigure net.json --open "tie 7" --close feeder1 --max-changes 4
+  openpoint reconfigure my_grid/ --v-min 0.95 --time-limit 60 --plot answer.svg
+  openpoint reconfigure das70 --method extensive --solver scip
+  openpoint reconfigure baran33 --json - --quiet | jq .open_branches
+
+{EXIT_CODES}"""
+
+
+class Method(StrEnum):
+    """How the optimum is found and proven."""
+
+    BENDERS = "benders"
+    EXTENSIVE = "extensive"
+    ENUMERATION = "enumeration"
+
+
+class Tables(StrEnum):
+    """File format of the tables of a grid."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+class Shape(StrEnum):
+    """What a published JSON Schema describes."""
+
+    RESULT = "result"
+    POWERFLOW = "powerflow"
+    GRID = "grid"
+
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": HELP, "max_content_width": 110},
+    epilog=MAIN_EPILOG,
+)
+
+GridArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="GRID",
+        help="A file (MATPOWER .m, pandapower .json, REDS .pos), a folder of tables, or a built-in name.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is the standard output.")
+]
+CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FOLDER", help="Write its tables as CSV files.")]
+ParquetOption = Annotated[
+    Path | None, typer.Option("--parquet", metavar="FOLDER", help="Write its tables as Parquet files.")
+]
+ExcelOption = Annotated[Path | None, typer.Option("--excel", metavar="FILE", help="Write it as a workbook, .xlsx.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
+]
+
+
+@app.callback()
+def _common() -> None:
+    """Decide where the open points of a distribution grid lie, and prove how good the answer is."""
+
+
+@app.command(epilog=RECONFIGURE_EPILOG)
+@guarded
+def reconfigure(
+    grid: GridArgument,
+    method: Annotated[Method, typer.Option(help="How the optimum is found and proven.")] = Method.BENDERS,
+    solver: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: scip]")
+    ] = None,
+    gap: Annotated[
+        float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")
+    ] = 1e-4,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best.")
+    ] = None,
+    max_iterations: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (benders).")
+    ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Plain Benders, no relaxation of the physics in the master: slow, to compare."),
+    ] = False,
+    locked_open: Annotated[
+        list[str] | None, typer.Option("--open", metavar="BRANCH", help="This branch stays open; repeatable.")
+    ] = None,
+    locked_closed: Annotated[
+        list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
+    ] = None,
+    max_changes: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")
+    ] = None,
+    change_cost: Annotated[
+        float, typer.Option(metavar="KW", min=0.0, help="Loss that one switching must save to be worth it.")
+    ] = 0.0,
+    v_min: Annotated[
+        float | None,
+        typer.Option(metavar="PU", min=0.0, help="Lower voltage limit of all buses, instead of the grid's."),
+    ] = None,
+    v_max: Annotated[
+        float | None,
+        typer.Option(metavar="PU", min=0.0, help="Upper voltage limit of all buses, instead of the grid's."),
+    ] = None,
+    no_voltage_limits: Annotated[bool, typer.Option("--no-voltage-limits", help="Ignore all voltage limits.")] = False,
+    no_current_limits: Annotated[bool, typer.Option("--no-current-limits", help="Ignore all current limits.")] = False,
+    json: JsonOption = None,
+    csv: CsvOption = None,
+    parquet: ParquetOption = None,
+    excel: ExcelOption = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a self-contained page with pictures, .html.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Find the radial state of least loss that keeps the limits.
+
+    The answer is proven by a lower bound and checked by an exact AC power flow. A run stopped by a limit or by Ctrl-C
+    keeps the best solution found.
+    """
+    from openpoint.cli import run
+
+    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check()
+    return run.reconfigure(
+        grid,
+        run.choose_method(
+            method.value, solver=solver, gap=gap, time_limit_s=time_limit, max_iterations=max_iterations, plain=plain
+        ),
+        run.choose_limits(voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max),
+        locked_open=tuple(locked_open or ()),
+        locked_closed=tuple(locked_closed or ()),
+        max_changes=max_changes,
+        change_cost_kw=change_cost,
+        outputs=outputs,
+        quiet=quiet,
+    )
+
+
+@app.command()
+@guarded
+def powerflow(
+    grid: GridArgument,
+    json: JsonOption = None,
+    csv: CsvOption = None,
+    parquet: ParquetOption = None,
+    excel: ExcelOption = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Compute the exact AC power flow of today's state."""
+    from openpoint.cli import run
+
+    return run.powerflow(grid, Outputs(json=json, csv=csv, parquet=parquet, excel=excel).check(), quiet=quiet)
+
+
+@app.command()
+@guarded
+def info(grid: GridArgument) -> int:
+    """Show the size of a grid, its loads and today's state."""
+    from openpoint.cli import run
+
+    return run.info(grid)
+
+
+@app.command()
+@guarded
+def check(grid: GridArgument) -> int:
+    """List every fault and doubt of a grid.
+
+    The exit code is 2 if there is a fault, 0 if there are only doubts (warnings) or none.
+    """
+    from openpoint.cli import run
+
+    return run.check(grid)
+
+
+@app.command()
+@guarded
+def convert(
+    grid: GridArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the tables go.", show_default=False)],
+    tables: Annotated[Tables, typer.Option(help="Format of the tables.")] = Tables.CSV,
+) -> int:
+    """Write a grid as a folder of tables, openpoint's own format."""
+    from openpoint.cli import run
+
+    return run.convert(grid, folder, tables.value)
+
+
+@app.command()
+@guarded
+def cases() -> int:
+    """List the built-in grids."""
+    from openpoint.cli import run
+
+    return run.cases()
+
+
+@app.command()
+@guarded
+def schema(shape: Annotated[Shape, typer.Argument(metavar="SHAPE", help="What it describes.")] = Shape.RESULT) -> int:
+    """Print the JSON Schema of a result or of a grid."""
+    from openpoint.cli import run
+
+    return run.schema(shape.value)
+
+
+def run_app(arguments: list[str]) -> None:
+    """Run the command that the arguments name; leaves by `SystemExit`."""
+    group = typer.main.get_command(app)
+    if (
+        isinstance(group, TyperGroup)
+        and len(arguments) == 2
+        and arguments[0] in group.commands
+        and arguments[1] in HELP
+    ):
+        # Straight to its help: on the way through the group Typer would load pydantic, slower than all the rest.
+        known[arguments[0]].main(arguments[1:], prog_name=f"openpoint {arguments[0]}")
+    group.main(arguments, prog_name="openpoint")

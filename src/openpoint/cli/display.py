@@ -1,0 +1,209 @@
+"""What a person sees of a run: the size of the problem, the bounds closing, and the state before and after."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import polars as pl
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from openpoint.cli import words
+from openpoint.studies.export import switching_list
+
+if TYPE_CHECKING:
+    from openpoint.studies.powerflow import PowerflowResult
+    from openpoint.studies.result import ReconfigureResult, Violation
+    from openpoint.twostage.log import Iteration
+
+# Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
+FIRST_LINES = 30
+LINE_EVERY_S = 1.0
+
+
+def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:
+    """Where people read. Names are never taken for markup; a file or pipe gets lines of any length."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    width = None if stream.isatty() else 500
+    return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True, quiet=quiet, width=width)
+
+
+class Progress:
+    """Prints a line an iteration; in a terminal also one that shows the time passing.
+
+    Use as a context manager and hand it to the study as its `progress`.
+    """
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._start = time.perf_counter()
+        self._last: Iteration | None = None
+        self._printed = 0
+        self._printed_at = 0.0
+        self._header = False
+        self._live = Live(get_renderable=self._status, console=out, transient=True, refresh_per_second=4)
+
+    def __enter__(self) -> Progress:
+        if self._out.is_terminal and not self._out.quiet:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+        if self._last is not None and self._printed < self._last.number:
+            self._line(self._last)
+
+    def __call__(self, iteration: Iteration) -> None:
+        news = self._last is None or iteration.upper_bound < self._last.upper_bound or bool(iteration.mark)
+        self._last = iteration
+        due = iteration.seconds - self._printed_at >= LINE_EVERY_S
+        if iteration.number <= FIRST_LINES or news or due:
+            self._line(iteration)
+
+    def _line(self, iteration: Iteration) -> None:
+        if not self._header:
+            titles = f"{'iteration':>9} {'seconds':>9} {'lower kW':>14} {'upper kW':>14} {'gap %':>10}  verdict"
+            self._out.print(Text(titles, style="bold"))
+            self._header = True
+        mark = f"  ! {words.safe(iteration.mark)}" if iteration.mark else ""
+        self._out.print(
+            Text(
+                f"{iteration.number:>9} {iteration.seconds:>9.2f} {words.kw(iteration.lower_bound):>14} "
+                f"{words.kw(iteration.upper_bound):>14} {words.percent(iteration.gap):>10}  {iteration.verdict}{mark}"
+            )
+        )
+        self._printed, self._printed_at = iteration.number, iteration.seconds
+
+    def _status(self) -> Text:
+        number = self._last.number if self._last is not None else 0
+        return Text(
+            f"iteration {number + 1} … {time.perf_counter() - self._start:.0f} s  (Ctrl-C keeps the best)", "dim"
+        )
+
+
+def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
+    """Why the run stopped, and the grid before and after."""
+    style = {0: "green", 3: "red"}.get(result.termination.exit_code, "yellow")
+    stopped = Text(f"\nStopped after {result.seconds:.2f} s: {result.termination.value}. ", style=f"bold {style}")
+    out.print(stopped.append(result.termination.remedy, style="not bold"))
+    bound = f"bound {words.kw(result.lower_bound_kw)} kW"
+    if result.loss_kw is None:
+        out.print(Text(f"No topology that keeps the limits was found ({bound})."))
+    else:
+        out.print(
+            Text(f"\nLoss {words.kw(result.loss_before_kw)} → {words.kw(result.loss_kw)} kW{_saving(result)}", "bold")
+        )
+        out.print(_before_after(result))
+        for action in ("close", "open"):
+            if branches := [name for name, what in switching_list(result) if what == action]:
+                out.print(Text(f"To {action}: {words.names(branches)}"))
+        if not result.changes:
+            out.print(Text("Nothing to switch: today's open branches are the answer."))
+        objective = (
+            "" if result.objective_kw == result.loss_kw else f" of {words.kw(result.objective_kw)} kW with changes"
+        )
+        out.print(Text(f"Gap: {words.percent(result.gap)} %{objective} ({bound})"))
+    if result.ac_max_mismatch_pu is not None:
+        out.print(
+            Text(
+                f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {_limits(result.violations)}"
+            )
+        )
+    _show_violations(out, "Limits violated", result.violations)
+    _show_violations(out, "Least violation met", result.least_violation)
+    if result.least_violation_open:
+        out.print(Text(f"  with these branches open: {words.names(result.least_violation_open)}"))
+
+
+def show_powerflow(out: Console, result: PowerflowResult) -> None:
+    """The figures of a power flow."""
+    table = _plain_table("", "")
+    table.add_row("loss", f"{words.kw(result.loss_kw)} kW")
+    table.add_row("lowest voltage", words.voltage(result.v_min_pu, result.v_min_bus))
+    table.add_row("highest voltage", words.voltage(result.v_max_pu, result.v_max_bus))
+    table.add_row("AC mismatch", f"{words.small(result.ac_max_mismatch_pu)} pu")
+    out.print(table)
+    _show_violations(out, "Limits violated", result.violations)
+    out.print(Text(f"{_limits(result.violations).capitalize()}."))
+
+
+def show_frame(out: Console, frame: pl.DataFrame) -> None:
+    """A table of names and numbers, numbers to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, dtype in frame.schema.items():
+        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
+    for row in frame.iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def show_pairs(out: Console, title: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """A title and aligned lines of key and value."""
+    out.print(Text(words.safe(title), style="bold"))
+    table = _plain_table("", "")
+    for key, value in pairs:
+        table.add_row(key, words.safe(value))
+    out.print(table)
+
+
+def _before_after(result: ReconfigureResult) -> Table:
+    table = _plain_table("", "today", "answer")
+    table.add_row("loss", f"{words.kw(result.loss_before_kw)} kW", f"{words.kw(result.loss_kw)} kW")
+    table.add_row(
+        "lowest voltage",
+        words.voltage(result.v_min_before_pu, result.v_min_before_bus),
+        words.voltage(result.v_min_pu, result.v_min_bus),
+    )
+    table.add_row(
+        "highest loading", *(_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
+    )
+    table.add_row("open branches", words.names(result.open_before), words.names(result.open_branches))
+    table.add_row("to switch", "", words.count(len(result.changes), "branch", "branches"))
+    table.add_row("limits violated", "", str(len(result.violations)))
+    return table
+
+
+def _plain_table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=any(titles), header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
+
+
+def _loading(branches: pl.DataFrame, column: str) -> str:
+    known = branches.filter(pl.col(column).is_not_null()).sort(column)
+    if known.is_empty():
+        return "no ratings given"
+    return f"{known[column][-1]:.1f} % at {words.safe(known['name'][-1])}"
+
+
+def _saving(result: ReconfigureResult) -> str:
+    before, after = result.loss_before_kw, result.loss_kw
+    if before is None or after is None or before <= 0.0:
+        return ""
+    return f" ({100.0 * (after - before) / before:+.2f} %)"
+
+
+def _limits(violations: tuple[Violation, ...]) -> str:
+    return f"{words.count(len(violations), 'limit')} violated" if violations else "no limit violated"
+
+
+def _show_violations(out: Console, title: str, violations: tuple[Violation, ...]) -> None:
+    if violations:
+        out.print(Text(f"{title}:"))
+        for violation in violations:
+            out.print(Text(f"  {words.safe(str(violation))}"))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else words.safe(str(value))

@@ -1,0 +1,74 @@
+"""Errors and interruptions of a command become a message and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import ParamSpec
+
+import typer
+
+from openpoint.cli import DEBUG, INTERRUPTED
+from openpoint.cli.words import safe
+from openpoint.errors import InputError, OpenpointError, Problem
+
+BAD_INPUT = 2
+INTERNAL = 70
+NOT_WRITTEN = 74
+
+P = ParamSpec("P")
+
+
+def guarded(command: Callable[P, int]) -> Callable[P, None]:
+    """The command, leaving with the exit code it returns or with that of the error it raises."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        raise typer.Exit(_run(lambda: command(*args, **kwargs)))
+
+    return run
+
+
+def _run(command: Callable[[], int]) -> int:
+    debug = os.environ.get(DEBUG, "") not in ("", "0")
+    try:
+        return command()
+    except (typer.Exit, BrokenPipeError):
+        raise
+    except KeyboardInterrupt:
+        complain("interrupted", "before there was anything to keep")
+        return INTERRUPTED
+    except Exception as error:
+        if debug:
+            raise
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    if isinstance(error, InputError):
+        for problem in error.problems:
+            show_problem(problem)
+        return BAD_INPUT
+    if isinstance(error, OpenpointError):
+        complain("error", str(error))
+        return BAD_INPUT
+    if isinstance(error, OSError) and error.filename is not None:
+        complain("error", f"{error.filename}: {error.strerror}. Check the path and your rights to it")
+        return BAD_INPUT
+    complain(
+        "internal error",
+        f"{type(error).__name__}: {error}. This is a fault of openpoint: please report it with the command, the grid "
+        f"and what {DEBUG}=1 shows",
+    )
+    return INTERNAL
+
+
+def complain(kind: str, message: str) -> None:
+    """A line on standard error."""
+    typer.echo(f"{kind}: {safe(message)}", err=True)
+
+
+def show_problem(problem: Problem) -> None:
+    """A fault or doubt of the input on standard error."""
+    complain(problem.severity, str(problem))

@@ -1,0 +1,237 @@
+"""What the commands do: read, ask a study, show and write. Each function returns the exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+import typer
+from scipy.sparse.csgraph import connected_components
+
+from openpoint import io
+from openpoint.cli import words
+from openpoint.cli.display import Progress, console, show_frame, show_pairs, show_powerflow, show_reconfigure
+from openpoint.cli.guard import BAD_INPUT, NOT_WRITTEN, complain, show_problem
+from openpoint.cli.outputs import Outputs
+from openpoint.errors import InputError, OptionError, Problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from openpoint.grid import Grid
+    from openpoint.studies.limits import Limits
+    from openpoint.studies.reconfigure import Method
+
+# A grid in the wrong unit has a doubt a row: show some, `openpoint check` shows all.
+WARNINGS_SHOWN = 10
+
+
+def choose_method(
+    name: str, *, solver: str | None, gap: float, time_limit_s: float | None, max_iterations: int | None, plain: bool
+) -> Method:
+    """The method of that name with its options.
+
+    Raises:
+        OptionError: an option that this method does not have.
+    """
+    from openpoint.studies.reconfigure import Enumeration
+    from openpoint.twostage.benders import Benders
+    from openpoint.twostage.extensive import ExtensiveForm
+
+    if solver is not None and name != "extensive":
+        raise OptionError(f"--solver is an option of --method extensive, not of {name}")
+    if name != "benders" and (plain or max_iterations is not None):
+        raise OptionError(f"--plain and --max-iterations are options of --method benders, not of {name}")
+    if name == "extensive":
+        return ExtensiveForm(solver=solver or "scip", gap=gap, time_limit_s=time_limit_s)
+    if name == "enumeration":
+        return Enumeration()
+    if max_iterations is None:
+        return Benders(gap=gap, time_limit_s=time_limit_s, relaxation=not plain)
+    return Benders(gap=gap, time_limit_s=time_limit_s, relaxation=not plain, max_iterations=max_iterations)
+
+
+def choose_limits(*, voltage: bool, current: bool, v_min_pu: float | None, v_max_pu: float | None) -> Limits:
+    """The limits to hold.
+
+    Raises:
+        OptionError: limits that contradict each other.
+    """
+    from openpoint.studies.limits import Limits
+
+    if not voltage and (v_min_pu is not None or v_max_pu is not None):
+        raise OptionError("--no-voltage-limits and --v-min or --v-max contradict each other; leave one out")
+    return Limits(voltage=voltage, current=current, v_min_pu=v_min_pu, v_max_pu=v_max_pu)
+
+
+def reconfigure(
+    source: str,
+    method: Method,
+    limits: Limits,
+    *,
+    locked_open: tuple[str, ...],
+    locked_closed: tuple[str, ...],
+    max_changes: int | None,
+    change_cost_kw: float,
+    outputs: Outputs,
+    quiet: bool,
+) -> int:
+    """Read the grid, reconfigure it, show and write the result."""
+    from openpoint.studies import reconfigure as study
+
+    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    grid = io.read(source)
+    _warn(grid)
+    out.print(f"{words.safe(grid.name)}: {_size(grid)}\nmethod: {method}\n")
+    with Progress(out) as progress:
+        result = study.reconfigure(
+            grid,
+            method=method,
+            limits=limits,
+            locked_open=locked_open,
+            locked_closed=locked_closed,
+            max_changes=max_changes,
+            change_cost_kw=change_cost_kw,
+            progress=progress,
+        )
+    for note in result.notes:
+        complain("warning", note)
+    written, good = outputs.write(result)
+    show_reconfigure(out, result)
+    _show_written(out, written)
+    return result.termination.exit_code if good else NOT_WRITTEN
+
+
+def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:
+    """Read the grid, compute its power flow, show and write the result."""
+    from openpoint.studies import powerflow as study
+
+    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    grid = io.read(source)
+    _warn(grid)
+    out.print(f"{words.safe(grid.name)}: {_size(grid)}\n")
+    result = study.powerflow(grid)
+    written, good = outputs.write(result)
+    show_powerflow(out, result)
+    _show_written(out, written)
+    return 0 if good else NOT_WRITTEN
+
+
+def info(source: str) -> int:
+    """Show the size of a grid, its loads and its state today."""
+    out = console()
+    grid = io.read(source)
+    _warn(grid)
+    branches = grid.branches()
+    pairs = [
+        ("title", grid.title),
+        ("source", grid.source),
+        ("voltage levels", ", ".join(f"{kv:g} kV" for kv in sorted(grid.buses["vn_kv"].unique(), reverse=True))),
+        ("phases", ", ".join(sorted(grid.buses["phases"].unique()))),
+        *((kind, str(frame.height)) for kind, frame in grid.tables().items() if frame.height),
+        ("sources at", words.names(grid.sources["bus"])),
+        ("load", _power(grid.loads["p_kw"].sum(), grid.loads["q_kvar"].sum())),
+        ("generation", _power(grid.generators["p_kw"].sum(), grid.generators["q_kvar"].sum())),
+        ("capacitors", f"{_switched_on(grid):.1f} kvar on"),
+        ("switchable branches", f"{branches['switchable'].sum()} of {branches.height}"),
+        ("to be open", f"{_points_to_open(grid)} branches, to be radial"),
+        ("open today", f"{(~branches['closed']).sum()}: {words.names(branches.filter(~branches['closed'])['name'])}"),
+        ("radial today", "yes" if _radial(grid) else "no"),
+    ]
+    show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
+    return 0
+
+
+def check(source: str) -> int:
+    """List the faults and doubts of a grid."""
+    out = console()
+    try:
+        grid = io.read(source)
+        problems = [*grid.problems(), *grid.notes]
+    except InputError as error:
+        problems = list(error.problems)
+    for problem in problems:
+        out.print(f"{problem.severity}: {words.safe(str(problem))}")
+    errors = sum(problem.severity == "error" for problem in problems)
+    out.print(f"{words.count(errors, 'error')}, {words.count(len(problems) - errors, 'warning')}")
+    return BAD_INPUT if errors else 0
+
+
+def convert(source: str, folder: Path, tables: Literal["csv", "parquet"]) -> int:
+    """Write a grid as a folder of tables; a faulty one too, since tables are where it can be mended."""
+    grid = io.read(source)
+    _warn(grid)
+    io.write(grid, folder, tables=tables)
+    console().print(f"written: {words.safe(str(folder))}")
+    return 0
+
+
+def cases() -> int:
+    """List the built-in grids."""
+    from openpoint.grid import builtin
+
+    show_frame(console(), builtin.describe())
+    return 0
+
+
+def schema(name: str) -> int:
+    """Print a JSON Schema."""
+    from openpoint.studies.json_schema import published
+
+    typer.echo(json.dumps(published(name), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _warn(grid: Grid) -> None:
+    doubts: list[Problem] = [*grid.notes, *(p for p in grid.problems() if p.severity == "warning")]
+    for doubt in doubts[:WARNINGS_SHOWN]:
+        show_problem(doubt)
+    if len(doubts) > WARNINGS_SHOWN:
+        complain("warning", f"{len(doubts) - WARNINGS_SHOWN} more; openpoint check shows all")
+
+
+def _size(grid: Grid) -> str:
+    branches = grid.branches()
+    return ", ".join(
+        [
+            words.count(grid.buses.height, "bus", "buses"),
+            f"{words.count(branches.height, 'branch', 'branches')} ({branches['switchable'].sum()} switchable)",
+            words.count(grid.sources.height, "source"),
+            f"{_points_to_open(grid)} to be open",
+            f"load {_power(grid.loads['p_kw'].sum(), grid.loads['q_kvar'].sum())}",
+        ]
+    )
+
+
+def _points_to_open(grid: Grid) -> int:
+    """Branches to be open in a radial state: a forest with one tree a source has buses − sources branches."""
+    return grid.branches().height - (grid.buses.height - grid.sources["bus"].n_unique())
+
+
+def _radial(grid: Grid) -> bool:
+    """Whether every bus hangs today on exactly one source by exactly one path."""
+    number = {name: i for i, name in enumerate(grid.buses["name"])}
+    closed = grid.branches().filter("closed")
+    ends = [closed[side].replace_strict(number, default=-1).to_numpy() for side in ("from_bus", "to_bus")]
+    links = sp.coo_array((np.ones(closed.height), ends), shape=(grid.buses.height, grid.buses.height))
+    islands, island = connected_components(links, directed=False)
+    sources = island[grid.sources["bus"].unique().replace_strict(number, default=-1).to_numpy()]
+    return closed.height == grid.buses.height - islands and sorted(sources) == list(range(islands))
+
+
+def _switched_on(grid: Grid) -> float:
+    on = grid.capacitors.select((pl.col("q_kvar") * pl.col("steps_on") / pl.col("steps")).sum())
+    return float(on.item())
+
+
+def _power(p_kw: float, q_kvar: float) -> str:
+    return f"{p_kw:.1f} kW + {q_kvar:.1f} kvar"
+
+
+def _show_written(out: Console, written: list[Path]) -> None:
+    if written:
+        out.print(f"\nwritten: {words.safe(', '.join(str(path) for path in written))}")

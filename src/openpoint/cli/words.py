@@ -1,0 +1,45 @@
+"""Numbers and names as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+
+def safe(text: str) -> str:
+    """The text on one line, without the control characters by which a name could steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def kw(value: float | None) -> str:
+    """Active power in kW with the digits that matter; `-` where there is no value."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.3f}" if abs(value) >= 0.1 or value == 0.0 else f"{value:.6f}"
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as a percentage without the sign; `-` where there is no value."""
+    return "-" if fraction is None or not math.isfinite(fraction) else f"{100.0 * fraction:.4f}"
+
+
+def voltage(value: float | None, bus: str | None) -> str:
+    """A voltage and its bus."""
+    return "-" if value is None else f"{value:.5f} pu at {safe(bus or '?')}"
+
+
+def small(value: float | None) -> str:
+    """A number whose size is what matters."""
+    return "-" if value is None else f"{value:.1e}"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 bus`, `2 buses`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def names(names: Iterable[str]) -> str:
+    """Names in one line, fit for a terminal; `none` where there are none."""
+    from openpoint.studies.export import join_names
+
+    return safe(join_names(names)) or "none"

@@ -1,0 +1,226 @@
+"""Write a result as JSON, CSV, Parquet or Excel: the same figures under the same names everywhere.
+
+A result is a summary (one value a key) and some tables (buses, branches, …). JSON holds both in one document, whose
+shape `json_schema` publishes; CSV and Parquet hold a file a table, the summary being the table of one row; Excel holds
+a sheet a table.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import polars.selectors as cs
+
+from openpoint import __version__
+from openpoint.studies.result import ReconfigureResult, Violation
+
+Result = ReconfigureResult
+Value = str | float | int | None
+
+
+def to_json(result: Result) -> str:
+    """The result as a JSON document, indented; what is infinite or not a number is null."""
+    return json.dumps(document(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(result: Result, folder: str | Path) -> list[Path]:
+    """Write a CSV file a table into the folder, which is made where missing; the paths written."""
+    return [_write_csv(frame, path) for frame, path in _files(result, Path(folder), "csv")]
+
+
+def to_parquet(result: Result, folder: str | Path) -> list[Path]:
+    """Write a Parquet file a table into the folder, which is made where missing; the paths written."""
+    return [_write_parquet(frame, path) for frame, path in _files(result, Path(folder), "parquet")]
+
+
+def to_excel(result: Result, file: str | Path) -> Path:
+    """Write one workbook with a sheet a table; the path written.
+
+    Text is written as text: a bus called `=1+1` is no formula, one called `http://…` no link.
+    """
+    import xlsxwriter
+
+    path = Path(file)
+    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(path, options) as book:
+        bold = book.add_format({"bold": True})
+        sheet = book.add_worksheet("summary")
+        sheet.set_column(0, 0, 24)
+        sheet.set_column(1, 1, 60)
+        for row, (key, value) in enumerate(_summary_row(result).items()):
+            sheet.write_string(row, 0, key, bold)
+            _write_cell(sheet, row, 1, value)
+        for name, frame in tables(result).items():
+            sheet = book.add_worksheet(name)
+            sheet.freeze_panes(1, 0)
+            for column, header in enumerate(frame.columns):
+                sheet.set_column(column, column, max(10, len(header) + 2))
+                sheet.write_string(0, column, header, bold)
+                for row, value in enumerate(frame[header], start=1):
+                    _write_cell(sheet, row, column, value)
+    return path
+
+
+def document(result: Result) -> dict[str, Any]:
+    """The result as plain Python values, in the order of the published schema."""
+    rows = {name: frame.to_dicts() for name, frame in tables(result).items() if name not in _DERIVED}
+    plain: dict[str, Any] = _plain({**summary(result), **rows})
+    return plain
+
+
+def summary(result: Result) -> dict[str, Any]:
+    """Everything of the result that is no table."""
+    return {
+        "study": "reconfigure",
+        "version": __version__,
+        "grid": result.grid.name,
+        "method": result.method,
+        "termination": result.termination.value,
+        "remedy": result.termination.remedy,
+        "seconds": result.seconds,
+        "loss_before_kw": result.loss_before_kw,
+        "loss_kw": result.loss_kw,
+        "objective_kw": result.objective_kw,
+        "lower_bound_kw": result.lower_bound_kw,
+        "gap": result.gap,
+        "open_before": list(result.open_before),
+        "open_branches": list(result.open_branches),
+        "changes": [{"branch": name, "action": action} for name, action in switching_list(result)],
+        "v_min_pu": result.v_min_pu,
+        "v_min_bus": result.v_min_bus,
+        "v_min_before_pu": result.v_min_before_pu,
+        "v_min_before_bus": result.v_min_before_bus,
+        "ac_max_mismatch_pu": result.ac_max_mismatch_pu,
+        "violations": [_violation(v) for v in result.violations],
+        "least_violation": [_violation(v) for v in result.least_violation],
+        "least_violation_open": list(result.least_violation_open),
+        "notes": list(result.notes),
+    }
+
+
+def tables(result: Result) -> dict[str, pl.DataFrame]:
+    """The tables of the result by name, violated limits included; infinity and NaN are null."""
+    frames = {
+        "buses": result.buses,
+        "branches": result.branches,
+        "generators": result.generators,
+        "iterations": result.iterations,
+        "violations": _violation_table(result.violations),
+    }
+    return {name: _finite(frame) for name, frame in frames.items()}
+
+
+def switching_list(result: ReconfigureResult) -> list[tuple[str, str]]:
+    """(branch, "close" or "open") from today's state to the answer, what is closed first."""
+    closing = [name for name in result.open_before if name in result.changes]
+    opening = [name for name in result.open_branches if name in result.changes]
+    return [(name, "close") for name in closing] + [(name, "open") for name in opening]
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Names in one line: by blanks, or by commas where a name has a blank or comma of its own."""
+    names = list(names)
+    plain = all(name and not any(c.isspace() or c == "," for c in name) for name in names)
+    return (" " if plain else ", ").join(names)
+
+
+# Tables whose content the summary of the JSON document already holds.
+_DERIVED = ("violations",)
+
+
+def _violation(violation: Violation) -> dict[str, Value]:
+    return {
+        "kind": violation.kind,
+        "name": violation.name,
+        "value": violation.value,
+        "limit": violation.limit,
+        "unit": violation.unit,
+    }
+
+
+def _violation_table(violations: Iterable[Violation]) -> pl.DataFrame:
+    schema = {"kind": pl.String, "name": pl.String, "value": pl.Float64, "limit": pl.Float64, "unit": pl.String}
+    return pl.DataFrame([_violation(v) for v in violations], schema=schema)
+
+
+def _finite(frame: pl.DataFrame) -> pl.DataFrame:
+    numbers = cs.float()
+    return frame.with_columns(pl.when(numbers.is_finite()).then(numbers))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _summary_row(result: Result) -> dict[str, Value]:
+    """The summary with one value a key, for tables: lists of names become text, lists of limits their number."""
+    row: dict[str, Value] = {}
+    for key, value in _plain(summary(result)).items():
+        if key == "changes":
+            for action in ("close", "open"):
+                row[f"to_{action}"] = join_names(name for name, what in switching_list(result) if what == action)
+        elif not isinstance(value, list):
+            row[key] = value
+        elif all(isinstance(item, str) for item in value) and key not in _COUNTED:
+            row[key] = join_names(value)
+        else:
+            row[key] = len(value)
+    return row
+
+
+_COUNTED = ("violations", "least_violation")
+
+
+def _files(result: Result, folder: Path, ending: str) -> list[tuple[pl.DataFrame, Path]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = {"summary": _summary_frame(result), **tables(result)}
+    return [(frame, folder / f"{name}.{ending}") for name, frame in frames.items()]
+
+
+def _summary_frame(result: Result) -> pl.DataFrame:
+    """One row; columns keep their type also where there is no value, so that files of many runs go together."""
+    row = _summary_row(result)
+    schema = {key: _NUMBERS.get(key, pl.Float64 if _is_number(key) else pl.String) for key in row}
+    return pl.DataFrame([row], schema=schema)
+
+
+_NUMBERS: dict[str, type[pl.DataType]] = {
+    "violations": pl.Int64,
+    "least_violation": pl.Int64,
+    "seconds": pl.Float64,
+    "gap": pl.Float64,
+}
+
+
+def _is_number(key: str) -> bool:
+    return key.endswith(("_kw", "_pu"))
+
+
+def _write_csv(frame: pl.DataFrame, path: Path) -> Path:
+    frame.write_csv(path)
+    return path
+
+
+def _write_parquet(frame: pl.DataFrame, path: Path) -> Path:
+    frame.write_parquet(path)
+    return path
+
+
+def _write_cell(sheet: Any, row: int, column: int, value: Value) -> None:
+    if isinstance(value, bool):
+        sheet.write_boolean(row, column, value)
+    elif isinstance(value, str):
+        sheet.write_string(row, column, value)
+    elif value is not None:
+        sheet.write_number(row, column, value)

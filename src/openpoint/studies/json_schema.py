@@ -1,0 +1,220 @@
+"""JSON Schema (draft 2020-12) of what openpoint writes, and of the tables of a grid.
+
+`openpoint schema` prints them. `export` writes exactly these keys, in this order, and the tests hold every output to
+them. What has no value is null: JSON knows neither infinity nor NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dataframely as dy
+
+from openpoint.errors import OptionError
+from openpoint.grid.schemas import SCHEMAS
+from openpoint.twostage.log import Termination
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _value(kind: str | list[str], doc: str, **more: Any) -> Schema:
+    return {"type": kind, "description": doc, **more}
+
+
+def text(doc: str) -> Schema:
+    return _value("string", doc)
+
+
+def number(doc: str) -> Schema:
+    return _value("number", doc)
+
+
+def maybe(kind: str, doc: str) -> Schema:
+    return _value([kind, "null"], doc)
+
+
+def whole(doc: str) -> Schema:
+    return _value("integer", doc, minimum=0)
+
+
+def flag(doc: str) -> Schema:
+    return _value("boolean", doc)
+
+
+def record(properties: Mapping[str, Schema], doc: str = "") -> Schema:
+    """An object that has all of the properties and no others."""
+    shape: Schema = {"type": "object"}
+    if doc:
+        shape["description"] = doc
+    return shape | {"properties": dict(properties), "required": list(properties), "additionalProperties": False}
+
+
+def listing(items: Schema, doc: str) -> Schema:
+    return {"type": "array", "description": doc, "items": items}
+
+
+def names(doc: str) -> Schema:
+    return listing({"type": "string"}, doc)
+
+
+VIOLATION = record(
+    {
+        "kind": _value("string", "what is broken", enum=["voltage low", "voltage high", "current"]),
+        "name": text("bus or branch"),
+        "value": number("what the AC power flow gives"),
+        "limit": number("what is allowed"),
+        "unit": _value("string", "of value and limit", enum=["pu", "A"]),
+    }
+)
+
+BUS = {
+    "name": text("name of the bus"),
+    "vn_kv": number("nominal voltage, line to line, kV"),
+    "v_min_pu": maybe("number", "lower voltage limit, pu"),
+    "v_max_pu": maybe("number", "upper voltage limit, pu"),
+}
+
+BRANCH = {
+    "kind": _value("string", "table of the branch", enum=["lines", "switches", "transformers"]),
+    "name": text("name of the branch"),
+    "from_bus": text("bus at one end"),
+    "to_bus": text("bus at the other end"),
+    "switchable": flag("may be opened or closed by a decision"),
+}
+
+
+def _both(name: str, unit: str, doc: str) -> dict[str, Schema]:
+    """The columns of one quantity today and in the answer."""
+    return {f"{name}_{when}_{unit}": maybe("number", f"{doc}, {word}") for when, word in _TIMES}
+
+
+_TIMES = (("before", "today"), ("after", "in the answer"))
+
+RECONFIGURE_TABLES: dict[str, dict[str, Schema]] = {
+    "buses": {**BUS, **_both("v", "pu", "voltage, pu"), **_both("angle", "degree", "voltage angle, degree")},
+    "branches": {
+        **BRANCH,
+        "closed_before": flag("closed today"),
+        "closed_after": maybe("boolean", "closed in the answer"),
+        "i_max_a": maybe("number", "current limit, A"),
+        **_both("i", "a", "current, A"),
+        **_both("loading", "percent", "current in percent of the limit"),
+        **_both("p_from", "kw", "active power into the branch at its from end, kW"),
+        **_both("q_from", "kvar", "reactive power into the branch at its from end, kvar"),
+        **_both("loss", "kw", "active power lost, kW"),
+    },
+    "generators": {
+        "name": text("name of the generator"),
+        "bus": text("its bus"),
+        "p_kw": maybe("number", "active power in the answer, kW"),
+        "q_kvar": maybe("number", "reactive power in the answer, kvar"),
+    },
+    "iterations": {
+        "number": whole("1, 2, …"),
+        "seconds": number("since the start of the method"),
+        "lower_bound_kw": maybe("number", "best proven so far, kW"),
+        "upper_bound_kw": maybe("number", "best verified so far, kW"),
+        "gap": maybe("number", "(upper − lower) / upper"),
+        "value_kw": maybe("number", "exact objective of the topology tried, kW; null where it breaks limits"),
+        "verdict": text("what was learnt"),
+        "violation": maybe("number", "least violation of the topology tried; 0 where limits hold"),
+        "mark": text("a warning where the numbers were bad, else empty"),
+    },
+}
+
+RECONFIGURE: dict[str, Schema] = {
+    "study": {"const": "reconfigure", "description": "what was asked"},
+    "version": text("version of openpoint"),
+    "grid": text("name of the grid"),
+    "method": text("name and options of the method"),
+    "termination": _value("string", "why the run ended", enum=[t.value for t in Termination]),
+    "remedy": text("what to do about it"),
+    "seconds": number("of the method alone, without imports and reading"),
+    "loss_before_kw": maybe("number", "exact AC loss today; null where today's state is not radial or has no solution"),
+    "loss_kw": maybe("number", "exact AC loss of the answer; null where there is none"),
+    "objective_kw": maybe("number", "loss plus the cost of the changes: what the bounds enclose"),
+    "lower_bound_kw": maybe("number", "proven bound of objective_kw"),
+    "gap": maybe("number", "(objective − bound) / objective; 0.0001 is 0.01 %"),
+    "open_before": names("branches open today"),
+    "open_branches": names("branches open in the answer"),
+    "changes": listing(
+        record({"branch": text("name"), "action": _value("string", "what to do", enum=["close", "open"])}),
+        "the switching list: what to close and then to open to get from today's state to the answer",
+    ),
+    "v_min_pu": maybe("number", "lowest voltage of the answer, pu"),
+    "v_min_bus": maybe("string", "its bus"),
+    "v_min_before_pu": maybe("number", "lowest voltage today, pu"),
+    "v_min_before_bus": maybe("string", "its bus"),
+    "ac_max_mismatch_pu": maybe("number", "largest power mismatch of the AC solution at any bus, pu"),
+    "violations": listing(VIOLATION, "limits that the AC solution of the answer breaks"),
+    "least_violation": listing(VIOLATION, "where infeasible: limits that break at the least violation met"),
+    "least_violation_open": names("where infeasible: the branches open at the least violation met"),
+    "notes": names("warnings that belong to the answer"),
+}
+
+
+def _table_doc(kind: str) -> str:
+    return f"one object a row of the table of {kind}"
+
+
+def result_schema() -> Schema:
+    """Schema of the JSON that `openpoint reconfigure --json` writes."""
+    tables = {kind: listing(record(columns), _table_doc(kind)) for kind, columns in RECONFIGURE_TABLES.items()}
+    return _root("result", "Result of openpoint reconfigure", record({**RECONFIGURE, **tables}))
+
+
+def grid_schema() -> Schema:
+    """Schema of the tables of a grid as JSON objects: what `Grid.from_tables` accepts.
+
+    The files of openpoint's own folder format hold the same columns, and are derived from the same source.
+    """
+    tables = {kind: listing(_rows(schema), (schema.__doc__ or kind).strip()) for kind, schema in SCHEMAS.items()}
+    shape = record(tables) | {"required": ["buses", "sources"]}
+    return _root("grid", "Tables of a grid", shape)
+
+
+def _root(name: str, title: str, shape: Schema) -> Schema:
+    return {"$schema": DIALECT, "$id": f"urn:openpoint:schema:{name}", "title": title, **shape}
+
+
+def _rows(schema: type[dy.Schema]) -> Schema:
+    columns = schema.columns()
+    shape = record({name: _column(column) for name, column in columns.items()})
+    return shape | {"required": [name for name, column in columns.items() if "default" not in (column.metadata or {})]}
+
+
+def _column(column: dy.Column) -> Schema:
+    metadata = column.metadata or {}
+    unit = f", {metadata['unit']}" if metadata["unit"] else ""
+    shape: Schema = {"description": f"{metadata['doc']}{unit}"}
+    if "default" in metadata:
+        shape["default"] = metadata["default"]
+    if isinstance(column, dy.List):
+        numbers = {"type": "array", "items": {"type": "number"}}
+        return shape | {"anyOf": [numbers, {"type": "number"}]}
+    kind = next(word for type_, word in _JSON_TYPES if isinstance(column, type_))
+    return shape | {"type": [kind, "null"] if column.nullable else kind}
+
+
+_JSON_TYPES: tuple[tuple[type[dy.Column], str], ...] = (
+    (dy.Bool, "boolean"),
+    (dy.Int64, "integer"),
+    (dy.Float64, "number"),
+    (dy.String, "string"),
+)
+
+PUBLISHED = {"result": result_schema, "grid": grid_schema}
+
+
+def published(name: str) -> Schema:
+    """The schema of that name.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    if name not in PUBLISHED:
+        raise OptionError(f"no schema is called {name!r}; there are {', '.join(PUBLISHED)}")
+    return PUBLISHED[name]()

@@ -1,0 +1,178 @@
+"""The rules of the house: who imports whom, what is public, how fast the command answers, how long a module is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import openpoint
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "openpoint"
+
+# A room imports only from rooms after its own.
+ROOMS = (
+    "cli",
+    "report",
+    "studies",
+    "search",
+    "twostage",
+    "solvers",
+    "formulations",
+    "powerflow",
+    "network",
+    "io",
+    "grid",
+    "errors",
+)
+# (importing module, imported room) that may go up, and why.
+ALLOWED = {
+    ("studies.result", "report"),  # Result.plot() draws, imported when called
+}
+PUBLIC = [
+    "Benders",
+    "Enumeration",
+    "ExtensiveForm",
+    "Grid",
+    "InputError",
+    "Limits",
+    "OpenpointError",
+    "OptionError",
+    "Problem",
+    "Termination",
+    "__version__",
+    "cases",
+    "read",
+    "reconfigure",
+    "run_powerflow",
+    "write",
+]
+MODULES = sorted(SOURCE.rglob("*.py"))
+LONGEST = 400
+
+
+def dotted(path: Path) -> str:
+    """`grid/schemas.py` -> `grid.schemas`; a package is called by its folder."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, module below `openpoint`) of every import of the own package, those inside functions included."""
+    package = ["openpoint", *path.relative_to(SOURCE).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            found = [f"{module}.{alias.name}" for alias in node.names] if module == "openpoint" else [module]
+        else:
+            continue
+        for name in found:
+            if name.startswith("openpoint."):
+                yield node.lineno, name.removeprefix("openpoint.")
+
+
+def test_every_room_is_known() -> None:
+    found = {dotted(path).split(".")[0] for path in MODULES} - {"", "__main__"}
+    assert found <= set(ROOMS)
+
+
+def test_imports_go_down_only() -> None:
+    wrong = []
+    for path in MODULES:
+        module = dotted(path)
+        room = module.split(".")[0]
+        if room not in ROOMS:  # openpoint itself offers names of every room
+            continue
+        for line, target in imports(path):
+            other = target.split(".")[0]
+            if other in ROOMS and ROOMS.index(other) < ROOMS.index(room) and (module, other) not in ALLOWED:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_public_names_are_these() -> None:
+    assert openpoint.__all__ == PUBLIC
+    assert sorted(openpoint.__all__) == dir(openpoint)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_can_be_had(name: str) -> None:
+    assert getattr(openpoint, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'reconfigurate'"):
+        _ = openpoint.reconfigurate  # type: ignore[attr-defined]
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    heavy = imported_by("import openpoint")
+    assert not {name for name in heavy if name.startswith("openpoint.")}
+    assert not heavy & {"polars", "numpy", "typer", "cvxpy"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["reconfigure", "--help"]])
+def test_the_command_answers_at_once(arguments: list[str]) -> None:
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "openpoint", *arguments], capture_output=True, text=True, check=True
+        )
+        seconds.append(time.perf_counter() - start)
+        assert "openpoint" in done.stdout
+    assert min(seconds) < 0.3, seconds
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, contextlib; sys.argv = ['openpoint', 'reconfigure', '--help']\n"
+        "from openpoint.cli import main\n"
+        "with contextlib.suppress(SystemExit): main()"
+    )
+    assert not imported_by(code) & {"polars", "numpy", "scipy", "rich", "cvxpy", "dataframely", "numba", "openpoint.io"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_nobody_asks_an_object_what_it_is(path: Path) -> None:
+    asked = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name) and node.id == "hasattr"
+    ]
+    assert not asked
+
+
+def test_the_readme_names_every_make_command() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r'@echo "(make \w+) ', makefile)
+    assert {"make demo", "make test", "make check", "make bench", "make docs"} <= set(commands)
+    assert not [command for command in commands if f"`{command}`" not in readme]
+
+
+def test_the_lock_names_no_host() -> None:
+    lock = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    assert not re.search(r"://|^--", lock, flags=re.MULTILINE)
+
+
+def imported_by(code: str) -> set[str]:
+    """Modules imported by a fresh interpreter that runs the code."""
+    probe = f"{code}\nimport sys; print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
