@@ -24,20 +24,6 @@ KEYS = {
     *("study", "method", "termination", "seconds", "loss_before_kw", "loss_kw", "lower_bound_kw", "gap"),
     *("open_branches", "v_min_pu", "v_min_bus", "ac_max_mismatch_pu", "violations"),
 }
-    "study",
-    "method",
-    "termination",
-    "seconds",
-    "loss_before_kw",
-    "loss_kw",
-    "lower_bound_kw",
-    "gap",
-    "open_branches",
-    "v_min_pu",
-    "v_min_bus",
-    "ac_max_mismatch_pu",
-    "violations",
-]
 
 
 def ring(names: list[str]) -> Grid:
@@ -73,7 +59,7 @@ def result(names: list[str] | None = None, *, solved: bool = True) -> Reconfigur
     branches = grid.branches().select("kind", "name", "from_bus", "to_bus", "switchable")
     branches = branches.with_columns(
         closed_before=grid.lines["closed"],
-        closed_after=pl.lit(None, dtype=pl.Boolean) if not solved else grid.lines["closed"].reverse(),
+        closed_after=grid.lines["name"] != grid.lines["name"][-2] if solved else pl.lit(None, dtype=pl.Boolean),
         i_max_a=pl.lit(None, dtype=pl.Float64),
         **{
             name: pl.lit(2.5 if "before" in name else known)
@@ -147,7 +133,7 @@ def test_json_has_the_published_shape(any_result: ReconfigureResult) -> None:
     schema = json_schema.result_schema()
     check(document, schema)
     assert list(document) == list(schema["properties"])
-    assert KEYS <= set(document)
+    assert set(document) >= KEYS
 
 
 def test_json_says_what_the_result_says() -> None:

@@ -256,12 +256,8 @@ def schema(shape: Annotated[Shape, typer.Argument(metavar="SHAPE", help="What it
 def run_app(arguments: list[str]) -> None:
     """Run the command that the arguments name; leaves by `SystemExit`."""
     group = typer.main.get_command(app)
-    if (
-        isinstance(group, TyperGroup)
-        and len(arguments) == 2
-        and arguments[0] in group.commands
-        and arguments[1] in HELP
-    ):
+    known = group.commands if isinstance(group, TyperGroup) else {}
+    if len(arguments) == 2 and arguments[0] in known and arguments[1] in HELP:
         # Straight to its help: on the way through the group Typer would load pydantic, slower than all the rest.
         known[arguments[0]].main(arguments[1:], prog_name=f"openpoint {arguments[0]}")
     group.main(arguments, prog_name="openpoint")
