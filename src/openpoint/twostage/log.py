@@ -18,6 +18,7 @@ class Termination(enum.StrEnum):
     TIME = "time"
     ITERATIONS = "iterations"
     INTERRUPTED = "interrupted"
+    RELAXATION = "relaxation"
     INFEASIBLE = "infeasible"
 
     @property
@@ -36,6 +37,8 @@ _REMEDIES = {
     Termination.TIME: "The time limit stopped the run; the best verified solution is kept. Raise the time limit or accept the gap.",
     Termination.ITERATIONS: "The iteration limit stopped the run; the best verified solution is kept. Raise the limit or accept the gap.",
     Termination.INTERRUPTED: "Interrupted; the best verified solution is kept. Run again to go on.",
+    Termination.RELAXATION: "The bound is proven for the cone relaxation, which is not exact here; the answer is verified by AC "
+    "and lies above it by the gap. Fix the generators' output for an exact proof.",
     Termination.INFEASIBLE: "Proven: no choice keeps all limits. See the least violation: relax those limits or reinforce there.",
 }
 _EXIT_CODES = {
@@ -44,6 +47,7 @@ _EXIT_CODES = {
     Termination.TIME: 4,
     Termination.ITERATIONS: 4,
     Termination.INTERRUPTED: 130,
+    Termination.RELAXATION: 4,
     Termination.INFEASIBLE: 3,
 }
 

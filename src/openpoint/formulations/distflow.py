@@ -1,0 +1,193 @@
+"""DistFlow second-order cone power flow of a balanced grid (Baran and Wu 1989; Farivar and Low 2013).
+
+Every branch e from a to b carries p, q (power into its series impedance at the internal from node) and l (squared
+current). Its two squared end voltages are kept as products with its state x: `w_fr` = x w_a / tap², `w_to` = x w_b. So
+
+    w_to = w_fr − 2 (r p + x q) + |z|² l                                    (voltage law, no big M)
+    p² + q² ≤ l w_fr                                                        (the cone, in its perspective form)
+    0 ≤ w_a / tap² − w_fr ≤ w̄ (1 − x),   0 ≤ w_fr ≤ w̄ x,   the same at b    (products)
+
+hold at every binary x exactly: an open branch has w_fr = w_to = 0 and carries nothing. Between 0 and 1 this is the
+convex hull of a branch that is open or closed, given bounds on the voltages, and its dual gives the slope of the loss
+with respect to the state of every branch, open ones too.
+
+The cone is exact at the optimum unless upper voltage limits bind or power flows back; then the AC flow has the word.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from openpoint.errors import OptionError
+from openpoint.network import Network
+from openpoint.twostage.program import Cone, Limit, Stage
+
+Floats = npt.NDArray[np.float64]
+
+W_BOUND_MAX = 4.0
+"""Squared voltage beyond which an upper bound says nothing about a distribution grid."""
+
+
+@dataclass(frozen=True)
+class DistFlow(Stage):
+    """The power flow of one state of the grid: a stage whose cost is the loss in kW, and its variables.
+
+    Attributes:
+        w: (N) squared voltage.
+        p, q, l, w_fr, w_to: (E) see the module.
+        s_gen: (2, G) active and reactive injection of the dispatchable generators; None where there are none.
+    """
+
+    w: cp.Variable
+    p: cp.Variable
+    q: cp.Variable
+    l: cp.Variable
+    w_fr: cp.Variable
+    w_to: cp.Variable
+    s_gen: cp.Variable | None
+
+
+def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
+    """Squared voltages that no power flow leaves: (N) lower and (N) upper bound.
+
+    A voltage rises along a branch by at most 2 (r P⁻ + x Q⁻), with P⁻, Q⁻ all that the grid could feed back, because
+    losses only consume. Summed over the worst path this bounds every voltage; a limit that is kept bounds it too.
+
+    Args:
+        network: the grid.
+        limits: whether the voltage limits are kept by every point of interest.
+
+    Raises:
+        OptionError: no finite upper bound follows from the data.
+    """
+    n_sources = len(network.source_terminal)
+    path_length = min(network.n_conductors, network.n_terminals - n_sources)
+    p_back = float(np.sum(np.maximum(-network.s_power.real, 0)) + np.sum(np.maximum(network.p_max, 0)))
+    q_back = float(np.sum(np.maximum(-network.s_power.imag, 0)) + np.sum(np.maximum(network.q_max, 0)))
+    p_back += float(np.sum(np.maximum(-network.s_current.real, 0)))
+    q_back += float(np.sum(np.maximum(-network.s_current.imag, 0)))
+    # What grows with the voltage: capacitors and charging.
+    p_grow = float(np.sum(np.maximum(-network.s_impedance.real, 0)))
+    q_grow = float(np.sum(np.maximum(-network.s_impedance.imag, 0)) + np.sum(np.maximum(network.b, 0)))
+    steepest = np.sort(np.maximum(network.r, 0) * (p_back + p_grow) + np.maximum(network.x, 0) * (q_back + q_grow))
+    total = p_back + p_grow + q_back + q_grow
+    share = (p_back + q_back) / total if total > 0 else 1.0
+    rise = 2.0 * float(steepest[::-1][:path_length].sum())
+    ratio = float(np.prod(np.maximum(network.tap, 1.0 / network.tap) ** 2))
+    w_source = float(np.max(np.abs(network.source_v)) ** 2)
+    # w̄ = (w_source + fixed rise + growing rise · w̄) · ratio
+    growing = rise * (1.0 - share) * ratio
+    upper = (w_source + rise * share) * ratio / (1.0 - growing) if growing < 1.0 else math.inf
+    lower = np.zeros(network.n_terminals)
+    bound = np.full(network.n_terminals, upper)
+    if limits:
+        bound = np.minimum(bound, network.w_max)
+        lower = network.w_min.copy()
+    bound[network.source_terminal] = lower[network.source_terminal] = np.abs(network.source_v) ** 2
+    if np.any(bound > W_BOUND_MAX):
+        where = network.bus_names[network.terminal_bus[int(np.argmax(bound))]]
+        raise OptionError(
+            f"Nothing bounds the voltage of bus {where} from above: generation, capacitors or charging could raise it. "
+            "Give upper voltage limits in the grid or with --v-max (Limits(v_max_pu=…))."
+        )
+    return lower, bound
+
+
+def distflow(network: Network, closed: cp.Expression, w_upper: Floats) -> DistFlow:
+    """The power flow for the branches that `closed` (E) says.
+
+    Args:
+        network: the grid, balanced.
+        closed: (E) state of the branches, between 0 and 1.
+        w_upper: (N) upper bounds of the squared voltage, valid at every power flow of interest.
+    """
+    n, e, s = network.n_terminals, network.n_conductors, network.s_base_kva
+    r, x, g, b = network.r, network.x, network.g, network.b
+    w = cp.Variable(n, name="w")
+    p, q = cp.Variable(e, name="p"), cp.Variable(e, name="q")
+    l = cp.Variable(e, name="l")
+    w_fr, w_to = cp.Variable(e, name="w_fr"), cp.Variable(e, name="w_to")
+    rows = np.arange(e)
+    at_fr = sp.csr_array((1.0 / network.tap**2, (rows, network.terminal_fr)), shape=(e, n))
+    at_to = sp.csr_array((np.ones(e), (rows, network.terminal_to)), shape=(e, n))
+    one_fr = sp.csr_array((np.ones(e), (rows, network.terminal_fr)), shape=(e, n))
+    upper_fr, upper_to = at_fr @ w_upper, at_to @ w_upper
+
+    constraints: list[cp.Constraint] = [
+        w[network.source_terminal] == np.abs(network.source_v) ** 2,
+        w >= 0,
+        w_fr >= 0,
+        w_to >= 0,
+        w_to == w_fr - 2 * (cp.multiply(r, p) + cp.multiply(x, q)) + cp.multiply(r**2 + x**2, l),
+        w_fr <= cp.multiply(upper_fr, closed),
+        w_to <= cp.multiply(upper_to, closed),
+        w_fr <= at_fr @ w,
+        w_to <= at_to @ w,
+        at_fr @ w - w_fr <= cp.multiply(upper_fr, 1 - closed),
+        at_to @ w - w_to <= cp.multiply(upper_to, 1 - closed),
+    ]
+    inner = np.setdiff1d(np.arange(n), network.source_terminal)
+    demand_p, demand_q, more = _demand(network, w, w_upper)
+    constraints += more
+    s_gen: cp.Variable | None = None
+    if len(network.generator_names):
+        count = len(network.generator_names)
+        s_gen = cp.Variable((2, count), name="s_gen")
+        constraints += [
+            s_gen[0] >= network.p_min,
+            s_gen[0] <= network.p_max,
+            s_gen[1] >= network.q_min,
+            s_gen[1] <= network.q_max,
+        ]
+        place = sp.csr_array((np.ones(count), (network.generator_terminal, np.arange(count))), shape=(n, count))
+        demand_p, demand_q = demand_p - place @ s_gen[0], demand_q - place @ s_gen[1]
+    arrive_p = at_to.T @ (p - cp.multiply(r, l) - cp.multiply(g / 2, w_to))
+    arrive_q = at_to.T @ (q - cp.multiply(x, l) + cp.multiply(b / 2, w_to))
+    leave_p = one_fr.T @ (p + cp.multiply(g / 2, w_fr))
+    leave_q = one_fr.T @ (q - cp.multiply(b / 2, w_fr))
+    constraints += [
+        (arrive_p - leave_p)[inner] == demand_p[inner],
+        (arrive_q - leave_q)[inner] == demand_q[inner],
+    ]
+    cones = (Cone(u=(p, q), s=l, t=w_fr),)
+    loss = cp.sum(cp.multiply(r, l)) + cp.sum(cp.multiply(g / 2, w_fr + w_to))
+    limits = tuple(_limits(network, w, l, inner))
+    return DistFlow(constraints, cones, limits, s * loss, w=w, p=p, q=q, l=l, w_fr=w_fr, w_to=w_to, s_gen=s_gen)
+
+
+def _demand(
+    network: Network, w: cp.Variable, w_upper: Floats
+) -> tuple[cp.Expression, cp.Expression, list[cp.Constraint]]:
+    """(N) active and reactive demand as functions of w.
+
+    Constant current needs v = √w, which is not affine: v lies between the chord of √ over the possible voltages and its
+    tangent at 1, and the relaxation may choose.
+    """
+    p = network.s_power.real + cp.multiply(network.s_impedance.real, w)
+    q = network.s_power.imag + cp.multiply(network.s_impedance.imag, w)
+    if not np.any(network.s_current):
+        return p, q, []
+    v = cp.Variable(network.n_terminals, name="v")
+    chord = [v >= cp.multiply(1.0 / np.sqrt(w_upper), w), v <= (1 + w) / 2]
+    return p + cp.multiply(network.s_current.real, v), q + cp.multiply(network.s_current.imag, v), chord
+
+
+def _limits(network: Network, w: cp.Variable, l: cp.Variable, inner: npt.NDArray[np.int64]) -> list[Limit]:
+    """Excesses relative to the squared limit, so that 1 is a violation of the whole limit."""
+    low = inner[network.w_min[inner] > 0]
+    high = inner[np.isfinite(network.w_max[inner])]
+    rated = np.flatnonzero(np.isfinite(network.l_max))
+    limits = []
+    if len(low):
+        limits.append(Limit("voltage low", 1 - cp.multiply(1 / network.w_min[low], w[low])))
+    if len(high):
+        limits.append(Limit("voltage high", cp.multiply(1 / network.w_max[high], w[high]) - 1))
+    if len(rated):
+        limits.append(Limit("current", cp.multiply(1 / network.l_max[rated], l[rated]) - 1))
+    return limits

@@ -1,0 +1,187 @@
+"""Radiality by orientation and a single-commodity flow.
+
+Branches that must be closed (not switchable, locked, or bridges of the grid) are contracted first. On what is left,
+every block without a source has exactly one parent: Σ of the arcs into it = 1; a closed branch is one of its two arcs.
+That alone admits loops cut off from every source where nothing is consumed, so a fictitious commodity flows from the
+sources to the blocks where power alone does not force a connection (Lavorato et al. 2012).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is left to decide after contraction.
+
+    Attributes:
+        free: branches whose state is open to choice (F of E).
+        state: (E) 1 closed, 0 open where fixed; nan where free.
+        fr, to: (F) blocks at the ends of the free branches; the block of all sources is 0.
+        block: (N) block of each bus.
+        n_blocks: blocks, that of the sources included.
+    """
+
+    free: Ints
+    state: Floats
+    fr: Ints
+    to: Ints
+    block: Ints
+    n_blocks: int
+
+
+@dataclass(frozen=True)
+class Radiality:
+    """Variables and constraints of a radial choice.
+
+    Attributes:
+        closed: (E) state of every branch.
+        arc_fr, arc_to: (F) arcs of the free branches: from fr to to, and back; None where nothing is free.
+        integers: the integer variables.
+        constraints: linear.
+    """
+
+    closed: cp.Variable
+    arc_fr: cp.Variable | None
+    arc_to: cp.Variable | None
+    integers: tuple[cp.Variable, ...]
+    constraints: list[cp.Constraint]
+
+
+def contract(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools, must_open: Bools) -> Choices:
+    """Contract what must be closed, bridges included; all sources become block 0.
+
+    Args:
+        n: number of buses. fr, to: (E) ends of the branches. sources: buses that are sources.
+        must_close, must_open: (E) fixed states.
+    """
+    usable = ~must_open
+    label = np.arange(n)
+    label[sources] = sources[0]
+    closed = must_close.copy()
+    while True:
+        joined = np.concatenate([np.flatnonzero(closed), np.empty(0, dtype=np.int64)])
+        graph = sp.coo_array((np.ones(len(joined)), (label[fr[joined]], label[to[joined]])), shape=(n, n))
+        _, block = connected_components(graph, directed=False)
+        block = block[label]
+        undecided = np.flatnonzero(usable & ~closed)
+        more = bridges(int(block.max()) + 1, block[fr[undecided]], block[to[undecided]])
+        if not more.any():
+            break
+        closed[undecided[more]] = True
+    # Renumber: the block of the sources first.
+    _, block = np.unique(np.where(block == block[sources[0]], -1, block), return_inverse=True)
+    inside = undecided[block[fr[undecided]] == block[to[undecided]]]  # would close a loop at once
+    free = np.setdiff1d(undecided, inside)
+    state = np.where(closed, 1.0, 0.0)
+    state[free] = np.nan
+    return Choices(free, state, block[fr[free]], block[to[free]], block, int(block.max()) + 1)
+
+
+def heaviest_tree(choices: Choices, weight: Floats) -> Floats:
+    """(E) states of the radial choice of greatest total weight (Kruskal 1956)."""
+    parent = list(range(choices.n_blocks))
+
+    def root(block: int) -> int:
+        while parent[block] != block:
+            parent[block] = parent[parent[block]]
+            block = parent[block]
+        return block
+
+    state = np.nan_to_num(choices.state, nan=0.0)
+    for k in np.argsort(-weight[choices.free], kind="stable"):
+        a, b = root(int(choices.fr[k])), root(int(choices.to[k]))
+        if a != b:
+            parent[a] = b
+            state[choices.free[k]] = 1.0
+    return state
+
+
+def bridges(n: int, fr: Ints, to: Ints) -> Bools:
+    """(E) whether taking the edge away would cut the graph (parallel edges are no bridges). Tarjan 1974, iterative."""
+    adjacency: list[list[tuple[int, int]]] = [[] for _ in range(n)]
+    for e, (a, b) in enumerate(zip(fr.tolist(), to.tolist())):
+        if a != b:
+            adjacency[a].append((b, e))
+            adjacency[b].append((a, e))
+    found = np.zeros(len(fr), dtype=bool)
+    order = [-1] * n
+    low = [0] * n
+    clock = 0
+    for root in range(n):
+        if order[root] >= 0:
+            continue
+        order[root] = low[root] = clock
+        clock += 1
+        stack = [(root, -1, iter(adjacency[root]))]
+        while stack:
+            node, via, arcs = stack[-1]
+            for other, e in arcs:
+                if e == via:
+                    continue
+                if order[other] >= 0:
+                    low[node] = min(low[node], order[other])
+                    continue
+                order[other] = low[other] = clock
+                clock += 1
+                stack.append((other, e, iter(adjacency[other])))
+                break
+            else:
+                stack.pop()
+                if stack:
+                    parent = stack[-1][0]
+                    low[parent] = min(low[parent], low[node])
+                    found[via] |= low[node] > order[parent]
+    return found
+
+
+def radiality(choices: Choices, *, hungry: Bools) -> Radiality:
+    """The radial choices.
+
+    Args:
+        choices: what is left to decide.
+        hungry: (blocks) blocks that no power flow could leave in a loop of their own, because they consume and nothing
+            feeds in anywhere; the others need the commodity.
+    """
+    fixed = np.flatnonzero(~np.isnan(choices.state))
+    closed = cp.Variable(len(choices.state), name="closed")
+    constraints: list[cp.Constraint] = [closed[fixed] == choices.state[fixed]] if len(fixed) else []
+    count, blocks = len(choices.free), choices.n_blocks
+    if count == 0:
+        return Radiality(closed, None, None, (closed,), constraints)
+    arc_fr, arc_to = cp.Variable(count, name="arc_fr"), cp.Variable(count, name="arc_to")
+    columns = np.arange(count)
+    into_to = sp.csr_array((np.ones(count), (choices.to, columns)), shape=(blocks, count))
+    into_fr = sp.csr_array((np.ones(count), (choices.fr, columns)), shape=(blocks, count))
+    constraints += [
+        arc_fr >= 0,
+        arc_to >= 0,
+        arc_fr <= 1,
+        arc_to <= 1,
+        closed[choices.free] == arc_fr + arc_to,
+        (into_to @ arc_fr + into_fr @ arc_to)[1:] == 1,
+        (into_to @ arc_fr + into_fr @ arc_to)[0] == 0,
+        closed[choices.free] <= 1,
+    ]
+    needy = np.flatnonzero(~hungry[1:]) + 1
+    if len(needy):
+        flow = cp.Variable(count, name="commodity")
+        demand = np.zeros(blocks)
+        demand[needy] = 1.0
+        constraints += [
+            ((into_to - into_fr) @ flow)[1:] == demand[1:],
+            flow <= len(needy) * arc_fr,
+            flow >= -len(needy) * arc_to,
+        ]
+    return Radiality(closed, arc_fr, arc_to, (closed, arc_fr, arc_to), constraints)

@@ -1,0 +1,49 @@
+"""Ctrl-C as a wish, not as an exception: the method ends at the next safe place with what it has."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupt:
+    """Whether the user asked to stop. A second Ctrl-C raises KeyboardInterrupt at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def note(self, _signum: int, _frame: FrameType | None) -> None:
+        """Signal handler."""
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+_early: Interrupt | None = None
+
+
+def install() -> None:
+    """Catch Ctrl-C from now on until the next `listening` is over; for commands, before anything slow is imported."""
+    global _early
+    _early = Interrupt()
+    signal.signal(signal.SIGINT, _early.note)
+
+
+@contextmanager
+def listening() -> Iterator[Interrupt]:
+    """Catch Ctrl-C inside the block; outside the main thread nothing is caught."""
+    global _early
+    interrupt = _early or Interrupt()
+    _early = None
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    before = signal.signal(signal.SIGINT, interrupt.note)
+    try:
+        yield interrupt
+    finally:
+        ours = before is None or getattr(before, "__self__", None) is interrupt
+        signal.signal(signal.SIGINT, signal.default_int_handler if ours else before)

@@ -1,0 +1,163 @@
+"""The master of Benders decomposition: first stage, θ for the recourse, cuts, and a relaxation of the recourse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.form import Ints
+from openpoint.solvers.highs import HighsModel
+from openpoint.twostage.compile import compile_model
+from openpoint.twostage.program import Floats, Stage, TwoStageProgram, Verdict
+from openpoint.twostage.subproblem import Response, parts
+from openpoint.twostage.tangents import Tangents
+
+ROOT_ROUNDS = 40
+"""Rounds of tangents at the root; each is one warm-started linear program."""
+ROOT_TOLERANCE = 1e-4
+SLACK_KEPT = 1e-3
+"""Tangents of the root whose slack exceeds this share of the largest activity are dropped before branching."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the master says: a decision (None if there is none) and a proven bound of the whole objective."""
+
+    status: Status
+    decision: Floats | None
+    bound: float
+    point: Floats | None
+
+
+class Master:
+    """A persistent mixed-integer model that learns.
+
+    With `relaxation` it holds the linear part of the recourse, and tangents of its cones take the place of the cones;
+    without, it knows of the recourse only what the cuts say.
+    """
+
+    def __init__(self, program: TwoStageProgram[Any, Any], *, relaxation: bool, violation: bool) -> None:
+        """Compile once.
+
+        Args:
+            program: the two-stage program.
+            relaxation: whether the model holds a relaxation of the recourse.
+            violation: minimise the least violation in place of the cost.
+        """
+        first = program.first_stage(physics=relaxation)
+        theta = cp.Variable(name="theta")
+        floor = 0.0 if violation else program.recourse_floor
+        constraints = [*first.constraints, theta >= floor]
+        stage: Stage | None = None
+        if relaxation:
+            recourse = program.recourse(first.decision, limits=not violation)
+            stage = recourse.softened() if violation else recourse.hard()
+            constraints += [*stage.constraints, *program.tighten(first, recourse, limits=not violation)]
+            # A rotated cone lies in s, t ≥ 0, which its variables must say themselves.
+            constraints += [part >= 0 for cone in stage.cones for part in (cone.s, cone.t)]
+            constraints.append(theta >= stage.cost)
+        cost = theta if violation else first.cost + theta
+        form = compile_model(cost, constraints, first.integers)
+        self._model = HighsModel(form)
+        self._floor, self._distance = floor, program.distance_min
+        self._columns, self._theta, self._n = form.of(first.decision), int(form.of(theta)[0]), len(form.c)
+        cones = stage.cones if stage else ()
+        self._cone_columns = [tuple(form.of(part) for part in parts(cone)) for cone in cones]
+        self._tangents = [Tangents(columns, self._n) for columns in self._cone_columns]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns now."""
+        return self._model.n_rows, self._n
+
+    def root(self, stop: Callable[[], bool]) -> Proposal:
+        """Solve the linear relaxation, tangents added round by round; its decision is fractional."""
+        answer = self._model.solve(integral=False)
+        for _ in range(ROOT_ROUNDS):
+            if answer.x is None or stop() or not self._refine(answer.x, ROOT_TOLERANCE):
+                break
+            answer = self._model.solve(integral=False)
+        if answer.x is not None:
+            self._drop_slack()
+        return self._proposal(answer, fractional=True)
+
+    def propose(
+        self, *, gap: float, stop: Callable[[], bool], watch: Callable[[float], None] | None = None
+    ) -> Proposal:
+        """The decision that looks best, and the bound it proves."""
+        return self._proposal(self._model.solve(integral=True, gap=gap, stop=stop, watch=watch), fractional=False)
+
+    def learn_recourse(self, decision: Floats, response: Response) -> str:
+        """Optimality or feasibility cut, and tangents at the recourse's point."""
+        constant = response.value - float(response.slope @ decision)
+        row = np.zeros(self._n)
+        row[self._columns] = response.slope
+        for tangents, point in zip(self._tangents, response.point):
+            self._add(tangents.rows(point, 1e-6, settled=True))
+        if not response.feasible:
+            scale = max(1.0, float(np.abs(response.slope).max(initial=0.0)), abs(constant))
+            self._add(sp.csr_array(row[None, :] / scale), upper=-constant / scale)
+            return "feasibility"
+        row[self._theta] = -1.0
+        scale = max(1.0, float(np.abs(response.slope).max(initial=0.0)))
+        self._add(sp.csr_array(row[None, :] / scale), upper=-constant / scale)
+        return "optimality"
+
+    def learn_verdict(self, decision: Floats, verdict: Verdict, price: float) -> str:
+        """No-good cut: at this decision the recourse costs `price` (inf: it may not be chosen), elsewhere ≥ the floor."""
+        # distance(x) = Σ_{x̂=0} x + Σ_{x̂=1} (1 − x), 0 here and at least distance_min elsewhere.
+        sign = np.where(decision > 0.5, -1.0, 1.0)
+        ones = float((decision > 0.5).sum())
+        row = np.zeros(self._n)
+        if np.isfinite(price):
+            # θ ≥ price − (price − floor) · distance / distance_min
+            factor = (price - self._floor) / self._distance
+            row[self._columns] = -factor * sign
+            row[self._theta] = -1.0
+            self._add(sp.csr_array(row[None, :]), upper=factor * ones - price)
+        else:
+            row[self._columns] = -sign
+            self._add(sp.csr_array(row[None, :]), upper=ones - self._distance)
+        return "no-good"
+
+    def refine(self, point: Floats) -> None:
+        """Tangents at a point of the master itself."""
+        self._refine(point, ROOT_TOLERANCE)
+
+    def _refine(self, x: Floats, tolerance: float) -> bool:
+        added = False
+        for tangents, columns in zip(self._tangents, self._cone_columns):
+            rows = tangents.rows(tuple(x[c] for c in columns), tolerance, settled=False)
+            self._add(rows)
+            added |= rows.shape[0] > 0
+        return added
+
+    def _add(self, rows: sp.csr_array, upper: float = 0.0) -> None:
+        self._model.add_rows(rows, np.full(rows.shape[0], -np.inf), np.full(rows.shape[0], upper))
+
+    def _drop_slack(self) -> None:
+        """Drop the tangents that the root does not lean on: they slow every node down and come back if needed."""
+        first = self._model.n_fixed_rows
+        activity = self._model.row_values()[first:]
+        if len(activity) and len(self._tangents) == 1:
+            needless = np.flatnonzero(activity < -SLACK_KEPT * max(float(np.abs(activity).max()), 1e-12))
+            self._model.delete_rows(first + needless.astype(np.int64))
+            self._tangents[0].slopes = [[] for _ in self._tangents[0].slopes]
+
+    def _proposal(self, answer: Answer, *, fractional: bool) -> Proposal:
+        decision = None
+        if answer.x is not None:
+            decision = answer.x[self._columns]
+            decision = decision if fractional else np.round(decision)
+        return Proposal(answer.status, decision, answer.bound, answer.x)
+
+
+def columns_of(master: Master) -> Ints:
+    """Columns of the decision, for tests."""
+    return master._columns

@@ -1,0 +1,168 @@
+"""The contract between a study and the methods: what is decided first, what follows, what is uncertain.
+
+A study hands over a `TwoStageProgram`; every method works on any of them. Models are written in CVXPY once and put in
+standard form once; no method rebuilds them in its loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import cvxpy as cp
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cone:
+    """Rotated second-order cones, one an entry: Σ_k u_k[i]² ≤ s[i] t[i], s, t ≥ 0. All parts are plain variables."""
+
+    u: tuple[cp.Variable, ...]
+    s: cp.Variable
+    t: cp.Variable
+
+    def constraint(self) -> cp.Constraint:
+        """The cones as one CVXPY constraint."""
+        return cp.SOC(self.s + self.t, cp.vstack([*(2 * u for u in self.u), self.s - self.t]), axis=0)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Limits that may be missed at a price: excess[i] ≤ 0, in units in which 1 is a violation of the whole limit.
+
+    Attributes:
+        name: kind of limit.
+        excess: affine vector.
+    """
+
+    name: str
+    excess: cp.Expression
+
+
+@dataclass(frozen=True)
+class FirstStage:
+    """What is decided before anything is known.
+
+    Attributes:
+        decision: (n) binary vector x that couples the stages.
+        integers: all integer variables, the decision included; further ones belong to the first stage alone.
+        constraints: linear.
+        cost: f(x), affine.
+    """
+
+    decision: cp.Variable
+    integers: tuple[cp.Variable, ...]
+    constraints: Sequence[cp.Constraint]
+    cost: cp.Expression
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The recourse: what is done once the decision is known.
+
+    Attributes:
+        constraints: linear.
+        cones: the rest of the physics.
+        limits: limits that a decision may turn out not to keep.
+        cost: g(y), affine.
+    """
+
+    constraints: Sequence[cp.Constraint]
+    cones: tuple[Cone, ...]
+    limits: tuple[Limit, ...]
+    cost: cp.Expression
+
+    def hard(self) -> Stage:
+        """The stage with its limits as constraints."""
+        return Stage([*self.constraints, *(limit.excess <= 0 for limit in self.limits)], self.cones, (), self.cost)
+
+    def softened(self) -> Stage:
+        """The least-violation problem: limits may be exceeded, the sum of the excesses is the cost."""
+        slacks = [cp.Variable(limit.excess.shape) for limit in self.limits]
+        kept = [limit.excess <= slack for limit, slack in zip(self.limits, slacks, strict=True)]
+        kept += [slack >= 0 for slack in slacks]
+        cost = cp.sum([cp.sum(slack) for slack in slacks]) if slacks else cp.Constant(0.0)
+        return Stage([*self.constraints, *kept], self.cones, (), cost)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the exact physics says of a decision.
+
+    Attributes:
+        value: exact recourse cost; `inf` where limits are missed or no state exists.
+        violation: sum of the excesses of the limits, 0 where they are kept, `inf` where no state exists.
+        state: whatever the study wants back with the best decision.
+        final: True if no other recourse could do better at this decision (nothing is dispatchable), so that the
+            verdict may be carried into the master as a no-good cut.
+    """
+
+    value: float
+    violation: float
+    state: object
+    final: bool
+
+
+F = TypeVar("F", bound=FirstStage)
+S = TypeVar("S", bound=Stage)
+
+
+class TwoStageProgram(Protocol[F, S]):
+    """min f(x) + Q(x), with Q the exact recourse; `recourse` is a convex relaxation of it, exact or below.
+
+    A study may subclass FirstStage and Stage to find its own variables again in `tighten`.
+    """
+
+    @property
+    def recourse_floor(self) -> float:
+        """A number that no recourse cost is below; keeps the first master bounded."""
+        ...
+
+    @property
+    def distance_min(self) -> int:
+        """Least number of entries in which two decisions differ (2 for exchanges); sharpens no-good cuts."""
+        ...
+
+    def first_stage(self, *, physics: bool) -> F:
+        """Variables, constraints and cost of the decision; `physics`: the recourse stands in the same model."""
+        ...
+
+    def recourse(self, decision: cp.Expression, *, limits: bool) -> S:
+        """The recourse at a decision; `limits`: only points that keep the limits are of interest."""
+        ...
+
+    def tighten(self, first: F, recourse: S, *, limits: bool) -> Sequence[cp.Constraint]:
+        """Inequalities that every decision and its recourse keep, for models that hold both.
+
+        With `limits` they may cut off what breaks limits, or costs more than a decision known already.
+        """
+        ...
+
+    def starts(self) -> Sequence[Floats]:
+        """Decisions worth trying before anything is solved, today's first."""
+        ...
+
+    def near(self, decision: Floats, count: int) -> Iterable[Floats]:
+        """Up to `count` different decisions of the first stage near a fractional one."""
+        ...
+
+    def cost(self, decision: Floats) -> float:
+        """f at a decision."""
+        ...
+
+    def judge(self, decision: Floats, dispatch: Floats | None) -> Verdict:
+        """Exact verdict on a decision.
+
+        Args:
+            decision: (n) binary.
+            dispatch: what `dispatch` names, at the recourse's optimum; None where there is none.
+        """
+        ...
+
+    def dispatch(self, recourse: S) -> cp.Variable | None:
+        """The variables of the recourse that the exact physics needs to know, if any."""
+        ...

@@ -1,0 +1,57 @@
+"""Tangents of second-order cones: linear inequalities that every point of the cone keeps.
+
+At a point (û, t̂) with t̂ > 0, a = û/t̂: for all Σ u_k² ≤ s t follows 2 aᵀu − |a|² t ≤ s, because
+0 ≤ |u − a t|² / t. The tangent needs no accuracy: any point gives a valid one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.solvers.form import Ints
+from openpoint.twostage.program import Floats
+
+
+class Tangents:
+    """Tangents of one vector of cones, as rows over the columns of a model."""
+
+    def __init__(self, columns: tuple[Ints, ...], n: int) -> None:
+        """Start without any.
+
+        Args:
+            columns: columns (u…, s, t), each (C).
+            n: columns of the model.
+        """
+        self._u, self._s, self._t = columns[:-2], columns[-2], columns[-1]
+        self._n = n
+        self.slopes: list[list[Floats]] = [[] for _ in self._s]
+
+    def rows(self, point: tuple[Floats, ...], tolerance: float, *, settled: bool) -> sp.csr_array:
+        """Rows (≤ 0) that cut off `point` where it misses its cone by more than a relative tolerance.
+
+        Args:
+            point: (u…, s, t), each (C).
+            tolerance: relative to the s that the cone needs.
+            settled: the point lies on the cone; then s is what the tangents held so far say, and tangents are added
+                where they say too little.
+        """
+        u, s, t = np.array(point[:-2]), point[-2], np.asarray(point[-1])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            needed = np.where(t > 1e-9, (u**2).sum(axis=0) / t, 0.0)
+            slope = np.where(t > 1e-9, u / t, 0.0)
+        known = np.array([self._known(e, u[:, e], t[e]) for e in range(len(t))]) if settled else s
+        chosen = np.flatnonzero(needed - known > np.maximum(tolerance * needed, 1e-10))
+        for e in chosen:
+            self.slopes[e].append(slope[:, e])
+        return self._matrix(chosen, slope[:, chosen])
+
+    def _known(self, e: int, u: Floats, t: float) -> float:
+        return max((float(2 * a @ u - a @ a * t) for a in self.slopes[e]), default=0.0)
+
+    def _matrix(self, chosen: Ints, slope: Floats) -> sp.csr_array:
+        k, count = len(self._u), len(chosen)
+        rows = np.tile(np.arange(count), k + 2)
+        columns = np.concatenate([*(u[chosen] for u in self._u), self._s[chosen], self._t[chosen]])
+        values = np.concatenate([(2 * slope).ravel(), -np.ones(count), -(slope**2).sum(axis=0)])
+        return sp.csr_array((values, (rows, columns)), shape=(count, self._n))
