@@ -12,7 +12,7 @@ import numpy.typing as npt
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Complexes, Floats, Network
 from openpoint.powerflow import kernel
-from openpoint.powerflow.kernel import Wires
+from openpoint.powerflow.arrays import Loads, Output, Wires, work_for
 
 
 class FlowStatus(IntEnum):
@@ -99,20 +99,8 @@ def solve(
         status=np.empty(size, dtype=np.int8),
         energised=np.zeros((size, n_bus), dtype=np.bool_),
     )
-    kernel.many(
-        *call.arguments,
-        tolerance,
-        iterations,
-        kernel.work_for(n_bus),
-        flows.loss,
-        flows.status,
-        flows.energised,
-        flows.v,
-        flows.i_series,
-        flows.s_fr,
-        flows.s_to,
-        flows.source_s,
-    )
+    output = Output(flows.energised, flows.v, flows.i_series, flows.s_fr, flows.s_to, flows.source_s)
+    call.run(tolerance, iterations, flows.loss, flows.status, output)
     return flows
 
 
@@ -134,7 +122,9 @@ def losses(
     """
     call = _Call(network, closed, s_power, s_current, s_impedance, generation)
     loss, status = np.empty(call.size), np.empty(call.size, dtype=np.int8)
-    kernel.loss_of_many(*call.arguments, tolerance, iterations, kernel.work_for(network.n_terminals), loss, status)
+    nothing = np.empty((0, 0), dtype=np.complex128)
+    output = Output(np.empty((0, 0), dtype=np.bool_), nothing, nothing, nothing, nothing, nothing)
+    call.run(tolerance, iterations, loss, status, output)
     return loss, status
 
 
@@ -174,16 +164,16 @@ class _Call:
             raise OptionError(
                 f"all arguments have one row or the same number of rows, not {sizes}; see {', '.join(odd)}"
             )
+        self.wires = wires
+        self.closed = np.ascontiguousarray(state)
         linear = wires.has_shunt or bool(impedance.any())
-        self.arguments = (
-            wires,
-            np.ascontiguousarray(state),
-            power,
-            current,
-            impedance,
-            linear,
-            bool(current.any()),
-        )
+        self.loads = Loads(power, current, impedance, linear, bool(current.any()))
+
+    def run(
+        self, tolerance: float, iterations: int, loss: Floats, status: npt.NDArray[np.int8], output: Output
+    ) -> None:
+        work = work_for(len(self.wires.start) - 1)
+        kernel.many(self.wires, self.closed, self.loads, float(tolerance), iterations, work, loss, status, output)
 
 
 def _rows(name: str, given: Complexes | None, default: Complexes, width: int) -> Complexes:

@@ -14,100 +14,20 @@ distribution and transmission networks", IEEE Trans. Power Systems 3(2), 1988, i
 
 A flow without solution shows in the frame u as a real part that falls to zero (a load beyond the nose of its curve
 turns the iteration into a rotation about the origin); it is stopped there.
+
+All compiled functions of the power flow stand in this one file: numba keeps machine code by the date of the file of the
+outermost function, and would not see a change of an inner one elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
+from openpoint.powerflow.arrays import Bools, Floats, Loads, Output, Wires, Work
 from openpoint.powerflow.compiled import compiled
 
-Floats = npt.NDArray[np.float64]
-Complexes = npt.NDArray[np.complex128]
-Numbers = npt.NDArray[np.int32]
-Bools = npt.NDArray[np.bool_]
-
 CONVERGED, NOT_CONVERGED, NOT_RADIAL = 0, 1, 2
-
-
-class Wires(NamedTuple):
-    """What does not change between flows: N buses, E branches, in per unit.
-
-    Attributes:
-        start: (N + 1) where the neighbours of a bus begin. neighbour, via: (2E) bus at the other end, and branch.
-        fr: (E) from bus. z, y: (E) series impedance, shunt admittance of both ends together. tap, shift: (E).
-        source, source_v: (S) buses that sources hold, and their voltages.
-        has_ratio, has_shunt: whether any branch has a ratio or shift, or a shunt.
-    """
-
-    start: Numbers
-    neighbour: Numbers
-    via: Numbers
-    fr: Numbers
-    z: Complexes
-    y: Complexes
-    tap: Floats
-    shift: Floats
-    source: Numbers
-    source_v: Complexes
-    has_ratio: bool
-    has_shunt: bool
-
-
-class Work(NamedTuple):
-    """Memory of one flow, by position in the tree: sources first, parents before children.
-
-    Attributes:
-        order, position: bus at a position, position of a bus (-1: not energised). parent: position of the parent.
-        edge: branch to the parent. flipped: the parent is at its to end.
-        z_re, z_im: impedance to the parent in the frame u. line_re, line_im: shunts of all branches at the bus.
-        y_re, y_im: these and the loads of constant impedance. below_re, below_im: Y_k. d_re, d_im: 1 / (1 + z Y).
-        half_re, half_im: half the shunt of the branch to the parent.
-        size: |t|². turn: phase angle of t.
-        p, q, a_p, a_q: load of constant power and of constant current (the latter times |t|).
-        u_re, u_im: voltage. l_re, l_im: current of the loads. j_re, j_im: current in the branch to the parent.
-    """
-
-    order: Numbers
-    position: Numbers
-    parent: Numbers
-    edge: Numbers
-    flipped: Bools
-    z_re: Floats
-    z_im: Floats
-    line_re: Floats
-    line_im: Floats
-    y_re: Floats
-    y_im: Floats
-    below_re: Floats
-    below_im: Floats
-    d_re: Floats
-    d_im: Floats
-    half_re: Floats
-    half_im: Floats
-    size: Floats
-    turn: Floats
-    p: Floats
-    q: Floats
-    a_p: Floats
-    a_q: Floats
-    u_re: Floats
-    u_im: Floats
-    l_re: Floats
-    l_im: Floats
-    j_re: Floats
-    j_im: Floats
-
-
-def work_for(n_bus: int) -> Work:
-    """Fresh memory for flows of `n_bus` buses."""
-    arrays: dict[str, Any] = {name: np.zeros(n_bus) for name in Work._fields}
-    arrays |= {name: np.empty(n_bus, dtype=np.int32) for name in ("order", "position", "parent", "edge")}
-    arrays["flipped"] = np.empty(n_bus, dtype=np.bool_)
-    return Work(**arrays)
 
 
 @compiled
@@ -194,15 +114,16 @@ def refer(wires: Wires, n: int, work: Work) -> None:
 
 
 @compiled
-def load(
-    n: int, s_power: Complexes, s_current: Complexes, s_impedance: Complexes, linear: bool, current: bool, work: Work
-) -> None:
+def load(n: int, loads: Loads, number: int, work: Work) -> None:
     """Bring the loads of one flow into the frame u, eliminate the shunts, start from the voltages of the sources."""
+    s_power = loads.s_power[number if len(loads.s_power) > 1 else 0]
+    s_current = loads.s_current[number if len(loads.s_current) > 1 else 0]
+    s_impedance = loads.s_impedance[number if len(loads.s_impedance) > 1 else 0]
     for k in range(n):
         bus = work.order[k]
         work.p[k] = s_power[bus].real
         work.q[k] = s_power[bus].imag
-        if current:
+        if loads.has_current:
             scale = np.sqrt(work.size[k])
             work.a_p[k] = s_current[bus].real * scale
             work.a_q[k] = s_current[bus].imag * scale
@@ -210,7 +131,7 @@ def load(
         if up >= 0:
             work.u_re[k] = work.u_re[up]
             work.u_im[k] = 0.0
-    if not linear:
+    if not loads.linear:
         return
     for k in range(n):
         s = s_impedance[work.order[k]]
@@ -231,8 +152,11 @@ def load(
 
 
 @compiled
-def load_currents(n: int, current: bool, work: Work) -> float:
-    """Currents of the loads at the present voltages; returns the largest change of power they mean at any bus."""
+def draw(n: int, roots: int, has_current: bool, work: Work) -> float:
+    """Currents of the loads at the present voltages; returns the largest change of power (squared) at any bus.
+
+    The branches carry the currents drawn before, so this change is the mismatch of the power balance.
+    """
     change = 0.0
     for k in range(n):
         re = work.u_re[k]
@@ -240,43 +164,34 @@ def load_currents(n: int, current: bool, work: Work) -> float:
         w = re * re + im * im
         p = work.p[k]
         q = work.q[k]
-        if current:
+        if has_current:
             v = np.sqrt(w)
             p += work.a_p[k] * v
             q += work.a_q[k] * v
-        l_re = (p * re + q * im) / w
-        l_im = (p * im - q * re) / w
+        inverse = 1.0 / w
+        l_re = (p * re + q * im) * inverse
+        l_im = (p * im - q * re) * inverse
         step = ((l_re - work.l_re[k]) ** 2 + (l_im - work.l_im[k]) ** 2) * w
-        if work.parent[k] >= 0 and not step <= change:  # not <=: nan is the largest of all
-            change = step
+        if k >= roots:
+            change = max(change, step)
         work.l_re[k] = l_re
         work.l_im[k] = l_im
-    return float(np.sqrt(change))
+        work.j_re[k] = l_re
+        work.j_im[k] = l_im
+    return change
 
 
 @compiled
-def sweep(n: int, roots: int, linear: bool, current: bool, tolerance: float, iterations: int, work: Work) -> int:
-    """Iterate until no voltage moves by more than `tolerance`; returns the status."""
-    parent, z_re, z_im = work.parent, work.z_re, work.z_im
-    u_re, u_im, l_re, l_im, j_re, j_im = work.u_re, work.u_im, work.l_re, work.l_im, work.j_re, work.j_im
-    p, q, a_p, a_q, d_re, d_im = work.p, work.q, work.a_p, work.a_q, work.d_re, work.d_im
+def sweep(n: int, roots: int, loads: Loads, tolerance: float, iterations: int, work: Work) -> int:
+    """Iterate until no voltage moves by more than `tolerance` and the powers balance; returns the status."""
+    parent, z_re, z_im, d_re, d_im = work.parent, work.z_re, work.z_im, work.d_re, work.d_im
+    u_re, u_im, j_re, j_im = work.u_re, work.u_im, work.j_re, work.j_im
+    change = np.inf
     for _ in range(iterations):
-        for k in range(n):
-            re = u_re[k]
-            im = u_im[k]
-            w = re * re + im * im
-            p_k = p[k]
-            q_k = q[k]
-            if current:
-                v = np.sqrt(w)
-                p_k += a_p[k] * v
-                q_k += a_q[k] * v
-            inverse = 1.0 / w
-            l_re[k] = (p_k * re + q_k * im) * inverse
-            l_im[k] = (p_k * im - q_k * re) * inverse
-            j_re[k] = l_re[k]
-            j_im[k] = l_im[k]
-        if linear:
+        mismatch = draw(n, roots, loads.has_current, work)
+        if change <= tolerance * tolerance and mismatch <= 1e4 * tolerance * tolerance:
+            return CONVERGED
+        if loads.linear:
             for k in range(n - 1, roots - 1, -1):
                 up = parent[k]
                 j_re[up] += j_re[k] * d_re[k] - j_im[k] * d_im[k]
@@ -292,19 +207,14 @@ def sweep(n: int, roots: int, linear: bool, current: bool, tolerance: float, ite
             up = parent[k]
             re = u_re[up] - (z_re[k] * j_re[k] - z_im[k] * j_im[k])
             im = u_im[up] - (z_re[k] * j_im[k] + z_im[k] * j_re[k])
-            if linear:
+            if loads.linear:
                 re, im = re * d_re[k] - im * d_im[k], re * d_im[k] + im * d_re[k]
-            step = (re - u_re[k]) ** 2 + (im - u_im[k]) ** 2
-            change = max(change, step)
+            change = max(change, (re - u_re[k]) ** 2 + (im - u_im[k]) ** 2)
             lost |= not re > 0.0  # true for nan also
             u_re[k] = re
             u_im[k] = im
         if lost:
             return NOT_CONVERGED
-        if change <= tolerance * tolerance:
-            # The branches carry the loads of the voltages before this step: what is missing is the mismatch.
-            mismatch = load_currents(n, current, work)
-            return CONVERGED if mismatch <= 1e3 * tolerance else NOT_CONVERGED
     return NOT_CONVERGED
 
 
@@ -332,139 +242,51 @@ def collect(n: int, roots: int, linear: bool, work: Work) -> float:
 
 
 @compiled
-def flow(
-    wires: Wires,
-    n: int,
-    s_power: Complexes,
-    s_current: Complexes,
-    s_impedance: Complexes,
-    linear: bool,
-    current: bool,
-    tolerance: float,
-    iterations: int,
-    work: Work,
-) -> tuple[int, float]:
-    """One flow on the tree in `work`: status and loss, voltages and currents in `work`."""
-    roots = len(wires.source)
-    for k in range(roots):
-        work.u_re[k] = abs(wires.source_v[k])
-        work.u_im[k] = 0.0
-    load(n, s_power, s_current, s_impedance, linear, current, work)
-    status = sweep(n, roots, linear, current, tolerance, iterations, work)
-    if status != CONVERGED:
-        return status, np.inf
-    return status, collect(n, roots, linear, work)
-
-
-@compiled
-def loss_of_many(
-    wires: Wires,
-    closed: Bools,
-    s_power: Complexes,
-    s_current: Complexes,
-    s_impedance: Complexes,
-    linear: bool,
-    current: bool,
-    tolerance: float,
-    iterations: int,
-    work: Work,
-    loss: Floats,
-    status: npt.NDArray[np.int8],
-) -> None:
-    """Loss and status of K flows; inputs have K rows or one."""
-    n, radial = 0, False
-    for k in range(len(loss)):
-        if k == 0 or len(closed) > 1:
-            n, radial = grow(wires, closed[k if len(closed) > 1 else 0], work)
-            if radial:
-                refer(wires, n, work)
-        loss[k] = np.inf
-        status[k] = NOT_RADIAL
-        if radial:
-            status[k], loss[k] = flow(
-                wires,
-                n,
-                s_power[k if len(s_power) > 1 else 0],
-                s_current[k if len(s_current) > 1 else 0],
-                s_impedance[k if len(s_impedance) > 1 else 0],
-                linear,
-                current,
-                tolerance,
-                iterations,
-                work,
-            )
-
-
-@compiled
 def many(
     wires: Wires,
     closed: Bools,
-    s_power: Complexes,
-    s_current: Complexes,
-    s_impedance: Complexes,
-    linear: bool,
-    current: bool,
+    loads: Loads,
     tolerance: float,
     iterations: int,
     work: Work,
     loss: Floats,
     status: npt.NDArray[np.int8],
-    energised: Bools,
-    v: Complexes,
-    i_series: Complexes,
-    s_fr: Complexes,
-    s_to: Complexes,
-    source_s: Complexes,
+    output: Output,
 ) -> None:
-    """All results of K flows; inputs have K rows or one, outputs K; complex outputs arrive as zeros."""
+    """K flows; `closed` and the loads have K rows or one."""
+    roots = len(wires.source)
     n, radial = 0, False
-    for k in range(len(loss)):
-        if k == 0 or len(closed) > 1:
-            n, radial = grow(wires, closed[k if len(closed) > 1 else 0], work)
+    for number in range(len(loss)):
+        if number == 0 or len(closed) > 1:
+            n, radial = grow(wires, closed[number], work)
             if radial:
                 refer(wires, n, work)
-        for m in range(n):
-            energised[k, work.order[m]] = True
-        loss[k] = np.inf
-        status[k] = NOT_RADIAL
+        loss[number] = np.inf
+        status[number] = NOT_RADIAL
         if radial:
-            status[k], loss[k] = flow(
-                wires,
-                n,
-                s_power[k if len(s_power) > 1 else 0],
-                s_current[k if len(s_current) > 1 else 0],
-                s_impedance[k if len(s_impedance) > 1 else 0],
-                linear,
-                current,
-                tolerance,
-                iterations,
-                work,
-            )
-        if status[k] == CONVERGED:
-            write(wires, n, work, v[k], i_series[k], s_fr[k], s_to[k], source_s[k])
-        else:
-            nothing = complex(np.nan, np.nan)
-            v[k] = nothing
-            i_series[k] = nothing
-            s_fr[k] = nothing
-            s_to[k] = nothing
-            source_s[k] = nothing
+            for k in range(roots):
+                work.u_re[k] = abs(wires.source_v[k])
+                work.u_im[k] = 0.0
+            load(n, loads, number, work)
+            status[number] = sweep(n, roots, loads, tolerance, iterations, work)
+        if status[number] == CONVERGED:
+            loss[number] = collect(n, roots, loads.linear, work)
+        if len(output.v):
+            write(wires, n, number, status[number] == CONVERGED, work, output)
 
 
 @compiled
-def write(
-    wires: Wires,
-    n: int,
-    work: Work,
-    v: Complexes,
-    i_series: Complexes,
-    s_fr: Complexes,
-    s_to: Complexes,
-    source_s: Complexes,
-) -> None:
+def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output: Output) -> None:
     """Bring a flow out of the frame u."""
+    v, i_series, s_fr, s_to = output.v[number], output.i_series[number], output.s_fr[number], output.s_to[number]
+    for k in range(n):
+        output.energised[number, work.order[k]] = True
+    if not converged:
+        for array in (v, i_series, s_fr, s_to, output.source_s[number]):
+            array[:] = complex(np.nan, np.nan)
+        return
     for k in range(len(wires.source)):
-        source_s[k] = complex(work.u_re[k], work.u_im[k]) * complex(work.j_re[k], -work.j_im[k])
+        output.source_s[number, k] = complex(work.u_re[k], work.u_im[k]) * complex(work.j_re[k], -work.j_im[k])
     for k in range(n):
         bus = work.order[k]
         u = complex(work.u_re[k], work.u_im[k])
