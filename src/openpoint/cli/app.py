@@ -167,6 +167,9 @@ def reconfigure(
     The answer is proven by a lower bound and checked by an exact AC power flow. A run stopped by a limit or by Ctrl-C
     keeps the best solution found.
     """
+    from openpoint.twostage.interrupt import install
+
+    install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
     from openpoint.cli import run
 
     outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check()

@@ -134,8 +134,8 @@ def info(source: str) -> int:
         ("phases", ", ".join(sorted(grid.buses["phases"].unique()))),
         *((kind, str(frame.height)) for kind, frame in grid.tables().items() if frame.height),
         ("sources at", words.names(grid.sources["bus"])),
-        ("load", _power(grid.loads["p_kw"].sum(), grid.loads["q_kvar"].sum())),
-        ("generation", _power(grid.generators["p_kw"].sum(), grid.generators["q_kvar"].sum())),
+        ("load", _power(grid.loads)),
+        ("generation", _power(grid.generators)),
         ("capacitors", f"{_switched_on(grid):.1f} kvar on"),
         ("switchable branches", f"{branches['switchable'].sum()} of {branches.height}"),
         ("to be open", f"{_points_to_open(grid)} branches, to be radial"),
@@ -228,8 +228,8 @@ def _switched_on(grid: Grid) -> float:
     return float(on.item())
 
 
-def _power(p_kw: float, q_kvar: float) -> str:
-    return f"{p_kw:.1f} kW + {q_kvar:.1f} kvar"
+def _power(frame: pl.DataFrame) -> str:
+    return f"{frame['p_kw'].sum():.1f} kW + {frame['q_kvar'].sum():.1f} kvar"
 
 
 def _show_written(out: Console, written: list[Path]) -> None:

@@ -1,0 +1,61 @@
+"""Write docs/reference.md from the schemas; with `--check` only see whether it is current."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from openpoint.grid.reference import tables_markdown
+from openpoint.studies import json_schema
+from openpoint.studies.json_schema import Schema
+
+REFERENCE = Path(__file__).with_name("reference.md")
+
+HEAD = """# Reference
+
+This page is made from the schemas that also check every file: `make docs` writes it anew.
+
+## Tables of a grid
+
+"""
+
+
+def reference() -> str:
+    """The page as Markdown."""
+    parts = [HEAD + tables_markdown().strip()]
+    for title, schema in (
+        ("Result of `openpoint reconfigure`", json_schema.result_schema()),
+        ("Result of `openpoint powerflow`", json_schema.powerflow_schema()),
+    ):
+        properties: Mapping[str, Schema] = schema["properties"]
+        tables = {name: shape["items"] for name, shape in properties.items() if is_table(shape)}
+        plain = {name: shape for name, shape in properties.items() if name not in tables}
+        parts.append(f"## {title}\n\n{keys(plain)}")
+        parts += [f"### `{name}` of this result\n\n{keys(rows['properties'])}" for name, rows in tables.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def is_table(shape: Schema) -> bool:
+    """Whether a key holds rows of a table."""
+    return shape.get("type") == "array" and "one object a row" in shape["description"]
+
+
+def keys(properties: Mapping[str, Schema]) -> str:
+    """A Markdown table of keys."""
+    rows = [f"| `{name}` | {kind(shape)} | {shape['description']} |" for name, shape in properties.items()]
+    return "\n".join(["| key | type | meaning |", "|---|---|---|", *rows])
+
+
+def kind(shape: Schema) -> str:
+    """The type of a key in words."""
+    types = shape.get("type", "string")
+    return types if isinstance(types, str) else " or ".join(types)
+
+
+if __name__ == "__main__":
+    text = reference()
+    if "--check" not in sys.argv:
+        REFERENCE.write_text(text, encoding="utf-8")
+    elif not REFERENCE.exists() or REFERENCE.read_text(encoding="utf-8") != text:
+        sys.exit("docs/reference.md is not current: run make docs")

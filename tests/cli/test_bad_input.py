@@ -1,0 +1,151 @@
+"""Bad input ends with exit code 2, the place and the remedy, and never with a traceback."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import openpoint
+from openpoint import Grid
+from tests.cli.desk import Command, Done, tables
+
+MATPOWER = """function mpc = three
+mpc.version = '2';
+mpc.baseMVA = 10;
+mpc.bus = [
+    1 3 0   0   0 0 1 1 0 12.66 1 1   1;
+    2 1 0.5 0.2 0 0 1 1 0 12.66 1 1.1 0.9;
+    3 1 0.4 0.2 0 0 1 1 0 12.66 1 1.1 0.9;
+];
+mpc.gen = [
+    1 0 0 10 -10 1 10 1 10 0;
+];
+mpc.branch = [
+    1 2 0.02 0.03 0 0 0 0 0 0 1 -360 360;
+    2 3 0.02 0.03 0 0 0 0 0 0 1 -360 360;
+    3 1 0.02 0.03 0 0 0 0 0 0 0 -360 360;
+];
+"""
+
+
+def refused(done: Done, *told: str) -> None:
+    assert done.code == 2, done.out + done.err
+    assert "Traceback" not in done.err
+    assert "internal error" not in done.err
+    faults = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert faults
+    for word in told:
+        assert word.lower() in done.err.lower(), done.err
+    # A place, a message and a remedy: at least two sentences.
+    assert all(fault.count(". ") >= 1 or ";" in fault for fault in faults), faults
+
+
+def broken(**changes: Any) -> dict[str, Any]:
+    """The ring with columns changed: `lines_r_ohm=[…]`."""
+    made = tables()
+    for key, values in changes.items():
+        kind, column = key.split("_", 1)
+        made[kind] = made[kind] | {column: values}
+    return made
+
+
+GRIDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "a bus that nothing reaches": (
+        broken(lines_from_bus=["S", "A", "A", "B"], lines_to_bus=["A", "B", "B", "S"]),
+        ("buses", "C"),
+    ),
+    "no source": (tables(sources={"name": [], "bus": []}), ("sources",)),
+    "a loop of branches that cannot be opened": (broken(lines_switchable=[False] * 4), ("loop",)),
+    "a load that is not a number": (broken(loads_p_kw=[500.0, math.nan, 600.0]), ("loads", "row b", "p_kw")),
+    "a branch without impedance": (
+        broken(lines_r_ohm=[0.4, 0.0, 0.4, 0.4], lines_x_ohm=[0.3, 0.0, 0.3, 0.3]),
+        ("lines", "row A-B"),
+    ),
+    "negative impedance": (broken(lines_r_ohm=[0.4, -0.4, 0.4, 0.4]), ("lines", "row A-B", "r_ohm")),
+    "a dangling end": (broken(lines_to_bus=["A", "B", "nowhere", "S"]), ("lines", "row B-C", "nowhere")),
+    "one name twice": (broken(lines_name=["S-A", "S-A", "B-C", "C-S"]), ("lines", "S-A")),
+}
+
+
+@pytest.mark.parametrize("fault", GRIDS)
+@pytest.mark.parametrize("verb", ["reconfigure", "powerflow", "check"])
+def test_a_faulty_grid(fault: str, verb: str, command: Command, tmp_path: Path) -> None:
+    made, told = GRIDS[fault]
+    openpoint.write(Grid.from_tables("faulty", made), tmp_path / "faulty")
+    done = command(verb, "faulty")
+    # `check` answers on standard output: the faults are what it was asked for.
+    refused(Done(done.code, "", done.out) if verb == "check" else done, *told)
+
+
+def test_a_negative_load_is_said(command: Command, tmp_path: Path) -> None:
+    openpoint.write(Grid.from_tables("negative", broken(loads_p_kw=[500.0, -400.0, 600.0])), tmp_path / "negative")
+    done = command("reconfigure", "negative")
+    assert done.code in (0, 2)
+    assert "loads, row b" in done.err
+
+
+def test_implausible_impedances_are_said(command: Command, tmp_path: Path) -> None:
+    # 0.4 pu on 10 MVA and 10 kV taken for ohm would be 4 ohm; 400 ohm between neighbours is nobody's line.
+    openpoint.write(Grid.from_tables("units", broken(lines_r_ohm=[400.0] * 4)), tmp_path / "units")
+    assert "warning: lines" in command("check", "units").out
+
+
+TEXTS = {
+    "empty.m": "",
+    "empty.json": "",
+    "empty.pos": "",
+    "words.m": "this is no case file\n",
+    "words.json": "this is no JSON\n",
+    "words.pos": "this is no grid\n",
+    "other.json": '{"bus": [1, 2, 3]}',
+    "list.json": "[]",
+    "grid.xyz": "1 2 3",
+    "truncated.m": MATPOWER[: MATPOWER.index("    2 3 0.02")] + "    2 3 0.",
+    "pv.m": MATPOWER.replace("    2 1 0.5", "    2 2 0.5"),
+    "code.m": MATPOWER + "mpc.bus(2, 3) = system('touch was_here');\n",
+    "no_bus.m": MATPOWER.replace("mpc.bus", "mpc.bath"),
+    "no_source.m": MATPOWER.replace("    1 3 0 ", "    1 1 0 "),
+    "dangling.m": MATPOWER.replace("    3 1 0.02", "    3 7 0.02"),
+    "ragged.m": MATPOWER.replace("2 3 0.02 0.03 0 0 0 0 0 0 1 -360 360;", "2 3 0.02 0.03;"),
+    "nan.m": MATPOWER.replace("2 1 0.5 0.2", "2 1 NaN 0.2"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_faulty_file(name: str, command: Command, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(TEXTS[name], encoding="utf-8")
+    refused(command("reconfigure", name), name)
+    assert not (tmp_path / "was_here").exists()
+
+
+@pytest.mark.parametrize("name", ["missing.m", "missing.json", "missing_folder/", "baran", "", "."])
+def test_a_place_where_there_is_no_grid(name: str, command: Command) -> None:
+    refused(command("info", name))
+
+
+def test_bytes_that_are_no_text(command: Command, tmp_path: Path) -> None:
+    for name in ("noise.m", "noise.json", "noise.pos"):
+        (tmp_path / name).write_bytes(bytes(range(256)))
+        refused(command("info", name), name)
+
+
+def test_a_folder_with_a_spoiled_table(command: Command, ring: Path) -> None:
+    text = (ring / "lines.csv").read_text(encoding="utf-8")
+    for spoiled in (
+        text.replace("r_ohm", "r_omh", 1),
+        text.replace("0.4", "many", 1),
+        text[: len(text) // 2],
+        "",
+        "\x00",
+    ):
+        (ring / "lines.csv").write_text(spoiled, encoding="utf-8")
+        refused(command("reconfigure", ring), "lines")
+
+
+def test_the_case_itself_is_fine(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "three.m").write_text(MATPOWER, encoding="utf-8")
+    done = command("reconfigure", "three.m")
+    assert done.code == 0, done.err

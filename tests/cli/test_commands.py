@@ -1,0 +1,249 @@
+"""What the commands print and leave behind, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint import Grid
+from openpoint.studies import json_schema
+from tests.cli.desk import Command, tables
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def write(path: Path, **changes: Any) -> Path:
+    """The ring with some tables changed, as a folder."""
+    openpoint.write(Grid.from_tables("ring", tables(**changes)), path)
+    return path
+
+
+def test_reconfigure_says_what_to_switch_and_how_good_it_is(command: Command, ring: Path) -> None:
+    done = command("reconfigure", ring)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert "4 buses, 4 branches (4 switchable)" in lines[0]
+    assert any(line.split()[:2] == ["iteration", "seconds"] for line in lines)
+    assert "To close: C-S" in lines
+    assert "To open: B-C" in lines
+    assert any(line.startswith("Gap: ") for line in lines)
+    assert any(line.startswith("AC check: largest mismatch ") for line in lines)
+    assert not done.err
+
+
+@pytest.mark.parametrize("method", ["benders", "extensive", "enumeration"])
+def test_every_method_gives_the_same_answer(method: str, command: Command, ring: Path) -> None:
+    done = command("reconfigure", ring, "--method", method, "--json", "-", "--quiet")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["open_branches"] == ["B-C"]
+
+
+def test_json_on_standard_output_stands_alone(command: Command, ring: Path) -> None:
+    done = command("reconfigure", ring, "--json", "-")
+    jsonschema.validate(json.loads(done.out), json_schema.result_schema())
+    assert "To open: B-C" in done.err
+
+
+def test_all_outputs_are_written_where_folders_are_missing_too(command: Command, ring: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made" / "here"
+    done = command(
+        *("reconfigure", ring, "--quiet", "--json", out / "r.json", "--csv", out / "csv", "--parquet", out / "parquet"),
+        *("--excel", out / "r.xlsx", "--report", out / "r.html", "--plot", out / "r.svg"),
+    )
+    assert done.code == 0, done.err
+    assert not done.out
+    jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), json_schema.result_schema())
+    assert pl.read_csv(out / "csv" / "summary.csv")["open_branches"].item() == "B-C"
+    assert all((out / name).stat().st_size > 0 for name in ("r.xlsx", "r.html", "r.svg"))
+
+
+def test_locks_and_costs_reach_the_study(command: Command, ring: Path) -> None:
+    def opened(*options: object) -> list[str]:
+        done = command("reconfigure", ring, "--json", "-", "--quiet", *options)
+        assert done.code == 0, done.err
+        answer: list[str] = json.loads(done.out)["open_branches"]
+        return answer
+
+    assert opened("--close", "B-C") != ["B-C"]
+    assert opened("--open", "C-S") == ["C-S"]
+    assert opened("--max-changes", 0) == ["C-S"]
+    assert opened("--change-cost", 1e4) == ["C-S"]
+
+
+def test_an_infeasible_limit_ends_with_3_and_names_the_place(command: Command, ring: Path) -> None:
+    done = command("reconfigure", ring, "--v-min", 0.9999, "--json", "r.json")
+    assert done.code == 3
+    assert "Least violation met:" in done.out
+    assert "voltage low at" in done.out
+    assert json.loads(Path("r.json").read_text(encoding="utf-8"))["termination"] == "infeasible"
+
+
+def test_limits_can_be_left_out(command: Command, tmp_path: Path) -> None:
+    tight = tables()["lines"] | {"i_max_a": [1.0] * 4}
+    folder = write(tmp_path / "tight", lines=tight)
+    assert command("reconfigure", folder).code == 3
+    assert command("reconfigure", folder, "--no-current-limits").code == 0
+    assert command("reconfigure", folder, "--no-current-limits", "--v-min", 0.9999, "--no-voltage-limits").code == 2
+
+
+def test_an_iteration_limit_ends_with_4_and_keeps_the_best(command: Command) -> None:
+    done = command("reconfigure", "baran33", "--plain", "--max-iterations", 2, "--json", "r.json", "--quiet")
+    assert done.code == 4, done.err
+    kept = json.loads(Path("r.json").read_text(encoding="utf-8"))
+    assert kept["termination"] == "iterations"
+    assert kept["loss_kw"] is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--gap", "-1"], "--gap"),
+        (["--gap", "nan"], "gap"),
+        (["--gap", "2"], "gap"),
+        (["--gap", "small"], "--gap"),
+        (["--time-limit", "-1"], "--time-limit"),
+        (["--max-iterations", "0"], "--max-iterations"),
+        (["--max-changes", "-1"], "--max-changes"),
+        (["--change-cost", "nan"], "change"),
+        (["--method", "magic"], "benders"),
+        (["--solver", "scip"], "--method extensive"),
+        (["--method", "extensive", "--solver", "magic"], "magic"),
+        (["--method", "enumeration", "--plain"], "--plain"),
+        (["--v-min", "0.95", "--no-voltage-limits"], "--no-voltage-limits"),
+        (["--v-min", "1.1", "--v-max", "0.9"], "v_min_pu"),
+        (["--v-min", "nan"], "v_min_pu"),
+        (["--open", "nowhere"], "nowhere"),
+        (["--open", "A-B", "--close", "A-B"], "A-B"),
+        (["--json", "."], "folder"),
+        (["--json", "ring/lines.csv/r.json"], "--json"),
+        (["--excel", "r.xls"], ".xlsx"),
+        (["--report", "r.pdf"], ".html"),
+        (["--plot", "r.html"], ".svg"),
+        (["--plot", "-"], "--plot"),
+        (["--json", "a.html", "--report", "a.html"], "same file"),
+        (["--csv", "ring/lines.csv"], "--csv"),
+        (["--nonsense"], "--nonsense"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_options_end_with_2_and_say_which(options: list[str], told: str, command: Command, ring: Path) -> None:
+    done = command("reconfigure", ring, *options)
+    assert done.code == 2, done.out
+    assert told in done.err
+    assert "Traceback" not in done.err
+    assert not done.out
+
+
+def test_an_output_that_fails_late_does_not_take_the_others_along(
+    command: Command, ring: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "r.xlsx")
+
+    monkeypatch.setattr("openpoint.studies.export.to_excel", full)
+    done = command("reconfigure", ring, "--excel", "r.xlsx", "--csv", "tables", "--report", "r.html")
+    assert done.code == 74
+    assert "--excel r.xlsx was not written" in done.err
+    assert Path("tables/summary.csv").exists()
+    assert Path("r.html").exists()
+
+
+def test_a_fault_of_our_own_is_no_traceback(command: Command, ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("openpoint.studies.reconfigure.reconfigure", broken)
+    done = command("reconfigure", ring)
+    assert done.code == 70
+    assert "internal error: ZeroDivisionError: oh" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_powerflow_shows_today(command: Command, ring: Path) -> None:
+    done = command("powerflow", ring)
+    assert done.code == 0, done.err
+    assert "lowest voltage" in done.out
+    assert "No limit violated." in done.out
+    done = command("powerflow", ring, "--json", "-", "--csv", "tables", "--excel", "p.xlsx", "--parquet", "tables")
+    jsonschema.validate(json.loads(done.out), json_schema.powerflow_schema())
+
+
+def test_a_meshed_state_has_no_radial_flow(command: Command, tmp_path: Path) -> None:
+    folder = write(tmp_path / "meshed", lines=tables()["lines"] | {"closed": [True] * 4})
+    assert "radial today" in command("info", folder).out
+    done = command("powerflow", folder)
+    assert done.code == 2
+    assert "error: " in done.err
+
+
+def test_info_counts(command: Command, ring: Path) -> None:
+    done = command("info", ring)
+    assert done.code == 0, done.err
+    pairs = [line.split(maxsplit=1) for line in done.out.splitlines()[1:]]
+    assert ["buses", "4"] in pairs
+    assert ["load", "1500.0 kW + 600.0 kvar"] in pairs
+    assert "1 branch, to be radial" in done.out
+    assert done.out.splitlines()[-1].split() == ["radial", "today", "yes"]
+
+
+def test_check_lists_all_faults_and_ends_with_2(command: Command, ring: Path, tmp_path: Path) -> None:
+    done = command("check", ring)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "0 errors, 0 warnings")
+    lines = tables()["lines"] | {"to_bus": ["A", "B", "nowhere", "S"], "r_ohm": [0.4, float("nan"), 0.4, -1.0]}
+    done = command("check", write(tmp_path / "faulty", lines=lines))
+    assert done.code == 2
+    assert {"row B-C", "row A-B", "row C-S"} <= {part for line in done.out.splitlines() for part in line.split(", ")}
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_convert_keeps_the_grid(kind: str, command: Command, tmp_path: Path) -> None:
+    done = command("convert", "baran33", "tables", "--tables", kind)
+    assert done.code == 0, done.err
+    assert list((tmp_path / "tables").glob(f"*.{kind}"))
+    assert openpoint.read("tables").equals(openpoint.read("baran33"))
+
+
+def test_cases_are_listed(command: Command) -> None:
+    done = command("cases")
+    assert done.code == 0, done.err
+    known = ("civanlar16", "baran33", "baran69", "baran69-x", "das70", "zhang118", "mantovani136")
+    first = [line.split()[0] for line in done.out.splitlines()]
+    assert set(known) <= set(first)
+
+
+@pytest.mark.parametrize("shape", ["result", "powerflow", "grid"])
+def test_schemas_are_printed(shape: str, command: Command) -> None:
+    done = command("schema", shape)
+    jsonschema.Draft202012Validator.check_schema(json.loads(done.out))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["reconfigure", "--help"]])
+def test_help_teaches(arguments: list[str], command: Command) -> None:
+    done = command(*arguments)
+    assert done.code == 0
+    assert "openpoint reconfigure baran33" in done.out
+    assert "proven infeasible" in done.out
+
+
+def test_names_cannot_steer_the_terminal(command: Command, tmp_path: Path) -> None:
+    names = ["S", "[bold red]A[/]", "\x1b[31mB", "C\n:warning:"]
+    lines = tables()["lines"] | {"from_bus": names, "to_bus": [*names[1:], "S"], "name": [f"-{n}" for n in names]}
+    folder = write(
+        tmp_path / "nasty",
+        buses=tables()["buses"] | {"name": names},
+        lines=lines,
+        loads=tables()["loads"] | {"bus": names[1:]},
+    )
+    for what in ("info", "check", "powerflow", "reconfigure"):
+        done = command(what, folder)
+        assert "\x1b" not in done.out + done.err
+        assert done.code in (0, 2)
+    assert "[bold red]A[/]" in command("reconfigure", folder, "--open", "-[bold red]A[/]").out + done.err

@@ -1,0 +1,58 @@
+"""Ctrl-C ends a run with the best solution found, its files and exit code 130."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+AFTER_S = 2.0
+PATIENCE_S = 60.0
+
+
+def test_ctrl_c_keeps_the_best(tmp_path: Path) -> None:
+    arguments = ["reconfigure", "mantovani136", "--gap", "0", "--json", "r.json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "openpoint", *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        time.sleep(AFTER_S)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    assert process.returncode == 130, out + err
+    assert "Traceback" not in err
+    kept = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert kept["termination"] == "interrupted"
+    assert kept["loss_kw"] <= kept["loss_before_kw"]
+    assert kept["ac_max_mismatch_pu"] <= 1e-6
+    assert kept["lower_bound_kw"] <= kept["loss_kw"]
+
+
+def test_ctrl_c_at_once_is_no_traceback(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "openpoint", "info", "mantovani136"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode in (130, 0), out + err
+    assert "Traceback" not in err

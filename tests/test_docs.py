@@ -1,0 +1,137 @@
+"""Every example of the README and of the documentation runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import openpoint
+from openpoint.cli import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+# A case file of the kind that a user has: MW and per unit, a ring and a tie, branch 6 open.
+CASE = """function mpc = my_grid
+mpc.version = '2';
+mpc.baseMVA = 10;
+mpc.bus = [
+    1 3 0   0    0 0 1 1 0 12.66 1 1   1;
+    2 1 0.5 0.2  0 0 1 1 0 12.66 1 1.1 0.9;
+    3 1 0.4 0.2  0 0 1 1 0 12.66 1 1.1 0.9;
+    4 1 0.6 0.3  0 0 1 1 0 12.66 1 1.1 0.9;
+    5 1 0.3 0.1  0 0 1 1 0 12.66 1 1.1 0.9;
+];
+mpc.gen = [
+    1 0 0 10 -10 1 10 1 10 0;
+];
+mpc.branch = [
+    1 2 0.02 0.03 0 0 0 0 0 0 1 -360 360;
+    2 3 0.02 0.03 0 0 0 0 0 0 1 -360 360;
+    3 4 0.02 0.03 0 0 0 0 0 0 1 -360 360;
+    4 5 0.02 0.03 0 0 0 0 0 0 1 -360 360;
+    5 1 0.03 0.04 0 0 0 0 0 0 0 -360 360;
+    2 4 0.03 0.04 0 0 0 0 0 0 0 -360 360;
+];
+"""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in that language."""
+    return [code for found, code in BLOCK.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def console_lines() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for block in blocks(page, "console"):
+            for line in block.splitlines():
+                if line.startswith("$ "):
+                    yield page.name, line.removeprefix("$ ")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the examples mention."""
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "my_grid.m").write_text(CASE, encoding="utf-8")
+    write_pandapower(folder / "net.json")
+    return folder
+
+
+def write_pandapower(path: Path) -> None:
+    pandapower = pytest.importorskip("pandapower")
+    net = pandapower.create_empty_network()
+    buses = [pandapower.create_bus(net, vn_kv=20.0, name=name) for name in ("station", "north", "south")]
+    pandapower.create_ext_grid(net, buses[0])
+    for i, (a, b) in enumerate([(0, 1), (1, 2), (2, 0)]):
+        line = pandapower.create_line_from_parameters(
+            net,
+            buses[a],
+            buses[b],
+            2.0,
+            r_ohm_per_km=0.3,
+            x_ohm_per_km=0.3,
+            c_nf_per_km=10.0,
+            max_i_ka=0.3,
+            name=f"cable {i}",
+        )
+        pandapower.create_switch(net, buses[a], line, et="l", closed=i < 2, name=f"switch {i}")
+    pandapower.create_load(net, buses[1], p_mw=1.0, q_mvar=0.3)
+    pandapower.create_load(net, buses[2], p_mw=2.0, q_mvar=0.5)
+    pandapower.to_json(net, str(path))
+
+
+@pytest.mark.parametrize(
+    ("page", "line"), [pytest.param(*each, id=f"{each[0]}: {each[1]}") for each in console_lines()]
+)
+def test_a_command_of_the_documentation_runs(
+    line: str, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(desk)
+    name, *arguments = shlex.split(line)
+    assert name == "openpoint"
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    captured = capsys.readouterr()
+    assert left.value.code in (0, None), captured.err + captured.out
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
+def test_the_python_of_a_page_runs_from_top_to_bottom(
+    page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(desk)
+    names: dict[str, object] = {}
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), names)
+    assert capsys.readouterr().out
+
+
+def test_no_block_is_left_out() -> None:
+    known = {"console", "python", "text", "json", "toml"}
+    unknown = {found for page in PAGES for found, _ in BLOCK.findall(page.read_text(encoding="utf-8"))} - known
+    assert not unknown
+
+
+def test_the_reference_page_is_current() -> None:
+    done = subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_the_version_is_in_the_changelog_or_unreleased() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in text or f"## [{openpoint.__version__}]" in text
