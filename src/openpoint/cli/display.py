@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import polars as pl
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from openpoint.cli import words
@@ -101,7 +100,9 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
         out.print(
             Text(f"\nLoss {words.kw(result.loss_before_kw)} → {words.kw(result.loss_kw)} kW{_saving(result)}", "bold")
         )
-        out.print(_before_after(result))
+        _show_rows(out, _before_after(result), head=True)
+        out.print(Text(f"Open today: {words.names(result.open_before)}"))
+        out.print(Text(f"Open branches: {words.names(result.open_branches)}", "bold"))
         for action in ("close", "open"):
             if branches := [name for name, what in switching_list(result) if what == action]:
                 out.print(Text(f"To {action}: {words.names(branches)}"))
@@ -125,57 +126,48 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
 
 def show_powerflow(out: Console, result: PowerflowResult) -> None:
     """The figures of a power flow."""
-    table = _plain_table("", "")
-    table.add_row("loss", f"{words.kw(result.loss_kw)} kW")
-    table.add_row("lowest voltage", words.voltage(result.v_min_pu, result.v_min_bus))
-    table.add_row("highest voltage", words.voltage(result.v_max_pu, result.v_max_bus))
-    table.add_row("AC mismatch", f"{words.small(result.ac_max_mismatch_pu)} pu")
-    out.print(table)
+    _show_rows(
+        out,
+        [
+            ("loss", f"{words.kw(result.loss_kw)} kW"),
+            ("lowest voltage", words.voltage(result.v_min_pu, result.v_min_bus)),
+            ("highest voltage", words.voltage(result.v_max_pu, result.v_max_bus)),
+            ("AC mismatch", f"{words.small(result.ac_max_mismatch_pu)} pu"),
+        ],
+    )
     _show_violations(out, "Limits violated", result.violations)
     out.print(Text(f"{_limits(result.violations).capitalize()}."))
 
 
 def show_frame(out: Console, frame: pl.DataFrame) -> None:
     """A table of names and numbers, numbers to the right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
-    for row in frame.iter_rows():
-        table.add_row(*(_cell(value) for value in row))
-    out.print(table)
+    right = [i for i, dtype in enumerate(frame.dtypes) if dtype.is_numeric()]
+    _show_rows(out, [frame.columns, *([_cell(value) for value in row] for row in frame.iter_rows())], right, head=True)
 
 
 def show_pairs(out: Console, title: str, pairs: Iterable[tuple[str, str]]) -> None:
     """A title and aligned lines of key and value."""
     out.print(Text(words.safe(title), style="bold"))
-    table = _plain_table("", "")
-    for key, value in pairs:
-        table.add_row(key, words.safe(value))
-    out.print(table)
+    _show_rows(out, [(key, words.safe(value)) for key, value in pairs])
 
 
-def _before_after(result: ReconfigureResult) -> Table:
-    table = _plain_table("", "today", "answer")
-    table.add_row("loss", f"{words.kw(result.loss_before_kw)} kW", f"{words.kw(result.loss_kw)} kW")
-    table.add_row(
-        "lowest voltage",
-        words.voltage(result.v_min_before_pu, result.v_min_before_bus),
-        words.voltage(result.v_min_pu, result.v_min_bus),
-    )
-    table.add_row(
-        "highest loading", *(_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
-    )
-    table.add_row("open branches", words.names(result.open_before), words.names(result.open_branches))
-    table.add_row("to switch", "", words.count(len(result.changes), "branch", "branches"))
-    table.add_row("limits violated", "", str(len(result.violations)))
-    return table
+def _show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int] = (), *, head: bool = False) -> None:
+    for number, line in enumerate(words.aligned(rows, right)):
+        out.print(Text(line, style="bold" if head and number == 0 else ""))
 
 
-def _plain_table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=any(titles), header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    return table
+def _before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
+    when = ("before", "after")
+    return [
+        ("", "today", "answer"),
+        ("loss", f"{words.kw(result.loss_before_kw)} kW", f"{words.kw(result.loss_kw)} kW"),
+        (
+            "lowest voltage",
+            words.voltage(result.v_min_before_pu, result.v_min_before_bus),
+            words.voltage(result.v_min_pu, result.v_min_bus),
+        ),
+        ("highest loading", *(_loading(result.branches, f"loading_{each}_percent") for each in when)),
+    ]
 
 
 def _loading(branches: pl.DataFrame, column: str) -> str:

@@ -135,10 +135,10 @@ def info(source: str) -> int:
         *((kind, str(frame.height)) for kind, frame in grid.tables().items() if frame.height),
         ("sources at", words.names(grid.sources["bus"])),
         ("load", _power(grid.loads)),
-        ("generation", _power(grid.generators)),
-        ("capacitors", f"{_switched_on(grid):.1f} kvar on"),
+        ("generation", _power(grid.generators) if grid.generators.height else ""),
+        ("capacitors on", f"{_switched_on(grid):.1f} kvar" if grid.capacitors.height else ""),
         ("switchable branches", f"{branches['switchable'].sum()} of {branches.height}"),
-        ("to be open", f"{_points_to_open(grid)} branches, to be radial"),
+        ("to be open", f"{words.count(_points_to_open(grid), 'branch', 'branches')}, to be radial"),
         ("open today", f"{(~branches['closed']).sum()}: {words.names(branches.filter(~branches['closed'])['name'])}"),
         ("radial today", "yes" if _radial(grid) else "no"),
     ]
@@ -202,7 +202,7 @@ def _size(grid: Grid) -> str:
             f"{words.count(branches.height, 'branch', 'branches')} ({branches['switchable'].sum()} switchable)",
             words.count(grid.sources.height, "source"),
             f"{_points_to_open(grid)} to be open",
-            f"load {_power(grid.loads['p_kw'].sum(), grid.loads['q_kvar'].sum())}",
+            f"load {_power(grid.loads)}",
         ]
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def safe(text: str) -> str:
@@ -43,3 +43,14 @@ def names(names: Iterable[str]) -> str:
     from openpoint.studies.export import join_names
 
     return safe(join_names(names)) or "none"
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """Lines with the cells of the rows under each other; the columns of these numbers are set to the right."""
+    right = set(right)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths))]
+        lines.append("   ".join(cells).rstrip())
+    return lines
