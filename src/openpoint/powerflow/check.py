@@ -23,7 +23,7 @@ class AcCheck:
     Attributes:
         max_mismatch: the largest of: power missing at an energised bus that is no source (per unit of `s_base_kva`),
             difference of a source's voltage from what it holds, voltage at a bus without a source, and voltage that
-            Ohm's law misses at a branch of (almost) no impedance (pu).
+            Ohm's law misses at a branch of (almost) no impedance (pu). inf where a voltage is not a number.
         loss: active power that all branches take, per unit.
         v_low, v_high: energised terminals, sources excepted, whose voltage breaks its limit.
         overloaded: conductors whose current breaks its limit.
@@ -71,6 +71,9 @@ def check_flow(
             f"one state is checked at a time: closed of shape ({network.n_conductors},), v of shape "
             f"({network.n_terminals},), not {np.shape(closed)} and {np.shape(v)}"
         )
+    if not np.isfinite(v).all():  # a flow that did not converge
+        none, unknown = np.empty(0, dtype=np.int64), np.full(network.n_conductors, math.nan)
+        return AcCheck(max_mismatch=math.inf, loss=math.nan, v_low=none, v_high=none, overloaded=none, current=unknown)
     given = (s_power, s_current, s_impedance, generation)
     used = (network.s_power, network.s_current, network.s_impedance, network.generator_s)
     scheduled = _injections(network, v, *(u if g is None else g for g, u in zip(given, used, strict=True)))
@@ -102,9 +105,8 @@ def check_flow(
     current[branch] = np.abs(through)
     loss = z.real * np.abs(through) ** 2 + half.real * (np.abs(inner) ** 2 + np.abs(v[to]) ** 2)
     judged = alive & ~free
-    worst = float(np.max(np.concatenate(faults), initial=0.0))
     return AcCheck(
-        max_mismatch=math.inf if math.isnan(worst) else worst,
+        max_mismatch=float(np.max(np.concatenate(faults), initial=0.0)),
         loss=float(loss.sum()),
         v_low=np.flatnonzero(judged & (np.abs(v) < np.sqrt(network.w_min) * (1.0 - tolerance))),
         v_high=np.flatnonzero(judged & (np.abs(v) > np.sqrt(network.w_max) * (1.0 + tolerance))),

@@ -1,0 +1,157 @@
+"""Enumeration against all subsets of branches, against Kirchhoff's determinant, and on known grids."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openpoint.errors import OptionError
+from openpoint.network import Network
+from openpoint.powerflow.balanced import losses
+from openpoint.search.enumeration import best_topologies, count_topologies, topologies
+
+from ..powerflow.small_networks import Branch, make_network
+
+SEEDS = st.integers(0, 2**32 - 1)
+# 33 buses of Baran and Wu, 1989: the chain, its three laterals, and five ties.
+PATHS = [
+    range(18),
+    [1, 18, 19, 20, 21],
+    [2, 22, 23, 24],
+    [5, *range(25, 33)],
+    [20, 7],
+    [8, 14],
+    [11, 21],
+    [17, 32],
+    [24, 28],
+]
+
+
+def random_graph(seed: int, n_bus: int, n_branch: int, n_source: int) -> Network:
+    """Any graph: also not connected, with branches side by side, from a bus to itself, or between sources."""
+    rng = np.random.default_rng(seed)
+    tree = [Branch(int(rng.integers(0, bus)), bus) for bus in range(1, n_bus)]
+    ties = [Branch(*(int(i) for i in rng.integers(0, n_bus, 2))) for _ in range(max(0, n_branch - len(tree)))]
+    branches = [(tree + ties)[i] for i in rng.permutation(len(tree + ties))][:n_branch]
+    states = [(bool(rng.random() < 0.85), bool(rng.random() < 0.6)) for _ in branches]
+    branches = [Branch(b.fr, b.to, switchable=s, closed=c) for b, (s, c) in zip(branches, states, strict=True)]
+    return make_network(n_bus, branches, dict.fromkeys(range(n_source), 1.0 + 0.0j))
+
+
+def is_radial(network: Network, closed: np.ndarray) -> bool:
+    """Every bus has exactly one source and there is no loop, by networkx."""
+    graph = nx.MultiGraph()
+    graph.add_nodes_from(range(network.n_terminals))
+    ends = zip(network.terminal_fr[closed].tolist(), network.terminal_to[closed].tolist(), strict=True)
+    graph.add_edges_from(ends)
+    sources = set(network.source_terminal.tolist())
+    return nx.is_forest(graph) and all(len(part & sources) == 1 for part in nx.connected_components(graph))
+
+
+def by_subsets(network: Network) -> set[tuple[bool, ...]]:
+    """All radial states, by trying every set of closed branches of the right size that respects the locks."""
+    size = network.n_terminals - len(network.source_terminal)
+    found = set()
+    for chosen in combinations(range(network.n_conductors), size):
+        closed = np.zeros(network.n_conductors, dtype=bool)
+        closed[list(chosen)] = True
+        locks = network.switchable | (closed == network.closed)
+        if locks.all() and is_radial(network, closed):
+            found.add(tuple(closed.tolist()))
+    return found
+
+
+def listed(network: Network, **options: object) -> list[tuple[bool, ...]]:
+    return [tuple(row.tolist()) for chunk in topologies(network, **options) for row in chunk]  # type: ignore[arg-type]
+
+
+@given(SEEDS, st.integers(2, 7), st.integers(1, 11), st.integers(1, 3), st.integers(1, 9))
+@settings(max_examples=300, deadline=None)
+def test_enumeration_equals_brute_force(seed: int, n_bus: int, n_branch: int, n_source: int, chunk: int) -> None:
+    network = random_graph(seed, n_bus, n_branch, min(n_source, n_bus))
+    found = listed(network, chunk=chunk)
+    assert len(found) == len(set(found))
+    assert set(found) == by_subsets(network)
+    assert count_topologies(network) == len(found)
+
+
+@given(SEEDS, st.integers(2, 30), st.integers(0, 25))
+@settings(max_examples=60, deadline=None)
+def test_count_equals_the_determinant(seed: int, n_bus: int, n_tie: int) -> None:
+    rng = np.random.default_rng(seed)
+    branches = [Branch(int(rng.integers(0, bus)), bus) for bus in range(1, n_bus)]
+    branches += [Branch(*(int(i) for i in rng.integers(0, n_bus, 2))) for _ in range(n_tie)]
+    network = make_network(n_bus, branches, {0: 1.0 + 0.0j})
+    laplacian = np.zeros((n_bus, n_bus))
+    for b in branches:
+        if b.fr != b.to:
+            laplacian[[b.fr, b.to], [b.fr, b.to]] += 1.0
+            laplacian[[b.fr, b.to], [b.to, b.fr]] -= 1.0
+    assert count_topologies(network) == pytest.approx(np.linalg.det(laplacian[1:, 1:]), rel=1e-9)
+
+
+def test_complete_graphs_have_cayleys_number_of_trees() -> None:
+    for n in (3, 4, 5, 6, 7):
+        network = make_network(n, [Branch(i, j) for i, j in combinations(range(n), 2)], {0: 1.0 + 0.0j})
+        assert count_topologies(network) == n ** (n - 2)
+        assert len(set(listed(network, chunk=7))) == n ** (n - 2)
+    large = make_network(40, [Branch(i, j) for i, j in combinations(range(40), 2)], {0: 1.0 + 0.0j})
+    assert count_topologies(large) == 40**38
+
+
+def test_the_33_bus_grid_has_50751_topologies() -> None:
+    edges = [edge for path in PATHS for edge in zip(list(path)[:-1], list(path)[1:], strict=True)]
+    network = make_network(33, [Branch(*edge) for edge in edges], {0: 1.0 + 0.0j})
+    chunks = list(topologies(network))
+    assert count_topologies(network) == 50_751
+    assert sum(map(len, chunks)) == 50_751
+    assert len(np.unique(np.concatenate(chunks), axis=0)) == 50_751
+    assert all((chunk.sum(axis=1) == 32).all() for chunk in chunks)
+    assert (losses(network, chunks[0])[1] == 0).all()  # no load: all that is radial converges
+
+
+def test_locks_replace_what_is_not_switchable() -> None:
+    ring = [Branch(0, 1), Branch(1, 2), Branch(2, 0, switchable=False, closed=False)]
+    network = make_network(3, ring, {0: 1.0 + 0.0j})
+    none = np.zeros(3, dtype=bool)
+    first = np.array([True, False, False])
+    assert listed(network) == [(True, True, False)]
+    assert len(listed(network, locked_open=none)) == 3
+    assert set(listed(network, locked_open=none, locked_closed=first)) == {(True, True, False), (True, False, True)}
+    assert listed(network, locked_open=first) == [(False, True, True)]
+    assert count_topologies(network, locked_open=none, locked_closed=~none) == 0
+    assert listed(network, locked_open=none, locked_closed=~none) == []
+    with pytest.raises(OptionError, match="locked both open and closed: e0"):
+        count_topologies(network, locked_open=first, locked_closed=first)
+    with pytest.raises(OptionError, match="one entry a branch"):
+        count_topologies(network, locked_open=np.zeros(2, dtype=bool))
+
+
+def test_more_than_the_limit_is_refused_before_the_start() -> None:
+    network = make_network(40, [Branch(i, j) for i, j in combinations(range(40), 2)], {0: 1.0 + 0.0j})
+    with pytest.raises(OptionError, match="more than the limit of 1000000"):
+        topologies(network, limit=1_000_000)
+
+
+def test_the_best_are_those_of_least_value() -> None:
+    rng = np.random.default_rng(5)
+    edges = list(combinations(range(6), 2))
+    branches = [Branch(i, j, z=complex(*rng.uniform(0.01, 0.1, 2))) for i, j in edges]
+    network = make_network(6, branches, {0: 1.0 + 0.0j, 1: 1.0 + 0.0j}, power=rng.uniform(0.05, 0.3, 6) + 0.05j)
+
+    def loss(closed: np.ndarray) -> np.ndarray:
+        return losses(network, closed)[0]
+
+    values, states = best_topologies(network, loss, keep=5, chunk=64)
+    everything = np.concatenate(list(topologies(network)))
+    assert len(everything) == count_topologies(network)
+    np.testing.assert_array_equal(values, np.sort(loss(everything))[:5])
+    np.testing.assert_array_equal(loss(states), values)
+    nothing, no_states = best_topologies(network, lambda closed: np.full(len(closed), np.inf))
+    assert nothing.shape == (0,)
+    assert no_states.shape == (0, len(edges))
