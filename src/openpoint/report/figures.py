@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -69,12 +70,18 @@ def save(result: ReconfigureResult, path: str | Path, *, which: Which = "both", 
     format = path.suffix.lower().lstrip(".")
     if format not in _FORMATS:
         raise OptionError(f"{path.name}: the extension must be one of {', '.join('.' + f for f in _FORMATS)}")
-    figure = draw(result, which=which, kind=kind)
+    path.write_bytes(encode(draw(result, which=which, kind=kind), format))
+    return path
+
+
+def encode(figure: Figure, format: str) -> bytes:
+    """A figure as a PNG, SVG or PDF file; always the same bytes, text stays text."""
     # A date in the file would make every copy differ.
     metadata: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format, {})
+    buffer = io.BytesIO()
     with mpl.rc_context(style.RC | {"pdf.fonttype": 42}):
-        figure.savefig(path, format=format, metadata=metadata)
-    return path
+        figure.savefig(buffer, format=format, metadata=metadata)
+    return buffer.getvalue()
 
 
 def headline(result: ReconfigureResult, title: str) -> str:

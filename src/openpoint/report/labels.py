@@ -106,7 +106,7 @@ def place_labels(anchors: Floats, sizes: Floats, obstacles: Floats, lines: Float
             left = x - w / 2 + dx * (w / 2 + gap)
             bottom = y - h / 2 + dy * (h / 2 + gap)
             box = np.array([left, bottom, left + w, bottom + h])
-            cost = 40.0 * _overlap(box, boxes) / (w * h) + 0.05 * k + 1.2 * _covered(box, lines)
+            cost = 40.0 * _overlap(box, boxes) / (w * h) + 0.05 * k + 3.0 * _covered(box, lines)
             if cost < best:
                 best, side, kept = cost, name, box
         chosen.append(side)

@@ -1,0 +1,92 @@
+"""The report of a result: one HTML page that needs nothing else, and runs nothing but its own scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from openpoint.report import sections
+from openpoint.report.blocks import text
+from openpoint.report.plotbase import Chart
+from openpoint.report.scene import build_scene
+from openpoint.studies.result import ReconfigureResult
+
+
+def write_report(result: ReconfigureResult, path: str | Path) -> Path:
+    """Write a result as one self-contained HTML page.
+
+    The page holds the headline figures, the grid before and after, the switching list, voltages, loading, the
+    convergence of the bounds and all tables. It loads nothing from anywhere (plotly.js, about 5 MB, is inside), and a
+    content security policy forbids it to. Names are text wherever they appear, whatever markup they contain. The same
+    result gives the same bytes.
+
+    Args:
+        result: what to report; an infeasible result or one without a state before is fine.
+        path: file to write, usually `.html`.
+
+    Returns:
+        The path written.
+    """
+    path = Path(path)
+    path.write_text(render(result), encoding="utf-8", newline="\n")
+    return path
+
+
+def render(result: ReconfigureResult) -> str:
+    """The page as a string."""
+    scene = build_scene(result)
+    body, charts = sections.body(result, scene)
+    script, plotly = _asset("page.js"), _plotly()
+    title = result.grid.title or result.grid.name
+    return Template(_asset("page.html")).substitute(
+        policy=_policy(script, plotly),
+        version=text(_version()),
+        title=text(f"{title}: open points"),
+        css=_asset("page.css"),
+        heading=text(title),
+        subtitle=text(sections.subtitle(result)),
+        body=body,
+        footer=text(
+            f"Written by openpoint {_version()}. Voltages, currents and losses are those of exact AC power flows."
+        ),
+        charts=_json(charts),
+        plotly=plotly,
+        script=script,
+    )
+
+
+def _policy(*scripts: str) -> str:
+    """Only the page's own scripts run, by their hash; nothing is loaded from anywhere, no form is sent."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _json(charts: dict[str, Chart]) -> str:
+    """JSON that cannot end the script element it stands in."""
+    dumped = json.dumps(charts, allow_nan=False, separators=(",", ":"))
+    return dumped.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _asset(name: str) -> str:
+    return (files("openpoint.report") / name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs()).replace("\r\n", "\n")
+
+
+def _version() -> str:
+    try:
+        return version("openpoint")
+    except PackageNotFoundError:
+        return "(not installed)"

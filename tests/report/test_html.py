@@ -1,0 +1,244 @@
+"""The HTML report: complete, alone, and deaf to markup in names."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from openpoint.errors import Problem
+from openpoint.report import write_report
+from openpoint.report.html import render
+from openpoint.studies.result import ReconfigureResult, Violation
+from openpoint.twostage.log import Termination
+
+Make = Callable[..., ReconfigureResult]
+
+HOSTILE = {
+    "a": "<script>alert(1)</script>",
+    "b": '"><img src=x onerror=alert(1)>',
+    "c": "</script><script>alert(1)</script>",
+    "d": '<a href="javascript:alert(1)">click</a>',
+    "e": "<b>bold</b>&lt;i&gt;'quoted'",
+    "a-b": "</title></style><svg onload=alert(1)>",
+    "b-c": '<a href="http://example.com/">x</a>',
+    "c-e": "@line",
+    "n-a": "%{x} $x^2$ <!-- `",
+    "title": "<!--<script>&amp;",
+}
+
+
+@pytest.fixture(autouse=True)
+def short_plotly(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the 5 MB of plotly.js, for all tests but those that ask for the real one."""
+    if "real_plotly" not in request.fixturenames:
+        monkeypatch.setattr("openpoint.report.html._plotly", lambda: "window.Plotly = {};")
+
+
+@pytest.fixture
+def real_plotly() -> None:
+    """The page holds plotly.js as installed."""
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "script":
+            attrs, before = self.scripts[-1]
+            self.scripts[-1] = (attrs, before + data)
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    @property
+    def charts(self) -> dict[str, Any]:
+        (data,) = (body for attrs, body in self.scripts if attrs.get("id") == "charts")
+        return json.loads(data)
+
+    def content(self, name: str) -> str:
+        (found,) = (a["content"] for t, a in self.tags if t == "meta" and name in (a.get("http-equiv"), a.get("name")))
+        return found or ""
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [s for child in children for s in strings(child)]
+
+
+def test_every_shape_of_result_makes_a_page(any_result: ReconfigureResult) -> None:
+    page = Page(render(any_result))
+    assert ("html", {"lang": "en"}) in page.tags
+    assert "Six buses" in page.text
+    assert any_result.termination.remedy in page.text
+    assert "grid-before" in page.charts
+    assert ("grid-after" in page.charts) == (any_result.loss_kw is not None or bool(any_result.least_violation_open))
+    assert "nan" not in page.text.lower().split()
+    assert "None" not in page.text
+
+
+def test_the_page_says_what_the_result_says(make_result: Make) -> None:
+    page = Page(render(make_result(notes=("a note to keep",))))
+    for figure in ("24.000 → 18.000 kW", "6.000 kW (25.0%) saved", "0.96500 pu", "1.0e-12 pu", "a note to keep"):
+        assert figure in page.text
+    assert "lower bound 18.000 kW" in page.text
+    assert "1 to close, 1 to open" in page.text
+
+
+def test_an_infeasible_result_names_where_and_by_how_much(make_result: Make) -> None:
+    page = Page(render(make_result(answer=False)))
+    assert "Infeasible." in page.text
+    assert "Limits broken at the least violation met (2)" in page.text
+    assert "not an answer" in page.text
+    for word in ("voltage low", "current", "0.9000", "60.0000", "50.0000"):
+        assert word in page.text
+
+
+def test_a_run_stopped_early_says_so(make_result: Make) -> None:
+    stopped = replace(
+        make_result(), termination=Termination.TIME, gap=0.034, violations=(Violation("current", "n-a", 9.0, 8.0),)
+    )
+    page = Page(render(stopped))
+    assert "Stopped early (time)." in page.text
+    assert "3.400%" in page.text
+    assert "Limits broken by the answer (1)" in page.text
+    nothing = replace(make_result(answer=False, least=False), termination=Termination.TIME)
+    assert "No answer found (time)." in Page(render(nothing)).text
+
+
+def test_the_page_is_alone_in_the_world(make_result: Make) -> None:
+    page = Page(render(make_result()))
+    loading = {"src", "href", "srcset", "data", "action", "poster", "background", "xlink:href"}
+    for tag, attrs in page.tags:
+        assert tag not in {"link", "iframe", "object", "embed", "base", "form"}
+        for name in loading & set(attrs):
+            assert (attrs[name] or "").startswith("data:"), (tag, name)
+        assert not any(name.startswith("on") for name in attrs)
+    css = render(make_result()).split("<style>")[1].split("</style>")[0]
+    assert "url(" not in css
+    assert "@import" not in css
+
+
+@pytest.mark.usefixtures("real_plotly")
+def test_only_the_scripts_of_the_page_may_run(make_result: Make) -> None:
+    page = Page(render(make_result()))
+    policy = page.content("Content-Security-Policy")
+    assert policy.startswith("default-src 'none';")
+    runnable = [body for attrs, body in page.scripts if attrs.get("type") != "application/json"]
+    hashes = [base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in runnable]
+    assert re.findall(r"'sha256-([^']+)'", policy) == hashes[::-1]
+    assert "unsafe-inline" not in policy.split("style-src")[0]
+    assert "unsafe-eval" not in policy
+    assert "plotly.js" in runnable[0]
+    # plotly.js offers to send charts to a server: the page must not.
+    assert 'plotlyServerURL: ""' in runnable[-1]
+    assert "modeBarButtons:" in runnable[-1]
+
+
+def test_markup_in_names_stays_text(make_result: Make) -> None:
+    harmless, hostile = Page(render(make_result())), Page(render(make_result(names=HOSTILE, notes=(HOSTILE["b"],))))
+    count = Counter(tag for tag, _ in harmless.tags)
+    count.update(["section", "h2", "ul", "li"])  # the note
+    assert Counter(tag for tag, _ in hostile.tags) == count
+    for name in HOSTILE.values():
+        assert name in hostile.text or name == HOSTILE["title"], name
+    assert HOSTILE["title"] in hostile.text
+
+
+def test_markup_in_names_stays_text_in_the_charts(make_result: Make) -> None:
+    page = render(make_result(names=HOSTILE))
+    raw = page.split('id="charts">')[1].split("</script>")[0]
+    assert not set("<>&") & set(raw)
+    allowed = re.compile(r"</?b>|<br>")
+    for value in strings(Page(page).charts):
+        assert "<" not in allowed.sub("", value), value
+        assert not allowed.search(value) or value.startswith(("<b>bus ", "<b>branch ", "bus ", "branch ")), value
+
+
+def test_bold_and_breaks_come_from_the_report_alone(make_result: Make) -> None:
+    charts = Page(render(make_result(names={"c": "<b>x</b><br>"}))).charts
+    texts = [s for s in strings(charts) if "x&lt;/b" in s]
+    assert texts
+    assert all("<b>x" not in s for s in texts)
+
+
+def test_charts_hold_what_plotly_knows(any_result: ReconfigureResult) -> None:
+    go = pytest.importorskip("plotly.graph_objects")
+    for chart in Page(render(any_result)).charts.values():
+        colourless = json.loads(re.sub(r'"@\w+"', '"black"', json.dumps(chart)))
+        go.Figure(colourless)  # refuses unknown names and values
+
+
+def test_the_two_grids_share_places_and_hover_tells_all(make_result: Make) -> None:
+    charts = Page(render(make_result(rated=True))).charts
+    before, after = charts["grid-before"], charts["grid-after"]
+    assert before["layout"]["xaxis"] == after["layout"]["xaxis"]
+    hover = "\n".join(strings(after))
+    for words in ("bus c", "voltage 0.96500 pu", "limits 0.95 – 1.05 pu", "load 500 kW, 100 kvar", "branch n-d"):
+        assert words in hover
+    for words in ("current 30 A of 50 A", "loading 60 %", "power 450 kW", "reactive 90 kvar", "loss 3 kW", "open"):
+        assert words in hover
+
+
+def test_tables_hold_all_rows_with_full_numbers(make_result: Make) -> None:
+    result = make_result()
+    page = render(result)
+    assert page.count("<tr>") == 2 + 1 + 6 + 6 + 3 + 5  # switching, today's violation, buses, branches, log, headings
+    assert f'data-value="{0.965!r}"' in page
+    generators = pl.DataFrame({"name": ["pv <1>"], "bus": ["c"], "p_kw": [12.5], "q_kvar": [-3.0]})
+    page = render(replace(result, generators=generators))
+    assert "pv &lt;1&gt;" in page
+    assert "-3.00" in page
+
+
+def test_doubts_about_the_grid_are_shown(make_result: Make) -> None:
+    result = make_result()
+    note = Problem("lines", "n-a", "r_ohm", "value looks odd", "Check it", "warning")
+    assert str(note) in Page(render(replace(result, grid=replace(result.grid, notes=(note,))))).text
+
+
+def test_nothing_is_read_as_a_number_where_there_is_none(make_result: Make) -> None:
+    result = replace(make_result(answer=False, least=False), lower_bound_kw=-math.inf)
+    page = Page(render(result))
+    assert "inf" not in page.text.lower().replace("infeasible", "").split()
+
+
+def test_the_same_result_gives_the_same_bytes(make_result: Make, tmp_path: Path) -> None:
+    paths = [write_report(make_result(), tmp_path / f"{i}.html") for i in range(2)]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].read_bytes().startswith(b"<!DOCTYPE html>\n")
