@@ -12,6 +12,8 @@ from openpoint.grid.schemas import SCHEMAS
 
 RawTable = pl.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
+_TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
 
 def conform(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem]]:
     """The table with exactly the columns and types of its schema, and every fault found.
@@ -23,7 +25,11 @@ def conform(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem
     empty: pl.DataFrame = schema.create_empty()
     if raw is None:
         return empty, []
-    frame = raw if isinstance(raw, pl.DataFrame) else pl.DataFrame(raw if isinstance(raw, Mapping) else list(raw))
+    try:
+        frame = _frame(raw)
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        return empty, [Problem(kind, "", "", f"this is no table: {reason}", "Give columns of equal length")]
     if frame.width == 0:
         return empty, []
     columns = schema.columns()
@@ -46,16 +52,23 @@ def conform(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem
         faults += found
         if not column.nullable and values.null_count() and not found:
             if "default" in metadata:
-                values = pl.Series(
-                    name, [metadata["default"] if v is None else v for v in values.to_list()], dtype=dtype
-                )
+                default = metadata["default"]
+                values = pl.Series(name, [default if v is None else v for v in values.to_list()], dtype=dtype)
             else:
-                rows = [i for i, missing in enumerate(values.is_null()) if missing]
                 faults += [
-                    Problem(kind, _label(frame, i), name, "value is missing", f"Give {metadata['doc']}") for i in rows
+                    Problem(kind, _label(frame, i), name, "value is missing", f"Give {metadata['doc']}")
+                    for i in values.is_null().arg_true()
                 ]
         series.append(values)
     return (empty, faults) if faults else (pl.DataFrame(series), [])
+
+
+def _frame(raw: RawTable) -> pl.DataFrame:
+    """A frame of whatever was given; numbers of mixed types in a column are widened."""
+    if isinstance(raw, pl.DataFrame):
+        return raw
+    data = raw if isinstance(raw, Mapping) else list(raw)
+    return pl.DataFrame(data, strict=False, infer_schema_length=None)
 
 
 def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tuple[pl.Series, list[Problem]]:
@@ -64,17 +77,29 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
         values = pl.Series(name, [None if v is None else [v] for v in values.to_list()], dtype=dtype)
     if dtype == pl.String and values.dtype.is_float() and (values.drop_nulls() % 1 == 0).all():
         values = values.cast(pl.Int64)
-    if values.dtype == dtype:
-        return values, []
-    cast = values.cast(dtype, strict=False) if values.dtype != pl.Null else values.cast(dtype)
+    if dtype == pl.Boolean and values.dtype == pl.String:
+        truth = [None if v is None else _TRUTH.get(v.strip().lower()) for v in values.to_list()]
+        cast = pl.Series(name, truth, dtype=dtype)
+    else:
+        try:
+            cast = values.cast(dtype, strict=False)
+        except pl.exceptions.PolarsError:
+            return values.clear(), [Problem(kind, "", name, f"the values are not {_word(dtype)}", "Correct them")]
     lost = cast.is_null() & values.is_not_null()
     if dtype == pl.Int64 and values.dtype.is_float():
         lost |= (values % 1 != 0).fill_null(False)
+    if isinstance(dtype, pl.List):
+        holes = [row is not None and None in row for row in cast.to_list()]
+        lost |= pl.Series(holes, dtype=pl.Boolean)
     faults = [
-        Problem(kind, _label(frame, i), name, f"{values[i]!r} is not {_word(dtype)}", "Correct the value")
+        Problem(kind, _label(frame, i), name, f"{_show(values[i])} is not {_word(dtype)}", "Correct the value")
         for i in lost.arg_true()
     ]
     return cast, faults
+
+
+def _show(value: Any) -> str:
+    return repr(value.to_list() if isinstance(value, pl.Series) else value)
 
 
 def _label(frame: pl.DataFrame, row: int) -> str:

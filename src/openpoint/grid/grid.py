@@ -99,9 +99,7 @@ class Grid:
         Columns: kind, name, from_bus, to_bus, phases, switchable, closed.
         """
         columns = ["name", "from_bus", "to_bus", "phases", "switchable", "closed"]
-        return pl.concat(
-            [self.tables()[kind].select(pl.lit(kind).alias("kind"), *columns) for kind in BRANCH_TABLES]
-        )
+        return pl.concat([self.tables()[kind].select(pl.lit(kind).alias("kind"), *columns) for kind in BRANCH_TABLES])
 
     def with_tables(self, **tables: pl.DataFrame) -> Grid:
         """A copy with the named tables replaced.
@@ -135,7 +133,7 @@ class Grid:
             )
             for kind in BRANCH_TABLES
         }
-        return replace(self, **state)
+        return replace(self, lines=state["lines"], switches=state["switches"], transformers=state["transformers"])
 
     def problems(self) -> list[Problem]:
         """All faults and doubts of the grid, errors first; empty if there are none."""

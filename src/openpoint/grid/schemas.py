@@ -22,7 +22,7 @@ def _meta(doc: str, unit: str = "", **default: Any) -> dict[str, Any]:
     return {"doc": doc, "unit": unit, **default}
 
 
-def _name(doc: str = "name, unique in its kind; branches are unique over lines, switches and transformers") -> dy.String:
+def _name(doc: str = "name, unique in its table; branches over lines, switches and transformers") -> dy.String:
     return dy.String(primary_key=True, nullable=False, metadata=_meta(doc))
 
 
@@ -140,7 +140,7 @@ class Loads(dy.Schema):
     bus = _text("bus")
     phases = _phases()
     connection = _connection()
-    model = _text("power (constant power), current (constant current) or impedance (constant impedance)", default="power")
+    model = _text("what stays constant with the voltage: power, current or impedance", default="power")
     p_kw = _number("active power at nominal voltage", "kW")
     q_kvar = _number("reactive power at nominal voltage; negative = capacitive", "kvar", default=0.0)
 

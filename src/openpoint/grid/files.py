@@ -1,0 +1,145 @@
+"""A Grid as named files: grid.toml and a CSV or Parquet file a table. The own format, apart from where it is stored.
+
+grid.toml holds `format = 1`, `name`, `title`, `source` and what the reader of the original noted (`[[notes]]`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal
+
+import polars as pl
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.conform import conform
+from openpoint.grid.grid import Grid
+from openpoint.grid.schemas import SCHEMAS
+from openpoint.grid.table_text import csv_from_table, table_from_csv
+
+FORMAT = 1
+HEAD = "grid.toml"
+TableFormat = Literal["csv", "parquet"]
+TABLE_FILES = frozenset(f"{kind}.{ending}" for kind in SCHEMAS for ending in ("csv", "parquet"))
+_NOTE_FIELDS = tuple(f.name for f in fields(Problem) if f.name != "severity")
+
+
+def files_from_grid(grid: Grid, *, tables: TableFormat = "csv") -> dict[str, bytes]:
+    """The files of a grid by name. Empty tables are left out.
+
+    Raises:
+        OptionError: `tables` is neither csv nor parquet.
+    """
+    if tables not in ("csv", "parquet"):
+        raise OptionError(f"tables={tables!r} is not known; write 'csv' or 'parquet'")
+    files = {HEAD: _head_text(grid).encode()}
+    for kind, frame in grid.tables().items():
+        if frame.is_empty():
+            continue
+        if tables == "csv":
+            files[f"{kind}.csv"] = csv_from_table(kind, frame).encode()
+        else:
+            buffer = io.BytesIO()
+            frame.write_parquet(buffer)
+            files[f"{kind}.parquet"] = buffer.getvalue()
+    return files
+
+
+def grid_from_files(files: Mapping[str, bytes]) -> Grid:
+    """The grid in files as `files_from_grid` makes them.
+
+    Files of other names are not read, with a warning in the notes.
+
+    Raises:
+        InputError: with every fault of every file.
+    """
+    head, faults = _head(files.get(HEAD))
+    notes, found = _notes(head)
+    faults += found
+    frames: dict[str, pl.DataFrame] = {}
+    for kind in SCHEMAS:
+        frames[kind], found = _table(kind, files)
+        faults += found
+    for name in sorted(files):
+        if name != HEAD and name not in TABLE_FILES:
+            remedy = f"Tables are named {', '.join(SCHEMAS)}, with the ending .csv or .parquet"
+            notes.append(Problem(name, "", "", "this file is not read", remedy, "warning"))
+    if faults:
+        raise InputError(faults)
+    texts = {key: str(head.get(key, "")) for key in ("name", "title", "source")}
+    return Grid.from_tables(texts["name"], frames, title=texts["title"], source=texts["source"], notes=notes)
+
+
+def _head_text(grid: Grid) -> str:
+    lines = [f"format = {FORMAT}"]
+    lines += [f"{key} = {_quoted(getattr(grid, key))}" for key in ("name", "title", "source")]
+    for note in grid.notes:
+        lines += ["", "[[notes]]"]
+        lines += [f"{key} = {_quoted(getattr(note, key))}" for key in _NOTE_FIELDS]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    # A JSON string is a TOML basic string but for DEL, which TOML wants escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _head(content: bytes | None) -> tuple[dict[str, Any], list[Problem]]:
+    if content is None:
+        return {}, [Problem(HEAD, "", "", "the file is missing", 'Write at least: format = 1 and name = "…"')]
+    try:
+        head = tomllib.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        return {}, [Problem(HEAD, "", "", f"this is no TOML: {error}", "Correct the file")]
+    faults = []
+    if type(head.get("format")) is not int or head["format"] != FORMAT:
+        message = f"format {head.get('format')!r} is not known"
+        faults.append(Problem(HEAD, "", "format", message, f"Write format = {FORMAT}"))
+    for key in ("name", "title", "source"):
+        if not isinstance(head.get(key, ""), str):
+            faults.append(Problem(HEAD, "", key, "the value is no text", "Put it into quotation marks"))
+    for key in head:
+        if key not in ("format", "name", "title", "source", "notes"):
+            remedy = "Remove it; the keys are format, name, title, source, notes"
+            faults.append(Problem(HEAD, "", key, "unknown key", remedy))
+    return head, faults
+
+
+def _notes(head: dict[str, Any]) -> tuple[list[Problem], list[Problem]]:
+    notes: list[Problem] = []
+    given = head.get("notes", [])
+    if not isinstance(given, list):
+        given = [given]
+    for note in given:
+        if not isinstance(note, dict) or any(not isinstance(note.get(key), str) for key in _NOTE_FIELDS):
+            remedy = f"Give {', '.join(_NOTE_FIELDS)} as texts"
+            return [], [Problem(HEAD, "", "notes", "a note is not complete", remedy)]
+        notes.append(Problem(**{key: note[key] for key in _NOTE_FIELDS}, severity="warning"))
+    return notes, []
+
+
+def _table(kind: str, files: Mapping[str, bytes]) -> tuple[pl.DataFrame, list[Problem]]:
+    empty, _ = conform(kind, None)
+    text, packed = files.get(f"{kind}.csv"), files.get(f"{kind}.parquet")
+    if text is not None and packed is not None:
+        message = "the table is given twice, as CSV and as Parquet"
+        return empty, [Problem(kind, "", "", message, "Remove one of the two files")]
+    if text is not None:
+        name = f"{kind}.csv"
+        try:
+            return table_from_csv(kind, text.decode("utf-8"), name)
+        except UnicodeDecodeError as error:
+            line = text[: error.start].count(b"\n") + 1
+            return empty, [Problem(name, f"line {line}", "", "the text is not UTF-8", "Save the file as UTF-8")]
+    if packed is not None:
+        name = f"{kind}.parquet"
+        try:
+            frame = pl.read_parquet(io.BytesIO(packed))
+        except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            return empty, [Problem(name, "", "", f"this is no Parquet file: {reason}", "Write it anew")]
+        return conform(kind, frame)
+    return empty, []

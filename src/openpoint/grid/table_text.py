@@ -1,0 +1,184 @@
+"""Tables as CSV text, both ways and lossless.
+
+An empty cell is null, a quoted empty cell (`""`) an empty text; names are never taken for numbers. A matrix is its
+lower triangle row by row, numbers between blanks: `0.1 0.02 0.1`. Numbers are written with the fewest digits that
+read back to the same number. Columns that hold nothing but their default are not written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from openpoint.errors import Problem
+from openpoint.grid.conform import conform
+from openpoint.grid.schemas import SCHEMAS
+
+_CELL = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|\Z)')
+_NUMBER = re.compile(r"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
+_WHOLE = re.compile(r"\s*[-+]?\d{1,18}\s*", re.ASCII)
+_TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+_EXPECTED = {
+    pl.Float64: "a number such as 12.66",
+    pl.Int64: "a whole number",
+    pl.Boolean: "true or false",
+}
+
+Row = tuple[int, list[str | None]]
+
+
+def csv_from_table(kind: str, frame: pl.DataFrame) -> str:
+    """The table as CSV; `frame` has the columns of its schema."""
+    columns = SCHEMAS[kind].columns()
+    told: list[list[Any]] = []
+    names: list[str] = []
+    for name, column in columns.items():
+        values = frame[name].to_list()
+        metadata = column.metadata or {}
+        if "default" in metadata and all(_same(v, metadata["default"]) for v in values):
+            continue
+        names.append(name)
+        told.append([_cell(v) for v in values])
+    return "".join(",".join(row) + "\n" for row in [names, *zip(*told)])
+
+
+def _same(value: Any, default: Any) -> bool:
+    # repr keeps 0.0 and -0.0 apart.
+    return type(value) is type(default) and repr(value) == repr(default)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return number_text(value)
+    if isinstance(value, list):
+        return " ".join(number_text(v) for v in value) or '""'
+    text = str(value)
+    if text and not re.search(r'[",\r\n]', text):
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def number_text(value: float) -> str:
+    """The shortest text that reads back to the same number."""
+    text = repr(value)
+    return text[:-2] if text.endswith(".0") else text
+
+
+def table_from_csv(kind: str, text: str, file: str) -> tuple[pl.DataFrame, list[Problem]]:
+    """The table in CSV text, in the shape of its schema, and every fault with its line.
+
+    Args:
+        kind: table name.
+        text: the CSV, first line the column names.
+        file: file name for the messages.
+    """
+    rows, faults = _rows(text.removeprefix("\ufeff"), file)
+    if not rows:
+        empty, _ = conform(kind, None)
+        return empty, faults
+    (_, header), *body = rows
+    names = [name or "" for name in header]
+    faults += _header_faults(names, kind, file)
+    for line, cells in body:
+        if len(cells) != len(names):
+            message = f"{len(cells)} cells, but the first line names {len(names)} columns"
+            faults.append(Problem(file, f"line {line}", "", message, "Write a cell for every column"))
+    if faults:
+        return conform(kind, None)[0], faults
+    schema = SCHEMAS[kind].create_empty().schema
+    label = names.index("name") if "name" in names else None
+    columns: list[pl.Series] = []
+    for k, name in enumerate(names):
+        values: list[Any] = []
+        for line, cells in body:
+            value, wanted = _value(cells[k], schema[name])
+            values.append(value)
+            if wanted:
+                place = _place(line, cells, label)
+                faults.append(Problem(file, place, name, f"{cells[k]!r} is not {wanted}", "Correct the cell"))
+        columns.append(pl.Series(name, values, dtype=schema[name]))
+    if faults:
+        return conform(kind, None)[0], faults
+    frame, found = conform(kind, pl.DataFrame(columns))
+    return frame, [_in_file(problem, file, body, label) for problem in found]
+
+
+def _rows(text: str, file: str) -> tuple[list[Row], list[Problem]]:
+    """Cells by row with the line each row starts in; blank lines are skipped."""
+    rows: list[Row] = []
+    cells: list[str | None] = []
+    line = start = 1
+    position = 0
+    while position <= len(text):
+        match = _CELL.match(text, position)
+        if match is None:
+            message = "a quotation mark is not closed, or stands within a cell"
+            remedy = 'Quote the whole cell and double the marks within: "say ""so"""'
+            return [], [Problem(file, f"line {line}", "", message, remedy)]
+        quoted, plain, end = match.groups()
+        cells.append(quoted.replace('""', '"') if quoted is not None else (plain or None))
+        line += len(re.findall(r"\r\n|\n|\r", match.group(0)))
+        if end != ",":
+            if cells != [None]:
+                rows.append((start, cells))
+            cells, start = [], line
+            if match.end() == len(text):
+                break
+        position = match.end()
+    return rows, []
+
+
+def _header_faults(names: list[str], kind: str, file: str) -> list[Problem]:
+    known = SCHEMAS[kind].columns()
+    faults = []
+    for name in dict.fromkeys(names):
+        if name not in known:
+            remedy = f"Remove it; the columns are {', '.join(known)}"
+            faults.append(Problem(file, "line 1", name, f"unknown column {name!r}", remedy))
+        elif names.count(name) > 1:
+            faults.append(Problem(file, "line 1", name, "the column is given more than once", "Keep one"))
+    return faults
+
+
+def _value(cell: str | None, dtype: pl.DataType) -> tuple[Any, str]:
+    """The value of a cell, and what it should have been where it cannot be read (else empty)."""
+    if cell is None:
+        return None, ""
+    if dtype == pl.String:
+        return cell, ""
+    if isinstance(dtype, pl.List):
+        parts = cell.split()
+        if all(_NUMBER.fullmatch(part) for part in parts):
+            return [float(part) for part in parts], ""
+        return None, "numbers between blanks, the lower triangle of a matrix row by row"
+    if dtype == pl.Float64 and _NUMBER.fullmatch(cell):
+        return float(cell), ""
+    if dtype == pl.Int64 and _WHOLE.fullmatch(cell):
+        return int(cell), ""
+    if dtype == pl.Boolean and cell.strip().lower() in _TRUTH:
+        return _TRUTH[cell.strip().lower()], ""
+    return None, _EXPECTED[type(dtype)]
+
+
+def _place(line: int, cells: list[str | None], label: int | None) -> str:
+    name = cells[label] if label is not None else None
+    return f"{name!r} in line {line}" if name else f"line {line}"
+
+
+def _in_file(problem: Problem, file: str, body: Iterable[Row], label: int | None) -> Problem:
+    """The same fault with the file and line instead of table and row."""
+    row = problem.row
+    if row:
+        for k, (line, cells) in enumerate(body):
+            name = cells[label] if label is not None else None
+            if row == (name if name is not None else f"number {k + 1}"):
+                row = _place(line, cells, label)
+                break
+    return Problem(file, row, problem.column, problem.message, problem.remedy, problem.severity)

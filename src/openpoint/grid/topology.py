@@ -1,0 +1,138 @@
+"""Questions about the topology of a grid, on plain arrays: nodes are 0 … n - 1, an edge joins `fr[e]` and `to[e]`.
+
+Pure functions without units and names; nodes may be buses or terminals. Parallel edges and edges from a node to
+itself are allowed, and count as loops.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.sparse import csgraph
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+def components(n: int, fr: Ints, to: Ints) -> Ints:
+    """(n) number of the connected component of each node; components are numbered by their first node."""
+    if n == 0:
+        return np.zeros(0, dtype=np.int64)
+    graph = sp.coo_array((np.ones(len(fr), dtype=np.int8), (fr, to)), shape=(n, n))
+    labels = csgraph.connected_components(graph, directed=False)[1]
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return np.asarray(rank[inverse], dtype=np.int64)
+
+
+def islands(n: int, fr: Ints, to: Ints, closed: Bools) -> Ints:
+    """(n) number of the island of each node when only the closed edges conduct."""
+    return components(n, fr[closed], to[closed])
+
+
+def energised(n: int, fr: Ints, to: Ints, closed: Bools, sources: Ints) -> Bools:
+    """(n) whether closed edges join the node to a source."""
+    island = islands(n, fr, to, closed)
+    return np.isin(island, island[sources])
+
+
+def is_radial(n: int, fr: Ints, to: Ints, closed: Bools, sources: Ints) -> bool:
+    """Whether every energised island is a tree with exactly one source. Dead islands do not matter."""
+    if len(np.unique(sources)) < len(sources):
+        return False
+    island = islands(n, fr, to, closed)
+    count = int(island.max(initial=-1)) + 1
+    nodes = np.bincount(island, minlength=count)
+    edges = np.bincount(island[fr[closed]], minlength=count)
+    fed = np.bincount(island[sources], minlength=count)
+    live = fed > 0
+    return bool((fed[live] == 1).all() and (edges[live] == nodes[live] - 1).all())
+
+
+def forest(n: int, fr: Ints, to: Ints) -> Bools:
+    """(edges) a spanning forest, greedy in the order given: True where the edge joins two parts not yet joined."""
+    parent = list(range(n))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    chosen = np.zeros(len(fr), dtype=np.bool_)
+    for e, (a, b) in enumerate(zip(fr.tolist(), to.tolist())):
+        root_a, root_b = root(a), root(b)
+        if root_a != root_b:
+            parent[root_a] = root_b
+            chosen[e] = True
+    return chosen
+
+
+def bridges(n: int, fr: Ints, to: Ints) -> Bools:
+    """(edges) whether opening the edge splits its component (Tarjan 1974, without recursion)."""
+    around = _edges_around(n, fr, to)
+    ends = list(zip(fr.tolist(), to.tolist()))
+    order = [-1] * n
+    low = [0] * n
+    result = np.zeros(len(fr), dtype=np.bool_)
+    clock = 0
+    for start in range(n):
+        if order[start] >= 0:
+            continue
+        order[start] = low[start] = clock
+        clock += 1
+        stack = [(start, -1, iter(around[start]))]
+        while stack:
+            node, above, rest = stack[-1]
+            edge = next(rest, -1)
+            if edge == -1:
+                stack.pop()
+                if stack:
+                    parent = stack[-1][0]
+                    low[parent] = min(low[parent], low[node])
+                    result[above] = low[node] > order[parent]
+            elif edge != above:
+                a, b = ends[edge]
+                other = b if a == node else a
+                if order[other] >= 0:
+                    low[node] = min(low[node], order[other])
+                else:
+                    order[other] = low[other] = clock
+                    clock += 1
+                    stack.append((other, edge, iter(around[other])))
+    return result
+
+
+def path(n: int, fr: Ints, to: Ints, start: int, goal: int) -> list[int] | None:
+    """Numbers of the edges on a shortest path from start to goal (empty if they are one node); None = no path."""
+    around = _edges_around(n, fr, to)
+    came: dict[int, int] = {start: -1}
+    queue = deque([start])
+    while queue and goal not in came:
+        node = queue.popleft()
+        for edge in around[node]:
+            other = int(to[edge]) if int(fr[edge]) == node else int(fr[edge])
+            if other not in came:
+                came[other] = edge
+                queue.append(other)
+    if goal not in came:
+        return None
+    edges: list[int] = []
+    node = goal
+    while (edge := came[node]) >= 0:
+        edges.append(edge)
+        node = int(to[edge]) if int(fr[edge]) == node else int(fr[edge])
+    return edges[::-1]
+
+
+def _edges_around(n: int, fr: Ints, to: Ints) -> list[list[int]]:
+    around: list[list[int]] = [[] for _ in range(n)]
+    for e, (a, b) in enumerate(zip(fr.tolist(), to.tolist())):
+        around[a].append(e)
+        if a != b:
+            around[b].append(e)
+    return around
