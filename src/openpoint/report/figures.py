@@ -45,7 +45,11 @@ def draw(result: ReconfigureResult, *, which: Which = "both", kind: Kind = "grid
         raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(get_args(Kind))}")
     if which not in get_args(Which):
         raise OptionError(f"which={which!r} is unknown; choose one of {', '.join(get_args(Which))}")
-    scene = build_scene(result)
+    return draw_scene(result, build_scene(result), which=which, kind=kind)
+
+
+def draw_scene(result: ReconfigureResult, scene: Scene, *, which: Which = "both", kind: Kind = "grid") -> Figure:
+    """As `draw`, for a scene at hand: its layout is computed once for all pictures."""
     keys = _keys(scene, which)
     title = result.grid.title or result.grid.name
     with mpl.rc_context(style.RC):
@@ -91,8 +95,10 @@ def headline(result: ReconfigureResult, title: str) -> str:
     if result.loss_before_kw is None:
         return f"{title}: loss {result.loss_kw:,.3f} kW"
     saved = result.loss_before_kw - result.loss_kw
-    share = f" ({saved / result.loss_before_kw:.1%})" if result.loss_before_kw > 0 and math.isfinite(saved) else ""
-    return f"{title}: {saved:,.3f} kW{share} less loss"
+    if abs(saved) < 0.5e-3:
+        return f"{title}: loss {result.loss_kw:,.3f} kW, as today"
+    share = f" ({abs(saved) / result.loss_before_kw:.1%})" if result.loss_before_kw > 0 and math.isfinite(saved) else ""
+    return f"{title}: {abs(saved):,.3f} kW{share} {'less' if saved > 0 else 'more'} loss"
 
 
 def _keys(scene: Scene, which: Which) -> list[str]:

@@ -67,6 +67,9 @@ def _plan(scene: Scene, n: int) -> _Plan:
         column = min(max(0.36, 0.16 + 0.075 * letters), 0.8, max(0.2, 22.0 / wide))
         row = min(max(0.4, 2.4 / high), 0.62, max(0.2, 22.0 / high))
         column = max(column, min(0.8, 3.6 / wide))
+        if len(scene.bus_names) > _NAMED_BUSES:
+            # Without names the picture need not be larger than a poster.
+            column, row = (min(max(12.0 / size, 0.11), 0.4) for size in (wide, high))
         scale = (column, row)
     w, h = max(2.6, wide * scale[0]) + 2 * _MARGIN, max(1.2, high * scale[1]) + _ABOVE + _BELOW
     # Beside each other unless the panels are wide: then one above the other, and before and after line up all the same.

@@ -188,7 +188,7 @@ def _symbol_traces(scene: Scene, state: State, scale: tuple[float, float]) -> li
     colours = ["@opens" if e in scene.opened else "@closes" if e in scene.closed else "@soft" for e in shown]
     fill = [c if state.closed[e] else "@paper" for e, c in zip(shown, colours, strict=True)]
     marker = {
-        "size": 12,
+        "size": 12 if min(scale) >= 0.2 else 8,
         "symbol": "circle",
         "color": fill,
         "line": {"width": [2.5 if c != "@soft" else 1.6 for c in colours], "color": colours},

@@ -11,7 +11,7 @@ import polars as pl
 
 from openpoint.report import plotcharts, plots
 from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text
-from openpoint.report.figures import draw, encode
+from openpoint.report.figures import draw_scene, encode
 from openpoint.report.plotbase import Chart
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text
@@ -70,9 +70,10 @@ def _banner(result: ReconfigureResult) -> str:
 def _cards(result: ReconfigureResult) -> str:
     before, after = result.loss_before_kw, result.loss_kw
     if before is not None and after is not None:
-        share = f" ({(before - after) / before:.1%})" if before > 0 else ""
+        share = f" ({abs(before - after) / before:.1%})" if before > 0 else ""
         word = "saved" if after <= before else "more"
-        losses = [f"{number(before)} → {number(after)} kW", f"{number(abs(before - after))} kW{share} {word}"]
+        change = f"{number(abs(before - after))} kW{share} {word}" if abs(before - after) >= 0.5e-3 else "as today"
+        losses = [f"{number(before)} → {number(after)} kW", change]
     elif after is not None:
         losses = [f"{number(after)} kW", "No loss is known for today's state."]
     else:
@@ -152,7 +153,9 @@ def _grid(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -> 
         f'<div class="tools"><label><input type="checkbox" id="names"{checked}> bus names</label>'
         "<span>Drag to move, scroll to zoom, double-click to see all; hover for numbers.</span></div>"
     )
-    return section("Grid", tools, f'<div class="pair{beside}">{"".join(panels)}</div>', _legend(scene), _still(result))
+    return section(
+        "Grid", tools, f'<div class="pair{beside}">{"".join(panels)}</div>', _legend(scene), _still(result, scene)
+    )
 
 
 def _legend(scene: Scene) -> str:
@@ -194,11 +197,11 @@ def _legend(scene: Scene) -> str:
     return f'<ul class="legend">{listed}{scale}</ul>'
 
 
-def _still(result: ReconfigureResult) -> str:
+def _still(result: ReconfigureResult, scene: Scene) -> str:
     """The picture for readers without scripts."""
     if result.grid.buses.height > _STILL:
         return "<noscript><p>The pictures need scripts; all numbers are in the tables below.</p></noscript>"
-    data = base64.b64encode(encode(draw(result), "svg")).decode()
+    data = base64.b64encode(encode(draw_scene(result, scene), "svg")).decode()
     alt = "The grid today and with the answer; the tables below hold all numbers."
     return f'<noscript><img alt="{alt}" src="data:image/svg+xml;base64,{data}"></noscript>'
 
