@@ -6,11 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import polars as pl
-import scipy.sparse as sp
 import typer
-from scipy.sparse.csgraph import connected_components
 
 from openpoint import io
 from openpoint.cli import words
@@ -214,13 +211,14 @@ def _points_to_open(grid: Grid) -> int:
 
 def _radial(grid: Grid) -> bool:
     """Whether every bus hangs today on exactly one source by exactly one path."""
+    from openpoint.grid import topology
+
     number = {name: i for i, name in enumerate(grid.buses["name"])}
-    closed = grid.branches().filter("closed")
-    ends = [closed[side].replace_strict(number, default=-1).to_numpy() for side in ("from_bus", "to_bus")]
-    links = sp.coo_array((np.ones(closed.height), ends), shape=(grid.buses.height, grid.buses.height))
-    islands, island = connected_components(links, directed=False)
-    sources = island[grid.sources["bus"].unique().replace_strict(number, default=-1).to_numpy()]
-    return closed.height == grid.buses.height - islands and sorted(sources) == list(range(islands))
+    branches = grid.branches()
+    fr, to = (branches[end].replace_strict(number, return_dtype=pl.Int64).to_numpy() for end in ("from_bus", "to_bus"))
+    sources = grid.sources["bus"].replace_strict(number, return_dtype=pl.Int64).to_numpy()
+    today = (grid.buses.height, fr, to, branches["closed"].to_numpy(), sources)
+    return topology.is_radial(*today) and bool(topology.energised(*today).all())
 
 
 def _switched_on(grid: Grid) -> float:
