@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.powerflow import kernel
 from openpoint.powerflow.balanced import FlowStatus, losses, solve
 from openpoint.powerflow.check import check_flow
 
@@ -245,6 +246,20 @@ def test_arguments_are_checked() -> None:
         )
     with pytest.raises(OptionError, match="phases abc"):
         solve(replace(network, terminal_phase=("a", "b", "c", "a", "a")), network.closed)
+
+
+def test_read_only_and_strided_arrays_do_not_compile_anew() -> None:
+    network = random_network(0, 8)
+    expected = losses(network, network.closed)[0]
+    compiled = len(kernel.many.signatures)  # type: ignore[attr-defined]
+    closed, power = network.closed.copy(), np.repeat(network.s_power, 2)[::2]
+    closed.flags.writeable = False
+    np.testing.assert_array_equal(losses(network, closed, s_power=power)[0], expected)
+    frozen = replace(network, tap=network.tap.copy(), source_v=network.source_v.copy(), s_power=network.s_power.copy())
+    for array in (frozen.tap, frozen.source_v, frozen.s_power):
+        array.flags.writeable = False
+    np.testing.assert_array_equal(losses(frozen, closed)[0], expected)
+    assert len(kernel.many.signatures) == compiled  # type: ignore[attr-defined]
 
 
 def test_no_flows_in_no_flows_out() -> None:

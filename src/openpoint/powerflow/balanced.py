@@ -165,7 +165,7 @@ class _Call:
                 f"all arguments have one row or the same number of rows, not {sizes}; see {', '.join(odd)}"
             )
         self.wires = wires
-        self.closed = np.ascontiguousarray(state)
+        self.closed = np.require(state, requirements=("C", "W"))  # as in `_rows`
         linear = wires.has_shunt or bool(impedance.any())
         self.loads = Loads(power, current, impedance, linear, bool(current.any()))
 
@@ -179,7 +179,8 @@ class _Call:
 def _rows(name: str, given: Complexes | None, default: Complexes, width: int) -> Complexes:
     """The argument as a complex matrix of the given width."""
     array = np.asarray(default if given is None else given, dtype=np.complex128)
-    matrix = np.ascontiguousarray(np.atleast_2d(array))
+    # numba compiles anew for read-only arrays and for other layouts: rather copy these than wait seconds.
+    matrix = np.require(np.atleast_2d(array), requirements=("C", "W"))
     if matrix.ndim != 2 or matrix.shape[1] != width:
         raise OptionError(f"{name} has shape {array.shape}; it needs {width} columns")
     return matrix
@@ -206,18 +207,18 @@ def wires_of(network: Network) -> Wires:
     ends = np.concatenate([network.terminal_fr, network.terminal_to])
     others = np.concatenate([network.terminal_to, network.terminal_fr])
     by_bus = np.argsort(ends, kind="stable")
-    y = np.asarray(network.y_shunt.diagonal(), dtype=np.complex128)
+    y = np.array(network.y_shunt.diagonal(), dtype=np.complex128)
     wires = Wires(
         start=np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=n_bus))]).astype(np.int32),
         neighbour=others[by_bus].astype(np.int32),
         via=np.tile(np.arange(n_branch, dtype=np.int32), 2)[by_bus],
         fr=network.terminal_fr.astype(np.int32),
-        z=np.asarray(network.z.diagonal(), dtype=np.complex128),
+        z=np.array(network.z.diagonal(), dtype=np.complex128),
         y=y,
-        tap=np.ascontiguousarray(network.tap, dtype=np.float64),
-        shift=np.ascontiguousarray(network.shift, dtype=np.float64),
+        tap=np.array(network.tap, dtype=np.float64),
+        shift=np.array(network.shift, dtype=np.float64),
         source=network.source_terminal.astype(np.int32),
-        source_v=np.ascontiguousarray(network.source_v, dtype=np.complex128),
+        source_v=np.array(network.source_v, dtype=np.complex128),
         has_ratio=bool((network.tap != 1.0).any() or network.shift.any()),
         has_shunt=bool(y.any()),
     )
