@@ -80,13 +80,14 @@
   }
 
   function searchable(input) {
-    const rows = Array.from(document.getElementById(input.dataset.table).tBodies[0].rows);
-    const count = input.parentElement.querySelector("output");
+    const words = (row) => Array.from(row.cells).filter((cell) => !cell.classList.contains("n")).map((cell) => cell.textContent).join("\n").toLowerCase();
+    const rows = Array.from(document.getElementById(input.dataset.table).tBodies[0].rows, (row) => [words(row), row]);
+    const count = input.closest(".tools").querySelector("output");
     input.addEventListener("input", () => {
       const wanted = input.value.trim().toLowerCase();
       let shown = 0;
-      for (const row of rows) {
-        row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
+      for (const [text, row] of rows) {
+        row.hidden = !text.includes(wanted);
         shown += row.hidden ? 0 : 1;
       }
       count.value = wanted === "" ? "" : `${shown} of ${rows.length}`;
