@@ -48,7 +48,7 @@ class Radiality:
     Attributes:
         closed: (E) state of every branch.
         arc_fr, arc_to: (F) arcs of the free branches: from fr to to, and back; None where nothing is free.
-        integers: the integer variables.
+        integers: the integer variables: the arcs, which make the states binary too.
         constraints: linear.
     """
 
@@ -159,7 +159,7 @@ def radiality(choices: Choices, *, hungry: Bools) -> Radiality:
     constraints: list[cp.Constraint] = [closed[fixed] == choices.state[fixed]] if len(fixed) else []
     count, blocks = len(choices.free), choices.n_blocks
     if count == 0:
-        return Radiality(closed, None, None, (closed,), constraints)
+        return Radiality(closed, None, None, (), constraints)
     arc_fr, arc_to = cp.Variable(count, name="arc_fr"), cp.Variable(count, name="arc_to")
     columns = np.arange(count)
     into_to = sp.csr_array((np.ones(count), (choices.to, columns)), shape=(blocks, count))
@@ -184,4 +184,4 @@ def radiality(choices: Choices, *, hungry: Bools) -> Radiality:
             flow <= len(needy) * arc_fr,
             flow >= -len(needy) * arc_to,
         ]
-    return Radiality(closed, arc_fr, arc_to, (closed, arc_fr, arc_to), constraints)
+    return Radiality(closed, arc_fr, arc_to, (arc_fr, arc_to), constraints)

@@ -15,12 +15,21 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from openpoint.report import style
-from openpoint.report.labels import COMPASS, pieces, place_labels, shorten, symbol_spots
+from openpoint.report.labels import (
+    COMPASS,
+    NAMED_BUSES,
+    crowding,
+    name_boxes,
+    names_that_fit,
+    pieces,
+    place_labels,
+    shorten,
+    symbol_spots,
+)
 from openpoint.report.scene import Scene, State
 
 Floats = npt.NDArray[np.float64]
 
-_NAMED_BUSES = 180  # beyond it bus names would only be ink
 # Inches: beside a panel, above it (with its title) and below it, the legend, the headline, and between panels.
 _MARGIN, _ABOVE, _BELOW = 0.42, 0.46, 0.28
 _FOOT, _HEAD, _GUTTER = 0.85, 0.42, 0.2
@@ -58,16 +67,16 @@ def _plan(scene: Scene, n: int) -> _Plan:
     x0, x1, y0, y1 = scene.layout.extent
     wide, high = max(x1 - x0, 1e-9), max(y1 - y0, 1e-9)
     if scene.layout.is_map:
-        longest = 6.4
+        longest = 7.5
         k = longest / max(wide, high)
         scale = (k, k)
     else:
         # A column holds a bus name where that is not too long; rows spread where there are few of them.
         letters = float(np.quantile([len(shorten(b)) for b in scene.bus_names] or [1], 0.8))
-        column = min(max(0.36, 0.16 + 0.075 * letters), 0.8, max(0.2, 22.0 / wide))
+        column = min(max(0.36, 0.16 + 0.075 * letters), 1.0, max(0.2, 28.0 / wide))
         row = min(max(0.4, 2.4 / high), 0.62, max(0.2, 22.0 / high))
         column = max(column, min(0.8, 3.6 / wide))
-        if len(scene.bus_names) > _NAMED_BUSES:
+        if len(scene.bus_names) > NAMED_BUSES:
             # Without names the picture need not be larger than a poster.
             column, row = (min(max(12.0 / size, 0.11), 0.4) for size in (wide, high))
         scale = (column, row)
@@ -99,10 +108,10 @@ def _panel(axes: Axes, scene: Scene, state: State, plan: _Plan, norm: Normalize)
     axes.text(*title_at, f"{state.title}{loss}", transform=axes.transAxes, weight="bold", fontsize=10, va="center")
     at_bus, at_branch = scene.violated(state)
     _draw_branches(axes, scene, state, set(at_branch))
-    dense = min(sx, sy) if not scene.layout.is_map else 6.4 / max(4.0, len(scene.bus_names) ** 0.5)
-    dot = float(np.clip(dense * 14, 2.6, 6.0))
+    room = crowding(scene.layout.xy * np.array(plan.scale))
+    dot = float(np.clip(room * (36 if scene.layout.is_map else 14), 2.6, 6.0))
     _draw_buses(axes, scene, state, set(at_bus), norm, dot)
-    named = _name_buses(axes, scene, set(at_bus), plan)
+    named = _name_buses(axes, scene, set(at_bus), plan, dot)
     _draw_points(axes, scene, state, set(at_branch), plan, named)
 
 
@@ -138,34 +147,31 @@ def _draw_buses(axes: Axes, scene: Scene, state: State, broken: set[int], norm: 
         axes.scatter(xy[buses, 0], xy[buses, 1], s=size**2, c=face[buses], marker=marker, **edge)
     rings = sorted(broken)
     ring: dict[str, Any] = {"facecolors": "none", "edgecolors": style.BROKEN, "linewidths": 1.5, "zorder": 5}
-    axes.scatter(xy[rings, 0], xy[rings, 1], s=(dot * 2.2) ** 2, **ring)
+    axes.scatter(xy[rings, 0], xy[rings, 1], s=(dot * 2.0) ** 2, **ring)
 
 
-def _name_buses(axes: Axes, scene: Scene, broken: set[int], plan: _Plan) -> Floats:
+def _name_buses(axes: Axes, scene: Scene, broken: set[int], plan: _Plan, dot: float) -> Floats:
     """Bus names at the upper right; the boxes they take in inches, for the names of the open points."""
     xy = scene.layout.xy * np.array(plan.scale)
-    every = len(xy) <= _NAMED_BUSES
-    boxes = [np.column_stack([xy - 0.05, xy + 0.05])]
-    for bus, name in enumerate(scene.bus_names):
-        if not (every or bus in broken or bus in scene.sources):
-            continue
-        text = shorten(name)
-        strong = bus in scene.sources or bus in broken
+    boxes = name_boxes(scene.bus_names, xy, 0.045, 0.057, 0.09)
+    wanted = list(dict.fromkeys([*scene.sources, *sorted(broken)]))
+    if len(xy) <= NAMED_BUSES:
+        wanted += [bus for bus in range(len(xy)) if bus not in set(wanted)]
+    named = names_that_fit(boxes, xy, wanted, dot / 144)
+    for bus in named:
         axes.annotate(
-            text,
+            shorten(scene.bus_names[bus]),
             scene.layout.xy[bus],
             xytext=(3.2, 4.0),
             textcoords="offset points",
             fontsize=6.6,
             color=style.BROKEN if bus in broken else style.INK,
-            weight="bold" if strong else "normal",
+            weight="bold" if bus in scene.sources else "normal",
             parse_math=False,
             bbox=_VEIL,
             zorder=3,
         )
-        left, bottom = xy[bus] + 0.045
-        boxes.append(np.array([[left, bottom, left + 0.055 * len(text), bottom + 0.09]]))
-    return np.concatenate(boxes)
+    return np.concatenate([np.column_stack([xy - 0.05, xy + 0.05]), boxes[named]])
 
 
 def _draw_points(axes: Axes, scene: Scene, state: State, broken: set[int], plan: _Plan, taken: Floats) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from openpoint.report.layout import Layout
 
 Floats = npt.NDArray[np.float64]
 
+NAMED_BUSES = 180  # beyond it only what matters is named: more names would be ink
 # Preferred first: (horizontal, vertical) shift of the label's nearest side from the symbol.
 COMPASS: dict[str, tuple[int, int]] = {
     "top center": (0, 1),
@@ -30,6 +32,37 @@ def shorten(name: str, most: int = 14) -> str:
         return name
     head = (most - 1 + 1) // 2
     return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
+
+
+def name_boxes(names: Sequence[str], xy: Floats, corner: float, letter: float, height: float) -> Floats:
+    """(N, 4) boxes left, bottom, right, top of names at the upper right of their buses; all in inches."""
+    width = np.array([letter * len(shorten(name)) for name in names])
+    low = xy + corner
+    return np.column_stack([low, low[:, 0] + width, low[:, 1] + height])
+
+
+def names_that_fit(boxes: Floats, xy: Floats, wanted: Iterable[int], dot: float) -> list[int]:
+    """The buses whose names hide neither a bus nor a name before them, in the order wanted.
+
+    Args:
+        boxes: (N, 4) boxes of the names. xy: (N, 2) buses, in inches. dot: radius of a bus.
+        wanted: buses to name, the most important first.
+    """
+    taken = np.column_stack([xy - dot, xy + dot])
+    fitting: list[int] = []
+    for bus in wanted:
+        if _overlap(boxes[bus], taken) < 1e-4:
+            fitting.append(bus)
+            taken = np.concatenate([taken, boxes[bus][None]])
+    return fitting
+
+
+def crowding(xy: Floats) -> float:
+    """A low distance between neighbouring buses (its lowest fifth), in the unit of xy; 1 for a single bus."""
+    if len(xy) < 2:
+        return 1.0
+    nearest = cKDTree(xy).query(xy, k=2)[0][:, 1]
+    return float(np.quantile(nearest, 0.2))
 
 
 def symbol_spots(layout: Layout, branches: Iterable[int], scale: tuple[float, float]) -> dict[int, Floats]:

@@ -7,11 +7,19 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from openpoint.report import style
-from openpoint.report.labels import pieces, place_labels, shorten, symbol_spots
+from openpoint.report.labels import (
+    NAMED_BUSES,
+    crowding,
+    name_boxes,
+    names_that_fit,
+    pieces,
+    place_labels,
+    shorten,
+    symbol_spots,
+)
 from openpoint.report.plotbase import Chart, Floats, Trace, base_layout, dots, numbers, plain, polyline
 from openpoint.report.scene import Scene, State
 
-_NAMED_BUSES = 180
 _WIDTHS = 6
 _PIXELS = 96.0  # of an inch
 
@@ -46,9 +54,9 @@ def grid_chart(scene: Scene, state: State, loads: dict[int, tuple[float, float]]
     data = [
         *_branch_traces(scene, state, set(at_branch)),
         _branch_hover(scene, state),
-        *_bus_traces(scene, state, loads, set(at_bus), dense=scale[0] < 0.2 or scale[1] < 0.2),
+        *_bus_traces(scene, state, loads, set(at_bus), dense=crowding(scene.layout.xy * np.array(scale)) < 0.18),
         *_symbol_traces(scene, state, scale),
-        _bus_names(scene),
+        _bus_names(scene, scale),
     ]
     axis = {"visible": False, "zeroline": False, "showgrid": False}
     return {
@@ -180,10 +188,8 @@ def _symbol_traces(scene: Scene, state: State, scale: tuple[float, float]) -> li
     sizes = np.array([[0.075 * len(name) + 0.06, 0.15] for name in names])
     xy = scene.layout.xy * np.array(scale)
     taken = np.column_stack([xy - 0.06, xy + 0.06])
-    if len(xy) <= _NAMED_BUSES:
-        corner = xy + 0.07
-        names_of = np.array([[0.065 * len(shorten(b)), 0.12] for b in scene.bus_names])
-        taken = np.concatenate([taken, np.column_stack([corner, corner + names_of])])
+    if len(xy) <= NAMED_BUSES:
+        taken = np.concatenate([taken, name_boxes(scene.bus_names, xy, 0.07, 0.065, 0.12)])
     sides = place_labels(anchors, sizes, taken, pieces(scene.layout.ways, scale), gap=0.09)
     colours = ["@opens" if e in scene.opened else "@closes" if e in scene.closed else "@soft" for e in shown]
     fill = [c if state.closed[e] else "@paper" for e, c in zip(shown, colours, strict=True)]
@@ -204,8 +210,13 @@ def _symbol_traces(scene: Scene, state: State, scale: tuple[float, float]) -> li
     return [dots(at, marker, [_branch_text(scene, state, e) for e in shown], **text)]
 
 
-def _bus_names(scene: Scene) -> Trace:
+def _bus_names(scene: Scene, scale: tuple[float, float]) -> Trace:
+    """Names of all buses; hidden at first where most of them would hide each other."""
     xy = scene.layout.xy
+    n = len(xy)
+    inches = xy * np.array(scale)
+    boxes = name_boxes(scene.bus_names, inches, 0.07, 0.065, 0.12)
+    fit = n <= NAMED_BUSES and len(names_that_fit(boxes, inches, range(n), 0.04)) >= 0.7 * n
     return {
         "type": "scatter",
         "mode": "markers+text",
@@ -218,5 +229,5 @@ def _bus_names(scene: Scene) -> Trace:
         "textposition": "top right",
         "textfont": {"size": 10, "color": "@soft"},
         "hoverinfo": "skip",
-        "visible": len(xy) <= _NAMED_BUSES,
+        "visible": bool(fit),
     }

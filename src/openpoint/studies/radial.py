@@ -148,17 +148,16 @@ class RadialProgram:
         l_most = cap / np.maximum(net.r, 1e-12)
         if limits:
             l_most = np.minimum(l_most, net.l_max * (1 + LIMIT_TOLERANCE))
-        bounded = np.flatnonzero(l_most < 1e3)
+        rated = np.flatnonzero(np.isfinite(l_most) & np.isfinite(net.l_max))
         p_most, q_most = self._flow_most(cap)
         constraints = [
             flow.w_fr >= cp.multiply(lower_fr, closed),
             flow.w_to >= cp.multiply(lower_to, closed),
-            flow.l[bounded] <= cp.multiply(l_most[bounded], closed[bounded]),
-            flow.p <= p_most * closed,
-            flow.p >= -p_most * closed,
-            flow.q <= q_most * closed,
-            flow.q >= -q_most * closed,
+            flow.l[rated] <= cp.multiply(l_most[rated], closed[rated]),
         ]
+        for one_way, carried, most in ((self.consumes_p, flow.p, p_most), (self.consumes_q, flow.q, q_most)):
+            if not one_way:
+                constraints += [carried <= most * closed, carried >= -most * closed]
         if first.arc_fr is None or first.arc_to is None:
             return constraints
         free = self.choices.free

@@ -31,7 +31,7 @@ from openpoint.twostage.subproblem import Response, Subproblem
 
 Progress = Callable[[Iteration], None]
 
-NEAR_COUNT = 20
+NEAR_COUNT = 100
 """Decisions near the root's fractional one that are tried before the first mixed-integer master."""
 EXACT = 1e-6
 """Relative difference of exact verdict and recourse beyond which the verdict is carried into the master."""

@@ -11,7 +11,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.solvers.base import Answer, Status
-from openpoint.solvers.form import Ints
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.compile import compile_model
 from openpoint.twostage.program import Floats, Stage, TwoStageProgram, Verdict
@@ -20,9 +19,8 @@ from openpoint.twostage.tangents import Tangents
 
 ROOT_ROUNDS = 40
 """Rounds of tangents at the root; each is one warm-started linear program."""
-ROOT_TOLERANCE = 1e-4
-SLACK_KEPT = 1e-3
-"""Tangents of the root whose slack exceeds this share of the largest activity are dropped before branching."""
+ROOT_TOLERANCE = 1e-3
+"""Relative error of the cones that the root's tangents may leave. Few good tangents beat many: rows slow every node."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,6 @@ class Master:
             if answer.x is None or stop() or not self._refine(answer.x, ROOT_TOLERANCE):
                 break
             answer = self._model.solve(integral=False)
-        if answer.x is not None:
-            self._drop_slack()
         return self._proposal(answer, fractional=True)
 
     def propose(
@@ -141,23 +137,9 @@ class Master:
     def _add(self, rows: sp.csr_array, upper: float = 0.0) -> None:
         self._model.add_rows(rows, np.full(rows.shape[0], -np.inf), np.full(rows.shape[0], upper))
 
-    def _drop_slack(self) -> None:
-        """Drop the tangents that the root does not lean on: they slow every node down and come back if needed."""
-        first = self._model.n_fixed_rows
-        activity = self._model.row_values()[first:]
-        if len(activity) and len(self._tangents) == 1:
-            needless = np.flatnonzero(activity < -SLACK_KEPT * max(float(np.abs(activity).max()), 1e-12))
-            self._model.delete_rows(first + needless.astype(np.int64))
-            self._tangents[0].slopes = [[] for _ in self._tangents[0].slopes]
-
     def _proposal(self, answer: Answer, *, fractional: bool) -> Proposal:
         decision = None
         if answer.x is not None:
             decision = answer.x[self._columns]
             decision = decision if fractional else np.round(decision)
         return Proposal(answer.status, decision, answer.bound, answer.x)
-
-
-def columns_of(master: Master) -> Ints:
-    """Columns of the decision, for tests."""
-    return master._columns

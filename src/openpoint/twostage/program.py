@@ -49,7 +49,7 @@ class FirstStage:
 
     Attributes:
         decision: (n) binary vector x that couples the stages.
-        integers: all integer variables, the decision included; further ones belong to the first stage alone.
+        integers: the integer variables; where they are integer, so is the decision.
         constraints: linear.
         cost: f(x), affine.
     """
