@@ -46,7 +46,8 @@ def table(
     head = "".join(f'<th scope="col"{_class(c)}><button type="button">{text(c.heading)}</button></th>' for c in columns)
     body = "\n".join(f"<tr>{''.join(_cell(c, v) for c, v in zip(columns, row, strict=True))}</tr>" for row in rows)
     box = (
-        f'<div class="tools"><label>Search names <input type="search" data-table="{identity}" autocomplete="off"></label>'
+        '<div class="tools"><label>Search names '
+        f'<input type="search" data-table="{identity}" autocomplete="off"></label>'
         '<output aria-live="polite"></output></div>'
         if search
         else ""

@@ -41,11 +41,13 @@ _VEIL: dict[str, Any] = {"boxstyle": "square,pad=0.02", "fc": "white", "ec": "no
 
 @dataclass(frozen=True)
 class _Plan:
-    """Inches: size of the whole, corner and size of every panel, and the scale of x and y."""
+    """Inches: size of the whole, corner and size of every panel, scale of x and y, left and right at that scale."""
 
     size: tuple[float, float]
     panels: tuple[tuple[float, float, float, float], ...]
     scale: tuple[float, float]
+    left: float
+    right: float
 
 
 def grid_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:
@@ -80,7 +82,11 @@ def _plan(scene: Scene, n: int) -> _Plan:
             # Without names the picture need not be larger than a poster.
             column, row = (min(max(12.0 / size, 0.11), 0.4) for size in (wide, high))
         scale = (column, row)
-    w, h = max(2.6, wide * scale[0]) + 2 * _MARGIN, max(1.2, high * scale[1]) + _ABOVE + _BELOW
+    # Room for the names of the last buses of the feeders.
+    named = len(scene.bus_names) <= NAMED_BUSES
+    names = name_boxes(scene.bus_names, scene.layout.xy * np.array(scale), 0.045, 0.057, 0.09)
+    over = max(0.0, float(names[:, 2].max(initial=-np.inf)) - x1 * scale[0] - _MARGIN + 0.05) if named else 0.0
+    w, h = max(2.6, wide * scale[0]) + 2 * _MARGIN + over, max(1.2, high * scale[1]) + _ABOVE + _BELOW
     # Beside each other unless the panels are wide: then one above the other, and before and after line up all the same.
     beside = n == 1 or w / h < 1.35
     columns = n if beside else 1
@@ -92,15 +98,16 @@ def _plan(scene: Scene, n: int) -> _Plan:
         column_i, row_i = (i, 0) if beside else (0, i)
         left = column_i * (w + _GUTTER)
         panels.append((left, _FOOT + (rows - 1 - row_i) * (h + _GUTTER), w, h))
-    return _Plan((width, height), tuple(panels), scale)
+    left = x0 * scale[0] - _MARGIN
+    return _Plan((width, height), tuple(panels), scale, left, left + w)
 
 
 def _panel(axes: Axes, scene: Scene, state: State, plan: _Plan, norm: Normalize) -> None:
     """One state of the grid."""
     axes.set_axis_off()
     (_, _, w, h), (sx, sy) = plan.panels[0], plan.scale
-    x0, x1, y0, y1 = scene.layout.extent
-    axes.set_xlim((x0 + x1) / 2 - w / sx / 2, (x0 + x1) / 2 + w / sx / 2)
+    _, _, y0, y1 = scene.layout.extent
+    axes.set_xlim(plan.left / sx, plan.right / sx)
     middle = (y0 + y1) / 2 + (_ABOVE - _BELOW) / 2 / sy
     axes.set_ylim(middle - h / sy / 2, middle + h / sy / 2)
     loss = "" if state.loss_kw is None else f", loss {state.loss_kw:,.3f} kW"
@@ -162,7 +169,7 @@ def _name_buses(axes: Axes, scene: Scene, broken: set[int], plan: _Plan, dot: fl
         axes.annotate(
             shorten(scene.bus_names[bus]),
             scene.layout.xy[bus],
-            xytext=(3.2, 4.0),
+            xytext=(3.2, 6.0 if bus in scene.sources else 4.0),
             textcoords="offset points",
             fontsize=6.6,
             color=style.BROKEN if bus in broken else style.INK,
@@ -183,7 +190,7 @@ def _draw_points(axes: Axes, scene: Scene, state: State, broken: set[int], plan:
     names = [shorten(scene.branch_names[e], 18) for e in shown]
     anchors = np.array([spots[e] for e in shown]) * np.array(plan.scale)
     sizes = np.array([[0.062 * len(name) + 0.05, 0.12] for name in names])
-    sides = place_labels(anchors, sizes, taken, pieces(scene.layout.ways, plan.scale))
+    sides = place_labels(anchors, sizes, taken, pieces(scene.layout.ways, plan.scale), (plan.left, plan.right))
     for e, name, side in zip(shown, names, sides, strict=True):
         x, y = spots[e]
         colour = style.OPENS if e in scene.opened else style.CLOSES if e in scene.closed else style.SOFT

@@ -148,7 +148,12 @@ def _bus_traces(
     traces = []
     if broken:
         rings = sorted(broken)
-        marker = {"size": 17, "symbol": "circle-open", "color": "@broken", "line": {"width": 2, "color": "@broken"}}
+        marker = {
+            "size": 11 if dense else 17,
+            "symbol": "circle-open",
+            "color": "@broken",
+            "line": {"width": 2, "color": "@broken"},
+        }
         traces.append(dots(xy[rings], marker, []))
     size = 6 if dense else 9
     for symbol, is_source in (("circle", False), ("square", True)):
@@ -190,7 +195,9 @@ def _symbol_traces(scene: Scene, state: State, scale: tuple[float, float]) -> li
     taken = np.column_stack([xy - 0.06, xy + 0.06])
     if len(xy) <= NAMED_BUSES:
         taken = np.concatenate([taken, name_boxes(scene.bus_names, xy, 0.07, 0.065, 0.12)])
-    sides = place_labels(anchors, sizes, taken, pieces(scene.layout.ways, scale), gap=0.09)
+    x0, x1, _, _ = scene.layout.extent
+    within = ((x0 - 0.6) * scale[0], (x1 + 0.6) * scale[0])
+    sides = place_labels(anchors, sizes, taken, pieces(scene.layout.ways, scale), within, gap=0.09)
     colours = ["@opens" if e in scene.opened else "@closes" if e in scene.closed else "@soft" for e in shown]
     fill = [c if state.closed[e] else "@paper" for e, c in zip(shown, colours, strict=True)]
     marker = {
