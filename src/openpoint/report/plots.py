@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_hex
@@ -148,20 +150,20 @@ def _bus_traces(
     traces = []
     if broken:
         rings = sorted(broken)
-        marker = {
-            "size": 11 if dense else 17,
-            "symbol": "circle-open",
-            "color": "@broken",
-            "line": {"width": 2, "color": "@broken"},
-        }
-        traces.append(dots(xy[rings], marker, []))
+        line = {"width": 2, "color": "@broken"}
+        ring = {"size": 11 if dense else 17, "symbol": "circle-open", "color": "@broken", "line": line}
+        traces.append(dots(xy[rings], ring, []))
     size = 6 if dense else 9
     for symbol, is_source in (("circle", False), ("square", True)):
         for known_here in (True, False):
             buses = [i for i in range(n) if (i in sources) == is_source and known[i] == known_here]
             if not buses:
                 continue
-            marker = {"size": size + 5 * is_source, "symbol": symbol, "line": {"width": 1, "color": "@ink"}}
+            marker: dict[str, Any] = {
+                "size": size + 5 * is_source,
+                "symbol": symbol,
+                "line": {"width": 1, "color": "@ink"},
+            }
             if known_here:
                 colours = {"cmin": lo, "cmax": hi, "colorscale": [list(stop) for stop in colour_stops()]}
                 marker |= {"color": numbers(state.v[buses]), **colours}
