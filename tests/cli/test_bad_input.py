@@ -58,7 +58,10 @@ GRIDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("buses", "C"),
     ),
     "no source": (tables(sources={"name": [], "bus": []}), ("sources",)),
-    "a loop of branches that cannot be opened": (broken(lines_switchable=[False] * 4), ("loop",)),
+    "a loop of branches that cannot be opened": (
+        broken(lines_switchable=[False] * 4, lines_closed=[True] * 4),
+        ("loop",),
+    ),
     "a load that is not a number": (broken(loads_p_kw=[500.0, math.nan, 600.0]), ("loads", "row b", "p_kw")),
     "a branch without impedance": (
         broken(lines_r_ohm=[0.4, 0.0, 0.4, 0.4], lines_x_ohm=[0.3, 0.0, 0.3, 0.3]),
@@ -88,8 +91,8 @@ def test_a_negative_load_is_said(command: Command, tmp_path: Path) -> None:
 
 
 def test_implausible_impedances_are_said(command: Command, tmp_path: Path) -> None:
-    # 0.4 pu on 10 MVA and 10 kV taken for ohm would be 4 ohm; 400 ohm between neighbours is nobody's line.
-    openpoint.write(Grid.from_tables("units", broken(lines_r_ohm=[400.0] * 4)), tmp_path / "units")
+    # At 10 kV and 1.6 MVA such a line would lose several times the voltage: per unit or milliohm taken for ohm.
+    openpoint.write(Grid.from_tables("units", broken(lines_r_ohm=[4000.0] * 4)), tmp_path / "units")
     assert "warning: lines" in command("check", "units").out
 
 
@@ -104,7 +107,9 @@ TEXTS = {
     "list.json": "[]",
     "grid.xyz": "1 2 3",
     "truncated.m": MATPOWER[: MATPOWER.index("    2 3 0.02")] + "    2 3 0.",
-    "pv.m": MATPOWER.replace("    2 1 0.5", "    2 2 0.5"),
+    "pv.m": MATPOWER.replace("    2 1 0.5", "    2 2 0.5").replace(
+        "];\nmpc.branch", "    2 1 0 5 -5 1 10 1 10 0;\n];\nmpc.branch"
+    ),
     "code.m": MATPOWER + "mpc.bus(2, 3) = system('touch was_here');\n",
     "no_bus.m": MATPOWER.replace("mpc.bus", "mpc.bath"),
     "no_source.m": MATPOWER.replace("    1 3 0 ", "    1 1 0 "),

@@ -157,7 +157,7 @@ def _show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int]
 
 
 def _before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
-    when = ("before", "after")
+    before, after = (_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
     return [
         ("", "today", "answer"),
         ("loss", f"{words.kw(result.loss_before_kw)} kW", f"{words.kw(result.loss_kw)} kW"),
@@ -166,7 +166,7 @@ def _before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
             words.voltage(result.v_min_before_pu, result.v_min_before_bus),
             words.voltage(result.v_min_pu, result.v_min_bus),
         ),
-        ("highest loading", *(_loading(result.branches, f"loading_{each}_percent") for each in when)),
+        ("highest loading", before, after),
     ]
 
 

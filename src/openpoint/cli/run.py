@@ -81,8 +81,7 @@ def reconfigure(
     from openpoint.studies import reconfigure as study
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    grid = io.read(source)
-    _warn(grid)
+    grid = _read_sound(source)
     out.print(f"{words.safe(grid.name)}: {_size(grid)}\nmethod: {method}\n")
     with Progress(out) as progress:
         result = study.reconfigure(
@@ -108,8 +107,7 @@ def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:
     from openpoint.studies import powerflow as study
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    grid = io.read(source)
-    _warn(grid)
+    grid = _read_sound(source)
     out.print(f"{words.safe(grid.name)}: {_size(grid)}\n")
     result = study.powerflow(grid)
     written, good = outputs.write(result)
@@ -122,7 +120,7 @@ def info(source: str) -> int:
     """Show the size of a grid, its loads and its state today."""
     out = console()
     grid = io.read(source)
-    _warn(grid)
+    _show_doubts([*grid.notes, *grid.problems()])
     branches = grid.branches()
     pairs = [
         ("title", grid.title),
@@ -161,7 +159,7 @@ def check(source: str) -> int:
 def convert(source: str, folder: Path, tables: Literal["csv", "parquet"]) -> int:
     """Write a grid as a folder of tables; a faulty one too, since tables are where it can be mended."""
     grid = io.read(source)
-    _warn(grid)
+    _show_doubts([*grid.notes, *grid.problems()])
     io.write(grid, folder, tables=tables)
     console().print(f"written: {words.safe(str(folder))}")
     return 0
@@ -171,7 +169,7 @@ def cases() -> int:
     """List the built-in grids."""
     from openpoint.grid import builtin
 
-    show_frame(console(), builtin.describe())
+    show_frame(console(), builtin.describe().drop("source"))  # long; `info` shows it
     return 0
 
 
@@ -183,8 +181,22 @@ def schema(name: str) -> int:
     return 0
 
 
-def _warn(grid: Grid) -> None:
-    doubts: list[Problem] = [*grid.notes, *(p for p in grid.problems() if p.severity == "warning")]
+def _read_sound(source: str) -> Grid:
+    """The grid, its doubts shown.
+
+    Raises:
+        InputError: it cannot be read, or has faults.
+    """
+    grid = io.read(source)
+    problems = grid.problems()
+    _show_doubts([*grid.notes, *problems])
+    if faults := [problem for problem in problems if problem.severity == "error"]:
+        raise InputError(faults)
+    return grid
+
+
+def _show_doubts(problems: list[Problem]) -> None:
+    doubts = [problem for problem in problems if problem.severity == "warning"]
     for doubt in doubts[:WARNINGS_SHOWN]:
         show_problem(doubt)
     if len(doubts) > WARNINGS_SHOWN:
