@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from openpoint.grid.grid import Grid
 
 # A line whose impedance would drop this many times the nominal voltage under the whole load of its voltage level is
-# odd; so is a voltage level whose median line does so at the lower figure. The largest figures in twelve MATPOWER
-# cases, six REDS cases and pandapower's medium- and low-voltage examples are 0.85 and 0.12.
-LINE_DROP_MAX = 10.0
-MEDIAN_DROP_MAX = 1.0
+# odd; so is a voltage level whose median line does so at the lower figure. Over eleven published cases and pandapower's
+# examples of medium and low voltage the largest figures are 1.6 and 0.16.
+LINE_DROP_MAX = 5.0
+MEDIAN_DROP_MAX = 0.5
 # Median |z| of the lines of a medium-voltage level below which the figures are hardly ohms (0.2 m of cable).
 MEDIAN_OHM_MIN = 1e-4
 MEDIUM_VOLTAGE_KV = 1.0

@@ -1,0 +1,114 @@
+"""Grids in and out: one file a format, one door in (`read`) and one out (`write`).
+
+| format | how it is known |
+|---|---|
+| own folder | a folder with grid.toml, or that file |
+| MATPOWER case, version 2 | `.m`, or a text with `mpc.bus` |
+| pandapower net in JSON | `.json`, or a text that names pandapowerNet |
+| REDS | `.pos`, or a text that begins with a key like `.PU` |
+| built-in case | its name |
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from openpoint.errors import InputError, Problem
+from openpoint.grid import builtin
+from openpoint.grid.files import HEAD, TableFormat
+from openpoint.grid.grid import Grid
+from openpoint.io import matpower, pandapower, reds
+from openpoint.io.folder import read_folder, write_folder
+from openpoint.io.text import decode
+
+__all__ = ["read", "write"]
+
+_Reader = Callable[[str, str], Grid]
+_READERS: dict[str, _Reader] = {
+    ".m": matpower.grid_from_text,
+    ".json": pandapower.grid_from_text,
+    ".pos": reds.grid_from_text,
+}
+_FORMATS = "MATPOWER (.m), pandapower (.json), REDS (.pos), and folders with grid.toml"
+
+
+def read(path_or_name: str | os.PathLike[str]) -> Grid:
+    """The grid in a file or folder, or a built-in case by its name.
+
+    A path that exists goes before a built-in name. Nothing in a file is ever executed. Reading finds what is wrong
+    with the file; what is wrong with the grid in it is told by `Grid.problems`.
+
+    Args:
+        path_or_name: a path, or a name from `openpoint.cases()`.
+
+    Raises:
+        InputError: there is no such file or case, or the file is faulty; with all faults.
+    """
+    path = Path(path_or_name)
+    try:
+        if path.is_dir():
+            return read_folder(path)
+        if path.is_file():
+            return read_folder(path.parent) if path.name == HEAD else _read_file(path)
+    except ValueError:  # a path with a character that no path can have
+        pass
+    except OSError as error:
+        raise _not_readable(path, error) from error
+    if isinstance(path_or_name, str) and path_or_name in builtin.names():
+        return builtin.load(path_or_name)
+    raise InputError([_not_found(os.fspath(path_or_name))])
+
+
+def write(grid: Grid, folder: str | os.PathLike[str], *, tables: TableFormat = "csv") -> None:
+    """Write a grid into a folder that `read` reads back without loss. An earlier grid there is replaced.
+
+    Args:
+        grid: the grid, sound or not.
+        folder: made where there is none.
+        tables: `"csv"` for people, `"parquet"` for large grids.
+
+    Raises:
+        OptionError: the folder holds other things or cannot be written, or `tables` is not known.
+    """
+    write_folder(grid, Path(folder), tables=tables)
+
+
+def _read_file(path: Path) -> Grid:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _not_readable(path, error) from error
+    text = decode(content, path.name)
+    reader = _READERS.get(path.suffix.lower()) or _reader_by_content(text)
+    if reader is None:
+        remedy = f"openpoint reads {_FORMATS}"
+        if path.suffix.lower() in (".csv", ".parquet"):
+            remedy = f"Give the folder of the tables, with {HEAD} in it"
+        raise InputError([Problem(path.name, "", "", "the format of this file is not known", remedy)])
+    return reader(text, path.name)
+
+
+def _reader_by_content(text: str) -> _Reader | None:
+    start = text.lstrip()
+    if "mpc.bus" in text:
+        return matpower.grid_from_text
+    if start.startswith("{") and "pandapowerNet" in text:
+        return pandapower.grid_from_text
+    return reds.grid_from_text if start.lower().startswith((".pu", ".v_base", ".s_base")) else None
+
+
+def _not_readable(path: Path, error: OSError) -> InputError:
+    message = f"the file cannot be read: {error.strerror or error}"
+    return InputError([Problem(str(path), "", "", message, "Check the path and its rights")])
+
+
+def _not_found(name: str) -> Problem:
+    known = builtin.names()
+    near = difflib.get_close_matches(name, known, n=3)
+    remedy = f"The built-in cases are {', '.join(known)}"
+    if near:
+        remedy = f"Did you mean {' or '.join(near)}? {remedy}"
+    return Problem(name, "", "", "there is no such file or folder, and no built-in case of this name", remedy)

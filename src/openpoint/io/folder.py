@@ -1,0 +1,53 @@
+"""The own format: a folder with grid.toml and a CSV or Parquet file a table. Lossless; see `openpoint.grid.files`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.files import HEAD, TABLE_FILES, TableFormat, files_from_grid, grid_from_files
+from openpoint.grid.grid import Grid
+
+
+def read_folder(folder: Path) -> Grid:
+    """The grid in a folder.
+
+    Raises:
+        InputError: with every fault of every file.
+    """
+    try:
+        entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        if HEAD not in {p.name for p in entries}:
+            message = f"the folder holds no {HEAD}, so it is no grid"
+            remedy = f'Give a folder that openpoint wrote, or add {HEAD}: format = 1 and name = "…"'
+            raise InputError([Problem(str(folder), "", "", message, remedy)])
+        wanted = {p.name: p.read_bytes() for p in entries if p.is_file() and p.name in TABLE_FILES | {HEAD}}
+    except OSError as error:
+        raise InputError([Problem(str(folder), "", "", _reason(error), "Check the folder and its rights")]) from error
+    # Other files are only named, never opened.
+    return grid_from_files(wanted | {p.name: b"" for p in entries if p.name not in wanted})
+
+
+def write_folder(grid: Grid, folder: Path, *, tables: TableFormat = "csv") -> None:
+    """Write a grid into a folder, which is made where there is none; an earlier grid in it is replaced.
+
+    Raises:
+        OptionError: the folder holds other things, or cannot be written; `tables` is not known.
+    """
+    files = files_from_grid(grid, tables=tables)
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise OptionError(f"{folder} is a file; name a folder")
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / HEAD).is_file():
+            raise OptionError(f"{folder} holds files and no grid; name a new folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in TABLE_FILES - set(files):
+            (folder / name).unlink(missing_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise OptionError(f"{folder} cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,232 @@
+"""Lines, transformers and switches of a pandapower net.
+
+- A line or transformer with switches is switchable, and closed if all its switches are; one without is neither.
+  pandapower leaves a line with one open end under voltage; here it is dead.
+- A bus-bus switch is a switch without impedance, or a line of its `z_ohm`, split with pandapower's r/x ratio of 2.
+- A transformer goes from its high- to its low-voltage bus. Its T circuit is turned into the equal pi section, so power
+  flows agree with `pandapower.runpp` and its defaults.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from typing import Any
+
+from openpoint.io.pandapower_json import Row, is_missing, truth
+from openpoint.io.pandapower_reading import NO_LIMIT_KA, Reading, names
+
+SWITCH_RX_RATIO = 2.0
+_OUT_OF_SERVICE = "What may be switched needs a switch of type 'l' (lines) or 't' (transformers) and in_service"
+
+
+def read_branches(reading: Reading) -> None:
+    """Add lines, switches and transformers to the tables."""
+    net = reading.net
+    couplers = [row for row in net.rows("switch") if row.get("et") == "b"]
+    named = names([("line", net.live("line")), ("switch", couplers), ("trafo", net.live("trafo"))])
+    for row in net.rows("switch"):
+        if row.get("et") not in ("b", "l", "t", "t3"):
+            remedy = "Write 'b' (bus), 'l' (line) or 't' (transformer)"
+            reading.fault("switch", row, "et", f"{row.get('et')!r} is no kind of switch", remedy)
+    reading.left_out("line", _OUT_OF_SERVICE)
+    reading.left_out("trafo", _OUT_OF_SERVICE)
+    lines = _switches_of(reading, "l")
+    for row in net.live("line"):
+        _line(reading, row, named["line", row["index"]], lines.get(row["index"]))
+    _note_half_open(reading)
+    for row in couplers:
+        _coupler(reading, row, named["switch", row["index"]])
+    trafos = _switches_of(reading, "t")
+    for row in net.live("trafo"):
+        _transformer(reading, row, named["trafo", row["index"]], trafos.get(row["index"]))
+
+
+def _switches_of(reading: Reading, et: str) -> dict[Any, list[bool]]:
+    """Whether each switch of a branch is closed, by the index of the branch."""
+    states: dict[Any, list[bool]] = {}
+    for row in reading.net.rows("switch"):
+        if row.get("et") == et and isinstance(row.get("element"), (int, float)):
+            states.setdefault(row["element"], []).append(_is_closed(row))
+    return states
+
+
+def _is_closed(row: Row) -> bool:
+    return truth(row.get("closed"), instead=True) and truth(row.get("in_service"), instead=True)
+
+
+def _state(switches: list[bool] | None) -> dict[str, bool]:
+    return {"switchable": switches is not None, "closed": switches is None or all(switches)}
+
+
+def _ends(reading: Reading, table: str, row: Row, fr: str, to: str) -> tuple[int, int] | None:
+    """Both end buses, None where one is out of service or unknown."""
+    ends = reading.bus(table, row, fr), reading.bus(table, row, to)
+    return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
+
+
+def _loading(reading: Reading, table: str, row: Row) -> float:
+    """How much of the rating may be used: derating, parallel systems, permitted loading."""
+    percent = reading.optional(table, row, "max_loading_percent")
+    share = 1.0 if percent is None else percent / 100.0
+    return share * reading.number(table, row, "df", 1.0) * reading.number(table, row, "parallel", 1.0)
+
+
+def _line(reading: Reading, row: Row, name: str, switches: list[bool] | None) -> None:
+    ends = _ends(reading, "line", row, "from_bus", "to_bus")
+    if ends is None:
+        return
+    km = reading.number("line", row, "length_km")
+    parallel = reading.number("line", row, "parallel", 1.0) or math.nan
+    omega = 2.0 * math.pi * _frequency(reading)
+    r = reading.number("line", row, "r_ohm_per_km") * km / parallel
+    x = reading.number("line", row, "x_ohm_per_km") * km / parallel
+    b = omega * reading.number("line", row, "c_nf_per_km", 0.0) * 1e-3 * km * parallel
+    g = reading.number("line", row, "g_us_per_km", 0.0) * km * parallel
+    i_ka = reading.optional("line", row, "max_i_ka")
+    limit = None if i_ka is None or i_ka >= NO_LIMIT_KA else i_ka * 1000.0 * _loading(reading, "line", row)
+    reading.add(
+        "lines",
+        name=name,
+        from_bus=reading.bus_names[ends[0]],
+        to_bus=reading.bus_names[ends[1]],
+        r_ohm=[r],
+        x_ohm=[x],
+        g_us=[g] if g else [],
+        b_us=[b] if b else [],
+        i_max_a=limit,
+        **_state(switches),
+    )
+
+
+def _note_half_open(reading: Reading) -> None:
+    charging = [row["b_us"][0] for row in reading.tables.get("lines", []) if not row["closed"] and row["b_us"]]
+    if charging:
+        message = f"{len(charging)} open lines have charging ({sum(charging):.4g} µS together), which is left out"
+        remedy = "pandapower keeps a line with one open end under voltage, so its flows differ a little"
+        reading.note("line", None, "c_nf_per_km", message, remedy)
+
+
+def _frequency(reading: Reading) -> float:
+    value = reading.net.values.get("f_hz", 50.0)
+    return float(value) if isinstance(value, (int, float)) else 50.0
+
+
+def _coupler(reading: Reading, row: Row, name: str) -> None:
+    ends = _ends(reading, "switch", row, "bus", "element")
+    if ends is None:
+        return
+    z = reading.number("switch", row, "z_ohm", 0.0)
+    i_ka = reading.optional("switch", row, "in_ka")
+    common: Row = {
+        "name": name,
+        "from_bus": reading.bus_names[ends[0]],
+        "to_bus": reading.bus_names[ends[1]],
+        "i_max_a": None if i_ka is None or i_ka >= NO_LIMIT_KA else i_ka * 1000.0,
+        "switchable": True,
+        "closed": _is_closed(row),
+    }
+    if z == 0:
+        reading.add("switches", **common)
+    else:
+        x = z / math.hypot(SWITCH_RX_RATIO, 1.0)
+        reading.add("lines", **common, r_ohm=[SWITCH_RX_RATIO * x], x_ohm=[x])
+
+
+def _transformer(reading: Reading, row: Row, name: str, switches: list[bool] | None) -> None:
+    ends = _ends(reading, "trafo", row, "hv_bus", "lv_bus")
+    if ends is None:
+        return
+    tap = _tap(reading, row)
+    sn = reading.number("trafo", row, "sn_mva") or math.nan
+    vn_hv, vn_lv = reading.number("trafo", row, "vn_hv_kv"), reading.number("trafo", row, "vn_lv_kv")
+    z, y = _circuit(reading, row, sn, vn_lv * _lv_step(tap))
+    reading.add(
+        "transformers",
+        name=name,
+        from_bus=reading.bus_names[ends[0]],
+        to_bus=reading.bus_names[ends[1]],
+        vn_from_kv=vn_hv,
+        vn_to_kv=vn_lv,
+        s_max_kva=sn * 1000.0 * _loading(reading, "trafo", row),
+        r_ohm=z.real,
+        x_ohm=z.imag,
+        g_us=y.real * 1e6,
+        b_us=y.imag * 1e6,
+        shift_degree=reading.number("trafo", row, "shift_degree", 0.0),
+        **tap,
+        **_state(switches),
+    )
+
+
+def _lv_step(tap: Row) -> float:
+    """Today's factor of the low-voltage winding."""
+    if tap.get("tap_side") != "to":
+        return 1.0
+    return 1.0 + float((tap["tap_pos"] - tap["tap_neutral"]) * tap["tap_step_percent"]) / 100.0
+
+
+def _circuit(reading: Reading, row: Row, sn_mva: float, v_kv: float) -> tuple[complex, complex]:
+    """Series impedance (ohm) and shunt admittance (S) of the pi section on the low-voltage side.
+
+    Args:
+        v_kv: rated low voltage at today's tap; as in pandapower the impedance follows it.
+    """
+    parallel = reading.number("trafo", row, "parallel", 1.0) or math.nan
+    base = v_kv * v_kv / sn_mva
+    vk = reading.number("trafo", row, "vk_percent") / 100.0
+    vkr = reading.number("trafo", row, "vkr_percent") / 100.0
+    if abs(vkr) > abs(vk):
+        message = f"vkr_percent {vkr * 100.0:g} is above vk_percent {vk * 100.0:g}"
+        reading.fault("trafo", row, "vkr_percent", message, "Correct the two short-circuit voltages")
+        return complex(math.nan, math.nan), 0j
+    z = complex(vkr, math.copysign(math.sqrt(vk * vk - vkr * vkr), vk)) * base / parallel
+    iron = reading.number("trafo", row, "pfe_kw", 0.0) / (sn_mva * 1000.0)
+    idle = reading.number("trafo", row, "i0_percent", 0.0) / 100.0
+    if not iron and not idle:
+        return z, 0j
+    # The shunt refers to the low voltage at the neutral tap, as the T circuit of pandapower's default.
+    y = complex(iron, -math.sqrt(max(idle * idle - iron * iron, 0.0))) / (base or math.nan) * parallel
+    for column in ("leakage_resistance_ratio_hv", "leakage_reactance_ratio_hv"):
+        if reading.number("trafo", row, column, 0.5) != 0.5:
+            reading.fault("trafo", row, column, "only one half is read", "Leave it out, or write 0.5")
+    factor = 1.0 + z * y / 4.0
+    return (z * factor, y / factor) if cmath.isfinite(factor) and factor else (z, y)
+
+
+def _tap(reading: Reading, row: Row) -> Row:
+    """The columns of the tap changer; none where it has none."""
+    _second_tap(reading, row)
+    kind = row.get("tap_changer_type")
+    if truth(row.get("tap_dependency_table"), instead=False) or kind == "Tabular":
+        remedy = "Give vk_percent, vkr_percent and the ratio of today's tap, and no table"
+        reading.fault("trafo", row, "tap_dependency_table", "transformers with tables are not read", remedy)
+    side = row.get("tap_side")
+    if side not in ("hv", "lv") or is_missing(row.get("tap_pos")):
+        return {}
+    # Without a type pandapower >= 3 has no tap changer, whatever the other columns say.
+    if "tap_changer_type" in row and is_missing(kind):
+        return {}
+    neutral = reading.whole("trafo", row, "tap_neutral", 0)
+    position = reading.whole("trafo", row, "tap_pos", neutral)
+    shifting = kind == "Ideal" or truth(row.get("tap_phase_shifter"), instead=False)
+    if position != neutral and (shifting or reading.number("trafo", row, "tap_step_degree", 0.0) != 0):
+        remedy = "Only taps that change the ratio are read; give the shift of today's tap in shift_degree"
+        reading.fault("trafo", row, "tap_step_degree", "this tap changer shifts the phase", remedy)
+    if shifting:
+        return {}
+    return {
+        "tap_side": "from" if side == "hv" else "to",
+        "tap_pos": position,
+        "tap_neutral": neutral,
+        "tap_min": reading.whole("trafo", row, "tap_min", position),
+        "tap_max": reading.whole("trafo", row, "tap_max", position),
+        "tap_step_percent": reading.number("trafo", row, "tap_step_percent", 0.0),
+    }
+
+
+def _second_tap(reading: Reading, row: Row) -> None:
+    second = row.get("tap2_pos")
+    if not is_missing(second) and second != row.get("tap2_neutral"):
+        message = "a second tap changer off its neutral position is not read"
+        reading.fault("trafo", row, "tap2_pos", message, "Put its ratio into vn_hv_kv or vn_lv_kv")
