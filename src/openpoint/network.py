@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -135,7 +136,9 @@ class Network:
         if unknown := [n for n in names if n not in number]:
             raise InputError(
                 [
-                    Problem("branches", n, "", "no such branch in this grid", "`openpoint info GRID` lists the branches")
+                    Problem(
+                        "branches", n, "", "no such branch in this grid", "`openpoint info GRID` lists the branches"
+                    )
                     for n in unknown
                 ]
             )
@@ -180,8 +183,12 @@ class _Builder:
         branches = self._branches()
         sources = self._sources()
         power, current, impedance = self._loads()
-        moving = grid.generators.filter(pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null()))
-        fixed = grid.generators.filter(pl.all_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_null()))
+        moving = grid.generators.filter(
+            pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
+        )
+        fixed = grid.generators.filter(
+            pl.all_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_null())
+        )
         for row in fixed.iter_rows(named=True):
             self._spread(power, row["bus"], row["phases"], -complex(row["p_kw"], row["q_kvar"]) / s_base)
         for row in grid.capacitors.iter_rows(named=True):
@@ -197,7 +204,8 @@ class _Builder:
             return np.array(values, dtype=np.float64) / s_base
 
         w_limits = grid.buses.select(
-            (pl.col("v_min_pu").fill_null(0.0) ** 2).alias("lo"), (pl.col("v_max_pu").fill_null(math.inf) ** 2).alias("hi")
+            (pl.col("v_min_pu").fill_null(0.0) ** 2).alias("lo"),
+            (pl.col("v_max_pu").fill_null(math.inf) ** 2).alias("hi"),
         )
         return Network(
             s_base_kva=s_base,
@@ -227,7 +235,9 @@ class _Builder:
             target[self.terminal[bus, phase]] += s * _bases(phase) / len(phases)
 
     def _loads(self) -> tuple[Complexes, Complexes, Complexes]:
-        target = {model: np.zeros(len(self.terminal), dtype=np.complex128) for model in ("power", "current", "impedance")}
+        target = {
+            model: np.zeros(len(self.terminal), dtype=np.complex128) for model in ("power", "current", "impedance")
+        }
         for row in self.grid.loads.iter_rows(named=True):
             s = complex(row["p_kw"], row["q_kvar"]) / self.s_base
             self._spread(target[row["model"]], row["bus"], row["phases"], s)
@@ -243,11 +253,13 @@ class _Builder:
                 voltages.append(row["v_pu"] * complex(math.cos(angle), math.sin(angle)))
         return np.array(terminals, dtype=np.int64), np.array(voltages, dtype=np.complex128)
 
-    def _branches(self) -> dict[str, object]:
+    def _branches(self) -> dict[str, Any]:
         """All fields of the Network that run over branches or conductors."""
         z: list[Complexes] = []
         y: list[Complexes] = []
-        names, kinds, phases_of = [], [], []
+        names: list[str] = []
+        kinds: list[str] = []
+        phases_of: list[str] = []
         fr, to, branch, tap, shift, i_max, i_base, switchable, closed = [], [], [], [], [], [], [], [], []
         for kind in ("lines", "switches", "transformers"):
             for row in self.grid.tables()[kind].iter_rows(named=True):
@@ -296,10 +308,10 @@ def _bases(phase: str) -> int:
     return 1 if phase == "1" else 3
 
 
-def _ratio(row: dict[str, object], vn_fr: float, vn_to: float) -> float:
+def _ratio(row: dict[str, Any], vn_fr: float, vn_to: float) -> float:
     """Per-unit ratio of the from side with today's tap."""
-    step = 1.0 + (row["tap_pos"] - row["tap_neutral"]) * row["tap_step_percent"] / 100.0  # type: ignore[operator]
-    rated_fr, rated_to = float(row["vn_from_kv"]), float(row["vn_to_kv"])  # type: ignore[arg-type]
+    step = 1.0 + (row["tap_pos"] - row["tap_neutral"]) * row["tap_step_percent"] / 100.0
+    rated_fr, rated_to = float(row["vn_from_kv"]), float(row["vn_to_kv"])
     if row["tap_side"] == "from":
         rated_fr *= step
     else:
@@ -307,11 +319,9 @@ def _ratio(row: dict[str, object], vn_fr: float, vn_to: float) -> float:
     return (rated_fr / vn_fr) / (rated_to / vn_to)
 
 
-def _admittances(
-    kind: str, row: dict[str, object], z_base: float, base_a: float
-) -> tuple[Complexes, Complexes, float]:
+def _admittances(kind: str, row: dict[str, Any], z_base: float, base_a: float) -> tuple[Complexes, Complexes, float]:
     """Series impedance and shunt admittance blocks in per unit, and the current limit in per unit of the to side."""
-    n = len(row["phases"])  # type: ignore[arg-type]
+    n = len(row["phases"])
     limit = math.inf
     if kind == "lines":
         z = (_matrix(row["r_ohm"], n) + 1j * _matrix(row["x_ohm"], n)) / z_base
@@ -319,16 +329,16 @@ def _admittances(
     elif kind == "switches":
         z, y = np.zeros((n, n), dtype=np.complex128), np.zeros((n, n), dtype=np.complex128)
     else:
-        z = np.eye(n) * complex(row["r_ohm"], row["x_ohm"]) / z_base  # type: ignore[call-overload]
-        y = np.eye(n) * complex(row["g_us"], row["b_us"]) * 1e-6 * z_base  # type: ignore[call-overload]
+        z = np.eye(n) * complex(row["r_ohm"], row["x_ohm"]) / z_base
+        y = np.eye(n) * complex(row["g_us"], row["b_us"]) * 1e-6 * z_base
         if row["s_max_kva"] is not None:
-            limit = float(row["s_max_kva"]) / (math.sqrt(3.0) * float(row["vn_to_kv"])) / base_a  # type: ignore[arg-type]
+            limit = float(row["s_max_kva"]) / (math.sqrt(3.0) * float(row["vn_to_kv"])) / base_a
     if row.get("i_max_a") is not None:
-        limit = float(row["i_max_a"]) / base_a  # type: ignore[arg-type]
+        limit = float(row["i_max_a"]) / base_a
     return z, y, limit
 
 
-def _matrix(lower: object, n: int) -> Floats:
+def _matrix(lower: list[float], n: int) -> Floats:
     """Symmetric n × n matrix from its lower triangle row by row; an empty list is zero."""
     full = np.zeros((n, n))
     if lower:

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.signedinteger]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -31,6 +32,8 @@ class Choices:
         fr, to: (F) blocks at the ends of the free branches; the block of all sources is 0.
         block: (N) block of each bus.
         n_blocks: blocks, that of the sources included.
+        loop: branches that must be closed and close a loop or join two sources; empty where a radial choice exists.
+        cut_off: buses that no source can reach; empty where a radial choice exists.
     """
 
     free: Ints
@@ -39,6 +42,8 @@ class Choices:
     to: Ints
     block: Ints
     n_blocks: int
+    loop: tuple[int, ...] = ()
+    cut_off: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,20 +78,36 @@ def contract(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools, must_
     while True:
         joined = np.concatenate([np.flatnonzero(closed), np.empty(0, dtype=np.int64)])
         graph = sp.coo_array((np.ones(len(joined)), (label[fr[joined]], label[to[joined]])), shape=(n, n))
-        _, block = connected_components(graph, directed=False)
-        block = block[label]
+        block = np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)[label]
         undecided = np.flatnonzero(usable & ~closed)
         more = bridges(int(block.max()) + 1, block[fr[undecided]], block[to[undecided]])
         if not more.any():
             break
         closed[undecided[more]] = True
+    loop = _loop(n, fr, to, sources, must_close)
+    joined = np.flatnonzero(usable)
+    graph = sp.coo_array((np.ones(len(joined)), (label[fr[joined]], label[to[joined]])), shape=(n, n))
+    reach = connected_components(graph, directed=False)[1][label]
+    cut_off = tuple(np.flatnonzero(reach != reach[sources[0]]).tolist())
     # Renumber: the block of the sources first.
-    _, block = np.unique(np.where(block == block[sources[0]], -1, block), return_inverse=True)
+    block = np.unique(np.where(block == block[sources[0]], -1, block), return_inverse=True)[1]
     inside = undecided[block[fr[undecided]] == block[to[undecided]]]  # would close a loop at once
     free = np.setdiff1d(undecided, inside)
     state = np.where(closed, 1.0, 0.0)
     state[free] = np.nan
-    return Choices(free, state, block[fr[free]], block[to[free]], block, int(block.max()) + 1)
+    return Choices(free, state, block[fr[free]], block[to[free]], block, int(block.max()) + 1, loop, cut_off)
+
+
+def _loop(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools) -> tuple[int, ...]:
+    """Branches of one loop among those that must be closed, the sources taken as one bus; empty if there is none."""
+    label = np.arange(n)
+    label[sources] = sources[0]
+    chosen = np.flatnonzero(must_close)
+    a, b = label[fr[chosen]], label[to[chosen]]
+    graph = sp.coo_array((np.ones(len(chosen)), (a, b)), shape=(n, n))
+    if len(chosen) <= n - connected_components(graph, directed=False)[0]:
+        return ()
+    return tuple(chosen[~bridges(n, a, b)].tolist())
 
 
 def heaviest_tree(choices: Choices, weight: Floats) -> Floats:
@@ -108,7 +129,7 @@ def heaviest_tree(choices: Choices, weight: Floats) -> Floats:
     return state
 
 
-def bridges(n: int, fr: Ints, to: Ints) -> Bools:
+def bridges(n: int, fr: Numbers, to: Numbers) -> Bools:
     """(E) whether taking the edge away would cut the graph (parallel edges are no bridges). Tarjan 1974, iterative."""
     adjacency: list[list[tuple[int, int]]] = [[] for _ in range(n)]
     for e, (a, b) in enumerate(zip(fr.tolist(), to.tolist())):

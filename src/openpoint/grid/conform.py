@@ -26,7 +26,7 @@ def conform(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem
     if raw is None:
         return empty, []
     try:
-        frame = _frame(raw)
+        frame = _frame(kind, raw)
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
         reason = str(error).strip().partition("\n")[0]
         return empty, [Problem(kind, "", "", f"this is no table: {reason}", "Give columns of equal length")]
@@ -63,12 +63,23 @@ def conform(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem
     return (empty, faults) if faults else (pl.DataFrame(series), [])
 
 
-def _frame(raw: RawTable) -> pl.DataFrame:
+def _frame(kind: str, raw: RawTable) -> pl.DataFrame:
     """A frame of whatever was given; numbers of mixed types in a column are widened."""
     if isinstance(raw, pl.DataFrame):
         return raw
-    data = raw if isinstance(raw, Mapping) else list(raw)
-    return pl.DataFrame(data, strict=False, infer_schema_length=None)
+    matrices = [name for name, dtype in SCHEMAS[kind].create_empty().schema.items() if isinstance(dtype, pl.List)]
+    if isinstance(raw, Mapping):
+        columns = {
+            name: [_as_matrix(v) for v in values] if name in matrices and isinstance(values, list) else values
+            for name, values in raw.items()
+        }
+        return pl.DataFrame(columns, strict=False)
+    rows = [{**row, **{name: _as_matrix(row[name]) for name in matrices if name in row}} for row in raw]
+    return pl.DataFrame(rows, strict=False, infer_schema_length=None)
+
+
+def _as_matrix(value: Any) -> Any:
+    return [value] if isinstance(value, (int, float)) else value
 
 
 def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tuple[pl.Series, list[Problem]]:

@@ -210,7 +210,7 @@ def _impedance_doubts(grid: Grid) -> Iterator[Problem]:
     branches = [row for kind in ("lines", "switches") for row in _ends(grid, kind, number)]
     fr = np.array([row[1] for row in branches], dtype=np.int64)
     to = np.array([row[2] for row in branches], dtype=np.int64)
-    zone = components(len(number), fr, to)
+    zone = components(grid.buses.height, fr, to)
     load = np.zeros(int(zone.max(initial=-1)) + 1)
     for bus, p, q in grid.loads.select("bus", "p_kw", "q_kvar").iter_rows():
         if bus in number and math.isfinite(p) and math.isfinite(q):

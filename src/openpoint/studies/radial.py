@@ -18,7 +18,7 @@ import numpy.typing as npt
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
 from openpoint.formulations.radiality import Choices, contract, heaviest_tree, radiality
 from openpoint.network import Bools, Complexes, Network
-from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.twostage.program import FirstStage, Verdict
 
@@ -208,6 +208,42 @@ class RadialProgram:
         violation = excess(net, state)
         value = math.inf if violation > 0.0 else state.loss * net.s_base_kva
         return Verdict(value, violation, state, final)
+
+    def prices(self, closed: Bools) -> Floats:
+        """(K) objective of K states, (K, E); inf where limits are missed or no state exists."""
+        net = self.network
+        changes = np.sum(closed != net.closed, axis=1)
+        loss, _ = losses(net, closed)
+        limited = np.any(net.w_min > 0) or np.any(np.isfinite(net.w_max)) or np.any(np.isfinite(net.l_max))
+        if limited and np.isfinite(loss).any():
+            good = np.flatnonzero(np.isfinite(loss))
+            loss[good[self._excess_of(closed[good]) > 0.0]] = math.inf
+        if self.max_changes is not None:
+            loss[changes > self.max_changes] = math.inf
+        return np.asarray(loss * net.s_base_kva + self.change_cost_kw * changes)
+
+    def violations(self, closed: Bools) -> Floats:
+        """(K) violation of K states, (K, E); inf where no state exists or too much is changed."""
+        violation = np.full(len(closed), math.inf)
+        loss, _ = losses(self.network, closed)
+        good = np.flatnonzero(np.isfinite(loss))
+        violation[good] = self._excess_of(closed[good])
+        if self.max_changes is not None:
+            violation[np.sum(closed != self.network.closed, axis=1) > self.max_changes] = math.inf
+        return violation
+
+    def _excess_of(self, closed: Bools) -> Floats:
+        """(K) sum of excesses, with the tolerance of the check."""
+        net = self.network
+        flows = solve(net, closed)
+        w, l = np.abs(flows.v) ** 2, np.abs(flows.i_series) ** 2
+        most = (1.0 + LIMIT_TOLERANCE) ** 2
+        inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
+        w_min = np.where(net.w_min > 0, net.w_min, np.nan)
+        low = np.where(w < w_min * (1.0 - LIMIT_TOLERANCE) ** 2, 1.0 - w / w_min, 0.0)
+        high = np.where(w > net.w_max * most, w / net.w_max - 1.0, 0.0)
+        over = np.where(l > net.l_max * most, l / net.l_max - 1.0, 0.0)
+        return np.asarray(low[:, inner].sum(axis=1) + high[:, inner].sum(axis=1) + over.sum(axis=1))
 
     def dispatch(self, recourse: DistFlow) -> cp.Variable | None:
         """Injections of the dispatchable generators."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,18 +22,14 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.twostage.interrupt import Interrupt, listening
-from openpoint.twostage.log import Iteration, Outcome, Termination, relative_gap
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.master import Master, Proposal
-from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict
 from openpoint.twostage.stopping import first_of, gap_reached, iterations_reached, seconds_reached
 from openpoint.twostage.subproblem import Response, Subproblem
 
-Progress = Callable[[Iteration], None]
-
 NEAR_COUNT = 100
 """Decisions near the root's fractional one that are tried before the first mixed-integer master."""
-EXACT = 1e-6
-"""Relative difference of exact verdict and recourse beyond which the verdict is carried into the master."""
 
 
 @dataclass(frozen=True, kw_only=True)

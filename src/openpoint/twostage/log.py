@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,12 +35,12 @@ class Termination(enum.StrEnum):
 _REMEDIES = {
     Termination.OPTIMAL: "Proven optimal: nothing to do.",
     Termination.GAP: "Proven within the gap asked for; ask for a smaller gap to go on.",
-    Termination.TIME: "The time limit stopped the run; the best verified solution is kept. Raise the time limit or accept the gap.",
-    Termination.ITERATIONS: "The iteration limit stopped the run; the best verified solution is kept. Raise the limit or accept the gap.",
+    Termination.TIME: "The time limit came first; the best verified solution is kept. Raise the limit or accept the gap.",
+    Termination.ITERATIONS: "The iteration limit came first; the best verified solution is kept. Raise it.",
     Termination.INTERRUPTED: "Interrupted; the best verified solution is kept. Run again to go on.",
-    Termination.RELAXATION: "The bound is proven for the cone relaxation, which is not exact here; the answer is verified by AC "
-    "and lies above it by the gap. Fix the generators' output for an exact proof.",
-    Termination.INFEASIBLE: "Proven: no choice keeps all limits. See the least violation: relax those limits or reinforce there.",
+    Termination.RELAXATION: "The bound is that of the cone relaxation, not exact here; the answer is verified by AC "
+    "and lies above the bound by the gap. Fix the output of the generators for an exact proof.",
+    Termination.INFEASIBLE: "Proven: nothing keeps all limits. Relax or reinforce where the least violation is named.",
 }
 _EXIT_CODES = {
     Termination.OPTIMAL: 0,
@@ -79,6 +80,10 @@ class Iteration:
     @property
     def gap(self) -> float:
         return relative_gap(self.lower_bound, self.upper_bound)
+
+
+Progress = Callable[[Iteration], None]
+"""Told of every iteration as it ends."""
 
 
 def relative_gap(lower: float, upper: float) -> float:

@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.compile import compile_model
-from openpoint.twostage.program import Floats, Stage, TwoStageProgram, Verdict
-from openpoint.twostage.subproblem import Response, parts
+from openpoint.twostage.program import Floats, Stage, TwoStageProgram, Verdict, no_good, parts
+from openpoint.twostage.subproblem import Response
 from openpoint.twostage.tangents import Tangents
 
 ROOT_ROUNDS = 40
@@ -106,20 +106,11 @@ class Master:
         return "optimality"
 
     def learn_verdict(self, decision: Floats, verdict: Verdict, price: float) -> str:
-        """No-good cut: at this decision the recourse costs `price` (inf: it may not be chosen), elsewhere ≥ the floor."""
-        # distance(x) = Σ_{x̂=0} x + Σ_{x̂=1} (1 − x), 0 here and at least distance_min elsewhere.
-        sign = np.where(decision > 0.5, -1.0, 1.0)
-        ones = float((decision > 0.5).sum())
+        """No-good cut: this decision costs `price` in recourse; with inf it may not be chosen."""
+        slope, on_theta, upper = no_good(decision, price, floor=self._floor, distance_min=self._distance)
         row = np.zeros(self._n)
-        if np.isfinite(price):
-            # θ ≥ price − (price − floor) · distance / distance_min
-            factor = (price - self._floor) / self._distance
-            row[self._columns] = -factor * sign
-            row[self._theta] = -1.0
-            self._add(sp.csr_array(row[None, :]), upper=factor * ones - price)
-        else:
-            row[self._columns] = -sign
-            self._add(sp.csr_array(row[None, :]), upper=ones - self._distance)
+        row[self._columns], row[self._theta] = slope, on_theta
+        self._add(sp.csr_array(row[None, :]), upper)
         return "no-good"
 
     def refine(self, point: Floats) -> None:

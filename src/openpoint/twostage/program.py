@@ -107,6 +107,32 @@ class Verdict:
     final: bool
 
 
+EXACT = 1e-6
+"""Relative difference of exact verdict and recourse beyond which the verdict is carried into a model."""
+
+
+def parts(cone: Cone) -> tuple[cp.Variable, ...]:
+    """The variables of a cone in the order (u…, s, t)."""
+    return (*cone.u, cone.s, cone.t)
+
+
+def no_good(decision: Floats, price: float, *, floor: float, distance_min: int) -> tuple[Floats, float, float]:
+    """The inequality slopeᵀx + factor θ ≤ upper that says: at this decision θ ≥ price, elsewhere θ ≥ floor.
+
+    With distance(x) = Σ_{x̂=0} x + Σ_{x̂=1} (1 − x), 0 here and at least `distance_min` at every other decision, it is
+    θ ≥ price − (price − floor) distance / distance_min; a price of inf forbids the decision.
+
+    Returns:
+        slope (n), factor of θ, upper.
+    """
+    away = np.where(decision > 0.5, -1.0, 1.0)
+    ones = float((decision > 0.5).sum())
+    if not np.isfinite(price):
+        return -away, 0.0, ones - distance_min
+    steep = (price - floor) / distance_min
+    return -steep * away, -1.0, steep * ones - price
+
+
 F = TypeVar("F", bound=FirstStage)
 S = TypeVar("S", bound=Stage)
 

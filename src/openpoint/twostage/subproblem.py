@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import cvxpy as cp
-import numpy as np
-import numpy.typing as npt
 
 from openpoint.errors import OpenpointError
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import Ints, StandardForm
 from openpoint.twostage.compile import compile_model
-from openpoint.twostage.program import Cone, Floats, Stage, TwoStageProgram
+from openpoint.twostage.program import Floats, Stage, TwoStageProgram, parts
 
 MARGIN = 1e-7
 """Relative margin by which cuts are lowered: the duals are exact up to the tolerance of the cone solver."""
@@ -126,13 +124,3 @@ class Subproblem:
             dispatch=None if compiled.dispatch is None else answer.x[compiled.dispatch],
             rough=abs(answer.value - answer.bound) > 1e-6 * max(1.0, abs(answer.value)),
         )
-
-
-def parts(cone: Cone) -> tuple[cp.Variable, ...]:
-    """The variables of a cone in the order (u…, s, t)."""
-    return (*cone.u, cone.s, cone.t)
-
-
-def as_bits(decision: Floats) -> npt.NDArray[np.bool_]:
-    """A binary decision as booleans."""
-    return np.asarray(decision > 0.5)

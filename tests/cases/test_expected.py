@@ -1,0 +1,48 @@
+"""The expected figures of every case folder, recomputed with pandapower and with the own power flow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import openpoint
+from openpoint.grid import Grid
+from openpoint.network import build_network
+from openpoint.powerflow.balanced import solve
+
+from .oracle import pandapower_loss
+
+FOLDERS = sorted(p.parent for p in Path(__file__).parent.glob("*/expected.json"))
+
+
+def own_loss(grid: Grid) -> tuple[float, float]:
+    network = build_network(grid)
+    flows = solve(network, network.closed)
+    assert flows.converged.all()
+    return float(flows.loss[0]) * network.s_base_kva, float(np.abs(flows.v[0]).min())
+
+
+def expected(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "expected.json").read_text())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
+@pytest.mark.parametrize("loss", [own_loss, pandapower_loss])
+@pytest.mark.parametrize("state", ["before", "best"])
+def test_loss_and_lowest_voltage(folder: Path, loss: Any, state: str) -> None:
+    case = expected(folder)
+    grid = openpoint.read(case["input"])
+    if state == "best":
+        opened = set(case["best"]["open_branches"])
+        grid = grid.with_closed({name: name not in opened for name in grid.branches()["name"]})
+    loss_kw, v_min = loss(grid)
+    assert loss_kw == pytest.approx(case[state]["loss_kw"], abs=case["tolerance"]["loss_kw"])
+    assert v_min == pytest.approx(case[state]["v_min_pu"], abs=case["tolerance"]["v_pu"])
+
+
+def test_every_built_in_case_has_expected_figures() -> None:
+    assert {f.name for f in FOLDERS} == set(openpoint.cases()["name"])
