@@ -23,9 +23,9 @@ ROOMS = (
     "report",
     "studies",
     "search",
+    "formulations",
     "twostage",
     "solvers",
-    "formulations",
     "powerflow",
     "network",
     "io",
@@ -98,6 +98,14 @@ def test_imports_go_down_only() -> None:
             if other in ROOMS and ROOMS.index(other) < ROOMS.index(room) and (module, other) not in ALLOWED:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {target}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("room", ["twostage", "solvers"])
+def test_a_method_knows_numbers_and_never_a_bus(room: str) -> None:
+    known = {
+        target.split(".")[0] for path in MODULES if dotted(path).split(".")[0] == room for _, target in imports(path)
+    }
+    assert known <= {"twostage", "solvers", "errors"}
 
 
 def test_public_names_are_these() -> None:

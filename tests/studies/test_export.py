@@ -16,6 +16,7 @@ from openpoint.errors import OptionError
 from openpoint.grid import Grid
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.studies import export, json_schema
+from openpoint.studies.powerflow import powerflow
 from openpoint.studies.result import ReconfigureResult, Violation
 from openpoint.twostage.log import Termination
 
@@ -144,6 +145,17 @@ def test_json_says_what_the_result_says() -> None:
     assert document["changes"] == [{"branch": "c", "action": "close"}, {"branch": "b", "action": "open"}]
     assert document["iterations"][0]["lower_bound_kw"] is None
     assert [row["name"] for row in document["buses"]] == ["a", "b", "c"]
+
+
+def test_a_power_flow_is_written_in_the_same_ways(tmp_path: Path) -> None:
+    flow = powerflow(ring(["a", "b", "c"]))
+    document = json.loads(export.to_json(flow), parse_constant=refuse_constant)
+    schema = json_schema.powerflow_schema()
+    check(document, schema)
+    assert list(document) == list(schema["properties"])
+    assert {path.name for path in export.to_csv(flow, tmp_path)} >= {"summary.csv", "sources.csv"}
+    assert {path.name for path in export.to_parquet(flow, tmp_path)} >= {"summary.parquet", "sources.parquet"}
+    assert export.to_excel(flow, tmp_path / "flow.xlsx").exists()
 
 
 def test_an_infeasible_run_names_the_least_violation() -> None:

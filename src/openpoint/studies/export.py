@@ -17,9 +17,10 @@ import polars as pl
 import polars.selectors as cs
 
 from openpoint import __version__
+from openpoint.studies.powerflow import PowerflowResult
 from openpoint.studies.result import ReconfigureResult, Violation
 
-Result = ReconfigureResult
+Result = ReconfigureResult | PowerflowResult
 Value = str | float | int | None
 
 
@@ -75,10 +76,29 @@ def document(result: Result) -> dict[str, Any]:
 
 def summary(result: Result) -> dict[str, Any]:
     """Everything of the result that is no table."""
+    if isinstance(result, PowerflowResult):
+        return {**_head("powerflow", result), **_powerflow_summary(result)}
+    return {**_head("reconfigure", result), **_reconfigure_summary(result)}
+
+
+def _head(study: str, result: Result) -> dict[str, Any]:
+    return {"study": study, "version": __version__, "grid": result.grid.name}
+
+
+def _powerflow_summary(result: PowerflowResult) -> dict[str, Any]:
     return {
-        "study": "reconfigure",
-        "version": __version__,
-        "grid": result.grid.name,
+        "loss_kw": result.loss_kw,
+        "v_min_pu": result.v_min_pu,
+        "v_min_bus": result.v_min_bus,
+        "v_max_pu": result.v_max_pu,
+        "v_max_bus": result.v_max_bus,
+        "ac_max_mismatch_pu": result.ac_max_mismatch_pu,
+        "violations": [_violation(v) for v in result.violations],
+    }
+
+
+def _reconfigure_summary(result: ReconfigureResult) -> dict[str, Any]:
+    return {
         "method": result.method,
         "termination": result.termination.value,
         "remedy": result.termination.remedy,
@@ -105,13 +125,12 @@ def summary(result: Result) -> dict[str, Any]:
 
 def tables(result: Result) -> dict[str, pl.DataFrame]:
     """The tables of the result by name, violated limits included; infinity and NaN are null."""
-    frames = {
-        "buses": result.buses,
-        "branches": result.branches,
-        "generators": result.generators,
-        "iterations": result.iterations,
-        "violations": _violation_table(result.violations),
-    }
+    frames = {"buses": result.buses, "branches": result.branches}
+    if isinstance(result, PowerflowResult):
+        frames["sources"] = result.sources
+    else:
+        frames |= {"generators": result.generators, "iterations": result.iterations}
+    frames["violations"] = _violation_table(result.violations)
     return {name: _finite(frame) for name, frame in frames.items()}
 
 
@@ -169,7 +188,7 @@ def _summary_row(result: Result) -> dict[str, Value]:
     for key, value in _plain(summary(result)).items():
         if key == "changes":
             for action in ("close", "open"):
-                row[f"to_{action}"] = join_names(name for name, what in switching_list(result) if what == action)
+                row[f"to_{action}"] = join_names(item["branch"] for item in value if item["action"] == action)
         elif not isinstance(value, list):
             row[key] = value
         elif all(isinstance(item, str) for item in value) and key not in _COUNTED:

@@ -156,14 +156,56 @@ RECONFIGURE: dict[str, Schema] = {
 }
 
 
+POWERFLOW_TABLES: dict[str, dict[str, Schema]] = {
+    "buses": {**BUS, "v_pu": maybe("number", "voltage, pu"), "angle_degree": maybe("number", "voltage angle, degree")},
+    "branches": {
+        **BRANCH,
+        "closed": flag("closed today"),
+        "i_max_a": maybe("number", "current limit, A"),
+        "i_a": maybe("number", "current, A"),
+        "loading_percent": maybe("number", "current in percent of the limit"),
+        "p_from_kw": maybe("number", "active power into the branch at its from end, kW"),
+        "q_from_kvar": maybe("number", "reactive power into the branch at its from end, kvar"),
+        "loss_kw": maybe("number", "active power lost, kW"),
+    },
+    "sources": {
+        "name": text("name of the source"),
+        "bus": text("its bus"),
+        "p_kw": number("active power delivered, kW"),
+        "q_kvar": number("reactive power delivered, kvar"),
+    },
+}
+
+POWERFLOW: dict[str, Schema] = {
+    "study": {"const": "powerflow", "description": "what was asked"},
+    "version": text("version of openpoint"),
+    "grid": text("name of the grid"),
+    "loss_kw": number("active power lost in all branches, kW"),
+    "v_min_pu": number("lowest voltage, pu"),
+    "v_min_bus": text("its bus"),
+    "v_max_pu": number("highest voltage, pu"),
+    "v_max_bus": text("its bus"),
+    "ac_max_mismatch_pu": number("largest power mismatch at any bus, pu"),
+    "violations": listing(VIOLATION, "limits that the state breaks"),
+}
+
+
 def _table_doc(kind: str) -> str:
     return f"one object a row of the table of {kind}"
 
 
 def result_schema() -> Schema:
     """Schema of the JSON that `openpoint reconfigure --json` writes."""
-    tables = {kind: listing(record(columns), _table_doc(kind)) for kind, columns in RECONFIGURE_TABLES.items()}
-    return _root("result", "Result of openpoint reconfigure", record({**RECONFIGURE, **tables}))
+    return _root("result", "Result of openpoint reconfigure", _study(RECONFIGURE, RECONFIGURE_TABLES))
+
+
+def powerflow_schema() -> Schema:
+    """Schema of the JSON that `openpoint powerflow --json` writes."""
+    return _root("powerflow", "Result of openpoint powerflow", _study(POWERFLOW, POWERFLOW_TABLES))
+
+
+def _study(summary: dict[str, Schema], tables: dict[str, dict[str, Schema]]) -> Schema:
+    return record({**summary, **{kind: listing(record(columns), _table_doc(kind)) for kind, columns in tables.items()}})
 
 
 def grid_schema() -> Schema:
@@ -206,7 +248,7 @@ _JSON_TYPES: tuple[tuple[type[dy.Column], str], ...] = (
     (dy.String, "string"),
 )
 
-PUBLISHED = {"result": result_schema, "grid": grid_schema}
+PUBLISHED = {"result": result_schema, "powerflow": powerflow_schema, "grid": grid_schema}
 
 
 def published(name: str) -> Schema:
