@@ -28,6 +28,8 @@ from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict
 from openpoint.twostage.stopping import first_of, gap_reached, iterations_reached, seconds_reached
 from openpoint.twostage.subproblem import Response, Subproblem
 
+ABSURD = 1e-5
+"""Relative excess of a lower bound over a verified value that only a numerical failure explains."""
 NEAR_COUNT = 100
 """Decisions near the root's fractional one that are tried before the first mixed-integer master."""
 
@@ -124,12 +126,13 @@ class _Run:
             if root.decision is not None:
                 sub = self._subproblem(len(root.decision))
                 for near in self.program.near(root.decision, NEAR_COUNT):
-                    self._price(near, sub, master)
-                    seen.add(near.tobytes())
+                    response = sub.respond(near)
+                    master.learn_point(response)
+                    self._offer(near, self.program.judge(near, response.dispatch))
                     if self._out_of_time() and self.decision is not None:
                         break
         while True:
-            proposal = master.propose(gap=0.3 * method.gap, stop=self._stop, watch=self._watch)
+            proposal = self._propose(master)
             self.lower = max(self.lower, min(proposal.bound, self.upper))
             if proposal.decision is None:
                 return self._outcome(self._why_nothing(proposal))
@@ -146,6 +149,14 @@ class _Run:
                 return self._outcome(reason)
             if again and not verdict.final:
                 return self._outcome(Termination.RELAXATION)
+
+    def _propose(self, master: Master) -> Proposal:
+        """The master's proposal, asked for twice where it contradicts the incumbent, which every master contains."""
+        gap = 0.3 * self.method.gap
+        proposal = master.propose(gap=gap, stop=self._stop, watch=self._watch)
+        if proposal.bound <= self.upper + ABSURD * abs(self.upper):
+            return proposal
+        return master.propose(gap=gap, stop=self._stop, presolve=False)
 
     def _price(self, decision: Floats, sub: Subproblem, master: Master) -> tuple[list[str], Response, Verdict]:
         """Recourse and exact verdict at a decision, and what the master learns from them."""
@@ -183,9 +194,9 @@ class _Run:
         self.progress(self.log[-1])
 
     def _watch(self, bound: float) -> None:
-        """A better bound from within the master."""
-        if math.isfinite(bound):
-            self.lower = max(self.lower, min(bound, self.upper))
+        """A better bound from within the master; one above the incumbent is left for `_propose` to question."""
+        if math.isfinite(bound) and bound <= self.upper:
+            self.lower = max(self.lower, bound)
 
     def _stop(self) -> bool:
         return self._out_of_time() or relative_gap(self.lower, self.upper) <= self.method.gap

@@ -84,18 +84,28 @@ class Master:
         return self._proposal(answer, fractional=True)
 
     def propose(
-        self, *, gap: float, stop: Callable[[], bool], watch: Callable[[float], None] | None = None
+        self,
+        *,
+        gap: float,
+        stop: Callable[[], bool],
+        watch: Callable[[float], None] | None = None,
+        presolve: bool = True,
     ) -> Proposal:
         """The decision that looks best, and the bound it proves."""
-        return self._proposal(self._model.solve(integral=True, gap=gap, stop=stop, watch=watch), fractional=False)
+        answer = self._model.solve(integral=True, gap=gap, presolve=presolve, stop=stop, watch=watch)
+        return self._proposal(answer, fractional=False)
+
+    def learn_point(self, response: Response) -> None:
+        """Tangents at the recourse's point: where the master holds the recourse, they say all that its cut says."""
+        for tangents, point in zip(self._tangents, response.point):
+            self._add(tangents.rows(point, 1e-6, settled=True))
 
     def learn_recourse(self, decision: Floats, response: Response) -> str:
         """Optimality or feasibility cut, and tangents at the recourse's point."""
+        self.learn_point(response)
         constant = response.value - float(response.slope @ decision)
         row = np.zeros(self._n)
         row[self._columns] = response.slope
-        for tangents, point in zip(self._tangents, response.point):
-            self._add(tangents.rows(point, 1e-6, settled=True))
         if not response.feasible:
             scale = max(1.0, float(np.abs(response.slope).max(initial=0.0)), abs(constant))
             self._add(sp.csr_array(row[None, :] / scale), upper=-constant / scale)
