@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,16 +24,17 @@ This page is made from the schemas that also check every file: `make docs` write
 
 def reference() -> str:
     """The page as Markdown."""
-    parts = [HEAD + tables_markdown().strip()]
+    tables = re.sub("^## ", "### ", tables_markdown().strip(), flags=re.MULTILINE)
+    parts = [HEAD + tables]
     for title, schema in (
         ("Result of `openpoint reconfigure`", json_schema.result_schema()),
         ("Result of `openpoint powerflow`", json_schema.powerflow_schema()),
     ):
         properties: Mapping[str, Schema] = schema["properties"]
-        tables = {name: shape["items"] for name, shape in properties.items() if is_table(shape)}
-        plain = {name: shape for name, shape in properties.items() if name not in tables}
+        frames = {name: shape["items"] for name, shape in properties.items() if is_table(shape)}
+        plain = {name: shape for name, shape in properties.items() if name not in frames}
         parts.append(f"## {title}\n\n{keys(plain)}")
-        parts += [f"### `{name}` of this result\n\n{keys(rows['properties'])}" for name, rows in tables.items()]
+        parts += [f"### `{name}` of this result\n\n{keys(rows['properties'])}" for name, rows in frames.items()]
     return "\n\n".join(parts) + "\n"
 
 

@@ -88,9 +88,10 @@ def write_pandapower(path: Path) -> None:
     pandapower.to_json(net, str(path))
 
 
-@pytest.mark.parametrize(
-    ("page", "line"), [pytest.param(*each, id=f"{each[0]}: {each[1]}") for each in console_lines()]
-)
+LINES = [pytest.param(line, id=f"{page}: {line}") for page, line in console_lines()]
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_a_command_of_the_documentation_runs(
     line: str, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

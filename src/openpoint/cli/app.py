@@ -206,11 +206,16 @@ def powerflow(
 
 @app.command()
 @guarded
-def info(grid: GridArgument) -> int:
+def info(
+    grid: GridArgument,
+    branches: Annotated[
+        bool, typer.Option("--branches", help="List the branches, with names and today's state.")
+    ] = False,
+) -> int:
     """Show the size of a grid, its loads and today's state."""
     from openpoint.cli import run
 
-    return run.info(grid)
+    return run.info(grid, branches=branches)
 
 
 @app.command()

@@ -116,12 +116,15 @@ def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:
     return 0 if good else NOT_WRITTEN
 
 
-def info(source: str) -> int:
-    """Show the size of a grid, its loads and its state today."""
+def info(source: str, *, branches: bool) -> int:
+    """Show the size of a grid, its loads and its state today, or its branches."""
     out = console()
     grid = io.read(source)
     _show_doubts([*grid.notes, *grid.problems()])
-    branches = grid.branches()
+    table = grid.branches()
+    if branches:
+        show_frame(out, table)
+        return 0
     pairs = [
         ("title", grid.title),
         ("source", grid.source),
@@ -132,9 +135,9 @@ def info(source: str) -> int:
         ("load", _power(grid.loads)),
         ("generation", _power(grid.generators) if grid.generators.height else ""),
         ("capacitors on", f"{_switched_on(grid):.1f} kvar" if grid.capacitors.height else ""),
-        ("switchable branches", f"{branches['switchable'].sum()} of {branches.height}"),
+        ("switchable branches", f"{table['switchable'].sum()} of {table.height}"),
         ("to be open", f"{words.count(_points_to_open(grid), 'branch', 'branches')}, to be radial"),
-        ("open today", f"{(~branches['closed']).sum()}: {words.names(branches.filter(~branches['closed'])['name'])}"),
+        ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
         ("radial today", "yes" if _radial(grid) else "no"),
     ]
     show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
