@@ -1,9 +1,9 @@
 """Network: what a solver needs. Frozen arrays in per unit, built from a Grid in this one place.
 
 Base: `s_base_kva` for power, the nominal line-to-line voltage of each bus for voltage, so that impedance is based on
-`vn_kv² · 1000 / s_base_kva` ohm and current on `s_base_kva / (√3 vn_kv)` A. The power of one of three phases is based on
-a third of `s_base_kva`. `s_base_kva` follows the total load, so that
-flows are of order one whatever the size of the grid: cone programs solved in ill-chosen units go wrong.
+`vn_kv² · 1000 / s_base_kva` ohm and current on `s_base_kva / (√3 vn_kv)` A. The power of one of three phases is based
+on a third of `s_base_kva`. `s_base_kva` follows the total load, so that flows are of order one whatever the size of the
+grid: cone programs solved in ill-chosen units go wrong.
 
 The arrays run over terminals (bus, phase) and conductors (branch, phase), in the order of the tables. A balanced grid
 has one phase, "1", and its terminals and conductors are its buses and branches.
@@ -213,8 +213,8 @@ class _Builder:
             terminal_bus=terminal_bus,
             terminal_phase=tuple(key[1] for key in self.terminal),
             v_base_kv=v_base,
-            w_min=w_limits["lo"].to_numpy()[terminal_bus],
-            w_max=w_limits["hi"].to_numpy()[terminal_bus],
+            w_min=w_min[terminal_bus],
+            w_max=w_max[terminal_bus],
             source_terminal=sources[0],
             source_v=sources[1],
             s_power=power,
@@ -323,6 +323,8 @@ def _admittances(kind: str, row: dict[str, Any], z_base: float, base_a: float) -
     """Series impedance and shunt admittance blocks in per unit, and the current limit in per unit of the to side."""
     n = len(row["phases"])
     limit = math.inf
+    z: Complexes
+    y: Complexes
     if kind == "lines":
         z = (_matrix(row["r_ohm"], n) + 1j * _matrix(row["x_ohm"], n)) / z_base
         y = (_matrix(row["g_us"], n) + 1j * _matrix(row["b_us"], n)) * 1e-6 * z_base

@@ -20,6 +20,7 @@ from openpoint.formulations.radiality import Choices, contract, heaviest_tree, r
 from openpoint.network import Bools, Complexes, Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.check import AcCheck, check_flow
+from openpoint.search.exchange import descend, exchanges
 from openpoint.twostage.program import FirstStage, Verdict
 
 Floats = npt.NDArray[np.float64]
@@ -176,22 +177,36 @@ class RadialProgram:
         return constraints
 
     def starts(self) -> Sequence[Floats]:
-        """Today's state where it is radial, the tree nearest to it, and the tree of least impedance."""
+        """The tree nearest to today's state, and where branch exchange leads from it and from least impedance.
+
+        The best comes last.
+        """
+        return self._starts
+
+    @cached_property
+    def _starts(self) -> Sequence[Floats]:
         net = self.network
-        found: list[Floats] = []
-        for weight in (net.closed.astype(float), -np.abs(net.z.diagonal())):
-            found += self._trees(weight)
-        return found
+        found = self._trees(net.closed.astype(float)) + self._trees(-np.abs(net.z.diagonal()))
+        ends = []
+        for start in found:
+            violation, closed = descend(self.choices, start > 0.5, self.violations, enough=0.0)
+            if violation == 0.0:
+                closed = descend(self.choices, closed, self.prices)[1]
+            ends.append(closed.astype(float))
+        best = np.argsort([-self.prices(end[None, :] > 0.5)[0] for end in ends], kind="stable")
+        return found[:1] + [ends[k] for k in best]
 
     def near(self, decision: Floats, count: int) -> Iterable[Floats]:
-        """Heaviest trees under the fractional decision, shaken."""
+        """Half of them heaviest trees under the fractional decision, shaken; half the best start's best exchanges."""
         rng = np.random.default_rng(0)
         seen: set[bytes] = set()
-        for k in range(count):
-            for tree in self._trees(decision + (0.3 * rng.random(len(decision)) if k else 0.0)):
-                if (key := tree.tobytes()) not in seen:
-                    seen.add(key)
-                    yield tree
+        trees = [decision] + [decision + 0.3 * rng.random(len(decision)) for _ in range(count // 2)]
+        rivals = exchanges(self.choices, self._starts[-1] > 0.5) if self._starts else np.empty((0, len(decision)), bool)
+        order = np.argsort(self.prices(rivals), kind="stable")[: count // 2] if len(rivals) else np.empty(0, np.int64)
+        for tree in [t for weight in trees for t in self._trees(weight)] + list(rivals[order].astype(float)):
+            if (key := tree.tobytes()) not in seen:
+                seen.add(key)
+                yield tree
 
     def cost(self, decision: Floats) -> float:
         """Cost of the changes, in kW."""
@@ -200,7 +215,11 @@ class RadialProgram:
     def judge(self, decision: Floats, dispatch: Floats | None) -> Verdict:
         """Exact AC power flow at the dispatch."""
         net = self.network
-        generation = None if dispatch is None else dispatch[0::2] + 1j * dispatch[1::2]
+        if dispatch is None:
+            p, q = net.generator_s.real, net.generator_s.imag
+            generation = np.clip(p, net.p_min, net.p_max) + 1j * np.clip(q, net.q_min, net.q_max)
+        else:
+            generation = dispatch[0::2] + 1j * dispatch[1::2]
         state = ac_state(net, decision > 0.5, generation)
         final = not len(net.generator_names)
         if state is None:

@@ -83,7 +83,7 @@ class Benders:
             outcome.lower_bound,
             math.inf,
             outcome.log,
-            outcome.seconds,
+            outcome.seconds + least.seconds,
             least_violation=least.decision,
         )
 
@@ -118,19 +118,21 @@ class _Run:
         master = Master(self.program, relaxation=method.relaxation, violation=self.violation)
         sub: Subproblem | None = None
         seen: set[bytes] = set()
-        for start in self.program.starts():
+        starts = self.program.starts()
+        for start in starts:
             self._offer(start, self.program.judge(start, None))
-        if method.relaxation:
+        if method.relaxation and len(starts):
+            sub = self._subproblem(len(starts[0]))
+            for start in starts:
+                master.learn_point(sub.respond(start))
             root = master.root(self._out_of_time)
-            self.lower = max(self.lower, root.bound)
-            if root.decision is not None:
-                sub = self._subproblem(len(root.decision))
-                for near in self.program.near(root.decision, NEAR_COUNT):
-                    response = sub.respond(near)
-                    master.learn_point(response)
-                    self._offer(near, self.program.judge(near, response.dispatch))
-                    if self._out_of_time() and self.decision is not None:
-                        break
+            self.lower = max(self.lower, min(root.bound, self.upper))
+            for near in [] if root.decision is None else self.program.near(root.decision, NEAR_COUNT):
+                response = sub.respond(near)
+                master.learn_point(response)
+                self._offer(near, self.program.judge(near, response.dispatch))
+                if self._out_of_time():
+                    break
         while True:
             proposal = self._propose(master)
             self.lower = max(self.lower, min(proposal.bound, self.upper))

@@ -35,7 +35,7 @@ class Termination(enum.StrEnum):
 _REMEDIES = {
     Termination.OPTIMAL: "Proven optimal: nothing to do.",
     Termination.GAP: "Proven within the gap asked for; ask for a smaller gap to go on.",
-    Termination.TIME: "The time limit came first; the best verified solution is kept. Raise the limit or accept the gap.",
+    Termination.TIME: "The time limit came first; the best verified solution is kept. Raise it or accept the gap.",
     Termination.ITERATIONS: "The iteration limit came first; the best verified solution is kept. Raise it.",
     Termination.INTERRUPTED: "Interrupted; the best verified solution is kept. Run again to go on.",
     Termination.RELAXATION: "The bound is that of the cone relaxation, not exact here; the answer is verified by AC "

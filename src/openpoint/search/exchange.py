@@ -1,0 +1,83 @@
+"""Branch exchange (Civanlar et al. 1988): close an open branch, open another on the loop that this makes.
+
+Every exchange is priced by the exact power flow, all in one batch; the best is taken until none is better. The end is a
+local optimum, without a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.formulations.radiality import Choices
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+def exchanges(choices: Choices, closed: Bools) -> Bools:
+    """All radial states one exchange away from a radial state: (K, E)."""
+    state = closed[choices.free]
+    parent, via, depth = _rooted(choices, state)
+    found: list[tuple[int, int]] = []
+    for k in np.flatnonzero(~state):
+        a, b = int(choices.fr[k]), int(choices.to[k])
+        while a != b:
+            if depth[a] < depth[b]:
+                a, b = b, a
+            found.append((int(k), via[a]))
+            a = parent[a]
+    near = np.repeat(closed[None, :], len(found), axis=0)
+    for row, (close, opened) in enumerate(found):
+        near[row, choices.free[close]] = True
+        near[row, choices.free[opened]] = False
+    return near
+
+
+def descend(
+    choices: Choices, closed: Bools, price: Callable[[Bools], Floats], most: int = 1000, enough: float = -np.inf
+) -> tuple[float, Bools]:
+    """Best exchange after best exchange from a radial state, until none is better, or the price is `enough`.
+
+    Args:
+        choices: what may be exchanged.
+        closed: (E) radial state to start from.
+        price: from (K, E) states to (K) prices.
+        most: exchanges after which to stop.
+        enough: price at which to stop.
+
+    Returns:
+        The price and the state reached.
+    """
+    value = float(price(closed[None, :])[0])
+    for _ in range(most):
+        near = exchanges(choices, closed)
+        if not len(near) or value <= enough:
+            break
+        prices = price(near)
+        best = int(np.argmin(prices))
+        if not prices[best] < value * (1.0 - 1e-9):
+            break
+        value, closed = float(prices[best]), near[best]
+    return value, closed
+
+
+def _rooted(choices: Choices, state: Bools) -> tuple[list[int], list[int], list[int]]:
+    """Parent block, branch to it and depth of every block, from the block of the sources."""
+    n = choices.n_blocks
+    adjacency: list[list[tuple[int, int]]] = [[] for _ in range(n)]
+    for k in np.flatnonzero(state).tolist():
+        a, b = int(choices.fr[k]), int(choices.to[k])
+        adjacency[a].append((b, k))
+        adjacency[b].append((a, k))
+    parent, via, depth = [-1] * n, [-1] * n, [0] * n
+    stack = [0]
+    while stack:
+        block = stack.pop()
+        for other, k in adjacency[block]:
+            if k != via[block]:
+                parent[other], via[other], depth[other] = block, k, depth[block] + 1
+                stack.append(other)
+    return parent, via, depth
