@@ -241,7 +241,7 @@ def test_many_fixed_loops_are_told_in_time() -> None:
     assert time.perf_counter() - start < 20
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(grids())
 def test_any_tables_are_judged_without_failing(any_grid: Grid) -> None:
     assert all(p.message and p.remedy for p in any_grid.problems())

@@ -138,7 +138,8 @@ def _table(kind: str, files: Mapping[str, bytes]) -> tuple[pl.DataFrame, list[Pr
         name = f"{kind}.parquet"
         try:
             frame = pl.read_parquet(io.BytesIO(packed))
-        except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        # Some damage makes Polars panic, which is no Exception.
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             return empty, [Problem(name, "", "", f"this is no Parquet file: {reason}", "Write it anew")]
         return conform(kind, frame)

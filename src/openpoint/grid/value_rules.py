@@ -192,7 +192,7 @@ def _ratio_doubts(grid: Grid) -> Iterator[Problem]:
         figures = (level.get(fr, 0.0), level.get(to, 0.0), rated_fr, rated_to, factor)
         if not all(math.isfinite(v) and v > 0 for v in figures):
             continue
-        ratio = (rated_fr / level[fr]) / (rated_to / level[to]) * (factor if side == "from" else 1 / factor)
+        ratio = (rated_fr / level[fr]) * (level[to] / rated_to) * (factor if side == "from" else 1 / factor)
         if not RATIO_RANGE[0] <= ratio <= RATIO_RANGE[1]:
             message = f"its ratio is {ratio:g} times that of the nominal voltages of its buses"
             remedy = "Check the rated voltages, the tap and `vn_kv` of the buses"
@@ -211,7 +211,7 @@ def _impedance_doubts(grid: Grid) -> Iterator[Problem]:
     fr = np.array([row[1] for row in branches], dtype=np.int64)
     to = np.array([row[2] for row in branches], dtype=np.int64)
     zone = components(grid.buses.height, fr, to)
-    load = np.zeros(int(zone.max(initial=-1)) + 1)
+    load = [0.0] * (int(zone.max(initial=-1)) + 1)
     for bus, p, q in grid.loads.select("bus", "p_kw", "q_kvar").iter_rows():
         if bus in number and math.isfinite(p) and math.isfinite(q):
             load[zone[number[bus]]] += math.hypot(p, q)
@@ -220,7 +220,7 @@ def _impedance_doubts(grid: Grid) -> Iterator[Problem]:
     for (name, i, _), (r, x) in zip(_ends(grid, "lines", number), _ohms(grid, number)):
         z = math.hypot(r, x)
         if math.isfinite(z) and z > 0 and vn[i] > 0:
-            drop = z * load[zone[i]] / (vn[i] ** 2 * 1000.0)
+            drop = z / vn[i] / vn[i] * load[zone[i]] / 1000.0
             figures.setdefault(int(zone[i]), []).append((name, z, drop))
             if drop > LINE_DROP_MAX:
                 message = f"{z:g} ohm would drop {drop:.3g} times the nominal voltage under the load of its level"

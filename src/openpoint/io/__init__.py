@@ -49,7 +49,7 @@ def read(path_or_name: str | os.PathLike[str]) -> Grid:
     """
     path = Path(path_or_name)
     try:
-        if path.is_dir():
+        if path.is_dir() and os.fspath(path_or_name):  # an empty name would be the folder we are in
             return read_folder(path)
         if path.is_file():
             return read_folder(path.parent) if path.name == HEAD else _read_file(path)

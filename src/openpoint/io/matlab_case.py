@@ -57,7 +57,7 @@ class Matrix:
 
 @dataclass
 class Case:
-    """The fields of a case file. `faults` lists what could not be read."""
+    """The fields of a case file. `faults`: what could not be read; `broken`: names without a value by that."""
 
     name: str = ""
     matrices: dict[str, Matrix] = field(default_factory=dict)
@@ -65,12 +65,13 @@ class Case:
     texts: dict[str, str] = field(default_factory=dict)
     field_lines: dict[str, int] = field(default_factory=dict)
     faults: list[Problem] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
 
 
 def read_case(text: str, file: str) -> Case:
     """The fields of a case file; every statement that is not understood becomes a fault."""
     found, faults = statements(text, file)
-    machine = _Machine(file, Case(faults=faults))
+    machine = _Machine(file, Case(faults=faults, broken={fault.column for fault in faults}))
     for statement in found:
         machine.run(statement)
     return machine.case
@@ -102,6 +103,13 @@ class _Machine:
             else:
                 raise NotUnderstoodError("this is no assignment")
         except NotUnderstoodError as error:
+            # What only follows from an earlier fault is not told again.
+            used = {t.text for t in tokens}
+            known_broken = not self.case.broken.isdisjoint(used)
+            if tokens[0].text.startswith("mpc.") or (len(tokens) > 1 and tokens[1].text == "="):
+                self.case.broken.add(tokens[0].text)
+            if known_broken:
+                return
             message = f"this statement is not read ({error}): {_short(statement.shown)}"
             self.case.faults.append(Problem(self.file, f"line {statement.line}", "", message, _HELP))
 

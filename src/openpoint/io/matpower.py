@@ -65,7 +65,7 @@ def grid_from_text(text: str, file: str) -> Grid:
 
 def _title(text: str) -> str:
     """The line of a case file that says what it is: `%CASE33BW  Power flow data for …`."""
-    match = re.search(r"^%\s*CASE\w*\s+(\S.*)$", text, re.MULTILINE | re.IGNORECASE | re.ASCII)
+    match = re.search(r"^function[^\n]*\n%[ \t]*[A-Z][A-Z0-9_]*[ \t]+(\S.*)$", text, re.MULTILINE | re.ASCII)
     return match.group(1).strip() if match else ""
 
 
@@ -76,13 +76,15 @@ def _missing(case: Case, file: str) -> list[Problem]:
         message, remedy = f"case format version {version!r} is not read", "Save it as version 2 (savecase)"
         faults.append(fault(file, case.field_lines["version"], "mpc.version", message, remedy))
     base = case.scalars.get("baseMVA")
-    if base is None:
+    if base is None and "mpc.baseMVA" not in case.broken:
         faults.append(fault(file, None, "mpc.baseMVA", "the base power is missing", "Add: mpc.baseMVA = 10;"))
-    elif not (math.isfinite(base) and base > 0):
+    elif base is not None and not (math.isfinite(base) and base > 0):
         message = f"{base:g} is no base power"
         faults.append(fault(file, case.field_lines["baseMVA"], "mpc.baseMVA", message, "Give a positive number"))
     for name, width in _WIDTH.items():
         matrix = case.matrices.get(name)
+        if f"mpc.{name}" in case.broken:
+            continue
         if matrix is None or not matrix.lines:
             message = "the matrix is missing or empty"
             faults.append(fault(file, case.field_lines.get(name), f"mpc.{name}", message, "Get the whole file"))

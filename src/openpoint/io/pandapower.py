@@ -5,6 +5,7 @@ The file names classes to be made; none is: only its tables are decoded (`openpo
 - Names are the elements' own where they are not empty and given once, else the table and index: `bus 5`, `line 12`.
 - External grids, and generators marked as slack, are sources. Other voltage-holding generators are refused.
 - Loads are split by model (constant power, current, impedance); negative loads become fixed generators, with a note.
+  The shares are those of each load; pandapower applies their mean to all that is at the bus, generators included.
 - Static generators are fixed, or dispatchable where `controllable` and limits are given; storages are fixed.
 - What is out of service is left out, and so are buses that no source can reach then, with a note.
 

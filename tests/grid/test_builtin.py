@@ -1,0 +1,67 @@
+"""The built-in cases are sound, and say what they are. Their losses are checked in tests/cases."""
+
+from __future__ import annotations
+
+import pytest
+
+import openpoint
+from openpoint.errors import OptionError
+from openpoint.grid import builtin
+from openpoint.grid.reference import tables_markdown
+from openpoint.grid.schemas import SCHEMAS
+from openpoint.grid.topology import is_radial
+from openpoint.network import build_network
+
+# buses, branches, open branches, load in kW and kvar
+SIZES = {
+    "civanlar16": (16, 16, 3, 28700.0, 5900.0),
+    "baran33": (33, 37, 5, 3715.0, 2300.0),
+    "baran69": (69, 73, 5, 3802.1, 2694.7),
+    "baran69-x": (69, 73, 5, 3802.1, 2694.7),
+    "das70": (70, 76, 8, 5385.4, 3687.6),
+    "zhang118": (118, 132, 15, 22709.72, 17041.068),
+    "mantovani136": (136, 156, 21, 18313.807, 7932.568),
+}
+
+
+def test_names_go_from_small_to_large() -> None:
+    assert builtin.names() == tuple(SIZES)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_case(name: str) -> None:
+    grid = builtin.load(name)
+    branches = grid.branches()
+    assert grid.name == name
+    assert grid.title
+    assert "19" in grid.source or "20" in grid.source
+    assert grid.problems() == []
+    assert (grid.buses.height, branches.height, (~branches["closed"]).sum()) == SIZES[name][:3]
+    assert (grid.loads["p_kw"].sum(), grid.loads["q_kvar"].sum()) == pytest.approx(SIZES[name][3:])
+    assert branches["switchable"].all()
+    network = build_network(grid)
+    assert is_radial(
+        network.n_terminals, network.terminal_fr, network.terminal_to, network.closed, network.source_terminal
+    )
+
+
+def test_figures_are_as_published() -> None:
+    lines = builtin.load("baran33").lines
+    assert lines.filter(name="2").select("r_ohm", "x_ohm").row(0) == ([0.493], [0.2511])
+    lines = builtin.load("civanlar16").lines
+    assert lines.filter(name="1-4").select("r_ohm", "x_ohm").row(0) == ([0.39675], [0.529])
+
+
+def test_describe_and_unknown_name() -> None:
+    table = openpoint.cases()
+    assert table.columns == ["name", "title", "buses", "branches", "switchable", "sources", "load_kw", "source"]
+    assert table["name"].to_list() == list(SIZES)
+    with pytest.raises(OptionError, match="baran33"):
+        builtin.load("baran34")
+
+
+def test_reference_page_tells_every_column() -> None:
+    page = tables_markdown()
+    for kind, schema in SCHEMAS.items():
+        section = page.split(f"## {kind}\n")[1].split("\n## ")[0]
+        assert all(f"| `{name}` |" in section for name in schema.columns())

@@ -1,0 +1,252 @@
+"""MATPOWER case files: what is read, and that everything else is refused with its line."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openpoint.errors import InputError
+from openpoint.grid import Grid
+from openpoint.io.matpower import grid_from_text
+
+TEXT = (Path(__file__).parent / "data" / "small.m").read_text()
+
+
+def read(text: str) -> Grid:
+    return grid_from_text(text, "small.m")
+
+
+def places(text: str) -> list[tuple[str, str]]:
+    """Row and column of every fault."""
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert all(p.table == "small.m" and p.message and p.remedy for p in caught.value.problems)
+    return [(p.row, p.column) for p in caught.value.problems]
+
+
+def changed(old: str, new: str) -> str:
+    assert TEXT.count(old) == 1
+    return TEXT.replace(old, new)
+
+
+def line_of(part: str) -> str:
+    return f"line {TEXT[: TEXT.index(part)].count(chr(10)) + 1}"
+
+
+def test_buses_loads_and_shunts() -> None:
+    grid = read(TEXT)
+    assert grid.name == "small"
+    assert grid.title == "A feeder made up for the tests"
+    assert grid.buses["name"].to_list() == ["1", "2", "3", "5", "9"]
+    assert grid.buses["vn_kv"].to_list() == [20, 20, 20, 20, 0.4]
+    assert grid.buses["v_min_pu"].to_list() == [None, 0.9, 0.9, None, 0.9]
+    assert grid.sources.select("name", "bus", "v_pu").rows() == [("1", "1", 1.02)]
+    power = grid.loads.filter(pl.col("model") == "power")
+    assert power.select("name", "p_kw", "q_kvar").rows() == [("2", 400, 120), ("3", 400, -30), ("9", 100, 50)]
+    shunt = grid.loads.filter(pl.col("model") == "impedance")
+    assert shunt.select("name", "bus", "p_kw", "q_kvar").rows() == [("shunt 5", "5", 10, 20)]
+    assert grid.capacitors.select("bus", "q_kvar").rows() == [("3", 60)]
+    assert grid.check() is grid
+
+
+def test_generators_and_net_infeed() -> None:
+    grid = read(TEXT)
+    by_name = {row["name"]: row for row in grid.generators.iter_rows(named=True)}
+    assert set(by_name) == {"2", "3", "infeed 5"}
+    assert [by_name["2"][k] for k in ("p_kw", "p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")] == [
+        50,
+        0,
+        100,
+        -20,
+        20,
+    ]
+    assert [by_name["3"][k] for k in ("p_kw", "q_kvar", "p_min_kw", "p_max_kw")] == [40, 10, None, None]
+    assert [by_name["infeed 5"][k] for k in ("p_kw", "q_kvar")] == [25, 5]
+    (note,) = grid.notes
+    assert (note.row, note.severity) == (line_of("\t5\t1\t-25"), "warning")
+    assert "bus 5" in note.message
+
+
+def test_lines_in_ohm_and_ampere() -> None:
+    lines = read(TEXT).lines
+    assert lines["name"].to_list() == ["1", "2", "3", "4"]
+    assert lines["closed"].to_list() == [True, True, True, False]
+    assert lines["switchable"].all()
+    assert [r[0] for r in lines["r_ohm"].to_list()] == pytest.approx([0.5, 0.25, 0.75, 1.0])
+    assert [x[0] for x in lines["x_ohm"].to_list()] == pytest.approx([0.4, 0.2, 0.6, 0.8])
+    # 1.6e-3 pu on 40 ohm
+    assert lines["b_us"].to_list()[2] == pytest.approx([40.0])
+    assert lines["i_max_a"].to_list() == [pytest.approx(6000 / (math.sqrt(3) * 20)), None, None, None]
+
+
+def test_a_branch_between_voltage_levels_is_a_transformer() -> None:
+    (row,) = read(TEXT).transformers.iter_rows(named=True)
+    assert (row["from_bus"], row["to_bus"], row["vn_from_kv"], row["vn_to_kv"]) == ("3", "9", 19.5, 0.4)
+    # The file's conversion puts 0.4 ohm on 40 ohm; on the 0.4 kV side the base is 0.016 ohm.
+    assert (row["r_ohm"], row["x_ohm"]) == pytest.approx((0.00016, 0.00064))
+    assert row["s_max_kva"] == 400
+
+
+def test_voltage_falls_back_to_vm_of_the_bus() -> None:
+    text = changed("1	0	0	Inf	-Inf	1.02", "1	0	0	Inf	-Inf	0")
+    assert read(text).sources["v_pu"].to_list() == [1.0]
+
+
+def test_power_factor_statements() -> None:
+    text = TEXT + "pf = 0.8;\nmpc.bus(:, QD) = mpc.bus(:, PD) * sin(acos(pf));\nmpc.bus(:, PD) = mpc.bus(:, PD) * pf;\n"
+    loads = read(text).loads
+    assert loads.filter(name="2").select("p_kw", "q_kvar").row(0) == pytest.approx((320, 240))
+
+
+def test_single_cells_and_elementwise_products_are_read() -> None:
+    text = TEXT + "mpc.branch(4, BR_STATUS) = 1\nmpc.bus(:, [PD QD]) = 2 .* mpc.bus(:, [PD, QD]);\nend\n"
+    grid = read(text)
+    assert grid.lines["closed"].all()
+    assert grid.loads.filter(name="2")["p_kw"].item() == pytest.approx(800)
+
+
+def test_voltages_line_to_neutral_are_noted() -> None:
+    grid = read(changed("0	20	1	1	1;", "0	20/sqrt(3)*sqrt(3)	1	1	1;"))
+    assert grid.buses["vn_kv"][0] == pytest.approx(20)
+    assert [n.row for n in grid.notes if "one phase of three" in n.message] == [line_of("\t1\t3\t0")]
+
+
+def test_isolated_buses_are_left_out_with_a_note() -> None:
+    grid = read(changed("\t5\t1\t-25", "\t5\t4\t-25"))
+    assert "5" not in grid.buses["name"].to_list()
+    assert grid.lines["name"].to_list() == ["1", "2"]
+    assert len(grid.notes) == 2
+
+
+def test_voltage_holding_bus_is_refused_with_a_way_out() -> None:
+    text = changed("	2	1	400", "	2	2	400")
+    with pytest.raises(InputError, match=r"line 15.*bus 2 holds its voltage.*type 1"):
+        read(text)
+    # Without a generator in service MATPOWER takes the bus for a load bus, too.
+    read(
+        text.replace(
+            "	2	0.05	0	0.02	-0.02	1	100	1",
+            "	2	0.05	0	0.02	-0.02	1	100	0",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "system('rm -rf /');",
+        "eval('x = 1');",
+        "x = eval('1');",
+        "for k = 1:3",
+        "while true",
+        "if mpc.baseMVA > 1, x = 1; end",
+        "mpc = loadcase('case9');",
+        "mpc.bus(:, PD) = load('x.mat');",
+        "mpc.bus(:, PD) = mpc.bus(:, PD)';",
+        "mpc.bus = sortrows(mpc.bus);",
+        "mpc.bus(1:2, PD) = 0;",
+        "mpc.bus(:, 99) = 0;",
+        "mpc.bus(:, PD) = mpc.bus(:, [PD QD]);",
+        "mpc.bus(:, PD) = mpc.bus(:, PD) * mpc.bus(:, PD);",
+        "mpc.nothing(:, 1) = 0;",
+        "x = sqrt(-1);",
+        "x = unknown + 1;",
+        "x = 1 +;",
+        "x = " + "(" * 200 + "1" + ")" * 200 + ";",
+        "x{1} = 2;",
+        "!ls",
+        "mpc.order.state = 1;",
+        "[A, B] = size(mpc.bus);",
+        "@(x) x",
+    ],
+)
+def test_any_other_code_is_refused_with_its_line(statement: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(TEXT + statement + "\n")
+    problem = caught.value.problems[0]
+    assert problem.row == f"line {TEXT.count(chr(10)) + 1}"
+    assert statement[:30] in problem.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "row", "column"),
+    [
+        ("	2	1	400	120", "	2	1	NaN	120", "	2	1	400", "mpc.bus PD"),
+        ("	2	1	400	120", "	2	1	Inf	120", "	2	1	400", "mpc.bus PD"),
+        ("	2	1	400	120", "	2	1	four	120", "	2	1	400", "mpc.bus column 3"),
+        ("	2	1	400	120", "	2	1	400", "	2	1	400", "mpc.bus"),
+        ("	2	1	400	120", "	2.5	1	400	120", "	2	1	400", "mpc.bus BUS_I"),
+        ("	2	1	400	120", "	1	1	400	120", "	2	1	400", "mpc.bus BUS_I"),
+        ("	2	1	400	120", "	2	7	400	120", "	2	1	400", "mpc.bus BUS_TYPE"),
+        ("0	0.4	1	1.1", "0	0	1	1.1", "	9	1	1e2", "mpc.bus BASE_KV"),
+        ("-25	-5	0.01", "-25	-5	-0.01", "	5	1	-25", "mpc.bus GS"),
+        ("	2	0.05	0", "	77	0.05	0", "	2	0.05	0", "mpc.gen GEN_BUS"),
+        ("	2	0.05	0	0.02", "	2	0.05	0	Inf", "	2	0.05	0", "mpc.gen QMAX"),
+        ("	2	3	0.25", "	2	33	0.25", "	2	3	0.25", "mpc.branch T_BUS"),
+        ("	2	3	0.25", "	2	3	NaN", "	2	3	0.25", "mpc.branch BR_R"),
+        ("mpc.version = '2'", "mpc.version = '1'", "mpc.version", "mpc.version"),
+        ("mpc.baseMVA = 30/3", "mpc.baseMVA = -1", "mpc.baseMVA", "mpc.baseMVA"),
+    ],
+)
+def test_faulty_cells_are_named(old: str, new: str, row: str, column: str) -> None:
+    assert (line_of(row), column) in places(changed(old, new))
+
+
+def test_a_truncated_matrix_is_named() -> None:
+    start = TEXT.index("mpc.branch = [")
+    cut = TEXT[: TEXT.index("	5	3	1.0")]
+    assert (f"line {TEXT[:start].count(chr(10)) + 1}", "mpc.branch") in places(cut)
+    without = changed("];\n\n%	bus	Pg", "\n\n%	bus	Pg")
+    assert places(without) == [(line_of("mpc.bus = [ %%"), "mpc.bus")], "what follows from it is not told"
+
+
+def test_missing_parts_are_all_named() -> None:
+    found = places("function mpc = empty\nmpc.version = '2';\n")
+    assert [column for _, column in found] == ["mpc.baseMVA", "mpc.bus", "mpc.gen", "mpc.branch"]
+    assert places("once upon a time\n")
+    assert places("function [baseMVA, bus, gen, branch] = case9\n")
+
+
+def test_all_faults_come_at_once() -> None:
+    text = (
+        TEXT.replace("	2	1	400", "	2	1	x").replace("	2	3	0.25", "	2	3	y")
+        + "system('x');\n"
+    )
+    assert len(places(text)) == 3
+
+
+def test_direct_current_lines_are_refused_and_other_matrices_noted() -> None:
+    assert places(TEXT + "mpc.dcline = [ 1 2 1 ];\n")[0][1] == "mpc.dcline"
+    assert any("mpc.reserves" in n.column for n in read(TEXT + "mpc.reserves = [ 1 ];\n").notes)
+
+
+def test_blanks_signs_and_operators_within_matrices() -> None:
+    text = changed("	2	3	0.25	0.2	0	0", "	2	3	.5 - .25	1-.8 -0 +0")
+    line = read(text).lines.filter(name="2")
+    assert line["r_ohm"].to_list()[0] == pytest.approx([0.25])
+    assert line["x_ohm"].to_list()[0] == pytest.approx([0.2])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_damaged_files_are_refused_or_read_and_never_fail(data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(TEXT)))
+    end = data.draw(st.one_of(st.just(at), st.just(len(TEXT)), st.integers(at, min(at + 20, len(TEXT)))))
+    junk = data.draw(
+        st.one_of(st.text(max_size=5), st.sampled_from(["[", "]", "(", "'", "...", "NaN", "1e999", "-", "0"]))
+    )
+    with suppress(InputError):
+        read(TEXT[:at] + junk + TEXT[end:]).problems()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        read(text)

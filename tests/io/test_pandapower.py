@@ -1,0 +1,293 @@
+"""pandapower nets: the flows are those of pandapower, and nothing named in the file is made."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openpoint.errors import InputError
+from openpoint.grid import Grid
+from openpoint.io.pandapower import grid_from_text
+from openpoint.network import build_network
+from openpoint.powerflow.balanced import solve
+
+from .nets import full_net, solved
+
+TEXT = (Path(__file__).parent / "data" / "small.json").read_text()
+
+
+def read(net: Any) -> Grid:
+    """The grid of a net, through pandapower's own writer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pandapower as pp
+
+        return grid_from_text(pp.to_json(net), "net.json")
+
+
+def faults(net: Any) -> list[tuple[str, str, str]]:
+    with pytest.raises(InputError) as caught:
+        read(net)
+    assert all(p.message and p.remedy for p in caught.value.problems)
+    return [(p.table, p.row, p.column) for p in caught.value.problems]
+
+
+def own_flow(grid: Grid) -> tuple[float, float]:
+    network = build_network(grid)
+    flows = solve(network, network.closed, tolerance=1e-13)
+    assert flows.converged.all()
+    return float(flows.loss[0]) * network.s_base_kva, float(np.abs(flows.v[0])[flows.energised[0]].min())
+
+
+def test_flow_of_a_net_with_nearly_everything() -> None:
+    net = full_net()
+    grid = read(net)
+    assert [p for p in grid.problems() if p.severity == "error"] == []
+    assert own_flow(grid) == pytest.approx(solved(net), rel=1e-8)
+
+
+def network_named(name: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pandapower.networks as networks
+
+        return getattr(networks, name)()
+
+
+# pandapower keeps a line with one open end under voltage: there the flows differ by its charging.
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [
+        ("case33bw", 1e-8),
+        ("create_cigre_network_lv", 1e-8),
+        ("create_kerber_dorfnetz", 1e-8),
+        ("simple_four_bus_system", 1e-8),
+        ("create_cigre_network_mv", 3e-3),
+        ("mv_oberrhein", 3e-3),
+    ],
+)
+def test_flows_of_pandapowers_own_nets(name: str, tolerance: float) -> None:
+    net = network_named(name)
+    grid = read(net)
+    assert [p for p in grid.problems() if p.severity == "error"] == []
+    assert own_flow(grid) == pytest.approx(solved(net), rel=tolerance)
+
+
+def test_switches_of_mv_oberrhein() -> None:
+    grid = read(network_named("mv_oberrhein"))
+    assert (grid.buses.height, grid.sources.height, grid.transformers.height) == (179, 2, 2)
+    assert grid.lines["switchable"].sum() == len(set(network_named("mv_oberrhein").switch.element))
+    assert (~grid.lines["closed"]).sum() == 6
+    assert grid.buses["x"].null_count() == 0
+
+
+def test_names_are_the_elements_own_where_they_are_unique() -> None:
+    grid = read(full_net())
+    names = grid.buses["name"].to_list()
+    assert names == ["HV", "A", "B", "bus 3", "bus 4", "bus 5", "LV", "station", "other"]
+    assert grid.transformers["name"].to_list() == ["T1", "trafo 1"]
+    assert grid.lines["name"].to_list() == ["line 0", "line 1", "line 2", "line 3", "line 4", "fuse"]
+    assert grid.switches["name"].to_list() == ["coupler"]
+    assert grid.buses.select("x", "y").row(0) == (0, 0)
+
+
+def test_states_of_branches() -> None:
+    branches = {row["name"]: row for row in read(full_net()).branches().iter_rows(named=True)}
+    states = {name: (row["switchable"], row["closed"]) for name, row in branches.items()}
+    assert states["line 0"] == (False, True)
+    assert states["line 1"] == (True, True)
+    assert states["line 4"] == (True, False)
+    assert states["trafo 1"] == (True, True)
+    assert states["coupler"] == (True, True)
+
+
+def test_ratings() -> None:
+    grid = read(full_net())
+    assert grid.lines["i_max_a"].to_list() == pytest.approx([480, 240, 240, 240, 300, 200])
+    assert grid.transformers["s_max_kva"].to_list() == pytest.approx([50_000, 567])
+
+
+def test_loads_generators_and_shunts() -> None:
+    grid = read(full_net())
+    loads = {row["name"]: row for row in grid.loads.iter_rows(named=True)}
+    assert loads["town"]["p_kw"] == pytest.approx(800)
+    parts = {
+        m: loads[n]
+        for m, n in (("power", "load 1"), ("current", "load 1 (current)"), ("impedance", "load 1 (impedance)"))
+    }
+    assert [parts[m]["p_kw"] for m in parts] == pytest.approx([100, 250, 150])
+    assert [parts[m]["q_kvar"] for m in parts] == pytest.approx([80, 0, 20])
+    assert all(row["model"] == model for model, row in parts.items())
+    generators = {row["name"]: row for row in grid.generators.iter_rows(named=True)}
+    assert generators["feeding (infeed)"]["p_kw"] == pytest.approx(100)
+    assert generators["wind"]["p_max_kw"] is None
+    assert [generators["plant"][k] for k in ("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")] == [0, 400, -100, 100]
+    assert generators["storage 0"]["p_kw"] == pytest.approx(-50)
+    assert grid.capacitors.select("q_kvar", "steps", "steps_on").row(0) == pytest.approx((300, 3, 2))
+    assert loads["shunt 1 (shunt)"]["q_kvar"] == pytest.approx(50 * (20 / 21) ** 2)
+
+
+def test_what_is_left_out_is_noted() -> None:
+    notes = {(n.table, n.column) for n in read(full_net()).notes}
+    assert {("line", "in_service"), ("bus", "in_service"), ("load", "in_service"), ("load", "p_mw")} <= notes
+
+
+def test_unreachable_buses_are_left_out_with_a_note() -> None:
+    net = full_net()
+    net.line.loc[3, "in_service"] = False
+    net.switch = net.switch[net.switch.element != 4]
+    net.line.loc[4, "in_service"] = False
+    grid = read(net)
+    assert "bus 5" not in grid.buses["name"].to_list()
+    assert any("'" not in n.message and "bus 5" in n.message for n in grid.notes)
+
+
+def _gen(net: Any) -> None:
+    import pandapower as pp
+
+    pp.create_gen(net, 3, 0.1, vm_pu=1.0, name="G")
+
+
+def _trafo3w(net: Any) -> None:
+    import pandapower as pp
+
+    pp.create_impedance(net, 1, 2, 0.01, 0.01, 10.0)
+
+
+def _set(table: str, row: int, column: str, value: Any) -> Callable[[Any], None]:
+    def change(net: Any) -> None:
+        net[table][column] = net[table][column].astype(object) if column in net[table] else None
+        net[table].loc[row, column] = value
+
+    return change
+
+
+BREAKS: list[tuple[Callable[[Any], None], tuple[str, str, str]]] = [
+    (_gen, ("gen", "0 (G)", "")),
+    (_trafo3w, ("impedance", "", "")),
+    (_set("load", 0, "p_mw", None), ("load", "0 (town)", "p_mw")),
+    (_set("load", 0, "bus", 77), ("load", "0 (town)", "bus")),
+    (_set("line", 0, "to_bus", None), ("line", "0 (L)", "to_bus")),
+    (_set("line", 0, "length_km", "long"), ("line", "0 (L)", "length_km")),
+    (_set("trafo", 0, "vkr_percent", 20.0), ("trafo", "0 (T1)", "vkr_percent")),
+    (_set("trafo", 0, "tap_pos", 0.5), ("trafo", "0 (T1)", "tap_pos")),
+    (_set("trafo", 0, "tap_step_degree", 5.0), ("trafo", "0 (T1)", "tap_step_degree")),
+    (_set("trafo", 0, "tap_dependency_table", True), ("trafo", "0 (T1)", "tap_dependency_table")),
+    (_set("switch", 0, "et", "x"), ("switch", "0", "et")),
+]
+
+
+@pytest.mark.parametrize(("change", "place"), BREAKS)
+@pytest.mark.filterwarnings("ignore")
+def test_faults_are_named(change: Callable[[Any], None], place: tuple[str, str, str]) -> None:
+    net = full_net()
+    change(net)
+    assert place in faults(net)
+
+
+def test_a_slack_generator_is_a_source() -> None:
+    import pandapower as pp
+
+    net = full_net()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pp.create_gen(net, 8, 0.0, vm_pu=1.0, slack=True, name="island")
+    assert read(net).sources["name"].to_list() == ["upstream", "island"]
+
+
+def test_no_class_in_the_file_is_made(tmp_path: Path) -> None:
+    witness = tmp_path / "made"
+    touch = {"_module": "pathlib", "_class": "Path.touch", "_object": str(witness)}
+    rows = {"columns": ["object"], "index": [0], "data": [[touch]]}
+    content = json.loads(TEXT)
+    bus = content["_object"]["bus"]
+    content["_object"]["controller"] = {**bus, "_module": "os", "_object": json.dumps(rows)}
+    content["_object"]["user_pf_options"] = touch
+    grid = grid_from_text(json.dumps(content), "evil.json")
+    assert any(n.table == "controller" for n in grid.notes)
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize("orient", ["split", "columns", "index"])
+def test_orientations_and_nested_text(orient: str) -> None:
+    content = json.loads(TEXT)
+    table = content["_object"]["load"]
+    inner = json.loads(table["_object"])
+    rows = {str(i): dict(zip(inner["columns"], cells)) for i, cells in zip(inner["index"], inner["data"])}
+    turned = {c: {i: row[c] for i, row in rows.items()} for c in inner["columns"]}
+    table["_object"] = {"split": inner, "index": rows, "columns": turned}[orient]
+    table["orient"] = orient
+    assert grid_from_text(json.dumps(content), "small.json").equals(grid_from_text(TEXT, "small.json"))
+
+
+def net_with_bus(frame: object) -> str:
+    bus = {"_class": "DataFrame", "_object": frame}
+    return json.dumps({"_class": "pandapowerNet", "_object": {"bus": bus}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"_class": "DataFrame"}',
+        '{"_class": "pandapowerNet"}',
+        '{"_class": "pandapowerNet", "_object": "{"}',
+        '{"_class": "pandapowerNet", "_object": {}}',
+        '{"_class": "pandapowerNet", "_object": {"bus": {"_class": "DataFrame", "_object": "[1]"}}}',
+        net_with_bus({"columns": ["a"], "index": [0, 1], "data": [[1]]}),
+        net_with_bus({"columns": ["a"], "index": [0], "data": [[1, 2]]}),
+        net_with_bus({"columns": ["a"], "index": [0.5], "data": [[1]]}),
+        "[" * 100_000,
+        "1" * 10_000,
+    ],
+)
+def test_what_is_no_net_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        grid_from_text(text, "net.json")
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    st.integers(),
+    st.text(max_size=4),
+    st.just(10**400),
+    st.lists(st.none(), max_size=2),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_cell_may_hold_anything(data: st.DataObject) -> None:
+    content = json.loads(TEXT)
+    tables = content["_object"]
+    name = data.draw(st.sampled_from(sorted(k for k, v in tables.items() if isinstance(v, dict))))
+    inner = json.loads(tables[name]["_object"])
+    row = data.draw(st.integers(0, len(inner["data"]) - 1))
+    column = data.draw(st.integers(0, len(inner["columns"]) - 1))
+    inner["data"][row][column] = data.draw(CELLS)
+    tables[name]["_object"] = inner
+    with suppress(InputError):
+        grid_from_text(json.dumps(content), "small.json").problems()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_damaged_files_are_refused_and_never_fail(data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(TEXT)))
+    end = data.draw(st.one_of(st.just(len(TEXT)), st.integers(at, min(at + 12, len(TEXT)))))
+    with suppress(InputError):
+        grid_from_text(TEXT[:at] + data.draw(st.text(max_size=4)) + TEXT[end:], "small.json").problems()
