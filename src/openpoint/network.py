@@ -183,12 +183,8 @@ class _Builder:
         branches = self._branches()
         sources = self._sources()
         power, current, impedance = self._loads()
-        moving = grid.generators.filter(
-            pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
-        )
-        fixed = grid.generators.filter(
-            pl.all_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_null())
-        )
+        dispatchable = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
+        moving, fixed = grid.generators.filter(dispatchable), grid.generators.filter(~dispatchable)
         for row in fixed.iter_rows(named=True):
             self._spread(power, row["bus"], row["phases"], -complex(row["p_kw"], row["q_kvar"]) / s_base)
         for row in grid.capacitors.iter_rows(named=True):
@@ -203,10 +199,8 @@ class _Builder:
             ]
             return np.array(values, dtype=np.float64) / s_base
 
-        w_limits = grid.buses.select(
-            (pl.col("v_min_pu").fill_null(0.0) ** 2).alias("lo"),
-            (pl.col("v_max_pu").fill_null(math.inf) ** 2).alias("hi"),
-        )
+        w_min = grid.buses["v_min_pu"].fill_null(0.0).to_numpy() ** 2
+        w_max = grid.buses["v_max_pu"].fill_null(math.inf).to_numpy() ** 2
         return Network(
             s_base_kva=s_base,
             bus_names=self.bus_names,
@@ -323,13 +317,11 @@ def _admittances(kind: str, row: dict[str, Any], z_base: float, base_a: float) -
     """Series impedance and shunt admittance blocks in per unit, and the current limit in per unit of the to side."""
     n = len(row["phases"])
     limit = math.inf
-    z: Complexes
-    y: Complexes
     if kind == "lines":
         z = (_matrix(row["r_ohm"], n) + 1j * _matrix(row["x_ohm"], n)) / z_base
         y = (_matrix(row["g_us"], n) + 1j * _matrix(row["b_us"], n)) * 1e-6 * z_base
     elif kind == "switches":
-        z, y = np.zeros((n, n), dtype=np.complex128), np.zeros((n, n), dtype=np.complex128)
+        z = y = np.zeros((n, n)) * 1j
     else:
         z = np.eye(n) * complex(row["r_ohm"], row["x_ohm"]) / z_base
         y = np.eye(n) * complex(row["g_us"], row["b_us"]) * 1e-6 * z_base
@@ -337,7 +329,7 @@ def _admittances(kind: str, row: dict[str, Any], z_base: float, base_a: float) -
             limit = float(row["s_max_kva"]) / (math.sqrt(3.0) * float(row["vn_to_kv"])) / base_a
     if row.get("i_max_a") is not None:
         limit = float(row["i_max_a"]) / base_a
-    return z, y, limit
+    return z.astype(np.complex128), y.astype(np.complex128), limit
 
 
 def _matrix(lower: list[float], n: int) -> Floats:

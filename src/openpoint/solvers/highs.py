@@ -15,8 +15,8 @@ from openpoint.solvers.form import Ints, StandardForm
 CAPABILITIES = Capabilities(name="highs", cones=False, integers=True, duals=True)
 
 FEASIBILITY = 1e-7
-"""Tolerance of rows. A row missed by it lowers the bound, which stays valid. With 1e-9 HiGHS 1.15 cut off the optimum of
-the 136-bus grid and called 303.6 kW optimal where 280.2 kW is feasible, so integers keep its default, 1e-6."""
+"""Tolerance of rows. A row missed by it lowers the bound, which stays valid. With 1e-9 HiGHS 1.15 cut off the optimum
+of the 136-bus grid and called 303.6 kW optimal where 280.2 kW is feasible, so integers keep its default, 1e-6."""
 
 _MODEL_STATUS = {
     highspy.HighsModelStatus.kOptimal: Status.OPTIMAL,
