@@ -317,26 +317,27 @@ def _admittances(kind: str, row: dict[str, Any], z_base: float, base_a: float) -
     """Series impedance and shunt admittance blocks in per unit, and the current limit in per unit of the to side."""
     n = len(row["phases"])
     limit = math.inf
+    z: Complexes = np.zeros((n, n), dtype=np.complex128)  # a switch has none
+    y = z
     if kind == "lines":
-        z = (_matrix(row["r_ohm"], n) + 1j * _matrix(row["x_ohm"], n)) / z_base
-        y = (_matrix(row["g_us"], n) + 1j * _matrix(row["b_us"], n)) * 1e-6 * z_base
-    elif kind == "switches":
-        z = y = np.zeros((n, n)) * 1j
-    else:
-        z = np.eye(n) * complex(row["r_ohm"], row["x_ohm"]) / z_base
-        y = np.eye(n) * complex(row["g_us"], row["b_us"]) * 1e-6 * z_base
+        z = _matrix(row["r_ohm"], row["x_ohm"], n) / z_base
+        y = _matrix(row["g_us"], row["b_us"], n) * (1e-6 * z_base)
+    elif kind == "transformers":
+        z = np.diag(np.full(n, complex(row["r_ohm"], row["x_ohm"]) / z_base))
+        y = np.diag(np.full(n, complex(row["g_us"], row["b_us"]) * (1e-6 * z_base)))
         if row["s_max_kva"] is not None:
             limit = float(row["s_max_kva"]) / (math.sqrt(3.0) * float(row["vn_to_kv"])) / base_a
     if row.get("i_max_a") is not None:
         limit = float(row["i_max_a"]) / base_a
-    return z.astype(np.complex128), y.astype(np.complex128), limit
+    return z, y, limit
 
 
-def _matrix(lower: list[float], n: int) -> Floats:
-    """Symmetric n × n matrix from its lower triangle row by row; an empty list is zero."""
-    full = np.zeros((n, n))
-    if lower:
-        rows, columns = np.tril_indices(n)
-        full[rows, columns] = lower
-        full[columns, rows] = lower
+def _matrix(real: list[float], imaginary: list[float], n: int) -> Complexes:
+    """Symmetric n × n matrix from its lower triangles row by row; an empty list is zero."""
+    full = np.zeros((n, n), dtype=np.complex128)
+    rows, columns = np.tril_indices(n)
+    for part, unit in ((real, 1.0), (imaginary, 1j)):
+        if part:
+            full[rows, columns] += np.multiply(unit, part)
+    full[columns, rows] = full[rows, columns]
     return full

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.twostage.log import Termination
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +94,9 @@ class ReconfigureResult:
     def changes(self) -> tuple[str, ...]:
         """Branches whose state differs between today and the answer."""
         return tuple(sorted(set(self.open_before) ^ set(self.open_branches))) if self.loss_kw is not None else ()
+
+    def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
+        """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""
+        from openpoint.report.figures import draw
+
+        return draw(self, kind=kind)

@@ -25,11 +25,13 @@ from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.master import Master, Proposal
 from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict
-from openpoint.twostage.stopping import first_of, gap_reached, iterations_reached, seconds_reached
+from openpoint.twostage.stopping import PROVEN_GAP, first_of, gap_reached, iterations_reached, seconds_reached
 from openpoint.twostage.subproblem import Response, Subproblem
 
 ABSURD = 1e-5
 """Relative excess of a lower bound over a verified value that only a numerical failure explains."""
+NEWS_EVERY_S = 1.0
+"""Seconds between lines of the log while a master is being solved."""
 NEAR_COUNT = 100
 """Decisions near the root's fractional one that are tried before the first mixed-integer master."""
 
@@ -125,6 +127,7 @@ class _Run:
             sub = self._subproblem(len(starts[0]))
             for start in starts:
                 master.learn_point(sub.respond(start))
+            self._news("start")
             root = master.root(self._out_of_time)
             self.lower = max(self.lower, min(root.bound, self.upper))
             for near in [] if root.decision is None else self.program.near(root.decision, NEAR_COUNT):
@@ -133,6 +136,7 @@ class _Run:
                 self._offer(near, self.program.judge(near, response.dispatch))
                 if self._out_of_time():
                     break
+            self._news("root")
         while True:
             proposal = self._propose(master)
             self.lower = max(self.lower, min(proposal.bound, self.upper))
@@ -181,24 +185,26 @@ class _Run:
         return Subproblem(self.program, n, violation=self.violation)
 
     def _record(self, words: list[str], response: Response, verdict: Verdict) -> None:
-        self.log.append(
-            Iteration(
-                number=len(self.log) + 1,
-                seconds=self._seconds(),
-                lower_bound=self.lower,
-                upper_bound=self.upper,
-                value=verdict.value,
-                verdict=" + ".join(words),
-                violation=verdict.violation,
-                mark="rough" if response.rough else "",
-            )
-        )
-        self.progress(self.log[-1])
+        mark = "rough" if response.rough else ""
+        self._say(" + ".join(words), verdict.value, verdict.violation, mark, interim=False)
+
+    def _news(self, word: str) -> None:
+        """A line between iterations."""
+        self._say(word, math.inf, 0.0, "", interim=True)
+
+    def _say(self, word: str, value: float, violation: float, mark: str, *, interim: bool) -> None:
+        number, seconds = len(self.log) + 1, self._seconds()
+        line = Iteration(number, seconds, self.lower, self.upper, value, word, violation, mark, interim)
+        self.log.append(line)
+        self.progress(line)
 
     def _watch(self, bound: float) -> None:
         """A better bound from within the master; one above the incumbent is left for `_propose` to question."""
-        if math.isfinite(bound) and bound <= self.upper:
-            self.lower = max(self.lower, bound)
+        if not (math.isfinite(bound) and self.lower < bound <= self.upper):
+            return
+        self.lower = bound
+        if not self.log or self._seconds() - self.log[-1].seconds >= NEWS_EVERY_S:
+            self._news("bound")
 
     def _stop(self) -> bool:
         return self._out_of_time() or relative_gap(self.lower, self.upper) <= self.method.gap
@@ -217,17 +223,13 @@ class _Run:
                 return Termination.INFEASIBLE
             self.lower = self.upper
             return Termination.OPTIMAL
-        if relative_gap(self.lower, self.upper) <= self.method.gap:
-            return gap_reached(self.method.gap)([self._closing()]) or Termination.GAP
+        if (gap := relative_gap(self.lower, self.upper)) <= self.method.gap:
+            return Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP
         return Termination.INTERRUPTED if self.interrupt.requested else Termination.TIME
 
-    def _closing(self) -> Iteration:
-        return Iteration(len(self.log) + 1, self._seconds(), self.lower, self.upper, self.upper, "bound")
-
     def _outcome(self, termination: Termination) -> Outcome:
-        if self.log and (self.log[-1].lower_bound, self.log[-1].upper_bound) != (self.lower, self.upper):
-            self.log.append(self._closing())
-            self.progress(self.log[-1])
+        if not self.log or (self.log[-1].lower_bound, self.log[-1].upper_bound) != (self.lower, self.upper):
+            self._news("bound")
         found = self.verdict is not None and np.isfinite(self.upper)
         return Outcome(
             termination,

@@ -55,7 +55,7 @@ _EXIT_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One line of the log. Bounds are of the whole objective, in the program's own unit; `inf` where not yet known.
+    """One line of the log, an iteration or news between two. Bounds are of the whole objective, in the program's own unit; `inf` where not yet known.
 
     Attributes:
         number: 1, 2, …
@@ -63,9 +63,11 @@ class Iteration:
         lower_bound: best proven so far.
         upper_bound: best verified so far.
         value: exact value of the decision tried in this iteration (`inf` if it violates limits).
-        verdict: what was learnt: `optimality`, `feasibility`, `no-good`, in the order added, joined by ` + `.
+        verdict: what was learnt: `optimality`, `feasibility`, `no-good`, in the order added, joined by ` + `; for lines
+            between iterations `start`, `root` or `bound`.
         violation: least violation of the decision tried (0 where limits hold).
         mark: a short warning where the numbers were bad, else empty.
+        interim: a line between two iterations: bounds move, but no decision was tried.
     """
 
     number: int
@@ -76,6 +78,7 @@ class Iteration:
     verdict: str
     violation: float = 0.0
     mark: str = ""
+    interim: bool = False
 
     @property
     def gap(self) -> float:

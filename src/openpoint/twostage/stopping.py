@@ -25,7 +25,7 @@ def gap_reached(gap: float) -> StoppingRule:
 
 def iterations_reached(most: int) -> StoppingRule:
     """Stop after a number of iterations."""
-    return lambda log: Termination.ITERATIONS if log and log[-1].number >= most else None
+    return lambda log: Termination.ITERATIONS if sum(not line.interim for line in log) >= most else None
 
 
 def seconds_reached(most: float | None) -> StoppingRule:
