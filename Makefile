@@ -54,6 +54,7 @@ bench: $(READY)
 docs: $(READY)
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/zensical build --strict
+	@rm -f $(OUT)/docs/generate.py
 
 lock:
 	@"$(PYTHON)" -m venv --clear $(OUT)/lock

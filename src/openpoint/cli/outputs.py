@@ -15,6 +15,7 @@ from openpoint.errors import OpenpointError, OptionError
 
 if TYPE_CHECKING:
     from openpoint.studies.export import Result
+    from openpoint.studies.result import ReconfigureResult
 
 STDOUT = Path("-")
 
@@ -82,6 +83,7 @@ class Outputs:
 
     def _writers(self, result: Result) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
         from openpoint.studies import export
+        from openpoint.studies.result import ReconfigureResult
 
         if self.json is not None:
             yield "--json", self.json, lambda path: _write_text(path, export.to_json(result))
@@ -91,6 +93,10 @@ class Outputs:
             yield "--parquet", self.parquet, lambda path: export.to_parquet(result, path)
         if self.excel is not None:
             yield "--excel", self.excel, lambda path: export.to_excel(result, path)
+        if isinstance(result, ReconfigureResult):
+            yield from self._pictures(result)
+
+    def _pictures(self, result: ReconfigureResult) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
         if self.report is not None:
             yield "--report", self.report, lambda path: _write_report(result, path)
         if self.plot is not None:
@@ -129,13 +135,13 @@ def _write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _write_report(result: Result, path: Path) -> None:
+def _write_report(result: ReconfigureResult, path: Path) -> None:
     from openpoint.report.html import write_report
 
     write_report(result, path)
 
 
-def _write_plot(result: Result, path: Path) -> None:
+def _write_plot(result: ReconfigureResult, path: Path) -> None:
     from openpoint.report.figures import save
 
     save(result, path)
