@@ -33,6 +33,9 @@ Floats = npt.NDArray[np.float64]
 W_BOUND_MAX = 4.0
 """Squared voltage beyond which an upper bound says nothing about a distribution grid."""
 
+IDEAL_R = 1e-6
+"""Resistance (pu) below which the cost of a current no longer bounds it: switches."""
+
 
 @dataclass(frozen=True)
 class DistFlow(Stage):
@@ -155,6 +158,11 @@ def distflow(network: Network, closed: cp.Expression, w_upper: Floats) -> DistFl
         (arrive_p - leave_p)[inner] == demand_p[inner],
         (arrive_q - leave_q)[inner] == demand_q[inner],
     ]
+    ideal = np.flatnonzero(r < IDEAL_R)
+    if len(ideal):
+        # Where current costs nothing, l could grow without end, and an all but closed cone still lets much power through:
+        # the slope of the value would be infinite at an open switch.
+        constraints.append(l[ideal] <= _current_most(network) * closed[ideal])
     cones = (Cone(u=(p, q), s=l, t=w_fr),)
     loss = cp.sum(cp.multiply(r, l)) + cp.sum(cp.multiply(g / 2, w_fr + w_to))
     limits = tuple(_limits(network, w, l, inner))
@@ -176,6 +184,16 @@ def _demand(
     v = cp.Variable(network.n_terminals, name="v")
     chord = [v >= cp.multiply(1.0 / np.sqrt(w_upper), w), v <= (1 + w) / 2]
     return p + cp.multiply(network.s_current.real, v), q + cp.multiply(network.s_current.imag, v), chord
+
+
+def _current_most(network: Network) -> float:
+    """A squared current that no branch carries: what is taken and fed in, as much again for what is lost, at half the
+    voltage."""
+    s = np.abs(network.s_power) + 2 * np.abs(network.s_current) + 4 * np.abs(network.s_impedance)
+    p_gen = np.maximum(np.abs(network.p_min), np.abs(network.p_max))
+    q_gen = np.maximum(np.abs(network.q_min), np.abs(network.q_max))
+    charging = 4 * float(np.hypot(network.b, network.g).sum())
+    return (2.0 * (float(s.sum()) + float(np.hypot(p_gen, q_gen).sum()) + charging)) ** 2 / 0.25
 
 
 def _limits(network: Network, w: cp.Variable, l: cp.Variable, inner: npt.NDArray[np.int64]) -> list[Limit]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import cvxpy as cp
+import numpy as np
 
 from openpoint.errors import OpenpointError
 from openpoint.solvers.base import Answer, Status
@@ -94,7 +95,13 @@ class Subproblem:
             self._soft = self._compile(soft=True)
         answer = self._soft.model.solve(decision)
         if answer.status is Status.OPTIMAL:
-            return self._response(self._soft, answer, decision, feasible=self._violation)
+            response = self._response(self._soft, answer, decision, feasible=self._violation)
+            if self._violation or response.value > 0.0:
+                return response
+            if ray is None:
+                # The limits can be kept, and yet the solver found no optimum: all that is known is the floor.
+                floor = self._program.recourse_floor
+                return Response(True, floor, np.zeros(self._n), response.point, response.dispatch, rough=True)
         ray = answer if answer.status is Status.INFEASIBLE else ray
         if ray is None or ray.z is None:
             raise OpenpointError(
