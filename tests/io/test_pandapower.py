@@ -141,6 +141,16 @@ def test_what_is_left_out_is_noted() -> None:
     assert {("line", "in_service"), ("bus", "in_service"), ("load", "in_service"), ("load", "p_mw")} <= notes
 
 
+def test_a_net_without_switches_has_switchable_lines() -> None:
+    import pandapower.networks as networks
+
+    grid = read(networks.case33bw())
+    assert grid.lines.height == 37
+    assert grid.lines["switchable"].all()
+    assert grid.lines.filter(~grid.lines["closed"]).height == 5
+    assert any(n.table == "switch" for n in grid.notes)
+
+
 def test_unreachable_buses_are_left_out_with_a_note() -> None:
     net = full_net()
     net.line.loc[3, "in_service"] = False

@@ -1,7 +1,9 @@
 """Lines, transformers and switches of a pandapower net.
 
-- A line or transformer with switches is switchable, and closed if all its switches are; one without is neither.
-  pandapower leaves a line with one open end under voltage; here it is dead.
+- A line or transformer with switches is switchable, and closed if all its switches are; one without is neither. In a
+  net without any switch every line is switchable, and the lines out of service are the open ones (published benchmark
+  grids are written so): otherwise nothing would be left to decide. pandapower leaves a line with one open end under
+  voltage; here it is dead.
 - A bus-bus switch is a switch without impedance, or a line of its `z_ohm`, split with pandapower's r/x ratio of 2.
 - A transformer goes from its high- to its low-voltage bus. Its T circuit is turned into the equal pi section, so power
   flows agree with `pandapower.runpp` and its defaults.
@@ -24,15 +26,22 @@ def read_branches(reading: Reading) -> None:
     """Add lines, switches and transformers to the tables."""
     net = reading.net
     couplers = [row for row in net.rows("switch") if row.get("et") == "b"]
-    named = names([("line", net.live("line")), ("switch", couplers), ("trafo", net.live("trafo"))])
+    plain = not net.rows("switch")
+    all_lines = net.rows("line") if plain else net.live("line")
+    named = names([("line", all_lines), ("switch", couplers), ("trafo", net.live("trafo"))])
     for row in net.rows("switch"):
         if row.get("et") not in ("b", "l", "t", "t3"):
             remedy = "Write 'b' (bus), 'l' (line) or 't' (transformer)"
             reading.fault("switch", row, "et", f"{row.get('et')!r} is no kind of switch", remedy)
-    reading.left_out("line", _OUT_OF_SERVICE)
-    reading.left_out("trafo", _OUT_OF_SERVICE)
     lines = _switches_of(reading, "l")
-    for row in net.live("line"):
+    if plain:
+        lines = {row["index"]: [truth(row.get("in_service"), instead=True)] for row in all_lines}
+        message = "the net has no switches: every line is taken as switchable, one out of service as open"
+        reading.note("switch", None, "", message, "Add switches of type 'l' to say which lines may be switched")
+    else:
+        reading.left_out("line", _OUT_OF_SERVICE)
+    reading.left_out("trafo", _OUT_OF_SERVICE)
+    for row in all_lines:
         _line(reading, row, named["line", row["index"]], lines.get(row["index"]))
     _note_half_open(reading)
     for row in couplers:
