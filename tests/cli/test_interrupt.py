@@ -54,5 +54,6 @@ def test_ctrl_c_at_once_is_no_traceback(tmp_path: Path) -> None:
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode in (130, 0), out + err
+    # Inside the import of a compiled module the signal may end the process by itself, which a shell shows as 130, too.
+    assert process.returncode in (130, -signal.SIGINT, 0), out + err
     assert "Traceback" not in err
