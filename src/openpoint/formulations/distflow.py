@@ -93,6 +93,8 @@ def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
         bound = np.minimum(bound, network.w_max)
         lower = network.w_min.copy()
     bound[network.source_terminal] = lower[network.source_terminal] = np.abs(network.source_v) ** 2
+    if not limits:
+        bound = np.minimum(bound, W_BOUND_MAX)  # no state beyond it is worth naming
     if np.any(bound > W_BOUND_MAX):
         where = network.bus_names[network.terminal_bus[int(np.argmax(bound))]]
         raise OptionError(
@@ -160,8 +162,8 @@ def distflow(network: Network, closed: cp.Expression, w_upper: Floats) -> DistFl
     ]
     ideal = np.flatnonzero(r < IDEAL_R)
     if len(ideal):
-        # Where current costs nothing, l could grow without end, and an all but closed cone still lets much power through:
-        # the slope of the value would be infinite at an open switch.
+        # Where current costs nothing, l could grow without end, and a cone that is all but shut still lets much power
+        # through: the slope of the value would be infinite at an open switch.
         constraints.append(l[ideal] <= _current_most(network) * closed[ideal])
     cones = (Cone(u=(p, q), s=l, t=w_fr),)
     loss = cp.sum(cp.multiply(r, l)) + cp.sum(cp.multiply(g / 2, w_fr + w_to))

@@ -93,7 +93,8 @@ class ExtensiveForm:
                 if value < upper:
                     upper, best = value, (decision, verdict)
                 word = "one piece"
-                if verdict.final and price > model.recourse(answer) + EXACT * max(1.0, abs(price)):
+                known = model.recourse(answer)
+                if verdict.final and price > known + EXACT * max(1.0, abs(known)):
                     model.forbid(decision, price)
                     word += " + no-good"
             log.append(Iteration(len(log) + 1, time.perf_counter() - began, lower, upper, price, word))

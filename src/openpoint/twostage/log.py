@@ -85,15 +85,18 @@ class Iteration:
         return relative_gap(self.lower_bound, self.upper_bound)
 
 
+SAME = 1e-6
+"""Bounds that differ by no more have no gap: 1 mW where they are kW. A grid without load has no loss to be relative to."""
+
 Progress = Callable[[Iteration], None]
 """Told of every iteration as it ends."""
 
 
 def relative_gap(lower: float, upper: float) -> float:
-    """(upper − lower) / |upper|, not below 0; 0 where both are equal, `inf` where one is not finite."""
+    """(upper − lower) / |upper|, not below 0; 0 where both are equal up to SAME, `inf` where one is not finite."""
     if not (math.isfinite(lower) and math.isfinite(upper)):
         return math.inf
-    if upper - lower <= 0.0:
+    if upper - lower <= SAME:
         return 0.0
     return (upper - lower) / abs(upper) if upper != 0.0 else math.inf
 
