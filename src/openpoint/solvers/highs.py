@@ -45,7 +45,7 @@ class HighsModel:
         self._stop: Callable[[], bool] = _never
         self._watch: Callable[[float], None] | None = None
         self._highs = highs = highspy.Highs()
-        highs.setOptionValue("output_flag", False)
+        highs.setOptionValue("log_to_console", False)  # not output_flag, which would silence the callbacks too
         highs.setOptionValue("primal_feasibility_tolerance", FEASIBILITY)
         highs.setOptionValue("dual_feasibility_tolerance", FEASIBILITY)
         highs.setOptionValue("mip_abs_gap", 0.0)

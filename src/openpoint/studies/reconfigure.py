@@ -117,8 +117,10 @@ def reconfigure(
     program = RadialProgram(kept, must_close, must_open, max_changes, change_cost_kw)
     _refuse_impossible(program)
     method = method or Benders()
+    before = ac_state(kept, kept.closed)
+    program.prices(kept.closed[None, :])  # compiles the kernels where they are not yet, outside the method's time
     outcome = method.solve(program, progress)
-    return _result(grid, program, str(method), outcome)
+    return _result(grid, program, str(method), before, outcome)
 
 
 def _locks(network: Network, locked_open: list[str], locked_closed: list[str]) -> tuple[Bools, Bools]:
@@ -156,9 +158,10 @@ def _refuse_impossible(program: RadialProgram) -> None:
         )
 
 
-def _result(grid: Grid, program: RadialProgram, method: str, outcome: Outcome) -> ReconfigureResult:
+def _result(
+    grid: Grid, program: RadialProgram, method: str, before: RadialState | None, outcome: Outcome
+) -> ReconfigureResult:
     network = program.network
-    before = ac_state(network, network.closed)
     after = outcome.state if outcome.decision is not None else None
     least = outcome.state if outcome.least_violation is not None else None
     assert after is None or isinstance(after, RadialState)
