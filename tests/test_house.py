@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,13 +133,19 @@ def test_importing_the_package_imports_nothing_else() -> None:
 def test_the_command_answers_at_once(arguments: list[str]) -> None:
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = cpu_of_children()
         done = subprocess.run(
             [sys.executable, "-m", "openpoint", *arguments], capture_output=True, text=True, check=True
         )
-        seconds.append(time.perf_counter() - start)
+        seconds.append(cpu_of_children() - start)
         assert "openpoint" in done.stdout
     assert min(seconds) < 0.3, seconds
+
+
+def cpu_of_children() -> float:
+    """Seconds of computing by ended processes: what we answer for, also where the machine is busy with other things."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_help_imports_nothing_heavy() -> None:
