@@ -55,7 +55,9 @@ def grid_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:
     plan = _plan(scene, len(keys))
     width, height = plan.size
     figure = style.Picture(figsize=plan.size)
-    figure.text(_MARGIN / width, 1 - 0.22 / height, title, fontsize=12.5, weight="bold", va="center", parse_math=False)
+    # A small grid makes a narrow picture: the headline shrinks to its width (a bold letter is 0.68 of its size wide).
+    size = min(12.5, (width - 2 * _MARGIN) * 72.0 / (0.68 * max(len(title), 1)))
+    figure.text(_MARGIN / width, 1 - 0.22 / height, title, fontsize=size, weight="bold", va="center", parse_math=False)
     norm = Normalize(*scene.v_range)
     colours = mpl.colormaps[style.COLOURS]
     for key, (left, bottom, w, h) in zip(keys, plan.panels, strict=True):
