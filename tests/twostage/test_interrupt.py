@@ -1,0 +1,76 @@
+"""Ctrl-C: a wish the first time, an exception the second, and nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from openpoint.twostage import interrupt
+from openpoint.twostage.interrupt import listening
+
+
+@pytest.fixture(autouse=True)
+def _handler_restored() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+    interrupt._early = None
+
+
+def test_the_first_ctrl_c_is_a_wish() -> None:
+    with listening() as wish:
+        assert not wish.requested
+        signal.raise_signal(signal.SIGINT)
+        assert wish.requested
+
+
+def test_the_second_ctrl_c_raises() -> None:
+    with listening() as wish:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert wish.requested
+
+
+def test_the_handler_before_is_back_afterwards() -> None:
+    def mine(_signum: int, _frame: object) -> None: ...
+
+    signal.signal(signal.SIGINT, mine)
+    with listening():
+        assert signal.getsignal(signal.SIGINT) is not mine
+    assert signal.getsignal(signal.SIGINT) is mine
+
+
+def test_the_handler_is_back_after_an_error() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(RuntimeError), listening():
+        raise RuntimeError
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_wish_from_before_the_method_is_heard() -> None:
+    interrupt.install()
+    signal.raise_signal(signal.SIGINT)
+    with listening() as wish:
+        assert wish.requested
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with listening() as fresh:
+        assert not fresh.requested
+
+
+def test_outside_the_main_thread_nothing_is_caught() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[bool] = []
+
+    def work() -> None:
+        with listening() as wish:
+            seen.append(wish.requested)
+            seen.append(signal.getsignal(signal.SIGINT) is before)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False, True]
