@@ -59,7 +59,7 @@ docs: $(READY)
 lock:
 	@"$(PYTHON)" -m venv --clear $(OUT)/lock
 	@$(OUT)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
-	@$(OUT)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev \
+	@$(OUT)/lock/bin/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --all-extras --group dev \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--output-file requirements-dev.lock pyproject.toml
 	@rm -rf $(OUT)/lock
