@@ -118,25 +118,8 @@ class _Run:
             gap_reached(method.gap), iterations_reached(method.max_iterations), seconds_reached(method.time_limit_s)
         )
         master = Master(self.program, relaxation=method.relaxation, violation=self.violation)
-        sub: Subproblem | None = None
+        sub = self._warm(master)
         seen: set[bytes] = set()
-        starts = self.program.starts()
-        for start in starts:
-            self._offer(start, self.program.judge(start, None))
-        if method.relaxation and len(starts):
-            sub = self._subproblem(len(starts[0]))
-            for start in starts:
-                master.learn_point(sub.respond(start))
-            self._news("start")
-            root = master.root(self._out_of_time)
-            self.lower = max(self.lower, min(root.bound, self.upper))
-            for near in [] if root.decision is None else self.program.near(root.decision, NEAR_COUNT):
-                response = sub.respond(near)
-                master.learn_point(response)
-                self._offer(near, self.program.judge(near, response.dispatch))
-                if self._out_of_time():
-                    break
-            self._news("root")
         while True:
             proposal = self._propose(master)
             self.lower = max(self.lower, min(proposal.bound, self.upper))
@@ -145,7 +128,7 @@ class _Run:
             sub = sub or self._subproblem(len(proposal.decision))
             again = proposal.decision.tobytes() in seen
             seen.add(proposal.decision.tobytes())
-            words, response, verdict = self._price(proposal.decision, sub, master)
+            words, response, verdict = self._price(proposal.decision, sub, master, again=again)
             if proposal.point is not None:
                 master.refine(proposal.point)
             self._record(words, response, verdict)
@@ -156,6 +139,28 @@ class _Run:
             if again and not verdict.final:
                 return self._outcome(Termination.RELAXATION)
 
+    def _warm(self, master: Master) -> Subproblem | None:
+        """Verified decisions to start from; the root relaxation, and tangents at decisions near it."""
+        starts = self.program.starts()
+        for start in starts:
+            self._offer(start, self.program.judge(start, None))
+        if not (self.method.relaxation and len(starts)):
+            return None
+        sub = self._subproblem(len(starts[0]))
+        for start in starts:
+            master.learn_point(sub.respond(start))
+        self._news("start")
+        root = master.root(self._out_of_time)
+        self.lower = max(self.lower, min(root.bound, self.upper))
+        for near in [] if root.decision is None else self.program.near(root.decision, NEAR_COUNT):
+            response = sub.respond(near)
+            master.learn_point(response)
+            self._offer(near, self.program.judge(near, response.dispatch))
+            if self._out_of_time():
+                break
+        self._news("root")
+        return sub
+
     def _propose(self, master: Master) -> Proposal:
         """The master's proposal, asked for twice where it contradicts the incumbent, which every master contains."""
         gap = 0.3 * self.method.gap
@@ -164,7 +169,9 @@ class _Run:
             return proposal
         return master.propose(gap=gap, stop=self._stop, presolve=False)
 
-    def _price(self, decision: Floats, sub: Subproblem, master: Master) -> tuple[list[str], Response, Verdict]:
+    def _price(
+        self, decision: Floats, sub: Subproblem, master: Master, *, again: bool
+    ) -> tuple[list[str], Response, Verdict]:
         """Recourse and exact verdict at a decision, and what the master learns from them."""
         response = sub.respond(decision)
         words = [master.learn_recourse(decision, response)]
@@ -172,7 +179,8 @@ class _Run:
         self._offer(decision, verdict)
         price = verdict.violation if self.violation else verdict.value
         known = response.value if response.feasible else math.inf
-        if verdict.final and not (price <= known + EXACT * max(1.0, abs(price))):
+        worse = price > known + EXACT * max(1.0, abs(known))
+        if verdict.final and (worse or again):  # proposed again: the cut was too shallow to see
             words.append(master.learn_verdict(decision, verdict, price))
         return words, response, verdict
 
