@@ -55,7 +55,9 @@ _EXIT_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One line of the log, an iteration or news between two. Bounds are of the whole objective, in the program's own unit; `inf` where not yet known.
+    """One line of the log, an iteration or news between two.
+
+    Bounds are of the whole objective, in the program's own unit; `inf` where not yet known.
 
     Attributes:
         number: 1, 2, …
@@ -86,7 +88,7 @@ class Iteration:
 
 
 SAME = 1e-6
-"""Bounds that differ by no more have no gap: 1 mW where they are kW. A grid without load has no loss to be relative to."""
+"""Bounds that differ by no more have no gap: 1 mW where they are kW, for grids that lose nothing to be relative to."""
 
 Progress = Callable[[Iteration], None]
 """Told of every iteration as it ends."""
