@@ -1,0 +1,143 @@
+"""DistFlow: every exact AC flow is a point of the model, within its bounds, and what tightens it cuts none off."""
+
+from __future__ import annotations
+
+import math
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+from openpoint.errors import OptionError
+from openpoint.formulations.distflow import DistFlow, voltage_bounds
+from openpoint.network import Network
+from openpoint.studies.radial import RadialChoice, RadialProgram, RadialState, ac_state
+from openpoint.twostage.subproblem import Subproblem
+
+from ..grids import DISPATCH, FIXED, PLAIN, all_topologies, random_grid
+from ..programs import program_of
+
+FLAVOURS = (*FIXED, DISPATCH)
+SEEDS = range(4000, 4030)
+
+
+def case(seed: int) -> tuple[RadialProgram, list[tuple[np.ndarray, RadialState]]]:
+    program = program_of(random_grid(seed, FLAVOURS[seed % len(FLAVOURS)]))
+    rows = all_topologies(program.network)
+    picked = np.random.default_rng(seed).permutation(len(rows))[:8]
+    flows = [(rows[k], ac_state(program.network, rows[k])) for k in picked]
+    return program, [(x, state) for x, state in flows if state is not None]
+
+
+def put(network: Network, flow: DistFlow, closed: np.ndarray, state: RadialState) -> None:
+    """Give the variables of the model the values of an AC flow."""
+    w, fr, to = np.abs(state.v) ** 2, network.terminal_fr, network.terminal_to
+    w_fr, w_to = closed * w[fr] / network.tap**2, closed * w[to]
+    flow.w.value, flow.w_fr.value, flow.w_to.value = w, w_fr, w_to
+    flow.l.value = closed * np.abs(state.i) ** 2
+    flow.p.value = closed * (state.s_fr.real - network.g / 2 * w_fr)
+    flow.q.value = closed * (state.s_fr.imag + network.b / 2 * w_fr)
+    if flow.s_gen is not None:
+        flow.s_gen.value = np.array([state.generation.real, state.generation.imag])
+    for variable in {v for c in flow.constraints for v in c.variables() if v.name() == "v"}:
+        variable.value = np.abs(state.v)
+
+
+def worst(constraints: list[cp.Constraint]) -> float:
+    return max((float(np.max(c.violation(), initial=0.0)) for c in constraints), default=0.0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_ac_flow_is_a_point_of_the_model(seed: int) -> None:
+    program, flows = case(seed)
+    network = program.network
+    decision = cp.Variable(network.n_conductors)
+    model = program.recourse(decision, limits=False)
+    for closed, state in flows:
+        if np.any(np.abs(state.v) ** 2 > voltage_bounds(network, limits=False)[1] + 1e-9):
+            pytest.fail(f"the AC voltage leaves its bound at seed {seed}")
+        decision.value = closed.astype(float)
+        put(network, model, closed, state)
+        s_gen = network.generator_s
+        dispatched = np.all((s_gen.real >= network.p_min) & (s_gen.real <= network.p_max))
+        assert worst(list(model.constraints)) < 1e-8 or not dispatched, seed
+        for cone in model.cones:
+            np.testing.assert_allclose(
+                sum(u.value**2 for u in cone.u), cone.s.value * cone.t.value, atol=1e-9, rtol=1e-7
+            )
+        assert float(model.cost.value) == pytest.approx(state.loss * network.s_base_kva, rel=1e-7, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_tightens_cuts_off_no_ac_flow(seed: int) -> None:
+    """Without incumbents it holds at every AC flow; with them at every one that is good enough to be an answer."""
+    program, flows = case(seed)
+    network = program.network
+    for limits in (False, True):
+        first: RadialChoice = program.first_stage(physics=True)
+        model = program.recourse(first.decision, limits=limits)
+        more = program.tighten(first, model, limits=limits)
+        starts = [program.judge(x, None).value for x in program.starts()]
+        for closed, state in flows:
+            verdict = program.judge(closed.astype(float), None)
+            if limits and not (math.isfinite(verdict.value) and verdict.value <= min(starts, default=math.inf)):
+                continue
+            first.decision.value = closed.astype(float)
+            put(network, model, closed, state)
+            _orient(program, first, closed)
+            assert worst(list(more)) < 1e-8, (seed, limits)
+
+
+def _orient(program: RadialProgram, first: RadialChoice, closed: np.ndarray) -> None:
+    """Values of the arcs: away from the sources."""
+    if first.arc_fr is None or first.arc_to is None:
+        return
+    choices = program.choices
+    depth = {0: 0}
+    arc_fr, arc_to = np.zeros(len(choices.free)), np.zeros(len(choices.free))
+    while len(depth) < choices.n_blocks:
+        for k, e in enumerate(choices.free):
+            a, b = int(choices.fr[k]), int(choices.to[k])
+            if closed[e] and (a in depth) != (b in depth):
+                (arc_fr if a in depth else arc_to)[k] = 1.0
+                depth[b if a in depth else a] = 1
+    first.arc_fr.value, first.arc_to.value = arc_fr, arc_to
+
+
+@pytest.mark.parametrize("seed", range(4100, 4115))
+def test_the_cone_is_exact_where_loads_only_consume(seed: int) -> None:
+    """Constant-power loads, no upper voltage limit: the optimum at a fixed tree is the AC power flow."""
+    program = program_of(random_grid(seed, PLAIN))
+    rows = all_topologies(program.network)
+    sub = Subproblem(program, rows.shape[1])
+    for closed in rows[:6]:
+        state = ac_state(program.network, closed)
+        if state is None:
+            continue
+        response = sub.respond(closed.astype(float))
+        assert response.value == pytest.approx(state.loss * program.network.s_base_kva, rel=1e-5, abs=1e-5)
+        *_, l, w_fr = response.point[0]
+        np.testing.assert_allclose(l, closed * np.abs(state.i) ** 2, atol=1e-5)
+        np.testing.assert_allclose(w_fr, closed * np.abs(state.v[program.network.terminal_fr]) ** 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4200, 4215))
+def test_the_cone_never_exceeds_the_exact_loss(seed: int) -> None:
+    program, flows = case(seed)
+    if len(program.network.generator_names):
+        return
+    sub = Subproblem(program, program.network.n_conductors)
+    for closed, state in flows:
+        exact = program.judge(closed.astype(float), None)
+        response = sub.respond(closed.astype(float))
+        if math.isfinite(exact.value):
+            assert response.feasible
+            assert response.value <= state.loss * program.network.s_base_kva * (1 + 1e-6) + 1e-6
+
+
+def test_a_voltage_that_nothing_bounds_is_refused_with_the_way_out() -> None:
+    from ..powerflow.small_networks import Branch, make_network
+
+    network = make_network(2, [Branch(0, 1, z=0.5 + 0.5j)], {0: 1.0}, impedance=[0.0, -1.5j])
+    with pytest.raises(OptionError, match="upper voltage limits"):
+        voltage_bounds(network, limits=True)

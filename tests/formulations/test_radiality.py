@@ -1,0 +1,148 @@
+"""Radiality: contraction against networkx, and the linear model against the enumerated trees."""
+
+from __future__ import annotations
+
+import itertools
+
+import cvxpy as cp
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openpoint.formulations.radiality import bridges, contract, heaviest_tree, radiality
+from openpoint.solvers.base import Status
+from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.solvers.highs import HighsModel
+from openpoint.twostage.compile import compile_model
+
+from ..grids import PLAIN, Flavour, all_topologies, random_grid
+from ..programs import program_of
+
+edges_of = st.integers(1, 8).flatmap(
+    lambda n: st.tuples(
+        st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), min_size=0, max_size=16)
+    )
+)
+
+
+def multigraph(n: int, edges: list[tuple[int, int]]) -> nx.MultiGraph:
+    graph = nx.MultiGraph()
+    graph.add_nodes_from(range(n))
+    for k, (a, b) in enumerate(edges):
+        graph.add_edge(a, b, key=k)
+    return graph
+
+
+@given(edges_of)
+def test_bridges_are_those_whose_loss_cuts_the_graph(case: tuple[int, list[tuple[int, int]]]) -> None:
+    n, edges = case
+    ends = np.array(edges, dtype=np.int64).reshape(-1, 2)
+    found = bridges(n, ends[:, 0], ends[:, 1])
+    graph = multigraph(n, edges)
+    parts = nx.number_connected_components(graph)
+    for k, (a, b) in enumerate(edges):
+        rest = graph.copy()
+        rest.remove_edge(a, b, key=k)
+        assert found[k] == (nx.number_connected_components(rest) > parts)
+
+
+@given(edges_of, st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_contraction_leaves_exactly_what_is_open_to_choice(case, rng) -> None:
+    """What is free is closed in some tree and open in another; what is fixed is the same in all."""
+    n, edges = case
+    sources = np.array(sorted(rng.sample(range(n), min(n, rng.randint(1, 2)))))
+    ends = np.array(edges, dtype=np.int64).reshape(-1, 2)
+    state = [rng.choice("fffco") for _ in edges]
+    must_close, must_open = np.array([s == "c" for s in state], bool), np.array([s == "o" for s in state], bool)
+    choices = contract(n, ends[:, 0], ends[:, 1], sources, must_close, must_open)
+    merged = [tuple(int(sources[0]) if bus in sources else bus for bus in edge) for edge in edges]
+    needed = n - len(sources)
+    usable = [k for k in range(len(edges)) if not must_open[k]]
+    graph = nx.Graph([merged[k] for k in usable])
+    graph.add_nodes_from({int(sources[0])} | (set(range(n)) - set(sources.tolist())))
+    forced = multigraph(n, [merged[k] for k in np.flatnonzero(must_close)])
+    assert bool(choices.loop) == (len(nx.cycle_basis(nx.Graph(forced))) > 0 or _doubled(forced))
+    assert bool(choices.cut_off) == (not nx.is_connected(graph))
+    if choices.loop or choices.cut_off or len(usable) > 11:
+        return
+    trees = []
+    for chosen in itertools.combinations(usable, needed):
+        if all(k in chosen for k in np.flatnonzero(must_close)):
+            tree = nx.MultiGraph([merged[k] for k in chosen])
+            tree.add_nodes_from(graph.nodes)
+            if nx.is_connected(tree):
+                trees.append([k in chosen for k in range(len(edges))])
+    table = np.array(trees, dtype=bool).reshape(len(trees), len(edges))
+    assert len(table)
+    both = table.any(axis=0) & ~table.all(axis=0)
+    np.testing.assert_array_equal(np.flatnonzero(both), choices.free)
+    np.testing.assert_array_equal(choices.state[~both] > 0.5, table[0][~both])
+    weight = np.array([rng.random() for _ in edges])
+    best = heaviest_tree(choices, weight) > 0.5
+    assert any((best == tree).all() for tree in table)
+    assert weight[best].sum() == pytest.approx(max(weight[tree].sum() for tree in table))
+
+
+def _doubled(graph: nx.MultiGraph) -> bool:
+    """Loops that a simple graph does not show: parallel edges, and edges from a bus to itself."""
+    return graph.number_of_edges() > nx.Graph(graph).number_of_edges() or nx.number_of_selfloops(graph) > 0
+
+
+@given(edges_of, st.integers(0, 2**31))
+@settings(deadline=None)
+def test_the_heaviest_tree_weighs_what_networkx_finds(case: tuple[int, list[tuple[int, int]]], seed: int) -> None:
+    n, edges = case
+    ends = np.array(edges, dtype=np.int64).reshape(-1, 2)
+    none = np.zeros(len(edges), dtype=bool)
+    weight = np.random.default_rng(seed).normal(size=len(edges))
+    choices = contract(n, ends[:, 0], ends[:, 1], np.array([0]), none, none)
+    if choices.cut_off:
+        return
+    graph = nx.MultiGraph()
+    graph.add_nodes_from(range(n))
+    graph.add_weighted_edges_from((a, b, w) for (a, b), w in zip(edges, weight))
+    theirs = nx.maximum_spanning_tree(graph).size(weight="weight")
+    assert float(weight @ heaviest_tree(choices, weight)) == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3000, 3024))
+def test_the_integer_points_are_the_enumerated_trees(seed: int) -> None:
+    """Without physics, every binary state of the branches is feasible if and only if it is a tree."""
+    program = program_of(random_grid(seed, Flavour(buses=(3, 6), rich=False) if seed % 2 else PLAIN))
+    if len(program.choices.free) > 9:
+        pytest.skip("too many states to try one by one")
+    first = program.first_stage(physics=False)
+    trees = {row.tobytes() for row in all_topologies(program.network)}
+    form = compile_model(cp.sum(first.decision), first.constraints, first.integers)
+    columns = form.of(first.decision)
+    base = program.choices.state
+    for bits in itertools.product((0.0, 1.0), repeat=len(program.choices.free)):
+        state = np.nan_to_num(base)
+        state[program.choices.free] = bits
+        held = form.with_coupling(columns)
+        held.b[: len(columns)] = state
+        status = HighsModel(held).solve(integral=True).status
+        assert (status is Status.OPTIMAL) == ((state > 0.5).tobytes() in trees), state
+
+
+@pytest.mark.parametrize("seed", range(3000, 3010))
+def test_every_tree_lies_in_the_model_with_physics(seed: int) -> None:
+    """With physics the commodity is left out where loads force the connection; no tree may be lost."""
+    program = program_of(random_grid(seed, PLAIN))
+    first = program.first_stage(physics=True)
+    form = compile_model(cp.sum(first.decision), first.constraints, first.integers)
+    held = form.with_coupling(form.of(first.decision))
+    model = ClarabelModel(held)
+    for state in all_topologies(program.network)[:20].astype(float):
+        assert model.solve(state).status is Status.OPTIMAL
+
+
+def test_nothing_free_gives_no_arcs() -> None:
+    one = np.array([0])
+    choices = contract(2, one, np.array([1]), one, np.array([False]), np.array([False]))
+    block = radiality(choices, hungry=np.zeros(choices.n_blocks, dtype=bool))
+    assert block.arc_fr is None
+    assert choices.state.tolist() == [1.0]

@@ -1,0 +1,210 @@
+"""Every solver on random models: conditions of optimality, agreement, and refusal by capabilities."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openpoint import Benders, ExtensiveForm, OptionError
+from openpoint.solvers.base import Status
+from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.solvers.form import StandardForm
+from openpoint.solvers.highs import HighsModel
+from openpoint.solvers.scip import solve_scip
+from openpoint.twostage.compile import compile_model
+from openpoint.twostage.program import Cone, no_good, parts
+from openpoint.twostage.tangents import Tangents
+
+from .conformance import assert_infeasible_ray, assert_optimal, assert_solved
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def cone_model(seed: int) -> tuple[cp.Expression, list[cp.Constraint], Cone, cp.Variable]:
+    """A feasible, bounded model with rotated cones: a little power flow without a grid."""
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(1, 5))
+    u, s, t = cp.Variable(k), cp.Variable(k), cp.Variable(k)
+    on = cp.Variable(k)
+    demand = rng.uniform(0.1, 1.0)
+    constraints = [cp.sum(u) == demand, t <= 2 * on, t >= 0, s >= 0, s <= 50, on >= 0, on <= 1, cp.sum(on) <= k]
+    cost = rng.uniform(0.5, 2.0, k) @ s + rng.uniform(0.01, 0.3, k) @ on + 0.25
+    return cost, constraints, Cone(u=(u,), s=s, t=t), on
+
+
+def linear_model(seed: int) -> tuple[cp.Expression, list[cp.Constraint], cp.Variable]:
+    """A small feasible knapsack with a linking row."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 7))
+    x, y = cp.Variable(n), cp.Variable()
+    weight = rng.uniform(0.5, 2.0, n)
+    constraints = [x >= 0, x <= 1, weight @ x >= 0.4 * weight.sum(), y >= 0, y >= x[0] + x[1] - 1, y <= 5]
+    return rng.normal(size=n) @ x + y - 3.0, constraints, x
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_clarabel_keeps_the_conditions_of_optimality(seed: int) -> None:
+    cost, constraints, cone, _ = cone_model(seed)
+    form = compile_model(cost, [*constraints, cone.constraint()])
+    assert_optimal(form, ClarabelModel(form).solve(), tolerance=1e-6)
+
+
+@given(seeds)
+@settings(max_examples=15, deadline=None)
+def test_an_update_in_place_equals_a_new_model(seed: int) -> None:
+    cost, constraints, cone, on = cone_model(seed)
+    form = compile_model(cost, [*constraints, cone.constraint()])
+    held = form.with_coupling(form.of(on))
+    model = ClarabelModel(held)
+    rng = np.random.default_rng(seed)
+    for _ in range(3):
+        state = rng.uniform(0.3, 1.0, len(form.of(on)))
+        again = model.solve(state)
+        held.b[: len(state)] = state
+        assert_optimal(held, again, tolerance=1e-6)
+        assert again.value == pytest.approx(ClarabelModel(held).solve().value, rel=1e-6)
+
+
+def test_what_has_no_point_comes_with_a_ray() -> None:
+    x = cp.Variable(2)
+    form = compile_model(cp.sum(x), [x >= 0, cp.sum(x) <= -1.0])
+    assert_infeasible_ray(form, ClarabelModel(form).solve(), tolerance=1e-7)
+    assert HighsModel(form).solve(integral=False).status is Status.INFEASIBLE
+    assert solve_scip(form, [], gap=0.0, time_limit_s=None).status is Status.INFEASIBLE
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_highs_and_scip_agree_on_integers(seed: int) -> None:
+    cost, constraints, x = linear_model(seed)
+    form = compile_model(cost, constraints, (x,))
+    model = HighsModel(form)
+    relaxed, highs = model.solve(integral=False), model.solve(integral=True)
+    scip = solve_scip(form, [], gap=0.0, time_limit_s=None)
+    assert_solved(form, relaxed, tolerance=1e-7)
+    assert_solved(form, highs, tolerance=1e-7, integral=True)
+    assert_solved(form, scip, tolerance=1e-7, integral=True)
+    assert highs.value == pytest.approx(scip.value, abs=1e-7)
+    assert relaxed.value <= highs.value + 1e-9
+    assert relaxed.value == pytest.approx(ClarabelModel(form).solve().value, abs=1e-6)
+
+
+@given(seeds)
+@settings(max_examples=12, deadline=None)
+def test_scip_takes_cones_and_integers(seed: int) -> None:
+    """Against every choice of the binaries, priced by Clarabel."""
+    cost, constraints, cone, on = cone_model(seed)
+    form = compile_model(cost, constraints, (on,))
+    rotated = [tuple(form.of(part) for part in parts(cone))]
+    answer = solve_scip(form, rotated, gap=0.0, time_limit_s=30.0)
+    assert_solved(form, answer, tolerance=1e-6, integral=True)
+    with_cones = compile_model(cost, [*constraints, cone.constraint()])
+    model = ClarabelModel(with_cones.with_coupling(with_cones.of(on)))
+    k = len(with_cones.of(on))
+    choices = [np.array([(n >> i) & 1 for i in range(k)], dtype=float) for n in range(1, 2**k)]
+    best = min(a.value for x in choices if (a := model.solve(x)).status is Status.OPTIMAL)
+    # A cone that is shut only up to a feasibility of 1e-9 still lets u = sqrt(1e-9 · s) through.
+    assert answer.value == pytest.approx(best, rel=1e-3)
+    assert answer.bound <= best * (1.0 + 1e-6)
+
+
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_the_standard_form_is_the_model_as_written(seed: int) -> None:
+    cost, constraints, cone, _ = cone_model(seed)
+    problem = cp.Problem(cp.Minimize(cost), [*constraints, cone.constraint()])
+    problem.solve(cp.CLARABEL)
+    form = compile_model(cost, [*constraints, cone.constraint()])
+    answer = ClarabelModel(form).solve()
+    assert answer.value == pytest.approx(problem.value, rel=1e-6, abs=1e-6)
+    assert answer.x is not None
+    for variable in problem.variables():
+        assert len(form.of(variable)) == variable.size
+
+
+@given(seeds)
+@settings(max_examples=15, deadline=None)
+def test_rows_added_and_deleted_in_place(seed: int) -> None:
+    """A row that cuts the optimum off raises the value; without it the value is as before."""
+    import scipy.sparse as sp
+
+    cost, constraints, x = linear_model(seed)
+    form = compile_model(cost, constraints, (x,))
+    model = HighsModel(form)
+    before = model.solve(integral=True)
+    assert before.x is not None
+    model.add_rows(sp.csr_array(form.c[None, :]), np.array([before.value - form.offset + 1e-3]), np.array([np.inf]))
+    after = model.solve(integral=True)
+    assert after.status is Status.INFEASIBLE or after.value >= before.value + 1e-4
+    model.delete_rows(np.array([model.n_rows - 1]))
+    assert model.solve(integral=True).value == pytest.approx(before.value, abs=1e-8)
+
+
+@given(seeds, st.integers(1, 3))
+@settings(max_examples=50, deadline=None)
+def test_tangents_hold_at_every_point_of_the_cone(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    count = 4
+    columns = tuple(np.arange(count) + count * i for i in range(k + 2))
+    tangents = Tangents(columns, count * (k + 2))
+    for _ in range(3):
+        point = tuple(rng.normal(size=count) for _ in range(k + 2))
+        rows = tangents.rows(point, 0.0, settled=bool(rng.integers(2)))
+        for _ in range(20):
+            u, t = rng.normal(size=(k, count)), np.abs(rng.normal(size=count)) * rng.choice([0.0, 1e-3, 1.0], count)
+            u = np.where(t > 0, u, 0.0)
+            s = np.divide((u**2).sum(axis=0), t, out=np.zeros(count), where=t > 0) * rng.uniform(1.0, 2.0)
+            x = np.concatenate([*u, s, t])
+            assert (rows @ x <= 1e-9 * max(1.0, np.abs(x).max())).all()
+
+
+def test_a_tangent_cuts_off_the_point_it_was_made_for() -> None:
+    tangents = Tangents((np.array([0]), np.array([1]), np.array([2])), 3)
+    rows = tangents.rows((np.array([1.0]), np.array([0.5]), np.array([1.0])), 1e-6, settled=False)
+    assert (rows @ np.array([1.0, 0.5, 1.0])).tolist() == [0.5]
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=6), st.floats(1.0, 1e3), st.floats(0.0, 1.0))
+def test_a_no_good_cut_prices_its_decision_and_no_other(chosen: list[bool], price: float, floor: float) -> None:
+    at = np.array(chosen, dtype=float)
+    slope, on_theta, upper = no_good(at, price, floor=floor, distance_min=1)
+    ban, no_theta, most = no_good(at, np.inf, floor=floor, distance_min=1)
+    assert no_theta == 0.0
+    for n in range(2 ** len(at)):
+        x = np.array([(n >> i) & 1 for i in range(len(at))], dtype=float)
+        least = (float(slope @ x) - upper) / -on_theta  # the θ that the cut asks for
+        if (x == at).all():
+            assert least == pytest.approx(price)
+            assert float(ban @ x) > most
+        else:
+            assert least <= floor + 1e-9 * price
+            assert float(ban @ x) <= most
+
+
+def test_solvers_refuse_what_they_cannot_take_and_name_the_way_out() -> None:
+    with pytest.raises(OptionError, match=r"highs has no second-order cones; use method Benders.*openpoint\[scip\]"):
+        ExtensiveForm(solver="highs")
+    with pytest.raises(OptionError, match="clarabel has no integers"):
+        ExtensiveForm(solver="clarabel")
+    with pytest.raises(OptionError, match="unknown solver 'cplex'; known are scip"):
+        ExtensiveForm(solver="cplex")
+    cost, constraints, cone, _ = cone_model(0)
+    form: StandardForm = compile_model(cost, [*constraints, cone.constraint()])
+    with pytest.raises(OptionError, match="no second-order cones"):
+        HighsModel(form)
+
+
+@pytest.mark.parametrize("options", [{"gap": -1.0}, {"gap": 1.0}, {"time_limit_s": 0.0}])
+@pytest.mark.parametrize("method", [Benders, ExtensiveForm])
+def test_options_without_sense_are_refused(method: type, options: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match="give"):
+        method(**options)
+
+
+def test_a_run_without_iterations_is_refused() -> None:
+    with pytest.raises(OptionError, match="at least 1"):
+        Benders(max_iterations=0)
