@@ -32,7 +32,8 @@ class Problem:
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        place = ", ".join(part for part in (self.table, self.row and f"row {self.row}", self.column) if part)
+        row = self.row if self.row.startswith("line ") else self.row and f"row {self.row}"
+        place = ", ".join(part for part in (self.table, row, self.column) if part)
         return f"{place}: {self.message}. {self.remedy}"
 
 

@@ -88,6 +88,7 @@ class HighsModel:
         integral: bool,
         gap: float = 0.0,
         presolve: bool = True,
+        seconds: float = math.inf,
         stop: Callable[[], bool] | None = None,
         watch: Callable[[float], None] | None = None,
     ) -> Answer:
@@ -97,6 +98,7 @@ class HighsModel:
             integral: with integers, or their relaxation.
             gap: relative gap at which to end.
             presolve: off to take another road after an answer that cannot be.
+            seconds: most to spend; `stop` is not asked in every corner of the solver.
             stop: asked often; True ends the solve with what there is.
             watch: told the lower bound of the mixed-integer solve from time to time.
         """
@@ -106,6 +108,8 @@ class HighsModel:
             self._integral = integral
         self._stop, self._watch = stop or _never, watch
         self._highs.setOptionValue("mip_rel_gap", gap)
+        # HiGHS counts the time of all its runs.
+        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(seconds, 0.0))
         self._highs.setOptionValue("presolve", "choose" if presolve else "off")
         self._highs.run()
         status = _MODEL_STATUS.get(self._highs.getModelStatus(), Status.FAILED)

@@ -202,6 +202,7 @@ class RadialProgram:
         seen: set[bytes] = set()
         trees = [decision] + [decision + 0.3 * rng.random(len(decision)) for _ in range(count // 2)]
         rivals = exchanges(self.choices, self._starts[-1] > 0.5) if self._starts else np.empty((0, len(decision)), bool)
+        rivals = rivals[self._few_changes(rivals)]
         order = np.argsort(self.prices(rivals), kind="stable")[: count // 2] if len(rivals) else np.empty(0, np.int64)
         for tree in [t for weight in trees for t in self._trees(weight)] + list(rivals[order].astype(float)):
             if (key := tree.tobytes()) not in seen:
@@ -220,7 +221,8 @@ class RadialProgram:
             generation = np.clip(p, net.p_min, net.p_max) + 1j * np.clip(q, net.q_min, net.q_max)
         else:
             generation = dispatch[0::2] + 1j * dispatch[1::2]
-        state = ac_state(net, decision > 0.5, generation)
+        closed = decision > 0.5
+        state = ac_state(net, closed, generation) if self._few_changes(closed[None, :])[0] else None
         final = not len(net.generator_names)
         if state is None:
             return Verdict(math.inf, math.inf, None, final)
@@ -231,15 +233,13 @@ class RadialProgram:
     def prices(self, closed: Bools) -> Floats:
         """(K) objective of K states, (K, E); inf where limits are missed or no state exists."""
         net = self.network
-        changes = np.sum(closed != net.closed, axis=1)
         loss, _ = losses(net, closed)
         limited = np.any(net.w_min > 0) or np.any(np.isfinite(net.w_max)) or np.any(np.isfinite(net.l_max))
         if limited and np.isfinite(loss).any():
             good = np.flatnonzero(np.isfinite(loss))
             loss[good[self._excess_of(closed[good]) > 0.0]] = math.inf
-        if self.max_changes is not None:
-            loss[changes > self.max_changes] = math.inf
-        return np.asarray(loss * net.s_base_kva + self.change_cost_kw * changes)
+        loss[~self._few_changes(closed)] = math.inf
+        return np.asarray(loss * net.s_base_kva + self.change_cost_kw * np.sum(closed != net.closed, axis=1))
 
     def violations(self, closed: Bools) -> Floats:
         """(K) violation of K states, (K, E); inf where no state exists or too much is changed."""
@@ -247,9 +247,14 @@ class RadialProgram:
         loss, _ = losses(self.network, closed)
         good = np.flatnonzero(np.isfinite(loss))
         violation[good] = self._excess_of(closed[good])
-        if self.max_changes is not None:
-            violation[np.sum(closed != self.network.closed, axis=1) > self.max_changes] = math.inf
+        violation[~self._few_changes(closed)] = math.inf
         return violation
+
+    def _few_changes(self, closed: Bools) -> Bools:
+        """(K) whether K states, (K, E), keep to the number of changes."""
+        if self.max_changes is None:
+            return np.ones(len(closed), dtype=np.bool_)
+        return np.asarray(np.sum(closed != self.network.closed, axis=1) <= self.max_changes)
 
     def _excess_of(self, closed: Bools) -> Floats:
         """(K) sum of excesses, with the tolerance of the check."""
@@ -271,9 +276,7 @@ class RadialProgram:
     def _trees(self, weight: Floats) -> list[Floats]:
         """The heaviest tree that keeps the locks and the number of changes, if it does."""
         tree = heaviest_tree(self.choices, weight)
-        if self.max_changes is not None and np.sum((tree > 0.5) != self.network.closed) > self.max_changes:
-            return []
-        return [tree]
+        return [tree] if self._few_changes(tree[None, :] > 0.5)[0] else []
 
     def _loss_cap(self, *, incumbents: bool) -> float:
         """A loss (pu) that no answer of interest exceeds: that of a start that keeps the limits, else the whole load.

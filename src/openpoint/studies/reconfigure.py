@@ -171,7 +171,11 @@ def _result(
     low, low_bus = states.lowest(network, after)
     low_before, low_before_bus = states.lowest(network, before)
     s = network.s_base_kva
-    notes = () if before is not None else ("today's state is not radial or has no power flow solution; no loss before",)
+    notes: tuple[str, ...] = (
+        () if before is not None else ("today's state is not radial or has no power flow solution; no loss before",)
+    )
+    if outcome.termination is Termination.INFEASIBLE and least is None:
+        notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
     buses = states.frame(
         {
             "name": list(network.bus_names),

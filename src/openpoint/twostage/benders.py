@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,8 @@ class Benders:
             outcome = run.to_the_end()
             if outcome.termination is not Termination.INFEASIBLE or interrupt.requested:
                 return outcome
+            if progress is not None:
+                progress(replace(outcome.log[-1], verdict="infeasible; looking for the least violation", interim=True))
             explain = Benders(gap=0.01, time_limit_s=self._left(outcome.seconds), relaxation=self.relaxation)
             least = _Run(explain, program, _silent, interrupt, violation=True).to_the_end()
         return Outcome(
@@ -164,10 +166,11 @@ class _Run:
     def _propose(self, master: Master) -> Proposal:
         """The master's proposal, asked for twice where it contradicts the incumbent, which every master contains."""
         gap = 0.3 * self.method.gap
-        proposal = master.propose(gap=gap, stop=self._stop, watch=self._watch)
+        left = math.inf if self.method.time_limit_s is None else self.method.time_limit_s - self._seconds()
+        proposal = master.propose(gap=gap, seconds=left, stop=self._stop, watch=self._watch)
         if proposal.bound <= self.upper + ABSURD * abs(self.upper):
             return proposal
-        return master.propose(gap=gap, stop=self._stop, presolve=False)
+        return master.propose(gap=gap, seconds=left, stop=self._stop, presolve=False)
 
     def _price(
         self, decision: Floats, sub: Subproblem, master: Master, *, again: bool

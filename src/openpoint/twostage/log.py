@@ -35,9 +35,9 @@ class Termination(enum.StrEnum):
 _REMEDIES = {
     Termination.OPTIMAL: "Proven optimal: nothing to do.",
     Termination.GAP: "Proven within the gap asked for; ask for a smaller gap to go on.",
-    Termination.TIME: "The time limit came first; the best verified solution is kept. Raise it or accept the gap.",
-    Termination.ITERATIONS: "The iteration limit came first; the best verified solution is kept. Raise it.",
-    Termination.INTERRUPTED: "Interrupted; the best verified solution is kept. Run again to go on.",
+    Termination.TIME: "The time limit came first; what was verified by then is kept. Raise it or accept the gap.",
+    Termination.ITERATIONS: "The iteration limit came first; what was verified by then is kept. Raise it.",
+    Termination.INTERRUPTED: "Interrupted; what was verified by then is kept. Run again with more time.",
     Termination.RELAXATION: "The bound is that of the cone relaxation, not exact here; the answer is verified by AC "
     "and lies above the bound by the gap. Fix the output of the generators for an exact proof.",
     Termination.INFEASIBLE: "Proven: nothing keeps all limits. Relax or reinforce where the least violation is named.",

@@ -87,12 +87,13 @@ class Master:
         self,
         *,
         gap: float,
+        seconds: float,
         stop: Callable[[], bool],
         watch: Callable[[float], None] | None = None,
         presolve: bool = True,
     ) -> Proposal:
         """The decision that looks best, and the bound it proves."""
-        answer = self._model.solve(integral=True, gap=gap, presolve=presolve, stop=stop, watch=watch)
+        answer = self._model.solve(integral=True, gap=gap, presolve=presolve, seconds=seconds, stop=stop, watch=watch)
         return self._proposal(answer, fractional=False)
 
     def learn_point(self, response: Response) -> None:
