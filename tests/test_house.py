@@ -132,7 +132,7 @@ def test_importing_the_package_imports_nothing_else() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["reconfigure", "--help"]])
 def test_the_command_answers_at_once(arguments: list[str]) -> None:
     seconds = []
-    for _ in range(5):
+    while len(seconds) < 10 and min(seconds, default=1.0) >= 0.3:  # a busy machine gets more than one chance
         start = cpu_of_children()
         done = subprocess.run(
             [sys.executable, "-m", "openpoint", *arguments], capture_output=True, text=True, check=True
