@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
 FIRST_LINES = 30
 LINE_EVERY_S = 1.0
+VIOLATIONS_SHOWN = 10
 
 
 def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:
@@ -191,8 +192,10 @@ def _limits(violations: tuple[Violation, ...]) -> str:
 def _show_violations(out: Console, title: str, violations: tuple[Violation, ...]) -> None:
     if violations:
         out.print(Text(f"{title}:"))
-        for violation in violations:
+        for violation in violations[:VIOLATIONS_SHOWN]:
             out.print(Text(f"  {words.safe(str(violation))}"))
+        if (more := len(violations) - VIOLATIONS_SHOWN) > 0:
+            out.print(Text(f"  and {more} more; --json, --csv and --report list all"))
 
 
 def _cell(value: object) -> str:

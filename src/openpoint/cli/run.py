@@ -120,7 +120,7 @@ def info(source: str, *, branches: bool) -> int:
     """Show the size of a grid, its loads and its state today, or its branches."""
     out = console()
     grid = io.read(source)
-    _show_doubts([*grid.notes, *grid.problems()])
+    _show_doubts(grid.problems())
     table = grid.branches()
     if branches:
         show_frame(out, table)
@@ -149,7 +149,7 @@ def check(source: str) -> int:
     out = console()
     try:
         grid = io.read(source)
-        problems = [*grid.problems(), *grid.notes]
+        problems = grid.problems()
     except InputError as error:
         problems = list(error.problems)
     for problem in problems:
@@ -162,7 +162,7 @@ def check(source: str) -> int:
 def convert(source: str, folder: Path, tables: Literal["csv", "parquet"]) -> int:
     """Write a grid as a folder of tables; a faulty one too, since tables are where it can be mended."""
     grid = io.read(source)
-    _show_doubts([*grid.notes, *grid.problems()])
+    _show_doubts(grid.problems())
     io.write(grid, folder, tables=tables)
     console().print(f"written: {words.safe(str(folder))}")
     return 0
@@ -192,7 +192,7 @@ def _read_sound(source: str) -> Grid:
     """
     grid = io.read(source)
     problems = grid.problems()
-    _show_doubts([*grid.notes, *problems])
+    _show_doubts(problems)
     if faults := [problem for problem in problems if problem.severity == "error"]:
         raise InputError(faults)
     return grid

@@ -81,8 +81,8 @@ def table_from_csv(kind: str, text: str, file: str) -> tuple[pl.DataFrame, list[
     """
     rows, faults = _rows(text.removeprefix("\ufeff"), file)
     if not rows:
-        empty, _ = conform(kind, None)
-        return empty, faults
+        remedy = "Write at least the line of the column names, or remove the file"
+        return conform(kind, None)[0], faults or [Problem(file, "", "", "the file is empty", remedy)]
     (_, header), *body = rows
     names = [name or "" for name in header]
     faults += _header_faults(names, kind, file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -83,7 +84,8 @@ def encode(figure: Figure, format: str) -> bytes:
     # A date in the file would make every copy differ.
     metadata: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format, {})
     buffer = io.BytesIO()
-    with mpl.rc_context(style.RC | {"pdf.fonttype": 42}):
+    with mpl.rc_context(style.RC | {"pdf.fonttype": 42}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box is drawn for it
         figure.savefig(buffer, format=format, metadata=metadata)
     return buffer.getvalue()
 
