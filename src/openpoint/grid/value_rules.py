@@ -217,16 +217,18 @@ def _impedance_doubts(grid: Grid) -> Iterator[Problem]:
             load[zone[number[bus]]] += math.hypot(p, q)
     vn = grid.buses["vn_kv"].to_list()
     figures: dict[int, list[tuple[str, float, float]]] = {}
+    level: dict[int, float] = {}
     for (name, i, _), (r, x) in zip(_ends(grid, "lines", number), _ohms(grid, number)):
         z = math.hypot(r, x)
         if math.isfinite(z) and z > 0 and vn[i] > 0:
             drop = z / vn[i] / vn[i] * load[zone[i]] / 1000.0
             figures.setdefault(int(zone[i]), []).append((name, z, drop))
+            level.setdefault(int(zone[i]), vn[i])
             if drop > LINE_DROP_MAX:
                 message = f"{z:g} ohm would drop {drop:.3g} times the nominal voltage under the load of its level"
                 yield Problem("lines", name, "r_ohm", message, "Check the unit and the decimal point", "warning")
-    for members in figures.values():
-        yield from _median_doubts(members, vn[number[_bus_of(grid, members[0][0])]])
+    for zone_number, members in figures.items():
+        yield from _median_doubts(members, level[zone_number])
 
 
 def _median_doubts(members: list[tuple[str, float, float]], vn_kv: float) -> Iterator[Problem]:
@@ -252,7 +254,3 @@ def _ohms(grid: Grid, number: dict[str, int]) -> list[tuple[float, float]]:
     """First entries of the matrices of the same lines as `_ends`."""
     rows = grid.lines.select("from_bus", "to_bus", "r_ohm", "x_ohm").iter_rows()
     return [(r[0] if r else 0.0, x[0] if x else 0.0) for fr, to, r, x in rows if fr in number and to in number]
-
-
-def _bus_of(grid: Grid, line: str) -> str:
-    return str(grid.lines.filter(pl.col("name") == line)["from_bus"][0])
