@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpoint.formulations.radiality import bridges, contract, heaviest_tree, radiality
+from openpoint.formulations.radiality import contract, heaviest_tree, radiality
 from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.highs import HighsModel
@@ -33,19 +33,6 @@ def multigraph(n: int, edges: list[tuple[int, int]]) -> nx.MultiGraph:
     for k, (a, b) in enumerate(edges):
         graph.add_edge(a, b, key=k)
     return graph
-
-
-@given(edges_of)
-def test_bridges_are_those_whose_loss_cuts_the_graph(case: tuple[int, list[tuple[int, int]]]) -> None:
-    n, edges = case
-    ends = np.array(edges, dtype=np.int64).reshape(-1, 2)
-    found = bridges(n, ends[:, 0], ends[:, 1])
-    graph = multigraph(n, edges)
-    parts = nx.number_connected_components(graph)
-    for k, (a, b) in enumerate(edges):
-        rest = graph.copy()
-        rest.remove_edge(a, b, key=k)
-        assert found[k] == (nx.number_connected_components(rest) > parts)
 
 
 @given(edges_of, st.randoms(use_true_random=False))

@@ -14,10 +14,10 @@ import cvxpy as cp
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
+
+from openpoint.grid.topology import bridges, components
 
 Ints = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.signedinteger]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -76,9 +76,8 @@ def contract(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools, must_
     label[sources] = sources[0]
     closed = must_close.copy()
     while True:
-        joined = np.concatenate([np.flatnonzero(closed), np.empty(0, dtype=np.int64)])
-        graph = sp.coo_array((np.ones(len(joined)), (label[fr[joined]], label[to[joined]])), shape=(n, n))
-        block = np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)[label]
+        joined = np.flatnonzero(closed)
+        block = components(n, label[fr[joined]], label[to[joined]])[label]
         undecided = np.flatnonzero(usable & ~closed)
         more = bridges(int(block.max()) + 1, block[fr[undecided]], block[to[undecided]])
         if not more.any():
@@ -86,8 +85,7 @@ def contract(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools, must_
         closed[undecided[more]] = True
     loop = _loop(n, fr, to, sources, must_close)
     joined = np.flatnonzero(usable)
-    graph = sp.coo_array((np.ones(len(joined)), (label[fr[joined]], label[to[joined]])), shape=(n, n))
-    reach = connected_components(graph, directed=False)[1][label]
+    reach = components(n, label[fr[joined]], label[to[joined]])[label]
     cut_off = tuple(np.flatnonzero(reach != reach[sources[0]]).tolist())
     # Renumber: the block of the sources first.
     block = np.unique(np.where(block == block[sources[0]], -1, block), return_inverse=True)[1]
@@ -104,8 +102,7 @@ def _loop(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools) -> tuple
     label[sources] = sources[0]
     chosen = np.flatnonzero(must_close)
     a, b = label[fr[chosen]], label[to[chosen]]
-    graph = sp.coo_array((np.ones(len(chosen)), (a, b)), shape=(n, n))
-    if len(chosen) <= n - connected_components(graph, directed=False)[0]:
+    if len(chosen) <= n - 1 - int(components(n, a, b).max()):
         return ()
     return tuple(chosen[~bridges(n, a, b)].tolist())
 
@@ -127,44 +124,6 @@ def heaviest_tree(choices: Choices, weight: Floats) -> Floats:
             parent[a] = b
             state[choices.free[k]] = 1.0
     return state
-
-
-def bridges(n: int, fr: Numbers, to: Numbers) -> Bools:
-    """(E) whether taking the edge away would cut the graph (parallel edges are no bridges). Tarjan 1974, iterative."""
-    adjacency: list[list[tuple[int, int]]] = [[] for _ in range(n)]
-    for e, (a, b) in enumerate(zip(fr.tolist(), to.tolist())):
-        if a != b:
-            adjacency[a].append((b, e))
-            adjacency[b].append((a, e))
-    found = np.zeros(len(fr), dtype=bool)
-    order = [-1] * n
-    low = [0] * n
-    clock = 0
-    for root in range(n):
-        if order[root] >= 0:
-            continue
-        order[root] = low[root] = clock
-        clock += 1
-        stack = [(root, -1, iter(adjacency[root]))]
-        while stack:
-            node, via, arcs = stack[-1]
-            for other, e in arcs:
-                if e == via:
-                    continue
-                if order[other] >= 0:
-                    low[node] = min(low[node], order[other])
-                    continue
-                order[other] = low[other] = clock
-                clock += 1
-                stack.append((other, e, iter(adjacency[other])))
-                break
-            else:
-                stack.pop()
-                if stack:
-                    parent = stack[-1][0]
-                    low[parent] = min(low[parent], low[node])
-                    found[via] |= low[node] > order[parent]
-    return found
 
 
 def radiality(choices: Choices, *, hungry: Bools) -> Radiality:
