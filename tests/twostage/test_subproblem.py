@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint.grid import Grid
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.studies.radial import RadialProgram
 from openpoint.twostage.program import Floats
 from openpoint.twostage.subproblem import MARGIN, Response, Subproblem
@@ -37,7 +39,7 @@ def tolerance(response: Response) -> float:
     return ACCURACY * max(1.0, abs(response.value), float(np.abs(response.slope).sum()))
 
 
-@pytest.mark.parametrize("seed", range(2000, 2030))
+@pytest.mark.parametrize("seed", range(2000, 2018))
 def test_every_cut_under_estimates_at_every_topology(seed: int) -> None:
     """Optimality, feasibility and ray cuts, from topologies and from fractional decisions."""
     _, sub, decisions = respond(seed)
@@ -67,7 +69,7 @@ def test_every_cut_under_estimates_at_fractional_decisions(seed: int) -> None:
                 assert cut(response, at, x) <= most + tolerance(response) + tolerance(there)
 
 
-@pytest.mark.parametrize("seed", range(2000, 2018))
+@pytest.mark.parametrize("seed", range(2000, 2012))
 def test_slopes_are_derivatives_inside(seed: int) -> None:
     """Between topologies the value is smooth almost everywhere: central differences meet the slope."""
     _, sub, decisions = respond(seed)
@@ -89,7 +91,7 @@ def test_slopes_are_derivatives_inside(seed: int) -> None:
         assert left - noise <= base.slope[e] <= right + noise, (seed, e)
 
 
-@pytest.mark.parametrize("seed", range(2000, 2018))
+@pytest.mark.parametrize("seed", range(2000, 2012))
 def test_slopes_bound_the_one_sided_differences_at_topologies(seed: int) -> None:
     """At a corner the value can only be left inwards; the slope is a subgradient there, open branches included."""
     _, sub, decisions = respond(seed)
@@ -104,7 +106,7 @@ def test_slopes_bound_the_one_sided_differences_at_topologies(seed: int) -> None
             assert there.value >= cut(base, x, inwards) - tolerance(base) - tolerance(there), (seed, e)
 
 
-@pytest.mark.parametrize("seed", range(2000, 2024))
+@pytest.mark.parametrize("seed", range(2000, 2012))
 def test_the_compiled_recourse_equals_the_model_as_written(seed: int) -> None:
     """`respond` against CVXPY's own solve of the same stage."""
     program, sub, decisions = respond(seed)
@@ -150,3 +152,15 @@ def test_pricing_by_violation_never_fails_to_price(seed: int) -> None:
             assert least.value <= 10 * MARGIN + ACCURACY
         else:
             assert least.value == pytest.approx(hard.value, abs=1e-5) or hard.value == 1.0 - MARGIN
+
+
+def test_a_solver_that_fails_leaves_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cut from numbers that mean nothing: the floor, marked, and the exact verdict has the word."""
+    _, sub, decisions = respond(2000)
+    failed = Answer(Status.FAILED, None, math.nan, -math.inf)
+    monkeypatch.setattr(ClarabelModel, "solve", lambda self, head=None: failed)
+    response = sub.respond(decisions[0])
+    assert response.feasible
+    assert response.rough
+    assert response.value == 0.0
+    assert not response.slope.any()

@@ -8,7 +8,6 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from openpoint.errors import OpenpointError
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import Ints, StandardForm
@@ -76,15 +75,12 @@ class Subproblem:
             violation: price decisions by their least violation in place of their cost.
         """
         self._program, self._n, self._violation = program, n, violation
+        self._floor = 0.0 if violation else program.recourse_floor
         self._hard = None if violation else self._compile(soft=False)
         self._soft = self._compile(soft=True) if violation else None
 
     def respond(self, decision: Floats) -> Response:
-        """Value and slope at a decision.
-
-        Raises:
-            OpenpointError: the cone solver failed on both problems.
-        """
+        """Value and slope at a decision; where the cone solver fails, the floor, marked as rough."""
         ray: Answer | None = None
         if self._hard is not None:
             answer = self._hard.model.solve(decision)
@@ -98,15 +94,10 @@ class Subproblem:
             response = self._response(self._soft, answer, decision, feasible=self._violation)
             if self._violation or response.value > 0.0:
                 return response
-            if ray is None:
-                # The limits can be kept, and yet the solver found no optimum: all that is known is the floor.
-                floor = self._program.recourse_floor
-                return Response(True, floor, np.zeros(self._n), response.point, response.dispatch, rough=True)
         ray = answer if answer.status is Status.INFEASIBLE else ray
         if ray is None or ray.z is None:
-            raise OpenpointError(
-                "The cone solver failed on the recourse; check the grid for extreme impedances or loads."
-            )
+            # The solver came to no end. All that is known is the floor; the exact verdict has the word.
+            return Response(True, self._floor, np.zeros(self._n), (), None, rough=True)
         compiled = self._soft if ray is answer else self._hard
         assert compiled is not None
         b = compiled.form.b.copy()
