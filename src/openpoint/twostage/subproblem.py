@@ -92,18 +92,22 @@ class Subproblem:
         answer = self._soft.model.solve(decision)
         if answer.status is Status.OPTIMAL:
             response = self._response(self._soft, answer, decision, feasible=self._violation)
-            if self._violation or response.value > 0.0:
-                return response
+            # A hard problem called infeasible whose limits can be kept stands at the edge of the solver's accuracy: a
+            # ray from there might cut off more than it should.
+            return response if self._violation or response.value > 0.0 else self._unknown()
         ray = answer if answer.status is Status.INFEASIBLE else ray
         if ray is None or ray.z is None:
-            # The solver came to no end. All that is known is the floor; the exact verdict has the word.
-            return Response(True, self._floor, np.zeros(self._n), (), None, rough=True)
+            return self._unknown()
         compiled = self._soft if ray is answer else self._hard
         assert compiled is not None
         b = compiled.form.b.copy()
         b[: self._n] = decision
         depth = -float(b @ ray.z)
         return Response(False, 1.0 - MARGIN, -ray.z[: self._n] / depth, (), None)
+
+    def _unknown(self) -> Response:
+        """All that is known without a solution is the floor; the exact verdict has the word."""
+        return Response(True, self._floor, np.zeros(self._n), (), None, rough=True)
 
     def _compile(self, *, soft: bool) -> _Compiled:
         decision = cp.Variable(self._n, name="decision")
