@@ -2,8 +2,8 @@
 
 Base: `s_base_kva` for power, the nominal line-to-line voltage of each bus for voltage, so that impedance is based on
 `vn_kv² · 1000 / s_base_kva` ohm and current on `s_base_kva / (√3 vn_kv)` A. The power of one of three phases is based
-on a third of `s_base_kva`. `s_base_kva` follows the total load, so that flows are of order one whatever the size of the
-grid: cone programs solved in ill-chosen units go wrong.
+on a third of `s_base_kva`. `s_base_kva` follows the total load (or generation, if larger), so that flows are of order
+one whatever the size of the grid: cone programs solved in ill-chosen units go wrong.
 
 The arrays run over terminals (bus, phase) and conductors (branch, phase), in the order of the tables. A balanced grid
 has one phase, "1", and its terminals and conductors are its buses and branches.
@@ -170,8 +170,10 @@ class _Builder:
         for name, phases in grid.buses.select("name", "phases").iter_rows():
             for phase in phases:
                 self.terminal[name, phase] = len(self.terminal)
-        total = math.hypot(grid.loads["p_kw"].abs().sum(), grid.loads["q_kvar"].abs().sum())
-        total = total or math.hypot(grid.generators["p_kw"].abs().sum(), grid.generators["q_kvar"].abs().sum())
+        total = max(
+            math.hypot(table["p_kw"].abs().sum(), table["q_kvar"].abs().sum())
+            for table in (grid.loads, grid.generators)
+        )
         # A power of ten keeps per-unit figures readable and conversions exact to the last bit but a few.
         self.s_base = 10.0 ** round(math.log10(total)) if total > 0 else 1000.0
 

@@ -71,22 +71,22 @@ def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
     """
     n_sources = len(network.source_terminal)
     path_length = min(network.n_conductors, network.n_terminals - n_sources)
-    p_back = float(np.sum(np.maximum(-network.s_power.real, 0)) + np.sum(np.maximum(network.p_max, 0)))
-    q_back = float(np.sum(np.maximum(-network.s_power.imag, 0)) + np.sum(np.maximum(network.q_max, 0)))
-    p_back += float(np.sum(np.maximum(-network.s_current.real, 0)))
-    q_back += float(np.sum(np.maximum(-network.s_current.imag, 0)))
-    # What grows with the voltage: capacitors and charging.
-    p_grow = float(np.sum(np.maximum(-network.s_impedance.real, 0)))
-    q_grow = float(np.sum(np.maximum(-network.s_impedance.imag, 0)) + np.sum(np.maximum(network.b, 0)))
-    steepest = np.sort(np.maximum(network.r, 0) * (p_back + p_grow) + np.maximum(network.x, 0) * (q_back + q_grow))
-    total = p_back + p_grow + q_back + q_grow
-    share = (p_back + q_back) / total if total > 0 else 1.0
-    rise = 2.0 * float(steepest[::-1][:path_length].sum())
+    back = [  # active and reactive power that may flow back whatever the voltage
+        float(np.sum(np.maximum(-part(network.s_power), 0)) + np.sum(np.maximum(most, 0)))
+        for part, most in ((np.real, network.p_max), (np.imag, network.q_max))
+    ]
+    grow = [float(np.sum(np.maximum(-part(network.s_impedance), 0))) for part in (np.real, np.imag)]
+    grow[1] += float(np.sum(np.maximum(network.b, 0)))  # what grows with w: capacitors and charging
+    for k, part in enumerate((np.real, np.imag)):
+        half = 0.5 * float(np.sum(np.maximum(-part(network.s_current), 0)))
+        back[k] += half  # v ≤ (1 + w) / 2
+        grow[k] += half
+    rise = _worst_path(network, back[0], back[1], path_length)
+    growing = _worst_path(network, grow[0], grow[1], path_length)
     ratio = float(np.prod(np.maximum(network.tap, 1.0 / network.tap) ** 2))
     w_source = float(np.max(np.abs(network.source_v)) ** 2)
-    # w̄ = (w_source + fixed rise + growing rise · w̄) · ratio
-    growing = rise * (1.0 - share) * ratio
-    upper = (w_source + rise * share) * ratio / (1.0 - growing) if growing < 1.0 else math.inf
+    # w̄ = (w_source + rise + growing · w̄) · ratio
+    upper = (w_source + rise) * ratio / (1.0 - growing * ratio) if growing * ratio < 1.0 else math.inf
     lower = np.zeros(network.n_terminals)
     bound = np.full(network.n_terminals, upper)
     if limits:
@@ -102,6 +102,12 @@ def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
             "Give upper voltage limits in the grid or with --v-max (Limits(v_max_pu=…))."
         )
     return lower, bound
+
+
+def _worst_path(network: Network, p: float, q: float, length: int) -> float:
+    """2 Σ (r p + x q) over the `length` branches where it is largest."""
+    each = np.sort(np.maximum(network.r, 0) * p + np.maximum(network.x, 0) * q)
+    return 2.0 * float(each[::-1][:length].sum())
 
 
 def distflow(network: Network, closed: cp.Expression, w_upper: Floats) -> DistFlow:
