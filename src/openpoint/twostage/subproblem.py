@@ -14,6 +14,9 @@ from openpoint.solvers.form import Ints, StandardForm
 from openpoint.twostage.compile import compile_model
 from openpoint.twostage.program import Floats, Stage, TwoStageProgram, parts
 
+RAY = 1e-5
+"""Residual of an infeasibility ray, relative to its depth, up to which it is believed: a point that it wrongly cuts off
+would have to be of size 1/RAY per unit."""
 MARGIN = 1e-7
 """Relative margin by which cuts are lowered: the duals are exact up to the tolerance of the cone solver."""
 
@@ -92,9 +95,8 @@ class Subproblem:
         answer = self._soft.model.solve(decision)
         if answer.status is Status.OPTIMAL:
             response = self._response(self._soft, answer, decision, feasible=self._violation)
-            # A hard problem called infeasible whose limits can be kept stands at the edge of the solver's accuracy: a
-            # ray from there might cut off more than it should.
-            return response if self._violation or response.value > 0.0 else self._unknown()
+            if self._violation or response.value > 0.0:
+                return response
         ray = answer if answer.status is Status.INFEASIBLE else ray
         if ray is None or ray.z is None:
             return self._unknown()
@@ -103,6 +105,8 @@ class Subproblem:
         b = compiled.form.b.copy()
         b[: self._n] = decision
         depth = -float(b @ ray.z)
+        if np.abs(compiled.form.a.T @ ray.z).max() > RAY * depth:
+            return self._unknown()
         return Response(False, 1.0 - MARGIN, -ray.z[: self._n] / depth, (), None)
 
     def _unknown(self) -> Response:
