@@ -14,6 +14,7 @@ from openpoint.network import build_network
 
 # buses, branches, open branches, load in kW and kvar
 SIZES = {
+    "zhang13": (13, 15, 3, 1155.35, 0.0),
     "civanlar16": (16, 16, 3, 28700.0, 5900.0),
     "baran33": (33, 37, 5, 3715.0, 2300.0),
     "baran69": (69, 73, 5, 3802.1, 2694.7),
@@ -50,6 +51,11 @@ def test_figures_are_as_published() -> None:
     assert lines.filter(name="2").select("r_ohm", "x_ohm").row(0) == ([0.493], [0.2511])
     lines = builtin.load("civanlar16").lines
     assert lines.filter(name="1-4").select("r_ohm", "x_ohm").row(0) == ([0.39675], [0.529])
+    grid = builtin.load("zhang13")
+    assert grid.loads.filter(bus="12")["p_kw"].item() == 281.0
+    assert grid.lines.filter(name="15").select("from_bus", "to_bus").row(0) == ("3", "13")
+    # 10 MVA at 4.16 kV.
+    assert grid.lines["i_max_a"].to_list() == pytest.approx([10_000 / (3**0.5 * 4.16)] * 15, abs=5e-3)
 
 
 def test_describe_and_unknown_name() -> None:

@@ -17,6 +17,7 @@ from .oracles import pandapower_voltages, power_grid_model_voltages
 # name: (loss today kW, least voltage today, least loss known kW, its least voltage, its open branches as rows or buses)
 # Minimum-loss reconfiguration with sources at 1.0 pu, constant power, no limits, every branch switchable.
 CASES = {
+    "zhang13": (13.483, 0.98533, 12.656, 0.98669, [7, 9, 14]),
     "civanlar16": (511.436, 0.96927, 466.127, 0.97158, ["9-11", "8-10", "7-16"]),
     "baran33": (202.677, 0.91309, 139.551, 0.93782, [7, 9, 14, 32, 37]),
     "baran69": (224.992, 0.90919, 98.605, 0.94947, ["14-15", "55-56", "61-62", "11-43", "13-21"]),

@@ -12,6 +12,7 @@ from openpoint.search.enumeration import best_topologies, count_topologies
 
 # name: (topologies, least loss kW, how many topologies share it)
 ENUMERATED = {
+    "zhang13": (134, 12.656, 2),
     "civanlar16": (190, 466.127, 1),
     "baran33": (50_751, 139.551, 1),
     "baran69": (407_924, 98.605, 4),

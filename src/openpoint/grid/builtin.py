@@ -1,7 +1,7 @@
 """The built-in cases: published test grids in the units of their publications.
 
 Each is a folder of the own format beside this file. Every branch of these grids is switchable, as in the literature
-on minimum-loss reconfiguration, and closed as published before it.
+on minimum-loss reconfiguration, and closed as published before it; `zhang13` has its ties by choice.
 """
 
 from __future__ import annotations
