@@ -49,6 +49,8 @@ class Answer:
         value: cost at x (nan if none). bound: proven lower bound of the cost.
         z: (m) dual of A x + s = b (cone solvers): −z is the derivative of the optimum with respect to b. Where
             INFEASIBLE, a ray with Aᵀz = 0, z in the dual cone, bᵀz < 0.
+        reduced: (n) derivative of the optimum with respect to the active bound, or the fixed value, of each column;
+            of solvers with bounds of columns in place of rows of one entry. Where INFEASIBLE, that of the ray.
     """
 
     status: Status
@@ -56,6 +58,7 @@ class Answer:
     value: float
     bound: float
     z: Floats | None = None
+    reduced: Floats | None = None
 
 
 def require(capabilities: Capabilities, *, cones: bool, integers: bool, way_out: str) -> None:

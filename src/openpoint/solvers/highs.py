@@ -1,15 +1,17 @@
-"""HiGHS: mixed-integer linear programs on one persistent model, rows added and removed in place."""
+"""HiGHS: mixed-integer linear programs on one persistent model, changed in place; exact duals of linear programs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import highspy
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.solvers.base import Answer, Capabilities, Floats, Status, require
+from openpoint.solvers.bounds import BoundedForm, bounded
 from openpoint.solvers.form import Ints, StandardForm
 
 CAPABILITIES = Capabilities(name="highs", cones=False, integers=True, duals=True)
@@ -18,10 +20,14 @@ FEASIBILITY = 1e-7
 """Tolerance of rows. A row missed by it lowers the bound, which stays valid. With 1e-9 HiGHS 1.15 cut off the optimum
 of the 136-bus grid and called 303.6 kW optimal where 280.2 kW is feasible, so integers keep its default, 1e-6."""
 
+RAY = 1e-6
+"""Residual of an infeasibility ray, relative to its depth, above which it is no proof."""
+
 _MODEL_STATUS = {
     highspy.HighsModelStatus.kOptimal: Status.OPTIMAL,
     highspy.HighsModelStatus.kInfeasible: Status.INFEASIBLE,
     highspy.HighsModelStatus.kUnbounded: Status.UNBOUNDED,
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: Status.UNBOUNDED,
     highspy.HighsModelStatus.kTimeLimit: Status.LIMIT,
     highspy.HighsModelStatus.kInterrupt: Status.LIMIT,
     highspy.HighsModelStatus.kIterationLimit: Status.LIMIT,
@@ -30,26 +36,36 @@ _MODEL_STATUS = {
 
 
 class HighsModel:
-    """A compiled linear model in one persistent HiGHS object."""
+    """A compiled linear model in one persistent HiGHS object.
 
-    def __init__(self, form: StandardForm) -> None:
+    Rows of one entry become bounds of columns. The other rows of the form come first, in their order, then those of
+    `add_rows`; `add_rows`, `delete_rows`, `set_rows`, `row_values` count in these, `set_b` in rows of the form.
+    """
+
+    def __init__(self, form: StandardForm, *, tolerance: float = FEASIBILITY) -> None:
         """Load once.
+
+        Args:
+            form: the model.
+            tolerance: feasibility tolerance of rows and of duals, absolute.
 
         Raises:
             OptionError: the model has cones.
         """
         require(CAPABILITIES, cones=bool(form.cones), integers=False, way_out="use Benders() or ExtensiveForm('scip')")
         self.n = len(form.c)
+        self._tolerance = tolerance
+        self._form, self._bounds = replace(form, b=form.b.copy()), bounded(form)
         self._integers = form.integers.astype(np.int32)
         self._integral = False
         self._stop: Callable[[], bool] = _never
         self._watch: Callable[[float], None] | None = None
         self._highs = highs = highspy.Highs()
         highs.setOptionValue("log_to_console", False)  # not output_flag, which would silence the callbacks too
-        highs.setOptionValue("primal_feasibility_tolerance", FEASIBILITY)
-        highs.setOptionValue("dual_feasibility_tolerance", FEASIBILITY)
+        highs.setOptionValue("primal_feasibility_tolerance", tolerance)
+        highs.setOptionValue("dual_feasibility_tolerance", tolerance)
         highs.setOptionValue("mip_abs_gap", 0.0)
-        highs.passModel(_linear_program(form))
+        highs.passModel(_linear_program(form, self._bounds))
         highs.cbSimplexInterrupt += self._interrupt
         highs.cbMipInterrupt += self._interrupt
         highs.cbMipLogging += self._report
@@ -61,7 +77,7 @@ class HighsModel:
         return int(self._highs.getNumRow())
 
     def add_rows(self, rows: sp.csr_array, lower: Floats, upper: Floats) -> None:
-        """Append rows lower ≤ rows · x ≤ upper."""
+        """Append rows lower ≤ rows · x ≤ upper, `rows` being (k, n)."""
         if rows.shape[0]:
             self._highs.addRows(
                 rows.shape[0],
@@ -78,9 +94,72 @@ class HighsModel:
         if len(numbers):
             self._highs.deleteRows(len(numbers), numbers.astype(np.int32))
 
+    def set_rows(self, numbers: Ints, lower: Floats, upper: Floats) -> None:
+        """Give rows, by number, new sides lower ≤ row · x ≤ upper."""
+        if len(numbers):
+            self._highs.changeRowsBounds(len(numbers), numbers.astype(np.int32), lower, upper)
+
+    def add_columns(
+        self,
+        cost: Floats,
+        lower: Floats,
+        upper: Floats,
+        *,
+        integers: Ints | None = None,
+        entries: sp.csc_array | None = None,
+    ) -> Ints:
+        """Append k columns and give back their numbers; `n` grows by k.
+
+        Rows that hold them too come after them, by `add_rows` with rows of the new width.
+
+        Args:
+            cost: (k). lower, upper: (k) bounds.
+            integers: which of the k are integer, by their place 0 … k−1.
+            entries: (n_rows, k) coefficients in the rows that are there; none if left out.
+        """
+        k, number = len(cost), np.arange(self.n, self.n + len(cost))
+        entries = sp.csc_array((self.n_rows, k)) if entries is None else entries
+        starts, indices = entries.indptr[:-1].astype(np.int32), entries.indices.astype(np.int32)
+        self._set_integral(integral=False)
+        self._highs.addCols(k, cost, lower, upper, entries.nnz, starts, indices, entries.data)
+        self.n += k
+        if integers is not None:
+            self._integers = np.concatenate([self._integers, number[integers].astype(np.int32)])
+        return number
+
+    def set_b(self, rows: Ints, b: Floats) -> None:
+        """Give rows of the form, those of one entry included, new right-hand sides.
+
+        A row of one entry takes its column back from `fix` and `set_bounds`, and one of several from `set_rows`.
+        """
+        self._form.b[rows] = b
+        self._bounds = after = self._bounds.with_sides(self._form, rows)
+        moved = np.flatnonzero(np.isin(after.rows, rows))
+        self.set_rows(moved, after.row_lower[moved], after.row_upper[moved])
+        columns = after.columns_of(rows)
+        self._change_columns(columns, after.lower[columns], after.upper[columns])
+
+    def fix(self, columns: Ints, values: Floats) -> None:
+        """Hold columns at values, in place of their bounds, until `fix`, `set_bounds` or `set_b` says else.
+
+        The derivative of the optimum with respect to the values is `Answer.reduced[columns]`. Of a column with an
+        equation of its own in the form (`StandardForm.with_coupling`), it is −z of that equation, too.
+        """
+        self.set_bounds(columns, values, values)
+
+    def set_bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
+        """Give columns the bounds lower ≤ x ≤ upper, in place of those that they have."""
+        old = columns < len(self._form.c)
+        self._bounds = self._bounds.with_bounds(columns[old], lower[old], upper[old])
+        self._change_columns(columns, lower, upper)
+
     def row_values(self) -> Floats:
         """(rows) activity at the last solution."""
         return np.array(self._highs.getSolution().row_value)
+
+    def row_slopes(self) -> Floats:
+        """(rows) derivative of the optimum with respect to the active side of each row, after a linear solve."""
+        return np.array(self._highs.getSolution().row_dual)
 
     def solve(
         self,
@@ -91,8 +170,14 @@ class HighsModel:
         seconds: float = math.inf,
         stop: Callable[[], bool] | None = None,
         watch: Callable[[float], None] | None = None,
+        cold: bool = False,
     ) -> Answer:
         """Solve what is in the model now.
+
+        Duals come with a linear solve (not `integral`, or no integers). OPTIMAL: `z` over the rows of the form (−z is
+        the derivative of the optimum with respect to b, also of rows of one entry) and `reduced` over all columns.
+        INFEASIBLE, if HiGHS has a proof: the same of a ray of depth 1, so that every b and every fixed x with a point
+        keeps 1 − zᵀ(b − b̂) ≤ 0 and 1 + reducedᵀ(x − x̂) ≤ 0, with the others of `add_rows` held.
 
         Args:
             integral: with integers, or their relaxation.
@@ -101,29 +186,96 @@ class HighsModel:
             seconds: most to spend; `stop` is not asked in every corner of the solver.
             stop: asked often; True ends the solve with what there is.
             watch: told the lower bound of the mixed-integer solve from time to time.
+            cold: forget what was solved before, so that the same model gives the same answer, bit for bit.
         """
-        if integral != self._integral and len(self._integers):
-            kind = highspy.HighsVarType.kInteger if integral else highspy.HighsVarType.kContinuous
-            self._highs.changeColsIntegrality(len(self._integers), self._integers, np.full(len(self._integers), kind))
-            self._integral = integral
+        if cold:
+            self._highs.clearSolver()
+        self._set_integral(integral=integral)
         self._stop, self._watch = stop or _never, watch
         self._highs.setOptionValue("mip_rel_gap", gap)
         # HiGHS counts the time of all its runs.
         self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(seconds, 0.0))
         self._highs.setOptionValue("presolve", "choose" if presolve else "off")
         self._highs.run()
-        status = _MODEL_STATUS.get(self._highs.getModelStatus(), Status.FAILED)
+        linear = not (integral and len(self._integers))
         if self._highs.getModelStatus() == highspy.HighsModelStatus.kUnboundedOrInfeasible:
-            status = Status.INFEASIBLE  # every column is bounded, or its cost is
-        info = self._highs.getInfo()
+            return self._without_cost(linear=linear)
+        status = _MODEL_STATUS.get(self._highs.getModelStatus(), Status.FAILED)
         if status is Status.INFEASIBLE:
-            return Answer(status, None, math.inf, math.inf)
-        has_point = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-        x = np.array(self._highs.getSolution().col_value) if has_point else None
-        value = float(info.objective_function_value) if has_point else math.nan
-        if integral and len(self._integers):
-            return Answer(status, x, value, float(info.mip_dual_bound))
-        return Answer(status, x, value, value if status is Status.OPTIMAL else -math.inf)
+            return self._infeasible(linear=linear)
+        x, value = self._point()
+        if not linear:
+            return Answer(status, x, value, float(self._highs.getInfo().mip_dual_bound))
+        if status is not Status.OPTIMAL:
+            return Answer(status, x, value, -math.inf)
+        solution = self._highs.getSolution()
+        y, reduced = np.array(solution.row_dual), np.array(solution.col_dual)
+        return Answer(status, x, value, value, self._duals(y, reduced), reduced)
+
+    def _without_cost(self, *, linear: bool) -> Answer:
+        """Tell unbounded from infeasible: without cost a model is never unbounded."""
+        number, cost = np.arange(self.n, dtype=np.int32), np.array(self._highs.getLp().col_cost_)
+        self._highs.changeColsCost(self.n, number, np.zeros(self.n))
+        self._highs.run()
+        status = _MODEL_STATUS.get(self._highs.getModelStatus(), Status.FAILED)
+        answer = Answer(Status.UNBOUNDED if status is Status.OPTIMAL else status, None, math.nan, -math.inf)
+        if status is Status.INFEASIBLE:
+            answer = self._infeasible(linear=linear)
+        self._highs.changeColsCost(self.n, number, cost)
+        return answer
+
+    def _point(self) -> tuple[Floats | None, float]:
+        info = self._highs.getInfo()
+        if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+            return None, math.nan
+        return np.array(self._highs.getSolution().col_value), float(info.objective_function_value)
+
+    def _infeasible(self, *, linear: bool) -> Answer:
+        """With a ray: of bounds that exclude each other, or of the simplex, which may have it without presolve only."""
+        nothing = Answer(Status.INFEASIBLE, None, math.inf, math.inf)
+        if not linear:
+            return nothing
+        z = self._bounds.contradiction(self._tolerance)
+        if z is not None:
+            return replace(nothing, z=z, reduced=np.zeros(self.n))
+        _, found, y = self._highs.getDualRay()
+        if not found:
+            self._highs.setOptionValue("presolve", "off")
+            self._highs.run()
+            _, found, y = self._highs.getDualRay()
+        proof = self._ray(np.array(y)) if found else None
+        return nothing if proof is None else replace(nothing, z=self._duals(*proof), reduced=proof[1])
+
+    def _ray(self, y: Floats) -> tuple[Floats, Floats] | None:
+        """(rows), (n) slopes of a proof of depth 1 that no point exists; None if `y` is none."""
+        lp = self._highs.getLp()
+        matrix = lp.a_matrix_
+        by_row = matrix.format_ == highspy.MatrixFormat.kRowwise
+        parts = np.array(matrix.value_), np.array(matrix.index_), np.array(matrix.start_)
+        shape = lp.num_row_, lp.num_col_
+        a = sp.csc_array(sp.csr_array(parts, shape=shape) if by_row else sp.csc_array(parts, shape=shape))
+        rows, columns = (lp.row_lower_, lp.row_upper_), (lp.col_lower_, lp.col_upper_)
+        best: tuple[Floats, Floats] | None = None
+        for sign in (1.0, -1.0):
+            slope, at_rows, _ = _active(sign * y, *rows)
+            reduced, at_columns, lost = _active(-(a.T @ slope), *columns)
+            depth = float(slope @ at_rows + reduced @ at_columns)
+            if depth > 0.0 and lost <= RAY * depth:
+                best = slope / depth, reduced / depth
+        return best
+
+    def _duals(self, y: Floats, reduced: Floats) -> Floats:
+        return self._bounds.duals(y[: self.n_fixed_rows], reduced[: len(self._form.c)])
+
+    def _change_columns(self, columns: Ints, lower: Floats, upper: Floats) -> None:
+        if len(columns):
+            self._highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
+
+    def _set_integral(self, *, integral: bool) -> None:
+        if integral != self._integral and len(self._integers):
+            kind = highspy.HighsVarType.kInteger if integral else highspy.HighsVarType.kContinuous
+            self._highs.changeColsIntegrality(len(self._integers), self._integers, np.full(len(self._integers), kind))
+            self._integral = integral
 
     def _interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
         if self._stop():
@@ -138,28 +290,20 @@ def _never() -> bool:
     return False
 
 
-def _linear_program(form: StandardForm) -> highspy.HighsLp:
-    """The model with rows of one entry turned into bounds of the column."""
-    a = sp.csr_array(form.a)
-    lower = np.concatenate([form.b[: form.n_zero], np.full(form.n_nonneg, -np.inf)])
-    n = len(form.c)
-    column_lower, column_upper = np.full(n, -np.inf), np.full(n, np.inf)
-    single = np.flatnonzero(np.diff(a.indptr) == 1)
-    for row in single:
-        column, factor = a.indices[a.indptr[row]], a.data[a.indptr[row]]
-        ends = lower[row] / factor, form.b[row] / factor
-        column_lower[column] = max(column_lower[column], min(ends))
-        column_upper[column] = min(column_upper[column], max(ends))
-    kept = np.diff(a.indptr) > 1
-    empty = np.diff(a.indptr) == 0
-    if np.any(lower[empty] > FEASIBILITY) or np.any(form.b[empty] < -FEASIBILITY):
-        kept |= empty  # a contradiction without variables: leave it to HiGHS to say so
-    rows = a[kept]
+def _active(slope: Floats, lower: list[float], upper: list[float]) -> tuple[Floats, Floats, float]:
+    """Slopes with those on an open side left out, the sides that they pull at, and the largest left out."""
+    side = np.where(slope > 0.0, np.array(lower), np.array(upper))
+    open_side = ~np.isfinite(side)
+    lost = float(np.abs(slope[open_side]).max(initial=0.0))
+    return np.where(open_side, 0.0, slope), np.where(open_side | (slope == 0.0), 0.0, side), lost
+
+
+def _linear_program(form: StandardForm, bounds: BoundedForm) -> highspy.HighsLp:
     lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = n, rows.shape[0]
+    lp.num_col_, lp.num_row_ = len(form.c), len(bounds.rows)
     lp.col_cost_, lp.offset_ = form.c, form.offset
-    lp.col_lower_, lp.col_upper_ = column_lower, column_upper
-    lp.row_lower_, lp.row_upper_ = lower[kept], form.b[kept]
+    lp.col_lower_, lp.col_upper_ = bounds.lower, bounds.upper
+    lp.row_lower_, lp.row_upper_ = bounds.row_lower, bounds.row_upper
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = rows.indptr, rows.indices, rows.data
+    lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = bounds.a.indptr, bounds.a.indices, bounds.a.data
     return lp

@@ -1,0 +1,161 @@
+"""Rows of one entry as bounds of their column, and the duals of the bounds back on those rows.
+
+Most rows of a compiled model say 0 ≤ x ≤ u. A solver with bounds of columns wants them there, but who reads its duals
+wants them on the rows of the model as it was written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from openpoint.solvers.form import Floats, Ints, StandardForm
+
+T = TypeVar("T", bound=np.generic)
+
+ROUNDING = 1e-9
+"""Relative excess of a lower over an upper bound that is rounding, not a contradiction."""
+
+
+@dataclass(frozen=True)
+class BoundedForm:
+    """The linear rows of a form: lower ≤ a · x ≤ upper over rows of several entries, and bounds of columns.
+
+    Attributes:
+        a: (k, n) rows kept. rows: (k) their numbers in the form.
+        row_lower, row_upper: (k) their sides, ±inf where open.
+        lower, upper: (n) bounds of columns, ±inf where open.
+        lower_row, upper_row: (n) row of the form that a bound comes from, −1 if none; an equation is named by both,
+            also where an inequality says the same, so that its dual is the whole slope.
+        equation: (n) equation of one entry, −1 if none.
+        column, entry: (m) the only column and entry of a row of one entry, else −1 and 1.
+    """
+
+    a: sp.csr_array
+    rows: Ints
+    row_lower: Floats
+    row_upper: Floats
+    lower: Floats
+    upper: Floats
+    lower_row: Ints
+    upper_row: Ints
+    equation: Ints
+    column: Ints
+    entry: Floats
+
+    def duals(self, y: Floats, reduced: Floats) -> Floats:
+        """(m) duals z of the form's linear rows.
+
+        Args:
+            y: (k) derivative of the optimum with respect to the active side of the rows kept.
+            reduced: (n) derivative with respect to the active bound of a column.
+        """
+        z = np.zeros(len(self.entry))
+        z[self.rows] = -y
+        for chosen, owner in ((reduced > 0.0, self.lower_row), (reduced < 0.0, self.upper_row)):
+            columns = np.flatnonzero(chosen & (owner >= 0))
+            z[owner[columns]] = -reduced[columns] / self.entry[owner[columns]]
+        return z
+
+    def with_bounds(self, columns: Ints, lower: Floats, upper: Floats) -> BoundedForm:
+        """Bounds that are set from outside; they belong to the equation of the column, if it has one."""
+        owner = self.equation[columns]
+        return replace(
+            self,
+            lower=_put(self.lower, columns, lower),
+            upper=_put(self.upper, columns, upper),
+            lower_row=_put(self.lower_row, columns, owner),
+            upper_row=_put(self.upper_row, columns, owner),
+        )
+
+    def with_sides(self, form: StandardForm, rows: Ints) -> BoundedForm:
+        """After `rows` of the form got other right-hand sides; columns without a row among them keep their bounds."""
+        new, at = bounded(form), self.columns_of(rows)
+        return replace(
+            new,
+            lower=_put(self.lower, at, new.lower[at]),
+            upper=_put(self.upper, at, new.upper[at]),
+            lower_row=_put(self.lower_row, at, new.lower_row[at]),
+            upper_row=_put(self.upper_row, at, new.upper_row[at]),
+        )
+
+    def columns_of(self, rows: Ints) -> Ints:
+        """Columns that rows of one entry among `rows` bound."""
+        columns = np.unique(self.column[rows])
+        return columns[columns >= 0]
+
+    def contradiction(self, tolerance: float = 0.0) -> Floats | None:
+        """(m) a ray z (Aᵀz = 0, bᵀz = −1) of two bounds, or of a row without entries, that exclude each other."""
+        z = np.zeros(len(self.entry))
+        excess = np.where((self.lower_row >= 0) & (self.upper_row >= 0), self.lower - self.upper, -np.inf)
+        if excess.max(initial=0.0) > 0.0:
+            column = int(np.argmax(excess))
+            for row, sign in ((self.lower_row[column], -1.0), (self.upper_row[column], 1.0)):
+                z[row] = sign / (self.entry[row] * excess[column])
+            return z
+        empty = np.diff(self.a.indptr) == 0
+        for sides, wrong in (
+            (self.row_upper, self.row_upper < -tolerance),
+            (self.row_lower, self.row_lower > tolerance),
+        ):
+            for i in np.flatnonzero(empty & wrong):
+                z[self.rows[i]] = -1.0 / sides[i]
+                return z
+        return None
+
+
+def bounded(form: StandardForm) -> BoundedForm:
+    """Take the rows of one entry out of the linear rows of a form; its cones are left aside."""
+    m, n = form.n_zero + form.n_nonneg, len(form.c)
+    a = sp.csr_array(form.a)[:m]
+    a.eliminate_zeros()
+    side = form.b[:m]
+    other = np.where(np.arange(m) < form.n_zero, side, -np.inf)
+    single = np.flatnonzero(np.diff(a.indptr) == 1)
+    column, entry = np.full(m, -1, dtype=np.int64), np.ones(m)
+    column[single], entry[single] = a.indices[a.indptr[single]], a.data[a.indptr[single]]
+    ends = np.sort([side[single] / entry[single], other[single] / entry[single]], axis=0)
+    lower, lower_row = _tightest(n, column[single], -ends[0], single)
+    upper, upper_row = _tightest(n, column[single], ends[1], single)
+    lower = -lower
+    rounded = (lower > upper) & (lower - upper <= ROUNDING * np.maximum(1.0, np.abs(upper)))
+    lower[rounded] = upper[rounded] = 0.5 * (lower[rounded] + upper[rounded])
+    equation = np.full(n, -1, dtype=np.int64)
+    own = single[single < form.n_zero]
+    equation[column[own]] = own
+    held = (equation >= 0) & (lower <= upper)
+    lower_row[held] = upper_row[held] = equation[held]
+    rows = np.flatnonzero(np.diff(a.indptr) != 1)
+    return BoundedForm(
+        a=sp.csr_array(a[rows]),
+        rows=rows,
+        row_lower=other[rows],
+        row_upper=side[rows],
+        lower=lower,
+        upper=upper,
+        lower_row=lower_row,
+        upper_row=upper_row,
+        equation=equation,
+        column=column,
+        entry=entry,
+    )
+
+
+def _put(array: npt.NDArray[T], at: Ints, values: npt.NDArray[T]) -> npt.NDArray[T]:
+    """A copy with other values at some places."""
+    copy = array.copy()
+    copy[at] = values
+    return copy
+
+
+def _tightest(n: int, column: Ints, at: Floats, row: Ints) -> tuple[Floats, Ints]:
+    """Least bound of every column and the row that says it."""
+    bound, owner = np.full(n, np.inf), np.full(n, -1, dtype=np.int64)
+    order = np.lexsort((-at, column))  # the last of a column is the least
+    order = order[np.isfinite(at[order])]
+    bound[column[order]], owner[column[order]] = at[order], row[order]
+    return bound, owner

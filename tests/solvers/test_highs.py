@@ -1,0 +1,202 @@
+"""The persistent HiGHS model: duals and rays on the rows of the form, changes in place, cold solves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.bounds import bounded
+from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.solvers.form import StandardForm
+from openpoint.solvers.highs import HighsModel
+
+from .conformance import assert_infeasible_ray, assert_optimal
+from .models import infeasible, solvable, unbounded
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def same(one: Answer, other: Answer) -> bool:
+    """Bit for bit."""
+    arrays = ((one.x, other.x), (one.z, other.z), (one.reduced, other.reduced))
+    return (one.status, one.value, one.bound) == (other.status, other.value, other.bound) and all(
+        (a is None and b is None) or (a is not None and b is not None and a.tobytes() == b.tobytes()) for a, b in arrays
+    )
+
+
+def held(form: StandardForm, columns: np.ndarray, values: np.ndarray) -> StandardForm:
+    coupled = form.with_coupling(columns)
+    coupled.b[: len(columns)] = values
+    return coupled
+
+
+@given(seeds)
+@settings(max_examples=100)
+def test_a_linear_program_has_exact_duals_on_every_row(seed: int) -> None:
+    form = solvable(seed)
+    assert_optimal(form, HighsModel(form).solve(integral=False), tolerance=1e-6)
+
+
+@given(seeds)
+@settings(max_examples=40)
+def test_minus_z_and_reduced_are_subgradients(seed: int) -> None:
+    """Wherever b or a held column moves, the optimum lies above the line that the duals draw."""
+    form, rng = solvable(seed), np.random.default_rng(seed)
+    columns = np.arange(1, len(form.c))[: int(rng.integers(1, 3))]
+    low, high = bounded(form).lower, bounded(form).upper
+    point = HighsModel(form).solve(integral=False).x
+    assert point is not None
+    coupled = form.with_coupling(columns)
+    by_row, by_fix, by_bound = HighsModel(coupled), HighsModel(coupled), HighsModel(form)
+    by_row.set_b(np.arange(len(columns)), point[columns])
+    by_fix.fix(columns, point[columns])
+    by_bound.fix(columns, point[columns])
+    at = by_row.solve(integral=False)
+    assert_optimal(held(form, columns, point[columns]), at, tolerance=1e-6)
+    for model in (by_fix, by_bound):
+        answer = model.solve(integral=False)
+        assert answer.value == pytest.approx(at.value, abs=1e-7)
+        assert answer.reduced is not None
+        assert at.z is not None
+        slope = answer.reduced[columns]
+        if model is by_fix:
+            assert answer.z is not None
+            assert slope == pytest.approx(-answer.z[: len(columns)], abs=1e-12)
+        for _ in range(5):
+            near = np.clip(point[columns] + rng.normal(scale=0.3, size=len(columns)), low[columns], high[columns])
+            model.fix(columns, near)
+            other = model.solve(integral=False)
+            if other.status is Status.OPTIMAL:
+                assert other.value >= answer.value + slope @ (near - point[columns]) - 1e-6
+                assert other.value == pytest.approx(HighsModel(held(form, columns, near)).solve(integral=False).value)
+    for _ in range(5):
+        moved = form.b + np.where(rng.uniform(size=len(form.b)) < 0.3, rng.normal(scale=0.1, size=len(form.b)), 0.0)
+        model, start = HighsModel(form), HighsModel(form).solve(integral=False)
+        assert start.z is not None
+        model.set_b(np.arange(len(form.b)), moved)
+        other, anew = model.solve(integral=False), HighsModel(replace(form, b=moved)).solve(integral=False)
+        assert other.status is anew.status
+        if other.status is Status.OPTIMAL:
+            assert other.value == pytest.approx(anew.value)
+            assert other.value >= start.value - start.z @ (moved - form.b) - 1e-6
+
+
+@given(seeds, st.sampled_from(["rows", "row", "bounds"]))
+@settings(max_examples=60)
+def test_what_has_no_point_comes_with_a_ray_on_the_rows_of_the_form(seed: int, proof: str) -> None:
+    form = infeasible(seed, proof=proof)
+    for presolve in (True, False):
+        answer = HighsModel(form).solve(integral=False, presolve=presolve)
+        assert_infeasible_ray(form, answer, tolerance=1e-7)
+        assert answer.z is not None
+        assert form.b @ answer.z == pytest.approx(-1.0)
+
+
+@given(seeds)
+@settings(max_examples=40)
+def test_a_ray_cuts_off_no_fixed_value_that_has_a_point(seed: int) -> None:
+    form, rng = solvable(seed), np.random.default_rng(seed)
+    model, columns = HighsModel(form), np.array([1, 2])
+    rays, points = [], []
+    for _ in range(20):
+        values = rng.uniform(-6.0, 6.0, 2)
+        model.fix(columns, values)
+        answer = model.solve(integral=False)
+        if answer.status is Status.OPTIMAL:
+            points.append(values)
+        elif answer.reduced is not None:
+            rays.append((values, answer.reduced[columns]))
+    for values, slope in rays:
+        assert all(1.0 + slope @ (point - values) <= 1e-6 for point in points)
+        assert len(points) < 20
+
+
+def test_unbounded_is_told_from_infeasible() -> None:
+    for seed in range(10):
+        for integers in (False, True):
+            form = unbounded(seed, integers=integers)
+            answer = HighsModel(form).solve(integral=True)
+            assert answer.status is Status.UNBOUNDED
+            assert answer.bound == -np.inf
+            after = HighsModel(form)
+            after.solve(integral=True)
+            after.set_bounds(np.arange(len(form.c)), np.full(len(form.c), -50.0), np.full(len(form.c), 50.0))
+            assert after.solve(integral=True).status is not Status.UNBOUNDED  # the cost is back
+
+
+@given(seeds, st.booleans())
+@settings(max_examples=25)
+def test_a_cold_solve_remembers_nothing(seed: int, integral: bool) -> None:
+    form, rng = solvable(seed, integers=True), np.random.default_rng(seed)
+    m = len(form.b)
+    one, other = HighsModel(form), HighsModel(form)
+    first = one.solve(integral=integral, cold=True)
+    for _ in range(4):
+        other.fix(np.array([0, 1]), rng.normal(size=2))
+        other.solve(integral=bool(rng.integers(2)))
+        other.set_b(np.arange(m), form.b + rng.normal(size=m))
+        other.solve(integral=bool(rng.integers(2)), presolve=bool(rng.integers(2)))
+    other.set_b(np.arange(m), form.b)
+    assert same(first, other.solve(integral=integral, cold=True))
+    assert same(first, one.solve(integral=integral, cold=True))
+
+
+@given(seeds)
+@settings(max_examples=25)
+def test_columns_and_rows_added_in_place_make_the_model_written_at_once(seed: int) -> None:
+    """A model split by columns: those of the second half come later, with the rows that hold them."""
+    form = solvable(seed, integers=True)
+    model = HighsModel(replace(form, integers=form.integers[:1]))
+    model.solve(integral=True)
+    rng = np.random.default_rng(seed)
+    number = model.add_columns(
+        np.array([1.0, -0.5]),
+        np.zeros(2),
+        np.array([2.0, 1.5]),
+        integers=np.array([1]),
+        entries=sp.csc_array(rng.normal(size=(model.n_rows, 2))),
+    )
+    assert number.tolist() == [len(form.c), len(form.c) + 1]
+    row = rng.normal(size=(1, model.n))
+    model.add_rows(sp.csr_array(row), np.array([-np.inf]), np.array([float(np.abs(row).sum())]))
+    answer = model.solve(integral=True)
+    assert answer.status in (Status.OPTIMAL, Status.INFEASIBLE)
+    if answer.x is not None:
+        assert len(answer.x) == model.n
+        assert row @ answer.x <= np.abs(row).sum() + 1e-6
+        assert answer.x[number[1]] == pytest.approx(round(answer.x[number[1]]), abs=1e-6)
+        relaxed = model.solve(integral=False)
+        assert relaxed.value <= answer.value + 1e-7
+
+
+@given(seeds)
+@settings(max_examples=20)
+def test_sides_of_rows_change_in_place(seed: int) -> None:
+    form = solvable(seed)
+    model = HighsModel(form)
+    before = model.solve(integral=False)
+    assert before.x is not None
+    model.add_rows(sp.csr_array(form.c[None, :]), np.array([-np.inf]), np.array([np.inf]))
+    number, level = np.array([model.n_rows - 1]), before.value - form.offset
+    model.set_rows(number, np.array([level + 0.01]), np.array([np.inf]))
+    after = model.solve(integral=False)
+    if after.status is Status.OPTIMAL:
+        assert after.value == pytest.approx(before.value + 0.01, abs=1e-6)
+        assert model.row_slopes()[-1] == pytest.approx(1.0, abs=1e-6)
+    model.set_rows(number, np.array([-np.inf]), np.array([np.inf]))
+    assert model.solve(integral=False).value == pytest.approx(before.value, abs=1e-7)
+
+
+def test_duals_agree_with_the_cone_solver_where_they_are_unique() -> None:
+    for seed in range(20):
+        form = solvable(seed)
+        rng = np.random.default_rng(seed)
+        nudged = replace(form, b=form.b + np.concatenate([np.zeros(form.n_zero), rng.uniform(0, 0.01, form.n_nonneg)]))
+        one, other = HighsModel(nudged).solve(integral=False), ClarabelModel(nudged).solve()
+        assert one.value == pytest.approx(other.value, abs=1e-6)
