@@ -1,0 +1,104 @@
+"""Radiality of islands: every energised island is a tree with exactly one grid-forming root.
+
+Roots are the sources, which stay apart from each other, and units that may form a grid. A closed branch is one of two
+arcs from parent to child; a bus has at most one parent, a root none:
+
+    closed = arc_fr + arc_to,     Σ arcs into bus n ≤ 1 − root_n
+
+So an island of N buses has at most N − 1 branches if it has a root, never two roots, and is then a tree. An island
+without a root may hold a loop, but it is dead: a bus is live only if it is reached from a root along arcs. That is said
+by one commodity a bus: f_n brings live_n to bus n, and no arc or root gives it more than its own size,
+
+    Σ f_n into m − Σ f_n out of m + supply_n at m = live_n if m = n else 0,    0 ≤ f_n ≤ arc,   0 ≤ supply_n ≤ root
+
+(the disaggregated form of Magnanti and Wong 1981). It is exact where arcs and roots are binary. Between 0 and 1 it says
+that bus n is live at most as far as the least cut between it and all roots, which is what bounds a line that is half
+hardened or a generator half built; the aggregated commodity, one for all buses, would say next to nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Islands:
+    """Variables and constraints of the islands.
+
+    Attributes:
+        closed: (E) state of every branch. arc_fr, arc_to: (E) its arc from the from to the to bus, and back.
+        root: (R) whether the unit at each of the given buses forms a grid; None where there are none.
+        live: (N) whether the bus is in an island with a root; less may be claimed.
+        along_fr, along_to: (E, C) commodities along the arcs.
+        reached: (C) bus of each commodity: all but the sources.
+        integers: the integer variables. constraints: linear.
+    """
+
+    closed: cp.Expression
+    arc_fr: cp.Variable
+    arc_to: cp.Variable
+    root: cp.Variable | None
+    live: cp.Variable
+    along_fr: cp.Variable
+    along_to: cp.Variable
+    reached: Ints
+    integers: tuple[cp.Variable, ...]
+    constraints: list[cp.Constraint]
+
+
+def islands(n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints) -> Islands:
+    """The radial islands of a grid.
+
+    Args:
+        n: number of buses. fr, to: (E) ends of the branches. sources: buses that are sources.
+        may_form: (R) buses, no sources, with a unit that may form a grid.
+    """
+    e, reached = len(fr), np.setdiff1d(np.arange(n), sources)
+    count, forms = len(reached), len(may_form)
+    arc_fr, arc_to = cp.Variable(e, name="arc_fr"), cp.Variable(e, name="arc_to")
+    root = cp.Variable(forms, name="root") if forms else None
+    live = cp.Variable(n, name="live")
+    into_to = sp.csr_array((np.ones(e), (to, np.arange(e))), shape=(n, e))
+    into_fr = sp.csr_array((np.ones(e), (fr, np.arange(e))), shape=(n, e))
+    parents = into_to @ arc_fr + into_fr @ arc_to
+    along_fr, along_to = cp.Variable((e, count), name="along_fr"), cp.Variable((e, count), name="along_to")
+    arriving = sp.csr_array(into_to - into_fr)[reached] @ (along_fr - along_to)
+    constraints: list[cp.Constraint] = [
+        arc_fr >= 0,
+        arc_to >= 0,
+        live >= 0,
+        live[sources] == 1,
+        parents[sources] == 0,
+        along_fr >= 0,
+        along_to >= 0,
+        along_fr <= arc_fr[:, None] @ np.ones((1, count)),
+        along_to <= arc_to[:, None] @ np.ones((1, count)),
+    ]
+    if root is not None:
+        supply = cp.Variable((forms, count), name="supply")
+        at_root = sp.csr_array((np.ones(forms), (may_form, np.arange(forms))), shape=(n, forms))
+        constraints += [root >= 0, supply >= 0, supply <= root[:, None] @ np.ones((1, count))]
+        constraints += [parents[reached] + at_root[reached] @ root <= 1]
+        arriving = arriving + at_root[reached] @ supply
+    else:
+        constraints += [parents[reached] <= 1]
+    constraints.append(arriving == cp.diag(live[reached]))
+    return Islands(
+        closed=arc_fr + arc_to,
+        arc_fr=arc_fr,
+        arc_to=arc_to,
+        root=root,
+        live=live,
+        along_fr=along_fr,
+        along_to=along_to,
+        reached=reached,
+        integers=(arc_fr, arc_to) if root is None else (arc_fr, arc_to, root),
+        constraints=constraints,
+    )

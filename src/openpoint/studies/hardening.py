@@ -1,0 +1,281 @@
+"""The mathematical model of hardening: which lines to make safe from disasters and where to put backup generators.
+
+min  Σ line_usd h + Σ generator_usd g + ρ_u [ Q(h, g, u) ]        Σ h ≤ lines, Σ g ≤ generators, cost ≤ budget; binary
+Q  = min  Σ voll p shed                                           after the disaster u, 1 where a branch is broken
+     s.t. closed ≤ 1 − u + h, closed ≤ 1;   radial energised islands, each with one root: a substation or a backup
+          generator;   LinDistFlow with shedding, voltage limits and ratings;   generators run in energised islands only
+
+A load is shed in part or whole, active and reactive power alike, and so is net infeed of a bus, at no cost. Generators
+of the grid may run below their least output, but form no grid.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import cvxpy as cp
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.formulations.islands import Islands, islands
+from openpoint.formulations.lindistflow import lindistflow, nominal_demand, voltage_limits
+from openpoint.grid.topology import bridges, components
+from openpoint.network import Network
+from openpoint.twostage.program import FirstStage, PlainProgram, Stage
+from openpoint.twostage.risk import Risk
+from openpoint.twostage.uncertainty import Uncertainty
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ROOT_W = 1.0
+"""Squared voltage that a grid-forming backup generator holds, where the limits of its bus allow it."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """The kind of backup generator that may be bought: it runs from 0 to p_kw and from −q_kvar to q_kvar."""
+
+    p_kw: float
+    q_kvar: float
+
+    def __post_init__(self) -> None:
+        if not (self.p_kw > 0.0 and self.q_kvar >= 0.0):
+            raise OptionError(
+                f"a backup generator of {self.p_kw:g} kW, {self.q_kvar:g} kvar; give above 0 kW, 0 or more kvar"
+            )
+
+
+@dataclass(frozen=True)
+class Restoration(Stage):
+    """The recourse: what is restored after one disaster.
+
+    Attributes:
+        islands: topology.
+        shed: (N) share of the net demand of a bus that is not met.
+        backup: (2, G) active and reactive output of the backup generators, per unit; None where none may be bought.
+        s_gen: (2, D) of the grid's dispatchable generators; None where there are none.
+        w, p, q: flow, see LinDistFlow.
+    """
+
+    islands: Islands
+    shed: cp.Variable
+    backup: cp.Variable | None
+    s_gen: cp.Variable | None
+    w: cp.Variable
+    p: cp.Variable
+    q: cp.Variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardenProgram(PlainProgram):
+    """Hardening as a two-stage program: x = (h, g) is what is bought, u the broken branches, the recourse restores.
+
+    Attributes:
+        network: the grid with the limits to keep.
+        uncertainty: broken branches, realisations of (E) zeros and ones in the order of the network's branches.
+        risk: how the costs of the disasters become one.
+        lines: (H) branches that may be hardened. line_usd: (H) cost of each.
+        buses: (G) buses, no sources, that may get a backup generator. generator_usd: (G) cost of each.
+        backup: the kind of backup generator.
+        voll_usd_per_kw: (N) value of lost load, for the whole outage.
+        max_lines, max_generators, budget_usd: most to buy; None = any number.
+        closed_line_usd: cost of a branch that is closed after the disaster.
+    """
+
+    network: Network
+    uncertainty: Uncertainty
+    risk: Risk
+    lines: Ints
+    line_usd: Floats
+    buses: Ints
+    generator_usd: Floats
+    backup: Backup
+    voll_usd_per_kw: Floats
+    max_lines: int | None = None
+    max_generators: int | None = None
+    budget_usd: float | None = None
+    closed_line_usd: float = 0.0
+
+    recourse_floor = 0.0
+
+    def __post_init__(self) -> None:
+        net = self.network
+        fixed = np.flatnonzero(self.always_closed)
+        label = np.arange(net.n_terminals)
+        label[net.source_terminal] = net.source_terminal[0]
+        a, b = label[net.terminal_fr[fixed]], label[net.terminal_to[fixed]]
+        if len(fixed) > net.n_terminals - 1 - int(components(net.n_terminals, a, b).max()):
+            loop = ", ".join(net.branch_names[e] for e in fixed[~bridges(net.n_terminals, a, b)])
+            remedy = "Make one of them switchable, or open it"
+            what = "closed and not switchable, they form a loop or join two sources"
+            raise InputError([Problem("branches", loop, "", what, remedy)])
+        if np.isin(self.buses, net.source_terminal).any():
+            raise OptionError("a source needs no backup generator; leave its bus out")
+
+    @cached_property
+    def always_closed(self) -> npt.NDArray[np.bool_]:
+        """(E) branches that are closed wherever they are whole."""
+        return np.asarray(self.network.closed & ~self.network.switchable)
+
+    @cached_property
+    def always_open(self) -> npt.NDArray[np.bool_]:
+        """(E) branches that nobody can close."""
+        return np.asarray(~self.network.closed & ~self.network.switchable)
+
+    @cached_property
+    def costs(self) -> Floats:
+        """(H + G) cost of each entry of the decision."""
+        return np.concatenate([self.line_usd, self.generator_usd])
+
+    def first_stage(self, *, physics: bool) -> FirstStage:
+        """What to buy, within numbers and money."""
+        count = len(self.lines)
+        x = cp.Variable(len(self.costs), name="bought")
+        constraints: list[cp.Constraint] = [x >= 0, x <= 1]
+        for part, most in ((x[:count], self.max_lines), (x[count:], self.max_generators)):
+            if most is not None and part.size:
+                constraints.append(cp.sum(part) <= most)
+        if self.budget_usd is not None:
+            constraints.append(self.costs @ x <= self.budget_usd)
+        return FirstStage(x, (x,), constraints, self.costs @ x)
+
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
+        """Least shedding after a disaster; the limits are kept, shedding always can."""
+        net, count = self.network, len(self.lines)
+        n, e = net.n_terminals, net.n_conductors
+        hardened = sp.csr_array((np.ones(count), (self.lines, np.arange(count))), shape=(e, count)) @ decision[:count]
+        built = decision[count:]
+        topology = islands(n, net.terminal_fr, net.terminal_to, net.source_terminal, self.buses)
+        closed, live = topology.closed, topology.live
+        kept, never = np.flatnonzero(self.always_closed), np.flatnonzero(self.always_open)
+        constraints = [*topology.constraints, closed <= 1 - realisation + hardened]
+        if len(kept):
+            constraints += [closed[kept] >= (1 - realisation)[kept], closed[kept] >= hardened[kept]]
+        if len(never):
+            constraints.append(closed[never] == 0)
+
+        s = nominal_demand(net)
+        shed = cp.Variable(n, name="shed")
+        demand_p, demand_q = cp.multiply(s.real, 1 - shed), cp.multiply(s.imag, 1 - shed)
+        constraints += [shed >= 0, shed <= 1, 1 - shed <= live]
+        backup: cp.Variable | None = None
+        if len(self.buses):
+            backup = cp.Variable((2, len(self.buses)), name="backup")
+            on = cp.Variable(len(self.buses), name="on")
+            p_most, q_most = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
+            constraints += [on <= built, on <= live[self.buses], topology.root <= on]
+            constraints += [backup[0] >= 0, backup[0] <= p_most * on]
+            constraints += [backup[1] >= -q_most * on, backup[1] <= q_most * on]
+            place = sp.csr_array(
+                (np.ones(len(self.buses)), (self.buses, np.arange(len(self.buses)))), (n, len(self.buses))
+            )
+            demand_p, demand_q = demand_p - place @ backup[0], demand_q - place @ backup[1]
+        s_gen: cp.Variable | None = None
+        if count_gen := len(net.generator_names):
+            s_gen = cp.Variable((2, count_gen), name="s_gen")
+            fed = live[net.generator_terminal]
+            for k, (least, most) in enumerate(((net.p_min, net.p_max), (net.q_min, net.q_max))):
+                constraints += [
+                    s_gen[k] >= cp.multiply(np.minimum(least, 0.0), fed),
+                    s_gen[k] <= cp.multiply(np.maximum(most, 0.0), fed),
+                ]
+            place = sp.csr_array((np.ones(count_gen), (net.generator_terminal, np.arange(count_gen))), (n, count_gen))
+            demand_p, demand_q = demand_p - place @ s_gen[0], demand_q - place @ s_gen[1]
+
+        flow = lindistflow(net, closed, demand_p, demand_q)
+        constraints += [*flow.constraints, *self._carried(topology, flow.p, flow.q)]
+        if topology.root is not None:
+            low, high = (bound[self.buses] for bound in voltage_limits(net))
+            held, off = np.clip(ROOT_W, low, high), 1 - topology.root
+            constraints += [flow.w[self.buses] >= held - cp.multiply(held - low, off)]
+            constraints += [flow.w[self.buses] <= held + cp.multiply(high - held, off)]
+        lost_kw = net.s_base_kva * np.maximum(s.real, 0.0)
+        cost = (self.voll_usd_per_kw * lost_kw) @ shed
+        if self.closed_line_usd:
+            cost = cost + self.closed_line_usd * cp.sum(closed)
+        return Restoration(
+            constraints,
+            (),
+            (),
+            cost,
+            integers=topology.integers,
+            islands=topology,
+            shed=shed,
+            backup=backup,
+            s_gen=s_gen,
+            w=flow.w,
+            p=flow.p,
+            q=flow.q,
+        )
+
+    def _carried(self, topology: Islands, p: cp.Variable, q: cp.Variable) -> list[cp.Constraint]:
+        """A branch carries to its child at most what all buses beyond take, and from it at most what they feed in."""
+        carried = []
+        for flow, (take, feed) in zip((p, q), self._reach):
+            down, up = take[topology.reached], feed[topology.reached]
+            carried += [
+                flow <= topology.along_fr @ down + topology.along_to @ up,
+                flow >= -(topology.along_to @ down) - topology.along_fr @ up,
+            ]
+        return carried
+
+    @cached_property
+    def _reach(self) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+        """For active and reactive power: (N) most that each bus takes, and most that it feeds in."""
+        net = self.network
+        s = nominal_demand(net)
+        found = []
+        for demand, least, most, size in (
+            (s.real, net.p_min, net.p_max, (0.0, self.backup.p_kw)),
+            (s.imag, net.q_min, net.q_max, (self.backup.q_kvar, self.backup.q_kvar)),
+        ):
+            take, feed = np.maximum(demand, 0.0), np.maximum(-demand, 0.0)
+            np.add.at(take, net.generator_terminal, np.maximum(-least, 0.0))
+            np.add.at(feed, net.generator_terminal, np.maximum(most, 0.0))
+            take[self.buses] += size[0] / net.s_base_kva
+            feed[self.buses] += size[1] / net.s_base_kva
+            found.append((take, feed))
+        return found[0], found[1]
+
+    def starts(self) -> Sequence[Floats]:
+        """To buy nothing."""
+        return [np.zeros(len(self.costs))]
+
+    def near(self, decision: Floats, count: int) -> Iterable[Floats]:
+        """Roundings: the largest entries first, shaken, as far as numbers and money go."""
+        rng = np.random.default_rng(0)
+        seen: set[bytes] = set()
+        for k in range(count):
+            weight = decision + (0.3 * rng.random(len(decision)) if k else 0.0)
+            rounded = self._rounded(weight, threshold=0.5 if k % 2 == 0 else 0.25)
+            if (key := rounded.tobytes()) not in seen:
+                seen.add(key)
+                yield rounded
+
+    def _rounded(self, weight: Floats, *, threshold: float) -> Floats:
+        """What is at or above the threshold, the heaviest first, within numbers and money."""
+        left = [len(weight) if most is None else most for most in (self.max_lines, self.max_generators)]
+        money = np.inf if self.budget_usd is None else self.budget_usd
+        rounded = np.zeros(len(weight))
+        for k in np.argsort(-weight, kind="stable"):
+            kind = int(k >= len(self.lines))
+            if weight[k] >= threshold and left[kind] > 0 and self.costs[k] <= money:
+                rounded[k] = 1.0
+                left[kind] -= 1
+                money -= float(self.costs[k])
+        return rounded
+
+    def cost(self, decision: Floats) -> float:
+        """f at a decision, in $."""
+        return float(self.costs @ decision)
+
+    def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
+        """The same program before other disasters."""
+        return dataclasses.replace(self, uncertainty=uncertainty, risk=risk)
