@@ -1,0 +1,214 @@
+"""Subproblems over any `concurrent.futures.Executor`: sent in chunks, redone where a worker died, back in order."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from openpoint.errors import OpenpointError
+
+KEPT = 8
+"""Works that a worker keeps prepared; the longest unused one goes first."""
+CHUNKS_PER_WORKER = 4
+"""Enough that no worker idles for long when subproblems differ in length, few enough that sending them costs little."""
+POLL_S = 0.1
+"""Seconds between two questions whether to stop."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+A_contra = TypeVar("A_contra", contravariant=True)
+B_co = TypeVar("B_co", covariant=True)
+
+
+class Work(Protocol[A_contra, B_co]):
+    """What is to be done with every argument: a picklable value, such as a frozen dataclass that holds a program.
+
+    The answer to an argument may depend on nothing but the work and the argument, bit for bit: not on the answers
+    before it, nor on the worker. Then no choice of workers changes a result.
+    """
+
+    def prepare(self) -> Callable[[A_contra], B_co]:
+        """Compile: expensive, called once in each worker, which keeps the callable."""
+        ...
+
+
+def never() -> bool:
+    """Do not stop."""
+    return False
+
+
+class Workers(Protocol):
+    """Where works are done."""
+
+    def run(self, work: Work[A, B], arguments: Sequence[A], stop: Callable[[], bool] = never) -> list[B] | None:
+        """The answers in the order of the arguments; None if stopped before all were there.
+
+        Args:
+            work: the same object in every run of a method, so that it is pickled and prepared once.
+            arguments: picklable; answers must be so too.
+            stop: asked at least every 0.2 s, in process between two arguments.
+
+        Raises:
+            OpenpointError: workers died again and again on the same arguments, or the cluster is gone.
+            Exception: whatever the work raised, as it is; what was not yet begun is dropped.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What differs between one executor and another.
+
+    Attributes:
+        name: as the user calls it.
+        start: a new executor, where there is none or the last one is broken.
+        count: workers at this moment.
+        death: what the future of a chunk raises when its worker died.
+        doubt: deaths on a chunk in company after which it flies alone, so that no other chunk can be the cause.
+        patience: deaths on a chunk alone after which it is given up.
+        remedy: what the user can do about workers that die.
+    """
+
+    name: str
+    start: Callable[[], Executor]
+    count: Callable[[], int]
+    death: type[Exception]
+    doubt: int
+    patience: int
+    remedy: str
+
+
+class Pool:
+    """Workers of any `concurrent.futures.Executor`: a process pool, Dask, `mpi4py.futures`."""
+
+    def __init__(self, backend: Backend) -> None:
+        """Nothing is started before the first run."""
+        self._backend = backend
+        self._executor: Executor | None = None
+        self._parcels: OrderedDict[int, _Parcel] = OrderedDict()
+
+    def run(self, work: Work[A, B], arguments: Sequence[A], stop: Callable[[], bool] = never) -> list[B] | None:
+        """See Workers."""
+        parcel = remembered(self._parcels, id(work), lambda: _Parcel.of(work))
+        if not len(arguments):
+            return []
+        count = self._backend.count()
+        size = -(-len(arguments) // (CHUNKS_PER_WORKER * count))
+        chunks: list[_Chunk[A, B]] = [_Chunk(k, arguments[k : k + size]) for k in range(0, len(arguments), size)]
+        waiting, flying = deque(chunks), dict[Future[Any], _Chunk[A, B]]()
+        try:
+            while waiting or flying:
+                if stop():
+                    return None
+                # One more than there are workers, so that none waits for its next chunk.
+                while waiting and len(flying) <= count and not (flying and self._doubts(waiting[0], *flying.values())):
+                    chunk = waiting.popleft()
+                    flying[self._submit(parcel, chunk)] = chunk
+                if len(flying) > 1:
+                    for chunk in flying.values():
+                        chunk.in_company = True
+                for future in wait(flying, POLL_S, FIRST_COMPLETED).done:
+                    self._land(future, flying.pop(future), waiting, len(arguments))
+        finally:
+            for future in flying:
+                future.cancel()
+        return [answer for chunk in chunks for answer in chunk.answers]
+
+    def _doubts(self, *chunks: _Chunk[A, B]) -> bool:
+        return any(chunk.deaths >= self._backend.doubt for chunk in chunks)
+
+    def _submit(self, parcel: _Parcel, chunk: _Chunk[A, B]) -> Future[Any]:
+        """A broken executor says so when it is given something; then it is replaced."""
+        pickled = parcel.pickled if chunk.with_work else None
+        if self._executor is not None:
+            try:
+                return self._executor.submit(_work_on, parcel.digest, pickled, chunk.arguments)
+            except BrokenExecutor:
+                pass
+        self._executor = self._backend.start()
+        return self._executor.submit(_work_on, parcel.digest, pickled, chunk.arguments)
+
+    def _land(self, future: Future[Any], chunk: _Chunk[A, B], waiting: deque[_Chunk[A, B]], n: int) -> None:
+        """Keep the answers of a chunk, or put it back in the queue."""
+        try:
+            answers = future.result()
+        except CancelledError as error:
+            raise OpenpointError(f"{self._backend.name} is gone; start it again, or run in process") from error
+        except self._backend.death as error:
+            chunk.deaths += 1
+            chunk.deaths_alone += not chunk.in_company
+            if chunk.deaths_alone >= self._backend.patience:
+                last = chunk.first + len(chunk.arguments)
+                raise OpenpointError(
+                    f"{self._backend.name}: workers died {chunk.deaths} times on subproblems {chunk.first + 1} to "
+                    f"{last} of {n}. {self._backend.remedy}"
+                ) from error
+            chunk.in_company = False
+            waiting.append(chunk)
+            return
+        if answers is None:
+            chunk.with_work = True
+            waiting.appendleft(chunk)
+        else:
+            chunk.answers = answers
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """A work ready to be sent. It holds the work, so that no other object takes its id."""
+
+    work: object
+    pickled: bytes
+    digest: str
+
+    @classmethod
+    def of(cls, work: object) -> _Parcel:
+        pickled = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
+        return cls(work, pickled, hashlib.sha256(pickled).hexdigest())
+
+
+@dataclass
+class _Chunk(Generic[A, B]):
+    """Some of the arguments, from number `first` on; what happened to it, and whether a worker asked for its work."""
+
+    first: int
+    arguments: Sequence[A]
+    answers: list[B] = field(default_factory=list)
+    in_company: bool = False
+    deaths: int = 0
+    deaths_alone: int = 0
+    with_work: bool = False
+
+
+def remembered(kept: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
+    """The value of a key, made where it is not among the last KEPT asked for."""
+    if key not in kept:
+        while len(kept) >= KEPT:
+            kept.popitem(last=False)
+        kept[key] = make()
+    kept.move_to_end(key)
+    return kept[key]
+
+
+# In the worker.
+
+_prepared: OrderedDict[str, Callable[[Any], Any]] = OrderedDict()
+_busy = threading.Lock()
+"""Solvers and CVXPY's numbering of variables do not bear two threads, which a worker of Dask may have."""
+
+
+def _work_on(digest: str, pickled: bytes | None, arguments: Sequence[Any]) -> list[Any] | None:
+    """Answers to a chunk of arguments; None where the work is not known here and must be sent along."""
+    with _busy:
+        if pickled is None and digest not in _prepared:
+            return None
+        answer = remembered(_prepared, digest, lambda: pickle.loads(pickled or b"").prepare())
+        return [answer(argument) for argument in arguments]
