@@ -12,10 +12,9 @@ from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, voltage_bounds
 from openpoint.network import Network
 from openpoint.studies.radial import RadialChoice, RadialProgram, RadialState, ac_state
-from openpoint.twostage.subproblem import Subproblem
 
 from ..grids import DISPATCH, FIXED, PLAIN, all_topologies, random_grid
-from ..programs import program_of
+from ..programs import Today, program_of, value_of
 
 FLAVOURS = (*FIXED, DISPATCH)
 SEEDS = range(4000, 4030)
@@ -43,6 +42,10 @@ def put(network: Network, flow: DistFlow, closed: np.ndarray, state: RadialState
         variable.value = np.abs(state.v)
 
 
+def now(program: RadialProgram) -> cp.Constant:
+    return cp.Constant(program.uncertainty.values[0])
+
+
 def worst(constraints: list[cp.Constraint]) -> float:
     return max((float(np.max(c.violation(), initial=0.0)) for c in constraints), default=0.0)
 
@@ -52,7 +55,7 @@ def test_every_ac_flow_is_a_point_of_the_model(seed: int) -> None:
     program, flows = case(seed)
     network = program.network
     decision = cp.Variable(network.n_conductors)
-    model = program.recourse(decision, limits=False)
+    model = program.recourse(decision, now(program), limits=False)
     for closed, state in flows:
         if np.any(np.abs(state.v) ** 2 > voltage_bounds(network, limits=False)[1] + 1e-9):
             pytest.fail(f"the AC voltage leaves its bound at seed {seed}")
@@ -75,12 +78,13 @@ def test_what_tightens_cuts_off_no_ac_flow(seed: int) -> None:
     network = program.network
     for limits in (False, True):
         first: RadialChoice = program.first_stage(physics=True)
-        model = program.recourse(first.decision, limits=limits)
-        more = program.tighten(first, model, limits=limits)
-        starts = [program.judge(x, None).value for x in program.starts()]
+        model = program.recourse(first.decision, now(program), limits=limits)
+        starts = [value_of(program, x) for x in program.starts()]
+        most = min(starts, default=math.inf) if limits else math.inf
+        more = program.tighten(first, model, program.uncertainty.values[0], most=most, limits=limits)
         for closed, state in flows:
-            verdict = program.judge(closed.astype(float), None)
-            if limits and not (math.isfinite(verdict.value) and verdict.value <= min(starts, default=math.inf)):
+            value = value_of(program, closed.astype(float))
+            if limits and not (math.isfinite(value) and value <= most):
                 continue
             first.decision.value = closed.astype(float)
             put(network, model, closed, state)
@@ -109,7 +113,7 @@ def test_the_cone_is_exact_where_loads_only_consume(seed: int) -> None:
     """Constant-power loads, no upper voltage limit: the optimum at a fixed tree is the AC power flow."""
     program = program_of(random_grid(seed, PLAIN))
     rows = all_topologies(program.network)
-    sub = Subproblem(program, rows.shape[1])
+    sub = Today(program)
     for closed in rows[:6]:
         state = ac_state(program.network, closed)
         if state is None:
@@ -126,11 +130,11 @@ def test_the_cone_never_exceeds_the_exact_loss(seed: int) -> None:
     program, flows = case(seed)
     if len(program.network.generator_names):
         return
-    sub = Subproblem(program, program.network.n_conductors)
+    sub = Today(program)
     for closed, state in flows:
-        exact = program.judge(closed.astype(float), None)
+        exact = value_of(program, closed.astype(float))
         response = sub.respond(closed.astype(float))
-        if math.isfinite(exact.value):
+        if math.isfinite(exact):
             assert response.feasible
             assert response.value <= state.loss * program.network.s_base_kva * (1 + 1e-6) + 1e-6
 

@@ -15,10 +15,10 @@ import pytest
 import openpoint
 from openpoint import Benders, Enumeration, ExtensiveForm, Termination
 from openpoint.studies.result import ReconfigureResult
-from openpoint.twostage.subproblem import Response, Subproblem
+from openpoint.twostage.subproblem import Response
 
 from ..grids import DISPATCH, all_topologies, fixed_grid, random_grid
-from ..programs import program_of
+from ..programs import Today, program_of
 
 GAP = 1e-4
 SAME = 1e-6
@@ -81,7 +81,7 @@ def test_the_seeds_hold_what_they_are_for() -> None:
         best = truth(seed)
         if best.loss_kw is not None:
             closed = ~np.isin(program.network.branch_names, best.open_branches)
-            response = Subproblem(program, len(closed)).respond(closed.astype(float))
+            response = Today(program).respond(closed.astype(float))
             loose += response.value < best.loss_kw * (1.0 - 1e-3)
     assert loose >= 1
 
@@ -89,7 +89,7 @@ def test_the_seeds_hold_what_they_are_for() -> None:
 def brute_force(seed: int) -> list[Response]:
     """The cone's optimum at every topology of a grid with generators to dispatch."""
     program = program_of(random_grid(seed, DISPATCH))
-    sub = Subproblem(program, program.network.n_conductors)
+    sub = Today(program)
     decisions = all_topologies(program.network).astype(float)
     return [sub.respond(x) for x in decisions]
 

@@ -15,20 +15,20 @@ from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.studies.radial import RadialProgram
 from openpoint.twostage.program import Floats
-from openpoint.twostage.subproblem import MARGIN, Response, Subproblem
+from openpoint.twostage.subproblem import MARGIN, Price, Response
 
 from ..grids import DISPATCH, FIXED, all_topologies, grids, random_grid
-from ..programs import program_of
+from ..programs import Today, program_of
 
 FLAVOURS = (*FIXED, DISPATCH)
 ACCURACY = 1e-6
 """Of a value of the cone solver at tolerance 1e-9, relative to value and slope."""
 
 
-def respond(seed: int) -> tuple[RadialProgram, Subproblem, Floats]:
+def respond(seed: int) -> tuple[RadialProgram, Today, Floats]:
     program = program_of(random_grid(seed, FLAVOURS[seed % len(FLAVOURS)]))
     decisions = all_topologies(program.network).astype(float)
-    return program, Subproblem(program, program.network.n_conductors), decisions
+    return program, Today(program), decisions
 
 
 def cut(response: Response, at: Floats, x: Floats) -> float:
@@ -111,7 +111,7 @@ def test_the_compiled_recourse_equals_the_model_as_written(seed: int) -> None:
     """`respond` against CVXPY's own solve of the same stage."""
     program, sub, decisions = respond(seed)
     x = decisions[-1]
-    stage = program.recourse(cp.Constant(x), limits=True).hard()
+    stage = program.recourse(cp.Constant(x), cp.Constant(program.uncertainty.values[0]), limits=True).hard()
     problem = cp.Problem(cp.Minimize(stage.cost), [*stage.constraints, *(c.constraint() for c in stage.cones)])
     try:
         problem.solve(cp.CLARABEL, tol_gap_rel=1e-9, tol_feas=1e-9, tol_gap_abs=1e-9)
@@ -130,7 +130,7 @@ def test_the_compiled_recourse_equals_the_model_as_written(seed: int) -> None:
 def test_values_come_with_points_on_their_cones(grid: Grid, pick: int) -> None:
     program = program_of(grid)
     decisions = all_topologies(program.network).astype(float)
-    response = Subproblem(program, decisions.shape[1]).respond(decisions[pick % len(decisions)])
+    response = Today(program).respond(decisions[pick % len(decisions)])
     for *u, s, t in response.point if response.feasible and not response.rough else ():
         # Where a branch is open, t is a tolerance and s may be large.
         assert (sum(part**2 for part in u) <= s * t + 1e-5 * (1.0 + s)).all()
@@ -144,7 +144,7 @@ def test_values_come_with_points_on_their_cones(grid: Grid, pick: int) -> None:
 def test_pricing_by_violation_never_fails_to_price(seed: int) -> None:
     """The least violation is 0 where limits can be kept, and above 0 where they cannot."""
     program, sub, decisions = respond(seed)
-    soft = Subproblem(program, decisions.shape[1], violation=True)
+    soft = Today(program, Price.VIOLATION)
     for x in decisions[:8]:
         hard, least = sub.respond(x), soft.respond(x)
         assert least.feasible

@@ -110,13 +110,14 @@ def _worst_path(network: Network, p: float, q: float, length: int) -> float:
     return 2.0 * float(each[::-1][:length].sum())
 
 
-def distflow(network: Network, closed: cp.Expression, w_upper: Floats) -> DistFlow:
+def distflow(network: Network, closed: cp.Expression, w_upper: Floats, demand: cp.Expression | None = None) -> DistFlow:
     """The power flow for the branches that `closed` (E) says.
 
     Args:
-        network: the grid, balanced.
+        network: the grid, balanced. Its loads are the largest of interest where `demand` says others.
         closed: (E) state of the branches, between 0 and 1.
         w_upper: (N) upper bounds of the squared voltage, valid at every power flow of interest.
+        demand: (2N) active, then reactive demand of constant power, per unit; default: that of the network.
     """
     n, e, s = network.n_terminals, network.n_conductors, network.s_base_kva
     r, x, g, b = network.r, network.x, network.g, network.b
@@ -144,7 +145,9 @@ def distflow(network: Network, closed: cp.Expression, w_upper: Floats) -> DistFl
         at_to @ w - w_to <= cp.multiply(upper_to, 1 - closed),
     ]
     inner = np.setdiff1d(np.arange(n), network.source_terminal)
-    demand_p, demand_q, more = _demand(network, w, w_upper)
+    if demand is None:
+        demand = cp.Constant(np.concatenate([network.s_power.real, network.s_power.imag]))
+    demand_p, demand_q, more = _demand(network, demand, w, w_upper)
     constraints += more
     s_gen: cp.Variable | None = None
     if len(network.generator_names):
@@ -178,15 +181,16 @@ def distflow(network: Network, closed: cp.Expression, w_upper: Floats) -> DistFl
 
 
 def _demand(
-    network: Network, w: cp.Variable, w_upper: Floats
+    network: Network, demand: cp.Expression, w: cp.Variable, w_upper: Floats
 ) -> tuple[cp.Expression, cp.Expression, list[cp.Constraint]]:
     """(N) active and reactive demand as functions of w.
 
     Constant current needs v = √w, which is not affine: v lies between the chord of √ over the possible voltages and its
     tangent at 1, and the relaxation may choose.
     """
-    p = network.s_power.real + cp.multiply(network.s_impedance.real, w)
-    q = network.s_power.imag + cp.multiply(network.s_impedance.imag, w)
+    n = network.n_terminals
+    p = demand[:n] + cp.multiply(network.s_impedance.real, w)
+    q = demand[n:] + cp.multiply(network.s_impedance.imag, w)
     if not np.any(network.s_current):
         return p, q, []
     v = cp.Variable(network.n_terminals, name="v")

@@ -6,9 +6,8 @@ s.t. x radial, locked branches kept, at most N changes;  DistFlow at x;  voltage
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import cvxpy as cp
@@ -21,12 +20,16 @@ from openpoint.network import Bools, Complexes, Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.search.exchange import descend, exchanges
+from openpoint.studies.ensemble import LIMIT_TOLERANCE, Ensemble, ensemble, excesses, is_limited
+from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import FirstStage, Verdict
+from openpoint.twostage.risk import Expectation, Risk
+from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 
 Floats = npt.NDArray[np.float64]
 
-LIMIT_TOLERANCE = 1e-6
-"""Relative excess of a limit that counts as kept: the accuracy of the cone program, far below any meter's."""
+TRIAL_MOST = 20_000
+"""Power flows tried at once: what their voltages take in memory."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,10 @@ class RadialProgram:
         must_close, must_open: (E) branches whose state is given.
         max_changes: most branches whose state may differ from today's; None = any number.
         change_cost_kw: cost of a change, in kW of loss.
+        futures: demands that may come to be, a realisation the (2N) active and reactive constant power per unit; None =
+            today's alone.
+        risk: of the losses in the futures.
+        limits_share: share of the futures in which the limits are kept.
     """
 
     network: Network
@@ -93,9 +100,44 @@ class RadialProgram:
     must_open: Bools
     max_changes: int | None = None
     change_cost_kw: float = 0.0
+    futures: Finite | None = None
+    risk: Risk = field(default_factory=Expectation)
+    limits_share: float = 1.0
 
     recourse_floor = 0.0
     distance_min = 2
+
+    @cached_property
+    def uncertainty(self) -> Finite:
+        """The demands that may come to be."""
+        return self.futures or Certain(as_realisation(self.network.s_power))
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What counts of the losses in the futures; regret is left to the method."""
+        return objective_of(self)
+
+    @cached_property
+    def demands(self) -> Complexes:
+        """(K, N) demand of constant power in every future."""
+        return as_demand(self.uncertainty.values)
+
+    def facing(self, uncertainty: Uncertainty, risk: Risk) -> RadialProgram:
+        """The same grid before other futures."""
+        assert not isinstance(uncertainty, Box | Budget)
+        return replace(self, futures=uncertainty, risk=risk)
+
+    @cached_property
+    def _least(self) -> Network:
+        """The network with the least demand of any future at every bus: what raises voltages most."""
+        s = self.demands
+        return replace(self.network, s_power=s.real.min(axis=0) + 1j * s.imag.min(axis=0))
+
+    @cached_property
+    def _most(self) -> Network:
+        """The network with the largest power of any future at every bus, in whichever direction."""
+        s = self.demands
+        return replace(self.network, s_power=np.abs(s.real).max(axis=0) + 1j * np.abs(s.imag).max(axis=0))
 
     @cached_property
     def choices(self) -> Choices:
@@ -108,14 +150,14 @@ class RadialProgram:
     @cached_property
     def consumes_p(self) -> bool:
         """Whether every bus consumes active power, so that it runs from parent to child."""
-        net = self.network
+        net = self._least
         loads = (net.s_power, net.s_current, net.s_impedance)
         return not len(net.generator_names) and all(bool(np.all(s.real >= 0)) for s in loads)
 
     @cached_property
     def consumes_q(self) -> bool:
         """The same for reactive power, charging included."""
-        net = self.network
+        net = self._least
         loads = (net.s_power, net.s_current, net.s_impedance)
         idle = not len(net.generator_names) and bool(np.all(net.b <= 0))
         return idle and all(bool(np.all(s.imag >= 0)) for s in loads)
@@ -125,8 +167,8 @@ class RadialProgram:
         hungry = np.zeros(self.choices.n_blocks, dtype=bool)
         if physics and self.consumes_p:
             load = np.zeros(self.choices.n_blocks)
-            np.add.at(load, self.choices.block, self.network.s_power.real)
-            hungry = load > 1e-4 * self.network.s_power.real.sum()
+            np.add.at(load, self.choices.block, self._least.s_power.real)
+            hungry = load > 1e-4 * self._least.s_power.real.sum()
         block = radiality(self.choices, hungry=hungry)
         today = self.network.closed
         changes = cp.sum(block.closed[~today]) + cp.sum(1 - block.closed[today])
@@ -136,21 +178,23 @@ class RadialProgram:
         cost = self.change_cost_kw * changes
         return RadialChoice(block.closed, block.integers, constraints, cost, block.arc_fr, block.arc_to)
 
-    def recourse(self, decision: cp.Expression, *, limits: bool) -> DistFlow:
-        """The power flow at a decision."""
-        return distflow(self.network, decision, voltage_bounds(self.network, limits=limits)[1])
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> DistFlow:
+        """The power flow at a decision in a future."""
+        return distflow(self._most, decision, voltage_bounds(self._least, limits=limits)[1], realisation)
 
-    def tighten(self, first: RadialChoice, recourse: DistFlow, *, limits: bool) -> Sequence[cp.Constraint]:
+    def tighten(
+        self, first: RadialChoice, recourse: DistFlow, realisation: Floats, *, most: float, limits: bool
+    ) -> Sequence[cp.Constraint]:
         """Bounds of flow and current by state, and where buses only consume, flow from parent to child."""
-        net, closed, flow = self.network, first.decision, recourse
-        cap = self._loss_cap(incumbents=limits)
-        w_lower = voltage_bounds(net, limits=limits)[0]
+        net, closed, flow = replace(self.network, s_power=as_demand(realisation)), first.decision, recourse
+        cap = min(_loss_most(net), most / net.s_base_kva)
+        w_lower = voltage_bounds(self._least, limits=limits)[0]
         lower_fr, lower_to = w_lower[net.terminal_fr] / net.tap**2, w_lower[net.terminal_to]
         l_most = cap / np.maximum(net.r, 1e-12)
         if limits:
             l_most = np.minimum(l_most, net.l_max * (1 + LIMIT_TOLERANCE))
         rated = np.flatnonzero(np.isfinite(l_most) & np.isfinite(net.l_max))
-        p_most, q_most = self._flow_most(cap)
+        p_most, q_most = _flow_most(net, cap)
         constraints = [
             flow.w_fr >= cp.multiply(lower_fr, closed),
             flow.w_to >= cp.multiply(lower_to, closed),
@@ -213,61 +257,58 @@ class RadialProgram:
         """Cost of the changes, in kW."""
         return self.change_cost_kw * float(np.sum((decision > 0.5) != self.network.closed))
 
-    def judge(self, decision: Floats, dispatch: Floats | None) -> Verdict:
-        """Exact AC power flow at the dispatch."""
-        net = self.network
-        if dispatch is None:
-            p, q = net.generator_s.real, net.generator_s.imag
-            generation = np.clip(p, net.p_min, net.p_max) + 1j * np.clip(q, net.q_min, net.q_max)
-        else:
-            generation = dispatch[0::2] + 1j * dispatch[1::2]
-        closed = decision > 0.5
-        state = ac_state(net, closed, generation) if self._few_changes(closed[None, :])[0] else None
+    def judge(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> Verdict:
+        """Exact AC power flow in every future, at its dispatch."""
+        net, closed, demand = self.network, decision > 0.5, as_demand(realisations)
+        p, q = net.generator_s.real, net.generator_s.imag
+        today = np.clip(p, net.p_min, net.p_max) + 1j * np.clip(q, net.q_min, net.q_max)
+        chosen = [today] * len(demand) if dispatch is None else [each[0::2] + 1j * each[1::2] for each in dispatch]
+        state: Ensemble | None = None
+        nothing = np.full(len(demand), np.inf)
+        if self._few_changes(closed[None, :])[0]:
+            state = ensemble(net, closed, demand, np.array(chosen).reshape(len(demand), -1))
         final = not len(net.generator_names)
-        if state is None:
-            return Verdict(math.inf, math.inf, None, final)
-        violation = excess(net, state)
-        value = math.inf if violation > 0.0 else state.loss * net.s_base_kva
-        return Verdict(value, violation, state, final)
+        if state is None or not np.isfinite(state.loss).any():
+            return Verdict(nothing, nothing, None, final)
+        return Verdict(state.loss * net.s_base_kva, state.excess, state, final)
 
     def prices(self, closed: Bools) -> Floats:
-        """(K) objective of K states, (K, E); inf where limits are missed or no state exists."""
-        net = self.network
-        loss, _ = losses(net, closed)
-        limited = np.any(net.w_min > 0) or np.any(np.isfinite(net.w_max)) or np.any(np.isfinite(net.l_max))
-        if limited and np.isfinite(loss).any():
-            good = np.flatnonzero(np.isfinite(loss))
-            loss[good[self._excess_of(closed[good]) > 0.0]] = math.inf
-        loss[~self._few_changes(closed)] = math.inf
-        return np.asarray(loss * net.s_base_kva + self.change_cost_kw * np.sum(closed != net.closed, axis=1))
+        """(C) objective of C states, (C, E); inf where limits are missed too often or no state exists."""
+        value = np.full(len(closed), np.inf)
+        few = np.flatnonzero(self._few_changes(closed))
+        cost = self.change_cost_kw * np.sum(closed[few] != self.network.closed, axis=1)
+        value[few] = self.objective.many(cost, *self._trial(closed[few]))
+        return value
 
     def violations(self, closed: Bools) -> Floats:
-        """(K) violation of K states, (K, E); inf where no state exists or too much is changed."""
-        violation = np.full(len(closed), math.inf)
-        loss, _ = losses(self.network, closed)
-        good = np.flatnonzero(np.isfinite(loss))
-        violation[good] = self._excess_of(closed[good])
-        violation[~self._few_changes(closed)] = math.inf
-        return violation
+        """(C) violation of C states, (C, E), over the futures; inf where no state exists or too much is changed."""
+        value = np.full(len(closed), np.inf)
+        few = np.flatnonzero(self._few_changes(closed))
+        value[few] = self._trial(closed[few])[1].sum(axis=1)
+        return value
+
+    def _trial(self, closed: Bools) -> tuple[Floats, Floats]:
+        """(C, K) loss in kW and violation of C states in the futures."""
+        net, k = self.network, len(self.demands)
+        loss = np.full((len(closed), k), np.inf)
+        violation = np.full((len(closed), k), np.inf)
+        step = max(1, TRIAL_MOST // k)
+        for begin in range(0, len(closed), step):
+            part = slice(begin, min(begin + step, len(closed)))
+            states, demand = np.repeat(closed[part], k, axis=0), np.tile(self.demands, (len(closed[part]), 1))
+            lost, _ = losses(net, states, s_power=demand)
+            excess = np.where(np.isfinite(lost), 0.0, np.inf)
+            good = np.flatnonzero(np.isfinite(lost))
+            if is_limited(net) and len(good):
+                excess[good] = excesses(net, solve(net, states[good], s_power=demand[good]))
+            loss[part], violation[part] = lost.reshape(-1, k) * net.s_base_kva, excess.reshape(-1, k)
+        return loss, violation
 
     def _few_changes(self, closed: Bools) -> Bools:
         """(K) whether K states, (K, E), keep to the number of changes."""
         if self.max_changes is None:
             return np.ones(len(closed), dtype=np.bool_)
         return np.asarray(np.sum(closed != self.network.closed, axis=1) <= self.max_changes)
-
-    def _excess_of(self, closed: Bools) -> Floats:
-        """(K) sum of excesses, with the tolerance of the check."""
-        net = self.network
-        flows = solve(net, closed)
-        w, l = np.abs(flows.v) ** 2, np.abs(flows.i_series) ** 2
-        most = (1.0 + LIMIT_TOLERANCE) ** 2
-        inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
-        w_min = np.where(net.w_min > 0, net.w_min, np.nan)
-        low = np.where(w < w_min * (1.0 - LIMIT_TOLERANCE) ** 2, 1.0 - w / w_min, 0.0)
-        high = np.where(w > net.w_max * most, w / net.w_max - 1.0, 0.0)
-        over = np.where(l > net.l_max * most, l / net.l_max - 1.0, 0.0)
-        return np.asarray(low[:, inner].sum(axis=1) + high[:, inner].sum(axis=1) + over.sum(axis=1))
 
     def dispatch(self, recourse: DistFlow) -> cp.Variable | None:
         """Injections of the dispatchable generators."""
@@ -278,39 +319,36 @@ class RadialProgram:
         tree = heaviest_tree(self.choices, weight)
         return [tree] if self._few_changes(tree[None, :] > 0.5)[0] else []
 
-    def _loss_cap(self, *, incumbents: bool) -> float:
-        """A loss (pu) that no answer of interest exceeds: that of a start that keeps the limits, else the whole load.
 
-        More than the load is lost only beyond the nose of the power-voltage curve, where nobody runs a grid.
-        """
-        net = self.network
-        load = np.abs(net.s_power) + np.abs(net.s_current) * 2 + np.abs(net.s_impedance) * 4
-        most = float(load.sum() + np.abs(net.b).sum() * 4 + np.abs(net.g).sum() * 4)
-        most += float(np.maximum(np.hypot(net.p_max, net.q_max), np.hypot(net.p_min, net.q_min)).sum())
-        if not incumbents:
-            return most
-        known = [self.judge(x, None).value + self.cost(x) for x in self.starts()]
-        return min([most, *(value / net.s_base_kva for value in known)])
-
-    def _flow_most(self, cap: float) -> tuple[float, float]:
-        """Bounds of active and reactive flow on any branch: what all buses take or feed, and what is lost."""
-        net = self.network
-        p = np.abs(net.s_power.real) + 2 * np.abs(net.s_current.real) + 4 * np.abs(net.s_impedance.real)
-        q = np.abs(net.s_power.imag) + 2 * np.abs(net.s_current.imag) + 4 * np.abs(net.s_impedance.imag)
-        p_gen = float(np.maximum(np.abs(net.p_max), np.abs(net.p_min)).sum())
-        q_gen = float(np.maximum(np.abs(net.q_max), np.abs(net.q_min)).sum())
-        ratio = float(np.max(np.where(net.r > 0, net.x / np.maximum(net.r, 1e-12), 0.0), initial=1.0))
-        no_r = net.x[net.r <= 0].sum()
-        q_lost = cap * ratio + float(no_r) * float(np.abs(net.s_power).sum() + cap) ** 2 * 4
-        q_most = float(q.sum()) + q_gen + q_lost + 4 * float(np.abs(net.b).sum())
-        return float(p.sum()) + p_gen + cap, q_most
+def as_realisation(demand: Complexes) -> Floats:
+    """(…, 2N) real from (…, N) complex power."""
+    return np.concatenate([demand.real, demand.imag], axis=-1)
 
 
-def excess(network: Network, state: RadialState) -> float:
-    """Sum of the excesses of the squared limits of an AC state, each relative to its limit; 0 where all are kept."""
-    w, l = np.abs(state.v) ** 2, np.abs(state.i) ** 2
-    check = state.check
-    low = 1.0 - w[check.v_low] / network.w_min[check.v_low]
-    high = w[check.v_high] / network.w_max[check.v_high] - 1.0
-    over = l[check.overloaded] / network.l_max[check.overloaded] - 1.0
-    return float(low.sum() + high.sum() + over.sum())
+def as_demand(realisation: Floats) -> Complexes:
+    """(…, N) complex power from (…, 2N) real."""
+    n = realisation.shape[-1] // 2
+    return np.asarray(realisation[..., :n] + 1j * realisation[..., n:])
+
+
+def _loss_most(net: Network) -> float:
+    """A loss (pu) that no answer of interest exceeds: the whole load.
+
+    More than the load is lost only beyond the nose of the power-voltage curve, where nobody runs a grid.
+    """
+    load = np.abs(net.s_power) + np.abs(net.s_current) * 2 + np.abs(net.s_impedance) * 4
+    most = float(load.sum() + np.abs(net.b).sum() * 4 + np.abs(net.g).sum() * 4)
+    return most + float(np.maximum(np.hypot(net.p_max, net.q_max), np.hypot(net.p_min, net.q_min)).sum())
+
+
+def _flow_most(net: Network, cap: float) -> tuple[float, float]:
+    """Bounds of active and reactive flow on any branch: what all buses take or feed, and what is lost."""
+    p = np.abs(net.s_power.real) + 2 * np.abs(net.s_current.real) + 4 * np.abs(net.s_impedance.real)
+    q = np.abs(net.s_power.imag) + 2 * np.abs(net.s_current.imag) + 4 * np.abs(net.s_impedance.imag)
+    p_gen = float(np.maximum(np.abs(net.p_max), np.abs(net.p_min)).sum())
+    q_gen = float(np.maximum(np.abs(net.q_max), np.abs(net.q_min)).sum())
+    ratio = float(np.max(np.where(net.r > 0, net.x / np.maximum(net.r, 1e-12), 0.0), initial=1.0))
+    no_r = net.x[net.r <= 0].sum()
+    q_lost = cap * ratio + float(no_r) * float(np.abs(net.s_power).sum() + cap) ** 2 * 4
+    q_most = float(q.sum()) + q_gen + q_lost + 4 * float(np.abs(net.b).sum())
+    return float(p.sum()) + p_gen + cap, q_most

@@ -15,6 +15,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Bools, Network, build_network
 from openpoint.search.enumeration import best_topologies, count_topologies
 from openpoint.studies import states
+from openpoint.studies.ensemble import Ensemble
 from openpoint.studies.limits import Limits
 from openpoint.studies.radial import RadialProgram, RadialState, ac_state
 from openpoint.studies.result import ReconfigureResult
@@ -55,20 +56,22 @@ class Enumeration:
         values, best = best_of(program.prices)
         found = len(values) > 0 and math.isfinite(values[0])
         decision = best[0].astype(float) if found else None
-        verdict = program.judge(decision, None) if decision is not None else None
+        futures = program.uncertainty.values
+        verdict = program.judge(decision, futures, None) if decision is not None else None
         value = float(values[0]) if found else math.inf
         least = None
         if not found:
             values, best = best_of(program.violations)
             least = best[0].astype(float) if len(values) and math.isfinite(values[0]) else None
-            verdict = program.judge(least, None) if least is not None else None
+            verdict = program.judge(least, futures, None) if least is not None else None
         seconds = time.perf_counter() - began
         last = Iteration(1, seconds, value, value, value, f"{count:,} topologies")
         if progress is not None:
             progress(last)
         reason = Termination.OPTIMAL if found else Termination.INFEASIBLE
         state = verdict.state if verdict is not None else None
-        return Outcome(reason, decision, state, value, value, (last,), seconds, least_violation=least)
+        costs = verdict.values if found and verdict is not None else None
+        return Outcome(reason, decision, state, value, value, (last,), seconds, least_violation=least, values=costs)
 
 
 Method = Benders | ExtensiveForm | Enumeration
@@ -162,10 +165,11 @@ def _result(
     grid: Grid, program: RadialProgram, method: str, before: RadialState | None, outcome: Outcome
 ) -> ReconfigureResult:
     network = program.network
-    after = outcome.state if outcome.decision is not None else None
-    least = outcome.state if outcome.least_violation is not None else None
-    assert after is None or isinstance(after, RadialState)
-    assert least is None or isinstance(least, RadialState)
+    state = outcome.state
+    assert state is None or isinstance(state, Ensemble)
+    found = None if state is None else ac_state(network, state.closed, state.generation[0])
+    after = found if outcome.decision is not None else None
+    least = found if outcome.least_violation is not None else None
     shown = after or least
     closed_after = network.closed if shown is None else shown.closed
     low, low_bus = states.lowest(network, after)

@@ -12,13 +12,22 @@ from openpoint.solvers.form import StandardForm
 
 
 def compile_model(
-    cost: cp.Expression, constraints: Sequence[cp.Constraint], integers: Iterable[cp.Variable] = ()
+    cost: cp.Expression,
+    constraints: Sequence[cp.Constraint],
+    integers: Iterable[cp.Variable] = (),
+    also: Iterable[cp.Variable] = (),
 ) -> StandardForm:
-    """Put a model in standard form. Integer variables must be declared as continuous ones in CVXPY."""
+    """Put a model in standard form. Integer variables must be declared as continuous ones in CVXPY.
+
+    Args:
+        cost: affine. constraints: linear, and second-order cones.
+        integers: variables that are integer.
+        also: variables that must have columns even where no constraint mentions them.
+    """
     integers = tuple(integers)
     # A variable that no constraint mentions would have no column; bind it harmlessly.
     mentioned = {v.id for c in constraints for v in c.variables()} | {v.id for v in cost.variables()}
-    extra = [v == v for v in integers if v.id not in mentioned]
+    extra = [v == v for v in (*integers, *also) if v.id not in mentioned]
     problem = cp.Problem(cp.Minimize(cost), [*constraints, *extra])
     data, _, _ = problem.get_problem_data(cp.CLARABEL)
     program, dims = data["param_prob"], data["dims"]

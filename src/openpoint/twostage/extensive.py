@@ -14,25 +14,32 @@ import scipy.sparse as sp
 from openpoint.errors import OpenpointError, OptionError
 from openpoint.solvers import clarabel, highs, scip
 from openpoint.solvers.base import Answer, Status, require
-from openpoint.solvers.form import Ints, StandardForm
+from openpoint.solvers.form import StandardForm
+from openpoint.twostage.alone import alone_of, as_finite
 from openpoint.twostage.compile import compile_model
+from openpoint.twostage.hold import Copy, hold
 from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good, parts
+from openpoint.twostage.risk import check_risk
 from openpoint.twostage.stopping import PROVEN_GAP
+from openpoint.twostage.subproblem import Price
+
+WAY_OUT = "use the method Benders, or the solver scip (pip install 'openpoint[scip]')"
 
 _CAPABILITIES = {c.name: c for c in (scip.CAPABILITIES, highs.CAPABILITIES, clarabel.CAPABILITIES)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtensiveForm:
-    """One mixed-integer cone program. Use it to check another method, not for speed.
+    """All realisations in one mixed-integer cone program. Use it to check another method, not for speed.
 
-    Where the exact verdict on the optimum is worse than the model says, it is added as a no-good cut and the model is
-    solved again, so that the answer is exact.
+    Over a polyhedral set it holds every vertex, which is exact where the recourse has no integers. Where the exact
+    verdict on the optimum is worse than the model says, it is added as a no-good cut and the model is solved again.
 
     Attributes:
-        solver: a solver with cones and integers: `scip`.
+        solver: `scip` takes every program, `highs` those without cones.
         gap: relative gap at which to stop.
         time_limit_s: seconds after which to stop; None = none.
     """
@@ -44,8 +51,7 @@ class ExtensiveForm:
     def __post_init__(self) -> None:
         if self.solver not in _CAPABILITIES:
             raise OptionError(f"unknown solver {self.solver!r}; known are {', '.join(_CAPABILITIES)}")
-        way_out = "use method Benders, or the solver scip (pip install 'openpoint[scip]')"
-        require(_CAPABILITIES[self.solver], cones=True, integers=True, way_out=way_out)
+        require(_CAPABILITIES[self.solver], cones=False, integers=True, way_out=WAY_OUT)
         if not 0.0 <= self.gap < 1.0:
             raise OptionError(f"gap is {self.gap:g}; give a relative gap from 0 to below 1, such as 1e-4")
         if self.time_limit_s is not None and not self.time_limit_s > 0.0:
@@ -55,61 +61,72 @@ class ExtensiveForm:
         return f"ExtensiveForm(solver={self.solver}, gap={self.gap:g})"
 
     def solve(self, program: TwoStageProgram[Any, Any], progress: Progress | None = None) -> Outcome:
-        """Solve a program; where nothing keeps the limits, find the least violation."""
+        """Solve a program; where nothing keeps the limits, find the least violation.
+
+        Raises:
+            OptionError: the solver cannot take the program, there are too many vertices, or limits may be missed in a
+                share of the realisations.
+        """
+        check_risk(program.uncertainty, program.risk)
+        if program.limits_share < 1.0:
+            raise OptionError("the extensive form keeps the limits in every realisation; use Benders() for a share")
+        program = as_finite(program)
+        alone = alone_of(program, self.solve)
         with listening() as interrupt:
             began = time.perf_counter()
-            outcome = self._solve(program, progress, interrupt, began, violation=False)
+            objective = objective_of(program, alone=alone)
+            outcome = self._solve(program, objective, progress, interrupt, began)
             if outcome.termination is not Termination.INFEASIBLE or interrupt.requested:
                 return outcome
-            least = self._solve(program, None, interrupt, began, violation=True)
+            least = self._solve(program, objective_of(program, violation=True), None, interrupt, began)
         return replace(outcome, state=least.state, least_violation=least.decision)
 
     def _solve(
         self,
         program: TwoStageProgram[Any, Any],
+        objective: Objective,
         progress: Progress | None,
         interrupt: Interrupt,
         began: float,
-        *,
-        violation: bool,
     ) -> Outcome:
-        model = _OnePiece(program, violation=violation)
-        lower, upper, log = -math.inf, math.inf, list[Iteration]()
-        best: tuple[Floats, Verdict] | None = None
+        violation = objective.price is Price.VIOLATION
+        model = _OnePiece(program, objective, self.solver)
+        lower, log = -math.inf, list[Iteration]()
+        best: _Found | None = None
         while True:
             left = None if self.time_limit_s is None else max(self.time_limit_s - (time.perf_counter() - began), 0.1)
             answer = model.solve(0.5 * self.gap, left)
             if answer.status is Status.INFEASIBLE and best is not None:
-                lower = upper
+                lower = best.value
             elif math.isfinite(answer.bound):
-                lower = max(lower, min(answer.bound, upper))
+                lower = max(lower, answer.bound if best is None else min(answer.bound, best.value))
             word = "nothing found"
-            price = math.inf
+            value = math.inf
             if answer.x is not None:
-                decision = model.decision(answer)
-                verdict = program.judge(decision, model.dispatch(answer))
-                price = verdict.violation if violation else verdict.value
-                value = price if violation else price + program.cost(decision)
-                if value < upper:
-                    upper, best = value, (decision, verdict)
+                found = model.found(answer)
+                cost = 0.0 if violation else program.cost(found.decision)
+                value = found.value
+                if best is None or value < best.value:
+                    best = found
                 word = "one piece"
-                known = model.recourse(answer)
-                if verdict.final and price > known + EXACT * max(1.0, abs(known)):
-                    model.forbid(decision, price)
+                if found.final and value > found.known + EXACT * max(1.0, abs(found.known)):
+                    model.forbid(found.decision, value - cost)
                     word += " + no-good"
-            log.append(Iteration(len(log) + 1, time.perf_counter() - began, lower, upper, price, word))
+            upper = math.inf if best is None else best.value
+            log.append(Iteration(len(log) + 1, time.perf_counter() - began, min(lower, upper), upper, value, word))
             if progress is not None:
                 progress(log[-1])
             if (reason := self._why(answer, log[-1], "no-good" in word, interrupt)) is not None:
                 break
         return Outcome(
             reason,
-            None if best is None else best[0],
-            None if best is None else best[1].state,
-            lower,
+            None if best is None else best.decision,
+            None if best is None else best.state,
+            min(lower, upper),
             upper,
             tuple(log),
             time.perf_counter() - began,
+            values=None if best is None else best.values,
         )
 
     def _why(self, answer: Answer, last: Iteration, again: bool, interrupt: Interrupt) -> Termination | None:
@@ -126,47 +143,72 @@ class ExtensiveForm:
         return None if again else Termination.RELAXATION
 
 
-class _OnePiece:
-    """Both stages compiled as one model; θ stands for the cost of the recourse."""
+@dataclass(frozen=True)
+class _Found:
+    """A solution: decision, objective by the exact verdict and by the model, recourse costs, state."""
 
-    def __init__(self, program: TwoStageProgram[Any, Any], *, violation: bool) -> None:
+    decision: Floats
+    value: float
+    known: float
+    values: Floats
+    state: object
+    final: bool
+
+
+class _OnePiece:
+    """Both stages compiled as one model; θ stands for the costs of the recourses."""
+
+    def __init__(self, program: TwoStageProgram[Any, Any], objective: Objective, solver: str) -> None:
+        self._program, self._objective, self._solver = program, objective, solver
         first = program.first_stage(physics=True)
-        recourse = program.recourse(first.decision, limits=not violation)
-        stage = recourse.softened() if violation else recourse.hard()
-        theta = cp.Variable(name="theta")
-        constraints = [*first.constraints, *stage.constraints, theta >= stage.cost]
-        constraints += [part >= 0 for cone in stage.cones for part in (cone.s, cone.t)]
-        constraints += program.tighten(first, recourse, limits=not violation)
-        self._form = compile_model(theta if violation else first.cost + theta, constraints, first.integers)
-        self._cones = [tuple(self._form.of(part) for part in parts(cone)) for cone in stage.cones]
-        dispatch = program.dispatch(recourse)
-        self._dispatch: Ints | None = None if dispatch is None else self._form.of(dispatch)
-        self._columns, self._theta = self._form.of(first.decision), int(self._form.of(theta)[0])
-        self._floor = 0.0 if violation else program.recourse_floor
-        self._distance = program.distance_min
+        theta, risk = cp.Variable(objective.count, name="theta"), cp.Variable(name="risk")
+        rho, constraints = objective.odds.block(theta - objective.alone_upper)
+        eye = np.eye(objective.count)
+        copies = [Copy(eye[k], u, math.inf) for k, u in enumerate(objective.realisations)]
+        held = [hold(program, first, theta[k], copy, objective.price) for k, copy in enumerate(copies)]
+        constraints += [*first.constraints, *(each for h in held for each in h.constraints)]
+        constraints += [theta >= objective.floor, risk >= rho, risk >= objective.floor_of_risk]
+        violation = objective.price is Price.VIOLATION
+        integers = (*first.integers, *(v for h in held for v in h.stage.integers))
+        form = compile_model(risk if violation else first.cost + risk, constraints, integers, also=(first.decision,))
+        self._form, self._binary = form, first.binary
+        self._cones = [tuple(form.of(part) for part in parts(cone)) for h in held for cone in h.stage.cones]
+        require(_CAPABILITIES[solver], cones=bool(self._cones), integers=True, way_out=WAY_OUT)
+        dispatch = [program.dispatch(h.recourse) for h in held]
+        self._dispatch = [form.of(each) for each in dispatch if each is not None]
+        self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
 
     def solve(self, gap: float, time_limit_s: float | None) -> Answer:
         """Solve with what was forbidden so far."""
-        rotated = [tuple(columns) for columns in self._cones]
-        return scip.solve_scip(self._form, rotated, gap=gap, time_limit_s=time_limit_s)
+        if self._solver == "highs":
+            seconds = math.inf if time_limit_s is None else time_limit_s
+            return highs.HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds)
+        return scip.solve_scip(self._form, self._cones, gap=gap, time_limit_s=time_limit_s)
 
-    def decision(self, answer: Answer) -> Floats:
+    def found(self, answer: Answer) -> _Found:
+        """The exact verdict on a solution."""
         assert answer.x is not None
-        return np.asarray(np.round(answer.x[self._columns]))
-
-    def dispatch(self, answer: Answer) -> Floats | None:
-        assert answer.x is not None
-        return None if self._dispatch is None else answer.x[self._dispatch]
-
-    def recourse(self, answer: Answer) -> float:
-        assert answer.x is not None
-        return float(answer.x[self._theta])
+        objective, violation = self._objective, self._objective.price is Price.VIOLATION
+        decision = answer.x[self._columns]
+        decision = np.round(decision) if self._binary else decision
+        dispatch = [answer.x[columns] for columns in self._dispatch] or None
+        verdict = self._program.judge(decision, objective.realisations, dispatch)
+        theta, cost = answer.x[self._theta], 0.0 if violation else self._program.cost(decision)
+        known = objective.bound(cost, theta)
+        if verdict is None:
+            verdict = Verdict(theta, theta if violation else np.zeros(len(theta)), None, False)
+        judged = verdict
+        if violation:
+            judged = Verdict(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
+        value = objective.value(cost, judged)
+        return _Found(decision, value, known, judged.values, verdict.state, verdict.final)
 
     def forbid(self, decision: Floats, price: float) -> None:
         """Add the no-good cut as one more inequality."""
-        slope, on_theta, upper = no_good(decision, price, floor=self._floor, distance_min=self._distance)
+        floor, distance = self._objective.floor_of_risk, self._program.distance_min
+        slope, on_risk, upper = no_good(decision, price, floor=floor, distance_min=distance)
         row = np.zeros(len(self._form.c))
-        row[self._columns], row[self._theta] = slope, on_theta
+        row[self._columns], row[self._risk] = slope, on_risk
         form: StandardForm = self._form
         self._form = replace(
             form,

@@ -115,6 +115,7 @@ class Outcome:
         log: the iterations.
         seconds: of the method alone.
         least_violation: decision with the smallest violation met, where nothing kept the limits, else None.
+        values: (K) verified recourse cost of the decision in every realisation; None where there is none.
     """
 
     termination: Termination
@@ -125,6 +126,7 @@ class Outcome:
     log: tuple[Iteration, ...]
     seconds: float
     least_violation: npt.NDArray[np.float64] | None = field(default=None)
+    values: npt.NDArray[np.float64] | None = field(default=None)
 
     @property
     def gap(self) -> float:

@@ -1,8 +1,8 @@
-"""The master of Benders decomposition: first stage, θ for the recourse, cuts, and a relaxation of the recourse."""
+"""The master: first stage, θ for the recourse of every realisation, their risk, cuts, and copies of the recourse."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.form import Ints
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.compile import compile_model
-from openpoint.twostage.program import Floats, Stage, TwoStageProgram, Verdict, no_good, parts
-from openpoint.twostage.subproblem import Response
+from openpoint.twostage.hold import Copy, hold
+from openpoint.twostage.objective import SHARE_TOLERANCE, Objective
+from openpoint.twostage.program import Floats, TwoStageProgram, no_good, parts
+from openpoint.twostage.subproblem import Price, Response
 from openpoint.twostage.tangents import Tangents
+from openpoint.twostage.template import Template
 
 ROOT_ROUNDS = 40
 """Rounds of tangents at the root; each is one warm-started linear program."""
@@ -36,38 +40,42 @@ class Proposal:
 class Master:
     """A persistent mixed-integer model that learns.
 
-    With `relaxation` it holds the linear part of the recourse, and tangents of its cones take the place of the cones;
-    without, it knows of the recourse only what the cuts say.
+    It holds the linear part of its copies of the recourse, and tangents of their cones take the place of the cones. Of
+    all else it knows only what the cuts say.
     """
 
-    def __init__(self, program: TwoStageProgram[Any, Any], *, relaxation: bool, violation: bool) -> None:
+    def __init__(self, program: TwoStageProgram[Any, Any], objective: Objective, copies: Sequence[Copy]) -> None:
         """Compile once.
 
         Args:
             program: the two-stage program.
-            relaxation: whether the model holds a relaxation of the recourse.
-            violation: minimise the least violation in place of the cost.
+            objective: what to minimise over its realisations.
+            copies: recourses to hold.
         """
-        first = program.first_stage(physics=relaxation)
-        theta = cp.Variable(name="theta")
-        floor = 0.0 if violation else program.recourse_floor
-        constraints = [*first.constraints, theta >= floor]
-        stage: Stage | None = None
-        if relaxation:
-            recourse = program.recourse(first.decision, limits=not violation)
-            stage = recourse.softened() if violation else recourse.hard()
-            constraints += [*stage.constraints, *program.tighten(first, recourse, limits=not violation)]
-            # A rotated cone lies in s, t ≥ 0, which its variables must say themselves.
-            constraints += [part >= 0 for cone in stage.cones for part in (cone.s, cone.t)]
-            constraints.append(theta >= stage.cost)
-        cost = theta if violation else first.cost + theta
-        form = compile_model(cost, constraints, first.integers)
+        first = program.first_stage(physics=bool(copies))
+        theta = cp.Variable(objective.count, name="theta")
+        risk = cp.Variable(name="risk")
+        rho, constraints = objective.odds.block(theta - objective.alone_upper)
+        constraints += [*first.constraints, theta >= objective.floor, risk >= objective.floor_of_risk, risk >= rho]
+        held = [hold(program, first, copy.weights @ theta, copy, objective.price) for copy in copies]
+        constraints += [constraint for each in held for constraint in each.constraints]
+        violation = objective.price is Price.VIOLATION
+        waived: cp.Variable | None = None
+        if objective.price is Price.WAIVED:
+            waived = cp.Variable(objective.count, name="waived")
+            spare = 1.0 - objective.share + SHARE_TOLERANCE
+            constraints += [waived >= 0, waived <= 1, objective.weights @ waived <= spare]
+        integers = first.integers if waived is None else (*first.integers, waived)
+        cost = risk if violation else first.cost + risk
+        form = compile_model(cost, constraints, integers)
         self._model = HighsModel(form)
-        self._floor, self._distance = floor, program.distance_min
-        self._columns, self._theta, self._n = form.of(first.decision), int(form.of(theta)[0]), len(form.c)
-        cones = stage.cones if stage else ()
-        self._cone_columns = [tuple(form.of(part) for part in parts(cone)) for cone in cones]
-        self._tangents = [Tangents(columns, self._n) for columns in self._cone_columns]
+        self._floor, self._distance, self._binary = objective.floor_of_risk, program.distance_min, first.binary
+        self._columns, self._theta, self._n = form.of(first.decision), form.of(theta), len(form.c)
+        self._risk = int(form.of(risk)[0])
+        self._waived = None if waived is None else form.of(waived)
+        self.copies = tuple(copies)
+        self._cone_columns = [[tuple(form.of(part) for part in parts(cone)) for cone in h.stage.cones] for h in held]
+        self._tangents = [[Tangents(columns, self._n) for columns in cones] for cones in self._cone_columns]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -96,33 +104,70 @@ class Master:
         answer = self._model.solve(integral=True, gap=gap, presolve=presolve, seconds=seconds, stop=stop, watch=watch)
         return self._proposal(answer, fractional=False)
 
-    def learn_point(self, response: Response) -> None:
-        """Tangents at the recourse's point: where the master holds the recourse, they say all that its cut says."""
-        for tangents, point in zip(self._tangents, response.point):
+    def believed(self, point: Floats) -> Floats:
+        """(K) what the master held the recourses to cost at a point of it."""
+        return np.asarray(point[self._theta])
+
+    def learn_point(self, copy: int, response: Response) -> None:
+        """Tangents at the point of a copy's recourse: there the master holds it, they say all that its cut says."""
+        for tangents, point in zip(self._tangents[copy], response.point):
             self._add(tangents.rows(point, 1e-6, settled=True))
 
-    def learn_recourse(self, decision: Floats, response: Response) -> str:
-        """Optimality or feasibility cut, and tangents at the recourse's point."""
-        self.learn_point(response)
+    def learn_recourse(self, k: int, decision: Floats, response: Response) -> str:
+        """Optimality or feasibility cut of one realisation."""
         constant = response.value - float(response.slope @ decision)
         row = np.zeros(self._n)
         row[self._columns] = response.slope
         if not response.feasible:
             scale = max(1.0, float(np.abs(response.slope).max(initial=0.0)), abs(constant))
+            if self._waived is not None:  # whatever a binary decision says, a waiver allows
+                row[self._waived[k]] = -(float(np.maximum(response.slope, 0.0).sum()) + constant)
             self._add(sp.csr_array(row[None, :] / scale), upper=-constant / scale)
             return "feasibility"
-        row[self._theta] = -1.0
+        row[self._theta[k]] = -1.0
         scale = max(1.0, float(np.abs(response.slope).max(initial=0.0)))
         self._add(sp.csr_array(row[None, :] / scale), upper=-constant / scale)
         return "optimality"
 
-    def learn_verdict(self, decision: Floats, verdict: Verdict, price: float) -> str:
-        """No-good cut: this decision costs `price` in recourse; with inf it may not be chosen."""
-        slope, on_theta, upper = no_good(decision, price, floor=self._floor, distance_min=self._distance)
+    def learn_verdict(self, decision: Floats, price: float) -> str:
+        """No-good cut: the risk of this decision is `price`; with inf it may not be chosen."""
+        slope, on_risk, upper = no_good(decision, price, floor=self._floor, distance_min=self._distance)
         row = np.zeros(self._n)
-        row[self._columns], row[self._theta] = slope, on_theta
+        row[self._columns], row[self._risk] = slope, on_risk
         self._add(sp.csr_array(row[None, :]), upper)
         return "no-good"
+
+    def learn_copy(self, template: Template, k: int, realisation: Floats) -> int:
+        """A copy of the recourse, integers and all: new columns y, its rows, and θ_k ≥ its cost. The copy's number."""
+        a_x, a_y, b, constant = template.at(realisation)
+        form = template.form
+        lower, upper = np.concatenate([b[: form.n_zero], np.full(form.n_nonneg, -np.inf)]), b
+        single = (np.diff(a_x.indptr) == 0) & (np.diff(a_y.indptr) == 1)
+        low, high = np.full(len(template.y), -np.inf), np.full(len(template.y), np.inf)
+        for row in np.flatnonzero(single):  # bounds of one column are no rows
+            column, factor = a_y.indices[a_y.indptr[row]], a_y.data[a_y.indptr[row]]
+            ends = sorted((lower[row] / factor, upper[row] / factor))
+            low[column], high[column] = max(low[column], ends[0]), min(high[column], ends[1])
+        place = np.full(len(form.c), -1)
+        place[template.y] = np.arange(len(template.y))
+        own = self._model.add_columns(np.zeros(len(template.y)), low, high, integers=place[form.integers])
+        self._n = self._model.n
+        kept = np.flatnonzero(~single & (np.diff(a_x.indptr) + np.diff(a_y.indptr) > 0))
+        self._model.add_rows(self._wide(a_x[kept], a_y[kept], own), lower[kept], upper[kept])
+        cost_x, cost_y = form.c[template.x][None, :], form.c[template.y][None, :]
+        cost = sp.lil_array(self._wide(sp.csr_array(cost_x), sp.csr_array(cost_y), own))
+        cost[0, self._theta[k]] = -1.0
+        self._add(sp.csr_array(cost), -constant)
+        self._cone_columns.append([tuple(own[place[part]] for part in cone) for cone in template.cones])
+        self._tangents.append([Tangents(columns, self._n) for columns in self._cone_columns[-1]])
+        return len(self._tangents) - 1
+
+    def _wide(self, a_x: sp.csr_array, a_y: sp.csr_array, own: Ints) -> sp.csr_array:
+        """Rows over the decision and the columns of a copy as rows over the model."""
+        x, y = sp.coo_array(a_x), sp.coo_array(a_y)
+        rows = np.concatenate([x.coords[0], y.coords[0]])
+        columns = np.concatenate([self._columns[x.coords[1]], own[y.coords[1]]])
+        return sp.csr_array((np.concatenate([x.data, y.data]), (rows, columns)), shape=(a_x.shape[0], self._n))
 
     def refine(self, point: Floats) -> None:
         """Tangents at a point of the master itself."""
@@ -130,10 +175,11 @@ class Master:
 
     def _refine(self, x: Floats, tolerance: float) -> bool:
         added = False
-        for tangents, columns in zip(self._tangents, self._cone_columns):
-            rows = tangents.rows(tuple(x[c] for c in columns), tolerance, settled=False)
-            self._add(rows)
-            added |= rows.shape[0] > 0
+        for copy, cones in zip(self._tangents, self._cone_columns):
+            for tangents, columns in zip(copy, cones):
+                rows = tangents.rows(tuple(x[c] for c in columns), tolerance, settled=False)
+                self._add(rows)
+                added |= rows.shape[0] > 0
         return added
 
     def _add(self, rows: sp.csr_array, upper: float = 0.0) -> None:
@@ -143,5 +189,5 @@ class Master:
         decision = None
         if answer.x is not None:
             decision = answer.x[self._columns]
-            decision = decision if fractional else np.round(decision)
+            decision = decision if fractional or not self._binary else np.round(decision)
         return Proposal(answer.status, decision, answer.bound, answer.x)

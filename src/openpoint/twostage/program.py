@@ -7,12 +7,15 @@ standard form once; no method rebuilds them in its loop.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Protocol, Self, TypeVar
 
 import cvxpy as cp
 import numpy as np
 import numpy.typing as npt
+
+from openpoint.twostage.risk import Risk
+from openpoint.twostage.uncertainty import Uncertainty
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,37 +51,50 @@ class FirstStage:
     """What is decided before anything is known.
 
     Attributes:
-        decision: (n) binary vector x that couples the stages.
-        integers: the integer variables; where they are integer, so is the decision.
+        decision: (n) vector x that couples the stages.
+        integers: the integer variables.
         constraints: linear.
         cost: f(x), affine.
+        binary: whether the decision is binary wherever the integers are integer.
     """
 
     decision: cp.Variable
     integers: tuple[cp.Variable, ...]
     constraints: Sequence[cp.Constraint]
     cost: cp.Expression
+    binary: bool = field(default=True, kw_only=True)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The recourse: what is done once the decision is known.
+    """The recourse: what is done once the decision and the realisation are known.
+
+    All of it is affine in decision, realisation and own variables together, cones apart. So its value, integers
+    relaxed, is convex in decision and realisation together: a cut found at one realisation holds at every other, and
+    the value at a mean realisation is at most the mean of the values (Jensen).
 
     Attributes:
         constraints: linear.
         cones: the rest of the physics.
         limits: limits that a decision may turn out not to keep.
         cost: g(y), affine.
+        integers: the integer variables.
     """
 
     constraints: Sequence[cp.Constraint]
     cones: tuple[Cone, ...]
     limits: tuple[Limit, ...]
     cost: cp.Expression
+    integers: tuple[cp.Variable, ...] = field(default=(), kw_only=True)
 
     def hard(self) -> Stage:
         """The stage with its limits as constraints."""
-        return Stage([*self.constraints, *(limit.excess <= 0 for limit in self.limits)], self.cones, (), self.cost)
+        kept = [*self.constraints, *(limit.excess <= 0 for limit in self.limits)]
+        return Stage(kept, self.cones, (), self.cost, integers=self.integers)
+
+    def waived(self) -> Stage:
+        """The stage without its limits."""
+        return Stage(self.constraints, self.cones, (), self.cost, integers=self.integers)
 
     def softened(self) -> Stage:
         """The least-violation problem: limits may be exceeded, the sum of the excesses is the cost."""
@@ -86,23 +102,23 @@ class Stage:
         kept = [limit.excess <= slack for limit, slack in zip(self.limits, slacks, strict=True)]
         kept += [slack >= 0 for slack in slacks]
         cost = cp.sum([cp.sum(slack) for slack in slacks]) if slacks else cp.Constant(0.0)
-        return Stage([*self.constraints, *kept], self.cones, (), cost)
+        return Stage([*self.constraints, *kept], self.cones, (), cost, integers=self.integers)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the exact physics says of a decision.
+    """What the exact physics says of a decision in K realisations.
 
     Attributes:
-        value: exact recourse cost; `inf` where limits are missed or no state exists.
-        violation: sum of the excesses of the limits, 0 where they are kept, `inf` where no state exists.
+        values: (K) exact recourse cost, limits kept or not; `inf` where no state exists.
+        violations: (K) sum of the excesses of the limits, 0 where they are kept, `inf` where no state exists.
         state: whatever the study wants back with the best decision.
         final: True if no other recourse could do better at this decision (nothing is dispatchable), so that the
             verdict may be carried into the master as a no-good cut.
     """
 
-    value: float
-    violation: float
+    values: Floats
+    violations: Floats
     state: object
     final: bool
 
@@ -138,10 +154,26 @@ S = TypeVar("S", bound=Stage)
 
 
 class TwoStageProgram(Protocol[F, S]):
-    """min f(x) + Q(x), with Q the exact recourse; `recourse` is a convex relaxation of it, exact or below.
+    """min f(x) + ρ_u [ Q(x, u) ], with Q the exact recourse; `recourse` is a relaxation of it, exact or below.
 
-    A study may subclass FirstStage and Stage to find its own variables again in `tighten`.
+    A study may subclass FirstStage and Stage to find its own variables again in `tighten`, and PlainProgram for the
+    answers of a program that knows nothing special.
     """
+
+    @property
+    def uncertainty(self) -> Uncertainty:
+        """What is uncertain: the realisations u, (m) each."""
+        ...
+
+    @property
+    def risk(self) -> Risk:
+        """How the costs of the realisations become one."""
+        ...
+
+    @property
+    def limits_share(self) -> float:
+        """Share of the odds in which the limits must be kept; 1 is always. Without odds, share of the realisations."""
+        ...
 
     @property
     def recourse_floor(self) -> float:
@@ -154,17 +186,22 @@ class TwoStageProgram(Protocol[F, S]):
         ...
 
     def first_stage(self, *, physics: bool) -> F:
-        """Variables, constraints and cost of the decision; `physics`: the recourse stands in the same model."""
+        """Variables, constraints and cost of the decision; `physics`: a recourse stands in the same model."""
         ...
 
-    def recourse(self, decision: cp.Expression, *, limits: bool) -> S:
-        """The recourse at a decision; `limits`: only points that keep the limits are of interest."""
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> S:
+        """The recourse at a decision (n) and a realisation (m), variables or numbers.
+
+        With `limits`, only points that keep the limits are of interest.
+        """
         ...
 
-    def tighten(self, first: F, recourse: S, *, limits: bool) -> Sequence[cp.Constraint]:
-        """Inequalities that every decision and its recourse keep, for models that hold both.
+    def tighten(
+        self, first: F, recourse: S, realisation: Floats, *, most: float, limits: bool
+    ) -> Sequence[cp.Constraint]:
+        """Inequalities that every decision of interest and its recourse keep, for models that hold both.
 
-        With `limits` they may cut off what breaks limits, or costs more than a decision known already.
+        With `limits` they may cut off what breaks limits, and decisions where f + recourse cost exceeds `most`.
         """
         ...
 
@@ -180,15 +217,49 @@ class TwoStageProgram(Protocol[F, S]):
         """f at a decision."""
         ...
 
-    def judge(self, decision: Floats, dispatch: Floats | None) -> Verdict:
-        """Exact verdict on a decision.
+    def judge(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> Verdict | None:
+        """Exact verdict on a decision; None where the recourse, integers and all, is itself exact.
 
         Args:
-            decision: (n) binary.
-            dispatch: what `dispatch` names, at the recourse's optimum; None where there is none.
+            decision: (n).
+            realisations: (K, m).
+            dispatch: for each realisation what `dispatch` names, at the recourse's optimum; None where there is none.
         """
         ...
 
     def dispatch(self, recourse: S) -> cp.Variable | None:
         """The variables of the recourse that the exact physics needs to know, if any."""
         ...
+
+    def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
+        """The same program before another uncertainty."""
+        ...
+
+
+class PlainProgram:
+    """What a program answers that knows nothing special."""
+
+    limits_share = 1.0
+    distance_min = 1
+
+    def tighten(
+        self, first: FirstStage, recourse: Stage, realisation: Floats, *, most: float, limits: bool
+    ) -> Sequence[cp.Constraint]:
+        """Nothing."""
+        return []
+
+    def starts(self) -> Sequence[Floats]:
+        """None."""
+        return []
+
+    def near(self, decision: Floats, count: int) -> Iterable[Floats]:
+        """None."""
+        return []
+
+    def judge(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> Verdict | None:
+        """The recourse is exact."""
+        return None
+
+    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+        """None."""
+        return None

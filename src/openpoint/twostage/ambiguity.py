@@ -1,0 +1,224 @@
+"""Sets of probability vectors, as polytopes: what a risk averse to its own odds takes the worst of.
+
+Expectation, conditional value at risk, worst case and worst expectation over an ambiguity set are all
+
+    ρ(θ) = max { pᵀθ : p ∈ P },    P = { p = C z : G z ≤ h, E z = f, z ≥ 0 }
+
+and P alone says which (Artzner et al. 1999; Shapiro 2017). Its linear dual puts ρ into a minimisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cvxpy as cp
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+import scipy.sparse as sp
+
+from openpoint.errors import OpenpointError, OptionError
+
+Floats = npt.NDArray[np.float64]
+
+SUM_TOLERANCE = 1e-6
+"""By how much probabilities may miss a sum of 1: rounding in tables."""
+
+
+@dataclass(frozen=True)
+class ProbabilitySet:
+    """{ p = C z : G z ≤ h, E z = f, z ≥ 0 }, with K probabilities. `only` is the one vector of a set of one."""
+
+    c: sp.csr_array
+    g: sp.csr_array
+    h: Floats
+    e: sp.csr_array
+    f: Floats
+    only: Floats | None = None
+
+    def worst(self, values: Floats) -> tuple[float, Floats]:
+        """max pᵀ values, and a p that attains it; `inf` where an infinite value can have weight.
+
+        Raises:
+            OptionError: the set is empty.
+        """
+        endless = ~np.isfinite(values)
+        if endless.any():
+            weight, p = self.worst(endless.astype(np.float64))
+            if weight > 0.0:
+                return np.inf, p
+            values = np.where(endless, float(values[~endless].min(initial=0.0)), values)
+        if self.only is not None:
+            return float(self.only @ values), self.only
+        answer = scipy.optimize.linprog(  # type: ignore[call-overload]
+            -(self.c.T @ values), A_ub=self.g, b_ub=self.h, A_eq=self.e, b_eq=self.f, bounds=(0, None), method="highs"
+        )
+        if answer.status == 2:
+            raise OptionError("no probabilities keep all the bounds asked for; widen the ambiguity set")
+        if answer.status != 0:
+            raise OpenpointError(f"the worst probabilities were not found: {answer.message}")
+        p = np.maximum(self.c @ answer.x, 0.0)
+        p /= p.sum()
+        return float(p @ values), p
+
+    def block(self, theta: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """ρ(θ) in a minimisation, by the dual of the set: an affine expression and its constraints."""
+        if self.only is not None:
+            return self.only @ theta, []
+        mu = cp.Variable(len(self.f), name="risk_mu")
+        total, gain = self.f @ mu, self.e.T @ mu
+        if len(self.h):
+            over = cp.Variable(len(self.h), nonneg=True, name="risk_lambda")
+            total, gain = total + self.h @ over, gain + self.g.T @ over
+        return total, [gain >= self.c.T @ theta]
+
+
+def exactly(probabilities: Floats) -> ProbabilitySet:
+    """The set of one vector."""
+    k = len(probabilities)
+    eye = sp.csr_array(sp.eye_array(k))
+    return ProbabilitySet(eye, sp.csr_array((0, k)), np.empty(0), eye, probabilities, only=probabilities)
+
+
+def all_of(k: int) -> ProbabilitySet:
+    """Every probability vector: the worst case."""
+    if k == 1:
+        return exactly(np.ones(1))
+    return _simplex(k, sp.csr_array((0, k)), np.empty(0))
+
+
+def tail_of(probabilities: Floats, level: float) -> ProbabilitySet:
+    """Conditional value at risk: no scenario weighs more than p / (1 − level) (Rockafellar and Uryasev 2000)."""
+    k = len(probabilities)
+    return _simplex(k, sp.csr_array(sp.eye_array(k)), probabilities / (1.0 - level))
+
+
+def _simplex(k: int, g: sp.csr_array, h: Floats) -> ProbabilitySet:
+    ones = sp.csr_array(np.ones((1, k)))
+    return ProbabilitySet(sp.csr_array(sp.eye_array(k)), g, h, ones, np.ones(1))
+
+
+class Ambiguity(Protocol):
+    """A set of probability vectors around what is known of them."""
+
+    def around(self, probabilities: Floats | None, count: int) -> ProbabilitySet:
+        """The set for `count` scenarios with nominal probabilities, if it needs them."""
+        ...
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """½ Σ |q − p| ≤ radius: 0 is the nominal vector, 1 every vector."""
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        _nonnegative("radius of total variation", self.radius)
+
+    def around(self, probabilities: Floats | None, count: int) -> ProbabilitySet:
+        p = _needed(probabilities, "total variation")
+        if self.radius == 0.0:
+            return exactly(p)
+        eye, ones = sp.eye_array(count), np.ones((1, count))  # z = (q, what q exceeds p by)
+        exceeds = sp.hstack([eye, -eye])
+        g = sp.csr_array(sp.vstack([exceeds, sp.hstack([sp.csr_array((1, count)), sp.csr_array(ones)])]))
+        e = sp.csr_array(sp.hstack([sp.csr_array(ones), sp.csr_array((1, count))]))
+        c = sp.csr_array(sp.hstack([eye, sp.csr_array((count, count))]))
+        return ProbabilitySet(c, g, np.append(p, self.radius), e, np.ones(1))
+
+
+@dataclass(frozen=True)
+class ProbabilityBox:
+    """lower ≤ q ≤ upper, (K) each."""
+
+    lower: Floats
+    upper: Floats
+
+    def __post_init__(self) -> None:
+        if np.any(self.lower < 0) or np.any(self.lower > self.upper):
+            raise OptionError("bounds of probabilities are negative or crossed; give 0 ≤ lower ≤ upper")
+        if self.lower.sum() > 1.0 + SUM_TOLERANCE or self.upper.sum() < 1.0 - SUM_TOLERANCE:
+            raise OptionError(
+                f"no probabilities lie within these bounds: the lower ones sum to {self.lower.sum():g}, the upper ones "
+                f"to {self.upper.sum():g}, and 1 must lie between; widen them"
+            )
+
+    def around(self, probabilities: Floats | None, count: int) -> ProbabilitySet:
+        eye = sp.eye_array(count)
+        return _simplex(count, sp.csr_array(sp.vstack([eye, -eye])), np.concatenate([self.upper, -self.lower]))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """lower ≤ Σ_k q_k features[k] ≤ upper: bounds on expected features, such as how likely a line is to break.
+
+    Attributes:
+        features: (K, J). lower, upper: (J); infinite where there is no bound.
+    """
+
+    features: Floats
+    lower: Floats
+    upper: Floats
+
+    def __post_init__(self) -> None:
+        if np.any(self.lower > self.upper):
+            raise OptionError("moment bounds are crossed: a lower one lies above its upper one; swap them")
+
+    def around(self, probabilities: Floats | None, count: int) -> ProbabilitySet:
+        high, low = np.isfinite(self.upper), np.isfinite(self.lower)
+        g = sp.csr_array(np.vstack([self.features.T[high], -self.features.T[low]]))
+        return _simplex(count, g, np.concatenate([self.upper[high], -self.lower[low]]))
+
+
+@dataclass(frozen=True)
+class Wasserstein:
+    """Probability moved times the distance it is moved over ≤ radius (Wasserstein-1; Mohajerin Esfahani, Kuhn 2018).
+
+    Attributes:
+        radius: 0 is the nominal vector; the largest distance admits every vector.
+        distance: (K, K) between scenarios, 0 on the diagonal.
+    """
+
+    radius: float
+    distance: Floats
+
+    def __post_init__(self) -> None:
+        _nonnegative("Wasserstein radius", self.radius)
+        if np.any(self.distance < 0) or np.any(np.diagonal(self.distance) != 0):
+            raise OptionError("distances between scenarios must be 0 or more, and 0 from each to itself")
+
+    def around(self, probabilities: Floats | None, count: int) -> ProbabilitySet:
+        p = _needed(probabilities, "a Wasserstein ball")
+        if self.radius == 0.0:
+            return exactly(p)
+        eye, ones = sp.eye_array(count), np.ones((1, count))  # z[i count + j] goes from i to j
+        arrive = sp.csr_array(sp.kron(sp.csr_array(ones), eye))
+        leave = sp.csr_array(sp.kron(eye, sp.csr_array(ones)))
+        cost = sp.csr_array(self.distance.reshape(1, -1))
+        return ProbabilitySet(arrive, cost, np.array([self.radius]), leave, p)
+
+
+def check_probabilities(p: Floats, count: int) -> None:
+    """Refuse what is no probability vector of `count` scenarios.
+
+    Raises:
+        OptionError: saying what is wrong.
+    """
+    if p.shape != (count,):
+        raise OptionError(f"{len(p)} probabilities for {count} scenarios; give one each")
+    if not np.isfinite(p).all() or np.any(p < 0):
+        raise OptionError("probabilities must be finite and 0 or more")
+    if abs(float(p.sum()) - 1.0) > SUM_TOLERANCE:
+        raise OptionError(f"probabilities sum to {p.sum():.6g}; they must sum to 1")
+
+
+def _needed(probabilities: Floats | None, what: str) -> Floats:
+    if probabilities is None:
+        raise OptionError(f"{what} is a distance from nominal probabilities; give them with the scenarios")
+    return probabilities
+
+
+def _nonnegative(name: str, value: float) -> None:
+    if not value >= 0.0:
+        raise OptionError(f"{name} is {value:g}; give 0 or more")

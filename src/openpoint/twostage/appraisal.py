@@ -1,0 +1,174 @@
+"""Appraisal: what a decision costs in every realisation, by the recourse and by the exact physics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from openpoint.twostage.objective import Objective
+from openpoint.twostage.pool import Workers, never
+from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.subproblem import Price, RecourseWork, Response
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A response, the realisation (m) where it was found, and the θ that it speaks of."""
+
+    k: int
+    realisation: Floats
+    response: Response
+
+
+@dataclass(frozen=True)
+class Appraisal:
+    """A decision and what is known of it.
+
+    Attributes:
+        decision: (n).
+        value: verified objective; `inf` where the limits are not kept.
+        known: the objective as far as the findings say it, a lower bound at this decision.
+        settled: a lower bound at this decision by any means, which a no-good cut may carry into a master.
+        values: (K) verified recourse costs.
+        verdict: of the exact physics.
+        findings: what the recourse answered.
+    """
+
+    decision: Floats
+    value: float
+    known: float
+    settled: float
+    values: Floats
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def violation(self) -> float:
+        """Sum of the violations over the realisations."""
+        return float(self.verdict.violations.sum())
+
+    @property
+    def rough(self) -> bool:
+        """Whether a solver reached only a reduced accuracy."""
+        return any(finding.response.rough for finding in self.findings)
+
+
+class Appraiser(Protocol):
+    """Appraises decisions of a program; compiles its recourse once."""
+
+    @property
+    def objective(self) -> Objective:
+        """What counts."""
+        ...
+
+    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+        """The verdict alone, at a dispatch for all realisations if any; None where that takes a recourse."""
+        ...
+
+    def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
+        """Recourse and verdict; None where stopped before."""
+        ...
+
+    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        """The recourse at realisations that need not be among the program's."""
+        ...
+
+
+@dataclass
+class Recourse:
+    """The recourse of a program at work: pairs of decision and realisation in, responses out."""
+
+    program: TwoStageProgram[Any, Any]
+    workers: Workers
+    _works: dict[Price, RecourseWork] = field(default_factory=dict)
+
+    def ask(
+        self, price: Price, decision: Floats, realisations: Sequence[Floats], stop: Callable[[], bool] = never
+    ) -> list[Response] | None:
+        """One response for each realisation, at one decision; None where stopped before."""
+        if not len(realisations):
+            return []
+        if price not in self._works:
+            self._works[price] = RecourseWork(self.program, len(decision), price)
+        return self.workers.run(self._works[price], [(decision, u) for u in realisations], stop)
+
+
+@dataclass
+class FiniteAppraiser:
+    """Every realisation of a finite set; the recourse has no integers."""
+
+    program: TwoStageProgram[Any, Any]
+    objective: Objective
+    recourse: Recourse
+
+    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+        given = None if dispatch is None else [dispatch] * self.objective.count
+        verdict = self.program.judge(decision, self.objective.realisations, given)
+        return None if verdict is None else appraise(self.program, self.objective, decision, verdict, ())
+
+    def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
+        objective, price = self.objective, self.objective.price
+        answers = self.recourse.ask(price, decision, list(objective.realisations), stop)
+        if answers is None:
+            return None
+        dispatch = [r.dispatch for r in answers if r.dispatch is not None]
+        given = dispatch if len(dispatch) == len(answers) else None
+        verdict = self.program.judge(decision, objective.realisations, given)
+        if verdict is None:
+            verdict = as_verdict(answers, price)
+        said = list(enumerate(answers))
+        if price is Price.WAIVED:
+            missed = [k for k, violation in enumerate(verdict.violations) if violation > 0.0]
+            more = self.recourse.ask(Price.VIOLATION, decision, [objective.realisations[k] for k in missed], stop)
+            if more is None:
+                return None
+            said += [(k, _forbidding(r)) for k, r in zip(missed, more) if r.value > 0.0]
+        findings = tuple(Finding(k, objective.realisations[k], response) for k, response in said)
+        return appraise(self.program, objective, decision, verdict, findings)
+
+    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        return self.recourse.ask(self.objective.price, decision, realisations) or []
+
+
+def appraise(
+    program: TwoStageProgram[Any, Any],
+    objective: Objective,
+    decision: Floats,
+    verdict: Verdict,
+    findings: tuple[Finding, ...],
+    least: Floats | None = None,
+) -> Appraisal:
+    """Verdict and findings of one decision, put together; `least` (K) are lower bounds of the costs beyond findings."""
+    violation = objective.price is Price.VIOLATION
+    cost = objective.first_cost(program, decision)
+    judged = verdict
+    if violation:
+        judged = Verdict(verdict.violations, np.zeros(len(verdict.violations)), verdict.state, verdict.final)
+    known = -np.inf
+    if findings and not any(finding.response.rough for finding in findings):
+        said = np.full(objective.count, objective.floor)
+        for finding in findings:
+            if finding.response.feasible:
+                said[finding.k] = max(said[finding.k], finding.response.value)
+            elif objective.price is Price.COST:
+                said[finding.k] = np.inf
+        known = objective.bound(cost, said)
+    value = objective.value(cost, judged)
+    settled = value if verdict.final else known if least is None else objective.bound(cost, least)
+    return Appraisal(decision, value, known, settled, judged.values, verdict, findings)
+
+
+def as_verdict(answers: Sequence[Response], price: Price) -> Verdict:
+    """The recourse's own word, where it is exact."""
+    values = np.array([max(r.value, r.reached) if r.feasible else np.inf for r in answers])
+    if price is Price.VIOLATION:
+        return Verdict(np.zeros(len(values)), values, None, False)
+    return Verdict(values, np.where(np.isfinite(values), 0.0, np.inf), None, False)
+
+
+def _forbidding(response: Response) -> Response:
+    """A least violation as a condition: the limits are kept only where it is 0."""
+    return Response(False, response.value, response.slope, response.slope_u, (), None, response.rough)

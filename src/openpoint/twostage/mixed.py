@@ -1,0 +1,222 @@
+"""Appraisal of decisions whose recourse has integers, over a finite set of realisations.
+
+The exact cost in every realisation would take a mixed-integer program each. Two things make most of them needless. A
+recourse found for one realisation serves every other whose constraints it keeps, at the same cost: an upper bound. And
+cuts of the relaxed recourse hold at every realisation: a lower bound. So programs are solved only while the risk of the
+upper bounds lies above that of the lower ones, where it weighs most first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.errors import OptionError
+from openpoint.solvers.base import Status
+from openpoint.solvers.form import Ints
+from openpoint.solvers.highs import HighsModel
+from openpoint.twostage.appraisal import Appraisal, Finding, Recourse, appraise
+from openpoint.twostage.log import SAME
+from openpoint.twostage.objective import Objective
+from openpoint.twostage.pool import never
+from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.subproblem import Price, Response
+from openpoint.twostage.template import Template, template_of
+
+GAP = 1e-6
+"""Relative gap to which a recourse is solved."""
+FEASIBLE = 1e-6
+"""Slack, relative to 1 or the right-hand side, within which a recourse keeps the constraints of another realisation."""
+BATCH = 16
+"""Realisations that are priced before the bounds are looked at again."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A recourse solved with its integers: cost, bound of the cost, and own variables; None where there is none."""
+
+    value: float
+    bound: float
+    y: Floats | None
+
+
+@dataclass(frozen=True)
+class ExactWork:
+    """The recourse with its integers, as work for other processes."""
+
+    program: TwoStageProgram[Any, Any]
+    n: int
+    price: Price
+
+    def prepare(self) -> Callable[[tuple[Floats, Floats]], Exact]:
+        """Compile."""
+        template = template_of(self.program, self.n, self.price)
+        if template.cones:
+            raise OptionError(
+                "a recourse with integers and cones is beyond this method; use ExtensiveForm(solver='scip')"
+            )
+        model = HighsModel(template.form)
+
+        def solve(pair: tuple[Floats, Floats]) -> Exact:
+            model.fix(template.x, pair[0])
+            model.fix(template.u, pair[1])
+            answer = model.solve(integral=True, gap=GAP, cold=True)
+            if answer.x is None:
+                return Exact(np.inf, np.inf if answer.status is Status.INFEASIBLE else -np.inf, None)
+            return Exact(answer.value, answer.bound, answer.x[template.y])
+
+        return solve
+
+
+class Pool:
+    """Recourses found so far, and which realisations they serve at a decision."""
+
+    def __init__(self, template: Template, realisations: Floats) -> None:
+        a = sp.csr_array(template.form.a)
+        self._a_y, self._a_x = sp.csr_array(a[:, template.y]), sp.csr_array(a[:, template.x])
+        self._c_y, self._c_x = template.form.c[template.y], template.form.c[template.x]
+        a_u = sp.csr_array(a[:, template.u])
+        self._b = template.form.b
+        self._tolerance = FEASIBLE * np.maximum(1.0, np.abs(self._b))
+        # Rows in which realisations differ are looked at one by one, all others once for each recourse and decision.
+        moving = np.diff(a_u.indptr) > 0
+        self._equal = np.arange(len(self._b)) < template.form.n_zero
+        self._moving, self._still = np.flatnonzero(moving), np.flatnonzero(~moving)
+        self._shift = (a_u[self._moving] @ realisations.T).T  # (K, rows)
+        self._u_cost = template.form.offset + realisations @ template.form.c[template.u]
+        self._used: list[Floats] = []
+        self._cost: list[float] = []
+
+    def add(self, y: Floats) -> None:
+        """Keep a recourse."""
+        self._used.append(self._a_y @ y)
+        self._cost.append(float(self._c_y @ y))
+
+    def served(self, decision: Floats) -> Floats:
+        """(K) least cost of any recourse kept that serves each realisation; inf where none does."""
+        upper = np.full(len(self._shift), np.inf)
+        held = self._a_x @ decision
+        for used, cost in zip(self._used, self._cost):
+            slack = self._b - held - used
+            missed = np.where(self._equal, np.abs(slack), -slack) > self._tolerance
+            if missed[self._still].any():
+                continue
+            room = slack[self._moving] - self._shift
+            equal = self._equal[self._moving]
+            keeps = np.where(equal, -np.abs(room), room) >= -self._tolerance[self._moving]
+            good = keeps.all(axis=1)
+            upper[good] = np.minimum(upper[good], cost)
+        return np.asarray(upper + self._u_cost + float(self._c_x @ decision))
+
+
+class Cuts:
+    """Cuts of the relaxed recourse, each valid at every decision and in every realisation."""
+
+    def __init__(self, realisations: Floats) -> None:
+        self._realisations = realisations
+        self._responses: list[Response] = []
+        self._constant: list[float] = []
+        self._by_realisation: list[Floats] = []  # (K) each: slope_uᵀ u
+
+    def add(self, decision: Floats, realisation: Floats, response: Response) -> None:
+        """Keep a cut."""
+        self._responses.append(response)
+        constant = response.value - float(response.slope @ decision) - float(response.slope_u @ realisation)
+        self._constant.append(constant)
+        self._by_realisation.append(self._realisations @ response.slope_u)
+
+    def below(self, decision: Floats, floor: float) -> tuple[Floats, Ints]:
+        """(K) what they say of every realisation at a decision, at least the floor, and which says it; −1 for none."""
+        count = len(self._realisations)
+        if not self._responses:
+            return np.full(count, floor), np.full(count, -1)
+        slopes = np.array([response.slope for response in self._responses])
+        said = np.array(self._by_realisation) + (np.array(self._constant) + slopes @ decision)[:, None]
+        best = np.argmax(said, axis=0)
+        value = said[best, np.arange(count)]
+        return np.maximum(value, floor), np.where(value > floor, best, -1)
+
+    def at(self, cut: int, value: float) -> Response:
+        """A cut as if it had been found where it says `value`."""
+        return replace(self._responses[cut], value=value, point=(), dispatch=None)
+
+
+@dataclass
+class MixedAppraiser:
+    """Finitely many realisations, a linear recourse with integers.
+
+    Attributes:
+        gap: relative difference of the risks of upper and lower bounds up to which realisations are priced.
+    """
+
+    program: TwoStageProgram[Any, Any]
+    objective: Objective
+    recourse: Recourse
+    gap: float
+    _pool: Pool | None = field(default=None, init=False)
+    _work: ExactWork | None = field(default=None, init=False)
+    _cuts: Cuts | None = field(default=None, init=False)
+
+    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+        return None
+
+    def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
+        objective, realisations = self.objective, self.objective.realisations
+        work, pool, cuts = self._prepared(len(decision))
+        upper, lower = pool.served(decision), cuts.below(decision, objective.floor)[0]
+        findings: list[Finding] = []
+        while len(chosen := self._next(decision, lower, upper)):
+            relaxed = self.recourse.ask(objective.price, decision, [realisations[k] for k in chosen], stop)
+            if relaxed is None:
+                return None
+            exact = self.recourse.workers.run(work, [(decision, realisations[k]) for k in chosen], stop)
+            if exact is None:
+                return None
+            for k, response, answer in zip(chosen, relaxed, exact):
+                if response.feasible:
+                    cuts.add(decision, realisations[k], response)
+                else:
+                    findings.append(Finding(int(k), realisations[k], response))
+                if answer.y is not None:
+                    pool.add(answer.y)
+                lower[k] = max(lower[k], answer.bound)
+            upper = np.minimum(upper, pool.served(decision))
+            upper[chosen] = np.minimum(upper[chosen], [answer.value for answer in exact])
+            lower = np.maximum(lower, cuts.below(decision, objective.floor)[0])
+            if np.isinf(lower[chosen]).any():
+                break  # a realisation without a recourse: the decision is out
+        said, which = cuts.below(decision, objective.floor)
+        findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
+        verdict = Verdict(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
+        least = np.minimum(lower, upper)
+        return appraise(self.program, objective, decision, verdict, tuple(findings), least)
+
+    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        return self.recourse.ask(self.objective.price, decision, realisations) or []
+
+    def _prepared(self, n: int) -> tuple[ExactWork, Pool, Cuts]:
+        if self._work is None or self._pool is None or self._cuts is None:
+            self._work = ExactWork(self.program, n, self.objective.price)
+            template = template_of(self.program, n, self.objective.price)
+            self._pool = Pool(template, self.objective.realisations)
+            self._cuts = Cuts(self.objective.realisations)
+        return self._work, self._pool, self._cuts
+
+    def _next(self, decision: Floats, lower: Floats, upper: Floats) -> Ints:
+        """The realisations to price next: where the difference of the bounds weighs most; none where it is small."""
+        objective = self.objective
+        cost = objective.first_cost(self.program, decision)
+        unknown = ~np.isfinite(upper)
+        guess = np.where(unknown, 10.0 * (np.abs(np.where(unknown, lower, upper)).max() + 1.0), upper)
+        odds = objective.worst_odds(guess)
+        if not unknown[odds > 0.0].any():
+            total = objective.value(cost, Verdict(guess, np.zeros(len(guess)), None, False))
+            if total - objective.bound(cost, lower) <= self.gap * abs(total) + SAME:
+                return np.empty(0, dtype=np.int64)
+        weight = odds * np.maximum(guess - lower, 0.0)
+        order = np.argsort(-weight, kind="stable")[:BATCH]
+        return np.asarray(order[weight[order] > 0.0])

@@ -1,0 +1,112 @@
+"""The objective over finitely many realisations: first cost, risk of the recourse, and what counts as verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from openpoint.twostage.ambiguity import ProbabilitySet, exactly
+from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.risk import probability_set
+from openpoint.twostage.subproblem import Price
+from openpoint.twostage.uncertainty import Box, Budget, Certain
+
+SHARE_TOLERANCE = 1e-9
+"""Rounding of sums of odds."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """f(x) + ρ(Q(x, ·) − alone), ρ the worst expectation over a set of odds.
+
+    Attributes:
+        realisations: (K, m).
+        odds: the set of probability vectors.
+        alone_lower, alone_upper: (K) bounds of what each realisation would cost alone, where regret counts; else 0.
+        weights: (K) odds by which the share of kept limits is counted.
+        share: share of the odds in which the limits must be kept.
+        floor: a number that no recourse cost is below.
+        price: what the recourse is asked for.
+    """
+
+    realisations: Floats
+    odds: ProbabilitySet
+    alone_lower: Floats
+    alone_upper: Floats
+    weights: Floats
+    share: float
+    floor: float
+    price: Price
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return len(self.realisations)
+
+    @property
+    def floor_of_risk(self) -> float:
+        """A number that ρ is not below."""
+        return self.odds.worst(self.floor - self.alone_upper)[0]
+
+    def first_cost(self, program: TwoStageProgram[Any, Any], decision: Floats) -> float:
+        """f, where it counts."""
+        return 0.0 if self.price is Price.VIOLATION else program.cost(decision)
+
+    def value(self, cost: float, verdict: Verdict) -> float:
+        """The objective of an exact verdict, an upper bound; `inf` where the limits are not kept often enough."""
+        return float(self.many(np.array([cost]), verdict.values[None, :], verdict.violations[None, :])[0])
+
+    def many(self, costs: Floats, values: Floats, violations: Floats) -> Floats:
+        """(C) the same for C decisions: first costs (C), recourse costs and violations (C, K)."""
+        missed = (violations > 0.0) @ self.weights
+        good = (missed <= 1.0 - self.share + SHARE_TOLERANCE) & np.isfinite(costs)
+        total = np.full(len(costs), np.inf)
+        finite = good & np.isfinite(values).all(axis=1)
+        if self.odds.only is not None:
+            total[finite] = costs[finite] + (values[finite] - self.alone_lower) @ self.odds.only
+            finite = good & ~finite & np.isfinite(values[:, self.odds.only > 0]).all(axis=1)
+        for c in np.flatnonzero(finite):
+            total[c] = costs[c] + self.odds.worst(values[c] - self.alone_lower)[0]
+        return total
+
+    def bound(self, cost: float, values: Floats) -> float:
+        """The objective of lower bounds of the recourse costs, a lower bound."""
+        return cost + self.odds.worst(values - self.alone_upper)[0]
+
+    def worst_odds(self, values: Floats) -> Floats:
+        """(K) the odds under which these costs weigh most."""
+        return self.odds.worst(values - self.alone_lower)[1]
+
+
+def objective_of(
+    program: TwoStageProgram[Any, Any],
+    *,
+    violation: bool = False,
+    alone: tuple[Floats, Floats] | None = None,
+) -> Objective:
+    """The objective of a program with a finite set of realisations.
+
+    Args:
+        program: the program.
+        violation: the mean violation counts in place of the cost.
+        alone: lower and upper bounds of what each realisation would cost alone, where regret counts.
+    """
+    uncertainty = program.uncertainty
+    assert not isinstance(uncertainty, Box | Budget)
+    count = len(uncertainty.values)
+    equal = np.full(count, 1.0 / count)
+    given = None if isinstance(uncertainty, Certain) else uncertainty.probabilities
+    zero = np.zeros(count)
+    lower, upper = alone if alone is not None and not violation else (zero, zero)
+    return Objective(
+        realisations=uncertainty.values,
+        odds=exactly(equal) if violation else probability_set(uncertainty, program.risk),
+        alone_lower=lower,
+        alone_upper=upper,
+        weights=equal if given is None else given,
+        share=0.0 if violation else program.limits_share,
+        floor=0.0 if violation else program.recourse_floor,
+        price=Price.VIOLATION if violation else Price.COST if program.limits_share >= 1.0 else Price.WAIVED,
+    )

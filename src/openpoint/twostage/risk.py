@@ -1,0 +1,95 @@
+"""Risk: how the costs of many realisations become one number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.twostage.ambiguity import ProbabilitySet, all_of, exactly, tail_of
+from openpoint.twostage.uncertainty import AmbiguousScenarios, Box, Budget, Certain, Finite, Uncertainty
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The probability-weighted mean; over ambiguous probabilities, the worst one."""
+
+    def __str__(self) -> str:
+        return "expectation"
+
+
+@dataclass(frozen=True)
+class CVaR:
+    """The mean of the worst share 1 − level of the odds (Rockafellar and Uryasev 2000): 0 is the expectation."""
+
+    level: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.level < 1.0:
+            raise OptionError(f"level of CVaR is {self.level:g}; give 0 up to, not including, 1, such as 0.9")
+
+    def __str__(self) -> str:
+        return f"CVaR({self.level:g})"
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """The largest cost, whatever the odds."""
+
+    def __str__(self) -> str:
+        return "worst case"
+
+
+@dataclass(frozen=True)
+class Regret:
+    """How much more each realisation costs than if it had been known (Savage 1951), then the risk `of` that.
+
+    For finitely many realisations; each must be solved alone first.
+    """
+
+    of: Expectation | CVaR | WorstCase = field(default_factory=WorstCase)
+
+    def __str__(self) -> str:
+        return f"regret, {self.of}"
+
+
+Risk = Expectation | CVaR | WorstCase | Regret
+
+
+def probability_set(uncertainty: Finite, risk: Risk) -> ProbabilitySet:
+    """The probability vectors of which the risk is the worst expectation.
+
+    Raises:
+        OptionError: the risk needs probabilities that are not given, or is not defined on ambiguous ones.
+    """
+    if isinstance(risk, Regret):
+        risk = risk.of
+    if isinstance(uncertainty, Certain):
+        return exactly(np.ones(1))
+    count = len(uncertainty.values)
+    if isinstance(uncertainty, AmbiguousScenarios):
+        if not isinstance(risk, Expectation):
+            raise OptionError(
+                f"{risk} of ambiguous probabilities is not defined; use Expectation(), or plain Scenarios"
+            )
+        return uncertainty.ambiguity.around(uncertainty.probabilities, count)
+    if isinstance(risk, WorstCase):
+        return all_of(count)
+    if uncertainty.probabilities is None:
+        raise OptionError(f"{risk} needs probabilities; give them with the scenarios, or use WorstCase() or Regret()")
+    if isinstance(risk, CVaR) and risk.level > 0.0:
+        return tail_of(uncertainty.probabilities, risk.level)
+    return exactly(uncertainty.probabilities)
+
+
+def check_risk(uncertainty: Uncertainty, risk: Risk) -> None:
+    """Refuse a risk that the uncertainty does not define.
+
+    Raises:
+        OptionError: with the way out.
+    """
+    if not isinstance(uncertainty, Box | Budget):
+        probability_set(uncertainty, risk)
+    elif not isinstance(risk, WorstCase):
+        raise OptionError(f"{risk} is not defined over a polyhedral set; use WorstCase(), or Scenarios")

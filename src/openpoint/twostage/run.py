@@ -1,0 +1,200 @@
+"""One run of a method that learns: a master proposes, an appraiser prices, the master learns, until the bounds meet.
+
+repeat:  x̂ ← master;  lower ← its bound
+         appraisal ← recourse in the realisations that matter at x = x̂, exact verdict
+         upper ← min(upper, verified objective at x̂)
+         master ← what the method makes of the appraisal: cuts, or copies of the recourse
+until upper − lower ≤ gap
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from openpoint.errors import OptionError
+from openpoint.solvers.base import Status
+from openpoint.twostage.appraisal import Appraisal, Appraiser
+from openpoint.twostage.executors import Choice, InProcess
+from openpoint.twostage.interrupt import Interrupt
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
+from openpoint.twostage.master import Master, Proposal
+from openpoint.twostage.program import EXACT, TwoStageProgram
+from openpoint.twostage.stopping import PROVEN_GAP, first_of, gap_reached, iterations_reached, seconds_reached
+from openpoint.twostage.worst import Separation
+
+ABSURD = 1e-5
+"""Relative excess of a lower bound over a verified value that only a numerical failure explains."""
+NEWS_EVERY_S = 1.0
+"""Seconds between lines of the log while a master is being solved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """When a method stops, and where its subproblems run.
+
+    Attributes:
+        gap: relative gap at which to stop.
+        time_limit_s: seconds after which to stop with the best verified answer; None = none.
+        max_iterations: iterations after which to stop.
+        executor: where subproblems run.
+        separation: how the worst realisation of a polyhedral set is found, `vertices` or `dual`; None chooses.
+    """
+
+    gap: float = 1e-4
+    time_limit_s: float | None = None
+    max_iterations: int = 10_000
+    executor: Choice = field(default_factory=InProcess)
+    separation: Separation | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.gap < 1.0:
+            raise OptionError(f"gap is {self.gap:g}; give a relative gap from 0 to below 1, such as 1e-4")
+        if self.time_limit_s is not None and not self.time_limit_s > 0.0:
+            raise OptionError(f"time limit is {self.time_limit_s:g}; give seconds above 0")
+        if self.max_iterations < 1:
+            raise OptionError(f"max_iterations is {self.max_iterations}; give at least 1")
+
+
+class Learning(Protocol):
+    """What a method puts into its master."""
+
+    def master(self, run: Run) -> Master:
+        """The first master, with what can be known before it is asked."""
+        ...
+
+    def learn(self, run: Run, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+        """Teach the master from an appraisal, and say what; `again`: the decision was proposed before."""
+        ...
+
+
+@dataclass
+class Run:
+    """Bounds, incumbent, log."""
+
+    settings: Settings
+    learning: Learning
+    program: TwoStageProgram[Any, Any]
+    appraiser: Appraiser
+    progress: Progress
+    interrupt: Interrupt
+    lower: float = -math.inf
+    upper: float = math.inf
+    best: Appraisal | None = None
+    log: list[Iteration] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+    def to_the_end(self) -> Outcome:
+        """The loop."""
+        settings = self.settings
+        stop_rule = first_of(
+            gap_reached(settings.gap),
+            iterations_reached(settings.max_iterations),
+            seconds_reached(settings.time_limit_s),
+        )
+        master = self.learning.master(self)
+        seen: set[bytes] = set()
+        while True:
+            proposal = self._propose(master)
+            self.raise_lower(proposal.bound)
+            if proposal.decision is None:
+                return self._outcome(self._why_nothing(proposal.status))
+            again = proposal.decision.tobytes() in seen
+            seen.add(proposal.decision.tobytes())
+            appraisal = self.appraiser.full(proposal.decision, self.out_of_time)
+            if appraisal is None:
+                return self._outcome(self._why_nothing(Status.LIMIT))
+            self.offer(appraisal)
+            words = self.learning.learn(self, master, proposal, appraisal, again=again)
+            mark = "rough" if appraisal.rough else ""
+            self._say(" + ".join(words), appraisal.value, appraisal.violation, mark, interim=False)
+            if proposal.status is Status.LIMIT:
+                return self._outcome(self._why_nothing(proposal.status))
+            if (reason := stop_rule(self.log)) is not None:
+                return self._outcome(reason)
+            if again and not {"no-good", "copy"} & set(words):
+                return self._outcome(Termination.RELAXATION)
+
+    def offer(self, appraisal: Appraisal | None) -> None:
+        """Keep the better decision."""
+        if appraisal is not None and appraisal.value < self.upper:
+            self.upper, self.best = appraisal.value, appraisal
+
+    def raise_lower(self, bound: float) -> None:
+        """Keep the better bound; none above the incumbent is worth more than the incumbent."""
+        self.lower = max(self.lower, min(bound, self.upper))
+
+    def news(self, word: str) -> None:
+        """A line between iterations."""
+        self._say(word, math.inf, 0.0, "", interim=True)
+
+    def out_of_time(self) -> bool:
+        """Whether to stop now."""
+        limit = self.settings.time_limit_s
+        return self.interrupt.requested or (limit is not None and self._seconds() >= limit)
+
+    def no_good(self, master: Master, appraisal: Appraisal, *, again: bool) -> list[str]:
+        """A no-good cut where the verdict says more than the recourse did, or where its cut was too shallow to see."""
+        worse = appraisal.settled > appraisal.known + EXACT * max(1.0, abs(appraisal.known))
+        if not (worse or (again and appraisal.verdict.final)):
+            return []
+        cost = self.appraiser.objective.first_cost(self.program, appraisal.decision)
+        return [master.learn_verdict(appraisal.decision, appraisal.settled - cost)]
+
+    def _propose(self, master: Master) -> Proposal:
+        """The master's proposal, asked for twice where it contradicts the incumbent, which every master contains."""
+        gap = 0.3 * self.settings.gap
+        limit = self.settings.time_limit_s
+        left = math.inf if limit is None else limit - self._seconds()
+        proposal = master.propose(gap=gap, seconds=left, stop=self._stop, watch=self._watch)
+        if proposal.bound <= self.upper + ABSURD * abs(self.upper):
+            return proposal
+        return master.propose(gap=gap, seconds=left, stop=self._stop, presolve=False)
+
+    def _say(self, word: str, value: float, violation: float, mark: str, *, interim: bool) -> None:
+        number, seconds = len(self.log) + 1, self._seconds()
+        line = Iteration(number, seconds, self.lower, self.upper, value, word, violation, mark, interim)
+        self.log.append(line)
+        self.progress(line)
+
+    def _watch(self, bound: float) -> None:
+        """A better bound from within the master; one above the incumbent is left for `_propose` to question."""
+        if not (math.isfinite(bound) and self.lower < bound <= self.upper):
+            return
+        self.lower = bound
+        if not self.log or self._seconds() - self.log[-1].seconds >= NEWS_EVERY_S:
+            self.news("bound")
+
+    def _stop(self) -> bool:
+        return self.out_of_time() or relative_gap(self.lower, self.upper) <= self.settings.gap
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    def _why_nothing(self, status: Status) -> Termination:
+        """Why there is nothing further to try."""
+        if status is Status.INFEASIBLE:
+            if self.best is None:
+                return Termination.INFEASIBLE
+            self.lower = self.upper
+            return Termination.OPTIMAL
+        if (gap := relative_gap(self.lower, self.upper)) <= self.settings.gap:
+            return Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP
+        return Termination.INTERRUPTED if self.interrupt.requested else Termination.TIME
+
+    def _outcome(self, termination: Termination) -> Outcome:
+        if not self.log or (self.log[-1].lower_bound, self.log[-1].upper_bound) != (self.lower, self.upper):
+            self.news("bound")
+        best = self.best
+        return Outcome(
+            termination,
+            None if best is None else best.decision,
+            None if best is None else best.verdict.state,
+            self.lower,
+            self.upper,
+            tuple(self.log),
+            self._seconds(),
+            values=None if best is None else best.values,
+        )

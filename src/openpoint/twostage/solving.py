@@ -1,0 +1,99 @@
+"""From a program to the run of a method: checks, regret, the right appraiser, and the least violation at the end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import cvxpy as cp
+
+from openpoint.errors import OptionError
+from openpoint.twostage.alone import alone_of
+from openpoint.twostage.appraisal import Appraiser, FiniteAppraiser, Recourse
+from openpoint.twostage.interrupt import listening
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.mixed import MixedAppraiser
+from openpoint.twostage.objective import objective_of
+from openpoint.twostage.pool import Workers
+from openpoint.twostage.program import TwoStageProgram
+from openpoint.twostage.risk import check_risk
+from openpoint.twostage.run import Learning, Run, Settings
+from openpoint.twostage.uncertainty import Box, Budget, Scenarios, centre, listed
+from openpoint.twostage.worst import WorstAppraiser, worst_objective
+
+EXPLAIN_GAP = 0.01
+"""Relative gap of the least violation: it only explains."""
+ALONE_GAP = 0.1
+"""Gap of the realisations alone, relative to the gap asked for: regret is a small difference of large numbers."""
+
+
+def solve(
+    program: TwoStageProgram[Any, Any], settings: Settings, learning: Learning, progress: Progress | None
+) -> Outcome:
+    """Solve a program to the gap, or until a limit or Ctrl-C; the best verified answer is kept.
+
+    Where no decision keeps the limits, the outcome names the decision of least violation.
+    """
+    check_risk(program.uncertainty, program.risk)
+    integers = _has_integers(program)
+    if integers and isinstance(program.uncertainty, Box | Budget):
+        if isinstance(program.uncertainty, Box):
+            raise OptionError("the worst case of a recourse with integers need not be a vertex of a box; use Budget")
+        program = program.facing(Scenarios(listed(program.uncertainty)), program.risk)
+    finer = replace(settings, gap=ALONE_GAP * settings.gap)
+    alone = alone_of(program, lambda single: solve(single, finer, learning, None))
+    with settings.executor.open() as workers, listening() as interrupt:
+        appraiser = _appraiser(program, settings, workers, alone, integers=integers, violation=False)
+        outcome = Run(settings, learning, program, appraiser, progress or _silent, interrupt).to_the_end()
+        if outcome.termination is not Termination.INFEASIBLE or interrupt.requested:
+            return outcome
+        if progress is not None:
+            progress(replace(outcome.log[-1], verdict="infeasible; looking for the least violation", interim=True))
+        explain = replace(settings, gap=EXPLAIN_GAP, time_limit_s=_left(settings, outcome.seconds))
+        appraiser = _appraiser(program, settings, workers, None, integers=integers, violation=True)
+        least = Run(explain, learning, program, appraiser, _silent, interrupt).to_the_end()
+    return Outcome(
+        Termination.INFEASIBLE,
+        None,
+        least.state,
+        outcome.lower_bound,
+        math.inf,
+        outcome.log,
+        outcome.seconds + least.seconds,
+        least_violation=least.decision,
+    )
+
+
+def _appraiser(
+    program: TwoStageProgram[Any, Any],
+    settings: Settings,
+    workers: Workers,
+    alone: tuple[Any, Any] | None,
+    *,
+    integers: bool,
+    violation: bool,
+) -> Appraiser:
+    recourse = Recourse(program, workers)
+    if isinstance(program.uncertainty, Box | Budget):
+        return WorstAppraiser(program, worst_objective(program, violation=violation), recourse, settings.separation)
+    objective = objective_of(program, violation=violation, alone=alone)
+    if integers:
+        return MixedAppraiser(program, objective, recourse, 0.1 * settings.gap)
+    return FiniteAppraiser(program, objective, recourse)
+
+
+def _has_integers(program: TwoStageProgram[Any, Any]) -> bool:
+    first = program.first_stage(physics=False)
+    realisation = cp.Constant(centre(program.uncertainty))
+    return bool(program.recourse(first.decision, realisation, limits=True).integers)
+
+
+def _left(settings: Settings, spent: float) -> float:
+    """Seconds for naming the least violation: it must not outlast the proof by much."""
+    most = max(20.0, 2.0 * spent)
+    return most if settings.time_limit_s is None else max(min(most, settings.time_limit_s - spent), 1.0)
+
+
+def _silent(_: Iteration) -> None:
+    """No progress wanted."""

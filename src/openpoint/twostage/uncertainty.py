@@ -1,0 +1,236 @@
+"""What is uncertain: realisations u ∈ Rᵐ, finite in number or all of a polyhedron, and what is known of their odds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.errors import OptionError
+from openpoint.twostage.ambiguity import Ambiguity, check_probabilities
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+VERTICES_MOST = 2_000_000
+"""Vertices above which a polyhedral set is not listed."""
+
+
+@dataclass(frozen=True)
+class Certain:
+    """Nothing is uncertain: one realisation, (m)."""
+
+    value: Floats
+
+    @property
+    def values(self) -> Floats:
+        """(1, m)."""
+        return self.value[None, :]
+
+
+@dataclass(frozen=True)
+class Scenarios:
+    """Finitely many realisations.
+
+    Attributes:
+        values: (K, m) realisations.
+        probabilities: (K), sum 1; None where they are unknown, which leaves the risks that need none.
+    """
+
+    values: Floats
+    probabilities: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or not len(self.values):
+            raise OptionError("scenarios are empty; give an array (scenarios, entries) with at least one row")
+        if not np.isfinite(self.values).all():
+            raise OptionError("scenarios hold numbers that are not finite; mend or leave out those scenarios")
+        if self.probabilities is not None:
+            check_probabilities(self.probabilities, len(self.values))
+
+
+@dataclass(frozen=True)
+class AmbiguousScenarios:
+    """Finitely many realisations whose probabilities are themselves uncertain.
+
+    Attributes:
+        values: (K, m) realisations. probabilities: (K) nominal; None where the ambiguity set needs none.
+        ambiguity: the set of probability vectors.
+    """
+
+    values: Floats
+    probabilities: Floats | None
+    ambiguity: Ambiguity
+
+    def __post_init__(self) -> None:
+        Scenarios(self.values, self.probabilities)
+
+
+@dataclass(frozen=True)
+class Polyhedral:
+    """u = origin + Σ_a steps[:, a] ζ_a with ζ ∈ [0, 1]ᴬ, rows · ζ ≤ upper, whose vertices all have binary ζ.
+
+    Attributes:
+        origin: (m). steps: (m, A). rows: (R, A) of 0 and 1. upper: (R) whole numbers.
+    """
+
+    origin: Floats
+    steps: Floats
+    rows: Floats
+    upper: Floats
+
+    def value(self, chosen: Floats) -> Floats:
+        """(m) realisation of binary ζ."""
+        return np.asarray(self.origin + self.steps @ chosen)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Every entry between two ends, (m) each, independently of the others."""
+
+    lower: Floats
+    upper: Floats
+
+    def __post_init__(self) -> None:
+        if self.lower.shape != self.upper.shape or np.any(self.lower > self.upper):
+            raise OptionError("the box is empty: a lower end lies above its upper end; swap or mend them")
+
+    def polyhedral(self) -> Polyhedral:
+        """One binary an entry that can move."""
+        free = np.flatnonzero(self.upper > self.lower)
+        steps = np.zeros((len(self.lower), len(free)))
+        steps[free, np.arange(len(free))] = (self.upper - self.lower)[free]
+        return Polyhedral(self.lower, steps, np.empty((0, len(free))), np.empty(0))
+
+    def count(self) -> int:
+        """Number of vertices."""
+        return int(2 ** int(np.sum(self.upper > self.lower)))
+
+    def vertices(self) -> Iterator[Floats]:
+        """All vertices, (m) each."""
+        ends = [(lo,) if lo == hi else (lo, hi) for lo, hi in zip(self.lower, self.upper)]
+        for vertex in itertools.product(*ends):
+            yield np.array(vertex, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """At most Γ entries deviate from their nominal values, in all or in each group (Bertsimas and Sim 2004).
+
+    For a recourse with integers, whose worst case need not be a vertex of the polyhedron, the realisations are the
+    nominal one and those where whole entries deviate.
+
+    Attributes:
+        nominal: (m). down, up: (m) largest deviation to either side, 0 or more.
+        most: Γ, a whole number: the most entries that deviate.
+        groups: (m) group of each entry, such as its period, each with a budget of its own; None = one for all.
+        whole: only realisations that use the whole budget; right where no deviation ever helps, such as broken lines.
+    """
+
+    nominal: Floats
+    down: Floats
+    up: Floats
+    most: int
+    groups: Ints | None = None
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if self.most < 0 or self.most != int(self.most):
+            raise OptionError(f"the budget of uncertainty is {self.most}; give a whole number, 0 or more")
+        if np.any(self.down < 0) or np.any(self.up < 0):
+            raise OptionError("a deviation is negative; give sizes, 0 or more")
+
+    def polyhedral(self) -> Polyhedral:
+        """One binary for each entry and side that can deviate."""
+        m = len(self.nominal)
+        sides = [(j, size) for j in range(m) for size in (self.up[j], -self.down[j]) if size != 0.0]
+        steps = np.zeros((m, len(sides)))
+        for a, (j, size) in enumerate(sides):
+            steps[j, a] = size
+        entry = np.array([j for j, _ in sides], dtype=np.int64)
+        group = np.zeros(m, dtype=np.int64) if self.groups is None else self.groups
+        budget = np.array([group[entry] == g for g in np.unique(group)], dtype=np.float64).reshape(-1, len(sides))
+        both = np.flatnonzero((self.up > 0) & (self.down > 0))
+        once = np.array([entry == j for j in both], dtype=np.float64).reshape(-1, len(sides))
+        upper = np.concatenate([np.full(len(budget), float(self.most)), np.ones(len(once))])
+        return Polyhedral(self.nominal, steps, np.vstack([budget, once]), upper)
+
+    def count(self) -> int:
+        """Number of realisations with whole deviations."""
+        total = 1
+        for members in self._groups():
+            ways = self._ways(members)
+            total *= ways
+        return total
+
+    def vertices(self) -> Iterator[Floats]:
+        """All realisations with whole deviations, (m) each."""
+        choices = [list(self._choices(members)) for members in self._groups()]
+        for combination in itertools.product(*choices):
+            u = self.nominal.copy()
+            for moved in combination:
+                for j, size in moved:
+                    u[j] += size
+            yield u
+
+    def _groups(self) -> list[Ints]:
+        movable = np.flatnonzero((self.up > 0) | (self.down > 0))
+        if self.groups is None:
+            return [movable]
+        return [movable[self.groups[movable] == g] for g in np.unique(self.groups[movable])]
+
+    def _sizes(self, members: Ints) -> range:
+        most = min(self.most, len(members))
+        return range(most if self.whole else 0, most + 1)
+
+    def _choices(self, members: Ints) -> Iterator[tuple[tuple[int, float], ...]]:
+        sides = {int(j): [s for s in (self.up[j], -self.down[j]) if s != 0.0] for j in members}
+        for size in self._sizes(members):
+            for chosen in itertools.combinations(sides, size):
+                for moved in itertools.product(*(sides[j] for j in chosen)):
+                    yield tuple(zip(chosen, moved))
+
+    def _ways(self, members: Ints) -> int:
+        sides = [int(self.up[j] > 0) + int(self.down[j] > 0) for j in members]
+        ways = [1] + [0] * self.most  # elementary symmetric polynomials of the numbers of sides
+        for s in sides:
+            for size in range(self.most, 0, -1):
+                ways[size] += s * ways[size - 1]
+        return sum(ways[size] for size in self._sizes(members))
+
+
+Finite = Certain | Scenarios | AmbiguousScenarios
+Uncertainty = Finite | Box | Budget
+
+
+def listed(uncertainty: Uncertainty) -> Floats:
+    """(K, m) all realisations of a finite set, all vertices of a polyhedral one.
+
+    Raises:
+        OptionError: there are too many to list.
+    """
+    if not isinstance(uncertainty, Box | Budget):
+        return uncertainty.values
+    if (count := uncertainty.count()) > VERTICES_MOST:
+        power = math.log10(count)
+        raise OptionError(
+            f"the uncertainty set has 10^{power:.0f} vertices, too many to list; separate the worst case by `dual`, or "
+            "let fewer entries deviate"
+        )
+    return np.array(list(uncertainty.vertices()), dtype=np.float64)
+
+
+def centre(uncertainty: Uncertainty) -> Floats:
+    """(m) a realisation in the midst: the one, the mean, or the nominal one."""
+    match uncertainty:
+        case Certain(value):
+            return value
+        case Box(lower, upper):
+            return np.asarray(0.5 * (lower + upper))
+        case Budget(nominal):
+            return nominal
+    return np.asarray(np.average(uncertainty.values, axis=0, weights=uncertainty.probabilities))
