@@ -23,6 +23,7 @@ from openpoint.io.text import decode
 from openpoint.studies.futures_table import REQUIRED, SUM_TOLERANCE, read_rows
 
 Floats = npt.NDArray[np.float64]
+Complexes = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +153,7 @@ class Futures:
         return f"Futures({len(self)} futures of {len(self.bus_names)} buses, probabilities {known})"
 
 
-def constant_power_kva(grid: Grid) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.complex128]]:
+def constant_power_kva(grid: Grid) -> tuple[Complexes, Complexes]:
     """(N) loads of constant power and (N) generation that is not dispatchable at each bus today, p + jq.
 
     Raises:
@@ -166,7 +167,7 @@ def constant_power_kva(grid: Grid) -> tuple[npt.NDArray[np.complex128], npt.NDAr
     return load, at_buses(grid, grid.generators.filter(~dispatchable))
 
 
-def at_buses(grid: Grid, rows: pl.DataFrame) -> npt.NDArray[np.complex128]:
+def at_buses(grid: Grid, rows: pl.DataFrame) -> Complexes:
     """(N) sum of p_kw + j q_kvar of the rows at each bus."""
     number = {name: n for n, name in enumerate(grid.buses["name"])}
     total = np.zeros(grid.buses.height, dtype=np.complex128)
@@ -182,7 +183,7 @@ def statistics(futures: Futures) -> pl.DataFrame:
     consumes).
     """
     least = futures.p_kw.argmin(axis=1)
-    consumed, fed_back = futures.p_kw.clip(min=0.0).sum(axis=1), -futures.p_kw.clip(max=0.0).sum(axis=1)
+    consumed, fed_back = futures.p_kw.clip(min=0.0).sum(axis=1), (-futures.p_kw).clip(min=0.0).sum(axis=1)
     return pl.DataFrame(
         {
             "future": futures.names,
