@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from openpoint.errors import OptionError
+from openpoint.solvers.form import StandardForm
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,8 +31,10 @@ class Capabilities:
     """What a solver can take; checked before it runs.
 
     Attributes:
-        name: name in options. cones: second-order cones. integers: integer columns. duals: exact duals.
-        extra: pip extra that brings it, empty if always there.
+        name: name in options. cones: second-order cones. integers: integer columns, also together with cones.
+        duals: duals of models without integers, and a ray where they are infeasible; with cones if `cone_rays`.
+        extra: pip extra that brings it, empty if always there. package: its name where it is imported.
+        free: size up to which no licence is needed; None if none ever is.
     """
 
     name: str
@@ -37,6 +42,23 @@ class Capabilities:
     integers: bool
     duals: bool
     extra: str = ""
+    package: str = ""
+    cone_rays: bool = False
+    free: Size | None = None
+
+    def lacking(self, *, cones: bool, integers: bool) -> str:
+        """What a model needs and the solver has not, in words; empty if it takes the model."""
+        needs = (("second-order cones", cones, self.cones), ("integers", integers, self.integers))
+        return " and no ".join(word for word, needed, has in needs if needed and not has)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of a model as a licence counts it: rows (cones too) and columns, fewer of these where there are cones."""
+
+    rows: int
+    columns: int
+    columns_with_cones: int
 
 
 @dataclass(frozen=True)
@@ -61,19 +83,32 @@ class Answer:
     reduced: Floats | None = None
 
 
+class Solve(Protocol):
+    """One solve of one model, from nothing."""
+
+    def __call__(
+        self, form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None
+    ) -> Answer:
+        """Solve a model that the solver can take (`catalog.choose` asks before).
+
+        Args:
+            form: the model.
+            gap: relative gap at which a model with integers may end.
+            seconds: most to spend; an answer LIMIT keeps the bound proven so far.
+            tolerance: feasibility and duality tolerance; None is what suits the solver.
+
+        Raises:
+            MissingExtraError: the package is not installed.
+            OptionError: the solver cannot take the model, or its licence is missing or too small.
+        """
+        ...
+
+
 def require(capabilities: Capabilities, *, cones: bool, integers: bool, way_out: str) -> None:
     """Refuse a model that the solver cannot take, before it runs.
 
     Raises:
         OptionError: naming what is missing and the way out.
     """
-    lacking = [
-        word
-        for word, needed, has in (
-            ("second-order cones", cones, capabilities.cones),
-            ("integers", integers, capabilities.integers),
-        )
-        if needed and not has
-    ]
-    if lacking:
-        raise OptionError(f"{capabilities.name} has no {' and no '.join(lacking)}; {way_out}")
+    if lacking := capabilities.lacking(cones=cones, integers=integers):
+        raise OptionError(f"{capabilities.name} has no {lacking}; {way_out}")

@@ -19,6 +19,8 @@ T = TypeVar("T", bound=np.generic)
 
 ROUNDING = 1e-9
 """Relative excess of a lower over an upper bound that is rounding, not a contradiction."""
+RAY = 1e-6
+"""Residual of an infeasibility ray, relative to its depth, above which it proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,34 @@ def bounded(form: StandardForm) -> BoundedForm:
         column=column,
         entry=entry,
     )
+
+
+def proof(a: sp.csr_array, y: Floats, rows: Floats, columns: Floats) -> tuple[Floats, Floats] | None:
+    """Slopes (k), (n) of rows and columns that prove, with depth 1, that lower ≤ a · x ≤ upper has no point in bounds.
+
+    Args:
+        a: (k, n). y: (k) multipliers of its rows that a solver offers, of either sign.
+        rows: (2, k) sides of rows. columns: (2, n) bounds of columns.
+
+    Returns:
+        None if y proves nothing. Else the derivatives, with respect to the sides and bounds at work, of a violation
+        that is 1 here and 0 or less wherever there is a point.
+    """
+    for signed in (y, -y):
+        slope, at_rows, _ = _active(signed, rows)
+        reduced, at_columns, lost = _active(-(a.T @ slope), columns)
+        depth = float(slope @ at_rows + reduced @ at_columns)
+        if depth > 0.0 and lost <= RAY * depth:
+            return slope / depth, reduced / depth
+    return None
+
+
+def _active(slope: Floats, sides: Floats) -> tuple[Floats, Floats, float]:
+    """Slopes without those on an open side, the sides that they pull at, and the largest one left out."""
+    side = np.where(slope > 0.0, sides[0], sides[1])
+    held = np.isfinite(side)
+    lost = float(np.abs(slope[~held]).max(initial=0.0))
+    return np.where(held, slope, 0.0), np.where(held, side, 0.0), lost
 
 
 def _put(array: npt.NDArray[T], at: Ints, values: npt.NDArray[T]) -> npt.NDArray[T]:

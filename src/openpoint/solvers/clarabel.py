@@ -8,10 +8,14 @@ import clarabel
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.solvers.base import Answer, Capabilities, Floats, Status
+from openpoint.solvers.base import Answer, Floats, Status, require
+from openpoint.solvers.catalog import CLARABEL, way_out
 from openpoint.solvers.form import StandardForm
 
-CAPABILITIES = Capabilities(name="clarabel", cones=True, integers=False, duals=True)
+CAPABILITIES = CLARABEL
+
+TOLERANCE = 1e-9
+"""Feasibility and gap, relative."""
 
 _STATUS = {
     clarabel.SolverStatus.Solved: Status.OPTIMAL,
@@ -28,12 +32,13 @@ _STATUS = {
 class ClarabelModel:
     """A compiled model in one persistent Clarabel solver; only the right-hand side changes between solves."""
 
-    def __init__(self, form: StandardForm, *, tolerance: float = 1e-9) -> None:
+    def __init__(self, form: StandardForm, *, tolerance: float = TOLERANCE, seconds: float = math.inf) -> None:
         """Set up once.
 
         Args:
             form: the model; integrality is ignored.
             tolerance: feasibility and gap tolerance, relative.
+            seconds: most to spend on a solve.
         """
         settings = clarabel.DefaultSettings()
         settings.verbose = False
@@ -42,6 +47,7 @@ class ClarabelModel:
         settings.tol_gap_abs = tolerance
         settings.tol_gap_rel = tolerance
         settings.max_iter = 200
+        settings.time_limit = seconds
         cones = [clarabel.ZeroConeT(form.n_zero), clarabel.NonnegativeConeT(form.n_nonneg)]
         cones += [clarabel.SecondOrderConeT(d) for d in form.cones]
         n = len(form.c)
@@ -65,3 +71,14 @@ class ClarabelModel:
         if status is Status.INFEASIBLE:
             return Answer(status, None, math.inf, math.inf, z)
         return Answer(status, None, math.nan, -math.inf)
+
+
+def solve(form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None) -> Answer:
+    """Solve once; see `base.Solve`. `gap` is for integers, which Clarabel has not.
+
+    Raises:
+        OptionError: the model has integers.
+    """
+    cones, integers = bool(form.cones), bool(len(form.integers))
+    require(CAPABILITIES, cones=cones, integers=integers, way_out=way_out(cones=cones, integers=integers))
+    return ClarabelModel(form, tolerance=TOLERANCE if tolerance is None else tolerance, seconds=seconds).solve()

@@ -10,18 +10,16 @@ import highspy
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.solvers.base import Answer, Capabilities, Floats, Status, require
-from openpoint.solvers.bounds import BoundedForm, bounded
+from openpoint.solvers.base import Answer, Floats, Status, require
+from openpoint.solvers.bounds import BoundedForm, bounded, proof
+from openpoint.solvers.catalog import HIGHS, way_out
 from openpoint.solvers.form import Ints, StandardForm
 
-CAPABILITIES = Capabilities(name="highs", cones=False, integers=True, duals=True)
+CAPABILITIES = HIGHS
 
 FEASIBILITY = 1e-7
 """Tolerance of rows. A row missed by it lowers the bound, which stays valid. With 1e-9 HiGHS 1.15 cut off the optimum
 of the 136-bus grid and called 303.6 kW optimal where 280.2 kW is feasible, so integers keep its default, 1e-6."""
-
-RAY = 1e-6
-"""Residual of an infeasibility ray, relative to its depth, above which it is no proof."""
 
 _MODEL_STATUS = {
     highspy.HighsModelStatus.kOptimal: Status.OPTIMAL,
@@ -52,7 +50,8 @@ class HighsModel:
         Raises:
             OptionError: the model has cones.
         """
-        require(CAPABILITIES, cones=bool(form.cones), integers=False, way_out="use Benders() or ExtensiveForm('scip')")
+        cones, integers = bool(form.cones), bool(len(form.integers))
+        require(CAPABILITIES, cones=cones, integers=integers, way_out=way_out(cones=cones, integers=integers))
         self.n = len(form.c)
         self._tolerance = tolerance
         self._form, self._bounds = replace(form, b=form.b.copy()), bounded(form)
@@ -198,9 +197,9 @@ class HighsModel:
         self._highs.setOptionValue("presolve", "choose" if presolve else "off")
         self._highs.run()
         linear = not (integral and len(self._integers))
-        if self._highs.getModelStatus() == highspy.HighsModelStatus.kUnboundedOrInfeasible:
-            return self._without_cost(linear=linear)
         status = _MODEL_STATUS.get(self._highs.getModelStatus(), Status.FAILED)
+        if status is Status.UNBOUNDED:
+            return self._without_cost(linear=linear)
         if status is Status.INFEASIBLE:
             return self._infeasible(linear=linear)
         x, value = self._point()
@@ -243,26 +242,17 @@ class HighsModel:
             self._highs.setOptionValue("presolve", "off")
             self._highs.run()
             _, found, y = self._highs.getDualRay()
-        proof = self._ray(np.array(y)) if found else None
-        return nothing if proof is None else replace(nothing, z=self._duals(*proof), reduced=proof[1])
+        ray = self._ray(np.array(y)) if found else None
+        return nothing if ray is None else replace(nothing, z=self._duals(*ray), reduced=ray[1])
 
     def _ray(self, y: Floats) -> tuple[Floats, Floats] | None:
-        """(rows), (n) slopes of a proof of depth 1 that no point exists; None if `y` is none."""
         lp = self._highs.getLp()
         matrix = lp.a_matrix_
-        by_row = matrix.format_ == highspy.MatrixFormat.kRowwise
         parts = np.array(matrix.value_), np.array(matrix.index_), np.array(matrix.start_)
-        shape = lp.num_row_, lp.num_col_
-        a = sp.csc_array(sp.csr_array(parts, shape=shape) if by_row else sp.csc_array(parts, shape=shape))
+        layout = sp.csr_array if matrix.format_ == highspy.MatrixFormat.kRowwise else sp.csc_array
+        a = sp.csr_array(layout(parts, shape=(lp.num_row_, lp.num_col_)))
         rows, columns = (lp.row_lower_, lp.row_upper_), (lp.col_lower_, lp.col_upper_)
-        best: tuple[Floats, Floats] | None = None
-        for sign in (1.0, -1.0):
-            slope, at_rows, _ = _active(sign * y, *rows)
-            reduced, at_columns, lost = _active(-(a.T @ slope), *columns)
-            depth = float(slope @ at_rows + reduced @ at_columns)
-            if depth > 0.0 and lost <= RAY * depth:
-                best = slope / depth, reduced / depth
-        return best
+        return proof(a, y, np.array(rows), np.array(columns))
 
     def _duals(self, y: Floats, reduced: Floats) -> Floats:
         return self._bounds.duals(y[: self.n_fixed_rows], reduced[: len(self._form.c)])
@@ -286,16 +276,18 @@ class HighsModel:
             self._watch(float(event.data_out.mip_dual_bound))
 
 
+def solve(form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None) -> Answer:
+    """Solve once; see `base.Solve`.
+
+    Raises:
+        OptionError: the model has cones.
+    """
+    model = HighsModel(form, tolerance=FEASIBILITY if tolerance is None else tolerance)
+    return model.solve(integral=True, gap=gap, seconds=seconds)
+
+
 def _never() -> bool:
     return False
-
-
-def _active(slope: Floats, lower: list[float], upper: list[float]) -> tuple[Floats, Floats, float]:
-    """Slopes with those on an open side left out, the sides that they pull at, and the largest left out."""
-    side = np.where(slope > 0.0, np.array(lower), np.array(upper))
-    open_side = ~np.isfinite(side)
-    lost = float(np.abs(slope[open_side]).max(initial=0.0))
-    return np.where(open_side, 0.0, slope), np.where(open_side | (slope == 0.0), 0.0, side), lost
 
 
 def _linear_program(form: StandardForm, bounds: BoundedForm) -> highspy.HighsLp:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.errors import MissingExtraError
-from openpoint.solvers.base import Answer, Capabilities, Status
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.bounds import bounded
+from openpoint.solvers.catalog import SCIP, require_package
 from openpoint.solvers.form import Ints, StandardForm
 
-CAPABILITIES = Capabilities(name="scip", cones=True, integers=True, duals=False, extra="scip")
+CAPABILITIES = SCIP
 
 FEASIBILITY = 1e-7
 """Tighter than SCIP's 1e-6, which on cones of per-unit size lets it call a wrong point optimal; the tightest that its
@@ -22,35 +24,47 @@ _STATUS = {
     "optimal": Status.OPTIMAL,
     "gaplimit": Status.OPTIMAL,
     "infeasible": Status.INFEASIBLE,
-    "inforunbd": Status.INFEASIBLE,
+    "inforunbd": Status.UNBOUNDED,
     "unbounded": Status.UNBOUNDED,
     "timelimit": Status.LIMIT,
     "userinterrupt": Status.LIMIT,
 }
 
 
-def solve_scip(
-    form: StandardForm, rotated: Sequence[tuple[Ints, ...]], *, gap: float, time_limit_s: float | None
-) -> Answer:
-    """Solve a model with rotated cones Σ u² ≤ s t given by their columns (u…, s, t).
+def solve(form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None) -> Answer:
+    """Solve once; see `base.Solve`. There are no duals.
 
     Raises:
         MissingExtraError: PySCIPOpt is not installed.
     """
-    try:
-        import pyscipopt
-    except ImportError as error:
-        raise MissingExtraError("pyscipopt", "scip", "The one-piece program") from error
+    time_limit_s = None if math.isinf(seconds) else seconds
+    return solve_scip(form, (), gap=gap, time_limit_s=time_limit_s, tolerance=tolerance)
+
+
+def solve_scip(
+    form: StandardForm,
+    rotated: Sequence[tuple[Ints, ...]],
+    *,
+    gap: float,
+    time_limit_s: float | None,
+    tolerance: float | None = None,
+) -> Answer:
+    """Solve a model with, beside its own cones, rotated cones Σ u² ≤ s t given by their columns (u…, s, t).
+
+    Raises:
+        MissingExtraError: PySCIPOpt is not installed.
+    """
+    require_package(CAPABILITIES)
+    import pyscipopt
+
     model = pyscipopt.Model()
     model.hideOutput()
     model.setParam("limits/gap", gap)
-    model.setParam("numerics/feastol", FEASIBILITY)
+    model.setParam("numerics/feastol", FEASIBILITY if tolerance is None else tolerance)
     if time_limit_s is not None:
         model.setParam("limits/time", time_limit_s)
-    kind = np.full(len(form.c), "C")
-    kind[form.integers] = "B"
-    x = [model.addVar(vtype=k, lb=0.0 if k == "B" else None, ub=1.0 if k == "B" else None) for k in kind]
-    _add_rows(model, x, form)
+    x = _linear_part(model, form)
+    _cones(model, x, form)
     for columns in rotated:
         *u, s, t = columns
         for i in range(len(s)):
@@ -58,24 +72,57 @@ def solve_scip(
     model.setObjective(pyscipopt.quicksum(c * x[i] for i, c in enumerate(form.c) if c) + form.offset)
     model.optimize()
     status = _STATUS.get(model.getStatus(), Status.FAILED)
+    if status is Status.UNBOUNDED:  # or infeasible; without cost a model is never unbounded
+        model.freeTransform()
+        model.setObjective(0.0)
+        model.optimize()
+        feasible = _STATUS.get(model.getStatus(), Status.FAILED)
+        if feasible is not Status.INFEASIBLE:
+            return Answer(status if feasible is Status.OPTIMAL else feasible, None, math.nan, -math.inf)
+        status = feasible
     if status is Status.INFEASIBLE:
         return Answer(status, None, math.inf, math.inf)
+    infinity = model.infinity()
     bound = float(model.getDualbound())
+    bound = bound if abs(bound) < infinity else math.copysign(math.inf, bound)
     if not model.getNSols():
         return Answer(status, None, math.nan, bound)
     best = model.getBestSol()
     return Answer(status, np.array([best[v] for v in x]), float(model.getObjVal()), bound)
 
 
-def _add_rows(model: object, x: list[object], form: StandardForm) -> None:
-    """Linear rows; those of one entry become bounds."""
+def _linear_part(model: Any, form: StandardForm) -> list[Any]:
+    """Columns with their bounds, and the linear rows of several entries."""
     import pyscipopt
 
-    assert isinstance(model, pyscipopt.Model)
+    bounds = bounded(form)
+    kind = np.full(len(form.c), "C")
+    kind[form.integers] = "I"
+    x = [model.addVar(vtype=k, lb=low, ub=high) for k, low, high in zip(kind, bounds.lower, bounds.upper)]
+    for row, upper in enumerate(bounds.row_upper):
+        lower = bounds.row_lower[row]
+        chosen = slice(bounds.a.indptr[row], bounds.a.indptr[row + 1])
+        terms = pyscipopt.quicksum(v * x[c] for c, v in zip(bounds.a.indices[chosen], bounds.a.data[chosen]))
+        if bounds.a.indptr[row] == bounds.a.indptr[row + 1]:
+            if lower <= 0.0 <= upper:
+                continue
+            terms = model.addVar(lb=0.0, ub=0.0)
+        model.addCons(terms == upper if lower == upper else terms <= upper)
+    return x
+
+
+def _cones(model: Any, x: list[Any], form: StandardForm) -> None:
+    """The cones of the form, over columns t, u of their own: |u| ≤ t, as a norm, whose error is that of the point."""
+    import pyscipopt
+
     a = sp.csr_array(form.a)
-    for row in range(form.n_zero + form.n_nonneg):
-        columns, values = a.indices[a.indptr[row] : a.indptr[row + 1]], a.data[a.indptr[row] : a.indptr[row + 1]]
-        if not len(columns) and form.b[row] >= 0 and (row >= form.n_zero or form.b[row] == 0):
-            continue
-        terms = pyscipopt.quicksum(v * x[c] for c, v in zip(columns, values))
-        model.addCons(terms == form.b[row] if row < form.n_zero else terms <= form.b[row])
+    at = form.n_zero + form.n_nonneg
+    for size in form.cones:
+        own = [model.addVar(lb=0.0 if i == 0 else None) for i in range(size)]
+        for i, row in enumerate(range(at, at + size)):
+            chosen = slice(a.indptr[row], a.indptr[row + 1])
+            terms = pyscipopt.quicksum(v * x[c] for c, v in zip(a.indices[chosen], a.data[chosen]))
+            model.addCons(terms + own[i] == form.b[row])
+        if size > 1:
+            model.addCons(pyscipopt.sqrt(pyscipopt.quicksum(u * u for u in own[1:])) <= own[0])
+        at += size

@@ -1,0 +1,102 @@
+"""The catalog: what is refused before it runs, by which words, and what is imported for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from openpoint.errors import MissingExtraError, OptionError
+from openpoint.solvers import catalog
+from openpoint.solvers.catalog import SOLVERS, choose, way_out
+from openpoint.solvers.gurobi import check_licence
+
+from .models import form_of, solvable
+
+EXTRAS = [name for name, solver in SOLVERS.items() if solver.capabilities.extra]
+
+
+def test_names_are_those_of_the_capabilities() -> None:
+    assert list(SOLVERS) == ["highs", "clarabel", "scip", "gurobi", "mosek"]
+    assert all(name == solver.capabilities.name for name, solver in SOLVERS.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "cones", "integers", "words"),
+    [
+        ("highs", True, False, "highs has no second-order cones; use clarabel or scip (pip install 'openpoint[scip]')"),
+        ("highs", True, True, "highs has no second-order cones; use scip (pip install 'openpoint[scip]') or gurobi"),
+        ("clarabel", False, True, "clarabel has no integers; use highs or scip"),
+        ("clarabel", True, True, "clarabel has no integers; use scip"),
+    ],
+)
+def test_what_a_solver_cannot_take_is_refused_with_the_way_out(
+    name: str, cones: bool, integers: bool, words: str
+) -> None:
+    form = solvable(0, cones=cones, integers=integers)
+    for refused in (lambda: choose(name, form), lambda: SOLVERS[name].load()(form)):
+        with pytest.raises(OptionError) as error:
+            refused()
+        assert str(error.value).startswith(words)
+
+
+def test_the_way_out_names_only_who_takes_the_model() -> None:
+    for cones in (False, True):
+        for integers in (False, True):
+            words = way_out(cones=cones, integers=integers, other_than="gurobi")
+            for name, solver in SOLVERS.items():
+                takes = not solver.capabilities.lacking(cones=cones, integers=integers)
+                assert (name in words) == (takes and name != "gurobi")
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(OptionError, match="unknown solver 'cplex'; known are highs, clarabel, scip, gurobi, mosek"):
+        choose("cplex", solvable(0))
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_a_missing_package_is_named_with_its_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "find_spec", lambda package: None)
+    solver, form = SOLVERS[name], solvable(0)
+    for refused in (lambda: choose(name, form), lambda: solver.load()(form)):
+        with pytest.raises(MissingExtraError) as error:
+            refused()
+        package, extra = solver.capabilities.package, solver.capabilities.extra
+        assert f"{package!r}: pip install 'openpoint[{extra}]'" in str(error.value)
+
+
+def test_the_catalog_imports_no_solver() -> None:
+    code = "import openpoint.solvers.catalog, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {solver.capabilities.package for solver in SOLVERS.values()}
+
+
+def test_gurobi_without_a_licence_takes_what_its_package_allows() -> None:
+    """Where a licence is installed, everything is taken."""
+    columns, cones = 2000, 50
+
+    def wide(n: int) -> None:
+        choose("gurobi", form_of(np.ones(n), -np.ones((1, n)), [-1.0], 0))
+
+    def conic(n: int) -> None:
+        choose("gurobi", form_of(np.ones(n), -np.eye(cones, n), np.zeros(cones), 0, [cones]))
+
+    wide(columns)
+    conic(200 - cones)
+    from openpoint.solvers.gurobi import _only_free
+
+    if not _only_free():
+        pytest.skip("a Gurobi licence is installed")
+    with pytest.raises(
+        OptionError, match=r"takes 2000 rows and 2000 columns, the model has 1 and 2001; .* or use highs"
+    ):
+        wide(columns + 1)
+    with pytest.raises(
+        OptionError, match=r"takes 2000 rows and 200 columns, the model has 51 and 201; .* or use clarabel"
+    ):
+        conic(201 - cones)
+    rows = np.ones((2001, 2)) * np.arange(1.0, 2002.0)[:, None]
+    with pytest.raises(OptionError, match="the model has 2001 and 2"):
+        check_licence(form_of([1.0, 1.0], rows, np.ones(2001), 0))
