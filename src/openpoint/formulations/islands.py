@@ -6,8 +6,8 @@ arcs from parent to child; a bus has at most one parent, a root none:
     closed = arc_fr + arc_to,     Σ arcs into bus n ≤ 1 − root_n
 
 So an island of N buses has at most N − 1 branches if it has a root, never two roots, and is then a tree. An island
-without a root may hold a loop, but it is dead: a bus is live only if it is reached from a root along arcs. That is said
-by one commodity a bus: f_n brings live_n to bus n, and no arc or root gives it more than its own size,
+without a root might hold a loop, but it is dead: a bus is live only if it is reached from a root along arcs. That is
+said by one commodity a bus: f_n brings live_n to bus n, and no arc or root gives it more than its own size,
 
     Σ f_n into m − Σ f_n out of m + supply_n at m = live_n if m = n else 0,    0 ≤ f_n ≤ arc,   0 ≤ supply_n ≤ root
 
@@ -26,6 +26,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,13 @@ class Islands:
     constraints: list[cp.Constraint]
 
 
-def islands(n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints) -> Islands:
+def islands(n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints, may_open: Bools) -> Islands:
     """The radial islands of a grid.
 
     Args:
         n: number of buses. fr, to: (E) ends of the branches. sources: buses that are sources.
         may_form: (R) buses, no sources, with a unit that may form a grid.
+        may_open: (E) branches that may be opened: in a dead island they are.
     """
     e, reached = len(fr), np.setdiff1d(np.arange(n), sources)
     count, forms = len(reached), len(may_form)
@@ -81,6 +83,8 @@ def islands(n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints) -> Island
         along_fr <= arc_fr[:, None] @ np.ones((1, count)),
         along_to <= arc_to[:, None] @ np.ones((1, count)),
     ]
+    if len(free := np.flatnonzero(may_open)):
+        constraints += [arc_fr[free] <= live[fr[free]], arc_to[free] <= live[to[free]]]
     if root is not None:
         supply = cp.Variable((forms, count), name="supply")
         at_root = sp.csr_array((np.ones(forms), (may_form, np.arange(forms))), shape=(n, forms))

@@ -63,12 +63,23 @@ def voltage_limits(network: Network) -> tuple[Floats, Floats]:
     return low, high
 
 
+def voltage_ceiling(network: Network, held: float, p_feed: float, q_feed: float) -> float:
+    """A squared voltage that no bus exceeds where roots hold at most `held` and buses feed in at most this power (pu).
+
+    It rises along a branch by at most 2 (r P + x Q), summed over the worst path, and by the ratios of transformers.
+    """
+    each = np.sort(np.maximum(network.r, 0.0) * p_feed + np.maximum(network.x, 0.0) * q_feed)
+    rise = 2.0 * float(each[::-1][: network.n_terminals - 1].sum())
+    return (held + rise) * float(np.prod(np.maximum(network.tap, 1.0 / network.tap) ** 2))
+
+
 def lindistflow(
     network: Network,
     closed: cp.Expression,
     demand_p: cp.Expression,
     demand_q: cp.Expression,
     *,
+    bounds: tuple[Floats, Floats] | None = None,
     p_most: float | None = None,
     q_most: float | None = None,
 ) -> LinDistFlow:
@@ -78,6 +89,7 @@ def lindistflow(
         network: the grid, balanced.
         closed: (E) state of the branches, between 0 and 1, affine.
         demand_p, demand_q: (N) net demand, per unit, affine; that of sources is met by the upstream grid.
+        bounds: (N) least and most squared voltage, the tighter the better; default: `voltage_limits`.
         p_most, q_most: powers that no branch carries; None where the caller binds the flow to the state himself.
     """
     n, e = network.n_terminals, network.n_conductors
@@ -87,7 +99,7 @@ def lindistflow(
     at_to = sp.csr_array((np.ones(e), (rows, network.terminal_to)), shape=(e, n))
     inner = np.setdiff1d(np.arange(n), network.source_terminal)
     into = sp.csr_array(at_to - at_fr).T.tocsr()[inner]
-    low, high = voltage_limits(network)
+    low, high = voltage_limits(network) if bounds is None else bounds
     constraints: list[cp.Constraint] = [
         w >= low,
         w <= high,

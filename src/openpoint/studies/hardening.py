@@ -24,7 +24,7 @@ import scipy.sparse as sp
 
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.formulations.islands import Islands, islands
-from openpoint.formulations.lindistflow import lindistflow, nominal_demand, voltage_limits
+from openpoint.formulations.lindistflow import lindistflow, nominal_demand, voltage_ceiling, voltage_limits
 from openpoint.grid.topology import bridges, components
 from openpoint.network import Network
 from openpoint.twostage.program import FirstStage, PlainProgram, Stage
@@ -134,6 +134,22 @@ class HardenProgram(PlainProgram):
         """(H + G) cost of each entry of the decision."""
         return np.concatenate([self.line_usd, self.generator_usd])
 
+    def hardened(self, decision: Floats) -> npt.NDArray[np.bool_]:
+        """(E) branches that a decision hardens."""
+        mask = np.zeros(self.network.n_conductors, dtype=np.bool_)
+        mask[self.lines[decision[: len(self.lines)] > 0.5]] = True
+        return mask
+
+    def matters(self, realisation: Floats) -> npt.NDArray[np.bool_]:
+        """(H + G) entries of the decision that the recourse of this disaster depends on."""
+        return np.concatenate([realisation[self.lines] > 0.5, np.ones(len(self.buses), dtype=np.bool_)])
+
+    @cached_property
+    def monotone(self) -> bool:
+        """Whether buying more never costs more after any disaster: it only adds to what may be done, unless a hardened
+        branch cannot be opened."""
+        return not self.always_closed[self.lines].any()
+
     def first_stage(self, *, physics: bool) -> FirstStage:
         """What to buy, within numbers and money."""
         count = len(self.lines)
@@ -152,7 +168,9 @@ class HardenProgram(PlainProgram):
         n, e = net.n_terminals, net.n_conductors
         hardened = sp.csr_array((np.ones(count), (self.lines, np.arange(count))), shape=(e, count)) @ decision[:count]
         built = decision[count:]
-        topology = islands(n, net.terminal_fr, net.terminal_to, net.source_terminal, self.buses)
+        topology = islands(
+            n, net.terminal_fr, net.terminal_to, net.source_terminal, self.buses, may_open=~self.always_closed
+        )
         closed, live = topology.closed, topology.live
         kept, never = np.flatnonzero(self.always_closed), np.flatnonzero(self.always_open)
         constraints = [*topology.constraints, closed <= 1 - realisation + hardened]
@@ -189,13 +207,13 @@ class HardenProgram(PlainProgram):
             place = sp.csr_array((np.ones(count_gen), (net.generator_terminal, np.arange(count_gen))), (n, count_gen))
             demand_p, demand_q = demand_p - place @ s_gen[0], demand_q - place @ s_gen[1]
 
-        flow = lindistflow(net, closed, demand_p, demand_q)
+        low, high = self._voltages
+        flow = lindistflow(net, closed, demand_p, demand_q, bounds=(low, high))
         constraints += [*flow.constraints, *self._carried(topology, flow.p, flow.q)]
         if topology.root is not None:
-            low, high = (bound[self.buses] for bound in voltage_limits(net))
-            held, off = np.clip(ROOT_W, low, high), 1 - topology.root
-            constraints += [flow.w[self.buses] >= held - cp.multiply(held - low, off)]
-            constraints += [flow.w[self.buses] <= held + cp.multiply(high - held, off)]
+            held, off, at = self.root_w, 1 - topology.root, self.buses
+            constraints += [flow.w[at] >= held - cp.multiply(held - low[at], off)]
+            constraints += [flow.w[at] <= held + cp.multiply(high[at] - held, off)]
         lost_kw = net.s_base_kva * np.maximum(s.real, 0.0)
         cost = (self.voll_usd_per_kw * lost_kw) @ shed
         if self.closed_line_usd:
@@ -243,6 +261,33 @@ class HardenProgram(PlainProgram):
             feed[self.buses] += size[1] / net.s_base_kva
             found.append((take, feed))
         return found[0], found[1]
+
+    @cached_property
+    def root_w(self) -> Floats:
+        """(G) squared voltage that a backup generator holds where it forms a grid."""
+        low, high = voltage_limits(self.network)
+        return np.asarray(np.clip(ROOT_W, low[self.buses], high[self.buses]))
+
+    @cached_property
+    def _voltages(self) -> tuple[Floats, Floats]:
+        """(N) least and most squared voltage."""
+        low, high = voltage_limits(self.network)
+        (_, p_feed), (_, q_feed) = self._reach
+        spare = max(len(self.buses) - self.generators_most, 0)  # generators that are counted there, but never built
+        p_all = float(p_feed.sum()) - spare * self.backup.p_kw / self.network.s_base_kva
+        q_all = float(q_feed.sum()) - spare * self.backup.q_kvar / self.network.s_base_kva
+        held = float(np.max(np.abs(self.network.source_v) ** 2, initial=0.0))
+        held = max([held, *self.root_w]) if self.generators_most else held
+        ceiling = voltage_ceiling(self.network, held, p_all, q_all)
+        return low, np.clip(ceiling, low, high)
+
+    @cached_property
+    def generators_most(self) -> int:
+        """The most generators that numbers and money allow."""
+        most = [len(self.buses)] + ([] if self.max_generators is None else [self.max_generators])
+        if self.budget_usd is not None:
+            most.append(int(np.sum(np.cumsum(np.sort(self.generator_usd)) <= self.budget_usd)))
+        return min(most)
 
     def starts(self) -> Sequence[Floats]:
         """To buy nothing."""
