@@ -11,13 +11,15 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from openpoint.errors import MissingExtraError, OptionError
-from openpoint.twostage.pool import A, B, Backend, Pool, Work, Workers, never, remembered
+from openpoint.errors import MissingExtraError, OpenpointError, OptionError
+from openpoint.twostage.pool import A, B, Pool, Work, Workers, never, remembered
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +28,8 @@ MOST_PROCESSES = 61 if sys.platform == "win32" else 4096
 """Windows cannot wait for more."""
 CONNECT_S = 10.0
 """Seconds within which a scheduler must answer and have a worker."""
+DESERTED = 60
+"""Seconds that a cluster may be without workers before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +82,43 @@ class Processes:
     @contextmanager
     def open(self) -> Iterator[Workers]:
         """Workers for the length of the block, at the end of which the processes are killed."""
-        with ExitStack() as started:
+        backend = _ProcessBackend(str(self), self.count)
+        try:
+            yield Pool(backend)
+        finally:
+            backend.close()
 
-            def start() -> ProcessPoolExecutor:
-                executor = _Deaf(self.count, multiprocessing.get_context("spawn"), _settle)
-                started.callback(_kill, executor)
-                return executor
 
-            remedy = (
-                "Most likely they ran out of memory: take fewer processes, or none to see the fault itself. "
-                'A script must start its work below `if __name__ == "__main__":`.'
-            )
-            yield Pool(Backend(str(self), start, lambda: self.count, BrokenExecutor, 2, 2, remedy))
+class _ProcessBackend:
+    death: type[Exception] = BrokenExecutor
+    doubt = 2
+    patience = 2
+    remedy = (
+        "Most likely they ran out of memory: take fewer processes, or none to see the fault itself. "
+        'A script must start its work below `if __name__ == "__main__":`.'
+    )
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name, self._count = name, count
+        self._started: list[ProcessPoolExecutor] = []
+
+    def start(self) -> Executor:
+        self._started.append(_Deaf(self._count, multiprocessing.get_context("spawn"), _settle))
+        return self._started[-1]
+
+    def count(self) -> int:
+        return self._count
+
+    def examine(self) -> None:
+        """A process that dies while it sends leaves half an answer, for whose rest the pool would wait forever."""
+        executor = self._started[-1]
+        if connection.wait([process.sentinel for process in _processes(executor)], timeout=0):
+            _kill(executor)
+
+    def close(self) -> None:
+        for executor in self._started:
+            _kill(executor)
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 class _Deaf(ProcessPoolExecutor):
@@ -119,10 +148,16 @@ def _follow_parent() -> None:
 
 
 def _kill(executor: ProcessPoolExecutor) -> None:
-    """End a pool without waiting for what it is doing."""
-    for process in list((executor._processes or {}).values()):
+    """Break a pool: kill its processes and close our own end for answers, without which the pool hears their end."""
+    for process in _processes(executor):
         process.kill()
-    executor.shutdown(wait=True, cancel_futures=True)
+    answers: Any = executor._result_queue
+    if answers is not None:
+        answers._writer.close()
+
+
+def _processes(executor: ProcessPoolExecutor) -> list[BaseProcess]:
+    return list((executor._processes or {}).values())
 
 
 @dataclass(frozen=True)
@@ -183,18 +218,36 @@ class Cluster:
                     self.address,
                     most,
                 )
-            remedy = "Most likely they ran out of memory: give the workers more, or run in process to see the fault."
-            yield Pool(
-                Backend(
-                    str(self),
-                    lambda: client.get_executor(pure=False),
-                    lambda: max(1, len(client.nthreads())),
-                    KilledWorker,
-                    1,
-                    1,
-                    remedy,
-                )
-            )
+            yield Pool(_DaskBackend(str(self), client, KilledWorker))
+
+
+class _DaskBackend:
+    doubt = 1  # the scheduler has tried several workers itself before it gives up
+    patience = 1
+    remedy = "Most likely they ran out of memory: give the workers more, or run in process to see the fault itself."
+
+    def __init__(self, name: str, client: Any, death: type[Exception]) -> None:
+        self.name, self._client, self.death = name, client, death
+        self._deserted = 0
+
+    def start(self) -> Executor:
+        # Pure would take the error of a chunk for the answer to its repetition.
+        executor: Executor = self._client.get_executor(pure=False)
+        return executor
+
+    def count(self) -> int:
+        return max(1, self._workers())
+
+    def _workers(self) -> int:
+        try:
+            return len(self._client.nthreads())
+        except Exception as error:  # a closed client raises whatever it stumbles over
+            raise OpenpointError(f"{self.name} is gone; start it again, or run in process") from error
+
+    def examine(self) -> None:
+        self._deserted = 0 if self._workers() else self._deserted + 1
+        if self._deserted > DESERTED:
+            raise OpenpointError(f"{self.name}: no workers are left; start new ones, or run in process")
 
 
 Choice = InProcess | Processes | Cluster

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
@@ -19,6 +20,8 @@ CHUNKS_PER_WORKER = 4
 """Enough that no worker idles for long when subproblems differ in length, few enough that sending them costs little."""
 POLL_S = 0.1
 """Seconds between two questions whether to stop."""
+EXAMINE_S = 1.0
+"""Seconds of silence after which the workers are looked at."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -63,27 +66,34 @@ class Workers(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(Protocol):
     """What differs between one executor and another.
 
     Attributes:
         name: as the user calls it.
-        start: a new executor, where there is none or the last one is broken.
-        count: workers at this moment.
         death: what the future of a chunk raises when its worker died.
-        doubt: deaths on a chunk in company after which it flies alone, so that no other chunk can be the cause.
+        doubt: deaths on a chunk after which it flies alone, so that no other chunk can be the cause.
         patience: deaths on a chunk alone after which it is given up.
         remedy: what the user can do about workers that die.
     """
 
     name: str
-    start: Callable[[], Executor]
-    count: Callable[[], int]
     death: type[Exception]
     doubt: int
     patience: int
     remedy: str
+
+    def start(self) -> Executor:
+        """A new executor, where there is none or the last one is broken."""
+        ...
+
+    def count(self) -> int:
+        """Workers at this moment, at least 1."""
+        ...
+
+    def examine(self) -> None:
+        """Called after every second in which no chunk landed: put down what is half dead, raise if nobody is left."""
+        ...
 
 
 class Pool:
@@ -104,6 +114,7 @@ class Pool:
         size = -(-len(arguments) // (CHUNKS_PER_WORKER * count))
         chunks: list[_Chunk[A, B]] = [_Chunk(k, arguments[k : k + size]) for k in range(0, len(arguments), size)]
         waiting, flying = deque(chunks), dict[Future[Any], _Chunk[A, B]]()
+        heard = time.monotonic()
         try:
             while waiting or flying:
                 if stop():
@@ -115,7 +126,12 @@ class Pool:
                 if len(flying) > 1:
                     for chunk in flying.values():
                         chunk.in_company = True
-                for future in wait(flying, POLL_S, FIRST_COMPLETED).done:
+                landed = wait(flying, POLL_S, FIRST_COMPLETED).done
+                if not landed and time.monotonic() - heard > EXAMINE_S:
+                    self._backend.examine()
+                if landed or time.monotonic() - heard > EXAMINE_S:
+                    heard = time.monotonic()
+                for future in landed:
                     self._land(future, flying.pop(future), waiting, len(arguments))
         finally:
             for future in flying:
@@ -146,10 +162,8 @@ class Pool:
             chunk.deaths += 1
             chunk.deaths_alone += not chunk.in_company
             if chunk.deaths_alone >= self._backend.patience:
-                last = chunk.first + len(chunk.arguments)
                 raise OpenpointError(
-                    f"{self._backend.name}: workers died {chunk.deaths} times on subproblems {chunk.first + 1} to "
-                    f"{last} of {n}. {self._backend.remedy}"
+                    f"{self._backend.name}: workers died again and again on {chunk} of {n}. {self._backend.remedy}"
                 ) from error
             chunk.in_company = False
             waiting.append(chunk)
@@ -186,6 +200,10 @@ class _Chunk(Generic[A, B]):
     deaths: int = 0
     deaths_alone: int = 0
     with_work: bool = False
+
+    def __str__(self) -> str:
+        last = self.first + len(self.arguments)
+        return f"subproblem {last}" if len(self.arguments) == 1 else f"subproblems {self.first + 1} to {last}"
 
 
 def remembered(kept: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
