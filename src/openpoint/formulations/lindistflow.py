@@ -79,9 +79,8 @@ def lindistflow(
     demand_p: cp.Expression,
     demand_q: cp.Expression,
     *,
+    most: tuple[float, float] | None,
     bounds: tuple[Floats, Floats] | None = None,
-    p_most: float | None = None,
-    q_most: float | None = None,
 ) -> LinDistFlow:
     """The power flow for the branches that `closed` says, at a demand net of all generation.
 
@@ -89,8 +88,8 @@ def lindistflow(
         network: the grid, balanced.
         closed: (E) state of the branches, between 0 and 1, affine.
         demand_p, demand_q: (N) net demand, per unit, affine; that of sources is met by the upstream grid.
+        most: active and reactive power that no branch exceeds; None where the caller binds the flow of open branches.
         bounds: (N) least and most squared voltage, the tighter the better; default: `voltage_limits`.
-        p_most, q_most: powers that no branch carries; None where the caller binds the flow to the state himself.
     """
     n, e = network.n_terminals, network.n_conductors
     w, p, q = cp.Variable(n, name="w"), cp.Variable(e, name="p"), cp.Variable(e, name="q")
@@ -108,9 +107,8 @@ def lindistflow(
         *_voltage_law(network, closed, w, p, q, (low, high)),
         *_ratings(network, closed, p, q),
     ]
-    for carried, most in ((p, p_most), (q, q_most)):
-        if most is not None:
-            constraints += [carried <= most * closed, carried >= -most * closed]
+    for carried, size in zip((p, q), most or ()):
+        constraints += [carried <= size * closed, carried >= -size * closed]
     return LinDistFlow(w, p, q, constraints)
 
 

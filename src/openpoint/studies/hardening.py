@@ -208,7 +208,7 @@ class HardenProgram(PlainProgram):
             demand_p, demand_q = demand_p - place @ s_gen[0], demand_q - place @ s_gen[1]
 
         low, high = self._voltages
-        flow = lindistflow(net, closed, demand_p, demand_q, bounds=(low, high))
+        flow = lindistflow(net, closed, demand_p, demand_q, most=None, bounds=(low, high))
         constraints += [*flow.constraints, *self._carried(topology, flow.p, flow.q)]
         if topology.root is not None:
             held, off, at = self.root_w, 1 - topology.root, self.buses
