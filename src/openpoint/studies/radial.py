@@ -28,6 +28,8 @@ from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncerta
 
 Floats = npt.NDArray[np.float64]
 
+RIVAL_ROUNDS = 6
+"""Trees around which exchanges are tried for rivals of the best start."""
 TRIAL_MOST = 20_000
 """Power flows tried at once: what their voltages take in memory."""
 
@@ -241,17 +243,37 @@ class RadialProgram:
         return found[:1] + [ends[k] for k in best]
 
     def near(self, decision: Floats, count: int) -> Iterable[Floats]:
-        """Half of them heaviest trees under the fractional decision, shaken; half the best start's best exchanges."""
+        """Half of them heaviest trees under the fractional decision, shaken; half the best around the best start."""
         rng = np.random.default_rng(0)
         seen: set[bytes] = set()
         trees = [decision] + [decision + 0.3 * rng.random(len(decision)) for _ in range(count // 2)]
-        rivals = exchanges(self.choices, self._starts[-1] > 0.5) if self._starts else np.empty((0, len(decision)), bool)
-        rivals = rivals[self._few_changes(rivals)]
-        order = np.argsort(self.prices(rivals), kind="stable")[: count // 2] if len(rivals) else np.empty(0, np.int64)
-        for tree in [t for weight in trees for t in self._trees(weight)] + list(rivals[order].astype(float)):
+        for tree in [t for weight in trees for t in self._trees(weight)] + self._rivals(count // 2):
             if (key := tree.tobytes()) not in seen:
                 seen.add(key)
                 yield tree
+
+    def _rivals(self, count: int) -> list[Floats]:
+        """The best trees that exchanges lead to from the best start, and from the best of those."""
+        if not self._starts:
+            return []
+        price: dict[bytes, float] = {}
+        known: list[Bools] = []
+        asked: set[bytes] = set()
+        around = self._starts[-1] > 0.5
+        for _ in range(RIVAL_ROUNDS):
+            asked.add(around.tobytes())
+            found = exchanges(self.choices, around)
+            found = found[self._few_changes(found)]
+            found = np.array([x for x in found if x.tobytes() not in price], dtype=np.bool_).reshape(-1, len(around))
+            if len(found):
+                price |= {x.tobytes(): float(value) for x, value in zip(found, self.prices(found))}
+                known += list(found)
+            known.sort(key=lambda x: price[x.tobytes()])
+            fresh = [x for x in known if x.tobytes() not in asked and np.isfinite(price[x.tobytes()])]
+            if not fresh:
+                break
+            around = fresh[0]
+        return [x.astype(float) for x in known[:count]]
 
     def cost(self, decision: Floats) -> float:
         """Cost of the changes, in kW."""

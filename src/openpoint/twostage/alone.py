@@ -13,6 +13,9 @@ from openpoint.twostage.program import Floats, TwoStageProgram
 from openpoint.twostage.risk import Expectation, Regret
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, listed
 
+ALONE_GAP = 0.1
+"""Gap of the realisations alone, relative to the gap asked for: regret is a small difference of large numbers."""
+
 Solve = Callable[[TwoStageProgram[Any, Any]], Outcome]
 
 

@@ -8,16 +8,20 @@ through a cut, which takes hundreds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from openpoint.twostage.appraisal import Appraisal
 from openpoint.twostage.copies import choose_copies
 from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.master import Master, Proposal
-from openpoint.twostage.program import Floats, TwoStageProgram
+from openpoint.twostage.program import EXACT, Floats, TwoStageProgram
 from openpoint.twostage.run import Run, Settings
 from openpoint.twostage.solving import solve
+from openpoint.twostage.subproblem import Response
 
 NEAR_COUNT = 100
 """Decisions near the root's fractional one that are tried before the first mixed-integer master."""
@@ -38,7 +42,7 @@ class Benders(Settings):
     """
 
     relaxation: bool = True
-    copies: int = 8
+    copies: int = 4
 
     def __str__(self) -> str:
         plain = "" if self.relaxation else ", plain"
@@ -118,4 +122,22 @@ def _touch(run: Run, master: Master, decision: Floats) -> None:
     responses = run.appraiser.at(decision, [copy.realisation for copy in master.copies])
     for number, response in enumerate(responses):
         master.learn_point(number, response)
-    run.offer(run.appraiser.quick(decision, responses[0].dispatch if len(responses) == 1 else None))
+    appraisal = run.appraiser.quick(decision, responses[0].dispatch if len(responses) == 1 else None)
+    run.offer(appraisal)
+    if appraisal is not None and appraisal.verdict.final and not any(response.rough for response in responses):
+        known = _by_copies(run, master, appraisal, responses)
+        if known < run.upper and appraisal.settled > known + EXACT * max(1.0, abs(known)):
+            cost = run.appraiser.objective.first_cost(run.program, decision)
+            master.learn_verdict(decision, appraisal.settled - cost)
+
+
+def _by_copies(run: Run, master: Master, appraisal: Appraisal, responses: Sequence[Response]) -> float:
+    """The objective of a decision as far as the copies say it: what the mean of alike realisations leaves out lacks."""
+    objective = run.appraiser.objective
+    if not all(response.feasible for response in responses):
+        return np.inf
+    shares = np.array([copy.share for copy in master.copies])
+    odds = np.sum([copy.share * copy.weights for copy in master.copies], axis=0)
+    costs = np.array([response.value for response in responses])
+    rest = (1.0 - shares.sum()) * objective.floor - float(odds @ objective.alone_upper)
+    return float(objective.first_cost(run.program, appraisal.decision) + shares @ costs + rest)

@@ -8,11 +8,16 @@ together, and those without weight in the risk need no copy.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, ward
 
 from openpoint.twostage.hold import Copy
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import Floats
+
+SPREAD = 0.06
+"""Share of the mean square of the realisations that may lie within the clusters: a copy more slows the master down more
+than so small a loss of its bound."""
 
 
 def choose_copies(objective: Objective, values: Floats | None, best: float, count: int) -> list[Copy]:
@@ -28,20 +33,33 @@ def choose_copies(objective: Objective, values: Floats | None, best: float, coun
     if count == 0:
         return []
     guess = objective.odds.worst(np.ones(k))[1] if values is None else objective.worst_odds(values)
-    if k <= count:
-        return [_copy(objective, np.eye(k)[i], guess, best) for i in range(k)]
     heavy = np.flatnonzero(guess > 1e-9)
     if len(heavy) <= count:
-        rest = np.setdiff1d(np.argsort(-(guess if values is None else values), kind="stable"), heavy, True)
-        chosen = [*heavy, *rest[: count - len(heavy)]]
-        return [_copy(objective, np.eye(k)[i], guess, best) for i in chosen]
-    label = fcluster(ward(objective.realisations[heavy]), count, criterion="maxclust")
+        return [_copy(objective, np.eye(k)[i], guess, best) for i in heavy]
+    label = _alike(objective.realisations[heavy], guess[heavy], count)
     copies = []
     for cluster in np.unique(label):
         weights = np.zeros(k)
         weights[heavy[label == cluster]] = guess[heavy[label == cluster]]
         copies.append(_copy(objective, weights / weights.sum(), guess, best))
     return copies
+
+
+def _alike(points: Floats, weights: Floats, most: int) -> npt.NDArray[np.int64]:
+    """Label of each point: the fewest clusters within which the points spread little, at most so many."""
+    tree = ward(points)
+    size = float(weights @ (points**2).sum(axis=1))
+    label = np.ones(len(points), dtype=np.int64)
+    for count in range(1, most + 1):
+        label = fcluster(tree, count, criterion="maxclust").astype(np.int64)
+        within = 0.0
+        for cluster in np.unique(label):
+            members = label == cluster
+            mean = np.average(points[members], axis=0, weights=weights[members])
+            within += float(weights[members] @ ((points[members] - mean) ** 2).sum(axis=1))
+        if within <= SPREAD * size:
+            break
+    return label
 
 
 def _copy(objective: Objective, weights: Floats, odds: Floats, best: float) -> Copy:
@@ -55,4 +73,4 @@ def _copy(objective: Objective, weights: Floats, odds: Floats, best: float) -> C
     most = np.inf
     if share > 1e-9 and np.isfinite(best):
         most = (best + float(odds @ objective.alone_upper) - (1.0 - share) * objective.floor) / share
-    return Copy(weights, weights @ objective.realisations, most)
+    return Copy(weights, weights @ objective.realisations, most, share)

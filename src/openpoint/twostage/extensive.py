@@ -15,7 +15,7 @@ from openpoint.errors import OpenpointError, OptionError
 from openpoint.solvers import clarabel, highs, scip
 from openpoint.solvers.base import Answer, Status, require
 from openpoint.solvers.form import StandardForm
-from openpoint.twostage.alone import alone_of, as_finite
+from openpoint.twostage.alone import ALONE_GAP, alone_of, as_finite
 from openpoint.twostage.compile import compile_model
 from openpoint.twostage.hold import Copy, hold
 from openpoint.twostage.interrupt import Interrupt, listening
@@ -71,7 +71,7 @@ class ExtensiveForm:
         if program.limits_share < 1.0:
             raise OptionError("the extensive form keeps the limits in every realisation; use Benders() for a share")
         program = as_finite(program)
-        alone = alone_of(program, self.solve)
+        alone = alone_of(program, replace(self, gap=ALONE_GAP * self.gap).solve)
         with listening() as interrupt:
             began = time.perf_counter()
             objective = objective_of(program, alone=alone)

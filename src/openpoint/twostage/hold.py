@@ -19,11 +19,13 @@ class Copy:
         weights: (K), 0 or more, sum 1. The mean of the recourse costs under them is at least the cost of the copy.
         realisation: (m) the mean.
         most: cost that the recourse of no decision of interest exceeds, where f ≥ 0; `inf` where none is known.
+        share: with it the weights of all copies, share · weights, add up to at most some odds of the risk.
     """
 
     weights: Floats
     realisation: Floats
     most: float
+    share: float = 0.0
 
 
 @dataclass(frozen=True)

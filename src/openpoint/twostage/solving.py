@@ -9,7 +9,7 @@ from typing import Any
 import cvxpy as cp
 
 from openpoint.errors import OptionError
-from openpoint.twostage.alone import alone_of
+from openpoint.twostage.alone import ALONE_GAP, alone_of
 from openpoint.twostage.appraisal import Appraiser, FiniteAppraiser, Recourse
 from openpoint.twostage.interrupt import listening
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
@@ -24,8 +24,6 @@ from openpoint.twostage.worst import WorstAppraiser, worst_objective
 
 EXPLAIN_GAP = 0.01
 """Relative gap of the least violation: it only explains."""
-ALONE_GAP = 0.1
-"""Gap of the realisations alone, relative to the gap asked for: regret is a small difference of large numbers."""
 
 
 def solve(
