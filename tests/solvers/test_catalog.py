@@ -5,15 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from openpoint.errors import MissingExtraError, OptionError
 from openpoint.solvers import catalog
 from openpoint.solvers.catalog import SOLVERS, choose, way_out
-from openpoint.solvers.gurobi import check_licence
 
-from .models import form_of, solvable
+from .models import solvable
 
 EXTRAS = [name for name, solver in SOLVERS.items() if solver.capabilities.extra]
 
@@ -71,32 +69,3 @@ def test_the_catalog_imports_no_solver() -> None:
     code = "import openpoint.solvers.catalog, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {solver.capabilities.package for solver in SOLVERS.values()}
-
-
-def test_gurobi_without_a_licence_takes_what_its_package_allows() -> None:
-    """Where a licence is installed, everything is taken."""
-    columns, cones = 2000, 50
-
-    def wide(n: int) -> None:
-        choose("gurobi", form_of(np.ones(n), -np.ones((1, n)), [-1.0], 0))
-
-    def conic(n: int) -> None:
-        choose("gurobi", form_of(np.ones(n), -np.eye(cones, n), np.zeros(cones), 0, [cones]))
-
-    wide(columns)
-    conic(200 - cones)
-    from openpoint.solvers.gurobi import _only_free
-
-    if not _only_free():
-        pytest.skip("a Gurobi licence is installed")
-    with pytest.raises(
-        OptionError, match=r"takes 2000 rows and 2000 columns, the model has 1 and 2001; .* or use highs"
-    ):
-        wide(columns + 1)
-    with pytest.raises(
-        OptionError, match=r"takes 2000 rows and 200 columns, the model has 51 and 201; .* or use clarabel"
-    ):
-        conic(201 - cones)
-    rows = np.ones((2001, 2)) * np.arange(1.0, 2002.0)[:, None]
-    with pytest.raises(OptionError, match="the model has 2001 and 2"):
-        check_licence(form_of([1.0, 1.0], rows, np.ones(2001), 0))

@@ -1,7 +1,7 @@
 """Gurobi through gurobipy (extra `openpoint[gurobi]`): mixed-integer programs with second-order cones, duals.
 
 The licence that comes with the package takes 2,000 rows (cones counted) and 2,000 columns, but 200 columns where there
-are cones (asked of version 13.0); every row of a cone becomes one column more.
+are cones (asked of version 13.0); most rows of cones become one column more.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from openpoint.errors import OptionError
@@ -80,7 +81,7 @@ def check_licence(form: StandardForm) -> None:
     free = CAPABILITIES.free
     assert free is not None
     rows = len(bounded(form).rows) + sum(form.cones) + len(form.cones)
-    columns = len(form.c) + sum(form.cones)
+    columns = len(form.c) + int(_own_columns(form).sum())
     most = free.columns_with_cones if form.cones else free.columns
     if (rows > free.rows or columns > most) and _only_free():
         others = way_out(cones=bool(form.cones), integers=bool(len(form.integers)), other_than=CAPABILITIES.name)
@@ -96,7 +97,7 @@ class _Task:
     def __init__(self, form: StandardForm, env: Any) -> None:
         import gurobipy
 
-        n, at = len(form.c), form.n_zero + form.n_nonneg
+        n = len(form.c)
         self._form, self._bounds = form, bounded(form)
         bounds = self._bounds
         model: Any = gurobipy.Model(env=env)
@@ -107,20 +108,28 @@ class _Task:
         model.setObjective(form.c @ self._x + form.offset)
         sense = np.where(bounds.row_lower == bounds.row_upper, "=", "<")
         self._rows = model.addMConstr(bounds.a, self._x, sense, bounds.row_upper) if len(sense) else None
-        self._equations = None
+        self._equations: Any = None
         if form.cones:
-            first = np.cumsum([0, *form.cones])
-            lower = np.full(first[-1], -math.inf)
-            lower[first[:-1]] = 0.0
-            own = model.addMVar(first[-1], lb=lower)
-            rows = sp.hstack([sp.csr_array(form.a)[at:], sp.eye_array(first[-1])])
-            self._equations = model.addMConstr(
-                rows, gurobipy.MVar.fromlist([*self._x.tolist(), *own.tolist()]), "=", form.b[at:]
-            )
-            for start, end in pairwise(first):
-                if end - start > 1:
-                    u, t = own[start + 1 : end], own[start]
-                    model.addConstr(u @ u <= t * t)
+            self._add_cones()
+
+    def _add_cones(self) -> None:
+        import gurobipy
+
+        form, at = self._form, self._form.n_zero + self._form.n_nonneg
+        a, first, columns = sp.csr_array(form.a)[at:], np.cumsum([0, *form.cones]), _own_columns(form)
+        lower = np.full(first[-1], -math.inf)
+        lower[first[:-1]] = 0.0
+        own = self._model.addMVar(int(columns.sum()), lb=lower[columns])
+        rows = sp.hstack([a[columns], sp.eye_array(own.size)])
+        every = gurobipy.MVar.fromlist([*self._x.tolist(), *own.tolist()])
+        self._equations = self._model.addMConstr(rows, every, "=", form.b[at:][columns])
+        parts, place, x = [], iter(own.tolist()), self._x.tolist()
+        for i in range(first[-1]):
+            parts.append(next(place) if columns[i] else a.data[a.indptr[i]] * x[a.indices[a.indptr[i]]])
+        for start, end in pairwise(first):
+            if end - start > 1:
+                norm = gurobipy.quicksum(part * part for part in parts[start + 1 : end])
+                self._model.addConstr(norm <= parts[start] * parts[start])
 
     def __enter__(self) -> _Task:
         return self
@@ -176,6 +185,19 @@ class _Task:
         sides = np.array([bounds.row_lower, bounds.row_upper]), np.array([bounds.lower, bounds.upper])
         found = proof(bounds.a, np.array(self._rows.FarkasDual), *sides)
         return None if found is None else (bounds.duals(*found), found[1])
+
+
+def _own_columns(form: StandardForm) -> npt.NDArray[np.bool_]:
+    """(rows of cones) whether a row becomes a column of its own.
+
+    All do where duals are wanted. With integers, a multiple of a column is taken as it is, unless first in its cone.
+    """
+    at = form.n_zero + form.n_nonneg
+    own = np.ones(sum(form.cones), dtype=bool)
+    if form.cones and len(form.integers):
+        own = (np.diff(sp.csr_array(form.a)[at:].indptr) != 1) | (form.b[at:] != 0.0)
+        own[np.cumsum([0, *form.cones[:-1]])] = True
+    return own
 
 
 @cache
