@@ -17,10 +17,12 @@ import polars as pl
 import polars.selectors as cs
 
 from openpoint import __version__
+from openpoint.studies.harden_export import harden_summary, harden_tables
+from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.powerflow import PowerflowResult
 from openpoint.studies.result import ReconfigureResult, Violation
 
-Result = ReconfigureResult | PowerflowResult
+Result = ReconfigureResult | PowerflowResult | HardenResult
 Value = str | float | int | None
 
 
@@ -69,7 +71,8 @@ def to_excel(result: Result, file: str | Path) -> Path:
 
 def document(result: Result) -> dict[str, Any]:
     """The result as plain Python values, in the order of the published schema."""
-    rows = {name: frame.to_dicts() for name, frame in tables(result).items() if name not in _DERIVED}
+    derived = () if isinstance(result, HardenResult) else _DERIVED
+    rows = {name: frame.to_dicts() for name, frame in tables(result).items() if name not in derived}
     plain: dict[str, Any] = _plain({**summary(result), **rows})
     return plain
 
@@ -78,6 +81,8 @@ def summary(result: Result) -> dict[str, Any]:
     """Everything of the result that is no table."""
     if isinstance(result, PowerflowResult):
         return {**_head("powerflow", result), **_powerflow_summary(result)}
+    if isinstance(result, HardenResult):
+        return {**_head("harden", result), **harden_summary(result)}
     return {**_head("reconfigure", result), **_reconfigure_summary(result)}
 
 
@@ -125,6 +130,8 @@ def _reconfigure_summary(result: ReconfigureResult) -> dict[str, Any]:
 
 def tables(result: Result) -> dict[str, pl.DataFrame]:
     """The tables of the result by name, violated limits included; infinity and NaN are null."""
+    if isinstance(result, HardenResult):
+        return {name: _finite(frame) for name, frame in harden_tables(result).items()}
     frames = {"buses": result.buses, "branches": result.branches}
     if isinstance(result, PowerflowResult):
         frames["sources"] = result.sources
@@ -189,6 +196,8 @@ def _summary_row(result: Result) -> dict[str, Value]:
         if key == "changes":
             for action in ("close", "open"):
                 row[f"to_{action}"] = join_names(item["branch"] for item in value if item["action"] == action)
+        elif isinstance(value, dict):
+            continue  # a table holds it
         elif not isinstance(value, list):
             row[key] = value
         elif all(isinstance(item, str) for item in value) and key not in _COUNTED:
@@ -217,13 +226,14 @@ def _summary_frame(result: Result) -> pl.DataFrame:
 _NUMBERS: dict[str, type[pl.DataType]] = {
     "violations": pl.Int64,
     "least_violation": pl.Int64,
+    "any_lines": pl.Int64,
     "seconds": pl.Float64,
     "gap": pl.Float64,
 }
 
 
 def _is_number(key: str) -> bool:
-    return key.endswith(("_kw", "_pu"))
+    return key.endswith(("_kw", "_pu", "_usd"))
 
 
 def _write_csv(frame: pl.DataFrame, path: Path) -> Path:

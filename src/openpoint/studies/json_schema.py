@@ -6,67 +6,33 @@ them. What has no value is null: JSON knows neither infinity nor NaN.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import dataframely as dy
 
 from openpoint.errors import OptionError
 from openpoint.grid.schemas import SCHEMAS
+from openpoint.studies.harden_schema import HARDEN, HARDEN_TABLES
+from openpoint.studies.schema_words import (
+    DIALECT,
+    Schema,
+    flag,
+    listing,
+    maybe,
+    names,
+    number,
+    record,
+    text,
+    value,
+    whole,
+)
 from openpoint.twostage.log import Termination
-
-Schema = dict[str, Any]
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-
-def _value(kind: str | list[str], doc: str, **more: Any) -> Schema:
-    return {"type": kind, "description": doc, **more}
-
-
-def text(doc: str) -> Schema:
-    return _value("string", doc)
-
-
-def number(doc: str) -> Schema:
-    return _value("number", doc)
-
-
-def maybe(kind: str, doc: str) -> Schema:
-    return _value([kind, "null"], doc)
-
-
-def whole(doc: str) -> Schema:
-    return _value("integer", doc, minimum=0)
-
-
-def flag(doc: str) -> Schema:
-    return _value("boolean", doc)
-
-
-def record(properties: Mapping[str, Schema], doc: str = "") -> Schema:
-    """An object that has all of the properties and no others."""
-    shape: Schema = {"type": "object"}
-    if doc:
-        shape["description"] = doc
-    return shape | {"properties": dict(properties), "required": list(properties), "additionalProperties": False}
-
-
-def listing(items: Schema, doc: str) -> Schema:
-    return {"type": "array", "description": doc, "items": items}
-
-
-def names(doc: str) -> Schema:
-    return listing({"type": "string"}, doc)
-
 
 VIOLATION = record(
     {
-        "kind": _value("string", "what is broken", enum=["voltage low", "voltage high", "current"]),
+        "kind": value("string", "what is broken", enum=["voltage low", "voltage high", "current"]),
         "name": text("bus or branch"),
         "value": number("what the AC power flow gives"),
         "limit": number("what is allowed"),
-        "unit": _value("string", "of value and limit", enum=["pu", "A"]),
+        "unit": value("string", "of value and limit", enum=["pu", "A"]),
     }
 )
 
@@ -78,7 +44,7 @@ BUS = {
 }
 
 BRANCH = {
-    "kind": _value("string", "table of the branch", enum=["lines", "switches", "transformers"]),
+    "kind": value("string", "table of the branch", enum=["lines", "switches", "transformers"]),
     "name": text("name of the branch"),
     "from_bus": text("bus at one end"),
     "to_bus": text("bus at the other end"),
@@ -130,7 +96,7 @@ RECONFIGURE: dict[str, Schema] = {
     "version": text("version of openpoint"),
     "grid": text("name of the grid"),
     "method": text("name and options of the method"),
-    "termination": _value("string", "why the run ended", enum=[t.value for t in Termination]),
+    "termination": value("string", "why the run ended", enum=[t.value for t in Termination]),
     "remedy": text("what to do about it"),
     "seconds": number("of the method alone, without imports and reading"),
     "loss_before_kw": maybe("number", "exact AC loss today; null where today's state is not radial or has no solution"),
@@ -141,7 +107,7 @@ RECONFIGURE: dict[str, Schema] = {
     "open_before": names("branches open today"),
     "open_branches": names("branches open in the answer"),
     "changes": listing(
-        record({"branch": text("name"), "action": _value("string", "what to do", enum=["close", "open"])}),
+        record({"branch": text("name"), "action": value("string", "what to do", enum=["close", "open"])}),
         "the switching list: what to close and then to open to get from today's state to the answer",
     ),
     "v_min_pu": maybe("number", "lowest voltage of the answer, pu"),
@@ -204,6 +170,11 @@ def powerflow_schema() -> Schema:
     return _root("powerflow", "Result of openpoint powerflow", _study(POWERFLOW, POWERFLOW_TABLES))
 
 
+def harden_schema() -> Schema:
+    """Schema of the JSON that `openpoint harden --json` writes."""
+    return _root("harden", "Result of openpoint harden", _study(HARDEN, HARDEN_TABLES))
+
+
 def _study(summary: dict[str, Schema], tables: dict[str, dict[str, Schema]]) -> Schema:
     return record({**summary, **{kind: listing(record(columns), _table_doc(kind)) for kind, columns in tables.items()}})
 
@@ -248,7 +219,7 @@ _JSON_TYPES: tuple[tuple[type[dy.Column], str], ...] = (
     (dy.String, "string"),
 )
 
-PUBLISHED = {"result": result_schema, "powerflow": powerflow_schema, "grid": grid_schema}
+PUBLISHED = {"result": result_schema, "powerflow": powerflow_schema, "harden": harden_schema, "grid": grid_schema}
 
 
 def published(name: str) -> Schema:

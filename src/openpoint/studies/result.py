@@ -19,9 +19,9 @@ class Violation:
     """A limit that an operating point breaks.
 
     Attributes:
-        kind: `voltage low`, `voltage high` or `current`.
+        kind: `voltage low`, `voltage high`, `current`, or of a generator `active power`, `reactive power`.
         name: bus or branch.
-        value, limit: in pu (voltage) or A (current).
+        value, limit: in the unit of `unit`.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Violation:
 
     @property
     def unit(self) -> str:
-        return "A" if self.kind == "current" else "pu"
+        return {"current": "A", "active power": "kW", "reactive power": "kvar"}.get(self.kind, "pu")
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.name}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"

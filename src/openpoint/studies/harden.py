@@ -1,0 +1,176 @@
+"""Harden: which lines to make safe, and where to put backup generators, before a disaster, so that all costs least."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.grid.grid import Grid
+from openpoint.network import Network, build_network
+from openpoint.studies.disasters import Disasters
+from openpoint.studies.harden_ambiguity import Recipe
+from openpoint.studies.harden_answer import Run, answer
+from openpoint.studies.harden_result import HardenResult
+from openpoint.studies.hardening import Backup, HardenProgram
+from openpoint.studies.limits import Limits
+from openpoint.studies.threat import Threat, threat_of
+from openpoint.twostage.ambiguity import Ambiguity
+from openpoint.twostage.benders import Benders
+from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.extensive import ExtensiveForm
+from openpoint.twostage.interrupt import listening
+from openpoint.twostage.log import Progress, Termination
+from openpoint.twostage.risk import Expectation, WorstCase
+from openpoint.twostage.uncertainty import Budget
+
+Method = ColumnAndConstraint | ExtensiveForm | Benders
+
+TELL_EVERY_S = 1.0
+"""Seconds between words on what is done after the plan is found."""
+POWER_FACTOR = 0.8
+"""Rated power factor of diesel generators, by custom."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardenCosts:
+    """Prices, and the size of a backup generator. The prices are those of a published study of 13 buses, not yours.
+
+    Attributes:
+        line_usd: to harden a line, of any length. generator_usd: of a backup generator.
+        generator_kw: its active power. generator_kvar: its reactive power, to both sides; None = what it has at a power
+            factor of 0.8.
+        voll_usd_per_kw: value of lost load for the whole outage.
+        closed_line_usd: of each branch that is closed after a disaster; a little prefers plans with few of them.
+    """
+
+    line_usd: float = 400.0
+    generator_usd: float = 150.0
+    generator_kw: float = 100.0
+    generator_kvar: float | None = None
+    voll_usd_per_kw: float = 14.0
+    closed_line_usd: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("line_usd", "generator_usd", "voll_usd_per_kw", "closed_line_usd"):
+            _not_negative(name, getattr(self, name))
+        if self.generator_kvar is not None:
+            _not_negative("generator_kvar", self.generator_kvar)
+        if not (math.isfinite(self.generator_kw) and self.generator_kw > 0.0):
+            raise OptionError(f"generator_kw is {self.generator_kw:g}; give kW above 0, or max_generators=0 for none")
+
+    @property
+    def backup(self) -> Backup:
+        """The kind of generator that may be bought."""
+        kvar = self.generator_kvar
+        return Backup(
+            self.generator_kw, self.generator_kw * math.tan(math.acos(POWER_FACTOR)) if kvar is None else kvar
+        )
+
+
+def harden(
+    grid: Grid,
+    *,
+    disasters: Disasters | None = None,
+    any_lines: int | None = None,
+    max_lines: int | None = None,
+    max_generators: int | None = None,
+    budget_usd: float | None = None,
+    costs: HardenCosts | None = None,
+    ambiguity: Ambiguity | Recipe | None = None,
+    limits: Limits | None = None,
+    method: Method | None = None,
+    value_of_information: bool | None = None,
+    progress: Progress | None = None,
+) -> HardenResult:
+    """The lines to harden and the places of backup generators for which investment and outages cost least.
+
+        min  investment + ρ[ least cost of lost load after the disaster ]
+
+    After a disaster the grid is reconfigured, islands form around backup generators, and as little load as possible is
+    shed; all of it keeps a linear power flow (LinDistFlow) and is checked by an exact AC power flow. See
+    `openpoint.studies.hardening`. ρ is the expectation over the disasters; over ambiguous probabilities the worst
+    expectation (Zhang et al., IJEPES 122, 2020, 106161); with `any_lines` the worst attack.
+
+    Args:
+        grid: the grid; its closed branches are today's state.
+        disasters: what may break, and how likely (`read_disasters`, `storms`, `Disasters.from_branches`).
+        any_lines: in place of disasters: any so many lines may break.
+        max_lines, max_generators, budget_usd: most to buy; None = any number, any sum.
+        costs: prices, and the size of a backup generator.
+        ambiguity: the probabilities of the disasters are not known better than this set, or than the set that a recipe
+            of `studies.harden_ambiguity` makes of the distinct disasters.
+        limits: limits to keep; default: those of the grid.
+        method: `ColumnAndConstraint()` (default), `ExtensiveForm(solver="highs")` or `Benders()`.
+        value_of_information: whether to compute what the plan is worth (see `studies.plan_value`); default: if there
+            are at most 50 distinct disasters.
+        progress: told of every iteration.
+
+    Raises:
+        InputError: the grid has faults.
+        OptionError: options that make no sense or contradict each other.
+    """
+    for name, most in (("max_lines", max_lines), ("max_generators", max_generators), ("budget_usd", budget_usd)):
+        if most is not None:
+            _not_negative(name, most)
+    network = build_network(grid)
+    if not network.is_balanced:
+        raise OptionError("harden works on balanced grids (phases '1'); this grid has phases a, b, c")
+    threat = threat_of(network, disasters, any_lines, ambiguity)
+    method = method or ColumnAndConstraint()
+    program = _program((limits or Limits()).applied(network), threat, costs or HardenCosts(), max_lines, max_generators)
+    program = replace(program, budget_usd=budget_usd)
+    outcome = method.solve(program, progress)
+    with listening() as interrupt:
+        interrupt.requested = outcome.termination is Termination.INTERRUPTED
+        ended, told_at = time.perf_counter(), -math.inf
+
+        def seconds() -> float | None:
+            if interrupt.requested or method.time_limit_s is None:
+                return 0.0 if interrupt.requested else None
+            return method.time_limit_s - outcome.seconds - (time.perf_counter() - ended)
+
+        def tell(word: str) -> None:
+            nonlocal told_at
+            now = time.perf_counter()
+            if progress is not None and outcome.log and now - told_at >= TELL_EVERY_S:
+                told_at, last = now, outcome.log[-1]
+                spent = outcome.seconds + now - ended
+                progress(replace(last, seconds=spent, verdict=word, value=math.inf, mark="", interim=True))
+
+        run = Run(method=str(method), gap=method.gap, wanted=value_of_information, seconds=seconds, tell=tell)
+        return answer(grid, program, threat, outcome, run)
+
+
+def _program(
+    network: Network, threat: Threat, costs: HardenCosts, max_lines: int | None, max_generators: int | None
+) -> HardenProgram:
+    """The mathematical model. Lines that never break are not worth hardening, so they are left out."""
+    uncertainty = threat.uncertainty
+    breaks = uncertainty.up > 0.0 if isinstance(uncertainty, Budget) else uncertainty.values.any(axis=0)
+    lines = np.flatnonzero(breaks & np.array([kind == "lines" for kind in network.branch_kinds]))
+    buses = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    lines = lines[:0] if max_lines == 0 else lines
+    buses = buses[:0] if max_generators == 0 else buses
+    return HardenProgram(
+        network=network,
+        uncertainty=uncertainty,
+        risk=WorstCase() if isinstance(uncertainty, Budget) else Expectation(),
+        lines=lines,
+        line_usd=np.full(len(lines), float(costs.line_usd)),
+        buses=buses,
+        generator_usd=np.full(len(buses), float(costs.generator_usd)),
+        backup=costs.backup,
+        voll_usd_per_kw=np.full(network.n_terminals, float(costs.voll_usd_per_kw)),
+        max_lines=max_lines,
+        max_generators=max_generators,
+        closed_line_usd=float(costs.closed_line_usd),
+    )
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise OptionError(f"{name} is {value:g}; give 0 or more")
