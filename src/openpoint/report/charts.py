@@ -136,7 +136,7 @@ def convergence_figure(curve: Convergence, title: str) -> style.Picture:
         axes.plot(curve.x[tried], curve.value[tried], "o", ms=3, color=style.SOFT, alpha=0.7, label="decision tried")
     axes.set_ylim(lo, hi)
     axes.set_xlabel(curve.x_label)
-    axes.set_ylabel("kW")
+    axes.set_ylabel(curve.unit)
     axes.grid(color=style.PALE, lw=0.6)
     axes.set_axisbelow(True)
     axes.annotate(

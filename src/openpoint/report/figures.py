@@ -72,11 +72,20 @@ def save(result: ReconfigureResult, path: str | Path, *, which: Which = "both", 
         OptionError: another extension, and as `draw`.
     """
     path = Path(path)
+    path.write_bytes(encode(draw(result, which=which, kind=kind), format_of(path)))
+    return path
+
+
+def format_of(path: Path) -> str:
+    """The format that an extension names.
+
+    Raises:
+        OptionError: another extension.
+    """
     format = path.suffix.lower().lstrip(".")
     if format not in _FORMATS:
         raise OptionError(f"{path.name}: the extension must be one of {', '.join('.' + f for f in _FORMATS)}")
-    path.write_bytes(encode(draw(result, which=which, kind=kind), format))
-    return path
+    return format
 
 
 def encode(figure: Figure, format: str) -> bytes:

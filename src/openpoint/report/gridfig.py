@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,21 +28,22 @@ from openpoint.report.labels import (
     shorten,
     symbol_spots,
 )
+from openpoint.report.layout import Layout
 from openpoint.report.scene import Scene, State
 
 Floats = npt.NDArray[np.float64]
 
 # Inches: beside a panel, above it (with its title) and below it, the legend, the headline, and between panels.
-_MARGIN, _ABOVE, _BELOW = 0.42, 0.46, 0.28
+MARGIN, _ABOVE, _BELOW = 0.42, 0.46, 0.28
 _FOOT, _HEAD, _GUTTER = 0.85, 0.42, 0.2
 
 
 # Behind names, so that lines do not run through them. An outline around the letters would turn text in SVG to paths.
-_VEIL: dict[str, Any] = {"boxstyle": "square,pad=0.02", "fc": "white", "ec": "none", "alpha": 0.75}
+VEIL: dict[str, Any] = {"boxstyle": "square,pad=0.02", "fc": "white", "ec": "none", "alpha": 0.75}
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """Inches: size of the whole, corner and size of every panel, scale of x and y, left and right at that scale."""
 
     size: tuple[float, float]
@@ -52,12 +55,12 @@ class _Plan:
 
 def grid_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:
     """The states `keys` of a scene, one panel each, with one legend and one scale of colours."""
-    plan = _plan(scene, len(keys))
+    plan = plan_panels(scene.layout, scene.bus_names, len(keys))
     width, height = plan.size
     figure = style.Picture(figsize=plan.size)
     # A small grid makes a narrow picture: the headline shrinks to its width (a bold letter is 0.68 of its size wide).
-    size = min(12.5, (width - 2 * _MARGIN) * 72.0 / (0.68 * max(len(title), 1)))
-    figure.text(_MARGIN / width, 1 - 0.22 / height, title, fontsize=size, weight="bold", va="center", parse_math=False)
+    size = min(12.5, (width - 2 * MARGIN) * 72.0 / (0.68 * max(len(title), 1)))
+    figure.text(MARGIN / width, 1 - 0.22 / height, title, fontsize=size, weight="bold", va="center", parse_math=False)
     norm = Normalize(*scene.v_range)
     colours = mpl.colormaps[style.COLOURS]
     for key, (left, bottom, w, h) in zip(keys, plan.panels, strict=True):
@@ -67,44 +70,48 @@ def grid_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:
     return figure
 
 
-def _plan(scene: Scene, n: int) -> _Plan:
-    x0, x1, y0, y1 = scene.layout.extent
+def plan_panels(layout: Layout, bus_names: Sequence[str], n: int) -> Plan:
+    """Where n pictures of one layout go, and how large they are."""
+    x0, x1, y0, y1 = layout.extent
     wide, high = max(x1 - x0, 1e-9), max(y1 - y0, 1e-9)
-    if scene.layout.is_map:
-        longest = 7.5
+    if layout.is_map:
+        longest = 7.5 if n <= 2 else 4.6
         k = longest / max(wide, high)
         scale = (k, k)
     else:
         # A column holds a bus name where that is not too long; rows spread where there are few of them.
-        letters = float(np.quantile([len(shorten(b)) for b in scene.bus_names] or [1], 0.8))
+        letters = float(np.quantile([len(shorten(b)) for b in bus_names] or [1], 0.8))
         column = min(max(0.36, 0.16 + 0.075 * letters), 1.0, max(0.2, 28.0 / wide))
         row = min(max(0.4, 2.4 / high), 0.62, max(0.2, 22.0 / high))
         column = max(column, min(0.8, 3.6 / wide))
-        if len(scene.bus_names) > NAMED_BUSES:
+        if len(bus_names) > NAMED_BUSES:
             # Without names the picture need not be larger than a poster.
             column, row = (min(max(12.0 / size, 0.11), 0.4) for size in (wide, high))
         scale = (column, row)
     # Room for the names of the last buses of the feeders.
-    named = len(scene.bus_names) <= NAMED_BUSES
-    names = name_boxes(scene.bus_names, scene.layout.xy * np.array(scale), 0.045, 0.057, 0.09)
-    over = max(0.0, float(names[:, 2].max(initial=-np.inf)) - x1 * scale[0] - _MARGIN + 0.05) if named else 0.0
-    w, h = max(2.6, wide * scale[0]) + 2 * _MARGIN + over, max(1.2, high * scale[1]) + _ABOVE + _BELOW
+    named = len(bus_names) <= NAMED_BUSES
+    names = name_boxes(bus_names, layout.xy * np.array(scale), 0.045, 0.057, 0.09)
+    over = max(0.0, float(names[:, 2].max(initial=-np.inf)) - x1 * scale[0] - MARGIN + 0.05) if named else 0.0
+    w, h = max(2.6, wide * scale[0]) + 2 * MARGIN + over, max(1.2, high * scale[1]) + _ABOVE + _BELOW
     # Beside each other unless the panels are wide: then one above the other, and before and after line up all the same.
     beside = n == 1 or w / h < 1.35
     columns = n if beside else 1
-    rows = 1 if beside else n
+    if n > 2:
+        # A page, rather than a ribbon.
+        columns = min(range(1, n + 1), key=lambda c: abs(math.log(c * w / (math.ceil(n / c) * h) / 1.3)))
+    rows = math.ceil(n / columns)
     width = max(columns * w + (columns - 1) * _GUTTER, 6.4)
     height = rows * h + (rows - 1) * _GUTTER + _FOOT + _HEAD
     panels = []
     for i in range(n):
-        column_i, row_i = (i, 0) if beside else (0, i)
+        row_i, column_i = divmod(i, columns)
         left = column_i * (w + _GUTTER)
         panels.append((left, _FOOT + (rows - 1 - row_i) * (h + _GUTTER), w, h))
-    left = x0 * scale[0] - _MARGIN
-    return _Plan((width, height), tuple(panels), scale, left, left + w)
+    left = x0 * scale[0] - MARGIN
+    return Plan((width, height), tuple(panels), scale, left, left + w)
 
 
-def _panel(axes: Axes, scene: Scene, state: State, plan: _Plan, norm: Normalize) -> None:
+def _panel(axes: Axes, scene: Scene, state: State, plan: Plan, norm: Normalize) -> None:
     """One state of the grid."""
     axes.set_axis_off()
     (_, _, w, h), (sx, sy) = plan.panels[0], plan.scale
@@ -113,7 +120,7 @@ def _panel(axes: Axes, scene: Scene, state: State, plan: _Plan, norm: Normalize)
     middle = (y0 + y1) / 2 + (_ABOVE - _BELOW) / 2 / sy
     axes.set_ylim(middle - h / sy / 2, middle + h / sy / 2)
     loss = "" if state.loss_kw is None else f", loss {state.loss_kw:,.3f} kW"
-    title_at = (_MARGIN / w, 1.0 - 0.08 / h)
+    title_at = (MARGIN / w, 1.0 - 0.08 / h)
     axes.text(*title_at, f"{state.title}{loss}", transform=axes.transAxes, weight="bold", fontsize=10, va="center")
     at_bus, at_branch = scene.violated(state)
     _draw_branches(axes, scene, state, set(at_branch))
@@ -159,7 +166,7 @@ def _draw_buses(axes: Axes, scene: Scene, state: State, broken: set[int], norm: 
     axes.scatter(xy[rings, 0], xy[rings, 1], s=(dot * 2.0) ** 2, **ring)
 
 
-def _name_buses(axes: Axes, scene: Scene, broken: set[int], plan: _Plan, dot: float) -> Floats:
+def _name_buses(axes: Axes, scene: Scene, broken: set[int], plan: Plan, dot: float) -> Floats:
     """Bus names at the upper right; the boxes they take in inches, for the names of the open points."""
     xy = scene.layout.xy * np.array(plan.scale)
     boxes = name_boxes(scene.bus_names, xy, 0.045, 0.057, 0.09)
@@ -177,13 +184,13 @@ def _name_buses(axes: Axes, scene: Scene, broken: set[int], plan: _Plan, dot: fl
             color=style.BROKEN if bus in broken else style.INK,
             weight="bold" if bus in scene.sources else "normal",
             parse_math=False,
-            bbox=_VEIL,
+            bbox=VEIL,
             zorder=3,
         )
     return np.concatenate([np.column_stack([xy - 0.05, xy + 0.05]), boxes[named]])
 
 
-def _draw_points(axes: Axes, scene: Scene, state: State, broken: set[int], plan: _Plan, taken: Floats) -> None:
+def _draw_points(axes: Axes, scene: Scene, state: State, broken: set[int], plan: Plan, taken: Floats) -> None:
     """Symbols and names of open points, of changed branches and of overloaded ones."""
     shown = sorted(set(np.flatnonzero(~state.closed).tolist()) | scene.opened | scene.closed | broken)
     if not shown:
@@ -218,12 +225,12 @@ def _draw_points(axes: Axes, scene: Scene, state: State, broken: set[int], plan:
             weight="bold" if changed or e in broken else "normal",
             color=colour,
             parse_math=False,
-            bbox=_VEIL,
+            bbox=VEIL,
             zorder=7,
         )
 
 
-def _foot(figure: style.Picture, scene: Scene, keys: list[str], plan: _Plan, colours: ScalarMappable) -> None:
+def _foot(figure: style.Picture, scene: Scene, keys: list[str], plan: Plan, colours: ScalarMappable) -> None:
     """Legend of the symbols at the left, colour bar and widths below."""
     width, height = plan.size
 

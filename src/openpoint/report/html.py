@@ -10,17 +10,19 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from openpoint.report import sections
+from openpoint.report import harden_sections, sections
 from openpoint.report.blocks import text
+from openpoint.report.harden_scene import build_harden_scene
 from openpoint.report.plotbase import Chart
 from openpoint.report.scene import build_scene
+from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.result import ReconfigureResult
 
 
-def write_report(result: ReconfigureResult, path: str | Path) -> Path:
+def write_report(result: ReconfigureResult | HardenResult, path: str | Path) -> Path:
     """Write a result as one self-contained HTML page.
 
-    The page holds the headline figures, the grid before and after, the switching list, voltages, loading, the
+    The page holds the headline figures, the grid before and after (or after each disaster), the switching list, the
     convergence of the bounds and all tables. It loads nothing from anywhere (plotly.js, about 5 MB, is inside), and a
     content security policy forbids it to. Names are text wherever they appear, whatever markup they contain. The same
     result gives the same bytes.
@@ -37,19 +39,23 @@ def write_report(result: ReconfigureResult, path: str | Path) -> Path:
     return path
 
 
-def render(result: ReconfigureResult) -> str:
+def render(result: ReconfigureResult | HardenResult) -> str:
     """The page as a string."""
-    scene = build_scene(result)
-    body, charts = sections.body(result, scene)
+    if isinstance(result, HardenResult):
+        study = "hardening"
+        body, charts = harden_sections.body(result, build_harden_scene(result))
+    else:
+        study = "open points"
+        body, charts = sections.body(result, build_scene(result))
     script, plotly = _asset("page.js"), _plotly()
     title = result.grid.title or result.grid.name
     return Template(_asset("page.html")).substitute(
         policy=_policy(script, plotly),
         version=text(_version()),
-        title=text(f"{title}: open points"),
+        title=text(f"{title}: {study}"),
         css=_asset("page.css"),
         heading=text(title),
-        subtitle=text(sections.subtitle(result)),
+        subtitle=text(sections.subtitle(result.grid)),
         body=body,
         footer=text(
             f"Written by openpoint {_version()}. Voltages, currents and losses are those of exact AC power flows."

@@ -105,16 +105,16 @@ def convergence_chart(curve: Convergence) -> Chart | None:
     data: list[Trace] = []
     for values, colour, name in ((curve.upper, "@opens", "upper bound"), (curve.lower, "@after", "lower bound")):
         if np.isfinite(values).any():
-            text = [f"{name} {v:,.6g} kW" for v in values]
+            text = [f"{name} {v:,.6g} {curve.unit}" for v in values]
             line = {"color": colour, "width": 2, "shape": "hv"}
             trace = dots(np.column_stack([curve.x, values]), {"size": 4, "color": colour}, text, name=name, line=line)
             data.append({**trace, "mode": "lines+markers"})
     tried = np.isfinite(curve.value)
     if tried.any():
-        text = [f"decision tried: {v:,.6g} kW" for v in curve.value[tried]]
+        text = [f"decision tried: {v:,.6g} {curve.unit}" for v in curve.value[tried]]
         places = np.column_stack([curve.x[tried], curve.value[tried]])
         data.append(dots(places, {"size": 6, "color": "@soft", "opacity": 0.6}, text, name="decision tried"))
-    layout = _layout(320, curve.x_label, "kW")
+    layout = _layout(320, curve.x_label, curve.unit)
     layout["xaxis"]["rangemode"] = "tozero"
     layout["yaxis"]["range"] = numbers(np.array(curve.window))
     return {"data": data, "layout": layout}

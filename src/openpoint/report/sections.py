@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from openpoint.grid.grid import Grid
 from openpoint.report import plotcharts, plots
 from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text
 from openpoint.report.figures import draw_scene, encode
@@ -22,9 +23,8 @@ _KINDS = {"lines": "line", "switches": "switch", "transformers": "transformer"}
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
 
-def subtitle(result: ReconfigureResult) -> str:
+def subtitle(grid: Grid) -> str:
     """One line about the grid."""
-    grid = result.grid
     load = float(grid.loads["p_kw"].sum())
     counts = [
         f"{grid.buses.height} buses",

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from openpoint.report.scene import Scene
+from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.result import ReconfigureResult
 
 Floats = npt.NDArray[np.float64]
@@ -16,13 +18,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Convergence:
-    """Bounds in kW over time; NaN where a bound is not yet known.
+    """Bounds over time; NaN where a bound is not yet known.
 
     Attributes:
         x, x_label: seconds, or the number of the iteration where time stood still.
         lower, upper, value: bounds, and the exact value of the decision tried.
-        window: lowest and highest kW worth showing.
+        window: lowest and highest value worth showing.
         verdict: the gap at the end in words.
+        unit: of the bounds.
     """
 
     x: Floats
@@ -32,32 +35,43 @@ class Convergence:
     value: Floats
     window: tuple[float, float]
     verdict: str
+    unit: str
 
 
 def convergence(result: ReconfigureResult) -> Convergence:
     """The curves of a result's iterations."""
-    log = result.iterations
+    return _convergence(result.iterations, gap_text(result), "kW", "_kw")
+
+
+def harden_convergence(result: HardenResult) -> Convergence:
+    """The same of a hardening."""
+    return _convergence(result.iterations, gap_text(result), "$", "_usd")
+
+
+def _convergence(log: pl.DataFrame, verdict: str, unit: str, ending: str) -> Convergence:
     columns: dict[str, Floats] = {}
-    for name in ("number", "seconds", "lower_bound_kw", "upper_bound_kw", "value_kw"):
-        values = log[name].cast(float).fill_null(math.nan).to_numpy() if name in log.columns else np.zeros(0)
+    for name in ("number", "seconds", "lower_bound", "upper_bound", "value"):
+        column = name if name in ("number", "seconds") else name + ending
+        values = log[column].cast(float).fill_null(math.nan).to_numpy() if column in log.columns else np.zeros(0)
         columns[name] = np.where(np.isfinite(values), values, math.nan).astype(np.float64)
     by_time = len(columns["seconds"]) > 1 and columns["seconds"][-1] > columns["seconds"][0]
-    bounds = np.concatenate([columns["lower_bound_kw"], columns["upper_bound_kw"]])
+    bounds = np.concatenate([columns["lower_bound"], columns["upper_bound"]])
     bounds = bounds[np.isfinite(bounds)]
     lo, hi = (float(bounds.min()), float(bounds.max())) if len(bounds) else (0.0, 1.0)
     pad = 0.08 * (hi - lo) or 0.02 * abs(hi) or 1.0
     return Convergence(
         x=columns["seconds"] if by_time else columns["number"],
         x_label="seconds" if by_time else "iteration",
-        lower=columns["lower_bound_kw"],
-        upper=columns["upper_bound_kw"],
-        value=columns["value_kw"],
+        lower=columns["lower_bound"],
+        upper=columns["upper_bound"],
+        value=columns["value"],
         window=(lo - pad, hi + pad),
-        verdict=gap_text(result),
+        verdict=verdict,
+        unit=unit,
     )
 
 
-def gap_text(result: ReconfigureResult) -> str:
+def gap_text(result: ReconfigureResult | HardenResult) -> str:
     """The gap in words, also where there is none."""
     gap = "no gap" if not math.isfinite(result.gap) else f"gap {result.gap:.2%}" if result.gap >= 5e-5 else "gap 0"
     return f"{result.termination.value}: {gap}"

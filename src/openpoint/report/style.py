@@ -18,6 +18,11 @@ BROKEN = "#b3004b"
 BEFORE = "#8a94a0"
 AFTER = "#0063a6"
 UNKNOWN = "#e4e8ec"
+HARDENED = "#b8860b"
+DEAD = "#aab4be"
+# Islands of substations are calm, those of backup generators vivid.
+FED = ("#52657a", "#8a7a5c", "#7d6b91", "#5c8a78")
+ISLANDS = ("#009e73", "#8e44ad", "#d98200", "#2aa7c9", "#a65628", "#d6418e")
 COLOURS = "viridis"
 
 # Names of the user are never TeX, whatever the user's own style says.
