@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from openpoint.grid import Grid
     from openpoint.grid.builtin import describe as cases
     from openpoint.io import read, write
+    from openpoint.studies.disasters import Disasters, read_disasters, write_disasters
+    from openpoint.studies.harden import HardenCosts, harden
     from openpoint.studies.limits import Limits
     from openpoint.studies.powerflow import powerflow as run_powerflow
     from openpoint.studies.reconfigure import Enumeration, reconfigure
+    from openpoint.studies.storms import storms
+    from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation, Wasserstein
     from openpoint.twostage.benders import Benders
+    from openpoint.twostage.ccg import ColumnAndConstraint
     from openpoint.twostage.extensive import ExtensiveForm
     from openpoint.twostage.log import Termination
 
@@ -30,40 +35,62 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Benders",
+    "ColumnAndConstraint",
+    "Disasters",
     "Enumeration",
     "ExtensiveForm",
     "Grid",
+    "HardenCosts",
     "InputError",
     "Limits",
+    "Moments",
     "OpenpointError",
     "OptionError",
+    "ProbabilityBox",
     "Problem",
     "Termination",
+    "TotalVariation",
+    "Wasserstein",
     "__version__",
     "cases",
+    "harden",
     "read",
+    "read_disasters",
     "reconfigure",
     "run_powerflow",
+    "storms",
     "write",
+    "write_disasters",
 ]
 
 # Public name -> where it lives. `powerflow` itself is a room of the house, so the study goes by `run_powerflow`.
 _HOMES = {
     "Benders": ("openpoint.twostage.benders", "Benders"),
+    "ColumnAndConstraint": ("openpoint.twostage.ccg", "ColumnAndConstraint"),
+    "Disasters": ("openpoint.studies.disasters", "Disasters"),
     "Enumeration": ("openpoint.studies.reconfigure", "Enumeration"),
     "ExtensiveForm": ("openpoint.twostage.extensive", "ExtensiveForm"),
     "Grid": ("openpoint.grid", "Grid"),
+    "HardenCosts": ("openpoint.studies.harden", "HardenCosts"),
     "InputError": ("openpoint.errors", "InputError"),
     "Limits": ("openpoint.studies.limits", "Limits"),
+    "Moments": ("openpoint.twostage.ambiguity", "Moments"),
     "OpenpointError": ("openpoint.errors", "OpenpointError"),
     "OptionError": ("openpoint.errors", "OptionError"),
+    "ProbabilityBox": ("openpoint.twostage.ambiguity", "ProbabilityBox"),
     "Problem": ("openpoint.errors", "Problem"),
     "Termination": ("openpoint.twostage.log", "Termination"),
+    "TotalVariation": ("openpoint.twostage.ambiguity", "TotalVariation"),
+    "Wasserstein": ("openpoint.twostage.ambiguity", "Wasserstein"),
     "cases": ("openpoint.grid.builtin", "describe"),
+    "harden": ("openpoint.studies.harden", "harden"),
     "read": ("openpoint.io", "read"),
+    "read_disasters": ("openpoint.studies.disasters", "read_disasters"),
     "reconfigure": ("openpoint.studies.reconfigure", "reconfigure"),
     "run_powerflow": ("openpoint.studies.powerflow", "powerflow"),
+    "storms": ("openpoint.studies.storms", "storms"),
     "write": ("openpoint.io", "write"),
+    "write_disasters": ("openpoint.studies.disasters", "write_disasters"),
 }
 
 

@@ -10,6 +10,21 @@ import typer
 from typer.core import TyperGroup
 
 from openpoint.cli.guard import guarded
+from openpoint.cli.options import (
+    CsvOption,
+    ExcelOption,
+    GapOption,
+    GridArgument,
+    JsonOption,
+    NoCurrentOption,
+    NoVoltageOption,
+    ParquetOption,
+    QuietOption,
+    ReportOption,
+    TimeLimitOption,
+    VMaxOption,
+    VMinOption,
+)
 from openpoint.cli.outputs import Outputs
 
 HELP = ["-h", "--help"]
@@ -49,12 +64,33 @@ Examples:
 {EXIT_CODES}"""
 
 
+HARDEN_EPILOG = f"""\b
+What may break is a table with the columns disaster, probability, branch: a row a broken branch.
+
+\b
+Examples:
+  openpoint harden zhang13 --disasters disasters.csv --max-lines 1 --max-generators 1
+  openpoint harden zhang13 --disasters disasters.csv --budget 1000 --report report.html
+  openpoint harden zhang13 --disasters disasters.csv --budget 1000 --ambiguity moments:0.1
+  openpoint harden zhang13 --any-lines 2 --max-lines 2 --max-generators 1 --json -
+  openpoint harden baran33 --storms 20 --seed 1 --max-lines 2 --max-generators 1
+
+{EXIT_CODES}"""
+
+
 class Method(StrEnum):
     """How the optimum is found and proven."""
 
     BENDERS = "benders"
     EXTENSIVE = "extensive"
     ENUMERATION = "enumeration"
+
+
+class HardenMethod(StrEnum):
+    """How the optimum is found and proven."""
+
+    CCG = "ccg"
+    EXTENSIVE = "extensive"
 
 
 class Tables(StrEnum):
@@ -69,6 +105,7 @@ class Shape(StrEnum):
 
     RESULT = "result"
     POWERFLOW = "powerflow"
+    HARDEN = "harden"
     GRID = "grid"
 
 
@@ -80,26 +117,6 @@ app = typer.Typer(
     context_settings={"help_option_names": HELP, "max_content_width": 110},
     epilog=MAIN_EPILOG,
 )
-
-GridArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="GRID",
-        help="A file (MATPOWER .m, pandapower .json, REDS .pos), a folder of tables, or a built-in name.",
-        show_default=False,
-    ),
-]
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is the standard output.")
-]
-CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FOLDER", help="Write its tables as CSV files.")]
-ParquetOption = Annotated[
-    Path | None, typer.Option("--parquet", metavar="FOLDER", help="Write its tables as Parquet files.")
-]
-ExcelOption = Annotated[Path | None, typer.Option("--excel", metavar="FILE", help="Write it as a workbook, .xlsx.")]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
-]
 
 
 @app.callback()
@@ -115,12 +132,8 @@ def reconfigure(
     solver: Annotated[
         str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: scip]")
     ] = None,
-    gap: Annotated[
-        float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")
-    ] = 1e-4,
-    time_limit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best.")
-    ] = None,
+    gap: GapOption = 1e-4,
+    time_limit: TimeLimitOption = None,
     max_iterations: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (benders).")
     ] = None,
@@ -140,23 +153,15 @@ def reconfigure(
     change_cost: Annotated[
         float, typer.Option(metavar="KW", min=0.0, help="Loss that one switching must save to be worth it.")
     ] = 0.0,
-    v_min: Annotated[
-        float | None,
-        typer.Option(metavar="PU", min=0.0, help="Lower voltage limit of all buses, instead of the grid's."),
-    ] = None,
-    v_max: Annotated[
-        float | None,
-        typer.Option(metavar="PU", min=0.0, help="Upper voltage limit of all buses, instead of the grid's."),
-    ] = None,
-    no_voltage_limits: Annotated[bool, typer.Option("--no-voltage-limits", help="Ignore all voltage limits.")] = False,
-    no_current_limits: Annotated[bool, typer.Option("--no-current-limits", help="Ignore all current limits.")] = False,
+    v_min: VMinOption = None,
+    v_max: VMaxOption = None,
+    no_voltage_limits: NoVoltageOption = False,
+    no_current_limits: NoCurrentOption = False,
     json: JsonOption = None,
     csv: CsvOption = None,
     parquet: ParquetOption = None,
     excel: ExcelOption = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a self-contained page with pictures, .html.")
-    ] = None,
+    report: ReportOption = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
     ] = None,
@@ -183,6 +188,122 @@ def reconfigure(
         locked_closed=tuple(locked_closed or ()),
         max_changes=max_changes,
         change_cost_kw=change_cost,
+        outputs=outputs,
+        quiet=quiet,
+    )
+
+
+@app.command(epilog=HARDEN_EPILOG)
+@guarded
+def harden(
+    grid: GridArgument,
+    disasters: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="What may break, with probabilities: .csv or .parquet.")
+    ] = None,
+    storms: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Draw so many storms instead of reading disasters.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", min=0, help="Seed of the storms.  [default: 0]")] = None,
+    mean_broken: Annotated[
+        float | None, typer.Option(metavar="N", help="Lines that a storm breaks on average.  [default: 3]")
+    ] = None,
+    any_lines: Annotated[
+        int | None, typer.Option(metavar="K", help="Plan for the worst: any K lines may break, no probabilities.")
+    ] = None,
+    ambiguity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SET",
+            help="How wrong the probabilities may be: tv:0.2 (share that lies elsewhere), moments:0.1 (outage "
+            "probability of each line ±), wasserstein:1 (lines moved on average), box:0.1 (each disaster ±).",
+        ),
+    ] = None,
+    max_lines: Annotated[int | None, typer.Option(metavar="N", min=0, help="Harden at most so many lines.")] = None,
+    max_generators: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Buy at most so many backup generators.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(metavar="USD", min=0.0, help="Spend at most so much on both.")] = None,
+    line_usd: Annotated[float, typer.Option(metavar="USD", min=0.0, help="Cost of hardening a line.")] = 400.0,
+    generator_usd: Annotated[float, typer.Option(metavar="USD", min=0.0, help="Cost of a backup generator.")] = 150.0,
+    generator_kw: Annotated[float, typer.Option(metavar="KW", help="Its active power.")] = 100.0,
+    generator_kvar: Annotated[
+        float | None,
+        typer.Option(metavar="KVAR", min=0.0, help="Its reactive power.  [default: at a power factor of 0.8]"),
+    ] = None,
+    voll_usd_per_kw: Annotated[
+        float, typer.Option(metavar="USD", min=0.0, help="Value of lost load, per kW for the whole outage.")
+    ] = 14.0,
+    closed_line_usd: Annotated[
+        float, typer.Option(metavar="USD", min=0.0, help="Cost of each branch that is closed after a disaster.")
+    ] = 0.0,
+    value_of_information: Annotated[
+        bool | None,
+        typer.Option(
+            "--value-of-information/--no-value-of-information",
+            help="Compare with other plans and with knowing the disaster.  [default: up to 50 distinct disasters]",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[HardenMethod, typer.Option(help="How the optimum is found and proven.")] = HardenMethod.CCG,
+    solver: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: highs]")
+    ] = None,
+    gap: GapOption = 1e-4,
+    time_limit: TimeLimitOption = None,
+    max_iterations: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (ccg).")
+    ] = None,
+    v_min: VMinOption = None,
+    v_max: VMaxOption = None,
+    no_voltage_limits: NoVoltageOption = False,
+    no_current_limits: NoCurrentOption = False,
+    json: JsonOption = None,
+    csv: CsvOption = None,
+    parquet: ParquetOption = None,
+    excel: ExcelOption = None,
+    report: ReportOption = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the grid after the disasters, .png or .svg.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Choose lines to harden and places for backup generators before a disaster.
+
+    After a disaster the grid is reconfigured, islands form around generators and least load is shed: the plan makes
+    all of it cost least. The answer is proven by a lower bound and checked by an exact AC power flow.
+    """
+    from openpoint.twostage.interrupt import install
+
+    install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
+    from openpoint.cli import harden as command
+    from openpoint.cli.run import choose_limits
+    from openpoint.studies.harden import HardenCosts
+
+    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check()
+    return command.harden(
+        grid,
+        command.Threats(
+            table=disasters,
+            storms=storms,
+            seed=seed,
+            mean_broken=mean_broken,
+            any_lines=any_lines,
+            ambiguity=ambiguity,
+        ).check(),
+        command.Means(max_lines=max_lines, max_generators=max_generators, budget_usd=budget),
+        HardenCosts(
+            line_usd=line_usd,
+            generator_usd=generator_usd,
+            generator_kw=generator_kw,
+            generator_kvar=generator_kvar,
+            voll_usd_per_kw=voll_usd_per_kw,
+            closed_line_usd=closed_line_usd,
+        ),
+        command.choose_method(
+            method.value, solver=solver, gap=gap, time_limit_s=time_limit, max_iterations=max_iterations
+        ),
+        choose_limits(voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max),
+        value_of_information=value_of_information,
         outputs=outputs,
         quiet=quiet,
     )

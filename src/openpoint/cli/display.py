@@ -19,7 +19,7 @@ from openpoint.studies.export import switching_list
 if TYPE_CHECKING:
     from openpoint.studies.powerflow import PowerflowResult
     from openpoint.studies.result import ReconfigureResult, Violation
-    from openpoint.twostage.log import Iteration
+    from openpoint.twostage.log import Iteration, Termination
 
 # Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
 FIRST_LINES = 30
@@ -40,8 +40,9 @@ class Progress:
     Use as a context manager and hand it to the study as its `progress`.
     """
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Console, unit: str = "kW") -> None:
         self._out = out
+        self._unit = unit
         self._start = time.perf_counter()
         self._last: Iteration | None = None
         self._printed = 0
@@ -70,7 +71,8 @@ class Progress:
 
     def _line(self, iteration: Iteration) -> None:
         if not self._header:
-            titles = f"{'iteration':>9} {'seconds':>9} {'lower kW':>14} {'upper kW':>14} {'gap %':>10}  verdict"
+            bounds = f"{'lower ' + self._unit:>14} {'upper ' + self._unit:>14}"
+            titles = f"{'iteration':>9} {'seconds':>9} {bounds} {'gap %':>10}  verdict"
             self._out.print(Text(titles, style="bold"))
             self._header = True
         mark = f"  ! {words.safe(iteration.mark)}" if iteration.mark else ""
@@ -91,9 +93,7 @@ class Progress:
 
 def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
     """Why the run stopped, and the grid before and after."""
-    style = {0: "green", 3: "red"}.get(result.termination.exit_code, "yellow")
-    stopped = Text(f"\nStopped after {result.seconds:.2f} s: {result.termination.value}. ", style=f"bold {style}")
-    out.print(stopped.append(result.termination.remedy, style="not bold"))
+    show_stop(out, result.termination, result.seconds)
     bound = f"bound {words.kw(result.lower_bound_kw)} kW"
     if result.loss_kw is None:
         out.print(Text(f"No topology that keeps the limits was found ({bound})."))
@@ -101,7 +101,7 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
         out.print(
             Text(f"\nLoss {words.kw(result.loss_before_kw)} → {words.kw(result.loss_kw)} kW{_saving(result)}", "bold")
         )
-        _show_rows(out, _before_after(result), head=True)
+        show_rows(out, _before_after(result), head=True)
         out.print(Text(f"Open today: {words.names(result.open_before)}"))
         out.print(Text(f"Open branches: {words.names(result.open_branches)}", "bold"))
         for action in ("close", "open"):
@@ -125,9 +125,16 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
         out.print(Text(f"  with these branches open: {words.names(result.least_violation_open)}"))
 
 
+def show_stop(out: Console, termination: Termination, seconds: float) -> None:
+    """Why a run ended, and what to do about it."""
+    style = {0: "green", 3: "red"}.get(termination.exit_code, "yellow")
+    stopped = Text(f"\nStopped after {seconds:.2f} s: {termination.value}. ", style=f"bold {style}")
+    out.print(stopped.append(termination.remedy, style="not bold"))
+
+
 def show_powerflow(out: Console, result: PowerflowResult) -> None:
     """The figures of a power flow."""
-    _show_rows(
+    show_rows(
         out,
         [
             ("loss", f"{words.kw(result.loss_kw)} kW"),
@@ -143,16 +150,17 @@ def show_powerflow(out: Console, result: PowerflowResult) -> None:
 def show_frame(out: Console, frame: pl.DataFrame) -> None:
     """A table of names and numbers, numbers to the right."""
     right = [i for i, dtype in enumerate(frame.dtypes) if dtype.is_numeric()]
-    _show_rows(out, [frame.columns, *([_cell(value) for value in row] for row in frame.iter_rows())], right, head=True)
+    show_rows(out, [frame.columns, *([_cell(value) for value in row] for row in frame.iter_rows())], right, head=True)
 
 
 def show_pairs(out: Console, title: str, pairs: Iterable[tuple[str, str]]) -> None:
     """A title and aligned lines of key and value."""
     out.print(Text(words.safe(title), style="bold"))
-    _show_rows(out, [(key, words.safe(value)) for key, value in pairs])
+    show_rows(out, [(key, words.safe(value)) for key, value in pairs])
 
 
-def _show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int] = (), *, head: bool = False) -> None:
+def show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int] = (), *, head: bool = False) -> None:
+    """Lines with cells under each other; the columns `right` are set to the right."""
     for number, line in enumerate(words.aligned(rows, right)):
         out.print(Text(line, style="bold" if head and number == 0 else ""))
 

@@ -15,7 +15,10 @@ from openpoint.errors import OpenpointError, OptionError
 
 if TYPE_CHECKING:
     from openpoint.studies.export import Result
+    from openpoint.studies.harden_result import HardenResult
     from openpoint.studies.result import ReconfigureResult
+
+    Pictured = ReconfigureResult | HardenResult
 
 STDOUT = Path("-")
 
@@ -83,7 +86,7 @@ class Outputs:
 
     def _writers(self, result: Result) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
         from openpoint.studies import export
-        from openpoint.studies.result import ReconfigureResult
+        from openpoint.studies.powerflow import PowerflowResult
 
         if self.json is not None:
             yield "--json", self.json, lambda path: _write_text(path, export.to_json(result))
@@ -93,10 +96,10 @@ class Outputs:
             yield "--parquet", self.parquet, lambda path: export.to_parquet(result, path)
         if self.excel is not None:
             yield "--excel", self.excel, lambda path: export.to_excel(result, path)
-        if isinstance(result, ReconfigureResult):
+        if not isinstance(result, PowerflowResult):
             yield from self._pictures(result)
 
-    def _pictures(self, result: ReconfigureResult) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
+    def _pictures(self, result: Pictured) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
         if self.report is not None:
             yield "--report", self.report, lambda path: _write_report(result, path)
         if self.plot is not None:
@@ -135,13 +138,18 @@ def _write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _write_report(result: ReconfigureResult, path: Path) -> None:
+def _write_report(result: Pictured, path: Path) -> None:
     from openpoint.report.html import write_report
 
     write_report(result, path)
 
 
-def _write_plot(result: ReconfigureResult, path: Path) -> None:
+def _write_plot(result: Pictured, path: Path) -> None:
     from openpoint.report.figures import save
+    from openpoint.report.harden_figures import save_harden
+    from openpoint.studies.result import ReconfigureResult
 
-    save(result, path)
+    if isinstance(result, ReconfigureResult):
+        save(result, path)
+    else:
+        save_harden(result, path)

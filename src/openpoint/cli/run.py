@@ -81,8 +81,8 @@ def reconfigure(
     from openpoint.studies import reconfigure as study
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    grid = _read_sound(source)
-    out.print(f"{words.safe(grid.name)}: {_size(grid)}\nmethod: {method}\n")
+    grid = read_sound(source)
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
     with Progress(out) as progress:
         result = study.reconfigure(
             grid,
@@ -98,7 +98,7 @@ def reconfigure(
         complain("warning", note)
     written, good = outputs.write(result)
     show_reconfigure(out, result)
-    _show_written(out, written)
+    show_written(out, written)
     return result.termination.exit_code if good else NOT_WRITTEN
 
 
@@ -107,12 +107,12 @@ def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:
     from openpoint.studies import powerflow as study
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    grid = _read_sound(source)
-    out.print(f"{words.safe(grid.name)}: {_size(grid)}\n")
+    grid = read_sound(source)
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
     result = study.powerflow(grid)
     written, good = outputs.write(result)
     show_powerflow(out, result)
-    _show_written(out, written)
+    show_written(out, written)
     return 0 if good else NOT_WRITTEN
 
 
@@ -184,7 +184,7 @@ def schema(name: str) -> int:
     return 0
 
 
-def _read_sound(source: str) -> Grid:
+def read_sound(source: str) -> Grid:
     """The grid, its doubts shown.
 
     Raises:
@@ -206,7 +206,7 @@ def _show_doubts(problems: list[Problem]) -> None:
         complain("warning", f"{len(doubts) - WARNINGS_SHOWN} more; openpoint check shows all")
 
 
-def _size(grid: Grid) -> str:
+def size(grid: Grid) -> str:
     branches = grid.branches()
     return ", ".join(
         [
@@ -245,6 +245,6 @@ def _power(frame: pl.DataFrame) -> str:
     return f"{frame['p_kw'].sum():.1f} kW + {frame['q_kvar'].sum():.1f} kvar"
 
 
-def _show_written(out: Console, written: list[Path]) -> None:
+def show_written(out: Console, written: list[Path]) -> None:
     if written:
         out.print(f"\nwritten: {words.safe(', '.join(str(path) for path in written))}")

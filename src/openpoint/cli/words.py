@@ -18,6 +18,11 @@ def kw(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) >= 0.1 or value == 0.0 else f"{value:.6f}"
 
 
+def usd(value: float | None) -> str:
+    """An amount of money; `-` where there is no value."""
+    return "-" if value is None or not math.isfinite(value) else f"${value:,.2f}" if value >= 0 else f"-${-value:,.2f}"
+
+
 def percent(fraction: float | None) -> str:
     """A fraction as a percentage without the sign; `-` where there is no value."""
     return "-" if fraction is None or not math.isfinite(fraction) else f"{100.0 * fraction:.4f}"

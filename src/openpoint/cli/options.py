@@ -1,0 +1,43 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+GridArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="GRID",
+        help="A file (MATPOWER .m, pandapower .json, REDS .pos), a folder of tables, or a built-in name.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is the standard output.")
+]
+CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FOLDER", help="Write its tables as CSV files.")]
+ParquetOption = Annotated[
+    Path | None, typer.Option("--parquet", metavar="FOLDER", help="Write its tables as Parquet files.")
+]
+ExcelOption = Annotated[Path | None, typer.Option("--excel", metavar="FILE", help="Write it as a workbook, .xlsx.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
+]
+GapOption = Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")]
+TimeLimitOption = Annotated[float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best.")]
+VMinOption = Annotated[
+    float | None,
+    typer.Option(metavar="PU", min=0.0, help="Lower voltage limit of all buses, instead of the grid's."),
+]
+VMaxOption = Annotated[
+    float | None,
+    typer.Option(metavar="PU", min=0.0, help="Upper voltage limit of all buses, instead of the grid's."),
+]
+NoVoltageOption = Annotated[bool, typer.Option("--no-voltage-limits", help="Ignore all voltage limits.")]
+NoCurrentOption = Annotated[bool, typer.Option("--no-current-limits", help="Ignore all current limits.")]
+ReportOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a self-contained page with pictures, .html.")
+]
