@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from openpoint.solvers.base import Answer, Status
@@ -130,6 +130,8 @@ def test_unbounded_is_told_from_infeasible() -> None:
 
 
 @given(seeds, st.booleans())
+@example(80675479, False)
+@example(462, False)
 @settings(max_examples=25)
 def test_a_cold_solve_remembers_nothing(seed: int, integral: bool) -> None:
     form, rng = solvable(seed, integers=True), np.random.default_rng(seed)

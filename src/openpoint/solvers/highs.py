@@ -196,7 +196,7 @@ class HighsModel:
             cold: forget what was solved before, so that the same model gives the same answer, bit for bit.
         """
         if cold:
-            self._highs.clearSolver()
+            self._highs.passModel(self._highs.getLp())  # clearSolver leaves something behind that moves last bits
         self._set_integral(integral=integral)
         self._stop, self._watch = stop or _never, watch
         self._highs.setOptionValue("mip_rel_gap", gap)
