@@ -70,8 +70,8 @@ def grid_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:
     return figure
 
 
-def plan_panels(layout: Layout, bus_names: Sequence[str], n: int) -> Plan:
-    """Where n pictures of one layout go, and how large they are."""
+def plan_panels(layout: Layout, bus_names: Sequence[str], n: int, *, beyond: float = 0.0) -> Plan:
+    """Where n pictures of one layout go, and how large they are; `beyond`: inches that follow the names."""
     x0, x1, y0, y1 = layout.extent
     wide, high = max(x1 - x0, 1e-9), max(y1 - y0, 1e-9)
     if layout.is_map:
@@ -91,7 +91,7 @@ def plan_panels(layout: Layout, bus_names: Sequence[str], n: int) -> Plan:
     # Room for the names of the last buses of the feeders.
     named = len(bus_names) <= NAMED_BUSES
     names = name_boxes(bus_names, layout.xy * np.array(scale), 0.045, 0.057, 0.09)
-    over = max(0.0, float(names[:, 2].max(initial=-np.inf)) - x1 * scale[0] - MARGIN + 0.05) if named else 0.0
+    over = max(0.0, float(names[:, 2].max(initial=-np.inf)) + beyond - x1 * scale[0] - MARGIN + 0.05) if named else 0.0
     w, h = max(2.6, wide * scale[0]) + 2 * MARGIN + over, max(1.2, high * scale[1]) + _ABOVE + _BELOW
     # Beside each other unless the panels are wide: then one above the other, and before and after line up all the same.
     beside = n == 1 or w / h < 1.35

@@ -69,7 +69,8 @@ def draw_harden_scene(scene: HardenScene, title: str) -> Figure:
     if not shown:
         raise OptionError("No plan was found, so there is no grid after a disaster to draw")
     with mpl.rc_context(style.RC):
-        plan = plan_panels(scene.layout, scene.bus_names, len(shown))
+        shed = any((after.shed > SHED_KW).any() for after in shown)
+        plan = plan_panels(scene.layout, scene.bus_names, len(shown), beyond=0.6 if shed else 0.0)
         width, height = plan.size
         figure = style.Picture(figsize=plan.size)
         size = min(12.5, (width - 2 * MARGIN) * 72.0 / (0.66 * max(len(title), 1)))

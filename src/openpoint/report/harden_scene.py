@@ -128,7 +128,7 @@ def build_harden_scene(result: HardenResult) -> HardenScene:
     bus = {name: n for n, name in enumerate(grid.buses["name"])}
     branches = tuple(grid.branches()["name"])
     risk = pl.col("weight").fill_null(1.0) * pl.col("cost_usd")
-    rows = result.disasters.filter(pl.col("shed_kw").is_not_null()).sort(risk, descending=True, maintain_order=True)
+    rows = result.disasters.filter(pl.col("islands").is_not_null()).sort(risk, descending=True, maintain_order=True)
     return HardenScene(
         grid=grid,
         bus_names=tuple(bus),

@@ -106,7 +106,7 @@ def harden(
         limits: limits to keep; default: those of the grid.
         method: `ColumnAndConstraint()` (default), `ExtensiveForm(solver="highs")` or `Benders()`.
         value_of_information: whether to compute what the plan is worth (see `studies.plan_value`); default: if there
-            are at most 50 distinct disasters.
+            are at most 50 distinct disasters and it takes no longer than half a minute, or than the plan itself.
         progress: told of every iteration.
 
     Raises:
@@ -141,7 +141,7 @@ def harden(
                 spent = outcome.seconds + now - ended
                 progress(replace(last, seconds=spent, verdict=word, value=math.inf, mark="", interim=True))
 
-        run = Run(method=str(method), gap=method.gap, wanted=value_of_information, seconds=seconds, tell=tell)
+        run = Run(str(method), method.gap, outcome.seconds, wanted=value_of_information, seconds=seconds, tell=tell)
         return answer(grid, program, threat, outcome, run)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -25,8 +26,10 @@ Floats = npt.NDArray[np.float64]
 
 VALUED_MOST = 50
 """Distinct disasters up to which the value of information is computed unasked: it takes a program for each."""
-SHOWN_MOST = 50
+SHOWN_MOST = 20
 """Disasters whose operating points are computed and shown: those that weigh most."""
+UNASKED_S = 30.0
+"""Seconds that the value of information may take unasked, or as long as the plan itself took."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,14 @@ class Run:
     """How the answer is made.
 
     Attributes:
-        method: name and options, for people. gap: of the method.
+        method: name and options, for people. gap: of the method. took_s: seconds that it took.
         wanted: whether the value of information is wanted; None = where there are few disasters.
         seconds: the time left; None = any. tell: told what is being computed.
     """
 
     method: str
     gap: float
+    took_s: float
     wanted: bool | None
     seconds: Callable[[], float | None]
     tell: Callable[[str], None]
@@ -116,8 +120,8 @@ def _costed(program: HardenProgram, threat: Threat, outcome: Outcome, run: Run, 
     if outcome.decision is None or outcome.values is None:
         return None
     decision = np.round(outcome.decision)
-    run.tell("operating points after the disasters")
     if threat.disasters is None:
+        run.tell("operating point after the worst attack")
         after, worst = _worst_attack(program, decision, outcome.values)
         return _Costed(decision, program.cost(decision) + worst, np.array([worst]), None, (after,))
     uncertainty, values = program.uncertainty, outcome.values.copy()
@@ -127,11 +131,12 @@ def _costed(program: HardenProgram, threat: Threat, outcome: Outcome, run: Run, 
     chosen = np.sort(np.argsort(-weight, kind="stable")[:SHOWN_MOST])
     if len(chosen) < len(values):
         notes.append(
-            f"operating points are shown for the {len(chosen)} of {len(values)} distinct disasters that weigh most; of "
-            "the others only the cost is known"
+            f"operating points are shown for the {len(chosen)} of {len(values)} distinct disasters that weigh most; "
+            "the costs of the others are those of the method, exact to its gap"
         )
     shown = list[AfterDisaster]()
     for k in chosen:
+        run.tell(f"operating points after the disasters: {len(shown) + 1} of {len(chosen)}")
         shown.append(after_disaster(program, decision, uncertainty.values[k], threat.disasters.names[k], int(k)))
         values[k] = min(values[k], shown[-1].plan.cost_usd)
     rho, weights = odds.worst(values)
@@ -164,12 +169,21 @@ def _value(program: HardenProgram, cost_usd: float, run: Run, notes: list[str]) 
     if wanted is False:
         return PlanValue(), None
     without: float | None = None
+    until = time.perf_counter() + max(UNASKED_S, run.took_s)
+
+    def seconds() -> float | None:
+        left = [run.seconds(), None if wanted else until - time.perf_counter()]
+        return min((each for each in left if each is not None), default=None)
+
     try:
         run.tell("value of information: no plan")
-        without = plan_cost(program, np.zeros(len(program.costs)), run.seconds)
-        return plan_value(program, cost_usd, gap=0.1 * run.gap, seconds=run.seconds, tell=run.tell), without
+        without = plan_cost(program, np.zeros(len(program.costs)), seconds)
+        return plan_value(program, cost_usd, gap=0.1 * run.gap, seconds=seconds, tell=run.tell), without
     except OutOfTimeError:
-        notes.append("the value of information was stopped by the time limit or by Ctrl-C")
+        notes.append(
+            "the value of information was stopped by Ctrl-C, by the time limit, or because nobody asked for it and it "
+            "takes long; ask for it by value_of_information=True (--value-of-information)"
+        )
         return PlanValue(), without
 
 

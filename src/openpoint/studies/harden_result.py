@@ -39,7 +39,7 @@ class HardenResult:
         ac_max_mismatch_pu: largest power mismatch of the AC solutions at any bus, per unit of `s_base_kva`.
         disasters: disaster, count (equal ones given), probability, weight (probability that counts: the worst of the
             ambiguous ones), broken (names), cost_usd, shed_kw, shed_percent, islands, backups_kw, ac_max_mismatch_pu,
-            violations (their number). Those that are not shown have a cost only.
+            violations (their number). Those that are not shown have cost and shed load only.
         buses: disaster, name, island (0 = without supply, 1 and so on), load_kw, shed_kw, v_pu, angle_degree.
         branches: disaster, kind, name, from_bus, to_bus, state (`closed`, `open` or `broken`), hardened, switching
             (`close`, `open` or empty: what must be done in today's state), i_max_a, i_a, loading_percent, p_from_kw,

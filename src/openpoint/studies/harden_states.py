@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.grid.grid import Grid
-from openpoint.network import Complexes, Network
+from openpoint.network import Bools, Complexes, Network
 from openpoint.studies import states
 from openpoint.studies.hardening import HardenProgram, Restoration
 from openpoint.studies.restoration import Plan, PlanCheck, ac_check, restore
@@ -21,7 +22,9 @@ from openpoint.studies.result import Violation
 
 Floats = npt.NDArray[np.float64]
 
-SLACK = 1e-6
+GAP = 1e-7
+"""Relative gap of the least cost."""
+SLACK = 1e-8
 """By how much, in $ and as a share, the restoration with few switchings may cost more than the least: rounding."""
 NOTHING_KW = 1e-3
 """Shed load that is rounding."""
@@ -51,28 +54,39 @@ def after_disaster(
 
     Many ways of switching cost the same; a person wants to see what must be done and nothing else.
     """
-    least = restore(program, decision, broken, gap=SLACK)
+    least = restore(program, decision, broken, gap=GAP)
     most = least.cost_usd + SLACK * max(1.0, abs(least.cost_usd))
-    quiet = _Quiet(**{field.name: getattr(program, field.name) for field in dataclasses.fields(program)}, most_usd=most)
-    plan = dataclasses.replace(restore(quiet, decision, broken), cost_usd=least.cost_usd)
+    fields = {field.name: getattr(program, field.name) for field in dataclasses.fields(program)}
+    try:
+        quiet = restore(_Quiet(**fields, broken=least.broken, most_usd=most), decision, broken)
+    except OpenpointError:  # the slack was too small for the solver
+        quiet = least
+    plan = dataclasses.replace(quiet, cost_usd=least.cost_usd, bound_usd=least.bound_usd)
     check = ac_check(program, plan)
     return AfterDisaster(name, number, plan, check, _violations(program, plan, check))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Quiet(HardenProgram):
-    """The recourse at a cost of at most `most_usd` whose cost is the number of switchings."""
+    """The recourse at a cost of at most `most_usd` whose cost is the number of switchings.
 
+    Nobody need open a branch in a dead island, nor one that is broken, so that opening counts at energised ends only.
+    """
+
+    broken: Bools
     most_usd: float
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
         stage = super().recourse(decision, realisation, limits=limits)
-        today = self.network.closed.astype(np.float64)
-        changes = cp.sum(cp.multiply(1 - 2 * today, stage.islands.closed)) + today.sum()
-        rows = [*stage.constraints, stage.cost <= self.most_usd]
+        net, closed, live = self.network, stage.islands.closed, stage.islands.live
+        shut, loose = np.flatnonzero(net.closed & ~self.broken), np.flatnonzero(~net.closed)
+        opened = cp.Variable(len(shut), name="opened")
+        rows = [*stage.constraints, stage.cost <= self.most_usd, opened >= 0]
+        rows += [opened >= live[end[shut]] - closed[shut] for end in (net.terminal_fr, net.terminal_to)]
+        changes = cp.sum(opened) + cp.sum(closed[loose])
         if stage.islands.root is not None and stage.backup is not None:
             # Nor does a generator run for nothing.
-            reactive, size = cp.Variable(len(self.buses)), self.backup.p_kw / self.network.s_base_kva
+            reactive, size = cp.Variable(len(self.buses)), self.backup.p_kw / net.s_base_kva
             rows += [reactive >= stage.backup[1], reactive >= -stage.backup[1]]
             changes = changes + 0.1 * cp.sum(stage.islands.root) + (0.05 / size) * cp.sum(stage.backup[0] + reactive)
         return dataclasses.replace(stage, constraints=rows, cost=changes)

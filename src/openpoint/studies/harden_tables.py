@@ -83,11 +83,20 @@ def _row(
     after: AfterDisaster | None,
 ) -> tuple[object, ...]:
     head = (name, count, probability, weight, broken, cost)
+    load = single.load_kw(program).sum()
+    shed = _shed_by_cost(program, cost) if after is None else single.shed_kw(after.plan)
+    share = None if shed is None else 100.0 * shed / load if load > 0.0 else 0.0
     if after is None:
-        return (*head, None, None, None, None, None)
-    load, shed = single.load_kw(program).sum(), single.shed_kw(after.plan)
-    share = 100.0 * shed / load if load > 0.0 else 0.0
+        return (*head, shed, share, None, None, None)
     return (*head, shed, share, len(after.plan.roots), finite(after.check.max_mismatch), len(after.violations))
+
+
+def _shed_by_cost(program: HardenProgram, cost: float | None) -> float | None:
+    """The load shed at a cost, where nothing else costs anything and all loads are worth the same."""
+    voll = program.voll_usd_per_kw
+    if cost is None or program.closed_line_usd > 0.0 or voll[0] <= 0.0 or np.ptp(voll) > 0.0:
+        return None
+    return cost / float(voll[0])
 
 
 def _broken(program: HardenProgram, after: AfterDisaster) -> str:
