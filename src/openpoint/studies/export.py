@@ -17,12 +17,14 @@ import polars as pl
 import polars.selectors as cs
 
 from openpoint import __version__
+from openpoint.studies.futures_export import futures_summary, futures_tables
+from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_export import harden_summary, harden_tables
 from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.powerflow import PowerflowResult
 from openpoint.studies.result import ReconfigureResult, Violation
 
-Result = ReconfigureResult | PowerflowResult | HardenResult
+Result = ReconfigureResult | PowerflowResult | HardenResult | FuturesResult
 Value = str | float | int | None
 
 
@@ -71,7 +73,7 @@ def to_excel(result: Result, file: str | Path) -> Path:
 
 def document(result: Result) -> dict[str, Any]:
     """The result as plain Python values, in the order of the published schema."""
-    derived = () if isinstance(result, HardenResult) else _DERIVED
+    derived = () if isinstance(result, HardenResult | FuturesResult) else _DERIVED
     rows = {name: frame.to_dicts() for name, frame in tables(result).items() if name not in derived}
     plain: dict[str, Any] = _plain({**summary(result), **rows})
     return plain
@@ -83,6 +85,8 @@ def summary(result: Result) -> dict[str, Any]:
         return {**_head("powerflow", result), **_powerflow_summary(result)}
     if isinstance(result, HardenResult):
         return {**_head("harden", result), **harden_summary(result)}
+    if isinstance(result, FuturesResult):
+        return {**_head("futures", result), **futures_summary(result)}
     return {**_head("reconfigure", result), **_reconfigure_summary(result)}
 
 
@@ -132,6 +136,8 @@ def tables(result: Result) -> dict[str, pl.DataFrame]:
     """The tables of the result by name, violated limits included; infinity and NaN are null."""
     if isinstance(result, HardenResult):
         return {name: _finite(frame) for name, frame in harden_tables(result).items()}
+    if isinstance(result, FuturesResult):
+        return {name: _finite(frame) for name, frame in futures_tables(result).items()}
     frames = {"buses": result.buses, "branches": result.branches}
     if isinstance(result, PowerflowResult):
         frames["sources"] = result.sources
@@ -227,6 +233,9 @@ _NUMBERS: dict[str, type[pl.DataType]] = {
     "violations": pl.Int64,
     "least_violation": pl.Int64,
     "any_lines": pl.Int64,
+    "futures_count": pl.Int64,
+    "sample_count": pl.Int64,
+    "limits_share": pl.Float64,
     "seconds": pl.Float64,
     "gap": pl.Float64,
 }

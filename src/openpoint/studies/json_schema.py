@@ -10,6 +10,7 @@ import dataframely as dy
 
 from openpoint.errors import OptionError
 from openpoint.grid.schemas import SCHEMAS
+from openpoint.studies.futures_schema import FUTURES, FUTURES_TABLES
 from openpoint.studies.harden_schema import HARDEN, HARDEN_TABLES
 from openpoint.studies.schema_words import (
     DIALECT,
@@ -175,6 +176,12 @@ def harden_schema() -> Schema:
     return _root("harden", "Result of openpoint harden", _study(HARDEN, HARDEN_TABLES))
 
 
+def futures_schema() -> Schema:
+    """Schema of the JSON that `openpoint reconfigure --json` writes where futures are given."""
+    tables = {**FUTURES_TABLES, "iterations": RECONFIGURE_TABLES["iterations"]}
+    return _root("futures", "Result of openpoint reconfigure for many futures", _study(FUTURES, tables))
+
+
 def _study(summary: dict[str, Schema], tables: dict[str, dict[str, Schema]]) -> Schema:
     return record({**summary, **{kind: listing(record(columns), _table_doc(kind)) for kind, columns in tables.items()}})
 
@@ -219,7 +226,13 @@ _JSON_TYPES: tuple[tuple[type[dy.Column], str], ...] = (
     (dy.String, "string"),
 )
 
-PUBLISHED = {"result": result_schema, "powerflow": powerflow_schema, "harden": harden_schema, "grid": grid_schema}
+PUBLISHED = {
+    "result": result_schema,
+    "futures": futures_schema,
+    "powerflow": powerflow_schema,
+    "harden": harden_schema,
+    "grid": grid_schema,
+}
 
 
 def published(name: str) -> Schema:

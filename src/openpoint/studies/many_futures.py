@@ -1,0 +1,241 @@
+"""Reconfigure for many futures: one topology for all of them, next to today's and to that of the mean future alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.errors import OptionError
+from openpoint.grid.grid import Grid
+from openpoint.network import Bools, Complexes
+from openpoint.studies import futures_tables as tables
+from openpoint.studies import states
+from openpoint.studies.ensemble import Ensemble
+from openpoint.studies.futures import Futures
+from openpoint.studies.futures_ambiguity import Recipe, name_of
+from openpoint.studies.futures_judge import Judged, executor_of, judge, violations
+from openpoint.studies.futures_result import FuturesResult
+from openpoint.studies.futures_tables import Compared
+from openpoint.studies.radial import RadialProgram, as_realisation
+from openpoint.studies.radial_setup import Enumeration, Method, iterations_table
+from openpoint.twostage.ambiguity import Ambiguity
+from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
+from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Finite, Scenarios
+
+Floats = npt.NDArray[np.float64]
+
+LEAST_TIME_S = 5.0
+"""Seconds for the topology of the mean future where the answer has used up its time."""
+
+
+@dataclass(frozen=True)
+class Faced:
+    """The futures and how they count; see `openpoint.reconfigure`.
+
+    Raises:
+        OptionError: the parts contradict each other.
+    """
+
+    futures: Futures
+    risk: Risk
+    ambiguity: Ambiguity | Recipe | None
+    limits_share: float
+    sample: Futures | None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.limits_share <= 1.0:
+            raise OptionError(f"limits_share is {self.limits_share:g}; give a share above 0, up to 1 (all futures)")
+        if self.ambiguity is not None and not isinstance(_inner(self.risk), Expectation):
+            raise OptionError(
+                f"{self.risk} of ambiguous probabilities is not defined; use Expectation(), or leave ambiguity out"
+            )
+        needed = self.ambiguity is not None or isinstance(_inner(self.risk), Expectation | CVaR)
+        if needed and self.futures.probabilities is None:
+            what = "ambiguity" if self.ambiguity is not None else str(self.risk)
+            raise OptionError(
+                f"{what} needs probabilities, and these futures have none: give them in a column probability, or use "
+                "WorstCase() or Regret()"
+            )
+
+    @property
+    def words(self) -> tuple[str, str | None]:
+        """Risk and ambiguity for people."""
+        return str(self.risk), None if self.ambiguity is None else name_of(self._set())
+
+    def uncertainty(self, s_base_kva: float) -> Finite:
+        """The futures as realisations in per unit."""
+        values = _realisations(self.futures, s_base_kva)
+        if self.ambiguity is None:
+            return Scenarios(values, self.futures.probabilities)
+        return AmbiguousScenarios(values, self.futures.probabilities, self._set())
+
+    def sampled(self, s_base_kva: float) -> Finite | None:
+        """The sample as realisations; None where the risk cannot be told of it."""
+        if self.sample is None or self.ambiguity is not None:
+            return None
+        if self.sample.probabilities is None and isinstance(_inner(self.risk), Expectation | CVaR):
+            return None
+        return Scenarios(_realisations(self.sample, s_base_kva), self.sample.probabilities)
+
+    def _set(self) -> Ambiguity:
+        assert self.ambiguity is not None
+        return self.ambiguity(self.futures) if callable(self.ambiguity) else self.ambiguity
+
+
+def reconfigure_futures(
+    grid: Grid, program: RadialProgram, faced: Faced, method: Method, progress: Progress | None
+) -> FuturesResult:
+    """One topology for many futures.
+
+    Args:
+        grid: the grid. program: its program under today's demand. faced: the futures.
+        method: as of `openpoint.reconfigure`. progress: told of every iteration.
+
+    Raises:
+        OptionError: futures of another grid, or a share of kept limits where generators can be dispatched.
+    """
+    network = program.network
+    for futures in (faced.futures, faced.sample):
+        if futures is not None and futures.bus_names != network.bus_names:
+            raise OptionError("these futures are of another grid: their buses are not those of this grid, in its order")
+    if faced.limits_share < 1.0 and len(network.generator_names):
+        raise OptionError(
+            "limits_share below 1 is not possible where generators can be dispatched: which limits they would give up "
+            "is not defined; use limits_share=1, or clear the limits of the generators to fix their output"
+        )
+    uncertainty = faced.uncertainty(network.s_base_kva)
+    facing = replace(program, futures=uncertainty, risk=faced.risk, limits_share=faced.limits_share)
+    facing.prices(network.closed[None, :])  # compiles the kernels outside the method's time
+    began = time.perf_counter()
+    outcome = method.solve(facing, progress)
+    # Regret takes a solution of every future alone, which the outcome does not count.
+    outcome = replace(outcome, seconds=time.perf_counter() - began)
+    notes: list[str] = []
+    mean = _mean_topology(program, faced.futures, method, outcome, notes)
+    planned = _compare(facing, mean, outcome, method)
+    sampled = None
+    if faced.sample is not None:
+        others = Scenarios(_realisations(faced.sample, network.s_base_kva))
+        sampled = _compare(replace(facing, futures=others), mean, replace(outcome, state=None), method, planned.after)
+    return _result(grid, facing, faced, method, outcome, planned, sampled, notes)
+
+
+def _mean_topology(
+    program: RadialProgram, futures: Futures, method: Method, outcome: Outcome, notes: list[str]
+) -> Bools | None:
+    """(E) what would be chosen if the mean future were certain; None where that keeps no limits."""
+    if outcome.termination is Termination.INTERRUPTED:
+        notes.append("interrupted: there is no topology of the mean future to compare with")
+        return None
+    if not isinstance(method, Enumeration) and method.time_limit_s is not None:
+        method = replace(method, time_limit_s=max(method.time_limit_s - outcome.seconds, LEAST_TIME_S))
+    mean = Certain(_realisations(futures.mean(), program.network.s_base_kva)[0])
+    found = method.solve(replace(program, futures=mean))
+    if found.decision is None:
+        notes.append(f"the mean future has no topology of its own that keeps the limits ({found.termination})")
+        return None
+    if found.termination not in (Termination.OPTIMAL, Termination.GAP):
+        notes.append(f"the topology of the mean future is proven to a gap of {found.gap:.2%} only")
+    return found.decision > 0.5
+
+
+def _compare(
+    program: RadialProgram,
+    mean: Bools | None,
+    outcome: Outcome,
+    method: Method,
+    after: Judged | None = None,
+) -> Compared:
+    """Three topologies in the futures of a program; `after` names that of the answer where the outcome has no state."""
+    executor, state = executor_of(method), outcome.state
+    judged: Judged | None = None
+    if isinstance(state, Ensemble):
+        judged = judge(program, state.closed, state.generation, executor)
+    elif after is not None:
+        judged = judge(program, after.closed, None, executor)
+    return Compared(
+        before=judge(program, program.network.closed, None, executor),
+        mean=None if mean is None else judge(program, mean, None, executor),
+        after=judged,
+    )
+
+
+def _result(
+    grid: Grid,
+    program: RadialProgram,
+    faced: Faced,
+    method: Method,
+    outcome: Outcome,
+    planned: Compared,
+    sampled: Compared | None,
+    notes: list[str],
+) -> FuturesResult:
+    network, futures = program.network, faced.futures
+    after = planned.after
+    answer = after if outcome.decision is not None else None
+    if not np.isfinite(planned.before.loss_kw).any():
+        notes.append("today's state is not radial or has no power flow solution in any future; no loss before")
+    if outcome.termination is Termination.INFEASIBLE and after is None:
+        notes.append("no radial state has a power flow solution in every future: check the loads of the futures")
+    weights = None if answer is None else _risk(program.uncertainty, program.risk, answer.loss_kw)[1]
+    risk, ambiguity = faced.words
+    plans = tables.plans("planned", futures, planned, lambda loss: _risk(program.uncertainty, program.risk, loss)[0])
+    sample = tables.futures(None, None, None)
+    if sampled is not None and faced.sample is not None:
+        others = faced.sampled(network.s_base_kva)
+        plans = plans.vstack(
+            tables.plans(
+                "sample",
+                faced.sample,
+                sampled,
+                lambda loss: math.nan if others is None else _risk(others, program.risk, loss)[0],
+            )
+        )
+        sample = tables.futures(faced.sample, sampled, None)
+    checks = [] if after is None else after.checks
+    return FuturesResult(
+        grid=grid,
+        method=str(method),
+        termination=outcome.termination,
+        seconds=outcome.seconds,
+        risk=risk,
+        ambiguity=ambiguity,
+        limits_share=faced.limits_share,
+        open_before=states.open_names(network, network.closed),
+        open_mean=() if planned.mean is None else states.open_names(network, planned.mean.closed),
+        open_branches=() if answer is None else states.open_names(network, answer.closed),
+        objective_kw=None if answer is None else states.finite(outcome.upper_bound),
+        lower_bound_kw=outcome.lower_bound,
+        gap=outcome.gap,
+        ac_max_mismatch_pu=max((check.max_mismatch for check in checks), default=None),
+        least_violation_open=() if answer is not None or after is None else states.open_names(network, after.closed),
+        plans=plans,
+        futures=tables.futures(futures, planned, weights),
+        sample=sample.drop("weight"),
+        violations=violations(network, futures.names, after),
+        buses=tables.buses(network, planned),
+        branches=tables.branches(grid, network, planned, futures.weights),
+        iterations=iterations_table(outcome),
+        notes=tuple(notes),
+    )
+
+
+def _risk(uncertainty: Finite, risk: Risk, loss_kw: Floats) -> tuple[float, Floats | None]:
+    """The risk of losses, and the probabilities that count; nan where it takes more: what each future loses alone."""
+    if isinstance(risk, Regret):
+        return math.nan, None
+    return probability_set(uncertainty, risk).worst(loss_kw)
+
+
+def _realisations(futures: Futures, s_base_kva: float) -> Floats:
+    demand: Complexes = np.asarray(futures.p_kw + 1j * futures.q_kvar, dtype=np.complex128)
+    return as_realisation(demand / s_base_kva)
+
+
+def _inner(risk: Risk) -> Risk:
+    return risk.of if isinstance(risk, Regret) else risk

@@ -1,0 +1,171 @@
+"""What every study of open points asks: its program, its methods, its log."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import polars as pl
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.grid import Grid
+from openpoint.network import Bools, Network, build_network
+from openpoint.search.enumeration import best_topologies, count_topologies
+from openpoint.studies import states
+from openpoint.studies.limits import Limits
+from openpoint.studies.radial import RadialProgram
+from openpoint.twostage.benders import Benders
+from openpoint.twostage.extensive import ExtensiveForm
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.risk import Regret
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enumeration:
+    """Every radial topology by exact AC power flow. For grids with few loops, and to check other methods.
+
+    Attributes:
+        most: topologies above which to refuse.
+    """
+
+    most: int = 5_000_000
+
+    def __str__(self) -> str:
+        return "Enumeration()"
+
+    def solve(self, program: RadialProgram, progress: Progress | None = None) -> Outcome:
+        """Try all.
+
+        Raises:
+            OptionError: too many topologies, or generators to dispatch, which a power flow cannot do.
+        """
+        net = program.network
+        if len(net.generator_names):
+            raise OptionError("Enumeration cannot dispatch generators; use Benders, or clear their limits to fix them")
+        if isinstance(program.risk, Regret):
+            raise OptionError("Enumeration does not know what each future would cost alone; use Benders for regret")
+        best_of = partial(best_topologies, net, locked_closed=program.must_close, locked_open=program.must_open)
+        count = count_topologies(net, locked_closed=program.must_close, locked_open=program.must_open)
+        if count > self.most:
+            raise OptionError(
+                f"{count:,} radial topologies are too many to enumerate (most {self.most:,}); use Benders"
+            )
+        began = time.perf_counter()
+        values, best = best_of(program.prices)
+        found = len(values) > 0 and math.isfinite(values[0])
+        decision = best[0].astype(float) if found else None
+        futures = program.uncertainty.values
+        verdict = program.judge(decision, futures, None) if decision is not None else None
+        value = float(values[0]) if found else math.inf
+        least = None
+        if not found:
+            values, best = best_of(program.violations)
+            least = best[0].astype(float) if len(values) and math.isfinite(values[0]) else None
+            verdict = program.judge(least, futures, None) if least is not None else None
+        seconds = time.perf_counter() - began
+        last = Iteration(1, seconds, value, value, value, f"{count:,} topologies")
+        if progress is not None:
+            progress(last)
+        reason = Termination.OPTIMAL if found else Termination.INFEASIBLE
+        state = verdict.state if verdict is not None else None
+        costs = verdict.values if found and verdict is not None else None
+        return Outcome(reason, decision, state, value, value, (last,), seconds, least_violation=least, values=costs)
+
+
+Method = Benders | ExtensiveForm | Enumeration
+
+
+def radial_program(
+    grid: Grid,
+    *,
+    limits: Limits | None,
+    locked_open: Iterable[str],
+    locked_closed: Iterable[str],
+    max_changes: int | None,
+    change_cost_kw: float,
+) -> RadialProgram:
+    """The program of a grid under today's demand; arguments as of `reconfigure`.
+
+    Raises:
+        InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
+        OptionError: options that make no sense, or a grid of several phases.
+    """
+    if max_changes is not None and max_changes < 0:
+        raise OptionError(f"max_changes is {max_changes}; give 0 or more")
+    if not (math.isfinite(change_cost_kw) and change_cost_kw >= 0.0):
+        raise OptionError(f"change_cost_kw is {change_cost_kw:g}; give kW per change, 0 or more")
+    network = build_network(grid)
+    if not network.is_balanced:
+        raise OptionError("reconfigure works on balanced grids (phases '1'); this grid has phases a, b, c")
+    kept = (limits or Limits()).applied(network)
+    must_close, must_open = _locks(kept, list(locked_open), list(locked_closed))
+    program = RadialProgram(kept, must_close, must_open, max_changes, change_cost_kw)
+    _refuse_impossible(program)
+    return program
+
+
+def iterations_table(outcome: Outcome) -> pl.DataFrame:
+    """The log, a row a line."""
+    rows = outcome.log
+    return pl.DataFrame(
+        {
+            "number": [i.number for i in rows],
+            "seconds": [i.seconds for i in rows],
+            "lower_bound_kw": [states.finite(i.lower_bound) for i in rows],
+            "upper_bound_kw": [states.finite(i.upper_bound) for i in rows],
+            "gap": [states.finite(i.gap) for i in rows],
+            "value_kw": [states.finite(i.value) for i in rows],
+            "verdict": [i.verdict for i in rows],
+            "violation": [states.finite(i.violation) for i in rows],
+            "mark": [i.mark for i in rows],
+        },
+        schema={
+            "number": pl.Int64,
+            "seconds": pl.Float64,
+            "lower_bound_kw": pl.Float64,
+            "upper_bound_kw": pl.Float64,
+            "gap": pl.Float64,
+            "value_kw": pl.Float64,
+            "verdict": pl.String,
+            "violation": pl.Float64,
+            "mark": pl.String,
+        },
+    )
+
+
+def _locks(network: Network, locked_open: list[str], locked_closed: list[str]) -> tuple[Bools, Bools]:
+    """Branches that must be closed and that must be open, the fixed ones included."""
+    must_close = network.closed & ~network.switchable
+    must_open = ~network.closed & ~network.switchable
+    wanted = ((locked_open, must_open, must_close, "closed"), (locked_closed, must_close, must_open, "open"))
+    for names, mine, other, word in wanted:
+        for name, e in zip(names, network.branch_numbers(names)):
+            if other[e]:
+                remedy = "Lock it one way only; a branch that is not switchable keeps its state"
+                raise InputError([Problem("branches", name, "", f"it must be {word} already", remedy)])
+            mine[e] = True
+    return must_close, must_open
+
+
+def _refuse_impossible(program: RadialProgram) -> None:
+    """Locks that leave no radial state are a fault of the input, not an infeasible study.
+
+    Raises:
+        InputError: naming the branches of a loop, or the buses cut off.
+    """
+    net, choices = program.network, program.choices
+    if choices.loop:
+        names = ", ".join(net.branch_names[e] for e in choices.loop)
+        remedy = "Release one of them, or open it"
+        raise InputError(
+            [Problem("branches", names, "", "locked closed, they form a loop or join two sources", remedy)]
+        )
+    if choices.cut_off:
+        names = ", ".join(net.bus_names[net.terminal_bus[n]] for n in choices.cut_off[:10])
+        remedy = "Release a branch that connects them"
+        raise InputError(
+            [Problem("buses", names, "", "the branches locked open cut them off from every source", remedy)]
+        )
