@@ -10,16 +10,18 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from openpoint.report import harden_sections, sections
+from openpoint.report import futures_sections, harden_sections, sections
 from openpoint.report.blocks import text
+from openpoint.report.futures_scene import futures_scene
 from openpoint.report.harden_scene import build_harden_scene
 from openpoint.report.plotbase import Chart
 from openpoint.report.scene import build_scene
+from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.result import ReconfigureResult
 
 
-def write_report(result: ReconfigureResult | HardenResult, path: str | Path) -> Path:
+def write_report(result: ReconfigureResult | HardenResult | FuturesResult, path: str | Path) -> Path:
     """Write a result as one self-contained HTML page.
 
     The page holds the headline figures, the grid before and after (or after each disaster), the switching list, the
@@ -39,11 +41,14 @@ def write_report(result: ReconfigureResult | HardenResult, path: str | Path) -> 
     return path
 
 
-def render(result: ReconfigureResult | HardenResult) -> str:
+def render(result: ReconfigureResult | HardenResult | FuturesResult) -> str:
     """The page as a string."""
     if isinstance(result, HardenResult):
         study = "hardening"
         body, charts = harden_sections.body(result, build_harden_scene(result))
+    elif isinstance(result, FuturesResult):
+        study = "open points for many futures"
+        body, charts = futures_sections.body(result, futures_scene(result))
     else:
         study = "open points"
         body, charts = sections.body(result, build_scene(result))

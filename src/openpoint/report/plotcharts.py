@@ -50,7 +50,7 @@ def voltage_chart(scene: Scene) -> Chart | None:
         }
         for name, value in near
     ]  # fmt: skip
-    layout = _layout(360, "branches between bus and source", "voltage, pu")
+    layout = axes_layout(360, "branches between bus and source", "voltage, pu")
     layout["xaxis"]["rangemode"] = "tozero"
     return {"data": data, "layout": {**layout, "shapes": shapes, "annotations": notes}}
 
@@ -75,7 +75,7 @@ def loading_chart(scene: Scene, most: int = 40) -> tuple[Chart, int] | None:
         marker = {"size": 9, "color": _COLOUR[key]}
         places = np.column_stack([values[key], at])
         data.append(dots(places, marker, text, name=title, cliponaxis=False))
-    layout = _layout(19 * len(rows) + 110, "loading, % of rating" if scene.rated else "current, A", "")
+    layout = axes_layout(19 * len(rows) + 110, "loading, % of rating" if scene.rated else "current, A", "")
     layout["yaxis"] |= {
         "tickvals": at.tolist(),
         "ticktext": [_tick(scene, e) for e in rows],
@@ -114,13 +114,14 @@ def convergence_chart(curve: Convergence) -> Chart | None:
         text = [f"decision tried: {v:,.6g} {curve.unit}" for v in curve.value[tried]]
         places = np.column_stack([curve.x[tried], curve.value[tried]])
         data.append(dots(places, {"size": 6, "color": "@soft", "opacity": 0.6}, text, name="decision tried"))
-    layout = _layout(320, curve.x_label, curve.unit)
+    layout = axes_layout(320, curve.x_label, curve.unit)
     layout["xaxis"]["rangemode"] = "tozero"
     layout["yaxis"]["range"] = numbers(np.array(curve.window))
     return {"data": data, "layout": layout}
 
 
-def _layout(height: float, x: str, y: str) -> dict[str, Any]:
+def axes_layout(height: float, x: str, y: str) -> dict[str, Any]:
+    """The layout of a chart with two titled axes and a legend above."""
     axis = {"gridcolor": "@pale", "linecolor": "@pale", "zeroline": False, "automargin": True}
     return {
         **base_layout(height),

@@ -46,7 +46,7 @@ def body(result: ReconfigureResult, scene: Scene) -> tuple[str, dict[str, Chart]
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
         *([limits] if urgent else []),
         _grid(result, scene, charts),
-        _switching(scene),
+        switching(scene),
         *([] if urgent else [limits]),
         _curves(result, scene, charts),
         _tables(result, scene),
@@ -154,11 +154,11 @@ def _grid(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -> 
         "<span>Drag to move, scroll to zoom, double-click to see all; hover for numbers.</span></div>"
     )
     return section(
-        "Grid", tools, f'<div class="pair{beside}">{"".join(panels)}</div>', _legend(scene), _still(result, scene)
+        "Grid", tools, f'<div class="pair{beside}">{"".join(panels)}</div>', legend(scene), _still(result, scene)
     )
 
 
-def _legend(scene: Scene) -> str:
+def legend(scene: Scene) -> str:
     """Symbols in words, and the scale of colours, as HTML: the same for both panels."""
     lo, hi = scene.v_range
     stops = ", ".join(f"{colour} {share:.0%}" for share, colour in plots.colour_stops())
@@ -206,7 +206,8 @@ def _still(result: ReconfigureResult, scene: Scene) -> str:
     return f'<noscript><img alt="{alt}" src="data:image/svg+xml;base64,{data}"></noscript>'
 
 
-def _switching(scene: Scene) -> str:
+def switching(scene: Scene, current: str = "current") -> str:
+    """What to close and to open; `current` says which of a branch's currents is shown."""
     after = scene.states.get("after")
     if after is None:
         return ""
@@ -221,8 +222,8 @@ def _switching(scene: Scene) -> str:
         Column("kind"),
         Column("from bus"),
         Column("to bus"),
-        Column("current today, A", 2),
-        Column("current after, A", 2),
+        Column(f"{current} today, A", 2),
+        Column(f"{current} after, A", 2),
     ]
     rows: list[tuple[Cell, ...]] = []
     for action, chosen in (("closes", scene.closed), ("opens", scene.opened)):

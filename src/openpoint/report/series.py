@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.report.scene import Scene
+from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.result import ReconfigureResult
 
@@ -38,7 +39,7 @@ class Convergence:
     unit: str
 
 
-def convergence(result: ReconfigureResult) -> Convergence:
+def convergence(result: ReconfigureResult | FuturesResult) -> Convergence:
     """The curves of a result's iterations."""
     return _convergence(result.iterations, gap_text(result), "kW", "_kw")
 
@@ -71,7 +72,7 @@ def _convergence(log: pl.DataFrame, verdict: str, unit: str, ending: str) -> Con
     )
 
 
-def gap_text(result: ReconfigureResult | HardenResult) -> str:
+def gap_text(result: ReconfigureResult | HardenResult | FuturesResult) -> str:
     """The gap in words, also where there is none."""
     gap = "no gap" if not math.isfinite(result.gap) else f"gap {result.gap:.2%}" if result.gap >= 5e-5 else "gap 0"
     return f"{result.termination.value}: {gap}"

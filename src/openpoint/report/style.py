@@ -18,6 +18,7 @@ BROKEN = "#b3004b"
 BEFORE = "#8a94a0"
 AFTER = "#0063a6"
 UNKNOWN = "#e4e8ec"
+MEAN = "#b25e00"
 HARDENED = "#b8860b"
 DEAD = "#aab4be"
 # Islands of substations are calm, those of backup generators vivid.
