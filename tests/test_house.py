@@ -36,14 +36,20 @@ ROOMS = (
 ALLOWED = {
     ("studies.result", "report"),  # Result.plot() draws, imported when called
     ("studies.harden_result", "report"),  # so does HardenResult.plot()
+    ("studies.futures_result", "report"),  # and FuturesResult.plot()
 }
 PUBLIC = [
     "Benders",
+    "CVaR",
+    "Cluster",
     "ColumnAndConstraint",
     "Disasters",
     "Enumeration",
+    "Expectation",
     "ExtensiveForm",
+    "Futures",
     "Grid",
+    "Growth",
     "HardenCosts",
     "InputError",
     "Limits",
@@ -52,19 +58,26 @@ PUBLIC = [
     "OptionError",
     "ProbabilityBox",
     "Problem",
+    "Processes",
+    "Regret",
+    "Snapshot",
     "Termination",
     "TotalVariation",
     "Wasserstein",
+    "WorstCase",
     "__version__",
     "cases",
+    "grow",
     "harden",
     "read",
     "read_disasters",
+    "read_futures",
     "reconfigure",
     "run_powerflow",
     "storms",
     "write",
     "write_disasters",
+    "write_futures",
 ]
 MODULES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 400

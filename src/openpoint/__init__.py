@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from openpoint.grid.builtin import describe as cases
     from openpoint.io import read, write
     from openpoint.studies.disasters import Disasters, read_disasters, write_disasters
+    from openpoint.studies.futures import Futures, read_futures, write_futures
+    from openpoint.studies.growth import Growth, Snapshot, grow
     from openpoint.studies.harden import HardenCosts, harden
     from openpoint.studies.limits import Limits
     from openpoint.studies.powerflow import powerflow as run_powerflow
@@ -28,18 +30,25 @@ if TYPE_CHECKING:
     from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation, Wasserstein
     from openpoint.twostage.benders import Benders
     from openpoint.twostage.ccg import ColumnAndConstraint
+    from openpoint.twostage.executors import Cluster, Processes
     from openpoint.twostage.extensive import ExtensiveForm
     from openpoint.twostage.log import Termination
+    from openpoint.twostage.risk import CVaR, Expectation, Regret, WorstCase
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Benders",
+    "CVaR",
+    "Cluster",
     "ColumnAndConstraint",
     "Disasters",
     "Enumeration",
+    "Expectation",
     "ExtensiveForm",
+    "Futures",
     "Grid",
+    "Growth",
     "HardenCosts",
     "InputError",
     "Limits",
@@ -48,29 +57,41 @@ __all__ = [
     "OptionError",
     "ProbabilityBox",
     "Problem",
+    "Processes",
+    "Regret",
+    "Snapshot",
     "Termination",
     "TotalVariation",
     "Wasserstein",
+    "WorstCase",
     "__version__",
     "cases",
+    "grow",
     "harden",
     "read",
     "read_disasters",
+    "read_futures",
     "reconfigure",
     "run_powerflow",
     "storms",
     "write",
     "write_disasters",
+    "write_futures",
 ]
 
 # Public name -> where it lives. `powerflow` itself is a room of the house, so the study goes by `run_powerflow`.
 _HOMES = {
     "Benders": ("openpoint.twostage.benders", "Benders"),
+    "CVaR": ("openpoint.twostage.risk", "CVaR"),
+    "Cluster": ("openpoint.twostage.executors", "Cluster"),
     "ColumnAndConstraint": ("openpoint.twostage.ccg", "ColumnAndConstraint"),
     "Disasters": ("openpoint.studies.disasters", "Disasters"),
     "Enumeration": ("openpoint.studies.reconfigure", "Enumeration"),
+    "Expectation": ("openpoint.twostage.risk", "Expectation"),
     "ExtensiveForm": ("openpoint.twostage.extensive", "ExtensiveForm"),
+    "Futures": ("openpoint.studies.futures", "Futures"),
     "Grid": ("openpoint.grid", "Grid"),
+    "Growth": ("openpoint.studies.growth", "Growth"),
     "HardenCosts": ("openpoint.studies.harden", "HardenCosts"),
     "InputError": ("openpoint.errors", "InputError"),
     "Limits": ("openpoint.studies.limits", "Limits"),
@@ -79,18 +100,25 @@ _HOMES = {
     "OptionError": ("openpoint.errors", "OptionError"),
     "ProbabilityBox": ("openpoint.twostage.ambiguity", "ProbabilityBox"),
     "Problem": ("openpoint.errors", "Problem"),
+    "Processes": ("openpoint.twostage.executors", "Processes"),
+    "Regret": ("openpoint.twostage.risk", "Regret"),
+    "Snapshot": ("openpoint.studies.growth", "Snapshot"),
     "Termination": ("openpoint.twostage.log", "Termination"),
     "TotalVariation": ("openpoint.twostage.ambiguity", "TotalVariation"),
     "Wasserstein": ("openpoint.twostage.ambiguity", "Wasserstein"),
+    "WorstCase": ("openpoint.twostage.risk", "WorstCase"),
     "cases": ("openpoint.grid.builtin", "describe"),
+    "grow": ("openpoint.studies.growth", "grow"),
     "harden": ("openpoint.studies.harden", "harden"),
     "read": ("openpoint.io", "read"),
     "read_disasters": ("openpoint.studies.disasters", "read_disasters"),
+    "read_futures": ("openpoint.studies.futures", "read_futures"),
     "reconfigure": ("openpoint.studies.reconfigure", "reconfigure"),
     "run_powerflow": ("openpoint.studies.powerflow", "powerflow"),
     "storms": ("openpoint.studies.storms", "storms"),
     "write": ("openpoint.io", "write"),
     "write_disasters": ("openpoint.studies.disasters", "write_disasters"),
+    "write_futures": ("openpoint.studies.futures", "write_futures"),
 }
 
 

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import (
+    EXIT_CODES,
     CsvOption,
     ExcelOption,
     GapOption,
@@ -26,18 +27,9 @@ from openpoint.cli.options import (
     VMinOption,
 )
 from openpoint.cli.outputs import Outputs
+from openpoint.cli.reconfigure import FUTURES_EPILOG, RECONFIGURE_EPILOG, futures, reconfigure
 
 HELP = ["-h", "--help"]
-
-EXIT_CODES = """\b
-Exit codes:
-   0  solved: optimal, or within the gap asked for
-   2  bad input or usage; the message names the place and the remedy
-   3  proven infeasible: no topology keeps the limits
-   4  stopped by a limit of time or iterations, the best solution is kept
-  70  internal error: please report it
-  74  solved, but a file asked for could not be written
- 130  interrupted by Ctrl-C, the best solution is kept"""
 
 MAIN_EPILOG = f"""\b
 Also:
@@ -52,18 +44,6 @@ A first run:
 
 {EXIT_CODES}"""
 
-RECONFIGURE_EPILOG = f"""\b
-Examples:
-  openpoint reconfigure baran33
-  openpoint reconfigure case33bw.m --json result.json --report report.html
-  openpoint reconfigure net.json --open "tie 7" --close feeder1 --max-changes 4
-  openpoint reconfigure my_grid/ --v-min 0.95 --time-limit 60 --plot answer.svg
-  openpoint reconfigure das70 --method extensive --solver scip
-  openpoint reconfigure baran33 --json - --quiet | jq .open_branches
-
-{EXIT_CODES}"""
-
-
 HARDEN_EPILOG = f"""\b
 What may break is a table with the columns disaster, probability, branch: a row a broken branch.
 
@@ -76,14 +56,6 @@ Examples:
   openpoint harden baran33 --storms 20 --seed 1 --max-lines 2 --max-generators 1
 
 {EXIT_CODES}"""
-
-
-class Method(StrEnum):
-    """How the optimum is found and proven."""
-
-    BENDERS = "benders"
-    EXTENSIVE = "extensive"
-    ENUMERATION = "enumeration"
 
 
 class HardenMethod(StrEnum):
@@ -104,6 +76,7 @@ class Shape(StrEnum):
     """What a published JSON Schema describes."""
 
     RESULT = "result"
+    FUTURES = "futures"
     POWERFLOW = "powerflow"
     HARDEN = "harden"
     GRID = "grid"
@@ -124,73 +97,8 @@ def _common() -> None:
     """Decide where the open points of a distribution grid lie, and prove how good the answer is."""
 
 
-@app.command(epilog=RECONFIGURE_EPILOG)
-@guarded
-def reconfigure(
-    grid: GridArgument,
-    method: Annotated[Method, typer.Option(help="How the optimum is found and proven.")] = Method.BENDERS,
-    solver: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: scip]")
-    ] = None,
-    gap: GapOption = 1e-4,
-    time_limit: TimeLimitOption = None,
-    max_iterations: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (benders).")
-    ] = None,
-    plain: Annotated[
-        bool,
-        typer.Option("--plain", help="Plain Benders, no relaxation of the physics in the master: slow, to compare."),
-    ] = False,
-    locked_open: Annotated[
-        list[str] | None, typer.Option("--open", metavar="BRANCH", help="This branch stays open; repeatable.")
-    ] = None,
-    locked_closed: Annotated[
-        list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
-    ] = None,
-    max_changes: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")
-    ] = None,
-    change_cost: Annotated[
-        float, typer.Option(metavar="KW", min=0.0, help="Loss that one switching must save to be worth it.")
-    ] = 0.0,
-    v_min: VMinOption = None,
-    v_max: VMaxOption = None,
-    no_voltage_limits: NoVoltageOption = False,
-    no_current_limits: NoCurrentOption = False,
-    json: JsonOption = None,
-    csv: CsvOption = None,
-    parquet: ParquetOption = None,
-    excel: ExcelOption = None,
-    report: ReportOption = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
-    ] = None,
-    quiet: QuietOption = False,
-) -> int:
-    """Find the radial state of least loss that keeps the limits.
-
-    The answer is proven by a lower bound and checked by an exact AC power flow. A run stopped by a limit or by Ctrl-C
-    keeps the best solution found.
-    """
-    from openpoint.twostage.interrupt import install
-
-    install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
-    from openpoint.cli import run
-
-    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check()
-    return run.reconfigure(
-        grid,
-        run.choose_method(
-            method.value, solver=solver, gap=gap, time_limit_s=time_limit, max_iterations=max_iterations, plain=plain
-        ),
-        run.choose_limits(voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max),
-        locked_open=tuple(locked_open or ()),
-        locked_closed=tuple(locked_closed or ()),
-        max_changes=max_changes,
-        change_cost_kw=change_cost,
-        outputs=outputs,
-        quiet=quiet,
-    )
+app.command(epilog=RECONFIGURE_EPILOG)(guarded(reconfigure))
+app.command(epilog=FUTURES_EPILOG)(guarded(futures))
 
 
 @app.command(epilog=HARDEN_EPILOG)

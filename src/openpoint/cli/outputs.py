@@ -15,10 +15,11 @@ from openpoint.errors import OpenpointError, OptionError
 
 if TYPE_CHECKING:
     from openpoint.studies.export import Result
+    from openpoint.studies.futures_result import FuturesResult
     from openpoint.studies.harden_result import HardenResult
     from openpoint.studies.result import ReconfigureResult
 
-    Pictured = ReconfigureResult | HardenResult
+    Pictured = ReconfigureResult | HardenResult | FuturesResult
 
 STDOUT = Path("-")
 
@@ -146,10 +147,14 @@ def _write_report(result: Pictured, path: Path) -> None:
 
 def _write_plot(result: Pictured, path: Path) -> None:
     from openpoint.report.figures import save
+    from openpoint.report.futures_figures import save_futures
     from openpoint.report.harden_figures import save_harden
+    from openpoint.studies.futures_result import FuturesResult
     from openpoint.studies.result import ReconfigureResult
 
     if isinstance(result, ReconfigureResult):
         save(result, path)
+    elif isinstance(result, FuturesResult):
+        save_futures(result, path)
     else:
         save_harden(result, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,7 +29,14 @@ WARNINGS_SHOWN = 10
 
 
 def choose_method(
-    name: str, *, solver: str | None, gap: float, time_limit_s: float | None, max_iterations: int | None, plain: bool
+    name: str,
+    *,
+    solver: str | None,
+    gap: float,
+    time_limit_s: float | None,
+    max_iterations: int | None,
+    plain: bool,
+    executor: str | None = None,
 ) -> Method:
     """The method of that name with its options.
 
@@ -37,19 +45,19 @@ def choose_method(
     """
     from openpoint.studies.reconfigure import Enumeration
     from openpoint.twostage.benders import Benders
+    from openpoint.twostage.executors import executor_from
     from openpoint.twostage.extensive import ExtensiveForm
 
     if solver is not None and name != "extensive":
         raise OptionError(f"--solver is an option of --method extensive, not of {name}")
-    if name != "benders" and (plain or max_iterations is not None):
-        raise OptionError(f"--plain and --max-iterations are options of --method benders, not of {name}")
+    if name != "benders" and (plain or max_iterations is not None or executor is not None):
+        raise OptionError(f"--plain, --max-iterations and --executor are options of --method benders, not of {name}")
     if name == "extensive":
         return ExtensiveForm(solver=solver or "scip", gap=gap, time_limit_s=time_limit_s)
     if name == "enumeration":
         return Enumeration()
-    if max_iterations is None:
-        return Benders(gap=gap, time_limit_s=time_limit_s, relaxation=not plain)
-    return Benders(gap=gap, time_limit_s=time_limit_s, relaxation=not plain, max_iterations=max_iterations)
+    benders = Benders(gap=gap, time_limit_s=time_limit_s, relaxation=not plain, executor=executor_from(executor))
+    return benders if max_iterations is None else replace(benders, max_iterations=max_iterations)
 
 
 def choose_limits(*, voltage: bool, current: bool, v_min_pu: float | None, v_max_pu: float | None) -> Limits:

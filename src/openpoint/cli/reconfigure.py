@@ -1,0 +1,239 @@
+"""The commands `reconfigure` and `futures` and their options; nothing heavy is imported before one of them runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openpoint.cli.options import (
+    EXIT_CODES,
+    CsvOption,
+    ExcelOption,
+    GapOption,
+    GridArgument,
+    JsonOption,
+    NoCurrentOption,
+    NoVoltageOption,
+    ParquetOption,
+    QuietOption,
+    ReportOption,
+    TimeLimitOption,
+    VMaxOption,
+    VMinOption,
+)
+from openpoint.cli.outputs import Outputs
+
+RECONFIGURE_EPILOG = f"""\b
+Examples:
+  openpoint reconfigure baran33
+  openpoint reconfigure case33bw.m --json result.json --report report.html
+  openpoint reconfigure net.json --open "tie 7" --close feeder1 --max-changes 4
+  openpoint reconfigure my_grid/ --v-min 0.95 --time-limit 60 --plot answer.svg
+  openpoint reconfigure das70 --method extensive --solver scip
+  openpoint reconfigure baran33 --json - --quiet | jq .open_branches
+
+\b
+One topology for many futures, a table with the columns future, bus, p_kw, q_kvar and probability:
+  openpoint reconfigure my_grid.m --futures futures.csv --report report.html
+  openpoint reconfigure my_grid.m --futures futures.csv --risk cvar:0.9 --limits-share 0.95
+  openpoint reconfigure civanlar16 --grow 50 --growth solar --sample 500 --gap 1e-3
+  openpoint reconfigure civanlar16 --grow 50 --ambiguity tv:0.2 --executor processes:4
+
+{EXIT_CODES}"""
+
+FUTURES_EPILOG = f"""\b
+A future is what every bus may demand one day. Each is drawn with the spread of solar panels, vehicles, heat pumps and
+loads over the grid; the same seed gives the same futures. The table can be edited, and read by reconfigure --futures.
+
+\b
+Examples:
+  openpoint futures civanlar16 --count 200 --seed 1 -o futures.csv
+  openpoint futures my_grid.m --count 200 --growth solar --assume ev_adoption=0.4 -o futures.parquet
+
+{EXIT_CODES}"""
+
+
+class Method(StrEnum):
+    """How the optimum is found and proven."""
+
+    BENDERS = "benders"
+    EXTENSIVE = "extensive"
+    ENUMERATION = "enumeration"
+
+
+class GrowthName(StrEnum):
+    """Assumptions on growth."""
+
+    MODERATE = "moderate"
+    SOLAR = "solar"
+
+
+AssumeOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Another figure for growth, such as pv_adoption=0.8; repeatable."),
+]
+
+
+def reconfigure(
+    grid: GridArgument,
+    method: Annotated[Method, typer.Option(help="How the optimum is found and proven.")] = Method.BENDERS,
+    solver: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: scip]")
+    ] = None,
+    gap: GapOption = 1e-4,
+    time_limit: TimeLimitOption = None,
+    max_iterations: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (benders).")
+    ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Plain Benders, no relaxation of the physics in the master: slow, to compare."),
+    ] = False,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Where subproblems run (benders): serial, processes:4 or dask://host:port.  [default: serial]",
+        ),
+    ] = None,
+    locked_open: Annotated[
+        list[str] | None, typer.Option("--open", metavar="BRANCH", help="This branch stays open; repeatable.")
+    ] = None,
+    locked_closed: Annotated[
+        list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
+    ] = None,
+    max_changes: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")
+    ] = None,
+    change_cost: Annotated[
+        float, typer.Option(metavar="KW", min=0.0, help="Loss that one switching must save to be worth it.")
+    ] = 0.0,
+    v_min: VMinOption = None,
+    v_max: VMaxOption = None,
+    no_voltage_limits: NoVoltageOption = False,
+    no_current_limits: NoCurrentOption = False,
+    futures: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Plan for many futures, one topology for all: .csv or .parquet."),
+    ] = None,
+    grow: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Plan for so many futures, drawn with growth.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", min=0, help="Seed of --grow.  [default: 1]")] = None,
+    growth: Annotated[
+        GrowthName | None, typer.Option(help="What --grow assumes.  [default: moderate]", show_default=False)
+    ] = None,
+    assume: AssumeOption = None,
+    risk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RISK",
+            help="What is minimised of the losses of the futures: expected, worst, cvar:0.9 (mean of the worst tenth), "
+            "regret (worst excess over the future's own best), regret:expected.  [default: expected]",
+        ),
+    ] = None,
+    ambiguity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SET",
+            help="How wrong the probabilities may be; the worst expectation is minimised: tv:0.2 (share that lies "
+            "elsewhere), wasserstein:300 (kVA of demand moved on average), demand:0.1 (expected demand of each bus, ± "
+            "that share of its largest), box:0.01 (each future ±).",
+        ),
+    ] = None,
+    limits_share: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", min=0.0, max=1.0, help="Share of the futures that must keep the limits.  [default: 1]"
+        ),
+    ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(metavar="N|TABLE", help="Judge the answer also by so many others (with --grow), or by a table."),
+    ] = None,
+    json: JsonOption = None,
+    csv: CsvOption = None,
+    parquet: ParquetOption = None,
+    excel: ExcelOption = None,
+    report: ReportOption = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Find the radial state of least loss that keeps the limits, today or in many futures.
+
+    The answer is proven by a lower bound and checked by an exact AC power flow. A run stopped by a limit or by Ctrl-C
+    keeps the best solution found.
+    """
+    from openpoint.twostage.interrupt import install
+
+    install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
+    from openpoint.cli import futures as many
+    from openpoint.cli import run
+
+    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check()
+    wanted = many.Wanted(
+        table=futures,
+        grow=grow,
+        seed=seed,
+        growth=None if growth is None else growth.value,
+        assume=tuple(assume or ()),
+        risk=risk,
+        ambiguity=ambiguity,
+        limits_share=limits_share,
+        sample=sample,
+    ).check()
+    chosen = run.choose_method(
+        method.value,
+        solver=solver,
+        gap=gap,
+        time_limit_s=time_limit,
+        max_iterations=max_iterations,
+        plain=plain,
+        executor=executor,
+    )
+    limits = run.choose_limits(
+        voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max
+    )
+    locks = {"locked_open": tuple(locked_open or ()), "locked_closed": tuple(locked_closed or ())}
+    if wanted.any:
+        return many.reconfigure(
+            grid,
+            wanted,
+            chosen,
+            limits,
+            **locks,
+            max_changes=max_changes,
+            change_cost_kw=change_cost,
+            outputs=outputs,
+            quiet=quiet,
+        )
+    return run.reconfigure(
+        grid,
+        chosen,
+        limits,
+        **locks,
+        max_changes=max_changes,
+        change_cost_kw=change_cost,
+        outputs=outputs,
+        quiet=quiet,
+    )
+
+
+def futures(
+    grid: GridArgument,
+    file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The table to write: .csv or .parquet.")],
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Number of futures.")] = 200,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Another seed gives other futures.")] = 1,
+    growth: Annotated[GrowthName, typer.Option(help="What is assumed about growth.")] = GrowthName.MODERATE,
+    assume: AssumeOption = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Draw futures of a grid and write them as a table."""
+    from openpoint.cli import futures as many
+
+    return many.draw(grid, file, count=count, seed=seed, growth=growth.value, assume=tuple(assume or ()), quiet=quiet)
