@@ -81,7 +81,7 @@ def test_idle_generators_form_no_island() -> None:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_every_plan_passes_every_check(rng: random.Random) -> None:
     try:
         program = random_program(rng)

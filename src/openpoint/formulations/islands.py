@@ -7,13 +7,14 @@ arcs from parent to child; a bus has at most one parent, a root none:
 
 So an island of N buses has at most N − 1 branches if it has a root, never two roots, and is then a tree. An island
 without a root might hold a loop, but it is dead: a bus is live only if it is reached from a root along arcs. That is
-said by one commodity a bus: f_n brings live_n to bus n, and no arc or root gives it more than its own size,
+said by one commodity for all buses, of which each takes live_n,
 
-    Σ f_n into m − Σ f_n out of m + supply_n at m = live_n if m = n else 0,    0 ≤ f_n ≤ arc,   0 ≤ supply_n ≤ root
+    Σ f into n − Σ f out of n + supply_n = live_n,     0 ≤ f ≤ N arc,   0 ≤ supply_n ≤ N root_n
 
-(the disaggregated form of Magnanti and Wong 1981). It is exact where arcs and roots are binary. Between 0 and 1 it says
-that bus n is live at most as far as the least cut between it and all roots, which is what bounds a line that is half
-hardened or a generator half built; the aggregated commodity, one for all buses, would say next to nothing.
+or by one commodity a bus, of which no arc and no root gives more than its own size (Magnanti and Wong 1981). Both are
+exact where arcs and roots are binary. Between 0 and 1 the latter says that a bus is live at most as far as the least
+cut between it and all roots, which bounds a line that is half hardened or a generator half built; the former says next
+to nothing, but is smaller by a factor of N, and faster wherever a mixed-integer solver makes its own cuts.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import scipy.sparse as sp
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Islands:
         closed: (E) state of every branch. arc_fr, arc_to: (E) its arc from the from to the to bus, and back.
         root: (R) whether the unit at each of the given buses forms a grid; None where there are none.
         live: (N) whether the bus is in an island with a root; less may be claimed.
-        along_fr, along_to: (E, C) commodities along the arcs.
-        reached: (C) bus of each commodity: all but the sources.
+        along_fr, along_to: (E, C) commodities of the buses along the arcs; None where there is one for all.
+        reached: (C) buses, the sources excepted.
         integers: the integer variables. constraints: linear.
     """
 
@@ -47,20 +49,30 @@ class Islands:
     arc_to: cp.Variable
     root: cp.Variable | None
     live: cp.Variable
-    along_fr: cp.Variable
-    along_to: cp.Variable
+    along_fr: cp.Variable | None
+    along_to: cp.Variable | None
     reached: Ints
     integers: tuple[cp.Variable, ...]
     constraints: list[cp.Constraint]
 
+    def beyond(self, weight: Floats) -> tuple[cp.Expression, cp.Expression]:
+        """(E) the most weight (N), 0 or more, that lies beyond each arc, from fr to to and back: what it may carry."""
+        inner = weight[self.reached]
+        if self.along_fr is None or self.along_to is None:
+            return inner.sum() * self.arc_fr, inner.sum() * self.arc_to
+        return self.along_fr @ inner, self.along_to @ inner
 
-def islands(n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints, may_open: Bools) -> Islands:
+
+def islands(
+    n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints, may_open: Bools, *, each: bool = False
+) -> Islands:
     """The radial islands of a grid.
 
     Args:
         n: number of buses. fr, to: (E) ends of the branches. sources: buses that are sources.
         may_form: (R) buses, no sources, with a unit that may form a grid.
         may_open: (E) branches that may be opened: in a dead island they are.
+        each: whether each bus has a commodity of its own.
     """
     e, reached = len(fr), np.setdiff1d(np.arange(n), sources)
     count, forms = len(reached), len(may_form)
@@ -70,8 +82,10 @@ def islands(n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints, may_open:
     into_to = sp.csr_array((np.ones(e), (to, np.arange(e))), shape=(n, e))
     into_fr = sp.csr_array((np.ones(e), (fr, np.arange(e))), shape=(n, e))
     parents = into_to @ arc_fr + into_fr @ arc_to
-    along_fr, along_to = cp.Variable((e, count), name="along_fr"), cp.Variable((e, count), name="along_to")
+    columns, size = (count, 1.0) if each else (1, float(count))
+    along_fr, along_to = cp.Variable((e, columns), name="along_fr"), cp.Variable((e, columns), name="along_to")
     arriving = sp.csr_array(into_to - into_fr)[reached] @ (along_fr - along_to)
+    share = np.full((1, columns), size)
     constraints: list[cp.Constraint] = [
         arc_fr >= 0,
         arc_to >= 0,
@@ -80,28 +94,27 @@ def islands(n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints, may_open:
         parents[sources] == 0,
         along_fr >= 0,
         along_to >= 0,
-        along_fr <= arc_fr[:, None] @ np.ones((1, count)),
-        along_to <= arc_to[:, None] @ np.ones((1, count)),
+        along_fr <= arc_fr[:, None] @ share,
+        along_to <= arc_to[:, None] @ share,
     ]
     if len(free := np.flatnonzero(may_open)):
         constraints += [arc_fr[free] <= live[fr[free]], arc_to[free] <= live[to[free]]]
     if root is not None:
-        supply = cp.Variable((forms, count), name="supply")
+        supply = cp.Variable((forms, columns), name="supply")
         at_root = sp.csr_array((np.ones(forms), (may_form, np.arange(forms))), shape=(n, forms))
-        constraints += [root >= 0, supply >= 0, supply <= root[:, None] @ np.ones((1, count))]
-        constraints += [parents[reached] + at_root[reached] @ root <= 1]
+        constraints += [root >= 0, supply >= 0, supply <= root[:, None] @ share]
+        parents = parents + at_root @ root
         arriving = arriving + at_root[reached] @ supply
-    else:
-        constraints += [parents[reached] <= 1]
-    constraints.append(arriving == cp.diag(live[reached]))
+    fed, wanted = parents[reached], cp.diag(live[reached]) if each else live[reached][:, None]
+    constraints += [fed <= 1, live[reached] <= fed, arriving == wanted]
     return Islands(
         closed=arc_fr + arc_to,
         arc_fr=arc_fr,
         arc_to=arc_to,
         root=root,
         live=live,
-        along_fr=along_fr,
-        along_to=along_to,
+        along_fr=along_fr if each else None,
+        along_to=along_to if each else None,
         reached=reached,
         integers=(arc_fr, arc_to) if root is None else (arc_fr, arc_to, root),
         constraints=constraints,

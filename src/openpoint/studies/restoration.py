@@ -146,7 +146,7 @@ def restore(program: HardenProgram, decision: Floats, broken: Floats, *, gap: fl
 
 def _serving(program: HardenProgram, shed: Floats) -> Bools:
     """(N) buses where anything is consumed or fed in."""
-    return np.asarray((np.abs(nominal_demand(program.network)) * (1.0 - shed)) > TOLERANCE)
+    return np.asarray((nominal_demand(program.network) != 0) & (shed < 1.0 - TOLERANCE))
 
 
 def _numbered(net: Network, closed: Bools, roots: Ints) -> Ints:
