@@ -101,7 +101,7 @@ def learn_cuts(master: Master, proposal: Proposal, appraisal: Appraisal) -> list
         response = finding.response
         if response.feasible and proposal.point is not None:
             believed = master.believed(proposal.point)[finding.k]
-            if response.value <= believed + NEWS * max(1.0, abs(believed)):
+            if response.value <= believed + NEWS * max(1.0, abs(response.value)):
                 continue
         words.append(master.learn_recourse(finding.k, appraisal.decision, response))
     return list(dict.fromkeys(words))

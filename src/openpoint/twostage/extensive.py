@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.errors import OpenpointError, OptionError
-from openpoint.solvers import clarabel, highs, scip
 from openpoint.solvers.base import Answer, Status, require
+from openpoint.solvers.catalog import SOLVERS, choose, way_out
 from openpoint.solvers.form import StandardForm
 from openpoint.twostage.alone import ALONE_GAP, alone_of, as_finite
 from openpoint.twostage.compile import compile_model
@@ -21,14 +21,10 @@ from openpoint.twostage.hold import Copy, hold
 from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.objective import Objective, objective_of
-from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good, parts
+from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good
 from openpoint.twostage.risk import check_risk
 from openpoint.twostage.stopping import PROVEN_GAP
 from openpoint.twostage.subproblem import Price
-
-WAY_OUT = "use the method Benders, or the solver scip (pip install 'openpoint[scip]')"
-
-_CAPABILITIES = {c.name: c for c in (scip.CAPABILITIES, highs.CAPABILITIES, clarabel.CAPABILITIES)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +35,7 @@ class ExtensiveForm:
     verdict on the optimum is worse than the model says, it is added as a no-good cut and the model is solved again.
 
     Attributes:
-        solver: `scip` takes every program, `highs` those without cones.
+        solver: `scip` takes every program, `highs` those without cones, `gurobi` and `mosek` what their licence allows.
         gap: relative gap at which to stop.
         time_limit_s: seconds after which to stop; None = none.
     """
@@ -49,9 +45,10 @@ class ExtensiveForm:
     time_limit_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.solver not in _CAPABILITIES:
-            raise OptionError(f"unknown solver {self.solver!r}; known are {', '.join(_CAPABILITIES)}")
-        require(_CAPABILITIES[self.solver], cones=False, integers=True, way_out=WAY_OUT)
+        if self.solver not in SOLVERS:
+            raise OptionError(f"unknown solver {self.solver!r}; known are {', '.join(SOLVERS)}")
+        capabilities = SOLVERS[self.solver].capabilities
+        require(capabilities, cones=False, integers=True, way_out=way_out(cones=True, integers=True))
         if not 0.0 <= self.gap < 1.0:
             raise OptionError(f"gap is {self.gap:g}; give a relative gap from 0 to below 1, such as 1e-4")
         if self.time_limit_s is not None and not self.time_limit_s > 0.0:
@@ -159,7 +156,7 @@ class _OnePiece:
     """Both stages compiled as one model; θ stands for the costs of the recourses."""
 
     def __init__(self, program: TwoStageProgram[Any, Any], objective: Objective, solver: str) -> None:
-        self._program, self._objective, self._solver = program, objective, solver
+        self._program, self._objective = program, objective
         first = program.first_stage(physics=True)
         theta, risk = cp.Variable(objective.count, name="theta"), cp.Variable(name="risk")
         rho, constraints = objective.odds.block(theta - objective.alone_upper)
@@ -167,23 +164,20 @@ class _OnePiece:
         copies = [Copy(eye[k], u, math.inf) for k, u in enumerate(objective.realisations)]
         held = [hold(program, first, theta[k], copy, objective.price) for k, copy in enumerate(copies)]
         constraints += [*first.constraints, *(each for h in held for each in h.constraints)]
+        constraints += [cone.constraint() for h in held for cone in h.stage.cones]
         constraints += [theta >= objective.floor, risk >= rho, risk >= objective.floor_of_risk]
         violation = objective.price is Price.VIOLATION
         integers = (*first.integers, *(v for h in held for v in h.stage.integers))
         form = compile_model(risk if violation else first.cost + risk, constraints, integers, also=(first.decision,))
         self._form, self._binary = form, first.binary
-        self._cones = [tuple(form.of(part) for part in parts(cone)) for h in held for cone in h.stage.cones]
-        require(_CAPABILITIES[solver], cones=bool(self._cones), integers=True, way_out=WAY_OUT)
+        self._solve = choose(solver, form)
         dispatch = [program.dispatch(h.recourse) for h in held]
         self._dispatch = [form.of(each) for each in dispatch if each is not None]
         self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
 
     def solve(self, gap: float, time_limit_s: float | None) -> Answer:
         """Solve with what was forbidden so far."""
-        if self._solver == "highs":
-            seconds = math.inf if time_limit_s is None else time_limit_s
-            return highs.HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds)
-        return scip.solve_scip(self._form, self._cones, gap=gap, time_limit_s=time_limit_s)
+        return self._solve(self._form, gap=gap, seconds=math.inf if time_limit_s is None else time_limit_s)
 
     def found(self, answer: Answer) -> _Found:
         """The exact verdict on a solution."""
@@ -210,9 +204,10 @@ class _OnePiece:
         row = np.zeros(len(self._form.c))
         row[self._columns], row[self._risk] = slope, on_risk
         form: StandardForm = self._form
+        linear = form.n_zero + form.n_nonneg
         self._form = replace(
             form,
-            a=sp.csc_array(sp.vstack([form.a, sp.csr_array(row[None, :])])),
-            b=np.append(form.b, upper),
+            a=sp.csc_array(sp.vstack([form.a[:linear], sp.csr_array(row[None, :]), form.a[linear:]])),
+            b=np.concatenate([form.b[:linear], [upper], form.b[linear:]]),
             n_nonneg=form.n_nonneg + 1,
         )

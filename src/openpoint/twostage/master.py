@@ -105,7 +105,9 @@ class Master:
         return self._proposal(answer, fractional=False)
 
     def believed(self, point: Floats) -> Floats:
-        """(K) what the master held the recourses to cost at a point of it."""
+        """(K) what the master held each recourse to cost at a point of it; −inf where copies bound only means of them."""
+        if any(copy.weights.max() < 1.0 for copy in self.copies):
+            return np.full(len(self._theta), -np.inf)
         return np.asarray(point[self._theta])
 
     def learn_point(self, copy: int, response: Response) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from openpoint.errors import OptionError
@@ -23,7 +24,7 @@ from openpoint.twostage.appraisal import Appraisal, Finding, Recourse, appraise
 from openpoint.twostage.log import SAME
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.pool import never
-from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.program import Floats, Outlook, TwoStageProgram, Verdict
 from openpoint.twostage.subproblem import Price, Response
 from openpoint.twostage.template import Template, template_of
 
@@ -160,6 +161,7 @@ class MixedAppraiser:
     _pool: Pool | None = field(default=None, init=False)
     _work: ExactWork | None = field(default=None, init=False)
     _cuts: Cuts | None = field(default=None, init=False)
+    _known: dict[tuple[int, bytes], tuple[float, float]] = field(default_factory=dict, init=False)
 
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         return None
@@ -167,32 +169,46 @@ class MixedAppraiser:
     def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
         objective, realisations = self.objective, self.objective.realisations
         work, pool, cuts = self._prepared(len(decision))
+        outlook = self.program.outlook(decision, realisations) if objective.price is Price.COST else None
         upper, lower = pool.served(decision), cuts.below(decision, objective.floor)[0]
+        if outlook is not None:
+            keys = [(k, decision[m].tobytes()) for k, m in enumerate(outlook.matters)]
+            for k, key in enumerate(keys):
+                if key in self._known:
+                    lower[k], upper[k] = max(lower[k], self._known[key][0]), min(upper[k], self._known[key][1])
+            lower, upper = np.maximum(lower, outlook.lower), np.minimum(upper, outlook.upper)
+        priced = np.zeros(objective.count, dtype=np.bool_)
         findings: list[Finding] = []
-        while len(chosen := self._next(decision, lower, upper)):
-            relaxed = self.recourse.ask(objective.price, decision, [realisations[k] for k in chosen], stop)
-            if relaxed is None:
-                return None
+        while len(chosen := self._next(decision, lower, upper, priced)):
+            priced[chosen] = True
+            relaxed: list[Response] | None = []
+            if outlook is None:
+                relaxed = self.recourse.ask(objective.price, decision, [realisations[k] for k in chosen], stop)
             exact = self.recourse.workers.run(work, [(decision, realisations[k]) for k in chosen], stop)
-            if exact is None:
+            if relaxed is None or exact is None:
                 return None
-            for k, response, answer in zip(chosen, relaxed, exact):
+            for k, response in zip(chosen, relaxed):
                 if response.feasible:
                     cuts.add(decision, realisations[k], response)
                 else:
                     findings.append(Finding(int(k), realisations[k], response))
+            for k, answer in zip(chosen, exact):
                 if answer.y is not None:
                     pool.add(answer.y)
-                lower[k] = max(lower[k], answer.bound)
+                lower[k], upper[k] = max(lower[k], answer.bound), min(upper[k], answer.value)
+                if outlook is not None:
+                    self._known[keys[k]] = (answer.bound, answer.value)
             upper = np.minimum(upper, pool.served(decision))
-            upper[chosen] = np.minimum(upper[chosen], [answer.value for answer in exact])
             lower = np.maximum(lower, cuts.below(decision, objective.floor)[0])
             if np.isinf(lower[chosen]).any():
                 break  # a realisation without a recourse: the decision is out
-        said, which = cuts.below(decision, objective.floor)
-        findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
         verdict = Verdict(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
         least = np.minimum(lower, upper)
+        if outlook is None:
+            said, which = cuts.below(decision, objective.floor)
+            findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
+        else:
+            findings += _monotone(decision, realisations, least, outlook, objective.floor)
         return appraise(self.program, objective, decision, verdict, tuple(findings), least)
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
@@ -206,7 +222,7 @@ class MixedAppraiser:
             self._cuts = Cuts(self.objective.realisations)
         return self._work, self._pool, self._cuts
 
-    def _next(self, decision: Floats, lower: Floats, upper: Floats) -> Ints:
+    def _next(self, decision: Floats, lower: Floats, upper: Floats, priced: npt.NDArray[np.bool_]) -> Ints:
         """The realisations to price next: where the difference of the bounds weighs most; none where it is small."""
         objective = self.objective
         cost = objective.first_cost(self.program, decision)
@@ -217,6 +233,24 @@ class MixedAppraiser:
             total = objective.value(cost, Verdict(guess, np.zeros(len(guess)), None, False))
             if total - objective.bound(cost, lower) <= self.gap * abs(total) + SAME:
                 return np.empty(0, dtype=np.int64)
-        weight = odds * np.maximum(guess - lower, 0.0)
+        weight = np.where(priced, 0.0, odds * np.maximum(guess - lower, 0.0))
         order = np.argsort(-weight, kind="stable")[:BATCH]
         return np.asarray(order[weight[order] > 0.0])
+
+
+def _monotone(decision: Floats, realisations: Floats, lower: Floats, outlook: Outlook, floor: float) -> list[Finding]:
+    """Cuts that are exact at a binary decision x̂, of a recourse that more ones never make dearer.
+
+    Where no entry that matters is added to x̂, the recourse costs at least what it costs at x̂; elsewhere at least what
+    the outlook says. With its slope a on entries that are 0 at x̂ (all of which may only lower it) and the remainder
+    r = Q(x̂) − outlook, both are Q(x̂) + Σ_{x̂=0} a x − r Σ_{x̂=0, matters} x.
+    """
+    added = decision < 0.5
+    findings = []
+    for k, value in enumerate(lower):
+        if not np.isfinite(value) or value <= floor:
+            continue
+        slope = np.where(added, np.minimum(outlook.slope[k], 0.0), 0.0)
+        slope -= max(value - outlook.lower[k], 0.0) * (added & outlook.matters[k])
+        findings.append(Finding(k, realisations[k], Response(True, float(value), slope, np.zeros(0), (), None)))
+    return findings

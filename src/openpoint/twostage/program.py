@@ -149,6 +149,23 @@ def no_good(decision: Floats, price: float, *, floor: float, distance_min: int) 
     return -steep * away, -1.0, steep * ones - price
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What a study knows of its recourse without solving it, at one decision x̂ in K realisations.
+
+    Attributes:
+        lower: (K) the recourse costs no less.
+        slope: (K, n): at every decision x it costs at least lower + slopeᵀ(x − x̂).
+        upper: (K) cost of a recourse that is known; `inf` where none is.
+        matters: (K, n) entries of the decision that the recourse of a realisation depends on.
+    """
+
+    lower: Floats
+    slope: Floats
+    upper: Floats
+    matters: npt.NDArray[np.bool_]
+
+
 F = TypeVar("F", bound=FirstStage)
 S = TypeVar("S", bound=Stage)
 
@@ -231,6 +248,13 @@ class TwoStageProgram(Protocol[F, S]):
         """The variables of the recourse that the exact physics needs to know, if any."""
         ...
 
+    def outlook(self, decision: Floats, realisations: Floats) -> Outlook | None:
+        """What is known of a recourse with integers; None where the study knows nothing of its own.
+
+        A study that answers promises that its recourse never costs more where a binary decision has more ones.
+        """
+        ...
+
     def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """The same program before another uncertainty."""
         ...
@@ -262,4 +286,8 @@ class PlainProgram:
 
     def dispatch(self, recourse: Stage) -> cp.Variable | None:
         """None."""
+        return None
+
+    def outlook(self, decision: Floats, realisations: Floats) -> Outlook | None:
+        """Nothing."""
         return None
