@@ -105,7 +105,7 @@ def convergence_chart(curve: Convergence) -> Chart | None:
     data: list[Trace] = []
     for values, colour, name in ((curve.upper, "@opens", "upper bound"), (curve.lower, "@after", "lower bound")):
         if np.isfinite(values).any():
-            text = [f"{name} {v:,.6g} {curve.unit}" for v in values]
+            text = [f"{name} {v:,.6g} {curve.unit}" if np.isfinite(v) else "" for v in values]
             line = {"color": colour, "width": 2, "shape": "hv"}
             trace = dots(np.column_stack([curve.x, values]), {"size": 4, "color": colour}, text, name=name, line=line)
             data.append({**trace, "mode": "lines+markers"})

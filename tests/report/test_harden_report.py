@@ -1,0 +1,237 @@
+"""Pictures and page of a hardening: complete, deaf to markup in names, the same bytes each time."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+import pytest
+from matplotlib.collections import LineCollection
+
+from openpoint import Disasters, Grid, HardenCosts, OptionError, harden
+from openpoint.report import style, write_report
+from openpoint.report.figures import encode
+from openpoint.report.harden_figures import PANELS, draw_harden, save_harden
+from openpoint.report.harden_plots import after_chart
+from openpoint.report.harden_scene import build_harden_scene
+from openpoint.report.html import render
+from openpoint.studies.harden_result import HardenResult
+from openpoint.twostage.log import Termination
+
+NASTY = {
+    "a": "<script>alert(1)</script>",
+    "b": '"><img src=x onerror=alert(1)>',
+    "c": "$x^2$ %{y}",
+    "s-a": "</title></style><svg onload=alert(1)>",
+    "b-c": "@line",
+    "flood": "<b>flood</b>",
+}
+
+
+def build(names: dict[str, str] | None = None) -> HardenResult:
+    """A chain S-A-B-C with a tie C-S; a flood takes what is near the source, a calm nothing, a gale A-B."""
+    n = names or {}
+    lines = [("s-a", "s", "a", True), ("a-b", "a", "b", True), ("b-c", "b", "c", True), ("c-s", "c", "s", False)]
+    grid = Grid.from_tables(
+        "chain",
+        {
+            "buses": {"name": [n.get(x, x) for x in "sabc"], "vn_kv": [10.0] * 4},
+            "lines": {
+                "name": [n.get(x[0], x[0]) for x in lines],
+                "from_bus": [n.get(x[1], x[1]) for x in lines],
+                "to_bus": [n.get(x[2], x[2]) for x in lines],
+                "r_ohm": [0.2] * 4,
+                "x_ohm": [0.2] * 4,
+                "closed": [x[3] for x in lines],
+            },
+            "sources": {"name": ["grid"], "bus": ["s"]},
+            "loads": {"name": ["1", "2", "3"], "bus": [n.get(x, x) for x in "abc"], "p_kw": [60.0, 70.0, 80.0]},
+        },
+    )
+    flood = n.get("flood", "flood")
+    threat = Disasters(
+        (flood, "calm", "gale"), np.array([0.5, 0.2, 0.3]), np.array([[1, 0, 0, 1], [0] * 4, [0, 1, 0, 0]])
+    )
+    return harden(grid, disasters=threat, max_lines=0, max_generators=1, costs=HardenCosts(generator_kvar=10.0))
+
+
+@pytest.fixture(scope="module")
+def result() -> HardenResult:
+    return build()
+
+
+@pytest.fixture(scope="module")
+def nasty() -> HardenResult:
+    return build(NASTY)
+
+
+@pytest.fixture
+def none(result: HardenResult) -> HardenResult:
+    """No plan was found in time."""
+    blank: dict[str, Any] = {
+        name: getattr(result, name).clear() for name in ("disasters", "buses", "branches", "sources", "violations")
+    }
+    usd = ("cost", "investment", "without_plan", "wait_and_see", "evpi", "most_likely_plan", "mean_value_plan", "vss")
+    unknown: dict[str, Any] = {f"{name}_usd": None for name in usd}
+    return replace(
+        result,
+        termination=Termination.TIME,
+        hardened_branches=(),
+        generators=(),
+        gap=float("inf"),
+        ac_max_mismatch_pu=None,
+        notes=("a note to keep",),
+        **blank,
+        **unknown,
+    )
+
+
+@pytest.fixture(autouse=True)
+def short_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the 5 MB of plotly.js."""
+    monkeypatch.setattr("openpoint.report.html._plotly", lambda: "window.Plotly = {};")
+
+
+def charts_of(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="charts">(.*?)</script>', page, flags=re.DOTALL)
+    assert found is not None
+    charts: dict[str, Any] = json.loads(found[1])
+    return charts
+
+
+def test_the_scene_is_what_the_result_says(result: HardenResult) -> None:
+    scene = build_harden_scene(result)
+    flood = scene.after[0]
+    assert flood.name == "flood"  # it weighs most
+    assert [scene.branch_names[e] for e in np.flatnonzero(flood.broken)] == ["s-a", "c-s"]
+    assert flood.shed_kw == pytest.approx(110.0)  # a generator of 100 kW for 210 kW
+    assert flood.shed.sum() == pytest.approx(flood.shed_kw)
+    assert [unit.forms_grid for unit in flood.units] == [True]
+    assert set(flood.island[1:]) == {2}
+    gale = next(after for after in scene.after if after.name == "gale")
+    assert [scene.branch_names[e] for e in gale.switched] == ["c-s"]
+    assert scene.island_colour(0) == style.DEAD
+    assert len({scene.island_colour(k) for k in range(4)}) == 4
+
+
+def test_the_picture_shows_every_disaster(result: HardenResult) -> None:
+    figure = draw_harden(result)
+    assert len(figure.axes) == 3
+    words = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert "flood, probability 0.5: 110.0 kW shed" in words
+    assert "calm, probability 0.2: nothing shed" in words
+    broken = [
+        len(lines.get_segments())
+        for axes in figure.axes
+        for lines in axes.collections
+        if isinstance(lines, LineCollection) and len(lines.get_colors()) and _is(lines, style.BROKEN)
+    ]
+    assert sorted(broken) == [1, 2]
+    assert result.plot("convergence").axes[0].get_ylabel() == "$"
+
+
+def _is(lines: LineCollection, colour: str) -> bool:
+    from matplotlib.colors import to_rgba
+
+    return bool(np.allclose(lines.get_colors()[0], to_rgba(colour))) and len(lines.get_segments()) > 0
+
+
+def test_a_picture_has_only_so_many_panels(result: HardenResult) -> None:
+    names = [f"d{k}" for k in range(PANELS + 2)]
+    first = result.disasters.head(1)
+    many = pl.concat([first.with_columns(disaster=pl.lit(name)) for name in names])
+
+    def repeat(frame: pl.DataFrame) -> pl.DataFrame:
+        one = frame.filter(disaster=first["disaster"].item())
+        return pl.concat([one.with_columns(disaster=pl.lit(name)) for name in names])
+
+    tables: dict[str, Any] = {
+        name: repeat(getattr(result, name)) for name in ("buses", "branches", "sources", "violations")
+    }
+    crowded = replace(result, disasters=many, **tables)
+    figure = draw_harden(crowded)
+    assert len(figure.axes) == PANELS
+    assert any("2 more disasters" in text.get_text() for text in figure.texts)
+    assert render(crowded).count('class="chart" id="grid-') == PANELS + 2
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_the_same_result_gives_the_same_bytes(result: HardenResult, ending: str, tmp_path: Path) -> None:
+    once, twice = (save_harden(result, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
+    assert once == twice
+    assert render(result) == render(result)
+
+
+def test_bad_requests_are_refused(result: HardenResult, none: HardenResult, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="There is no picture"):
+        draw_harden(result, kind="pie")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="extension"):
+        save_harden(result, tmp_path / "x.bmp")
+    with pytest.raises(OptionError, match="No plan"):
+        draw_harden(none)
+
+
+def test_the_page_says_what_the_result_says(result: HardenResult, tmp_path: Path) -> None:
+    page = write_report(result, tmp_path / "r.html").read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]+>", " ", page)
+    for figure in (
+        f"${result.cost_usd:,.2f}",
+        f"investment ${result.investment_usd:,.2f}",
+        f"without a plan ${result.without_plan_usd:,.2f}",
+        f"backup at {result.generators[0]}",
+        result.termination.remedy,
+        "forms an island",
+        "value of the stochastic solution",
+        "After the disasters",
+    ):
+        assert figure in text
+    assert set(charts_of(page)) == {"grid-0", "grid-1", "grid-2", "convergence"}
+    assert "nan" not in text.lower().split()
+    assert "None" not in text
+
+
+def test_a_page_without_a_plan_says_so(none: HardenResult) -> None:
+    page = render(none)
+    assert "Stopped early" not in page
+    assert "No plan found (time)." in page
+    assert "a note to keep" in page
+    assert not [name for name in charts_of(page) if name.startswith("grid")]
+
+
+def test_names_are_text_everywhere(nasty: HardenResult) -> None:
+    page = render(nasty)
+    assert "<img src=x" not in page.replace('<img alt="', "")
+    assert "<script>alert" not in page
+    assert "<svg onload" not in page
+    assert "<b>flood" not in page
+    encode(draw_harden(nasty), "svg")
+
+
+def test_plotly_accepts_every_chart(result: HardenResult, nasty: HardenResult) -> None:
+    for each in (result, nasty):
+        scene = build_harden_scene(each)
+        for after in scene.after:
+            text = json.dumps(after_chart(scene, after), allow_nan=False)
+            go.Figure(json.loads(re.sub(r'"@[a-z]+"', '"#123456"', text)))  # refuses unknown names and values
+
+
+def test_hovering_says_all_about_a_bus(result: HardenResult) -> None:
+    scene = build_harden_scene(result)
+    texts = [text for trace in after_chart(scene, scene.after[0])["data"] for text in trace.get("hovertext", [])]
+    (unit,) = (text for text in texts if "backup generator" in text)
+    assert "forms the island: 100" in unit
+    assert any("branch s-a" in text and "broken" in text for text in texts)
+    assert any("shed" in text for text in texts)
+
+
+def test_colours_of_the_page_are_its_own(result: HardenResult) -> None:
+    """Every colour that a chart names is in the style sheet."""
+    page = render(result)
+    used = set(re.findall(r'"@([a-z]+)"', json.dumps(charts_of(page))))
+    assert used <= set(re.findall(r"--([a-z]+):", page))
