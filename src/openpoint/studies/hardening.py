@@ -88,7 +88,7 @@ class HardenProgram(PlainProgram):
         voll_usd_per_kw: (N) value of lost load, for the whole outage.
         max_lines, max_generators, budget_usd: most to buy; None = any number.
         closed_line_usd: cost of a branch that is closed after the disaster.
-        deep: whether the relaxation goes as deep as least cuts, see `formulations.islands`: for the study of bounds; the
+        deep: whether the relaxation goes as deep as least cuts, see `formulations.islands`: to study bounds; the
             model is then eight times the size on 33 buses, and mixed-integer solvers are faster without.
     """
 
