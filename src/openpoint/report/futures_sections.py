@@ -105,15 +105,17 @@ def _percent(row: Row, key: str) -> str:
 
 
 def _comparison(result: FuturesResult) -> str:
-    columns = [
-        *(Column(heading) for heading in ("futures", "topology")),
-        *(Column(f"{word} loss, kW", 2) for word in ("mean", "worst 10 %", "worst")),
-        Column("limits hold, %", 1),
-        Column("lowest, pu", 4),
-        Column("highest, pu", 4),
-        Column("loading, %", 1),
-        Column("open branches"),
+    numbered = [
+        ("loss_expected_kw", "mean loss", 2),
+        ("loss_cvar90_kw", "worst 10 %", 2),
+        ("loss_worst_kw", "worst", 2),
+        ("limits_kept_share", "limits hold in", 3),
+        ("v_lowest_pu", "lowest voltage", 4),
+        ("v_highest_pu", "highest", 4),
+        ("loading_highest_percent", "loading, %", 1),
     ]
+    filled = [each for each in numbered if result.plans[each[0]].is_not_null().any()]
+    columns = [Column("futures"), Column("topology"), *(Column(title, digits) for _, title, digits in filled)]
     opens = {"before": result.open_before, "mean": result.open_mean, "after": result.open_branches}
     if result.objective_kw is None:
         opens["after"] = result.least_violation_open
@@ -122,13 +124,11 @@ def _comparison(result: FuturesResult) -> str:
     for row in result.plans.iter_rows(named=True):
         after = row["topology"] == "after"
         title = "least violation met" if after and result.objective_kw is None else TITLES[row["topology"]]
-        figures = [row[key] for key in ("loss_expected_kw", "loss_cvar90_kw", "loss_worst_kw")]
-        voltages = [row[key] for key in ("v_lowest_pu", "v_highest_pu", "loading_highest_percent")]
         place = f"{counts[row['set']]} {_SHORT[row['set']]}"
-        kept = 100.0 * row["limits_kept_share"]
-        rows.append((place, title, *figures, kept, *voltages, ", ".join(opens[row["topology"]])))
+        rows.append((place, title, *(row[key] for key, _, _ in filled), ", ".join(opens[row["topology"]])))
+    caption = "Exact AC power flow in every future; losses in kW, voltages in pu, limits hold in a share of the futures"
     told = f'<p class="sub">{text(against_mean(result))}</p>'
-    return section("Three topologies", told, table("plans", "Exact AC power flow in every future", columns, rows))
+    return section("Three topologies", told, table("plans", caption, [*columns, Column("open branches")], rows))
 
 
 def _spread(result: FuturesResult, charts: dict[str, Chart]) -> str:
