@@ -14,9 +14,10 @@ import numpy.typing as npt
 from openpoint.grid.grid import Grid
 from openpoint.studies import harden_tables as tables
 from openpoint.studies.harden_result import HardenResult
-from openpoint.studies.harden_states import AfterDisaster, after_disaster
+from openpoint.studies.harden_states import GAP, AfterDisaster, after_disaster
 from openpoint.studies.hardening import HardenProgram
 from openpoint.studies.plan_value import OutOfTimeError, PlanValue, plan_cost, plan_value
+from openpoint.studies.restoration import restore
 from openpoint.studies.threat import Threat
 from openpoint.twostage.log import Outcome, Termination, relative_gap
 from openpoint.twostage.risk import probability_set
@@ -146,11 +147,11 @@ def _costed(program: HardenProgram, threat: Threat, outcome: Outcome, run: Run, 
 def _worst_attack(program: HardenProgram, decision: Floats, values: Floats) -> tuple[AfterDisaster, float]:
     """The worst attack and its cost: of those with the highest bounds, priced until no other can be worse."""
     attacks, bounds = listed(program.uncertainty), values.copy()
-    priced: dict[int, AfterDisaster] = {}
-    while (k := int(np.argmax(bounds))) not in priced:
-        priced[k] = after_disaster(program, decision, attacks[k], "worst attack")
-        bounds[k] = min(bounds[k], priced[k].plan.cost_usd)
-    return priced[k], float(bounds[k])
+    priced = np.zeros(len(bounds), dtype=np.bool_)
+    while not priced[k := int(np.argmax(bounds))]:
+        bounds[k] = min(bounds[k], restore(program, decision, attacks[k], gap=GAP).cost_usd)
+        priced[k] = True
+    return after_disaster(program, decision, attacks[k], "worst attack"), float(bounds[k])
 
 
 def _value(program: HardenProgram, cost_usd: float, run: Run, notes: list[str]) -> tuple[PlanValue, float | None]:

@@ -124,6 +124,9 @@ class _Relaxed(HardenProgram):
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
         return dataclasses.replace(super().recourse(decision, realisation, limits=limits), integers=())
 
+    def outlook(self, decision: Floats, realisations: Floats) -> None:
+        """None: what is known of the recourse holds with its integers."""
+
 
 def _solver(gap: float, seconds: Callable[[], float | None], tell: Callable[[str], None], count: int) -> Solve:
     """One disaster is one mixed-integer program: the one-piece form, with nothing to decompose."""
