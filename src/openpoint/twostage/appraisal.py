@@ -13,6 +13,9 @@ from openpoint.twostage.pool import Workers, never
 from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
 from openpoint.twostage.subproblem import Price, RecourseWork, Response
 
+MISSED = 1e-6
+"""Least violation, of the recourse's own solution, that counts as one: the accuracy of the cone solver."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -35,6 +38,8 @@ class Appraisal:
         values: (K) verified recourse costs.
         verdict: of the exact physics.
         findings: what the recourse answered.
+        exact: whether the recourse itself is the verdict.
+        copies_pay: whether a copy of the recourse would tell a master more than it costs.
     """
 
     decision: Floats
@@ -44,6 +49,8 @@ class Appraisal:
     values: Floats
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
+    exact: bool = False
+    copies_pay: bool = True
 
     @property
     def violation(self) -> float:
@@ -107,7 +114,7 @@ class FiniteAppraiser:
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         given = None if dispatch is None else [dispatch] * self.objective.count
         verdict = self.program.judge(decision, self.objective.realisations, given)
-        return None if verdict is None else appraise(self.program, self.objective, decision, verdict, ())
+        return None if verdict is None else appraise(self.program, self.objective, decision, verdict, (), exact=False)
 
     def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
         objective, price = self.objective, self.objective.price
@@ -117,17 +124,21 @@ class FiniteAppraiser:
         dispatch = [r.dispatch for r in answers if r.dispatch is not None]
         given = dispatch if len(dispatch) == len(answers) else None
         verdict = self.program.judge(decision, objective.realisations, given)
+        exact = verdict is None
         if verdict is None:
             verdict = as_verdict(answers, price)
         said = list(enumerate(answers))
         if price is Price.WAIVED:
-            missed = [k for k, violation in enumerate(verdict.violations) if violation > 0.0]
-            more = self.recourse.ask(Price.VIOLATION, decision, [objective.realisations[k] for k in missed], stop)
+            asked = [k for k, violation in enumerate(verdict.violations) if exact or violation > 0.0]
+            more = self.recourse.ask(Price.VIOLATION, decision, [objective.realisations[k] for k in asked], stop)
             if more is None:
                 return None
-            said += [(k, _forbidding(r)) for k, r in zip(missed, more) if r.value > 0.0]
+            if exact:  # the recourse without its limits knows nothing of them
+                missed = np.array([r.value if r.value > MISSED else 0.0 for r in more])
+                verdict = Verdict(verdict.values, missed, None, False)
+            said += [(k, _forbidding(r)) for k, r in zip(asked, more) if r.value > (MISSED if exact else 0.0)]
         findings = tuple(Finding(k, objective.realisations[k], response) for k, response in said)
-        return appraise(self.program, objective, decision, verdict, findings)
+        return appraise(self.program, objective, decision, verdict, findings, exact=exact)
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
         return self.recourse.ask(self.objective.price, decision, realisations) or []
@@ -139,6 +150,8 @@ def appraise(
     decision: Floats,
     verdict: Verdict,
     findings: tuple[Finding, ...],
+    *,
+    exact: bool,
     least: Floats | None = None,
 ) -> Appraisal:
     """Verdict and findings of one decision, put together; `least` (K) are lower bounds of the costs beyond findings."""
@@ -157,8 +170,10 @@ def appraise(
                 said[finding.k] = np.inf
         known = objective.bound(cost, said)
     value = objective.value(cost, judged)
-    settled = value if verdict.final else known if least is None else objective.bound(cost, least)
-    return Appraisal(decision, value, known, settled, judged.values, verdict, findings)
+    if least is None and verdict.final:
+        least = judged.values if np.isfinite(value) else np.full(objective.count, np.inf)
+    settled = known if least is None else objective.bound(cost, least)
+    return Appraisal(decision, value, known, settled, judged.values, verdict, findings, exact)
 
 
 def as_verdict(answers: Sequence[Response], price: Price) -> Verdict:

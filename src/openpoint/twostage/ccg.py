@@ -3,7 +3,7 @@
 Over a polyhedral set, a copy for the worst realisation at every proposal. Over a finite set, for those realisations
 whose cost the master underrates most, weighted by the odds that the risk puts on them; cuts stand for all others, so
 that expectations over many realisations need copies of few. A copy holds the recourse with its integers, which no cut
-can say.
+of its relaxation can say; where a study knows enough of its recourse for cuts that are exact, they take its place.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class _Columns:
             self._template = template_of(run.program, len(appraisal.decision), objective.price)
         assert proposal.point is not None
         added = 0
-        for k, realisation in self._underrated(run, master, proposal, appraisal):
+        underrated = self._underrated(run, master, proposal, appraisal) if appraisal.copies_pay else []
+        for k, realisation in underrated:
             if (k, realisation.tobytes()) not in self._held and added < self.columns:
                 self._held[k, realisation.tobytes()] = master.learn_copy(self._template, k, realisation)
                 added += 1

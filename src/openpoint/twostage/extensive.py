@@ -97,23 +97,23 @@ class ExtensiveForm:
                 lower = best.value
             elif math.isfinite(answer.bound):
                 lower = max(lower, answer.bound if best is None else min(answer.bound, best.value))
-            word = "nothing found"
+            word, exact = "nothing found", False
             value = math.inf
             if answer.x is not None:
                 found = model.found(answer)
                 cost = 0.0 if violation else program.cost(found.decision)
-                value = found.value
+                value, exact = found.value, found.exact or found.final
                 if best is None or value < best.value:
                     best = found
                 word = "one piece"
-                if found.final and value > found.known + EXACT * max(1.0, abs(found.known)):
-                    model.forbid(found.decision, value - cost)
+                if found.final and found.settled > found.known + EXACT * max(1.0, abs(found.known)):
+                    model.forbid(found.decision, found.settled - cost)
                     word += " + no-good"
             upper = math.inf if best is None else best.value
             log.append(Iteration(len(log) + 1, time.perf_counter() - began, min(lower, upper), upper, value, word))
             if progress is not None:
                 progress(log[-1])
-            if (reason := self._why(answer, log[-1], "no-good" in word, interrupt)) is not None:
+            if (reason := self._why(answer, log[-1], interrupt, again="no-good" in word, exact=exact)) is not None:
                 break
         return Outcome(
             reason,
@@ -126,7 +126,9 @@ class ExtensiveForm:
             values=None if best is None else best.values,
         )
 
-    def _why(self, answer: Answer, last: Iteration, again: bool, interrupt: Interrupt) -> Termination | None:
+    def _why(
+        self, answer: Answer, last: Iteration, interrupt: Interrupt, *, again: bool, exact: bool
+    ) -> Termination | None:
         if last.gap <= self.gap:
             return Termination.OPTIMAL if last.gap <= PROVEN_GAP else Termination.GAP
         if answer.status is Status.INFEASIBLE:
@@ -137,19 +139,23 @@ class ExtensiveForm:
             return Termination.TIME if self.time_limit_s is not None else Termination.INTERRUPTED
         if answer.status is not Status.OPTIMAL:
             raise OpenpointError(f"{self.solver} failed on the one-piece program; use the method Benders")
-        return None if again else Termination.RELAXATION
+        if again:
+            return None
+        return Termination.ACCURACY if exact else Termination.RELAXATION
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A solution: decision, objective by the exact verdict and by the model, recourse costs, state."""
+    """A solution: objective by the exact verdict, by the model, and as a lower bound at this decision; costs, state."""
 
     decision: Floats
     value: float
     known: float
+    settled: float
     values: Floats
     state: object
     final: bool
+    exact: bool
 
 
 class _OnePiece:
@@ -189,13 +195,15 @@ class _OnePiece:
         verdict = self._program.judge(decision, objective.realisations, dispatch)
         theta, cost = answer.x[self._theta], 0.0 if violation else self._program.cost(decision)
         known = objective.bound(cost, theta)
+        exact = verdict is None
         if verdict is None:
             verdict = Verdict(theta, theta if violation else np.zeros(len(theta)), None, False)
         judged = verdict
         if violation:
             judged = Verdict(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
         value = objective.value(cost, judged)
-        return _Found(decision, value, known, judged.values, verdict.state, verdict.final)
+        settled = objective.bound(cost, judged.values) if np.isfinite(value) else math.inf
+        return _Found(decision, value, known, settled, judged.values, verdict.state, verdict.final, exact)
 
     def forbid(self, decision: Floats, price: float) -> None:
         """Add the no-good cut as one more inequality."""

@@ -20,6 +20,7 @@ class Termination(enum.StrEnum):
     ITERATIONS = "iterations"
     INTERRUPTED = "interrupted"
     RELAXATION = "relaxation"
+    ACCURACY = "accuracy"
     INFEASIBLE = "infeasible"
 
     @property
@@ -40,6 +41,7 @@ _REMEDIES = {
     Termination.INTERRUPTED: "Interrupted; what was verified by then is kept. Run again with more time.",
     Termination.RELAXATION: "The bound is that of the cone relaxation, not exact here; the answer is verified by AC "
     "and lies above the bound by the gap. Fix the output of the generators for an exact proof.",
+    Termination.ACCURACY: "The bounds are as close as the accuracy of the solvers lets them be. Accept the gap.",
     Termination.INFEASIBLE: "Proven: nothing keeps all limits. Relax or reinforce where the least violation is named.",
 }
 _EXIT_CODES = {
@@ -49,6 +51,7 @@ _EXIT_CODES = {
     Termination.ITERATIONS: 4,
     Termination.INTERRUPTED: 130,
     Termination.RELAXATION: 4,
+    Termination.ACCURACY: 4,
     Termination.INFEASIBLE: 3,
 }
 

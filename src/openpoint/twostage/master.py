@@ -69,7 +69,7 @@ class Master:
         cost = risk if violation else first.cost + risk
         form = compile_model(cost, constraints, integers)
         self._model = HighsModel(form)
-        self._floor, self._distance, self._binary = objective.floor_of_risk, program.distance_min, first.binary
+        self._floor, self._distance, self.binary = objective.floor_of_risk, program.distance_min, first.binary
         self._columns, self._theta, self._n = form.of(first.decision), form.of(theta), len(form.c)
         self._risk = int(form.of(risk)[0])
         self._waived = None if waived is None else form.of(waived)
@@ -105,7 +105,7 @@ class Master:
         return self._proposal(answer, fractional=False)
 
     def believed(self, point: Floats) -> Floats:
-        """(K) what the master held each recourse to cost at a point of it; −inf where copies bound only means of them."""
+        """(K) what the master held each recourse to cost at a point; −inf where copies bound only means of them."""
         if any(copy.weights.max() < 1.0 for copy in self.copies):
             return np.full(len(self._theta), -np.inf)
         return np.asarray(point[self._theta])
@@ -191,5 +191,5 @@ class Master:
         decision = None
         if answer.x is not None:
             decision = answer.x[self._columns]
-            decision = decision if fractional or not self._binary else np.round(decision)
+            decision = decision if fractional or not self.binary else np.round(decision)
         return Proposal(answer.status, decision, answer.bound, answer.x)

@@ -209,7 +209,8 @@ class MixedAppraiser:
             findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
         else:
             findings += _monotone(decision, realisations, least, outlook, objective.floor)
-        return appraise(self.program, objective, decision, verdict, tuple(findings), least)
+        appraisal = appraise(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
+        return replace(appraisal, copies_pay=outlook is None)  # the cuts of an outlook are exact at this decision
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
         return self.recourse.ask(self.objective.price, decision, realisations) or []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -95,14 +96,14 @@ class Run:
             seconds_reached(settings.time_limit_s),
         )
         master = self.learning.master(self)
-        seen: set[bytes] = set()
+        seen: Counter[bytes] = Counter()
         while True:
             proposal = self._propose(master)
             self.raise_lower(proposal.bound)
             if proposal.decision is None:
                 return self._outcome(self._why_nothing(proposal.status))
             again = proposal.decision.tobytes() in seen
-            seen.add(proposal.decision.tobytes())
+            seen[proposal.decision.tobytes()] += 1
             appraisal = self.appraiser.full(proposal.decision, self.out_of_time)
             if appraisal is None:
                 return self._outcome(self._why_nothing(Status.LIMIT))
@@ -114,8 +115,9 @@ class Run:
                 return self._outcome(self._why_nothing(proposal.status))
             if (reason := stop_rule(self.log)) is not None:
                 return self._outcome(reason)
-            if again and not {"no-good", "copy"} & set(words):
-                return self._outcome(Termination.RELAXATION)
+            if again and "copy" not in words and ("no-good" not in words or seen[proposal.decision.tobytes()] > 2):
+                known = appraisal.exact or appraisal.verdict.final
+                return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
 
     def offer(self, appraisal: Appraisal | None) -> None:
         """Keep the better decision."""
@@ -138,7 +140,7 @@ class Run:
     def no_good(self, master: Master, appraisal: Appraisal, *, again: bool) -> list[str]:
         """A no-good cut where the verdict says more than the recourse did, or where its cut was too shallow to see."""
         worse = appraisal.settled > appraisal.known + EXACT * max(1.0, abs(appraisal.known))
-        if not (worse or (again and appraisal.verdict.final)):
+        if not master.binary or not (worse or (again and appraisal.verdict.final)):
             return []
         cost = self.appraiser.objective.first_cost(self.program, appraisal.decision)
         return [master.learn_verdict(appraisal.decision, appraisal.settled - cost)]

@@ -153,9 +153,10 @@ class Budget:
             steps[j, a] = size
         entry = np.array([j for j, _ in sides], dtype=np.int64)
         group = np.zeros(m, dtype=np.int64) if self.groups is None else self.groups
-        budget = np.array([group[entry] == g for g in np.unique(group)], dtype=np.float64).reshape(-1, len(sides))
+        names = np.unique(group[entry])
+        budget = (group[entry][None, :] == names[:, None]).astype(np.float64)
         both = np.flatnonzero((self.up > 0) & (self.down > 0))
-        once = np.array([entry == j for j in both], dtype=np.float64).reshape(-1, len(sides))
+        once = (entry[None, :] == both[:, None]).astype(np.float64)
         upper = np.concatenate([np.full(len(budget), float(self.most)), np.ones(len(once))])
         return Polyhedral(self.nominal, steps, np.vstack([budget, once]), upper)
 

@@ -71,7 +71,7 @@ class WorstAppraiser:
         if self.objective.price is Price.VIOLATION:
             verdict = Verdict(np.zeros(1), values, worst.realisation, False)
         findings = (Finding(0, worst.realisation, response),)
-        return appraise(self.program, self.objective, decision, verdict, findings)
+        return appraise(self.program, self.objective, decision, verdict, findings, exact=True)
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
         return self.recourse.ask(self.objective.price, decision, realisations) or []

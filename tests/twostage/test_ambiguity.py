@@ -1,0 +1,153 @@
+"""Sets of probabilities: the worst of each against what it is by definition, and its dual against the worst."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openpoint.errors import OptionError
+from openpoint.twostage.ambiguity import (
+    Ambiguity,
+    Moments,
+    ProbabilityBox,
+    ProbabilitySet,
+    TotalVariation,
+    Wasserstein,
+    all_of,
+    exactly,
+    tail_of,
+)
+
+
+def case(seed: int, k: int = 6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities, values, points of scenarios."""
+    rng = np.random.default_rng(seed)
+    return rng.dirichlet(np.ones(k)), rng.uniform(-5.0, 20.0, k), rng.uniform(0.0, 1.0, (k, 2))
+
+
+def distances(points: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(points[:, None, :] - points[None, :, :]).sum(axis=2))
+
+
+def balls(seed: int, radius: float) -> list[Ambiguity]:
+    p, _, points = case(seed)
+    mean = p @ points
+    return [
+        TotalVariation(radius),
+        ProbabilityBox(np.maximum(p - radius, 0.0), np.minimum(p + radius, 1.0)),
+        Moments(points, mean - radius, mean + radius),
+        Wasserstein(radius, distances(points)),
+    ]
+
+
+def tail_mean(p: np.ndarray, values: np.ndarray, level: float) -> float:
+    """The mean of the worst 1 − level, by sorting."""
+    left, total = 1.0 - level, 0.0
+    for k in np.argsort(-values):
+        taken = min(p[k], left)
+        total, left = total + taken * values[k], left - taken
+    return total / (1.0 - level)
+
+
+@given(st.integers(0, 10**6), st.floats(0.0, 0.95))
+def test_conditional_value_at_risk_is_the_mean_of_the_tail(seed: int, level: float) -> None:
+    p, values, _ = case(seed)
+    assert tail_of(p, level).worst(values)[0] == pytest.approx(tail_mean(p, values, level), rel=1e-7, abs=1e-7)
+
+
+@given(st.integers(0, 10**6), st.floats(0.0, 1.0))
+def test_total_variation_moves_weight_from_the_best_to_the_worst(seed: int, radius: float) -> None:
+    p, values, _ = case(seed)
+    q, left = p.copy(), radius
+    for k in np.argsort(values):
+        moved = min(q[k], left) if k != np.argmax(values) else 0.0
+        q[k] -= moved
+        q[np.argmax(values)] += moved
+        left -= moved
+    worst, found = TotalVariation(radius).around(p, len(p)).worst(values)
+    assert worst == pytest.approx(float(q @ values), rel=1e-7, abs=1e-7)
+    assert 0.5 * np.abs(found - p).sum() <= radius + 1e-7
+
+
+@given(st.integers(0, 10**6), st.floats(0.0, 1.5))
+def test_wasserstein_equals_its_dual_by_kantorovich(seed: int, radius: float) -> None:
+    """sup = min over λ ≥ 0 of λ radius + Σ p_i max_j (v_j − λ d_ij) (Mohajerin Esfahani and Kuhn 2018)."""
+    p, values, points = case(seed)
+    d = distances(points)
+    lam = cp.Variable(nonneg=True)
+    reach = sum(p[i] * cp.max(values - lam * d[i]) for i in range(len(p)))
+    expected = cp.Problem(cp.Minimize(lam * radius + reach)).solve(solver=cp.CLARABEL)
+    assert Wasserstein(radius, d).around(p, len(p)).worst(values)[0] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", range(4))
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=25)
+def test_balls_grow_from_the_nominal_to_the_worst_case(kind: int, seed: int) -> None:
+    """Radius 0 is the expectation, a large one the worst case, monotone between."""
+    p, values, _ = case(seed)
+    risks = [balls(seed, radius)[kind].around(p, len(p)).worst(values)[0] for radius in (0.0, 0.05, 0.2, 0.5, 3.0)]
+    assert (np.diff(risks) >= -1e-7).all()
+    if kind != 2:  # equal moments leave the probabilities open
+        assert risks[0] == pytest.approx(float(p @ values), rel=1e-7, abs=1e-7)
+    assert risks[0] >= float(p @ values) - 1e-7
+    assert risks[-1] == pytest.approx(values.max(), rel=1e-7, abs=1e-7)
+
+
+def sets(seed: int) -> list[ProbabilitySet]:
+    p, _, _ = case(seed)
+    return [exactly(p), all_of(len(p)), tail_of(p, 0.7), *(b.around(p, len(p)) for b in balls(seed, 0.15))]
+
+
+@pytest.mark.parametrize("which", range(7))
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=15)
+def test_the_dual_block_is_the_worst(which: int, seed: int) -> None:
+    _, values, _ = case(seed)
+    chosen = sets(seed)[which]
+    theta = cp.Variable(len(values))
+    cost, constraints = chosen.block(theta)
+    value = cp.Problem(cp.Minimize(cost), [*constraints, theta == values]).solve(solver=cp.CLARABEL)
+    assert value == pytest.approx(chosen.worst(values)[0], rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("which", range(7))
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=15)
+def test_the_worst_is_attained_by_probabilities_and_coherent(which: int, seed: int) -> None:
+    """It is the value of its p; it grows with the values, is convex, and moves along with a constant."""
+    _, values, _ = case(seed)
+    other = np.random.default_rng(seed + 1).uniform(-5.0, 20.0, len(values))
+    chosen = sets(seed)[which]
+    worst, p = chosen.worst(values)
+    assert p.min() >= 0.0
+    assert p.sum() == pytest.approx(1.0)
+    assert float(p @ values) == pytest.approx(worst, rel=1e-6, abs=1e-6)
+    assert chosen.worst(values + 3.0)[0] == pytest.approx(worst + 3.0, rel=1e-6, abs=1e-6)
+    assert chosen.worst(values + np.abs(other))[0] >= worst - 1e-6
+    assert chosen.worst(0.5 * (values + other))[0] <= 0.5 * (worst + chosen.worst(other)[0]) + 1e-6
+
+
+def test_what_is_infinite_counts_where_it_can_weigh() -> None:
+    values = np.array([1.0, np.inf, 2.0])
+    assert exactly(np.array([0.5, 0.0, 0.5])).worst(values)[0] == pytest.approx(1.5)
+    assert exactly(np.array([0.5, 0.1, 0.4])).worst(values)[0] == np.inf
+    assert all_of(3).worst(values)[0] == np.inf
+
+
+def test_what_is_no_ball_is_refused() -> None:
+    half = np.array([0.5, 0.5])
+    for make, words in (
+        (lambda: TotalVariation(-0.1), "0 or more"),
+        (lambda: TotalVariation(0.1).around(None, 2), "nominal"),
+        (lambda: ProbabilityBox(half, half / 2), "crossed"),
+        (lambda: ProbabilityBox(half * 0, half / 2), "1 must lie between"),
+        (lambda: Moments(np.ones((2, 1)), np.ones(1), np.zeros(1)), "crossed"),
+        (lambda: Wasserstein(0.1, np.ones((2, 2))), "0 from each to itself"),
+        (lambda: Moments(np.ones((2, 1)), np.full(1, 2.0), np.full(1, 3.0)).around(half, 2).worst(half), "widen"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            make()
