@@ -43,10 +43,10 @@ lint: $(READY)
 	@$(BIN)/mypy
 
 check: lint
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -n auto -m "not slow"
 
 test: lint
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks --json $(OUT)/bench.json

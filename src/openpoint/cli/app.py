@@ -158,6 +158,13 @@ def harden(
     ] = None,
     gap: GapOption = 1e-4,
     time_limit: TimeLimitOption = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Where subproblems run (ccg): serial, processes:4 or dask://host:port.  [default: serial]",
+        ),
+    ] = None,
     max_iterations: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (ccg).")
     ] = None,
@@ -208,7 +215,12 @@ def harden(
             closed_line_usd=closed_line_usd,
         ),
         command.choose_method(
-            method.value, solver=solver, gap=gap, time_limit_s=time_limit, max_iterations=max_iterations
+            method.value,
+            solver=solver,
+            gap=gap,
+            time_limit_s=time_limit,
+            max_iterations=max_iterations,
+            executor=executor,
         ),
         choose_limits(voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max),
         value_of_information=value_of_information,

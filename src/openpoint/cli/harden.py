@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,13 @@ class Means:
 
 
 def choose_method(
-    name: str, *, solver: str | None, gap: float, time_limit_s: float | None, max_iterations: int | None
+    name: str,
+    *,
+    solver: str | None,
+    gap: float,
+    time_limit_s: float | None,
+    max_iterations: int | None,
+    executor: str | None = None,
 ) -> Method:
     """The method of that name with its options.
 
@@ -87,17 +93,17 @@ def choose_method(
         OptionError: an option that this method does not have.
     """
     from openpoint.twostage.ccg import ColumnAndConstraint
+    from openpoint.twostage.executors import executor_from
     from openpoint.twostage.extensive import ExtensiveForm
 
     if name == "extensive":
-        if max_iterations is not None:
-            raise OptionError("--max-iterations is an option of --method ccg, not of extensive")
+        if max_iterations is not None or executor is not None:
+            raise OptionError("--max-iterations and --executor are options of --method ccg, not of extensive")
         return ExtensiveForm(solver=solver or "highs", gap=gap, time_limit_s=time_limit_s)
     if solver is not None:
         raise OptionError(f"--solver is an option of --method extensive, not of {name}")
-    if max_iterations is None:
-        return ColumnAndConstraint(gap=gap, time_limit_s=time_limit_s)
-    return ColumnAndConstraint(gap=gap, time_limit_s=time_limit_s, max_iterations=max_iterations)
+    chosen = ColumnAndConstraint(gap=gap, time_limit_s=time_limit_s, executor=executor_from(executor))
+    return chosen if max_iterations is None else replace(chosen, max_iterations=max_iterations)
 
 
 def harden(

@@ -34,7 +34,7 @@ def solve(form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, to
         OptionError: there is no licence.
     """
     check_licence(form)
-    import mosek  # type: ignore[import-untyped]
+    import mosek
 
     with mosek.Env() as env, env.Task() as task:
         load(task, form)

@@ -336,6 +336,9 @@ class RadialProgram:
         """Injections of the dispatchable generators."""
         return recourse.s_gen
 
+    def outlook(self, decision: Floats, realisations: Floats) -> None:
+        """Nothing: the recourse has no integers."""
+
     def _trees(self, weight: Floats) -> list[Floats]:
         """The heaviest tree that keeps the locks and the number of changes, if it does."""
         tree = heaviest_tree(self.choices, weight)
