@@ -213,3 +213,7 @@ def test_help_teaches(command: Command) -> None:
         done = command(verb, "--help")
         assert done.code == 0
         assert taught in done.out
+
+
+def test_the_schema_is_printed(command: Command) -> None:
+    assert json.loads(command("schema", "futures").out) == json_schema.futures_schema()
