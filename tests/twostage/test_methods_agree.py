@@ -92,7 +92,7 @@ def check(outcome: Outcome, expected: float, scale: float) -> None:
 @pytest.mark.parametrize("risk", RISKS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_method_equals_brute_force(kind: str, risk: str) -> None:
-    for seed in range(2):
+    for seed in range(2 if kind == "linear" else 1):
         program = problem(kind, risk, seed)
         expected = brute_force(program)
         scale = max(1.0, abs(brute_force(replace(program, risk=WorstCase()))) if risk == "regret" else abs(expected))
@@ -172,7 +172,7 @@ def test_limits_may_be_missed_in_a_share() -> None:
 def test_separation_by_vertices_and_by_the_dual_agree() -> None:
     from openpoint.twostage.separation import DualSeparation
 
-    for seed in range(12):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         program = depots(seed, m=4)
         half = rng.uniform(0.0, 1.0, 4)

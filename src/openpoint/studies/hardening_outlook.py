@@ -65,6 +65,7 @@ class Restorer:
         np.add.at(infeed, net.generator_terminal, np.maximum(net.p_max, 0.0))
         self._infeed = infeed
         self._low, self._high = voltage_limits(net)
+        self._trees.append((np.zeros(net.n_conductors, dtype=np.bool_), float(self._value.sum())))  # all open
         at_line = np.full(net.n_conductors, -1)
         at_line[self.lines] = np.arange(len(self.lines))
         self._at_line = at_line

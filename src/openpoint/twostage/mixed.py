@@ -186,7 +186,7 @@ class MixedAppraiser:
                 relaxed = self.recourse.ask(objective.price, decision, [realisations[k] for k in chosen], stop)
             exact = self.recourse.workers.run(work, [(decision, realisations[k]) for k in chosen], stop)
             if relaxed is None or exact is None:
-                return None
+                break  # what is known by now is verified all the same
             for k, response in zip(chosen, relaxed):
                 if response.feasible:
                     cuts.add(decision, realisations[k], response)
@@ -202,6 +202,8 @@ class MixedAppraiser:
             lower = np.maximum(lower, cuts.below(decision, objective.floor)[0])
             if np.isinf(lower[chosen]).any():
                 break  # a realisation without a recourse: the decision is out
+        if stop() and not np.isfinite(upper).all():
+            return None
         verdict = Verdict(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
         least = np.minimum(lower, upper)
         if outlook is None:
