@@ -12,6 +12,7 @@ import numpy.typing as npt
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.network import Bools, Complexes
+from openpoint.search.exchange import descend
 from openpoint.studies import futures_tables as tables
 from openpoint.studies import states
 from openpoint.studies.ensemble import Ensemble
@@ -23,12 +24,14 @@ from openpoint.studies.futures_tables import Compared
 from openpoint.studies.radial import RadialProgram, as_realisation
 from openpoint.studies.radial_setup import Enumeration, Method, iterations_table
 from openpoint.twostage.ambiguity import Ambiguity
-from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Finite, Scenarios
 
 Floats = npt.NDArray[np.float64]
 
+SAME = 1e-9
+"""Relative difference of losses that are the same."""
 LEAST_TIME_S = 5.0
 """Seconds for the topology of the mean future where the answer has used up its time."""
 
@@ -117,6 +120,8 @@ def reconfigure_futures(
     outcome = replace(outcome, seconds=time.perf_counter() - began)
     notes: list[str] = []
     mean = _mean_topology(program, faced.futures, method, outcome, notes)
+    if mean is not None:
+        outcome = _at_least_as_good(facing, mean, method, outcome, notes)
     planned = _compare(facing, mean, outcome, method)
     sampled = None
     if faced.sample is not None:
@@ -142,6 +147,34 @@ def _mean_topology(
     if found.termination not in (Termination.OPTIMAL, Termination.GAP):
         notes.append(f"the topology of the mean future is proven to a gap of {found.gap:.2%} only")
     return found.decision > 0.5
+
+
+def _at_least_as_good(
+    program: RadialProgram, mean: Bools, method: Method, outcome: Outcome, notes: list[str]
+) -> Outcome:
+    """The outcome, unless the mean future's topology is better than the best that a method found until it was stopped.
+
+    Then branch exchange from there gives the answer. A dispatch or a regret takes more than a price to compare.
+    """
+    if len(program.network.generator_names) or isinstance(program.risk, Regret):
+        return outcome
+    if not program.prices(mean[None, :])[0] < outcome.upper_bound * (1.0 - SAME):
+        return outcome
+    value, closed = descend(program.choices, mean, program.prices)
+    decision = closed.astype(float)
+    verdict = program.judge(decision, program.uncertainty.values, None)
+    last = Iteration(len(outcome.log) + 1, outcome.seconds, outcome.lower_bound, value, value, "mean future + exchange")
+    outcome = replace(
+        outcome,
+        decision=decision,
+        state=verdict.state,
+        upper_bound=value,
+        values=verdict.values,
+        log=(*outcome.log, last),
+    )
+    notes.append("the answer was found by branch exchange from the topology of the mean future, not by the method")
+    proven = not isinstance(method, Enumeration) and outcome.gap <= method.gap
+    return replace(outcome, termination=Termination.GAP) if proven else outcome
 
 
 def _compare(
