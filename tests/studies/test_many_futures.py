@@ -203,7 +203,7 @@ def test_enumeration_gives_the_same(options: dict[str, Any]) -> None:
 
 
 def test_the_one_piece_program_gives_the_same() -> None:
-    for seed in (0, 3):
+    for seed in (0, 2):  # 3 and 5 take SCIP more than half a minute
         grid = random_grid(4300 + seed, PLAIN)
         futures = futures_of(grid, seed, count=3)
         result = openpoint.reconfigure(grid, futures=futures, method=ExtensiveForm(gap=GAP, time_limit_s=60.0))
