@@ -149,7 +149,7 @@ def losses_table(rows: Sequence[Row]) -> list[list[str]]:
         same = set(row.opened["mean"]) == set(row.opened["after"])
         saved = "the same" if same else "–"
         if not same and mean is not None and after is not None:
-            saved = f"{100.0 * (mean - after) / mean:.1f} %, in {100.0 * (row.better or 0.0):.0f} %"
+            saved = f"{100.0 * (mean - after) / mean:.1f} %, in {100.0 * (row.better or 0.0):.1f} %"
         figures = [number(row.expected_kw.get(key), 1) for key in ("before", "mean", "after")]
         worst = [number(row.worst_kw.get(key), 1) for key in ("mean", "after")]
         table.append([row.grid, row.told, *figures, saved, *worst, f"{100.0 * row.gap:.2f} %"])
