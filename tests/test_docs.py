@@ -61,6 +61,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the examples mention."""
     folder = tmp_path_factory.mktemp("desk")
     (folder / "my_grid.m").write_text(CASE, encoding="utf-8")
+    tables = [code for code in blocks(ROOT / "docs" / "harden.md", "text") if code.startswith("disaster,")]
+    (folder / "disasters.csv").write_text(tables[0], encoding="utf-8")
     write_pandapower(folder / "net.json")
     return folder
 
