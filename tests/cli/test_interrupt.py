@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
-AFTER_S = 2.0
+AFTER_S = 5.0
 PATIENCE_S = 60.0
 
 

@@ -188,7 +188,7 @@ def test_a_no_good_cut_prices_its_decision_and_no_other(chosen: list[bool], pric
 def test_solvers_refuse_what_they_cannot_take_and_name_the_way_out() -> None:
     with pytest.raises(OptionError, match="clarabel has no integers"):
         ExtensiveForm(solver="clarabel")
-    with pytest.raises(OptionError, match="unknown solver 'cplex'; known are scip"):
+    with pytest.raises(OptionError, match="unknown solver 'cplex'; known are highs, clarabel, scip"):
         ExtensiveForm(solver="cplex")
     cost, constraints, cone, _ = cone_model(0)
     form: StandardForm = compile_model(cost, [*constraints, cone.constraint()])

@@ -13,15 +13,16 @@ import scipy.sparse as sp
 
 from openpoint.errors import OpenpointError, OptionError
 from openpoint.solvers.base import Answer, Status, require
-from openpoint.solvers.catalog import SOLVERS, choose, way_out
+from openpoint.solvers.catalog import SCIP, SOLVERS, choose, way_out
 from openpoint.solvers.form import StandardForm
+from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.alone import ALONE_GAP, alone_of, as_finite
 from openpoint.twostage.compile import compile_model
 from openpoint.twostage.hold import Copy, hold
 from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.objective import Objective, objective_of
-from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good
+from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good, parts
 from openpoint.twostage.risk import check_risk
 from openpoint.twostage.stopping import PROVEN_GAP
 from openpoint.twostage.subproblem import Price
@@ -103,7 +104,7 @@ class ExtensiveForm:
                 found = model.found(answer)
                 cost = 0.0 if violation else program.cost(found.decision)
                 value, exact = found.value, found.exact or found.final
-                if best is None or value < best.value:
+                if value < (math.inf if best is None else best.value):
                     best = found
                 word = "one piece"
                 if found.final and found.settled > found.known + EXACT * max(1.0, abs(found.known)):
@@ -170,12 +171,15 @@ class _OnePiece:
         copies = [Copy(eye[k], u, math.inf) for k, u in enumerate(objective.realisations)]
         held = [hold(program, first, theta[k], copy, objective.price) for k, copy in enumerate(copies)]
         constraints += [*first.constraints, *(each for h in held for each in h.constraints)]
-        constraints += [cone.constraint() for h in held for cone in h.stage.cones]
+        cones = [cone for h in held for cone in h.stage.cones]
+        # SCIP is given its cones as they are, in products of columns: written as norms they break its linear programs.
+        constraints += [] if solver == SCIP.name else [cone.constraint() for cone in cones]
         constraints += [theta >= objective.floor, risk >= rho, risk >= objective.floor_of_risk]
         violation = objective.price is Price.VIOLATION
         integers = (*first.integers, *(v for h in held for v in h.stage.integers))
         form = compile_model(risk if violation else first.cost + risk, constraints, integers, also=(first.decision,))
         self._form, self._binary = form, first.binary
+        self._rotated = [tuple(form.of(part) for part in parts(cone)) for cone in cones] if solver == SCIP.name else []
         self._solve = choose(solver, form)
         dispatch = [program.dispatch(h.recourse) for h in held]
         self._dispatch = [form.of(each) for each in dispatch if each is not None]
@@ -183,6 +187,8 @@ class _OnePiece:
 
     def solve(self, gap: float, time_limit_s: float | None) -> Answer:
         """Solve with what was forbidden so far."""
+        if self._rotated:
+            return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=time_limit_s)
         return self._solve(self._form, gap=gap, seconds=math.inf if time_limit_s is None else time_limit_s)
 
     def found(self, answer: Answer) -> _Found:
