@@ -29,6 +29,7 @@ def reference() -> str:
     for title, schema in (
         ("Result of `openpoint reconfigure`", json_schema.result_schema()),
         ("Result of `openpoint reconfigure` for many futures", json_schema.futures_schema()),
+        ("Result of `openpoint harden`", json_schema.harden_schema()),
         ("Result of `openpoint powerflow`", json_schema.powerflow_schema()),
     ):
         properties: Mapping[str, Schema] = schema["properties"]
