@@ -1,9 +1,10 @@
 """Speed of openpoint next to other solvers, measured in the same run on the same machine.
 
     python -m benchmarks                                   everything on all built-in grids
-    python -m benchmarks --quick                           two small grids, under a minute
+    python -m benchmarks --quick                           small grids, two minutes
     python -m benchmarks --cases my_grid.m das70           files, folders and names of built-in grids
     python -m benchmarks --cases zhang118 --methods benders --time-limit 600 --json docs/results.json --merge
+    python -m benchmarks.hardening --help                  problems and methods of hardening alone
     python -m benchmarks --from docs/results.json --markdown docs/results.md
 
 Kernels are compiled before any clock runs. Everybody gets one core. SCIP is given the very model that Benders
@@ -27,9 +28,9 @@ os.environ.update(
 import openpoint
 from openpoint.errors import OpenpointError
 
-from . import reconfiguration, tables, timing
+from . import hardening, reconfiguration, tables, timing
 
-METHODS = ("benders", "plain", "scip", "powerflow")
+METHODS = ("benders", "plain", "scip", "powerflow", "hardening")
 QUICK = ("civanlar16", "baran33")
 
 
@@ -71,6 +72,10 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
     record: dict[str, Any] = {"machine": timing.machine(), "reconfiguration": [row.as_dict() for row in rows]}
     if "powerflow" in arguments.methods:
         record["powerflow"] = _powerflow(100 if arguments.quick else 1000)
+    if "hardening" in arguments.methods:
+        problems = hardening.QUICK if arguments.quick else hardening.PROBLEMS
+        most = arguments.hardening_time_limit or (15.0 if arguments.quick else 450.0)
+        record["hardening"] = hardening.measure(problems, hardening.METHODS, gap=0.01, time_limit_s=most, tell=_tell)
     old = Path(arguments.json) if arguments.json and arguments.merge else None
     return _merged(json.loads(old.read_text("utf-8")), record) if old is not None and old.exists() else record
 
@@ -78,7 +83,10 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """What is new takes the place of what it repeats; the order of the old file is kept."""
     rows = {(row["grid"], row["method"]): row for row in [*old["reconfiguration"], *new["reconfiguration"]]}
-    return {**old, **new, "reconfiguration": list(rows.values())}
+    both = {**old, **new, "reconfiguration": list(rows.values())}
+    if "hardening" in new:
+        both["hardening"] = hardening.merged(old.get("hardening"), new["hardening"])
+    return both
 
 
 def _powerflow(count: int) -> dict[str, Any] | None:
@@ -103,8 +111,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--scip-time-limit", type=_seconds, metavar="S", help="of SCIP, if another")
     parser.add_argument("--plain-time-limit", type=_seconds, default=20.0, metavar="S", help="of the plain master (20)")
+    parser.add_argument(
+        "--hardening-time-limit", type=_seconds, metavar="S", help="of hardening, per problem and method (default 450)"
+    )
     parser.add_argument("--no-limits", action="store_true", help="leave voltage and current limits of the grids out")
-    parser.add_argument("--quick", action="store_true", help="two small grids and short limits")
+    parser.add_argument("--quick", action="store_true", help="small grids and short limits")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--merge", action="store_true", help="keep what FILE holds of other grids and methods")
     parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing, show the figures of this file")

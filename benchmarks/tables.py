@@ -93,6 +93,34 @@ def flows(record: dict[str, Any]) -> list[list[str]]:
     return table
 
 
+def hardening(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """A line a problem and method."""
+    words = {"cuts": "cuts", "processes": "cuts, 2 processes", "copies": "copies", "highs": "HiGHS, one piece"}
+    head = ["problem", "patterns", "method", "bound $", "cost $", "gap", "iterations", "s", "CPU s", "s / s of cuts"]
+    table = [[*head, "ended by", "harden", "generators"]]
+    for row in rows:
+        cuts = next((other for other in rows if (other["problem"], other["method"]) == (row["problem"], "cuts")), None)
+        tried = row["termination"] != "left out"
+        table.append(
+            [
+                row["problem"],
+                f"{row['patterns']:,}",
+                words[row["method"]],
+                number(row["lower_bound_usd"], 0),
+                number(row["cost_usd"], 0),
+                percent(row["gap"]),
+                str(row["iterations"]) if tried else "–",
+                f"{row['seconds']:.0f}" if tried else "–",
+                f"{row['cpu_seconds']:.0f}" if tried else "–",
+                f"{row['seconds'] / cuts['seconds']:.2f}" if tried and cuts and cuts is not row else "",
+                row["termination"],
+                " ".join(row["hardened"]),
+                " ".join(row["built"]),
+            ]
+        )
+    return table
+
+
 def seconds(row: Row) -> str:
     """`12.3`; `> 120` where a limit stopped it first."""
     if row.termination == "failed":
@@ -141,6 +169,8 @@ def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     found.append(("The relaxation in the master", plain(rows)))
     if record.get("powerflow"):
         found.append(("One exact AC power flow, in a batch, on one core", flows(record["powerflow"])))
+    if record.get("hardening"):
+        found.append(("Hardening against many disasters", hardening(record["hardening"]["rows"])))
     return [(title, table) for title, table in found if len(table) > 1]
 
 
@@ -158,9 +188,14 @@ def page(record: dict[str, Any]) -> str:
 
 
 def put_into(text: str, record: dict[str, Any]) -> str:
-    """A page with the tables between its marks renewed; marks are added at the end where there are none."""
+    """A page with the tables of a record."""
+    return between_marks(text, page(record))
+
+
+def between_marks(text: str, content: str) -> str:
+    """A page with what lies between its marks renewed; marks are added at the end where there are none."""
     if BEGIN not in text:
         text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n".lstrip()
     head, rest = text.split(BEGIN, 1)
     tail = rest.split(END, 1)[1]
-    return f"{head}{BEGIN}\n\n{page(record)}\n\n{END}{tail}"
+    return f"{head}{BEGIN}\n\n{content}\n\n{END}{tail}"
