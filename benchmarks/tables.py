@@ -96,7 +96,19 @@ def flows(record: dict[str, Any]) -> list[list[str]]:
 def hardening(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     """A line a problem and method."""
     words = {"cuts": "cuts", "processes": "cuts, 2 processes", "copies": "copies", "highs": "HiGHS, one piece"}
-    head = ["problem", "patterns", "method", "bound $", "cost $", "gap", "iterations", "s", "CPU s", "s / s of cuts"]
+    head = [
+        "problem",
+        "patterns",
+        "method",
+        "bound $",
+        "cost $",
+        "gap",
+        "iterations",
+        "s",
+        "CPU s",
+        "of it in workers",
+        "s / s of cuts",
+    ]
     table = [[*head, "ended by", "harden", "generators"]]
     for row in rows:
         cuts = next((other for other in rows if (other["problem"], other["method"]) == (row["problem"], "cuts")), None)
@@ -110,8 +122,9 @@ def hardening(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
                 number(row["cost_usd"], 0),
                 percent(row["gap"]),
                 str(row["iterations"]) if tried else "–",
-                f"{row['seconds']:.0f}" if tried else "–",
-                f"{row['cpu_seconds']:.0f}" if tried else "–",
+                f"{row['seconds']:.1f}" if tried else "–",
+                f"{row['cpu_seconds']:.1f}" if tried else "–",
+                f"{row.get('workers_cpu_seconds', 0.0):.1f}" if row["method"] == "processes" else "",
                 f"{row['seconds'] / cuts['seconds']:.2f}" if tried and cuts and cuts is not row else "",
                 row["termination"],
                 " ".join(row["hardened"]),
