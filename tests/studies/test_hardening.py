@@ -73,14 +73,26 @@ def test_buying_more_never_costs_more_afterwards(rng: random.Random) -> None:
 
 @given(RANDOMS)
 @settings(max_examples=20)
-def test_what_does_not_matter_changes_nothing(rng: random.Random) -> None:
+def test_what_is_alike_costs_the_same(rng: random.Random) -> None:
+    """Hardening a line that is whole, or breaking one that is hardened, changes nothing."""
     try:
         program = random_program(rng)
     except InputError:
         return
+    program = dataclasses.replace(program, closed_line_usd=0.0)
     broken, decision = program.uncertainty.values[0], random_decision(rng, program)
-    other = np.where(program.matters(broken), decision, 1.0 - decision)
-    assert least(program, other, broken) == pytest.approx(least(program, decision, broken), abs=1e-3)
+    other = decision.copy()
+    other[: len(program.lines)] = np.where(
+        broken[program.lines] > 0.5, decision[: len(program.lines)], rng.random() < 0.5
+    )
+    more = np.where(decision[: len(program.lines)] > 0.5, 1.0, broken)
+    outlooks = [program.outlook(x, u[None, :]) for x, u in ((decision, broken), (other, broken), (decision, more))]
+    if outlooks[0] is None:
+        return
+    assert len({outlook.alike[0] for outlook in outlooks if outlook is not None}) == 1
+    first = least(program, decision, broken)
+    assert least(program, other, broken) == pytest.approx(first, abs=1e-3)
+    assert least(program, decision, more) == pytest.approx(first, abs=1e-3)
 
 
 @given(RANDOMS)

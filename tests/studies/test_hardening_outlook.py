@@ -103,7 +103,9 @@ def test_methods_agree_with_and_without_the_outlook(monkeypatch: pytest.MonkeyPa
 def test_trees_serve_every_disaster_that_spares_them() -> None:
     """The second look at the same disasters searches no more."""
     program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
-    restorer = Restorer(program.network, program.lines, program.buses, 0.1, np.full(13, 14.0 * 1000))
+    restorer = Restorer(
+        program.network, program.lines, program.buses, (0.1, 0.0), program.root_w, np.full(13, 14.0 * 1000)
+    )
     disasters = listed(program.uncertainty)
     first: Outlook = restorer.outlook(np.zeros(len(program.costs)), disasters)
     second: Outlook = restorer.outlook(np.zeros(len(program.costs)), disasters)

@@ -144,10 +144,6 @@ class HardenProgram(PlainProgram):
         mask[self.lines[decision[: len(self.lines)] > 0.5]] = True
         return mask
 
-    def matters(self, realisation: Floats) -> npt.NDArray[np.bool_]:
-        """(H + G) entries of the decision that the recourse of this disaster depends on."""
-        return np.concatenate([realisation[self.lines] > 0.5, np.ones(len(self.buses), dtype=np.bool_)])
-
     @cached_property
     def monotone(self) -> bool:
         """Whether buying more never costs more after any disaster: it only adds to what may be done, unless a hardened
@@ -163,7 +159,8 @@ class HardenProgram(PlainProgram):
     def _restorer(self) -> Restorer:
         net = self.network
         voll = self.voll_usd_per_kw * net.s_base_kva
-        return Restorer(net, self.lines, self.buses, self.backup.p_kw / net.s_base_kva, voll)
+        backup = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
+        return Restorer(net, self.lines, self.buses, backup, self.root_w, voll)
 
     def first_stage(self, *, physics: bool) -> FirstStage:
         """What to buy, within numbers and money."""

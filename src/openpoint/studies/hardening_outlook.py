@@ -7,7 +7,8 @@ its load and S what a generator there makes available,
     cost ≥ V (1 − Σ hardened branches that leave it) − voll · S Σ generators in it
 
 which holds at every decision. From above: a tree of whole branches that keeps the voltages and ratings of the linear
-flow while it serves all it reaches, found once, serves after every other disaster that spares it.
+flow, shedding what it must, found once, serves after every other disaster that spares it; and so does an island around
+the backup generators of a part without a source.
 """
 
 from __future__ import annotations
@@ -17,19 +18,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import connected_components
 
-from openpoint.formulations.lindistflow import nominal_demand, voltage_limits
+from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.network import Network
+from openpoint.studies.hardening_trees import feeder_of, lifted, spanned
 from openpoint.twostage.program import Floats, Outlook
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-
-STEPS_MOST = 12
-"""Exchanges tried to lift the voltages of a tree before the general program has the word."""
-VOLTAGE_TOLERANCE = 1e-9
-"""Per unit of squared voltage."""
 
 
 @dataclass
@@ -39,18 +36,20 @@ class Restorer:
     Attributes:
         network: the grid.
         lines: (H) branches that may be hardened. buses: (G) buses that may get a generator.
-        backup_pu: active power of a generator.
+        backup_pu: active and reactive power of a generator.
+        root_w: (G) squared voltage that a generator holds where it forms an island.
         voll_usd: (N) value of lost load, per unit of power.
     """
 
     network: Network
     lines: Ints
     buses: Ints
-    backup_pu: float
+    backup_pu: tuple[float, float]
+    root_w: Floats
     voll_usd: Floats
-    _trees: list[tuple[Bools, float]] = field(default_factory=list, init=False)
     _parts: dict[bytes, Ints] = field(default_factory=dict, init=False)
-    _hopeless: set[bytes] = field(default_factory=set, init=False)
+    _searched: set[bytes] = field(default_factory=set, init=False)
+    _islands: dict[bytes, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         net = self.network
@@ -64,29 +63,44 @@ class Restorer:
         infeed = np.maximum(-self._demand.real, 0.0)
         np.add.at(infeed, net.generator_terminal, np.maximum(net.p_max, 0.0))
         self._infeed = infeed
-        self._low, self._high = voltage_limits(net)
-        self._trees.append((np.zeros(net.n_conductors, dtype=np.bool_), float(self._value.sum())))  # all open
+        self._feeder = feeder_of(net, self.voll_usd, self.buses, self.root_w)
         at_line = np.full(net.n_conductors, -1)
         at_line[self.lines] = np.arange(len(self.lines))
         self._at_line = at_line
+        self._trees = np.zeros((1, net.n_conductors), dtype=np.bool_)  # all open
+        self._costs = np.array([float(self._value.sum())])
 
     def outlook(self, decision: Floats, realisations: Floats) -> Outlook:
         """Bounds of the recourse in (K, E) disasters at a decision."""
         net, count = self.network, len(self.lines)
         hardened = np.zeros(net.n_conductors, dtype=np.bool_)
         hardened[self.lines[decision[:count] > 0.5]] = True
+        built = np.flatnonzero(decision[count:] > 0.5)
         broken = realisations > 0.5
         whole = (~broken | hardened) & self._usable
         k = len(realisations)
-        lower, upper, slope = np.zeros(k), np.full(k, np.inf), np.zeros((k, len(decision)))
+        lower, slope = np.zeros(k), np.zeros((k, len(decision)))
+        saved, matters = np.zeros(k), np.zeros((k, len(decision)), dtype=np.bool_)
         for row in range(k):
             lower[row] = self._below(whole[row], decision, slope[row])
-        upper = self._above(whole)
-        for open_row in np.flatnonzero(upper > lower + 1e-9 * np.maximum(1.0, lower)):
+            open_parts = np.zeros(net.n_terminals + 1, dtype=np.bool_)
+            open_parts[0] = True
+            part = self._part_of(whole[row])
+            for dead in np.unique(part[self.buses[built]]):
+                open_parts[dead] = True
+                if dead:
+                    saved[row] += self._saved(whole[row], part == dead, self.buses[built])
+            touches = open_parts[part]
+            matters[row, :count] = broken[row, self.lines] & (
+                touches[net.terminal_fr[self.lines]] | touches[net.terminal_to[self.lines]]
+            )
+            matters[row, count:] = touches[self.buses]
+        known = self._above(whole)
+        for open_row in np.flatnonzero(known - saved > lower + 1e-9 * np.maximum(1.0, lower)):
             self._search(whole[open_row])
-        upper = np.minimum(upper, self._above(whole))
-        matters = np.concatenate([broken[:, self.lines], np.ones((k, len(self.buses)), dtype=np.bool_)], axis=1)
-        return Outlook(lower, slope, np.maximum(upper, lower), matters)
+        upper = np.maximum(self._above(whole) - saved, lower)
+        bought = decision[count:].tobytes()
+        return Outlook(lower, slope, upper, matters, tuple(row.tobytes() + bought for row in whole))
 
     def _part_of(self, whole: Bools) -> Ints:
         """(N) part of each bus; that of the sources is 0."""
@@ -111,7 +125,7 @@ class Restorer:
             if value == 0.0:
                 continue
             built = np.flatnonzero(inside[self.buses])
-            gain = float(self.voll_usd[inside].max()) * (self.backup_pu + float(self._infeed[inside].sum()))
+            gain = float(self.voll_usd[inside].max()) * (self.backup_pu[0] + float(self._infeed[inside].sum()))
             here = value - gain * float(np.sum(decision[count + built] > 0.5))
             if here <= 0.0:
                 continue
@@ -125,111 +139,63 @@ class Restorer:
     def _above(self, whole: Bools) -> Floats:
         """(K) cost of the best known tree that lies within the whole branches of each disaster, (K, E)."""
         upper = np.full(len(whole), np.inf)
-        for tree, cost in self._trees:
-            fits = ~np.any(tree & ~whole, axis=1) & ~np.any(whole & self._fixed & ~tree, axis=1)
-            upper[fits] = np.minimum(upper[fits], cost)
+        trees = self._trees.astype(np.float32)
+        closed = np.where(self._fixed, trees, 1.0).astype(np.float32)
+        for rows in np.array_split(np.arange(len(whole)), 1 + len(whole) * len(trees) // CELLS):
+            strays = (~whole[rows]).astype(np.float32) @ trees.T
+            strays += (whole[rows] & self._fixed).astype(np.float32) @ (1.0 - closed).T
+            upper[rows] = np.where(strays < 0.5, self._costs, np.inf).min(axis=1)
         return upper
 
     def _search(self, whole: Bools) -> None:
-        """A tree that serves all that the sources reach, by exchanges that lift the lowest voltage; kept if found."""
+        """A tree of the part with the sources, kept where it is better than those known."""
         net, part, key = self.network, self._part_of(whole), whole.tobytes()
-        cost = float(self._value[part > 0].sum())
-        if key in self._hopeless or self._above(whole[None, :])[0] <= cost:
+        lost = float(self._value[part > 0].sum())
+        if key in self._searched or self._above(whole[None, :])[0] <= lost:
             return
+        self._searched.add(key)
         live = whole & (part[net.terminal_fr] == 0) & (part[net.terminal_to] == 0)
-        weight = np.where(self._fixed, 0.0, np.where(net.closed, 1.0, 2.0) * (1e-6 + np.abs(net.z.diagonal())))
-        tree = _lightest(net.n_terminals, self._label[net.terminal_fr], self._label[net.terminal_to], live, weight)
+        tree = spanned(self._feeder, live)
         if np.any(live & self._fixed & ~tree):
             return  # what cannot be opened closes a loop
-        miss = self._miss(tree)
-        for _ in range(STEPS_MOST):
-            if miss <= VOLTAGE_TOLERANCE:
-                rest = whole & self._fixed & ~live  # dead, and closed all the same
-                self._trees.append((tree | rest, cost))
-                return
-            better = min(((self._miss(x), i, x) for i, x in enumerate(self._exchanges(tree, live))), default=None)
-            if better is None or better[0] >= miss:
-                break
-            miss, tree = better[0], better[2]
-        self._hopeless.add(key)
+        tree, shed_usd, _ = lifted(self._feeder, live, tree, self._root, self._feeder.p, self._feeder.q)
+        if np.isfinite(shed_usd):
+            rest = whole & self._fixed & ~live  # dead, and closed all the same
+            self._trees = np.vstack([self._trees, tree | rest])
+            self._costs = np.append(self._costs, lost + shed_usd)
 
-    def _exchanges(self, tree: Bools, live: Bools) -> list[Bools]:
-        """Trees with one branch closed and one of its loop opened."""
-        net, found = self.network, []
-        fr, to = self._label[net.terminal_fr], self._label[net.terminal_to]
-        parent, via, depth = self._walk(tree)[:3]
-        for tie in np.flatnonzero(live & ~tree):
-            a, b = int(fr[tie]), int(to[tie])
-            loop = []
-            while a != b:
-                if depth[a] < depth[b]:
-                    a, b = b, a
-                loop.append(int(via[a]))
-                a = int(parent[a])
-            for opened in loop:
-                if not self._fixed[opened]:
-                    other = tree.copy()
-                    other[tie], other[opened] = True, False
-                    found.append(other)
-        return found
-
-    def _walk(self, tree: Bools) -> tuple[Ints, Ints, Ints, Ints]:
-        """Parent, branch to it and depth of each bus, and the buses in order from the root."""
-        net, on = self.network, np.flatnonzero(tree)
-        n = net.n_terminals
-        a, b = self._label[net.terminal_fr[on]], self._label[net.terminal_to[on]]
-        graph = sp.csr_array((np.ones(2 * len(on)), (np.concatenate([a, b]), np.concatenate([b, a]))), shape=(n, n))
-        order, parent = breadth_first_order(graph, self._root, directed=False)
-        branch = {(int(x), int(y)): int(e) for x, y, e in zip(a, b, on)}
-        via, depth = np.full(n, -1), np.zeros(n, dtype=np.int64)
-        for bus in order[1:]:
-            up = int(parent[bus])
-            via[bus] = branch.get((int(bus), up), branch.get((up, int(bus)), -1))
-            depth[bus] = depth[up] + 1
-        return parent.astype(np.int64), via, depth, order.astype(np.int64)
-
-    def _miss(self, tree: Bools) -> float:
-        """By how much the linear flow of a tree that serves all it reaches misses limits, summed up."""
+    def _saved(self, whole: Bools, inside: Bools, built: Ints) -> float:
+        """What one island with all backup generators of a part without a source serves, the dearest loads first."""
         net = self.network
-        parent, via, _, order = self._walk(tree)
-        flow = self._demand.copy()
-        w = np.zeros(net.n_terminals)
-        w[net.source_terminal] = np.abs(net.source_v) ** 2
-        for bus in order[:0:-1]:
-            flow[parent[bus]] += flow[bus]
-        r, x, tap = net.r, net.x, net.tap
-        miss = 0.0
-        for bus in order[1:]:
-            e = via[bus]
-            s = flow[bus]
-            ahead = self._label[net.terminal_to[e]] == bus
-            ratio = tap[e] ** 2
-            drop = 2.0 * (r[e] * s.real + x[e] * s.imag) * (1.0 if ahead else -1.0)
-            above = w[net.terminal_fr[e] if ahead else net.terminal_to[e]]  # of a source, the one at this branch
-            w[bus] = above / ratio - drop if ahead else (above + drop) * ratio
-            miss += max(self._low[bus] - w[bus], 0.0) + max(w[bus] - self._high[bus], 0.0)
-            miss += max(abs(s) - np.sqrt(net.l_max[e]) * POLYGON, 0.0) if np.isfinite(net.l_max[e]) else 0.0
-        return float(miss)
+        live = whole & inside[net.terminal_fr] & inside[net.terminal_to]
+        roots = built[inside[built]]
+        key = live.tobytes() + roots.tobytes()
+        if key not in self._islands:
+            self._islands[key] = self._island(live, inside, roots)
+        return self._islands[key]
+
+    def _island(self, live: Bools, inside: Bools, roots: Ints) -> float:
+        tree = spanned(self._feeder, live)
+        if np.any(live & self._fixed & ~tree):
+            return 0.0
+        p, q = np.where(inside, self._feeder.p, 0.0), np.where(inside, self._feeder.q, 0.0)
+        p_left, q_most = len(roots) * self.backup_pu[0], len(roots) * self.backup_pu[1]
+        share = np.zeros(len(p))
+        for bus in np.argsort(-self.voll_usd, kind="stable"):
+            if p[bus] > 0.0 and p_left > 0.0:
+                share[bus] = min(1.0, p_left / p[bus])
+                p_left -= share[bus] * p[bus]
+        q_all = abs(float(share @ q))
+        share *= 1.0 if q_all <= q_most else q_most / q_all
+        served = float(self.voll_usd @ (share * p))
+        p, q = share * p, share * q
+        spread = 1.0 / len(roots)
+        p_each, q_each = spread * float(p.sum()), spread * float(q.sum())
+        p[roots] -= p_each
+        q[roots] -= q_each
+        _, shed_usd, _ = lifted(self._feeder, live, tree, int(roots[0]), p, q)
+        return served if shed_usd == 0.0 else 0.0
 
 
-POLYGON = float(np.cos(np.pi / 16))
-"""Within this share of its rating a flow keeps every side of the inscribed polygon of 16 corners."""
-
-
-def _lightest(n: int, fr: Ints, to: Ints, allowed: Bools, weight: Floats) -> Bools:
-    """The spanning forest of least weight (Kruskal 1956)."""
-    root = np.arange(n)
-
-    def find(bus: int) -> int:
-        while root[bus] != bus:
-            root[bus] = root[root[bus]]
-            bus = int(root[bus])
-        return bus
-
-    tree = np.zeros(len(fr), dtype=np.bool_)
-    for e in np.flatnonzero(allowed)[np.argsort(weight[allowed], kind="stable")]:
-        a, b = find(int(fr[e])), find(int(to[e]))
-        if a != b:
-            root[a] = b
-            tree[e] = True
-    return tree
+CELLS = 20_000_000
+"""Pairs of a tree and a disaster that are compared at once."""

@@ -29,11 +29,15 @@ from openpoint.twostage.subproblem import Price, Response
 from openpoint.twostage.template import Template, template_of
 
 GAP = 1e-6
-"""Relative gap to which a recourse is solved."""
+"""Relative gap to which a recourse is solved at most."""
+GAP_SHARE = 0.5
+"""Share of the gap wanted to which a recourse is solved; its own bounds are carried on."""
 FEASIBLE = 1e-6
 """Slack, relative to 1 or the right-hand side, within which a recourse keeps the constraints of another realisation."""
 BATCH = 16
 """Realisations that are priced before the bounds are looked at again."""
+GUESSES = 4
+"""Times that the next worst is guessed for one batch."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class ExactWork:
     program: TwoStageProgram[Any, Any]
     n: int
     price: Price
+    gap: float = GAP
 
     def prepare(self) -> Callable[[tuple[Floats, Floats]], Exact]:
         """Compile."""
@@ -65,7 +70,7 @@ class ExactWork:
         def solve(pair: tuple[Floats, Floats]) -> Exact:
             model.fix(template.x, pair[0])
             model.fix(template.u, pair[1])
-            answer = model.solve(integral=True, gap=GAP, cold=True)
+            answer = model.solve(integral=True, gap=self.gap, cold=True)
             if answer.x is None:
                 return Exact(np.inf, np.inf if answer.status is Status.INFEASIBLE else -np.inf, None)
             return Exact(answer.value, answer.bound, answer.x[template.y])
@@ -161,7 +166,7 @@ class MixedAppraiser:
     _pool: Pool | None = field(default=None, init=False)
     _work: ExactWork | None = field(default=None, init=False)
     _cuts: Cuts | None = field(default=None, init=False)
-    _known: dict[tuple[int, bytes], tuple[float, float]] = field(default_factory=dict, init=False)
+    _known: dict[bytes, tuple[float, float]] = field(default_factory=dict, init=False)
 
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         return None
@@ -171,15 +176,13 @@ class MixedAppraiser:
         work, pool, cuts = self._prepared(len(decision))
         outlook = self.program.outlook(decision, realisations) if objective.price is Price.COST else None
         upper, lower = pool.served(decision), cuts.below(decision, objective.floor)[0]
+        keys = [b""] * objective.count if outlook is None else outlook.alike
         if outlook is not None:
-            keys = [(k, decision[m].tobytes()) for k, m in enumerate(outlook.matters)]
-            for k, key in enumerate(keys):
-                if key in self._known:
-                    lower[k], upper[k] = max(lower[k], self._known[key][0]), min(upper[k], self._known[key][1])
             lower, upper = np.maximum(lower, outlook.lower), np.minimum(upper, outlook.upper)
+            self._recall(keys, lower, upper)
         priced = np.zeros(objective.count, dtype=np.bool_)
         findings: list[Finding] = []
-        while len(chosen := self._next(decision, lower, upper, priced)):
+        while len(chosen := self._next(decision, lower, upper, priced, keys)):
             priced[chosen] = True
             relaxed: list[Response] | None = []
             if outlook is None:
@@ -200,6 +203,8 @@ class MixedAppraiser:
                     self._known[keys[k]] = (answer.bound, answer.value)
             upper = np.minimum(upper, pool.served(decision))
             lower = np.maximum(lower, cuts.below(decision, objective.floor)[0])
+            if outlook is not None:
+                self._recall(keys, lower, upper)
             if np.isinf(lower[chosen]).any():
                 break  # a realisation without a recourse: the decision is out
         if stop() and not np.isfinite(upper).all():
@@ -219,26 +224,50 @@ class MixedAppraiser:
 
     def _prepared(self, n: int) -> tuple[ExactWork, Pool, Cuts]:
         if self._work is None or self._pool is None or self._cuts is None:
-            self._work = ExactWork(self.program, n, self.objective.price)
+            self._work = ExactWork(self.program, n, self.objective.price, max(GAP, GAP_SHARE * self.gap))
             template = template_of(self.program, n, self.objective.price)
             self._pool = Pool(template, self.objective.realisations)
             self._cuts = Cuts(self.objective.realisations)
         return self._work, self._pool, self._cuts
 
-    def _next(self, decision: Floats, lower: Floats, upper: Floats, priced: npt.NDArray[np.bool_]) -> Ints:
-        """The realisations to price next: where the difference of the bounds weighs most; none where it is small."""
+    def _recall(self, keys: Sequence[bytes], lower: Floats, upper: Floats) -> None:
+        """Put in what was solved before in a realisation alike."""
+        for k, key in enumerate(keys):
+            if (known := self._known.get(key)) is not None:
+                lower[k], upper[k] = max(lower[k], known[0]), min(upper[k], known[1])
+
+    def _next(
+        self, decision: Floats, lower: Floats, upper: Floats, priced: npt.NDArray[np.bool_], keys: Sequence[bytes]
+    ) -> Ints:
+        """The realisations to price next: where the difference of the bounds weighs most; none where it is small.
+
+        After the first, each is chosen as if those before it cost what their lower bounds say: where all odds lie on
+        the worst realisation, these are the next worst, which would have to be looked at in their turn.
+        """
         objective = self.objective
         cost = objective.first_cost(self.program, decision)
         unknown = ~np.isfinite(upper)
         guess = np.where(unknown, 10.0 * (np.abs(np.where(unknown, lower, upper)).max() + 1.0), upper)
-        odds = objective.worst_odds(guess)
-        if not unknown[odds > 0.0].any():
-            total = objective.value(cost, Verdict(guess, np.zeros(len(guess)), None, False))
-            if total - objective.bound(cost, lower) <= self.gap * abs(total) + SAME:
-                return np.empty(0, dtype=np.int64)
-        weight = np.where(priced, 0.0, odds * np.maximum(guess - lower, 0.0))
-        order = np.argsort(-weight, kind="stable")[:BATCH]
-        return np.asarray(order[weight[order] > 0.0])
+        bound = objective.bound(cost, lower)
+        left, taken = ~priced, set[bytes]()
+        chosen: list[int] = []
+        for _ in range(GUESSES):
+            odds = objective.worst_odds(guess)
+            if not unknown[odds > 0.0].any():
+                total = objective.value(cost, Verdict(guess, np.zeros(len(guess)), None, False))
+                if total - bound <= self.gap * abs(total) + SAME:
+                    break
+            weight = np.where(left, odds * np.maximum(guess - lower, 0.0), 0.0)
+            heaviest = [k for k in np.argsort(-weight, kind="stable")[: BATCH - len(chosen)] if weight[k] > 0.0]
+            if not heaviest:
+                break
+            for k in heaviest:
+                left[k] = False
+                guess[k], unknown[k] = lower[k], False
+                if not keys[k] or keys[k] not in taken:
+                    taken.add(keys[k])
+                    chosen.append(int(k))
+        return np.asarray(chosen, dtype=np.int64)
 
 
 def _monotone(decision: Floats, realisations: Floats, lower: Floats, outlook: Outlook, floor: float) -> list[Finding]:

@@ -157,13 +157,15 @@ class Outlook:
         lower: (K) the recourse costs no less.
         slope: (K, n): at every decision x it costs at least lower + slopeᵀ(x − x̂).
         upper: (K) cost of a recourse that is known; `inf` where none is.
-        matters: (K, n) entries of the decision that the recourse of a realisation depends on.
+        matters: (K, n) entries that may, where they become one, lower the cost by more than the slope says.
+        alike: (K) keys; equal keys, at whatever decisions and in whatever realisations, mean equal costs.
     """
 
     lower: Floats
     slope: Floats
     upper: Floats
     matters: npt.NDArray[np.bool_]
+    alike: tuple[bytes, ...]
 
 
 F = TypeVar("F", bound=FirstStage)
