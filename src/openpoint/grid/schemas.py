@@ -55,7 +55,7 @@ def _phases() -> dy.String:
 
 
 def _connection() -> dy.String:
-    return _text("wye or delta", default="wye")
+    return _text("wye (to the grounded neutral) or delta (between phases)", default="wye")
 
 
 class Buses(dy.Schema):
@@ -99,7 +99,12 @@ class Switches(dy.Schema):
 
 
 class Transformers(dy.Schema):
-    """Two-winding transformers: an ideal ratio at the from side in series with a pi section on the to side."""
+    """Two-winding transformers: an ideal ratio at the from side in series with a pi section on the to side.
+
+    Rated voltages are line to line whatever the phases, so that a single-phase unit of 2.4 kV between phase and
+    neutral has 2.4 √3 kV. Impedances are those of a phase, of a delta those of its wye equivalent. A delta-delta of two
+    phases is one winding between these lines, with its own impedance; a branch beside it joins one of the two phases.
+    """
 
     name = _name()
     from_bus = _text("bus of the winding that carries the ratio")
@@ -119,7 +124,7 @@ class Transformers(dy.Schema):
     tap_min = _integer("lowest tap position", 0)
     tap_max = _integer("highest tap position", 0)
     tap_step_percent = _number("change of the tapped winding's voltage per step", "%", default=0.0)
-    shift_degree = _number("phase shift, from leads to", "degree", default=0.0)
+    shift_degree = _number("phase shift, from leads to; with letters ±30 between delta and wye", "degree", default=0.0)
     switchable = _flag("may be opened or closed by a decision", True)
     closed = _flag("closed today", True)
 
@@ -134,7 +139,10 @@ class Sources(dy.Schema):
 
 
 class Loads(dy.Schema):
-    """Loads, positive consumption."""
+    """Loads, positive consumption.
+
+    In the AC power flow by OpenDSS a load is a constant impedance where its voltage leaves `v_min_pu … v_max_pu`.
+    """
 
     name = _name()
     bus = _text("bus")
@@ -143,6 +151,8 @@ class Loads(dy.Schema):
     model = _text("what stays constant with the voltage: power, current or impedance", default="power")
     p_kw = _number("active power at nominal voltage", "kW")
     q_kvar = _number("reactive power at nominal voltage; negative = capacitive", "kvar", default=0.0)
+    v_min_pu = _optional("voltage below which the load is an impedance; empty = none", "pu")
+    v_max_pu = _optional("voltage above which the load is an impedance; empty = none", "pu")
 
 
 class Generators(dy.Schema):
@@ -151,6 +161,7 @@ class Generators(dy.Schema):
     name = _name()
     bus = _text("bus")
     phases = _phases()
+    connection = _connection()
     p_kw = _number("active power today", "kW")
     q_kvar = _number("reactive power today", "kvar", default=0.0)
     p_min_kw = _optional("least active power; empty = fixed at p_kw", "kW")

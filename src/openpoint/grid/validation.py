@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from openpoint.errors import Problem
+from openpoint.grid.connection_rules import connection_faults
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.grid.value_rules import plausibility_doubts, value_faults
 from openpoint.grid.wiring import wiring_faults
@@ -28,6 +29,7 @@ _WORDS = (
     ("transformers", "tap_side", ("from", "to")),
     ("loads", "connection", ("wye", "delta")),
     ("loads", "model", ("power", "current", "impedance")),
+    ("generators", "connection", ("wye", "delta")),
     ("capacitors", "connection", ("wye", "delta")),
 )
 
@@ -43,6 +45,7 @@ def find_problems(grid: Grid) -> list[Problem]:
         *_phase_faults(grid),
         *_reference_faults(grid),
         *_word_faults(grid),
+        *connection_faults(grid),
         *value_faults(grid),
         *_voltage_level_faults(grid),
         *wiring_faults(grid),

@@ -95,6 +95,15 @@ RULES = (
         "{value} kW is negative",
         "If it is net infeed, put it into the table `generators`; if the sign slipped, correct it",
     ),
+    _not_negative("loads", "v_min_pu"),
+    _positive("loads", "v_max_pu"),
+    Rule(
+        "loads",
+        "v_min_pu",
+        (pl.col("v_min_pu") > pl.col("v_max_pu")) & pl.col("v_min_pu").is_finite() & pl.col("v_max_pu").is_finite(),
+        "the lower end of the band lies above the upper",
+        "Exchange or correct them",
+    ),
     Rule("generators", "p_min_kw", _ordered("p_min_kw", "p_max_kw", "p_kw"), _P_LIMITS, "Correct the limits"),
     Rule("generators", "q_min_kvar", _ordered("q_min_kvar", "q_max_kvar", "q_kvar"), _Q_LIMITS, "Correct the limits"),
     Rule(

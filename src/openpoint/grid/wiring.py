@@ -13,6 +13,7 @@ import numpy as np
 
 from openpoint.errors import Problem
 from openpoint.grid.topology import Bools, Ints, components, forest, islands, path
+from openpoint.grid.windings import line_windings
 
 if TYPE_CHECKING:
     from openpoint.grid.grid import Grid
@@ -58,8 +59,10 @@ def _wires(grid: Grid) -> _Wires:
                 number[name, phase] = len(number)
     fr, to, branch, switchable, closed = [], [], [], [], []
     columns = ("kind", "name", "from_bus", "to_bus", "phases", "switchable", "closed")
+    pairs = line_windings(grid)
     for kind, name, bus_fr, bus_to, phases, may_switch, is_closed in grid.branches().select(columns).iter_rows():
-        for phase in phases:
+        pair = pairs.get(name, "") if kind == "transformers" else ""
+        for phase in pair[:1] or phases:
             ends = number.get((bus_fr, phase)), number.get((bus_to, phase))
             if ends[0] is not None and ends[1] is not None and bus_fr != bus_to:
                 fr.append(ends[0])

@@ -1,0 +1,61 @@
+"""Transformers that are one winding between two lines: a delta-delta of two phases, as in open-delta regulators.
+
+Such a winding ties the voltage between two phases only, so that it feeds one phase; the other is its way back. It is
+written with both, and which is which follows from the branches beside it, between the same two buses: where one of
+them joins phase b, a winding `ab` feeds a. Three windings ab, bc and ac alone are a closed delta and feed a, b and c.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from openpoint.grid.grid import Grid
+
+TWO_PHASES = ("ab", "ac", "bc")
+_CLOSED_DELTA = {"ab": "ab", "bc": "bc", "ac": "ca"}
+
+_Unit = tuple[str, str]  # name, phases
+
+
+def line_windings(grid: Grid) -> dict[str, str]:
+    """Per transformer that is one winding between two lines: the phase it feeds and the phase of its way back.
+
+    Empty where the branches beside it leave open which is which: its to side would float.
+    """
+    lone = (pl.col("connection") == "delta-delta") & pl.col("phases").is_in(TWO_PHASES)
+    rows = grid.transformers.filter(lone).select("name", "from_bus", "to_bus", "phases")
+    if rows.is_empty():
+        return {}
+    banks: dict[frozenset[str], list[_Unit]] = {}
+    for name, fr, to, phases in rows.iter_rows():
+        banks.setdefault(frozenset((fr, to)), []).append((name, phases))
+    held: dict[frozenset[str], str] = dict.fromkeys(banks, "")
+    in_bank = set(rows["name"])
+    for name, fr, to, phases in grid.branches().select("name", "from_bus", "to_bus", "phases").iter_rows():
+        if name not in in_bank and frozenset((fr, to)) in held:
+            held[frozenset((fr, to))] += phases
+    result: dict[str, str] = {}
+    for ends, units in banks.items():
+        result |= _pairs(units, held[ends])
+    return result
+
+
+def _pairs(units: list[_Unit], held: str) -> dict[str, str]:
+    """Feeding phase and way back of the windings of a bank; `held` are the phases that other branches join."""
+    if not held and sorted(phases for _, phases in units) == sorted(_CLOSED_DELTA):
+        return {name: _CLOSED_DELTA[phases] for name, phases in units}
+    pairs: dict[str, str] = {}
+    waiting = list(units)
+    while waiting:
+        ready = [unit for unit in waiting if any(p in held for p in unit[1])]
+        if not ready:
+            return pairs | {name: "" for name, _ in waiting}
+        name, (one, other) = ready[0][0], tuple(ready[0][1])
+        # Where both phases are joined already the winding closes a loop, which the wiring rules find.
+        pairs[name] = one + other if other in held else other + one
+        held += pairs[name][0]
+        waiting.remove(ready[0])
+    return pairs

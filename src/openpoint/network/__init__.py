@@ -1,0 +1,18 @@
+"""Network: what a solver needs. Frozen arrays in per unit, built from a Grid in this one place."""
+
+from openpoint.network.arrays import Bools, Complexes, DeltaLoads, Floats, Ints, LineWindings, Network
+from openpoint.network.build import build_network
+from openpoint.network.load_shares import LoadShares, load_shares
+
+__all__ = [
+    "Bools",
+    "Complexes",
+    "DeltaLoads",
+    "Floats",
+    "Ints",
+    "LineWindings",
+    "LoadShares",
+    "Network",
+    "build_network",
+    "load_shares",
+]
