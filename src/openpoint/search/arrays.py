@@ -1,0 +1,201 @@
+"""The arrays that the compiled topology search works on.
+
+Buses are renumbered: those that no source holds come first, in the order in which the Laplacian is eliminated
+(0 … n - 1), then the sources (n … N - 1). Only branches that may be closed are here (m).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int32]
+States = npt.NDArray[np.int8]
+Bools = npt.NDArray[np.bool_]
+
+OPEN, CLOSED, UNDECIDED = 0, 1, 2
+
+
+class Model(NamedTuple):
+    """The grid, in per unit.
+
+    Attributes:
+        n: buses that no source holds.
+        fr, to: (m) ends. r, x, z2: (m) series impedance and its squared magnitude.
+        k_fr, k_to: (m) squared voltage before the impedance per squared voltage of the bus, at each end.
+        g, b: (m) half of the shunt admittance, that of one end. l_max: (m) squared current limit, inf = none.
+        price: (m) cost of closing the branch.
+        p, q: (N) load of constant power. p_w, q_w: (N) load of constant impedance, per squared voltage.
+        w_min, w_max: (N) squared voltage: limits, or caps that no state exceeds; both that of the source at sources.
+        start, neighbour, via: adjacency with all sources as the one bus n.
+        column, row: (n + 1), (L) pattern below the diagonal of the factor, column by column.
+        target: for every pair of rows of a column, the entry that eliminating the column changes; the row's own place
+            for the diagonal. up: (n) first row of a column, the parent in the elimination tree; n where there is none.
+        slot: (m) entry of the branch in the factor, -1 beside a source.
+        swap: (m) whether the branch is open today, so that closing it is a change. most_closings: how many may be.
+        bare: branches without impedance. ideal: the conductance they count with.
+        shunts, rated, bounded, priced: whether there are any admittances, ratings, voltage limits, prices.
+    """
+
+    n: int
+    fr: Numbers
+    to: Numbers
+    r: Floats
+    x: Floats
+    z2: Floats
+    k_fr: Floats
+    k_to: Floats
+    g: Floats
+    b: Floats
+    l_max: Floats
+    price: Floats
+    p: Floats
+    q: Floats
+    p_w: Floats
+    q_w: Floats
+    w_min: Floats
+    w_max: Floats
+    start: Numbers
+    neighbour: Numbers
+    via: Numbers
+    column: Numbers
+    row: Numbers
+    target: Numbers
+    up: Numbers
+    slot: Numbers
+    swap: Bools
+    most_closings: int
+    bare: Numbers
+    ideal: float
+    shunts: bool
+    rated: bool
+    bounded: bool
+    priced: bool
+
+
+class Work(NamedTuple):
+    """The node at hand and the memory of its bound.
+
+    Attributes:
+        status: (m) OPEN, CLOSED or UNDECIDED. y, mu, phi: (N) multipliers of the balances and of the voltage limits.
+        order, parent, edge: (N) forest of the closed branches, roots first; bus above, branch to it (-1: a root).
+        gain: (N) A, what is lost per squared voltage of the bus. w: (N) squared voltages, an estimate.
+        alpha, beta, rho, nu: (m) of the bound. steep: (m) (α² + β²) / 4ρ. down: (m) whether power leaves at fr.
+        conductance: (m). drop_y, drop_mu: (m) y_i - y_j, μ_i - μ_j. value: (m) bound with the branch open.
+        factor, diagonal: (L), (n) LDLᵀ. y_next, mu_next, one: (N) right-hand sides and solutions.
+        leader: (N) union-find. rank, low, came, at: (N) memory of the search for bridges.
+    """
+
+    status: States
+    y: Floats
+    mu: Floats
+    phi: Floats
+    order: Numbers
+    parent: Numbers
+    edge: Numbers
+    gain: Floats
+    w: Floats
+    alpha: Floats
+    beta: Floats
+    rho: Floats
+    nu: Floats
+    steep: Floats
+    down: Bools
+    conductance: Floats
+    drop_y: Floats
+    drop_mu: Floats
+    value: Floats
+    factor: Floats
+    diagonal: Floats
+    y_next: Floats
+    mu_next: Floats
+    one: Floats
+    leader: Numbers
+    rank: Numbers
+    low: Numbers
+    came: Numbers
+    at: Numbers
+
+
+class Pool(NamedTuple):
+    """Open nodes: a heap of rows by bound.
+
+    Attributes:
+        status: (C, m). y, mu, phi: (C, N); any multipliers are valid, so half the digits do. bound: (C).
+        heap: (C) rows in use first, as a heap; the others are free.
+    """
+
+    status: States
+    y: Singles
+    mu: Singles
+    phi: Singles
+    bound: Floats
+    heap: Numbers
+
+
+class Counts(NamedTuple):
+    """Where the search stands, in arrays of one.
+
+    Attributes:
+        size: rows of the heap in use. nodes, probes: done so far. active: whether the node at hand is to be processed.
+        depth: decided branches of the node at hand, for display.
+        bound: of the node at hand. cutoff: bound at which a node is done. floor: least bound of the nodes done.
+    """
+
+    size: npt.NDArray[np.int64]
+    nodes: npt.NDArray[np.int64]
+    probes: npt.NDArray[np.int64]
+    active: npt.NDArray[np.int64]
+    bound: Floats
+    cutoff: Floats
+    floor: Floats
+
+
+def work_for(model: Model) -> Work:
+    """Fresh memory: everything undecided, no multipliers."""
+    m, size = len(model.fr), len(model.p)
+    numbers = {name: np.zeros(size, dtype=np.int32) for name in ("order", "parent", "edge", "leader", "rank", "low")}
+    numbers |= {name: np.zeros(size, dtype=np.int32) for name in ("came", "at")}
+    buses = {name: np.zeros(size) for name in ("y", "mu", "phi", "gain", "y_next", "mu_next", "one")}
+    branches = {name: np.zeros(m) for name in ("alpha", "beta", "rho", "nu", "steep", "conductance", "value")}
+    branches |= {"drop_y": np.zeros(m), "drop_mu": np.zeros(m)}
+    return Work(
+        status=np.full(m, UNDECIDED, dtype=np.int8),
+        w=model.w_max.copy(),
+        down=np.zeros(m, dtype=np.bool_),
+        factor=np.zeros(len(model.row)),
+        diagonal=np.zeros(model.n),
+        **numbers,
+        **buses,
+        **branches,
+    )
+
+
+def pool_for(model: Model, capacity: int) -> Pool:
+    """An empty pool."""
+    m, size = len(model.fr), len(model.p)
+    return Pool(
+        status=np.zeros((capacity, m), dtype=np.int8),
+        y=np.zeros((capacity, size), dtype=np.float32),
+        mu=np.zeros((capacity, size), dtype=np.float32),
+        phi=np.zeros((capacity, size if model.bounded else 0), dtype=np.float32),
+        bound=np.zeros(capacity),
+        heap=np.arange(capacity, dtype=np.int32),
+    )
+
+
+def enlarged(pool: Pool) -> Pool:
+    """The pool with twice the room."""
+    rows = len(pool.heap)
+    heap = np.concatenate([pool.heap, np.arange(rows, 2 * rows, dtype=np.int32)])
+    return Pool(*(np.concatenate([a, np.zeros_like(a)]) for a in pool[:-1]), heap=heap)
+
+
+def counts() -> Counts:
+    """A search that has not begun."""
+    whole = {name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active")}
+    return Counts(**whole, bound=np.full(1, -np.inf), cutoff=np.full(1, np.inf), floor=np.full(1, np.inf))

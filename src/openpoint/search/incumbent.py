@@ -1,0 +1,152 @@
+"""Good radial states and what they are worth: branch exchange, ranked by an estimate, judged by exact power flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.network import Bools, Floats, Network
+from openpoint.powerflow.balanced import losses, solve
+from openpoint.search.arrays import CLOSED, UNDECIDED, Model, States, Work, work_for
+from openpoint.search.forest import join, root, span
+from openpoint.search.loops import rank
+from openpoint.search.model import TOLERANCE, Numbering
+
+FIRST = 12
+"""Exchanges judged at first, the best by estimate; the number grows by TIMES while none is better."""
+TIMES = 5
+HOPELESS = 0.2
+"""Estimated rise of the loss, as a share of it, beyond which an exchange is not judged for its loss."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Exact worth of radial states.
+
+    Attributes:
+        network: with the limits to keep. change_cost: per change, per unit.
+    """
+
+    network: Network
+    change_cost: float = 0.0
+
+    def worth(self, closed: Bools) -> tuple[Floats, Floats]:
+        """Value, inf where there is no state, and by how much limits are missed, of (K, E) radial states.
+
+        The miss is the sum of the excesses of squared voltages and currents relative to their limits, 0 within
+        `TOLERANCE`; inf where there is no state.
+        """
+        net = self.network
+        inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
+        w_min, w_max = net.w_min[inner], net.w_max[inner]
+        if not (np.any(w_min > 0) or np.any(w_max < np.inf) or np.any(net.l_max < np.inf)):
+            loss = losses(net, closed)[0]
+            miss = np.where(np.isfinite(loss), 0.0, np.inf)
+        else:
+            flows = solve(net, closed)
+            loss = flows.loss
+            w, l = np.abs(flows.v[:, inner]) ** 2, np.abs(flows.i_series) ** 2
+            low, most = (1.0 - TOLERANCE) ** 2, (1.0 + TOLERANCE) ** 2
+            some = np.where(w_min > 0, w_min, 1.0)
+            under = np.where(w < w_min * low, 1.0 - w / some, 0.0)
+            over = np.where(w > w_max * most, w / w_max - 1.0, 0.0)
+            hot = np.where(l > net.l_max * most, l / np.maximum(net.l_max, 1e-12) - 1.0, 0.0)
+            miss = under.sum(axis=1) + over.sum(axis=1) + hot.sum(axis=1)
+            miss = np.where(flows.converged, miss, np.inf)
+        changes = np.sum(closed != net.closed, axis=1) if self.change_cost else 0.0
+        return np.asarray(loss + self.change_cost * changes), np.asarray(miss)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A radial state and its exact worth."""
+
+    closed: Bools
+    value: float
+    miss: float
+
+    def beats(self, other: Trial | None) -> bool:
+        """Whether it misses limits by less, or by the same and costs less."""
+        return other is None or (self.miss, self.value) < (other.miss, other.value)
+
+
+class Exchange:
+    """Exchanges of branches on one grid."""
+
+    def __init__(self, model: Model, numbering: Numbering, judge: Judge, status: States) -> None:
+        """`status`: what is decided in every state, as `propagate` leaves it."""
+        self.model, self.numbering, self.judge = model, numbering, judge
+        self.status = status.copy()
+        self.free = status == UNDECIDED
+        self.work: Work = work_for(model)
+        self.room = 1024
+
+    def tree(self, weight: Floats) -> Trial | None:
+        """The tree of greatest weight (Kruskal 1956); None where it changes too much or has no state. weight: (m)."""
+        self.work.status[:] = self.status
+        if not span(self.model, self.work, np.argsort(-weight, kind="stable").astype(np.int32)):
+            return None
+        return self.trial(self.work.status == CLOSED)
+
+    def trial(self, closed: Bools) -> Trial | None:
+        """A radial state of the model, (m), judged; None where it changes too much or has no state."""
+        if int(np.sum(closed & self.model.swap)) > self.model.most_closings:
+            return None
+        state = self.full(closed[None, :])
+        value, miss = self.judge.worth(state)
+        return Trial(state[0], float(value[0]), float(miss[0])) if np.isfinite(value[0]) else None
+
+    def full(self, closed: Bools) -> Bools:
+        """(K, E) states from (K, m)."""
+        state = np.zeros((len(closed), self.judge.network.n_conductors), dtype=np.bool_)
+        state[:, self.numbering.branch] = closed
+        return state
+
+    def descend(self, trial: Trial) -> Trial:
+        """Exchange after exchange, until none among the likely ones is better."""
+        while (better := self._step(trial)) is not None:
+            trial = better
+        return trial
+
+    def _step(self, trial: Trial) -> Trial | None:
+        closed = trial.closed[self.numbering.branch]
+        pairs, change = self._ranked(trial)
+        if np.sum(closed & self.model.swap) + 1 > self.model.most_closings:
+            growth = self.model.swap[pairs[:, 0]].astype(int) - self.model.swap[pairs[:, 1]]
+            few = np.sum(closed & self.model.swap) + growth <= self.model.most_closings
+            pairs, change = pairs[few], change[few]
+        if trial.miss == 0.0 and not self.judge.change_cost:
+            pairs = pairs[change < HOPELESS * trial.value]
+        begin, count = 0, FIRST
+        while begin < len(pairs):
+            some = pairs[begin : begin + count]
+            near = np.repeat(closed[None, :], len(some), axis=0)
+            near[np.arange(len(some)), some[:, 0]] = True
+            near[np.arange(len(some)), some[:, 1]] = False
+            near = self.full(near)
+            value, miss = self.judge.worth(near)
+            best = int(np.lexsort((value, miss))[0])
+            found = Trial(near[best], float(value[best]), float(miss[best]))
+            if found.miss < trial.miss or (found.miss == trial.miss and found.value < trial.value * (1.0 - 1e-9)):
+                return found
+            begin, count = begin + count, count * TIMES
+        return None
+
+    def _ranked(self, trial: Trial) -> tuple[Floats, Floats]:
+        """(K, 2) branches to close and to open, the likeliest first, and the estimated change of loss."""
+        model, work = self.model, self.work
+        work.status[:] = trial.closed[self.numbering.branch]
+        join(model, work)
+        root(model, work)
+        current = solve(self.judge.network, trial.closed).i_series[0, self.numbering.branch]
+        i_re, i_im = np.ascontiguousarray(current.real), np.ascontiguousarray(current.imag)
+        while True:
+            close, away = np.empty(self.room, dtype=np.int32), np.empty(self.room, dtype=np.int32)
+            change = np.empty(self.room)
+            count = rank(model, work, self.free, i_re, i_im, close, away, change)
+            if count <= self.room:
+                break
+            self.room = 2 * count
+        order = np.argsort(change[:count], kind="stable")
+        return np.stack([close[order], away[order]], axis=1), change[order]

@@ -1,0 +1,237 @@
+"""The grid as the compiled search wants it: which voltages can occur, and buses in the order of elimination."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.grid.topology import forest
+from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.search.arrays import Model
+
+TOLERANCE = 1e-6
+"""Relative excess of a limit that counts as kept."""
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """Where the branches and buses of a model stand in its network.
+
+    Attributes:
+        branch: (m) branch of the network. bus: (N) bus of the network.
+        fixed_cost: cost of changes that no choice avoids.
+    """
+
+    branch: Ints
+    bus: Ints
+    fixed_cost: float
+
+
+def build_model(
+    network: Network,
+    *,
+    must_close: Bools,
+    must_open: Bools,
+    max_changes: int | None = None,
+    change_cost: float = 0.0,
+) -> tuple[Model, Numbering]:
+    """Arrays of the search; the limits are those of the network, and reach `TOLERANCE` beyond.
+
+    A radial state closes as many branches as there are buses without a source. So of C branches closed today, and k
+    closed that are open today, C − (n − k) are opened: the number of changes is C − n + 2 k, and only k is left to count.
+
+    Args:
+        network: a balanced network.
+        must_close, must_open: (E) branches whose state is given.
+        max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
+
+    Raises:
+        OptionError: what the bound cannot be valid for; see `refuse`.
+    """
+    refuse(network)
+    fr, to = network.terminal_fr, network.terminal_to
+    branch = np.flatnonzero(~must_open & (fr != to))
+    source = np.zeros(network.n_terminals, dtype=np.bool_)
+    source[network.source_terminal] = True
+    order, columns = _eliminate(fr[branch], to[branch], source)
+    n, m = len(order), len(branch)
+    bus = np.concatenate([np.array(order, dtype=np.int64), network.source_terminal])
+    number = np.empty(network.n_terminals, dtype=np.int32)
+    number[bus] = np.arange(len(bus))
+    fr, to = number[fr[branch]], number[to[branch]]
+    w_min, w_max = voltage_range(network)
+    power, steady = demand(network)
+    z = np.asarray(network.z.diagonal())[branch]
+    shunt = np.asarray(network.y_shunt.diagonal())[branch]
+    l_max = network.l_max[branch] * (1.0 + TOLERANCE) ** 2
+    closings, fixed = m, int(network.closed.sum()) - n
+    if max_changes is not None:
+        closings = int(np.floor((max_changes - fixed) / 2))
+    swap = ~network.closed[branch]
+    model = Model(
+        n=n,
+        fr=fr,
+        to=to,
+        r=z.real.copy(),
+        x=z.imag.copy(),
+        z2=z.real**2 + z.imag**2,
+        k_fr=1.0 / network.tap[branch] ** 2,
+        k_to=np.ones(m),
+        g=0.5 * shunt.real,
+        b=0.5 * shunt.imag,
+        l_max=l_max,
+        price=np.where(swap, 2.0 * change_cost, 0.0),
+        p=power.real[bus].copy(),
+        q=power.imag[bus].copy(),
+        p_w=steady.real[bus].copy(),
+        q_w=steady.imag[bus].copy(),
+        w_min=w_min[bus],
+        w_max=w_max[bus],
+        **_adjacency(np.minimum(fr, n), np.minimum(to, n), n),
+        **_pattern(fr, to, [np.sort(number[c]) for c in columns]),
+        swap=swap,
+        most_closings=closings,
+        bare=np.flatnonzero(z == 0).astype(np.int32),
+        ideal=1e4 * float(np.max(1.0 / np.maximum(np.abs(z[z != 0]), 1e-9), initial=1.0)),
+        shunts=bool(shunt.any() or steady.any()),
+        rated=bool(np.isfinite(l_max).any()),
+        bounded=bool(np.any(w_min[~source] > 0) or np.any(network.w_max[~source] < np.inf)),
+        priced=change_cost > 0.0,
+    )
+    return model, Numbering(branch, bus, change_cost * fixed)
+
+
+def refuse(network: Network) -> None:
+    """Refuse what the bound is not valid for.
+
+    Raises:
+        OptionError: several phases, generators to dispatch, or loads of constant current.
+    """
+    if not network.is_balanced:
+        raise OptionError("topology search works on balanced grids (phases '1'); this grid has phases a, b, c")
+    if np.any(network.p_min < network.p_max) or np.any(network.q_min < network.q_max):
+        raise OptionError(
+            "topology search does not dispatch generators; use Benders, or clear their limits to fix them"
+        )
+    if network.s_current.any():
+        raise OptionError("topology search has no loads of constant current; use Benders, or another load model")
+
+
+def demand(network: Network) -> tuple[Complexes, Complexes]:
+    """(N) loads of constant power, less generation, and of constant impedance; 0 at sources, where they lose nothing."""
+    power, steady = network.s_power.copy(), network.s_impedance.copy()
+    np.subtract.at(power, network.generator_terminal, network.generator_s)
+    power[network.source_terminal] = 0.0
+    steady[network.source_terminal] = 0.0
+    return power, steady
+
+
+def voltage_range(network: Network) -> tuple[Floats, Floats]:
+    """(N) least and greatest squared voltage that a state of interest can have.
+
+    At sources it is theirs. Elsewhere the limits, which every answer keeps, and what is possible at all: with power p, q
+    arriving at the far end of a branch, w_to = w_fr − 2 (r p + x q) − |z|² l. What arrives is the demand beyond and losses,
+    so p >= −P with P all that is fed in, and q likewise. On a simple way from a source, w <= w_source + 2 Σ (r P + x Q),
+    and a way weighs no more than the heaviest spanning tree. Ratios are passed once each, at most. Q has a part
+    proportional to w: capacitors and charging; so w <= (w_source + fixed) / (1 − proportional).
+
+    Raises:
+        OptionError: voltages could be anything, and a bus has no upper limit.
+    """
+    inner = np.ones(network.n_terminals, dtype=np.bool_)
+    inner[network.source_terminal] = False
+    held = np.abs(network.source_v) ** 2
+    high = np.where(inner, np.minimum(network.w_max * (1.0 + TOLERANCE) ** 2, _highest(network)), np.inf)
+    if not np.isfinite(high[inner]).all():
+        raise OptionError(
+            "generation, capacitors or charging may raise voltages without limit here, and the proof needs one at "
+            "every bus; give one, for example Limits(v_max_pu=1.1)"
+        )
+    low = np.where(inner, network.w_min * (1.0 - TOLERANCE) ** 2, 0.0)
+    low[network.source_terminal] = held
+    high[network.source_terminal] = held
+    return low, high
+
+
+def _highest(network: Network) -> float:
+    """The greatest squared voltage that any radial state can have at any bus, inf where that is not known."""
+    if np.any(network.r < 0.0) or np.any(network.x < 0.0) or np.any(network.g < 0.0):
+        return np.inf
+    power, steady = demand(network)
+    ratio = np.maximum(network.tap, 1.0 / network.tap) ** 2
+    gain = float(np.prod(ratio))
+    charging = np.maximum(network.b, 0.0) * ratio
+    fed = [np.maximum(-part, 0.0).sum() for part in (power.real, power.imag)]
+    by_w = [np.maximum(-steady.real, 0.0).sum(), np.maximum(-steady.imag, 0.0).sum() + charging.sum()]
+    fixed, proportional = (
+        2.0 * gain * _heaviest(network, network.r * p + network.x * q) for p, q in (fed, by_w)
+    )
+    start = gain * float(np.max(np.abs(network.source_v) ** 2))
+    return (start + fixed) / (1.0 - proportional) if proportional < 1.0 else np.inf
+
+
+def _heaviest(network: Network, weight: Floats) -> float:
+    """Weight of the heaviest spanning forest of all branches."""
+    n, some = network.n_terminals, weight > 0.0
+    fr, to = network.terminal_fr[some], network.terminal_to[some]
+    order = np.argsort(-weight[some], kind="stable")
+    return float(weight[some][order][forest(n, fr[order], to[order])].sum())
+
+
+def _eliminate(fr: Ints, to: Ints, source: Bools) -> tuple[list[int], list[list[int]]]:
+    """Buses without a source in the order of least degree, and the neighbours that each has when it goes."""
+    around: list[set[int]] = [set() for _ in source]
+    for a, b in zip(fr.tolist(), to.tolist()):
+        if not source[a] and not source[b]:
+            around[a].add(b)
+            around[b].add(a)
+    queue = [(len(around[bus]), bus) for bus in np.flatnonzero(~source).tolist()]
+    heapq.heapify(queue)
+    gone = source.copy()
+    order: list[int] = []
+    columns: list[list[int]] = []
+    while queue:
+        degree, bus = heapq.heappop(queue)
+        if gone[bus] or degree != len(around[bus]):
+            continue
+        gone[bus] = True
+        order.append(bus)
+        columns.append(list(around[bus]))
+        for other in around[bus]:
+            around[other] |= around[bus]
+            around[other] -= {bus, other}
+        for other in around[bus]:
+            heapq.heappush(queue, (len(around[other]), other))
+    return order, columns
+
+
+def _pattern(fr: Ints, to: Ints, columns: list[Ints]) -> dict[str, Ints]:
+    """Fields of the model that describe the factor."""
+    n = len(columns)
+    start = np.concatenate([[0], np.cumsum([len(c) for c in columns])])
+    rows = [c.tolist() for c in columns]
+    place = {(i, k): int(start[k]) + a for k, column in enumerate(rows) for a, i in enumerate(column)}
+    ends = zip(np.maximum(fr, to).tolist(), np.minimum(fr, to).tolist())
+    found = {
+        "column": start,
+        "row": [i for column in rows for i in column],
+        "target": [place[column[a], column[b]] for column in rows for a in range(len(column)) for b in range(a)],
+        "up": [column[0] if column else n for column in rows],
+        "slot": [place[i, k] if i < n else -1 for i, k in ends],
+    }
+    return {name: np.array(values, dtype=np.int32) for name, values in found.items()}
+
+
+def _adjacency(fr: Ints, to: Ints, n: int) -> dict[str, Ints]:
+    """Fields of the model that describe the graph of n buses and of all sources as one."""
+    ends, others = np.concatenate([fr, to]), np.concatenate([to, fr])
+    by_bus = np.argsort(ends, kind="stable")
+    found = {
+        "start": np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=n + 1))]),
+        "neighbour": others[by_bus],
+        "via": np.tile(np.arange(len(fr)), 2)[by_bus],
+    }
+    return {name: values.astype(np.int32) for name, values in found.items()}

@@ -1,0 +1,255 @@
+"""Compiled: branch and bound, node after node.
+
+A node is bounded by `bound` at the multipliers of its parent, improved by the fixed point of `multipliers`. Then its
+undecided branches are *probed*: what is the bound with the branch open? Where it reaches the cutoff, the branch must
+be closed in all that is left to find. The closings are applied together after the probes (inside, they would change
+the forest under the bound), their consequences drawn, and the node is bounded anew. Then the branch of the largest
+probe is decided: the open side, of high bound, waits in the pool; the closed side is followed at once.
+
+Only `explore` is called from outside. numba keeps machine code by the date of the file of the outermost function and
+would not see that an inner one elsewhere changed, so nothing here is kept but `explore`, under a key that depends on
+the text of all files it is made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+
+from openpoint.powerflow.compiled import compiled
+from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Counts, Model, Pool, Work
+from openpoint.search.bound import bound
+from openpoint.search.forest import propagate, root
+from openpoint.search.multipliers import conduct, factorise, level, resistance, sag, solve, without
+
+EXHAUSTED, PAUSED, LEAF, FULL = 0, 1, 2, 3
+"""What `explore` ends with: nothing left, time to look up, a radial state to judge, no room in the pool."""
+MARGIN = 1e-9
+"""Relative margin of a bound: on a full tree it lands up to 1e-11 above the exact loss."""
+NEAR = 0.7
+"""Share of the way to the cutoff that the estimate of a probe must reach for the probe to be made."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def inner(function: Function) -> Function:
+    """As `compiled`, but not kept."""
+    result: Function = numba.njit(error_model="numpy", nogil=True)(function)
+    return result
+
+
+@inner
+def safe(value: float) -> float:
+    """A bound less the margin."""
+    return value - MARGIN * abs(value)
+
+
+@inner
+def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
+    """Better multipliers, `most` times or until the cutoff or little gain; returns the bound reached."""
+    best = bound(model, work, work.y, work.mu)
+    for _ in range(most):
+        if best >= cutoff:
+            break
+        sag(model, work)
+        conduct(model, work)
+        factorise(model, work)
+        solve(model, work, work.y_next, work.mu_next)
+        for e in range(len(work.status)):
+            work.drop_y[e] = work.y_next[model.fr[e]] - work.y_next[model.to[e]]
+            work.drop_mu[e] = work.mu_next[model.fr[e]] - work.mu_next[model.to[e]]
+        level(model, work, work.y_next, work.mu_next)
+        value = bound(model, work, work.y_next, work.mu_next)
+        if value < best:  # too far: half the way
+            for k in range(model.n):
+                work.y_next[k] = 0.5 * (work.y_next[k] + work.y[k])
+                work.mu_next[k] = 0.5 * (work.mu_next[k] + work.mu[k])
+            level(model, work, work.y_next, work.mu_next)
+            value = bound(model, work, work.y_next, work.mu_next)
+        if value < best:
+            bound(model, work, work.y, work.mu)
+            break
+        work.y[:] = work.y_next
+        work.mu[:] = work.mu_next
+        step = value - best
+        best = value
+        if step < 1e-4 * abs(best) and step < 0.02 * (cutoff - best):
+            break
+    return best
+
+
+@inner
+def probe(model: Model, work: Work, e: int) -> float:
+    """Bound with an undecided branch open."""
+    if not without(model, work, e):
+        return np.inf
+    work.status[e] = OPEN
+    level(model, work, work.y_next, work.mu_next)
+    value = safe(bound(model, work, work.y_next, work.mu_next))
+    work.status[e] = UNDECIDED
+    return value
+
+
+@inner
+def estimate(model: Model, work: Work, e: int, value: float) -> float:
+    """What a probe would say, to first order: the power that the branch carries takes the other ways."""
+    conductance = work.conductance[e]
+    rest = max(1.0 - conductance * resistance(model, work, e), 1e-10)
+    return value + 0.5 * conductance * (work.drop_y[e] ** 2 + work.drop_mu[e] ** 2) / rest
+
+
+@inner
+def probe_all(model: Model, work: Work, counts: Counts, value: float) -> bool:
+    """Probe what may be worth it, close what cannot open; whether anything was closed.
+
+    Leaves the probed bounds in `work.value`, -inf where there was no probe.
+    """
+    cutoff, status = counts.cutoff[0], work.status
+    highest = -1
+    for e in range(len(status)):
+        work.value[e] = -np.inf
+        if status[e] == UNDECIDED:
+            work.value[e] = estimate(model, work, e, value)
+            if highest < 0 or work.value[e] > work.value[highest]:
+                highest = e
+    least = value + NEAR * (cutoff - value)
+    below = False
+    second = -1
+    for e in range(len(status)):
+        if status[e] == UNDECIDED:
+            if work.value[e] >= least or e == highest:
+                work.value[e] = probe(model, work, e)
+                counts.probes[0] += 1
+                below |= work.value[e] < cutoff
+            else:
+                if second < 0 or work.value[e] > work.value[second]:
+                    if second >= 0:
+                        work.value[second] = -np.inf
+                    second = e
+                else:
+                    work.value[e] = -np.inf
+    if second >= 0:
+        work.value[second] = -np.inf if below else probe(model, work, second)
+    closed = False
+    for e in range(len(status)):
+        if status[e] == UNDECIDED and work.value[e] >= cutoff:
+            counts.floor[0] = min(counts.floor[0], work.value[e])
+            status[e] = CLOSED
+            closed = True
+    return closed
+
+
+@inner
+def process(model: Model, work: Work, counts: Counts) -> int:
+    """Bound the node at hand; the branch to decide next, -1 where it is a leaf to be judged, -2 where it is done."""
+    iterations = 10 if counts.nodes[0] == 1 else 2
+    while True:
+        if not propagate(model, work):
+            return -2
+        root(model, work)
+        branch = -1
+        for e in range(len(work.status)):
+            if work.status[e] == UNDECIDED:
+                branch = e
+        value = ascend(model, work, 20 if branch < 0 else iterations, counts.cutoff[0])
+        counts.bound[0] = max(counts.bound[0], safe(value))
+        if counts.bound[0] >= counts.cutoff[0]:
+            return -2
+        if branch < 0:
+            return -1
+        if not probe_all(model, work, counts, value):
+            for e in range(len(work.status)):
+                if work.status[e] == UNDECIDED and work.value[e] > work.value[branch]:
+                    branch = e
+            return branch
+        iterations = 2
+
+
+@inner
+def push(work: Work, pool: Pool, counts: Counts, value: float) -> None:
+    """Put the node at hand into the pool with this bound."""
+    heap, bounds, k = pool.heap, pool.bound, counts.size[0]
+    row = heap[k]
+    pool.status[row, :] = work.status
+    pool.y[row, :] = work.y
+    pool.mu[row, :] = work.mu
+    if pool.phi.shape[1] > 0:
+        pool.phi[row, :] = work.phi
+    bounds[row] = value
+    while k > 0 and bounds[heap[(k - 1) // 2]] > value:
+        heap[k] = heap[(k - 1) // 2]
+        k = (k - 1) // 2
+    heap[k] = row
+    counts.size[0] += 1
+
+
+@inner
+def pop(work: Work, pool: Pool, counts: Counts) -> None:
+    """Take the node of least bound from the pool."""
+    heap, bounds = pool.heap, pool.bound
+    row = heap[0]
+    work.status[:] = pool.status[row]
+    work.y[:] = pool.y[row]
+    work.mu[:] = pool.mu[row]
+    if pool.phi.shape[1] > 0:
+        work.phi[:] = pool.phi[row]
+    counts.bound[0] = bounds[row]
+    counts.active[0] = 1
+    counts.size[0] -= 1
+    size = counts.size[0]
+    last = heap[size]
+    k = 0
+    while 2 * k + 1 < size:
+        child = 2 * k + 1
+        if child + 1 < size and bounds[heap[child + 1]] < bounds[heap[child]]:
+            child += 1
+        if bounds[heap[child]] >= bounds[last]:
+            break
+        heap[k] = heap[child]
+        k = child
+    heap[k] = last
+    heap[size] = row
+
+
+def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, int], int]:
+    """`explore`, kept under a key that this text is part of."""
+
+    @compiled
+    def explore(model: Model, work: Work, pool: Pool, counts: Counts, most: int) -> int:
+        assert len(text) > 0
+        for _ in range(most):
+            if counts.active[0] == 0:
+                if counts.size[0] == 0:
+                    return EXHAUSTED
+                pop(work, pool, counts)
+            if counts.size[0] == len(pool.heap):
+                return FULL
+            counts.nodes[0] += 1
+            branch = -2
+            if counts.bound[0] < counts.cutoff[0]:
+                branch = process(model, work, counts)
+            if branch == -1:
+                return LEAF
+            if branch == -2:
+                if counts.bound[0] >= counts.cutoff[0]:
+                    counts.floor[0] = min(counts.floor[0], counts.bound[0])
+                counts.active[0] = 0
+                continue
+            work.status[branch] = OPEN
+            push(work, pool, counts, max(counts.bound[0], work.value[branch]))
+            work.status[branch] = CLOSED
+        return PAUSED
+
+    return explore
+
+
+_FILES = ("arrays", "bound", "forest", "multipliers", "node")
+explore = _entry(
+    hashlib.sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES)).hexdigest()
+)
+"""Up to `most` nodes, the best first, each followed down its closed side, until something calls for attention."""

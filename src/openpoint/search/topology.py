@@ -1,0 +1,284 @@
+"""Topology search: branch and bound on which branches are closed, with a bound in closed form.
+
+Every branch is closed, open or undecided; a bound of the loss of all completions costs microseconds and is rigorous
+whatever multipliers it is computed with (`openpoint.search.bound`), `openpoint.search.node` is the tree search, and
+`openpoint.search.incumbent` finds good states. What ends as a radial state is judged by the exact AC power flow.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.network import Bools, Network
+from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool_for, work_for
+from openpoint.search.forest import propagate
+from openpoint.search.incumbent import Exchange, Judge, Trial
+from openpoint.search.model import build_model
+from openpoint.search.node import EXHAUSTED, FULL, LEAF, explore
+from openpoint.twostage.log import Termination
+
+LOOK_UP = 0.05
+"""Seconds after which the compiled search looks up."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a search has come; values per unit.
+
+    Attributes:
+        seconds: since the start. nodes: done. open_nodes: waiting. decided: branches decided in the node at hand.
+        lower_bound: of the whole search. value: of the best state found, inf = none.
+    """
+
+    seconds: float
+    nodes: int
+    open_nodes: int
+    decided: int
+    lower_bound: float
+    value: float
+
+    @property
+    def gap(self) -> float:
+        return _gap(self.lower_bound, self.value)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found; values per unit.
+
+    Attributes:
+        termination: OPTIMAL or GAP: proven to the gap; INFEASIBLE: proven that no radial state keeps the limits (or
+            that those which do lose more than `ceiling`); TIME, ITERATIONS, INTERRUPTED: stopped.
+        closed: (E) best state that keeps the limits; None if there is none. value: of that state, inf = none.
+        lower_bound: no radial state that keeps the limits is worth less.
+        nearest: (E) state that misses the limits least, of those met while none kept them; None else.
+        nodes, probes, leaves: nodes bounded, bounds with one branch open, states judged at leaves.
+        seconds: of the whole search.
+    """
+
+    termination: Termination
+    closed: Bools | None
+    value: float
+    lower_bound: float
+    nearest: Bools | None
+    nodes: int
+    probes: int
+    leaves: int
+    seconds: float
+
+    @property
+    def gap(self) -> float:
+        return _gap(self.lower_bound, self.value)
+
+
+def search_topologies(
+    network: Network,
+    *,
+    must_close: Bools | None = None,
+    must_open: Bools | None = None,
+    max_changes: int | None = None,
+    change_cost: float = 0.0,
+    gap: float = 1e-6,
+    time_limit: float = math.inf,
+    node_limit: int | None = None,
+    starts: Bools | None = None,
+    stop: Callable[[], bool] | None = None,
+    progress: Callable[[Standing], None] | None = None,
+) -> Found:
+    """The radial state of least loss that keeps the limits of the network, proven to a gap.
+
+    Use it when nothing is dispatched: it proves in milliseconds to seconds what cone solvers do not finish. Strong
+    reverse flow weakens its bound.
+
+    Args:
+        network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
+        must_close, must_open: (E) branches whose state is given; default: those that are not switchable.
+        max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
+        gap: relative gap at which to stop.
+        time_limit: seconds. node_limit: nodes.
+        starts: (K, E) radial states to begin with, beside today's and what the search finds by itself.
+        stop: asked now and then whether to stop. progress: told now and then how far the search is.
+
+    Raises:
+        OptionError: options that make no sense, or a grid that the bound is not valid for.
+    """
+    if not 0.0 <= gap < 1.0:
+        raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
+    if max_changes is not None and max_changes < 0:
+        raise OptionError(f"max_changes is {max_changes}; give 0 or more")
+    if not 0.0 <= change_cost < math.inf:
+        raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
+    fixed = ~network.switchable
+    run = _Run(
+        network,
+        network.closed & fixed if must_close is None else must_close,
+        ~network.closed & fixed if must_open is None else must_open,
+        max_changes,
+        change_cost,
+        gap,
+    )
+    return run.solve(time_limit, node_limit, starts, stop, progress)
+
+
+class _Run:
+    """State of one search."""
+
+    def __init__(
+        self,
+        network: Network,
+        must_close: Bools,
+        must_open: Bools,
+        max_changes: int | None,
+        change_cost: float,
+        gap: float,
+    ) -> None:
+        self.began = time.perf_counter()
+        self.network, self.gap = network, gap
+        self.model, self.numbering = build_model(
+            network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
+        )
+        self.judge = Judge(network, change_cost)
+        self.work = work_for(self.model)
+        self.work.status[must_close[self.numbering.branch]] = CLOSED
+        self.pool: Pool = pool_for(self.model, 256)
+        self.counts: Counts = counts()
+        self.best: Trial | None = None
+        self.leaves = 0
+        self.lost = bool(np.any(must_close & (must_open | (network.terminal_fr == network.terminal_to))))
+
+    def solve(
+        self,
+        time_limit: float,
+        node_limit: int | None,
+        starts: Bools | None,
+        stop: Callable[[], bool] | None,
+        progress: Callable[[Standing], None] | None,
+    ) -> Found:
+        """The search."""
+        if self.lost or not propagate(self.model, self.work):
+            return self._found(Termination.INFEASIBLE)
+        self.counts.cutoff[0] = self._ceiling()
+        self.exchange = Exchange(self.model, self.numbering, self.judge, self.work.status)
+        self._start(starts)
+        self.counts.active[0] = 1
+        chunk, reason = 1, Termination.OPTIMAL
+        while (event := self._explore(chunk)) != EXHAUSTED:
+            now = self._standing()
+            if event != LEAF and self.counts.nodes[0] == 1:
+                self._follow_multipliers()
+            if progress is not None:
+                progress(now)
+            if now.seconds >= time_limit:
+                reason = Termination.TIME
+                break
+            if node_limit is not None and now.nodes >= node_limit:
+                reason = Termination.ITERATIONS
+                break
+            if stop is not None and stop():
+                reason = Termination.INTERRUPTED
+                break
+            # As many nodes as fit the time to look up, growing from one.
+            rate = now.nodes / max(now.seconds, 1e-6)
+            chunk = max(1, min(2 * chunk, int(rate * LOOK_UP)))
+            if node_limit is not None:
+                chunk = min(chunk, node_limit - now.nodes)
+        if progress is not None:
+            progress(self._standing())
+        return self._found(reason)
+
+    def _explore(self, chunk: int) -> int:
+        """Some nodes; judges a leaf, makes room."""
+        event = explore(self.model, self.work, self.pool, self.counts, chunk)
+        if event == LEAF:
+            self.leaves += 1
+            self.counts.active[0] = 0
+            self._offer(self.exchange.trial(self.work.status == CLOSED))
+        elif event == FULL:
+            self.pool = enlarged(self.pool)
+        return event
+
+    def _start(self, starts: Bools | None) -> None:
+        """Exchange from the states given, from today's, and from the tree of least impedance."""
+        given = [] if starts is None else list(starts[:, self.numbering.branch])
+        for state in [*given, self.network.closed[self.numbering.branch]]:
+            self._offer(self.exchange.tree(state.astype(float)))
+        if self.best is None:
+            self._offer(self.exchange.tree(-np.sqrt(self.model.z2)))
+
+    def _follow_multipliers(self) -> None:
+        """Exchange from the tree that carries most in the relaxation of the root."""
+        work = self.work
+        self._offer(self.exchange.tree(work.conductance * np.hypot(work.drop_y, work.drop_mu)))
+
+    def _offer(self, trial: Trial | None) -> None:
+        """Improve a state and keep it if it is the best."""
+        if trial is None:
+            return
+        trial = self.exchange.descend(trial)
+        if trial.beats(self.best):
+            self.best = trial
+            if trial.miss == 0.0:
+                value = trial.value - self.numbering.fixed_cost
+                self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(trial.value))
+
+    def _ceiling(self) -> float:
+        """A loss beyond which no state is of interest: the whole load. Nobody runs a grid beyond its nose."""
+        net = self.network
+        load = np.abs(net.s_power).sum() + 4.0 * np.abs(net.s_impedance).sum() + np.abs(net.generator_s).sum()
+        shunt = 4.0 * (np.abs(net.g).sum() + np.abs(net.b).sum())
+        return float(load + shunt + self.model.price.sum())
+
+    def _bound(self) -> float:
+        """Lower bound of the whole search."""
+        counts = self.counts
+        bound = min(counts.floor[0], self.best.value - self.numbering.fixed_cost if self._holds() else math.inf)
+        if counts.size[0]:
+            bound = min(bound, self.pool.bound[self.pool.heap[0]])
+        if counts.active[0]:
+            bound = min(bound, counts.bound[0])
+        return float(bound) + self.numbering.fixed_cost
+
+    def _holds(self) -> bool:
+        return self.best is not None and self.best.miss == 0.0
+
+    def _standing(self) -> Standing:
+        return Standing(
+            seconds=time.perf_counter() - self.began,
+            nodes=int(self.counts.nodes[0]),
+            open_nodes=int(self.counts.size[0] + self.counts.active[0]),
+            decided=int(np.sum(self.work.status <= CLOSED)),
+            lower_bound=self._bound(),
+            value=self.best.value if self._holds() else math.inf,
+        )
+
+    def _found(self, reason: Termination) -> Found:
+        best, holds = self.best, self._holds()
+        value = best.value if best is not None and holds else math.inf
+        if reason is Termination.OPTIMAL:
+            reason = Termination.INFEASIBLE if not holds else reason
+            if holds and _gap(self._bound(), value) > 1e-6:
+                reason = Termination.GAP
+        return Found(
+            termination=reason,
+            closed=best.closed if best is not None and holds else None,
+            value=value,
+            lower_bound=math.inf if reason is Termination.INFEASIBLE else self._bound(),
+            nearest=best.closed if best is not None and not holds else None,
+            nodes=int(self.counts.nodes[0]),
+            probes=int(self.counts.probes[0]),
+            leaves=self.leaves,
+            seconds=time.perf_counter() - self.began,
+        )
+
+
+def _gap(lower: float, value: float) -> float:
+    """(value − lower) / |value|, not below 0; inf where one is not finite."""
+    if not (math.isfinite(lower) and math.isfinite(value)):
+        return math.inf
+    return max(0.0, value - lower) / abs(value) if value != lower else 0.0
