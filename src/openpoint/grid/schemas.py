@@ -141,14 +141,16 @@ class Sources(dy.Schema):
 class Loads(dy.Schema):
     """Loads, positive consumption.
 
-    In the AC power flow by OpenDSS a load is a constant impedance where its voltage leaves `v_min_pu … v_max_pu`.
+    `power`, `current` and `impedance` are constant; the power of a `cvr` load follows the voltage, its reactive power
+    the square of it. In the AC power flow by OpenDSS a load is an impedance where its voltage leaves
+    `v_min_pu … v_max_pu`.
     """
 
     name = _name()
     bus = _text("bus")
     phases = _phases()
     connection = _connection()
-    model = _text("what stays constant with the voltage: power, current or impedance", default="power")
+    model = _text("how it follows the voltage: power, current, impedance or cvr", default="power")
     p_kw = _number("active power at nominal voltage", "kW")
     q_kvar = _number("reactive power at nominal voltage; negative = capacitive", "kvar", default=0.0)
     v_min_pu = _optional("voltage below which the load is an impedance; empty = none", "pu")

@@ -28,7 +28,7 @@ _WORDS = (
     ("transformers", "connection", WINDINGS),
     ("transformers", "tap_side", ("from", "to")),
     ("loads", "connection", ("wye", "delta")),
-    ("loads", "model", ("power", "current", "impedance")),
+    ("loads", "model", ("power", "current", "impedance", "cvr")),
     ("generators", "connection", ("wye", "delta")),
     ("capacitors", "connection", ("wye", "delta")),
 )

@@ -5,6 +5,7 @@
 | own folder | a folder with grid.toml, or that file |
 | MATPOWER case, version 2 | `.m`, or a text with `mpc.bus` |
 | pandapower net in JSON | `.json`, or a text that names pandapowerNet |
+| OpenDSS circuit | `.dss`, with the files it redirects to |
 | REDS | `.pos`, or a text that begins with a key like `.PU` |
 | built-in case | its name |
 """
@@ -20,7 +21,7 @@ from openpoint.errors import InputError, Problem
 from openpoint.grid import builtin
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
-from openpoint.io import matpower, pandapower, reds
+from openpoint.io import matpower, opendss, pandapower, reds
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.text import decode
 
@@ -32,14 +33,15 @@ _READERS: dict[str, _Reader] = {
     ".json": pandapower.grid_from_text,
     ".pos": reds.grid_from_text,
 }
-_FORMATS = "MATPOWER (.m), pandapower (.json), REDS (.pos), and folders with grid.toml"
+_FORMATS = "MATPOWER (.m), pandapower (.json), OpenDSS (.dss), REDS (.pos), and folders with grid.toml"
 
 
 def read(path_or_name: str | os.PathLike[str]) -> Grid:
     """The grid in a file or folder, or a built-in case by its name.
 
-    A path that exists goes before a built-in name. Nothing in a file is ever executed. Reading finds what is wrong
-    with the file; what is wrong with the grid in it is told by `Grid.problems`.
+    A path that exists goes before a built-in name. Nothing in a file is ever executed, but for those statements of an
+    OpenDSS script that describe its circuit. Reading finds what is wrong with the file; what is wrong with the grid in
+    it is told by `Grid.problems`.
 
     Args:
         path_or_name: a path, or a name from `openpoint.cases()`.
@@ -77,6 +79,8 @@ def write(grid: Grid, folder: str | os.PathLike[str], *, tables: TableFormat = "
 
 
 def _read_file(path: Path) -> Grid:
+    if path.suffix.lower() == ".dss":
+        return opendss.grid_from_file(path)
     try:
         content = path.read_bytes()
     except OSError as error:

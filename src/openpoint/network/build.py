@@ -14,6 +14,7 @@ from openpoint.grid.windings import line_windings
 from openpoint.network.arrays import Complexes, DeltaLoads, Floats, Ints, LineWindings, Network
 from openpoint.network.load_shares import (
     DELTA_PAIRS,
+    PARTS,
     delta_pairs,
     is_delta,
     pairs_at,
@@ -59,7 +60,13 @@ class _Builder:
         sources = self._sources()
         dispatchable = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
         for row in grid.loads.iter_rows(named=True):
-            self._spread(row["model"], row, complex(row["p_kw"], row["q_kvar"]) / s_base)
+            s = complex(row["p_kw"], row["q_kvar"]) / s_base
+            p_model, q_model = PARTS[row["model"]]
+            if p_model == q_model:
+                self._spread(p_model, row, s)
+            else:
+                self._spread(p_model, row, complex(s.real, 0.0))
+                self._spread(q_model, row, complex(0.0, s.imag))
         for row in grid.generators.filter(~dispatchable).iter_rows(named=True):
             self._spread("power", row, -complex(row["p_kw"], row["q_kvar"]) / s_base)
         for row in grid.capacitors.iter_rows(named=True):

@@ -12,6 +12,8 @@ import scipy.sparse as sp
 from openpoint.grid.grid import Grid
 
 DELTA_PAIRS = {"ab": ("ab",), "bc": ("bc",), "ac": ("ca",), "abc": ("ab", "bc", "ca")}
+# What stays constant of the active and the reactive power, by model of a load.
+PARTS = {model: (model, model) for model in ("power", "current", "impedance")} | {"cvr": ("current", "impedance")}
 
 Terminals = dict[tuple[str, str], int]
 Pairs = dict[tuple[int, int], int]
@@ -24,12 +26,13 @@ class LoadShares:
     `wye @ s` and `delta @ s` of complex powers s in kVA of the loads of one model give the arrays of that model.
 
     Attributes:
-        names, models: of the loads, in the order of the table.
+        names: of the loads, in the order of the table. p_models, q_models: power, current or impedance.
         wye: (N, L). delta: (D, L), pairs as in `Network.delta`.
     """
 
     names: tuple[str, ...]
-    models: tuple[str, ...]
+    p_models: tuple[str, ...]
+    q_models: tuple[str, ...]
     wye: sp.csr_array
     delta: sp.csr_array
 
@@ -50,7 +53,8 @@ def load_shares(grid: Grid) -> LoadShares:
     n_loads = grid.loads.height
     return LoadShares(
         names=tuple(grid.loads["name"]),
-        models=tuple(grid.loads["model"]),
+        p_models=tuple(PARTS[model][0] for model in grid.loads["model"]),
+        q_models=tuple(PARTS[model][1] for model in grid.loads["model"]),
         wye=_matrix(wye, len(terminal), n_loads),
         delta=_matrix(delta, len(pair), n_loads),
     )

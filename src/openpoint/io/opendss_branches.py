@@ -1,0 +1,227 @@
+"""Lines, switches, transformers and sources of a solved OpenDSS circuit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from openpoint.io.opendss_engine import numbers_of
+from openpoint.io.opendss_reading import LETTER, Reading
+
+# What OpenDSS gives a line of which nothing was said; it is no limit of anyone's.
+NO_RATING_A = 400.0
+# A switch with less impedance than this, per unit of 1 MVA, has none.
+SWITCH_PU = 1e-6
+# Taps that are no whole number of steps to this accuracy go into the rated voltage instead.
+_TAP_ACCURACY = 1e-6
+
+
+@dataclass(frozen=True)
+class _Winding:
+    """A winding of the active transformer: rated voltage as OpenDSS counts it, resistance in % of its own kVA."""
+
+    bus: str
+    nodes: list[int]
+    kv: float
+    kva: float
+    r_percent: float
+    tap: float
+    is_delta: bool
+    steps: int
+    tap_low: float
+    tap_high: float
+
+    def changer(self) -> dict[str, Any] | None:
+        """The tap changer as columns of a row, or None where the tap is no whole step of it."""
+        if self.steps <= 0 or self.tap_high <= self.tap_low:
+            return None
+        step = (self.tap_high - self.tap_low) / self.steps
+        position = (self.tap - 1.0) / step
+        low, high = round((self.tap_low - 1.0) / step), round((self.tap_high - 1.0) / step)
+        if abs(position - round(position)) > _TAP_ACCURACY or not low <= round(position) <= high:
+            return None
+        return {
+            "tap_pos": round(position),
+            "tap_min": low,
+            "tap_max": high,
+            "tap_step_percent": round(100.0 * step, 9),
+        }
+
+
+def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
+    """A line, or a switch where it has no impedance to speak of; the matrices are those after Kron's reduction."""
+    engine, name = reading.engine, element.partition(".")[2]
+    ends = reading.ends(element)
+    is_switch = reading.text("switch").lower() in ("true", "yes", "y", "t") or element in reading.switchable
+    if ends is None:
+        return
+    (fr, nodes), (to, nodes_to) = ends
+    if nodes != nodes_to or 0 in nodes or len(set(nodes)) < len(nodes):
+        message = f"its ends have the nodes {_shown(nodes)} and {_shown(nodes_to)}: phases that change are not read"
+        reading.fault(element, message, "Give both ends the same nodes, each once")
+        return
+    closed = _closed(reading, element, len(nodes)) and enabled
+    order = np.argsort(nodes)
+    phases = "".join(LETTER[nodes[k]] for k in order)
+    engine.Lines.Name(name)
+    length, n = engine.Lines.Length(), len(nodes)
+    stretch = engine.Solution.Frequency() / reading.value("basefreq")
+    matrices = [np.array(m()).reshape(n, n) for m in (engine.Lines.RMatrix, engine.Lines.XMatrix, engine.Lines.CMatrix)]
+    r, x, c = (matrix[np.ix_(order, order)] * length for matrix in matrices)
+    x = x * stretch
+    b = c * (2.0 * math.pi * engine.Solution.Frequency() * 1e-3)  # nF to µS
+    amps = engine.Lines.NormAmps()
+    row: dict[str, Any] = {
+        "name": reading.name(element),
+        "from_bus": fr,
+        "to_bus": to,
+        "phases": phases,
+        "i_max_a": amps if amps > 0 and amps != NO_RATING_A else None,
+        "switchable": is_switch,
+        "closed": closed,
+    }
+    kv = reading.bus_kv.get(fr, 1.0)
+    if is_switch and np.abs(r + 1j * x).max() < SWITCH_PU * kv**2:
+        reading.add("switches", **row)
+    else:
+        reading.add("lines", **row, r_ohm=_triangle(r), x_ohm=_triangle(x), b_us=_triangle(b) if b.any() else [])
+
+
+def _closed(reading: Reading, element: str, n_phases: int) -> bool:
+    """Whether no terminal is open; some phases open and some not is a fault."""
+    is_open = reading.engine.CktElement.IsOpen
+    states = [bool(is_open(1, k) or is_open(2, k)) for k in range(1, n_phases + 1)]
+    if any(states) and not all(states):
+        reading.fault(element, "some of its phases are open and some closed", "Write a line for each phase")
+    return not any(states)
+
+
+def read_transformer(reading: Reading, element: str) -> None:
+    """A transformer of two windings with its taps as they stand."""
+    engine, name = reading.engine, element.partition(".")[2]
+    engine.Transformers.Name(name)
+    if engine.Transformers.NumWindings() != 2:
+        message = f"it has {engine.Transformers.NumWindings()} windings"
+        remedy = "Replace it by transformers of two windings (a centre tap: by one winding of the full voltage)"
+        reading.fault(element, message, remedy)
+        return
+    ends = reading.ends(element)
+    if ends is None:
+        return
+    n = int(engine.CktElement.NumPhases())
+    fr, to = (_winding(engine, number, *end) for number, end in enumerate(ends, start=1))
+    connected = _connected(reading, element, fr, to, n)
+    if connected is None:
+        return
+    phases, connection = connected
+    line_to_line = math.sqrt(3.0) if n == 1 and connection == "wye-wye" else 1.0
+    side, changer = _changer(reading, element, fr, to)
+    # OpenDSS counts per unit on the turns in use.
+    z_base = (to.kv * to.tap) ** 2 * 1000.0 / fr.kva * (1.0 if n == 1 else n / 3.0)
+    r_pu = (fr.r_percent + to.r_percent * fr.kva / to.kva) / 100.0
+    hv_leads = not reading.text("leadlag").lower().startswith(("lead", "euro"))
+    shift = 30.0 if hv_leads == (fr.kv >= to.kv) else -30.0
+    reading.add(
+        "transformers",
+        name=reading.name(element),
+        from_bus=fr.bus,
+        to_bus=to.bus,
+        phases=phases,
+        connection=connection,
+        vn_from_kv=fr.kv * line_to_line * (1.0 if side == "from" else fr.tap),
+        vn_to_kv=to.kv * line_to_line * (1.0 if side == "to" else to.tap),
+        s_max_kva=fr.kva,
+        r_ohm=r_pu * z_base,
+        x_ohm=engine.Transformers.Xhl() / 100.0 * z_base,
+        g_us=reading.value("%noloadloss") * 1e4 / z_base,
+        b_us=-reading.value("%imag") * 1e4 / z_base,
+        shift_degree=shift if connection in ("delta-wye", "wye-delta") else 0.0,
+        switchable=element in reading.switchable,
+        **changer,
+    )
+
+
+def _winding(engine: Any, number: int, bus: str, nodes: list[int]) -> _Winding:
+    api = engine.Transformers
+    api.Wdg(number)
+    return _Winding(
+        *(bus, nodes, api.kV(), api.kVA(), api.R(), api.Tap(), bool(api.IsDelta()), int(api.NumTaps())),
+        tap_low=api.MinTap(),
+        tap_high=api.MaxTap(),
+    )
+
+
+def _connected(reading: Reading, element: str, fr: _Winding, to: _Winding, n: int) -> tuple[str, str] | None:
+    """(phases, connection), or None and a fault."""
+    words = []
+    for winding in (fr, to):
+        live, back = winding.nodes[:n], winding.nodes[n:]
+        if 0 in live or (n != 1 and not winding.is_delta and any(back)) or len(set(winding.nodes)) < min(n + 1, 3):
+            message = f"a winding at {winding.bus} has the nodes {_shown(winding.nodes)}: only grounded wyes are read"
+            reading.fault(element, message, "Ground the neutral (node 0), or use a delta")
+            return None
+        words.append("delta" if (any(back) if n == 1 else winding.is_delta) else "wye")
+    lines = [sorted(node for node in winding.nodes if node) for winding in (fr, to)]
+    connection = "-".join(words)
+    ordered = [winding.nodes[:n] == [1, 2, 3] for winding in (fr, to)] if "delta" in words and n == 3 else [True]
+    if lines[0] != lines[1] or (n != 1 and fr.nodes[:n] != to.nodes[:n]) or not all(ordered):
+        message = f"its windings have the nodes {_shown(fr.nodes)} and {_shown(to.nodes)}"
+        reading.fault(element, message, "Give both windings the same nodes, three phases as 1.2.3")
+        return None
+    if (n == 1 and (fr.nodes[0] == to.nodes[0]) != (len(lines[0]) == 1 or fr.nodes == to.nodes)) or (
+        n == 2 and "delta" in words
+    ):
+        reading.fault(element, "a winding between two phases is reversed, or a delta of two phases", "Give equal nodes")
+        return None
+    return "".join(LETTER[node] for node in lines[0]), connection
+
+
+def _changer(reading: Reading, element: str, fr: _Winding, to: _Winding) -> tuple[str, dict[str, Any]]:
+    """Side of the tap changer and its columns; no side where no winding has one that matters."""
+    for side, winding, number in (("to", to, 2), ("from", fr, 1)):
+        if (element, number) in reading.controlled and (columns := winding.changer()):
+            return side, {"tap_side": side, **columns}
+    for side, winding in (("to", to), ("from", fr)):
+        if abs(winding.tap - 1.0) > _TAP_ACCURACY and (columns := winding.changer()):
+            return side, {"tap_side": side, **columns}
+    return "", {}
+
+
+def read_source(reading: Reading, element: str) -> None:
+    """A voltage source: a bus of its own that holds the voltage, and its impedance as a line to the bus it feeds."""
+    ends = reading.ends(element)
+    if ends is None:
+        return
+    (bus, nodes), (_, back) = ends
+    z1, z2, z0 = (complex(*numbers_of(reading.engine, name)) for name in ("z1", "z2", "z0"))
+    if sorted(nodes) != [1, 2, 3] or nodes[0] != 1 or any(back) or nodes != [1, 2, 3]:
+        message = f"a source between the nodes {_shown(nodes)} and {_shown(back)}"
+        reading.fault(element, message, "Only sources of three phases, 1.2.3 to ground, are read")
+        return
+    if abs(z1 - z2) > 1e-9 * abs(z1):
+        reading.fault(element, "its impedances of positive and negative sequence differ", "Leave out Z2")
+        return
+    vn = reading.bus_kv.get(bus, math.nan)
+    kv, pu, angle = (reading.value(name) for name in ("basekv", "pu", "angle"))
+    held = {"v_pu": pu * kv / vn, "angle_degree": angle}
+    z = np.full((3, 3), (z0 - z1) / 3.0) + z1 * np.eye(3)
+    if not z.any():
+        reading.add("sources", name=reading.name(element), bus=bus, **held)
+        return
+    reading.add("sources", name=reading.name(element), bus=element, **held)
+    place = next((row for row in reading.tables["buses"] if row["name"] == bus), {})
+    reading.add("buses", name=element, vn_kv=vn, phases="abc", x=place.get("x"), y=place.get("y"))
+    matrices = {"r_ohm": _triangle(z.real), "x_ohm": _triangle(z.imag)}
+    reading.add("lines", name=element, from_bus=element, to_bus=bus, phases="abc", **matrices, switchable=False)
+
+
+def _triangle(matrix: Any) -> list[float]:
+    """The lower triangle row by row."""
+    return [float(matrix[i, j]) for i in range(len(matrix)) for j in range(i + 1)]
+
+
+def _shown(nodes: list[int]) -> str:
+    return ".".join(map(str, nodes))

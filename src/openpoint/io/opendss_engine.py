@@ -1,0 +1,87 @@
+"""The OpenDSS engine, with everything switched off that reaches beyond a circuit.
+
+Every circuit has an engine of its own, so that nothing is left over from one file to the next.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openpoint.errors import Problem
+from openpoint.io.opendss_text import Statement, class_of
+from openpoint.io.text import fault
+
+MOST_FAULTS = 20
+# OpenDSS stops at changes of 1e-4 pu; results are compared with others to 1e-6 and better.
+TOLERANCE_PU = 1e-9
+_ITERATIONS = 200
+
+
+def new_engine() -> Any:
+    """A fresh engine: no forms, no editor, no change of folder, no shell."""
+    # Loading the library takes a moment, which only those pay who use it.
+    import opendssdirect
+
+    engine = opendssdirect.NewContext()
+    engine.Basic.AllowForms(False)
+    engine.Basic.AllowEditor(False)
+    engine.Basic.AllowChangeDir(False)
+    engine.Basic.AllowDOScmd(False)
+    return engine
+
+
+def run_statements(engine: Any, statements: list[Statement]) -> list[Problem]:
+    """Run the statements; what the engine says against any of them becomes a fault with file and line."""
+    import opendssdirect
+
+    faults: list[Problem] = []
+    classes = {name.lower() for name in engine.Basic.Classes()} | {"circuit"}
+    for statement in statements:
+        if len(faults) >= MOST_FAULTS:
+            faults.append(fault("", None, "", "and perhaps more: reading stopped here", "Correct these first"))
+            break
+        if statement.verb == "solve" and (faults or not is_snapshot(engine, statement.text)):
+            continue
+        if statement.verb == "new" and (kind := class_of(statement.text.partition(" ")[2])) not in classes:
+            message = f"OpenDSS has no class {kind!r}"
+            faults.append(fault(statement.file.name, statement.line, "", message, "Correct the name of the class"))
+            continue
+        try:
+            engine.Text.Command("solve" if statement.verb == "solve" else statement.text)
+        except opendssdirect.DSSException as error:
+            faults.append(_fault(statement, error))
+    return faults
+
+
+def is_snapshot(engine: Any, text: str = "") -> bool:
+    """Whether `solve` would compute one moment, and not a series of them."""
+    mode = text.lower().partition("mode")[2].lstrip(" =")
+    if mode:
+        return mode.startswith(("snap", "dir"))
+    return engine.Circuit.NumCktElements() == 0 or engine.Solution.ModeID() in ("Snapshot", "Snap", "Direct")
+
+
+def solve_today(engine: Any) -> bool:
+    """Solve the circuit as it stands, controls included, to `TOLERANCE_PU`; whether it converged."""
+    engine.Text.Command("set mode=snapshot")
+    engine.Solution.Convergence(TOLERANCE_PU)
+    engine.Solution.MaxIterations(_ITERATIONS)
+    engine.Solution.MaxControlIterations(_ITERATIONS)
+    engine.Text.Command("solve")
+    return bool(engine.Solution.Converged())
+
+
+def property_of(engine: Any, name: str) -> str:
+    """A property of the active element as text, brackets taken off."""
+    return str(engine.Properties.Value(name)).strip("[]() ")
+
+
+def numbers_of(engine: Any, name: str) -> list[float]:
+    """A property of the active element as numbers."""
+    return [float(part) for part in property_of(engine, name).replace(",", " ").replace("|", " ").split()]
+
+
+def _fault(statement: Statement, error: Exception) -> Problem:
+    message = str(error.args[-1] if error.args else error)
+    words = " ".join(message.replace("\r", "\n").split("\n")[0].split())
+    return fault(statement.file.name, statement.line, "", f"OpenDSS: {words}", "Correct the statement")

@@ -1,0 +1,150 @@
+"""Loads, generators and capacitors of a solved OpenDSS circuit."""
+
+from __future__ import annotations
+
+import math
+
+from openpoint.io.opendss_engine import numbers_of
+from openpoint.io.opendss_reading import LETTER, Reading
+
+# Share of power of each model in (p, q), by OpenDSS load model. 4 and 8 have exponents and shares of their own.
+_SHARES = {
+    1: {"power": (1.0, 1.0)},
+    2: {"impedance": (1.0, 1.0)},
+    3: {"power": (1.0, 0.0), "impedance": (0.0, 1.0)},
+    5: {"current": (1.0, 1.0)},
+    6: {"power": (1.0, 1.0)},
+    7: {"power": (1.0, 0.0), "impedance": (0.0, 1.0)},
+}
+_CVR = {"current": (1.0, 0.0), "impedance": (0.0, 1.0)}
+_BY_EXPONENT = {0.0: "power", 1.0: "current", 2.0: "impedance"}
+_DEGREE = {"power": 0, "current": 1, "impedance": 2}
+
+
+def read_load(reading: Reading, element: str) -> None:
+    """A load, in as many rows as it has models; powers are those at the nominal voltage of the bus."""
+    engine = reading.engine
+    ends = reading.ends(element)
+    if ends is None:
+        return
+    engine.Loads.Name(element.partition(".")[2])
+    bus, nodes = ends[0]
+    connected = reading.connection(element, nodes, delta=bool(engine.Loads.IsDelta()))
+    shares = _shares(reading, element)
+    is_cvr = shares == _CVR and engine.Loads.Model() == 4
+    if connected is None or shares is None:
+        return
+    phases, connection = connected
+    kv = engine.Loads.kV() / (math.sqrt(3.0) if len(phases) > 1 and connection == "wye" else 1.0)
+    of_bus = kv / (reading.bus_kv[bus] if connection == "delta" else reading.phase_kv(bus))
+    scale = engine.Solution.LoadMult() if engine.Loads.Status() == 0 else 1.0
+    p, q = engine.Loads.kW() * scale, engine.Loads.kvar() * scale
+    band = {"v_min_pu": engine.Loads.Vminpu() * of_bus, "v_max_pu": engine.Loads.Vmaxpu() * of_bus}
+    name = reading.name(element)
+    place = {"bus": bus, "phases": phases, "connection": connection}
+    parts = {model: (p * a, q * b) for model, (a, b) in shares.items() if p * a or q * b}
+    if is_cvr and p > 0:
+        row = {"p_kw": p / of_bus, "q_kvar": q / of_bus**2}
+        reading.add("loads", name=name, **place, model="cvr", **row, **band)
+        return
+    for model, (part_p, part_q) in parts.items():
+        by_voltage = of_bus ** -_DEGREE[model]
+        power = {"p_kw": part_p * by_voltage, "q_kvar": part_q * by_voltage}
+        label = name if len(parts) == 1 else f"{name} ({model})"
+        if part_p < 0 and model == "power":
+            reading.add("generators", name=label, **place, p_kw=-power["p_kw"], q_kvar=-power["q_kvar"])
+            message = f"the load is negative; it is read as a fixed generator of {-part_p:g} kW"
+            reading.note(element, message, "If the sign slipped, correct it")
+        else:
+            own = {} if model == "impedance" and len(parts) == 1 else band
+            reading.add("loads", name=label, **place, model=model, **power, **own)
+
+
+def _shares(reading: Reading, element: str) -> dict[str, tuple[float, float]] | None:
+    """Shares of p and q by model, or None and a fault."""
+    engine = reading.engine
+    model = int(engine.Loads.Model())
+    if model in _SHARES:
+        return _SHARES[model]
+    if model == 4:
+        exponents = (engine.Loads.CVRwatts(), engine.Loads.CVRvars())
+        if any(e not in _BY_EXPONENT for e in exponents) or engine.Loads.CVRCurve():
+            message = f"its power follows the voltage to the powers {exponents[0]:g} and {exponents[1]:g}, or a curve"
+            reading.fault(element, message, "Use CVRwatts and CVRvars of 0, 1 or 2 and no curve")
+            return None
+        p, q = (_BY_EXPONENT[e] for e in exponents)
+        return {p: (1.0, 1.0)} if p == q else {p: (1.0, 0.0), q: (0.0, 1.0)}
+    if model == 8 and len(zip_v := [float(v) for v in engine.Loads.ZipV()]) == 7:
+        if zip_v[6] > 0:
+            reading.note(
+                element, f"its cut-off below {zip_v[6]:g} pu is not modelled", "Check that no voltage is so low"
+            )
+        models = ("impedance", "current", "power")
+        return {name: (zip_v[k], zip_v[k + 3]) for k, name in enumerate(models) if zip_v[k] or zip_v[k + 3]}
+    reading.fault(element, f"load model {model} is not known", "Use model 1 to 8 (8 with seven coefficients)")
+    return None
+
+
+def read_generator(reading: Reading, element: str) -> None:
+    """A generator with the output it is set to."""
+    model = int(reading.value("model"))
+    if model == 3:
+        message = "a generator that holds the voltage of its bus cannot run in a radial grid beside the source"
+        reading.fault(element, message, "Make it model 1, or a Vsource where it is a source")
+        return
+    if model not in (1, 7):
+        reading.note(element, f"generator model {model} is read as constant power", "Use model 1")
+    _fixed(reading, element, reading.value("kw"), reading.value("kvar"))
+
+
+def read_inverter(reading: Reading, element: str) -> None:
+    """A photovoltaic system or storage with its output in the solution."""
+    power = reading.engine.CktElement.TotalPowers()
+    kind = "sunshine" if element.startswith("pvsystem") else "charge"
+    message = f"it is read as a fixed generator with its output today; its {kind} is not modelled"
+    reading.note(element, message, "Give limits of power in the table generators to let it move")
+    _fixed(reading, element, -power[0], -power[1])
+
+
+def _fixed(reading: Reading, element: str, p_kw: float, q_kvar: float) -> None:
+    ends = reading.ends(element)
+    if ends is None:
+        return
+    bus, nodes = ends[0]
+    connected = reading.connection(element, nodes, delta=reading.is_delta())
+    if connected is not None:
+        place = {"bus": bus, "phases": connected[0], "connection": connected[1]}
+        reading.add("generators", name=reading.name(element), **place, p_kw=p_kw, q_kvar=q_kvar)
+
+
+def read_capacitor(reading: Reading, element: str) -> None:
+    """A shunt capacitor with the steps that are switched on."""
+    ends = reading.ends(element)
+    if ends is None:
+        return
+    (bus, nodes), (bus_back, back) = ends if len(ends) == 2 else (ends[0], (ends[0][0], [0]))
+    n = int(reading.engine.CktElement.NumPhases())
+    delta = reading.is_delta()
+    if any(back) and (bus != bus_back or n > 1) and not delta:
+        message = "a capacitor in series, or with a neutral that is not grounded, is not read"
+        reading.fault(element, message, "Connect it to ground or in delta")
+        return
+    if n == 1 and any(back):
+        connected: tuple[str, str] | None = ("".join(LETTER[k] for k in sorted((nodes[0], back[0]))), "delta")
+    else:
+        connected = reading.connection(element, nodes, delta=delta)
+    if connected is None:
+        return
+    phases, connection = connected
+    kv = reading.value("kv") / (math.sqrt(3.0) if len(phases) > 1 and connection == "wye" else 1.0)
+    nominal = reading.bus_kv[bus] if connection == "delta" else reading.phase_kv(bus)
+    kvar = [v * (nominal / kv) ** 2 for v in numbers_of(reading.engine, "kvar")]
+    on = [v > 0 for v in numbers_of(reading.engine, "states")]
+    row = {"name": reading.name(element), "bus": bus, "phases": phases, "connection": connection}
+    if len(set(kvar)) == 1:
+        reading.add("capacitors", **row, q_kvar=sum(kvar), steps=len(kvar), steps_on=sum(on))
+    else:
+        reading.note(
+            element, "its steps differ in size; it is read as one step of what is on", "Write one for each size"
+        )
+        reading.add("capacitors", **row, q_kvar=sum(v for v, is_on in zip(kvar, on) if is_on))

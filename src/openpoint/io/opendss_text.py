@@ -1,0 +1,242 @@
+"""The statements of an OpenDSS script, read as text before the engine sees any of them.
+
+A `.dss` file is a program. Here it is input: redirects are followed by ourselves, only statements that describe a
+circuit or solve it are passed on, reports are left out, and whatever could run a program, open an editor, write a file
+or load a library is refused, by file and line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openpoint.errors import InputError, Problem
+from openpoint.io.text import decode, fault
+
+MOST_FILES = 1000
+
+# Commands that are passed on, by what they describe.
+_PASSED = (
+    *("new", "edit", "more", "m", "~", "set", "open", "close", "enable", "disable", "batchedit", "reset", "init"),
+    *("calcvoltagebases", "setkvbase", "makebuslist", "solve", "clear", "clearall", "allocateloads", "setbusxy"),
+)
+_FOLLOWED = ("redirect", "compile")
+_PLACES = ("buscoords", "latlongcoords")
+# Commands that only report; they have no bearing on the circuit.
+_REPORTS = (
+    *("?", "show", "export", "plot", "visualize", "dump", "summary", "help", "about", "losses", "voltages", "currents"),
+    *("powers", "seqvoltages", "seqcurrents", "seqpowers", "phaselosses", "cktlosses", "totals", "capacity", "select"),
+    *("get", "sample", "save", "closedi", "formedit", "panel", "nodediff", "buildy", "varvalues", "varnames", "uuids"),
+    *("var", "addbusmarker", "clearbusmarkers", "nodelist", "vdiff", "guids", "topology", "interpolate", "currency"),
+)
+_FORBIDDEN_OPTIONS = ("datapath", "editor", "recorder", "defaulteditor", "logfile")
+_FORBIDDEN_PROPERTIES = ("usermodel", "userdata", "shaftmodel", "shaftdata", "dynadll", "dynadata", "dll", "dllname")
+# Only these classes take libraries; elsewhere the first letters of such a property are those of another one.
+_WITH_LIBRARIES = (
+    "generator",
+    "pvsystem",
+    "storage",
+    "capcontrol",
+    "windgen",
+    "indmach012",
+    "vsconverter",
+    "dynamicexp",
+)
+_WITH_FILES = ("loadshape", "tshape", "priceshape", "growthshape", "xycurve", "spectrum", "monitor", "energymeter")
+_TOKEN = re.compile(
+    r"""\s*,?\s*(?:([^\s=,"'({\[]+)\s*=\s*)?("[^"]*"|'[^']*'|\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|[^\s,=]+)""", re.VERBOSE
+)
+_IN_FILE = re.compile(r"""(?i)\b(csvfile|sngfile|dblfile|pqcsvfile|file)\s*=\s*("[^"]*"|'[^']*'|[^\s,)\]}"']+)""")
+
+_REMEDY_PROGRAM = "Take the line out; a circuit is described without it"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement with its place; `verb` is the command in full, `edit` for `class.name.property=value`."""
+
+    file: Path
+    line: int
+    verb: str
+    text: str
+
+
+@dataclass
+class Script:
+    """All statements of a script and the files it draws in.
+
+    Attributes:
+        statements: in the order in which they run. places: files of bus coordinates with line and kind.
+        faults: what is refused. left_out: reports that are not made.
+    """
+
+    statements: list[Statement] = field(default_factory=list)
+    places: list[Statement] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=list)
+    left_out: list[Statement] = field(default_factory=list)
+    files: int = 0
+
+
+def read_script(path: Path) -> Script:
+    """The statements of a file and of all files it redirects to; faults are collected, none is raised."""
+    script = Script()
+    _read_file(script, path, path.name, ())
+    return script
+
+
+def tokens(text: str) -> Iterator[tuple[str, str]]:
+    """(name or empty, value) of the parameters of a statement, quotation marks and brackets taken off."""
+    for match in _TOKEN.finditer(text):
+        value = match.group(2)
+        yield (match.group(1) or "").lower(), value[1:-1] if value[0] in "\"'([{" and len(value) > 1 else value
+
+
+def _read_file(script: Script, path: Path, shown: str, above: tuple[Path, ...]) -> None:
+    script.files += 1
+    try:
+        text = decode(path.read_bytes(), shown)
+    except InputError as error:
+        script.faults += error.problems
+        return
+    except OSError as error:
+        script.faults.append(fault(shown, None, "", f"the file cannot be read: {error.strerror}", "Check its rights"))
+        return
+    active = ""  # class of the object that the next `~` goes on with
+    for number, line in _lines(text):
+        verb, rest = _verb(line)
+        here = Statement(path, number, verb, line)
+        if verb in _FOLLOWED:
+            _follow(script, here, rest, (*above, path))
+        elif verb in _PLACES:
+            script.places.append(Statement(path, number, verb, next((v for _, v in tokens(rest)), "")))
+        elif verb in _REPORTS:
+            script.left_out.append(here)
+        elif verb in _PASSED or verb == "property":
+            if verb in ("new", "edit", "batchedit"):
+                active = class_of(rest)
+            elif verb == "property":
+                active = line.split(".")[0].strip().lower()
+            problem = _refusal(here, rest if verb != "property" else line.partition("=")[2], active)
+            if problem:
+                script.faults.append(problem)
+            else:
+                script.statements.append(Statement(path, number, verb, _with_paths(line, path.parent)))
+        else:
+            message = f"the command {verb!r} is not carried out: a circuit file is input, not a program"
+            script.faults.append(fault(shown_name(path), number, "", message, _REMEDY_PROGRAM))
+
+
+def shown_name(path: Path) -> str:
+    """How a file is called in messages."""
+    return path.name
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines that hold a statement, without comments."""
+    in_comment = False
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = raw.strip()
+        if in_comment or line.startswith("/*"):
+            in_comment = "*/" not in line
+            continue
+        line = _without_comment(line).strip()
+        if line:
+            yield number, line
+
+
+def _without_comment(line: str) -> str:
+    quote = ""
+    for i, c in enumerate(line):
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "\"'":
+            quote = c
+        elif c == "!" or line.startswith("//", i):
+            return line[:i]
+    return line
+
+
+def _verb(line: str) -> tuple[str, str]:
+    """The command in full and the rest of the line. OpenDSS takes abbreviations."""
+    match = re.match(r"(~|\?|[^\s=,]+)\s*(=?)\s*(.*)$", line, re.DOTALL)
+    if match is None:
+        return line, ""
+    word, equals, rest = match.group(1).lower(), match.group(2), match.group(3)
+    if equals:
+        return ("property", rest) if "." in word else (f"{word}=", rest)
+    known = (*_FOLLOWED, *_PLACES, *_PASSED, *_REPORTS)
+    if word in known:
+        return word, rest
+    # Two letters or more: a single one may be short for another command.
+    near = [k for k in known if len(word) > 1 and k.startswith(word)]
+    return (near[0] if len(near) == 1 else word), rest
+
+
+def class_of(rest: str) -> str:
+    """Class of `class.name …`, `object=class.name …` or `class=… `."""
+    first = next(tokens(rest), ("", ""))
+    return first[1].split(".")[0].lower()
+
+
+def _refusal(here: Statement, rest: str, active: str) -> Problem | None:
+    """What is wrong with a statement that would be passed on."""
+    given = list(tokens(rest))
+    message = ""
+    if here.verb == "set":
+        if bad := [n for n, _ in given if n and any(option.startswith(n) for option in _FORBIDDEN_OPTIONS)]:
+            message = f"the option {bad[0]!r} is not set: it changes folders or opens programs and files"
+    elif here.verb in ("new", "edit", "more", "m", "~", "batchedit", "property"):
+        names = [n for n, _ in given] + ([here.text.partition("=")[0].split(".")[-1].strip().lower()])
+        first = 1 if here.verb in ("new", "edit", "batchedit") else 0
+        if active in _WITH_LIBRARIES:
+            bad = [n for n in names if n and any(p.startswith(n) for p in _FORBIDDEN_PROPERTIES)]
+            if bad:
+                message = f"{bad[0]!r} would load a library of program code"
+            elif here.verb != "property" and any(not n for n, _ in given[first:]):
+                message = f"a {active} is read only where every value has its name"
+                remedy = "Write name=value for every value"
+                return fault(shown_name(here.file), here.line, "", message, remedy)
+        elif active in _WITH_FILES and any(n and "action".startswith(n) for n, _ in given[first:]):
+            message = "an action of this object would write a file"
+    return fault(shown_name(here.file), here.line, "", message, _REMEDY_PROGRAM) if message else None
+
+
+def _follow(script: Script, here: Statement, rest: str, above: tuple[Path, ...]) -> None:
+    name = next((value for _, value in tokens(rest)), "")
+    shown = shown_name(here.file)
+    target = find_file(here.file.parent, name)
+    if target is None:
+        remedy = "Put the file there, or take the line out"
+        script.faults.append(fault(shown, here.line, "", f"there is no file {name!r} beside this one", remedy))
+    elif target.resolve() in [p.resolve() for p in above]:
+        script.faults.append(fault(shown, here.line, "", f"{name!r} leads back to itself", "Take the line out"))
+    elif script.files >= MOST_FILES:
+        script.faults.append(fault(shown, here.line, "", f"more than {MOST_FILES} files", "Give fewer files"))
+    else:
+        _read_file(script, target, target.name, above)
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """The file of this name as seen from a folder; upper and lower case are alike, as where OpenDSS comes from."""
+    if not name:
+        return None
+    path = folder
+    for part in Path(name.replace("\\", "/")).parts:
+        step = path / part
+        if not step.exists() and path.is_dir():
+            step = next((p for p in path.iterdir() if p.name.lower() == part.lower()), step)
+        path = step
+    return path if path.is_file() else None
+
+
+def _with_paths(line: str, folder: Path) -> str:
+    """The statement with the files it names (of load shapes and curves) as absolute paths."""
+
+    def absolute(match: re.Match[str]) -> str:
+        name = match.group(2).strip("\"'")
+        found = find_file(folder, name)
+        return f'{match.group(1)}="{found.resolve() if found else folder / name}"'
+
+    return _IN_FILE.sub(absolute, line)

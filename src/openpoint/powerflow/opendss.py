@@ -1,0 +1,311 @@
+"""Exact AC power flow of grids with any phases, by OpenDSS: one topology, many loads.
+
+The circuit is compiled once with what is energised; loads and generators are then edited in place. Sources hold three
+balanced voltages. Taps, capacitor steps and switches stay as they are: no control acts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+
+from openpoint.errors import OptionError
+from openpoint.grid.grid import Grid
+from openpoint.grid.topology import energised
+from openpoint.io import opendss_write as write
+from openpoint.io.opendss_engine import TOLERANCE_PU, new_engine
+from openpoint.network import Bools, Complexes, Floats, Ints, Network, build_network
+
+_NODE = {"1": 1, "a": 1, "b": 2, "c": 3}
+_ITERATIONS = 200
+
+
+@dataclass(frozen=True)
+class PhaseFlows:
+    """K power flows over the N terminals and E conductors of `build_network(grid)`.
+
+    Of a flow that did not converge every number is nan. Of a balanced grid, powers are those of the three phases.
+
+    Attributes:
+        v: (K, N) voltage to neutral, per unit of the nominal one; 0 where not energised.
+        i_fr_a, i_to_a: (K, E) current that enters the branch at its from and at its to end, in A. A winding between
+            two lines has the current of its own.
+        s_fr_kva, s_to_kva: (K, E) power that enters at each end, so that s_fr + s_to is what the conductor takes.
+        loss_kw: (K) active power that all branches take.
+        source_kva: (K, S) power that each source delivers: those of the grid, then the grid-forming generators.
+        converged: (K).
+        energised: (N) whether a source reaches the terminal.
+    """
+
+    v: Complexes
+    i_fr_a: Complexes
+    i_to_a: Complexes
+    s_fr_kva: Complexes
+    s_to_kva: Complexes
+    loss_kw: Floats
+    source_kva: Complexes
+    converged: Bools
+    energised: Bools
+
+
+class OpenDssCircuit:
+    """One topology of a grid as a compiled OpenDSS circuit.
+
+    Args:
+        grid: the grid; sound.
+        closed: (branches) state of each, in the order of `Grid.branches`; default: today's.
+        forming: grid-forming generators by name, with the voltage they hold in pu (angle 0). They deliver what their
+            island needs, whatever they are set to.
+        tolerance: largest relative change of a voltage in the last iteration.
+
+    Raises:
+        InputError: the grid has faults, or something that OpenDSS does not have.
+        OptionError: a generator that does not exist, a shape that does not fit, two voltages held at one terminal.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        closed: Bools | None = None,
+        forming: Mapping[str, float] | None = None,
+        tolerance: float = TOLERANCE_PU,
+    ) -> None:
+        self.grid, self.network = grid, build_network(grid)
+        self.forming = dict(forming or {})
+        self.state = _state(grid, closed)
+        self.energised = _energised(self.network, self.state, _held(grid, self.network, self.forming))
+        names = write.safe_names(grid)
+        statements, branches = self._statements(names)
+        engine = self._engine = new_engine()
+        for text in (*statements, "set controlmode=off", "set mode=snapshot"):
+            engine.Text.Command(text)
+        engine.Solution.Convergence(tolerance)
+        engine.Solution.MaxIterations(_ITERATIONS)
+        engine.Solution.Solve()
+        # Power of every load and generator in the engine; nothing is known to be there yet.
+        self._drawn: Complexes = np.full(len(self._load_rows) + len(self._generator_rows), np.nan, dtype=np.complex128)
+        self._place(names)
+        self._wire(branches)
+
+    def _statements(self, names: write.Names) -> tuple[list[str], list[tuple[int, str]]]:
+        """What describes the energised part, and its branches by number with their element."""
+        grid = self.grid
+        sources = write.source_statements(grid, names)
+        for name, v_pu in self.forming.items():
+            row = grid.generators.row(by_predicate=pl.col("name") == name, named=True)
+            made = f"f_{names.generator[name]}"
+            sources.append(write.source_elements(grid, names, made, row["bus"], row["phases"], v_pu, 0.0))
+        self._sources = [[element for element, _ in elements] for elements in sources]
+        alive = self._alive()
+        branches = list(write.branch_statements(grid, names))
+        ends = grid.branches().select("from_bus", "to_bus", "phases").rows()
+        live = [k for k, (fr, to, at) in enumerate(ends) if self.state[k] and (alive(fr, at) or alive(to, at))]
+        self._load_rows, loads = _consumers(grid.loads, write.load_statements(grid, names), alive)
+        made_by = write.generator_statements(grid, names)
+        self._generator_rows, generators = _consumers(grid.generators, made_by, alive, leave_out=set(self.forming))
+        places = {name: (bus, phases) for name, bus, phases in grid.capacitors.select("name", "bus", "phases").rows()}
+        capacitors = [text for name, text in write.capacitor_statements(grid, names) if alive(*places[name])]
+        statements = [
+            *write.circuit_statements(grid),
+            *(text for elements in sources for _, text in elements),
+            *(branches[k][2] for k in live),
+            *loads,
+            *generators,
+            *capacitors,
+        ]
+        return statements, [(k, branches[k][0]) for k in live]
+
+    def solve(self, *, loads_kva: Complexes | None = None, generators_kva: Complexes | None = None) -> PhaseFlows:
+        """Power flow for K sets of loads and generators; an argument of one row is used for all.
+
+        Args:
+            loads_kva: (L) or (K, L) complex power of each row of the table, at nominal voltage; default: the table.
+            generators_kva: (G) or (K, G) complex injection of each row; default: the table. Those of grid-forming
+                generators are not used.
+
+        Raises:
+            OptionError: shapes do not fit.
+        """
+        grid, network = self.grid, self.network
+        loads = _rows("loads_kva", loads_kva, grid.loads)
+        generators = _rows("generators_kva", generators_kva, grid.generators)
+        size = max(len(loads), len(generators)) if len(loads) and len(generators) else 0
+        if {len(loads), len(generators)} - {1, size}:
+            raise OptionError(
+                f"loads_kva has {len(loads)} rows and generators_kva {len(generators)}; give as many or one"
+            )
+        drawn = np.concatenate(
+            [
+                np.broadcast_to(loads[:, self._load_rows], (size, len(self._load_rows))),
+                np.broadcast_to(-generators[:, self._generator_rows], (size, len(self._generator_rows))),
+            ],
+            axis=1,
+        )
+        v = np.zeros((size, network.n_terminals), dtype=np.complex128)
+        source_kva = np.zeros((size, len(self._sources)), dtype=np.complex128)
+        converged = np.zeros(size, dtype=np.bool_)
+        for k in range(size):
+            converged[k] = self._solve_one(drawn[k], v[k], source_kva[k])
+        v[~converged], source_kva[~converged] = np.nan, np.nan
+        return self._flows(v, source_kva, converged)
+
+    def _solve_one(self, drawn: Complexes, v: Complexes, source_kva: Complexes) -> bool:
+        """Edit the loads that change, solve, and fill in voltages and the power of the sources."""
+        engine = self._engine
+        loads = engine.Loads
+        for i in np.flatnonzero(drawn != self._drawn):
+            loads.Idx(int(i) + 1)
+            loads.kW(drawn[i].real)
+            loads.kvar(drawn[i].imag)
+        self._drawn = drawn.copy()
+        engine.Solution.Solve()
+        if not engine.Solution.Converged():
+            # The next flow shall not begin from these voltages.
+            engine.Solution.InitSnap()
+            return False
+        volts = np.asarray(engine.Circuit.YNodeVArray(), dtype=np.float64).view(np.complex128)
+        v[self._terminal] = volts[self._node] / self._base_v[self._terminal]
+        for s, elements in enumerate(self._sources):
+            for element in elements:
+                engine.Circuit.SetActiveElement(element)
+                source_kva[s] -= complex(*engine.CktElement.TotalPowers()[:2])
+        return True
+
+    def _flows(self, v: Complexes, source_kva: Complexes, converged: Bools) -> PhaseFlows:
+        network = self.network
+        back_fr, back_to = _way_back(network)
+        volts = np.concatenate([v * self._base_v, np.zeros((len(v), 1))], axis=1)
+        i_fr, i_to = (np.asarray(matrix @ (v * self._base_v).T).T for matrix in (self._y_fr, self._y_to))
+        scale = 3e-3 if network.is_balanced else 1e-3
+        s_fr = (volts[:, network.terminal_fr] - volts[:, back_fr]) * np.conj(i_fr) * scale
+        s_to = (volts[:, network.terminal_to] - volts[:, back_to]) * np.conj(i_to) * scale
+        loss = (s_fr + s_to).real.sum(axis=1)
+        return PhaseFlows(v, i_fr, i_to, s_fr, s_to, loss, source_kva, converged, self.energised)
+
+    def _alive(self) -> Callable[[str, str], bool]:
+        """Whether any of these phases of a bus is energised."""
+        names = [self.network.bus_names[b] for b in self.network.terminal_bus]
+        live = {(n, p) for n, p, on in zip(names, self.network.terminal_phase, self.energised) if on}
+        return lambda bus, phases: any((bus, phase) in live for phase in phases)
+
+    def _place(self, names: write.Names) -> None:
+        """Which node of the engine is which terminal."""
+        network = self.network
+        bus_of = {safe: name for name, safe in names.bus.items()}
+        number = {
+            (network.bus_names[b], _NODE[p]): t
+            for t, (b, p) in enumerate(zip(network.terminal_bus, network.terminal_phase))
+        }
+        self._number = {(names.bus[bus], node): t for (bus, node), t in number.items()}
+        nodes = [text.lower().rpartition(".") for text in self._engine.Circuit.YNodeOrder()]
+        found = [(i, self._number.get((bus, int(node)))) for i, (bus, _, node) in enumerate(nodes) if bus in bus_of]
+        placed = [(i, t) for i, t in found if t is not None]
+        self._node = np.array([i for i, _ in placed], dtype=np.int64)
+        self._terminal = np.array([t for _, t in placed], dtype=np.int64)
+        self._base_v = network.v_base_kv * 1000.0 / math.sqrt(3.0)
+
+    def _wire(self, live: list[tuple[int, str]]) -> None:
+        """Admittances from voltages in V to currents in A at both ends of every conductor, as the engine has them."""
+        network, engine = self.network, self._engine
+        conductors: dict[int, list[int]] = {}
+        for e, branch in enumerate(network.conductor_branch.tolist()):
+            conductors.setdefault(branch, []).append(e)
+        entries: tuple[list[tuple[int, int, complex]], ...] = ([], [])
+        for branch, element in live:
+            engine.Circuit.SetActiveElement(element)
+            nodes = [int(n) for n in engine.CktElement.NodeOrder()]
+            buses = [text.split(".")[0].lower() for text in engine.CktElement.BusNames()]
+            y = np.asarray(engine.CktElement.YPrim(), dtype=np.float64).view(np.complex128).reshape(len(nodes), -1)
+            each = len(nodes) // 2
+            # A node of a balanced grid other than the first is not coupled with it.
+            columns = [(j, self._number.get((buses[j // each], node), -1)) for j, node in enumerate(nodes)]
+            for e in conductors[branch]:
+                node = _NODE[network.conductor_phase[e]]
+                for side in (0, 1):
+                    row = side * each + nodes[side * each : (side + 1) * each].index(node)
+                    entries[side].extend((e, t, y[row, j]) for j, t in columns if t >= 0)
+        shape = (network.n_conductors, network.n_terminals)
+        self._y_fr, self._y_to = (_sparse(part, shape) for part in entries)
+
+
+def _consumers(
+    table: pl.DataFrame,
+    statements: Iterable[tuple[str, str]],
+    alive: Callable[[str, str], bool],
+    leave_out: Collection[str] = (),
+) -> tuple[Ints, list[str]]:
+    """Rows of a table that are energised, and their statements."""
+    rows: list[int] = []
+    texts: list[str] = []
+    for k, ((_, text), (name, bus, phases)) in enumerate(
+        zip(statements, table.select("name", "bus", "phases").iter_rows(), strict=True)
+    ):
+        if alive(bus, phases) and name not in leave_out:
+            rows.append(k)
+            texts.append(text)
+    return np.array(rows, dtype=np.int64), texts
+
+
+def _rows(name: str, given: Complexes | None, table: pl.DataFrame) -> Complexes:
+    """The argument as a complex matrix with a column a row of the table."""
+    if given is None:
+        given = table["p_kw"].to_numpy() + 1j * table["q_kvar"].to_numpy()
+    matrix = np.atleast_2d(np.asarray(given, dtype=np.complex128))
+    if matrix.ndim != 2 or matrix.shape[1] != table.height:
+        raise OptionError(
+            f"{name} has shape {np.shape(given)}; it needs {table.height} columns, one a row of the table"
+        )
+    return matrix
+
+
+def _state(grid: Grid, closed: Bools | None) -> Bools:
+    """(branches) which are closed."""
+    branches = grid.branches()
+    state = branches["closed"].to_numpy() if closed is None else np.asarray(closed)
+    if state.shape != (branches.height,) or state.dtype != np.bool_:
+        raise OptionError(
+            f"closed is an array of bool, one a branch ({branches.height}), not {state.dtype} {state.shape}"
+        )
+    return np.asarray(state, dtype=np.bool_)
+
+
+def _held(grid: Grid, network: Network, forming: Mapping[str, float]) -> Ints:
+    """Terminals that sources and grid-forming generators hold."""
+    if unknown := [name for name in forming if name not in set(grid.generators["name"])]:
+        raise OptionError(f"there is no generator {unknown[0]!r} to form the grid")
+    number = {
+        (network.bus_names[b], p): t for t, (b, p) in enumerate(zip(network.terminal_bus, network.terminal_phase))
+    }
+    held = network.source_terminal.tolist()
+    rows = grid.generators.filter(pl.col("name").is_in(list(forming))).select("bus", "phases").iter_rows()
+    held += [number[bus, phase] for bus, phases in rows for phase in phases]
+    if len(set(held)) < len(held):
+        raise OptionError("two sources hold the voltage of one bus; let one generator form the grid there")
+    return np.array(held, dtype=np.int64)
+
+
+def _energised(network: Network, state: Bools, held: Ints) -> Bools:
+    closed = state[network.conductor_branch]
+    return energised(network.n_terminals, network.terminal_fr, network.terminal_to, closed, held)
+
+
+def _way_back(network: Network) -> tuple[Ints, Ints]:
+    """Terminals against which the voltage of a conductor counts; N is the neutral."""
+    fr = np.full(network.n_conductors, network.n_terminals)
+    to = fr.copy()
+    fr[network.windings.conductor], to[network.windings.conductor] = (
+        network.windings.return_fr,
+        network.windings.return_to,
+    )
+    return fr, to
+
+
+def _sparse(entries: list[tuple[int, int, complex]], shape: tuple[int, int]) -> sp.csr_array:
+    row, column, value = zip(*entries) if entries else ((), (), ())
+    return sp.csr_array(sp.coo_array((np.array(value, dtype=np.complex128), (row, column)), shape=shape))
