@@ -58,7 +58,8 @@ def main() -> int:
 def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything that was asked for, with what the JSON file held before where --merge says so."""
     limit = arguments.time_limit
-    cases = arguments.cases or (QUICK if arguments.quick else openpoint.cases()["name"].to_list())
+    balanced = openpoint.cases().filter(phases="1")["name"].to_list()
+    cases = arguments.cases or (QUICK if arguments.quick else balanced)
     rows = reconfiguration.measure(
         cases,
         gap=arguments.gap,
@@ -103,7 +104,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cases", nargs="+", metavar="GRID", help="default: all built-in grids")
+    parser.add_argument("--cases", nargs="+", metavar="GRID", help="default: all balanced built-in grids")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all")
     parser.add_argument("--gap", type=float, default=1e-4, help="relative gap of every method (default 1e-4)")
     parser.add_argument(

@@ -12,15 +12,19 @@ from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.topology import is_radial
 from openpoint.network import build_network
 
-# buses, branches, open branches, load in kW and kvar
+# buses, branches, open branches, load in kW and kvar. Of the IEEE feeders impedances and currents rated at 2.4 kV draw
+# 0.15 and 0.07 % more at 4.16 / √3 kV: published are 3466 + j2102 and 3490 + j1920.
 SIZES = {
+    "ieee13": (17, 18, 0, 3466.316, 2102.187),
     "zhang13": (13, 15, 3, 1155.35, 0.0),
     "civanlar16": (16, 16, 3, 28700.0, 5900.0),
     "baran33": (33, 37, 5, 3715.0, 2300.0),
+    "ieee37": (40, 41, 0, 2457.0, 1201.0),
     "baran69": (69, 73, 5, 3802.1, 2694.7),
     "baran69-x": (69, 73, 5, 3802.1, 2694.7),
     "das70": (70, 76, 8, 5385.4, 3687.6),
     "zhang118": (118, 132, 15, 22709.72, 17041.068),
+    "ieee123": (131, 135, 2, 3491.004, 1920.500),
     "mantovani136": (136, 156, 21, 18313.807, 7932.568),
 }
 
@@ -39,8 +43,8 @@ def test_case(name: str) -> None:
     assert grid.problems() == []
     assert (grid.buses.height, branches.height, (~branches["closed"]).sum()) == SIZES[name][:3]
     assert (grid.loads["p_kw"].sum(), grid.loads["q_kvar"].sum()) == pytest.approx(SIZES[name][3:])
-    assert branches["switchable"].all()
     network = build_network(grid)
+    assert branches["switchable"].all() or not network.is_balanced
     assert is_radial(
         network.n_terminals, network.terminal_fr, network.terminal_to, network.closed, network.source_terminal
     )
@@ -60,7 +64,17 @@ def test_figures_are_as_published() -> None:
 
 def test_describe_and_unknown_name() -> None:
     table = openpoint.cases()
-    assert table.columns == ["name", "title", "buses", "branches", "switchable", "sources", "load_kw", "source"]
+    assert table.columns == [
+        "name",
+        "title",
+        "phases",
+        "buses",
+        "branches",
+        "switchable",
+        "sources",
+        "load_kw",
+        "source",
+    ]
     assert table["name"].to_list() == list(SIZES)
     with pytest.raises(OptionError, match="baran33"):
         builtin.load("baran34")

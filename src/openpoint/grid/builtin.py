@@ -1,7 +1,8 @@
 """The built-in cases: published test grids in the units of their publications.
 
-Each is a folder of the own format beside this file. Every branch of these grids is switchable, as in the literature
-on minimum-loss reconfiguration, and closed as published before it; `zhang13` has its ties by choice.
+Each is a folder of the own format beside this file. Every branch of the balanced grids is switchable, as in the
+literature on minimum-loss reconfiguration, and closed as published before it; `zhang13` has its ties by choice. The
+grids of three phases, `ieee…`, have the switches of their publication.
 """
 
 from __future__ import annotations
@@ -38,12 +39,14 @@ def load(name: str) -> Grid:
 def describe() -> pl.DataFrame:
     """All built-in cases, a row each.
 
-    Columns: name, title, buses, branches, switchable, sources (counts), load_kw, source (publication).
+    Columns: name, title, phases (1 = balanced), buses, branches, switchable, sources (counts), load_kw, source
+    (publication).
     """
     rows = [
         {
             "name": grid.name,
             "title": grid.title,
+            "phases": "".join(sorted(set("".join(grid.buses["phases"])))),
             "buses": grid.buses.height,
             "branches": grid.branches().height,
             "switchable": int(grid.branches()["switchable"].sum()),

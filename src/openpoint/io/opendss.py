@@ -9,6 +9,7 @@ and switches as the controls leave them.
 - Phases 1, 2, 3 are a, b, c. Neutrals, and phases that change along a branch, are refused.
 - Lines with Switch=yes, or with a SwtControl, relay, recloser or fuse, are switchable; nothing else is. Without
   impedance to speak of they are in the table `switches`. Their rating is read unless it is OpenDSS's own 400 A.
+- A tap changer is on the from side of its transformer, so that ends are exchanged where OpenDSS has it on the second.
 - The impedance of a source is a line from a bus of its own, named like the element (`vsource.source`).
 - Loads of several models (CVR, ZIP) are a row a model. A rated voltage other than that of the bus is converted, and
   the band Vminpu … Vmaxpu is kept. Negative loads are fixed generators, with a note.
@@ -119,7 +120,8 @@ def _grid(reading: Reading, script: Script) -> Grid:
             else:
                 left_out.append(element)
         elif not enabled:
-            left_out.append(element)
+            if element != "vsource.source":  # every circuit is born with it
+                left_out.append(element)
         elif kind in _READERS:
             _READERS[kind](reading, element)
         elif kind not in _CONTROLS and kind not in _METERS:

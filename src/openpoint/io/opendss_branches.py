@@ -15,6 +15,8 @@ from openpoint.io.opendss_reading import LETTER, Reading
 NO_RATING_A = 400.0
 # A switch with less impedance than this, per unit of 1 MVA, has none.
 SWITCH_PU = 1e-6
+# A source with less than this, per unit of 1 MVA, is ideal: no more than some stiffness for the arithmetic.
+STIFF_PU = 2e-8
 # Taps that are no whole number of steps to this accuracy go into the rated voltage instead.
 _TAP_ACCURACY = 1e-6
 
@@ -63,7 +65,7 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
         message = f"its ends have the nodes {_shown(nodes)} and {_shown(nodes_to)}: phases that change are not read"
         reading.fault(element, message, "Give both ends the same nodes, each once")
         return
-    closed = _closed(reading, element, len(nodes)) and enabled
+    closed = enabled and _closed(reading, element, len(nodes))
     order = np.argsort(nodes)
     phases = "".join(LETTER[nodes[k]] for k in order)
     engine.Lines.Name(name)
@@ -117,13 +119,17 @@ def read_transformer(reading: Reading, element: str) -> None:
     if connected is None:
         return
     phases, connection = connected
-    line_to_line = math.sqrt(3.0) if n == 1 and connection == "wye-wye" else 1.0
-    side, changer = _changer(reading, element, fr, to)
-    # OpenDSS counts per unit on the turns in use.
-    z_base = (to.kv * to.tap) ** 2 * 1000.0 / fr.kva * (1.0 if n == 1 else n / 3.0)
-    r_pu = (fr.r_percent + to.r_percent * fr.kva / to.kva) / 100.0
     hv_leads = not reading.text("leadlag").lower().startswith(("lead", "euro"))
     shift = 30.0 if hv_leads == (fr.kv >= to.kv) else -30.0
+    # XHL and the figures of the magnetising branch are per unit of the first winding.
+    kva, x_pu = fr.kva, engine.Transformers.Xhl() / 100.0
+    r_pu = (fr.r_percent + to.r_percent * fr.kva / to.kva) / 100.0
+    side, changer = _changer(reading, element, fr, to)
+    if side == "to":  # our ratio is at the from side, so that the impedance does not move with the tap
+        fr, to, shift, connection = to, fr, -shift, "-".join(reversed(connection.split("-")))
+    # OpenDSS counts per unit on the turns in use.
+    z_base = (to.kv * to.tap) ** 2 * 1000.0 / kva * (1.0 if n == 1 else n / 3.0)
+    line_to_line = math.sqrt(3.0) if n == 1 and connection == "wye-wye" else 1.0
     reading.add(
         "transformers",
         name=reading.name(element),
@@ -131,13 +137,13 @@ def read_transformer(reading: Reading, element: str) -> None:
         to_bus=to.bus,
         phases=phases,
         connection=connection,
-        vn_from_kv=fr.kv * line_to_line * (1.0 if side == "from" else fr.tap),
-        vn_to_kv=to.kv * line_to_line * (1.0 if side == "to" else to.tap),
-        s_max_kva=fr.kva,
+        vn_from_kv=fr.kv * line_to_line * (1.0 if side else fr.tap),
+        vn_to_kv=to.kv * line_to_line * to.tap,
+        s_max_kva=kva,
         r_ohm=r_pu * z_base,
-        x_ohm=engine.Transformers.Xhl() / 100.0 * z_base,
+        x_ohm=x_pu * z_base,
         g_us=reading.value("%noloadloss") * 1e4 / z_base,
-        b_us=-reading.value("%imag") * 1e4 / z_base,
+        b_us=0.0 - reading.value("%imag") * 1e4 / z_base,
         shift_degree=shift if connection in ("delta-wye", "wye-delta") else 0.0,
         switchable=element in reading.switchable,
         **changer,
@@ -180,13 +186,13 @@ def _connected(reading: Reading, element: str, fr: _Winding, to: _Winding, n: in
 
 
 def _changer(reading: Reading, element: str, fr: _Winding, to: _Winding) -> tuple[str, dict[str, Any]]:
-    """Side of the tap changer and its columns; no side where no winding has one that matters."""
+    """Winding (from or to) of the tap changer and its columns; none where no winding has one that matters."""
     for side, winding, number in (("to", to, 2), ("from", fr, 1)):
         if (element, number) in reading.controlled and (columns := winding.changer()):
-            return side, {"tap_side": side, **columns}
+            return side, columns
     for side, winding in (("to", to), ("from", fr)):
         if abs(winding.tap - 1.0) > _TAP_ACCURACY and (columns := winding.changer()):
-            return side, {"tap_side": side, **columns}
+            return side, columns
     return "", {}
 
 
@@ -208,7 +214,7 @@ def read_source(reading: Reading, element: str) -> None:
     kv, pu, angle = (reading.value(name) for name in ("basekv", "pu", "angle"))
     held = {"v_pu": pu * kv / vn, "angle_degree": angle}
     z = np.full((3, 3), (z0 - z1) / 3.0) + z1 * np.eye(3)
-    if not z.any():
+    if np.abs(z).max() <= STIFF_PU * vn**2:
         reading.add("sources", name=reading.name(element), bus=bus, **held)
         return
     reading.add("sources", name=reading.name(element), bus=element, **held)

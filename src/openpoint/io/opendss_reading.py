@@ -55,12 +55,14 @@ class Reading:
 
     def ends(self, element: str) -> list[tuple[str, list[int]]] | None:
         """Bus and nodes of each terminal of the active element, or None and a fault."""
-        buses = [name.split(".")[0].lower() for name in self.engine.CktElement.BusNames()]
-        nodes = [int(n) for n in self.engine.CktElement.NodeOrder()]
-        each = len(nodes) // max(len(buses), 1)
-        found = [(bus, nodes[k * each : (k + 1) * each]) for k, bus in enumerate(buses)]
-        if not nodes:  # a disabled element has none, but its text has
-            found = [_written(text, self.engine.CktElement.NumPhases()) for text in self.engine.CktElement.BusNames()]
+        active = self.engine.CktElement
+        if active.Enabled():
+            buses = [name.split(".")[0].lower() for name in active.BusNames()]
+            nodes = [int(n) for n in active.NodeOrder()]
+            each = len(nodes) // max(len(buses), 1)
+            found = [(bus, nodes[k * each : (k + 1) * each]) for k, bus in enumerate(buses)]
+        else:  # the nodes are known only as they are written
+            found = [_written(text, active.NumPhases()) for text in active.BusNames()]
         if odd := sorted({n for _, at in found for n in at if n not in (0, 1, 2, 3)}):
             message = f"node {odd[0]} is a neutral or a fourth phase, which has no place in a grid"
             self.fault(element, message, "Eliminate the neutral from the matrices, and use nodes 1, 2, 3")

@@ -167,9 +167,15 @@ def _transformer(row: Row, names: Names) -> tuple[str, bool, str]:
     kva = row["s_max_kva"] or NO_RATING_KVA
     to_winding = 1.0 / math.sqrt(3.0) if n == 1 and not line_to_line else 1.0
     kvs = [row["vn_from_kv"] * to_winding, row["vn_to_kv"] * to_winding]
-    step = 1.0 + (row["tap_pos"] - row["tap_neutral"]) * row["tap_step_percent"] / 100.0
-    taps = [step, 1.0] if row["tap_side"] == "from" else [1.0, step]
-    z_base = (kvs[1] * taps[1]) ** 2 * 1000.0 / kva * (1.0 if n == 1 else n / 3.0)
+    low, high, tap = (
+        1.0 + (row[key] - row["tap_neutral"]) * row["tap_step_percent"] / 100.0
+        for key in ("tap_min", "tap_max", "tap_pos")
+    )
+    tapped = ("from", "to").index(row["tap_side"])
+    steps = row["tap_max"] - row["tap_min"] if row["tap_step_percent"] else 0
+    ends = f"mintap={_number(min(low, high))} maxtap={_number(max(low, high))}"
+    changer = f" {ends} numtaps={steps} tap={_number(tap)}" if steps else f" mintap=0.1 maxtap=10 tap={_number(tap)}"
+    z_base = (kvs[1] * (tap if tapped else 1.0)) ** 2 * 1000.0 / kva * (1.0 if n == 1 else n / 3.0)
     r, x = 100.0 * row["r_ohm"] / z_base, max(100.0 * row["x_ohm"] / z_base, _LEAST_X_PERCENT)
     hv_leads = (row["shift_degree"] > 0) == (kvs[0] >= kvs[1])
     parts = [
@@ -179,7 +185,7 @@ def _transformer(row: Row, names: Names) -> tuple[str, bool, str]:
     for k, (bus, conn) in enumerate(zip((row["from_bus"], row["to_bus"]), connection.split("-"), strict=True)):
         parts.append(
             f"wdg={k + 1} bus={names.bus[bus]}{nodes} conn={conn} kv={_number(kvs[k])} kva={_number(kva)} "
-            f"%r={_number(r / 2.0)} mintap=0.1 maxtap=10 tap={_number(taps[k])}"
+            f"%r={_number(r / 2.0)}{changer if k == tapped else ''}"
         )
     return element, row["closed"], " ".join(parts)
 
