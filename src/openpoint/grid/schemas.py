@@ -142,8 +142,8 @@ class Loads(dy.Schema):
     """Loads, positive consumption.
 
     `power`, `current` and `impedance` are constant; the power of a `cvr` load follows the voltage, its reactive power
-    the square of it. In the AC power flow by OpenDSS a load is an impedance where its voltage leaves
-    `v_min_pu … v_max_pu`.
+    the square of it. In the AC power flow by OpenDSS a load goes over to an impedance where its voltage leaves
+    `v_min_pu … v_max_pu` (below, by degrees).
     """
 
     name = _name()

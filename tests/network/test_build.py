@@ -1,0 +1,165 @@
+"""Arrays of any phases: numbering, units, and the equations at voltages that OpenDSS finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint.grid import Grid
+from openpoint.network import build_network, load_shares
+from openpoint.network.load_shares import LoadShares
+from openpoint.powerflow.opendss import OpenDssCircuit
+
+from .physics import missing_power
+
+FEEDERS = ("ieee13", "ieee37", "ieee123")
+
+
+def at_every_voltage(grid: Grid) -> Grid:
+    """Loads without a band, and switches as lines: the reference divides by impedances."""
+    none = pl.lit(None, dtype=pl.Float64)
+    lines = [
+        {**row, "r_ohm": _diagonal(1e-3, len(row["phases"])), "x_ohm": _diagonal(0.0, len(row["phases"]))}
+        for row in grid.switches.iter_rows(named=True)
+    ]
+    more = Grid.from_tables("more", {"lines": lines}).lines
+    return grid.with_tables(
+        loads=grid.loads.with_columns(v_min_pu=none, v_max_pu=none),
+        lines=pl.concat([grid.lines, more]),
+        switches=grid.switches.clear(),
+    )
+
+
+def _diagonal(value: float, n: int) -> list[float]:
+    return [value * (i == j) for i in range(n) for j in range(i + 1)]
+
+
+@pytest.mark.parametrize("name", FEEDERS)
+def test_the_equations_hold_at_the_voltages_of_opendss(name: str) -> None:
+    """Nothing is missing at any terminal but those of the source: all is as `openpoint.network.arrays` says."""
+    circuit = OpenDssCircuit(at_every_voltage(openpoint.read(name)))
+    network, flows = circuit.network, circuit.solve()
+    assert flows.converged.all()
+    missing = missing_power(network, flows.v[0])
+    held = np.isin(np.arange(network.n_terminals), network.source_terminal)
+    # OpenDSS ties floating deltas to ground by some 1e-6 of the rating of their transformers.
+    assert np.abs(missing[~held]).max() * network.s_base_kva / 3 < 2e-3
+    at_source = missing[held].sum() * network.s_base_kva / 3
+    assert at_source == pytest.approx(flows.source_kva[0].sum(), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", FEEDERS)
+def test_a_radial_feeder_has_a_conductor_for_every_terminal_but_its_source(name: str) -> None:
+    network = build_network(openpoint.read(name))
+    assert network.closed.sum() == network.n_terminals - 3
+    assert len(network.branch_connections) == len(network.branch_names) == len(network.branch_kinds)
+    assert network.z.shape == (network.n_conductors, network.n_conductors)
+
+
+def test_sources_hold_three_balanced_voltages() -> None:
+    network = build_network(openpoint.read("ieee13"))
+    assert [network.terminal_phase[t] for t in network.source_terminal] == ["a", "b", "c"]
+    turn = 1.0001 * np.exp(1j * np.radians([30.0, -90.0, 150.0]))
+    np.testing.assert_allclose(network.source_v, turn, rtol=1e-12)
+
+
+def small(**changes: Any) -> Grid:
+    """Two buses of 10 kV and three phases, a line, and a row each of load, capacitor and generator."""
+    place = {"bus": "B", "phases": "abc", "connection": "delta"} | changes
+    tables = {
+        "buses": [{"name": n, "vn_kv": 10.0, "phases": "abc"} for n in "AB"],
+        "lines": [{"name": "ab", "from_bus": "A", "to_bus": "B", "phases": "abc"} | LINE],
+        "sources": [{"name": "grid", "bus": "A"}],
+        "loads": [{"name": "l", "p_kw": 300.0, "q_kvar": 150.0} | place],
+        "capacitors": [{"name": "c", "q_kvar": 60.0, "steps": 3, "steps_on": 2} | place],
+        "generators": [{"name": "g", "p_kw": 30.0, "p_min_kw": 0.0, "p_max_kw": 90.0} | place],
+    }
+    return Grid.from_tables("small", tables)
+
+
+LINE = {"r_ohm": [1.0, 0.1, 1.0, 0.1, 0.1, 1.0], "x_ohm": [2.0, 0.5, 2.0, 0.5, 0.5, 2.0]}
+A, B, C = 3, 4, 5  # terminals of bus B
+
+
+@pytest.mark.parametrize(
+    ("phases", "pairs"),
+    [("abc", [(A, B), (B, C), (C, A)]), ("ab", [(A, B)]), ("bc", [(B, C)]), ("ac", [(C, A)])],
+)
+def test_a_delta_lies_between_its_terminals(phases: str, pairs: list[tuple[int, int]]) -> None:
+    network = build_network(small(phases=phases))
+    delta = network.delta
+    assert list(zip(delta.fr.tolist(), delta.to.tolist())) == pairs
+    assert network.s_base_kva == 1000.0
+    # Per unit of a third of the base, shared by the windings.
+    each = 3.0 / 1000.0 / len(pairs)
+    np.testing.assert_allclose(delta.s_power, np.full(len(pairs), (300 + 150j) * each))
+    np.testing.assert_allclose(delta.s_impedance, np.full(len(pairs), -40j * each))
+    assert not network.s_power.any()
+    assert not network.s_impedance.any()
+    assert list(zip(network.generator_terminal.tolist(), network.generator_return.tolist())) == pairs
+    np.testing.assert_allclose(network.p_max, np.full(len(pairs), 90.0 * each))
+
+
+@pytest.mark.parametrize(("phases", "at"), [("abc", [A, B, C]), ("bc", [B, C]), ("c", [C])])
+def test_a_wye_draws_at_its_terminals(phases: str, at: list[int]) -> None:
+    network = build_network(small(phases=phases, connection="wye"))
+    expected = np.zeros(6, dtype=complex)
+    expected[at] = (300 + 150j) * 3.0 / 1000.0 / len(at)
+    np.testing.assert_allclose(network.s_power, expected)
+    assert len(network.delta.fr) == 0
+    assert network.generator_terminal.tolist() == at
+    assert network.generator_return.tolist() == [-1] * len(at)
+
+
+def test_impedance_of_a_line_is_a_block_per_unit() -> None:
+    z = build_network(small()).z.toarray()
+    expected = np.full((3, 3), 0.1 + 0.5j) + np.eye(3) * (0.9 + 1.5j)
+    np.testing.assert_allclose(z, expected / (10.0**2 * 1000.0 / 1000.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [*FEEDERS, "baran33"])
+def test_shares_of_the_loads_add_up_to_the_arrays(name: str) -> None:
+    grid = openpoint.read(name)
+    network, shares = build_network(grid), load_shares(grid)
+    s = grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy()
+    for model in ("power", "current", "impedance"):
+        part = np.where(np.array(shares.p_models) == model, s.real, 0.0)
+        part = part + 1j * np.where(np.array(shares.q_models) == model, s.imag, 0.0)
+        delta, wye = without_capacitors(grid, shares, part)
+        without = build_network(grid.with_tables(capacitors=grid.capacitors.clear()))
+        np.testing.assert_allclose(wye, getattr(without, f"s_{model}"), atol=1e-12)
+        np.testing.assert_allclose(delta, getattr(without.delta, f"s_{model}"), atol=1e-12)
+    assert shares.names == tuple(grid.loads["name"])
+    assert network.s_base_kva == without.s_base_kva
+
+
+def without_capacitors(grid: Grid, shares: LoadShares, s: Any) -> tuple[Any, Any]:
+    assert not grid.capacitors.filter(connection="delta").height
+    return shares.delta @ s, shares.wye @ s
+
+
+def test_an_open_delta_regulator_is_a_conductor_for_each_of_two_phases() -> None:
+    """Windings ab and bc beside a jumper in b: they feed a and c, and b is their way back."""
+    network = build_network(openpoint.read("ieee37"))
+    names = [network.branch_names[network.conductor_branch[e]] for e in network.windings.conductor]
+    assert names == ["reg1a", "reg1c"]
+    assert [network.conductor_phase[e] for e in network.windings.conductor] == ["a", "c"]
+    for ends, bus in ((network.windings.return_fr, "799r"), (network.windings.return_to, "799")):
+        assert [network.bus_names[network.terminal_bus[t]] for t in ends] == [bus, bus]
+        assert [network.terminal_phase[t] for t in ends] == ["b", "b"]
+
+
+def test_ratings_are_limits_of_current() -> None:
+    network = build_network(openpoint.read("ieee37"))
+    rating = dict(openpoint.read("ieee37").transformers.select("name", "s_max_kva").iter_rows())
+    amps = np.sqrt(network.l_max) * network.i_base_a
+    for e, branch in enumerate(network.conductor_branch):
+        name = network.branch_names[branch]
+        if name == "xfm1":
+            assert amps[e] == pytest.approx(rating[name] / (3**0.5 * 0.48))
+        elif name in ("reg1a", "reg1c"):
+            assert amps[e] == pytest.approx(rating[name] / 4.8)

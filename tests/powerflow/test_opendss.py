@@ -1,0 +1,182 @@
+"""OpenDSS as the exact power flow: against the balanced kernel, many loads in place, islands, trouble."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint.errors import InputError, OptionError
+from openpoint.grid import Grid
+from openpoint.network import build_network
+from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.opendss import OpenDssCircuit
+
+
+@pytest.mark.parametrize("name", ["civanlar16", "baran33", "baran69", "mantovani136"])
+def test_balanced_grids_agree_with_the_own_kernel(name: str) -> None:
+    grid = openpoint.read(name)
+    network = build_network(grid)
+    own, theirs = solve(network, network.closed), OpenDssCircuit(grid).solve()
+    assert theirs.converged.all()
+    np.testing.assert_allclose(theirs.v, own.v, atol=1e-6)
+    kva = network.s_base_kva
+    assert theirs.loss_kw[0] == pytest.approx(own.loss[0] * kva, rel=1e-5)
+    np.testing.assert_allclose(theirs.s_fr_kva, own.s_fr * kva, atol=1e-4 * kva)
+    np.testing.assert_allclose(theirs.s_to_kva, own.s_to * kva, atol=1e-4 * kva)
+    np.testing.assert_allclose(theirs.source_kva, own.source_s * kva, atol=1e-4 * kva)
+    np.testing.assert_allclose(np.abs(theirs.i_to_a), np.abs(own.i_series) * network.i_base_a, atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["ieee13", "ieee37", "ieee123"])
+def test_loads_edited_in_place_are_those_of_a_new_circuit(name: str) -> None:
+    grid = openpoint.read(name)
+    rng = np.random.default_rng(7)
+    s = grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy()
+    samples = s * rng.uniform(0.5, 1.2, (4, len(s)))
+    flows = OpenDssCircuit(grid).solve(loads_kva=samples)
+    assert flows.converged.all()
+    for k, sample in enumerate(samples):
+        loads = grid.loads.with_columns(p_kw=pl.Series(sample.real), q_kvar=pl.Series(sample.imag))
+        anew = OpenDssCircuit(grid.with_tables(loads=loads)).solve()
+        np.testing.assert_allclose(flows.v[k], anew.v[0], atol=1e-7)
+        np.testing.assert_allclose(flows.s_fr_kva[k], anew.s_fr_kva[0], atol=1e-3)
+    # What the sources deliver is drawn by loads of these models, and by the branches.
+    drawn = flows.source_kva.sum(axis=1).real - flows.loss_kw
+    assert (np.abs(drawn / samples.real.sum(axis=1) - 1.0) < 0.05).all()
+
+
+def test_ten_thousand_flows_of_the_37_bus_feeder_take_less_than_a_minute() -> None:
+    grid = openpoint.read("ieee37")
+    s = grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy()
+    samples = s * np.random.default_rng(1).uniform(0.8, 1.2, (1000, len(s)))
+    circuit = OpenDssCircuit(grid)
+    start = time.process_time()
+    assert circuit.solve(loads_kva=samples).converged.all()
+    assert time.process_time() - start < 6.0
+
+
+def four_buses(**changes: Any) -> Grid:
+    """A - B = C - D in three phases, the middle a switch; generators at C (three phases) and D (phase b)."""
+    tables: dict[str, Any] = {
+        "buses": [{"name": n, "vn_kv": 4.16, "phases": "abc"} for n in "ABCD"],
+        "lines": [
+            {"name": n, "from_bus": n[0], "to_bus": n[1], "phases": "abc"} | {"r_ohm": matrix, "x_ohm": matrix}
+            for n in ("AB", "CD")
+            for matrix in [[0.3, 0.1, 0.3, 0.1, 0.1, 0.3]]
+        ],
+        "switches": [{"name": "BC", "from_bus": "B", "to_bus": "C", "phases": "abc"}],
+        "sources": [{"name": "grid", "bus": "A", "v_pu": 1.02}],
+        "loads": [
+            {"name": "b", "bus": "B", "phases": "abc", "p_kw": 300.0, "q_kvar": 100.0},
+            {"name": "c", "bus": "C", "phases": "bc", "connection": "delta", "p_kw": 90.0},
+            {"name": "d", "bus": "D", "phases": "a", "p_kw": 60.0, "q_kvar": 30.0},
+        ],
+        "generators": [
+            {"name": "g", "bus": "C", "phases": "abc", "p_kw": 50.0, "q_kvar": 10.0},
+            {"name": "h", "bus": "D", "phases": "b", "p_kw": 20.0},
+        ],
+        "capacitors": [{"name": "k", "bus": "D", "phases": "abc", "q_kvar": 30.0}],
+    }
+    return Grid.from_tables("four", tables | changes)
+
+
+def test_power_is_balanced() -> None:
+    flows = OpenDssCircuit(four_buses()).solve()
+    source, loss = flows.source_kva.sum().real, flows.loss_kw[0]
+    assert source + 70.0 - 450.0 == pytest.approx(loss, abs=1e-4)
+    assert loss > 0
+    np.testing.assert_allclose(np.abs(flows.v[0, :3]), 1.02, atol=1e-7)
+
+
+def test_generators_are_set_row_by_row() -> None:
+    circuit = OpenDssCircuit(four_buses())
+    idle = circuit.solve(generators_kva=np.zeros(2))
+    more = circuit.solve(generators_kva=np.array([[0.0, 0.0], [100.0, 0.0]]))
+    np.testing.assert_allclose(more.v[0], idle.v[0], atol=1e-9)
+    change = more.source_kva[1].sum().real - idle.source_kva[0].sum().real
+    assert change == pytest.approx(-100.0 + more.loss_kw[1] - more.loss_kw[0], abs=1e-4)
+
+
+def test_an_island_without_a_source_is_dead() -> None:
+    circuit = OpenDssCircuit(four_buses(), closed=np.array([True, True, False]))
+    flows = circuit.solve()
+    assert flows.converged.all()
+    assert circuit.energised.tolist() == [True] * 6 + [False] * 6
+    assert not flows.v[0, 6:].any()
+    assert not flows.s_fr_kva[0, 3:].any()
+    assert flows.source_kva.sum().real == pytest.approx(300.0 + flows.loss_kw[0], abs=1e-4)
+
+
+def test_a_generator_forms_an_island() -> None:
+    """It holds three balanced voltages and delivers what its island needs; the other generator keeps its output."""
+    circuit = OpenDssCircuit(four_buses(), closed=np.array([True, True, False]), forming={"g": 1.01})
+    flows = circuit.solve()
+    assert flows.converged.all()
+    assert flows.energised.all()
+    held = flows.v[0, 6:9]
+    np.testing.assert_allclose(held, 1.01 * np.exp(1j * np.radians([0.0, -120.0, 120.0])), atol=1e-7)
+    loss_of_island = (flows.s_fr_kva + flows.s_to_kva)[0, 3:6].real.sum()
+    assert flows.source_kva[0, 1].real == pytest.approx(90.0 + 60.0 - 20.0 + loss_of_island, abs=1e-4)
+
+
+def test_all_may_be_dead_but_the_source() -> None:
+    flows = OpenDssCircuit(four_buses(), closed=np.array([False, False, False])).solve()
+    assert flows.converged.all()
+    assert flows.energised.sum() == 3
+    assert np.abs(flows.source_kva).max() < 1e-6
+
+
+def test_a_load_that_cannot_be_carried_is_told_and_leaves_no_trace() -> None:
+    circuit = OpenDssCircuit(four_buses())
+    usual = np.array([300.0 + 100j, 90.0, 60.0 + 30j])
+    flows = circuit.solve(loads_kva=np.array([usual, 1000 * usual, usual]))
+    assert flows.converged.tolist() == [True, False, True]
+    assert np.isnan(flows.v[1]).all()
+    assert np.isnan(flows.loss_kw[1])
+    np.testing.assert_allclose(flows.v[2], flows.v[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("model", ["power", "current", "impedance", "cvr"])
+def test_a_load_follows_the_voltage_as_its_model_says(model: str) -> None:
+    """Within its band; above it is an impedance."""
+    row = {"name": "b", "bus": "B", "phases": "a", "p_kw": 30.0, "q_kvar": 20.0, "model": model}
+    exponents = {"power": (0, 0), "current": (1, 1), "impedance": (2, 2), "cvr": (1, 2)}[model]
+    for v_pu in (0.97, 1.03):
+        grid = four_buses(loads=[row], sources=[{"name": "grid", "bus": "A", "v_pu": v_pu}], generators=[])
+        circuit = OpenDssCircuit(grid, closed=np.array([True, False, False]))
+        flows = circuit.solve()
+        v = abs(flows.v[0, 3])
+        s = -flows.s_to_kva[0, 0]
+        assert s.real == pytest.approx(30.0 * v ** exponents[0], rel=1e-6)
+        assert s.imag == pytest.approx(20.0 * v ** exponents[1], rel=1e-6)
+    banded = row | {"v_min_pu": 0.8, "v_max_pu": 0.9}
+    grid = four_buses(loads=[banded], generators=[])
+    flows = OpenDssCircuit(grid, closed=np.array([True, False, False])).solve()
+    s, v = -flows.s_to_kva[0, 0], abs(flows.v[0, 3])
+    assert s.real / s.imag == pytest.approx(1.5, rel=1e-6)
+    # Power and current go over into the impedance without a jump; impedance and cvr of OpenDSS do not.
+    at_end = {"power": 1.0 / 0.9**2, "current": 1.0 / 0.9, "impedance": 1.0 / 0.9**2, "cvr": 1.0 / 0.9**2}[model]
+    assert s.real == pytest.approx(30.0 * at_end * v**2, rel=1e-6)
+
+
+def test_bad_arguments_are_refused() -> None:
+    grid = four_buses()
+    with pytest.raises(OptionError, match="one a branch"):
+        OpenDssCircuit(grid, closed=np.array([True]))
+    with pytest.raises(OptionError, match="no generator 'x'"):
+        OpenDssCircuit(grid, forming={"x": 1.0})
+    with pytest.raises(OptionError, match="3 columns"):
+        OpenDssCircuit(grid).solve(loads_kva=np.zeros(4))
+    with pytest.raises(OptionError, match="as many or one"):
+        OpenDssCircuit(grid).solve(loads_kva=np.zeros((2, 3)), generators_kva=np.zeros((3, 2)))
+    twice = [{"name": n, "bus": "C", "phases": "abc", "p_kw": 1.0} for n in "gh"]
+    with pytest.raises(OptionError, match="two sources hold"):
+        OpenDssCircuit(four_buses(generators=twice), forming={"g": 1.0, "h": 1.0})
+    leaky = grid.with_tables(lines=grid.lines.with_columns(g_us=pl.Series([[1.0] * 6, [0.0] * 6])))
+    with pytest.raises(InputError, match="no conductance"):
+        OpenDssCircuit(leaky)
