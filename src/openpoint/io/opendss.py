@@ -108,6 +108,8 @@ def _grid(reading: Reading, script: Script) -> Grid:
     engine, elements = reading.engine, [name.lower() for name in reading.engine.Circuit.AllElementNames()]
     reading.count(elements)
     _buses(reading, script)
+    if reading.faults:  # nothing else can be converted
+        raise InputError(reading.faults)
     _controls(reading, elements)
     left_out: list[str] = []
     for element in elements:

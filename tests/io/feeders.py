@@ -1,0 +1,117 @@
+"""Small OpenDSS circuits of our own: every kind of element that is read, in unusual forms."""
+
+from __future__ import annotations
+
+HEAD = """Clear
+Set DefaultBaseFrequency=60
+New Circuit.Small basekv=69 pu=1.02 angle=15 mvasc3=500 mvasc1=400 bus1=HV
+"""
+TAIL = """Set VoltageBases=[69 12.47 0.48]
+CalcVoltageBases
+Solve
+"""
+SUB = """New Transformer.Sub phases=3 windings=2 xhl=7
+~ wdg=1 bus=HV conn=delta kv=69 kva=5000 %r=.5
+~ wdg=2 bus=A conn=wye kv=12.47 kva=5000 %r=.5
+"""
+LINE = "New Line.L1 bus1=A.1.2.3 bus2=B.1.2.3 r1=0.3 x1=0.6 r0=0.9 x0=1.8 c1=10 c0=5 length=2 units=km\n"
+LOAD = "New Load.D bus1=B phases=3 kv=12.47 kw=900 kvar=300\n"
+
+# The wires of a four-wire line; OpenDSS eliminates the neutral.
+GEOMETRY = """New WireData.W GMRac=0.0244 GMRunits=ft Rac=0.306 Runits=mi NormAmps=530 Diam=0.721 Radunits=in
+New LineGeometry.G nconds=4 nphases=3 reduce=y
+~ cond=1 wire=W x=-4 h=28 units=ft
+~ cond=2 wire=W x=-1.5 h=28 units=ft
+~ cond=3 wire=W x=3 h=28 units=ft
+~ cond=4 wire=W x=0 h=24 units=ft
+New Line.L1 bus1=A.1.2.3 bus2=B.1.2.3 geometry=G length=3 units=mi
+"""
+
+FEEDERS = {
+    "sequence impedances": SUB + LINE + LOAD,
+    "geometry with a neutral": SUB + GEOMETRY + LOAD,
+    "matrices in another order of phases": SUB
+    + """New Linecode.M nphases=3 units=kft rmatrix=(.1 | .03 .11 | .02 .025 .12) xmatrix=(.2|.08 .21|.07 .06 .22)
+New Line.L1 bus1=A.3.1.2 bus2=B.3.1.2 linecode=M length=8 units=kft
+New Line.L2 phases=2 bus1=B.3.1 bus2=C.3.1 r1=.4 x1=.5 r0=1 x0=1.5 length=1
+New Load.C bus1=C.3 phases=1 kv=7.2 kw=100 pf=.9
+"""
+    + LOAD,
+    "wye-delta and back": SUB
+    + LINE
+    + """New Transformer.T phases=3 windings=2 xhl=4 wdg=1 bus=B conn=wye kv=12.47 kva=500 %r=.6
+~ wdg=2 bus=C conn=delta kv=.48 kva=500 %r=.4
+New Load.C bus1=C phases=3 conn=delta kv=.48 kw=150 kvar=60
+New Load.CA bus1=C.3.1 phases=1 conn=delta kv=.48 kw=40 kvar=30 model=2
+""",
+    "delta-wye that leads": LINE.replace("bus1=A", "bus1=M")
+    + SUB
+    + """New Transformer.T phases=3 windings=2 xhl=5 leadlag=lead wdg=1 bus=A conn=delta kv=12.47 kva=3000
+~ wdg=2 bus=M conn=wye kv=12.47 kva=3000
+"""
+    + LOAD,
+    "step up from wye to delta": SUB
+    + """New Transformer.T phases=3 windings=2 xhl=5 wdg=1 bus=C conn=wye kv=.48 kva=800
+~ wdg=2 bus=A conn=delta kv=12.47 kva=800
+New Load.C bus1=C.1 phases=1 kv=.277 kw=60 kvar=10
+""",
+    "regulators": SUB
+    + LINE
+    + "".join(
+        f"New Transformer.R{k} phases=1 xhl=1 buses=[B.{k} C.{k}] kvs=[7.2 7.2] kvas=[800 800] %loadloss=.2\n"
+        f"New RegControl.R{k} transformer=R{k} winding=2 vreg=12{k} band=2 ptratio=60\n"
+        for k in (1, 2, 3)
+    )
+    + "New Load.C bus1=C phases=3 kv=12.47 kw=900 kvar=500\nNew Load.C1 bus1=C.1 phases=1 kv=7.2 kw=200\n",
+    "taps without a changer": SUB.replace("kva=5000 %r=.5\n~", "kva=5000 %r=.5 tap=.9753\n~") + LINE + LOAD,
+    "a tap of the first winding": SUB.replace("conn=delta kv=69", "tap=.95 conn=delta kv=69") + LINE + LOAD,
+    "open delta": SUB
+    + LINE
+    + """New Transformer.RA phases=1 xhl=1 buses=(B.1.2 C.1.2) conns='delta delta' kvs='12.47 12.47' kvas='900 900'
+New Transformer.RC phases=1 xhl=1 buses=(B.3.2 C.3.2) conns='delta delta' kvs='12.47 12.47' kvas='900 900'
+Transformer.RA.Taps=[1 1.05]
+Transformer.RC.Taps=[1 1.0375]
+New Line.J phases=1 bus1=B.2 bus2=C.2 r1=1e-3 r0=1e-3 x1=0 x0=0 c1=0 c0=0
+New Load.CA bus1=C.1.2 phases=1 conn=delta kv=12.47 kw=300 kvar=100
+""",
+    "load models": SUB
+    + LINE
+    + "".join(
+        f"New Load.M{m} bus1=B.{1 + m % 3} phases=1 kv=7 kw=80 kvar=40 model={m}\n" for m in (1, 2, 3, 4, 5, 6, 7)
+    )
+    + """New Load.Z bus1=B.1.2 phases=1 conn=delta kv=12.47 kw=90 kvar=50 model=8 zipv=[.2 .3 .5 .1 .6 .3 0]
+New Load.V bus1=B.3 phases=1 kv=7.2 kw=60 kvar=20 model=4 cvrwatts=2 cvrvars=0
+New Load.two bus1=B.1.3 phases=2 kv=12.47 kw=40 kvar=10
+New Load.odd bus1=B.1 phases=1 conn=delta kv=12.47 kw=30 kvar=10 model=2
+New Load.back bus1=B phases=3 kv=12.47 kw=-50 kvar=20
+""",
+    "generators": SUB
+    + LINE
+    + LOAD
+    + """New Generator.G bus1=B phases=3 kv=12.47 kw=200 kvar=50 model=1 vminpu=.5 vmaxpu=1.5
+New Generator.G2 bus1=B.2 phases=1 kv=7.2 kw=70 kvar=0 model=1 vminpu=.5 vmaxpu=1.5
+New PVSystem.P bus1=B.1 phases=1 kv=7.2 kva=80 pmpp=60 irradiance=.8 vminpu=.5 vmaxpu=1.5
+New Storage.S bus1=B phases=3 kv=12.47 kwrated=50 kwhrated=200 state=discharging dispmode=external vminpu=.5 vmaxpu=1.5
+""",
+    "capacitors": SUB
+    + LINE
+    + LOAD
+    + """New Capacitor.Y bus1=B phases=3 kvar=600 kv=12.47
+New Capacitor.One bus1=B.2 phases=1 kvar=50 kv=7
+New Capacitor.D bus1=B phases=3 conn=delta kvar=90 kv=12.47
+New Capacitor.Between bus1=B.1 bus2=B.3 phases=1 kvar=40 kv=12.47
+New Capacitor.Steps bus1=B phases=3 numsteps=3 kvar=[30 30 30] states=[1 1 0] kv=12.47
+""",
+    "two sources apart": SUB
+    + LINE
+    + LOAD
+    + """New Vsource.Second bus1=D basekv=12.47 pu=1.01 angle=5 phases=3 z1=[.1 .4] z0=[.1 .3]
+New Line.tie bus1=B bus2=D switch=yes enabled=no
+New Load.D2 bus1=D.1 phases=1 kv=7.2 kw=100
+""",
+}
+
+
+def script(body: str) -> str:
+    """A whole circuit."""
+    return HEAD + body + TAIL

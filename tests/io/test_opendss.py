@@ -1,0 +1,211 @@
+"""OpenDSS circuits: what is read gives the voltages that OpenDSS has, what is not read is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint.errors import InputError, Problem
+from openpoint.grid import Grid
+from openpoint.io.opendss import grid_from_file
+from openpoint.io.opendss_engine import new_engine, run_statements, solve_today
+from openpoint.io.opendss_text import read_script
+from openpoint.powerflow.opendss import OpenDssCircuit
+
+from .feeders import FEEDERS, LINE, LOAD, SUB, script
+
+
+def put(folder: Path, body: str) -> Path:
+    path = folder / "feeder.dss"
+    path.write_text(script(body))
+    return path
+
+
+def read(folder: Path, body: str) -> Grid:
+    return grid_from_file(put(folder, body))
+
+
+def faults(folder: Path, body: str) -> list[Problem]:
+    with pytest.raises(InputError) as caught:
+        read(folder, body)
+    return list(caught.value.problems)
+
+
+def voltages_of_opendss(path: Path) -> dict[tuple[str, str], complex]:
+    """Voltages of the file itself, per unit."""
+    engine = new_engine()
+    assert run_statements(engine, read_script(path).statements) == []
+    assert solve_today(engine)
+    found = {}
+    for bus in engine.Circuit.AllBusNames():
+        engine.Circuit.SetActiveBus(bus)
+        v = np.asarray(engine.Bus.Voltages()).view(complex) / (1000.0 * engine.Bus.kVBase())
+        found |= {(bus.lower(), " abc"[node]): x for node, x in zip(engine.Bus.Nodes(), v, strict=True)}
+    return found
+
+
+def voltages_of_grid(grid: Grid) -> dict[tuple[str, str], complex]:
+    circuit = OpenDssCircuit(grid)
+    flows, network = circuit.solve(), circuit.network
+    assert flows.converged.all()
+    places = zip(network.terminal_bus, network.terminal_phase, flows.v[0], strict=True)
+    return {(network.bus_names[b], phase): v for b, phase, v in places}
+
+
+@pytest.mark.parametrize("name", FEEDERS)
+def test_the_grid_has_the_voltages_of_the_file(name: str, tmp_path: Path) -> None:
+    path = put(tmp_path, FEEDERS[name])
+    expected, grid = voltages_of_opendss(path), openpoint.read(path)
+    assert [p for p in grid.problems() if p.severity == "error"] == []
+    found = voltages_of_grid(grid)
+    assert max(abs(found[key] - v) for key, v in expected.items()) < 1e-6
+
+
+def test_names_phases_and_levels(tmp_path: Path) -> None:
+    grid = read(tmp_path, FEEDERS["matrices in another order of phases"])
+    assert grid.name == "small"
+    assert dict(grid.buses.select("name", "phases").iter_rows())["c"] == "ac"
+    assert dict(grid.buses.select("name", "vn_kv").iter_rows()) == {"hv": 69.0, "vsource.source": 69.0} | dict.fromkeys(
+        "abc", 12.47
+    )
+    line = grid.lines.row(by_predicate=pl.col("name") == "l1", named=True)
+    # 8 kft of the linecode, whose rows are c, a, b.
+    assert line["phases"] == "abc"
+    np.testing.assert_allclose(line["r_ohm"], [0.88, 0.2, 0.96, 0.24, 0.16, 0.8], rtol=1e-12)
+    assert not grid.branches()["switchable"].any()
+
+
+def test_taps_stand_as_the_regulators_leave_them_or_as_written(tmp_path: Path) -> None:
+    body = FEEDERS["regulators"]
+    solved = read(tmp_path, body).transformers.filter(from_bus="c")
+    assert (solved["tap_pos"] != 0).all()
+    assert solved.select("tap_min", "tap_max", "tap_step_percent").unique().row(0) == (-16, 16, 0.625)
+    path = tmp_path / "unsolved.dss"
+    path.write_text(script(body).replace("Solve\n", ""))
+    written = grid_from_file(path, solve=False).transformers.filter(from_bus="c")
+    assert (written["tap_pos"] == 0).all()
+    # The impedance does not move with the tap.
+    assert solved["x_ohm"].to_list() == pytest.approx(written["x_ohm"].to_list(), rel=1e-12)
+
+
+def test_switches_are_what_may_be_switched(tmp_path: Path) -> None:
+    body = (
+        SUB
+        + LINE
+        + LOAD
+        + """New Line.Sw bus1=B bus2=C switch=yes
+New Line.Tie bus1=C bus2=A switch=yes r1=1e-5 r0=1e-5 x1=0 x0=0 c1=0 c0=0 enabled=no
+New Line.Ctl bus1=C bus2=D r1=.1 x1=.1 r0=.1 x0=.1
+New SwtControl.S SwitchedObj=Line.Ctl SwitchedTerm=1 Normal=closed State=closed
+New Line.Off bus1=C bus2=D r1=.1 x1=.1 r0=.1 x0=.1 enabled=no
+New Line.Open bus1=D bus2=E switch=yes
+New Load.E bus1=E phases=3 kv=12.47 kw=5
+New Line.More bus1=E bus2=A switch=yes
+Open Line.Open 1
+"""
+    )
+    grid = read(tmp_path, body)
+    states = {
+        name: closed for name, closed, may in grid.branches().select("name", "closed", "switchable").iter_rows() if may
+    }
+    assert states == {"sw": True, "tie": False, "ctl": True, "open": False, "more": True}
+    assert "tie" in grid.switches["name"].to_list()
+    assert "sw" in grid.lines["name"].to_list()  # OpenDSS gives it 1 + j1 ohm per unit of length
+    assert any("line.off" in note.message for note in grid.notes)
+
+
+def test_loads_are_those_of_the_nominal_voltage(tmp_path: Path) -> None:
+    grid = read(tmp_path, FEEDERS["load models"])
+    loads = {row["name"]: row for row in grid.loads.iter_rows(named=True)}
+    kv = 12.47 / 3**0.5
+    assert loads["m1"]["p_kw"] == 80.0
+    assert loads["m1"]["v_min_pu"] == pytest.approx(0.95 * 7 / kv)
+    assert loads["m2"]["p_kw"] == pytest.approx(80.0 * (kv / 7) ** 2)
+    assert loads["m5"]["q_kvar"] == pytest.approx(40.0 * kv / 7)
+    assert loads["m4"]["model"] == "cvr"
+    assert {n for n in loads if n.startswith("z")} == {"z (impedance)", "z (current)", "z (power)"}
+    assert loads["two"]["phases"] == "ac"
+    assert (loads["z (current)"]["phases"], loads["z (current)"]["connection"]) == ("ab", "delta")
+    assert loads["odd"]["connection"] == "wye"
+    assert grid.generators.filter(name="back")["p_kw"].item() == 50.0
+    assert any("load.back" in str(note) for note in grid.notes)
+
+
+def test_what_is_not_modelled_is_listed(tmp_path: Path) -> None:
+    body = (
+        FEEDERS["regulators"]
+        + FEEDERS["generators"].removeprefix(SUB + LINE + LOAD)
+        + """New Capacitor.K bus1=B phases=3 kvar=100 kv=12.47
+New CapControl.K capacitor=K element=line.L1 type=kvar onsetting=100 offsetting=10
+New LoadShape.year npts=3 interval=1 mult=[.5 1 .7]
+New Load.gone bus1=B phases=3 kv=12.47 kw=10 enabled=no
+New EnergyMeter.M element=line.L1
+"""
+    )
+    told = " ".join(str(note) for note in read(tmp_path, body).notes)
+    for word in ("regcontrol.r1", "capcontrol.k", "year", "load.gone", "pvsystem.p", "storage.s"):
+        assert word in told
+    assert "energymeter" not in told
+
+
+def test_coordinates_are_read_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "xy.csv").write_text("A, 1.5, 2\nb 3 4\nnonsense\n")
+    path = tmp_path / "feeder.dss"
+    path.write_text(script(SUB + LINE + LOAD) + "BusCoords XY.csv\nBusCoords nowhere.csv\n")
+    grid = grid_from_file(path)
+    places = {name: (x, y) for name, x, y in grid.buses.select("name", "x", "y").iter_rows()}
+    assert (places["a"], places["b"], places["hv"]) == ((1.5, 2.0), (3.0, 4.0), (None, None))
+    assert any("nowhere.csv" in note.message for note in grid.notes)
+
+
+UNREADABLE = {
+    "transformer.t": "New Transformer.T phases=1 windings=3 buses=[B.1 C.1.0 C.0.2] kvs=[7.2 .12 .12] kvas=[25 25 25]",
+    "reactor.x": "New Reactor.X bus1=B phases=3 kvar=100 kv=12.47",
+    "line.n": "New Line.N phases=4 bus1=B.1.2.3.4 bus2=C.1.2.3.4 rmatrix=[1|0 1|0 0 1|0 0 0 1]",
+    "line.turned": "New Line.Turned bus1=B.1.2.3 bus2=C.2.3.1",
+    "generator.pv": "New Generator.PV bus1=B phases=3 kv=12.47 kw=100 model=3",
+    "isource.i": "New Isource.I bus1=B amps=10",
+    "load.curve": "New Load.Curve bus1=B phases=3 kv=12.47 kw=10 model=4 cvrwatts=.8",
+    "capacitor.series": "New Capacitor.Series bus1=B bus2=C kvar=100 kv=12.47",
+    "load.none": "New Load.None bus1=B.0 phases=1 kv=7.2 kw=10",
+}
+
+
+def test_what_has_no_place_in_a_grid_is_refused_by_name_all_at_once(tmp_path: Path) -> None:
+    found = {
+        problem.row: problem for problem in faults(tmp_path, SUB + LINE + LOAD + "\n".join(UNREADABLE.values()) + "\n")
+    }
+    assert set(UNREADABLE) <= set(found)
+    assert all(found[name].remedy and found[name].table == "feeder.dss" for name in UNREADABLE)
+    assert "3 windings" in found["transformer.t"].message
+
+
+def test_what_opendss_says_is_told_by_line(tmp_path: Path) -> None:
+    body = (
+        SUB
+        + "New Line.L1 bus1=A bus2=B linecode=missing\nNew Load.X bus1=A phases=0 kw=1\nNew Gadget.G bus1=A\n"
+        + LOAD
+    )
+    found = faults(tmp_path, body)
+    assert [p.row for p in found] == ["line 7", "line 8", "line 9"]
+    assert "missing" in found[0].message
+    assert "gadget" in found[2].message
+
+
+def test_voltage_bases_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "feeder.dss"
+    path.write_text(script(SUB + LINE + LOAD).replace("CalcVoltageBases", ""))
+    with pytest.raises(InputError, match="CalcVoltageBases"):
+        grid_from_file(path)
+
+
+@pytest.mark.parametrize("text", ["! nothing\n", "Clear\n", "Set DefaultBaseFrequency=50\n"])
+def test_no_circuit(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "feeder.dss"
+    path.write_text(text)
+    with pytest.raises(InputError, match="no circuit"):
+        openpoint.read(path)

@@ -1,0 +1,123 @@
+"""A .dss file is input, not a program: what it may not do is refused by file and line, before the engine runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from openpoint.errors import InputError
+from openpoint.io.opendss import grid_from_file
+from openpoint.io.opendss_text import read_script, tokens
+
+from .feeders import LINE, LOAD, SUB, script
+
+
+def statements(folder: Path, text: str) -> list[str]:
+    (folder / "a.dss").write_text(text)
+    script = read_script(folder / "a.dss")
+    assert script.faults == []
+    return [s.text for s in script.statements]
+
+
+FORBIDDEN = [
+    "DOScmd touch canary",
+    "doscmd=touch canary",
+    "cd /",
+    "FileEdit a.dss",
+    "Set DataPath=/",
+    "set data=/",
+    "Set Editor=vi",
+    "Set Recorder=yes",
+    "New Generator.G bus1=B kv=12.47 kw=1 UserModel=evil.so",
+    "New Generator.G bus1=B kv=12.47 kw=1 user=evil.so",
+    "New Generator.G B 12.47 1",
+    "New object=Generator.G bus1=B kv=12.47 kw=1 usermodel=evil.so",
+    "New Generator.G bus1=B kv=12.47 kw=1\n~ shaftmodel=evil.so",
+    "New Generator.G bus1=B kv=12.47 kw=1\nGenerator.G.UserModel=evil.so",
+    "Edit Generator.G UserModel=evil.so",
+    "New Storage.S bus1=B dynadll=evil.so",
+    "New CapControl.C capacitor=x usermodel=evil.so",
+    "New LoadShape.S npts=2 mult=[1 2] action=dblsave",
+    "LoadShape.S.action=dblsave",
+    "Rotate",
+    "Cleanup",
+    "whatever else",
+    "s",
+]
+
+
+@pytest.mark.parametrize("line", FORBIDDEN)
+def test_nothing_is_run_opened_or_written(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.dss"
+    path.write_text(script(SUB + LINE + LOAD + line + "\n"))
+    with pytest.raises(InputError) as caught:
+        grid_from_file(path)
+    last = caught.value.problems[-1]
+    number = path.read_text().split("\n").index(line.split("\n")[-1]) + 1
+    assert (last.table, last.row) == ("a.dss", f"line {number}")
+    assert last.remedy
+    assert os.listdir(tmp_path) == ["a.dss"]
+    assert Path.cwd() == tmp_path
+
+
+def test_reports_are_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.dss"
+    reports = "Show Voltages LN Nodes\nExport Voltages\nPlot circuit\nSave Circuit\nDump\n? Line.L1.r1\nSummary\n"
+    path.write_text(script(SUB + LINE + LOAD) + reports)
+    assert grid_from_file(path).lines.height == 2
+    assert os.listdir(tmp_path) == ["a.dss"]
+    assert len(read_script(path).left_out) == 7
+
+
+def test_redirects_are_followed_from_where_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "Lines.DSS").write_text("! wires\nRedirect ../codes.dss\n" + LINE)
+    (tmp_path / "codes.dss").write_text("New Linecode.K r1=1 x1=1\n")
+    found = statements(tmp_path, "Redirect deep\\lines.dss  ! as on Windows\nCompile (codes.dss)\nNew Load.x bus1=B")
+    assert [text.split()[1] for text in found] == ["Linecode.K", "Line.L1", "Linecode.K", "Load.x"]
+
+
+def test_missing_and_circular_files_are_told_by_line(tmp_path: Path) -> None:
+    (tmp_path / "b.dss").write_text("\nRedirect a.dss\n")
+    (tmp_path / "a.dss").write_text("Redirect b.dss\nRedirect nowhere.dss\nCompile\n")
+    found = [(p.table, p.row) for p in read_script(tmp_path / "a.dss").faults]
+    assert found == [("b.dss", "line 2"), ("a.dss", "line 2"), ("a.dss", "line 3")]
+
+
+def test_files_of_curves_are_found_beside_the_script(tmp_path: Path) -> None:
+    (tmp_path / "Curve.csv").write_text("1\n2\n")
+    shape = "New LoadShape.S npts=2 mult=(file=curve.csv)"
+    assert str(tmp_path / "Curve.csv") in statements(tmp_path, shape)[0]
+
+
+def test_comments_and_abbreviations(tmp_path: Path) -> None:
+    text = """! first
+// second
+/* a block
+New Load.no bus1=x
+*/
+New Load.A bus1=B.1 // tail
+~ kw=10 ! another
+Sol
+Load.A.kW=20
+"""
+    assert statements(tmp_path, text) == ["New Load.A bus1=B.1", "~ kw=10", "Sol", "Load.A.kW=20"]
+    verbs = [s.verb for s in read_script(tmp_path / "a.dss").statements]
+    assert verbs == ["new", "~", "solve", "property"]
+
+
+def test_tokens() -> None:
+    line = """Load.X bus1=B.1 kV = 7.2, rmatrix=(1 | 2 3) name='a b' "c d" [1, 2]"""
+    assert list(tokens(line)) == [
+        ("", "Load.X"),
+        ("bus1", "B.1"),
+        ("kv", "7.2"),
+        ("rmatrix", "1 | 2 3"),
+        ("name", "a b"),
+        ("", "c d"),
+        ("", "1, 2"),
+    ]
