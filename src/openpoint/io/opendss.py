@@ -25,13 +25,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from openpoint.errors import InputError, Problem
+from openpoint.errors import InputError
 from openpoint.grid.grid import Grid
 from openpoint.io.opendss_branches import read_line, read_source, read_transformer
-from openpoint.io.opendss_engine import new_engine, run_statements, solve_today
+from openpoint.io.opendss_engine import compiled, solve_today
 from openpoint.io.opendss_reading import LETTER, Reading, in_words
 from openpoint.io.opendss_shunts import read_capacitor, read_generator, read_inverter, read_load
-from openpoint.io.opendss_text import Script, find_file, read_script, tokens
+from openpoint.io.opendss_text import Script, find_file, tokens
 from openpoint.io.text import decode, doubt
 
 _READERS: dict[str, Callable[[Reading, str], None]] = {
@@ -79,17 +79,8 @@ def grid_from_file(path: str | os.PathLike[str], *, solve: bool = True) -> Grid:
     Raises:
         InputError: with every fault: refused statements by file and line, elements that are not read by name.
     """
-    file = Path(path)
-    script = read_script(file)
-    engine = new_engine()
-    faults = list(script.faults)
-    faults += run_statements(engine, script.statements)
-    if faults:
-        raise InputError(faults)
-    if engine.Basic.NumCircuits() == 0 or not engine.Circuit.AllElementNames():
-        remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
-        raise InputError([Problem(file.name, "", "", "the file makes no circuit", remedy)])
-    reading = Reading(engine, file.name)
+    engine, script = compiled(Path(path))
+    reading = Reading(engine, Path(path).name)
     _solve(reading, solve)
     grid = _grid(reading, script)
     engine.Basic.ClearAll()

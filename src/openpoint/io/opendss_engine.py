@@ -5,10 +5,11 @@ Every circuit has an engine of its own, so that nothing is left over from one fi
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from openpoint.errors import Problem
-from openpoint.io.opendss_text import Statement, class_of
+from openpoint.errors import InputError, Problem
+from openpoint.io.opendss_text import Script, Statement, class_of, read_script
 from openpoint.io.text import fault
 
 MOST_FAULTS = 20
@@ -28,6 +29,21 @@ def new_engine() -> Any:
     engine.Basic.AllowChangeDir(False)
     engine.Basic.AllowDOScmd(False)
     return engine
+
+
+def compiled(path: Path) -> tuple[Any, Script]:
+    """An engine with the circuit of a file in it, and the script.
+
+    Raises:
+        InputError: refused statements, what the engine says against others, or no circuit at all.
+    """
+    script, engine = read_script(path), new_engine()
+    if faults := [*script.faults, *run_statements(engine, script.statements)]:
+        raise InputError(faults)
+    if engine.Basic.NumCircuits() == 0 or not engine.Circuit.AllElementNames():
+        remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
+        raise InputError([Problem(path.name, "", "", "the file makes no circuit", remedy)])
+    return engine, script
 
 
 def run_statements(engine: Any, statements: list[Statement]) -> list[Problem]:
