@@ -6,7 +6,7 @@ Buses are renumbered: those that no source holds come first, in the order in whi
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,7 @@ class Work(NamedTuple):
         alpha, beta, rho, nu: (m) of the bound. steep: (m) (α² + β²) / 4ρ. down: (m) whether power leaves at fr.
         conductance: (m). drop_y, drop_mu: (m) y_i - y_j, μ_i - μ_j. value: (m) bound with the branch open.
         factor, diagonal: (L), (n) LDLᵀ. y_next, mu_next, one: (N) right-hand sides and solutions.
+        y_kept, mu_kept: (N) what a trial goes back to.
         leader: (N) union-find. rank, low, came, at: (N) memory of the search for bridges.
     """
 
@@ -114,6 +115,8 @@ class Work(NamedTuple):
     y_next: Floats
     mu_next: Floats
     one: Floats
+    y_kept: Floats
+    mu_kept: Floats
     leader: Numbers
     rank: Numbers
     low: Numbers
@@ -142,7 +145,6 @@ class Counts(NamedTuple):
 
     Attributes:
         size: rows of the heap in use. nodes, probes: done so far. active: whether the node at hand is to be processed.
-        depth: decided branches of the node at hand, for display.
         bound: of the node at hand. cutoff: bound at which a node is done. floor: least bound of the nodes done.
     """
 
@@ -158,21 +160,14 @@ class Counts(NamedTuple):
 def work_for(model: Model) -> Work:
     """Fresh memory: everything undecided, no multipliers."""
     m, size = len(model.fr), len(model.p)
-    numbers = {name: np.zeros(size, dtype=np.int32) for name in ("order", "parent", "edge", "leader", "rank", "low")}
-    numbers |= {name: np.zeros(size, dtype=np.int32) for name in ("came", "at")}
-    buses = {name: np.zeros(size) for name in ("y", "mu", "phi", "gain", "y_next", "mu_next", "one")}
-    branches = {name: np.zeros(m) for name in ("alpha", "beta", "rho", "nu", "steep", "conductance", "value")}
-    branches |= {"drop_y": np.zeros(m), "drop_mu": np.zeros(m)}
-    return Work(
-        status=np.full(m, UNDECIDED, dtype=np.int8),
-        w=model.w_max.copy(),
-        down=np.zeros(m, dtype=np.bool_),
-        factor=np.zeros(len(model.row)),
-        diagonal=np.zeros(model.n),
-        **numbers,
-        **buses,
-        **branches,
-    )
+    by_bus = ("y", "mu", "phi", "gain", "y_next", "mu_next", "one", "y_kept", "mu_kept")
+    by_branch = ("alpha", "beta", "rho", "nu", "steep", "conductance", "drop_y", "drop_mu", "value")
+    numbers = ("order", "parent", "edge", "leader", "rank", "low", "came", "at")
+    arrays: dict[str, Any] = {name: np.zeros(size) for name in by_bus}
+    arrays |= {name: np.zeros(m) for name in by_branch}
+    arrays |= {name: np.zeros(size, dtype=np.int32) for name in numbers}
+    arrays |= {"factor": np.zeros(len(model.row)), "diagonal": np.zeros(model.n), "w": model.w_max.copy()}
+    return Work(status=np.full(m, UNDECIDED, dtype=np.int8), down=np.zeros(m, dtype=np.bool_), **arrays)
 
 
 def pool_for(model: Model, capacity: int) -> Pool:
@@ -191,8 +186,9 @@ def pool_for(model: Model, capacity: int) -> Pool:
 def enlarged(pool: Pool) -> Pool:
     """The pool with twice the room."""
     rows = len(pool.heap)
-    heap = np.concatenate([pool.heap, np.arange(rows, 2 * rows, dtype=np.int32)])
-    return Pool(*(np.concatenate([a, np.zeros_like(a)]) for a in pool[:-1]), heap=heap)
+    fields: dict[str, Any] = {name: np.concatenate([a, np.zeros_like(a)]) for name, a in pool._asdict().items()}
+    fields["heap"] = np.concatenate([pool.heap, np.arange(rows, 2 * rows, dtype=np.int32)])
+    return Pool(**fields)
 
 
 def counts() -> Counts:

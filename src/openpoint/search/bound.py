@@ -76,84 +76,90 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
 
     Needs the forest of `root`. Leaves α, β, ρ, ν of every live branch in `work`, and its (α² + β²) / 4ρ in `steep`.
     """
-    gain, w = work.gain, work.w
+    # Arrays by their own names: reaching into the tuples inside loops would count references.
+    fr, to, r, x, z2, k_fr, k_to = model.fr, model.to, model.r, model.x, model.z2, model.k_fr, model.k_to
+    g, b, p_w, q_w, l_max, price = model.g, model.b, model.p_w, model.q_w, model.l_max, model.price
+    p, q, w_min, w_max = model.p, model.q, model.w_min, model.w_max
+    status, order, edge, parent, phi_of = work.status, work.order, work.edge, work.parent, work.phi
+    gain, w, down, alphas, betas, rhos = work.gain, work.w, work.down, work.alpha, work.beta, work.rho
+    nus, steeps = work.nu, work.steep
     total = 0.0
     sound = True
     for j in range(len(gain)):
         gain[j] = 0.0
-        total += model.p[j] * y[j] + model.q[j] * mu[j]
+        total += p[j] * y[j] + q[j] * mu[j]
     if model.shunts:
         for j in range(len(gain)):
-            gain[j] = -(y[j] * model.p_w[j] + mu[j] * model.q_w[j])
-    for e in range(len(work.status)):
-        if work.status[e] != UNDECIDED:
+            gain[j] = -(y[j] * p_w[j] + mu[j] * q_w[j])
+    for e in range(len(status)):
+        if status[e] != UNDECIDED:
             continue
-        i, j, k_i, k_j = model.fr[e], model.to[e], model.k_fr[e], model.k_to[e]
-        work.down[e] = y[i] <= y[j]
-        if not work.down[e]:
+        i, j, k_i, k_j = fr[e], to[e], k_fr[e], k_to[e]
+        down[e] = y[i] <= y[j]
+        if not down[e]:
             i, j, k_i, k_j = j, i, k_j, k_i
-        alpha, beta, rho = terms((model.r[e], model.x[e], model.z2[e]), (y[i], mu[i]), (y[j], mu[j]), 0.0)
+        alpha, beta, rho = terms((r[e], x[e], z2[e]), (y[i], mu[i]), (y[j], mu[j]), 0.0)
         square = alpha * alpha + beta * beta
         if model.rated:
-            higher = rate(rho, square, model.l_max[e], k_i * w[i])
+            higher = rate(rho, square, l_max[e], k_i * w[i])
             if higher > rho:
-                total -= (higher - rho) * model.l_max[e]
+                total -= (higher - rho) * l_max[e]
                 rho = higher
         steep = slope(rho, square)
         if not steep >= 0.0:
             sound = False
-            rho = 0.1 * np.sqrt(model.z2[e]) + 1e-12  # something to go on with
+            rho = 0.1 * np.sqrt(z2[e]) + 1e-12  # something to go on with
             steep = 0.25 * square / rho
-        work.alpha[e] = alpha
-        work.beta[e] = beta
-        work.rho[e] = rho
-        work.nu[e] = 0.0
-        work.steep[e] = steep
+        alphas[e] = alpha
+        betas[e] = beta
+        rhos[e] = rho
+        nus[e] = 0.0
+        steeps[e] = steep
         lost = steep
         if model.shunts:
-            lost += model.b[e] * mu[i] - model.g[e] * (1.0 + y[i])
-            gain[j] += max(0.0, k_j * (model.b[e] * mu[j] - model.g[e] * (1.0 + y[j])))
+            lost += b[e] * mu[i] - g[e] * (1.0 + y[i])
+            gain[j] += max(0.0, k_j * (b[e] * mu[j] - g[e] * (1.0 + y[j])))
         lost *= k_i
         if model.priced:
-            lost -= model.price[e] / model.w_max[i]
+            lost -= price[e] / w_max[i]
         gain[i] += max(0.0, lost)
     for position in range(len(gain) - 1, -1, -1):
-        j = work.order[position]
-        e = work.edge[j]
+        j = order[position]
+        e = edge[j]
         if e < 0:
-            total -= gain[j] * (model.w_max[j] if gain[j] > 0.0 else model.w_min[j])
+            total -= gain[j] * (w_max[j] if gain[j] > 0.0 else w_min[j])
             continue
-        i = work.parent[j]
-        work.down[e] = model.fr[e] == i
-        k_i, k_j = model.k_fr[e], model.k_to[e]
-        if not work.down[e]:
+        i = parent[j]
+        down[e] = fr[e] == i
+        k_i, k_j = k_fr[e], k_to[e]
+        if not down[e]:
             k_i, k_j = k_j, k_i
         if model.shunts:
-            gain[j] += k_j * (model.b[e] * mu[j] - model.g[e] * (1.0 + y[j]))
-            gain[i] += k_i * (model.b[e] * mu[i] - model.g[e] * (1.0 + y[i]))
+            gain[j] += k_j * (b[e] * mu[j] - g[e] * (1.0 + y[j]))
+            gain[i] += k_i * (b[e] * mu[i] - g[e] * (1.0 + y[i]))
         nu = gain[j]
         if model.bounded:
-            phi = work.phi[j]
+            phi = phi_of[j]
             nu += phi
-            total += phi * (model.w_min[j] if phi > 0.0 else model.w_max[j])
+            total += phi * (w_min[j] if phi > 0.0 else w_max[j])
         nu /= k_j
-        alpha, beta, rho = terms((model.r[e], model.x[e], model.z2[e]), (y[i], mu[i]), (y[j], mu[j]), nu)
+        alpha, beta, rho = terms((r[e], x[e], z2[e]), (y[i], mu[i]), (y[j], mu[j]), nu)
         square = alpha * alpha + beta * beta
         if model.rated:
-            higher = rate(rho, square, model.l_max[e], k_i * w[i])
+            higher = rate(rho, square, l_max[e], k_i * w[i])
             if higher > rho:
-                total -= (higher - rho) * model.l_max[e]
+                total -= (higher - rho) * l_max[e]
                 rho = higher
         steep = slope(rho, square)
         if not steep >= 0.0:
             sound = False
-            rho = 0.1 * np.sqrt(model.z2[e]) + 1e-12
+            rho = 0.1 * np.sqrt(z2[e]) + 1e-12
             steep = 0.25 * square / rho
-        work.alpha[e] = alpha
-        work.beta[e] = beta
-        work.rho[e] = rho
-        work.nu[e] = nu
-        work.steep[e] = steep
-        total += model.price[e]
+        alphas[e] = alpha
+        betas[e] = beta
+        rhos[e] = rho
+        nus[e] = nu
+        steeps[e] = steep
+        total += price[e]
         gain[i] += k_i * (nu + steep)
     return total if sound else -np.inf

@@ -148,7 +148,7 @@ def span(model: Model, work: Work, order: Numbers) -> bool:
             u, v = find(work.leader, min(model.fr[e], n)), find(work.leader, min(model.to[e], n))
             work.status[e] = OPEN if u == v else CLOSED
             work.leader[min(u, v)] = max(u, v)
+    joined = True
     for bus in range(n):
-        if find(work.leader, bus) != n:
-            return False
-    return True
+        joined &= find(work.leader, bus) == n
+    return joined

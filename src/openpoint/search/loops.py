@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openpoint.powerflow.compiled import compiled
-from openpoint.search.arrays import Bools, Floats, Model, Numbers, Work
+from openpoint.search.arrays import OPEN, Bools, Floats, Model, Numbers, Work
 
 
 @compiled
@@ -12,8 +12,8 @@ def rank(
 ) -> int:
     """Estimated change of the loss by every exchange (Civanlar et al. 1988, with the currents of an exact flow).
 
-    Closing e and opening k of the loop sends the current ψ of k through e: with R and S the sums around the loop of r
-    and of r times the current, in the direction of ψ, the loss of the same load currents changes by R |ψ|² + 2 Re(ψ* S).
+    Closing e and opening k of the loop sends the current ψ of k through e. With R and S the sums around the loop of r
+    and of r times the current in the direction of ψ, the same load currents then lose R |ψ|² + 2 Re(ψ* S) more.
 
     Args:
         work: all decided, directed by `root`.
@@ -29,7 +29,7 @@ def rank(
         depth[j] = 0 if work.edge[j] < 0 else depth[work.parent[j]] + 1
     count = 0
     for e in range(len(free)):
-        if work.status[e] != 0 or not free[e]:
+        if work.status[e] != OPEN or not free[e]:
             continue
         r = model.r[e]
         s_re, s_im = 0.0, 0.0

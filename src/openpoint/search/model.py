@@ -10,7 +10,7 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.grid.topology import forest
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
-from openpoint.search.arrays import Model
+from openpoint.search.arrays import Model, Numbers
 
 TOLERANCE = 1e-6
 """Relative excess of a limit that counts as kept."""
@@ -40,8 +40,8 @@ def build_model(
 ) -> tuple[Model, Numbering]:
     """Arrays of the search; the limits are those of the network, and reach `TOLERANCE` beyond.
 
-    A radial state closes as many branches as there are buses without a source. So of C branches closed today, and k
-    closed that are open today, C − (n − k) are opened: the number of changes is C − n + 2 k, and only k is left to count.
+    A radial state closes as many branches as there are buses without a source, n. If k of them are open today, n − k of
+    today's C stay closed and C − n + k are opened: the number of changes is C − n + 2 k, and only k is left to count.
 
     Args:
         network: a balanced network.
@@ -61,7 +61,7 @@ def build_model(
     bus = np.concatenate([np.array(order, dtype=np.int64), network.source_terminal])
     number = np.empty(network.n_terminals, dtype=np.int32)
     number[bus] = np.arange(len(bus))
-    fr, to = number[fr[branch]], number[to[branch]]
+    a, b = number[fr[branch]], number[to[branch]]
     w_min, w_max = voltage_range(network)
     power, steady = demand(network)
     z = np.asarray(network.z.diagonal())[branch]
@@ -73,8 +73,8 @@ def build_model(
     swap = ~network.closed[branch]
     model = Model(
         n=n,
-        fr=fr,
-        to=to,
+        fr=a,
+        to=b,
         r=z.real.copy(),
         x=z.imag.copy(),
         z2=z.real**2 + z.imag**2,
@@ -90,8 +90,8 @@ def build_model(
         q_w=steady.imag[bus].copy(),
         w_min=w_min[bus],
         w_max=w_max[bus],
-        **_adjacency(np.minimum(fr, n), np.minimum(to, n), n),
-        **_pattern(fr, to, [np.sort(number[c]) for c in columns]),
+        **_adjacency(np.minimum(a, n), np.minimum(b, n), n),
+        **_pattern(a, b, [np.sort(number[c]) for c in columns]),
         swap=swap,
         most_closings=closings,
         bare=np.flatnonzero(z == 0).astype(np.int32),
@@ -121,7 +121,7 @@ def refuse(network: Network) -> None:
 
 
 def demand(network: Network) -> tuple[Complexes, Complexes]:
-    """(N) loads of constant power, less generation, and of constant impedance; 0 at sources, where they lose nothing."""
+    """(N) loads of constant power, less generation, and of constant impedance; at sources 0: they lose nothing."""
     power, steady = network.s_power.copy(), network.s_impedance.copy()
     np.subtract.at(power, network.generator_terminal, network.generator_s)
     power[network.source_terminal] = 0.0
@@ -132,11 +132,12 @@ def demand(network: Network) -> tuple[Complexes, Complexes]:
 def voltage_range(network: Network) -> tuple[Floats, Floats]:
     """(N) least and greatest squared voltage that a state of interest can have.
 
-    At sources it is theirs. Elsewhere the limits, which every answer keeps, and what is possible at all: with power p, q
-    arriving at the far end of a branch, w_to = w_fr − 2 (r p + x q) − |z|² l. What arrives is the demand beyond and losses,
-    so p >= −P with P all that is fed in, and q likewise. On a simple way from a source, w <= w_source + 2 Σ (r P + x Q),
-    and a way weighs no more than the heaviest spanning tree. Ratios are passed once each, at most. Q has a part
-    proportional to w: capacitors and charging; so w <= (w_source + fixed) / (1 − proportional).
+    At sources it is theirs. Elsewhere the limits, which every answer keeps, and what is possible at all: with power
+    p, q arriving at the far end of a branch, w_to = w_fr − 2 (r p + x q) − |z|² l. What arrives is the demand beyond
+    and losses, so p >= −P with P all that is fed in, and q likewise. On a simple way from a source,
+    w <= w_source + 2 Σ (r P + x Q), and a way weighs no more than the heaviest spanning tree. Ratios are passed once
+    each, at most. P and Q have a part that is proportional to w, as of capacitors and charging; with the greatest w
+    on both sides, w <= (w_source + fixed) / (1 − proportional).
 
     Raises:
         OptionError: voltages could be anything, and a bus has no upper limit.
@@ -166,9 +167,7 @@ def _highest(network: Network) -> float:
     charging = np.maximum(network.b, 0.0) * ratio
     fed = [np.maximum(-part, 0.0).sum() for part in (power.real, power.imag)]
     by_w = [np.maximum(-steady.real, 0.0).sum(), np.maximum(-steady.imag, 0.0).sum() + charging.sum()]
-    fixed, proportional = (
-        2.0 * gain * _heaviest(network, network.r * p + network.x * q) for p, q in (fed, by_w)
-    )
+    fixed, proportional = (2.0 * gain * _heaviest(network, network.r * p + network.x * q) for p, q in (fed, by_w))
     start = gain * float(np.max(np.abs(network.source_v) ** 2))
     return (start + fixed) / (1.0 - proportional) if proportional < 1.0 else np.inf
 
@@ -208,7 +207,7 @@ def _eliminate(fr: Ints, to: Ints, source: Bools) -> tuple[list[int], list[list[
     return order, columns
 
 
-def _pattern(fr: Ints, to: Ints, columns: list[Ints]) -> dict[str, Ints]:
+def _pattern(fr: Numbers, to: Numbers, columns: list[Numbers]) -> dict[str, Numbers]:
     """Fields of the model that describe the factor."""
     n = len(columns)
     start = np.concatenate([[0], np.cumsum([len(c) for c in columns])])
@@ -225,7 +224,7 @@ def _pattern(fr: Ints, to: Ints, columns: list[Ints]) -> dict[str, Ints]:
     return {name: np.array(values, dtype=np.int32) for name, values in found.items()}
 
 
-def _adjacency(fr: Ints, to: Ints, n: int) -> dict[str, Ints]:
+def _adjacency(fr: Numbers, to: Numbers, n: int) -> dict[str, Numbers]:
     """Fields of the model that describe the graph of n buses and of all sources as one."""
     ends, others = np.concatenate([fr, to]), np.concatenate([to, fr])
     by_bus = np.argsort(ends, kind="stable")

@@ -33,6 +33,8 @@ MARGIN = 1e-9
 """Relative margin of a bound: on a full tree it lands up to 1e-11 above the exact loss."""
 NEAR = 0.7
 """Share of the way to the cutoff that the estimate of a probe must reach for the probe to be made."""
+LIFTS = 3
+"""Buses at which a node's bound is raised by multipliers of their voltage limits."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -84,6 +86,56 @@ def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
 
 
 @inner
+def worst(model: Model, work: Work) -> tuple[int, float]:
+    """The bus whose voltage misses its limits most in the relaxation, and by how much; below: > 0."""
+    bus, miss = -1, 1e-4
+    for j in range(model.n):
+        under, over = model.w_min[j] - work.w[j], work.w[j] - model.w_max[j]
+        if max(under, over) > miss * model.w_max[j]:
+            bus, miss = j, max(under, over) / model.w_max[j]
+    if bus < 0:
+        return -1, 0.0
+    return bus, model.w_min[bus] - work.w[bus] if work.w[bus] < model.w_min[bus] else model.w_max[bus] - work.w[bus]
+
+
+@inner
+def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
+    """Raise the bound by multipliers of voltage limits, at the bus that misses them most; returns the bound reached.
+
+    A step is doubled while the bound rises, and quartered where it does not. Only what raises the bound is kept.
+    """
+    for _ in range(LIFTS):
+        sag(model, work)
+        j, miss = worst(model, work)
+        if j < 0 or value >= cutoff:
+            break
+        step = 0.5 * min(cutoff - value, abs(value)) / miss
+        before = value
+        for _ in range(6):
+            phi = work.phi[j]
+            work.y_kept[:] = work.y
+            work.mu_kept[:] = work.mu
+            work.phi[j] = phi + step
+            higher = ascend(model, work, 2, cutoff)
+            if higher > value:
+                value = higher
+                step *= 2.0
+                if value >= cutoff:
+                    break
+            else:
+                work.phi[j] = phi
+                work.y[:] = work.y_kept
+                work.mu[:] = work.mu_kept
+                step *= 0.25
+                if value > before:
+                    break
+        bound(model, work, work.y, work.mu)
+        if value - before < 0.02 * min(cutoff - before, abs(before)):
+            break
+    return value
+
+
+@inner
 def probe(model: Model, work: Work, e: int) -> float:
     """Bound with an undecided branch open."""
     if not without(model, work, e):
@@ -100,7 +152,8 @@ def estimate(model: Model, work: Work, e: int, value: float) -> float:
     """What a probe would say, to first order: the power that the branch carries takes the other ways."""
     conductance = work.conductance[e]
     rest = max(1.0 - conductance * resistance(model, work, e), 1e-10)
-    return value + 0.5 * conductance * (work.drop_y[e] ** 2 + work.drop_mu[e] ** 2) / rest
+    more: float = 0.5 * conductance * (work.drop_y[e] ** 2 + work.drop_mu[e] ** 2) / rest
+    return value + more
 
 
 @inner
@@ -157,6 +210,8 @@ def process(model: Model, work: Work, counts: Counts) -> int:
             if work.status[e] == UNDECIDED:
                 branch = e
         value = ascend(model, work, 20 if branch < 0 else iterations, counts.cutoff[0])
+        if model.bounded and value > -np.inf:
+            value = lift(model, work, value, counts.cutoff[0])
         counts.bound[0] = max(counts.bound[0], safe(value))
         if counts.bound[0] >= counts.cutoff[0]:
             return -2

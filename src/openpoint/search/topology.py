@@ -25,6 +25,8 @@ from openpoint.twostage.log import Termination
 
 LOOK_UP = 0.05
 """Seconds after which the compiled search looks up."""
+OPTIMAL = 1e-6
+"""Relative gap that counts as none."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,9 @@ class _Run:
         progress: Callable[[Standing], None] | None,
     ) -> Found:
         """The search."""
+        before = time.perf_counter()
+        explore(self.model, self.work, self.pool, self.counts, 0)
+        self.began += time.perf_counter() - before  # compiling is not searching
         if self.lost or not propagate(self.model, self.work):
             return self._found(Termination.INFEASIBLE)
         self.counts.cutoff[0] = self._ceiling()
@@ -198,7 +203,9 @@ class _Run:
         if event == LEAF:
             self.leaves += 1
             self.counts.active[0] = 0
-            self._offer(self.exchange.trial(self.work.status == CLOSED))
+            trial = self.exchange.trial(self.work.status == CLOSED)
+            if trial is not None and trial.beats(self.best):
+                self._offer(trial)
         elif event == FULL:
             self.pool = enlarged(self.pool)
         return event
@@ -237,15 +244,16 @@ class _Run:
     def _bound(self) -> float:
         """Lower bound of the whole search."""
         counts = self.counts
-        bound = min(counts.floor[0], self.best.value - self.numbering.fixed_cost if self._holds() else math.inf)
+        bound = min(float(counts.floor[0]), self._value() - self.numbering.fixed_cost)
         if counts.size[0]:
             bound = min(bound, self.pool.bound[self.pool.heap[0]])
         if counts.active[0]:
             bound = min(bound, counts.bound[0])
         return float(bound) + self.numbering.fixed_cost
 
-    def _holds(self) -> bool:
-        return self.best is not None and self.best.miss == 0.0
+    def _value(self) -> float:
+        """Value of the best state that keeps the limits."""
+        return self.best.value if self.best is not None and self.best.miss == 0.0 else math.inf
 
     def _standing(self) -> Standing:
         return Standing(
@@ -254,22 +262,22 @@ class _Run:
             open_nodes=int(self.counts.size[0] + self.counts.active[0]),
             decided=int(np.sum(self.work.status <= CLOSED)),
             lower_bound=self._bound(),
-            value=self.best.value if self._holds() else math.inf,
+            value=self._value(),
         )
 
     def _found(self, reason: Termination) -> Found:
-        best, holds = self.best, self._holds()
-        value = best.value if best is not None and holds else math.inf
-        if reason is Termination.OPTIMAL:
-            reason = Termination.INFEASIBLE if not holds else reason
-            if holds and _gap(self._bound(), value) > 1e-6:
-                reason = Termination.GAP
+        value, best = self._value(), None if self.best is None else self.best.closed
+        holds = math.isfinite(value)
+        if reason is Termination.OPTIMAL and not holds:
+            reason = Termination.INFEASIBLE
+        elif reason is Termination.OPTIMAL and _gap(self._bound(), value) > OPTIMAL:
+            reason = Termination.GAP
         return Found(
             termination=reason,
-            closed=best.closed if best is not None and holds else None,
+            closed=best if holds else None,
             value=value,
             lower_bound=math.inf if reason is Termination.INFEASIBLE else self._bound(),
-            nearest=best.closed if best is not None and not holds else None,
+            nearest=None if holds else best,
             nodes=int(self.counts.nodes[0]),
             probes=int(self.counts.probes[0]),
             leaves=self.leaves,

@@ -1,0 +1,187 @@
+"""Topology search against all radial states of small grids, and on the built-in grids."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openpoint.errors import OptionError
+from openpoint.grid import builtin
+from openpoint.network import Network, build_network
+from openpoint.powerflow.balanced import losses
+from openpoint.search.enumeration import topologies
+from openpoint.search.incumbent import Judge
+from openpoint.search.topology import Standing, search_topologies
+from openpoint.twostage.log import Termination
+
+from ..powerflow.small_networks import Branch, make_network, random_network
+from .random_grids import KINDS, judged, random_grid
+
+# name: least loss kW
+OPTIMA = {
+    "zhang13": 12.656,
+    "civanlar16": 466.127,
+    "baran33": 139.551,
+    "baran69": 98.605,
+    "das70": 301.645,
+    "zhang118": 869.730,
+    "mantovani136": 280.193,
+}
+
+
+def loaded(name: str, v_min: float = 0.0) -> Network:
+    """A built-in grid with this voltage limit alone."""
+    network = build_network(builtin.load(name))
+    n, m = network.n_terminals, network.n_conductors
+    return network.with_limits(w_min=np.full(n, v_min**2), w_max=np.full(n, np.inf), l_max=np.full(m, np.inf))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_search_equals_brute_force(kind: tuple[str, ...], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_grid(rng, kind)
+    max_changes = int(rng.integers(0, 5)) if rng.random() < 0.3 else None
+    cost = float(rng.uniform(0.0, 0.01)) if rng.random() < 0.3 else 0.0
+    try:
+        found = search_topologies(network, gap=0.0, max_changes=max_changes, change_cost=cost)
+    except OptionError:
+        return  # voltages without limit
+    states, value = judged(network, max_changes, cost)
+    best = value.min(initial=np.inf)
+    assert found.lower_bound <= best + 1e-9 * abs(best) or math.isinf(best)
+    if math.isinf(best):
+        assert found.termination is Termination.INFEASIBLE
+        assert found.closed is None
+        assert found.value == found.lower_bound == math.inf
+        return
+    assert found.termination is Termination.OPTIMAL
+    assert found.value == pytest.approx(best, rel=1e-8, abs=1e-12)
+    assert found.closed is not None
+    assert found.closed.tolist() in states[value <= best + 1e-8 * abs(best) + 1e-12].tolist()
+
+
+@pytest.mark.parametrize("name", OPTIMA)
+def test_the_optimum_of_a_built_in_grid_is_proven(name: str) -> None:
+    network = loaded(name)
+    found = search_topologies(network)
+    scale = network.s_base_kva
+    assert found.termination is Termination.OPTIMAL
+    assert found.gap <= 1e-6
+    assert found.value * scale == pytest.approx(OPTIMA[name], abs=6e-4)
+    assert found.closed is not None
+    assert losses(network, found.closed)[0][0] == found.value
+
+
+@pytest.mark.parametrize(
+    ("name", "v_min", "loss_kw"), [("baran33", 0.938, 139.978), ("baran33", 0.9412, 139.978), ("das70", 0.916, 301.717)]
+)
+def test_a_voltage_limit_moves_the_optimum(name: str, v_min: float, loss_kw: float) -> None:
+    network = loaded(name, v_min)
+    found = search_topologies(network)
+    assert found.termination is Termination.OPTIMAL
+    assert found.value * network.s_base_kva == pytest.approx(loss_kw, abs=6e-4)
+
+
+def test_the_best_lowest_voltage_of_33_buses_is_known() -> None:
+    """Of its 50,751 trees the best has 0.94129 at its lowest bus."""
+    found = search_topologies(loaded("baran33", 0.9413))
+    assert found.termination is Termination.INFEASIBLE
+    assert found.nearest is not None
+    value, miss = Judge(loaded("baran33", 0.9413)).worth(found.nearest[None, :])
+    assert 0.0 < miss[0] < 0.01
+    assert np.isfinite(value).all()
+
+
+def test_few_changes_and_their_cost() -> None:
+    network = loaded("baran33")
+    chunks = list(topologies(network))
+    states = np.concatenate(chunks)
+    loss, changes = losses(network, states)[0], (states != network.closed).sum(axis=1)
+    for most in (0, 2, 3, 4, 6):
+        best = loss[changes <= most].min()
+        assert search_topologies(network, max_changes=most).value == pytest.approx(best, rel=1e-9)
+    for cost_kw in (0.1, 2.0, 20.0):
+        cost = cost_kw / network.s_base_kva
+        found = search_topologies(network, change_cost=cost)
+        assert found.termination is Termination.OPTIMAL
+        assert found.value == pytest.approx((loss + cost * changes).min(), rel=1e-9)
+
+
+def test_a_stopped_search_keeps_its_bound_and_its_best_state() -> None:
+    network = loaded("zhang118")
+    optimum = OPTIMA["zhang118"] / network.s_base_kva
+    told: list[Standing] = []
+    by_nodes = search_topologies(network, node_limit=100, progress=told.append)
+    by_time = search_topologies(network, time_limit=0.0)
+    by_wish = search_topologies(network, stop=lambda: len(told) > 0)
+    ends = [Termination.ITERATIONS, Termination.TIME, Termination.INTERRUPTED]
+    for found, why in zip((by_nodes, by_time, by_wish), ends, strict=True):
+        assert found.termination is why
+        assert 0.9 * optimum < found.lower_bound <= optimum * (1.0 + 1e-6)
+        assert optimum * (1.0 - 1e-6) <= found.value < 1.05 * optimum
+        assert found.closed is not None
+    assert by_nodes.nodes == 100
+    bounds, values = [s.lower_bound for s in told], [s.value for s in told]
+    assert bounds == sorted(bounds)
+    assert values == sorted(values, reverse=True)
+    assert [s.nodes for s in told] == sorted(s.nodes for s in told)
+    assert told[-1].gap == by_nodes.gap
+
+
+def test_a_given_start_is_taken() -> None:
+    network = loaded("baran33")
+    best = search_topologies(network).closed
+    assert best is not None
+    found = search_topologies(network, starts=best[None, :], node_limit=1)
+    assert found.value * network.s_base_kva == pytest.approx(OPTIMA["baran33"], abs=6e-4)
+
+
+def test_locks_are_kept() -> None:
+    network = loaded("baran33")
+    none = np.zeros(network.n_conductors, dtype=bool)
+    best = search_topologies(network).closed
+    assert best is not None
+    first = np.flatnonzero(~best)[0]
+    lock = none.copy()
+    lock[first] = True
+    found = search_topologies(network, must_close=lock, must_open=none)
+    assert found.closed is not None
+    assert found.closed[first]
+    values = [losses(network, states)[0].min() for states in topologies(network, locked_closed=lock, locked_open=none)]
+    assert found.value == pytest.approx(min(values), rel=1e-9)
+
+
+def test_locks_without_a_radial_state_are_infeasible() -> None:
+    ring = make_network(3, [Branch(0, 1), Branch(1, 2), Branch(2, 0)], {0: 1.0 + 0.0j})
+    every, none = np.ones(3, dtype=bool), np.zeros(3, dtype=bool)
+    for must_close, must_open in ((every, none), (none, every), (every, every)):
+        found = search_topologies(ring, must_close=must_close, must_open=must_open)
+        assert found.termination is Termination.INFEASIBLE
+        assert found.closed is None
+
+
+def test_what_the_bound_is_not_valid_for_is_refused() -> None:
+    ring = [Branch(0, 1), Branch(1, 2), Branch(2, 0)]
+    with pytest.raises(OptionError, match="constant current"):
+        search_topologies(make_network(3, ring, {0: 1.0 + 0.0j}, current=[0.0, 0.1, 0.0]))
+    with pytest.raises(OptionError, match="gap is 1"):
+        search_topologies(make_network(3, ring, {0: 1.0 + 0.0j}), gap=1.0)
+    with pytest.raises(OptionError, match="max_changes is -1"):
+        search_topologies(make_network(3, ring, {0: 1.0 + 0.0j}), max_changes=-1)
+    with pytest.raises(OptionError, match="change_cost is nan"):
+        search_topologies(make_network(3, ring, {0: 1.0 + 0.0j}), change_cost=math.nan)
+    with pytest.raises(OptionError, match="without limit"):
+        search_topologies(make_network(3, [*ring, Branch(0, 1, z=0.1 + 1.0j, y=1.0j)], {0: 1.0 + 0.0j}))
+
+
+def test_a_grid_without_load_loses_nothing() -> None:
+    network = random_network(1, 12, n_tie=4, rich=False, load=0.0)
+    found = search_topologies(network)
+    assert found.termination is Termination.OPTIMAL
+    assert found.value == found.lower_bound == 0.0
