@@ -56,7 +56,7 @@ def read_load(reading: Reading, element: str) -> None:
             message = f"the load is negative; it is read as a fixed generator of {-part_p:g} kW"
             reading.note(element, message, "If the sign slipped, correct it")
         else:
-            own = {} if model == "impedance" and len(parts) == 1 else band
+            own = {} if engine.Loads.Model() == 2 else band  # a pure impedance has none
             reading.add("loads", name=label, **place, model=model, **power, **own)
 
 

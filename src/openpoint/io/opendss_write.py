@@ -217,14 +217,15 @@ def generator_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
 
 
 def capacitor_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
-    """(element, statement) of every capacitor that is on."""
+    """(name, statement) of every capacitor."""
     level = dict(grid.buses.select("name", "vn_kv").iter_rows())
     for row in grid.capacitors.iter_rows(named=True):
-        kvar = row["q_kvar"] * row["steps_on"] / row["steps"]
-        if kvar == 0:
-            continue
+        n = row["steps"]
         element = f"Capacitor.{names.capacitor[row['name']]}"
-        yield row["name"], f"New {element} {_at(row, names, level, capacitor=True)} kvar={_number(kvar)}"
+        kvar = " ".join([_number(row["q_kvar"] / n)] * n)
+        states = " ".join("1" if k < row["steps_on"] else "0" for k in range(n))
+        place = _at(row, names, level, capacitor=True)
+        yield row["name"], f"New {element} {place} numsteps={n} kvar=[{kvar}] states=[{states}]"
 
 
 def base_statements(grid: Grid, names: Names) -> list[str]:
