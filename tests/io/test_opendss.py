@@ -12,8 +12,7 @@ import openpoint
 from openpoint.errors import InputError, Problem
 from openpoint.grid import Grid
 from openpoint.io.opendss import grid_from_file
-from openpoint.io.opendss_engine import new_engine, run_statements, solve_today
-from openpoint.io.opendss_text import read_script
+from openpoint.io.opendss_engine import circuit_of, solve_today
 from openpoint.powerflow.opendss import OpenDssCircuit
 
 from .feeders import FEEDERS, LINE, LOAD, SUB, script
@@ -37,14 +36,13 @@ def faults(folder: Path, body: str) -> list[Problem]:
 
 def voltages_of_opendss(path: Path) -> dict[tuple[str, str], complex]:
     """Voltages of the file itself, per unit."""
-    engine = new_engine()
-    assert run_statements(engine, read_script(path).statements) == []
-    assert solve_today(engine)
     found = {}
-    for bus in engine.Circuit.AllBusNames():
-        engine.Circuit.SetActiveBus(bus)
-        v = np.asarray(engine.Bus.Voltages()).view(complex) / (1000.0 * engine.Bus.kVBase())
-        found |= {(bus.lower(), " abc"[node]): x for node, x in zip(engine.Bus.Nodes(), v, strict=True)}
+    with circuit_of(path) as (engine, _):
+        assert solve_today(engine)
+        for bus in engine.Circuit.AllBusNames():
+            engine.Circuit.SetActiveBus(bus)
+            v = np.asarray(engine.Bus.Voltages()).view(complex) / (1000.0 * engine.Bus.kVBase())
+            found |= {(bus.lower(), " abc"[node]): x for node, x in zip(engine.Bus.Nodes(), v, strict=True)}
     return found
 
 
@@ -90,6 +88,19 @@ def test_taps_stand_as_the_regulators_leave_them_or_as_written(tmp_path: Path) -
     assert (written["tap_pos"] == 0).all()
     # The impedance does not move with the tap.
     assert solved["x_ohm"].to_list() == pytest.approx(written["x_ohm"].to_list(), rel=1e-12)
+
+
+def test_a_file_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    """Engines are used again; the frequency is the one setting of theirs that is not a circuit's."""
+    first = read(tmp_path, FEEDERS["geometry with a neutral"])
+    other = script(FEEDERS["sequence impedances"]).replace("Frequency=60", "Frequency=50")
+    (tmp_path / "other.dss").write_text(other)
+    grid_from_file(tmp_path / "other.dss")
+    path = tmp_path / "silent.dss"
+    path.write_text(script(FEEDERS["geometry with a neutral"]).replace("Set DefaultBaseFrequency=60\n", ""))
+    again = grid_from_file(path)
+    assert again.lines.equals(first.lines)
+    assert again.loads.equals(first.loads)
 
 
 def test_switches_are_what_may_be_switched(tmp_path: Path) -> None:

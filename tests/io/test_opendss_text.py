@@ -41,6 +41,13 @@ FORBIDDEN = [
     "New CapControl.C capacitor=x usermodel=evil.so",
     "New LoadShape.S npts=2 mult=[1 2] action=dblsave",
     "LoadShape.S.action=dblsave",
+    "Set class=generator",
+    "Set Object=x",
+    "Set TraceControl=yes",
+    "New Generator.G bus1=B kv=12.47 kw=1\nRedirect more.dss\n~ usermodel=evil.so",
+    "New RegControl.R transformer=Sub winding=2 debugtrace=yes",
+    "RegControl.R.debugtrace=yes",
+    "Set AllowForms=yes",
     "Rotate",
     "Cleanup",
     "whatever else",
@@ -52,6 +59,7 @@ FORBIDDEN = [
 def test_nothing_is_run_opened_or_written(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "a.dss"
+    (tmp_path / "more.dss").write_text("! nothing\n")
     path.write_text(script(SUB + LINE + LOAD + line + "\n"))
     with pytest.raises(InputError) as caught:
         grid_from_file(path)
@@ -59,7 +67,7 @@ def test_nothing_is_run_opened_or_written(line: str, tmp_path: Path, monkeypatch
     number = path.read_text().split("\n").index(line.split("\n")[-1]) + 1
     assert (last.table, last.row) == ("a.dss", f"line {number}")
     assert last.remedy
-    assert os.listdir(tmp_path) == ["a.dss"]
+    assert sorted(os.listdir(tmp_path)) == ["a.dss", "more.dss"]
     assert Path.cwd() == tmp_path
 
 

@@ -124,6 +124,16 @@ def test_a_generator_forms_an_island() -> None:
     assert flows.source_kva[0, 1].real == pytest.approx(90.0 + 60.0 - 20.0 + loss_of_island, abs=1e-4)
 
 
+def test_a_circuit_goes_over_to_another_topology() -> None:
+    circuit = OpenDssCircuit(four_buses())
+    first = circuit.solve()
+    circuit.rewire(np.array([True, True, False]), forming={"g": 1.01})
+    apart = OpenDssCircuit(four_buses(), closed=np.array([True, True, False]), forming={"g": 1.01}).solve()
+    np.testing.assert_allclose(circuit.solve().v, apart.v, atol=1e-12)
+    circuit.rewire()
+    np.testing.assert_allclose(circuit.solve().v, first.v, atol=1e-12)
+
+
 def test_all_may_be_dead_but_the_source() -> None:
     flows = OpenDssCircuit(four_buses(), closed=np.array([False, False, False])).solve()
     assert flows.converged.all()

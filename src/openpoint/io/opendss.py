@@ -28,7 +28,7 @@ from typing import Any
 from openpoint.errors import InputError
 from openpoint.grid.grid import Grid
 from openpoint.io.opendss_branches import read_line, read_source, read_transformer
-from openpoint.io.opendss_engine import compiled, solve_today
+from openpoint.io.opendss_engine import circuit_of, solve_today
 from openpoint.io.opendss_reading import LETTER, Reading, in_words
 from openpoint.io.opendss_shunts import read_capacitor, read_generator, read_inverter, read_load
 from openpoint.io.opendss_text import Script, find_file, tokens
@@ -79,12 +79,10 @@ def grid_from_file(path: str | os.PathLike[str], *, solve: bool = True) -> Grid:
     Raises:
         InputError: with every fault: refused statements by file and line, elements that are not read by name.
     """
-    engine, script = compiled(Path(path))
-    reading = Reading(engine, Path(path).name)
-    _solve(reading, solve)
-    grid = _grid(reading, script)
-    engine.Basic.ClearAll()
-    return grid
+    with circuit_of(Path(path)) as (engine, script):
+        reading = Reading(engine, Path(path).name)
+        _solve(reading, solve)
+        return _grid(reading, script)
 
 
 def _solve(reading: Reading, with_controls: bool) -> None:

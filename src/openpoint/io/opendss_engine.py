@@ -1,10 +1,12 @@
 """The OpenDSS engine, with everything switched off that reaches beyond a circuit.
 
-Every circuit has an engine of its own, so that nothing is left over from one file to the next.
+Every circuit in use has an engine of its own, and an engine begins each circuit anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +18,47 @@ MOST_FAULTS = 20
 # OpenDSS stops at changes of 1e-4 pu; results are compared with others to 1e-6 and better.
 TOLERANCE_PU = 1e-9
 _ITERATIONS = 200
+_spare: list[Any] = []
 
 
-def new_engine() -> Any:
-    """A fresh engine: no forms, no editor, no change of folder, no shell."""
+def borrow_engine() -> Any:
+    """An engine without a circuit: no forms, no editor, no change of folder, no shell. Hand it back when done."""
     # Loading the library takes a moment, which only those pay who use it.
     import opendssdirect
 
-    engine = opendssdirect.NewContext()
+    engine = _spare.pop() if _spare else opendssdirect.NewContext()
     engine.Basic.AllowForms(False)
     engine.Basic.AllowEditor(False)
     engine.Basic.AllowChangeDir(False)
     engine.Basic.AllowDOScmd(False)
+    engine.Basic.ClearAll()
+    # The one setting that outlives a circuit.
+    engine.Text.Command("set defaultbasefrequency=60")
     return engine
 
 
-def compiled(path: Path) -> tuple[Any, Script]:
+def hand_back(engine: Any) -> None:
+    """Let the next circuit have the engine: one that is dropped would keep its memory."""
+    _spare.append(engine)
+
+
+@contextmanager
+def circuit_of(path: Path) -> Iterator[tuple[Any, Script]]:
     """An engine with the circuit of a file in it, and the script.
 
     Raises:
         InputError: refused statements, what the engine says against others, or no circuit at all.
     """
-    script, engine = read_script(path), new_engine()
-    if faults := [*script.faults, *run_statements(engine, script.statements)]:
-        raise InputError(faults)
-    if engine.Basic.NumCircuits() == 0 or not engine.Circuit.AllElementNames():
-        remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
-        raise InputError([Problem(path.name, "", "", "the file makes no circuit", remedy)])
-    return engine, script
+    script, engine = read_script(path), borrow_engine()
+    try:
+        if faults := [*script.faults, *run_statements(engine, script.statements)]:
+            raise InputError(faults)
+        if engine.Basic.NumCircuits() == 0 or not engine.Circuit.AllElementNames():
+            remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
+            raise InputError([Problem(path.name, "", "", "the file makes no circuit", remedy)])
+        yield engine, script
+    finally:
+        hand_back(engine)
 
 
 def run_statements(engine: Any, statements: list[Statement]) -> list[Problem]:
@@ -83,7 +98,17 @@ def solve_today(engine: Any) -> bool:
     engine.Solution.Convergence(TOLERANCE_PU)
     engine.Solution.MaxIterations(_ITERATIONS)
     engine.Solution.MaxControlIterations(_ITERATIONS)
-    engine.Text.Command("solve")
+    return solve_as_it_is(engine)
+
+
+def solve_as_it_is(engine: Any) -> bool:
+    """Solve; whether it converged. A solution that breaks down has not."""
+    import opendssdirect
+
+    try:
+        engine.Solution.Solve()
+    except opendssdirect.DSSException:
+        return False
     return bool(engine.Solution.Converged())
 
 

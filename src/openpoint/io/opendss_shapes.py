@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from openpoint.io.opendss_engine import compiled, property_of
+from openpoint.io.opendss_engine import circuit_of, property_of
 
 PURPOSES = ("daily", "yearly", "duty")
 _CLASSES = ("load", "generator", "pvsystem", "storage")
@@ -35,7 +35,11 @@ def read_shapes(path: str | os.PathLike[str]) -> LoadShapes:
     Raises:
         InputError: as `openpoint.io.opendss.grid_from_file`.
     """
-    engine, _ = compiled(Path(path))
+    with circuit_of(Path(path)) as (engine, _):
+        return LoadShapes(_shapes(engine), _uses(engine))
+
+
+def _shapes(engine: Any) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     api = engine.LoadShape
     has_next = api.First()
@@ -50,16 +54,18 @@ def read_shapes(path: str | os.PathLike[str]) -> LoadShapes:
                 | {"is_actual": bool(api.UseActual())}
             )
         has_next = api.Next()
-    shapes = pl.DataFrame(
+    return pl.DataFrame(
         rows,
         schema={"name": pl.String, "step": pl.Int64, "hour": pl.Float64, "p": pl.Float64, "q": pl.Float64}
         | {"is_actual": pl.Boolean},
     )
+
+
+def _uses(engine: Any) -> pl.DataFrame:
     used: list[tuple[str, str, str]] = []
     for element in (name.lower() for name in engine.Circuit.AllElementNames()):
         if element.partition(".")[0] in _CLASSES:
             engine.Circuit.SetActiveElement(element)
             given = [(purpose, property_of(engine, purpose).lower()) for purpose in PURPOSES]
             used += [(element, purpose, shape) for purpose, shape in given if shape and shape != "none"]
-    uses = pl.DataFrame(used, schema=["element", "purpose", "shape"], orient="row")
-    return LoadShapes(shapes, uses.cast(pl.String))
+    return pl.DataFrame(used, schema=dict.fromkeys(("element", "purpose", "shape"), pl.String), orient="row")

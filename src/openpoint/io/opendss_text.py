@@ -31,7 +31,9 @@ _REPORTS = (
     *("get", "sample", "save", "closedi", "formedit", "panel", "nodediff", "buildy", "varvalues", "varnames", "uuids"),
     *("var", "addbusmarker", "clearbusmarkers", "nodelist", "vdiff", "guids", "topology", "interpolate", "currency"),
 )
-_FORBIDDEN_OPTIONS = ("datapath", "editor", "recorder", "defaulteditor", "logfile")
+_FORBIDDEN_OPTIONS = ("datapath", "editor", "recorder", "defaulteditor", "logfile", "tracecontrol", "allowforms")
+# These make another object the active one behind our back.
+_CHOOSING_OPTIONS = ("type", "class", "object", "element")
 _FORBIDDEN_PROPERTIES = ("usermodel", "userdata", "shaftmodel", "shaftdata", "dynadll", "dynadata", "dll", "dllname")
 # Only these classes take libraries; elsewhere the first letters of such a property are those of another one.
 _WITH_LIBRARIES = (
@@ -77,6 +79,7 @@ class Script:
     faults: list[Problem] = field(default_factory=list)
     left_out: list[Statement] = field(default_factory=list)
     files: int = 0
+    active: str = ""  # class of the object that the next `~` goes on with
 
 
 def read_script(path: Path) -> Script:
@@ -103,7 +106,6 @@ def _read_file(script: Script, path: Path, shown: str, above: tuple[Path, ...]) 
     except OSError as error:
         script.faults.append(fault(shown, None, "", f"the file cannot be read: {error.strerror}", "Check its rights"))
         return
-    active = ""  # class of the object that the next `~` goes on with
     for number, line in _lines(text):
         verb, rest = _verb(line)
         here = Statement(path, number, verb, line)
@@ -114,11 +116,11 @@ def _read_file(script: Script, path: Path, shown: str, above: tuple[Path, ...]) 
         elif verb in _REPORTS:
             script.left_out.append(here)
         elif verb in _PASSED or verb == "property":
-            if verb in ("new", "edit", "batchedit"):
-                active = class_of(rest)
+            if verb in ("new", "edit", "batchedit", "open", "close", "enable", "disable"):
+                script.active = class_of(rest)
             elif verb == "property":
-                active = line.split(".")[0].strip().lower()
-            problem = _refusal(here, rest if verb != "property" else line.partition("=")[2], active)
+                script.active = line.split(".")[0].strip().lower()
+            problem = _refusal(here, rest if verb != "property" else line.partition("=")[2], script.active)
             if problem:
                 script.faults.append(problem)
             else:
@@ -182,25 +184,40 @@ def class_of(rest: str) -> str:
 
 def _refusal(here: Statement, rest: str, active: str) -> Problem | None:
     """What is wrong with a statement that would be passed on."""
-    given = list(tokens(rest))
-    message = ""
+    message, remedy = "", _REMEDY_PROGRAM
     if here.verb == "set":
-        if bad := [n for n, _ in given if n and any(option.startswith(n) for option in _FORBIDDEN_OPTIONS)]:
-            message = f"the option {bad[0]!r} is not set: it changes folders or opens programs and files"
-    elif here.verb in ("new", "edit", "more", "m", "~", "batchedit", "property"):
-        names = [n for n, _ in given] + ([here.text.partition("=")[0].split(".")[-1].strip().lower()])
-        first = 1 if here.verb in ("new", "edit", "batchedit") else 0
-        if active in _WITH_LIBRARIES:
-            bad = [n for n in names if n and any(p.startswith(n) for p in _FORBIDDEN_PROPERTIES)]
-            if bad:
-                message = f"{bad[0]!r} would load a library of program code"
-            elif here.verb != "property" and any(not n for n, _ in given[first:]):
-                message = f"a {active} is read only where every value has its name"
-                remedy = "Write name=value for every value"
-                return fault(shown_name(here.file), here.line, "", message, remedy)
-        elif active in _WITH_FILES and any(n and "action".startswith(n) for n, _ in given[first:]):
-            message = "an action of this object would write a file"
-    return fault(shown_name(here.file), here.line, "", message, _REMEDY_PROGRAM) if message else None
+        names = [name for name, _ in tokens(rest) if name]
+        if bad := _short_for(names, _FORBIDDEN_OPTIONS):
+            message = f"the option {bad!r} is not set: it changes folders or opens programs and files"
+        elif bad := _short_for(names, _CHOOSING_OPTIONS):
+            message, remedy = f"the option {bad!r} is not set", "Name the object in the statement itself"
+    elif here.verb == "property":
+        name = here.text.partition("=")[0].split(".")[-1].strip().lower()
+        message = _of_properties([(name, rest.strip())], active)
+    elif here.verb in ("new", "edit", "more", "m", "~", "batchedit"):
+        given = list(tokens(rest))[1 if here.verb in ("new", "edit", "batchedit") else 0 :]
+        message = _of_properties(given, active)
+        if not message and active in _WITH_LIBRARIES and any(not name for name, _ in given):
+            message = f"a {active} is read only where every value has its name"
+            remedy = "Write name=value for every value"
+    return fault(shown_name(here.file), here.line, "", message, remedy) if message else None
+
+
+def _of_properties(given: list[tuple[str, str]], active: str) -> str:
+    """What is wrong with (name, value) of an object of class `active`, or nothing."""
+    names = [name for name, _ in given if name]
+    if active in _WITH_LIBRARIES and (bad := _short_for(names, _FORBIDDEN_PROPERTIES)):
+        return f"{bad!r} would load a library of program code"
+    if active in _WITH_FILES and _short_for(names, ("action",)):
+        return "an action of this object would write a file"
+    if any(len(n) > 2 and "debugtrace".startswith(n) and v[:1].lower() in ("y", "t", "1") for n, v in given):
+        return "a trace of this object would write a file"
+    return ""
+
+
+def _short_for(names: list[str], forbidden: tuple[str, ...]) -> str:
+    """The first name that may stand for one of the forbidden; OpenDSS takes abbreviations."""
+    return next((name for name in names if any(word.startswith(name) for word in forbidden)), "")
 
 
 def _follow(script: Script, here: Statement, rest: str, above: tuple[Path, ...]) -> None:

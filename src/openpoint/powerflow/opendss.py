@@ -7,6 +7,7 @@ balanced voltages. Taps, capacitor steps and switches stay as they are: no contr
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.grid.topology import energised
 from openpoint.io import opendss_write as write
-from openpoint.io.opendss_engine import TOLERANCE_PU, new_engine
+from openpoint.io.opendss_engine import TOLERANCE_PU, borrow_engine, hand_back, solve_as_it_is
 from openpoint.network import Bools, Complexes, Floats, Ints, Network, build_network
 
 _NODE = {"1": 1, "a": 1, "b": 2, "c": 3}
@@ -77,20 +78,33 @@ class OpenDssCircuit:
         tolerance: float = TOLERANCE_PU,
     ) -> None:
         self.grid, self.network = grid, build_network(grid)
+        self._names, self._tolerance = write.safe_names(grid), tolerance
+        self._engine = borrow_engine()
+        weakref.finalize(self, hand_back, self._engine)
+        self.rewire(closed, forming=forming)
+
+    def rewire(self, closed: Bools | None = None, *, forming: Mapping[str, float] | None = None) -> None:
+        """Go over to another topology; faster than a new circuit.
+
+        Args:
+            closed, forming: as for a new circuit.
+
+        Raises:
+            OptionError: as for a new circuit.
+        """
+        grid, engine = self.grid, self._engine
         self.forming = dict(forming or {})
         self.state = _state(grid, closed)
         self.energised = _energised(self.network, self.state, _held(grid, self.network, self.forming))
-        names = write.safe_names(grid)
-        statements, branches = self._statements(names)
-        engine = self._engine = new_engine()
-        for text in (*statements, "set controlmode=off", "set mode=snapshot"):
+        statements, branches = self._statements(self._names)
+        for text in ("clear", *statements, "set controlmode=off", "set mode=snapshot"):
             engine.Text.Command(text)
-        engine.Solution.Convergence(tolerance)
+        engine.Solution.Convergence(self._tolerance)
         engine.Solution.MaxIterations(_ITERATIONS)
-        engine.Solution.Solve()
+        solve_as_it_is(engine)
         # Power of every load and generator in the engine; nothing is known to be there yet.
         self._drawn: Complexes = np.full(len(self._load_rows) + len(self._generator_rows), np.nan, dtype=np.complex128)
-        self._place(names)
+        self._place(self._names)
         self._wire(branches)
 
     def _statements(self, names: write.Names) -> tuple[list[str], list[tuple[int, str]]]:
@@ -164,8 +178,7 @@ class OpenDssCircuit:
             loads.kW(drawn[i].real)
             loads.kvar(drawn[i].imag)
         self._drawn = drawn.copy()
-        engine.Solution.Solve()
-        if not engine.Solution.Converged():
+        if not solve_as_it_is(engine):
             # The next flow shall not begin from these voltages.
             engine.Solution.InitSnap()
             return False
