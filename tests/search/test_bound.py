@@ -16,9 +16,10 @@ from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
 from openpoint.search.bound import bound
+from openpoint.search.caps import caps_of
 from openpoint.search.enumeration import topologies
 from openpoint.search.forest import propagate, root
-from openpoint.search.model import Numbering, build_model, voltage_range
+from openpoint.search.model import Numbering, build_model, demand
 from openpoint.search.multipliers import conduct, factorise, level, sag, without
 from openpoint.search.multipliers import solve as solve_laplacian
 from openpoint.search.topology import search_topologies
@@ -140,30 +141,33 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS[:8], ids=lambda kind: "+".join(kind) or "plain")
 @given(SEEDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_voltage_exceeds_its_cap(kind: tuple[str, ...], seed: int) -> None:
     network = random_grid(np.random.default_rng(seed), kind)
-    try:
-        _, most = voltage_range(network)
-    except OptionError:
-        return
+    caps = caps_of(network, np.ones(network.n_conductors, dtype=bool), *demand(network))
+    everywhere = caps.at(np.inf)
     for states in topologies(network):
         flows = solve(network, states)
-        w = np.abs(flows.v[flows.converged]) ** 2
-        assert (w <= most * (1.0 + 1e-9)).all()
+        for loss, v in zip(flows.loss[flows.converged], flows.v[flows.converged], strict=True):
+            w = np.abs(v) ** 2
+            assert (w <= everywhere * (1.0 + 1e-9)).all()
+            assert (w <= caps.at(loss) * (1.0 + 1e-9)).all()
 
 
 def test_the_cap_of_a_grid_that_only_consumes_is_the_source() -> None:
     network = make_network(3, [Branch(0, 1), Branch(1, 2)], {0: 1.02 + 0.0j}, power=[0.0, 0.1 + 0.1j, 0.1])
-    np.testing.assert_allclose(voltage_range(network)[1], 1.02**2)
+    caps = caps_of(network, np.ones(2, dtype=bool), *demand(network))
+    np.testing.assert_allclose(caps.at(np.inf), 1.02**2)
 
 
-def test_a_cable_that_could_raise_voltages_without_end_needs_a_limit() -> None:
-    cable = [Branch(0, 1, z=0.1 + 1.0j, y=1.2j)]
-    with pytest.raises(OptionError, match="without limit"):
-        voltage_range(make_network(2, cable, {0: 1.0 + 0.0j}))
-    limited = make_network(2, cable, {0: 1.0 + 0.0j}, v_limits=(0.0, 1.1))
-    assert voltage_range(limited)[1][1] == pytest.approx(1.21, rel=3e-6)
+def test_what_could_raise_voltages_without_end_needs_a_limit() -> None:
+    """A cable alone is bounded by what it loses; without resistance it needs a limit."""
+    lossy, bare = ([Branch(0, 1, z=z, y=1.2j)] for z in (0.1 + 1.0j, 1.0j))
+    assert np.isfinite(modelled(make_network(2, lossy, {0: 1.0 + 0.0j}))[0].w_max).all()
+    with pytest.raises(OptionError, match="no resistance"):
+        modelled(make_network(2, bare, {0: 1.0 + 0.0j}))
+    limited = modelled(make_network(2, bare, {0: 1.0 + 0.0j}, v_limits=(0.0, 1.1)))[0]
+    assert limited.w_max[0] == pytest.approx(1.21, rel=3e-6)
 
 
 def test_propagation_closes_bridges_and_opens_loops() -> None:

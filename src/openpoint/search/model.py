@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.errors import OptionError
-from openpoint.grid.topology import forest
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 from openpoint.search.arrays import Model, Numbers
+from openpoint.search.caps import Caps, caps_of
 
 TOLERANCE = 1e-6
 """Relative excess of a limit that counts as kept."""
@@ -22,12 +22,13 @@ class Numbering:
 
     Attributes:
         branch: (m) branch of the network. bus: (N) bus of the network.
-        fixed_cost: cost of changes that no choice avoids.
+        fixed_cost: cost of changes that no choice avoids. caps: of the squared voltages of the network.
     """
 
     branch: Ints
     bus: Ints
     fixed_cost: float
+    caps: Caps
 
 
 def build_model(
@@ -62,8 +63,9 @@ def build_model(
     number = np.empty(network.n_terminals, dtype=np.int32)
     number[bus] = np.arange(len(bus))
     a, b = number[fr[branch]], number[to[branch]]
-    w_min, w_max = voltage_range(network)
     power, steady = demand(network)
+    caps = caps_of(network, ~must_open, power, steady)
+    w_min, w_max = voltage_range(network, caps, ceiling(network))
     z = np.asarray(network.z.diagonal())[branch]
     shunt = np.asarray(network.y_shunt.diagonal())[branch]
     l_max = network.l_max[branch] * (1.0 + TOLERANCE) ** 2
@@ -101,7 +103,7 @@ def build_model(
         bounded=bool(np.any(w_min[~source] > 0) or np.any(network.w_max[~source] < np.inf)),
         priced=change_cost > 0.0,
     )
-    return model, Numbering(branch, bus, change_cost * fixed)
+    return model, Numbering(branch, bus, change_cost * fixed, caps)
 
 
 def refuse(network: Network) -> None:
@@ -129,55 +131,29 @@ def demand(network: Network) -> tuple[Complexes, Complexes]:
     return power, steady
 
 
-def voltage_range(network: Network) -> tuple[Floats, Floats]:
-    """(N) least and greatest squared voltage that a state of interest can have.
-
-    At sources it is theirs. Elsewhere the limits, which every answer keeps, and what is possible at all: with power
-    p, q arriving at the far end of a branch, w_to = w_fr − 2 (r p + x q) − |z|² l. What arrives is the demand beyond
-    and losses, so p >= −P with P all that is fed in, and q likewise. On a simple way from a source,
-    w <= w_source + 2 Σ (r P + x Q), and a way weighs no more than the heaviest spanning tree. Ratios are passed once
-    each, at most. P and Q have a part that is proportional to w, as of capacitors and charging; with the greatest w
-    on both sides, w <= (w_source + fixed) / (1 − proportional).
+def voltage_range(network: Network, caps: Caps, value: float) -> tuple[Floats, Floats]:
+    """(N) least and greatest squared voltage that a state can have which keeps the limits and loses at most `value`.
 
     Raises:
-        OptionError: voltages could be anything, and a bus has no upper limit.
+        OptionError: a bus has no upper limit, and the voltage there could be anything.
     """
-    inner = np.ones(network.n_terminals, dtype=np.bool_)
-    inner[network.source_terminal] = False
     held = np.abs(network.source_v) ** 2
-    high = np.where(inner, np.minimum(network.w_max * (1.0 + TOLERANCE) ** 2, _highest(network)), np.inf)
-    if not np.isfinite(high[inner]).all():
-        raise OptionError(
-            "generation, capacitors or charging may raise voltages without limit here, and the proof needs one at "
-            "every bus; give one, for example Limits(v_max_pu=1.1)"
-        )
-    low = np.where(inner, network.w_min * (1.0 - TOLERANCE) ** 2, 0.0)
+    low = network.w_min * (1.0 - TOLERANCE) ** 2
+    high = np.minimum(network.w_max * (1.0 + TOLERANCE) ** 2, caps.at(value))
     low[network.source_terminal] = held
     high[network.source_terminal] = held
+    if not np.isfinite(high).all():
+        raise OptionError(
+            "generation, capacitors or charging may raise voltages here, some branch has no resistance, and the proof "
+            "needs an upper limit of the voltage at every bus; give one, for example Limits(v_max_pu=1.1)"
+        )
     return low, high
 
 
-def _highest(network: Network) -> float:
-    """The greatest squared voltage that any radial state can have at any bus, inf where that is not known."""
-    if np.any(network.r < 0.0) or np.any(network.x < 0.0) or np.any(network.g < 0.0):
-        return np.inf
-    power, steady = demand(network)
-    ratio = np.maximum(network.tap, 1.0 / network.tap) ** 2
-    gain = float(np.prod(ratio))
-    charging = np.maximum(network.b, 0.0) * ratio
-    fed = [np.maximum(-part, 0.0).sum() for part in (power.real, power.imag)]
-    by_w = [np.maximum(-steady.real, 0.0).sum(), np.maximum(-steady.imag, 0.0).sum() + charging.sum()]
-    fixed, proportional = (2.0 * gain * _heaviest(network, network.r * p + network.x * q) for p, q in (fed, by_w))
-    start = gain * float(np.max(np.abs(network.source_v) ** 2))
-    return (start + fixed) / (1.0 - proportional) if proportional < 1.0 else np.inf
-
-
-def _heaviest(network: Network, weight: Floats) -> float:
-    """Weight of the heaviest spanning forest of all branches."""
-    n, some = network.n_terminals, weight > 0.0
-    fr, to = network.terminal_fr[some], network.terminal_to[some]
-    order = np.argsort(-weight[some], kind="stable")
-    return float(weight[some][order][forest(n, fr[order], to[order])].sum())
+def ceiling(network: Network) -> float:
+    """A loss beyond which no state is of interest: all that is taken and fed. Nobody runs a grid beyond its nose."""
+    power = np.abs(network.s_power).sum() + 4.0 * np.abs(network.s_impedance).sum() + np.abs(network.generator_s).sum()
+    return float(power + 4.0 * (np.abs(network.g).sum() + np.abs(network.b).sum()))
 
 
 def _eliminate(fr: Ints, to: Ints, source: Bools) -> tuple[list[int], list[list[int]]]:

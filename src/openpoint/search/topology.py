@@ -19,7 +19,7 @@ from openpoint.network import Bools, Network
 from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool_for, work_for
 from openpoint.search.forest import propagate
 from openpoint.search.incumbent import Exchange, Judge, Trial
-from openpoint.search.model import build_model
+from openpoint.search.model import build_model, ceiling
 from openpoint.search.node import EXHAUSTED, FULL, LEAF, explore
 from openpoint.twostage.log import Termination
 
@@ -145,6 +145,7 @@ class _Run:
         self.model, self.numbering = build_model(
             network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
         )
+        self.inner = np.arange(len(self.numbering.bus)) < self.model.n
         self.judge = Judge(network, change_cost)
         self.work = work_for(self.model)
         self.work.status[must_close[self.numbering.branch]] = CLOSED
@@ -168,7 +169,7 @@ class _Run:
         self.began += time.perf_counter() - before  # compiling is not searching
         if self.lost or not propagate(self.model, self.work):
             return self._found(Termination.INFEASIBLE)
-        self.counts.cutoff[0] = self._ceiling()
+        self.counts.cutoff[0] = ceiling(self.network) + float(self.model.price.sum())
         self.exchange = Exchange(self.model, self.numbering, self.judge, self.work.status)
         self._start(starts)
         self.counts.active[0] = 1
@@ -233,13 +234,9 @@ class _Run:
             if trial.miss == 0.0:
                 value = trial.value - self.numbering.fixed_cost
                 self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(trial.value))
-
-    def _ceiling(self) -> float:
-        """A loss beyond which no state is of interest: the whole load. Nobody runs a grid beyond its nose."""
-        net = self.network
-        load = np.abs(net.s_power).sum() + 4.0 * np.abs(net.s_impedance).sum() + np.abs(net.generator_s).sum()
-        shunt = 4.0 * (np.abs(net.g).sum() + np.abs(net.b).sum())
-        return float(load + shunt + self.model.price.sum())
+                # Only states that lose less are still looked for, and their voltages are the lower for it.
+                most = self.numbering.caps.at(trial.value)[self.numbering.bus]
+                np.minimum(self.model.w_max, most, out=self.model.w_max, where=self.inner)
 
     def _bound(self) -> float:
         """Lower bound of the whole search."""
