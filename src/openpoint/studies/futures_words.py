@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 
 from openpoint.errors import OptionError
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.growth import Growth
+from openpoint.twostage.log import Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase
 
 RISKS = "expected, worst, cvar:0.9, regret, regret:expected or regret:cvar:0.9"
@@ -63,7 +65,7 @@ def read_growth(name: str, assumptions: Iterable[str]) -> Growth:
 def against_mean(result: FuturesResult) -> str:
     """What planning for many futures changes against planning for their mean, in a sentence or two."""
     if result.objective_kw is None:
-        return "No topology keeps the limits in as many futures as asked for."
+        return _way_out(result)
     if not result.open_mean:
         return "There is no topology of the mean future to compare with."
     if set(result.open_mean) == set(result.open_branches):
@@ -81,6 +83,18 @@ def against_mean(result: FuturesResult) -> str:
     if not said:
         return "The topology of the mean future has no power flow solution in some futures."
     return f"Against the best topology for the mean future alone, the answer loses {', '.join(said)}."
+
+
+def _way_out(result: FuturesResult) -> str:
+    """What to ask for where no topology keeps the limits in enough futures."""
+    proven = result.termination is Termination.INFEASIBLE
+    said = "No topology keeps" if proven else "None that was looked at keeps"
+    said += " the limits in as many futures as asked for."
+    known = result.plans.filter(set="planned").sort("limits_kept_share", descending=True).row(0, named=True)
+    if (share := math.floor(100 * known["limits_kept_share"]) / 100) <= 0.0:
+        return f"{said} Other limits may do: --v-min, --v-max."
+    of = {"before": "today's", "mean": "that of the mean future", "after": "that of least violation"}[known["topology"]]
+    return f"{said} Of the topologies here, {of} keeps them in most: --limits-share {share:g} has an answer."
 
 
 def _less(other: float | None, mine: float | None) -> str:

@@ -34,8 +34,8 @@ GAP_SHARE = 0.5
 """Share of the gap wanted to which a recourse is solved; its own bounds are carried on."""
 FEASIBLE = 1e-6
 """Slack, relative to 1 or the right-hand side, within which a recourse keeps the constraints of another realisation."""
-BATCH = 16
-"""Realisations that are priced before the bounds are looked at again."""
+BATCH = 128
+"""Realisations that are priced at most before the bounds are looked at again."""
 GUESSES = 4
 """Times that the next worst is guessed for one batch."""
 
@@ -241,8 +241,8 @@ class MixedAppraiser:
     ) -> Ints:
         """The realisations to price next: where the difference of the bounds weighs most; none where it is small.
 
-        After the first, each is chosen as if those before it cost what their lower bounds say: where all odds lie on
-        the worst realisation, these are the next worst, which would have to be looked at in their turn.
+        As many as it takes at least: as if each then cost what its lower bound says. Where all odds lie on the worst
+        realisation, these are the next worst, which would have to be looked at in their turn.
         """
         objective = self.objective
         cost = objective.first_cost(self.program, decision)
@@ -253,12 +253,14 @@ class MixedAppraiser:
         chosen: list[int] = []
         for _ in range(GUESSES):
             odds = objective.worst_odds(guess)
-            if not unknown[odds > 0.0].any():
-                total = objective.value(cost, Verdict(guess, np.zeros(len(guess)), None, False))
-                if total - bound <= self.gap * abs(total) + SAME:
-                    break
+            total = objective.value(cost, Verdict(guess, np.zeros(len(guess)), None, False))
+            excess = total - bound - self.gap * abs(total) - SAME
+            if excess <= 0.0 and not unknown[odds > 0.0].any():
+                break
             weight = np.where(left, odds * np.maximum(guess - lower, 0.0), 0.0)
-            heaviest = [k for k in np.argsort(-weight, kind="stable")[: BATCH - len(chosen)] if weight[k] > 0.0]
+            order = np.argsort(-weight, kind="stable")[: BATCH - len(chosen)]
+            enough = int(np.searchsorted(np.cumsum(weight[order]), excess)) + 1
+            heaviest = [k for k in order[:enough] if weight[k] > 0.0]
             if not heaviest:
                 break
             for k in heaviest:

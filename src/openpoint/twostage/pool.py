@@ -16,7 +16,7 @@ from openpoint.errors import OpenpointError
 
 KEPT = 8
 """Works that a worker keeps prepared; the longest unused one goes first."""
-CHUNKS_PER_WORKER = 4
+CHUNKS_PER_WORKER = 16
 """Enough that no worker idles for long when subproblems differ in length, few enough that sending them costs little."""
 POLL_S = 0.1
 """Seconds between two questions whether to stop."""
