@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import openpoint
 from openpoint.errors import InputError, Problem
@@ -218,5 +222,41 @@ def test_voltage_bases_are_asked_for(tmp_path: Path) -> None:
 def test_no_circuit(text: str, tmp_path: Path) -> None:
     path = tmp_path / "feeder.dss"
     path.write_text(text)
-    with pytest.raises(InputError, match="no circuit"):
+    with pytest.raises(InputError, match="makes no circuit"):
         openpoint.read(path)
+
+
+BAD_VALUES = ["0", "-1", "abc", "nan", "", "(1 2", "3", "b.1", "b.4", "1.2.3"]
+
+
+@given(
+    name=st.sampled_from(sorted(FEEDERS)),
+    where=st.floats(0, 1, exclude_max=True),
+    what=st.sampled_from(["drop", "twice", *BAD_VALUES]),
+)
+@settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_damaged_files_are_read_or_refused(name: str, where: float, what: str, tmp_path: Path) -> None:
+    """One line dropped or given twice, or one value spoilt: a grid or an InputError, nothing else."""
+    lines = script(FEEDERS[name]).split("\n")
+    k = int(where * len(lines))
+    if what in ("drop", "twice"):
+        lines[k : k + 1] = [lines[k]] * (2 if what == "twice" else 0)
+    else:
+        head, equals, _ = lines[k].rpartition("=")
+        lines[k] = f"{head}{equals}{what}"
+    path = tmp_path / "feeder.dss"
+    path.write_text("\n".join(lines))
+    told: tuple[Problem, ...] = ()
+    try:
+        assert grid_from_file(path).sources.height
+    except InputError as error:
+        told = tuple(error.problems)
+    assert all(problem.message and problem.remedy for problem in told)
+
+
+def test_the_engine_is_loaded_only_where_it_is_used() -> None:
+    code = "import sys, openpoint.io, openpoint.powerflow.opendss; print('opendssdirect' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

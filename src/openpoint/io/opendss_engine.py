@@ -18,6 +18,10 @@ MOST_FAULTS = 20
 # OpenDSS stops at changes of 1e-4 pu; results are compared with others to 1e-6 and better.
 TOLERANCE_PU = 1e-9
 _ITERATIONS = 200
+# Commands that make the engine compute, that go on about the last object, and that may come before any circuit.
+_COMPUTING = ("solve", "calcvoltagebases", "makebuslist", "setkvbase", "reset", "init", "allocateloads", "setbusxy")
+_GOING_ON = ("~", "more", "m", "property")
+_BEFORE_A_CIRCUIT = ("set", "clear", "clearall")
 _spare: list[Any] = []
 
 
@@ -62,25 +66,41 @@ def circuit_of(path: Path) -> Iterator[tuple[Any, Script]]:
 
 
 def run_statements(engine: Any, statements: list[Statement]) -> list[Problem]:
-    """Run the statements; what the engine says against any of them becomes a fault with file and line."""
+    """Run the statements; what the engine says against any of them becomes a fault with file and line.
+
+    The engine breaks down, and Python with it, where it computes with or goes on about what it has refused: after a
+    fault nothing is computed, and the rest of the object is left out.
+    """
     import opendssdirect
 
     faults: list[Problem] = []
     classes = {name.lower() for name in engine.Basic.Classes()} | {"circuit"}
+    is_broken = False  # whether the object that `~` goes on with is
     for statement in statements:
         if len(faults) >= MOST_FAULTS:
             faults.append(fault("", None, "", "and perhaps more: reading stopped here", "Correct these first"))
             break
-        if statement.verb == "solve" and (faults or not is_snapshot(engine, statement.text)):
+        verb = statement.verb
+        kind = class_of(statement.text.partition(" ")[2]) if verb == "new" else ""
+        if (verb in _COMPUTING and faults) or (verb in _GOING_ON and is_broken):
             continue
-        if statement.verb == "new" and (kind := class_of(statement.text.partition(" ")[2])) not in classes:
+        if engine.Basic.NumCircuits() == 0 and kind != "circuit" and verb not in _BEFORE_A_CIRCUIT:
+            remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
+            faults.append(fault(statement.file.name, statement.line, "", "there is no circuit yet", remedy))
+            break
+        if verb == "solve" and not is_snapshot(engine, statement.text):
+            continue
+        if verb == "new" and kind not in classes:
             message = f"OpenDSS has no class {kind!r}"
             faults.append(fault(statement.file.name, statement.line, "", message, "Correct the name of the class"))
+            is_broken = True
             continue
         try:
-            engine.Text.Command("solve" if statement.verb == "solve" else statement.text)
+            engine.Text.Command("solve" if verb == "solve" else statement.text)
+            is_broken = is_broken and verb not in ("new", "edit")
         except opendssdirect.DSSException as error:
             faults.append(_fault(statement, error))
+            is_broken = True
     return faults
 
 
@@ -89,7 +109,7 @@ def is_snapshot(engine: Any, text: str = "") -> bool:
     mode = text.lower().partition("mode")[2].lstrip(" =")
     if mode:
         return mode.startswith(("snap", "dir"))
-    return engine.Circuit.NumCktElements() == 0 or engine.Solution.ModeID() in ("Snapshot", "Snap", "Direct")
+    return engine.Solution.ModeID() in ("Snapshot", "Snap", "Direct")
 
 
 def solve_today(engine: Any) -> bool:

@@ -51,6 +51,7 @@ _TOKEN = re.compile(
     r"""\s*,?\s*(?:([^\s=,"'({\[]+)\s*=\s*)?("[^"]*"|'[^']*'|\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|[^\s,=]+)""", re.VERBOSE
 )
 _IN_FILE = re.compile(r"""(?i)\b(csvfile|sngfile|dblfile|pqcsvfile|file)\s*=\s*("[^"]*"|'[^']*'|[^\s,)\]}"']+)""")
+_ENDLESS = re.compile(r"[-+]?(nan|inf(inity)?)", re.IGNORECASE)
 
 _REMEDY_PROGRAM = "Take the line out; a circuit is described without it"
 
@@ -200,12 +201,17 @@ def _refusal(here: Statement, rest: str, active: str) -> Problem | None:
         if not message and active in _WITH_LIBRARIES and any(not name for name, _ in given):
             message = f"a {active} is read only where every value has its name"
             remedy = "Write name=value for every value"
+    if message.endswith("finite number"):
+        remedy = "Give a finite number"
     return fault(shown_name(here.file), here.line, "", message, remedy) if message else None
 
 
 def _of_properties(given: list[tuple[str, str]], active: str) -> str:
     """What is wrong with (name, value) of an object of class `active`, or nothing."""
     names = [name for name, _ in given if name]
+    endless = [v for n, v in given if not n.startswith("bus") and any(_ENDLESS.fullmatch(w) for w in v.split())]
+    if endless:
+        return f"{endless[0]!r} is not a finite number"
     if active in _WITH_LIBRARIES and (bad := _short_for(names, _FORBIDDEN_PROPERTIES)):
         return f"{bad!r} would load a library of program code"
     if active in _WITH_FILES and _short_for(names, ("action",)):
