@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
 import pytest
 
 import openpoint
 from openpoint.grid import Grid
 from openpoint.grid.windings import line_windings
+from openpoint.grid.wiring import is_radial_today, points_to_open
 
 RATED = {"vn_from_kv": 4.8, "vn_to_kv": 4.8, "r_ohm": 0.01, "x_ohm": 0.1, "switchable": False}
 
@@ -92,3 +94,14 @@ def test_the_band_of_a_load_is_ordered() -> None:
     loads = Grid.from_tables("t", {"loads": rows}).loads
     found = bank([("u", "ab"), ("w", "bc")], "b").with_tables(loads=loads).problems()
     assert [(p.table, p.row, p.column) for p in found] == [("loads", "x", "v_min_pu")]
+
+
+@pytest.mark.parametrize(
+    ("name", "points"), [("ieee13", 0), ("ieee37", 0), ("ieee123", 2), ("baran33", 5), ("das70", 8)]
+)
+def test_points_to_open_count_the_units_of_a_regulator_as_one(name: str, points: int) -> None:
+    grid = openpoint.read(name)
+    assert points_to_open(grid) == points
+    assert is_radial_today(grid)
+    ties = dict.fromkeys(grid.branches().filter(~pl.col("closed"))["name"], True)
+    assert is_radial_today(grid.with_closed(ties)) == (points == 0)

@@ -16,6 +16,7 @@ from openpoint.cli.display import Progress, console, show_frame, show_pairs, sho
 from openpoint.cli.guard import BAD_INPUT, NOT_WRITTEN, complain, show_problem
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.wiring import is_radial_today, points_to_open
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,9 +145,9 @@ def info(source: str, *, branches: bool) -> int:
         ("generation", _power(grid.generators) if grid.generators.height else ""),
         ("capacitors on", f"{_switched_on(grid):.1f} kvar" if grid.capacitors.height else ""),
         ("switchable branches", f"{table['switchable'].sum()} of {table.height}"),
-        ("to be open", f"{words.count(_points_to_open(grid), 'branch', 'branches')}, to be radial"),
+        ("to be open", f"{words.count(points_to_open(grid), 'branch', 'branches')}, to be radial"),
         ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
-        ("radial today", "yes" if _radial(grid) else "no"),
+        ("radial today", "yes" if is_radial_today(grid) else "no"),
     ]
     show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
     return 0
@@ -221,27 +222,10 @@ def size(grid: Grid) -> str:
             words.count(grid.buses.height, "bus", "buses"),
             f"{words.count(branches.height, 'branch', 'branches')} ({branches['switchable'].sum()} switchable)",
             words.count(grid.sources.height, "source"),
-            f"{_points_to_open(grid)} to be open",
+            f"{points_to_open(grid)} to be open",
             f"load {_power(grid.loads)}",
         ]
     )
-
-
-def _points_to_open(grid: Grid) -> int:
-    """Branches to be open in a radial state: a forest with one tree a source has buses − sources branches."""
-    return grid.branches().height - (grid.buses.height - grid.sources["bus"].n_unique())
-
-
-def _radial(grid: Grid) -> bool:
-    """Whether every bus hangs today on exactly one source by exactly one path."""
-    from openpoint.grid import topology
-
-    number = {name: i for i, name in enumerate(grid.buses["name"])}
-    branches = grid.branches()
-    fr, to = (branches[end].replace_strict(number, return_dtype=pl.Int64).to_numpy() for end in ("from_bus", "to_bus"))
-    sources = grid.sources["bus"].replace_strict(number, return_dtype=pl.Int64).to_numpy()
-    today = (grid.buses.height, fr, to, branches["closed"].to_numpy(), sources)
-    return topology.is_radial(*today) and bool(topology.energised(*today).all())
 
 
 def _switched_on(grid: Grid) -> float:

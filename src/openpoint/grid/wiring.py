@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from openpoint.errors import Problem
-from openpoint.grid.topology import Bools, Ints, components, forest, islands, path
+from openpoint.grid.topology import Bools, Ints, components, energised, forest, is_radial, islands, path
 from openpoint.grid.windings import line_windings
 
 if TYPE_CHECKING:
@@ -47,6 +47,34 @@ def wiring_faults(grid: Grid) -> Iterator[Problem]:
     yield from _fixed_loops(wires)
     if wires.sources:
         yield from _out_of_reach(wires)
+
+
+def is_radial_today(grid: Grid) -> bool:
+    """Whether every terminal hangs today on exactly one source by exactly one path. The grid is sound."""
+    wires = _wires(grid)
+    sources = np.array([terminal for _, _, terminal in wires.sources], dtype=np.int64)
+    today = (wires.n, wires.fr, wires.to, wires.closed, sources)
+    return is_radial(*today) and bool(energised(*today).all())
+
+
+def points_to_open(grid: Grid) -> int:
+    """Branches that are open in a radial state: a forest with one tree a source has buses − sources branches.
+
+    Branches side by side in different phases, like the units of a regulator, count as one.
+    """
+    pairs = line_windings(grid)
+    beside: dict[frozenset[str], list[str]] = {}
+    for kind, name, fr, to, phases in (
+        grid.branches().select("kind", "name", "from_bus", "to_bus", "phases").iter_rows()
+    ):
+        carried = (pairs.get(name, "")[:1] if kind == "transformers" else "") or phases
+        bundles = beside.setdefault(frozenset((fr, to)), [])
+        fitting = next((k for k, held in enumerate(bundles) if not set(held) & set(carried)), None)
+        if fitting is None:
+            bundles.append(carried)
+        else:
+            bundles[fitting] += carried
+    return sum(map(len, beside.values())) - (grid.buses.height - grid.sources["bus"].n_unique())
 
 
 def _wires(grid: Grid) -> _Wires:
