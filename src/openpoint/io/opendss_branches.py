@@ -165,24 +165,24 @@ def _connected(reading: Reading, element: str, fr: _Winding, to: _Winding, n: in
     words = []
     for winding in (fr, to):
         live, back = winding.nodes[:n], winding.nodes[n:]
-        if 0 in live or (n != 1 and not winding.is_delta and any(back)) or len(set(winding.nodes)) < min(n + 1, 3):
+        is_grounded = winding.is_delta or n == 1 or not any(back)
+        if 0 in live or not is_grounded or len(set(live)) < n or (n == 1 and live == back):
             message = f"a winding at {winding.bus} has the nodes {_shown(winding.nodes)}: only grounded wyes are read"
             reading.fault(element, message, "Ground the neutral (node 0), or use a delta")
             return None
         words.append("delta" if (any(back) if n == 1 else winding.is_delta) else "wye")
-    lines = [sorted(node for node in winding.nodes if node) for winding in (fr, to)]
     connection = "-".join(words)
-    ordered = [winding.nodes[:n] == [1, 2, 3] for winding in (fr, to)] if "delta" in words and n == 3 else [True]
-    if lines[0] != lines[1] or (n != 1 and fr.nodes[:n] != to.nodes[:n]) or not all(ordered):
+    # A single phase may have its way back in another; a delta turns with the order of its phases.
+    same = fr.nodes == to.nodes if n == 1 else fr.nodes[:n] == to.nodes[:n]
+    if not same or (n == 3 and "delta" in words and fr.nodes[:n] != [1, 2, 3]):
         message = f"its windings have the nodes {_shown(fr.nodes)} and {_shown(to.nodes)}"
         reading.fault(element, message, "Give both windings the same nodes, three phases as 1.2.3")
         return None
-    if (n == 1 and (fr.nodes[0] == to.nodes[0]) != (len(lines[0]) == 1 or fr.nodes == to.nodes)) or (
-        n == 2 and "delta" in words
-    ):
-        reading.fault(element, "a winding between two phases is reversed, or a delta of two phases", "Give equal nodes")
+    if n == 2 and "delta" in words:
+        reading.fault(element, "a delta of two phases is not read", "Write two transformers of a single phase")
         return None
-    return "".join(LETTER[node] for node in lines[0]), connection
+    phases = sorted(node for node in (fr.nodes if n == 1 else fr.nodes[:n]) if node)
+    return "".join(LETTER[node] for node in phases), connection
 
 
 def _changer(reading: Reading, element: str, fr: _Winding, to: _Winding) -> tuple[str, dict[str, Any]]:
