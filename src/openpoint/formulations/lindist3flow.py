@@ -1,0 +1,271 @@
+"""LinDist3Flow: the lossless linear power flow of a grid of any phases whose branches open and close.
+
+Gan and Low (2014), Sankur, Dobbe, Stewart, Callaway and Arnold (2016); on one phase it is LinDistFlow (Baran and Wu
+1989). With the internal voltages and the matrices of `lindist3flow_equations`, every conductor carries p, q and
+
+    D = M_P p + M_Q q             the voltage law where closed:  y_fr − y_to = D, y_fr = |u_fr|² / tap², y_to = |u_to|²
+    y_fr − y_to − range (1 − x) ≤ D ≤ y_fr − y_to + range (1 − x)     and nothing where open, D = 0
+
+with four more inequalities that make it the convex hull of a conductor that is open or closed within given bounds of
+the voltages: the products x y, projected out. A rating is a regular polygon in the circle of the apparent power at
+nominal voltage, scaled with x.
+
+Losses, line charging and magnetising currents are left out; so is the current that a wye-delta draws from an unbalanced
+voltage. Loads are the caller's (`Demand`): `nominal` takes all at nominal voltage, capacitors too, `following` lets
+those of constant current and impedance follow w. Wye loads behind a delta without a ground must balance, as their
+neutral floats. An exact power flow has the word on what that leaves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.formulations.lindist3flow_equations import Coefficients, coefficients
+from openpoint.network import Bools, Complexes, Floats, Ints, Network
+
+V_MIN_PU, V_MAX_PU = 0.9, 1.1
+"""Voltage limits of buses that have none: the hull of the voltage law needs some."""
+
+CORNERS = 16
+"""Corners of the polygon in the circle of a rating, one on each axis: at most 1 − cos(π/16) = 1.9 % too strict."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What is drawn, per unit, affine; positive consumption, net of all generation.
+
+    Attributes:
+        p, q: (N) by terminal. delta_p, delta_q: (D) by pair of `Network.delta`.
+    """
+
+    p: cp.Expression
+    q: cp.Expression
+    delta_p: cp.Expression
+    delta_q: cp.Expression
+
+
+@dataclass(frozen=True)
+class Held:
+    """Terminals that hold a voltage where a decision says so; no power balance is waived there.
+
+    Attributes:
+        share: (N) 0..1, affine: 1 where held. w: (N) squared voltage held.
+    """
+
+    share: cp.Expression
+    w: Floats
+
+
+@dataclass(frozen=True)
+class LinDist3Flow:
+    """Variables and constraints of the flow.
+
+    Attributes:
+        w: (N) squared voltage. p, q: (E) power from the from to the to end of each conductor, 0 where open.
+        constraints: linear.
+    """
+
+    w: cp.Variable
+    p: cp.Variable
+    q: cp.Variable
+    constraints: list[cp.Constraint]
+
+
+def nominal(network: Network) -> Demand:
+    """Today's loads at nominal voltage, fixed generation and capacitors deducted."""
+    s, delta = network.s_power + network.s_current + network.s_impedance, network.delta
+    pairs = delta.s_power + delta.s_current + delta.s_impedance
+    return Demand(cp.Constant(s.real), cp.Constant(s.imag), cp.Constant(pairs.real), cp.Constant(pairs.imag))
+
+
+def following(network: Network, w: cp.Variable, reference: Complexes | None = None) -> Demand:
+    """Today's loads where those of constant current and impedance follow the voltage to first order.
+
+    Args:
+        w: (N) squared voltage, to be given to `lindist3flow` as well.
+    """
+    delta = network.delta
+    pairs = coefficients(network, reference).w_delta @ w if len(delta.fr) else cp.Constant(np.zeros(0))
+    both = [
+        part + cp.multiply(linear, (1 + square) / 2) + cp.multiply(quadratic, square)
+        for square, s in ((w, network), (pairs, delta))
+        for part, linear, quadratic in (
+            (s.s_power.real, s.s_current.real, s.s_impedance.real),
+            (s.s_power.imag, s.s_current.imag, s.s_impedance.imag),
+        )
+    ]
+    return Demand(*both)
+
+
+def voltage_limits(network: Network, sources: Ints | None = None) -> tuple[Floats, Floats]:
+    """(N) lower and upper limit of the squared voltage: those of the buses, else the usual; sources hold theirs.
+
+    Args:
+        sources: numbers among the sources that hold their voltage; default: all.
+    """
+    low = np.where(network.w_min > 0, network.w_min, V_MIN_PU**2)
+    high = np.where(np.isfinite(network.w_max), network.w_max, V_MAX_PU**2)
+    here = slice(None) if sources is None else sources
+    low[network.source_terminal[here]] = high[network.source_terminal[here]] = np.abs(network.source_v[here]) ** 2
+    return low, high
+
+
+def lindist3flow(
+    network: Network,
+    closed: cp.Expression,
+    demand: Demand,
+    *,
+    sources: Ints | None = None,
+    source_p: cp.Expression | None = None,
+    source_q: cp.Expression | None = None,
+    held: Held | None = None,
+    bounds: tuple[Floats, Floats] | None = None,
+    most: tuple[float | Floats, float | Floats] | None = None,
+    always: Bools | None = None,
+    reference: Complexes | None = None,
+    w: cp.Variable | None = None,
+) -> LinDist3Flow:
+    """The power flow for the branches that `closed` says, at a demand net of all generation.
+
+    Args:
+        network: the grid; its sources are the rows of `network.source_terminal`, a row a phase.
+        closed: (B) state of the branches, between 0 and 1, affine.
+        demand: affine in whatever the caller likes.
+        sources: (S) numbers among the sources that feed and hold their voltage; default: all. Where the substation is
+            lost: an empty array, its terminals are then like any other.
+        source_p, source_q: (S) what those sources deliver, affine; default: anything.
+        held: terminals that hold a voltage where a decision says so, such as those of grid-forming generators.
+        bounds: (N) least and most squared voltage, the tighter the better; default: `voltage_limits`. Sources hold
+            theirs whatever the bounds.
+        most: active and reactive power that no conductor exceeds, numbers or (E); None where the caller binds the flow
+            of open branches.
+        always: (B) branches that are closed whatever happens: their law is one equation. Default: where `closed` is
+            a constant, those of 1.
+        reference: (N) voltages around which is linearised, see `lindist3flow_equations`; default: balanced.
+        w: (N) variable to be used as the squared voltage, for loads that follow it.
+    """
+    n, e = network.n_terminals, network.n_conductors
+    matrix = coefficients(network, reference)
+    w = cp.Variable(n, name="w") if w is None else w
+    p, q = cp.Variable(e, name="p"), cp.Variable(e, name="q")
+    if always is None:
+        always = np.asarray(closed.value == 1.0) if closed.is_constant() else np.zeros(closed.size, dtype=np.bool_)
+    by_conductor = closed if _same(network.conductor_branch, closed.size) else closed[network.conductor_branch]
+    low, high = _bounds(network, sources, bounds)
+    constraints: list[cp.Constraint] = [w >= low, w <= high]
+    if held is not None:
+        constraints += [
+            w >= low + cp.multiply(held.w - low, held.share),
+            w <= high - cp.multiply(high - held.w, held.share),
+        ]
+    constraints += [
+        *_balance(network, matrix, demand, (p, q), sources, (source_p, source_q)),
+        *_voltage_law(matrix, by_conductor, always[network.conductor_branch], (w, p, q), (low, high)),
+        *_ratings(matrix, by_conductor, p, q),
+    ]
+    for carried, size in zip((p, q), most or ()):
+        constraints += [carried <= cp.multiply(size, by_conductor), carried >= -cp.multiply(size, by_conductor)]
+    return LinDist3Flow(w, p, q, constraints)
+
+
+def _same(numbers: Ints, size: int) -> bool:
+    return len(numbers) == size and bool((numbers == np.arange(size)).all())
+
+
+def _bounds(network: Network, sources: Ints | None, given: tuple[Floats, Floats] | None) -> tuple[Floats, Floats]:
+    if given is None:
+        return voltage_limits(network, sources)
+    low, high = (np.array(np.broadcast_to(bound, network.n_terminals), dtype=np.float64) for bound in given)
+    here = slice(None) if sources is None else sources
+    low[network.source_terminal[here]] = high[network.source_terminal[here]] = np.abs(network.source_v[here]) ** 2
+    return low, high
+
+
+def _balance(
+    network: Network,
+    matrix: Coefficients,
+    demand: Demand,
+    flow: tuple[cp.Variable, cp.Variable],
+    sources: Ints | None,
+    delivered: tuple[cp.Expression | None, cp.Expression | None],
+) -> list[cp.Constraint]:
+    """What arrives at every terminal is its demand; currents that circulate in deltas are nought."""
+    feeding = network.source_terminal if sources is None else network.source_terminal[sources]
+    arriving = _products(sp.csr_array(matrix.s_to - matrix.s_fr), flow)
+    drawn = [demand.p, demand.q]
+    if len(network.delta.fr):
+        pairs = _products(matrix.s_delta, (demand.delta_p, demand.delta_q))
+        drawn = [own + part for own, part in zip(drawn, pairs)]
+    constraints: list[cp.Constraint] = []
+    for into, out, given in zip(arriving, drawn, delivered):
+        rows = np.arange(network.n_terminals)
+        if given is None:
+            rows = np.setdiff1d(rows, feeding)
+        else:
+            place = sp.csr_array((np.ones(len(feeding)), (feeding, np.arange(len(feeding)))), (len(rows), len(feeding)))
+            into = into + place @ given
+        constraints.append(into[rows] == out[rows])
+    if matrix.circulating.shape[0]:
+        constraints += [part == 0 for part in _products(matrix.circulating, flow)]
+    return constraints
+
+
+def _products(matrix: sp.csr_array, s: tuple[cp.Expression, cp.Expression]) -> tuple[cp.Expression, cp.Expression]:
+    """Real and imaginary part of a complex matrix times p + jq."""
+    p, q = s
+    real, imaginary = sp.csr_array(matrix.real), sp.csr_array(matrix.imag)
+    imaginary.eliminate_zeros()
+    if imaginary.nnz == 0:
+        return real @ p, real @ q
+    return real @ p - imaginary @ q, imaginary @ p + real @ q
+
+
+def _voltage_law(
+    matrix: Coefficients,
+    closed: cp.Expression,
+    always: Bools,
+    variables: tuple[cp.Variable, cp.Variable, cp.Variable],
+    bounds: tuple[Floats, Floats],
+) -> list[cp.Constraint]:
+    """See the module: x y_fr and x y_to in the hull of their products, their difference D, eliminated."""
+    w, p, q = variables
+    constraints: list[cp.Constraint] = []
+    if (fixed := np.flatnonzero(always)).size:
+        drop = matrix.drop_p[fixed] @ p + matrix.drop_q[fixed] @ q
+        constraints.append(drop == sp.csr_array(matrix.w_fr - matrix.w_to)[fixed] @ w)
+    if not (free := np.flatnonzero(~always)).size:
+        return constraints
+    drop = matrix.drop_p[free] @ p + matrix.drop_q[free] @ q
+    closed, off = closed[free], 1 - closed[free]
+    least, most = [], []
+    for squared in (matrix.w_fr[free], matrix.w_to[free]):
+        low, high = _range(squared, bounds)
+        y = squared @ w
+        most.append((cp.multiply(high, closed), y - cp.multiply(low, off)))
+        least.append((cp.multiply(low, closed), y - cp.multiply(high, off)))
+    constraints += [drop <= a - b for a in most[0] for b in least[1]]
+    return [*constraints, *(drop >= a - b for a in least[0] for b in most[1])]
+
+
+def _range(squared: sp.csr_array, bounds: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Least and most of internal voltages within the bounds of the terminals."""
+    low, high = bounds
+    plus, minus = squared.maximum(0.0), squared.minimum(0.0)
+    return plus @ low + minus @ high, plus @ high + minus @ low
+
+
+def _ratings(matrix: Coefficients, closed: cp.Expression, p: cp.Variable, q: cp.Variable) -> list[cp.Constraint]:
+    """Facets of the polygon of every rated conductor."""
+    rated = np.flatnonzero(np.isfinite(matrix.s_max))
+    if not len(rated):
+        return []
+    reach = math.cos(math.pi / CORNERS) * matrix.s_max[rated]
+    angles = (2 * np.arange(CORNERS) + 1) * math.pi / CORNERS
+    return [
+        math.cos(angle) * p[rated] + math.sin(angle) * q[rated] <= cp.multiply(reach, closed[rated]) for angle in angles
+    ]
