@@ -40,8 +40,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def inner(function: Function) -> Function:
-    """As `compiled`, but not kept."""
-    result: Function = numba.njit(error_model="numpy", nogil=True)(function)
+    """As `compiled`, but not kept, and without a way in from Python, which takes long to compile for so many arrays."""
+    options = {"error_model": "numpy", "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    result: Function = numba.njit(**options)(function)
     return result
 
 
