@@ -25,7 +25,12 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.formulations.lindist3flow_equations import Coefficients, coefficients
+from openpoint.formulations.lindist3flow_equations import (
+    Coefficients,
+    circulating,
+    closed_deltas,
+    coefficients,
+)
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 
 V_MIN_PU, V_MAX_PU = 0.9, 1.1
@@ -54,7 +59,7 @@ class Held:
     """Terminals that hold a voltage where a decision says so; no power balance is waived there.
 
     Attributes:
-        share: (N) 0..1, affine: 1 where held. w: (N) squared voltage held.
+        share: (N) 0..1, affine: 1 where held. w: (N) squared voltage held; 0 where the terminal never is.
     """
 
     share: cp.Expression
@@ -153,21 +158,24 @@ def lindist3flow(
     matrix = coefficients(network, reference)
     w = cp.Variable(n, name="w") if w is None else w
     p, q = cp.Variable(e, name="p"), cp.Variable(e, name="q")
-    if always is None:
-        always = np.asarray(closed.value == 1.0) if closed.is_constant() else np.zeros(closed.size, dtype=np.bool_)
+    known = np.asarray(closed.value) if closed.is_constant() else np.full(closed.size, np.nan)
+    always = known == 1.0 if always is None else always
     by_conductor = closed if _same(network.conductor_branch, closed.size) else closed[network.conductor_branch]
     low, high = _bounds(network, sources, bounds)
     constraints: list[cp.Constraint] = [w >= low, w <= high]
     if held is not None:
         constraints += [
-            w >= low + cp.multiply(held.w - low, held.share),
-            w <= high - cp.multiply(high - held.w, held.share),
+            w >= low + cp.multiply(np.where(held.w > 0, held.w - low, 0.0), held.share),
+            w <= high - cp.multiply(np.where(held.w > 0, high - held.w, 0.0), held.share),
         ]
     constraints += [
         *_balance(network, matrix, demand, (p, q), sources, (source_p, source_q)),
+        *_no_circulation(network, (p, q), sources, held, reference),
         *_voltage_law(matrix, by_conductor, always[network.conductor_branch], (w, p, q), (low, high)),
         *_ratings(matrix, by_conductor, p, q),
     ]
+    if (dead := np.flatnonzero(known[network.conductor_branch] == 0.0)).size:
+        constraints += [p[dead] == 0, q[dead] == 0]
     for carried, size in zip((p, q), most or ()):
         constraints += [carried <= cp.multiply(size, by_conductor), carried >= -cp.multiply(size, by_conductor)]
     return LinDist3Flow(w, p, q, constraints)
@@ -194,7 +202,7 @@ def _balance(
     sources: Ints | None,
     delivered: tuple[cp.Expression | None, cp.Expression | None],
 ) -> list[cp.Constraint]:
-    """What arrives at every terminal is its demand; currents that circulate in deltas are nought."""
+    """What arrives at every terminal is its demand."""
     feeding = network.source_terminal if sources is None else network.source_terminal[sources]
     arriving = _products(sp.csr_array(matrix.s_to - matrix.s_fr), flow)
     drawn = [demand.p, demand.q]
@@ -210,9 +218,26 @@ def _balance(
             place = sp.csr_array((np.ones(len(feeding)), (feeding, np.arange(len(feeding)))), (len(rows), len(feeding)))
             into = into + place @ given
         constraints.append(into[rows] == out[rows])
-    if matrix.circulating.shape[0]:
-        constraints += [part == 0 for part in _products(matrix.circulating, flow)]
     return constraints
+
+
+def _no_circulation(
+    network: Network,
+    flow: tuple[cp.Variable, cp.Variable],
+    sources: Ints | None,
+    held: Held | None,
+    reference: Complexes | None,
+) -> list[cp.Constraint]:
+    """Currents that circulate in deltas are nought, whichever branches are closed."""
+    feeding = network.source_terminal if sources is None else network.source_terminal[sources]
+    if held is not None:
+        # A share that is not constantly 0 may feed.
+        may = held.share.value != 0.0 if held.share.is_constant() else np.ones(network.n_terminals, dtype=np.bool_)
+        feeding = np.union1d(feeding, np.flatnonzero(may & (held.w > 0.0)))
+    deltas = closed_deltas(network, feeding, np.ones(network.n_conductors, dtype=np.bool_))
+    if not len(deltas.conductors):
+        return []
+    return [part == 0 for part in _products(circulating(network, deltas, reference), flow)]
 
 
 def _products(matrix: sp.csr_array, s: tuple[cp.Expression, cp.Expression]) -> tuple[cp.Expression, cp.Expression]:

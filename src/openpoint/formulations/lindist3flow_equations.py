@@ -25,7 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.network import Complexes, Floats, Ints, Network
+from openpoint.grid.topology import energised
+from openpoint.network import Bools, Complexes, Floats, Ints, Network
 from openpoint.network.arrays import winding_matrix
 
 PHASOR = {"1": 1.0 + 0.0j, "a": 1.0 + 0.0j, "b": complex(-0.5, -math.sqrt(0.75)), "c": complex(-0.5, math.sqrt(0.75))}
@@ -34,15 +35,13 @@ PHASOR = {"1": 1.0 + 0.0j, "a": 1.0 + 0.0j, "b": complex(-0.5, -math.sqrt(0.75))
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Matrices over N terminals, E conductors, D delta pairs, C closed deltas.
+    """Matrices over N terminals, E conductors, D delta pairs.
 
     Attributes:
         drop_p, drop_q: (E, E) M_P and M_Q.
         w_fr, w_to: (E, N) squared internal voltage at each end, that of the from end over tap².
         s_fr, s_to: (N, E) complex: power of the terminals per power of the conductors, at each end.
         s_delta: (N, D) complex: power of the terminals per power of the pairs. w_delta: (D, N) |u|² / 3 of the pairs.
-        circulating: (C, E) complex: sum of the currents' conjugates in the windings of each closed delta that no
-            equation of power or voltage sees.
         s_max: (E) rating as apparent power at nominal voltage, inf = none.
     """
 
@@ -54,7 +53,6 @@ class Coefficients:
     s_to: sp.csr_array
     s_delta: sp.csr_array
     w_delta: sp.csr_array
-    circulating: sp.csr_array
     s_max: Floats
 
 
@@ -89,7 +87,6 @@ def coefficients(network: Network, reference: Complexes | None = None) -> Coeffi
         s_to=_power(a_to, v0),
         s_delta=_power(a_delta, v0),
         w_delta=_squared(a_delta, v0),
-        circulating=_circulating(network, u_to),
         s_max=s_max,
     )
 
@@ -136,31 +133,65 @@ def differences(n: int, fr: Ints, to: Ints) -> sp.csr_array:
     return _sparse(value, np.concatenate([rows, rows]), np.concatenate([fr, to]), (len(fr), n))
 
 
-def closed_deltas(network: Network) -> list[Ints]:
-    """Conductors of each closed delta whose sum of currents no wye behind it fixes."""
-    found = [
-        conductors
-        for conductors in _by_branch(network)
-        if len(conductors) == 3
-        and network.branch_connections[network.conductor_branch[conductors[0]]] in ("wye-delta", "delta-delta")
-    ]
+@dataclass(frozen=True)
+class ClosedDeltas:
+    """Deltas in which a current can circulate that no power and no magnitude of a voltage tells: C of them.
+
+    Attributes:
+        conductors: (C, 3). floating: (C, 3) terminals behind them, whose neutral nothing fixes.
+    """
+
+    conductors: Ints
+    floating: Ints
+
+
+def closed_deltas(network: Network, feeding: Ints, joined: Bools) -> ClosedDeltas:
+    """Three-phase delta-deltas, closed banks of windings between lines, and deltas behind a fed wye.
+
+    Args:
+        feeding: terminals that hold a voltage, or may. joined: (E) conductors that are closed, or may be.
+    """
     lone = network.windings
+    ends = network.terminal_bus[network.terminal_fr], network.terminal_bus[network.terminal_to]
     banks: dict[tuple[int, int], list[int]] = {}
-    for k, e in enumerate(lone.conductor):
-        ends = network.terminal_bus[network.terminal_fr[e]], network.terminal_bus[network.terminal_to[e]]
-        banks.setdefault((int(ends[0]), int(ends[1])), []).append(k)
-    for units in banks.values():
-        fed, back = network.terminal_fr[lone.conductor[units]], lone.return_fr[units]
-        if len(units) == 3 and set(fed.tolist()) == set(back.tolist()):
-            found.append(lone.conductor[units])
-    return found
+    for e in lone.conductor.tolist():
+        banks.setdefault((int(ends[0][e]), int(ends[1][e])), []).append(e)
+    found: list[tuple[Ints, bool]] = []  # conductors, whether it is their from side that floats
+    for conductors in [*_by_branch(network), *(np.array(units) for units in banks.values())]:
+        e = conductors[0]
+        connection = network.branch_connections[network.conductor_branch[e]]
+        if len(conductors) == 3 and "delta" in connection and joined[conductors].all():
+            others = joined.copy()
+            others[conductors] = False
+            if e in lone.conductor and _beside(network, conductors, others):
+                continue
+            fed = energised(network.n_terminals, network.terminal_fr, network.terminal_to, others, feeding)
+            at_fr, at_to = network.terminal_fr[conductors], network.terminal_to[conductors]
+            fr_fed, to_fed = bool(fed[at_fr].any()), bool(fed[at_to].any())
+            if connection == "delta-delta":
+                found.append((conductors, to_fed and not fr_fed))
+            elif not (fr_fed if connection == "delta-wye" else to_fed):
+                found.append((conductors, connection == "delta-wye"))
+    chosen = np.array([c for c, _ in found], dtype=np.int64).reshape(-1, 3)
+    floats = [(network.terminal_fr if back else network.terminal_to)[c] for c, back in found]
+    return ClosedDeltas(chosen, np.array(floats, dtype=np.int64).reshape(-1, 3))
 
 
-def _circulating(network: Network, u0: Complexes) -> sp.csr_array:
-    banks = closed_deltas(network)
-    row = np.repeat(np.arange(len(banks)), 3)
-    column = np.concatenate(banks) if banks else np.empty(0, dtype=np.int64)
-    return _sparse(1.0 / u0[column], row, column, (len(banks), network.n_conductors))
+def circulating(network: Network, deltas: ClosedDeltas, reference: Complexes | None = None) -> sp.csr_array:
+    """(C, E) complex: sum of the conjugates of the currents in the windings of each closed delta, per their powers."""
+    v0 = balanced(network) if reference is None else reference
+    u0 = np.asarray(internal_voltages(network)[1] @ v0)
+    column = deltas.conductors.ravel()
+    row = np.repeat(np.arange(len(deltas.conductors)), 3)
+    return _sparse(1.0 / u0[column], row, column, (len(deltas.conductors), network.n_conductors))
+
+
+def _beside(network: Network, conductors: Ints, others: Bools) -> bool:
+    """Whether another conductor joins the same buses as a bank of windings between lines."""
+    ends = network.terminal_bus[network.terminal_fr], network.terminal_bus[network.terminal_to]
+    one, two = ends[0][conductors[0]], ends[1][conductors[0]]
+    same = ((ends[0] == one) & (ends[1] == two)) | ((ends[0] == two) & (ends[1] == one))
+    return bool((same & others).any())
 
 
 def _power(a: sp.csr_array, v0: Complexes) -> sp.csr_array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,11 +75,19 @@ class Trial:
 class Exchange:
     """Exchanges of branches on one grid."""
 
-    def __init__(self, model: Model, numbering: Numbering, judge: Judge, status: States) -> None:
-        """`status`: what is decided in every state, as `propagate` leaves it."""
+    def __init__(
+        self,
+        model: Model,
+        numbering: Numbering,
+        judge: Judge,
+        status: States,
+        over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`status`: what is decided in every state, as `propagate` leaves it. `over`: whether to stop."""
         self.model, self.numbering, self.judge = model, numbering, judge
         self.status = status.copy()
         self.free = status == UNDECIDED
+        self.over = over
         self.work: Work = work_for(model)
         self.room = 1024
 
@@ -105,7 +114,7 @@ class Exchange:
 
     def descend(self, trial: Trial) -> Trial:
         """Exchange after exchange, until none among the likely ones is better."""
-        while (better := self._step(trial)) is not None:
+        while not self.over() and (better := self._step(trial)) is not None:
             trial = better
         return trial
 

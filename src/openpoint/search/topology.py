@@ -170,7 +170,11 @@ class _Run:
         if self.lost or not propagate(self.model, self.work):
             return self._found(Termination.INFEASIBLE)
         self.counts.cutoff[0] = ceiling(self.network) + float(self.model.price.sum())
-        self.exchange = Exchange(self.model, self.numbering, self.judge, self.work.status)
+
+        def over() -> bool:
+            return time.perf_counter() - self.began >= time_limit or (stop is not None and stop())
+
+        self.exchange = Exchange(self.model, self.numbering, self.judge, self.work.status, over)
         self._start(starts)
         self.counts.active[0] = 1
         chunk, reason = 1, Termination.OPTIMAL
