@@ -1,4 +1,8 @@
-"""Appraisal over a polyhedral set: the worst realisation at a decision, by the separation that suits its size."""
+"""Appraisal over a polyhedral set: the worst realisation at a decision, by the separation that suits its size.
+
+`vertices` tries all: the choice for few, and for a recourse with cones. `climb` is for many, where the recourse is
+linear, see `linear_worst`. `dual` puts the dual of the cost in one program.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,17 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import all_of
 from openpoint.twostage.appraisal import Appraisal, Finding, Recourse, appraise
+from openpoint.twostage.linear_worst import Found, LinearWorst, linear_worst
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.pool import never
 from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
-from openpoint.twostage.separation import DualSeparation, Worst
+from openpoint.twostage.separation import DualSeparation
 from openpoint.twostage.subproblem import Price, Response
 from openpoint.twostage.uncertainty import Box, Budget, centre, listed
 
 VERTICES_FEW = 64
 """Vertices up to which trying all is chosen: below it, the dual program takes as long to set up."""
-
-Separation = Literal["vertices", "dual"]
+Separation = Literal["vertices", "dual", "climb"]
 
 
 def worst_objective(program: TwoStageProgram[Any, Any], *, violation: bool = False) -> Objective:
@@ -47,7 +51,7 @@ class WorstAppraiser:
     """The worst realisation of a polyhedral set.
 
     Attributes:
-        separation: how it is found; None chooses by the number of vertices.
+        separation: how it is found; None chooses by the number of vertices and the kind of recourse.
     """
 
     program: TwoStageProgram[Any, Any]
@@ -56,47 +60,70 @@ class WorstAppraiser:
     separation: Separation | None = None
     _vertices: Floats | None = field(default=None, init=False)
     _dual: DualSeparation | None = field(default=None, init=False)
+    _linear: LinearWorst | None = field(default=None, init=False)
+    _asked: bool = field(default=False, init=False)
 
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         return None
 
     def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
-        found = self._by_vertices(decision, stop) if self._lists() else self._by_dual(decision)
+        found = self._found(decision, stop)
         if found is None:
             return None
-        worst, response = found
-        values = np.array([worst.bound])
+        bound, findings = found
+        values = np.array([bound])
         missed = np.where(np.isfinite(values), 0.0, np.inf)
-        verdict = Verdict(values, missed, worst.realisation, False)
+        verdict = Verdict(values, missed, findings[0].realisation, False)
         if self.objective.price is Price.VIOLATION:
-            verdict = Verdict(np.zeros(1), values, worst.realisation, False)
-        findings = (Finding(0, worst.realisation, response),)
+            verdict = Verdict(np.zeros(1), values, findings[0].realisation, False)
         return appraise(self.program, self.objective, decision, verdict, findings, exact=True)
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
         return self.recourse.ask(self.objective.price, decision, realisations) or []
 
-    def _lists(self) -> bool:
-        if self.objective.price is Price.VIOLATION:
-            return True  # the softened recourse is another program than the one whose dual is at hand
-        if self.separation is not None:
-            return self.separation == "vertices"
-        uncertainty = self.program.uncertainty
+    def _found(self, decision: Floats, stop: Callable[[], bool]) -> Found | None:
+        uncertainty, cost = self.program.uncertainty, self.objective.price is Price.COST
         assert isinstance(uncertainty, Box | Budget)
-        return uncertainty.count() <= VERTICES_FEW
+        if self.separation == "dual" and cost:
+            return self._by_dual(decision)
+        few = uncertainty.count() <= VERTICES_FEW
+        if self.separation == "climb" or not (few or self.separation == "vertices"):
+            if (linear := self._linear_of(len(decision))) is not None:
+                found = linear.by_climbing(decision, stop) if cost else linear.violation(decision)
+                if found is not None or stop():
+                    return found
+        elif few and cost and (linear := self._linear_of(len(decision))) is not None:
+            found = linear.by_vertices(decision, list(self._listed()), stop)
+            if found is not None or stop():
+                return found
+        return self._by_vertices(decision, stop)
 
-    def _by_vertices(self, decision: Floats, stop: Callable[[], bool]) -> tuple[Worst, Response] | None:
+    def _linear_of(self, n: int) -> LinearWorst | None:
+        """The separation of a linear recourse, compiled when first asked for."""
+        if not self._asked:
+            self._asked = True
+            uncertainty = self.program.uncertainty
+            assert isinstance(uncertainty, Box | Budget)
+            self._linear = linear_worst(self.program, n, uncertainty.polyhedral())
+        return self._linear
+
+    def _listed(self) -> Floats:
         if self._vertices is None:
             self._vertices = listed(self.program.uncertainty)
-        answers = self.recourse.ask(self.objective.price, decision, list(self._vertices), stop)
+        return self._vertices
+
+    def _by_vertices(self, decision: Floats, stop: Callable[[], bool]) -> Found | None:
+        vertices = self._listed()
+        answers = self.recourse.ask(self.objective.price, decision, list(vertices), stop)
         if answers is None:
             return None
-        values = np.array([max(r.value, r.reached) if r.feasible else math.inf for r in answers])
+        # What the cone solver could not price is not known to be cheap.
+        values = np.array([math.inf if not r.feasible or math.isnan(r.reached) else r.reached for r in answers])
         k = int(np.argmax(values))
-        return Worst(self._vertices[k], float(values[k]), float(values[k])), answers[k]
+        return float(values[k]), (Finding(0, vertices[k], answers[k]),)
 
-    def _by_dual(self, decision: Floats) -> tuple[Worst, Response]:
+    def _by_dual(self, decision: Floats) -> Found:
         if self._dual is None:
             self._dual = DualSeparation(self.program, len(decision))
         worst = self._dual.worst(decision)
-        return worst, self.at(decision, [worst.realisation])[0]
+        return worst.bound, (Finding(0, worst.realisation, self.at(decision, [worst.realisation])[0]),)

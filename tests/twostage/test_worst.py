@@ -1,0 +1,112 @@
+"""The worst realisation of a set: climbing and its certificate against all vertices, on a program that is no grid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from openpoint.twostage.affine import worst_by_policy
+from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.climbing import farthest, starts_of
+from openpoint.twostage.linear_worst import LinearWorst, decided, linear_worst
+from openpoint.twostage.log import Termination
+from openpoint.twostage.risk import WorstCase
+from openpoint.twostage.template import template_of
+from openpoint.twostage.uncertainty import Box, Budget, Uncertainty, listed
+
+from .depots import Depots, depots
+
+
+def uncertain(seed: int, kind: str) -> Depots:
+    """Depots before a box or a budget around their mean demand; towns may not be short in odd seeds."""
+    program = depots(seed)
+    values = listed(program.uncertainty)
+    mean, half = values.mean(axis=0), 0.6 * (values.max(axis=0) - values.min(axis=0))
+    chosen: Uncertainty = Box(mean - half, mean + half)
+    if kind == "budget":
+        chosen = Budget(mean, half, half, 2)
+    return replace(program, uncertainty=chosen, risk=WorstCase(), short_most=0.5 if seed % 2 else None)
+
+
+def separation(program: Depots) -> LinearWorst:
+    found = linear_worst(program, len(program.fixed), program.uncertainty.polyhedral())  # type: ignore[union-attr]
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("kind", ["box", "budget"])
+def test_climbing_with_proof_equals_all_vertices(kind: str) -> None:
+    kept = 0
+    for seed in range(6):
+        program = uncertain(seed, kind)
+        worst, vertices = separation(program), list(listed(program.uncertainty))
+        for decision in program.decisions():
+            exact, climbed = worst.by_vertices(decision, vertices), worst.by_climbing(decision)
+            assert exact is not None
+            assert climbed is not None
+            if np.isfinite(exact[0]):
+                kept += 1
+                assert climbed[0] >= exact[0] - 1e-6  # a bound, and here what an affine policy attains is close
+                assert climbed[1][0].response.reached <= exact[0] + 1e-6
+            else:
+                assert climbed[0] == np.inf
+                assert climbed[1][0].response.value > 0.0
+    assert kept > 10
+
+
+@pytest.mark.parametrize("kind", ["box", "budget"])
+def test_a_policy_bounds_every_realisation_and_its_faces_bound_closer(kind: str) -> None:
+    for seed in range(4):
+        program = replace(uncertain(seed, kind), short_most=None)
+        polyhedral = program.uncertainty.polyhedral()  # type: ignore[union-attr]
+        template = template_of(program, len(program.fixed))
+        rng = np.random.default_rng(seed)
+        for decision in program.decisions()[1::2]:
+            bound = worst_by_policy(template, polyhedral, decision)
+            assert bound is not None
+            points = [
+                *listed(program.uncertainty),
+                *(polyhedral.origin + polyhedral.steps @ z for z in _inside(rng, polyhedral)),
+            ]
+            exact = max(program.exact(decision, u) for u in points)
+            assert bound >= exact - 1e-6
+            faces = [worst_by_policy(template, decided(polyhedral, 0, way), decision) for way in (0.0, 1.0)]
+            assert max(f for f in faces if f is not None) <= bound + 1e-6
+            assert max(f for f in faces if f is not None) >= exact - 1e-6
+
+
+def _inside(rng: np.random.Generator, polyhedral: object) -> list[np.ndarray]:
+    z = rng.random((5, polyhedral.steps.shape[1]))  # type: ignore[attr-defined]
+    if len(polyhedral.upper):  # type: ignore[attr-defined]
+        z /= np.maximum(1.0, (z @ polyhedral.rows.T / polyhedral.upper).max(axis=1))[:, None]  # type: ignore[attr-defined]
+    return list(z)
+
+
+def test_no_policy_where_a_realisation_breaks_a_limit() -> None:
+    for seed in (1, 3, 5):
+        program = uncertain(seed, "box")
+        template = template_of(program, len(program.fixed))
+        polyhedral = program.uncertainty.polyhedral()  # type: ignore[union-attr]
+        assert worst_by_policy(template, polyhedral, np.zeros(len(program.fixed))) is None
+
+
+@pytest.mark.parametrize("kind", ["box", "budget"])
+def test_the_optimum_is_the_same_by_climbing(kind: str) -> None:
+    for seed in range(4):
+        program = uncertain(seed, kind)
+        by_all = ColumnAndConstraint(gap=1e-6, separation="vertices").solve(program)
+        climbed = ColumnAndConstraint(gap=1e-6, separation="climb").solve(program)
+        assert climbed.termination in (by_all.termination, Termination.ACCURACY)
+        if by_all.decision is not None:
+            assert climbed.lower_bound == pytest.approx(by_all.upper_bound, rel=1e-5)
+
+
+def test_the_farthest_vertex_is_the_farthest() -> None:
+    rng = np.random.default_rng(0)
+    for chosen in (Box(np.zeros(5), np.ones(5)), Budget(np.zeros(5), np.ones(5), np.full(5, 2.0), 2)):
+        vertices = listed(chosen)
+        for slope in rng.standard_normal((20, 5)):
+            assert slope @ farthest(chosen.polyhedral(), slope) == pytest.approx((vertices @ slope).max())
+        assert {u.tobytes() for u in starts_of(chosen.polyhedral(), 8)} <= {(u + 0.0).tobytes() for u in vertices}
