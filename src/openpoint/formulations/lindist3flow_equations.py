@@ -13,8 +13,9 @@ and carries s = u conj(i) from its from to its to end, without losses. Around re
     |u_fr|² / tap² − |u_to|²                      M_P p + M_Q q, M_P + j M_Q = 2 conj(conj(Z) ∘ u0_to / u0_toᵀ)
 
 The last is the law of Gan and Low (2014), whose rotation by e^(∓j 2π/3) is the ratio of balanced v0; only the ratios
-of v0 among the phases of a bus count. Of a delta `B w` has no more than the magnitudes say: what the angles of v0 miss,
-it misses (`phasors` in `lindist3flow_solve` does not).
+of v0 among the phases of a bus count. Between two lines B w is (w_a + w_b) / 2 for balanced v0: by how much the angles
+move it does not see (`phasors` in `lindist3flow_solve` does). Where no zero sequence can flow, behind deltas, the three
+magnitudes of a bus tell the angles, and B w = (2 w_a + 2 w_b − w_c) / 3 is exact.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ import scipy.sparse as sp
 from openpoint.grid.topology import energised
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 from openpoint.network.arrays import winding_matrix
+
+# Zero sequence of reference voltages that counts as none, pu.
+_NO_ZERO_SEQUENCE = 1e-9
 
 PHASOR = {"1": 1.0 + 0.0j, "a": 1.0 + 0.0j, "b": complex(-0.5, -math.sqrt(0.75)), "c": complex(-0.5, math.sqrt(0.75))}
 """Balanced voltages of the phases."""
@@ -61,16 +65,18 @@ def balanced(network: Network) -> Complexes:
     return np.array([PHASOR[phase] for phase in network.terminal_phase], dtype=np.complex128)
 
 
-def coefficients(network: Network, reference: Complexes | None = None) -> Coefficients:
+def coefficients(network: Network, reference: Complexes | None = None, floating: Bools | None = None) -> Coefficients:
     """The matrices of a network.
 
     Args:
+        floating: (N) terminals whose neutral nothing fixes, see `floating_terminals`; default: none.
         reference: (N) voltages v0; default: `balanced`. Behind regulators between lines those without load fit better.
     """
     v0 = balanced(network) if reference is None else reference
     a_fr, a_to = internal_voltages(network)
     z = series_impedance(network)
     u_to = np.asarray(a_to @ v0)
+    third = _third(network, v0, floating)
     entries = sp.coo_array(z)
     row, column = entries.coords
     law = 2.0 * np.conj(np.conj(entries.data) * u_to[row] / u_to[column])
@@ -81,12 +87,12 @@ def coefficients(network: Network, reference: Complexes | None = None) -> Coeffi
     return Coefficients(
         drop_p=_sparse(law.real, row, column, z.shape),
         drop_q=_sparse(law.imag, row, column, z.shape),
-        w_fr=sp.csr_array(sp.diags_array(1.0 / network.tap**2) @ _squared(a_fr, v0)),
-        w_to=_squared(a_to, v0),
+        w_fr=sp.csr_array(sp.diags_array(1.0 / network.tap**2) @ _squared(a_fr, v0, third)),
+        w_to=_squared(a_to, v0, third),
         s_fr=_power(a_fr, v0),
         s_to=_power(a_to, v0),
         s_delta=_power(a_delta, v0),
-        w_delta=_squared(a_delta, v0),
+        w_delta=_squared(a_delta, v0, third),
         s_max=s_max,
     )
 
@@ -200,11 +206,44 @@ def _power(a: sp.csr_array, v0: Complexes) -> sp.csr_array:
     return sp.csr_array(sp.diags_array(v0) @ a.T @ sp.diags_array(inverse))
 
 
-def _squared(a: sp.csr_array, v0: Complexes) -> sp.csr_array:
+def _squared(a: sp.csr_array, v0: Complexes, third: Ints) -> sp.csr_array:
     """B of the module."""
     u0 = np.asarray(a @ v0)
     ratio = sp.csr_array(sp.diags_array(1.0 / u0) @ a @ sp.diags_array(v0)).real
-    return sp.csr_array(sp.diags_array(np.abs(u0) ** 2) @ ratio @ sp.diags_array(1.0 / np.abs(v0) ** 2))
+    usual = sp.coo_array(sp.diags_array(np.abs(u0) ** 2) @ ratio @ sp.diags_array(1.0 / np.abs(v0) ** 2))
+    row, column = usual.coords
+    # A row of two terminals is (v_f − v_t) / √3.
+    exact = (np.bincount(row, minlength=a.shape[0])[row] == 2) & (third[column] >= 0)
+    data = np.where(exact, 2.0 / 3.0, usual.data)
+    more, first = np.unique(row[exact], return_index=True)
+    both = np.bincount(row, weights=column, minlength=a.shape[0])[more].astype(np.int64)
+    last = third[column[exact][first]] - both
+    value = np.concatenate([data, np.full(len(more), -1.0 / 3.0)])
+    return _sparse(value, np.concatenate([row, more]), np.concatenate([column, last]), a.shape)
+
+
+def floating_terminals(network: Network, deltas: ClosedDeltas, joined: Bools) -> Bools:
+    """(N) terminals behind closed deltas, as far as branches of three phases without delta reach.
+
+    Args:
+        joined: (E) conductors that are closed, or may be.
+    """
+    n = network.n_terminals
+    deltas_of = np.array(["delta" in c for c in network.branch_connections], dtype=np.bool_)
+    three = np.bincount(network.conductor_branch, minlength=len(deltas_of)) == 3
+    passing = joined & (three & ~deltas_of)[network.conductor_branch]
+    return energised(n, network.terminal_fr, network.terminal_to, passing, deltas.floating.ravel())
+
+
+def _third(network: Network, v0: Complexes, floating: Bools | None) -> Ints:
+    """(N) sum of the numbers of the terminals of a bus of three phases that has no zero sequence, else -1."""
+    count = np.bincount(network.terminal_bus, minlength=len(network.bus_names))
+    numbers = np.bincount(network.terminal_bus, weights=np.arange(network.n_terminals), minlength=len(count))
+    zero = np.zeros(len(count), dtype=np.complex128)
+    np.add.at(zero, network.terminal_bus, v0)
+    ok = (count == 3) & (np.abs(zero) < _NO_ZERO_SEQUENCE)
+    here = ok[network.terminal_bus] & (False if floating is None else floating)
+    return np.where(here, numbers[network.terminal_bus].astype(np.int64), -1)
 
 
 def _by_branch(network: Network) -> list[Ints]:

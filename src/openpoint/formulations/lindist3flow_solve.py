@@ -23,6 +23,7 @@ from openpoint.formulations.lindist3flow_equations import (
     closed_deltas,
     coefficients,
     differences,
+    floating_terminals,
     internal_voltages,
     series_impedance,
 )
@@ -91,7 +92,7 @@ def evaluate(
     case = _Case.of(network, closed, holding)
     drawn, pairs = case.samples(s, s_delta)
     n, held = network.n_terminals, case.holding.terminal
-    matrix = coefficients(network, reference)
+    matrix = coefficients(network, reference, floating_terminals(network, case.deltas, case.joined))
     alive, live = case.alive, case.live
     into = sp.csr_array(matrix.s_to - matrix.s_fr)[alive][:, live]
     v0 = balanced(network) if reference is None else reference
@@ -199,6 +200,7 @@ class _Case:
     energised: Bools
     alive: Ints
     live: Ints
+    joined: Bools
     deltas: ClosedDeltas
 
     @staticmethod
@@ -212,7 +214,7 @@ class _Case:
         on = energised(n, fr, to, joined, holding.terminal)
         live = joined & on[fr]
         deltas = closed_deltas(network, holding.terminal, live)
-        return _Case(network, holding, on, np.flatnonzero(on), np.flatnonzero(live), deltas)
+        return _Case(network, holding, on, np.flatnonzero(on), np.flatnonzero(live), live, deltas)
 
     def samples(self, s: Complexes, s_delta: Complexes) -> tuple[Complexes, Complexes]:
         """(K, N) and (K, D) loads of what is energised."""
