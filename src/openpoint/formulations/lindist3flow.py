@@ -25,14 +25,7 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.formulations.lindist3flow_equations import (
-    ClosedDeltas,
-    Coefficients,
-    circulating,
-    closed_deltas,
-    coefficients,
-    floating_terminals,
-)
+from openpoint.formulations.lindist3flow_equations import Coefficients, coefficients
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 
 V_MIN_PU, V_MAX_PU = 0.9, 1.1
@@ -157,8 +150,7 @@ def lindist3flow(
         w: (N) variable to be used as the squared voltage, for loads that follow it.
     """
     n, e = network.n_terminals, network.n_conductors
-    deltas, may = _deltas(network, sources, held), np.ones(e, dtype=np.bool_)
-    matrix = coefficients(network, reference, floating_terminals(network, deltas, may))
+    matrix = coefficients(network, reference, feeding=_feeding(network, sources, held))
     w = cp.Variable(n, name="w") if w is None else w
     p, q = cp.Variable(e, name="p"), cp.Variable(e, name="q")
     known = np.asarray(closed.value) if closed.is_constant() else np.full(closed.size, np.nan)
@@ -173,7 +165,7 @@ def lindist3flow(
         ]
     constraints += [
         *_balance(network, matrix, demand, (p, q), sources, (source_p, source_q)),
-        *(part == 0 for part in _products(circulating(network, deltas, reference), (p, q)) if len(deltas.conductors)),
+        *(part == 0 for part in _products(matrix.circulating, (p, q)) if len(matrix.deltas.conductors)),
         *_voltage_law(matrix, by_conductor, always[network.conductor_branch], (w, p, q), (low, high)),
         *_ratings(matrix, by_conductor, p, q),
     ]
@@ -224,14 +216,13 @@ def _balance(
     return constraints
 
 
-def _deltas(network: Network, sources: Ints | None, held: Held | None) -> ClosedDeltas:
-    """Deltas that are closed whichever branches are."""
+def _feeding(network: Network, sources: Ints | None, held: Held | None) -> Ints:
+    """Terminals that hold a voltage or may."""
     feeding = network.source_terminal if sources is None else network.source_terminal[sources]
-    if held is not None:
-        # A share that is not constantly 0 may feed.
-        may = held.share.value != 0.0 if held.share.is_constant() else np.ones(network.n_terminals, dtype=np.bool_)
-        feeding = np.union1d(feeding, np.flatnonzero(may & (held.w > 0.0)))
-    return closed_deltas(network, feeding, np.ones(network.n_conductors, dtype=np.bool_))
+    if held is None:
+        return feeding
+    may = held.share.value != 0.0 if held.share.is_constant() else np.ones(network.n_terminals, dtype=np.bool_)
+    return np.union1d(feeding, np.flatnonzero(may & (held.w > 0.0)))
 
 
 def _products(matrix: sp.csr_array, s: tuple[cp.Expression, cp.Expression]) -> tuple[cp.Expression, cp.Expression]:

@@ -16,14 +16,11 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from openpoint.errors import OptionError
+from openpoint.formulations.lindist3flow_deltas import ClosedDeltas, closed_deltas
 from openpoint.formulations.lindist3flow_equations import (
-    ClosedDeltas,
     balanced,
-    circulating,
-    closed_deltas,
     coefficients,
     differences,
-    floating_terminals,
     internal_voltages,
     series_impedance,
 )
@@ -92,12 +89,12 @@ def evaluate(
     case = _Case.of(network, closed, holding)
     drawn, pairs = case.samples(s, s_delta)
     n, held = network.n_terminals, case.holding.terminal
-    matrix = coefficients(network, reference, floating_terminals(network, case.deltas, case.joined))
+    matrix = coefficients(network, reference, feeding=held, joined=case.joined)
     alive, live = case.alive, case.live
     into = sp.csr_array(matrix.s_to - matrix.s_fr)[alive][:, live]
     v0 = balanced(network) if reference is None else reference
     place, ground = case.place(np.ones(len(held))), case.ground(v0)
-    around = circulating(network, case.deltas, reference)[:, live]
+    around = matrix.circulating[:, live]
     law = sp.csr_array(matrix.w_fr - matrix.w_to)[live][:, alive]
     rows: list[list[Any]] = [
         [None, into.real, -into.imag, place, None, ground.real, -ground.imag],
