@@ -30,7 +30,7 @@ from openpoint.errors import OpenpointError
 
 from . import hardening, reconfiguration, tables, timing
 
-METHODS = ("benders", "plain", "scip", "powerflow", "hardening")
+METHODS = ("search", "benders", "plain", "scip", "powerflow", "hardening")
 QUICK = ("civanlar16", "baran33")
 
 

@@ -1,4 +1,4 @@
-"""Time to a proven answer: Benders, its plain variant, and SCIP on the one-piece program, on the same grids."""
+"""Time to a proven answer: topology search, Benders, its plain variant, SCIP on the one-piece program; same grids."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
+from statistics import median
 
 import openpoint
 from openpoint.errors import OpenpointError
 from openpoint.grid import builtin
 from openpoint.studies.reconfigure import Method
+from openpoint.studies.result import ReconfigureResult
 
 from .timing import compiling
 
 WARM_UP = "civanlar16"
 PLAIN = ("civanlar16",)
 """Grids on which the plain master is shown, and that only: on larger ones it closes nothing in reasonable time."""
+REPEATS = 7
+"""Runs of topology search, of which the median counts: it takes milliseconds."""
 NEWS = ("start", "root", "bound")
 """Lines of the log that only tell of bounds; the others are iterations: a decision tried."""
 
@@ -27,11 +31,11 @@ class Row:
 
     Attributes:
         grid: name. buses, branches, sources: its size. open: branches to be open in a radial state.
-        method: `benders`, `plain` (Benders without the relaxation in its master) or `scip`.
+        method: `search`, `benders`, `plain` (Benders without the relaxation in its master) or `scip`.
         termination: why it ended; `failed` with the reason in `note`.
         seconds: wall time of the method, models compiled included. compile_seconds: the part of compiling.
         cpu_seconds: processor time of all threads; compare these when the machine does other work too.
-        iterations: of the method. gap: relative, of verified loss and bound.
+        iterations: of the method; of topology search, nodes. gap: relative, of verified loss and bound.
         loss_before_kw, loss_kw: exact AC. lower_bound_kw: proven. v_min_before_pu, v_min_pu: lowest voltages.
         open_branches: the answer. ac_max_mismatch_pu: of its AC flow.
     """
@@ -88,12 +92,17 @@ def measure(
         cases: names of built-in grids, files or folders.
         gap: relative gap at which every method stops.
         time_limit_s, scip_time_limit_s, plain_time_limit_s: most seconds per grid of each method; at 0 it is left out.
-        methods: of `benders`, `plain`, `scip`.
+        methods: of `search`, `benders`, `plain`, `scip`.
         limits: whether the voltage and current limits of the grids are kept.
         tell: told what runs now.
     """
-    most = {"benders": time_limit_s, "plain": plain_time_limit_s, "scip": scip_time_limit_s}
-    chosen = [name for name in ("benders", "plain", "scip") if name in methods and most[name] > 0]
+    most = {
+        "search": time_limit_s,
+        "benders": time_limit_s,
+        "plain": plain_time_limit_s,
+        "scip": scip_time_limit_s,
+    }
+    chosen = [name for name in most if name in methods and most[name] > 0]
     kept = openpoint.Limits() if limits else openpoint.Limits(voltage=False, current=False)
     rows = []
     warm_up(chosen)
@@ -115,6 +124,8 @@ def warm_up(methods: Sequence[str]) -> None:
 
 
 def _method(name: str, gap: float, time_limit_s: float) -> Method:
+    if name == "search":
+        return openpoint.TopologySearch(gap=gap, time_limit_s=time_limit_s)
     if name == "scip":
         return openpoint.ExtensiveForm(solver="scip", gap=gap, time_limit_s=time_limit_s)
     return openpoint.Benders(gap=gap, time_limit_s=time_limit_s, relaxation=name == "benders")
@@ -133,7 +144,12 @@ def _row(grid: openpoint.Grid, name: str, gap: float, time_limit_s: float, limit
     began, cpu_began = time.perf_counter(), time.process_time()
     with compiling() as compiled:
         try:
-            result = openpoint.reconfigure(grid, method=_method(name, gap, time_limit_s), limits=limits)
+            repeats = REPEATS if name == "search" else 1
+            runs = [
+                openpoint.reconfigure(grid, method=_method(name, gap, time_limit_s), limits=limits)
+                for _ in range(repeats)
+            ]
+            result = runs[0]
         except OpenpointError as error:
             seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
             spent = {"seconds": seconds, "compile_seconds": compiled.seconds, "cpu_seconds": cpu}
@@ -142,10 +158,10 @@ def _row(grid: openpoint.Grid, name: str, gap: float, time_limit_s: float, limit
         **size,  # type: ignore[arg-type]
         **asked,  # type: ignore[arg-type]
         termination=str(result.termination),
-        seconds=result.seconds,
+        seconds=median(run.seconds for run in runs),
         compile_seconds=compiled.seconds,
-        cpu_seconds=time.process_time() - cpu_began,
-        iterations=sum(verdict not in NEWS for verdict in result.iterations["verdict"]),
+        cpu_seconds=(time.process_time() - cpu_began) / repeats,
+        iterations=_nodes(result) if name == "search" else _decisions(result),
         gap=_finite(result.gap),
         loss_before_kw=result.loss_before_kw,
         loss_kw=result.loss_kw,
@@ -155,6 +171,15 @@ def _row(grid: openpoint.Grid, name: str, gap: float, time_limit_s: float, limit
         open_branches=result.open_branches,
         ac_max_mismatch_pu=result.ac_max_mismatch_pu,
     )
+
+
+def _decisions(result: ReconfigureResult) -> int:
+    return sum(verdict not in NEWS for verdict in result.iterations["verdict"])
+
+
+def _nodes(result: ReconfigureResult) -> int:
+    """Topology search ends its log with a line such as `1,007 nodes`."""
+    return int(str(result.iterations["verdict"][-1]).split()[0].replace(",", ""))
 
 
 NOTHING = {

@@ -36,6 +36,30 @@ def speed(rows: Sequence[Row]) -> list[list[str]]:
     return table
 
 
+def search(rows: Sequence[Row]) -> list[list[str]]:
+    """A line a grid: topology search, and how many times longer Benders and SCIP took in the same run."""
+    table = [["grid", "open", "loss kW", "bound kW", "gap", "nodes", "ms", "Benders s", "ratio", "SCIP s", "ratio"]]
+    for ours in (row for row in rows if row.method == "search"):
+        line = [
+            ours.grid,
+            f"{ours.open} of {ours.branches}",
+            number(ours.loss_kw),
+            number(ours.lower_bound_kw),
+            percent(ours.gap),
+            f"{ours.iterations:,}",
+            f"{1000 * ours.seconds:.1f}",
+        ]
+        for name in ("benders", "scip"):
+            peer = next((row for row in rows if row.method == name and row.grid == ours.grid), None)
+            more = "" if peer is None or peer.termination not in STOPPED else "> "
+            line += [
+                "" if peer is None else f"{peer.cpu_seconds:.2f}",
+                "" if peer is None else f"{more}{peer.cpu_seconds / ours.seconds:,.0f}",
+            ]
+        table.append(line)
+    return table
+
+
 def plain(rows: Sequence[Row]) -> list[list[str]]:
     """What the relaxation in the master is worth: the same grid with it and without."""
     table = [["grid", "master", "bound kW", "loss kW", "gap", "iterations", "s"]]
@@ -178,7 +202,8 @@ def as_markdown(table: Sequence[Sequence[str]]) -> str:
 def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     """Title and table of everything that was measured."""
     rows = [Row.from_dict(row) for row in record.get("reconfiguration", [])]
-    found = [("Benders: answers", answers(rows)), ("Benders against SCIP", speed(rows))]
+    found = [("Topology search, one core", search(rows))]
+    found += [("Benders: answers", answers(rows)), ("Benders against SCIP", speed(rows))]
     found.append(("The relaxation in the master", plain(rows)))
     if record.get("powerflow"):
         found.append(("One exact AC power flow, in a batch, on one core", flows(record["powerflow"])))

@@ -62,6 +62,7 @@ PUBLIC = [
     "Regret",
     "Snapshot",
     "Termination",
+    "TopologySearch",
     "TotalVariation",
     "Wasserstein",
     "WorstCase",

@@ -3,7 +3,7 @@
     import openpoint
 
     grid = openpoint.read("case33bw.m")
-    result = openpoint.reconfigure(grid, method=openpoint.Benders(gap=1e-4))
+    result = openpoint.reconfigure(grid)
     print(result.loss_before_kw, result.loss_kw, result.open_branches)
 
 Every public name is imported when it is first used, so that the command starts at once.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from openpoint.studies.harden import HardenCosts, harden
     from openpoint.studies.limits import Limits
     from openpoint.studies.powerflow import powerflow as run_powerflow
-    from openpoint.studies.reconfigure import Enumeration, reconfigure
+    from openpoint.studies.reconfigure import Enumeration, TopologySearch, reconfigure
     from openpoint.studies.storms import storms
     from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation, Wasserstein
     from openpoint.twostage.benders import Benders
@@ -61,6 +61,7 @@ __all__ = [
     "Regret",
     "Snapshot",
     "Termination",
+    "TopologySearch",
     "TotalVariation",
     "Wasserstein",
     "WorstCase",
@@ -104,6 +105,7 @@ _HOMES = {
     "Regret": ("openpoint.twostage.risk", "Regret"),
     "Snapshot": ("openpoint.studies.growth", "Snapshot"),
     "Termination": ("openpoint.twostage.log", "Termination"),
+    "TopologySearch": ("openpoint.studies.reconfigure", "TopologySearch"),
     "TotalVariation": ("openpoint.twostage.ambiguity", "TotalVariation"),
     "Wasserstein": ("openpoint.twostage.ambiguity", "Wasserstein"),
     "WorstCase": ("openpoint.twostage.risk", "WorstCase"),

@@ -19,7 +19,7 @@ PATIENCE_S = 60.0
 
 
 def test_ctrl_c_keeps_the_best(tmp_path: Path) -> None:
-    arguments = ["reconfigure", "mantovani136", "--gap", "0", "--json", "r.json"]
+    arguments = ["reconfigure", "mantovani136", "--method", "benders", "--gap", "0", "--json", "r.json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "openpoint", *arguments],
         cwd=tmp_path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
 import openpoint
@@ -20,6 +21,7 @@ SIZES = {
     "civanlar16": (16, 16, 3, 28700.0, 5900.0),
     "baran33": (33, 37, 5, 3715.0, 2300.0),
     "ieee37": (40, 41, 0, 2457.0, 1201.0),
+    "ieee37-microgrids": (37, 39, 3, 2457.0, 1201.0),
     "baran69": (69, 73, 5, 3802.1, 2694.7),
     "baran69-x": (69, 73, 5, 3802.1, 2694.7),
     "das70": (70, 76, 8, 5385.4, 3687.6),
@@ -60,6 +62,20 @@ def test_figures_are_as_published() -> None:
     assert grid.lines.filter(name="15").select("from_bus", "to_bus").row(0) == ("3", "13")
     # 10 MVA at 4.16 kV.
     assert grid.lines["i_max_a"].to_list() == pytest.approx([10_000 / (3**0.5 * 4.16)] * 15, abs=5e-3)
+
+
+def test_microgrids_have_the_published_counts_on_the_feeder_of_kersting() -> None:
+    grid, feeder = builtin.load("ieee37-microgrids"), builtin.load("ieee37")
+    switches = grid.branches().filter(switchable=True)
+    assert (switches.height, (~switches["closed"]).sum()) == (10, 3)
+    assert (grid.generators.height, grid.generators["p_max_kw"].sum()) == (7, 2180.0)
+    same = ["name", "from_bus", "to_bus", "r_ohm", "x_ohm", "b_us"]
+    lines = grid.lines.filter(closed=True).filter(pl.col("name") != "l35").select(same).sort("name")
+    assert lines.equals(feeder.lines.filter(pl.col("name").is_in(lines["name"])).select(same).sort("name"))
+    assert lines.height == 34
+    columns = ["name", "bus", "phases", "connection", "p_kw", "q_kvar"]
+    assert grid.loads.select(columns).equals(feeder.loads.select(columns))
+    assert set(grid.loads["model"]) == {"power"}
 
 
 def test_describe_and_unknown_name() -> None:

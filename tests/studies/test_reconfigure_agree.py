@@ -1,4 +1,5 @@
-"""Three ways that share little agree on random grids: Benders, one mixed-integer cone program, and brute force.
+"""Four ways that share little agree on random grids: topology search, Benders, one mixed-integer cone program, and
+brute force.
 
 The seeds are counted out, so that the number of grids is exact: 200 with fixed injections, the one-piece program on 60
 of them, and 40 with generators to dispatch.
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import openpoint
-from openpoint import Benders, Enumeration, ExtensiveForm, Termination
+from openpoint import Benders, Enumeration, ExtensiveForm, OptionError, Termination, TopologySearch
 from openpoint.studies.result import ReconfigureResult
 from openpoint.twostage.subproblem import Response
 
@@ -58,6 +59,19 @@ def assert_exact(seed: int, result: ReconfigureResult) -> None:
 def test_benders_equals_brute_force(first: int) -> None:
     for seed in range(first, first + CHUNK):
         assert_exact(seed, openpoint.reconfigure(fixed_grid(seed), method=Benders(gap=GAP, time_limit_s=TIME_S)))
+
+
+def test_topology_search_equals_brute_force() -> None:
+    """On every grid that it takes: none with loads of constant current."""
+    searched = 0
+    for seed in range(200):
+        try:
+            result = openpoint.reconfigure(fixed_grid(seed), method=TopologySearch())
+        except OptionError:
+            continue
+        searched += 1
+        assert_exact(seed, result)
+    assert searched >= 80
 
 
 @pytest.mark.parametrize("first", [0, *range(20, 70, CHUNK)])  # seeds 10 to 19 take SCIP a minute

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 FIRST_LINES = 30
 LINE_EVERY_S = 1.0
 VIOLATIONS_SHOWN = 10
+SILENCE_S = 3.0
+"""Seconds without a line after which a run that may be compiling says so."""
+COMPILING = "First use on this machine: the search is being compiled, half a minute; it is kept for later runs."
 
 
 def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:
@@ -40,8 +44,10 @@ class Progress:
     Use as a context manager and hand it to the study as its `progress`.
     """
 
-    def __init__(self, out: Console, unit: str = "kW") -> None:
+    def __init__(self, out: Console, unit: str = "kW", *, compiles: bool = False) -> None:
+        """`compiles`: the study compiles code at its first use on a machine, which is told where it takes long."""
         self._out = out
+        self._silence = threading.Timer(SILENCE_S, out.print, [COMPILING]) if compiles else None
         self._unit = unit
         self._start = time.perf_counter()
         self._last: Iteration | None = None
@@ -53,21 +59,31 @@ class Progress:
     def __enter__(self) -> Progress:
         if self._out.is_terminal and not self._out.quiet:
             self._live.start()
+        if self._silence is not None:
+            self._silence.daemon = True
+            self._silence.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+        self._speaks()
         if self._last is not None and self._printed < self._last.number:
             self._line(self._last)
 
     def __call__(self, iteration: Iteration) -> None:
+        self._speaks()
         news = self._last is None or iteration.upper_bound < self._last.upper_bound or bool(iteration.mark)
         self._last = iteration
         due = iteration.seconds - self._printed_at >= LINE_EVERY_S
         if iteration.number <= FIRST_LINES or news or due:
             self._line(iteration)
+
+    def _speaks(self) -> None:
+        """No need to explain a silence any more."""
+        if self._silence is not None:
+            self._silence.cancel()
 
     def _line(self, iteration: Iteration) -> None:
         if not self._header:

@@ -100,7 +100,7 @@ class Wanted:
 def reconfigure(
     source: str,
     wanted: Wanted,
-    method: Method,
+    method: Method | None,
     limits: Limits,
     *,
     locked_open: tuple[str, ...],

@@ -12,7 +12,6 @@ from openpoint.cli.options import (
     EXIT_CODES,
     CsvOption,
     ExcelOption,
-    GapOption,
     GridArgument,
     JsonOption,
     NoCurrentOption,
@@ -59,6 +58,7 @@ Examples:
 class Method(StrEnum):
     """How the optimum is found and proven."""
 
+    SEARCH = "search"
     BENDERS = "benders"
     EXTENSIVE = "extensive"
     ENUMERATION = "enumeration"
@@ -79,11 +79,24 @@ AssumeOption = Annotated[
 
 def reconfigure(
     grid: GridArgument,
-    method: Annotated[Method, typer.Option(help="How the optimum is found and proven.")] = Method.BENDERS,
+    method: Annotated[
+        Method | None,
+        typer.Option(
+            help="How the optimum is found and proven.  [default: search; benders for many futures and where "
+            "generators are dispatched]"
+        ),
+    ] = None,
     solver: Annotated[
         str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: scip]")
     ] = None,
-    gap: GapOption = 1e-4,
+    gap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            min=0.0,
+            help="Relative gap to prove; 1e-4 is 0.01 %.  [default: 1e-6 by search, 1e-4 by the others]",
+        ),
+    ] = None,
     time_limit: TimeLimitOption = None,
     max_iterations: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (benders).")
@@ -187,8 +200,9 @@ def reconfigure(
         limits_share=limits_share,
         sample=sample,
     ).check()
+    named = Method.BENDERS if method is None and wanted.any else method
     chosen = run.choose_method(
-        method.value,
+        None if named is None else named.value,
         solver=solver,
         gap=gap,
         time_limit_s=time_limit,
@@ -216,6 +230,8 @@ def reconfigure(
         grid,
         chosen,
         limits,
+        gap=gap,
+        time_limit_s=time_limit,
         **locks,
         max_changes=max_changes,
         change_cost_kw=change_cost,

@@ -27,32 +27,41 @@ if TYPE_CHECKING:
 
 # A grid in the wrong unit has a doubt a row: show some, `openpoint check` shows all.
 WARNINGS_SHOWN = 10
+GAP = 1e-4
+"""Relative gap that is proven unless another is asked for; topology search has its own."""
 
 
 def choose_method(
-    name: str,
+    name: str | None,
     *,
-    solver: str | None,
-    gap: float,
+    gap: float | None,
     time_limit_s: float | None,
-    max_iterations: int | None,
-    plain: bool,
+    solver: str | None = None,
+    max_iterations: int | None = None,
+    plain: bool = False,
     executor: str | None = None,
-) -> Method:
-    """The method of that name with its options.
+) -> Method | None:
+    """The method of that name with its options; None where the grid and the question choose it.
 
     Raises:
         OptionError: an option that this method does not have.
     """
-    from openpoint.studies.reconfigure import Enumeration
+    from openpoint.studies.reconfigure import Enumeration, TopologySearch
     from openpoint.twostage.benders import Benders
     from openpoint.twostage.executors import executor_from
     from openpoint.twostage.extensive import ExtensiveForm
 
+    for_benders = plain or max_iterations is not None or executor is not None
     if solver is not None and name != "extensive":
-        raise OptionError(f"--solver is an option of --method extensive, not of {name}")
-    if name != "benders" and (plain or max_iterations is not None or executor is not None):
+        raise OptionError(f"--solver is an option of --method extensive, not of {name or 'the default method'}")
+    if name is None and not for_benders:
+        return None
+    if name not in (None, "benders") and for_benders:
         raise OptionError(f"--plain, --max-iterations and --executor are options of --method benders, not of {name}")
+    if name == "search":
+        search = TopologySearch(time_limit_s=time_limit_s)
+        return search if gap is None else replace(search, gap=gap)
+    gap = GAP if gap is None else gap
     if name == "extensive":
         return ExtensiveForm(solver=solver or "scip", gap=gap, time_limit_s=time_limit_s)
     if name == "enumeration":
@@ -76,9 +85,11 @@ def choose_limits(*, voltage: bool, current: bool, v_min_pu: float | None, v_max
 
 def reconfigure(
     source: str,
-    method: Method,
+    method: Method | None,
     limits: Limits,
     *,
+    gap: float | None,
+    time_limit_s: float | None,
     locked_open: tuple[str, ...],
     locked_closed: tuple[str, ...],
     max_changes: int | None,
@@ -91,8 +102,9 @@ def reconfigure(
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     grid = read_sound(source)
+    method = method or study.method_for(grid, limits=limits, gap=gap, time_limit_s=time_limit_s)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
-    with Progress(out) as progress:
+    with Progress(out, compiles=isinstance(method, study.TopologySearch)) as progress:
         result = study.reconfigure(
             grid,
             method=method,

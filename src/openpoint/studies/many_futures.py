@@ -23,6 +23,7 @@ from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.futures_tables import Compared
 from openpoint.studies.radial import RadialProgram, as_realisation
 from openpoint.studies.radial_setup import Enumeration, Method, iterations_table
+from openpoint.studies.topology_search import TopologySearch, searchable
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
@@ -137,10 +138,13 @@ def _mean_topology(
     if outcome.termination is Termination.INTERRUPTED:
         notes.append("interrupted: there is no topology of the mean future to compare with")
         return None
-    if not isinstance(method, Enumeration) and method.time_limit_s is not None:
-        method = replace(method, time_limit_s=max(method.time_limit_s - outcome.seconds, LEAST_TIME_S))
-    mean = Certain(_realisations(futures.mean(), program.network.s_base_kva)[0])
-    found = method.solve(replace(program, futures=mean))
+    alone = replace(program, futures=Certain(_realisations(futures.mean(), program.network.s_base_kva)[0]))
+    if not isinstance(method, Enumeration):
+        left = method.time_limit_s
+        left = None if left is None else max(left - outcome.seconds, LEAST_TIME_S)
+        quick = TopologySearch(gap=method.gap, time_limit_s=left)
+        method = quick if searchable(alone) else replace(method, time_limit_s=left)
+    found = method.solve(alone)
     if found.decision is None:
         notes.append(f"the mean future has no topology of its own that keeps the limits ({found.termination})")
         return None

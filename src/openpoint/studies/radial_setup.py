@@ -17,6 +17,7 @@ from openpoint.search.enumeration import best_topologies, count_topologies
 from openpoint.studies import states
 from openpoint.studies.limits import Limits
 from openpoint.studies.radial import RadialProgram
+from openpoint.studies.topology_search import TopologySearch
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
@@ -75,7 +76,7 @@ class Enumeration:
         return Outcome(reason, decision, state, value, value, (last,), seconds, least_violation=least, values=costs)
 
 
-Method = Benders | ExtensiveForm | Enumeration
+Method = TopologySearch | Benders | ExtensiveForm | Enumeration
 
 
 def radial_program(

@@ -17,12 +17,13 @@ from openpoint.studies.many_futures import Faced, reconfigure_futures
 from openpoint.studies.radial import RadialProgram, RadialState, ac_state
 from openpoint.studies.radial_setup import Enumeration, Method, iterations_table, radial_program
 from openpoint.studies.result import ReconfigureResult
+from openpoint.studies.topology_search import TopologySearch, quickest
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.risk import Expectation, Risk
 
-__all__ = ["Enumeration", "Method", "reconfigure"]
+__all__ = ["Enumeration", "Method", "TopologySearch", "method_for", "reconfigure"]
 
 
 @overload
@@ -78,9 +79,10 @@ def reconfigure(
 
         min  ρ[loss] + change_cost_kw · changes   over radial states;  exact AC power flow;  limits
 
-    Two stages: a mixed-integer master chooses the topology, a second-order-cone power flow (Farivar and Low 2013)
-    judges it and answers with cuts. See `openpoint.twostage.benders`. Without futures the loss is that of the grid's
-    own demand. With futures, one topology serves them all, and ρ says how their losses become one number.
+    Without futures the loss is that of the grid's own demand, and a branch and bound on the switches finds the state
+    (`openpoint.search.topology`). With futures, one topology serves them all, and ρ says how their losses become one
+    number; then, and where generators are dispatched, a mixed-integer master chooses the topology, and a second-order
+    cone power flow (Farivar and Low 2013) judges it and answers with cuts (`openpoint.twostage.benders`).
 
     Args:
         grid: the grid; its closed branches are today's state, from which changes are counted.
@@ -91,7 +93,8 @@ def reconfigure(
             `studies.futures_ambiguity` makes of the futures; ρ is then the worst expectation.
         limits_share: share of the futures, by probability, in which the limits must be kept.
         sample: other futures by which to judge the answer, such as `grow` draws with another seed.
-        method: `Benders()` (default), `ExtensiveForm()` or `Enumeration()`.
+        method: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or `Enumeration()`; default: the first of them that
+            can take the question.
         limits: limits to keep; default: those of the grid.
         locked_open, locked_closed: names of branches that must be open or closed.
         max_changes: most branches whose state may differ from today's.
@@ -114,16 +117,29 @@ def reconfigure(
         max_changes=max_changes,
         change_cost_kw=change_cost_kw,
     )
-    method = method or Benders()
     if futures is not None:
         faced = Faced(futures, risk or Expectation(), ambiguity, limits_share, sample)
-        return reconfigure_futures(grid, program, faced, method, progress)
+        return reconfigure_futures(grid, program, faced, method or Benders(), progress)
     if risk is not None or ambiguity is not None or limits_share != 1.0 or sample is not None:
         raise OptionError("risk, ambiguity, limits_share and sample go with futures; give futures, or leave them out")
+    method = method or quickest(program)
     before = ac_state(program.network, program.network.closed)
     program.prices(program.network.closed[None, :])  # compiles kernels outside the method's time
     outcome = method.solve(program, progress)
     return _result(grid, program, str(method), before, outcome)
+
+
+def method_for(grid: Grid, *, limits: Limits | None, gap: float | None, time_limit_s: float | None) -> Method:
+    """The method that `reconfigure` takes for a grid without futures if none is named.
+
+    Raises:
+        InputError: the grid has faults.
+        OptionError: a grid of several phases.
+    """
+    program = radial_program(
+        grid, limits=limits, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0
+    )
+    return quickest(program, gap=gap, time_limit_s=time_limit_s)
 
 
 def _result(

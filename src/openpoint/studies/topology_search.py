@@ -1,0 +1,130 @@
+"""Topology search as a method of reconfigure: branch and bound on the switches themselves, see `openpoint.search`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.search.model import build_model
+from openpoint.search.topology import Standing, search_topologies
+from openpoint.studies.radial import RadialProgram
+from openpoint.twostage.benders import Benders
+from openpoint.twostage.interrupt import listening
+from openpoint.twostage.log import Iteration, Outcome, Progress
+from openpoint.twostage.uncertainty import Certain
+
+NEWS_EVERY_S = 1.0
+"""Seconds between two lines of the log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopologySearch:
+    """Branch and bound on which branches are closed, with a bound in closed form: the method for one demand.
+
+    Attributes:
+        gap: relative gap at which to stop.
+        time_limit_s: seconds after which to stop with the best verified answer; None = none.
+    """
+
+    gap: float = 1e-6
+    time_limit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.gap < 1.0:
+            raise OptionError(f"gap is {self.gap:g}; give a relative gap from 0 to below 1, such as 1e-4")
+        if self.time_limit_s is not None and not self.time_limit_s > 0.0:
+            raise OptionError(f"time limit is {self.time_limit_s:g}; give seconds above 0")
+
+    def __str__(self) -> str:
+        return f"TopologySearch(gap={self.gap:g})"
+
+    def solve(self, program: RadialProgram, progress: Progress | None = None) -> Outcome:
+        """Search until the gap is closed, or a limit or Ctrl-C comes; the best verified answer is kept.
+
+        Raises:
+            OptionError: many futures, generators to dispatch, or a grid that the bound is not valid for.
+        """
+        if not isinstance(program.uncertainty, Certain):
+            raise OptionError("topology search is for one demand; use Benders for many futures")
+        net = program.network
+        log = _Log(net.s_base_kva, progress)
+        with listening() as interrupt:
+            found = search_topologies(
+                net,
+                must_close=program.must_close,
+                must_open=program.must_open,
+                max_changes=program.max_changes,
+                change_cost=program.change_cost_kw / net.s_base_kva,
+                gap=self.gap,
+                time_limit=math.inf if self.time_limit_s is None else self.time_limit_s,
+                stop=lambda: interrupt.requested,
+                progress=log.told,
+            )
+        shown = found.nearest if found.closed is None else found.closed
+        decision = None if shown is None else shown.astype(float)
+        verdict = None if decision is None else program.judge(decision, program.uncertainty.values, None)
+        value = math.inf if found.closed is None else float(program.prices(found.closed[None, :])[0])
+        lower = min(found.lower_bound * net.s_base_kva, value)
+        log.end(found.seconds, lower, value, found.nodes)
+        return Outcome(
+            termination=found.termination,
+            decision=None if found.closed is None else decision,
+            state=None if verdict is None else verdict.state,
+            lower_bound=lower,
+            upper_bound=value,
+            log=tuple(log.lines),
+            seconds=found.seconds,
+            least_violation=None if found.nearest is None else decision,
+            values=None if found.closed is None or verdict is None else verdict.values,
+        )
+
+
+def quickest(
+    program: RadialProgram, *, gap: float | None = None, time_limit_s: float | None = None
+) -> TopologySearch | Benders:
+    """The quickest method for a program: topology search wherever its bound is valid, else Benders.
+
+    Without a gap, each has its own.
+    """
+    method = TopologySearch(time_limit_s=time_limit_s) if searchable(program) else Benders(time_limit_s=time_limit_s)
+    return method if gap is None else replace(method, gap=gap)
+
+
+def searchable(program: RadialProgram) -> bool:
+    """Whether topology search can take a program."""
+    if not isinstance(program.uncertainty, Certain):
+        return False
+    try:
+        build_model(program.network, must_close=program.must_close, must_open=program.must_open)
+    except OptionError:
+        return False
+    return True
+
+
+@dataclass
+class _Log:
+    """Lines of the log out of what the search tells; it looks up far more often than a person reads."""
+
+    s_base_kva: float
+    progress: Progress | None
+    lines: list[Iteration] = field(default_factory=list)
+
+    def told(self, now: Standing) -> None:
+        """News of the search."""
+        if self.lines and now.seconds - self.lines[-1].seconds < NEWS_EVERY_S:
+            return
+        words = f"{now.nodes:,} nodes, {now.open_nodes:,} open"
+        self._say(now.seconds, now.lower_bound * self.s_base_kva, now.value * self.s_base_kva, words, interim=True)
+
+    def end(self, seconds: float, lower: float, value: float, nodes: int) -> None:
+        """The last line."""
+        self._say(seconds, lower, value, f"{nodes:,} nodes", interim=False)
+
+    def _say(self, seconds: float, lower: float, value: float, words: str, *, interim: bool) -> None:
+        line = Iteration(len(self.lines) + 1, seconds, lower, value, np.inf, words, 0.0, "", interim)
+        self.lines.append(line)
+        if self.progress is not None:
+            self.progress(line)
