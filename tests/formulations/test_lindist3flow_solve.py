@@ -13,6 +13,7 @@ from openpoint.errors import OptionError
 from openpoint.formulations.lindist3flow_equations import balanced
 from openpoint.formulations.lindist3flow_solve import (
     Holding,
+    charging,
     evaluate,
     line_to_line,
     loads_at_nominal,
@@ -81,6 +82,21 @@ def test_feeders_are_met_as_well_as_losses_and_charging_allow(name: str, most: f
     assert np.abs(np.sqrt(flows.w[0]) - np.abs(exact[0]))[seen].max() < most
     between = [line_to_line(network, v)[2] for v in (phasors(network, today(network), *s), exact)]
     assert np.abs(between[0] - between[1]).max() < most_between
+
+
+@pytest.mark.parametrize(("name", "most"), [("ieee13", 0.0007), ("ieee123", 0.0007)])
+def test_capacitors_and_line_charging_that_follow_w_leave_little_at_small_loads(name: str, most: float) -> None:
+    grid = constant_power(openpoint.read(name), 0.25)
+    network = build_network(grid)
+    exact = OpenDssCircuit(grid).solve().v
+    s, s_delta = loads_at_nominal(network)
+    closed = today(network)
+    per_w = network.s_impedance + charging(network, closed)
+    w = evaluate(network, closed, s - network.s_impedance, s_delta, reference=no_load(network, closed), per_w=per_w).w
+    seen = (w[0] > 0) & np.array([network.bus_names[b] != "610" for b in network.terminal_bus])
+    assert np.abs(np.sqrt(w[0]) - np.abs(exact[0]))[seen].max() < most
+    at_nominal = evaluate(network, closed, s, s_delta).w
+    assert np.abs(np.sqrt(at_nominal[0]) - np.abs(exact[0]))[seen].max() > 3 * most
 
 
 def test_errors_shrink_with_the_square_of_the_load() -> None:
