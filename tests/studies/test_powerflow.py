@@ -19,12 +19,10 @@ from tests.cases.test_three_phase import expected_voltages
 from tests.powerflow.test_opendss import four_buses
 
 FEEDERS = ("ieee13", "ieee37", "ieee123")
-SHORT = """New Circuit.short basekv=12.47 pu=1.02 bus1=a mvasc3=1e9 mvasc1=1e9
-New Line.ab bus1=a.1.2.3 bus2=b.1.2.3 r1=.3 x1=.6 r0=.9 x0=1.8 c1=0 c0=0 normamps=20
-New Load.b bus1=b.2 phases=1 kv=7.2 kw=300 kvar=100 vminpu=.8
-Set VoltageBases=[12.47]
-CalcVoltageBases
-"""
+# The circuit of the documentation: one load on one phase of one line.
+FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
+SHORT = next(part for part in FORMATS.read_text(encoding="utf-8").split("```text\n") if part.startswith("New Circuit"))
+SHORT = SHORT.partition("```")[0]
 
 
 def written(flow: PowerflowResult) -> dict[str, Any]:
