@@ -175,6 +175,26 @@ def test_powerflow_shows_today(command: Command, ring: Path) -> None:
     jsonschema.validate(json.loads(done.out), json_schema.powerflow_schema())
 
 
+@pytest.mark.parametrize(
+    ("name", "lowest", "loss"),
+    [
+        ("ieee13", "0.96084 pu at 611, phase c", "112.585 kW"),
+        ("ieee37", "0.87103 pu at 799, phase a", "152.356 kW"),
+        ("ieee123", "0.97921 pu at 65, phase a", "95.977 kW"),
+    ],
+)
+def test_powerflow_of_three_phases(name: str, lowest: str, loss: str, command: Command) -> None:
+    done = command("powerflow", name)
+    assert done.code == 0, done.err
+    shown = dict(line.split("   ", 1) for line in done.out.splitlines() if "   " in line)
+    assert shown["lowest voltage"].strip() == lowest
+    assert shown["loss"].strip() == loss
+    done = command("powerflow", name, "--json", "-", "--csv", "tables")
+    document = json.loads(done.out)
+    jsonschema.validate(document, json_schema.powerflow_schema())
+    assert {row["phase"] for row in document["buses"]} == {"a", "b", "c"}
+
+
 def test_a_meshed_state_has_no_radial_flow(command: Command, tmp_path: Path) -> None:
     folder = write(tmp_path / "meshed", lines=tables()["lines"] | {"closed": [True] * 4})
     assert "radial today" in command("info", folder).out

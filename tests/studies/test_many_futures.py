@@ -416,3 +416,33 @@ def test_documents_have_the_published_shape() -> None:
     check_document(result)
     assert any("today" in note for note in result.notes)
     assert result.plans.filter(topology="before")["unsolved"].to_list() == [2, 2]
+
+
+def test_the_mean_topology_is_the_best_for_the_mean_demand() -> None:
+    """It is found by topology search, which has to see the demand of the futures and not today's."""
+    grid = openpoint.read("civanlar16")
+    rng = np.random.default_rng(4)
+    today = openpoint.grow(grid, count=1, seed=1).mean()
+    p = today.p_kw * rng.uniform(0.0, 3.0, today.p_kw.shape) * np.array([[0.8], [1.2]])
+    futures = Futures(("low", "high"), (0.5, 0.5), today.bus_names, p, 0.3 * p)
+    free = openpoint.Limits(voltage=False, current=False, v_max_pu=1.2)
+    result = openpoint.reconfigure(grid, futures=futures, limits=free, method=Benders(gap=1e-3))
+    best = openpoint.reconfigure(grid, futures=futures.mean(), risk=WorstCase(), limits=free, method=Enumeration())
+    now = openpoint.reconfigure(grid, limits=free)
+    assert set(result.open_mean) == set(best.open_branches) != set(now.open_branches)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_future_alone_costs_what_enumeration_says(seed: int) -> None:
+    """The yardstick of regret."""
+    grid = openpoint.read("civanlar16")
+    rng = np.random.default_rng(seed)
+    program = radial_program(grid, limits=None, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0)
+    demand = program.demands[0] * rng.uniform(0.0, 2.0, len(program.demands[0]))
+    single = program.facing(Certain(np.concatenate([demand.real, demand.imag])), Expectation())
+    bounds = single.alone(1e-6)
+    assert bounds is not None
+    lower, upper = bounds
+    best = Enumeration().solve(single)
+    assert upper == pytest.approx(best.upper_bound, rel=1e-9)
+    assert best.upper_bound * (1 - 2e-6) <= lower <= best.upper_bound * (1 + 1e-9)

@@ -154,13 +154,18 @@ def show_powerflow(out: Console, result: PowerflowResult) -> None:
         out,
         [
             ("loss", f"{words.kw(result.loss_kw)} kW"),
-            ("lowest voltage", words.voltage(result.v_min_pu, result.v_min_bus)),
-            ("highest voltage", words.voltage(result.v_max_pu, result.v_max_bus)),
+            ("lowest voltage", words.voltage(result.v_min_pu, result.v_min_bus) + _phase(result.v_min_phase)),
+            ("highest voltage", words.voltage(result.v_max_pu, result.v_max_bus) + _phase(result.v_max_phase)),
+            ("delivered", f"{words.kw(float(result.sources['p_kw'].sum()))} kW"),
             ("AC mismatch", f"{words.small(result.ac_max_mismatch_pu)} pu"),
         ],
     )
     _show_violations(out, "Limits violated", result.violations)
     out.print(Text(f"{_limits(result.violations).capitalize()}."))
+
+
+def _phase(phase: str) -> str:
+    return "" if phase == "1" else f", phase {phase}"
 
 
 def show_frame(out: Console, frame: pl.DataFrame) -> None:

@@ -25,12 +25,7 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.formulations.lindist3flow_equations import (
-    Coefficients,
-    circulating,
-    closed_deltas,
-    coefficients,
-)
+from openpoint.formulations.lindist3flow_equations import Coefficients, coefficients
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 
 V_MIN_PU, V_MAX_PU = 0.9, 1.1
@@ -155,7 +150,7 @@ def lindist3flow(
         w: (N) variable to be used as the squared voltage, for loads that follow it.
     """
     n, e = network.n_terminals, network.n_conductors
-    matrix = coefficients(network, reference)
+    matrix = coefficients(network, reference, feeding=_feeding(network, sources, held))
     w = cp.Variable(n, name="w") if w is None else w
     p, q = cp.Variable(e, name="p"), cp.Variable(e, name="q")
     known = np.asarray(closed.value) if closed.is_constant() else np.full(closed.size, np.nan)
@@ -170,7 +165,7 @@ def lindist3flow(
         ]
     constraints += [
         *_balance(network, matrix, demand, (p, q), sources, (source_p, source_q)),
-        *_no_circulation(network, (p, q), sources, held, reference),
+        *(part == 0 for part in _products(matrix.circulating, (p, q)) if len(matrix.deltas.conductors)),
         *_voltage_law(matrix, by_conductor, always[network.conductor_branch], (w, p, q), (low, high)),
         *_ratings(matrix, by_conductor, p, q),
     ]
@@ -221,23 +216,13 @@ def _balance(
     return constraints
 
 
-def _no_circulation(
-    network: Network,
-    flow: tuple[cp.Variable, cp.Variable],
-    sources: Ints | None,
-    held: Held | None,
-    reference: Complexes | None,
-) -> list[cp.Constraint]:
-    """Currents that circulate in deltas are nought, whichever branches are closed."""
+def _feeding(network: Network, sources: Ints | None, held: Held | None) -> Ints:
+    """Terminals that hold a voltage or may."""
     feeding = network.source_terminal if sources is None else network.source_terminal[sources]
-    if held is not None:
-        # A share that is not constantly 0 may feed.
-        may = held.share.value != 0.0 if held.share.is_constant() else np.ones(network.n_terminals, dtype=np.bool_)
-        feeding = np.union1d(feeding, np.flatnonzero(may & (held.w > 0.0)))
-    deltas = closed_deltas(network, feeding, np.ones(network.n_conductors, dtype=np.bool_))
-    if not len(deltas.conductors):
-        return []
-    return [part == 0 for part in _products(circulating(network, deltas, reference), flow)]
+    if held is None:
+        return feeding
+    may = held.share.value != 0.0 if held.share.is_constant() else np.ones(network.n_terminals, dtype=np.bool_)
+    return np.union1d(feeding, np.flatnonzero(may & (held.w > 0.0)))
 
 
 def _products(matrix: sp.csr_array, s: tuple[cp.Expression, cp.Expression]) -> tuple[cp.Expression, cp.Expression]:

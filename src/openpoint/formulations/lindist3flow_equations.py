@@ -13,8 +13,9 @@ and carries s = u conj(i) from its from to its to end, without losses. Around re
     |u_fr|² / tap² − |u_to|²                      M_P p + M_Q q, M_P + j M_Q = 2 conj(conj(Z) ∘ u0_to / u0_toᵀ)
 
 The last is the law of Gan and Low (2014), whose rotation by e^(∓j 2π/3) is the ratio of balanced v0; only the ratios
-of v0 among the phases of a bus count. Of a delta `B w` has no more than the magnitudes say: what the angles of v0 miss,
-it misses (`phasors` in `lindist3flow_solve` does not).
+of v0 among the phases of a bus count. Between two lines B w is (w_a + w_b) / 2 for balanced v0: by how much the angles
+move it does not see (`phasors` in `lindist3flow_solve` does). Where no zero sequence can flow, behind deltas, the three
+magnitudes of a bus tell the angles, and B w = (2 w_a + 2 w_b − w_c) / 3 is exact. The open delta has a law of its own.
 """
 
 from __future__ import annotations
@@ -25,9 +26,18 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.grid.topology import energised
+from openpoint.formulations.lindist3flow_deltas import (
+    ClosedDeltas,
+    by_branch,
+    closed_deltas,
+    floating_terminals,
+    tied_windings,
+)
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 from openpoint.network.arrays import winding_matrix
+
+# Zero sequence of reference voltages that counts as none, pu.
+_NO_ZERO_SEQUENCE = 1e-9
 
 PHASOR = {"1": 1.0 + 0.0j, "a": 1.0 + 0.0j, "b": complex(-0.5, -math.sqrt(0.75)), "c": complex(-0.5, math.sqrt(0.75))}
 """Balanced voltages of the phases."""
@@ -42,6 +52,7 @@ class Coefficients:
         w_fr, w_to: (E, N) squared internal voltage at each end, that of the from end over tap².
         s_fr, s_to: (N, E) complex: power of the terminals per power of the conductors, at each end.
         s_delta: (N, D) complex: power of the terminals per power of the pairs. w_delta: (D, N) |u|² / 3 of the pairs.
+        circulating: (C, E) complex: sum of the conjugates of the currents in the windings of each of `deltas`.
         s_max: (E) rating as apparent power at nominal voltage, inf = none.
     """
 
@@ -53,7 +64,9 @@ class Coefficients:
     s_to: sp.csr_array
     s_delta: sp.csr_array
     w_delta: sp.csr_array
+    circulating: sp.csr_array
     s_max: Floats
+    deltas: ClosedDeltas
 
 
 def balanced(network: Network) -> Complexes:
@@ -61,34 +74,78 @@ def balanced(network: Network) -> Complexes:
     return np.array([PHASOR[phase] for phase in network.terminal_phase], dtype=np.complex128)
 
 
-def coefficients(network: Network, reference: Complexes | None = None) -> Coefficients:
+def coefficients(
+    network: Network, reference: Complexes | None = None, *, feeding: Ints | None = None, joined: Bools | None = None
+) -> Coefficients:
     """The matrices of a network.
 
     Args:
         reference: (N) voltages v0; default: `balanced`. Behind regulators between lines those without load fit better.
+        feeding: terminals that hold a voltage, or may; default: the sources.
+        joined: (E) conductors that are closed, or may be; default: all.
     """
     v0 = balanced(network) if reference is None else reference
+    feeding = network.source_terminal if feeding is None else feeding
+    joined = np.ones(network.n_conductors, dtype=np.bool_) if joined is None else joined
+    deltas = closed_deltas(network, feeding, joined)
+    third = _third(network, v0, floating_terminals(network, deltas, joined))
     a_fr, a_to = internal_voltages(network)
-    z = series_impedance(network)
-    u_to = np.asarray(a_to @ v0)
-    entries = sp.coo_array(z)
-    row, column = entries.coords
-    law = 2.0 * np.conj(np.conj(entries.data) * u_to[row] / u_to[column])
     a_delta = differences(network.n_terminals, network.delta.fr, network.delta.to)
+    u_to = np.asarray(a_to @ v0)
+    entries = sp.coo_array(series_impedance(network))
+    row, column = entries.coords
+    law = sp.csr_array(
+        _sparse(2.0 * np.conj(np.conj(entries.data) * u_to[row] / u_to[column]), row, column, entries.shape)
+    )
+    w_fr = sp.csr_array(sp.diags_array(1.0 / network.tap**2) @ _squared(a_fr, v0, third))
+    w_to = _squared(a_to, v0, third)
     lone = network.windings.conductor
+    tied = tied_windings(network, feeding, joined)
+    if tied.any():
+        law, w_fr, w_to = _tie(network, v0, third, tied, (law, w_fr, w_to))
     s_max = np.sqrt(network.l_max)
     s_max[lone] *= math.sqrt(3.0)
     return Coefficients(
-        drop_p=_sparse(law.real, row, column, z.shape),
-        drop_q=_sparse(law.imag, row, column, z.shape),
-        w_fr=sp.csr_array(sp.diags_array(1.0 / network.tap**2) @ _squared(a_fr, v0)),
-        w_to=_squared(a_to, v0),
+        drop_p=sp.csr_array(law.real),
+        drop_q=sp.csr_array(law.imag),
+        w_fr=w_fr,
+        w_to=w_to,
         s_fr=_power(a_fr, v0),
         s_to=_power(a_to, v0),
         s_delta=_power(a_delta, v0),
-        w_delta=_squared(a_delta, v0),
+        w_delta=_squared(a_delta, v0, third),
+        circulating=_circulating(network, deltas, u_to),
         s_max=s_max,
+        deltas=deltas,
     )
+
+
+def _tie(
+    network: Network, v0: Complexes, third: Ints, tied: Ints, rows: tuple[sp.csr_array, sp.csr_array, sp.csr_array]
+) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
+    """The law of windings in an open delta, whose voltages v_g = v_h of the other phase are one.
+
+    v_t = (1 − k) v_g + k v_f − z i, k = 1 / tap, so that without load
+    w_t = (1 − k)² w_g + k² w_f + k (1 − k) (w_f + w_g − |v_f − v_g|²); from the to to the from side k = tap.
+    """
+    lone, n = network.windings, network.n_terminals
+    law, w_fr, w_to = (sp.lil_array(matrix) for matrix in rows)
+    for e, back_fr, back_to, direction in zip(lone.conductor, lone.return_fr, lone.return_to, tied):
+        if direction == 0:
+            continue
+        ends = [(network.terminal_fr[e], back_fr), (network.terminal_to[e], back_to)]
+        (near, near_back), (far, far_back) = ends[::direction]
+        k = network.tap[e] ** -direction
+        known = -3.0 * k * (1.0 - k) * _squared(differences(n, np.array([near]), np.array([near_back])), v0, third)
+        known = known.toarray()[0]
+        known[near] += k
+        known[near_back] += 1.0 - k
+        own = np.zeros(n)
+        own[far] = 1.0
+        w_fr[[e], :], w_to[[e], :] = (known, own)[::direction]
+        seen = network.z[e, e] * (1.0 if direction > 0 else network.tap[e] ** 2)
+        law[e, e] = 2.0 * np.conj(np.conj(seen) * v0[far] / (v0[far] - v0[far_back]))
+    return sp.csr_array(law), sp.csr_array(w_fr), sp.csr_array(w_to)
 
 
 def internal_voltages(network: Network) -> tuple[sp.csr_array, sp.csr_array]:
@@ -100,7 +157,7 @@ def internal_voltages(network: Network) -> tuple[sp.csr_array, sp.csr_array]:
         column: list[np.ndarray] = []
         value: list[np.ndarray] = []
         between = dict(zip(lone.conductor.tolist(), back.tolist()))
-        for conductors in _by_branch(network):
+        for conductors in by_branch(network):
             connection = network.branch_connections[network.conductor_branch[conductors[0]]]
             here = end[conductors]
             block = np.eye(len(conductors))
@@ -133,65 +190,10 @@ def differences(n: int, fr: Ints, to: Ints) -> sp.csr_array:
     return _sparse(value, np.concatenate([rows, rows]), np.concatenate([fr, to]), (len(fr), n))
 
 
-@dataclass(frozen=True)
-class ClosedDeltas:
-    """Deltas in which a current can circulate that no power and no magnitude of a voltage tells: C of them.
-
-    Attributes:
-        conductors: (C, 3). floating: (C, 3) terminals behind them, whose neutral nothing fixes.
-    """
-
-    conductors: Ints
-    floating: Ints
-
-
-def closed_deltas(network: Network, feeding: Ints, joined: Bools) -> ClosedDeltas:
-    """Three-phase delta-deltas, closed banks of windings between lines, and deltas behind a fed wye.
-
-    Args:
-        feeding: terminals that hold a voltage, or may. joined: (E) conductors that are closed, or may be.
-    """
-    lone = network.windings
-    ends = network.terminal_bus[network.terminal_fr], network.terminal_bus[network.terminal_to]
-    banks: dict[tuple[int, int], list[int]] = {}
-    for e in lone.conductor.tolist():
-        banks.setdefault((int(ends[0][e]), int(ends[1][e])), []).append(e)
-    found: list[tuple[Ints, bool]] = []  # conductors, whether it is their from side that floats
-    for conductors in [*_by_branch(network), *(np.array(units) for units in banks.values())]:
-        e = conductors[0]
-        connection = network.branch_connections[network.conductor_branch[e]]
-        if len(conductors) == 3 and "delta" in connection and joined[conductors].all():
-            others = joined.copy()
-            others[conductors] = False
-            if e in lone.conductor and _beside(network, conductors, others):
-                continue
-            fed = energised(network.n_terminals, network.terminal_fr, network.terminal_to, others, feeding)
-            at_fr, at_to = network.terminal_fr[conductors], network.terminal_to[conductors]
-            fr_fed, to_fed = bool(fed[at_fr].any()), bool(fed[at_to].any())
-            if connection == "delta-delta":
-                found.append((conductors, to_fed and not fr_fed))
-            elif not (fr_fed if connection == "delta-wye" else to_fed):
-                found.append((conductors, connection == "delta-wye"))
-    chosen = np.array([c for c, _ in found], dtype=np.int64).reshape(-1, 3)
-    floats = [(network.terminal_fr if back else network.terminal_to)[c] for c, back in found]
-    return ClosedDeltas(chosen, np.array(floats, dtype=np.int64).reshape(-1, 3))
-
-
-def circulating(network: Network, deltas: ClosedDeltas, reference: Complexes | None = None) -> sp.csr_array:
-    """(C, E) complex: sum of the conjugates of the currents in the windings of each closed delta, per their powers."""
-    v0 = balanced(network) if reference is None else reference
-    u0 = np.asarray(internal_voltages(network)[1] @ v0)
+def _circulating(network: Network, deltas: ClosedDeltas, u0: Complexes) -> sp.csr_array:
     column = deltas.conductors.ravel()
     row = np.repeat(np.arange(len(deltas.conductors)), 3)
     return _sparse(1.0 / u0[column], row, column, (len(deltas.conductors), network.n_conductors))
-
-
-def _beside(network: Network, conductors: Ints, others: Bools) -> bool:
-    """Whether another conductor joins the same buses as a bank of windings between lines."""
-    ends = network.terminal_bus[network.terminal_fr], network.terminal_bus[network.terminal_to]
-    one, two = ends[0][conductors[0]], ends[1][conductors[0]]
-    same = ((ends[0] == one) & (ends[1] == two)) | ((ends[0] == two) & (ends[1] == one))
-    return bool((same & others).any())
 
 
 def _power(a: sp.csr_array, v0: Complexes) -> sp.csr_array:
@@ -200,17 +202,31 @@ def _power(a: sp.csr_array, v0: Complexes) -> sp.csr_array:
     return sp.csr_array(sp.diags_array(v0) @ a.T @ sp.diags_array(inverse))
 
 
-def _squared(a: sp.csr_array, v0: Complexes) -> sp.csr_array:
+def _squared(a: sp.csr_array, v0: Complexes, third: Ints) -> sp.csr_array:
     """B of the module."""
     u0 = np.asarray(a @ v0)
     ratio = sp.csr_array(sp.diags_array(1.0 / u0) @ a @ sp.diags_array(v0)).real
-    return sp.csr_array(sp.diags_array(np.abs(u0) ** 2) @ ratio @ sp.diags_array(1.0 / np.abs(v0) ** 2))
+    usual = sp.coo_array(sp.diags_array(np.abs(u0) ** 2) @ ratio @ sp.diags_array(1.0 / np.abs(v0) ** 2))
+    row, column = usual.coords
+    # A row of two terminals is (v_f − v_t) / √3.
+    exact = (np.bincount(row, minlength=a.shape[0])[row] == 2) & (third[column] >= 0)
+    data = np.where(exact, 2.0 / 3.0, usual.data)
+    more, first = np.unique(row[exact], return_index=True)
+    both = np.bincount(row, weights=column, minlength=a.shape[0])[more].astype(np.int64)
+    last = third[column[exact][first]] - both
+    value = np.concatenate([data, np.full(len(more), -1.0 / 3.0)])
+    return _sparse(value, np.concatenate([row, more]), np.concatenate([column, last]), a.shape)
 
 
-def _by_branch(network: Network) -> list[Ints]:
-    """Conductors of each branch that has any."""
-    starts = np.flatnonzero(np.diff(network.conductor_branch, prepend=-1))
-    return np.split(np.arange(network.n_conductors), starts[1:]) if len(starts) else []
+def _third(network: Network, v0: Complexes, floating: Bools) -> Ints:
+    """(N) sum of the numbers of the terminals of a bus of three phases that has no zero sequence, else -1."""
+    count = np.bincount(network.terminal_bus, minlength=len(network.bus_names))
+    numbers = np.bincount(network.terminal_bus, weights=np.arange(network.n_terminals), minlength=len(count))
+    zero = np.zeros(len(count), dtype=np.complex128)
+    np.add.at(zero, network.terminal_bus, v0)
+    ok = (count == 3) & (np.abs(zero) < _NO_ZERO_SEQUENCE)
+    here = ok[network.terminal_bus] & floating
+    return np.where(here, numbers[network.terminal_bus].astype(np.int64), -1)
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

@@ -16,11 +16,9 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from openpoint.errors import OptionError
+from openpoint.formulations.lindist3flow_deltas import ClosedDeltas, closed_deltas
 from openpoint.formulations.lindist3flow_equations import (
-    ClosedDeltas,
     balanced,
-    circulating,
-    closed_deltas,
     coefficients,
     differences,
     internal_voltages,
@@ -67,6 +65,20 @@ def loads_at_nominal(network: Network) -> tuple[Complexes, Complexes]:
     return np.asarray(s), np.asarray(delta.s_power + delta.s_current + delta.s_impedance)
 
 
+def charging(network: Network, closed: Bools) -> Complexes:
+    """(N) what the shunts of lines and transformers draw at nominal balanced voltages, of closed branches; wye only.
+
+    Behind a delta, where the neutral floats, `evaluate` takes none: there it is what fixes the neutral.
+    """
+    joined = np.asarray(closed, dtype=np.bool_)[network.conductor_branch]
+    plain = np.array([b == "wye-wye" for b in network.branch_connections], dtype=np.bool_)[network.conductor_branch]
+    v0, s = balanced(network), np.zeros(network.n_terminals, dtype=np.complex128)
+    for end, over in ((network.terminal_fr, network.tap), (network.terminal_to, np.ones(network.n_conductors))):
+        drawn = v0[end] * np.conj(np.asarray(network.y_shunt @ v0[end])) / 2.0 / over**2
+        np.add.at(s, end, np.where(joined & plain, drawn, 0.0))
+    return s
+
+
 def evaluate(
     network: Network,
     closed: Bools,
@@ -75,6 +87,7 @@ def evaluate(
     *,
     holding: Holding | None = None,
     reference: Complexes | None = None,
+    per_w: Complexes | None = None,
 ) -> LinearFlows:
     """Squared voltages and flows of one topology.
 
@@ -84,6 +97,7 @@ def evaluate(
             What not energised terminals demand is not served.
         holding: what holds a voltage; default: the sources of the network.
         reference: as for `lindist3flow`.
+        per_w: (N) what terminals demand beside s per unit of their squared voltage, such as `charging`.
 
     Raises:
         OptionError: not radial, or loads whose current has no way back (a wye behind a delta).
@@ -91,16 +105,18 @@ def evaluate(
     case = _Case.of(network, closed, holding)
     drawn, pairs = case.samples(s, s_delta)
     n, held = network.n_terminals, case.holding.terminal
-    matrix = coefficients(network, reference)
+    matrix = coefficients(network, reference, feeding=held, joined=case.joined)
     alive, live = case.alive, case.live
     into = sp.csr_array(matrix.s_to - matrix.s_fr)[alive][:, live]
     v0 = balanced(network) if reference is None else reference
     place, ground = case.place(np.ones(len(held))), case.ground(v0)
-    around = circulating(network, case.deltas, reference)[:, live]
+    around = matrix.circulating[:, live]
     law = sp.csr_array(matrix.w_fr - matrix.w_to)[live][:, alive]
+    square = np.zeros(n, dtype=np.complex128) if per_w is None else np.asarray(per_w, dtype=np.complex128)
+    drawn_p, drawn_q = (-sp.diags_array(part[alive]) for part in (square.real, square.imag))
     rows: list[list[Any]] = [
-        [None, into.real, -into.imag, place, None, ground.real, -ground.imag],
-        [None, into.imag, into.real, None, place, ground.imag, ground.real],
+        [drawn_p, into.real, -into.imag, place, None, ground.real, -ground.imag],
+        [drawn_q, into.imag, into.real, None, place, ground.imag, ground.real],
         [law, -matrix.drop_p[live][:, live], -matrix.drop_q[live][:, live], None, None, None, None],
         [place.T, None, None, None, None, None, None],
         [None, around.real, -around.imag, None, None, None, None],
@@ -199,6 +215,7 @@ class _Case:
     energised: Bools
     alive: Ints
     live: Ints
+    joined: Bools
     deltas: ClosedDeltas
 
     @staticmethod
@@ -212,7 +229,7 @@ class _Case:
         on = energised(n, fr, to, joined, holding.terminal)
         live = joined & on[fr]
         deltas = closed_deltas(network, holding.terminal, live)
-        return _Case(network, holding, on, np.flatnonzero(on), np.flatnonzero(live), deltas)
+        return _Case(network, holding, on, np.flatnonzero(on), np.flatnonzero(live), live, deltas)
 
     def samples(self, s: Complexes, s_delta: Complexes) -> tuple[Complexes, Complexes]:
         """(K, N) and (K, D) loads of what is energised."""

@@ -1,4 +1,4 @@
-"""Blocks: what is left of a grid where every switchable branch is open, and the graph that the switches make of them.
+"""Blocks: what is left of a grid where every switchable branch is open, and the graph that switches make of them.
 
 A block is energised or dead as a whole. Blocks are numbered by their first bus in the order of the table and named
 after it; a grid that is cut into islands is a forest on them.

@@ -99,10 +99,12 @@ def _powerflow_summary(result: PowerflowResult) -> dict[str, Any]:
         "loss_kw": result.loss_kw,
         "v_min_pu": result.v_min_pu,
         "v_min_bus": result.v_min_bus,
+        "v_min_phase": result.v_min_phase,
         "v_max_pu": result.v_max_pu,
         "v_max_bus": result.v_max_bus,
+        "v_max_phase": result.v_max_phase,
         "ac_max_mismatch_pu": result.ac_max_mismatch_pu,
-        "violations": [_violation(v) for v in result.violations],
+        "violations": [_phase_violation(v) for v in result.violations],
     }
 
 
@@ -141,9 +143,11 @@ def tables(result: Result) -> dict[str, pl.DataFrame]:
     frames = {"buses": result.buses, "branches": result.branches}
     if isinstance(result, PowerflowResult):
         frames["sources"] = result.sources
+        rows, schema = [_phase_violation(v) for v in result.violations], _PHASE_VIOLATION
     else:
         frames |= {"generators": result.generators, "iterations": result.iterations}
-    frames["violations"] = _violation_table(result.violations)
+        rows, schema = [_violation(v) for v in result.violations], _VIOLATION
+    frames["violations"] = pl.DataFrame(rows, schema=schema)
     return {name: _finite(frame) for name, frame in frames.items()}
 
 
@@ -175,9 +179,15 @@ def _violation(violation: Violation) -> dict[str, Value]:
     }
 
 
-def _violation_table(violations: Iterable[Violation]) -> pl.DataFrame:
-    schema = {"kind": pl.String, "name": pl.String, "value": pl.Float64, "limit": pl.Float64, "unit": pl.String}
-    return pl.DataFrame([_violation(v) for v in violations], schema=schema)
+def _phase_violation(violation: Violation) -> dict[str, Value]:
+    row = _violation(violation)
+    return {"kind": row.pop("kind"), "name": row.pop("name"), "phase": violation.phase, **row}
+
+
+_PLACE: dict[str, type[pl.DataType]] = {"kind": pl.String, "name": pl.String}
+_BY_HOW_MUCH: dict[str, type[pl.DataType]] = {"value": pl.Float64, "limit": pl.Float64, "unit": pl.String}
+_VIOLATION = _PLACE | _BY_HOW_MUCH
+_PHASE_VIOLATION = _PLACE | {"phase": pl.String} | _BY_HOW_MUCH
 
 
 def _finite(frame: pl.DataFrame) -> pl.DataFrame:

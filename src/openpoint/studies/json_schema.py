@@ -27,15 +27,18 @@ from openpoint.studies.schema_words import (
 )
 from openpoint.twostage.log import Termination
 
-VIOLATION = record(
-    {
-        "kind": value("string", "what is broken", enum=["voltage low", "voltage high", "current"]),
-        "name": text("bus or branch"),
-        "value": number("what the AC power flow gives"),
-        "limit": number("what is allowed"),
-        "unit": value("string", "of value and limit", enum=["pu", "A"]),
-    }
-)
+_BROKEN = {
+    "kind": value("string", "what is broken", enum=["voltage low", "voltage high", "current"]),
+    "name": text("bus or branch"),
+}
+_BY_HOW_MUCH = {
+    "value": number("what the AC power flow gives"),
+    "limit": number("what is allowed"),
+    "unit": value("string", "of value and limit", enum=["pu", "A"]),
+}
+VIOLATION = record({**_BROKEN, **_BY_HOW_MUCH})
+PHASE = value("string", "1 in a balanced grid, else a, b or c", enum=["1", "a", "b", "c"])
+PHASE_VIOLATION = record({**_BROKEN, "phase": PHASE, **_BY_HOW_MUCH})
 
 BUS = {
     "name": text("name of the bus"),
@@ -123,23 +126,38 @@ RECONFIGURE: dict[str, Schema] = {
 }
 
 
+def _with_phase(columns: dict[str, Schema]) -> dict[str, Schema]:
+    """The columns with the phase behind the name."""
+    head = {key: columns[key] for key in list(columns)[: list(columns).index("name") + 1]}
+    return {**head, "phase": PHASE, **columns}
+
+
 POWERFLOW_TABLES: dict[str, dict[str, Schema]] = {
-    "buses": {**BUS, "v_pu": maybe("number", "voltage, pu"), "angle_degree": maybe("number", "voltage angle, degree")},
+    "buses": {
+        **_with_phase(BUS),
+        "v_pu": maybe("number", "voltage to neutral, pu of the nominal phase voltage"),
+        "angle_degree": maybe("number", "voltage angle, degree"),
+    },
     "branches": {
-        **BRANCH,
+        **_with_phase(BRANCH),
         "closed": flag("closed today"),
         "i_max_a": maybe("number", "current limit, A"),
-        "i_a": maybe("number", "current, A"),
+        "i_a": maybe(
+            "number",
+            "current, A; of several phases: of a line its larger end, of a transformer its to end",
+        ),
         "loading_percent": maybe("number", "current in percent of the limit"),
         "p_from_kw": maybe("number", "active power into the branch at its from end, kW"),
         "q_from_kvar": maybe("number", "reactive power into the branch at its from end, kvar"),
-        "loss_kw": maybe("number", "active power lost, kW"),
+        "loss_kw": maybe(
+            "number", "active power in at both ends, kW; add it up over the phases of a branch, which couple"
+        ),
     },
     "sources": {
         "name": text("name of the source"),
         "bus": text("its bus"),
-        "p_kw": number("active power delivered, kW"),
-        "q_kvar": number("reactive power delivered, kvar"),
+        "p_kw": number("active power delivered by all phases, kW"),
+        "q_kvar": number("reactive power delivered by all phases, kvar"),
     },
 }
 
@@ -150,10 +168,12 @@ POWERFLOW: dict[str, Schema] = {
     "loss_kw": number("active power lost in all branches, kW"),
     "v_min_pu": number("lowest voltage, pu"),
     "v_min_bus": text("its bus"),
+    "v_min_phase": PHASE | {"description": "its phase"},
     "v_max_pu": number("highest voltage, pu"),
     "v_max_bus": text("its bus"),
-    "ac_max_mismatch_pu": number("largest power mismatch at any bus, pu"),
-    "violations": listing(VIOLATION, "limits that the state breaks"),
+    "v_max_phase": PHASE | {"description": "its phase"},
+    "ac_max_mismatch_pu": number("largest power mismatch at any bus and phase, pu"),
+    "violations": listing(PHASE_VIOLATION, "limits that the state breaks"),
 }
 
 

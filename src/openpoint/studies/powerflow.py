@@ -1,4 +1,4 @@
-"""Power flow: the exact AC state of a grid as it stands."""
+"""Power flow: the exact AC state of a grid as it stands, of one phase or of several."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
-from openpoint.network import build_network
+from openpoint.network import Bools, Complexes, Network, build_network
 from openpoint.powerflow.balanced import FlowStatus, solve
-from openpoint.studies import states
+from openpoint.studies import powerflow_phases, states
 from openpoint.studies.limits import Limits
 from openpoint.studies.radial import ac_state
 from openpoint.studies.result import Violation
@@ -19,26 +19,33 @@ from openpoint.studies.result import Violation
 
 @dataclass(frozen=True)
 class PowerflowResult:
-    """What `powerflow` answers.
+    """What `powerflow` answers. A balanced grid has one phase, "1", and its powers are those of the three phases.
 
     Attributes:
         grid: the grid asked about.
         loss_kw: active power lost in all branches.
-        v_min_pu, v_min_bus, v_max_pu, v_max_bus: extreme voltages and their buses.
-        ac_max_mismatch_pu: largest power mismatch at any bus, per unit.
-        violations: limits that the state breaks.
-        buses: name, vn_kv, v_min_pu, v_max_pu, v_pu, angle_degree.
-        branches: kind, name, from_bus, to_bus, switchable, closed, i_max_a, i_a, loading_percent, p_from_kw,
-            q_from_kvar, loss_kw.
-        sources: name, bus, p_kw, q_kvar delivered.
+        v_min_pu, v_min_bus, v_min_phase, v_max_pu, v_max_bus, v_max_phase: extreme voltages and where they are.
+        ac_max_mismatch_pu: largest power mismatch at any bus and phase, per unit of the grid's base of power (that of
+            a phase where there are several).
+        violations: limits that the state breaks, by phase.
+        buses: name, phase, vn_kv, v_min_pu, v_max_pu, v_pu, angle_degree; a row a bus and phase, voltages to neutral
+            per unit of the nominal phase voltage.
+        branches: kind, name, phase, from_bus, to_bus, switchable, closed, i_max_a, i_a, loading_percent, p_from_kw,
+            q_from_kvar, loss_kw; a row a branch and phase. `i_a` is the current of the series element; of
+            several phases it is that at the to end of a transformer, and of a line the larger of both ends. `loss_kw`
+            is the power that enters the conductor at both ends. Phases couple, so that one may gain what others lose:
+            add losses up over the phases of a branch.
+        sources: name, bus, p_kw, q_kvar delivered by all phases.
     """
 
     grid: Grid
     loss_kw: float
     v_min_pu: float
     v_min_bus: str
+    v_min_phase: str
     v_max_pu: float
     v_max_bus: str
+    v_max_phase: str
     ac_max_mismatch_pu: float
     violations: tuple[Violation, ...]
     buses: pl.DataFrame
@@ -47,61 +54,138 @@ class PowerflowResult:
 
 
 def powerflow(grid: Grid) -> PowerflowResult:
-    """Exact AC power flow of the grid in today's state, which must be radial.
+    """Exact AC power flow of the grid in today's state.
+
+    Balanced grids are solved by the radial sweep and checked by the admittances of the grid. Grids of several phases
+    are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor steps and
+    switches stay as they are.
 
     Raises:
-        InputError: the grid has faults, is not radial today, leaves buses without supply, or has no solution.
-        OptionError: the grid has several phases.
+        InputError: the grid has faults, leaves buses without supply, or has no solution; a balanced grid is not radial
+            today; one of several phases has something that OpenDSS does not have.
     """
-    network = build_network(grid)
-    if not network.is_balanced:
-        raise OptionError("powerflow works on balanced grids (phases '1'); this grid has phases a, b, c")
-    network = Limits().applied(network)
+    network = Limits().applied(build_network(grid))
+    return _balanced(grid, network) if network.is_balanced else _phases(grid, network)
+
+
+def _balanced(grid: Grid, network: Network) -> PowerflowResult:
     flows = solve(network, network.closed)
     status = FlowStatus(flows.status[0])
     if status is FlowStatus.NOT_RADIAL:
         remedy = "Open a branch of each loop, or let `openpoint reconfigure` choose them"
         raise InputError([Problem("branches", "", "closed", "today's state has a loop or joins two sources", remedy)])
-    if dark := [network.bus_names[network.terminal_bus[n]] for n in np.flatnonzero(~flows.energised[0])]:
-        some = ", ".join(dark[:10])
-        remedy = "Close a branch to them, or let `openpoint reconfigure` choose it"
-        raise InputError([Problem("buses", some, "", "no source reaches them in today's state", remedy)])
+    _refuse_dark(network, flows.energised[0], "Close a branch to them, or let `openpoint reconfigure` choose it")
     state = ac_state(network, network.closed)
     if state is None:
-        remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
-        raise InputError([Problem("buses", "", "", "the power flow has no solution", remedy)])
-    v = np.abs(state.v)
-    table = grid.branches()
-    columns = {name: table[name] for name in ("kind", "name", "from_bus", "to_bus", "switchable", "closed")}
+        raise _no_solution()
+    return _result(
+        grid,
+        network,
+        state.v,
+        states.branch_columns(network, state, ""),
+        delivered_kva=flows.source_s[0] * network.s_base_kva,
+        loss_kw=state.loss * network.s_base_kva,
+        mismatch=state.check.max_mismatch,
+        violations=states.violations(network, state),
+    )
+
+
+def _phases(grid: Grid, network: Network) -> PowerflowResult:
+    state = powerflow_phases.phase_state(grid, network)
+    _refuse_dark(network, state.energised, "Close a branch that has these phases to them, or take them out")
+    if not state.has_solution:
+        raise _no_solution()
+    loss = (state.s_fr_kva + state.s_to_kva).real
+    columns = {
+        "i_a": state.i_a,
+        "loading_percent": 100.0 * state.i_a / states.current_limits(network),
+        "p_from_kw": state.s_fr_kva.real,
+        "q_from_kvar": state.s_fr_kva.imag,
+        "loss_kw": loss,
+    }
+    return _result(
+        grid,
+        network,
+        state.v,
+        columns,
+        delivered_kva=state.source_kva,
+        loss_kw=float(loss.sum()),
+        mismatch=state.max_mismatch,
+        violations=powerflow_phases.violations(network, state),
+    )
+
+
+def _refuse_dark(network: Network, energised: Bools, remedy: str) -> None:
+    """Buses that no source reaches, with the phases where it is not all of them."""
+    dark: dict[str, list[str]] = {}
+    for n in np.flatnonzero(~energised):
+        dark.setdefault(network.bus_names[network.terminal_bus[n]], []).append(network.terminal_phase[n])
+    if not dark:
+        return
+    alive = {network.bus_names[network.terminal_bus[n]] for n in np.flatnonzero(energised)}
+    places = [f"{bus} (phase {', '.join(phases)})" if bus in alive else bus for bus, phases in dark.items()]
+    raise InputError([Problem("buses", ", ".join(places[:10]), "", "no source reaches them in today's state", remedy)])
+
+
+def _no_solution() -> InputError:
+    remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
+    return InputError([Problem("buses", "", "", "the power flow has no solution", remedy)])
+
+
+def _result(
+    grid: Grid,
+    network: Network,
+    v_pu: Complexes,
+    columns: dict[str, states.Floats],
+    *,
+    delivered_kva: Complexes,
+    loss_kw: float,
+    mismatch: float,
+    violations: tuple[Violation, ...],
+) -> PowerflowResult:
+    """The tables, a row a terminal and a row a conductor; `columns` are those of the state of the conductors."""
+    v = np.abs(v_pu)
     names = [network.bus_names[b] for b in network.terminal_bus]
     low, high = int(np.argmin(v)), int(np.argmax(v))
-    delivered = flows.source_s[0] * network.s_base_kva
+    branches = grid.branches()[network.conductor_branch]
+    given = {name: branches[name] for name in ("from_bus", "to_bus", "switchable", "closed")}
     return PowerflowResult(
         grid=grid,
-        loss_kw=state.loss * network.s_base_kva,
+        loss_kw=loss_kw,
         v_min_pu=float(v[low]),
         v_min_bus=names[low],
+        v_min_phase=network.terminal_phase[low],
         v_max_pu=float(v[high]),
         v_max_bus=names[high],
-        ac_max_mismatch_pu=state.check.max_mismatch,
-        violations=states.violations(network, state),
+        v_max_phase=network.terminal_phase[high],
+        ac_max_mismatch_pu=mismatch,
+        violations=violations,
         buses=states.frame(
             {
                 "name": names,
+                "phase": network.terminal_phase,
                 "vn_kv": network.v_base_kv,
                 **states.bus_limits(network),
-                **states.bus_columns(network, state, ""),
+                "v_pu": v,
+                "angle_degree": np.degrees(np.angle(v_pu)),
             }
         ),
         branches=states.frame(
-            {**columns, "i_max_a": states.current_limits(network), **states.branch_columns(network, state, "")}
+            {
+                "kind": branches["kind"],
+                "name": branches["name"],
+                "phase": network.conductor_phase,
+                **given,
+                "i_max_a": states.current_limits(network),
+                **columns,
+            }
         ),
         sources=pl.DataFrame(
             {
                 "name": grid.sources["name"],
                 "bus": grid.sources["bus"],
-                "p_kw": np.asarray(delivered.real),
-                "q_kvar": np.asarray(delivered.imag),
+                "p_kw": np.asarray(delivered_kva.real),
+                "q_kvar": np.asarray(delivered_kva.imag),
             }
         ),
     )

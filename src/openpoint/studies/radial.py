@@ -14,12 +14,14 @@ import cvxpy as cp
 import numpy as np
 import numpy.typing as npt
 
+from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
 from openpoint.formulations.radiality import Choices, contract, heaviest_tree, radiality
 from openpoint.network import Bools, Complexes, Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.search.exchange import descend, exchanges
+from openpoint.search.topology import search_topologies
 from openpoint.studies.ensemble import LIMIT_TOLERANCE, Ensemble, ensemble, excesses, is_limited
 from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import FirstStage, Verdict
@@ -32,6 +34,8 @@ RIVAL_ROUNDS = 6
 """Trees around which exchanges are tried for rivals of the best start."""
 TRIAL_MOST = 20_000
 """Power flows tried at once: what their voltages take in memory."""
+ALONE_S = 20.0
+"""Seconds for one future alone; its bounds hold whether they meet or not."""
 
 
 @dataclass(frozen=True)
@@ -338,6 +342,23 @@ class RadialProgram:
 
     def outlook(self, decision: Floats, realisations: Floats) -> None:
         """Nothing: the recourse has no integers."""
+
+    def alone(self, gap: float) -> tuple[float, float] | None:
+        """Bounds by topology search, which is far quicker for one demand."""
+        net, s = replace(self.network, s_power=self.demands[0]), self.network.s_base_kva
+        try:
+            found = search_topologies(
+                net,
+                must_close=self.must_close,
+                must_open=self.must_open,
+                max_changes=self.max_changes,
+                change_cost=self.change_cost_kw / s,
+                gap=gap,
+                time_limit=ALONE_S,
+            )
+        except OptionError:
+            return None
+        return None if found.closed is None else (found.lower_bound * s, found.value * s)
 
     def _trees(self, weight: Floats) -> list[Floats]:
         """The heaviest tree that keeps the locks and the number of changes, if it does."""

@@ -22,19 +22,22 @@ class Violation:
         kind: `voltage low`, `voltage high`, `current`, or of a generator `active power`, `reactive power`.
         name: bus or branch.
         value, limit: in the unit of `unit`.
+        phase: of the bus or branch; "1" in a balanced grid.
     """
 
     kind: str
     name: str
     value: float
     limit: float
+    phase: str = "1"
 
     @property
     def unit(self) -> str:
         return {"current": "A", "active power": "kW", "reactive power": "kvar"}.get(self.kind, "pu")
 
     def __str__(self) -> str:
-        return f"{self.kind} at {self.name}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
+        place = self.name if self.phase == "1" else f"{self.name}, phase {self.phase}"
+        return f"{self.kind} at {place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class TopologySearch:
         """
         if not isinstance(program.uncertainty, Certain):
             raise OptionError("topology search is for one demand; use Benders for many futures")
-        net = program.network
+        net = replace(program.network, s_power=program.demands[0])
         log = _Log(net.s_base_kva, progress)
         with listening() as interrupt:
             found = search_topologies(
@@ -98,7 +98,8 @@ def searchable(program: RadialProgram) -> bool:
     if not isinstance(program.uncertainty, Certain):
         return False
     try:
-        build_model(program.network, must_close=program.must_close, must_open=program.must_open)
+        network = replace(program.network, s_power=program.demands[0])
+        build_model(network, must_close=program.must_close, must_open=program.must_open)
     except OptionError:
         return False
     return True

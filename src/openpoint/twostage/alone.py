@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,25 +25,45 @@ def wait_and_see(program: TwoStageProgram[Any, Any], solve: Solve) -> list[Outco
     Raises:
         OpenpointError: a realisation has no solution even alone.
     """
-    uncertainty = program.uncertainty
-    assert not isinstance(uncertainty, Box | Budget)
-    outcomes = []
-    for k, u in enumerate(uncertainty.values):
-        outcomes.append(solve(program.facing(Certain(u), Expectation())))
-        if outcomes[-1].decision is None:
-            raise OpenpointError(
-                f"realisation {k + 1} has no solution even where it is known in advance ({outcomes[-1].termination}): "
-                "leave it out, relax the limits, or let them be missed in a share of the realisations"
-            )
-    return outcomes
+    return [_settled(k, solve(single)) for k, single in enumerate(_singles(program))]
 
 
-def alone_of(program: TwoStageProgram[Any, Any], solve: Solve) -> tuple[Floats, Floats] | None:
-    """Lower and upper bounds of what each realisation costs alone, where the risk is regret; else None."""
+def alone_of(
+    program: TwoStageProgram[Any, Any], solve: Solve, gap: float | None = None
+) -> tuple[Floats, Floats] | None:
+    """Lower and upper bounds of what each realisation costs alone, where the risk is regret; else None.
+
+    With a gap, the study may answer itself (`TwoStageProgram.alone`); where it cannot, `solve` has the word.
+
+    Raises:
+        OpenpointError: a realisation has no solution even alone.
+    """
     if not isinstance(program.risk, Regret):
         return None
-    outcomes = wait_and_see(program, solve)
-    return np.array([o.lower_bound for o in outcomes]), np.array([o.upper_bound for o in outcomes])
+    bounds = []
+    for k, single in enumerate(_singles(program)):
+        if gap is None or (known := single.alone(gap)) is None:
+            outcome = _settled(k, solve(single))
+            known = outcome.lower_bound, outcome.upper_bound
+        bounds.append(known)
+    lower, upper = np.array(bounds).T
+    return lower, upper
+
+
+def _singles(program: TwoStageProgram[Any, Any]) -> Iterator[TwoStageProgram[Any, Any]]:
+    """The program before each of its realisations alone."""
+    uncertainty = program.uncertainty
+    assert not isinstance(uncertainty, Box | Budget)
+    return (program.facing(Certain(u), Expectation()) for u in uncertainty.values)
+
+
+def _settled(k: int, outcome: Outcome) -> Outcome:
+    if outcome.decision is None:
+        raise OpenpointError(
+            f"realisation {k + 1} has no solution even where it is known in advance ({outcome.termination}): "
+            "leave it out, relax the limits, or let them be missed in a share of the realisations"
+        )
+    return outcome
 
 
 def as_finite(program: TwoStageProgram[Any, Any]) -> TwoStageProgram[Any, Any]:

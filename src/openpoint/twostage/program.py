@@ -257,6 +257,13 @@ class TwoStageProgram(Protocol[F, S]):
         """
         ...
 
+    def alone(self, gap: float) -> tuple[float, float] | None:
+        """Lower and upper bound of the optimum where the one realisation is certain, to a relative gap.
+
+        None where the study knows no quicker way than the methods do.
+        """
+        ...
+
     def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """The same program before another uncertainty."""
         ...
@@ -292,4 +299,8 @@ class PlainProgram:
 
     def outlook(self, decision: Floats, realisations: Floats) -> Outlook | None:
         """Nothing."""
+        return None
+
+    def alone(self, gap: float) -> tuple[float, float] | None:
+        """None."""
         return None

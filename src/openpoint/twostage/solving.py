@@ -40,7 +40,7 @@ def solve(
             raise OptionError("the worst case of a recourse with integers need not be a vertex of a box; use Budget")
         program = program.facing(Scenarios(listed(program.uncertainty)), program.risk)
     finer = replace(settings, gap=ALONE_GAP * settings.gap)
-    alone = alone_of(program, lambda single: solve(single, finer, learning, None))
+    alone = alone_of(program, lambda single: solve(single, finer, learning, None), finer.gap)
     with settings.executor.open() as workers, listening() as interrupt:
         appraiser = _appraiser(program, settings, workers, alone, integers=integers, violation=False)
         outcome = Run(settings, learning, program, appraiser, progress or _silent, interrupt).to_the_end()
