@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from openpoint.studies.growth import Growth, Snapshot, grow
     from openpoint.studies.harden import HardenCosts, harden
     from openpoint.studies.limits import Limits
+    from openpoint.studies.partition import partition
+    from openpoint.studies.partition_setup import PartitionCosts
     from openpoint.studies.powerflow import powerflow as run_powerflow
     from openpoint.studies.reconfigure import Enumeration, TopologySearch, reconfigure
     from openpoint.studies.storms import storms
@@ -55,6 +57,7 @@ __all__ = [
     "Moments",
     "OpenpointError",
     "OptionError",
+    "PartitionCosts",
     "ProbabilityBox",
     "Problem",
     "Processes",
@@ -69,6 +72,7 @@ __all__ = [
     "cases",
     "grow",
     "harden",
+    "partition",
     "read",
     "read_disasters",
     "read_futures",
@@ -99,6 +103,7 @@ _HOMES = {
     "Moments": ("openpoint.twostage.ambiguity", "Moments"),
     "OpenpointError": ("openpoint.errors", "OpenpointError"),
     "OptionError": ("openpoint.errors", "OptionError"),
+    "PartitionCosts": ("openpoint.studies.partition_setup", "PartitionCosts"),
     "ProbabilityBox": ("openpoint.twostage.ambiguity", "ProbabilityBox"),
     "Problem": ("openpoint.errors", "Problem"),
     "Processes": ("openpoint.twostage.executors", "Processes"),
@@ -112,6 +117,7 @@ _HOMES = {
     "cases": ("openpoint.grid.builtin", "describe"),
     "grow": ("openpoint.studies.growth", "grow"),
     "harden": ("openpoint.studies.harden", "harden"),
+    "partition": ("openpoint.studies.partition", "partition"),
     "read": ("openpoint.io", "read"),
     "read_disasters": ("openpoint.studies.disasters", "read_disasters"),
     "read_futures": ("openpoint.studies.futures", "read_futures"),

@@ -27,6 +27,7 @@ from openpoint.cli.options import (
     VMinOption,
 )
 from openpoint.cli.outputs import Outputs
+from openpoint.cli.partition import PARTITION_EPILOG, partition
 from openpoint.cli.reconfigure import FUTURES_EPILOG, RECONFIGURE_EPILOG, futures, reconfigure
 
 HELP = ["-h", "--help"]
@@ -99,6 +100,7 @@ def _common() -> None:
 
 app.command(epilog=RECONFIGURE_EPILOG)(guarded(reconfigure))
 app.command(epilog=FUTURES_EPILOG)(guarded(futures))
+app.command(epilog=PARTITION_EPILOG)(guarded(partition))
 
 
 @app.command(epilog=HARDEN_EPILOG)

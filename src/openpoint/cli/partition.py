@@ -1,0 +1,91 @@
+"""The command `partition` and its options; nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import typer
+
+from openpoint.cli.options import EXIT_CODES, GridArgument, JsonOption, QuietOption, TimeLimitOption
+from openpoint.cli.outputs import Outputs
+
+PARTITION_EPILOG = f"""\b
+Examples:
+  openpoint partition ieee37-microgrids
+  openpoint partition ieee37-microgrids --uncertainty 0.15 --json plan.json
+  openpoint partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads 6
+  openpoint partition feeder.dss --uncertainty 0.1 --uncertain-loads s728,s738a --max-grid-forming 2
+
+{EXIT_CODES}"""
+
+
+class PartitionMethod(StrEnum):
+    """How the optimum is found and proven."""
+
+    CCG = "ccg"
+    BENDERS = "benders"
+    EXTENSIVE = "extensive"
+
+
+def partition(
+    grid: GridArgument,
+    uncertainty: Annotated[
+        float, typer.Option(metavar="SHARE", help="Loads may lie this far above or below, 0.15 is 15 %.")
+    ] = 0.0,
+    uncertain_loads: Annotated[
+        str, typer.Option(metavar="WHICH", help="all, the N largest, or names joined by commas.")
+    ] = "all",
+    most_deviating: Annotated[
+        int | None, typer.Option(metavar="N", help="At most so many loads deviate at once.  [default: all]")
+    ] = None,
+    max_grid_forming: Annotated[
+        int, typer.Option(metavar="K", help="Most generators that form the grid of one island.")
+    ] = 1,
+    ramp: Annotated[
+        float, typer.Option(metavar="SHARE", help="Most change of a generator when the loads are known, of its size.")
+    ] = 0.3,
+    block_weight: Annotated[
+        float, typer.Option(metavar="USD", help="Cost of a kW that is not served; 0.01 is added for each load.")
+    ] = 10.0,
+    generation_usd: Annotated[float, typer.Option(metavar="USD", help="Cost of a kWh of generation.")] = 0.3,
+    method: Annotated[PartitionMethod, typer.Option(help="How it is solved.")] = PartitionMethod.CCG,
+    gap: Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove.")] = 1e-4,
+    time_limit: TimeLimitOption = None,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Cut a grid that lost its substation into microgrids that serve most load.
+
+    Decides which switches open and close, which blocks are energised and which generators form the grid, so that
+    generators can follow the loads wherever these lie within their uncertainty, proven by a lower bound.
+    """
+    from openpoint.twostage.interrupt import install
+
+    install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
+    from openpoint.cli import partition_run
+    from openpoint.studies.partition_setup import PartitionCosts
+
+    return partition_run.partition(
+        grid,
+        partition_run.Question(
+            uncertainty=uncertainty,
+            uncertain_loads=which(uncertain_loads),
+            most_deviating=most_deviating,
+            max_grid_forming=max_grid_forming,
+            ramp=ramp,
+        ),
+        PartitionCosts(block_weight=block_weight, generation_usd_per_kwh=generation_usd),
+        partition_run.choose_method(method.value, gap=gap, time_limit_s=time_limit),
+        outputs=Outputs(json=json).check(),
+        quiet=quiet,
+    )
+
+
+def which(text: str) -> Literal["all"] | int | tuple[str, ...]:
+    """The uncertain loads that the option names."""
+    if text == "all":
+        return "all"
+    if text.isdigit():
+        return int(text)
+    return tuple(name.strip() for name in text.split(","))

@@ -1,0 +1,86 @@
+"""Partition: which microgrids to form when the substation is lost, so that as much load as possible is served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from openpoint.errors import OptionError
+from openpoint.grid.grid import Grid
+from openpoint.network import build_network
+from openpoint.studies.blocks import blocks
+from openpoint.studies.limits import Limits
+from openpoint.studies.partition_answer import answer
+from openpoint.studies.partition_result import PartitionResult
+from openpoint.studies.partition_setup import PartitionCosts, block_loads_kw, program_of
+from openpoint.twostage.benders import Benders
+from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.extensive import ExtensiveForm
+from openpoint.twostage.log import Progress
+
+Method = ColumnAndConstraint | ExtensiveForm | Benders
+
+
+def partition(
+    grid: Grid,
+    *,
+    uncertainty: float = 0.0,
+    uncertain_loads: Literal["all"] | int | Sequence[str] = "all",
+    most_deviating: int | None = None,
+    ramp: float = 0.3,
+    max_grid_forming: int = 1,
+    costs: PartitionCosts | None = None,
+    limits: Limits | None = None,
+    method: Method | None = None,
+    progress: Progress | None = None,
+) -> PartitionResult:
+    """The blocks to energise, the switches to close and the generators to form the grid, whatever the loads are.
+
+        min  dead blocks + cost of set-points + max_u [ least cost of following the loads u ]
+
+    The substation is lost. Every energised island is a tree of blocks with a generator that forms its grid; its
+    generators follow the loads within their ramps, so that a linear three-phase power flow keeps all limits in every
+    realisation of the uncertainty set. See `openpoint.studies.partition_model` (Moring et al. 2024).
+
+    Args:
+        grid: the grid; its switchable branches are the switches, its generators with limits may be dispatched.
+        uncertainty: largest deviation of an uncertain load to either side, a share of its power; its phases and its
+            reactive power go with it.
+        uncertain_loads: `all`, the N largest, or names.
+        most_deviating: only so many of them deviate at once (Bertsimas and Sim 2004); default: all may.
+        ramp: most change of a generator in each phase once the loads are known, a share of its capacity.
+        max_grid_forming: most generators that form the grid of one island.
+        costs: what dead blocks and generation cost.
+        limits: limits to keep; default: those of the grid.
+        method: `ColumnAndConstraint()` (default), `Benders(relaxation=False)`, which is the cutting plane of the
+            publication, or `ExtensiveForm(solver="highs")` for few uncertain loads.
+        progress: told of every iteration.
+
+    Raises:
+        InputError: the grid has faults, a name is no load or generator, or no generator can be dispatched.
+        OptionError: options that make no sense.
+    """
+    network = (limits or Limits()).applied(build_network(grid))
+    cut = blocks(network)
+    if not len(cut.switches):
+        raise OptionError("the grid has no switchable branch, so there is nothing to cut; mark its switches switchable")
+    program = program_of(
+        grid,
+        network,
+        cut,
+        costs or PartitionCosts(),
+        uncertainty=uncertainty,
+        uncertain_loads=uncertain_loads,
+        most_deviating=most_deviating,
+        ramp=ramp,
+        max_grid_forming=max_grid_forming,
+    )
+    method = method or ColumnAndConstraint()
+    outcome = method.solve(program, progress)
+    notes = []
+    beside = float(block_loads_kw(grid, network, cut)[cut.lost].sum())
+    if beside > 0.0:
+        notes.append(
+            f"{beside:.6g} kW of load share a block with the lost substation and cannot be served; put a switch between"
+        )
+    return answer(grid, program, outcome, str(method), uncertainty if program.loads.names else 0.0, tuple(notes))

@@ -1,0 +1,65 @@
+"""The result of partitioning: the plan, what it costs at worst, and the islands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from openpoint.grid.grid import Grid
+from openpoint.twostage.log import Termination
+
+
+@dataclass(frozen=True)
+class PartitionResult:
+    """What `partition` answers. Costs and bounds are those of the linear model (LinDist3Flow).
+
+    Attributes:
+        grid: the grid asked about, as given.
+        method: name and options of the method, for people.
+        termination: why the run ended; `termination.remedy` says what to do.
+        seconds: of the method alone.
+        uncertainty: largest deviation of an uncertain load, a share of its power. uncertain_loads: their names.
+        cost_usd: dead blocks, set-points and the worst cost of following the loads, for an hour; None where no plan was
+            found.
+        lost_usd: of the dead blocks. generation_usd: of the set-points. worst_recourse_usd: proven bound of what
+            following the loads adds; below 0 where it saves.
+        lower_bound_usd: proven bound of cost_usd. gap: (cost − bound) / cost.
+        served_kw: nominal load of the energised blocks. total_kw: of all.
+        worst_slack_kw: least power from nowhere in the worst of the realisations that were tried last; 0 is none.
+        energised_blocks: names of the blocks, that of their first bus.
+        closed_switches, open_switches: names of the switchable branches.
+        grid_forming: names of the generators that form the grid, one an island.
+        blocks: name, energised, island (0 = dead), load_kw, loads, buses (names, joined by blanks).
+        islands: island, blocks, grid_forming, load_kw, capacity_kw, generation_kw.
+        generators: name, bus, block, island, forms_grid, p_kw, q_kvar, p_max_kw (set-points; 0 in dead blocks).
+        switches: name, kind, from_block, to_block, closed, switching (`close`, `open` or empty, from today's state).
+        iterations: number, seconds, lower_bound_usd, upper_bound_usd, gap, value_usd, verdict, violation, mark.
+        notes: warnings that belong to the answer.
+    """
+
+    grid: Grid
+    method: str
+    termination: Termination
+    seconds: float
+    uncertainty: float
+    uncertain_loads: tuple[str, ...]
+    cost_usd: float | None
+    lost_usd: float | None
+    generation_usd: float | None
+    worst_recourse_usd: float | None
+    lower_bound_usd: float
+    gap: float
+    served_kw: float
+    total_kw: float
+    worst_slack_kw: float
+    energised_blocks: tuple[str, ...]
+    closed_switches: tuple[str, ...]
+    open_switches: tuple[str, ...]
+    grid_forming: tuple[str, ...]
+    blocks: pl.DataFrame
+    islands: pl.DataFrame
+    generators: pl.DataFrame
+    switches: pl.DataFrame
+    iterations: pl.DataFrame
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,220 @@
+"""From a grid to the mathematical model of partitioning: generators, prices, and which loads are uncertain."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.grid import Grid
+from openpoint.network import Network, load_shares
+from openpoint.studies.blocks import Blocks
+from openpoint.studies.partition_model import Grouped, PartitionProgram, UncertainLoads
+from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Strings = Sequence[str]
+
+BLOCK_USD = 1000.0
+"""$ that a weight of 1 makes of a whole block, where blocks are weighed as published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionCosts:
+    """What counts, for an hour of operation.
+
+    A block of n loads has the weight block_weight + load_weight · n, that of the publication, in $ for each kW that is
+    not served (`weigh="kw"`), or in 1000 $ for the whole block as there (`weigh="block"`). The latter sheds large
+    blocks as readily as small ones.
+
+    Attributes:
+        block_weight, load_weight: see above.
+        weigh: kw or block.
+        priorities: factors on the kW of named loads, 1 where none is given (`weigh="kw"` only).
+        generation_usd_per_kwh: of every generator, or by name.
+    """
+
+    block_weight: float = 10.0
+    load_weight: float = 0.01
+    weigh: Literal["kw", "block"] = "kw"
+    priorities: Mapping[str, float] = field(default_factory=dict)
+    generation_usd_per_kwh: float | Mapping[str, float] = 0.3
+
+    def __post_init__(self) -> None:
+        given = self.generation_usd_per_kwh
+        prices = given.values() if isinstance(given, Mapping) else (given,)
+        for name, value in (
+            ("block_weight", self.block_weight),
+            ("load_weight", self.load_weight),
+            *(("priority", value) for value in self.priorities.values()),
+            *(("generation_usd_per_kwh", value) for value in prices),
+        ):
+            if not (math.isfinite(value) and value >= 0.0):
+                raise OptionError(f"{name} is {value:g}; give 0 or more")
+        if self.weigh not in ("kw", "block"):
+            raise OptionError(f"weigh is {self.weigh!r}; give kw or block")
+        if self.priorities and self.weigh == "block":
+            raise OptionError("priorities are factors on kW, which weigh='block' does not count; use weigh='kw'")
+
+
+def program_of(
+    grid: Grid,
+    network: Network,
+    blocks: Blocks,
+    costs: PartitionCosts,
+    *,
+    uncertainty: float,
+    uncertain_loads: Literal["all"] | int | Strings,
+    most_deviating: int | None,
+    ramp: float,
+    max_grid_forming: int,
+) -> PartitionProgram:
+    """The mathematical model.
+
+    Raises:
+        InputError: names that are no load or generator; no generator is dispatchable.
+        OptionError: figures out of range.
+    """
+    if not (math.isfinite(uncertainty) and 0.0 <= uncertainty <= 1.0):
+        raise OptionError(f"uncertainty is {uncertainty:g}; give a share of the load from 0 to 1, such as 0.15")
+    if not (math.isfinite(ramp) and 0.0 <= ramp <= 1.0):
+        raise OptionError(f"ramp is {ramp:g}; give a share of the capacity from 0 to 1, such as 0.3")
+    if max_grid_forming < 1:
+        raise OptionError(f"max_grid_forming is {max_grid_forming}; every island needs at least 1")
+    generators = _generators(network, blocks)
+    chosen = _chosen(grid, uncertain_loads) if uncertainty > 0.0 else np.empty(0, dtype=np.int64)
+    block_of_load = _block_of_load(grid, network, blocks)
+    return PartitionProgram(
+        network=network,
+        blocks=blocks,
+        uncertainty=_set(len(chosen), uncertainty, most_deviating),
+        loads=_uncertain(grid, chosen, block_of_load),
+        generators=generators,
+        lost_usd=_lost(grid, blocks.count, block_of_load, costs),
+        generation_usd=_prices(generators, costs)[generators.of_part] * network.s_base_kva / _bases(network),
+        ramp=ramp,
+        max_grid_forming=max_grid_forming,
+    )
+
+
+def _bases(network: Network) -> float:
+    """How many times the base of one terminal goes into the base of power."""
+    return 1.0 if network.is_balanced else 3.0
+
+
+def block_loads_kw(grid: Grid, network: Network, blocks: Blocks) -> Floats:
+    """(B) nominal load of each block."""
+    home = _block_of_load(grid, network, blocks)
+    return np.asarray(
+        np.bincount(home, weights=grid.loads["p_kw"].to_numpy(), minlength=blocks.count), dtype=np.float64
+    )
+
+
+def _block_of_load(grid: Grid, network: Network, blocks: Blocks) -> Ints:
+    number = {name: i for i, name in enumerate(network.bus_names)}
+    at = np.array([number[bus] for bus in grid.loads["bus"]], dtype=np.int64)
+    return np.asarray(blocks.of_bus[at])
+
+
+def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts) -> Floats:
+    """(B) cost of each dead block."""
+    names = grid.loads["name"].to_list()
+    _refuse_unknown("loads", costs.priorities, names)
+    weight = costs.block_weight + costs.load_weight * np.bincount(home, minlength=count)
+    if costs.weigh == "block":
+        return np.asarray(BLOCK_USD * weight * (np.bincount(home, minlength=count) > 0))
+    factor = np.array([costs.priorities.get(name, 1.0) for name in names], dtype=np.float64)
+    return np.asarray(weight * np.bincount(home, weights=factor * grid.loads["p_kw"].to_numpy(), minlength=count))
+
+
+def _prices(generators: Grouped, costs: PartitionCosts) -> Floats:
+    """(G) price of a kWh."""
+    given = costs.generation_usd_per_kwh
+    if not isinstance(given, Mapping):
+        return np.full(len(generators.names), float(given))
+    _refuse_unknown("generators", given, generators.names)
+    if missing := [name for name in generators.names if name not in given]:
+        raise OptionError(f"no generation_usd_per_kwh is given for {', '.join(missing)}; give one price or all")
+    return np.array([given[name] for name in generators.names])
+
+
+def _generators(network: Network, blocks: Blocks) -> Grouped:
+    """Generators that may form a grid have every phase of the network, and can feed in."""
+    part_names = network.generator_names
+    names = tuple(dict.fromkeys(part_names))
+    if not names:
+        what, remedy = "no generator is dispatchable", "Give generators p_max_kw; without any, no island has a source"
+        raise InputError([Problem("generators", "", "p_max_kw", what, remedy)])
+    of_part = np.array([names.index(name) for name in part_names], dtype=np.int64)
+    block = np.array(
+        [blocks.of_terminal[network.generator_terminal[np.argmax(of_part == g)]] for g in range(len(names))]
+    )
+    phases = len(set(network.terminal_phase))
+    may_form = [
+        g
+        for g in range(len(names))
+        if np.sum(of_part == g) == phases and network.p_max[of_part == g].sum() > 0.0 and not blocks.lost[block[g]]
+    ]
+    return Grouped(
+        names=names,
+        block=block,
+        of_part=of_part,
+        may_form=np.array(may_form, dtype=np.int64),
+        p_capacity=np.maximum(np.abs(network.p_min), np.abs(network.p_max)),
+        q_capacity=np.maximum(np.abs(network.q_min), np.abs(network.q_max)),
+    )
+
+
+def _chosen(grid: Grid, wanted: Literal["all"] | int | Strings) -> Ints:
+    """Numbers of the uncertain loads; of N the largest, in the order of the table."""
+    names = grid.loads["name"].to_list()
+    if wanted == "all":
+        return np.arange(len(names))
+    if isinstance(wanted, int):
+        if not 0 <= wanted <= len(names):
+            raise OptionError(f"{wanted} uncertain loads; the grid has {len(names)}, give 0 to {len(names)} or all")
+        return np.sort(np.argsort(-grid.loads["p_kw"].to_numpy(), kind="stable")[:wanted])
+    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+    _refuse_unknown("loads", wanted, names)
+    return np.array(sorted({names.index(name) for name in wanted}), dtype=np.int64)
+
+
+def _uncertain(grid: Grid, chosen: Ints, home: Ints) -> UncertainLoads:
+    shares = load_shares(grid)
+    s = (grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy())[chosen]
+    return UncertainLoads(
+        names=tuple(shares.names[k] for k in chosen),
+        block=home[chosen],
+        wye=sp.csr_array(shares.wye[:, chosen] @ sp.diags_array(s)),
+        delta=sp.csr_array(shares.delta[:, chosen] @ sp.diags_array(s)),
+    )
+
+
+def _set(m: int, most: float, deviating: int | None) -> Uncertainty:
+    if deviating is not None and deviating < 0:
+        raise OptionError(f"most_deviating is {deviating}; give 0 or more loads")
+    ends = np.full(m, most)
+    if not m:
+        return Certain(np.zeros(1))  # no variable may be empty
+    if deviating is None or deviating >= m:
+        return Box(-ends, ends)
+    return Budget(np.zeros(m), ends, ends, deviating)
+
+
+def _refuse_unknown(table: str, given: Sequence[str] | Mapping[str, float], known: Sequence[str]) -> None:
+    problems = []
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 3)
+            remedy = f"Did you mean {', '.join(near)}?" if near else f"The {table} are listed in the table {table}"
+            problems.append(Problem(table, name, "name", f"no such {table.removesuffix('s')} in this grid", remedy))
+    if problems:
+        raise InputError(problems)

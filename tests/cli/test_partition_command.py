@@ -1,0 +1,53 @@
+"""The command partition: what it writes, what it shows, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.desk import Command
+
+KEYS = {
+    *("served_kw", "cost", "energised_blocks", "closed_switches", "open_switches", "grid_forming", "islands"),
+    *("worst_slack_kw", "lower_bound", "gap", "seconds"),
+}
+SIX = "s712c,s720c,s722b,s728,s731b,s738a"
+
+
+def test_a_plan_as_json_and_on_the_screen(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    done = command("partition", "ieee37-microgrids", "--uncertainty", 0.25, "--uncertain-loads", SIX, "--json", file)
+    assert done.code == 0
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert set(document) >= KEYS
+    assert document["served_kw"] == 547.0
+    assert document["closed_switches"] == ["tie2"]
+    assert len(document["closed_switches"]) + len(document["open_switches"]) == 10
+    assert document["islands"][0]["blocks"] == ["709", "704"]
+    assert document["worst_slack_kw"] == 0.0
+    assert document["lower_bound"] == pytest.approx(document["cost"], rel=1e-4)
+    for words in ("Serves 547.000 of 2457.000 kW (22.3 %)", "6 loads ± 25 %", "Close: tie2", "forms the grid"):
+        assert words in done.out
+
+
+def test_json_alone_on_the_standard_output(command: Command) -> None:
+    done = command("partition", "ieee37-microgrids", "--json", "-", "--quiet", "--method", "benders")
+    assert done.code == 0
+    assert json.loads(done.out)["served_kw"] == 1742.0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--uncertainty", 15), "from 0 to 1"),
+        (("--uncertainty", 0.1, "--uncertain-loads", "s729"), "s729a"),
+        (("--uncertainty", 0.1, "--uncertain-loads", 99), "99 uncertain loads"),
+        (("--max-grid-forming", 0), "at least 1"),
+    ],
+)
+def test_refusals_name_the_way_out(command: Command, options: tuple[object, ...], words: str) -> None:
+    done = command("partition", "ieee37-microgrids", *options)
+    assert done.code == 2
+    assert words in done.err

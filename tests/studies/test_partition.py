@@ -1,0 +1,245 @@
+"""Partitions against brute force over switches, sources and vertices; methods agree; plans hold in every sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import random
+
+import cvxpy as cp
+import numpy as np
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint.errors import InputError, OptionError
+from openpoint.network import build_network
+from openpoint.studies.blocks import blocks
+from openpoint.studies.partition import partition
+from openpoint.studies.partition_colouring import colouring
+from openpoint.studies.partition_model import PartitionProgram
+from openpoint.studies.partition_result import PartitionResult
+from openpoint.studies.partition_setup import PartitionCosts, program_of
+from openpoint.studies.partition_topology import Topology, compact
+from openpoint.twostage.benders import Benders
+from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.climbing import LinearRecourse
+from openpoint.twostage.extensive import ExtensiveForm
+from openpoint.twostage.log import Termination
+from openpoint.twostage.subproblem import Price
+from openpoint.twostage.template import template_of
+from openpoint.twostage.uncertainty import Box, Budget
+
+from ..partitions import Feeder, brute_force, random_feeder, reached
+
+SIX = ("s712c", "s720c", "s722b", "s728", "s731b", "s738a")
+GAP = 1e-6
+
+
+def program(feeder: Feeder, chosen: list[int], deviation: float, **options: object) -> PartitionProgram:
+    grid = feeder.grid()
+    network = build_network(grid)
+    given = {"most_deviating": None, "ramp": 0.3, "max_grid_forming": 1} | options
+    return program_of(
+        grid,
+        network,
+        blocks(network),
+        PartitionCosts(),
+        uncertainty=deviation,
+        uncertain_loads=[f"d{k}" for k in chosen],
+        **given,  # type: ignore[arg-type]
+    )
+
+
+def problems(count: int, seed: int) -> list[tuple[Feeder, list[int], float]]:
+    rng, found = random.Random(seed), []
+    while len(found) < count:
+        feeder = random_feeder(rng)
+        chosen = sorted(rng.sample(range(len(feeder.loads)), min(len(feeder.loads), rng.randint(1, 3))))
+        deviation = rng.choice((0.1, 0.25, 0.5))
+        try:
+            brute_force(dataclasses.replace(feeder, generators=[]), chosen, deviation)
+        except ValueError:
+            continue
+        found.append((feeder, chosen, deviation))
+    return found
+
+
+def test_the_optimum_is_that_of_brute_force_by_every_method() -> None:
+    served = 0
+    for number, (feeder, chosen, deviation) in enumerate(problems(12, seed=1)):
+        expected = brute_force(feeder, chosen, deviation)
+        question = program(feeder, chosen, deviation)
+        methods = [
+            ColumnAndConstraint(gap=GAP),
+            Benders(gap=GAP, relaxation=False),
+            ExtensiveForm(gap=GAP, solver="highs"),
+        ]
+        for method in methods[: 3 if number < 5 else 1]:
+            outcome = method.solve(question)
+            assert outcome.upper_bound == pytest.approx(expected, rel=1e-5, abs=1e-2), (number, method)
+            assert outcome.lower_bound == pytest.approx(expected, rel=1e-5, abs=1e-2), (number, method)
+        served += outcome.decision is not None and bool(question.parted(outcome.decision)[1].any())
+    assert served >= 6
+
+
+def test_both_ways_to_say_islands_are_what_graphs_say() -> None:
+    """States of three switches and three generators on a ring of blocks, for one and for two sources an island."""
+    lines = [(0, 1, 1.0, True), (1, 2, 1.0, True), (2, 3, 1.0, True), (3, 1, 1.0, True)]
+    feeder = Feeder(4, lines, [(1, "abc", False, 1.0, 0.0)], [(1, 9.0), (2, 9.0), (2, 9.0)])
+    cut, home = blocks(build_network(feeder.grid())), np.array([1, 2, 2])
+    for most, how in itertools.product((1, 2), (compact, colouring)):
+        everything = list(itertools.product((0.0, 1.0), repeat=3 + 3 + 3))
+        for bits in random.Random(most).sample(everything, 90):
+            closed, live, forming = np.array([0.0, *bits[:3]]), np.array([0.0, *bits[3:6]]), np.array(bits[6:])
+            if any(c and not live[lines[k][0]] for k, c in enumerate(closed)):
+                continue  # the published form lets switches close among dead blocks
+            expected = not any(f and not live[home[k]] for k, f in enumerate(forming))
+            for part in reached(feeder, [k for k in range(4) if closed[k]]):
+                alive = {bool(live[k]) for k in part}
+                lively = any(alive)
+                sources = sum(bool(f) for k, f in enumerate(forming) if home[k] in part)
+                shut = sum(bool(c) for k, c in enumerate(closed) if lines[k][0] in part)
+                expected &= len(alive) == 1 and shut == len(part) - 1
+                expected &= not lively or 1 <= sources <= most
+            topology = how(cut, home, most)
+            whole = [topology.closed == closed, topology.live == live, topology.forming == forming]
+            integers = [v for v in topology.integers if v.size]
+            assert _exists(topology, integers, whole) == expected, (most, how.__name__, closed, live, forming)
+
+
+def _exists(topology: Topology, integers: list[cp.Variable], whole: list[cp.Constraint]) -> bool:
+    binary = [cp.Variable(v.shape, boolean=True) for v in integers]
+    problem = cp.Problem(cp.Minimize(0), [*topology.constraints, *whole, *(v == b for v, b in zip(integers, binary))])
+    problem.solve(solver="HIGHS")
+    return str(problem.status) == "optimal"
+
+
+def test_the_published_first_stage_has_the_same_optimum() -> None:
+    for feeder, chosen, deviation in problems(3, seed=5):
+        for most in (1, 2):
+            question = program(feeder, chosen, deviation, max_grid_forming=most)
+            ours = ColumnAndConstraint(gap=GAP).solve(question)
+            theirs = ColumnAndConstraint(gap=GAP).solve(dataclasses.replace(question, how="colouring"))
+            assert theirs.upper_bound == pytest.approx(ours.upper_bound, rel=1e-6)
+
+
+def test_the_microgrids_of_the_published_counts() -> None:
+    """Levels as published; six loads are uncertain. Plans are checked by graphs, samples and bounds."""
+    served, costs = [], []
+    grid = openpoint.read("ieee37-microgrids")
+    for level in (0.0, 0.1, 0.15, 0.25):
+        result = partition(grid, uncertainty=level, uncertain_loads=SIX)
+        assert result.termination is Termination.OPTIMAL
+        assert result.worst_slack_kw == 0.0
+        assert result.cost_usd is not None
+        served.append(result.served_kw)
+        costs.append(result.cost_usd)
+        check_by_graphs(result)
+    assert served == [1742.0, 1180.0, 1002.0, 547.0]
+    assert costs == sorted(costs)
+    assert costs == pytest.approx([7701.2, 13207.57, 14943.5, 19366.3], abs=0.01)
+
+
+def check_by_graphs(result: PartitionResult) -> None:
+    """Every island a tree with one source; no energised block without one; every closed switch in an island."""
+    island = dict(result.blocks.select("name", "island").iter_rows())
+    shut = result.switches.filter(closed=True)
+    assert set(result.closed_switches) == set(shut["name"])
+    for a, b in shut.select("from_block", "to_block").iter_rows():
+        assert island[a] == island[b] > 0
+    for number in {k for k in island.values() if k}:
+        members = {name for name, k in island.items() if k == number}
+        inner = [(a, b) for a, b in shut.select("from_block", "to_block").iter_rows() if a in members]
+        assert len(inner) == len(members) - 1
+        seen = {min(members)}
+        for _ in members:
+            seen |= {end for pair in inner if seen & set(pair) for end in pair}
+        assert seen == members
+        assert result.generators.filter(island=number, forms_grid=True).height == 1
+    assert set(result.energised_blocks) == {name for name, k in island.items() if k}
+    assert "799" not in result.energised_blocks
+
+
+@pytest.mark.parametrize(("which", "level"), [(SIX, 0.25), ("all", 0.1)])
+def test_a_robust_plan_holds_in_every_sample_and_a_nominal_one_does_not(which: object, level: float) -> None:
+    grid = openpoint.read("ieee37-microgrids")
+    network = build_network(grid)
+    given = {"most_deviating": None, "ramp": 0.3, "max_grid_forming": 1}
+    question = program_of(
+        grid,
+        network,
+        blocks(network),
+        PartitionCosts(),
+        uncertainty=level,
+        uncertain_loads=which,
+        **given,  # type: ignore[arg-type]
+    )
+    robust = ColumnAndConstraint().solve(question).decision
+    still = question.facing(
+        Box(np.zeros(len(question.loads.names)), np.zeros(len(question.loads.names))), question.risk
+    )
+    nominal = ColumnAndConstraint().solve(still).decision
+    assert robust is not None
+    assert nominal is not None
+    recourse = LinearRecourse(template_of(question, len(robust), Price.VIOLATION), Price.VIOLATION)
+    rng = np.random.default_rng(0)
+    samples = level * rng.uniform(-1.0, 1.0, (300, len(question.loads.names)))
+
+    def kept(decision: np.ndarray) -> float:
+        found = [recourse.at(decision, u) for u in samples]
+        return float(np.mean([p is not None and p.value <= 2e-6 for p in found]))
+
+    assert kept(robust) == 1.0
+    assert kept(nominal) < 0.95
+
+
+def test_fewer_loads_that_deviate_cost_less() -> None:
+    grid = openpoint.read("ieee37-microgrids")
+    costs = [partition(grid, uncertainty=0.15, uncertain_loads=SIX, most_deviating=k).cost_usd for k in (0, 1, 6)]
+    assert costs == sorted(costs)  # type: ignore[type-var]
+    question = program(*problems(1, seed=3)[0], most_deviating=1)
+    assert isinstance(question.uncertainty, Budget | Box)
+
+
+def test_no_recourse_is_below_the_floor() -> None:
+    for feeder, chosen, deviation in problems(3, seed=7):
+        question = program(feeder, chosen, deviation)
+        decision = ColumnAndConstraint(gap=GAP).solve(question).decision
+        assert decision is not None
+        recourse = LinearRecourse(template_of(question, len(decision), Price.COST), Price.COST)
+        for u in (question.deviations[0], 0.0 * question.deviations[0]):
+            if (there := recourse.at(decision, u)) is not None:
+                assert there.value >= question.recourse_floor - 1e-9
+
+
+def test_priorities_move_the_choice() -> None:
+    grid = openpoint.read("ieee37-microgrids")
+    plain = partition(grid, uncertainty=0.15, uncertain_loads=SIX)
+    wanted = PartitionCosts(priorities={"s742b": 50.0, "s712c": 50.0})
+    assert "705" not in plain.energised_blocks
+    assert "705" in partition(grid, uncertainty=0.15, uncertain_loads=SIX, costs=wanted).energised_blocks
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    grid = openpoint.read("ieee37-microgrids")
+    for options, words in (
+        ({"uncertainty": 1.5}, "from 0 to 1"),
+        ({"ramp": -0.1}, "ramp"),
+        ({"max_grid_forming": 0}, "at least 1"),
+        ({"uncertainty": 0.1, "uncertain_loads": 31}, "31 uncertain loads"),
+        ({"uncertainty": 0.1, "most_deviating": -1}, "most_deviating"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            partition(grid, **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="s728"):
+        partition(grid, uncertainty=0.1, uncertain_loads=["s729", "s72x"])
+    with pytest.raises(InputError, match="no such load"):
+        partition(grid, costs=PartitionCosts(priorities={"nobody": 2.0}))
+    with pytest.raises(InputError, match="dispatchable"):
+        partition(openpoint.read("ieee123"))
+    with pytest.raises(OptionError, match="no switchable branch"):
+        partition(openpoint.read("ieee37"))
+    lost = grid.with_tables(generators=grid.generators.with_columns(bus=pl.lit("nowhere")))
+    with pytest.raises(InputError, match="nowhere"):
+        partition(lost)
