@@ -26,6 +26,7 @@ ROOMS = (
     "formulations",
     "twostage",
     "solvers",
+    "verify",
     "powerflow",
     "network",
     "io",
@@ -134,6 +135,16 @@ def test_a_method_knows_numbers_and_never_a_bus(room: str) -> None:
         target.split(".")[0] for path in MODULES if dotted(path).split(".")[0] == room for _, target in imports(path)
     }
     assert known <= {"twostage", "solvers", "errors"}
+
+
+def test_the_checker_shares_no_code_with_the_search() -> None:
+    known = {
+        target.split(".")[0]
+        for path in MODULES
+        if dotted(path).split(".")[0] == "verify"
+        for _, target in imports(path)
+    }
+    assert known == {"verify", "network", "grid", "errors"}
 
 
 def test_public_names_are_these() -> None:

@@ -254,11 +254,11 @@ def test_an_idle_process_that_dies_is_replaced(tmp_path: Path) -> None:
 
 
 def test_work_that_always_kills_its_process_is_named(tmp_path: Path) -> None:
-    """One argument a chunk: number 4 of 8 is the culprit, and no other is blamed or lost to the next run."""
+    """One argument a chunk: number 4 of 32 is the culprit, and no other is blamed or lost to the next run."""
     work = Tracked(tmp_path, deadly=(3,), deaths=99)
     with Processes(2).open() as workers:
         with pytest.raises(
-            OpenpointError, match=r"processes:2: workers died again and again on subproblem 4 of 8\. Most"
+            OpenpointError, match=r"processes:2: workers died again and again on subproblem 4 of 32\. Most"
         ):
             workers.run(work, range(2 * CHUNKS_PER_WORKER))
         assert work.tried(3) == 4

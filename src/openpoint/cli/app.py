@@ -58,6 +58,21 @@ Examples:
 
 {EXIT_CODES}"""
 
+VERIFY_EPILOG = """\b
+A certificate is written by reconfigure --certificate. It holds a lower bound for every part of all radial states; each
+is evaluated in integers, and the best state by an AC power flow.
+
+\b
+Examples:
+  openpoint reconfigure baran33 --certificate proof.gz
+  openpoint verify baran33 proof.gz
+
+\b
+Exit codes:
+   0  the certificate proves what is printed
+   2  bad input or usage
+   5  refused: the certificate is damaged, of another grid, or does not prove what it claims"""
+
 
 class HardenMethod(StrEnum):
     """How the optimum is found and proven."""
@@ -229,6 +244,19 @@ def harden(
         outputs=outputs,
         quiet=quiet,
     )
+
+
+@app.command(epilog=VERIFY_EPILOG)
+@guarded
+def verify(
+    grid: GridArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate.", show_default=False)],
+    quiet: QuietOption = False,
+) -> int:
+    """Check the certificate of a reconfiguration, without the code that wrote it."""
+    from openpoint.cli import verify as command
+
+    return command.verify(grid, file, quiet=quiet)
 
 
 @app.command()

@@ -32,6 +32,7 @@ Examples:
   openpoint reconfigure net.json --open "tie 7" --close feeder1 --max-changes 4
   openpoint reconfigure my_grid/ --v-min 0.95 --time-limit 60 --plot answer.svg
   openpoint reconfigure das70 --method extensive --solver scip
+  openpoint reconfigure baran33 --certificate proof.gz
   openpoint reconfigure baran33 --json - --quiet | jq .open_branches
 
 \b
@@ -175,6 +176,10 @@ def reconfigure(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the proof as well (search); openpoint verify checks it by itself."),
+    ] = None,
     quiet: QuietOption = False,
 ) -> int:
     """Find the radial state of least loss that keeps the limits, today or in many futures.
@@ -186,7 +191,7 @@ def reconfigure(
 
     install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
     from openpoint.cli import futures as many
-    from openpoint.cli import run
+    from openpoint.cli import run, verify
 
     outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check()
     wanted = many.Wanted(
@@ -201,6 +206,8 @@ def reconfigure(
         sample=sample,
     ).check()
     named = Method.BENDERS if method is None and wanted.any else method
+    if certificate is not None and named is None:
+        named = Method.SEARCH
     chosen = run.choose_method(
         None if named is None else named.value,
         solver=solver,
@@ -210,6 +217,7 @@ def reconfigure(
         plain=plain,
         executor=executor,
     )
+    chosen = verify.certified(chosen, certificate)
     limits = run.choose_limits(
         voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max
     )
@@ -226,7 +234,7 @@ def reconfigure(
             outputs=outputs,
             quiet=quiet,
         )
-    return run.reconfigure(
+    code = run.reconfigure(
         grid,
         chosen,
         limits,
@@ -238,6 +246,8 @@ def reconfigure(
         outputs=outputs,
         quiet=quiet,
     )
+    verify.tell(certificate, to_stderr=outputs.json_to_stdout, quiet=quiet)
+    return code
 
 
 def futures(

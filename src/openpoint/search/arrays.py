@@ -18,6 +18,8 @@ States = npt.NDArray[np.int8]
 Bools = npt.NDArray[np.bool_]
 
 OPEN, CLOSED, UNDECIDED = 0, 1, 2
+PHI_BITS = 20
+"""Multipliers of voltage limits are multiples of 2^-PHI_BITS."""
 
 
 class Model(NamedTuple):
@@ -137,7 +139,33 @@ class Pool(NamedTuple):
     mu: Singles
     phi: Singles
     bound: Floats
+    origin: Numbers
     heap: Numbers
+
+
+PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM = 1, 2, 3, 4, 5, 6, 7
+"""Lines of a record: a branch cannot be open; so close all such; nothing below the cutoff here; no radial state here; a
+branch is decided, its closed side first; a radial state left to the power flow; now the open side of a branching."""
+
+
+class Record(NamedTuple):
+    """What a search did and why, line by line, until it is handed on; no rows: nothing is recorded.
+
+    Attributes:
+        kind: (C) PROBE … FROM. branch: (C) of PROBE and SPLIT; of FROM the number of the node. bits: (C) of y and mu.
+        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits. phi: (C, N) times 2^PHI_BITS.
+        top: (C, N) whether the bus is the root of a part of several buses without a source.
+        size: lines in use, an array of one.
+    """
+
+    kind: States
+    branch: Numbers
+    bits: States
+    y: npt.NDArray[np.int64]
+    mu: npt.NDArray[np.int64]
+    phi: npt.NDArray[np.int64]
+    top: States
+    size: npt.NDArray[np.int64]
 
 
 class Counts(NamedTuple):
@@ -179,6 +207,7 @@ def pool_for(model: Model, capacity: int) -> Pool:
         mu=np.zeros((capacity, size), dtype=np.float32),
         phi=np.zeros((capacity, size if model.bounded else 0), dtype=np.float32),
         bound=np.zeros(capacity),
+        origin=np.zeros(capacity, dtype=np.int32),
         heap=np.arange(capacity, dtype=np.int32),
     )
 
@@ -195,3 +224,17 @@ def counts() -> Counts:
     """A search that has not begun."""
     whole = {name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active")}
     return Counts(**whole, bound=np.full(1, -np.inf), cutoff=np.full(1, np.inf), floor=np.full(1, np.inf))
+
+
+def record_for(model: Model, capacity: int) -> Record:
+    """An empty record; a capacity of 0 records nothing."""
+    size = len(model.p)
+    wide = {name: np.zeros((capacity, size), dtype=np.int64) for name in ("y", "mu", "phi")}
+    return Record(
+        kind=np.zeros(capacity, dtype=np.int8),
+        branch=np.zeros(capacity, dtype=np.int32),
+        bits=np.zeros(capacity, dtype=np.int8),
+        **wide,
+        top=np.zeros((capacity, size), dtype=np.int8),
+        size=np.zeros(1, dtype=np.int64),
+    )

@@ -22,19 +22,42 @@ import numba
 import numpy as np
 
 from openpoint.powerflow.compiled import compiled
-from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Counts, Model, Pool, Work
+from openpoint.search.arrays import (
+    APPLY,
+    BOUND,
+    CLOSED,
+    FROM,
+    JUDGED,
+    NONE,
+    OPEN,
+    PHI_BITS,
+    PROBE,
+    SPLIT,
+    UNDECIDED,
+    Counts,
+    Floats,
+    Model,
+    Pool,
+    Record,
+    Work,
+)
 from openpoint.search.bound import bound
 from openpoint.search.forest import propagate, root
 from openpoint.search.multipliers import conduct, factorise, level, resistance, sag, solve, without
 
-EXHAUSTED, PAUSED, LEAF, FULL = 0, 1, 2, 3
-"""What `explore` ends with: nothing left, time to look up, a radial state to judge, no room in the pool."""
+EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
+"""What `explore` ends with: nothing left, time to look up, a radial state to judge, no room in the pool or record."""
 MARGIN = 1e-9
 """Relative margin of a bound: on a full tree it lands up to 1e-11 above the exact loss."""
 NEAR = 0.7
 """Share of the way to the cutoff that the estimate of a probe must reach for the probe to be made."""
 LIFTS = 3
 """Buses at which a node's bound is raised by multipliers of their voltage limits."""
+
+RECORDED = 1e-10
+"""Relative margin of a bound that is recorded, over which it is checked exactly."""
+RESERVE = 4
+"""Rows of a record that probes leave free, for how the node ends."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -116,7 +139,7 @@ def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
             phi = work.phi[j]
             work.y_kept[:] = work.y
             work.mu_kept[:] = work.mu
-            work.phi[j] = phi + step
+            work.phi[j] = np.rint((phi + step) * 2.0**PHI_BITS) / 2.0**PHI_BITS
             higher = ascend(model, work, 2, cutoff)
             if higher > value:
                 value = higher
@@ -137,13 +160,62 @@ def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
 
 
 @inner
-def probe(model: Model, work: Work, e: int) -> float:
+def note(record: Record, kind: int, branch: int) -> None:
+    """Write a line without multipliers, if anything is recorded."""
+    if len(record.kind) > 0:
+        row = record.size[0]
+        record.kind[row] = kind
+        record.branch[row] = branch
+        record.size[0] = row + 1
+
+
+@inner
+def prove(
+    model: Model, work: Work, record: Record, kind: int, branch: int, y: Floats, mu: Floats, cutoff: float
+) -> bool:
+    """Write a line with as few digits of the multipliers as reach the cutoff; whether that was possible.
+
+    Uses `y_kept` and `mu_kept`. Where nothing is recorded there is nothing to prove.
+    """
+    if len(record.kind) == 0:
+        return True
+    row = record.size[0]
+    if kind == PROBE and row + RESERVE > len(record.kind):
+        return False
+    bits = 6
+    while bits <= 40:
+        scale = 2.0**bits
+        for k in range(len(y)):
+            work.y_kept[k] = np.rint(y[k] * scale) / scale
+            work.mu_kept[k] = np.rint(mu[k] * scale) / scale
+        value = bound(model, work, work.y_kept, work.mu_kept)
+        if value - RECORDED * abs(value) >= cutoff:
+            for k in range(len(y)):
+                record.y[row, k] = int(work.y_kept[k] * scale)
+                record.mu[row, k] = int(work.mu_kept[k] * scale)
+                record.phi[row, k] = int(work.phi[k] * 2.0**PHI_BITS)
+                record.top[row, k] = 0
+            for k in range(len(y)):
+                above = work.parent[k]
+                if work.edge[k] >= 0 and above < model.n and work.edge[above] < 0:
+                    record.top[row, above] = 1
+            record.bits[row] = bits
+            note(record, kind, branch)
+            return True
+        bits += 2
+    return False
+
+
+@inner
+def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> float:
     """Bound with an undecided branch open."""
     if not without(model, work, e):
-        return np.inf
+        return np.inf if len(record.kind) == 0 else -np.inf  # a record wants multipliers
     work.status[e] = OPEN
     level(model, work, work.y_next, work.mu_next)
     value = safe(bound(model, work, work.y_next, work.mu_next))
+    if value >= cutoff and not prove(model, work, record, PROBE, e, work.y_next, work.mu_next, cutoff):
+        value = cutoff - 1e-9 * abs(cutoff)
     work.status[e] = UNDECIDED
     return value
 
@@ -158,7 +230,7 @@ def estimate(model: Model, work: Work, e: int, value: float) -> float:
 
 
 @inner
-def probe_all(model: Model, work: Work, counts: Counts, value: float) -> bool:
+def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: float) -> bool:
     """Probe what may be worth it, close what cannot open; whether anything was closed.
 
     Leaves the probed bounds in `work.value`, -inf where there was no probe.
@@ -177,7 +249,7 @@ def probe_all(model: Model, work: Work, counts: Counts, value: float) -> bool:
     for e in range(len(status)):
         if status[e] == UNDECIDED:
             if work.value[e] >= least or e == highest:
-                work.value[e] = probe(model, work, e)
+                work.value[e] = probe(model, work, record, e, cutoff)
                 counts.probes[0] += 1
                 below |= work.value[e] < cutoff
             else:
@@ -188,22 +260,25 @@ def probe_all(model: Model, work: Work, counts: Counts, value: float) -> bool:
                 else:
                     work.value[e] = -np.inf
     if second >= 0:
-        work.value[second] = -np.inf if below else probe(model, work, second)
+        work.value[second] = -np.inf if below else probe(model, work, record, second, cutoff)
     closed = False
     for e in range(len(status)):
         if status[e] == UNDECIDED and work.value[e] >= cutoff:
             counts.floor[0] = min(counts.floor[0], work.value[e])
             status[e] = CLOSED
             closed = True
+    if closed:
+        note(record, APPLY, -1)
     return closed
 
 
 @inner
-def process(model: Model, work: Work, counts: Counts) -> int:
+def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
     """Bound the node at hand; the branch to decide next, -1 where it is a leaf to be judged, -2 where it is done."""
     iterations = 10 if counts.nodes[0] == 1 else 2
     while True:
         if not propagate(model, work):
+            note(record, NONE, -1)
             return -2
         root(model, work)
         branch = -1
@@ -214,11 +289,13 @@ def process(model: Model, work: Work, counts: Counts) -> int:
         if model.bounded and value > -np.inf:
             value = lift(model, work, value, counts.cutoff[0])
         counts.bound[0] = max(counts.bound[0], safe(value))
-        if counts.bound[0] >= counts.cutoff[0]:
+        reached = counts.bound[0] if len(record.kind) == 0 else safe(value)  # an inherited bound has no multipliers
+        if reached >= counts.cutoff[0] and prove(model, work, record, BOUND, -1, work.y, work.mu, counts.cutoff[0]):
             return -2
         if branch < 0:
+            note(record, JUDGED, -1)
             return -1
-        if not probe_all(model, work, counts, value):
+        if not probe_all(model, work, counts, record, value):
             for e in range(len(work.status)):
                 if work.status[e] == UNDECIDED and work.value[e] > work.value[branch]:
                     branch = e
@@ -237,6 +314,7 @@ def push(work: Work, pool: Pool, counts: Counts, value: float) -> None:
     if pool.phi.shape[1] > 0:
         pool.phi[row, :] = work.phi
     bounds[row] = value
+    pool.origin[row] = counts.nodes[0]
     while k > 0 and bounds[heap[(k - 1) // 2]] > value:
         heap[k] = heap[(k - 1) // 2]
         k = (k - 1) // 2
@@ -245,10 +323,11 @@ def push(work: Work, pool: Pool, counts: Counts, value: float) -> None:
 
 
 @inner
-def pop(work: Work, pool: Pool, counts: Counts) -> None:
+def pop(work: Work, pool: Pool, counts: Counts, record: Record) -> None:
     """Take the node of least bound from the pool."""
     heap, bounds = pool.heap, pool.bound
     row = heap[0]
+    note(record, FROM, pool.origin[row])
     work.status[:] = pool.status[row]
     work.y[:] = pool.y[row]
     work.mu[:] = pool.mu[row]
@@ -272,24 +351,26 @@ def pop(work: Work, pool: Pool, counts: Counts) -> None:
     heap[size] = row
 
 
-def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, int], int]:
+def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, Record, int], int]:
     """`explore`, kept under a key that this text is part of."""
 
     @compiled
-    def explore(model: Model, work: Work, pool: Pool, counts: Counts, most: int) -> int:
+    def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, most: int) -> int:
         if len(text) == 0:  # numba's key holds what a function reaches from outside, so it must reach for the text
             return EXHAUSTED
         for _ in range(most):
+            if 2 * record.size[0] > len(record.kind):
+                return WRITTEN
             if counts.active[0] == 0:
                 if counts.size[0] == 0:
                     return EXHAUSTED
-                pop(work, pool, counts)
+                pop(work, pool, counts, record)
             if counts.size[0] == len(pool.heap):
                 return FULL
             counts.nodes[0] += 1
             branch = -2
-            if counts.bound[0] < counts.cutoff[0]:
-                branch = process(model, work, counts)
+            if counts.bound[0] < counts.cutoff[0] or len(record.kind) > 0:
+                branch = process(model, work, counts, record)
             if branch == -1:
                 return LEAF
             if branch == -2:
@@ -297,6 +378,7 @@ def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, int], int]:
                     counts.floor[0] = min(counts.floor[0], counts.bound[0])
                 counts.active[0] = 0
                 continue
+            note(record, SPLIT, branch)
             work.status[branch] = OPEN
             push(work, pool, counts, max(counts.bound[0], work.value[branch]))
             work.status[branch] = CLOSED

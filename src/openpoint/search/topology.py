@@ -11,16 +11,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Network
-from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool_for, work_for
+from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool_for, record_for, work_for
+from openpoint.search.certificate import Certificate, refuse_to_certify
 from openpoint.search.forest import propagate
 from openpoint.search.incumbent import Exchange, Judge, Trial
 from openpoint.search.model import build_model, ceiling
-from openpoint.search.node import EXHAUSTED, FULL, LEAF, explore
+from openpoint.search.node import EXHAUSTED, FULL, LEAF, WRITTEN, explore
 from openpoint.twostage.log import Termination
 
 LOOK_UP = 0.05
@@ -92,6 +94,7 @@ def search_topologies(
     starts: Bools | None = None,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[Standing], None] | None = None,
+    certificate: Path | None = None,
 ) -> Found:
     """The radial state of least loss that keeps the limits of the network, proven to a gap.
 
@@ -106,9 +109,11 @@ def search_topologies(
         time_limit: seconds. node_limit: nodes.
         starts: (K, E) radial states to begin with, beside today's and what the search finds by itself.
         stop: asked now and then whether to stop. progress: told now and then how far the search is.
+        certificate: file for the proof, which `openpoint.verify` checks; not written where nothing is proven.
 
     Raises:
-        OptionError: options that make no sense, or a grid that the bound is not valid for.
+        OptionError: options that make no sense, a grid that the bound is not valid for, or, with a certificate, what
+            `refuse_to_certify` names.
     """
     if not 0.0 <= gap < 1.0:
         raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
@@ -116,6 +121,8 @@ def search_topologies(
         raise OptionError(f"max_changes is {max_changes}; give 0 or more")
     if not 0.0 <= change_cost < math.inf:
         raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
+    if certificate is not None:
+        refuse_to_certify(network, max_changes, change_cost)
     fixed = ~network.switchable
     run = _Run(
         network,
@@ -124,8 +131,13 @@ def search_topologies(
         max_changes,
         change_cost,
         gap,
+        certificate,
     )
-    return run.solve(time_limit, node_limit, starts, stop, progress)
+    try:
+        return run.solve(time_limit, node_limit, starts, stop, progress)
+    finally:
+        if run.certificate is not None:
+            run.certificate.drop()
 
 
 class _Run:
@@ -139,6 +151,7 @@ class _Run:
         max_changes: int | None,
         change_cost: float,
         gap: float,
+        certificate: Path | None,
     ) -> None:
         self.began = time.perf_counter()
         self.network, self.gap = network, gap
@@ -153,6 +166,11 @@ class _Run:
         self.counts: Counts = counts()
         self.best: Trial | None = None
         self.leaves = 0
+        self.locks = must_close, must_open
+        self.certificate = (
+            None if certificate is None else Certificate(certificate, network, self.model, self.numbering)
+        )
+        self.record = record_for(self.model, 0) if self.certificate is None else self.certificate.record
         self.lost = bool(np.any(must_close & (must_open | (network.terminal_fr == network.terminal_to))))
 
     def solve(
@@ -165,7 +183,7 @@ class _Run:
     ) -> Found:
         """The search."""
         before = time.perf_counter()
-        explore(self.model, self.work, self.pool, self.counts, 0)
+        explore(self.model, self.work, self.pool, self.counts, self.record, 0)
         self.began += time.perf_counter() - before  # compiling is not searching
         if self.lost or not propagate(self.model, self.work):
             return self._found(Termination.INFEASIBLE)
@@ -204,7 +222,7 @@ class _Run:
 
     def _explore(self, chunk: int) -> int:
         """Some nodes; judges a leaf, makes room."""
-        event = explore(self.model, self.work, self.pool, self.counts, chunk)
+        event = explore(self.model, self.work, self.pool, self.counts, self.record, chunk)
         if event == LEAF:
             self.leaves += 1
             self.counts.active[0] = 0
@@ -213,6 +231,8 @@ class _Run:
                 self._offer(trial)
         elif event == FULL:
             self.pool = enlarged(self.pool)
+        elif event == WRITTEN and self.certificate is not None:
+            self.certificate.take()
         return event
 
     def _start(self, starts: Bools | None) -> None:
@@ -273,6 +293,9 @@ class _Run:
             reason = Termination.INFEASIBLE
         elif reason is Termination.OPTIMAL and _gap(self._bound(), value) > OPTIMAL:
             reason = Termination.GAP
+        if self.certificate is not None and reason in (Termination.OPTIMAL, Termination.GAP):
+            assert best is not None
+            self.certificate.finish(*self.locks, best, value, float(self.counts.cutoff[0]), self.gap)
         return Found(
             termination=reason,
             closed=best if holds else None,

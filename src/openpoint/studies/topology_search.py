@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -27,10 +28,13 @@ class TopologySearch:
     Attributes:
         gap: relative gap at which to stop.
         time_limit_s: seconds after which to stop with the best verified answer; None = none.
+        certificate: file for a proof of the answer that `openpoint.verify` checks without the code of the search. It is
+            there afterwards if the answer is proven optimal, or to the gap.
     """
 
     gap: float = 1e-6
     time_limit_s: float | None = None
+    certificate: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.gap < 1.0:
@@ -45,7 +49,8 @@ class TopologySearch:
         """Search until the gap is closed, or a limit or Ctrl-C comes; the best verified answer is kept.
 
         Raises:
-            OptionError: many futures, generators to dispatch, or a grid that the bound is not valid for.
+            OptionError: many futures, generators to dispatch, a grid that the bound is not valid for, or, with a
+                certificate, what certificates do not cover.
         """
         if not isinstance(program.uncertainty, Certain):
             raise OptionError("topology search is for one demand; use Benders for many futures")
@@ -62,6 +67,7 @@ class TopologySearch:
                 time_limit=math.inf if self.time_limit_s is None else self.time_limit_s,
                 stop=lambda: interrupt.requested,
                 progress=log.told,
+                certificate=self.certificate,
             )
         shown = found.nearest if found.closed is None else found.closed
         decision = None if shown is None else shown.astype(float)

@@ -1,0 +1,57 @@
+"""The command `verify`, and the option of `reconfigure` that makes it possible."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openpoint.cli.display import console
+from openpoint.cli.guard import complain
+from openpoint.cli.run import read_sound
+from openpoint.cli.words import safe
+from openpoint.errors import OptionError
+from openpoint.verify import CertificateError
+from openpoint.verify import verify as checked
+
+if TYPE_CHECKING:
+    from openpoint.studies.reconfigure import Method
+
+REFUSED = 5
+
+
+def verify(source: str, file: Path, *, quiet: bool) -> int:
+    """Read the grid, check the certificate, say what it proves."""
+    grid = read_sound(source)
+    try:
+        found = checked(grid, file)
+    except CertificateError as error:
+        complain("refused", str(error))
+        return REFUSED
+    console(quiet=quiet).print(safe(str(found)))
+    return 0
+
+
+def certified(method: Method | None, file: Path | None) -> Method | None:
+    """The method with a certificate to write.
+
+    Raises:
+        OptionError: this method writes none.
+    """
+    from openpoint.studies.reconfigure import TopologySearch
+
+    if file is None:
+        return method
+    if not isinstance(method, TopologySearch):
+        raise OptionError("--certificate is an option of --method search for the demand of today; leave one out")
+    return replace(method, certificate=file)
+
+
+def tell(file: Path | None, *, to_stderr: bool, quiet: bool) -> None:
+    """Say whether the certificate was written."""
+    if file is None:
+        return
+    if file.exists():
+        console(to_stderr=to_stderr, quiet=quiet).print(f"certificate: {safe(str(file))}")
+    else:
+        complain("warning", "no certificate: it is written where an answer is proven")

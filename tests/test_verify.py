@@ -1,0 +1,384 @@
+"""Certificates: what the search writes verifies, and nothing that was tampered with does."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import openpoint
+from openpoint.errors import OptionError
+from openpoint.grid import builtin
+from openpoint.network import Network, build_network
+from openpoint.search.topology import search_topologies
+from openpoint.studies.limits import Limits
+from openpoint.twostage.log import Termination
+from openpoint.verify import CertificateError, verify, verify_network
+from tests.powerflow.small_networks import Branch, make_network
+from tests.search.random_grids import judged, random_grid
+
+Line = list[Any]
+Content = tuple[dict[str, Any], list[Line]]
+LOSS_KW = {"civanlar16": 466.127, "baran33": 139.551, "baran69": 98.605, "das70": 301.645, "mantovani136": 280.193}
+KINDS: list[tuple[str, ...]] = [
+    (),
+    ("locks",),
+    ("stiff", "locks"),
+    ("generation",),
+    ("capacitive", "low"),
+    ("low", "high"),
+]
+
+
+def content(path: Path) -> Content:
+    head, *lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    return json.loads(head), [json.loads(line) for line in lines]
+
+
+def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
+    path.write_bytes(gzip.compress("\n".join(json.dumps(row) for row in [head, *lines]).encode(), 1))
+    return path
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Certificates of built-in grids."""
+    folder = tmp_path_factory.mktemp("certificates")
+    for name in LOSS_KW:
+        search_topologies(build_network(builtin.load(name)), certificate=folder / name)
+    return {name: folder / name for name in LOSS_KW}
+
+
+@pytest.mark.parametrize("name", LOSS_KW)
+def test_the_certificate_of_a_built_in_grid_verifies(name: str, certificates: dict[str, Path]) -> None:
+    found = verify(builtin.load(name), certificates[name])
+    assert found.loss_kw == pytest.approx(LOSS_KW[name], abs=6e-4)
+    assert found.loss_kw * (1.0 - 1.1e-6) <= found.bound_kw <= found.loss_kw
+    assert found.gap <= 1.1e-6
+    assert found.bounds > 10
+    assert found.limits == "the voltage limits of the grid"
+    assert found.given == ((), ())
+    assert not certificates[name].with_name(name + ".part").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_certificates_of_random_grids_verify(
+    kind: tuple[str, ...], seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_grid(rng, kind)
+    path = tmp_path_factory.getbasetemp() / "random"
+    gap = float(rng.choice([0.0, 1e-6, 1e-2]))
+    try:
+        found = search_topologies(network, gap=gap, certificate=path)
+    except OptionError:
+        return  # voltages without limit
+    if found.closed is None:
+        assert not path.exists()
+        return
+    proven = verify_network(network, path)
+    best = judged(network, None, 0.0)[1].min() * network.s_base_kva
+    assert proven.bound_kw <= best * (1.0 + 1e-8)
+    assert proven.loss_kw == pytest.approx(found.value * network.s_base_kva, rel=1e-9)
+    assert proven.gap <= gap * (1.0 + 1e-6) + 1e-12
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=150, deadline=None)
+def test_what_passes_is_true_however_it_was_tampered_with(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Lines are dropped, doubled, exchanged and changed, and a higher bound is claimed."""
+    rng = np.random.default_rng(seed)
+    network = random_grid(rng, KINDS[rng.integers(len(KINDS))])
+    path = tmp_path_factory.getbasetemp() / "tampered"
+    try:
+        if search_topologies(network, gap=0.05, certificate=path).closed is None:
+            return
+    except OptionError:
+        return
+    head, lines = content(path)
+    for _ in range(int(rng.integers(1, 4))):
+        at = int(rng.integers(len(lines)))
+        other = lines[int(rng.integers(len(lines)))]
+        change = int(rng.integers(5))
+        if change == 0 and len(lines) > 1:
+            del lines[at]
+        elif change == 1:
+            lines.insert(at, copy.deepcopy(other))
+        elif change == 2:
+            lines[at] = copy.deepcopy(other)
+        elif len(lines[at]) > 1 and isinstance(lines[at][1], int):
+            lines[at][1] = int(rng.integers(-1, network.n_conductors + 1))
+        else:
+            head["bound"] *= float(rng.uniform(1.0, 1.05))
+    head |= {"lines": len(lines), "gap": 1.0}
+    head["bound"] = min(head["bound"], head["value"])
+    try:
+        proven = verify_network(network, rewritten(path, head, lines))
+    except CertificateError:
+        return
+    assert proven.bound_kw <= judged(network, None, 0.0)[1].min() * network.s_base_kva * (1.0 + 1e-8)
+
+
+def index(lines: list[Line], word: str) -> int:
+    return next(at for at, line in enumerate(lines) if line[0] == word)
+
+
+def lower_value(head: dict[str, Any], lines: list[Line]) -> None:
+    head["value"] *= 1.0 - 1e-7
+
+
+def raise_bound(head: dict[str, Any], lines: list[Line]) -> None:
+    head["bound"] += 0.999 * (head["value"] - head["bound"])
+
+
+def raise_both(head: dict[str, Any], lines: list[Line]) -> None:
+    head["value"] *= 1.01
+    head["bound"] *= 1.01
+
+
+def lower_gap(head: dict[str, Any], lines: list[Line]) -> None:
+    head["gap"] = 1e-7
+
+
+def change_a_multiplier(head: dict[str, Any], lines: list[Line]) -> None:
+    line = lines[index(lines, "bound")]
+    line[-2][7] += 1 << line[-5]
+
+
+def feed_a_source(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[index(lines, "bound")][-2][0] += 1
+
+
+def drop_a_node(head: dict[str, Any], lines: list[Line]) -> None:
+    at = [k for k, line in enumerate(lines) if line[0] == "from"]
+    del lines[at[-2] : at[-1]]
+    head["lines"] = len(lines)
+
+
+def drop_the_last_node(head: dict[str, Any], lines: list[Line]) -> None:
+    del lines[max(k for k, line in enumerate(lines) if line[0] == "from") :]
+    head["lines"] = len(lines)
+
+
+def split_another_branch(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[index(lines, "split")][1] = head["open_number"]
+
+
+def probe_another_branch(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[index(lines, "probe")][1] = head["open_number"]
+
+
+def close_without_probe(head: dict[str, Any], lines: list[Line]) -> None:
+    line = lines[index(lines, "bound")]
+    lines[index(lines, "split")] = ["probe", head["open_number"], *line[1:]]
+
+
+def say_nothing_is_left(head: dict[str, Any], lines: list[Line]) -> None:
+    at = index(lines, "split")
+    lines[at:] = [["none"]]
+    head["lines"] = len(lines)
+
+
+def leave_it_to_the_power_flow(head: dict[str, Any], lines: list[Line]) -> None:
+    at = index(lines, "split")
+    lines[at:] = [["judged"]]
+    head["lines"] = len(lines)
+
+
+def take_another_best(head: dict[str, Any], lines: list[Line]) -> None:
+    head["open"][0] = "1"
+
+
+def name_a_strange_branch(head: dict[str, Any], lines: list[Line]) -> None:
+    head["open"][0] = "no such branch"
+
+
+def name_a_branch_twice(head: dict[str, Any], lines: list[Line]) -> None:
+    head["open"].append(head["open"][0])
+
+
+def lower_a_cap(head: dict[str, Any], lines: list[Line]) -> None:
+    head["voltage_caps"][5] *= 0.999
+
+
+def give_infinite_multipliers(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[index(lines, "bound")][-2][7] = float("inf")
+
+
+def go_back_twice(head: dict[str, Any], lines: list[Line]) -> None:
+    lines.insert(len(lines), lines[index(lines, "from")])
+    head["lines"] = len(lines)
+
+
+def lie_about_the_length(head: dict[str, Any], lines: list[Line]) -> None:
+    head["lines"] += 1
+
+
+def leave_out_a_bus(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[index(lines, "bound")][-1].pop()
+
+
+def root_nowhere(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[index(lines, "bound")][2] = [-1]
+
+
+def lock_the_best_away(head: dict[str, Any], lines: list[Line]) -> None:
+    head["locked_closed"] = [head["open"][0]]
+
+
+TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
+    (lower_value, "best state loses"),
+    (raise_bound, "does not reach"),
+    (raise_both, "best state loses"),
+    (lower_gap, "not within the gap"),
+    (change_a_multiplier, "does not reach"),
+    (feed_a_source, "does not reach"),
+    (drop_a_node, "does not reach|no open side|otherwise|is decided|nodes left|does not hold"),
+    (drop_the_last_node, "nodes left"),
+    (split_another_branch, "refused"),
+    (probe_another_branch, "does not reach|decided"),
+    (close_without_probe, "does not reach"),
+    (say_nothing_is_left, "'none' does not hold"),
+    (leave_it_to_the_power_flow, "'judged' does not hold"),
+    (take_another_best, "radial|loses"),
+    (name_a_strange_branch, "no such branch"),
+    (name_a_branch_twice, "named twice"),
+    (lower_a_cap, "cap of the voltage at bus"),
+    (give_infinite_multipliers, "damaged"),
+    (go_back_twice, "no open side"),
+    (lie_about_the_length, "lines"),
+    (leave_out_a_bus, "damaged"),
+    (root_nowhere, "roots"),
+    (lock_the_best_away, "locks"),
+]
+
+
+@pytest.mark.parametrize(("tamper", "words"), TAMPERINGS, ids=lambda case: getattr(case, "__name__", ""))
+def test_tampering_is_caught(
+    tamper: Callable[[dict[str, Any], list[Line]], None],
+    words: str,
+    certificates: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    grid = builtin.load("baran33")
+    head, lines = content(certificates["baran33"])
+    verify(grid, rewritten(tmp_path / "same", head, lines))
+    number = {name: e for e, name in enumerate(build_network(grid).branch_names)}
+    head["open_number"] = number[head["open"][0]]
+    tamper(head, lines)
+    with pytest.raises(CertificateError, match=words):
+        verify(grid, rewritten(tmp_path / "tampered", head, lines))
+
+
+def test_the_node_at_fault_is_named(certificates: dict[str, Path], tmp_path: Path) -> None:
+    head, lines = content(certificates["baran33"])
+    at = max(k for k, line in enumerate(lines) if line[0] == "bound")
+    lines[at][-2] = [0] * 32 + [10**9]
+    nodes = 1 + sum(line[0] in ("split", "from") for line in lines[:at])
+    with pytest.raises(CertificateError, match=f"line {at + 2}, node {nodes}: "):
+        verify(builtin.load("baran33"), rewritten(tmp_path / "tampered", head, lines))
+
+
+def test_a_changed_grid_is_noticed(certificates: dict[str, Path]) -> None:
+    grid = builtin.load("baran33")
+    loads = grid.loads.with_columns(p_kw=grid.loads["p_kw"] * np.where(np.arange(grid.loads.height) == 3, 1.001, 1.0))
+    for other in (grid.with_tables(loads=loads), grid.with_closed({"37": True}), builtin.load("baran69")):
+        with pytest.raises(CertificateError, match="another grid"):
+            verify(other, certificates["baran33"])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.999])
+def test_a_truncated_file_is_noticed(share: float, certificates: dict[str, Path], tmp_path: Path) -> None:
+    whole = certificates["das70"].read_bytes()
+    path = tmp_path / "cut"
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(CertificateError):
+        verify(builtin.load("das70"), path)
+    path.write_bytes(whole[:-40] + bytes(40))
+    with pytest.raises(CertificateError, match="damaged"):
+        verify(builtin.load("das70"), path)
+    path.write_text("a text", encoding="utf-8")
+    with pytest.raises(CertificateError, match="damaged"):
+        verify(builtin.load("das70"), path)
+
+
+def test_caps_below_what_capacitors_allow_are_noticed(certificates: dict[str, Path], tmp_path: Path) -> None:
+    """Five loads of this grid feed reactive power, so that voltages can rise above the source's."""
+    head, lines = content(certificates["civanlar16"])
+    assert min(head["voltage_caps"]) > 1.0
+    head["voltage_caps"] = [1.0] * len(head["voltage_caps"])
+    with pytest.raises(CertificateError, match="cap of the voltage"):
+        verify(builtin.load("civanlar16"), rewritten(tmp_path / "tampered", head, lines))
+
+
+def test_other_limits_and_locks_are_said(tmp_path: Path) -> None:
+    grid = builtin.load("das70")
+    network = Limits(v_min_pu=0.916).applied(build_network(grid))
+    none = np.zeros(network.n_conductors, dtype=bool)
+    lock = none.copy()
+    lock[network.branch_numbers(["76"])] = True
+    found = search_topologies(network, must_open=lock, must_close=none, certificate=tmp_path / "file")
+    proven = verify(grid, tmp_path / "file")
+    assert proven.loss_kw == found.value * network.s_base_kva
+    assert "voltages of 0.9160 to" in str(proven)
+    assert "not the limits of the grid" in str(proven)
+    assert proven.given == (("76",), ())
+    assert "in which 76 stays open" in str(proven)
+
+
+def test_what_is_not_covered_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    network = build_network(builtin.load("baran33"))
+    for options in ({"max_changes": 4}, {"change_cost": 0.001}):
+        with pytest.raises(OptionError, match="number or a cost of changes"):
+            search_topologies(network, certificate=path, **options)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="current limits"):
+        search_topologies(build_network(builtin.load("zhang13")), certificate=path)
+    grids = (
+        (make_network(3, [Branch(0, 1), Branch(1, 2, y=0.01j), Branch(2, 0)], {0: 1.0}), "shunt admittances"),
+        (make_network(3, [Branch(0, 1), Branch(1, 2, tap=1.02), Branch(2, 0)], {0: 1.0}), "with a ratio"),
+        (make_network(3, [Branch(0, 1), Branch(1, 2)], {0: 1.0}, impedance=[0, 0.1, 0]), "constant impedance"),
+        (make_network(3, [Branch(0, 1, z=0.01 - 0.01j), Branch(1, 2)], {0: 1.0}), "negative resistance"),
+    )
+    for other, words in grids:
+        with pytest.raises(OptionError, match=words):
+            search_topologies(other, certificate=path)
+    assert not path.exists()
+
+
+def test_nothing_is_written_where_nothing_is_proven(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("of an earlier run", encoding="utf-8")
+    network = build_network(builtin.load("baran69"))
+    found = search_topologies(network, node_limit=3, certificate=path)
+    assert found.termination is Termination.ITERATIONS
+    assert list(tmp_path.iterdir()) == []
+    tight = Limits(v_min_pu=0.99).applied(network)
+    assert search_topologies(tight, certificate=path).termination is Termination.INFEASIBLE
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recorded_search_finds_the_same(tmp_path: Path) -> None:
+    for name in LOSS_KW:
+        network: Network = build_network(builtin.load(name))
+        plain, recorded = search_topologies(network), search_topologies(network, certificate=tmp_path / name)
+        assert recorded.value == plain.value
+        assert recorded.nodes <= 1.5 * plain.nodes + 10
+
+
+def test_reconfigure_leaves_a_certificate(tmp_path: Path) -> None:
+    grid = openpoint.read("baran33")
+    result = openpoint.reconfigure(grid, method=openpoint.TopologySearch(certificate=tmp_path / "file"))
+    proven = verify(grid, tmp_path / "file")
+    assert proven.open_branches == result.open_branches
+    assert proven.loss_kw == pytest.approx(result.loss_kw, rel=1e-9)
