@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from openpoint.twostage import linear_worst as linear_worst_module
 from openpoint.twostage.affine import worst_by_policy
 from openpoint.twostage.ccg import ColumnAndConstraint
 from openpoint.twostage.climbing import farthest, starts_of
@@ -110,3 +111,50 @@ def test_the_farthest_vertex_is_the_farthest() -> None:
         for slope in rng.standard_normal((20, 5)):
             assert slope @ farthest(chosen.polyhedral(), slope) == pytest.approx((vertices @ slope).max())
         assert {u.tobytes() for u in starts_of(chosen.polyhedral(), 8)} <= {(u + 0.0).tobytes() for u in vertices}
+
+
+@pytest.mark.parametrize("kind", ["box", "budget"])
+def test_where_no_policy_is_found_the_dual_and_the_faces_have_the_word(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that fails proves nothing: the answer must be the same without it."""
+    found = 0
+    for seed in (1, 3):
+        program = uncertain(seed, kind)
+        worst, vertices = separation(program), list(listed(program.uncertainty))
+        whole = program.uncertainty.polyhedral()  # type: ignore[union-attr]
+
+        def only_on_faces(*given: object) -> float | None:
+            return None if np.array_equal(given[1].steps, whole.steps) else worst_by_policy(*given)  # type: ignore[attr-defined,arg-type]  # noqa: B023
+
+        monkeypatch.setattr(linear_worst_module, "worst_by_policy", only_on_faces)
+        for decision in program.decisions():
+            exact, climbed = worst.by_vertices(decision, vertices), worst.by_climbing(decision)
+            assert exact is not None
+            assert climbed is not None
+            assert np.isfinite(exact[0]) == np.isfinite(climbed[0])
+            if np.isfinite(exact[0]):
+                found += 1
+                assert climbed[0] >= exact[0] - 1e-6
+    assert found
+
+
+def test_the_dual_finds_what_climbs_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With climbs that see nothing, violations are found all the same, and their largest is that of all vertices."""
+    program = uncertain(1, "box")
+    vertices = list(listed(program.uncertainty))
+    blind = separation(program)
+    monkeypatch.setattr(linear_worst_module, "starts_of", lambda polyhedral, count: [polyhedral.origin])
+    wrong = 0
+    for decision in program.decisions():
+        exact = separation(program).by_vertices(decision, vertices)
+        climbed = blind.by_climbing(decision)
+        assert exact is not None
+        assert climbed is not None
+        assert np.isfinite(exact[0]) == np.isfinite(climbed[0])
+        wrong += not np.isfinite(exact[0])
+        largest = blind.violation(decision)
+        assert largest is not None
+        if not np.isfinite(exact[0]):
+            assert largest[0] == pytest.approx(exact[1][0].response.reached, abs=1e-5)
+    assert wrong
