@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,20 +17,35 @@ from hypothesis import strategies as st
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
+from openpoint.search import bound as bounds
+from openpoint.search import multipliers
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
-from openpoint.search.bound import bound
 from openpoint.search.caps import caps_of
 from openpoint.search.enumeration import topologies
 from openpoint.search.forest import propagate, root
 from openpoint.search.model import Numbering, build_model, demand
-from openpoint.search.multipliers import conduct, factorise, level, sag, without
-from openpoint.search.multipliers import solve as solve_laplacian
 from openpoint.search.topology import search_topologies
 
 from ..powerflow.small_networks import Branch, make_network, random_network
 from .random_grids import KINDS, judged, random_grid
 
 SEEDS = st.integers(0, 2**32 - 1)
+
+
+def entered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A way in from Python to a compiled function that has none."""
+
+    @numba.njit(error_model="numpy")
+    def outside(*arguments):  # type: ignore[no-untyped-def]
+        return function(*arguments)
+
+    result: Callable[..., Any] = outside
+    return result
+
+
+bound, level, sag = entered(bounds.bound), entered(multipliers.level), entered(multipliers.sag)
+conduct, factorise = entered(multipliers.conduct), entered(multipliers.factorise)
+solve_laplacian, without = entered(multipliers.solve), entered(multipliers.without)
 
 
 def modelled(network: Network, **options: object) -> tuple[Model, Numbering, Work]:

@@ -41,11 +41,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from openpoint.powerflow.compiled import compiled
 from openpoint.search.arrays import UNDECIDED, Floats, Model, Work
+from openpoint.search.inner import inner
 
 
-@compiled
+@inner
 def terms(
     z: tuple[float, float, float], from_bus: tuple[float, float], to_bus: tuple[float, float], nu: float
 ) -> tuple[float, float, float]:
@@ -56,13 +56,13 @@ def terms(
     return y_i - y_j + 2.0 * r * nu, mu_i - mu_j + 2.0 * x * nu, r * (1.0 + y_j) + x * mu_j - z2 * nu
 
 
-@compiled
+@inner
 def rate(rho: float, square: float, l_max: float, w: float) -> float:
     """ρ + σ with the best σ of a rating, for a squared voltage of about w; `square` is α² + β²."""
     return max(rho, 0.5 * np.sqrt(square * w / l_max)) if l_max < np.inf else rho
 
 
-@compiled
+@inner
 def slope(rho: float, square: float) -> float:
     """(α² + β²) / 4ρ; nan where nothing is bounded."""
     if rho > 0.0:
@@ -70,7 +70,7 @@ def slope(rho: float, square: float) -> float:
     return 0.0 if rho == 0.0 and square == 0.0 else np.nan
 
 
-@compiled
+@inner
 def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     """The bound at these multipliers and `work.phi`; -inf where some ρ is not positive.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from openpoint.powerflow.compiled import compiled
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Model, Numbers, Work
+from openpoint.search.inner import inner
 
 
-@compiled
+@inner
 def find(leader: Numbers, bus: int) -> int:
     """Representative of a bus; halves the path on its way."""
     while leader[bus] != bus:
@@ -61,7 +62,7 @@ def propagate(model: Model, work: Work) -> bool:
             return False
 
 
-@compiled
+@inner
 def close_bridges(model: Model, work: Work) -> bool:
     """Close the undecided branches that hold the rest together (Tarjan 1974); False where a bus is cut off."""
     n, status, rank, low, came, at = model.n, work.status, work.rank, work.low, work.came, work.at

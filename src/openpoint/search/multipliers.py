@@ -11,11 +11,11 @@ once (`openpoint.search.model`), and the factorisation is a list of places.
 
 from __future__ import annotations
 
-from openpoint.powerflow.compiled import compiled
 from openpoint.search.arrays import OPEN, Floats, Model, Work
+from openpoint.search.inner import inner
 
 
-@compiled
+@inner
 def sag(model: Model, work: Work) -> None:
     """Squared voltages down the closed forest, with the flows that are least in the terms of the bound."""
     w = work.w
@@ -32,7 +32,7 @@ def sag(model: Model, work: Work) -> None:
         w[j] = max(w[work.parent[j]] * ratio, 0.05 * model.w_max[j])
 
 
-@compiled
+@inner
 def conduct(model: Model, work: Work) -> None:
     """Conductances, and the right-hand sides of the balances in `y_next` and `mu_next`."""
     w, p, q = work.w, work.y_next, work.mu_next
@@ -69,12 +69,14 @@ def conduct(model: Model, work: Work) -> None:
         q[i] -= model.x[e] * turn
 
 
-@compiled
+@inner
 def factorise(model: Model, work: Work) -> None:
     """LDLᵀ of the Laplacian of the conductances, without the sources."""
     n, factor, diagonal = model.n, work.factor, work.diagonal
-    factor[:] = 0.0
-    diagonal[:] = 0.0
+    for a in range(len(factor)):
+        factor[a] = 0.0
+    for k in range(n):
+        diagonal[k] = 0.0
     for e in range(len(work.status)):
         conductance = work.conductance[e]
         if conductance != 0.0:
@@ -98,7 +100,7 @@ def factorise(model: Model, work: Work) -> None:
             factor[a] *= inverse
 
 
-@compiled
+@inner
 def solve(model: Model, work: Work, one: Floats, two: Floats) -> None:
     """Solve for two right-hand sides in place; 0 at sources."""
     n = model.n
@@ -118,14 +120,15 @@ def solve(model: Model, work: Work, one: Floats, two: Floats) -> None:
         two[k] = second
 
 
-@compiled
+@inner
 def resistance(model: Model, work: Work, e: int) -> float:
     """Effective resistance that a branch sees; leaves the half-solved right-hand side in `one`.
 
     The forward substitution of a unit current between two buses touches only their ways up the elimination tree.
     """
     n, one = model.n, work.one
-    one[:] = 0.0
+    for k in range(len(one)):
+        one[k] = 0.0
     i, j = model.fr[e], model.to[e]
     one[i] = 1.0
     one[j] = -1.0
@@ -142,7 +145,7 @@ def resistance(model: Model, work: Work, e: int) -> float:
     return total
 
 
-@compiled
+@inner
 def without(model: Model, work: Work, e: int) -> bool:
     """Multipliers with a live branch open, in `y_next` and `mu_next`; False where it is a bridge.
 
@@ -168,7 +171,7 @@ def without(model: Model, work: Work, e: int) -> bool:
     return True
 
 
-@compiled
+@inner
 def level(model: Model, work: Work, y: Floats, mu: Floats) -> None:
     """Make the multipliers equal where live branches without impedance join buses, which the bound demands."""
     label = work.at

@@ -16,9 +16,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 
 from openpoint.powerflow.compiled import compiled
@@ -43,6 +42,7 @@ from openpoint.search.arrays import (
 )
 from openpoint.search.bound import bound
 from openpoint.search.forest import propagate, root
+from openpoint.search.inner import copy, inner, keep, recall, spliced
 from openpoint.search.multipliers import conduct, factorise, level, resistance, sag, solve, without
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
@@ -53,23 +53,18 @@ NEAR = 0.7
 """Share of the way to the cutoff that the estimate of a probe must reach for the probe to be made."""
 LIFTS = 3
 """Buses at which a node's bound is raised by multipliers of their voltage limits."""
+STEPS: Any = np.int64(2)
+"""Iterations of the fixed point of a node but the first one; a plain number would be compiled by itself."""
+NOWHERE: Any = np.int64(-1)
+"""No branch."""
 
 RECORDED = 1e-10
 """Relative margin of a bound that is recorded, over which it is checked exactly."""
 RESERVE = 4
 """Rows of a record that probes leave free, for how the node ends."""
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 
-
-def inner(function: Function) -> Function:
-    """As `compiled`, but not kept, and without a way in from Python, which takes long to compile for so many arrays."""
-    options = {"error_model": "numpy", "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    result: Function = numba.njit(**options)(function)
-    return result
-
-
-@inner
+@spliced
 def safe(value: float) -> float:
     """A bound less the margin."""
     return value - MARGIN * abs(value)
@@ -100,8 +95,8 @@ def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
         if value < best:
             bound(model, work, work.y, work.mu)
             break
-        work.y[:] = work.y_next
-        work.mu[:] = work.mu_next
+        copy(work.y_next, work.y)
+        copy(work.mu_next, work.mu)
         step = value - best
         best = value
         if step < 1e-4 * abs(best) and step < 0.02 * (cutoff - best):
@@ -109,7 +104,7 @@ def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
     return best
 
 
-@inner
+@spliced
 def worst(model: Model, work: Work) -> tuple[int, float]:
     """The bus whose voltage misses its limits most in the relaxation, and by how much; below: > 0."""
     bus, miss = -1, 1e-4
@@ -122,7 +117,7 @@ def worst(model: Model, work: Work) -> tuple[int, float]:
     return bus, model.w_min[bus] - work.w[bus] if work.w[bus] < model.w_min[bus] else model.w_max[bus] - work.w[bus]
 
 
-@inner
+@spliced
 def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
     """Raise the bound by multipliers of voltage limits, at the bus that misses them most; returns the bound reached.
 
@@ -137,10 +132,10 @@ def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
         before = value
         for _ in range(6):
             phi = work.phi[j]
-            work.y_kept[:] = work.y
-            work.mu_kept[:] = work.mu
+            copy(work.y, work.y_kept)
+            copy(work.mu, work.mu_kept)
             work.phi[j] = np.rint((phi + step) * 2.0**PHI_BITS) / 2.0**PHI_BITS
-            higher = ascend(model, work, 2, cutoff)
+            higher = ascend(model, work, STEPS, cutoff)
             if higher > value:
                 value = higher
                 step *= 2.0
@@ -148,8 +143,8 @@ def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
                     break
             else:
                 work.phi[j] = phi
-                work.y[:] = work.y_kept
-                work.mu[:] = work.mu_kept
+                copy(work.y_kept, work.y)
+                copy(work.mu_kept, work.mu)
                 step *= 0.25
                 if value > before:
                     break
@@ -159,7 +154,7 @@ def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
     return value
 
 
-@inner
+@spliced
 def note(record: Record, kind: int, branch: int) -> None:
     """Write a line without multipliers, if anything is recorded."""
     if len(record.kind) > 0:
@@ -170,17 +165,17 @@ def note(record: Record, kind: int, branch: int) -> None:
 
 
 @inner
-def prove(
-    model: Model, work: Work, record: Record, kind: int, branch: int, y: Floats, mu: Floats, cutoff: float
-) -> bool:
+def prove(model: Model, work: Work, record: Record, branch: int, y: Floats, mu: Floats, cutoff: float) -> bool:
     """Write a line with as few digits of the multipliers as reach the cutoff; whether that was possible.
+
+    `branch` is the one that was probed, or `NOWHERE`.
 
     Uses `y_kept` and `mu_kept`. Where nothing is recorded there is nothing to prove.
     """
     if len(record.kind) == 0:
         return True
     row = record.size[0]
-    if kind == PROBE and row + RESERVE > len(record.kind):
+    if branch >= 0 and row + RESERVE > len(record.kind):
         return False
     bits = 6
     while bits <= 40:
@@ -200,7 +195,9 @@ def prove(
                 if work.edge[k] >= 0 and above < model.n and work.edge[above] < 0:
                     record.top[row, above] = 1
             record.bits[row] = bits
-            note(record, kind, branch)
+            record.kind[row] = PROBE if branch >= 0 else BOUND
+            record.branch[row] = branch
+            record.size[0] = row + 1
             return True
         bits += 2
     return False
@@ -214,13 +211,13 @@ def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> fl
     work.status[e] = OPEN
     level(model, work, work.y_next, work.mu_next)
     value = safe(bound(model, work, work.y_next, work.mu_next))
-    if value >= cutoff and not prove(model, work, record, PROBE, e, work.y_next, work.mu_next, cutoff):
+    if value >= cutoff and not prove(model, work, record, e, work.y_next, work.mu_next, cutoff):
         value = cutoff - 1e-9 * abs(cutoff)
     work.status[e] = UNDECIDED
     return value
 
 
-@inner
+@spliced
 def estimate(model: Model, work: Work, e: int, value: float) -> float:
     """What a probe would say, to first order: the power that the branch carries takes the other ways."""
     conductance = work.conductance[e]
@@ -229,14 +226,14 @@ def estimate(model: Model, work: Work, e: int, value: float) -> float:
     return value + more
 
 
-@inner
+@spliced
 def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: float) -> bool:
     """Probe what may be worth it, close what cannot open; whether anything was closed.
 
     Leaves the probed bounds in `work.value`, -inf where there was no probe.
     """
     cutoff, status = counts.cutoff[0], work.status
-    highest = -1
+    highest = NOWHERE
     for e in range(len(status)):
         work.value[e] = -np.inf
         if status[e] == UNDECIDED:
@@ -245,7 +242,7 @@ def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: f
                 highest = e
     least = value + NEAR * (cutoff - value)
     below = False
-    second = -1
+    second = NOWHERE
     for e in range(len(status)):
         if status[e] == UNDECIDED:
             if work.value[e] >= least or e == highest:
@@ -272,10 +269,10 @@ def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: f
     return closed
 
 
-@inner
+@spliced
 def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
     """Bound the node at hand; the branch to decide next, -1 where it is a leaf to be judged, -2 where it is done."""
-    iterations = 10 if counts.nodes[0] == 1 else 2
+    iterations = 10 if counts.nodes[0] == 1 else STEPS
     while True:
         if not propagate(model, work):
             note(record, NONE, -1)
@@ -290,7 +287,7 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
             value = lift(model, work, value, counts.cutoff[0])
         counts.bound[0] = max(counts.bound[0], safe(value))
         reached = counts.bound[0] if len(record.kind) == 0 else safe(value)  # an inherited bound has no multipliers
-        if reached >= counts.cutoff[0] and prove(model, work, record, BOUND, -1, work.y, work.mu, counts.cutoff[0]):
+        if reached >= counts.cutoff[0] and prove(model, work, record, NOWHERE, work.y, work.mu, counts.cutoff[0]):
             return -2
         if branch < 0:
             note(record, JUDGED, -1)
@@ -300,19 +297,19 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
                 if work.status[e] == UNDECIDED and work.value[e] > work.value[branch]:
                     branch = e
             return branch
-        iterations = 2
+        iterations = STEPS
 
 
-@inner
+@spliced
 def push(work: Work, pool: Pool, counts: Counts, value: float) -> None:
     """Put the node at hand into the pool with this bound."""
     heap, bounds, k = pool.heap, pool.bound, counts.size[0]
     row = heap[k]
-    pool.status[row, :] = work.status
-    pool.y[row, :] = work.y
-    pool.mu[row, :] = work.mu
+    keep(work.status, pool.status, row)
+    keep(work.y, pool.y, row)
+    keep(work.mu, pool.mu, row)
     if pool.phi.shape[1] > 0:
-        pool.phi[row, :] = work.phi
+        keep(work.phi, pool.phi, row)
     bounds[row] = value
     pool.origin[row] = counts.nodes[0]
     while k > 0 and bounds[heap[(k - 1) // 2]] > value:
@@ -322,17 +319,17 @@ def push(work: Work, pool: Pool, counts: Counts, value: float) -> None:
     counts.size[0] += 1
 
 
-@inner
+@spliced
 def pop(work: Work, pool: Pool, counts: Counts, record: Record) -> None:
     """Take the node of least bound from the pool."""
     heap, bounds = pool.heap, pool.bound
     row = heap[0]
     note(record, FROM, pool.origin[row])
-    work.status[:] = pool.status[row]
-    work.y[:] = pool.y[row]
-    work.mu[:] = pool.mu[row]
+    recall(pool.status, row, work.status)
+    recall(pool.y, row, work.y)
+    recall(pool.mu, row, work.mu)
     if pool.phi.shape[1] > 0:
-        work.phi[:] = pool.phi[row]
+        recall(pool.phi, row, work.phi)
     counts.bound[0] = bounds[row]
     counts.active[0] = 1
     counts.size[0] -= 1
@@ -387,7 +384,7 @@ def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, Record, int], int]
     return explore
 
 
-_FILES = ("arrays", "bound", "forest", "multipliers", "node")
+_FILES = ("arrays", "bound", "forest", "inner", "multipliers", "node")
 explore = _entry(
     hashlib.sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES)).hexdigest()
 )
