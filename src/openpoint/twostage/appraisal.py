@@ -177,8 +177,9 @@ def appraise(
 
 
 def as_verdict(answers: Sequence[Response], price: Price) -> Verdict:
-    """The recourse's own word, where it is exact."""
-    values = np.array([max(r.value, r.reached) if r.feasible else np.inf for r in answers])
+    """The recourse's own word, where it is exact; what no solver could price is not verified."""
+    priced = [r.feasible and not np.isnan(r.reached) for r in answers]
+    values = np.array([max(r.value, r.reached) if good else np.inf for r, good in zip(answers, priced)])
     if price is Price.VIOLATION:
         return Verdict(np.zeros(len(values)), values, None, False)
     return Verdict(values, np.where(np.isfinite(values), 0.0, np.inf), None, False)
