@@ -14,10 +14,10 @@ import numpy.typing as npt
 from openpoint.grid.grid import Grid
 from openpoint.studies import harden_tables as tables
 from openpoint.studies.harden_result import HardenResult
-from openpoint.studies.harden_states import GAP, AfterDisaster, after_disaster
+from openpoint.studies.harden_states import GAP, AfterDisaster, Aftermath
 from openpoint.studies.hardening import HardenProgram
 from openpoint.studies.plan_value import OutOfTimeError, PlanValue, plan_cost, plan_value
-from openpoint.studies.restoration import restore
+from openpoint.studies.restoration import RestorationModel
 from openpoint.studies.threat import Threat
 from openpoint.twostage.log import Outcome, Termination, relative_gap
 from openpoint.twostage.risk import probability_set
@@ -65,11 +65,12 @@ class _Costed:
 def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome, run: Run) -> HardenResult:
     """The result of an outcome."""
     notes = list[str]()
-    costed = _costed(program, threat, outcome, run, notes)
+    aftermath = Aftermath(program)
+    costed = _costed(aftermath, threat, outcome, run, notes)
     shown = () if costed is None else costed.shown
     value, without = PlanValue(), None
     if costed is not None:
-        value, without = _value(program, costed.cost_usd, run, notes)
+        value, without = _value(aftermath.model, costed.cost_usd, run, notes)
     notes += _doubts(outcome, shown)
     cost_usd = None if costed is None else costed.cost_usd
     lower = outcome.lower_bound if cost_usd is None else min(outcome.lower_bound, cost_usd)
@@ -116,14 +117,15 @@ def _bought(program: HardenProgram, decision: Floats) -> tuple[tuple[str, ...], 
     return hardened, tuple(net.bus_names[net.terminal_bus[n]] for n in program.buses[decision[count:] > 0.5])
 
 
-def _costed(program: HardenProgram, threat: Threat, outcome: Outcome, run: Run, notes: list[str]) -> _Costed | None:
+def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, notes: list[str]) -> _Costed | None:
     """The plan of an outcome with exact costs, as far as disasters are shown; None where there is no plan."""
+    program = aftermath.model.program
     if outcome.decision is None or outcome.values is None:
         return None
     decision = np.round(outcome.decision)
     if threat.disasters is None:
         run.tell("operating point after the worst attack")
-        after, worst = _worst_attack(program, decision, outcome.values)
+        after, worst = _worst_attack(aftermath, decision, outcome.values)
         return _Costed(decision, program.cost(decision) + worst, np.array([worst]), None, (after,))
     uncertainty, values = program.uncertainty, outcome.values.copy()
     assert not isinstance(uncertainty, Box | Budget)
@@ -138,24 +140,25 @@ def _costed(program: HardenProgram, threat: Threat, outcome: Outcome, run: Run, 
     shown = list[AfterDisaster]()
     for k in chosen:
         run.tell(f"operating points after the disasters: {len(shown) + 1} of {len(chosen)}")
-        shown.append(after_disaster(program, decision, uncertainty.values[k], threat.disasters.names[k], int(k)))
+        shown.append(aftermath.after(decision, uncertainty.values[k], threat.disasters.names[k], int(k)))
         values[k] = min(values[k], shown[-1].plan.cost_usd)
     rho, weights = odds.worst(values)
     return _Costed(decision, program.cost(decision) + rho, values, weights, shown)
 
 
-def _worst_attack(program: HardenProgram, decision: Floats, values: Floats) -> tuple[AfterDisaster, float]:
+def _worst_attack(aftermath: Aftermath, decision: Floats, values: Floats) -> tuple[AfterDisaster, float]:
     """The worst attack and its cost: of those with the highest bounds, priced until no other can be worse."""
-    attacks, bounds = listed(program.uncertainty), values.copy()
+    attacks, bounds = listed(aftermath.model.program.uncertainty), values.copy()
     priced = np.zeros(len(bounds), dtype=np.bool_)
     while not priced[k := int(np.argmax(bounds))]:
-        bounds[k] = min(bounds[k], restore(program, decision, attacks[k], gap=GAP).cost_usd)
+        bounds[k] = min(bounds[k], aftermath.model.plan(decision, attacks[k], gap=GAP).cost_usd)
         priced[k] = True
-    return after_disaster(program, decision, attacks[k], "worst attack"), float(bounds[k])
+    return aftermath.after(decision, attacks[k], "worst attack"), float(bounds[k])
 
 
-def _value(program: HardenProgram, cost_usd: float, run: Run, notes: list[str]) -> tuple[PlanValue, float | None]:
+def _value(model: RestorationModel, cost_usd: float, run: Run, notes: list[str]) -> tuple[PlanValue, float | None]:
     """What the plan is worth, and the cost without any; unknown where not wanted or stopped."""
+    program = model.program
     uncertainty, wanted = program.uncertainty, run.wanted
     if isinstance(uncertainty, Box | Budget):
         if wanted:
@@ -178,8 +181,8 @@ def _value(program: HardenProgram, cost_usd: float, run: Run, notes: list[str]) 
 
     try:
         run.tell("value of information: no plan")
-        without = plan_cost(program, np.zeros(len(program.costs)), seconds)
-        return plan_value(program, cost_usd, gap=0.1 * run.gap, seconds=seconds, tell=run.tell), without
+        without = plan_cost(model, np.zeros(len(program.costs)), seconds)
+        return plan_value(model, cost_usd, gap=0.1 * run.gap, seconds=seconds, tell=run.tell), without
     except OutOfTimeError:
         notes.append(
             "the value of information was stopped by Ctrl-C, by the time limit, or because nobody asked for it and it "

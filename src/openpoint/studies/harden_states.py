@@ -14,10 +14,10 @@ import polars as pl
 from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Complexes, Network
+from openpoint.network import Complexes, Network
 from openpoint.studies import states
 from openpoint.studies.hardening import HardenProgram, Restoration
-from openpoint.studies.restoration import Plan, PlanCheck, ac_check, restore
+from openpoint.studies.restoration import Plan, PlanCheck, RestorationModel, ac_check
 from openpoint.studies.result import Violation
 
 Floats = npt.NDArray[np.float64]
@@ -47,42 +47,49 @@ class AfterDisaster:
     violations: tuple[Violation, ...]
 
 
-def after_disaster(
-    program: HardenProgram, decision: Floats, broken: Floats, name: str, number: int | None = None
-) -> AfterDisaster:
-    """The restoration of least cost with the fewest switchings, checked by AC.
+class Aftermath:
+    """What is done after disasters: the restoration of least cost with the fewest switchings, checked by AC.
 
-    Many ways of switching cost the same; a person wants to see what must be done and nothing else.
+    Many ways of switching cost the same; a person wants to see what must be done and nothing else. Both models are
+    compiled once.
     """
-    least = restore(program, decision, broken, gap=GAP)
-    most = least.cost_usd + SLACK * max(1.0, abs(least.cost_usd))
-    fields = {field.name: getattr(program, field.name) for field in dataclasses.fields(program)}
-    try:
-        quiet = restore(_Quiet(**fields, broken=least.broken, most_usd=most), decision, broken)
-    except OpenpointError:  # the slack was too small for the solver
-        quiet = least
-    plan = dataclasses.replace(quiet, cost_usd=least.cost_usd, bound_usd=least.bound_usd)
-    check = ac_check(program, plan)
-    return AfterDisaster(name, number, plan, check, _violations(program, plan, check))
+
+    def __init__(self, program: HardenProgram) -> None:
+        self.model = RestorationModel(program)
+        fields = {field.name: getattr(program, field.name) for field in dataclasses.fields(program)}
+        self._quiet = RestorationModel(_Quiet(**fields), more=program.network.n_conductors + 1)
+
+    def after(self, decision: Floats, broken: Floats, name: str, number: int | None = None) -> AfterDisaster:
+        """One disaster, (E)."""
+        program = self.model.program
+        least = self.model.plan(decision, broken, gap=GAP)
+        most = least.cost_usd + SLACK * max(1.0, abs(least.cost_usd))
+        try:
+            quiet = self._quiet.plan(np.concatenate([least.decision, least.broken, [most]]), broken)
+        except OpenpointError:  # the slack was too small for the solver
+            quiet = least
+        plan = dataclasses.replace(quiet, cost_usd=least.cost_usd, bound_usd=least.bound_usd)
+        check = ac_check(program, plan)
+        return AfterDisaster(name, number, plan, check, _violations(program, plan, check))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Quiet(HardenProgram):
-    """The recourse at a cost of at most `most_usd` whose cost is the number of switchings.
+    """The recourse at limited cost whose cost is the number of switchings.
 
-    Nobody need open a branch in a dead island, nor one that is broken, so that opening counts at energised ends only.
+    Its decision goes on with (E) branches that are broken and not hardened, and the most cost, in $. Nobody need open
+    a branch in a dead island, nor one that is broken, so that opening counts at energised ends of whole ones only.
     """
 
-    broken: Bools
-    most_usd: float
-
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
-        stage = super().recourse(decision, realisation, limits=limits)
+        count = len(self.costs)
+        broken, most_usd = decision[count:-1], decision[-1]
+        stage = super().recourse(decision[:count], realisation, limits=limits)
         net, closed, live = self.network, stage.islands.closed, stage.islands.live
-        shut, loose = np.flatnonzero(net.closed & ~self.broken), np.flatnonzero(~net.closed)
+        shut, loose = np.flatnonzero(net.closed), np.flatnonzero(~net.closed)
         opened = cp.Variable(len(shut), name="opened")
-        rows = [*stage.constraints, stage.cost <= self.most_usd, opened >= 0]
-        rows += [opened >= live[end[shut]] - closed[shut] for end in (net.terminal_fr, net.terminal_to)]
+        rows = [*stage.constraints, stage.cost <= most_usd, opened >= 0]
+        rows += [opened >= live[end[shut]] - closed[shut] - broken[shut] for end in (net.terminal_fr, net.terminal_to)]
         changes = cp.sum(opened) + cp.sum(closed[loose])
         if stage.islands.root is not None and stage.backup is not None:
             # Nor does a generator run for nothing.

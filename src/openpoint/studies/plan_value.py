@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.studies.hardening import HardenProgram, Restoration
-from openpoint.studies.restoration import restore
+from openpoint.studies.restoration import RestorationModel
 from openpoint.twostage.alone import Solve, wait_and_see
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Outcome, Termination
@@ -63,7 +63,7 @@ class OutOfTimeError(Exception):
 
 
 def plan_value(
-    program: HardenProgram,
+    model: RestorationModel,
     cost_usd: float,
     *,
     gap: float,
@@ -73,7 +73,7 @@ def plan_value(
     """The figures for a program with finitely many disasters whose best plan costs `cost_usd`.
 
     Args:
-        program: the program.
+        model: the program, compiled.
         cost_usd: RP.
         gap: relative gap of the programs that are solved on the way.
         seconds: the time left, None = any; asked before every program.
@@ -82,7 +82,7 @@ def plan_value(
     Raises:
         OutOfTimeError: before all was known.
     """
-    uncertainty = program.uncertainty
+    program, uncertainty = model.program, model.program.uncertainty
     assert isinstance(uncertainty, Scenarios | AmbiguousScenarios)
     solve = _solver(gap, seconds, tell, len(uncertainty.values))
     outcomes = wait_and_see(program, solve)
@@ -95,22 +95,22 @@ def plan_value(
     middle = solve(relaxed(program).facing(Certain(mean), Expectation())).decision
     assert likely is not None
     assert middle is not None
-    likely_usd, mean_usd = (plan_cost(program, np.round(plan), seconds) for plan in (likely, middle))
+    likely_usd, mean_usd = (plan_cost(model, np.round(plan), seconds) for plan in (likely, middle))
     return PlanValue(waiting, cost_usd - waiting, likely_usd, mean_usd, mean_usd - cost_usd)
 
 
-def plan_cost(program: HardenProgram, decision: Floats, seconds: Callable[[], float | None]) -> float:
+def plan_cost(model: RestorationModel, decision: Floats, seconds: Callable[[], float | None]) -> float:
     """ρ[z(x, u)] of a given plan x (H + G), in $; every disaster is priced to its optimum.
 
     Raises:
         OutOfTimeError: before all was known.
     """
-    uncertainty = program.uncertainty
+    program, uncertainty = model.program, model.program.uncertainty
     assert isinstance(uncertainty, Scenarios | AmbiguousScenarios)
     costs = np.empty(len(uncertainty.values))
     for k, realisation in enumerate(uncertainty.values):
         _time_left(seconds)
-        costs[k] = restore(program, decision, realisation, gap=PRICED).cost_usd
+        costs[k] = model.plan(decision, realisation, gap=PRICED).cost_usd
     return program.cost(decision) + _rho(program, costs)
 
 

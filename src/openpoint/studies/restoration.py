@@ -16,9 +16,10 @@ from openpoint.grid import topology
 from openpoint.network import Bools, Complexes, Ints, Network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
-from openpoint.solvers.base import Status
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
-from openpoint.studies.hardening import HardenProgram
+from openpoint.studies.hardening import HardenProgram, Restoration
 from openpoint.twostage.compile import compile_model
 
 Floats = npt.NDArray[np.float64]
@@ -90,26 +91,58 @@ class PlanCheck:
 
 
 def restore(program: HardenProgram, decision: Floats, broken: Floats, *, gap: float = 0.0) -> Plan:
-    """The least-shedding plan after a disaster.
+    """The least-shedding plan after one disaster; see `RestorationModel`, which serves many."""
+    return RestorationModel(program).plan(decision, broken, gap=gap)
 
-    Args:
-        program: the study. decision: (H + G) what was bought. broken: (E) 1 where a branch is broken.
-        gap: relative gap at which to stop.
 
-    Raises:
-        OpenpointError: no plan exists: branches that nobody can open tie a source to a bus that its voltage does not
-            suit.
-    """
+class RestorationModel:
+    """The recourse of a program, compiled once, for many decisions and disasters."""
+
+    def __init__(self, program: HardenProgram, more: int = 0) -> None:
+        """Compile; `more` entries of the decision belong to the recourse of the program alone."""
+        self.program = program
+        decision = cp.Variable(len(program.costs) + more, name="decision")
+        broken = cp.Variable(program.network.n_conductors, name="broken")
+        self._stage = program.recourse(decision, broken, limits=True)
+        stage = self._stage
+        self._form = compile_model(stage.cost, stage.constraints, stage.integers, also=(decision, broken))
+        self._given = np.concatenate([self._form.of(decision), self._form.of(broken)])
+        self._model = HighsModel(self._form)
+
+    def plan(self, decision: Floats, broken: Floats, *, gap: float = 0.0) -> Plan:
+        """The least-shedding plan after a disaster.
+
+        Args:
+            decision: (H + G) what was bought, then what is more. broken: (E) 1 where a branch is broken.
+            gap: relative gap at which to stop.
+
+        Raises:
+            OpenpointError: no plan exists: branches that nobody can open tie a source to a bus that its voltage does
+                not suit.
+        """
+        count = len(self.program.costs)
+        decision = np.concatenate([np.round(decision[:count]), decision[count:]])
+        self._model.fix(self._given, np.concatenate([decision, broken]))
+        answer = self._model.solve(integral=True, gap=gap, cold=True)
+        if answer.status is Status.INFEASIBLE or answer.x is None:
+            raise OpenpointError(
+                "no restoration keeps the voltage limits: a branch that cannot be opened ties a source to a bus with "
+                "other limits; widen them, or make the branch switchable"
+            )
+        return _plan(self.program, self._form, self._stage, answer, decision[:count], broken)
+
+
+def _plan(
+    program: HardenProgram,
+    form: StandardForm,
+    stage: Restoration,
+    answer: Answer,
+    decision: Floats,
+    broken: Floats,
+) -> Plan:
+    """The plan in an answer, without what is idle."""
     net = program.network
-    decision = np.round(decision)
-    stage = program.recourse(cp.Constant(decision), cp.Constant(broken), limits=True)
-    form = compile_model(stage.cost, stage.constraints, stage.integers)
-    answer = HighsModel(form).solve(integral=True, gap=gap)
-    if answer.status is Status.INFEASIBLE or answer.x is None:
-        raise OpenpointError(
-            "no restoration keeps the voltage limits: a branch that cannot be opened ties a source to a bus with "
-            "other limits; widen them, or make the branch switchable"
-        )
+    assert answer.x is not None
     x = answer.x
 
     def value(variable: cp.Variable | None, rows: int) -> Floats:
