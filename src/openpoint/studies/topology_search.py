@@ -15,6 +15,7 @@ from openpoint.studies.radial import RadialProgram
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.interrupt import listening
 from openpoint.twostage.log import Iteration, Outcome, Progress
+from openpoint.twostage.stopping import check_stops
 from openpoint.twostage.uncertainty import Certain
 
 NEWS_EVERY_S = 1.0
@@ -37,10 +38,7 @@ class TopologySearch:
     certificate: Path | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.gap < 1.0:
-            raise OptionError(f"gap is {self.gap:g}; give a relative gap from 0 to below 1, such as 1e-4")
-        if self.time_limit_s is not None and not self.time_limit_s > 0.0:
-            raise OptionError(f"time limit is {self.time_limit_s:g}; give seconds above 0")
+        check_stops(self.gap, self.time_limit_s)
 
     def __str__(self) -> str:
         return f"TopologySearch(gap={self.gap:g})"

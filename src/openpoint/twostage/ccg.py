@@ -72,13 +72,13 @@ class _Columns:
         """Copies for the realisations that the master underrates, cuts for all, tangents where a copy has cones."""
         words = learn_cuts(master, proposal, appraisal)
         objective = run.appraiser.objective
-        if self._template is None:
-            self._template = template_of(run.program, len(appraisal.decision), objective.price)
         assert proposal.point is not None
         added = 0
         underrated = self._underrated(run, master, proposal, appraisal) if appraisal.copies_pay else []
         for k, realisation in underrated:
             if (k, realisation.tobytes()) not in self._held and added < self.columns:
+                if self._template is None:
+                    self._template = template_of(run.program, len(appraisal.decision), objective.price)
                 self._held[k, realisation.tobytes()] = master.learn_copy(self._template, k, realisation)
                 added += 1
         if added:

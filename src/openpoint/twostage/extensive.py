@@ -24,7 +24,7 @@ from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good, parts
 from openpoint.twostage.risk import check_risk
-from openpoint.twostage.stopping import PROVEN_GAP
+from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 from openpoint.twostage.subproblem import Price
 
 
@@ -50,10 +50,7 @@ class ExtensiveForm:
             raise OptionError(f"unknown solver {self.solver!r}; known are {', '.join(SOLVERS)}")
         capabilities = SOLVERS[self.solver].capabilities
         require(capabilities, cones=False, integers=True, way_out=way_out(cones=True, integers=True))
-        if not 0.0 <= self.gap < 1.0:
-            raise OptionError(f"gap is {self.gap:g}; give a relative gap from 0 to below 1, such as 1e-4")
-        if self.time_limit_s is not None and not self.time_limit_s > 0.0:
-            raise OptionError(f"time limit is {self.time_limit_s:g}; give seconds above 0")
+        check_stops(self.gap, self.time_limit_s)
 
     def __str__(self) -> str:
         return f"ExtensiveForm(solver={self.solver}, gap={self.gap:g})"

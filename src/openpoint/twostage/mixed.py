@@ -53,14 +53,12 @@ class Exact:
 class ExactWork:
     """The recourse with its integers, as work for other processes."""
 
-    program: TwoStageProgram[Any, Any]
-    n: int
-    price: Price
+    template: Template
     gap: float = GAP
 
     def prepare(self) -> Callable[[tuple[Floats, Floats]], Exact]:
-        """Compile."""
-        template = template_of(self.program, self.n, self.price)
+        """Hand the arrays to the solver."""
+        template = self.template
         if template.cones:
             raise OptionError(
                 "a recourse with integers and cones is beyond this method; use ExtensiveForm(solver='scip')"
@@ -224,8 +222,8 @@ class MixedAppraiser:
 
     def _prepared(self, n: int) -> tuple[ExactWork, Pool, Cuts]:
         if self._work is None or self._pool is None or self._cuts is None:
-            self._work = ExactWork(self.program, n, self.objective.price, max(GAP, GAP_SHARE * self.gap))
             template = template_of(self.program, n, self.objective.price)
+            self._work = ExactWork(template, max(GAP, GAP_SHARE * self.gap))
             self._pool = Pool(template, self.objective.realisations)
             self._cuts = Cuts(self.objective.realisations)
         return self._work, self._pool, self._cuts

@@ -23,7 +23,14 @@ from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.master import Master, Proposal
 from openpoint.twostage.program import EXACT, TwoStageProgram
-from openpoint.twostage.stopping import PROVEN_GAP, first_of, gap_reached, iterations_reached, seconds_reached
+from openpoint.twostage.stopping import (
+    PROVEN_GAP,
+    check_stops,
+    first_of,
+    gap_reached,
+    iterations_reached,
+    seconds_reached,
+)
 from openpoint.twostage.worst import Separation
 
 ABSURD = 1e-5
@@ -51,10 +58,7 @@ class Settings:
     separation: Separation | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.gap < 1.0:
-            raise OptionError(f"gap is {self.gap:g}; give a relative gap from 0 to below 1, such as 1e-4")
-        if self.time_limit_s is not None and not self.time_limit_s > 0.0:
-            raise OptionError(f"time limit is {self.time_limit_s:g}; give seconds above 0")
+        check_stops(self.gap, self.time_limit_s)
         if self.max_iterations < 1:
             raise OptionError(f"max_iterations is {self.max_iterations}; give at least 1")
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from openpoint.errors import OptionError
 from openpoint.twostage.log import Iteration, Termination
 
 StoppingRule = Callable[[Sequence[Iteration]], Termination | None]
 
 PROVEN_GAP = 1e-4
 """Gap at which an answer is called optimal: far below the accuracy of any grid's data."""
+
+
+def check_stops(gap: float, time_limit_s: float | None) -> None:
+    """Refuse a gap or a time limit that makes no sense.
+
+    Raises:
+        OptionError: saying which.
+    """
+    if not 0.0 <= gap < 1.0:
+        raise OptionError(f"gap is {gap:g}; give a relative gap from 0 to below 1, such as 1e-4")
+    if time_limit_s is not None and not time_limit_s > 0.0:
+        raise OptionError(f"time limit is {time_limit_s:g}; give seconds above 0")
 
 
 def gap_reached(gap: float) -> StoppingRule:
