@@ -204,3 +204,19 @@ def test_the_same_question_gives_the_same_answer() -> None:
     first, second = (openpoint.reconfigure(grid) for _ in range(2))
     assert first.open_branches == second.open_branches
     assert first.iterations.drop("seconds").equals(second.iterations.drop("seconds"))
+
+
+def test_a_generator_that_must_run_as_it_does_not_today_is_dispatched() -> None:
+    """Its limits leave no choice, but today's output is not within them: no method may take today's for granted."""
+    grid = openpoint.read("civanlar16")
+    limits = {"p_min_kw": [2000.0], "p_max_kw": [2000.0], "q_min_kvar": [0.0], "q_max_kvar": [0.0]}
+    unit = {"name": ["g"], "bus": [grid.loads["bus"][0]], "p_kw": [0.0], "q_kvar": [0.0]}
+    fixed = grid.with_tables(generators=pl.DataFrame({**unit, "p_kw": [2000.0]}))
+    must = grid.with_tables(generators=pl.DataFrame({**unit, **limits}))
+    with pytest.raises(OptionError, match="does not dispatch"):
+        openpoint.reconfigure(must, method=openpoint.TopologySearch())
+    best = openpoint.reconfigure(fixed, method=Enumeration())
+    result = openpoint.reconfigure(must)
+    assert result.method.startswith("Benders")
+    assert result.loss_kw == pytest.approx(best.loss_kw, rel=1e-6)
+    assert result.lower_bound_kw <= best.loss_kw * (1 + 1e-6)

@@ -114,7 +114,9 @@ def refuse(network: Network) -> None:
     """
     if not network.is_balanced:
         raise OptionError("topology search works on balanced grids (phases '1'); this grid has phases a, b, c")
-    if np.any(network.p_min < network.p_max) or np.any(network.q_min < network.q_max):
+    today = network.generator_s
+    ranges = ((network.p_min, today.real, network.p_max), (network.q_min, today.imag, network.q_max))
+    if any(np.any((low != now) | (now != high)) for low, now, high in ranges):
         raise OptionError(
             "topology search does not dispatch generators; use Benders, or clear their limits to fix them"
         )
