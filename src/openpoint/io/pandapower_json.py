@@ -119,8 +119,11 @@ _ORIENTATIONS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
 }
 
 
-def _index(value: Any) -> int:
-    if isinstance(value, str) or (isinstance(value, (int, float)) and float(value).is_integer()):
+def _index(value: Any) -> int | str:
+    """Elements are numbered; tables beside them, such as the load cases of a simbench net, may have labels."""
+    if isinstance(value, str):
+        return int(value) if value.strip().removeprefix("-").isdecimal() else value
+    if isinstance(value, (int, float)) and float(value).is_integer():
         return int(value)
     raise ValueError(f"index {value!r} is no whole number")
 
