@@ -4,7 +4,9 @@ A node is bounded by `bound` at the multipliers of its parent, improved by the f
 undecided branches are *probed*: what is the bound with the branch open? Where it reaches the cutoff, the branch must
 be closed in all that is left to find. The closings are applied together after the probes (inside, they would change
 the forest under the bound), their consequences drawn, and the node is bounded anew. Then the branch of the largest
-probe is decided: the open side, of high bound, waits in the pool; the closed side is followed at once.
+probe is decided: the open side, of high bound, waits in the pool; the closed side is followed at once. Branches
+without impedance come first: power crosses them for nothing in all directions until they are decided, and no probe
+of another branch sees that.
 
 Only `explore` is called from outside. numba keeps machine code by the date of the file of the outermost function and
 would not see that an inner one elsewhere changed, so nothing here is kept but `explore`, under a key that depends on
@@ -295,6 +297,9 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
         if not probe_all(model, work, counts, record, value):
             for e in range(len(work.status)):
                 if work.status[e] == UNDECIDED and work.value[e] > work.value[branch]:
+                    branch = e
+            for e in model.bare:
+                if work.status[e] == UNDECIDED:
                     branch = e
             return branch
         iterations = STEPS
