@@ -30,6 +30,8 @@ def reference() -> str:
         ("Result of `openpoint reconfigure`", json_schema.result_schema()),
         ("Result of `openpoint reconfigure` for many futures", json_schema.futures_schema()),
         ("Result of `openpoint harden`", json_schema.harden_schema()),
+        ("Result of `openpoint partition`", json_schema.partition_schema()),
+        ("Results of `openpoint partition` at several levels", json_schema.partition_levels_schema()),
         ("Result of `openpoint powerflow`", json_schema.powerflow_schema()),
     ):
         properties: Mapping[str, Schema] = schema["properties"]

@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 import scipy.optimize
 
 from openpoint.grid import Grid
@@ -73,6 +74,24 @@ def _impedance() -> tuple[list[list[float]], list[list[float]]]:
     r = [[0.35, 0.10, 0.09], [0.10, 0.36, 0.11], [0.09, 0.11, 0.34]]
     x = [[0.80, 0.35, 0.30], [0.35, 0.78, 0.33], [0.30, 0.33, 0.81]]
     return r, x
+
+
+def five() -> Feeder:
+    """Substation b0 and four blocks, b2 and b3 being one: two islands of b1 and b2 with b3 pay, b4 has to stay dead."""
+    lines = [(0, 1, 1.0, True), (1, 2, 1.0, True), (2, 3, 1.0, False), (3, 4, 1.0, True), (4, 1, 1.0, True)]
+    loads = [(1, "abc", False, 120.0, 40.0), (3, "ab", True, 90.0, 30.0), (4, "abc", False, 600.0, 200.0)]
+    return Feeder(5, lines, loads, [(1, 200.0), (2, 200.0), (3, 100.0)])
+
+
+def renamed(grid: Grid, names: dict[str, str]) -> Grid:
+    """The grid under other names."""
+    keys = ("name", "bus", "from_bus", "to_bus")
+    tables = {
+        kind: frame.with_columns(pl.col(key).replace(names) for key in keys if key in frame.columns)
+        for kind, frame in grid.tables().items()
+        if frame.height
+    }
+    return Grid.from_tables(grid.name, tables)
 
 
 def random_feeder(rng: random.Random) -> Feeder:

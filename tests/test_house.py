@@ -73,6 +73,7 @@ PUBLIC = [
     "grow",
     "harden",
     "partition",
+    "partition_levels",
     "read",
     "read_disasters",
     "read_futures",

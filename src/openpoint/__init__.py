@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openpoint.studies.harden import HardenCosts, harden
     from openpoint.studies.limits import Limits
     from openpoint.studies.partition import partition
+    from openpoint.studies.partition_levels import partition_levels
     from openpoint.studies.partition_setup import PartitionCosts
     from openpoint.studies.powerflow import powerflow as run_powerflow
     from openpoint.studies.reconfigure import Enumeration, TopologySearch, reconfigure
@@ -73,6 +74,7 @@ __all__ = [
     "grow",
     "harden",
     "partition",
+    "partition_levels",
     "read",
     "read_disasters",
     "read_futures",
@@ -118,6 +120,7 @@ _HOMES = {
     "grow": ("openpoint.studies.growth", "grow"),
     "harden": ("openpoint.studies.harden", "harden"),
     "partition": ("openpoint.studies.partition", "partition"),
+    "partition_levels": ("openpoint.studies.partition_levels", "partition_levels"),
     "read": ("openpoint.io", "read"),
     "read_disasters": ("openpoint.studies.disasters", "read_disasters"),
     "read_futures": ("openpoint.studies.futures", "read_futures"),

@@ -38,10 +38,24 @@ def test_json_alone_on_the_standard_output(command: Command) -> None:
     assert json.loads(done.out)["served_kw"] == 1742.0
 
 
+def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
+    json_file, folder = tmp_path / "levels.json", tmp_path / "tables"
+    options = ("--uncertainty", "0.25,0", "--uncertain-loads", SIX, "--json", json_file, "--csv", folder)
+    done = command("partition", "ieee37-microgrids", *options)
+    assert done.code == 0
+    document = json.loads(json_file.read_text(encoding="utf-8"))
+    assert [each["served_kw"] for each in document["levels"]] == [1742.0, 547.0]
+    assert (folder / "levels.csv").exists()
+    for words in ("loads ± 0 %", "loads ± 25 %", "1742.000", "547.000", "22.3 %", "$19,366.30"):
+        assert words in done.out
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (("--uncertainty", 15), "from 0 to 1"),
+        (("--uncertainty", "0,15"), "from 0 to 1"),
+        (("--uncertainty", "a,b"), "0.15"),
         (("--uncertainty", 0.1, "--uncertain-loads", "s729"), "s729a"),
         (("--uncertainty", 0.1, "--uncertain-loads", 99), "99 uncertain loads"),
         (("--max-grid-forming", 0), "at least 1"),

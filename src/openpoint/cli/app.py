@@ -95,6 +95,8 @@ class Shape(StrEnum):
     FUTURES = "futures"
     POWERFLOW = "powerflow"
     HARDEN = "harden"
+    PARTITION = "partition"
+    PARTITION_LEVELS = "partition-levels"
     GRID = "grid"
 
 

@@ -7,14 +7,25 @@ from typing import Annotated, Literal
 
 import typer
 
-from openpoint.cli.options import EXIT_CODES, GridArgument, JsonOption, QuietOption, TimeLimitOption
+from openpoint.cli.options import (
+    EXIT_CODES,
+    CsvOption,
+    ExcelOption,
+    GridArgument,
+    JsonOption,
+    ParquetOption,
+    QuietOption,
+    TimeLimitOption,
+)
 from openpoint.cli.outputs import Outputs
+from openpoint.errors import OptionError
 
 PARTITION_EPILOG = f"""\b
 Examples:
   openpoint partition ieee37-microgrids
   openpoint partition ieee37-microgrids --uncertainty 0.15 --json plan.json
-  openpoint partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads 6
+  openpoint partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads 6 --excel plan.xlsx
+  openpoint partition ieee37-microgrids --uncertainty 0,0.1,0.15,0.25 --uncertain-loads 6 --csv levels
   openpoint partition feeder.dss --uncertainty 0.1 --uncertain-loads s728,s738a --max-grid-forming 2
 
 {EXIT_CODES}"""
@@ -31,8 +42,12 @@ class PartitionMethod(StrEnum):
 def partition(
     grid: GridArgument,
     uncertainty: Annotated[
-        float, typer.Option(metavar="SHARE", help="Loads may lie this far above or below, 0.15 is 15 %.")
-    ] = 0.0,
+        str,
+        typer.Option(
+            metavar="SHARE",
+            help="Loads may lie this far above or below, 0.15 is 15 %; several joined by commas are compared.",
+        ),
+    ] = "0",
     uncertain_loads: Annotated[
         str, typer.Option(metavar="WHICH", help="all, the N largest, or names joined by commas.")
     ] = "all",
@@ -53,6 +68,9 @@ def partition(
     gap: Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove.")] = 1e-4,
     time_limit: TimeLimitOption = None,
     json: JsonOption = None,
+    csv: CsvOption = None,
+    parquet: ParquetOption = None,
+    excel: ExcelOption = None,
     quiet: QuietOption = False,
 ) -> int:
     """Cut a grid that lost its substation into microgrids that serve most load.
@@ -69,7 +87,7 @@ def partition(
     return partition_run.partition(
         grid,
         partition_run.Question(
-            uncertainty=uncertainty,
+            levels=shares(uncertainty),
             uncertain_loads=which(uncertain_loads),
             most_deviating=most_deviating,
             max_grid_forming=max_grid_forming,
@@ -77,9 +95,21 @@ def partition(
         ),
         PartitionCosts(block_weight=block_weight, generation_usd_per_kwh=generation_usd),
         partition_run.choose_method(method.value, gap=gap, time_limit_s=time_limit),
-        outputs=Outputs(json=json).check(),
+        outputs=Outputs(json=json, csv=csv, parquet=parquet, excel=excel).check(),
         quiet=quiet,
     )
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """The levels of uncertainty that the option names.
+
+    Raises:
+        OptionError: one is no number.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise OptionError(f"--uncertainty {text}: give a share such as 0.15, or several as 0,0.1,0.15") from None
 
 
 def which(text: str) -> Literal["all"] | int | tuple[str, ...]:

@@ -21,10 +21,12 @@ from openpoint.studies.futures_export import futures_summary, futures_tables
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_export import harden_summary, harden_tables
 from openpoint.studies.harden_result import HardenResult
+from openpoint.studies.partition_export import levels_tables, partition_document, partition_summary, partition_tables
+from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 from openpoint.studies.powerflow import PowerflowResult
 from openpoint.studies.result import ReconfigureResult, Violation
 
-Result = ReconfigureResult | PowerflowResult | HardenResult | FuturesResult
+Result = ReconfigureResult | PowerflowResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels
 Value = str | float | int | None
 
 
@@ -73,6 +75,11 @@ def to_excel(result: Result, file: str | Path) -> Path:
 
 def document(result: Result) -> dict[str, Any]:
     """The result as plain Python values, in the order of the published schema."""
+    if isinstance(result, PartitionLevels):
+        levels = [{"level": level, **partition_document(each)} for level, each in result.by_level.items()]
+        return {**summary(result), "levels": _plain(levels)}
+    if isinstance(result, PartitionResult):
+        return {**_head("partition", result), **_plain(partition_document(result))}
     derived = () if isinstance(result, HardenResult | FuturesResult) else _DERIVED
     rows = {name: frame.to_dicts() for name, frame in tables(result).items() if name not in derived}
     plain: dict[str, Any] = _plain({**summary(result), **rows})
@@ -87,6 +94,10 @@ def summary(result: Result) -> dict[str, Any]:
         return {**_head("harden", result), **harden_summary(result)}
     if isinstance(result, FuturesResult):
         return {**_head("futures", result), **futures_summary(result)}
+    if isinstance(result, PartitionResult):
+        return {**_head("partition", result), **partition_summary(result)}
+    if isinstance(result, PartitionLevels):
+        return {**_head("partition-levels", result), "level_count": len(result.by_level)}
     return {**_head("reconfigure", result), **_reconfigure_summary(result)}
 
 
@@ -140,6 +151,11 @@ def tables(result: Result) -> dict[str, pl.DataFrame]:
         return {name: _finite(frame) for name, frame in harden_tables(result).items()}
     if isinstance(result, FuturesResult):
         return {name: _finite(frame) for name, frame in futures_tables(result).items()}
+    if isinstance(result, PartitionResult):
+        return {name: _finite(frame) for name, frame in partition_tables(result).items()}
+    if isinstance(result, PartitionLevels):
+        frames = {"levels": _levels(result), **levels_tables(result)}
+        return {name: _finite(frame) for name, frame in frames.items()}
     frames = {"buses": result.buses, "branches": result.branches}
     if isinstance(result, PowerflowResult):
         frames["sources"] = result.sources
@@ -235,8 +251,17 @@ def _files(result: Result, folder: Path, ending: str) -> list[tuple[pl.DataFrame
 def _summary_frame(result: Result) -> pl.DataFrame:
     """One row; columns keep their type also where there is no value, so that files of many runs go together."""
     row = _summary_row(result)
-    schema = {key: _NUMBERS.get(key, pl.Float64 if _is_number(key) else pl.String) for key in row}
+    schema = {key: _NUMBERS.get(key, pl.Float64 if _is_number(key, value) else pl.String) for key, value in row.items()}
     return pl.DataFrame([row], schema=schema)
+
+
+def _levels(result: PartitionLevels) -> pl.DataFrame:
+    """The summaries of all levels under each other, the level in front."""
+    rows = [
+        _summary_frame(each).select(pl.lit(level).alias("level"), pl.all().exclude(_head("", each)))
+        for level, each in result.by_level.items()
+    ]
+    return pl.concat(rows)
 
 
 _NUMBERS: dict[str, type[pl.DataType]] = {
@@ -245,14 +270,17 @@ _NUMBERS: dict[str, type[pl.DataType]] = {
     "any_lines": pl.Int64,
     "futures_count": pl.Int64,
     "sample_count": pl.Int64,
+    "level_count": pl.Int64,
     "limits_share": pl.Float64,
     "seconds": pl.Float64,
     "gap": pl.Float64,
+    "cost": pl.Float64,
+    "lower_bound": pl.Float64,
 }
 
 
-def _is_number(key: str) -> bool:
-    return key.endswith(("_kw", "_pu", "_usd"))
+def _is_number(key: str, value: Value) -> bool:
+    return isinstance(value, float) or key.endswith(("_kw", "_pu", "_usd", "_cost"))
 
 
 def _write_csv(frame: pl.DataFrame, path: Path) -> Path:

@@ -12,6 +12,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.studies.futures_schema import FUTURES, FUTURES_TABLES
 from openpoint.studies.harden_schema import HARDEN, HARDEN_TABLES
+from openpoint.studies.partition_schema import LEVELS, PARTITION, PARTITION_TABLES
 from openpoint.studies.schema_words import (
     DIALECT,
     Schema,
@@ -202,6 +203,16 @@ def futures_schema() -> Schema:
     return _root("futures", "Result of openpoint reconfigure for many futures", _study(FUTURES, tables))
 
 
+def partition_schema() -> Schema:
+    """Schema of the JSON that `openpoint partition --json` writes."""
+    return _root("partition", "Result of openpoint partition", _study(PARTITION, PARTITION_TABLES))
+
+
+def partition_levels_schema() -> Schema:
+    """Schema of the JSON that `openpoint partition --json` writes where several levels of uncertainty are given."""
+    return _root("partition-levels", "Results of openpoint partition at several levels", record(LEVELS))
+
+
 def _study(summary: dict[str, Schema], tables: dict[str, dict[str, Schema]]) -> Schema:
     return record({**summary, **{kind: listing(record(columns), _table_doc(kind)) for kind, columns in tables.items()}})
 
@@ -251,6 +262,8 @@ PUBLISHED = {
     "futures": futures_schema,
     "powerflow": powerflow_schema,
     "harden": harden_schema,
+    "partition": partition_schema,
+    "partition-levels": partition_levels_schema,
     "grid": grid_schema,
 }
 

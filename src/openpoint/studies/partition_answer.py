@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.grid.grid import Grid
+from openpoint.studies.export import join_names
 from openpoint.studies.harden_tables import iterations
 from openpoint.studies.partition_model import PartitionProgram
 from openpoint.studies.partition_result import PartitionResult
@@ -96,7 +97,7 @@ def _blocks(grid: Grid, program: PartitionProgram, island: Ints, load_kw: Floats
             "island": island,
             "load_kw": load_kw,
             "loads": count,
-            "buses": [" ".join(net.bus_names[k] for k in cut.buses(block)) for block in range(cut.count)],
+            "buses": [join_names(net.bus_names[k] for k in cut.buses(block)) for block in range(cut.count)],
         }
     )
 
@@ -134,8 +135,8 @@ def _islands(program: PartitionProgram, island: Ints, load_kw: Floats, generator
         rows.append(
             {
                 "island": number,
-                "blocks": " ".join(program.blocks.names[k] for k in members),
-                "grid_forming": " ".join(own.filter(forms_grid=True)["name"]),
+                "blocks": join_names(program.blocks.names[k] for k in members),
+                "grid_forming": join_names(own.filter(forms_grid=True)["name"]),
                 "load_kw": float(load_kw[members].sum()),
                 "capacity_kw": float(own["p_max_kw"].sum()),
                 "generation_kw": float(own["p_kw"].sum()),

@@ -1,16 +1,16 @@
-"""What a result of partitioning writes."""
+"""What results of partitioning write: summaries and tables, of one level of uncertainty or of several."""
 
 from __future__ import annotations
 
-import json
-import math
 from typing import Any
 
-from openpoint.studies.partition_result import PartitionResult
+import polars as pl
+
+from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 
 
-def partition_document(result: PartitionResult) -> dict[str, Any]:
-    """The whole result as plain values; what is infinite is None. Costs are in $, for an hour."""
+def partition_summary(result: PartitionResult) -> dict[str, Any]:
+    """Everything of the result that is no table. Costs are in $, for an hour."""
     return {
         "method": result.method,
         "termination": result.termination.value,
@@ -20,33 +20,46 @@ def partition_document(result: PartitionResult) -> dict[str, Any]:
         "uncertain_loads": list(result.uncertain_loads),
         "served_kw": result.served_kw,
         "total_kw": result.total_kw,
-        "cost": _finite(result.cost_usd),
+        "cost": result.cost_usd,
         "lost_cost": result.lost_usd,
         "generation_cost": result.generation_usd,
-        "worst_recourse_cost": _finite(result.worst_recourse_usd),
-        "lower_bound": _finite(result.lower_bound_usd),
-        "gap": _finite(result.gap),
+        "worst_recourse_cost": result.worst_recourse_usd,
+        "lower_bound": result.lower_bound_usd,
+        "gap": result.gap,
         "worst_slack_kw": result.worst_slack_kw,
         "energised_blocks": list(result.energised_blocks),
         "closed_switches": list(result.closed_switches),
         "open_switches": list(result.open_switches),
         "grid_forming": list(result.grid_forming),
-        "islands": [
-            {**row, "blocks": row["blocks"].split(), "grid_forming": row["grid_forming"].split()}
-            for row in result.islands.iter_rows(named=True)
-        ],
-        "blocks": result.blocks.to_dicts(),
-        "generators": result.generators.to_dicts(),
-        "switches": result.switches.to_dicts(),
-        "iterations": result.iterations.to_dicts(),
         "notes": list(result.notes),
     }
 
 
-def partition_json(result: PartitionResult) -> str:
-    """The result as a JSON document, indented."""
-    return json.dumps(partition_document(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def partition_tables(result: PartitionResult) -> dict[str, pl.DataFrame]:
+    """The tables by name."""
+    return {
+        "islands": result.islands,
+        "blocks": result.blocks,
+        "generators": result.generators,
+        "switches": result.switches,
+        "iterations": result.iterations,
+    }
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def partition_document(result: PartitionResult) -> dict[str, Any]:
+    """The whole result as plain values; names of an island are lists."""
+    rows = {name: frame.to_dicts() for name, frame in partition_tables(result).items()}
+    for row in rows["islands"]:
+        row["blocks"] = result.blocks.filter(island=row["island"])["name"].to_list()
+        forming = result.generators.filter(island=row["island"], forms_grid=True)
+        row["grid_forming"] = forming["name"].to_list()
+    return {**partition_summary(result), **rows}
+
+
+def levels_tables(result: PartitionLevels) -> dict[str, pl.DataFrame]:
+    """The tables of all levels under each other, the level in front."""
+    frames: dict[str, list[pl.DataFrame]] = {}
+    for level, each in result.by_level.items():
+        for name, frame in partition_tables(each).items():
+            frames.setdefault(name, []).append(frame.select(pl.lit(level).alias("level"), pl.all()))
+    return {name: pl.concat(parts) for name, parts in frames.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -30,7 +31,7 @@ class PartitionResult:
         energised_blocks: names of the blocks, that of their first bus.
         closed_switches, open_switches: names of the switchable branches.
         grid_forming: names of the generators that form the grid, one an island.
-        blocks: name, energised, island (0 = dead), load_kw, loads, buses (names, joined by blanks).
+        blocks: name, energised, island (0 = dead), load_kw, loads, buses (their names in one line).
         islands: island, blocks, grid_forming, load_kw, capacity_kw, generation_kw.
         generators: name, bus, block, island, forms_grid, p_kw, q_kvar, p_max_kw (set-points; 0 in dead blocks).
         switches: name, kind, from_block, to_block, closed, switching (`close`, `open` or empty, from today's state).
@@ -63,3 +64,24 @@ class PartitionResult:
     switches: pl.DataFrame
     iterations: pl.DataFrame
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PartitionLevels:
+    """What `partition_levels` answers: the same question at several levels of uncertainty.
+
+    Attributes:
+        by_level: results by level, a share of the load, ascending.
+    """
+
+    by_level: Mapping[float, PartitionResult]
+
+    @property
+    def results(self) -> tuple[PartitionResult, ...]:
+        """The results, those of lower levels first."""
+        return tuple(self.by_level.values())
+
+    @property
+    def grid(self) -> Grid:
+        """The grid asked about, as given."""
+        return self.results[0].grid

@@ -83,8 +83,7 @@ def program_of(
         InputError: names that are no load or generator; no generator is dispatchable.
         OptionError: figures out of range.
     """
-    if not (math.isfinite(uncertainty) and 0.0 <= uncertainty <= 1.0):
-        raise OptionError(f"uncertainty is {uncertainty:g}; give a share of the load from 0 to 1, such as 0.15")
+    check_uncertainty(uncertainty)
     if not (math.isfinite(ramp) and 0.0 <= ramp <= 1.0):
         raise OptionError(f"ramp is {ramp:g}; give a share of the capacity from 0 to 1, such as 0.3")
     if max_grid_forming < 1:
@@ -103,6 +102,16 @@ def program_of(
         ramp=ramp,
         max_grid_forming=max_grid_forming,
     )
+
+
+def check_uncertainty(uncertainty: float) -> None:
+    """Refuse what is no share of a load.
+
+    Raises:
+        OptionError: out of range.
+    """
+    if not (math.isfinite(uncertainty) and 0.0 <= uncertainty <= 1.0):
+        raise OptionError(f"uncertainty is {uncertainty:g}; give a share of the load from 0 to 1, such as 0.15")
 
 
 def _bases(network: Network) -> float:

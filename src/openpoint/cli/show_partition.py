@@ -1,0 +1,86 @@
+"""What a person sees of a partition: what is served, what to switch, and what robustness costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from openpoint.cli import words
+from openpoint.cli.display import show_rows, show_stop
+
+if TYPE_CHECKING:
+    from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+
+
+def show_partition(out: Console, result: PartitionResult) -> None:
+    """Why the run stopped, what is served and what to switch."""
+    show_stop(out, result.termination, result.seconds)
+    bound = f"bound {words.usd(result.lower_bound_usd)}"
+    if result.cost_usd is None:
+        out.print(Text(f"No plan was found ({bound})."))
+        return
+    share = f"{100.0 * result.served_kw / result.total_kw:.1f} %" if result.total_kw else "-"
+    moved = (
+        f"{len(result.uncertain_loads)} loads ± {100.0 * result.uncertainty:g} %" if result.uncertain_loads else "no"
+    )
+    out.print(Text(f"\nServes {words.kw(result.served_kw)} of {words.kw(result.total_kw)} kW ({share})", "bold"))
+    rows = [
+        ("uncertain", moved),
+        ("cost at worst", words.usd(result.cost_usd)),
+        ("dead blocks", words.usd(result.lost_usd)),
+        ("set-points", words.usd(result.generation_usd)),
+        ("following the loads, at worst", words.usd(result.worst_recourse_usd)),
+        ("worst slack kW", words.kw(result.worst_slack_kw)),
+    ]
+    show_rows(out, rows)
+    out.print(Text(f"Gap: {words.percent(result.gap)} % ({bound})\n"))
+    head = ("island", "forms the grid", "load kW", "capacity kW", "blocks (first bus)")
+    islands = [
+        (
+            str(row["island"]),
+            words.safe(row["grid_forming"]),
+            words.kw(row["load_kw"]),
+            words.kw(row["capacity_kw"]),
+            words.safe(row["blocks"]),
+        )
+        for row in result.islands.iter_rows(named=True)
+    ]
+    show_rows(out, [head, *islands], (2, 3), head=True)
+    dead = result.blocks.filter(energised=False)
+    out.print(Text(f"\nDead blocks: {words.names(dead['name'])}"))
+    out.print(Text(f"Close: {words.names(result.closed_switches)}", "bold"))
+    out.print(Text(f"Open: {words.names(result.open_switches)}", "bold"))
+    out.print()
+    units = [("generator", "island", "p kW", "q kvar", "most kW")]
+    for row in result.generators.iter_rows(named=True):
+        if not row["island"]:
+            continue
+        figures = (words.kw(row["p_kw"]), words.kw(row["q_kvar"]), words.kw(row["p_max_kw"]))
+        units.append((words.safe(row["name"]), str(row["island"]), *figures))
+    show_rows(out, units, range(1, 5), head=True)
+
+
+def show_levels(out: Console, found: PartitionLevels) -> None:
+    """A row a level: what is served, what it costs and how close the proof is."""
+    head = ("loads ±", "served kW", "share", "cost at worst", "gap %", "islands", "blocks", "close", "ended")
+    rows = [head]
+    for level, each in found.by_level.items():
+        share = f"{100.0 * each.served_kw / each.total_kw:.1f} %" if each.total_kw else "-"
+        rows.append(
+            (
+                f"{100.0 * level:g} %",
+                words.kw(each.served_kw),
+                share,
+                words.usd(each.cost_usd),
+                words.percent(each.gap),
+                str(each.islands.height),
+                str(len(each.energised_blocks)),
+                words.names(each.closed_switches),
+                each.termination.value,
+            )
+        )
+    out.print()
+    show_rows(out, rows, range(7), head=True)
+    out.print(Text("\nEach plan in full: --json, --csv or --excel.", "dim"))
