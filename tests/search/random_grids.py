@@ -26,6 +26,7 @@ KINDS: list[tuple[str, ...]] = [
     ("ratings",),
     ("ratings", "low", "high", "generation", "shunts", "ratios", "stiff", "locks", "impedance"),
 ]
+FEATURES = ("locks", "stiff", "ratios", "shunts", "generation", "impedance", "capacitive", "low", "high", "ratings")
 """What the grids have: locks; branches without resistance or impedance; ratios; shunts of branches; generation;
 loads of constant impedance; loads that feed reactive power; lower and upper voltage limits; ratings."""
 

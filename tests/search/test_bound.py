@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,20 +24,10 @@ from openpoint.search.model import Numbering, build_model, demand
 from openpoint.search.topology import search_topologies
 
 from ..powerflow.small_networks import Branch, make_network, random_network
+from .entered import entered
 from .random_grids import KINDS, judged, random_grid
 
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-def entered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A way in from Python to a compiled function that has none."""
-
-    @numba.njit(error_model="numpy")
-    def outside(*arguments):  # type: ignore[no-untyped-def]
-        return function(*arguments)
-
-    result: Callable[..., Any] = outside
-    return result
 
 
 bound, level, sag = entered(bounds.bound), entered(multipliers.level), entered(multipliers.sag)

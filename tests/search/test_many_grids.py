@@ -1,0 +1,115 @@
+"""A thousand grids and more: the search answers as brute force does, and no bound on the way is too high.
+
+The seeds are counted out, so that the number of grids is exact. Most grids are built in per unit, of features drawn
+one by one (`random_grids`); every fourth through engineering units, with limits between the figures of two trees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from openpoint.errors import OptionError
+from openpoint.network import Network, build_network
+from openpoint.search import node
+from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, record_for, work_for
+from openpoint.search.forest import propagate
+from openpoint.search.model import build_model
+from openpoint.search.topology import search_topologies
+from openpoint.twostage.log import Termination
+
+from ..grids import fixed_grid
+from .entered import entered
+from .random_grids import FEATURES, judged, random_grid
+
+
+@entered
+def bounds(model, work, record, opened):  # type: ignore[no-untyped-def]
+    """The bound of a node, the same raised by its limits, and into `opened` those with one branch open."""
+    node.root(model, work)
+    plain = node.ascend(model, work, 8, np.inf)
+    raised = plain
+    if model.bounded and plain > -np.inf:
+        raised = node.lift(model, work, plain, 2.0 * abs(plain) + 1.0)
+    for e in range(len(work.status)):
+        opened[e] = node.probe(model, work, record, e, np.inf) if work.status[e] == UNDECIDED else -np.inf
+    return plain, raised
+
+
+def networks(first: int, count: int) -> Iterator[tuple[int, Network]]:
+    """Seeds and their grids, of one kind and the other in turn."""
+    for seed in range(first, first + count):
+        rng = np.random.default_rng(seed)
+        if seed % 4 == 0:
+            yield seed, build_network(fixed_grid(seed))
+        else:
+            yield seed, random_grid(rng, [feature for feature in FEATURES if rng.random() < 0.35])
+
+
+def check_nodes(network: Network, states: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> int:
+    """Nodes between the root and a tree: bounds at their own multipliers, lifted ones, and probes."""
+    fixed = ~network.switchable
+    model, numbering = build_model(network, must_close=network.closed & fixed, must_open=~network.closed & fixed)
+    work, record = work_for(model), record_for(model, 0)
+    states = states[:, numbering.branch]
+    begin = np.where((network.closed & fixed)[numbering.branch], CLOSED, UNDECIDED).astype(np.int8)
+    checked, opened = 0, np.zeros(len(begin))
+
+    def most(status: np.ndarray) -> float:
+        inside = ((status == UNDECIDED) | (states == status)).all(axis=1)
+        best = float(value[inside].min(initial=np.inf))
+        return best + 1e-9 * abs(best) + 1e-12
+
+    for known in (0.0, 0.4, 0.8, 1.0):
+        tree = states[rng.integers(len(states))]
+        work.status[:] = np.where((begin == UNDECIDED) & (rng.random(len(begin)) < known), tree, begin)
+        before = most(work.status)
+        if not propagate(model, work):
+            assert math.isinf(before)
+            continue
+        assert most(work.status) == before
+        for array in (work.y, work.mu, work.phi):
+            array[:] = 0.0
+        plain, raised = bounds(model, work, record, opened)
+        assert plain <= before
+        assert raised <= before
+        for e in np.flatnonzero(work.status == UNDECIDED):
+            work.status[e] = OPEN
+            assert opened[e] <= most(work.status)
+            work.status[e] = UNDECIDED
+        checked += 2 + int(np.sum(work.status == UNDECIDED))
+    return checked
+
+
+@pytest.mark.parametrize("first", range(0, 1300, 100))
+def test_search_equals_brute_force_on_a_hundred_grids(first: int) -> None:
+    seen: Counter[str] = Counter()
+    for seed, network in networks(first, 100):
+        try:
+            found = search_topologies(network, gap=0.0)
+        except OptionError:
+            seen["refused"] += 1
+            continue
+        states, value = judged(network, None, 0.0)
+        best = float(value.min(initial=np.inf))
+        seen[found.termination.name] += 1
+        seen["choices"] += len(states) > 1
+        if math.isinf(best):
+            assert found.termination is Termination.INFEASIBLE, seed
+            assert found.closed is None, seed
+        else:
+            assert found.termination is Termination.OPTIMAL, seed
+            assert found.value == pytest.approx(best, rel=1e-8, abs=1e-12), seed
+            assert found.closed is not None, seed
+            assert value[(states == found.closed).all(axis=1)][0] == pytest.approx(best, rel=1e-8, abs=1e-12), seed
+            assert found.lower_bound <= best * (1.0 + 1e-9) + 1e-12, seed
+        if len(states):
+            seen["bounds"] += check_nodes(network, states, value, np.random.default_rng(seed))
+    assert seen["refused"] <= 20  # loads of constant current; of 1,300 grids at least 1,040 are searched
+    assert seen["INFEASIBLE"] >= 3
+    assert seen["choices"] >= 60
+    assert seen["bounds"] >= 1000
