@@ -33,8 +33,7 @@ def answer(
     """The result in the grid's own names and units."""
     net, cut, units = program.network, program.blocks, program.generators
     x = outcome.decision
-    s, b, f, parts = program.sizes
-    closed, live, forming, p, q = program.parted(np.zeros(s + b + f + 2 * parts) if x is None else x)
+    closed, live, forming, p, q = program.parted(np.zeros(program.decision_size) if x is None else x)
     shut, on, leads = closed > 0.5, live > 0.5, units.may_form[forming > 0.5]
     part = cut.islands(shut)
     order = {int(k): i + 1 for i, k in enumerate(dict.fromkeys(part[on].tolist()))}
@@ -43,8 +42,7 @@ def answer(
     base_kw = net.s_base_kva / (1.0 if net.is_balanced else 3.0)
     generators = _generators(grid, program, island, leads, p * base_kw, q * base_kw)
     names = [net.branch_names[k] for k in cut.switches]
-    cost = None if x is None else program.cost(x)
-    lost = None if x is None else float(program.lost_usd @ ~on)
+    lost, generation = (None, None) if x is None else program.costs(x, 0)
     served = float(load_kw[on].sum())
     return PartitionResult(
         grid=grid,
@@ -55,8 +53,8 @@ def answer(
         uncertain_loads=program.loads.names,
         cost_usd=None if x is None else outcome.upper_bound,
         lost_usd=lost,
-        generation_usd=None if cost is None or lost is None else cost - lost,
-        worst_recourse_usd=None if cost is None else outcome.upper_bound - cost,
+        generation_usd=generation,
+        worst_recourse_usd=None if x is None else outcome.upper_bound - program.cost(x),
         lower_bound_usd=outcome.lower_bound,
         gap=outcome.gap,
         served_kw=served,

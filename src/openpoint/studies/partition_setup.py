@@ -16,7 +16,9 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, load_shares
 from openpoint.studies.blocks import Blocks
-from openpoint.studies.partition_model import Grouped, PartitionProgram, UncertainLoads
+from openpoint.studies.partition_links import Links, Storage
+from openpoint.studies.partition_model import PartitionProgram
+from openpoint.studies.partition_step import Grouped, Locks, Step, UncertainLoads
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 
 Floats = npt.NDArray[np.float64]
@@ -91,14 +93,21 @@ def program_of(
     generators = _generators(network, blocks)
     chosen = _chosen(grid, uncertain_loads) if uncertainty > 0.0 else np.empty(0, dtype=np.int64)
     block_of_load = _block_of_load(grid, network, blocks)
-    return PartitionProgram(
+    step = Step(
+        name="1",
+        hours=1.0,
         network=network,
         blocks=blocks,
-        uncertainty=_set(len(chosen), uncertainty, most_deviating),
         loads=_uncertain(grid, chosen, block_of_load),
         generators=generators,
         lost_usd=_lost(grid, blocks.count, block_of_load, costs),
         generation_usd=_prices(generators, costs)[generators.of_part] * network.s_base_kva / _bases(network),
+        locks=Locks.none(blocks),
+    )
+    return PartitionProgram(
+        steps=(step,),
+        links=Links(Storage.none()),
+        uncertainty=_set(len(chosen), uncertainty, most_deviating),
         ramp=ramp,
         max_grid_forming=max_grid_forming,
     )
