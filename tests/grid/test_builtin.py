@@ -17,6 +17,7 @@ from openpoint.network import build_network
 # 0.15 and 0.07 % more at 4.16 / √3 kV: published are 3466 + j2102 and 3490 + j1920.
 SIZES = {
     "ieee13": (17, 18, 0, 3466.316, 2102.187),
+    "ieee13-microgrids": (14, 15, 2, 3466.316, 2102.187),
     "zhang13": (13, 15, 3, 1155.35, 0.0),
     "civanlar16": (16, 16, 3, 28700.0, 5900.0),
     "baran33": (33, 37, 5, 3715.0, 2300.0),
@@ -27,6 +28,7 @@ SIZES = {
     "das70": (70, 76, 8, 5385.4, 3687.6),
     "zhang118": (118, 132, 15, 22709.72, 17041.068),
     "ieee123": (131, 135, 2, 3491.004, 1920.500),
+    "ieee123-microgrids": (129, 135, 4, 3491.004, 1920.500),
     "mantovani136": (136, 156, 21, 18313.807, 7932.568),
 }
 
@@ -64,18 +66,27 @@ def test_figures_are_as_published() -> None:
     assert grid.lines["i_max_a"].to_list() == pytest.approx([10_000 / (3**0.5 * 4.16)] * 15, abs=5e-3)
 
 
-def test_microgrids_have_the_published_counts_on_the_feeder_of_kersting() -> None:
-    grid, feeder = builtin.load("ieee37-microgrids"), builtin.load("ieee37")
+def test_microgrids_have_the_published_counts() -> None:
+    grid = builtin.load("ieee37-microgrids")
     switches = grid.branches().filter(switchable=True)
     assert (switches.height, (~switches["closed"]).sum()) == (10, 3)
     assert (grid.generators.height, grid.generators["p_max_kw"].sum()) == (7, 2180.0)
-    same = ["name", "from_bus", "to_bus", "r_ohm", "x_ohm", "b_us"]
-    lines = grid.lines.filter(closed=True).filter(pl.col("name") != "l35").select(same).sort("name")
-    assert lines.equals(feeder.lines.filter(pl.col("name").is_in(lines["name"])).select(same).sort("name"))
-    assert lines.height == 34
+
+
+@pytest.mark.parametrize(("name", "lines"), [("ieee13", 11), ("ieee37", 35), ("ieee123", 118)])
+def test_microgrids_are_cut_out_of_the_feeder_of_kersting(name: str, lines: int) -> None:
+    """Impedances, loads and capacitors are those of the feeder; ties are added, loads are constant power."""
+    grid, feeder = builtin.load(f"{name}-microgrids"), builtin.load(name)
+    same = ["name", "to_bus", "phases", "r_ohm", "x_ohm", "b_us"]
+    own = grid.lines.filter(pl.col("name").is_in(feeder.lines["name"].implode())).filter(closed=True)
+    own = own.select(same).sort("name")
+    assert own.equals(feeder.lines.filter(pl.col("name").is_in(own["name"].implode())).select(same).sort("name"))
+    assert own.height == lines
     columns = ["name", "bus", "phases", "connection", "p_kw", "q_kvar"]
     assert grid.loads.select(columns).equals(feeder.loads.select(columns))
     assert set(grid.loads["model"]) == {"power"}
+    assert grid.capacitors.equals(feeder.capacitors)
+    assert set(feeder.switches["name"]) <= set(grid.branches().filter(switchable=True)["name"])
 
 
 def test_describe_and_unknown_name() -> None:

@@ -63,6 +63,15 @@ def test_microgrids_have_seven_blocks_and_that_of_the_substation() -> None:
     assert len(np.unique(found.islands(np.zeros(10, dtype=bool)))) == 8
 
 
+def test_a_switch_feeds_only_blocks_whose_phases_it_has() -> None:
+    network = build_network(openpoint.read("ieee13-microgrids"))
+    cut = blocks(network)
+    names = [network.branch_names[k] for k in cut.switches]
+    only = {name: (bool(a), bool(b)) for name, a, b in zip(names, cut.ahead, cut.back) if not (a and b)}
+    # The laterals of two phases cannot feed the feeder of three, nor each other along one.
+    assert only == {"632645": (True, False), "671684": (True, False), "t646-611": (False, False)}
+
+
 def test_three_phases_joined_by_lone_units_are_no_loop() -> None:
     assert blocks(build_network(openpoint.read("ieee13"))).count == 2  # three regulators side by side
     assert blocks(build_network(openpoint.read("ieee37"))).count == 1  # an open delta

@@ -28,6 +28,8 @@ class Blocks:
         of_bus: (buses) block of each bus. of_terminal: (N) block of each terminal.
         switches: (S) numbers of the switchable branches, in the order of the network.
         fr, to: (S) blocks that a switchable branch joins; equal where it lies within one block.
+        ahead, back: (S) whether the branch has all phases of the block `to`, and of the block `fr`: only then can it
+            feed that block.
         lost: (B) whether the block holds a bus of a substation.
     """
 
@@ -37,6 +39,8 @@ class Blocks:
     switches: Ints
     fr: Ints
     to: Ints
+    ahead: Bools
+    back: Bools
     lost: Bools
 
     @property
@@ -77,13 +81,23 @@ def blocks(network: Network) -> Blocks:
     lost = np.zeros(count, dtype=np.bool_)
     lost[of_bus[network.terminal_bus[network.source_terminal]]] = True
     moving = np.flatnonzero(switchable)
+    of_terminal, phases = of_bus[network.terminal_bus], np.array(network.terminal_phase)
+    within = [set(phases[of_terminal == block]) for block in range(count)]
+    passing = [set(phases[network.terminal_fr[network.conductor_branch == k]]) for k in branch[moving]]
+
+    def feeds(far: Ints) -> Bools:
+        return np.array([within[block] <= has for block, has in zip(far, passing)], dtype=np.bool_)
+
+    from_block, to_block = of_bus[fr[moving]], of_bus[to[moving]]
     return Blocks(
         names=tuple(network.bus_names[head] for head in heads),
         of_bus=of_bus,
-        of_terminal=of_bus[network.terminal_bus],
+        of_terminal=of_terminal,
         switches=branch[moving],
-        fr=of_bus[fr[moving]],
-        to=of_bus[to[moving]],
+        fr=from_block,
+        to=to_block,
+        ahead=feeds(to_block),
+        back=feeds(from_block),
         lost=lost,
     )
 

@@ -9,7 +9,8 @@ forms the grid of its island. Mended here:
 - (10), (13): the commodity of a block runs along the switches of all blocks; (14) runs over those of the other block;
 - (5): k bounds the colours of a switch, but a block may have several grid-forming generators, so that their numbers
   are added up instead;
-- (10): a switch may carry a unit for every other block, which may be more than there are switches.
+- (10): a switch may carry a unit for every other block, which may be more than there are switches;
+- a coloured switch that lacks phases carries no commodity to a block that has them.
 
 It says the same as `partition_topology.compact`, with more binaries: to be checked against, not for speed.
 """
@@ -78,6 +79,8 @@ def _reached(blocks: Blocks, l: int, closed: cp.Variable, colour: cp.Variable, a
         into @ flow + to_others == wanted,
     ]
     constraints += [colour[at[k], l] <= 1 - virtual[k] for k in range(b) if k != l and len(at[k])]
+    poor = np.flatnonzero(~blocks.ahead), np.flatnonzero(~blocks.back)
+    constraints += [sign * flow[s] <= most * (1 - colour[s, l]) for sign, s in zip((1, -1), poor) if len(s)]
     return constraints
 
 

@@ -10,6 +10,8 @@ The commodity makes every component hold a leading block, so there are no more c
 count says that there are as many and that none has a loop. For k = 1 the leading block is the one that has the
 generator, and a component has no second one; for k > 1 a second commodity carries one unit from every grid-forming
 generator to the leading block, which takes at most k.
+
+A switch that lacks phases feeds no block that has them: the first commodity runs along it the other way only.
 """
 
 from __future__ import annotations
@@ -74,8 +76,8 @@ def compact(blocks: Blocks, home: Ints, most: int) -> Topology:
         _into(blocks) @ flow + supply == live,
         supply >= 0,
         supply <= b * lead,
-        flow <= (b - 1) * closed,
-        flow >= -(b - 1) * closed,
+        flow <= (b - 1) * cp.multiply(blocks.ahead, closed),
+        flow >= -(b - 1) * cp.multiply(blocks.back, closed),
     ]
     return Topology(closed, live, forming, integers, constraints)
 
