@@ -98,6 +98,16 @@ def test_the_best_lowest_voltage_of_33_buses_is_known() -> None:
     assert np.isfinite(value).all()
 
 
+@pytest.mark.parametrize(("name", "v_min"), [("baran33", 0.95), ("das70", 0.93)])
+def test_limits_that_no_state_keeps_are_proven(name: str, v_min: float) -> None:
+    """das70 has 3.8e8 trees; the best has about 0.9194 at its lowest bus."""
+    network = loaded(name, v_min)
+    found = search_topologies(network, time_limit=100.0)
+    assert found.termination is Termination.INFEASIBLE
+    assert found.nearest is not None
+    assert found.nodes < 5000
+
+
 def test_few_changes_and_their_cost() -> None:
     network = loaded("baran33")
     chunks = list(topologies(network))

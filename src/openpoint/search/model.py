@@ -11,6 +11,7 @@ from openpoint.errors import OptionError
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 from openpoint.search.arrays import Model, Numbers
 from openpoint.search.caps import Caps, caps_of
+from openpoint.search.ceiling import ceiling, ceiling_by_limits
 
 TOLERANCE = 1e-6
 """Relative excess of a limit that counts as kept."""
@@ -23,12 +24,14 @@ class Numbering:
     Attributes:
         branch: (m) branch of the network. bus: (N) bus of the network.
         fixed_cost: cost of changes that no choice avoids. caps: of the squared voltages of the network.
+        ceiling: loss that no state of interest exceeds, see `openpoint.search.ceiling`.
     """
 
     branch: Ints
     bus: Ints
     fixed_cost: float
     caps: Caps
+    ceiling: float
 
 
 def build_model(
@@ -65,10 +68,13 @@ def build_model(
     a, b = number[fr[branch]], number[to[branch]]
     power, steady = demand(network)
     caps = caps_of(network, ~must_open, power, steady)
-    w_min, w_max = voltage_range(network, caps, ceiling(network))
+    l_max = network.l_max * (1.0 + TOLERANCE) ** 2
+    low = network.w_min * (1.0 - TOLERANCE) ** 2
+    most = min(ceiling(network), ceiling_by_limits(network, ~must_open, (power, steady), low, l_max)) * (1.0 + 1e-9)
+    w_min, w_max = voltage_range(network, caps, most)
     z = np.asarray(network.z.diagonal())[branch]
     shunt = np.asarray(network.y_shunt.diagonal())[branch]
-    l_max = network.l_max[branch] * (1.0 + TOLERANCE) ** 2
+    l_max = l_max[branch]
     closings, fixed = m, int(network.closed.sum()) - n
     if max_changes is not None:
         closings = int(np.floor((max_changes - fixed) / 2))
@@ -103,7 +109,7 @@ def build_model(
         bounded=bool(np.any(w_min[~source] > 0) or np.any(network.w_max[~source] < np.inf)),
         priced=change_cost > 0.0,
     )
-    return model, Numbering(branch, bus, change_cost * fixed, caps)
+    return model, Numbering(branch, bus, change_cost * fixed, caps, most)
 
 
 def refuse(network: Network) -> None:
@@ -150,12 +156,6 @@ def voltage_range(network: Network, caps: Caps, value: float) -> tuple[Floats, F
             "needs an upper limit of the voltage at every bus; give one, for example Limits(v_max_pu=1.1)"
         )
     return low, high
-
-
-def ceiling(network: Network) -> float:
-    """A loss beyond which no state is of interest: all that is taken and fed. Nobody runs a grid beyond its nose."""
-    power = np.abs(network.s_power).sum() + 4.0 * np.abs(network.s_impedance).sum() + np.abs(network.generator_s).sum()
-    return float(power + 4.0 * (np.abs(network.g).sum() + np.abs(network.b).sum()))
 
 
 def _eliminate(fr: Ints, to: Ints, source: Bools) -> tuple[list[int], list[list[int]]]:

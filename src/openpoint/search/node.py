@@ -53,7 +53,7 @@ MARGIN = 1e-9
 """Relative margin of a bound: on a full tree it lands up to 1e-11 above the exact loss."""
 NEAR = 0.7
 """Share of the way to the cutoff that the estimate of a probe must reach for the probe to be made."""
-LIFTS = 3
+LIFTS = 6
 """Buses at which a node's bound is raised by multipliers of their voltage limits."""
 STEPS: Any = np.int64(2)
 """Iterations of the fixed point of a node but the first one; a plain number would be compiled by itself."""
@@ -130,7 +130,7 @@ def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
         j, miss = worst(model, work)
         if j < 0 or value >= cutoff:
             break
-        step = 0.5 * min(cutoff - value, abs(value)) / miss
+        step = 0.5 * (cutoff - value) / miss
         before = value
         for _ in range(6):
             phi = work.phi[j]

@@ -21,7 +21,7 @@ from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool
 from openpoint.search.certificate import Certificate, refuse_to_certify
 from openpoint.search.forest import propagate
 from openpoint.search.incumbent import Exchange, Judge, Trial
-from openpoint.search.model import build_model, ceiling
+from openpoint.search.model import build_model
 from openpoint.search.node import EXHAUSTED, FULL, LEAF, WRITTEN, explore
 from openpoint.twostage.log import Termination
 
@@ -58,7 +58,7 @@ class Found:
 
     Attributes:
         termination: OPTIMAL or GAP: proven to the gap; INFEASIBLE: proven that no radial state keeps the limits (or
-            that those which do lose more than `ceiling`); TIME, ITERATIONS, INTERRUPTED: stopped.
+            that those which do lose more than all that is taken and fed); TIME, ITERATIONS, INTERRUPTED: stopped.
         closed: (E) best state that keeps the limits; None if there is none. value: of that state, inf = none.
         lower_bound: no radial state that keeps the limits is worth less.
         nearest: (E) state that misses the limits least, of those met while none kept them; None else.
@@ -187,7 +187,7 @@ class _Run:
         self.began += time.perf_counter() - before  # compiling is not searching
         if self.lost or not propagate(self.model, self.work):
             return self._found(Termination.INFEASIBLE)
-        self.counts.cutoff[0] = ceiling(self.network) + float(self.model.price.sum())
+        self.counts.cutoff[0] = self.numbering.ceiling + float(self.model.price.sum())
 
         def over() -> bool:
             return time.perf_counter() - self.began >= time_limit or (stop is not None and stop())
