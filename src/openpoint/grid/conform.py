@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import dataframely as dy
 import polars as pl
 
 from openpoint.errors import Problem
@@ -15,18 +16,24 @@ RawTable = pl.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
 
-def conform(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem]]:
+def conform(
+    kind: str, raw: RawTable | None, schema: type[dy.Schema] | None = None
+) -> tuple[pl.DataFrame, list[Problem]]:
     """The table with exactly the columns and types of its schema, and every fault found.
 
     Unknown columns are refused, absent optional ones take their default; a single number stands for a 1 × 1 matrix.
     The frame is empty where faults were found.
+
+    Args:
+        kind: what messages call the table. raw: the table.
+        schema: its schema; default: that of the grid's table of this kind.
     """
-    schema = SCHEMAS[kind]
+    schema = schema or SCHEMAS[kind]
     empty: pl.DataFrame = schema.create_empty()
     if raw is None:
         return empty, []
     try:
-        frame = _frame(kind, raw)
+        frame = _frame(schema, raw)
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
         reason = str(error).strip().partition("\n")[0]
         return empty, [Problem(kind, "", "", f"this is no table: {reason}", "Give columns of equal length")]
@@ -63,11 +70,11 @@ def conform(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem
     return (empty, faults) if faults else (pl.DataFrame(series), [])
 
 
-def _frame(kind: str, raw: RawTable) -> pl.DataFrame:
+def _frame(schema: type[dy.Schema], raw: RawTable) -> pl.DataFrame:
     """A frame of whatever was given; numbers of mixed types in a column are widened."""
     if isinstance(raw, pl.DataFrame):
         return raw
-    matrices = [name for name, dtype in SCHEMAS[kind].create_empty().schema.items() if isinstance(dtype, pl.List)]
+    matrices = [name for name, dtype in schema.create_empty().schema.items() if isinstance(dtype, pl.List)]
     if isinstance(raw, Mapping):
         columns = {
             name: [_as_matrix(v) for v in values] if name in matrices and isinstance(values, list) else values

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Literal
 
+import dataframely as dy
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
@@ -61,7 +62,7 @@ def grid_from_files(files: Mapping[str, bytes]) -> Grid:
     faults += found
     frames: dict[str, pl.DataFrame] = {}
     for kind in SCHEMAS:
-        frames[kind], found = _table(kind, files)
+        frames[kind], found = table_from_files(kind, files)
         faults += found
     for name in sorted(files):
         if name != HEAD and name not in TABLE_FILES:
@@ -121,8 +122,16 @@ def _notes(head: dict[str, Any]) -> tuple[list[Problem], list[Problem]]:
     return notes, []
 
 
-def _table(kind: str, files: Mapping[str, bytes]) -> tuple[pl.DataFrame, list[Problem]]:
-    empty, _ = conform(kind, None)
+def table_from_files(
+    kind: str, files: Mapping[str, bytes], schema: type[dy.Schema] | None = None
+) -> tuple[pl.DataFrame, list[Problem]]:
+    """The table in the CSV or Parquet file of its name, and every fault; an absent one is empty.
+
+    Args:
+        kind: name of the table. files: contents by file name.
+        schema: its schema; default: that of the grid's table of this kind.
+    """
+    empty, _ = conform(kind, None, schema)
     text, packed = files.get(f"{kind}.csv"), files.get(f"{kind}.parquet")
     if text is not None and packed is not None:
         message = "the table is given twice, as CSV and as Parquet"
@@ -130,7 +139,7 @@ def _table(kind: str, files: Mapping[str, bytes]) -> tuple[pl.DataFrame, list[Pr
     if text is not None:
         name = f"{kind}.csv"
         try:
-            return table_from_csv(kind, text.decode("utf-8"), name)
+            return table_from_csv(kind, text.decode("utf-8"), name, schema)
         except UnicodeDecodeError as error:
             line = text[: error.start].count(b"\n") + 1
             return empty, [Problem(name, f"line {line}", "", "the text is not UTF-8", "Save the file as UTF-8")]
@@ -142,5 +151,5 @@ def _table(kind: str, files: Mapping[str, bytes]) -> tuple[pl.DataFrame, list[Pr
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             return empty, [Problem(name, "", "", f"this is no Parquet file: {reason}", "Write it anew")]
-        return conform(kind, frame)
+        return conform(kind, frame, schema)
     return empty, []

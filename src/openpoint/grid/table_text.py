@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import dataframely as dy
 import polars as pl
 
 from openpoint.errors import Problem
@@ -71,42 +72,46 @@ def number_text(value: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
-def table_from_csv(kind: str, text: str, file: str) -> tuple[pl.DataFrame, list[Problem]]:
+def table_from_csv(
+    kind: str, text: str, file: str, schema: type[dy.Schema] | None = None
+) -> tuple[pl.DataFrame, list[Problem]]:
     """The table in CSV text, in the shape of its schema, and every fault with its line.
 
     Args:
         kind: table name.
         text: the CSV, first line the column names.
         file: file name for the messages.
+        schema: its schema; default: that of the grid's table of this kind.
     """
+    schema = schema or SCHEMAS[kind]
     rows, faults = _rows(text.removeprefix("\ufeff"), file)
     if not rows:
         remedy = "Write at least the line of the column names, or remove the file"
-        return conform(kind, None)[0], faults or [Problem(file, "", "", "the file is empty", remedy)]
+        return conform(kind, None, schema)[0], faults or [Problem(file, "", "", "the file is empty", remedy)]
     (_, header), *body = rows
     names = [name or "" for name in header]
-    faults += _header_faults(names, kind, file)
+    faults += _header_faults(names, schema, file)
     for line, cells in body:
         if len(cells) != len(names):
             message = f"{len(cells)} cells, but the first line names {len(names)} columns"
             faults.append(Problem(file, f"line {line}", "", message, "Write a cell for every column"))
     if faults:
-        return conform(kind, None)[0], faults
-    schema = SCHEMAS[kind].create_empty().schema
+        return conform(kind, None, schema)[0], faults
+    types = schema.create_empty().schema
     label = names.index("name") if "name" in names else None
     columns: list[pl.Series] = []
     for k, name in enumerate(names):
         values: list[Any] = []
         for line, cells in body:
-            value, wanted = _value(cells[k], schema[name])
+            value, wanted = _value(cells[k], types[name])
             values.append(value)
             if wanted:
                 place = _place(line, cells, label)
                 faults.append(Problem(file, place, name, f"{cells[k]!r} is not {wanted}", "Correct the cell"))
-        columns.append(pl.Series(name, values, dtype=schema[name]))
+        columns.append(pl.Series(name, values, dtype=types[name]))
     if faults:
-        return conform(kind, None)[0], faults
-    frame, found = conform(kind, pl.DataFrame(columns))
+        return conform(kind, None, schema)[0], faults
+    frame, found = conform(kind, pl.DataFrame(columns), schema)
     return frame, [_in_file(problem, file, body, label) for problem in found]
 
 
@@ -135,8 +140,8 @@ def _rows(text: str, file: str) -> tuple[list[Row], list[Problem]]:
     return rows, []
 
 
-def _header_faults(names: list[str], kind: str, file: str) -> list[Problem]:
-    known = SCHEMAS[kind].columns()
+def _header_faults(names: list[str], schema: type[dy.Schema], file: str) -> list[Problem]:
+    known = schema.columns()
     faults = []
     for name in dict.fromkeys(names):
         if name not in known:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -18,11 +17,13 @@ from openpoint.network import Network, load_shares
 from openpoint.studies.blocks import Blocks
 from openpoint.studies.partition_links import Links, Storage
 from openpoint.studies.partition_model import PartitionProgram
-from openpoint.studies.partition_step import Grouped, Locks, Step, UncertainLoads
+from openpoint.studies.partition_step import Grouped, Step, UncertainLoads
+from openpoint.studies.partition_timeline import Timeline, near
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Complexes = npt.NDArray[np.complex128]
 Strings = Sequence[str]
 
 BLOCK_USD = 1000.0
@@ -78,8 +79,15 @@ def program_of(
     most_deviating: int | None,
     ramp: float,
     max_grid_forming: int,
+    timeline: Timeline | None = None,
+    max_actions: int | None = None,
+    keep_energised: bool = False,
 ) -> PartitionProgram:
     """The mathematical model.
+
+    Args:
+        timeline: the steps; default: an hour with the loads of the grid.
+        max_actions: most switches that change their state in a step. keep_energised: whether blocks stay energised.
 
     Raises:
         InputError: names that are no load or generator; no generator is dispatchable.
@@ -90,24 +98,32 @@ def program_of(
         raise OptionError(f"ramp is {ramp:g}; give a share of the capacity from 0 to 1, such as 0.3")
     if max_grid_forming < 1:
         raise OptionError(f"max_grid_forming is {max_grid_forming}; every island needs at least 1")
+    if max_actions is not None and max_actions < 0:
+        raise OptionError(f"max_actions is {max_actions}; give 0 or more, or leave it out for no limit")
     generators = _generators(network, blocks)
     chosen = _chosen(grid, uncertain_loads) if uncertainty > 0.0 else np.empty(0, dtype=np.int64)
-    block_of_load = _block_of_load(grid, network, blocks)
-    step = Step(
-        name="1",
-        hours=1.0,
-        network=network,
-        blocks=blocks,
-        loads=_uncertain(grid, chosen, block_of_load),
-        generators=generators,
-        lost_usd=_lost(grid, blocks.count, block_of_load, costs),
-        generation_usd=_prices(generators, costs)[generators.of_part] * network.s_base_kva / _bases(network),
-        locks=Locks.none(blocks),
-    )
+    timeline = timeline or Timeline.one(grid, blocks)
+    home = _block_of_load(grid, network, blocks)
+    base_kw = network.s_base_kva / _bases(network)
+    prices = _prices(generators, costs, [store.generator for store in timeline.storage])
+    steps = [
+        Step(
+            name=name,
+            hours=float(hours),
+            network=_loaded(grid, network, share),
+            blocks=blocks,
+            loads=_uncertain(grid, chosen, home, share),
+            generators=generators,
+            lost_usd=hours * _lost(grid, blocks.count, home, costs, share),
+            generation_usd=hours * prices[generators.of_part] * base_kw,
+            locks=locks,
+        )
+        for name, hours, share, locks in zip(timeline.names, timeline.hours, timeline.share, timeline.locks)
+    ]
     return PartitionProgram(
-        steps=(step,),
-        links=Links(Storage.none()),
-        uncertainty=_set(len(chosen), uncertainty, most_deviating),
+        steps=tuple(steps),
+        links=Links(_storage(timeline, generators, base_kw), max_actions, keep_energised),
+        uncertainty=_set(len(chosen), len(steps), uncertainty, most_deviating),
         ramp=ramp,
         max_grid_forming=max_grid_forming,
     )
@@ -123,16 +139,48 @@ def check_uncertainty(uncertainty: float) -> None:
         raise OptionError(f"uncertainty is {uncertainty:g}; give a share of the load from 0 to 1, such as 0.15")
 
 
+def _loaded(grid: Grid, network: Network, share: Floats) -> Network:
+    """The network with a share (L) of each load, at its nominal power."""
+    if (share == 1.0).all():
+        return network
+    shares, more = load_shares(grid), (share - 1.0) * _kva(grid)
+    wye, pairs = np.asarray(shares.wye @ more), np.asarray(shares.delta @ more)
+    delta = replace(network.delta, s_power=network.delta.s_power + pairs)
+    return replace(network, s_power=network.s_power + wye, delta=delta)
+
+
+def _kva(grid: Grid) -> Complexes:
+    """(L) nominal power of the loads."""
+    return np.asarray(grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy())
+
+
+def _storage(timeline: Timeline, generators: Grouped, base_kw: float) -> Storage:
+    stores = timeline.storage
+
+    def each(values: Iterable[float]) -> Floats:
+        return np.array(list(values), dtype=np.float64)
+
+    return Storage(
+        generator=np.array([generators.names.index(store.generator) for store in stores], dtype=np.int64),
+        start=each(store.start_kwh for store in stores) / base_kw,
+        least=each(store.least_kwh for store in stores) / base_kw,
+        most=each(store.energy_kwh for store in stores) / base_kw,
+        end=each(store.end_kwh for store in stores) / base_kw,
+        into=each(store.charge_efficiency for store in stores),
+        out=each(store.discharge_efficiency for store in stores),
+    )
+
+
 def _bases(network: Network) -> float:
     """How many times the base of one terminal goes into the base of power."""
     return 1.0 if network.is_balanced else 3.0
 
 
-def block_loads_kw(grid: Grid, network: Network, blocks: Blocks) -> Floats:
-    """(B) nominal load of each block."""
+def block_loads_kw(grid: Grid, network: Network, blocks: Blocks, share: Floats | float = 1.0) -> Floats:
+    """(B) nominal load of each block, or a share (L) of it."""
     home = _block_of_load(grid, network, blocks)
     return np.asarray(
-        np.bincount(home, weights=grid.loads["p_kw"].to_numpy(), minlength=blocks.count), dtype=np.float64
+        np.bincount(home, weights=share * grid.loads["p_kw"].to_numpy(), minlength=blocks.count), dtype=np.float64
     )
 
 
@@ -142,26 +190,29 @@ def _block_of_load(grid: Grid, network: Network, blocks: Blocks) -> Ints:
     return np.asarray(blocks.of_bus[at])
 
 
-def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts) -> Floats:
-    """(B) cost of each dead block."""
+def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts, share: Floats) -> Floats:
+    """(B) cost of each dead block for an hour at a share (L) of the loads."""
     names = grid.loads["name"].to_list()
     _refuse_unknown("loads", costs.priorities, names)
     weight = costs.block_weight + costs.load_weight * np.bincount(home, minlength=count)
     if costs.weigh == "block":
         return np.asarray(BLOCK_USD * weight * (np.bincount(home, minlength=count) > 0))
     factor = np.array([costs.priorities.get(name, 1.0) for name in names], dtype=np.float64)
-    return np.asarray(weight * np.bincount(home, weights=factor * grid.loads["p_kw"].to_numpy(), minlength=count))
+    return np.asarray(
+        weight * np.bincount(home, weights=factor * share * grid.loads["p_kw"].to_numpy(), minlength=count)
+    )
 
 
-def _prices(generators: Grouped, costs: PartitionCosts) -> Floats:
-    """(G) price of a kWh."""
+def _prices(generators: Grouped, costs: PartitionCosts, stored: Sequence[str]) -> Floats:
+    """(G) price of a kWh; what storage takes is paid where it is generated, so it costs nothing unless named."""
     given = costs.generation_usd_per_kwh
     if not isinstance(given, Mapping):
-        return np.full(len(generators.names), float(given))
+        return np.array([0.0 if name in stored else given for name in generators.names])
     _refuse_unknown("generators", given, generators.names)
-    if missing := [name for name in generators.names if name not in given]:
+    free = dict.fromkeys(stored, 0.0)
+    if missing := [name for name in generators.names if name not in {**free, **given}]:
         raise OptionError(f"no generation_usd_per_kwh is given for {', '.join(missing)}; give one price or all")
-    return np.array([given[name] for name in generators.names])
+    return np.array([{**free, **given}[name] for name in generators.names])
 
 
 def _generators(network: Network, blocks: Blocks) -> Grouped:
@@ -205,34 +256,34 @@ def _chosen(grid: Grid, wanted: Literal["all"] | int | Strings) -> Ints:
     return np.array(sorted({names.index(name) for name in wanted}), dtype=np.int64)
 
 
-def _uncertain(grid: Grid, chosen: Ints, home: Ints) -> UncertainLoads:
+def _uncertain(grid: Grid, chosen: Ints, home: Ints, share: Floats) -> UncertainLoads:
     shares = load_shares(grid)
-    s = (grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy())[chosen]
+    s = sp.diags_array((share * _kva(grid))[chosen])
     return UncertainLoads(
         names=tuple(shares.names[k] for k in chosen),
         block=home[chosen],
-        wye=sp.csr_array(shares.wye[:, chosen] @ sp.diags_array(s)),
-        delta=sp.csr_array(shares.delta[:, chosen] @ sp.diags_array(s)),
+        wye=sp.csr_array(shares.wye[:, chosen] @ s),
+        delta=sp.csr_array(shares.delta[:, chosen] @ s),
     )
 
 
-def _set(m: int, most: float, deviating: int | None) -> Uncertainty:
+def _set(m: int, steps: int, most: float, deviating: int | None) -> Uncertainty:
+    """Deviations of m loads in each step, each step with a budget of its own."""
     if deviating is not None and deviating < 0:
         raise OptionError(f"most_deviating is {deviating}; give 0 or more loads")
-    ends = np.full(m, most)
+    ends = np.full(m * steps, most)
     if not m:
         return Certain(np.zeros(1))  # no variable may be empty
     if deviating is None or deviating >= m:
         return Box(-ends, ends)
-    return Budget(np.zeros(m), ends, ends, deviating)
+    return Budget(0.0 * ends, ends, ends, deviating, np.repeat(np.arange(steps), m))
 
 
 def _refuse_unknown(table: str, given: Sequence[str] | Mapping[str, float], known: Sequence[str]) -> None:
     problems = []
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 3)
-            remedy = f"Did you mean {', '.join(near)}?" if near else f"The {table} are listed in the table {table}"
+            remedy = near(name, known, f"The {table} are listed in the table {table}")
             problems.append(Problem(table, name, "name", f"no such {table.removesuffix('s')} in this grid", remedy))
     if problems:
         raise InputError(problems)
