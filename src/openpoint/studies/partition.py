@@ -7,8 +7,8 @@ from typing import Literal
 
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.network import build_network
-from openpoint.studies.blocks import blocks
+from openpoint.network import Network, build_network
+from openpoint.studies.blocks import Blocks, blocks
 from openpoint.studies.limits import Limits
 from openpoint.studies.partition_answer import answer
 from openpoint.studies.partition_result import PartitionResult
@@ -60,10 +60,7 @@ def partition(
         InputError: the grid has faults, a name is no load or generator, or no generator can be dispatched.
         OptionError: options that make no sense.
     """
-    network = (limits or Limits()).applied(build_network(grid))
-    cut = blocks(network)
-    if not len(cut.switches):
-        raise OptionError("the grid has no switchable branch, so there is nothing to cut; mark its switches switchable")
+    network, cut = cut_up(grid, limits)
     program = program_of(
         grid,
         network,
@@ -77,10 +74,29 @@ def partition(
     )
     method = method or ColumnAndConstraint()
     outcome = method.solve(program, progress)
-    notes = []
+    notes = beside_the_source(grid, network, cut)
+    return answer(grid, program, outcome, str(method), uncertainty if program.loads.names else 0.0, notes)
+
+
+def cut_up(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:
+    """The network with the limits to keep, and its blocks.
+
+    Raises:
+        InputError: the grid has faults.
+        OptionError: it has no switches.
+    """
+    network = (limits or Limits()).applied(build_network(grid))
+    cut = blocks(network)
+    if not len(cut.switches):
+        raise OptionError("the grid has no switchable branch, so there is nothing to cut; mark its switches switchable")
+    return network, cut
+
+
+def beside_the_source(grid: Grid, network: Network, cut: Blocks) -> tuple[str, ...]:
+    """A note on load that no plan can serve."""
     beside = float(block_loads_kw(grid, network, cut)[cut.lost].sum())
-    if beside > 0.0:
-        notes.append(
-            f"{beside:.6g} kW of load share a block with the lost substation and cannot be served; put a switch between"
-        )
-    return answer(grid, program, outcome, str(method), uncertainty if program.loads.names else 0.0, tuple(notes))
+    if not beside:
+        return ()
+    return (
+        f"{beside:.6g} kW of load share a block with the lost substation and cannot be served; put a switch between",
+    )

@@ -144,7 +144,8 @@ class Horizon:
     def _of(cls, read: Mapping[str, tuple[pl.DataFrame, list[Problem]]], notes: tuple[Problem, ...]) -> Horizon:
         if faults := [fault for _, found in read.values() for fault in found]:
             raise InputError(faults)
-        return cls(*(read[kind][0] for kind in ("steps", "events", "profiles", "storage")), notes=notes)
+        frames = {kind: frame for kind, (frame, _) in read.items()}
+        return cls(frames["steps"], frames["events"], frames["profiles"], frames["storage"], notes)
 
     def equipped(self, grid: Grid) -> Grid:
         """The grid whose generators charge as the table of the storage says."""

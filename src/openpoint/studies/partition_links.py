@@ -108,20 +108,20 @@ def linked(
         links: which. steps: T. topologies: T. p: (P) set-points, T.
         uncertain: whether loads may deviate, so that storage needs reserves.
     """
-    states, switching, constraints = _states(links, steps, topologies)
+    states, constraints = _states(links, steps, topologies)
     if links.keep_energised:
         for step, before, after in zip(steps[1:], topologies, topologies[1:]):
             constraints.append(after.live >= before.live - step.locks.dead)
     charging, stored, energy, more, less = _stored(links.storage, steps, p, uncertain=uncertain)
-    return Linked((*switching, *charging), [*constraints, *stored], states, more, less, energy)
+    return Linked((*states, *charging), [*constraints, *stored], states, more, less, energy)
 
 
 def _states(
     links: Links, steps: tuple[Step, ...], topologies: list[Topology]
-) -> tuple[tuple[cp.Variable, ...], tuple[cp.Variable, ...], list[cp.Constraint]]:
-    """States (integer) and their constraints; none where nothing asks for them."""
-    if links.max_actions is None and not any(step.locks.closed.any() for step in steps):
-        return (), (), []
+) -> tuple[tuple[cp.Variable, ...], list[cp.Constraint]]:
+    """States and their constraints; none where nothing asks for them."""
+    if not counts_actions(links, steps):
+        return (), []
     before: cp.Expression = cp.Constant(today(steps[0]).astype(np.float64))
     states, constraints = [], list[cp.Constraint]()
     for step, topology in zip(steps, topologies):
@@ -139,7 +139,12 @@ def _states(
             constraints.append(cp.sum(moves) <= links.max_actions)
         states.append(state)
         before = state
-    return tuple(states), tuple(states), constraints
+    return tuple(states), constraints
+
+
+def counts_actions(links: Links, steps: tuple[Step, ...]) -> bool:
+    """Whether the states of switches in dead parts matter."""
+    return links.max_actions is not None or any(step.locks.closed.any() for step in steps)
 
 
 def today(step: Step) -> npt.NDArray[np.bool_]:

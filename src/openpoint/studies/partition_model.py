@@ -1,6 +1,6 @@
 """The mathematical model of partitioning: which switches close and which generators form the grid, robust to the loads.
 
-min  Σ_t [ Σ lost_usd (1 − live) + Σ c p̂ ] + max_u Σ_t Q_t(x_t, u_t)         x_t = (closed, live, forming, p̂, q̂, r⁺, r⁻)
+min  Σ_t [ Σ lost_usd (1 − live) + Σ c p̂ ] + max_u Σ_t Q_t(x_t, u_t)         x_t = (closed, live, forming, p̂, q̂, …)
 s.t. every energised island is a tree of blocks with 1 to k grid-forming generators (`partition_topology`)
      the set-points p̂, q̂ keep the physics at the nominal loads, 0 in dead blocks (`partition_step`)
      actions of switches, energy in store: what links the steps (`partition_links`)
@@ -36,7 +36,7 @@ import numpy.typing as npt
 from openpoint.network import Network
 from openpoint.studies.blocks import Blocks
 from openpoint.studies.partition_colouring import colouring
-from openpoint.studies.partition_links import Linked, Links, linked, sums
+from openpoint.studies.partition_links import Linked, Links, counts_actions, linked, sums, today
 from openpoint.studies.partition_step import Grouped, Step, UncertainLoads
 from openpoint.studies.partition_topology import Topology, compact
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, Stage
@@ -58,7 +58,9 @@ class Microgrids(FirstStage):
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionProgram(PlainProgram):
-    """Partitioning over T steps as a two-stage program; the decision is (closed, live, forming, p̂, q̂, r⁺, r⁻), T times.
+    """Partitioning over T steps as a two-stage program.
+
+    The decision is (closed, live, forming, p̂, q̂, r⁺, r⁻, state), T times; reserves and states where there are any.
 
     Attributes:
         steps: T, with the same blocks and generators.
@@ -108,7 +110,7 @@ class PartitionProgram(PlainProgram):
         """Of the parts of the decision of a step."""
         s, b, f, parts = self.sizes
         stored = self.links.storage.count
-        return [s, b, f, parts, parts, stored, stored]
+        return [s, b, f, parts, parts, stored, stored, s if counts_actions(self.links, self.steps) else 0]
 
     @property
     def decision_size(self) -> int:
@@ -121,8 +123,20 @@ class PartitionProgram(PlainProgram):
 
     def reserves(self, x: Floats, step: int) -> tuple[Floats, Floats]:
         """(K) r⁺ and r⁻ of a decision in a step."""
-        _, _, _, _, _, more, less, _ = np.split(self._of_step(x, step), np.cumsum(self._lengths))
+        more, less = np.split(self._of_step(x, step), np.cumsum(self._lengths))[5:7]
         return more, less
+
+    def states(self, x: Floats) -> npt.NDArray[np.bool_]:
+        """(T, S) states of the switches; where nothing asks for another, a switch in a dead part stays as it was."""
+        found, before = [], today(self.steps[0])
+        for t, step in enumerate(self.steps):
+            closed, live, *_ = self.parted(x, t)
+            chosen = np.split(self._of_step(x, t), np.cumsum(self._lengths))[7]
+            used = (live[self.blocks.fr] > 0.5) | (live[self.blocks.to] > 0.5)
+            kept = np.where(used, closed > 0.5, before & ~step.locks.open)
+            before = chosen > 0.5 if len(chosen) else kept
+            found.append(before)
+        return np.array(found)
 
     def _of_step(self, x: Floats, step: int) -> Floats:
         size = sum(self._lengths)
@@ -158,7 +172,7 @@ class PartitionProgram(PlainProgram):
             chosen = here.closed, here.live, here.forming, p[t], q[t]
             constraints += step.flow(*chosen, moved=still, largest=self._largest(t)).constraints
             cost = cost + step.lost_usd @ (1 - here.live) + step.generation_usd @ p[t]
-            pieces += [*chosen, joined.more[t], joined.less[t]] if self.links.storage.count else chosen
+            pieces += [*chosen, *(each[t] for each in (joined.more, joined.less, joined.state) if each)]
         x = cp.Variable(self.decision_size, name="decision")
         constraints.append(x == cp.hstack(pieces))
         integers = (*(part for here in topologies for part in here.integers), *joined.integers)
@@ -197,7 +211,7 @@ class PartitionProgram(PlainProgram):
         constraints = [up_p <= ramp_p, up_p >= -ramp_p, up_q <= ramp_q, up_q >= -ramp_q]
         constraints += step.within(live, p + up_p, q + up_q)
         if self.links.storage.count:
-            more, less = (decision[i:j] for i, j in itertools.pairwise(at[5:]))
+            more, less = (decision[i:j] for i, j in itertools.pairwise(at[5:8]))
             called = sums(self.links.storage, step) @ up_p
             constraints += [called <= more, called >= -less]
         m, n = len(step.loads.names), step.network.n_terminals

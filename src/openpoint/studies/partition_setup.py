@@ -104,7 +104,7 @@ def program_of(
     chosen = _chosen(grid, uncertain_loads) if uncertainty > 0.0 else np.empty(0, dtype=np.int64)
     timeline = timeline or Timeline.one(grid, blocks)
     home = _block_of_load(grid, network, blocks)
-    base_kw = network.s_base_kva / _bases(network)
+    base_kw = terminal_base_kw(network)
     prices = _prices(generators, costs, [store.generator for store in timeline.storage])
     steps = [
         Step(
@@ -171,9 +171,9 @@ def _storage(timeline: Timeline, generators: Grouped, base_kw: float) -> Storage
     )
 
 
-def _bases(network: Network) -> float:
-    """How many times the base of one terminal goes into the base of power."""
-    return 1.0 if network.is_balanced else 3.0
+def terminal_base_kw(network: Network) -> float:
+    """What one per unit of power is at a terminal, in kW."""
+    return network.s_base_kva / (1.0 if network.is_balanced else 3.0)
 
 
 def block_loads_kw(grid: Grid, network: Network, blocks: Blocks, share: Floats | float = 1.0) -> Floats:

@@ -1,0 +1,85 @@
+"""Partition over time: the microgrids of every step at once, with events, profiles and storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from openpoint.grid.grid import Grid
+from openpoint.studies.limits import Limits
+from openpoint.studies.partition import Method, beside_the_source, cut_up
+from openpoint.studies.partition_horizon import Horizon
+from openpoint.studies.partition_setup import PartitionCosts, program_of
+from openpoint.studies.partition_steps_answer import steps_answer
+from openpoint.studies.partition_steps_result import PartitionStepsResult
+from openpoint.studies.partition_timeline import timeline_of
+from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.log import Progress
+
+
+def partition_steps(
+    grid: Grid,
+    horizon: Horizon,
+    *,
+    max_actions: int | None = None,
+    keep_energised: bool = False,
+    uncertainty: float = 0.0,
+    uncertain_loads: Literal["all"] | int | Sequence[str] = "all",
+    most_deviating: int | None = None,
+    ramp: float = 0.3,
+    max_grid_forming: int = 1,
+    costs: PartitionCosts | None = None,
+    limits: Limits | None = None,
+    method: Method | None = None,
+    progress: Progress | None = None,
+) -> PartitionStepsResult:
+    """The microgrids of every step of a horizon, decided together, whatever the loads are.
+
+    The decision of a step is that of `openpoint.partition`. Steps hang together by the switches that may move in a
+    step, by blocks that stay energised, and by energy in store; without any of them each step has its own optimum.
+    Every load deviates in each step by itself, and what generators do about it in a step needs no knowledge of later
+    loads: storage follows within reserves that the plan sets aside (see `openpoint.studies.partition_links`).
+
+    Args:
+        grid: the grid. horizon: its steps, events, profiles and storage.
+        max_actions: most switches that change their state in a step, from today's state on; what an event opens or
+            closes does not count. Default: no limit.
+        keep_energised: a block that is energised stays so unless it has a fault.
+        uncertainty, uncertain_loads, most_deviating, ramp, max_grid_forming, costs, limits, method, progress: as for
+            `openpoint.partition`; `most_deviating` counts in each step. Storage has no cost of generation unless `costs`
+            names it: what it takes is paid where it is generated.
+
+    Raises:
+        InputError: the grid or the horizon has faults, a name is no load or generator, or none can be dispatched.
+        OptionError: options that make no sense.
+    """
+    given, costs, method = grid, costs or PartitionCosts(), method or ColumnAndConstraint()
+    grid = horizon.equipped(grid)
+    network, cut = cut_up(grid, limits)
+    timeline = timeline_of(horizon, grid, network, cut)
+    program = program_of(
+        grid,
+        network,
+        cut,
+        costs,
+        uncertainty=uncertainty,
+        uncertain_loads=uncertain_loads,
+        most_deviating=most_deviating,
+        ramp=ramp,
+        max_grid_forming=max_grid_forming,
+        timeline=timeline,
+        max_actions=max_actions,
+        keep_energised=keep_energised,
+    )
+    outcome = method.solve(program, progress)
+    return steps_answer(
+        given,
+        horizon,
+        timeline,
+        program,
+        outcome,
+        method=str(method),
+        uncertainty=uncertainty if program.loads.names else 0.0,
+        priorities=costs.priorities,
+        notes=(*(str(note) for note in horizon.notes), *beside_the_source(grid, network, cut)),
+    )
