@@ -164,11 +164,69 @@ def brute_force(feeder: Feeder, chosen: list[int], deviation: float) -> float:
     return best
 
 
+@dataclass
+class Store:
+    """A generator with an energy: kWh, kW, efficiencies."""
+
+    generator: int
+    energy: float
+    start: float
+    least: float
+    end: float
+    charge: float
+    into: float
+    out: float
+
+
+@dataclass
+class IslandProgram:
+    """The linear program of an island: worst recourse, set-points, and a copy of the recourse a vertex.
+
+    set_points: columns of the active set-points of each generator. follows: of what it ramps, a row a vertex.
+    """
+
+    cost: np.ndarray
+    ub: np.ndarray
+    ub_b: np.ndarray
+    eq: np.ndarray
+    eq_b: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    set_points: dict[int, list[int]]
+    follows: dict[int, list[list[int]]]
+
+    def value(self) -> float:
+        """Its optimum; inf where there is none."""
+        answer = scipy.optimize.linprog(
+            self.cost,
+            A_ub=self.ub,
+            b_ub=self.ub_b,
+            A_eq=self.eq,
+            b_eq=self.eq_b,
+            bounds=np.column_stack([self.low, self.high]),
+            method="highs",
+        )
+        return float(answer.fun) if answer.status == 0 else math.inf
+
+
 def _robust(
     feeder: Feeder, part: set[int], lines: list[int], source: int, chosen: list[int], deviation: float
 ) -> float:
     """Set-points and worst cost of following the loads in one island, all vertices in one linear program; islands are
     separate, so the worst of all is the sum of the worst of each."""
+    return island_program(feeder, part, lines, source, chosen, deviation).value()
+
+
+def island_program(
+    feeder: Feeder,
+    part: set[int],
+    lines: list[int],
+    source: int,
+    chosen: list[int],
+    deviation: float,
+    store: Store | None = None,
+) -> IslandProgram:
+    """The program of `_robust`; the generator of the store may charge, and costs nothing."""
     buses = sorted(part)
     units = [g for g, (bus, _) in enumerate(feeder.generators) if bus in part]
     mine = [d for d in chosen if feeder.loads[d][0] in part]
@@ -180,9 +238,11 @@ def _robust(
     eq, eq_b, ub, ub_b = [], [], [], []
     low, high = np.full(total, -np.inf), np.full(total, np.inf)
     cost = np.zeros(total)
-    cost[0], cost[1 : 1 + g3] = 1.0, PRICE
+    price = np.repeat([0.0 if store and g == store.generator else PRICE for g in units], 3)
+    charge = np.repeat([store.charge / 3.0 if store and g == store.generator else 0.0 for g in units], 3)
+    cost[0], cost[1 : 1 + g3] = 1.0, price
     cap = np.repeat([feeder.generators[g][1] / 3.0 for g in units], 3)
-    low[1 : 1 + g3], high[1 : 1 + g3] = 0.0, cap
+    low[1 : 1 + g3], high[1 : 1 + g3] = -charge, cap
     low[1 + g3 : 1 + 2 * g3], high[1 + g3 : 1 + 2 * g3] = -0.75 * cap, 0.75 * cap
     ohm = VN_KV**2 * 1000.0 / 3.0  # kW of a phase times ohm over the squared phase voltage in V², per unit
     r, x = (np.array(m) for m in _impedance())
@@ -198,7 +258,7 @@ def _robust(
         low[w + home : w + home + 3] = high[w + home : w + home + 3] = 1.0
         for k in range(g3):  # output within limits
             for one, two, least, most in (
-                (1 + k, o_p + k, 0.0, cap[k]),
+                (1 + k, o_p + k, -charge[k], cap[k]),
                 (1 + g3 + k, o_q + k, -0.75 * cap[k], 0.75 * cap[k]),
             ):
                 row = np.zeros(total)
@@ -206,7 +266,7 @@ def _robust(
                 ub += [row, -row]
                 ub_b += [most, -least]
         row = np.zeros(total)
-        row[0], row[o_p : o_p + g3] = -1.0, PRICE
+        row[0], row[o_p : o_p + g3] = -1.0, price
         ub.append(row)
         ub_b.append(0.0)
         drawn = _drawn(feeder, buses, case)
@@ -243,16 +303,18 @@ def _robust(
                         side[f_p + 3 * k + i], side[f_q + 3 * k + i] = (two - one).imag, -(two - one).real
                         ub.append(side)
                         ub_b.append(one.real * (two - one).imag - one.imag * (two - one).real)
-    answer = scipy.optimize.linprog(
+    starts = [1 + 2 * g3 + per * number for number in range(len(cases))]
+    return IslandProgram(
         cost,
-        A_ub=np.array(ub),
-        b_ub=ub_b,
-        A_eq=np.array(eq),
-        b_eq=eq_b,
-        bounds=np.column_stack([low, high]),
-        method="highs",
+        np.array(ub),
+        np.array(ub_b),
+        np.array(eq),
+        np.array(eq_b),
+        low,
+        high,
+        {g: [1 + 3 * k + i for i in range(3)] for k, g in enumerate(units)},
+        {g: [[at + 3 * k + i for i in range(3)] for at in starts] for k, g in enumerate(units)},
     )
-    return float(answer.fun) if answer.status == 0 else math.inf
 
 
 def _drawn(feeder: Feeder, buses: list[int], case: dict[int, float]) -> np.ndarray:

@@ -95,8 +95,5 @@ def cut_up(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:
 def beside_the_source(grid: Grid, network: Network, cut: Blocks) -> tuple[str, ...]:
     """A note on load that no plan can serve."""
     beside = float(block_loads_kw(grid, network, cut)[cut.lost].sum())
-    if not beside:
-        return ()
-    return (
-        f"{beside:.6g} kW of load share a block with the lost substation and cannot be served; put a switch between",
-    )
+    note = f"{beside:.6g} kW of load share a block with the lost substation and cannot be served; put a switch between"
+    return (note,) if beside else ()

@@ -46,8 +46,8 @@ def partition_steps(
             closes does not count. Default: no limit.
         keep_energised: a block that is energised stays so unless it has a fault.
         uncertainty, uncertain_loads, most_deviating, ramp, max_grid_forming, costs, limits, method, progress: as for
-            `openpoint.partition`; `most_deviating` counts in each step. Storage has no cost of generation unless `costs`
-            names it: what it takes is paid where it is generated.
+            `openpoint.partition`; `most_deviating` counts in each step. Storage costs nothing unless `costs` names its
+            generator: what it takes is paid where it is generated.
 
     Raises:
         InputError: the grid or the horizon has faults, a name is no load or generator, or none can be dispatched.

@@ -72,6 +72,7 @@ def steps_answer(
             [frame.select(pl.lit(name).alias("step"), pl.all()) for name, frame in zip(timeline.names, frames)]
         )
 
+    weights = [_priorities(grid, program, *each, priorities) for each in zip(tables, timeline.share)]
     lost, generation = (None, None) if costs is None else (float(total) for total in costs.sum(axis=0))
     faults = [pl.Series("fault", step.locks.dead) for step in program.steps]
     return PartitionStepsResult(
@@ -99,9 +100,7 @@ def steps_answer(
         islands=under([here.islands for here in tables]),
         generators=under([here.generators.with_columns(flow) for here, (_, flow) in zip(tables, checks)]),
         storage=under(_storage(timeline, program, chosen)),
-        priorities=under(
-            [_priorities(grid, program, here, share, priorities) for here, share in zip(tables, timeline.share)]
-        ),
+        priorities=under(weights),
         iterations=iterations(outcome),
         notes=notes,
     )
@@ -126,7 +125,7 @@ def _check(
     grid: Grid, program: PartitionProgram, timeline: Timeline, x: Floats, t: int, here: StepTables
 ) -> tuple[dict[str, Any], list[pl.Series]]:
     """Figures of the AC power flow of a step at nominal loads, and what every generator delivers."""
-    net, step = program.network, program.steps[t]
+    step = program.steps[t]
     closed, live, forming, _, _ = program.parted(x, t)
     names = [step.generators.names[g] for g in step.generators.may_form[forming > 0.5]]
     set_p, set_q = here.generators["p_kw"].to_numpy().copy(), here.generators["q_kvar"].to_numpy().copy()
