@@ -49,4 +49,4 @@ def test_the_optimum_is_that_of_brute_force(stored: bool) -> None:
         assert result.cost_usd == pytest.approx(expected, rel=1e-5, abs=1e-2), (number, day, deviation)
         assert result.lower_bound_usd == pytest.approx(expected, rel=1e-5, abs=1e-2), (number, day, deviation)
         served += result.served_kwh > 0.0
-    assert served >= 3
+    assert served >= 2
