@@ -10,6 +10,7 @@ from pathlib import Path
 from openpoint.grid.reference import tables_markdown
 from openpoint.studies import json_schema
 from openpoint.studies.json_schema import Schema
+from openpoint.studies.partition_horizon import HORIZON_SCHEMAS
 
 REFERENCE = Path(__file__).with_name("reference.md")
 
@@ -22,16 +23,28 @@ This page is made from the schemas that also check every file: `make docs` write
 """
 
 
+HORIZON = """## Tables of a horizon
+
+What `openpoint partition --steps` and `openpoint.read_horizon` read: the steps, and where there are any, the others.
+
+"""
+
+
+def below(markdown: str) -> str:
+    """The same with its headings a level lower."""
+    return re.sub("^## ", "### ", markdown.strip(), flags=re.MULTILINE)
+
+
 def reference() -> str:
     """The page as Markdown."""
-    tables = re.sub("^## ", "### ", tables_markdown().strip(), flags=re.MULTILINE)
-    parts = [HEAD + tables]
+    parts = [HEAD + below(tables_markdown()), HORIZON + below(tables_markdown(HORIZON_SCHEMAS))]
     for title, schema in (
         ("Result of `openpoint reconfigure`", json_schema.result_schema()),
         ("Result of `openpoint reconfigure` for many futures", json_schema.futures_schema()),
         ("Result of `openpoint harden`", json_schema.harden_schema()),
         ("Result of `openpoint partition`", json_schema.partition_schema()),
         ("Results of `openpoint partition` at several levels", json_schema.partition_levels_schema()),
+        ("Result of `openpoint partition --steps`", json_schema.partition_steps_schema()),
         ("Result of `openpoint powerflow`", json_schema.powerflow_schema()),
     ):
         properties: Mapping[str, Schema] = schema["properties"]

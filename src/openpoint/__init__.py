@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from openpoint.studies.harden import HardenCosts, harden
     from openpoint.studies.limits import Limits
     from openpoint.studies.partition import partition
+    from openpoint.studies.partition_horizon import Horizon, read_horizon
     from openpoint.studies.partition_levels import partition_levels
     from openpoint.studies.partition_setup import PartitionCosts
+    from openpoint.studies.partition_steps import partition_steps
     from openpoint.studies.powerflow import powerflow as run_powerflow
     from openpoint.studies.reconfigure import Enumeration, TopologySearch, reconfigure
     from openpoint.studies.storms import storms
@@ -53,6 +55,7 @@ __all__ = [
     "Grid",
     "Growth",
     "HardenCosts",
+    "Horizon",
     "InputError",
     "Limits",
     "Moments",
@@ -75,9 +78,11 @@ __all__ = [
     "harden",
     "partition",
     "partition_levels",
+    "partition_steps",
     "read",
     "read_disasters",
     "read_futures",
+    "read_horizon",
     "reconfigure",
     "run_powerflow",
     "storms",
@@ -100,6 +105,7 @@ _HOMES = {
     "Grid": ("openpoint.grid", "Grid"),
     "Growth": ("openpoint.studies.growth", "Growth"),
     "HardenCosts": ("openpoint.studies.harden", "HardenCosts"),
+    "Horizon": ("openpoint.studies.partition_horizon", "Horizon"),
     "InputError": ("openpoint.errors", "InputError"),
     "Limits": ("openpoint.studies.limits", "Limits"),
     "Moments": ("openpoint.twostage.ambiguity", "Moments"),
@@ -121,9 +127,11 @@ _HOMES = {
     "harden": ("openpoint.studies.harden", "harden"),
     "partition": ("openpoint.studies.partition", "partition"),
     "partition_levels": ("openpoint.studies.partition_levels", "partition_levels"),
+    "partition_steps": ("openpoint.studies.partition_steps", "partition_steps"),
     "read": ("openpoint.io", "read"),
     "read_disasters": ("openpoint.studies.disasters", "read_disasters"),
     "read_futures": ("openpoint.studies.futures", "read_futures"),
+    "read_horizon": ("openpoint.studies.partition_horizon", "read_horizon"),
     "reconfigure": ("openpoint.studies.reconfigure", "reconfigure"),
     "run_powerflow": ("openpoint.studies.powerflow", "powerflow"),
     "storms": ("openpoint.studies.storms", "storms"),

@@ -97,6 +97,8 @@ class Shape(StrEnum):
     HARDEN = "harden"
     PARTITION = "partition"
     PARTITION_LEVELS = "partition-levels"
+    PARTITION_STEPS = "partition-steps"
+    HORIZON = "horizon"
     GRID = "grid"
 
 

@@ -88,6 +88,7 @@ class Outputs:
     def _writers(self, result: Result) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
         from openpoint.studies import export
         from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+        from openpoint.studies.partition_steps_result import PartitionStepsResult
         from openpoint.studies.powerflow import PowerflowResult
 
         if self.json is not None:
@@ -98,7 +99,7 @@ class Outputs:
             yield "--parquet", self.parquet, lambda path: export.to_parquet(result, path)
         if self.excel is not None:
             yield "--excel", self.excel, lambda path: export.to_excel(result, path)
-        if not isinstance(result, PowerflowResult | PartitionResult | PartitionLevels):
+        if not isinstance(result, PowerflowResult | PartitionResult | PartitionLevels | PartitionStepsResult):
             yield from self._pictures(result)
 
     def _pictures(self, result: Pictured) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:

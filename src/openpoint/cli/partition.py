@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -26,6 +27,7 @@ Examples:
   openpoint partition ieee37-microgrids --uncertainty 0.15 --json plan.json
   openpoint partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads 6 --excel plan.xlsx
   openpoint partition ieee37-microgrids --uncertainty 0,0.1,0.15,0.25 --uncertain-loads 6 --csv levels
+  openpoint partition ieee37-microgrids --steps day --max-actions 4 --uncertainty 0.1 --uncertain-loads 6
   openpoint partition feeder.dss --uncertainty 0.1 --uncertain-loads s728,s738a --max-grid-forming 2
 
 {EXIT_CODES}"""
@@ -60,6 +62,22 @@ def partition(
     ramp: Annotated[
         float, typer.Option(metavar="SHARE", help="Most change of a generator when the loads are known, of its size.")
     ] = 0.3,
+    steps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Several steps: steps.csv, or a folder of steps, events, profiles and storage (.csv or .parquet).",
+        ),
+    ] = None,
+    max_actions: Annotated[
+        int | None, typer.Option(metavar="N", help="With --steps: most switches that move in a step.  [default: all]")
+    ] = None,
+    keep_energised: Annotated[
+        bool, typer.Option("--keep-energised", help="With --steps: what is energised stays so, but for faults.")
+    ] = False,
+    priorities: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Factors on the cost of loads: columns load, priority.")
+    ] = None,
     block_weight: Annotated[
         float, typer.Option(metavar="USD", help="Cost of a kW that is not served; 0.01 is added for each load.")
     ] = 10.0,
@@ -82,8 +100,10 @@ def partition(
 
     install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
     from openpoint.cli import partition_run
+    from openpoint.studies.partition_priorities import read_priorities
     from openpoint.studies.partition_setup import PartitionCosts
 
+    factors = read_priorities(priorities) if priorities is not None else {}
     return partition_run.partition(
         grid,
         partition_run.Question(
@@ -92,8 +112,9 @@ def partition(
             most_deviating=most_deviating,
             max_grid_forming=max_grid_forming,
             ramp=ramp,
+            over=partition_run.over_time(steps, max_actions=max_actions, keep_energised=keep_energised),
         ),
-        PartitionCosts(block_weight=block_weight, generation_usd_per_kwh=generation_usd),
+        PartitionCosts(block_weight=block_weight, generation_usd_per_kwh=generation_usd, priorities=factors),
         partition_run.choose_method(method.value, gap=gap, time_limit_s=time_limit),
         outputs=Outputs(json=json, csv=csv, parquet=parquet, excel=excel).check(),
         quiet=quiet,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from openpoint.cli import words
@@ -11,7 +12,8 @@ from openpoint.cli.display import Progress, console
 from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.run import read_sound, show_written, size
-from openpoint.cli.show_partition import show_levels, show_partition
+from openpoint.cli.show_partition import show_levels, show_partition, show_steps
+from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +35,29 @@ class Question:
     most_deviating: int | None
     max_grid_forming: int
     ramp: float
+    over: OverTime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverTime:
+    """Steps, and what links them; see `openpoint.studies.partition_steps.partition_steps`."""
+
+    steps: Path
+    max_actions: int | None
+    keep_energised: bool
+
+
+def over_time(steps: Path | None, *, max_actions: int | None, keep_energised: bool) -> OverTime | None:
+    """The steps asked about; None where there are none.
+
+    Raises:
+        OptionError: options that need steps, without any.
+    """
+    if steps is not None:
+        return OverTime(steps=steps, max_actions=max_actions, keep_energised=keep_energised)
+    if max_actions is not None or keep_energised:
+        raise OptionError("--max-actions and --keep-energised are about several steps; give them by --steps")
+    return None
 
 
 def choose_method(name: str, *, gap: float, time_limit_s: float | None) -> Method:
@@ -65,6 +90,8 @@ def partition(
         "costs": costs,
         "method": method,
     }
+    if question.over is not None:
+        return _steps(out, grid, question.levels, question.over, options, outputs)
     if len(question.levels) > 1:
         return _levels(out, grid, question.levels, options, outputs)
     with Progress(out, unit="$") as progress:
@@ -73,6 +100,39 @@ def partition(
         complain("warning", note)
     written, good = outputs.write(result)
     show_partition(out, result)
+    show_written(out, written)
+    return result.termination.exit_code if good else NOT_WRITTEN
+
+
+def _steps(
+    out: Console,
+    grid: Grid,
+    levels: tuple[float, ...],
+    over: OverTime,
+    options: PartitionOptions,
+    outputs: Outputs,
+) -> int:
+    """The same over time."""
+    from openpoint.studies.partition_horizon import read_horizon
+    from openpoint.studies.partition_steps import partition_steps
+
+    if len(levels) > 1:
+        raise OptionError("several levels of uncertainty and --steps do not go together; give one level")
+    horizon = read_horizon(over.steps)
+    with Progress(out, unit="$") as progress:
+        result = partition_steps(
+            grid,
+            horizon,
+            max_actions=over.max_actions,
+            keep_energised=over.keep_energised,
+            uncertainty=levels[0],
+            progress=progress,
+            **options,
+        )
+    for note in result.notes:
+        complain("warning", note)
+    written, good = outputs.write(result)
+    show_steps(out, result)
     show_written(out, written)
     return result.termination.exit_code if good else NOT_WRITTEN
 

@@ -12,6 +12,7 @@ from openpoint.cli.display import show_rows, show_stop
 
 if TYPE_CHECKING:
     from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+    from openpoint.studies.partition_steps_result import PartitionStepsResult
 
 
 def show_partition(out: Console, result: PartitionResult) -> None:
@@ -22,20 +23,8 @@ def show_partition(out: Console, result: PartitionResult) -> None:
         out.print(Text(f"No plan was found ({bound})."))
         return
     share = f"{100.0 * result.served_kw / result.total_kw:.1f} %" if result.total_kw else "-"
-    moved = (
-        f"{len(result.uncertain_loads)} loads ± {100.0 * result.uncertainty:g} %" if result.uncertain_loads else "no"
-    )
     out.print(Text(f"\nServes {words.kw(result.served_kw)} of {words.kw(result.total_kw)} kW ({share})", "bold"))
-    rows = [
-        ("uncertain", moved),
-        ("cost at worst", words.usd(result.cost_usd)),
-        ("dead blocks", words.usd(result.lost_usd)),
-        ("set-points", words.usd(result.generation_usd)),
-        ("following the loads, at worst", words.usd(result.worst_recourse_usd)),
-        ("worst slack kW", words.kw(result.worst_slack_kw)),
-    ]
-    show_rows(out, rows)
-    out.print(Text(f"Gap: {words.percent(result.gap)} % ({bound})\n"))
+    _show_costs(out, result)
     head = ("island", "forms the grid", "load kW", "capacity kW", "blocks (first bus)")
     islands = [
         (
@@ -60,6 +49,52 @@ def show_partition(out: Console, result: PartitionResult) -> None:
         figures = (words.kw(row["p_kw"]), words.kw(row["q_kvar"]), words.kw(row["p_max_kw"]))
         units.append((words.safe(row["name"]), str(row["island"]), *figures))
     show_rows(out, units, range(1, 5), head=True)
+
+
+def _show_costs(out: Console, result: PartitionResult | PartitionStepsResult) -> None:
+    """What is uncertain, what it costs, and how close the proof is."""
+    moved = (
+        f"{len(result.uncertain_loads)} loads ± {100.0 * result.uncertainty:g} %" if result.uncertain_loads else "no"
+    )
+    rows = [
+        ("uncertain", moved),
+        ("cost at worst", words.usd(result.cost_usd)),
+        ("dead blocks", words.usd(result.lost_usd)),
+        ("set-points", words.usd(result.generation_usd)),
+        ("following the loads, at worst", words.usd(result.worst_recourse_usd)),
+        ("worst slack kW", words.kw(result.worst_slack_kw)),
+    ]
+    show_rows(out, rows)
+    out.print(Text(f"Gap: {words.percent(result.gap)} % (bound {words.usd(result.lower_bound_usd)})\n"))
+
+
+def show_steps(out: Console, result: PartitionStepsResult) -> None:
+    """What each step serves and switches, what is in store, and what the AC power flow says."""
+    show_stop(out, result.termination, result.seconds)
+    if result.cost_usd is None:
+        out.print(Text(f"No plan was found (bound {words.usd(result.lower_bound_usd)})."))
+        return
+    share = f"{100.0 * result.served_kwh / result.total_kwh:.1f} %" if result.total_kwh else "-"
+    out.print(Text(f"\nServes {words.kw(result.served_kwh)} of {words.kw(result.total_kwh)} kWh ({share})", "bold"))
+    _show_costs(out, result)
+    head = ("step", "hours", "served kW", "of kW", "blocks", "actions", "close", "open", "AC voltage pu")
+    rows = [head]
+    for row in result.steps.iter_rows(named=True):
+        moved = result.switches.filter(step=row["step"])
+        close, open_ = (words.names(moved.filter(switching=word)["name"]) for word in ("close", "open"))
+        volts = "-" if row["v_min_pu"] is None else f"{row['v_min_pu']:.4f} to {row['v_max_pu']:.4f}"
+        figures = (f"{row['hours']:g}", words.kw(row["served_kw"]), words.kw(row["load_kw"]))
+        counts = (str(row["energised_blocks"]), str(row["actions"]))
+        rows.append((words.safe(row["step"]), *figures, *counts, close, open_, volts))
+    show_rows(out, rows, range(1, 6), head=True)
+    if result.storage.height:
+        units = [("storage", "step", "p kW", "at the end kWh", "reserve kW")]
+        for row in result.storage.sort("generator", maintain_order=True).iter_rows(named=True):
+            reserve = f"+{words.kw(row['reserve_more_kw'])} -{words.kw(row['reserve_less_kw'])}"
+            figures = (words.kw(row["p_kw"]), words.kw(row["end_kwh"]), reserve)
+            units.append((words.safe(row["generator"]), words.safe(row["step"]), *figures))
+        out.print()
+        show_rows(out, units, range(2, 5), head=True)
 
 
 def show_levels(out: Console, found: PartitionLevels) -> None:

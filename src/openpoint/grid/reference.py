@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import dataframely as dy
 
 from openpoint.grid.schemas import SCHEMAS
 
 
-def tables_markdown() -> str:
+def tables_markdown(schemas: Mapping[str, type[dy.Schema]] = SCHEMAS) -> str:
     """A Markdown section for every table: its columns with type, unit, default and meaning."""
     parts = []
-    for kind, schema in SCHEMAS.items():
+    for kind, schema in schemas.items():
         dtypes = schema.create_empty().schema
         parts += [f"## {kind}", "", (schema.__doc__ or "").strip(), ""]
         parts += ["| column | type | unit | default | meaning |", "|---|---|---|---|---|"]

@@ -21,12 +21,22 @@ from openpoint.studies.futures_export import futures_summary, futures_tables
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_export import harden_summary, harden_tables
 from openpoint.studies.harden_result import HardenResult
-from openpoint.studies.partition_export import levels_tables, partition_document, partition_summary, partition_tables
+from openpoint.studies.partition_export import (
+    levels_tables,
+    partition_document,
+    partition_summary,
+    partition_tables,
+    steps_document,
+    steps_summary,
+    steps_tables,
+)
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+from openpoint.studies.partition_steps_result import PartitionStepsResult
 from openpoint.studies.powerflow import PowerflowResult
 from openpoint.studies.result import ReconfigureResult, Violation
 
-Result = ReconfigureResult | PowerflowResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels
+Partitioned = PartitionResult | PartitionStepsResult | PartitionLevels
+Result = ReconfigureResult | PowerflowResult | HardenResult | FuturesResult | Partitioned
 Value = str | float | int | None
 
 
@@ -80,6 +90,8 @@ def document(result: Result) -> dict[str, Any]:
         return {**summary(result), "levels": _plain(levels)}
     if isinstance(result, PartitionResult):
         return {**_head("partition", result), **_plain(partition_document(result))}
+    if isinstance(result, PartitionStepsResult):
+        return {**_head("partition-steps", result), **_plain(steps_document(result))}
     derived = () if isinstance(result, HardenResult | FuturesResult) else _DERIVED
     rows = {name: frame.to_dicts() for name, frame in tables(result).items() if name not in derived}
     plain: dict[str, Any] = _plain({**summary(result), **rows})
@@ -96,6 +108,8 @@ def summary(result: Result) -> dict[str, Any]:
         return {**_head("futures", result), **futures_summary(result)}
     if isinstance(result, PartitionResult):
         return {**_head("partition", result), **partition_summary(result)}
+    if isinstance(result, PartitionStepsResult):
+        return {**_head("partition-steps", result), **steps_summary(result)}
     if isinstance(result, PartitionLevels):
         return {**_head("partition-levels", result), "level_count": len(result.by_level)}
     return {**_head("reconfigure", result), **_reconfigure_summary(result)}
@@ -153,6 +167,8 @@ def tables(result: Result) -> dict[str, pl.DataFrame]:
         return {name: _finite(frame) for name, frame in futures_tables(result).items()}
     if isinstance(result, PartitionResult):
         return {name: _finite(frame) for name, frame in partition_tables(result).items()}
+    if isinstance(result, PartitionStepsResult):
+        return {name: _finite(frame) for name, frame in steps_tables(result).items()}
     if isinstance(result, PartitionLevels):
         frames = {"levels": _levels(result), **levels_tables(result)}
         return {name: _finite(frame) for name, frame in frames.items()}
@@ -271,6 +287,7 @@ _NUMBERS: dict[str, type[pl.DataType]] = {
     "futures_count": pl.Int64,
     "sample_count": pl.Int64,
     "level_count": pl.Int64,
+    "max_actions": pl.Int64,
     "limits_share": pl.Float64,
     "seconds": pl.Float64,
     "gap": pl.Float64,

@@ -12,7 +12,8 @@ from openpoint.errors import OptionError
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.studies.futures_schema import FUTURES, FUTURES_TABLES
 from openpoint.studies.harden_schema import HARDEN, HARDEN_TABLES
-from openpoint.studies.partition_schema import LEVELS, PARTITION, PARTITION_TABLES
+from openpoint.studies.partition_horizon import HORIZON_SCHEMAS
+from openpoint.studies.partition_schema import LEVELS, PARTITION, PARTITION_TABLES, STEPS, STEPS_TABLES
 from openpoint.studies.schema_words import (
     DIALECT,
     Schema,
@@ -213,6 +214,17 @@ def partition_levels_schema() -> Schema:
     return _root("partition-levels", "Results of openpoint partition at several levels", record(LEVELS))
 
 
+def partition_steps_schema() -> Schema:
+    """Schema of the JSON that `openpoint partition --json` writes where steps are given."""
+    return _root("partition-steps", "Result of openpoint partition over time", _study(STEPS, STEPS_TABLES))
+
+
+def horizon_schema() -> Schema:
+    """Schema of the tables of a horizon as JSON objects: what `Horizon.from_tables` accepts."""
+    tables = {kind: listing(_rows(shape), (shape.__doc__ or kind).strip()) for kind, shape in HORIZON_SCHEMAS.items()}
+    return _root("horizon", "Tables of a horizon", record(tables) | {"required": ["steps"]})
+
+
 def _study(summary: dict[str, Schema], tables: dict[str, dict[str, Schema]]) -> Schema:
     return record({**summary, **{kind: listing(record(columns), _table_doc(kind)) for kind, columns in tables.items()}})
 
@@ -264,6 +276,8 @@ PUBLISHED = {
     "harden": harden_schema,
     "partition": partition_schema,
     "partition-levels": partition_levels_schema,
+    "partition-steps": partition_steps_schema,
+    "horizon": horizon_schema,
     "grid": grid_schema,
 }
 

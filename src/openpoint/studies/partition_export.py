@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+from openpoint.studies.partition_steps_result import PartitionStepsResult
 
 
 def partition_summary(result: PartitionResult) -> dict[str, Any]:
@@ -48,12 +49,17 @@ def partition_tables(result: PartitionResult) -> dict[str, pl.DataFrame]:
 
 def partition_document(result: PartitionResult) -> dict[str, Any]:
     """The whole result as plain values; names of an island are lists."""
-    rows = {name: frame.to_dicts() for name, frame in partition_tables(result).items()}
+    return {**partition_summary(result), **_rows(partition_tables(result), ["island"])}
+
+
+def _rows(tables: dict[str, pl.DataFrame], key: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the tables; names of an island, which `key` tells, are lists."""
+    rows = {name: frame.to_dicts() for name, frame in tables.items()}
     for row in rows["islands"]:
-        row["blocks"] = result.blocks.filter(island=row["island"])["name"].to_list()
-        forming = result.generators.filter(island=row["island"], forms_grid=True)
-        row["grid_forming"] = forming["name"].to_list()
-    return {**partition_summary(result), **rows}
+        here = {column: row[column] for column in key}
+        row["blocks"] = tables["blocks"].filter(**here)["name"].to_list()
+        row["grid_forming"] = tables["generators"].filter(**here, forms_grid=True)["name"].to_list()
+    return rows
 
 
 def levels_tables(result: PartitionLevels) -> dict[str, pl.DataFrame]:
@@ -63,3 +69,46 @@ def levels_tables(result: PartitionLevels) -> dict[str, pl.DataFrame]:
         for name, frame in partition_tables(each).items():
             frames.setdefault(name, []).append(frame.select(pl.lit(level).alias("level"), pl.all()))
     return {name: pl.concat(parts) for name, parts in frames.items()}
+
+
+def steps_summary(result: PartitionStepsResult) -> dict[str, Any]:
+    """Everything of the result over time that is no table. Costs are in $."""
+    return {
+        "method": result.method,
+        "termination": result.termination.value,
+        "remedy": result.termination.remedy,
+        "seconds": result.seconds,
+        "uncertainty": result.uncertainty,
+        "uncertain_loads": list(result.uncertain_loads),
+        "max_actions": result.max_actions,
+        "keep_energised": result.keep_energised,
+        "served_kwh": result.served_kwh,
+        "total_kwh": result.total_kwh,
+        "cost": result.cost_usd,
+        "lost_cost": result.lost_usd,
+        "generation_cost": result.generation_usd,
+        "worst_recourse_cost": result.worst_recourse_usd,
+        "lower_bound": result.lower_bound_usd,
+        "gap": result.gap,
+        "worst_slack_kw": result.worst_slack_kw,
+        "notes": list(result.notes),
+    }
+
+
+def steps_tables(result: PartitionStepsResult) -> dict[str, pl.DataFrame]:
+    """The tables by name, the step in front."""
+    return {
+        "steps": result.steps,
+        "switches": result.switches,
+        "islands": result.islands,
+        "blocks": result.blocks,
+        "generators": result.generators,
+        "storage": result.storage,
+        "priorities": result.priorities,
+        "iterations": result.iterations,
+    }
+
+
+def steps_document(result: PartitionStepsResult) -> dict[str, Any]:
+    """The whole result over time as plain values; names of an island are lists."""
+    return {**steps_summary(result), **_rows(steps_tables(result), ["step", "island"])}

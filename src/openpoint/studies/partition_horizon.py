@@ -93,9 +93,8 @@ class Horizon:
     storage: pl.DataFrame
     notes: tuple[Problem, ...] = field(default=())
 
-    @classmethod
+    @staticmethod
     def from_tables(
-        cls,
         steps: RawTable,
         *,
         events: RawTable | None = None,
@@ -113,39 +112,7 @@ class Horizon:
             "profiles": profiles,
             "storage": storage,
         }
-        return cls._of({kind: conform(kind, given[kind], schema) for kind, schema in HORIZON_SCHEMAS.items()}, ())
-
-    @classmethod
-    def read(cls, path: str | Path) -> Horizon:
-        """A horizon from a folder, or from a file that holds its steps.
-
-        Raises:
-            InputError: with every fault of every file.
-        """
-        path = Path(path)
-        try:
-            if path.is_dir():
-                files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name in _FILES}
-                strange = sorted(p.name for p in path.iterdir() if p.name not in _FILES and not p.name.startswith("."))
-            else:
-                files, strange = {f"steps{path.suffix.lower()}": path.read_bytes()}, []
-        except OSError as error:
-            message = f"it cannot be read: {error.strerror or error}"
-            raise InputError([Problem(str(path), "", "", message, "Check the path and its rights")]) from error
-        if not files.keys() & {"steps.csv", "steps.parquet"}:
-            message, remedy = "there is no table of the steps", "Give steps.csv, or a folder that holds it"
-            raise InputError([Problem(str(path), "", "", message, remedy)])
-        remedy = f"Tables are named {', '.join(HORIZON_SCHEMAS)}, with the ending .csv or .parquet"
-        notes = [Problem(name, "", "", "this file is not read", remedy, "warning") for name in strange]
-        read = {kind: table_from_files(kind, files, schema) for kind, schema in HORIZON_SCHEMAS.items()}
-        return cls._of(read, tuple(notes))
-
-    @classmethod
-    def _of(cls, read: Mapping[str, tuple[pl.DataFrame, list[Problem]]], notes: tuple[Problem, ...]) -> Horizon:
-        if faults := [fault for _, found in read.values() for fault in found]:
-            raise InputError(faults)
-        frames = {kind: frame for kind, (frame, _) in read.items()}
-        return cls(frames["steps"], frames["events"], frames["profiles"], frames["storage"], notes)
+        return _horizon({kind: conform(kind, given[kind], schema) for kind, schema in HORIZON_SCHEMAS.items()})
 
     def equipped(self, grid: Grid) -> Grid:
         """The grid whose generators charge as the table of the storage says."""
@@ -153,3 +120,34 @@ class Horizon:
         rows = grid.generators.select("name", "p_min_kw").iter_rows()
         least = pl.Series("p_min_kw", [charge.get(name, p) for name, p in rows], dtype=pl.Float64)
         return grid.with_tables(generators=grid.generators.with_columns(least))
+
+
+def read_horizon(path: str | Path) -> Horizon:
+    """A horizon from a folder, or from a file that holds its steps.
+
+    Raises:
+        InputError: with every fault of every file.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name in _FILES}
+            strange = sorted(p.name for p in path.iterdir() if p.name not in _FILES and not p.name.startswith("."))
+        else:
+            files, strange = {f"steps{path.suffix.lower()}": path.read_bytes()}, []
+    except OSError as error:
+        message = f"it cannot be read: {error.strerror or error}"
+        raise InputError([Problem(str(path), "", "", message, "Check the path and its rights")]) from error
+    if not files.keys() & {"steps.csv", "steps.parquet"}:
+        message, remedy = "there is no table of the steps", "Give steps.csv, or a folder that holds it"
+        raise InputError([Problem(str(path), "", "", message, remedy)])
+    remedy = f"Tables are named {', '.join(HORIZON_SCHEMAS)}, with the ending .csv or .parquet"
+    notes = [Problem(name, "", "", "this file is not read", remedy, "warning") for name in strange]
+    return _horizon({kind: table_from_files(kind, files, schema) for kind, schema in HORIZON_SCHEMAS.items()}, notes)
+
+
+def _horizon(read: Mapping[str, tuple[pl.DataFrame, list[Problem]]], notes: Iterable[Problem] = ()) -> Horizon:
+    if faults := [fault for _, found in read.values() for fault in found]:
+        raise InputError(faults)
+    frames = {kind: frame for kind, (frame, _) in read.items()}
+    return Horizon(frames["steps"], frames["events"], frames["profiles"], frames["storage"], tuple(notes))

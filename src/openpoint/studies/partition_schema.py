@@ -82,6 +82,71 @@ PARTITION_TABLES: dict[str, dict[str, Schema]] = {
     },
 }
 
+_STEP = {"step": text("name of the step")}
+
+STEPS: dict[str, Schema] = {
+    "study": {"const": "partition-steps", "description": "what was asked"},
+    **_HEAD,
+    **{name: _SUMMARY[name] for name in ("method", "termination", "remedy", "seconds")},
+    "uncertainty": _SUMMARY["uncertainty"],
+    "uncertain_loads": _SUMMARY["uncertain_loads"],
+    "max_actions": maybe("integer", "most switches that change their state in a step; null: no limit"),
+    "keep_energised": flag("a block that is energised stays so unless it has a fault"),
+    "served_kwh": number("nominal energy of the energised blocks, kWh"),
+    "total_kwh": number("nominal energy of all blocks, kWh"),
+    "cost": maybe("number", "dead blocks, set-points and following the loads at worst, $; null: no plan"),
+    **{name: _SUMMARY[name] for name in ("lost_cost", "generation_cost", "worst_recourse_cost", "lower_bound", "gap")},
+    "worst_slack_kw": number("least power from nowhere in the worst realisation tried last, all steps, kW; 0 is none"),
+    "notes": _SUMMARY["notes"],
+}
+
+STEPS_TABLES: dict[str, dict[str, Schema]] = {
+    "steps": {
+        **_STEP,
+        "hours": number("how long it is, h"),
+        "load_kw": number("nominal load of all blocks, kW"),
+        "served_kw": number("nominal load of the energised blocks, kW"),
+        "energised_blocks": whole("blocks with supply"),
+        "actions": whole("switches that change their state, but for those that events hold"),
+        "lost_usd": maybe("number", "of the dead blocks, $"),
+        "generation_usd": maybe("number", "of the set-points, $"),
+        "loss_kw": maybe("number", "AC losses at nominal loads, kW; null: nothing energised, or no power flow found"),
+        "v_min_pu": maybe("number", "lowest AC voltage to neutral, pu"),
+        "v_max_pu": maybe("number", "highest AC voltage to neutral, pu"),
+        "v_excess_pu": maybe("number", "the most by which an AC voltage misses its limits, pu; 0 keeps all"),
+    },
+    "switches": {
+        **_STEP,
+        **PARTITION_TABLES["switches"],
+        "switching": value("string", "what to do in the state of the step before", enum=["", "close", "open"]),
+        "held": value("string", "state in which events hold it", enum=["", "open", "closed"]),
+    },
+    "islands": {**_STEP, **PARTITION_TABLES["islands"]},
+    "blocks": {**_STEP, **PARTITION_TABLES["blocks"], "fault": flag("a fault keeps it dead")},
+    "generators": {
+        **_STEP,
+        **PARTITION_TABLES["generators"],
+        "ac_p_kw": maybe("number", "in the AC power flow at nominal loads, kW"),
+        "ac_q_kvar": maybe("number", "in the AC power flow at nominal loads, kvar"),
+    },
+    "storage": {
+        **_STEP,
+        "generator": text("generator that has an energy"),
+        "p_kw": number("set-point, kW; below 0 it charges"),
+        "start_kwh": number("energy at the start of the step, kWh"),
+        "end_kwh": number("energy at its end, kWh"),
+        "reserve_more_kw": number("what it may deliver beyond p_kw when loads deviate, kW"),
+        "reserve_less_kw": number("what it may deliver less, kW"),
+    },
+    "priorities": {
+        **_STEP,
+        "priority": number("factor on the cost of a kW that is not served"),
+        "load_kw": number("nominal load of this priority, kW"),
+        "served_kw": number("of it in energised blocks, kW"),
+    },
+    "iterations": PARTITION_TABLES["iterations"],
+}
+
 _TABLES = {
     name: listing(record(columns), f"one object a row of the table of {name}")
     for name, columns in PARTITION_TABLES.items()

@@ -163,12 +163,17 @@ def _storage(timeline: Timeline, program: PartitionProgram, x: Floats) -> list[p
     """What is in store, by the equations of `openpoint.studies.partition_links`."""
     stores, base_kw = program.links.storage, terminal_base_kw(program.network)
     before, found = stores.start * base_kw, []
+
+    def rounded(values: Floats) -> Floats:
+        """Without what a solver leaves of 0."""
+        return np.round(values, 9) + 0.0
+
     for t, step in enumerate(program.steps):
-        p_kw = sums(stores, step) @ program.parted(x, t)[3] * base_kw
-        after = before - step.hours * np.where(p_kw > 0.0, p_kw / stores.out, p_kw * stores.into)
-        more, less = program.reserves(x, t)
+        p_kw = rounded(sums(stores, step) @ program.parted(x, t)[3] * base_kw)
+        after = rounded(before - step.hours * np.where(p_kw > 0.0, p_kw / stores.out, p_kw * stores.into))
+        more, less = (rounded(part * base_kw) for part in program.reserves(x, t))
         columns = {"generator": [store.generator for store in timeline.storage], "p_kw": p_kw, "start_kwh": before}
-        columns |= {"end_kwh": after, "reserve_more_kw": more * base_kw, "reserve_less_kw": less * base_kw}
+        columns |= {"end_kwh": after, "reserve_more_kw": more, "reserve_less_kw": less}
         found.append(pl.DataFrame(columns, schema_overrides={"generator": pl.String}))
         before = after
     return found
