@@ -17,19 +17,10 @@ from openpoint.errors import OptionError
 from openpoint.report import style
 from openpoint.report.charts import convergence_figure
 from openpoint.report.figures import encode, format_of
-from openpoint.report.gridfig import MARGIN, VEIL, Plan, plan_panels
 from openpoint.report.harden_scene import SHED_KW, After, HardenScene, build_harden_scene
-from openpoint.report.labels import (
-    COMPASS,
-    NAMED_BUSES,
-    crowding,
-    name_boxes,
-    names_that_fit,
-    pieces,
-    place_labels,
-    shorten,
-    symbol_spots,
-)
+from openpoint.report.labels import shorten
+from openpoint.report.marks import BusName, branch_marks, draw_bus_names, draw_marks
+from openpoint.report.panels import Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.series import harden_convergence
 from openpoint.studies.harden_result import HardenResult
 
@@ -71,13 +62,8 @@ def draw_harden_scene(scene: HardenScene, title: str) -> Figure:
     with mpl.rc_context(style.RC):
         shed = any((after.shed > SHED_KW).any() for after in shown)
         plan = plan_panels(scene.layout, scene.bus_names, len(shown), beyond=0.6 if shed else 0.0)
-        width, height = plan.size
-        figure = style.Picture(figsize=plan.size)
-        size = min(12.5, (width - 2 * MARGIN) * 72.0 / (0.66 * max(len(title), 1)))
-        at = (MARGIN / width, 1 - 0.22 / height)
-        figure.text(*at, title, fontsize=size, weight="bold", va="center", parse_math=False)
-        for after, (left, bottom, w, h) in zip(shown, plan.panels, strict=True):
-            axes = figure.add_axes((left / width, bottom / height, w / width, h / height))
+        figure, panels = start_figure(plan, title)
+        for after, axes in zip(shown, panels, strict=True):
             _panel(axes, scene, after, plan)
         _legend(figure, scene, plan)
     return figure
@@ -104,17 +90,9 @@ def headline(result: HardenResult, title: str) -> str:
 
 
 def _panel(axes: Axes, scene: HardenScene, after: After, plan: Plan) -> None:
-    axes.set_axis_off()
-    (_, _, w, h), (sx, sy) = plan.panels[0], plan.scale
-    _, _, y0, y1 = scene.layout.extent
-    axes.set_xlim(plan.left / sx, plan.right / sx)
-    middle = (y0 + y1) / 2 + 0.09 / sy
-    axes.set_ylim(middle - h / sy / 2, middle + h / sy / 2)
-    at = (MARGIN / w, 1.0 - 0.08 / h)
-    axes.text(*at, after.headline, transform=axes.transAxes, weight="bold", fontsize=9.5, va="center", parse_math=False)
+    start_panel(axes, scene.layout, plan, after.headline)
     _branches(axes, scene, after)
-    room = crowding(scene.layout.xy * np.array(plan.scale))
-    dot = float(np.clip(room * (36 if scene.layout.is_map else 14), 2.6, 6.0))
+    dot = dot_size(scene.layout, plan)
     _buses(axes, scene, after, dot)
     taken = _names(axes, scene, after, plan, dot)
     _symbols(axes, scene, after, plan, taken)
@@ -173,66 +151,26 @@ def _buses(axes: Axes, scene: HardenScene, after: After, dot: float) -> None:
 
 def _names(axes: Axes, scene: HardenScene, after: After, plan: Plan, dot: float) -> Floats:
     """Bus names with the load shed; the boxes they take, in inches."""
-    xy = scene.layout.xy * np.array(plan.scale)
-    shed = [n for n in range(len(xy)) if after.shed[n] > SHED_KW]
-    texts = [shorten(name) for name in scene.bus_names]
+    shed = [n for n in range(len(scene.bus_names)) if after.shed[n] > SHED_KW]
+    large = {*scene.sources, *scene.generators}
+    names = [
+        BusName(shorten(name), bold=n in large, away=(3.2, 6.0 if n in large else 4.0))
+        for n, name in enumerate(scene.bus_names)
+    ]
     for n in shed:
-        texts[n] += f"  −{after.shed[n]:,.3g} kW"
-    boxes = name_boxes(scene.bus_names, xy, 0.045, 0.057, 0.09)
-    boxes[:, 2] = boxes[:, 0] + 0.057 * np.array([len(text) for text in texts])
-    wanted = list(dict.fromkeys([*scene.generators, *scene.sources, *sorted(shed, key=lambda n: -after.shed[n])]))
-    if len(xy) <= NAMED_BUSES:
-        wanted += [n for n in range(len(xy)) if n not in set(wanted)]
-    named = names_that_fit(boxes, xy, wanted, dot / 144)
-    for n in named:
-        axes.annotate(
-            texts[n],
-            scene.layout.xy[n],
-            xytext=(6.0, 6.0) if n in shed else (3.2, 6.0 if n in scene.sources or n in scene.generators else 4.0),
-            textcoords="offset points",
-            fontsize=6.6,
-            color=style.BROKEN if n in shed else style.INK,
-            weight="bold" if n in scene.sources or n in scene.generators else "normal",
-            parse_math=False,
-            bbox=VEIL,
-            zorder=3,
-        )
-    return np.concatenate([np.column_stack([xy - 0.05, xy + 0.05]), boxes[named]])
+        told = f"{names[n].text}  −{after.shed[n]:,.3g} kW"
+        names[n] = BusName(told, style.BROKEN, names[n].bold, away=(6.0, 6.0))
+    first = [*scene.generators, *scene.sources, *sorted(shed, key=lambda n: -after.shed[n])]
+    return draw_bus_names(axes, scene.layout, names, first, plan, dot)
 
 
 def _symbols(axes: Axes, scene: HardenScene, after: After, plan: Plan, taken: Floats) -> None:
     """Crosses on what is broken, circles on what is switched or open, with their names."""
-    switched = set(after.switched)
     loose = set(np.flatnonzero(~after.closed).tolist())
-    shown = sorted(loose | switched | scene.hardened)
-    if not shown:
-        return
-    spots = symbol_spots(scene.layout, shown, plan.scale)
-    names = [shorten(scene.branch_names[e], 18) for e in shown]
-    anchors = np.array([spots[e] for e in shown]) * np.array(plan.scale)
-    sizes = np.array([[0.062 * len(name) + 0.05, 0.12] for name in names])
-    sides = place_labels(anchors, sizes, taken, pieces(scene.layout.ways, plan.scale), (plan.left, plan.right))
-    for e, name, side in zip(shown, names, sides, strict=True):
-        look = symbol(after, e, hardened=e in scene.hardened)
-        x, y = spots[e]
-        if e in loose:
-            axes.plot([x], [y], "o", ms=look["ms"] + 3.0, mfc="white", mec="none", zorder=5)
-        axes.plot([x], [y], **look, zorder=5.5)
-        dx, dy = COMPASS[side]
-        axes.annotate(
-            name,
-            (x, y),
-            xytext=(dx * (look["ms"] / 2 + 1.6), dy * (look["ms"] / 2 + 1.2)),
-            textcoords="offset points",
-            ha={1: "left", 0: "center", -1: "right"}[dx],
-            va={1: "bottom", 0: "center", -1: "top"}[dy],
-            fontsize=7.2,
-            weight="normal" if look["mec"] == style.SOFT else "bold",
-            color=look["mec"],
-            parse_math=False,
-            bbox=VEIL,
-            zorder=7,
-        )
+    shown = sorted(loose | set(after.switched) | scene.hardened)
+    looks = {e: symbol(after, e, hardened=e in scene.hardened) for e in shown}
+    marks = branch_marks(scene.layout, scene.branch_names, looks, loose, plan)
+    draw_marks(axes, scene.layout, marks, plan, taken)
 
 
 def symbol(after: After, e: int, *, hardened: bool) -> dict[str, Any]:

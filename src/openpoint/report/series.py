@@ -12,6 +12,7 @@ import polars as pl
 from openpoint.report.scene import Scene
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_result import HardenResult
+from openpoint.studies.partition_result import PartitionResult
 from openpoint.studies.result import ReconfigureResult
 
 Floats = npt.NDArray[np.float64]
@@ -49,6 +50,11 @@ def harden_convergence(result: HardenResult) -> Convergence:
     return _convergence(result.iterations, gap_text(result), "$", "_usd")
 
 
+def partition_convergence(result: PartitionResult) -> Convergence:
+    """The same of a partition."""
+    return _convergence(result.iterations, gap_text(result), "$", "_usd")
+
+
 def _convergence(log: pl.DataFrame, verdict: str, unit: str, ending: str) -> Convergence:
     columns: dict[str, Floats] = {}
     for name in ("number", "seconds", "lower_bound", "upper_bound", "value"):
@@ -72,7 +78,7 @@ def _convergence(log: pl.DataFrame, verdict: str, unit: str, ending: str) -> Con
     )
 
 
-def gap_text(result: ReconfigureResult | HardenResult | FuturesResult) -> str:
+def gap_text(result: ReconfigureResult | HardenResult | FuturesResult | PartitionResult) -> str:
     """The gap in words, also where there is none."""
     gap = "no gap" if not math.isfinite(result.gap) else f"gap {result.gap:.2%}" if result.gap >= 5e-5 else "gap 0"
     return f"{result.termination.value}: {gap}"

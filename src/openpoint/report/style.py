@@ -23,7 +23,8 @@ HARDENED = "#b8860b"
 DEAD = "#aab4be"
 # Islands of substations are calm, those of backup generators vivid.
 FED = ("#52657a", "#8a7a5c", "#7d6b91", "#5c8a78")
-ISLANDS = ("#009e73", "#8e44ad", "#d98200", "#2aa7c9", "#a65628", "#d6418e")
+# Told apart from each other and from DEAD in each kind of colour blindness (a test holds it).
+ISLANDS = ("#009e73", "#8e44ad", "#e69f00", "#332288", "#7a3b12", "#d55e00")
 COLOURS = "viridis"
 
 # Names of the user are never TeX, whatever the user's own style says.
