@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from openpoint.studies.export import Result
     from openpoint.studies.futures_result import FuturesResult
     from openpoint.studies.harden_result import HardenResult
+    from openpoint.studies.partition_result import PartitionLevels, PartitionResult
     from openpoint.studies.result import ReconfigureResult
 
-    Pictured = ReconfigureResult | HardenResult | FuturesResult
+    Pictured = ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels
 
 STDOUT = Path("-")
 
@@ -87,7 +88,6 @@ class Outputs:
 
     def _writers(self, result: Result) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
         from openpoint.studies import export
-        from openpoint.studies.partition_result import PartitionLevels, PartitionResult
         from openpoint.studies.partition_steps_result import PartitionStepsResult
         from openpoint.studies.powerflow import PowerflowResult
 
@@ -99,7 +99,7 @@ class Outputs:
             yield "--parquet", self.parquet, lambda path: export.to_parquet(result, path)
         if self.excel is not None:
             yield "--excel", self.excel, lambda path: export.to_excel(result, path)
-        if not isinstance(result, PowerflowResult | PartitionResult | PartitionLevels | PartitionStepsResult):
+        if not isinstance(result, PowerflowResult | PartitionStepsResult):
             yield from self._pictures(result)
 
     def _pictures(self, result: Pictured) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
@@ -151,12 +151,16 @@ def _write_plot(result: Pictured, path: Path) -> None:
     from openpoint.report.figures import save
     from openpoint.report.futures_figures import save_futures
     from openpoint.report.harden_figures import save_harden
+    from openpoint.report.partition_figures import save_partition
     from openpoint.studies.futures_result import FuturesResult
+    from openpoint.studies.harden_result import HardenResult
     from openpoint.studies.result import ReconfigureResult
 
     if isinstance(result, ReconfigureResult):
         save(result, path)
     elif isinstance(result, FuturesResult):
         save_futures(result, path)
-    else:
+    elif isinstance(result, HardenResult):
         save_harden(result, path)
+    else:
+        save_partition(result, path)

@@ -16,6 +16,7 @@ from openpoint.cli.options import (
     JsonOption,
     ParquetOption,
     QuietOption,
+    ReportOption,
     TimeLimitOption,
 )
 from openpoint.cli.outputs import Outputs
@@ -25,8 +26,8 @@ PARTITION_EPILOG = f"""\b
 Examples:
   openpoint partition ieee37-microgrids
   openpoint partition ieee37-microgrids --uncertainty 0.15 --json plan.json
-  openpoint partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads 6 --excel plan.xlsx
-  openpoint partition ieee37-microgrids --uncertainty 0,0.1,0.15,0.25 --uncertain-loads 6 --csv levels
+  openpoint partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads 6 --report plan.html
+  openpoint partition ieee37-microgrids --uncertainty 0,0.1,0.15,0.25 --uncertain-loads 6 --plot levels.png
   openpoint partition ieee37-microgrids --steps day --max-actions 4 --uncertainty 0.1 --uncertain-loads 6
   openpoint partition feeder.dss --uncertainty 0.1 --uncertain-loads s728,s738a --max-grid-forming 2
 
@@ -89,6 +90,13 @@ def partition(
     csv: CsvOption = None,
     parquet: ParquetOption = None,
     excel: ExcelOption = None,
+    report: ReportOption = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the islands as a picture, .png, .svg or .pdf; of levels side by side."
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> int:
     """Cut a grid that lost its substation into microgrids that serve most load.
@@ -116,7 +124,7 @@ def partition(
         ),
         PartitionCosts(block_weight=block_weight, generation_usd_per_kwh=generation_usd, priorities=factors),
         partition_run.choose_method(method.value, gap=gap, time_limit_s=time_limit),
-        outputs=Outputs(json=json, csv=csv, parquet=parquet, excel=excel).check(),
+        outputs=Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(),
         quiet=quiet,
     )
 

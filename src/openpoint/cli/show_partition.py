@@ -118,4 +118,4 @@ def show_levels(out: Console, found: PartitionLevels) -> None:
         )
     out.print()
     show_rows(out, rows, range(7), head=True)
-    out.print(Text("\nEach plan in full: --json, --csv or --excel.", "dim"))
+    out.print(Text("\nEach plan in full: --json, --csv, --excel or --report.", "dim"))

@@ -13,6 +13,7 @@ from openpoint.report.figures import encode
 from openpoint.report.futures_figures import draw_futures_scene
 from openpoint.report.futures_scene import TITLES, limits_of, spreads
 from openpoint.report.plotbase import Chart
+from openpoint.report.plotgrid import is_wide
 from openpoint.report.scene import Scene
 from openpoint.report.series import convergence, gap_text
 from openpoint.studies.futures_result import FuturesResult
@@ -183,7 +184,7 @@ def _grid(result: FuturesResult, scene: Scene, charts: dict[str, Chart]) -> str:
         loss = f", loss {number(state.loss_kw)} kW" if state.loss_kw is not None else ""
         told = f"{state.title}: {len(scene.bus_names)} buses coloured by their lowest voltage in any future{loss}."
         panels.append(chart(identity, f"{state.title}{loss}", told, charts[identity]["layout"]["height"]))
-    beside = "" if plots.is_wide(scene) or len(panels) == 1 else " beside"
+    beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
     checked = " checked" if charts["grid-before"]["data"][-1]["visible"] else ""
     tools = (
         f'<div class="tools"><label><input type="checkbox" id="names"{checked}> bus names</label>'

@@ -8,59 +8,29 @@ import numpy as np
 
 from openpoint.report.harden_figures import symbol
 from openpoint.report.harden_scene import SHED_KW, After, HardenScene
-from openpoint.report.labels import NAMED_BUSES, name_boxes, names_that_fit, pieces, place_labels, shorten, symbol_spots
-from openpoint.report.plotbase import Chart, Floats, Trace, base_layout, dots, numbers, plain, polyline
+from openpoint.report.labels import shorten
+from openpoint.report.plotbase import Chart, Trace, dots, plain, polyline
+from openpoint.report.plotgrid import branch_hover, bus_names, grid_frame, named_marks, spots_of
 from openpoint.report.style import BROKEN, CLOSES, HARDENED, OPENS, SOFT
 
 _WIDTHS = 5
-_PIXELS = 96.0  # of an inch
 # The page has its own shades of these, for light and dark.
-_NAMED = {BROKEN: "@broken", CLOSES: "@closes", OPENS: "@opens", SOFT: "@soft", HARDENED: "@hardened"}
+NAMED = {BROKEN: "@broken", CLOSES: "@closes", OPENS: "@opens", SOFT: "@soft", HARDENED: "@hardened"}
 _SYMBOLS = {"x": "x-thin", "P": "cross", "o": "circle"}
-
-
-def is_wide(scene: HardenScene) -> bool:
-    """Whether a panel is so wide that it takes a row of its own."""
-    x0, x1, y0, y1 = scene.layout.extent
-    return (x1 - x0 + 1) / (y1 - y0 + 1) >= (1.6 if scene.layout.is_map else 1.75)
 
 
 def after_chart(scene: HardenScene, after: After) -> Chart:
     """The grid after one disaster; hovering a bus or a branch says all about it."""
-    x0, x1, y0, y1 = scene.layout.extent
-    width = 1180.0 if is_wide(scene) else 590.0
-    if scene.layout.is_map:
-        height = float(np.clip(width * (y1 - y0) / max(x1 - x0, 1e-9), 300, 620))
-        pad_x, pad_y = 0.08 * max(x1 - x0, 1e-9), 0.08 * max(y1 - y0, 1e-9)
-    else:
-        height = float(np.clip((y1 - y0) * (40 + 16 * is_wide(scene)) + 110, 260, 1400))
-        pad_x, pad_y = 0.6, 0.75
-    scale = (
-        (width - 20) / _PIXELS / (x1 - x0 + 2 * pad_x or 1.0),
-        (height - 34) / _PIXELS / (y1 - y0 + 2 * pad_y or 1.0),
-    )
-    axis = {"visible": False, "zeroline": False, "showgrid": False}
-    return {
-        "data": [
-            *_lines(scene, after),
-            _branch_hover(scene, after),
-            *_buses(scene, after),
-            *_symbols(scene, after, scale),
-            _names(scene, after, scale),
-        ],
-        "layout": {
-            **base_layout(height),
-            "margin": {"l": 4, "r": 4, "t": 28, "b": 4},
-            "xaxis": {**axis, "range": [x0 - pad_x, x1 + pad_x]},
-            "yaxis": {
-                **axis,
-                "range": [y0 - pad_y, y1 + pad_y],
-                **({"scaleanchor": "x"} if scene.layout.is_map else {}),
-            },
-            "dragmode": "pan",
-            "showlegend": False,
-        },
-    }
+    scale, made = grid_frame(scene.layout, 620)
+    texts = [_branch_text(scene, after, e) for e in range(len(scene.branch_names))]
+    made["data"] = [
+        *_lines(scene, after),
+        branch_hover(scene.layout, texts),
+        *_buses(scene, after),
+        *_symbols(scene, after, texts, scale),
+        bus_names(scene.layout, scene.bus_names, _texts(scene, after), _inks(after), scale),
+    ]
+    return made
 
 
 def _lines(scene: HardenScene, after: After) -> list[Trace]:
@@ -84,19 +54,6 @@ def _lines(scene: HardenScene, after: After) -> list[Trace]:
         if chosen:
             traces.append(polyline(chosen, colour, 1.6, dash=dash))
     return traces
-
-
-def _branch_hover(scene: HardenScene, after: After) -> Trace:
-    """Invisible points along every branch that carry its text."""
-    places: list[Floats] = [np.zeros((0, 2))]
-    text: list[str] = []
-    for e, way in enumerate(scene.layout.ways):
-        steps = np.hypot(*np.diff(way, axis=0).T)
-        at = np.concatenate([[0.0], np.cumsum(steps)])
-        along = np.linspace(0.0, at[-1], 9 if len(way) > 2 else 5)[1:-1]
-        places.append(np.column_stack([np.interp(along, at, way[:, k]) for k in (0, 1)]))
-        text += [_branch_text(scene, after, e)] * len(along)
-    return dots(np.concatenate(places), {"size": 12, "opacity": 0, "color": "@line"}, text)
 
 
 def _branch_text(scene: HardenScene, after: After, e: int) -> str:
@@ -163,38 +120,20 @@ def _bus_text(scene: HardenScene, after: After, i: int) -> str:
     return "<br>".join(rows)
 
 
-def _symbols(scene: HardenScene, after: After, scale: tuple[float, float]) -> list[Trace]:
+def _symbols(scene: HardenScene, after: After, texts: list[str], scale: tuple[float, float]) -> list[Trace]:
     """Crosses on what is broken, circles on what is switched or open, with their names."""
     shown = sorted(set(np.flatnonzero(~after.closed).tolist()) | set(after.switched) | scene.hardened)
-    if not shown:
-        return []
-    spots = symbol_spots(scene.layout, shown, scale)
-    names = [shorten(scene.branch_names[e], 18) for e in shown]
-    anchors = np.array([spots[e] for e in shown]) * np.array(scale)
-    sizes = np.array([[0.075 * len(name) + 0.06, 0.15] for name in names])
-    xy = scene.layout.xy * np.array(scale)
-    taken = np.column_stack([xy - 0.06, xy + 0.06])
-    if len(xy) <= NAMED_BUSES:
-        taken = np.concatenate([taken, name_boxes(_texts(scene, after), xy, 0.07, 0.065, 0.12)])
-    x0, x1, _, _ = scene.layout.extent
-    within = ((x0 - 0.6) * scale[0], (x1 + 0.6) * scale[0])
-    sides = place_labels(anchors, sizes, taken, pieces(scene.layout.ways, scale), within, gap=0.09)
     looks = [symbol(after, e, hardened=e in scene.hardened) for e in shown]
-    colours = [_NAMED[look["mec"]] for look in looks]
+    colours = [NAMED[look["mec"]] for look in looks]
     marker = {
         "size": [10 if look["marker"] == "x" else 12 for look in looks],
         "symbol": [_SYMBOLS[look["marker"]] for look in looks],
         "color": ["@paper" if look["mfc"] == "white" else c for look, c in zip(looks, colours, strict=True)],
         "line": {"width": [3.0 if look["marker"] == "x" else 2.0 for look in looks], "color": colours},
     }
-    text = {
-        "mode": "markers+text",
-        "text": [plain(name) for name in names],
-        "textposition": sides,
-        "textfont": {"size": 12, "color": colours},
-        "cliponaxis": False,
-    }
-    return [dots(np.array([spots[e] for e in shown]), marker, [_branch_text(scene, after, e) for e in shown], **text)]
+    hover = [texts[e] for e in shown]
+    at, names = spots_of(scene.layout, shown, scale), [scene.branch_names[e] for e in shown]
+    return named_marks(scene.layout, at, names, _texts(scene, after), marker, colours, hover, scale)
 
 
 def _texts(scene: HardenScene, after: After) -> list[str]:
@@ -205,24 +144,5 @@ def _texts(scene: HardenScene, after: After) -> list[str]:
     ]
 
 
-def _names(scene: HardenScene, after: After, scale: tuple[float, float]) -> Trace:
-    """Names of all buses; hidden at first where most of them would hide each other."""
-    xy, n = scene.layout.xy, len(scene.bus_names)
-    inches = xy * np.array(scale)
-    fit = n <= NAMED_BUSES and len(
-        names_that_fit(name_boxes(scene.bus_names, inches, 0.07, 0.065, 0.12), inches, range(n), 0.04)
-    ) >= (0.7 * n)
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        # Invisible, but Plotly keeps text clear of a marker.
-        "marker": {"size": 13, "opacity": 0},
-        "name": "bus names",
-        "x": numbers(xy[:, 0]),
-        "y": numbers(xy[:, 1]),
-        "text": [plain(text) for text in _texts(scene, after)],
-        "textposition": "top right",
-        "textfont": {"size": 10, "color": ["@broken" if shed > SHED_KW else "@soft" for shed in after.shed]},
-        "hoverinfo": "skip",
-        "visible": bool(fit),
-    }
+def _inks(after: After) -> list[str]:
+    return ["@broken" if shed > SHED_KW else "@soft" for shed in after.shed]

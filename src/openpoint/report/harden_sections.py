@@ -13,6 +13,7 @@ from openpoint.report.figures import encode
 from openpoint.report.harden_figures import draw_harden_scene, headline
 from openpoint.report.harden_scene import After, HardenScene
 from openpoint.report.plotbase import Chart
+from openpoint.report.plotgrid import is_wide
 from openpoint.report.series import gap_text, harden_convergence
 from openpoint.studies.harden_result import HardenResult
 from openpoint.twostage.log import Termination
@@ -155,7 +156,7 @@ def _pictures(result: HardenResult, scene: HardenScene, charts: dict[str, Chart]
         charts[identity] = made = harden_plots.after_chart(scene, after)
         told = f"{after.headline}; {int(after.broken.sum())} branches broken. The tables below hold all numbers."
         panels.append(chart(identity, _caption(after), told, made["layout"]["height"]))
-    beside = "" if harden_plots.is_wide(scene) or len(panels) == 1 else " beside"
+    beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
     checked = " checked" if charts["grid-0"]["data"][-1]["visible"] else ""
     tools = (
         f'<div class="tools"><label><input type="checkbox" id="names"{checked}> bus names</label>'

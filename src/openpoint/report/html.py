@@ -10,18 +10,25 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from openpoint.report import futures_sections, harden_sections, sections
+from openpoint.report import futures_sections, harden_sections, partition_sections, sections
 from openpoint.report.blocks import text
 from openpoint.report.futures_scene import futures_scene
 from openpoint.report.harden_scene import build_harden_scene
+from openpoint.report.partition_scene import build_partition_scene
 from openpoint.report.plotbase import Chart
 from openpoint.report.scene import build_scene
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_result import HardenResult
+from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 from openpoint.studies.result import ReconfigureResult
 
+Reported = ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels
 
-def write_report(result: ReconfigureResult | HardenResult | FuturesResult, path: str | Path) -> Path:
+_EXACT = "Voltages, currents and losses are those of exact AC power flows."
+_LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow."
+
+
+def write_report(result: Reported, path: str | Path) -> Path:
     """Write a result as one self-contained HTML page.
 
     The page holds the headline figures, the grid before and after (or after each disaster), the switching list, the
@@ -41,14 +48,18 @@ def write_report(result: ReconfigureResult | HardenResult | FuturesResult, path:
     return path
 
 
-def render(result: ReconfigureResult | HardenResult | FuturesResult) -> str:
+def render(result: Reported) -> str:
     """The page as a string."""
+    physics = _EXACT
     if isinstance(result, HardenResult):
         study = "hardening"
         body, charts = harden_sections.body(result, build_harden_scene(result))
     elif isinstance(result, FuturesResult):
         study = "open points for many futures"
         body, charts = futures_sections.body(result, futures_scene(result))
+    elif isinstance(result, PartitionResult | PartitionLevels):
+        study, physics = "microgrids", _LINEAR
+        body, charts = partition_sections.body(result, build_partition_scene(result))
     else:
         study = "open points"
         body, charts = sections.body(result, build_scene(result))
@@ -62,9 +73,7 @@ def render(result: ReconfigureResult | HardenResult | FuturesResult) -> str:
         heading=text(title),
         subtitle=text(sections.subtitle(result.grid)),
         body=body,
-        footer=text(
-            f"Written by openpoint {_version()}. Voltages, currents and losses are those of exact AC power flows."
-        ),
+        footer=text(f"Written by openpoint {_version()}. {physics}"),
         charts=_json(charts),
         plotly=plotly,
         script=script,

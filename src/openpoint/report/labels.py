@@ -149,7 +149,7 @@ def place_labels(
             left = x - w / 2 + dx * (w / 2 + gap)
             bottom = y - h / 2 + dy * (h / 2 + gap)
             box = np.array([left, bottom, left + w, bottom + h])
-            cost = 40.0 * _overlap(box, boxes) / (w * h) + 0.05 * k + 3.0 * _covered(box, lines)
+            cost = 40.0 * _hidden(box, boxes) + 0.05 * k + 3.0 * _covered(box, lines)
             cost += 60.0 * (box[0] < within[0] or box[2] > within[1])
             if cost < best:
                 best, side, kept = cost, name, box
@@ -158,10 +158,21 @@ def place_labels(
     return chosen
 
 
+def _hidden(box: Floats, boxes: Floats) -> float:
+    """What the box shares with others, in parts of the smaller one of each pair."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    smaller = np.minimum((box[2] - box[0]) * (box[3] - box[1]), np.maximum(sides, 1e-6).prod(axis=1))
+    return float((_shared(box, boxes) / smaller).sum())
+
+
 def _overlap(box: Floats, boxes: Floats) -> float:
+    return float(_shared(box, boxes).sum())
+
+
+def _shared(box: Floats, boxes: Floats) -> Floats:
     wide = np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0])
     high = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1])
-    return float((np.maximum(wide, 0.0) * np.maximum(high, 0.0)).sum())
+    return np.asarray(np.maximum(wide, 0.0) * np.maximum(high, 0.0))
 
 
 def _covered(box: Floats, lines: Floats) -> float:

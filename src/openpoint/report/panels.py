@@ -101,7 +101,8 @@ def start_figure(plan: Plan, title: str) -> tuple[style.Picture, list[Axes]]:
     room = (width - 2 * MARGIN) * 72.0 / 0.68
     if room < _SMALL * len(title):
         title = "\n".join(textwrap.wrap(title, max(len(title) * 11 // 20, 1), max_lines=2, placeholder=" …"))
-    size = min(12.5, room / max(map(len, [*title.split("\n"), "-"])))
+    lines = title.split("\n")
+    size = min(12.5 if len(lines) == 1 else 10.0, room / max(map(len, [*lines, "-"])))
     figure.text(MARGIN / width, 1 - 0.22 / height, title, fontsize=size, weight="bold", va="center", parse_math=False)
     boxes = [(left / width, bottom / height, w / width, h / height) for left, bottom, w, h in plan.panels]
     return figure, [figure.add_axes(box) for box in boxes]

@@ -276,8 +276,10 @@ def _charts(figure: style.Picture, result: PartitionLevels, plan: Plan) -> None:
         axes.plot(share, values, "o-", color=style.AFTER, ms=4.5, lw=1.4, clip_on=False)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("uncertainty of the loads, ± %", fontsize=8)
+        axes.margins(x=0.1)
         axes.set_ylim(0.0, 1.15 * max(total if k == 0 else 0.0, float(np.nanmax(values))))
         axes.tick_params(labelsize=8)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         for x, y in zip(share, values, strict=True):
             axes.annotate(told.format(y), (x, y), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7.5)
         if k == 0:

@@ -9,21 +9,12 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from openpoint.report import style
-from openpoint.report.labels import (
-    NAMED_BUSES,
-    crowding,
-    name_boxes,
-    names_that_fit,
-    pieces,
-    place_labels,
-    shorten,
-    symbol_spots,
-)
-from openpoint.report.plotbase import Chart, Floats, Trace, base_layout, dots, numbers, plain, polyline
+from openpoint.report.labels import crowding, shorten
+from openpoint.report.plotbase import Chart, Trace, dots, numbers, plain, polyline
+from openpoint.report.plotgrid import branch_hover, bus_names, grid_frame, named_marks, spots_of
 from openpoint.report.scene import Scene, State
 
 _WIDTHS = 6
-_PIXELS = 96.0  # of an inch
 
 
 def colour_stops() -> list[tuple[float, str]]:
@@ -32,50 +23,20 @@ def colour_stops() -> list[tuple[float, str]]:
     return [(i / 10, to_hex(colours(i / 10))) for i in range(11)]
 
 
-def is_wide(scene: Scene) -> bool:
-    """Whether a panel is so wide that before and after go one below the other."""
-    x0, x1, y0, y1 = scene.layout.extent
-    return (x1 - x0 + 1) / (y1 - y0 + 1) >= (1.6 if scene.layout.is_map else 1.75)
-
-
 def grid_chart(scene: Scene, state: State, loads: dict[int, tuple[float, float]]) -> Chart:
     """One state of the grid; hovering a bus or a branch says all about it."""
-    x0, x1, y0, y1 = scene.layout.extent
-    width = 1180.0 if is_wide(scene) else 590.0
-    if scene.layout.is_map:
-        height = float(np.clip(width * (y1 - y0) / max(x1 - x0, 1e-9), 300, 760))
-        pad_x, pad_y = 0.06 * max(x1 - x0, 1e-9), 0.08 * max(y1 - y0, 1e-9)
-    else:
-        height = float(np.clip((y1 - y0) * (40 + 16 * is_wide(scene)) + 110, 260, 1400))
-        pad_x, pad_y = 0.6, 0.75
-    scale = (
-        (width - 20) / _PIXELS / (x1 - x0 + 2 * pad_x or 1.0),
-        (height - 34) / _PIXELS / (y1 - y0 + 2 * pad_y or 1.0),
-    )
+    scale, made = grid_frame(scene.layout, 760)
     at_bus, at_branch = scene.violated(state)
-    data = [
+    texts = [_branch_text(scene, state, e) for e in range(len(scene.branch_names))]
+    names = [shorten(name) for name in scene.bus_names]
+    made["data"] = [
         *_branch_traces(scene, state, set(at_branch)),
-        _branch_hover(scene, state),
+        branch_hover(scene.layout, texts),
         *_bus_traces(scene, state, loads, set(at_bus), dense=crowding(scene.layout.xy * np.array(scale)) < 0.18),
-        *_symbol_traces(scene, state, scale),
-        _bus_names(scene, scale),
+        *_symbol_traces(scene, state, texts, scale),
+        bus_names(scene.layout, scene.bus_names, names, "@soft", scale),
     ]
-    axis = {"visible": False, "zeroline": False, "showgrid": False}
-    return {
-        "data": data,
-        "layout": {
-            **base_layout(height),
-            "margin": {"l": 4, "r": 4, "t": 28, "b": 4},
-            "xaxis": {**axis, "range": [x0 - pad_x, x1 + pad_x]},
-            "yaxis": {
-                **axis,
-                "range": [y0 - pad_y, y1 + pad_y],
-                **({"scaleanchor": "x"} if scene.layout.is_map else {}),
-            },
-            "dragmode": "pan",
-            "showlegend": False,
-        },
-    }
+    return made
 
 
 def _branch_traces(scene: Scene, state: State, broken: set[int]) -> list[Trace]:
@@ -103,19 +64,6 @@ def _branch_traces(scene: Scene, state: State, broken: set[int]) -> list[Trace]:
         if chosen:
             traces.append(polyline(chosen, colour, 1.4, dash="5px,4px"))
     return traces
-
-
-def _branch_hover(scene: Scene, state: State) -> Trace:
-    """Invisible points along every branch that carry its text."""
-    places: list[Floats] = [np.zeros((0, 2))]
-    text: list[str] = []
-    for e, way in enumerate(scene.layout.ways):
-        steps = np.hypot(*np.diff(way, axis=0).T)
-        at = np.concatenate([[0.0], np.cumsum(steps)])
-        along = np.linspace(0.0, at[-1], 9 if len(way) > 2 else 5)[1:-1]
-        places.append(np.column_stack([np.interp(along, at, way[:, k]) for k in (0, 1)]))
-        text += [_branch_text(scene, state, e)] * len(along)
-    return dots(np.concatenate(places), {"size": 12, "opacity": 0, "color": "@line"}, text)
 
 
 def _branch_text(scene: Scene, state: State, e: int) -> str:
@@ -184,59 +132,16 @@ def _bus_text(scene: Scene, state: State, loads: dict[int, tuple[float, float]],
     return "<br>".join(rows)
 
 
-def _symbol_traces(scene: Scene, state: State, scale: tuple[float, float]) -> list[Trace]:
+def _symbol_traces(scene: Scene, state: State, texts: list[str], scale: tuple[float, float]) -> list[Trace]:
     """Open points and changed branches with their names."""
     shown = sorted(set(np.flatnonzero(~state.closed).tolist()) | scene.opened | scene.closed)
-    if not shown:
-        return []
-    spots = symbol_spots(scene.layout, shown, scale)
-    names = [shorten(scene.branch_names[e], 18) for e in shown]
-    anchors = np.array([spots[e] for e in shown]) * np.array(scale)
-    sizes = np.array([[0.075 * len(name) + 0.06, 0.15] for name in names])
-    xy = scene.layout.xy * np.array(scale)
-    taken = np.column_stack([xy - 0.06, xy + 0.06])
-    if len(xy) <= NAMED_BUSES:
-        taken = np.concatenate([taken, name_boxes(scene.bus_names, xy, 0.07, 0.065, 0.12)])
-    x0, x1, _, _ = scene.layout.extent
-    within = ((x0 - 0.6) * scale[0], (x1 + 0.6) * scale[0])
-    sides = place_labels(anchors, sizes, taken, pieces(scene.layout.ways, scale), within, gap=0.09)
     colours = ["@opens" if e in scene.opened else "@closes" if e in scene.closed else "@soft" for e in shown]
-    fill = [c if state.closed[e] else "@paper" for e, c in zip(shown, colours, strict=True)]
     marker = {
         "size": 12 if min(scale) >= 0.2 else 8,
         "symbol": "circle",
-        "color": fill,
+        "color": [c if state.closed[e] else "@paper" for e, c in zip(shown, colours, strict=True)],
         "line": {"width": [2.5 if c != "@soft" else 1.6 for c in colours], "color": colours},
     }
-    text = {
-        "mode": "markers+text",
-        "text": [plain(name) for name in names],
-        "textposition": sides,
-        "textfont": {"size": 12, "color": colours},
-        "cliponaxis": False,
-    }
-    at = np.array([spots[e] for e in shown])
-    return [dots(at, marker, [_branch_text(scene, state, e) for e in shown], **text)]
-
-
-def _bus_names(scene: Scene, scale: tuple[float, float]) -> Trace:
-    """Names of all buses; hidden at first where most of them would hide each other."""
-    xy = scene.layout.xy
-    n = len(xy)
-    inches = xy * np.array(scale)
-    boxes = name_boxes(scene.bus_names, inches, 0.07, 0.065, 0.12)
-    fit = n <= NAMED_BUSES and len(names_that_fit(boxes, inches, range(n), 0.04)) >= 0.7 * n
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        # Invisible, but Plotly keeps text clear of a marker.
-        "marker": {"size": 11, "opacity": 0},
-        "name": "bus names",
-        "x": numbers(xy[:, 0]),
-        "y": numbers(xy[:, 1]),
-        "text": [plain(shorten(name)) for name in scene.bus_names],
-        "textposition": "top right",
-        "textfont": {"size": 10, "color": "@soft"},
-        "hoverinfo": "skip",
-        "visible": bool(fit),
-    }
+    hover = [texts[e] for e in shown]
+    at, names = spots_of(scene.layout, shown, scale), [scene.branch_names[e] for e in shown]
+    return named_marks(scene.layout, at, names, scene.bus_names, marker, colours, hover, scale)

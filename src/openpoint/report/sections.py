@@ -14,6 +14,7 @@ from openpoint.report import plotcharts, plots
 from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text
 from openpoint.report.figures import draw_scene, encode
 from openpoint.report.plotbase import Chart
+from openpoint.report.plotgrid import is_wide
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text
 from openpoint.studies.result import ReconfigureResult, Violation
@@ -147,7 +148,7 @@ def _grid(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -> 
             f"{state.title}: {len(scene.bus_names)} buses coloured by voltage, {n} open branches{loss}. Tables below."
         )
         panels.append(chart(identity, f"{state.title}{loss}", told, charts[identity]["layout"]["height"]))
-    beside = "" if plots.is_wide(scene) or len(panels) == 1 else " beside"
+    beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
     checked = " checked" if charts["grid-before"]["data"][-1]["visible"] else ""
     tools = (
         f'<div class="tools"><label><input type="checkbox" id="names"{checked}> bus names</label>'

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.twostage.log import Termination
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,12 @@ class PartitionResult:
     iterations: pl.DataFrame
     notes: tuple[str, ...] = ()
 
+    def plot(self, kind: Literal["grid", "convergence"] = "grid") -> Figure:
+        """A picture for notebooks: the islands, or the bounds closing."""
+        from openpoint.report.partition_figures import draw_partition
+
+        return draw_partition(self, kind=kind)
+
 
 @dataclass(frozen=True)
 class PartitionLevels:
@@ -85,3 +95,9 @@ class PartitionLevels:
     def grid(self) -> Grid:
         """The grid asked about, as given."""
         return self.results[0].grid
+
+    def plot(self) -> Figure:
+        """A picture for notebooks: the islands side by side, and what is served and what it costs over the levels."""
+        from openpoint.report.partition_figures import draw_partition
+
+        return draw_partition(self)

@@ -1,0 +1,276 @@
+"""The sections of the HTML report of a partition: what is served, what to switch, and how it was proven.
+
+A report is of one plan, or of those of several levels of uncertainty; every table then begins with the level.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+
+import polars as pl
+
+from openpoint.report import partition_plots, plotcharts
+from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text
+from openpoint.report.figures import encode
+from openpoint.report.partition_figures import draw_partition_scene
+from openpoint.report.partition_scene import PartitionScene, level_words
+from openpoint.report.plotbase import Chart
+from openpoint.report.plotgrid import is_wide
+from openpoint.report.series import gap_text, partition_convergence
+from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+from openpoint.twostage.log import Termination
+
+_STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
+
+Results = Mapping[str, PartitionResult]
+"""By the level of uncertainty in words; of one plan there is one, without words."""
+
+
+def body(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> tuple[str, dict[str, Chart]]:
+    """The HTML of all sections, and the charts by the identity of their place."""
+    charts: dict[str, Chart] = {}
+    if isinstance(result, PartitionLevels):
+        found: Results = {level_words(level): each for level, each in result.by_level.items()}
+        parts = [_banner(found), _levels(found, result, charts)]
+    else:
+        found = {"": result}
+        parts = [_banner(found), _cards(result)]
+    parts += [
+        _pictures(result, scene, charts),
+        _islands(found),
+        _switches(found),
+        _generators(found),
+        _blocks(found),
+        _proof(found, charts),
+        _notes(found, scene),
+    ]
+    return "\n".join(part for part in parts if part), charts
+
+
+def _banner(found: Results) -> str:
+    # The worst end speaks for all.
+    result = max(found.values(), key=lambda each: each.termination.exit_code)
+    kind, said = "good", "Solved"
+    if result.cost_usd is None:
+        kind, said = "bad", "No plan found"
+    elif result.termination not in (Termination.OPTIMAL, Termination.GAP):
+        kind, said = "warn", "Stopped early"
+    remedy = result.termination.remedy
+    return f'<p class="banner {kind}"><strong>{said} ({text(result.termination.value)}).</strong> {text(remedy)}</p>'
+
+
+def _usd(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"${number(value, 2)}"
+
+
+def _gap(result: PartitionResult) -> str:
+    return f"{result.gap:.3%}" if math.isfinite(result.gap) else "–"
+
+
+def _share(result: PartitionResult) -> str:
+    return f"{result.served_kw / result.total_kw:.1%}" if result.total_kw else "–"
+
+
+def _cards(result: PartitionResult) -> str:
+    moved = f"{len(result.uncertain_loads)} of {result.grid.loads.height} loads ± {100.0 * result.uncertainty:g} %"
+    islands = result.islands.height
+    made = f"{len(result.energised_blocks)} of {result.blocks.height} blocks"
+    parts = [f"dead blocks {_usd(result.lost_usd)}, set-points {_usd(result.generation_usd)}"]
+    parts.append(f"following the loads, at worst {_usd(result.worst_recourse_usd)}")
+    slack = "No power is missing." if result.worst_slack_kw == 0.0 else "The limits do not hold everywhere."
+    cards = [
+        card("Load served", f"{number(result.served_kw, 0)} of {number(result.total_kw, 0)} kW", _share(result)),
+        card("Cost of an hour, at worst", _usd(result.cost_usd), *parts),
+        card("Islands", f"{islands}: {made}", f"the grid is formed by {', '.join(result.grid_forming) or 'nobody'}"),
+        card("Uncertain", moved if result.uncertain_loads else "No load", ", ".join(result.uncertain_loads[:12])),
+        card("Gap between the bounds", _gap(result), f"lower bound {_usd(result.lower_bound_usd)}"),
+        card("Power from nowhere, at worst", f"{number(result.worst_slack_kw, 1)} kW", slack),
+        card("Method", result.method, f"{result.seconds:.3g} s, {result.iterations.height} iterations"),
+    ]
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _levels(found: Results, result: PartitionLevels, charts: dict[str, Chart]) -> str:
+    columns = [Column("level"), Column("served, kW", 1), Column("served, %", 1), Column("cost at worst, $", 2)]
+    columns += [Column("lower bound, $", 2), Column("gap, %", 4), Column("islands", 0), Column("blocks", 0)]
+    columns += [Column("closed switches"), Column("seconds", 1), Column("ended")]
+    rows: list[tuple[Cell, ...]] = [
+        (
+            level,
+            each.served_kw,
+            100.0 * each.served_kw / each.total_kw if each.total_kw else None,
+            each.cost_usd,
+            each.lower_bound_usd,
+            100.0 * each.gap,
+            each.islands.height,
+            len(each.energised_blocks),
+            ", ".join(each.closed_switches) or "none",
+            each.seconds,
+            each.termination.value,
+        )
+        for level, each in found.items()
+    ]
+    content = table("levels", f"{len(rows)} levels of uncertainty", columns, rows, low=True)
+    made = partition_plots.level_charts(result)
+    charts |= made
+    places = [
+        chart("served", "Load served", "Load served over the uncertainty; the table has the numbers", 320),
+        chart("cost", "Cost of an hour", "Cost over the uncertainty; the table has the numbers", 320),
+    ]
+    return section("What robustness costs", content, f'<div class="pair beside">{"".join(places)}</div>')
+
+
+def _pictures(result: PartitionResult | PartitionLevels, scene: PartitionScene, charts: dict[str, Chart]) -> str:
+    if not scene.cuts:
+        return ""
+    panels = []
+    for k, cut in enumerate(scene.cuts):
+        identity = f"grid-{k}"
+        charts[identity] = made = partition_plots.cut_chart(scene, cut)
+        told = f"{cut.headline} in {len(cut.islands)} islands. The tables below hold all numbers."
+        panels.append(chart(identity, cut.headline, told, made["layout"]["height"]))
+    beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
+    checked = " checked" if charts["grid-0"]["data"][-1]["visible"] else ""
+    tools = (
+        f'<div class="tools"><label><input type="checkbox" id="names"{checked}> bus names</label>'
+        "<span>Drag to move, scroll to zoom, double-click to see all; hover for numbers.</span></div>"
+    )
+    pair = f'<div class="pair{beside}">{"".join(panels)}</div>'
+    return section("Islands", tools, _legend(), pair, _still(result, scene))
+
+
+def _legend() -> str:
+    """Symbols in words, as HTML."""
+
+    def symbol(shape: str) -> str:
+        return f'<svg width="26" height="16" viewBox="0 0 26 16" aria-hidden="true">{shape}</svg>'
+
+    def ring(colour: str, fill: str) -> str:
+        return f'<circle cx="13" cy="8" r="5" fill="{fill}" stroke="var(--{colour})" stroke-width="2"/>'
+
+    def diamond(fill: str, edge: str, r: int) -> str:
+        way = f"M13 {8 - r}L{13 + r} 8L13 {8 + r}L{13 - r} 8Z"
+        return f'<path d="{way}" fill="{fill}" stroke="var(--{edge})" stroke-width="1.2"/>'
+
+    dash = '<path d="M0 8H26" stroke="var(--loose)" stroke-width="1.4" stroke-dasharray="4 3"/>'
+    isle = "var(--islea)"
+    square = '<rect x="8" y="3" width="10" height="10" fill="var(--paper)" stroke="var(--broken)" stroke-width="1.4"/>'
+    items = [
+        (diamond(isle, "ink", 8), "forms the grid of the island of its number"),
+        (diamond(isle, "ink", 5), "generator that follows"),
+        (diamond("var(--paper)", "loose", 5), "generator at rest"),
+        ('<path d="M0 8H26" stroke="var(--loose)" stroke-width="1.4"/>', "without supply"),
+        (square, "substation, lost"),
+        (ring("soft", "var(--soft)"), "switch, closed"),
+        (dash + ring("soft", "var(--paper)"), "switch, open"),
+        (ring("closes", "var(--closes)"), "to be closed"),
+        (ring("opens", "var(--paper)"), "to be opened"),
+    ]
+    listed = "".join(f"<li>{symbol(drawing)} {text(name)}</li>" for drawing, name in items)
+    return f'<ul class="legend">{listed}</ul>'
+
+
+def _still(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> str:
+    """The picture for readers without scripts."""
+    if result.grid.buses.height > _STILL:
+        return "<noscript><p>The pictures need scripts; all numbers are in the tables below.</p></noscript>"
+    data = base64.b64encode(encode(draw_partition_scene(scene, result), "svg")).decode()
+    alt = "The islands; the tables below hold all numbers."
+    return f'<noscript><img alt="{alt}" src="data:image/svg+xml;base64,{data}"></noscript>'
+
+
+def _rows(
+    found: Results, frame: Callable[[PartitionResult], pl.DataFrame], columns: list[Column]
+) -> tuple[list[Column], list[tuple[Cell, ...]]]:
+    """Rows of all plans, with the level in front where there are several."""
+    if len(found) == 1:
+        return columns, list(frame(next(iter(found.values()))).iter_rows())
+    rows = [(level, *row) for level, each in found.items() for row in frame(each).iter_rows()]
+    return [Column("level"), *columns], rows
+
+
+def _islands(found: Results) -> str:
+    columns = [Column("island", 0), Column("grid formed by"), Column("load, kW", 1), Column("capacity, kW", 1)]
+    columns += [Column("set-points, kW", 1), Column("blocks (first bus)")]
+    order = ("island", "grid_forming", "load_kw", "capacity_kw", "generation_kw", "blocks")
+    columns, rows = _rows(found, lambda each: each.islands.select(order), columns)
+    if not rows:
+        return ""
+    return section("Islands in numbers", table("islands", "Load is nominal", columns, rows))
+
+
+def _switches(found: Results) -> str:
+    columns = [Column("action"), Column("switch"), Column("from block"), Column("to block")]
+
+    def moves(each: PartitionResult) -> pl.DataFrame:
+        # What is opened first isolates; what is closed then joins.
+        todo = each.switches.filter(pl.col("switching") != "").sort("switching", descending=True, maintain_order=True)
+        return todo.select(pl.col("switching") + "s", "name", "from_block", "to_block")
+
+    columns, rows = _rows(found, moves, columns)
+    if not rows:
+        return section("Switches to operate", "<p>None: all switches stay as they are today.</p>")
+    told = "From today's state: open first, so that nothing is joined that the plan keeps apart; then close."
+    content = table("switching", f"{len(rows)} actions", columns, rows, search=len(rows) > 12)
+    return section("Switches to operate", f'<p class="sub">{text(told)}</p>', content)
+
+
+def _generators(found: Results) -> str:
+    columns = [Column("generator"), Column("bus"), Column("block"), Column("island", 0), Column("role")]
+    columns += [Column("P, kW", 1), Column("Q, kvar", 1), Column("most, kW", 1)]
+    fed = pl.when("forms_grid").then(pl.lit("forms the grid")).otherwise(pl.lit("follows"))
+    role = pl.when(pl.col("island") == 0).then(pl.lit("without supply")).otherwise(fed)
+    order = ("name", "bus", "block", "island", role.alias("role"), "p_kw", "q_kvar", "p_max_kw")
+    columns, rows = _rows(found, lambda each: each.generators.select(order), columns)
+    caption = "Set-points for the nominal loads; generators follow the loads from there"
+    return section("Generators", table("generators", caption, columns, rows, search=len(rows) > 12), long=True)
+
+
+def _blocks(found: Results) -> str:
+    columns = [Column("block (first bus)"), Column("island", 0), Column("load, kW", 1), Column("loads", 0)]
+    columns.append(Column("buses"))
+    order = ("name", "island", "load_kw", "loads", "buses")
+    columns, rows = _rows(found, lambda each: each.blocks.select(order), columns)
+    content = table("blocks", "Island 0 is without supply", columns, rows, search=len(rows) > 12)
+    return section("Blocks", content, long=True)
+
+
+def _proof(found: Results, charts: dict[str, Chart]) -> str:
+    told = (
+        "Each iteration takes the best plan for the realisations of the loads that are known to matter, and then looks "
+        "for realisations that it cannot follow or that cost more. The lower bound is what no plan can cost less than; "
+        "the upper bound is what the best plan costs in its worst realisation. Both are those of a linear three-phase "
+        "power flow."
+    )
+    places = []
+    for k, (level, each) in enumerate(found.items()):
+        made = plotcharts.convergence_chart(partition_convergence(each))
+        if made is not None:
+            charts[f"convergence-{k}"] = made
+            name = f"{level}: {gap_text(each)}" if level else gap_text(each)
+            said = f"Lower and upper bound over time, {name}"
+            places.append(chart(f"convergence-{k}", name, said, made["layout"]["height"]))
+    numbered = [
+        ("number", "iteration", 0),
+        ("seconds", "seconds", 3),
+        ("lower_bound_usd", "lower bound, $", 3),
+        ("upper_bound_usd", "upper bound, $", 3),
+        ("value_usd", "value tried, $", 3),
+        ("violation", "least violation", 6),
+    ]
+    columns = [*(Column(heading, digits) for _, heading, digits in numbered), Column("verdict"), Column("mark")]
+    order = (*(name for name, _, _ in numbered), "verdict", "mark")
+    columns, rows = _rows(found, lambda each: each.iterations.select(order), columns)
+    pair = f'<div class="pair{" beside" if len(places) > 1 else ""}">{"".join(places)}</div>'
+    log = table("iterations", f"{len(rows)} iterations", columns, rows, low=len(rows) > 12)
+    return section("How it was proven", f"<p>{text(told)}</p>", pair, log, long=True)
+
+
+def _notes(found: Results, scene: PartitionScene) -> str:
+    notes = dict.fromkeys(note for each in found.values() for note in each.notes)
+    notes |= dict.fromkeys(str(note) for note in scene.grid.notes)
+    if not notes:
+        return ""
+    return section("Notes", f'<ul class="notes">{"".join(f"<li>{text(note)}</li>" for note in notes)}</ul>')

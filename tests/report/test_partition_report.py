@@ -1,0 +1,247 @@
+"""Pictures and page of a partition: complete, deaf to markup in names, legible to the colour-blind, the same each time."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+import pytest
+
+from openpoint import Grid, OptionError, partition, partition_levels
+from openpoint.report import style, write_report
+from openpoint.report.figures import encode
+from openpoint.report.html import render
+from openpoint.report.partition_figures import draw_partition, ink_on, save_partition
+from openpoint.report.partition_plots import cut_chart, level_charts
+from openpoint.report.partition_scene import build_partition_scene, island_colour
+from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+from openpoint.twostage.log import Termination
+from tests.partitions import five, renamed
+
+NASTY = {
+    "b1": "<script>alert(1)</script>",
+    "b2": '"><img src=x onerror=alert(1)>',
+    "b3": "$x^2$ %{y}",
+    "l1": "</title></style><svg onload=alert(1)>",
+    "l3": "@line",
+    "g1": "<b>unit</b>",
+    "d0": "<i>load</i>",
+}
+
+
+def apart() -> Grid:
+    """The feeder of five buses with l1 broken: its two generators can only form islands of their own."""
+    tables = {kind: frame for kind, frame in five().grid().tables().items() if frame.height}
+    return Grid.from_tables("apart", {**tables, "lines": tables["lines"].filter(pl.col("name") != "l1")})
+
+
+@pytest.fixture(scope="module")
+def levels() -> PartitionLevels:
+    return partition_levels(apart(), (0.0, 0.3))
+
+
+@pytest.fixture(scope="module")
+def result(levels: PartitionLevels) -> PartitionResult:
+    return levels.by_level[0.3]
+
+
+@pytest.fixture(scope="module")
+def nasty() -> PartitionResult:
+    return partition(renamed(five().grid(), NASTY), uncertainty=0.1)
+
+
+@pytest.fixture
+def none(result: PartitionResult) -> PartitionResult:
+    """No plan was found in time."""
+    return replace(
+        result,
+        termination=Termination.TIME,
+        cost_usd=None,
+        lost_usd=None,
+        generation_usd=None,
+        worst_recourse_usd=None,
+        gap=float("inf"),
+        islands=result.islands.clear(),
+        iterations=result.iterations.clear(),
+        notes=("a note to keep",),
+    )
+
+
+@pytest.fixture(autouse=True)
+def short_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the 5 MB of plotly.js."""
+    monkeypatch.setattr("openpoint.report.html._plotly", lambda: "window.Plotly = {};")
+
+
+def charts_of(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="charts">(.*?)</script>', page, flags=re.DOTALL)
+    assert found is not None
+    charts: dict[str, Any] = json.loads(found[1])
+    return charts
+
+
+def test_the_scene_is_what_the_result_says(result: PartitionResult) -> None:
+    scene = build_partition_scene(result)
+    (cut,) = scene.cuts
+    assert cut.headline == "3 loads ± 30 %: 210 of 810 kW served"
+    island = dict(zip(scene.bus_names, cut.island, strict=True))
+    assert island["b2"] == island["b3"] != island["b1"]
+    assert min(island["b1"], island["b2"]) == 1
+    assert island["b0"] == island["b4"] == 0
+    assert [scene.block[scene.bus_names.index(bus)] for bus in ("b2", "b3", "b4")] == ["b2", "b2", "b4"]
+    states = dict(zip(scene.branch_names, zip(cut.closed.tolist(), cut.switching, strict=True), strict=True))
+    assert states == {"l0": (False, "open"), "l2": (True, ""), "l3": (False, "open"), "l4": (False, "open")}
+    assert [each.words.split(" ", 1)[1] for each in cut.islands if each.load_kw == 120.0] == [
+        "forms the grid; 1 block, load 120 of 200 kW"
+    ]
+
+
+def test_the_picture_shows_islands_numbers_and_levels(levels: PartitionLevels) -> None:
+    figure = draw_partition(levels)
+    panels, charts = figure.axes[:2], figure.axes[2:]
+    for axes, title in zip(panels, ("loads certain", "loads ± 30 %"), strict=True):
+        words = [text.get_text() for text in axes.texts]
+        assert words[0] == f"{title}: 210 of 810 kW served"
+        assert {words.count("1"), words.count("2")} == {2}  # in the list and in the generator that forms the grid
+        colours = {tuple(mpl.colors.to_rgb(c)) for lines in axes.collections[:2] for c in lines.get_edgecolor()}
+        assert colours == {mpl.colors.to_rgb(island_colour(k)) for k in (1, 2)}
+    assert [axes.get_title("left") for axes in charts] == ["load served, kW", "cost at worst, $ an hour"]
+    assert len(set(charts)) == 2  # no second y-axis
+    costs = [each.cost_usd for each in levels.results]
+    assert charts[1].lines[0].get_xydata()[:, 1] == pytest.approx(costs)  # type: ignore[index]
+    assert levels.results[0].plot("convergence").axes[0].get_ylabel() == "$"
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_the_same_result_gives_the_same_bytes(levels: PartitionLevels, ending: str, tmp_path: Path) -> None:
+    once, twice = (save_partition(levels, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
+    assert once == twice
+    assert render(levels) == render(levels)
+
+
+def test_bad_requests_are_refused(
+    result: PartitionResult, levels: PartitionLevels, none: PartitionResult, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match="There is no picture"):
+        draw_partition(result, kind="pie")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="one of result.by_level"):
+        draw_partition(levels, kind="convergence")
+    with pytest.raises(OptionError, match="extension"):
+        save_partition(result, tmp_path / "x.bmp")
+    with pytest.raises(OptionError, match="No plan"):
+        draw_partition(none)
+
+
+def test_the_page_says_what_the_result_says(result: PartitionResult, tmp_path: Path) -> None:
+    page = write_report(result, tmp_path / "r.html").read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]+>", " ", page)
+    for figure in (
+        "210 of 810 kW",
+        f"${result.cost_usd:,.2f}",
+        "2: 2 of 4 blocks",
+        "3 of 3 loads ± 30 %",
+        result.termination.remedy,
+        "Switches to operate",
+        "forms the grid",
+        "How it was proven",
+        "linear three-phase power flow",
+    ):
+        assert figure in text
+    assert "exact AC" not in text
+    assert set(charts_of(page)) == {"grid-0", "convergence-0"}
+    assert "nan" not in text.lower().split()
+    assert "None" not in text
+
+
+def test_the_page_of_levels_compares_them(levels: PartitionLevels) -> None:
+    page = render(levels)
+    text = re.sub(r"<[^>]+>", " ", page)
+    assert set(charts_of(page)) == {
+        "served",
+        "cost",
+        *(f"{kind}-{k}" for kind in ("grid", "convergence") for k in "01"),
+    }
+    for each in levels.results:
+        assert f"{each.cost_usd:,.2f}" in text
+    assert text.count("loads ± 30 %") > 10
+
+
+def test_a_page_without_a_plan_says_so(none: PartitionResult) -> None:
+    page = render(none)
+    assert "No plan found (time)." in page
+    assert "a note to keep" in page
+    assert not charts_of(page)
+
+
+def test_names_are_text_everywhere(nasty: PartitionResult) -> None:
+    page = render(nasty)
+    assert "<img src=x" not in page.replace('<img alt="', "")
+    assert not any(tag in page for tag in ("<script>alert", "<svg onload", "<b>unit", "<i>load"))
+    encode(draw_partition(nasty), "svg")
+
+
+def test_plotly_accepts_every_chart(levels: PartitionLevels, nasty: PartitionResult) -> None:
+    scenes = [build_partition_scene(each) for each in (levels, nasty)]
+    charts = [cut_chart(scene, cut) for scene in scenes for cut in scene.cuts]
+    for made in [*charts, *level_charts(levels).values()]:
+        text = json.dumps(made, allow_nan=False)
+        go.Figure(json.loads(re.sub(r'"@[a-z]+"', '"#123456"', text)))  # refuses unknown names and values
+
+
+def test_hovering_says_all_about_a_bus(result: PartitionResult) -> None:
+    scene = build_partition_scene(result)
+    texts = [text for trace in cut_chart(scene, scene.cuts[0])["data"] for text in trace.get("hovertext", [])]
+    assert any(
+        "bus b1" in text and "load 120 kW" in text and "g0 forms the grid: 120 of 200 kW" in text for text in texts
+    )
+    assert any("branch l4" in text and "switch, open, to be opened" in text for text in texts)
+
+
+def test_colours_of_the_page_are_its_own(levels: PartitionLevels) -> None:
+    """Every colour that a chart names is in the style sheet."""
+    page = render(levels)
+    used = set(re.findall(r'"@([a-z]+)"', json.dumps(charts_of(page))))
+    assert used <= set(re.findall(r"--([a-z]+):", page))
+
+
+# What the colour-blind see, of linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
+SEEN = {
+    "all colours": np.eye(3),
+    "no red": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+    "no green": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
+    "no blue": np.array([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]),
+}  # fmt: skip
+# Linear RGB to the cones and to Oklab (Ottosson 2020).
+CONES = [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
+         [0.0883024619, 0.2817188376, 0.6299787005]]  # fmt: skip
+OKLAB = [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
+         [0.0259040371, 0.7827717662, -0.8086757660]]  # fmt: skip
+
+
+def _linear(colour: str) -> np.ndarray:
+    c = np.array(mpl.colors.to_rgb(colour))
+    return np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
+
+
+@pytest.mark.parametrize("kind", SEEN)
+def test_islands_are_told_apart_without_some_cones(kind: str) -> None:
+    """A hundredth of Oklab is just noticeable side by side; ten of them are plain."""
+    seen = [np.array(CONES) @ np.clip(SEEN[kind] @ _linear(c), 0.0, 1.0) for c in (*style.ISLANDS, style.DEAD)]
+    places = [np.array(OKLAB) @ np.cbrt(cones) for cones in seen]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(places, 2)) > 0.1
+
+
+def test_numbers_read_on_every_island() -> None:
+    """Contrast of WCAG, 3 and more for large bold text."""
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    for colour in style.ISLANDS:
+        light, dark = sorted((float(weights @ _linear(c)) for c in (colour, ink_on(colour))), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) > 3.0
