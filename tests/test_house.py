@@ -38,6 +38,7 @@ ALLOWED = {
     ("studies.result", "report"),  # Result.plot() draws, imported when called
     ("studies.harden_result", "report"),  # so does HardenResult.plot()
     ("studies.futures_result", "report"),  # and FuturesResult.plot()
+    ("studies.partition_result", "report"),  # and PartitionResult.plot()
 }
 PUBLIC = [
     "Benders",

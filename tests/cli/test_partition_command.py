@@ -42,11 +42,14 @@ def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
     json_file, folder = tmp_path / "levels.json", tmp_path / "tables"
     options = ("--uncertainty", "0.25,0", "--uncertain-loads", SIX, "--json", json_file, "--csv", folder)
     picture, page = tmp_path / "levels.svg", tmp_path / "levels.html"
+    picture, page = tmp_path / "levels.svg", tmp_path / "levels.html"
     done = command("partition", "ieee37-microgrids", *options, "--plot", picture, "--report", page)
     assert done.code == 0
     document = json.loads(json_file.read_text(encoding="utf-8"))
     assert [each["served_kw"] for each in document["levels"]] == [1742.0, 547.0]
     assert (folder / "levels.csv").exists()
+    assert "547 of 2,457 kW served" in picture.read_text(encoding="utf-8")
+    assert "What robustness costs" in page.read_text(encoding="utf-8")
     assert "547 of 2,457 kW served" in picture.read_text(encoding="utf-8")
     assert "What robustness costs" in page.read_text(encoding="utf-8")
     for words in ("loads ± 0 %", "loads ± 25 %", "1742.000", "547.000", "22.3 %", "$19,366.30"):
