@@ -25,7 +25,7 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.formulations.lindist3flow_equations import Coefficients, coefficients
+from openpoint.formulations.lindist3flow_equations import Coefficients, coefficients, rated_power
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 
 V_MIN_PU, V_MAX_PU = 0.9, 1.1
@@ -269,13 +269,33 @@ def _range(squared: sp.csr_array, bounds: tuple[Floats, Floats]) -> tuple[Floats
     return plus @ low + minus @ high, plus @ high + minus @ low
 
 
+def rating_excess(network: Network, closed: cp.Expression, p: cp.Expression, q: cp.Expression) -> cp.Expression:
+    """(16 R) by how much the flows of the R rated conductors leave the facets of their polygons, relative to the rating.
+
+    Args:
+        closed: (B) state of the branches. p, q: (E) flow.
+    """
+    rated = np.flatnonzero(np.isfinite(network.l_max))
+    if not len(rated):
+        return cp.Constant(np.zeros(0))
+    s_max, on = rated_power(network)[rated], closed[network.conductor_branch[rated]]
+    facets = _facets(rated, p, q)
+    return cp.hstack([cp.multiply(1.0 / (_REACH * s_max), facet) - on for facet in facets])
+
+
 def _ratings(matrix: Coefficients, closed: cp.Expression, p: cp.Variable, q: cp.Variable) -> list[cp.Constraint]:
     """Facets of the polygon of every rated conductor."""
     rated = np.flatnonzero(np.isfinite(matrix.s_max))
     if not len(rated):
         return []
-    reach = math.cos(math.pi / CORNERS) * matrix.s_max[rated]
+    reach = _REACH * matrix.s_max[rated]
+    return [facet <= cp.multiply(reach, closed[rated]) for facet in _facets(rated, p, q)]
+
+
+_REACH = math.cos(math.pi / CORNERS)
+
+
+def _facets(rated: Ints, p: cp.Expression, q: cp.Expression) -> list[cp.Expression]:
+    """What each facet of a polygon bounds by its reach, over the conductors rated."""
     angles = (2 * np.arange(CORNERS) + 1) * math.pi / CORNERS
-    return [
-        math.cos(angle) * p[rated] + math.sin(angle) * q[rated] <= cp.multiply(reach, closed[rated]) for angle in angles
-    ]
+    return [math.cos(angle) * p[rated] + math.sin(angle) * q[rated] for angle in angles]

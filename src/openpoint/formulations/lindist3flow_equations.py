@@ -99,12 +99,9 @@ def coefficients(
     )
     w_fr = sp.csr_array(sp.diags_array(1.0 / network.tap**2) @ _squared(a_fr, v0, third))
     w_to = _squared(a_to, v0, third)
-    lone = network.windings.conductor
     tied = tied_windings(network, feeding, joined)
     if tied.any():
         law, w_fr, w_to = _tie(network, v0, third, tied, (law, w_fr, w_to))
-    s_max = np.sqrt(network.l_max)
-    s_max[lone] *= math.sqrt(3.0)
     return Coefficients(
         drop_p=sp.csr_array(law.real),
         drop_q=sp.csr_array(law.imag),
@@ -115,7 +112,7 @@ def coefficients(
         s_delta=_power(a_delta, v0),
         w_delta=_squared(a_delta, v0, third),
         circulating=_circulating(network, deltas, u_to),
-        s_max=s_max,
+        s_max=rated_power(network),
         deltas=deltas,
     )
 
@@ -181,6 +178,13 @@ def series_impedance(network: Network) -> sp.csr_array:
     scale = np.ones(network.n_conductors)
     scale[network.windings.conductor] = 1.0 / 3.0
     return sp.csr_array(sp.diags_array(scale) @ network.z)
+
+
+def rated_power(network: Network) -> Floats:
+    """(E) rating as apparent power at nominal voltage, inf = none."""
+    s_max = np.sqrt(network.l_max)
+    s_max[network.windings.conductor] *= math.sqrt(3.0)
+    return s_max
 
 
 def differences(n: int, fr: Ints, to: Ints) -> sp.csr_array:

@@ -20,7 +20,7 @@ Bools = npt.NDArray[np.bool_]
 def exchanges(choices: Choices, closed: Bools) -> Bools:
     """All radial states one exchange away from a radial state: (K, E)."""
     state = closed[choices.free]
-    parent, via, depth = _rooted(choices, state)
+    parent, via, depth = rooted(choices, state)
     found: list[tuple[int, int]] = []
     for k in np.flatnonzero(~state):
         a, b = int(choices.fr[k]), int(choices.to[k])
@@ -64,7 +64,7 @@ def descend(
     return value, closed
 
 
-def _rooted(choices: Choices, state: Bools) -> tuple[list[int], list[int], list[int]]:
+def rooted(choices: Choices, state: Bools) -> tuple[list[int], list[int], list[int]]:
     """Parent block, branch to it and depth of every block, from the block of the sources."""
     n = choices.n_blocks
     adjacency: list[list[tuple[int, int]]] = [[] for _ in range(n)]

@@ -129,7 +129,7 @@ def _powerflow_summary(result: PowerflowResult) -> dict[str, Any]:
         "v_max_bus": result.v_max_bus,
         "v_max_phase": result.v_max_phase,
         "ac_max_mismatch_pu": result.ac_max_mismatch_pu,
-        "violations": [_phase_violation(v) for v in result.violations],
+        "violations": [_violation(v) for v in result.violations],
     }
 
 
@@ -144,13 +144,17 @@ def _reconfigure_summary(result: ReconfigureResult) -> dict[str, Any]:
         "objective_kw": result.objective_kw,
         "lower_bound_kw": result.lower_bound_kw,
         "gap": result.gap,
+        "bound_of": result.bound_of,
+        "linear_kw": result.linear_kw,
         "open_before": list(result.open_before),
         "open_branches": list(result.open_branches),
         "changes": [{"branch": name, "action": action} for name, action in switching_list(result)],
         "v_min_pu": result.v_min_pu,
         "v_min_bus": result.v_min_bus,
+        "v_min_phase": result.v_min_phase if result.v_min_bus is not None else None,
         "v_min_before_pu": result.v_min_before_pu,
         "v_min_before_bus": result.v_min_before_bus,
+        "v_min_before_phase": result.v_min_before_phase if result.v_min_before_bus is not None else None,
         "ac_max_mismatch_pu": result.ac_max_mismatch_pu,
         "violations": [_violation(v) for v in result.violations],
         "least_violation": [_violation(v) for v in result.least_violation],
@@ -175,11 +179,9 @@ def tables(result: Result) -> dict[str, pl.DataFrame]:
     frames = {"buses": result.buses, "branches": result.branches}
     if isinstance(result, PowerflowResult):
         frames["sources"] = result.sources
-        rows, schema = [_phase_violation(v) for v in result.violations], _PHASE_VIOLATION
     else:
-        frames |= {"generators": result.generators, "iterations": result.iterations}
-        rows, schema = [_violation(v) for v in result.violations], _VIOLATION
-    frames["violations"] = pl.DataFrame(rows, schema=schema)
+        frames |= {"phases": result.phases, "generators": result.generators, "iterations": result.iterations}
+    frames["violations"] = pl.DataFrame([_violation(v) for v in result.violations], schema=_VIOLATION)
     return {name: _finite(frame) for name, frame in frames.items()}
 
 
@@ -205,21 +207,18 @@ def _violation(violation: Violation) -> dict[str, Value]:
     return {
         "kind": violation.kind,
         "name": violation.name,
+        "phase": violation.phase,
         "value": violation.value,
         "limit": violation.limit,
         "unit": violation.unit,
     }
 
 
-def _phase_violation(violation: Violation) -> dict[str, Value]:
-    row = _violation(violation)
-    return {"kind": row.pop("kind"), "name": row.pop("name"), "phase": violation.phase, **row}
-
-
-_PLACE: dict[str, type[pl.DataType]] = {"kind": pl.String, "name": pl.String}
-_BY_HOW_MUCH: dict[str, type[pl.DataType]] = {"value": pl.Float64, "limit": pl.Float64, "unit": pl.String}
-_VIOLATION = _PLACE | _BY_HOW_MUCH
-_PHASE_VIOLATION = _PLACE | {"phase": pl.String} | _BY_HOW_MUCH
+_VIOLATION: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys(("kind", "name", "phase"), pl.String),
+    **dict.fromkeys(("value", "limit"), pl.Float64),
+    "unit": pl.String,
+}
 
 
 def _finite(frame: pl.DataFrame) -> pl.DataFrame:

@@ -38,9 +38,8 @@ _BY_HOW_MUCH = {
     "limit": number("what is allowed"),
     "unit": value("string", "of value and limit", enum=["pu", "A"]),
 }
-VIOLATION = record({**_BROKEN, **_BY_HOW_MUCH})
 PHASE = value("string", "1 in a balanced grid, else a, b or c", enum=["1", "a", "b", "c"])
-PHASE_VIOLATION = record({**_BROKEN, "phase": PHASE, **_BY_HOW_MUCH})
+VIOLATION = record({**_BROKEN, "phase": PHASE, **_BY_HOW_MUCH})
 
 BUS = {
     "name": text("name of the bus"),
@@ -58,6 +57,12 @@ BRANCH = {
 }
 
 
+def _with_phase(columns: dict[str, Schema]) -> dict[str, Schema]:
+    """The columns with the phase behind the name."""
+    head = {key: columns[key] for key in list(columns)[: list(columns).index("name") + 1]}
+    return {**head, "phase": PHASE, **columns}
+
+
 def _both(name: str, unit: str, doc: str) -> dict[str, Schema]:
     """The columns of one quantity today and in the answer."""
     return {f"{name}_{when}_{unit}": maybe("number", f"{doc}, {word}") for when, word in _TIMES}
@@ -66,9 +71,13 @@ def _both(name: str, unit: str, doc: str) -> dict[str, Schema]:
 _TIMES = (("before", "today"), ("after", "in the answer"))
 
 RECONFIGURE_TABLES: dict[str, dict[str, Schema]] = {
-    "buses": {**BUS, **_both("v", "pu", "voltage, pu"), **_both("angle", "degree", "voltage angle, degree")},
+    "buses": {
+        **_with_phase(BUS),
+        **_both("v", "pu", "voltage to neutral, pu of the nominal phase voltage"),
+        **_both("angle", "degree", "voltage angle, degree"),
+    },
     "branches": {
-        **BRANCH,
+        **_with_phase(BRANCH),
         "closed_before": flag("closed today"),
         "closed_after": maybe("boolean", "closed in the answer"),
         "i_max_a": maybe("number", "current limit, A"),
@@ -76,7 +85,12 @@ RECONFIGURE_TABLES: dict[str, dict[str, Schema]] = {
         **_both("loading", "percent", "current in percent of the limit"),
         **_both("p_from", "kw", "active power into the branch at its from end, kW"),
         **_both("q_from", "kvar", "reactive power into the branch at its from end, kvar"),
-        **_both("loss", "kw", "active power lost, kW"),
+        **_both("loss", "kw", "active power in at both ends, kW; add it up over the phases of a branch, which couple"),
+    },
+    "phases": {
+        "phase": PHASE,
+        **_both("v_min", "pu", "lowest voltage of the phase, pu"),
+        **_both("v_max", "pu", "highest voltage of the phase, pu"),
     },
     "generators": {
         "name": text("name of the generator"),
@@ -108,8 +122,10 @@ RECONFIGURE: dict[str, Schema] = {
     "loss_before_kw": maybe("number", "exact AC loss today; null where today's state is not radial or has no solution"),
     "loss_kw": maybe("number", "exact AC loss of the answer; null where there is none"),
     "objective_kw": maybe("number", "loss plus the cost of the changes: what the bounds enclose"),
-    "lower_bound_kw": maybe("number", "proven bound of objective_kw"),
-    "gap": maybe("number", "(objective − bound) / objective; 0.0001 is 0.01 %"),
+    "lower_bound_kw": maybe("number", "proven bound, of objective_kw or in the linear model of linear_kw"),
+    "gap": maybe("number", "(objective − bound) / objective, of what the bound is of; 0.0001 is 0.01 %"),
+    "bound_of": value("string", "what the bound holds for", enum=["AC power flow", "linear model"]),
+    "linear_kw": maybe("number", "least objective in the linear model; null where the bound is of the AC power flow"),
     "open_before": names("branches open today"),
     "open_branches": names("branches open in the answer"),
     "changes": listing(
@@ -118,20 +134,16 @@ RECONFIGURE: dict[str, Schema] = {
     ),
     "v_min_pu": maybe("number", "lowest voltage of the answer, pu"),
     "v_min_bus": maybe("string", "its bus"),
+    "v_min_phase": maybe("string", "its phase"),
     "v_min_before_pu": maybe("number", "lowest voltage today, pu"),
     "v_min_before_bus": maybe("string", "its bus"),
+    "v_min_before_phase": maybe("string", "its phase"),
     "ac_max_mismatch_pu": maybe("number", "largest power mismatch of the AC solution at any bus, pu"),
     "violations": listing(VIOLATION, "limits that the AC solution of the answer breaks"),
     "least_violation": listing(VIOLATION, "where infeasible: limits that break at the least violation met"),
     "least_violation_open": names("where infeasible: the branches open at the least violation met"),
     "notes": names("warnings that belong to the answer"),
 }
-
-
-def _with_phase(columns: dict[str, Schema]) -> dict[str, Schema]:
-    """The columns with the phase behind the name."""
-    head = {key: columns[key] for key in list(columns)[: list(columns).index("name") + 1]}
-    return {**head, "phase": PHASE, **columns}
 
 
 POWERFLOW_TABLES: dict[str, dict[str, Schema]] = {
@@ -175,7 +187,7 @@ POWERFLOW: dict[str, Schema] = {
     "v_max_bus": text("its bus"),
     "v_max_phase": PHASE | {"description": "its phase"},
     "ac_max_mismatch_pu": number("largest power mismatch at any bus and phase, pu"),
-    "violations": listing(PHASE_VIOLATION, "limits that the state breaks"),
+    "violations": listing(VIOLATION, "limits that the state breaks"),
 }
 
 

@@ -95,21 +95,13 @@ def _phases(grid: Grid, network: Network) -> PowerflowResult:
     _refuse_dark(network, state.energised, "Close a branch that has these phases to them, or take them out")
     if not state.has_solution:
         raise _no_solution()
-    loss = (state.s_fr_kva + state.s_to_kva).real
-    columns = {
-        "i_a": state.i_a,
-        "loading_percent": 100.0 * state.i_a / states.current_limits(network),
-        "p_from_kw": state.s_fr_kva.real,
-        "q_from_kvar": state.s_fr_kva.imag,
-        "loss_kw": loss,
-    }
     return _result(
         grid,
         network,
         state.v,
-        columns,
+        powerflow_phases.branch_columns(network, state, ""),
         delivered_kva=state.source_kva,
-        loss_kw=float(loss.sum()),
+        loss_kw=state.loss_kw,
         mismatch=state.max_mismatch,
         violations=powerflow_phases.violations(network, state),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from openpoint.grid.grid import Grid
 from openpoint.network import Bools, Complexes, Floats, Network
 from openpoint.powerflow.check_phases import max_mismatch
-from openpoint.powerflow.opendss import OpenDssCircuit
+from openpoint.powerflow.opendss import OpenDssCircuit, PhaseFlows
 from openpoint.studies import states
 from openpoint.studies.ensemble import LIMIT_TOLERANCE
 from openpoint.studies.result import Violation
@@ -17,7 +17,7 @@ from openpoint.studies.result import Violation
 
 @dataclass(frozen=True)
 class PhaseState:
-    """Exact AC state of today's topology over N terminals, E conductors and S sources.
+    """Exact AC state of a topology over N terminals, E conductors and S sources.
 
     Attributes:
         energised: (N) whether a source reaches the terminal.
@@ -40,6 +40,11 @@ class PhaseState:
     def has_solution(self) -> bool:
         return bool(np.isfinite(self.v).all())
 
+    @property
+    def loss_kw(self) -> float:
+        """Active power that all branches take."""
+        return float((self.s_fr_kva + self.s_to_kva).real.sum())
+
 
 def phase_state(grid: Grid, network: Network) -> PhaseState:
     """State of the grid as it stands; no control acts. Loops, and several sources on one part, are solved as they are.
@@ -47,7 +52,11 @@ def phase_state(grid: Grid, network: Network) -> PhaseState:
     Raises:
         InputError: something that OpenDSS does not have.
     """
-    flows = OpenDssCircuit(grid).solve()
+    return state_of(grid, network, OpenDssCircuit(grid).solve())
+
+
+def state_of(grid: Grid, network: Network, flows: PhaseFlows) -> PhaseState:
+    """The state of the one power flow in `flows`, of the branches that are closed in the network."""
     fr, to = np.abs(flows.i_fr_a[0]), np.abs(flows.i_to_a[0])
     is_transformer = np.array([network.branch_kinds[b] == "transformers" for b in network.conductor_branch], dtype=bool)
     known = bool(flows.converged[0] and flows.energised.all())
@@ -60,6 +69,20 @@ def phase_state(grid: Grid, network: Network) -> PhaseState:
         source_kva=flows.source_kva[0],
         max_mismatch=max_mismatch(grid, network, flows.v[0]) if known else np.nan,
     )
+
+
+def branch_columns(network: Network, state: PhaseState | None, suffix: str) -> dict[str, Floats]:
+    """Current, loading, power and loss of every conductor; nan where there is no state."""
+    blank = np.full(network.n_conductors, np.nan)
+    i = blank if state is None else state.i_a
+    s_fr = blank + 0j if state is None else state.s_fr_kva
+    return {
+        f"i{suffix}_a": i,
+        f"loading{suffix}_percent": 100.0 * i / states.current_limits(network),
+        f"p_from{suffix}_kw": s_fr.real,
+        f"q_from{suffix}_kvar": s_fr.imag,
+        f"loss{suffix}_kw": blank if state is None else (state.s_fr_kva + state.s_to_kva).real,
+    }
 
 
 def violations(network: Network, state: PhaseState) -> tuple[Violation, ...]:
@@ -78,6 +101,14 @@ def violations(network: Network, state: PhaseState) -> tuple[Violation, ...]:
         branch, phase = network.branch_names[network.conductor_branch[e]], network.conductor_phase[e]
         found.append(Violation("current", branch, float(state.i_a[e]), float(rating[e]), phase))
     return tuple(found)
+
+
+def excess(network: Network, state: PhaseState) -> float:
+    """Sum of the relative excesses of the squared limits that a state breaks; inf where it is none."""
+    if not (state.has_solution and state.energised.all()):
+        return np.inf
+    broken = violations(network, state)
+    return sum(abs(1.0 - (each.value / each.limit) ** 2) for each in broken)
 
 
 def _worst(broken: Bools, excess: Floats) -> list[int]:

@@ -11,6 +11,7 @@ from functools import partial
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
+from openpoint.formulations.radiality import Choices
 from openpoint.grid.grid import Grid
 from openpoint.network import Bools, Network, build_network
 from openpoint.search.enumeration import best_topologies, count_topologies
@@ -94,18 +95,27 @@ def radial_program(
         InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
         OptionError: options that make no sense, or a grid of several phases.
     """
+    check_changes(max_changes, change_cost_kw)
+    network = build_network(grid)
+    if not network.is_balanced:
+        raise OptionError("this works on balanced grids (phases '1'); this grid has phases a, b, c")
+    kept = (limits or Limits()).applied(network)
+    must_close, must_open = locks(kept, kept.closed, kept.switchable, list(locked_open), list(locked_closed))
+    program = RadialProgram(kept, must_close, must_open, max_changes, change_cost_kw)
+    refuse_impossible(kept, program.choices)
+    return program
+
+
+def check_changes(max_changes: int | None, change_cost_kw: float) -> None:
+    """Refuse a number or a cost of changes that makes no sense.
+
+    Raises:
+        OptionError: saying which.
+    """
     if max_changes is not None and max_changes < 0:
         raise OptionError(f"max_changes is {max_changes}; give 0 or more")
     if not (math.isfinite(change_cost_kw) and change_cost_kw >= 0.0):
         raise OptionError(f"change_cost_kw is {change_cost_kw:g}; give kW per change, 0 or more")
-    network = build_network(grid)
-    if not network.is_balanced:
-        raise OptionError("reconfigure works on balanced grids (phases '1'); this grid has phases a, b, c")
-    kept = (limits or Limits()).applied(network)
-    must_close, must_open = _locks(kept, list(locked_open), list(locked_closed))
-    program = RadialProgram(kept, must_close, must_open, max_changes, change_cost_kw)
-    _refuse_impossible(program)
-    return program
 
 
 def iterations_table(outcome: Outcome) -> pl.DataFrame:
@@ -137,10 +147,19 @@ def iterations_table(outcome: Outcome) -> pl.DataFrame:
     )
 
 
-def _locks(network: Network, locked_open: list[str], locked_closed: list[str]) -> tuple[Bools, Bools]:
-    """Branches that must be closed and that must be open, the fixed ones included."""
-    must_close = network.closed & ~network.switchable
-    must_open = ~network.closed & ~network.switchable
+def locks(
+    network: Network, closed: Bools, switchable: Bools, locked_open: list[str], locked_closed: list[str]
+) -> tuple[Bools, Bools]:
+    """(B) branches that must be closed and that must be open, the fixed ones included.
+
+    Args:
+        closed, switchable: (B) today's state of the branches, and which may be switched.
+        locked_open, locked_closed: names.
+
+    Raises:
+        InputError: a name that is no branch, or a branch that must be both.
+    """
+    must_close, must_open = closed & ~switchable, ~closed & ~switchable
     wanted = ((locked_open, must_open, must_close, "closed"), (locked_closed, must_close, must_open, "open"))
     for names, mine, other, word in wanted:
         for name, e in zip(names, network.branch_numbers(names)):
@@ -151,22 +170,20 @@ def _locks(network: Network, locked_open: list[str], locked_closed: list[str]) -
     return must_close, must_open
 
 
-def _refuse_impossible(program: RadialProgram) -> None:
+def refuse_impossible(network: Network, choices: Choices) -> None:
     """Locks that leave no radial state are a fault of the input, not an infeasible study.
 
     Raises:
         InputError: naming the branches of a loop, or the buses cut off.
     """
-    net, choices = program.network, program.choices
     if choices.loop:
-        names = ", ".join(net.branch_names[e] for e in choices.loop)
+        names = ", ".join(dict.fromkeys(network.branch_names[network.conductor_branch[e]] for e in choices.loop))
         remedy = "Release one of them, or open it"
         raise InputError(
             [Problem("branches", names, "", "locked closed, they form a loop or join two sources", remedy)]
         )
     if choices.cut_off:
-        names = ", ".join(net.bus_names[net.terminal_bus[n]] for n in choices.cut_off[:10])
+        cut_off = list(dict.fromkeys(network.bus_names[network.terminal_bus[n]] for n in choices.cut_off))
         remedy = "Release a branch that connects them"
-        raise InputError(
-            [Problem("buses", names, "", "the branches locked open cut them off from every source", remedy)]
-        )
+        message = "the branches locked open cut them off from every source"
+        raise InputError([Problem("buses", ", ".join(cut_off[:10]), "", message, remedy)])

@@ -16,6 +16,7 @@ from openpoint.studies.limits import Limits
 from openpoint.studies.many_futures import Faced, reconfigure_futures
 from openpoint.studies.radial import RadialProgram, RadialState, ac_state
 from openpoint.studies.radial_setup import Enumeration, Method, iterations_table, radial_program
+from openpoint.studies.reconfigure_phases import has_phases, phases_method, phases_program, reconfigure_phases
 from openpoint.studies.result import ReconfigureResult
 from openpoint.studies.topology_search import TopologySearch, quickest
 from openpoint.twostage.ambiguity import Ambiguity
@@ -84,6 +85,10 @@ def reconfigure(
     number; then, and where generators are dispatched, a mixed-integer master chooses the topology, and a second-order
     cone power flow (Farivar and Low 2013) judges it and answers with cuts (`openpoint.twostage.benders`).
 
+    On a grid of phases a, b, c the exact power flow is that of OpenDSS. Where radial topologies are few, all are tried;
+    else a linear model proposes, the bound is that of the linear model, and branch exchange by exact power flow has the
+    last word (`openpoint.studies.reconfigure_phases`). Generators keep the output that they have today.
+
     Args:
         grid: the grid; its closed branches are today's state, from which changes are counted.
         futures: demands that may come to be (`read_futures`, `grow`). What follows up to `sample` goes with them.
@@ -109,6 +114,22 @@ def reconfigure(
         OptionError: options that contradict each other, futures of another grid, or a risk that needs probabilities
             that nobody knows.
     """
+    if has_phases(grid):
+        if futures is not None or risk is not None or ambiguity is not None or limits_share != 1.0 or sample is not None:
+            raise OptionError(
+                "many futures are for balanced grids (phases '1'); this grid has phases a, b, c: leave out futures, "
+                "risk, ambiguity, limits_share and sample, or make the grid balanced"
+            )
+        return reconfigure_phases(
+            grid,
+            method=method,
+            limits=limits,
+            locked_open=locked_open,
+            locked_closed=locked_closed,
+            max_changes=max_changes,
+            change_cost_kw=change_cost_kw,
+            progress=progress,
+        )
     program = radial_program(
         grid,
         limits=limits,
@@ -134,8 +155,12 @@ def method_for(grid: Grid, *, limits: Limits | None, gap: float | None, time_lim
 
     Raises:
         InputError: the grid has faults.
-        OptionError: a grid of several phases.
     """
+    if has_phases(grid):
+        whole = phases_program(
+            grid, limits=limits, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0
+        )
+        return phases_method(whole, gap=gap, time_limit_s=time_limit_s)
     program = radial_program(
         grid, limits=limits, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0
     )
@@ -163,8 +188,7 @@ def _result(
         notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
     buses = states.frame(
         {
-            "name": list(network.bus_names),
-            "vn_kv": network.v_base_kv,
+            **states.bus_names(network),
             **states.bus_limits(network),
             **states.bus_columns(network, before, "_before"),
             **states.bus_columns(network, shown, "_after"),
@@ -173,7 +197,10 @@ def _result(
     table = grid.branches()
     branches = states.frame(
         {
-            **{name: table[name] for name in ("kind", "name", "from_bus", "to_bus", "switchable")},
+            "kind": table["kind"],
+            "name": table["name"],
+            "phase": list(network.conductor_phase),
+            **{name: table[name] for name in ("from_bus", "to_bus", "switchable")},
             "closed_before": network.closed,
             "closed_after": closed_after,
             "i_max_a": states.current_limits(network),

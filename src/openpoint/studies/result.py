@@ -35,9 +35,13 @@ class Violation:
     def unit(self) -> str:
         return {"current": "A", "active power": "kW", "reactive power": "kvar"}.get(self.kind, "pu")
 
+    @property
+    def place(self) -> str:
+        """Bus or branch, and its phase where there are several."""
+        return self.name if self.phase == "1" else f"{self.name}, phase {self.phase}"
+
     def __str__(self) -> str:
-        place = self.name if self.phase == "1" else f"{self.name}, phase {self.phase}"
-        return f"{self.kind} at {place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
+        return f"{self.kind} at {self.place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,20 @@ class ReconfigureResult:
         loss_before_kw: exact AC loss today; None where today's state is not radial or its flow has no solution.
         loss_kw: exact AC loss of the answer; None where no topology that keeps the limits was found.
         objective_kw: loss_kw plus the cost of the changes, what the bounds enclose.
-        lower_bound_kw: proven bound of objective_kw. gap: (objective − bound) / objective.
-        v_min_pu, v_min_bus: lowest voltage of the answer and its bus; `v_min_before_pu`, `v_min_before_bus` today's.
+        lower_bound_kw: proven bound of objective_kw, where `bound_of` is "AC power flow"; where it is "linear model",
+            which is so on grids of several phases, of `linear_kw`: the least objective in that model, which the AC
+            power flow may contradict. gap: (objective − bound) / objective, of what the bound is of.
+        v_min_pu, v_min_bus, v_min_phase: lowest voltage of the answer, its bus and phase; `v_min_before_…` today's.
         ac_max_mismatch_pu: largest power mismatch of the AC solution at any bus, per unit of `s_base_kva`.
         violations: limits that the AC solution of the answer breaks (empty when `loss_kw` is verified).
         least_violation: where infeasible: the limits that break at the least violation met.
         least_violation_open: the open branches of that state.
-        buses: name, vn_kv, v_min_pu, v_max_pu, v_before_pu, v_after_pu, angle_before_degree, angle_after_degree.
-        branches: kind, name, from_bus, to_bus, switchable, closed_before, closed_after, i_max_a, i_before_a, i_after_a,
-            loading_before_percent, loading_after_percent, p_from_before_kw, p_from_after_kw, q_from_before_kvar,
-            q_from_after_kvar, loss_before_kw, loss_after_kw. Power is positive from the from bus to the to bus.
+        buses: name, phase, vn_kv, v_min_pu, v_max_pu, v_before_pu, v_after_pu, angle_before_degree, angle_after_degree.
+            A row a bus and phase; voltages are to neutral, per unit of the nominal phase voltage.
+        branches: kind, name, phase, from_bus, to_bus, switchable, closed_before, closed_after, i_max_a, i_before_a,
+            i_after_a, loading_before_percent, loading_after_percent, p_from_before_kw, p_from_after_kw,
+            q_from_before_kvar, q_from_after_kvar, loss_before_kw, loss_after_kw. A row a branch and phase; power is
+            positive from the from bus to the to bus. Phases couple: add losses up over those of a branch.
         generators: name, bus, p_kw, q_kvar of the answer.
         iterations: number, seconds, lower_bound_kw, upper_bound_kw, gap, value_kw, verdict, violation, mark.
         notes: warnings that belong to the answer.
@@ -92,6 +100,23 @@ class ReconfigureResult:
     generators: pl.DataFrame
     iterations: pl.DataFrame
     notes: tuple[str, ...] = ()
+    v_min_phase: str | None = "1"
+    v_min_before_phase: str | None = "1"
+    bound_of: Literal["AC power flow", "linear model"] = "AC power flow"
+    linear_kw: float | None = None
+
+    @property
+    def phases(self) -> pl.DataFrame:
+        """The range of voltages by phase: phase, v_min_before_pu, v_max_before_pu, v_min_after_pu, v_max_after_pu.
+
+        Buses of sources count, too; null where there is no state.
+        """
+        extremes = [
+            getattr(pl.col(f"v_{when}_pu"), side)().alias(f"v_{side}_{when}_pu")
+            for when in ("before", "after")
+            for side in ("min", "max")
+        ]
+        return self.buses.group_by("phase").agg(extremes).sort("phase")
 
     @property
     def changes(self) -> tuple[str, ...]:

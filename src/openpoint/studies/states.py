@@ -16,6 +16,12 @@ from openpoint.studies.result import Violation
 Floats = npt.NDArray[np.float64]
 
 
+def bus_names(network: Network) -> dict[str, object]:
+    """Name, phase and nominal voltage of every terminal."""
+    names = [network.bus_names[bus] for bus in network.terminal_bus]
+    return {"name": names, "phase": list(network.terminal_phase), "vn_kv": network.v_base_kv}
+
+
 def bus_columns(network: Network, state: RadialState | None, suffix: str) -> dict[str, Floats]:
     """Voltage and angle of every bus; nan where there is no state."""
     v = np.full(network.n_terminals, np.nan + 0j) if state is None else state.v

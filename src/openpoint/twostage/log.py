@@ -21,6 +21,7 @@ class Termination(enum.StrEnum):
     INTERRUPTED = "interrupted"
     RELAXATION = "relaxation"
     ACCURACY = "accuracy"
+    LINEAR = "linear"
     INFEASIBLE = "infeasible"
 
     @property
@@ -42,6 +43,8 @@ _REMEDIES = {
     Termination.RELAXATION: "The bound is that of the cone relaxation, not exact here; the answer is verified by AC "
     "and lies above the bound by the gap. Fix the output of the generators for an exact proof.",
     Termination.ACCURACY: "The bounds are as close as the accuracy of the solvers lets them be. Accept the gap.",
+    Termination.LINEAR: "Proven for the linear model; by exact AC power flow no branch exchange loses less. Enumeration "
+    "proves it for AC where topologies are few.",
     Termination.INFEASIBLE: "Proven: nothing keeps all limits. Relax or reinforce where the least violation is named.",
 }
 _EXIT_CODES = {
@@ -52,6 +55,7 @@ _EXIT_CODES = {
     Termination.INTERRUPTED: 130,
     Termination.RELAXATION: 4,
     Termination.ACCURACY: 4,
+    Termination.LINEAR: 0,
     Termination.INFEASIBLE: 3,
 }
 

@@ -1,0 +1,128 @@
+"""The result of a reconfiguration of a grid of any phases: a row a bus and phase, a row a branch and phase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from openpoint.network import Bools, Network
+from openpoint.studies import states
+from openpoint.studies.powerflow_phases import PhaseState, branch_columns, violations
+from openpoint.studies.radial_phases import is_radial_state
+from openpoint.studies.radial_phases_ac import AcJudge
+from openpoint.studies.radial_setup import iterations_table
+from openpoint.studies.result import ReconfigureResult
+from openpoint.twostage.log import Termination
+
+if TYPE_CHECKING:
+    from openpoint.studies.reconfigure_phases import PhasesAnswer
+
+
+def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> ReconfigureResult:
+    """The result of an answer, under the grid's own names."""
+    grid, program, outcome = judge.grid, judge.program, answer.outcome
+    network = program.network
+    kept = answer.closed is not None and outcome.termination is not Termination.INFEASIBLE
+    before = _known(judge, program.today) if is_radial_state(network, program.today) else None
+    shown = _known(judge, answer.closed) if answer.closed is not None else None
+    after, least = (shown, None) if kept else (None, shown)
+    closed = program.today if answer.closed is None else answer.closed
+    low, low_bus, low_phase = _lowest(network, after)
+    low_before, low_before_bus, low_before_phase = _lowest(network, before)
+    buses = states.frame(
+        {
+            **states.bus_names(network),
+            **states.bus_limits(network),
+            **_bus_columns(network, before, "_before"),
+            **_bus_columns(network, shown, "_after"),
+        }
+    )
+    table = grid.branches()[network.conductor_branch]
+    branches = states.frame(
+        {
+            "kind": table["kind"],
+            "name": table["name"],
+            "phase": list(network.conductor_phase),
+            **{name: table[name] for name in ("from_bus", "to_bus", "switchable")},
+            "closed_before": network.closed,
+            "closed_after": closed[network.conductor_branch],
+            "i_max_a": states.current_limits(network),
+            **branch_columns(network, before, "_before"),
+            **branch_columns(network, shown, "_after"),
+        }
+    )
+    return ReconfigureResult(
+        grid=grid,
+        method=method,
+        termination=outcome.termination,
+        seconds=outcome.seconds,
+        open_before=_open(network, program.today),
+        open_branches=_open(network, closed) if after is not None else (),
+        loss_before_kw=None if before is None else before.loss_kw,
+        loss_kw=None if after is None else after.loss_kw,
+        objective_kw=None if after is None else after.loss_kw + program.cost(closed * 1.0),
+        lower_bound_kw=outcome.lower_bound,
+        gap=outcome.gap,
+        v_min_pu=low,
+        v_min_bus=low_bus,
+        v_min_before_pu=low_before,
+        v_min_before_bus=low_before_bus,
+        ac_max_mismatch_pu=None if after is None else after.max_mismatch,
+        violations=() if after is None else violations(network, after),
+        least_violation=() if least is None else violations(network, least),
+        least_violation_open=_open(network, closed) if least is not None else (),
+        buses=buses,
+        branches=branches,
+        generators=states.generators(grid, network, None),
+        iterations=iterations_table(outcome),
+        notes=(*_notes(network, before, after, outcome.termination, closed=answer.closed), *answer.notes),
+        v_min_phase=low_phase,
+        v_min_before_phase=low_before_phase,
+        bound_of="AC power flow" if answer.exact else "linear model",
+        linear_kw=None if answer.exact else states.finite(outcome.upper_bound),
+    )
+
+
+def _known(judge: AcJudge, closed: Bools) -> PhaseState | None:
+    """The AC state of a topology; None where a terminal has no supply or no solution exists."""
+    state = judge.state(closed)
+    return state if state.has_solution and state.energised.all() else None
+
+
+def _notes(
+    network: Network,
+    before: PhaseState | None,
+    after: PhaseState | None,
+    termination: Termination,
+    *,
+    closed: Bools | None,
+) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
+    if before is None:
+        notes += ("today's state is not radial or has no power flow solution; no loss before",)
+    if len(network.generator_names):
+        notes += ("generators keep the output that they have today; their limits are not used",)
+    if after is not None and violations(network, after):
+        notes += ("by AC power flow the answer breaks limits, and so does everything that branch exchange tried",)
+    if termination is Termination.INFEASIBLE and closed is None:
+        notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
+    return notes
+
+
+def _open(network: Network, closed: Bools) -> tuple[str, ...]:
+    return tuple(network.branch_names[b] for b in np.flatnonzero(~closed))
+
+
+def _bus_columns(network: Network, state: PhaseState | None, suffix: str) -> dict[str, states.Floats]:
+    v = np.full(network.n_terminals, np.nan + 0j) if state is None else state.v
+    return {f"v{suffix}_pu": np.abs(v), f"angle{suffix}_degree": np.degrees(np.angle(v))}
+
+
+def _lowest(network: Network, state: PhaseState | None) -> tuple[float | None, str | None, str | None]:
+    """Lowest voltage to neutral, its bus and its phase."""
+    if state is None:
+        return None, None, None
+    v = np.abs(state.v)
+    n = int(np.argmin(v))
+    return float(v[n]), network.bus_names[network.terminal_bus[n]], network.terminal_phase[n]
