@@ -83,14 +83,15 @@ def build_result(
         return pl.Series(values if known else none, dtype=pl.Float64)
 
     i_before, i_after = [40.0, 40.0, 40.0, 10.0, 5.0, 0.0], [20.0, 15.0, 0.0, 30.0, 30.0, 25.0]
-    buses = grid.buses.select("name", "vn_kv", "v_min_pu", "v_max_pu").with_columns(
+    one = pl.lit("1").alias("phase")
+    buses = grid.buses.select("name", one, "vn_kv", "v_min_pu", "v_max_pu").with_columns(
         v_before_pu=column(V_BEFORE, before),
         v_after_pu=column(V_AFTER, known_after),
         angle_before_degree=column([0.0] * 6, before),
         angle_after_degree=column([0.0] * 6, known_after),
     )
     after = pl.Series([b[4] for b in BRANCHES] if known_after else [None] * 6, dtype=pl.Boolean)
-    branches = grid.branches().select("kind", "name", "from_bus", "to_bus", "switchable")
+    branches = grid.branches().select("kind", "name", one, "from_bus", "to_bus", "switchable")
     branches = branches.with_columns(
         closed_before=pl.Series([b[3] for b in BRANCHES]),
         closed_after=after,

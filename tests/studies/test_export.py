@@ -51,13 +51,14 @@ def result(names: list[str] | None = None, *, solved: bool = True) -> Reconfigur
     """An answer that moves the open point from the last line to the one before; or a proof that there is none."""
     grid = ring(names or ["a", "b", "c"])
     known = 1.0 if solved else math.nan
-    buses = grid.buses.select("name", "vn_kv", "v_min_pu", "v_max_pu").with_columns(
+    one = pl.lit("1").alias("phase")
+    buses = grid.buses.select("name", one, "vn_kv", "v_min_pu", "v_max_pu").with_columns(
         v_before_pu=pl.lit(1.0),
         v_after_pu=pl.lit(known),
         angle_before_degree=pl.lit(0.0),
         angle_after_degree=pl.lit(known),
     )
-    branches = grid.branches().select("kind", "name", "from_bus", "to_bus", "switchable")
+    branches = grid.branches().select("kind", "name", one, "from_bus", "to_bus", "switchable")
     branches = branches.with_columns(
         closed_before=grid.lines["closed"],
         closed_after=grid.lines["name"] != grid.lines["name"][-2] if solved else pl.lit(None, dtype=pl.Boolean),
@@ -163,7 +164,14 @@ def test_an_infeasible_run_names_the_least_violation() -> None:
     assert document["loss_kw"] is None
     assert document["gap"] is None
     assert document["changes"] == []
-    assert document["least_violation"][0] == {"kind": "current", "name": "c", "value": 80.0, "limit": 60.0, "unit": "A"}
+    assert document["least_violation"][0] == {
+        "kind": "current",
+        "name": "c",
+        "phase": "1",
+        "value": 80.0,
+        "limit": 60.0,
+        "unit": "A",
+    }
     assert document["least_violation_open"] == ["c"]
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from openpoint.cli import words
 from openpoint.studies.export import switching_list
+from openpoint.studies.result import phase_words
 
 if TYPE_CHECKING:
     from openpoint.studies.powerflow import PowerflowResult
@@ -128,6 +129,8 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
         objective = (
             "" if result.objective_kw == result.loss_kw else f" of {words.kw(result.objective_kw)} kW with changes"
         )
+        if result.linear_kw is not None:
+            bound += f" of the linear model, its best {words.kw(result.linear_kw)} kW"
         out.print(Text(f"Gap: {words.percent(result.gap)} %{objective} ({bound})"))
     if result.ac_max_mismatch_pu is not None:
         out.print(
@@ -154,18 +157,14 @@ def show_powerflow(out: Console, result: PowerflowResult) -> None:
         out,
         [
             ("loss", f"{words.kw(result.loss_kw)} kW"),
-            ("lowest voltage", words.voltage(result.v_min_pu, result.v_min_bus) + _phase(result.v_min_phase)),
-            ("highest voltage", words.voltage(result.v_max_pu, result.v_max_bus) + _phase(result.v_max_phase)),
+            ("lowest voltage", words.voltage(result.v_min_pu, result.v_min_bus) + phase_words(result.v_min_phase)),
+            ("highest voltage", words.voltage(result.v_max_pu, result.v_max_bus) + phase_words(result.v_max_phase)),
             ("delivered", f"{words.kw(float(result.sources['p_kw'].sum()))} kW"),
             ("AC mismatch", f"{words.small(result.ac_max_mismatch_pu)} pu"),
         ],
     )
     _show_violations(out, "Limits violated", result.violations)
     out.print(Text(f"{_limits(result.violations).capitalize()}."))
-
-
-def _phase(phase: str) -> str:
-    return "" if phase == "1" else f", phase {phase}"
 
 
 def show_frame(out: Console, frame: pl.DataFrame) -> None:
@@ -193,8 +192,8 @@ def _before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
         ("loss", f"{words.kw(result.loss_before_kw)} kW", f"{words.kw(result.loss_kw)} kW"),
         (
             "lowest voltage",
-            words.voltage(result.v_min_before_pu, result.v_min_before_bus),
-            words.voltage(result.v_min_pu, result.v_min_bus),
+            words.voltage(result.v_min_before_pu, result.v_min_before_bus) + phase_words(result.v_min_before_phase),
+            words.voltage(result.v_min_pu, result.v_min_bus) + phase_words(result.v_min_phase),
         ),
         ("highest loading", before, after),
     ]

@@ -270,7 +270,7 @@ def _range(squared: sp.csr_array, bounds: tuple[Floats, Floats]) -> tuple[Floats
 
 
 def rating_excess(network: Network, closed: cp.Expression, p: cp.Expression, q: cp.Expression) -> cp.Expression:
-    """(16 R) by how much the flows of the R rated conductors leave the facets of their polygons, relative to the rating.
+    """(16 R) by how much flows of the R rated conductors leave the facets of their polygons, relative to the rating.
 
     Args:
         closed: (B) state of the branches. p, q: (E) flow.

@@ -25,7 +25,7 @@ def voltage_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:
     """Voltage of every bus over the number of branches to its source; feeders are the lines between them."""
     figure, axes = _single(7.2, 4.0, f"{title}: voltage profile")
     axes.set_xlabel("branches between bus and source")
-    axes.set_ylabel("voltage, pu")
+    axes.set_ylabel(f"{scene.voltage_word}, pu")
     drawn: list[Floats] = []
     for key in keys:
         state = scene.states[key]

@@ -153,4 +153,10 @@ def _foot(figure: style.Picture, scene: Scene, keys: list[str], plan: Plan, colo
         bar = figure.colorbar(colours, cax=axes, orientation="horizontal")
         bar.outline.set_visible(False)
         axes.tick_params(labelsize=7.5, length=2, pad=1.5)
-        figure.text(0.42 / width, 0.365 / height, "bus voltage, pu", fontsize=8, va="center")
+        figure.text(
+            0.42 / width,
+            0.365 / height,
+            "lowest phase, pu" if scene.has_phases else "bus voltage, pu",
+            fontsize=8,
+            va="center",
+        )

@@ -50,7 +50,7 @@ def voltage_chart(scene: Scene) -> Chart | None:
         }
         for name, value in near
     ]  # fmt: skip
-    layout = axes_layout(360, "branches between bus and source", "voltage, pu")
+    layout = axes_layout(360, "branches between bus and source", f"{scene.voltage_word}, pu")
     layout["xaxis"]["rangemode"] = "tozero"
     return {"data": data, "layout": {**layout, "shapes": shapes, "annotations": notes}}
 

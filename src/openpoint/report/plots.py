@@ -123,7 +123,7 @@ def _bus_traces(
 
 def _bus_text(scene: Scene, state: State, loads: dict[int, tuple[float, float]], i: int) -> str:
     rows = [f"<b>bus {plain(shorten(scene.bus_names[i], 40))}</b>" + (" (source)" if i in scene.sources else "")]
-    rows.append(f"voltage {state.v[i]:.5f} pu" if np.isfinite(state.v[i]) else "voltage unknown")
+    rows.append(f"{scene.voltage_word} {state.v[i]:.5f} pu" if np.isfinite(state.v[i]) else "voltage unknown")
     limits = [f"{v:g}" if np.isfinite(v) else "…" for v in (scene.v_min[i], scene.v_max[i])]
     if limits != ["…", "…"]:
         rows.append(f"limits {limits[0]} – {limits[1]} pu")

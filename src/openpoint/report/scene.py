@@ -62,6 +62,8 @@ class State:
 class Scene:
     """A result as arrays, over N buses and E branches in the order of the grid.
 
+    Of several phases, the voltage of a bus is the lowest, the current of a branch the largest, its power the sum.
+
     Attributes:
         grid: the grid asked about.
         bus_names, branch_names: names. ends: (from, to) bus numbers of every branch. sources: bus numbers.
@@ -88,6 +90,16 @@ class Scene:
     def layout(self) -> Layout:
         """The one layout that all pictures of the result share."""
         return compute_layout(self.grid, self._tree())
+
+    @property
+    def has_phases(self) -> bool:
+        """Whether the grid is one of phases a, b, c."""
+        return bool((self.grid.buses["phases"] != "1").any())
+
+    @property
+    def voltage_word(self) -> str:
+        """What the voltage of a bus is."""
+        return "lowest phase voltage" if self.has_phases else "voltage"
 
     @property
     def v_range(self) -> tuple[float, float]:
@@ -134,14 +146,14 @@ def build_scene(result: ReconfigureResult) -> Scene:
     """The scene of a result. States without numbers have NaN."""
     grid = result.grid
     order = grid.branches().select("name", today="closed")
-    branches = order.join(result.branches, on="name", how="left", maintain_order="left")
-    buses = grid.buses.select("name", lo="v_min_pu", hi="v_max_pu").join(
-        result.buses, on="name", how="left", maintain_order="left"
-    )
+    branches = order.join(_over_phases(result.branches, _BRANCH), on="name", how="left", maintain_order="left")
+    own = grid.buses.select("name", lo="v_min_pu", hi="v_max_pu")
+    buses = own.join(_over_phases(result.buses, _BUS), on="name", how="left", maintain_order="left")
     names = tuple(order["name"])
     limits = (_numbers(buses, "lo"), _numbers(buses, "hi"), _numbers(branches, "i_max_a"))
     closed = branches["closed_before"].fill_null(branches["today"]).to_numpy().astype(bool)
-    before = _state("before", "Today", result.loss_before_kw, closed, buses, branches, None, limits, names)
+    today = _broken(result.buses.join(own, on="name"), result.branches)
+    before = _state("before", "Today", result.loss_before_kw, closed, buses, branches, today)
     states = {"before": before}
     feasible = result.loss_kw is not None
     open_after = result.open_branches if feasible else result.least_violation_open
@@ -149,7 +161,7 @@ def build_scene(result: ReconfigureResult) -> Scene:
         closed = np.array([name not in set(open_after) for name in names], dtype=bool)
         title = "Answer" if feasible else "Least violation met (not an answer)"
         broken = result.violations if feasible else result.least_violation
-        states["after"] = _state("after", title, result.loss_kw, closed, buses, branches, broken, limits, names)
+        states["after"] = _state("after", title, result.loss_kw, closed, buses, branches, broken)
     last = states.get("after", before)
     return Scene(
         grid=grid,
@@ -178,20 +190,15 @@ def _state(
     closed: Bools,
     buses: pl.DataFrame,
     branches: pl.DataFrame,
-    violations: tuple[Violation, ...] | None,
-    limits: tuple[Floats, Floats, Floats],
-    names: tuple[str, ...],
+    violations: tuple[Violation, ...],
 ) -> State:
-    v, i = _numbers(buses, f"v_{key}_pu"), _numbers(branches, f"i_{key}_a")
-    if violations is None:
-        violations = _broken(tuple(buses["name"]), names, v, i, limits)
     return State(
         key=key,
         title=title,
         loss_kw=loss_kw,
-        v=v,
+        v=_numbers(buses, f"v_{key}_pu"),
         closed=closed,
-        i=i,
+        i=_numbers(branches, f"i_{key}_a"),
         loading=_numbers(branches, f"loading_{key}_percent"),
         p=_numbers(branches, f"p_from_{key}_kw"),
         q=_numbers(branches, f"q_from_{key}_kvar"),
@@ -200,12 +207,38 @@ def _state(
     )
 
 
-def _broken(
-    bus_names: tuple[str, ...], branch_names: tuple[str, ...], v: Floats, i: Floats, limits: tuple[Floats, ...]
-) -> tuple[Violation, ...]:
-    """Limits that today's state breaks; the result lists those of the answer only. NaN compares as kept."""
-    lo, hi, i_max = limits
-    low = [Violation("voltage low", bus_names[k], v[k], lo[k]) for k in np.flatnonzero(v < lo * (1 - _TOLERANCE))]
-    high = [Violation("voltage high", bus_names[k], v[k], hi[k]) for k in np.flatnonzero(v > hi * (1 + _TOLERANCE))]
-    over = [Violation("current", branch_names[k], i[k], i_max[k]) for k in np.flatnonzero(i > i_max * (1 + _TOLERANCE))]
-    return (*low, *high, *over)
+def _over_phases(table: pl.DataFrame, how: dict[str, str]) -> pl.DataFrame:
+    """The columns named in `how`, a row a name: the first, the least, the most or the sum of its phases."""
+    columns = []
+    for name, word in how.items():
+        column = pl.col(name)
+        some = {"first": column.first(), "min": column.min(), "max": column.max(), "sum": column.sum()}[word]
+        columns.append(pl.when(column.count() > 0).then(some).alias(name))
+    return table.group_by("name", maintain_order=True).agg(columns)
+
+
+_TIMES = ("before", "after")
+_BUS = {f"v_{when}_pu": "min" for when in _TIMES}
+_BRANCH = {
+    **dict.fromkeys(("closed_before", "closed_after", "i_max_a"), "first"),
+    **{f"{what}_{when}_{unit}": "max" for when in _TIMES for what, unit in (("i", "a"), ("loading", "percent"))},
+    **{
+        f"{what}_{when}_{unit}": "sum"
+        for when in _TIMES
+        for what, unit in (("p_from", "kw"), ("q_from", "kvar"), ("loss", "kw"))
+    },
+}
+
+
+def _broken(buses: pl.DataFrame, branches: pl.DataFrame) -> tuple[Violation, ...]:
+    """Limits that today's state breaks; the result lists those of the answer only. What is missing is kept."""
+    found: list[Violation] = []
+    for kind, table, value, limit, sign in (
+        ("voltage low", buses, "v_before_pu", "lo", -1),
+        ("voltage high", buses, "v_before_pu", "hi", 1),
+        ("current", branches, "i_before_a", "i_max_a", 1),
+    ):
+        beyond = sign * (pl.col(value) - pl.col(limit) * (1 + sign * _TOLERANCE)) > 0.0
+        rows = table.filter(beyond).select("name", value, limit, "phase").iter_rows()
+        found += [Violation(kind, *row) for row in rows]
+    return tuple(found)

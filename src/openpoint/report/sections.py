@@ -17,7 +17,7 @@ from openpoint.report.plotbase import Chart
 from openpoint.report.plotgrid import is_wide
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text
-from openpoint.studies.result import ReconfigureResult, Violation
+from openpoint.studies.result import ReconfigureResult, Violation, phase_words
 from openpoint.twostage.log import Termination
 
 _KINDS = {"lines": "line", "switches": "switch", "transformers": "transformer"}
@@ -58,7 +58,8 @@ def body(result: ReconfigureResult, scene: Scene) -> tuple[str, dict[str, Chart]
 
 def _banner(result: ReconfigureResult) -> str:
     if result.loss_kw is not None:
-        kind = "good" if result.termination in (Termination.OPTIMAL, Termination.GAP) else "warn"
+        solved = (Termination.OPTIMAL, Termination.GAP, Termination.LINEAR)
+        kind = "good" if result.termination in solved else "warn"
         said = "Solved" if kind == "good" else "Stopped early"
     elif result.termination is Termination.INFEASIBLE:
         kind, said = "bad", "Infeasible"
@@ -82,18 +83,17 @@ def _cards(result: ReconfigureResult) -> str:
         losses = ["–", "No topology that keeps the limits was found.", today]
     names = ", ".join(result.open_branches[:24]) + (" …" if len(result.open_branches) > 24 else "")
     bound = f"lower bound {number(result.lower_bound_kw)} kW" if math.isfinite(result.lower_bound_kw) else ""
+    if result.linear_kw is not None:
+        bound += f" of the linear model, its best {number(result.linear_kw)} kW"
     objective = result.objective_kw
     if objective is not None and after is not None and abs(objective - after) > 1e-9 * max(1.0, abs(after)):
         bound += f", objective with costs of changes {number(objective)} kW"
     # Bounds of states that cannot be: an infeasible problem has no gap.
     gap = f"{result.gap:.3%}" if math.isfinite(result.gap) else "–"
     lowest = f"{result.v_min_pu:.5f} pu" if result.v_min_pu is not None else "–"
-    at = f"at bus {result.v_min_bus}" if result.v_min_bus is not None else ""
-    was = (
-        f"today {result.v_min_before_pu:.5f} pu at bus {result.v_min_before_bus}"
-        if result.v_min_before_pu is not None
-        else ""
-    )
+    at = f"at bus {result.v_min_bus}{phase_words(result.v_min_phase)}" if result.v_min_bus is not None else ""
+    where = f"{result.v_min_before_bus}{phase_words(result.v_min_before_phase)}"
+    was = f"today {result.v_min_before_pu:.5f} pu at bus {where}" if result.v_min_before_pu is not None else ""
     mismatch = f"{result.ac_max_mismatch_pu:.1e} pu" if result.ac_max_mismatch_pu is not None else "–"
     kept = "" if after is None else "All limits hold." if not result.violations else "Limits are broken, see below."
     cards = [
@@ -128,7 +128,7 @@ def _violation_table(identity: str, caption: str, violations: tuple[Violation, .
     if not violations:
         return ""
     columns = [Column("limit"), Column("bus or branch"), Column("value", 4), Column("limit is", 4), Column("unit")]
-    rows = [(v.kind, v.name, v.value, v.limit, v.unit) for v in violations]
+    rows = [(v.kind, v.place, v.value, v.limit, v.unit) for v in violations]
     return table(identity, f"{caption} ({len(rows)})", columns, rows, low=True)
 
 
@@ -191,7 +191,7 @@ def legend(scene: Scene) -> str:
     listed = "".join(f"<li>{drawing} {text(name)}</li>" for drawing, name in items)
     bar = f'<span class="bar" style="background:linear-gradient(90deg, {stops})"></span>'
     scale = (
-        f"<li>voltage {lo:.4f} {bar} {hi:.4f} pu</li>"
+        f"<li>{scene.voltage_word} {lo:.4f} {bar} {hi:.4f} pu</li>"
         if any(np.isfinite(s.v).any() for s in scene.states.values())
         else ""
     )
@@ -279,9 +279,15 @@ def _tables(result: ReconfigureResult, scene: Scene) -> str:
         ("angle_after_degree", "angle answer, °", 4),
     ]
     numbered = _filled(result.buses, numbered)
-    columns = [Column("bus"), *(Column(heading, digits) for _, heading, digits in numbered)]
-    rows = result.buses.select("name", *(c for c, _, _ in numbered)).iter_rows()
-    parts = [section("Buses", table("buses", f"{result.buses.height} buses", columns, rows, search=True), long=True)]
+    own = ["name", "phase"] if scene.has_phases else ["name"]
+    columns = [
+        *map(Column, ["bus", "phase"][: len(own)]),
+        *(Column(heading, digits) for _, heading, digits in numbered),
+    ]
+    rows = result.buses.select(*own, *(c for c, _, _ in numbered)).iter_rows()
+    caption = f"{len(scene.bus_names)} buses"
+    parts = [_phases(result)] if scene.has_phases else []
+    parts.append(section("Buses", table("buses", caption, columns, rows, search=True), long=True))
     numbered = [
         ("i_max_a", "limit, A", 1),
         ("i_before_a", "today, A", 2),
@@ -296,11 +302,13 @@ def _tables(result: ReconfigureResult, scene: Scene) -> str:
         ("loss_after_kw", "loss answer, kW", 3),
     ]
     numbered = _filled(result.branches, numbered)
-    named = [Column(c) for c in ("branch", "kind", "from bus", "to bus", "switchable", "state today", "state after")]
-    columns = [*named, *(Column(heading, digits) for _, heading, digits in numbered)]
-    branch_rows = _branch_rows(result, [c for c, _, _ in numbered])
-    n = result.branches.height
-    parts.append(section("Branches", table("branches", f"{n} branches", columns, branch_rows, search=True), long=True))
+    named = ["branch", "phase", "kind", "from bus", "to bus", "switchable", "state today", "state after"]
+    if not scene.has_phases:
+        named.remove("phase")
+    columns = [*map(Column, named), *(Column(heading, digits) for _, heading, digits in numbered)]
+    branch_rows = _branch_rows(result, scene.has_phases, [c for c, _, _ in numbered])
+    caption = f"{len(scene.branch_names)} branches"
+    parts.append(section("Branches", table("branches", caption, columns, branch_rows, search=True), long=True))
     if result.generators.height:
         columns = [Column("generator"), Column("bus"), Column("P, kW", 2), Column("Q, kvar", 2)]
         rows = result.generators.select("name", "bus", "p_kw", "q_kvar").iter_rows()
@@ -313,12 +321,22 @@ def _filled(frame: pl.DataFrame, columns: list[tuple[str, str, int]]) -> list[tu
     return [column for column in columns if frame[column[0]].is_not_null().any()]
 
 
-def _branch_rows(result: ReconfigureResult, numbered: list[str]) -> Iterator[tuple[Cell, ...]]:
+def _phases(result: ReconfigureResult) -> str:
+    """The range of voltages by phase."""
+    columns = [Column("phase"), *(Column(f"{side} {when}, pu", 5) for when in ("today", "answer") for side in _SIDES)]
+    return section("Voltages by phase", table("phases", "To neutral", columns, result.phases.iter_rows()))
+
+
+_SIDES = ("lowest", "highest")
+
+
+def _branch_rows(result: ReconfigureResult, has_phases: bool, numbered: list[str]) -> Iterator[tuple[Cell, ...]]:
     words = {True: "closed", False: "open", None: None}
-    texts = ["name", "kind", "from_bus", "to_bus", "switchable", "closed_before", "closed_after"]
+    texts = ["name", "phase", "kind", "from_bus", "to_bus", "switchable", "closed_before", "closed_after"]
     for row in result.branches.select(*texts, *numbered).iter_rows():
-        name, kind, a, b, switchable, before, after, *values = row
-        yield (name, _KINDS[kind], a, b, "yes" if switchable else "no", words[before], words[after], *values)
+        name, phase, kind, a, b, switchable, before, after, *values = row
+        own = (name, phase) if has_phases else (name,)
+        yield (*own, _KINDS[kind], a, b, "yes" if switchable else "no", words[before], words[after], *values)
 
 
 def _run(result: ReconfigureResult) -> str:

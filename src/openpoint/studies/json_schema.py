@@ -125,7 +125,9 @@ RECONFIGURE: dict[str, Schema] = {
     "lower_bound_kw": maybe("number", "proven bound, of objective_kw or in the linear model of linear_kw"),
     "gap": maybe("number", "(objective − bound) / objective, of what the bound is of; 0.0001 is 0.01 %"),
     "bound_of": value("string", "what the bound holds for", enum=["AC power flow", "linear model"]),
-    "linear_kw": maybe("number", "least objective in the linear model; null where the bound is of the AC power flow"),
+    "linear_kw": maybe(
+        "number", "least objective found in the linear model; null where the bound is of the AC power flow"
+    ),
     "open_before": names("branches open today"),
     "open_branches": names("branches open in the answer"),
     "changes": listing(

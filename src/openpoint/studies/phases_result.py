@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,24 +10,37 @@ from openpoint.network import Bools, Network
 from openpoint.studies import states
 from openpoint.studies.powerflow_phases import PhaseState, branch_columns, violations
 from openpoint.studies.radial_phases import is_radial_state
-from openpoint.studies.radial_phases_ac import AcJudge
+from openpoint.studies.radial_phases_ac import AcJudge, Priced
 from openpoint.studies.radial_setup import iterations_table
 from openpoint.studies.result import ReconfigureResult
-from openpoint.twostage.log import Termination
+from openpoint.twostage.log import Outcome, Termination
 
-if TYPE_CHECKING:
-    from openpoint.studies.reconfigure_phases import PhasesAnswer
+
+@dataclass(frozen=True)
+class PhasesAnswer:
+    """What a search found.
+
+    Attributes:
+        outcome: of the search, with the bounds of the linear model unless `exact`.
+        best: the answer, or the state of least violation met; None where no state has a solution.
+        exact: whether the bounds are those of the AC power flow.
+        notes: for the user.
+    """
+
+    outcome: Outcome
+    best: Priced | None
+    exact: bool
+    notes: tuple[str, ...]
 
 
 def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> ReconfigureResult:
     """The result of an answer, under the grid's own names."""
-    grid, program, outcome = judge.grid, judge.program, answer.outcome
+    grid, program, outcome, best = judge.grid, judge.program, answer.outcome, answer.best
     network = program.network
-    kept = answer.closed is not None and outcome.termination is not Termination.INFEASIBLE
+    closed = program.today if best is None else best.closed
     before = _known(judge, program.today) if is_radial_state(network, program.today) else None
-    shown = _known(judge, answer.closed) if answer.closed is not None else None
-    after, least = (shown, None) if kept else (None, shown)
-    closed = program.today if answer.closed is None else answer.closed
+    shown = None if best is None else judge.state(closed)
+    after, least = (None, shown) if outcome.termination is Termination.INFEASIBLE else (shown, None)
     low, low_bus, low_phase = _lowest(network, after)
     low_before, low_before_bus, low_before_phase = _lowest(network, before)
     buses = states.frame(
@@ -57,11 +70,11 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
         method=method,
         termination=outcome.termination,
         seconds=outcome.seconds,
-        open_before=_open(network, program.today),
-        open_branches=_open(network, closed) if after is not None else (),
+        open_before=open_branches(network, program.today),
+        open_branches=open_branches(network, closed) if after is not None else (),
         loss_before_kw=None if before is None else before.loss_kw,
         loss_kw=None if after is None else after.loss_kw,
-        objective_kw=None if after is None else after.loss_kw + program.cost(closed * 1.0),
+        objective_kw=None if after is None or best is None else best.value_kw,
         lower_bound_kw=outcome.lower_bound,
         gap=outcome.gap,
         v_min_pu=low,
@@ -71,12 +84,12 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
         ac_max_mismatch_pu=None if after is None else after.max_mismatch,
         violations=() if after is None else violations(network, after),
         least_violation=() if least is None else violations(network, least),
-        least_violation_open=_open(network, closed) if least is not None else (),
+        least_violation_open=open_branches(network, closed) if least is not None else (),
         buses=buses,
         branches=branches,
         generators=states.generators(grid, network, None),
         iterations=iterations_table(outcome),
-        notes=(*_notes(network, before, after, outcome.termination, closed=answer.closed), *answer.notes),
+        notes=(*_notes(network, before, after, least, outcome), *answer.notes),
         v_min_phase=low_phase,
         v_min_before_phase=low_before_phase,
         bound_of="AC power flow" if answer.exact else "linear model",
@@ -91,12 +104,7 @@ def _known(judge: AcJudge, closed: Bools) -> PhaseState | None:
 
 
 def _notes(
-    network: Network,
-    before: PhaseState | None,
-    after: PhaseState | None,
-    termination: Termination,
-    *,
-    closed: Bools | None,
+    network: Network, before: PhaseState | None, after: PhaseState | None, least: PhaseState | None, outcome: Outcome
 ) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if before is None:
@@ -104,13 +112,14 @@ def _notes(
     if len(network.generator_names):
         notes += ("generators keep the output that they have today; their limits are not used",)
     if after is not None and violations(network, after):
-        notes += ("by AC power flow the answer breaks limits, and so does everything that branch exchange tried",)
-    if termination is Termination.INFEASIBLE and closed is None:
+        notes += ("by AC power flow the answer breaks limits, and so did all that branch exchange tried",)
+    if outcome.termination is Termination.INFEASIBLE and least is None:
         notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
     return notes
 
 
-def _open(network: Network, closed: Bools) -> tuple[str, ...]:
+def open_branches(network: Network, closed: Bools) -> tuple[str, ...]:
+    """Names of the open branches of a state (B), in the order of the grid."""
     return tuple(network.branch_names[b] for b in np.flatnonzero(~closed))
 
 

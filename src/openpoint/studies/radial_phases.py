@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Self
@@ -61,8 +61,8 @@ class PhasesProgram(PlainProgram):
 
     recourse_floor = 0.0
     distance_min = 2
-    uncertainty = Certain(np.zeros(0))
-    risk: Risk = Expectation()
+    uncertainty: Certain = field(default_factory=lambda: Certain(np.zeros(0)))
+    risk: Risk = field(default_factory=Expectation)
 
     def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """Itself: nothing is uncertain."""
@@ -96,7 +96,11 @@ class PhasesProgram(PlainProgram):
     @cached_property
     def reference(self) -> Complexes:
         """(N) voltages without load of a radial state, around which voltages are linear."""
-        tree = self.today if is_radial_state(self.network, self.today) else next(self._trees(self.today * 1.0), None)
+        tree = (
+            self.today
+            if is_radial_state(self.network, self.today)
+            else next(self._trees(self.today.astype(np.float64)), None)
+        )
         return self.v if tree is None else no_load(self.network, tree)
 
     def first_stage(self, *, physics: bool) -> FirstStage:
@@ -149,7 +153,9 @@ class PhasesProgram(PlainProgram):
         flow = evaluate(net, closed, *self.demand, reference=self.reference)
         low, high = self._limited
         w, s = flow.w[0], flow.s[0]
-        rated = np.asarray(rating_excess(net, cp.Constant(closed * 1.0), cp.Constant(s.real), cp.Constant(s.imag)).value)
+        rated = np.asarray(
+            rating_excess(net, cp.Constant(closed * 1.0), cp.Constant(s.real), cp.Constant(s.imag)).value
+        )
         parts = [1.0 - w[low] / net.w_min[low], w[high] / net.w_max[high] - 1.0, rated]
         excess = sum(float(np.maximum(part, 0.0).sum()) for part in parts)
         return float(self.terms.loss(s)[0]) * self.price_base_kw, excess
@@ -160,7 +166,7 @@ class PhasesProgram(PlainProgram):
 
     def starts(self) -> Sequence[Floats]:
         """Today's tree and that of least impedance."""
-        found = [*islice(self._trees(self.today * 1.0), 1), *islice(self._trees(-self._impedance), 1)]
+        found = [*islice(self._trees(self.today.astype(np.float64)), 1), *islice(self._trees(-self._impedance), 1)]
         return [tree.astype(np.float64) for tree in found]
 
     def near(self, decision: Floats, count: int) -> Iterable[Floats]:

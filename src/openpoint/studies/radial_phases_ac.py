@@ -1,4 +1,7 @@
-"""Exact AC power flows of the topologies of a grid of any phases: branch exchange from an answer, and enumeration."""
+"""Exact AC power flows of the topologies of a grid of any phases: branch exchange from an answer, and the best of many.
+
+A topology that keeps more of its limits is better, whatever it loses; of those that keep all, the one that loses less.
+"""
 
 from __future__ import annotations
 
@@ -15,34 +18,46 @@ from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.exchange_phases import exchanges_coupled
 from openpoint.studies.powerflow_phases import PhaseState, excess, state_of
 from openpoint.studies.radial_phases import PhasesProgram, by_branch
-from openpoint.twostage.log import Iteration
+from openpoint.twostage.log import Iteration, Progress
 
 BETTER = 1e-9
-"""Relative difference of prices that counts as better."""
+"""Relative difference that counts as better."""
 NEWS_EVERY_S = 1.0
 """Seconds between two lines of the log."""
 
-Price = tuple[float, float]
-"""Sum of the excesses of limits, and the objective in kW; kept limits come first."""
-NONE: Price = (math.inf, math.inf)
+
+@dataclass(frozen=True)
+class Priced:
+    """A topology and what the exact power flow says of it.
+
+    Attributes:
+        closed: (B) state of the branches.
+        missed: sum of the relative excesses of the squared limits.
+        value_kw: loss and cost of the changes.
+    """
+
+    closed: Bools
+    missed: float
+    value_kw: float
+
+    def better(self, than: Priced | None) -> bool:
+        """Whether it is better than another topology, or than none."""
+        if than is None or abs(self.missed - than.missed) > BETTER * max(1.0, than.missed):
+            return than is None or self.missed < than.missed
+        return self.value_kw < than.value_kw - BETTER * abs(than.value_kw)
 
 
 @dataclass
 class AcJudge:
-    """Exact power flows of topologies by OpenDSS, each computed once; the circuit is compiled once."""
+    """Exact power flows of topologies by OpenDSS: the circuit is compiled once, each topology computed once."""
 
     grid: Grid
     program: PhasesProgram
     _circuit: OpenDssCircuit | None = None
-    _known: dict[bytes, Price] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        """Topologies priced."""
-        return len(self._known)
+    _known: dict[bytes, Priced | None] = field(default_factory=dict)
 
     def state(self, closed: Bools) -> PhaseState:
-        """The AC state of a topology (B), radial or not; where it has no solution every voltage is nan."""
+        """The AC state of a topology (B), radial or not."""
         if self._circuit is None:
             self._circuit = OpenDssCircuit(self.grid, closed=closed)
         else:
@@ -50,96 +65,85 @@ class AcJudge:
         net = self.program.network
         return state_of(self.grid, replace(net, closed=closed[net.conductor_branch]), self._circuit.solve())
 
-    def price(self, closed: Bools) -> Price:
-        """The price of a radial topology (B); `NONE` where too much is changed or there is no state."""
+    def price(self, closed: Bools) -> Priced | None:
+        """The price of a radial topology (B); None where too much is changed or there is no state."""
+        if not self.program.allowed(closed):
+            return None
         key = closed.tobytes()
         if key not in self._known:
-            self._known[key] = self._price(closed) if self.program.allowed(closed) else NONE
+            state = self.state(closed)
+            value = state.loss_kw + self.program.cost(closed.astype(np.float64))
+            known = state.has_solution and bool(state.energised.all())
+            self._known[key] = Priced(closed, excess(self.program.network, state), value) if known else None
         return self._known[key]
-
-    def _price(self, closed: Bools) -> Price:
-        state = self.state(closed)
-        missed = excess(self.program.network, state)
-        if not math.isfinite(missed):
-            return NONE
-        return missed, state.loss_kw + self.program.cost(closed * 1.0)
-
-
-def better(price: Price, than: Price) -> bool:
-    """Whether a price is better: fewer limits missed, or the same and less lost."""
-    if abs(price[0] - than[0]) > BETTER * max(1.0, than[0]) or math.isinf(than[0]):
-        return price[0] < than[0]
-    return price[1] < than[1] - BETTER * abs(than[1])
 
 
 def descend_ac(
-    judge: AcJudge, closed: Bools, stop: Callable[[], bool], told: Callable[[Price], None]
-) -> tuple[Price, Bools]:
-    """Best exchange after best exchange from a radial state (B) by exact power flow, until none is better.
+    judge: AcJudge, closed: Bools, stop: Callable[[], bool], told: Callable[[Priced | None], None]
+) -> Priced | None:
+    """Best exchange after best exchange from a radial state, until none is better.
 
     Args:
-        judge: prices. closed: where to start.
-        stop: asked before every power flow.
-        told: of the best price, after every power flow.
+        closed: (B) where to start. stop: asked before every power flow but the first. told: of the best after each.
     """
-    program, net = judge.program, judge.program.network
+    choices, branch = judge.program.choices, judge.program.network.conductor_branch
     best = judge.price(closed)
     told(best)
     while True:
-        around = (best, closed)
-        for state in exchanges_coupled(program.choices, net.conductor_branch, closed[net.conductor_branch]):
+        here = best
+        near = exchanges_coupled(choices, branch, (closed if here is None else here.closed)[branch])
+        for state in near:
             if stop():
-                return around
-            near = by_branch(net, state)
-            if better(price := judge.price(near), around[0]):
-                around = price, near
-            told(around[0])
-        if not better(around[0], best):
-            return best, closed
-        best, closed = around
+                return best
+            priced = judge.price(by_branch(judge.program.network, state))
+            if priced is not None and priced.better(best):
+                best = priced
+            told(best)
+        if best is here:
+            return best
 
 
 def best_of(
-    judge: AcJudge, states: Iterable[Bools], stop: Callable[[], bool], told: Callable[[Price], None]
-) -> tuple[Price, Bools | None]:
+    judge: AcJudge, states: Iterable[Bools], stop: Callable[[], bool], told: Callable[[Priced | None], None]
+) -> Priced | None:
     """The best of the topologies (B) given, as far as they were priced before `stop`; None where none has a state."""
-    found: tuple[Price, Bools | None] = (NONE, None)
+    best: Priced | None = None
     for closed in states:
         if stop():
             break
-        if better(price := judge.price(closed), found[0]):
-            found = price, closed
-        told(found[0])
-    return found
+        priced = judge.price(closed)
+        if priced is not None and priced.better(best):
+            best = priced
+        told(best)
+    return best
 
 
 @dataclass
 class News:
-    """Lines of the log while topologies are priced; a line a second, and what the last says stays."""
+    """Lines of the log while topologies are priced, a line a second."""
 
-    began: float
+    what: str
     lower: float
     upper: float
-    progress: Callable[[Iteration], None]
+    progress: Progress
     log: list[Iteration]
-    what: str
-    priced: int = 0
-    last_s: float = -math.inf
+    began: float
+    count: int = 0
+    last_s: float = field(default_factory=time.perf_counter)
 
-    def told(self, price: Price) -> None:
+    def told(self, best: Priced | None) -> None:
         """One more topology was priced."""
-        self.priced += 1
+        self.count += 1
         if time.perf_counter() - self.last_s >= NEWS_EVERY_S:
-            self.say(price, interim=True)
+            self.say(best, interim=True)
 
-    def say(self, price: Price, *, interim: bool) -> None:
+    def say(self, best: Priced | None, *, interim: bool = False) -> None:
         """A line."""
         self.last_s = time.perf_counter()
-        value = price[1] if price[0] == 0.0 else math.inf
-        words = f"{self.what}, {self.priced:,} AC power flows"
-        missed = price[0] if np.isfinite(price[0]) else 0.0
-        line = Iteration(
-            len(self.log) + 1, self.last_s - self.began, self.lower, self.upper, value, words, missed, "", interim
-        )
+        missed = 0.0 if best is None else best.missed
+        value = math.inf if best is None or missed > 0.0 else best.value_kw
+        words = f"{self.what}, {self.count:,} AC power flow{'s' if self.count != 1 else ''}"
+        bounds = (self.lower, self.upper, value)
+        line = Iteration(len(self.log) + 1, self.last_s - self.began, *bounds, words, missed, "", interim)
         self.log.append(line)
         self.progress(line)

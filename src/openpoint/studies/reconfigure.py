@@ -115,7 +115,13 @@ def reconfigure(
             that nobody knows.
     """
     if has_phases(grid):
-        if futures is not None or risk is not None or ambiguity is not None or limits_share != 1.0 or sample is not None:
+        if (
+            futures is not None
+            or risk is not None
+            or ambiguity is not None
+            or limits_share != 1.0
+            or sample is not None
+        ):
             raise OptionError(
                 "many futures are for balanced grids (phases '1'); this grid has phases a, b, c: leave out futures, "
                 "risk, ambiguity, limits_share and sample, or make the grid balanced"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -16,9 +16,9 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Bools, Complexes, Network, build_network
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.studies.limits import Limits
-from openpoint.studies.phases_result import phases_result
+from openpoint.studies.phases_result import PhasesAnswer, open_branches, phases_result
 from openpoint.studies.radial_phases import PhasesProgram, by_branch, choices_of, is_radial_state
-from openpoint.studies.radial_phases_ac import NONE, AcJudge, News, Price, best_of, better, descend_ac
+from openpoint.studies.radial_phases_ac import AcJudge, News, Priced, best_of, descend_ac
 from openpoint.studies.radial_setup import Enumeration, Method, check_changes, locks, refuse_impossible
 from openpoint.studies.result import ReconfigureResult
 from openpoint.studies.topology_search import TopologySearch
@@ -29,26 +29,7 @@ from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 
 FEW = 200
 """Radial topologies up to which all of them are tried by exact power flow, unless a method is named."""
-TO_THE_GAP = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY)
-
-
-@dataclass(frozen=True)
-class PhasesAnswer:
-    """What a search found, for the result.
-
-    Attributes:
-        outcome: of the search: its bounds are those of the linear model, unless `exact`.
-        closed: (B) the answer, or the state of least violation met; None where no state has a solution.
-        price: of it.
-        exact: whether the bounds are those of the AC power flow.
-        notes: for the user.
-    """
-
-    outcome: Outcome
-    closed: Bools | None
-    price: Price
-    exact: bool
-    notes: tuple[str, ...]
+PROVEN = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.INFEASIBLE)
 
 
 def has_phases(grid: Grid) -> bool:
@@ -141,13 +122,13 @@ def phases_method(
 
 
 def _reference(grid: Grid, network: Network, *states: Bools) -> Complexes:
-    """(N) exact voltages of the first of these states that has any at every terminal, loops included; else no load."""
+    """(N) exact voltages of the first of these states (B) that has any at every terminal, loops included."""
     circuit = OpenDssCircuit(grid, closed=states[0])
     for state in states:
         circuit.rewire(state)
         flows = circuit.solve()
         if flows.converged[0] and flows.energised.all():
-            return flows.v[0]
+            return np.asarray(flows.v[0])
     raise OptionError(
         "no AC power flow of this grid has a solution, neither as it stands today nor with all branches closed: check "
         "loads and impedances, and their units"
@@ -155,93 +136,76 @@ def _reference(grid: Grid, network: Network, *states: Bools) -> Complexes:
 
 
 def _by_linear_model(judge: AcJudge, method: Benders | ExtensiveForm, progress: Progress) -> PhasesAnswer:
-    """The optimum of the linear model, and branch exchange by exact power flow from there and from today's state."""
+    """The optimum of the linear model, branch exchange by exact power flow from there, and today's state."""
     program, began = judge.program, time.perf_counter()
     outcome = method.solve(program, progress)
-    shown = outcome.decision if outcome.decision is not None else outcome.least_violation
+    start = outcome.decision if outcome.decision is not None else outcome.least_violation
     log = list(outcome.log)
-    news = News(began, outcome.lower_bound, outcome.upper_bound, progress, log, "branch exchange")
-    found: tuple[Price, Bools | None] = (NONE, None)
-    linear: tuple[Price, Bools | None] = (NONE, None)
-    stopped = False
+    news = News("branch exchange", outcome.lower_bound, outcome.upper_bound, progress, log, began)
+    proven = outcome.termination in PROVEN
+    why = outcome.termination
     with listening() as interrupt:
 
         def stop() -> bool:
-            nonlocal stopped
-            late = method.time_limit_s is not None and time.perf_counter() - began >= method.time_limit_s
-            stopped = stopped or interrupt.requested or late
-            return stopped
+            nonlocal why
+            if interrupt.requested:
+                why = Termination.INTERRUPTED
+            elif method.time_limit_s is not None and time.perf_counter() - began >= method.time_limit_s:
+                why = Termination.TIME
+            return why not in PROVEN
 
-        if shown is not None:
-            closed = shown > 0.5
-            linear = judge.price(closed), closed
-            stopped = outcome.termination not in (*TO_THE_GAP, Termination.INFEASIBLE)
-            found = descend_ac(judge, closed, stop, news.told)
-        if _may_stay(program) and better(price := judge.price(program.today), found[0]):
-            found = price, program.today
-        news.say(found[0], interim=False)
-        why = outcome.termination
-        if why in (*TO_THE_GAP, Termination.INFEASIBLE):
-            why = Termination.INTERRUPTED if interrupt.requested else Termination.TIME if stopped else why
-    kept = found[0][0] == 0.0
-    notes: tuple[str, ...] = ()
-    if why in TO_THE_GAP or (why is Termination.INFEASIBLE and kept):
+        best = None if start is None else descend_ac(judge, start > 0.5, stop, news.told)
+    today = judge.price(program.today) if _may_stay(program) else None
+    if today is not None and today.better(best):
+        best = today
+    news.say(best)
+    if why in PROVEN and (why is not Termination.INFEASIBLE or (best is not None and best.missed == 0.0)):
         why = Termination.LINEAR
-    if outcome.decision is None and found[1] is not None and kept:
-        notes += ("the linear model found no state that keeps the limits; by AC power flow this one does",)
-    elif found[1] is not None and outcome.decision is not None and not np.array_equal(found[1], linear[1]):
-        notes += (_differs(program, linear, found[0]),)
-    return PhasesAnswer(
-        replace(outcome, termination=why, log=tuple(log), seconds=time.perf_counter() - began),
-        found[1],
-        found[0],
-        False,
-        notes,
-    )
+    notes: tuple[str, ...] = ()
+    if proven and best is not None and start is not None:
+        notes = _differs(judge, outcome, start > 0.5, best)
+    outcome = replace(outcome, termination=why, log=tuple(log), seconds=time.perf_counter() - began)
+    return PhasesAnswer(outcome, best, False, notes)
 
 
-def _differs(program: PhasesProgram, linear: tuple[Price, Bools | None], found: Price) -> str:
-    """Where the optimum of the linear model is not the answer."""
-    (missed, value), closed = linear
-    assert closed is not None
-    names = ", ".join(program.network.branch_names[b] for b in np.flatnonzero(~closed)) or "none"
+def _differs(judge: AcJudge, outcome: Outcome, linear: Bools, best: Priced) -> tuple[str, ...]:
+    """Where the linear model says something else than the answer."""
+    if outcome.decision is None:
+        said = "by the linear model nothing keeps the limits; by AC power flow "
+        return (said + ("this does" if best.missed == 0.0 else "nothing did that branch exchange tried"),)
+    if np.array_equal(linear, best.closed):
+        return ()
+    names = ", ".join(open_branches(judge.program.network, linear)) or "none"
     head = f"the optimum of the linear model has other open branches ({names}): by AC power flow it "
-    if not math.isfinite(missed):
-        return head + "has no solution"
-    if missed > found[0]:
-        return head + "breaks limits that the answer keeps"
-    return head + f"comes to {value:.3f} kW, the answer to {found[1]:.3f} kW"
+    priced = judge.price(linear)
+    if priced is None:
+        return (head + "has no solution",)
+    if priced.missed > best.missed:
+        return (head + "breaks limits that the answer keeps",)
+    return (head + f"comes to {priced.value_kw:.3f} kW, the answer to {best.value_kw:.3f} kW",)
 
 
 def _enumerate(judge: AcJudge, method: Enumeration, progress: Progress) -> PhasesAnswer:
     """All radial topologies by exact power flow, `most` of them at most."""
     program, began = judge.program, time.perf_counter()
     log: list[Iteration] = []
-    news = News(began, -math.inf, math.inf, progress, log, "enumeration")
+    news = News("enumeration", -math.inf, math.inf, progress, log, began)
     states = radial_states(program.choices, program.network.conductor_branch)
+    some = (by_branch(program.network, state) for state in islice(states, method.most))
     with listening() as interrupt:
-        more = (by_branch(program.network, state) for state in states)
-        price, closed = best_of(judge, islice(more, method.most), lambda: interrupt.requested, news.told)
-        whole = not interrupt.requested and next(states, None) is None
-        why = Termination.INTERRUPTED if interrupt.requested else Termination.ITERATIONS
-    kept = closed is not None and price[0] == 0.0
-    if whole:
-        why = Termination.OPTIMAL if kept else Termination.INFEASIBLE
-    value = price[1] if kept else math.inf
-    news.lower, news.upper = value if whole else -math.inf, value
-    news.say(price, interim=False)
-    decision = None if closed is None else closed.astype(np.float64)
-    outcome = Outcome(
-        why,
-        decision if kept else None,
-        None,
-        news.lower,
-        value,
-        tuple(log),
-        time.perf_counter() - began,
-        least_violation=None if kept else decision,
-    )
-    return PhasesAnswer(outcome, closed, price, True, ())
+        best = best_of(judge, some, lambda: interrupt.requested, news.told)
+    found = best is not None and best.missed == 0.0
+    if interrupt.requested:
+        why = Termination.INTERRUPTED
+    elif next(states, None) is not None:
+        why = Termination.ITERATIONS
+    else:
+        why = Termination.OPTIMAL if found else Termination.INFEASIBLE
+    upper = best.value_kw if best is not None and found else math.inf
+    news.lower, news.upper = upper if why in PROVEN else -math.inf, upper
+    news.say(best)
+    outcome = Outcome(why, None, None, news.lower, upper, tuple(log), time.perf_counter() - began)
+    return PhasesAnswer(outcome, best, True, ())
 
 
 def _may_stay(program: PhasesProgram) -> bool:

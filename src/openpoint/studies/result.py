@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def phase_words(phase: str | None) -> str:
+    """What is said of the phase behind the name of a bus or branch; nothing in a balanced grid."""
+    return "" if phase in ("1", None) else f", phase {phase}"
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A limit that an operating point breaks.
@@ -38,7 +43,7 @@ class Violation:
     @property
     def place(self) -> str:
         """Bus or branch, and its phase where there are several."""
-        return self.name if self.phase == "1" else f"{self.name}, phase {self.phase}"
+        return self.name + phase_words(self.phase)
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
@@ -58,8 +63,8 @@ class ReconfigureResult:
         loss_kw: exact AC loss of the answer; None where no topology that keeps the limits was found.
         objective_kw: loss_kw plus the cost of the changes, what the bounds enclose.
         lower_bound_kw: proven bound of objective_kw, where `bound_of` is "AC power flow"; where it is "linear model",
-            which is so on grids of several phases, of `linear_kw`: the least objective in that model, which the AC
-            power flow may contradict. gap: (objective − bound) / objective, of what the bound is of.
+            which is so on grids of several phases, of `linear_kw`: the least objective found in that model, which the
+            AC power flow may contradict. gap: (objective − bound) / objective, of what the bound is of.
         v_min_pu, v_min_bus, v_min_phase: lowest voltage of the answer, its bus and phase; `v_min_before_…` today's.
         ac_max_mismatch_pu: largest power mismatch of the AC solution at any bus, per unit of `s_base_kva`.
         violations: limits that the AC solution of the answer breaks (empty when `loss_kw` is verified).

@@ -43,8 +43,8 @@ _REMEDIES = {
     Termination.RELAXATION: "The bound is that of the cone relaxation, not exact here; the answer is verified by AC "
     "and lies above the bound by the gap. Fix the output of the generators for an exact proof.",
     Termination.ACCURACY: "The bounds are as close as the accuracy of the solvers lets them be. Accept the gap.",
-    Termination.LINEAR: "Proven for the linear model; by exact AC power flow no branch exchange loses less. Enumeration "
-    "proves it for AC where topologies are few.",
+    Termination.LINEAR: "Proven for the linear model; by exact AC power flow no branch exchange is better. Enumeration "
+    "proves that for AC where topologies are few.",
     Termination.INFEASIBLE: "Proven: nothing keeps all limits. Relax or reinforce where the least violation is named.",
 }
 _EXIT_CODES = {
