@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
+from openpoint.formulations.radiality import Choices
 from openpoint.grid import Grid
+from openpoint.grid.topology import energised, is_radial
+from openpoint.network import Network
+from openpoint.studies.radial_phases import by_branch, choices_of
 
 MODELS = ("power", "current", "impedance")
 
@@ -67,3 +72,41 @@ def meshed(seed: int, *, v_min_pu: float | None = None, rated: bool = False) -> 
         "loads": loads,
     }
     return Grid.from_tables("meshed", {name: rows for name, rows in tables.items() if rows})
+
+
+def three_ties() -> Grid:
+    """Two feeders of three phases, joined by a tie of abc and by one a phase."""
+    r, x = [0.3, 0.1, 0.3, 0.1, 0.1, 0.3], [0.6, 0.2, 0.6, 0.2, 0.2, 0.6]
+    whole = {"phases": "abc", "r_ohm": r, "x_ohm": x, "switchable": True}
+    one = {"r_ohm": [0.3], "x_ohm": [0.6], "switchable": True, "closed": False}
+    ends = {"from_bus": "A", "to_bus": "B"}
+    return Grid.from_tables(
+        "ties",
+        {
+            "buses": [{"name": name, "vn_kv": 4.16, "phases": "abc"} for name in ("S", "A", "B")],
+            "sources": [{"name": "grid", "bus": "S"}],
+            "lines": [
+                {"name": "SA", "from_bus": "S", "to_bus": "A", **whole},
+                {"name": "SB", "from_bus": "S", "to_bus": "B", **whole},
+                *({"name": f"tie {p}", **ends, "phases": p, **one} for p in "abc"),
+            ],
+        },
+    )
+
+
+def choices_and_states(network: Network, locked: dict[int, bool] | None = None) -> tuple[Choices, set[bytes]]:
+    """What is left to decide, and all radial states by trying every state of the switches."""
+    today, movable = by_branch(network, network.closed), by_branch(network, network.switchable)
+    must_close, must_open = today & ~movable, ~today & ~movable
+    for branch, closed in (locked or {}).items():
+        must_close[branch], must_open[branch] = closed, not closed
+    free = np.flatnonzero(~must_close & ~must_open)
+    n, fr, to, sources = network.n_terminals, network.terminal_fr, network.terminal_to, network.source_terminal
+    found: set[bytes] = set()
+    for bits in itertools.product([False, True], repeat=len(free)):
+        state = must_close.copy()
+        state[free] = bits
+        conducting = state[network.conductor_branch]
+        if is_radial(n, fr, to, conducting, sources) and energised(n, fr, to, conducting, sources).all():
+            found.add(state.tobytes())
+    return choices_of(network, must_close, must_open), found

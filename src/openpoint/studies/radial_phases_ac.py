@@ -120,14 +120,19 @@ def best_of(
 
 @dataclass
 class News:
-    """Lines of the log while topologies are priced, a line a second."""
+    """The log: a line a second while topologies are priced, and the lines of a method in between.
+
+    Attributes:
+        what: what prices topologies. progress: told of every line. began: when the log did.
+        lower, upper: bounds known. log: the lines. count: topologies priced.
+    """
 
     what: str
-    lower: float
-    upper: float
     progress: Progress
-    log: list[Iteration]
     began: float
+    lower: float = -math.inf
+    upper: float = math.inf
+    log: list[Iteration] = field(default_factory=list)
     count: int = 0
     last_s: float = field(default_factory=time.perf_counter)
 
@@ -142,8 +147,13 @@ class News:
         self.last_s = time.perf_counter()
         missed = 0.0 if best is None else best.missed
         value = math.inf if best is None or missed > 0.0 else best.value_kw
-        words = f"{self.what}, {self.count:,} AC power flow{'s' if self.count != 1 else ''}"
-        bounds = (self.lower, self.upper, value)
-        line = Iteration(len(self.log) + 1, self.last_s - self.began, *bounds, words, missed, "", interim)
-        self.log.append(line)
-        self.progress(line)
+        words = f"{self.what}, {self.count:,} topolog{'ies' if self.count != 1 else 'y'}"
+        self._add(Iteration(0, self.last_s - self.began, self.lower, self.upper, value, words, missed, "", interim))
+
+    def heard(self, line: Iteration) -> None:
+        """A line of a method that runs now."""
+        self._add(replace(line, seconds=time.perf_counter() - self.began))
+
+    def _add(self, line: Iteration) -> None:
+        self.log.append(replace(line, number=len(self.log) + 1))
+        self.progress(self.log[-1])

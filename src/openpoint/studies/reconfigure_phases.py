@@ -17,7 +17,7 @@ from openpoint.network import Bools, Complexes, Network, build_network
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.studies.limits import Limits
 from openpoint.studies.phases_result import PhasesAnswer, open_branches, phases_result
-from openpoint.studies.radial_phases import PhasesProgram, by_branch, choices_of, is_radial_state
+from openpoint.studies.radial_phases import PhasesProgram, by_branch, choices_of
 from openpoint.studies.radial_phases_ac import AcJudge, News, Priced, best_of, descend_ac
 from openpoint.studies.radial_setup import Enumeration, Method, check_changes, locks, refuse_impossible
 from openpoint.studies.result import ReconfigureResult
@@ -136,36 +136,45 @@ def _reference(grid: Grid, network: Network, *states: Bools) -> Complexes:
 
 
 def _by_linear_model(judge: AcJudge, method: Benders | ExtensiveForm, progress: Progress) -> PhasesAnswer:
-    """The optimum of the linear model, branch exchange by exact power flow from there, and today's state."""
+    """Branch exchange by exact power flow, from today's state and from the optimum of the linear model."""
     program, began = judge.program, time.perf_counter()
-    outcome = method.solve(program, progress)
-    start = outcome.decision if outcome.decision is not None else outcome.least_violation
-    log = list(outcome.log)
-    news = News("branch exchange", outcome.lower_bound, outcome.upper_bound, progress, log, began)
-    proven = outcome.termination in PROVEN
-    why = outcome.termination
+    news = News("branch exchange", progress, began)
     with listening() as interrupt:
 
-        def stop() -> bool:
-            nonlocal why
+        def stopped() -> Termination | None:
             if interrupt.requested:
-                why = Termination.INTERRUPTED
-            elif method.time_limit_s is not None and time.perf_counter() - began >= method.time_limit_s:
-                why = Termination.TIME
-            return why not in PROVEN
+                return Termination.INTERRUPTED
+            late = method.time_limit_s is not None and time.perf_counter() - began >= method.time_limit_s
+            return Termination.TIME if late else None
 
-        best = None if start is None else descend_ac(judge, start > 0.5, stop, news.told)
-    today = judge.price(program.today) if _may_stay(program) else None
-    if today is not None and today.better(best):
-        best = today
-    news.say(best)
+        first = next(iter(program.starts()), None)
+        best = None if first is None else descend_ac(judge, first > 0.5, lambda: stopped() is not None, news.told)
+        news.say(best)
+        outcome = Outcome(stopped() or Termination.TIME, None, None, -math.inf, math.inf, (), 0.0)
+        if stopped() is None:
+            outcome = _left(method, began).solve(program, news.heard)
+        why = outcome.termination
+        linear = outcome.decision if outcome.decision is not None else outcome.least_violation
+        if linear is not None:
+            news.lower, news.upper = outcome.lower_bound, outcome.upper_bound
+            near = descend_ac(judge, linear > 0.5, lambda: why not in PROVEN or stopped() is not None, news.told)
+            best = near if near is not None and near.better(best) else best
+            news.say(best)
+        why = (stopped() or why) if why in PROVEN else why
+    notes: tuple[str, ...] = ()
+    if outcome.termination in PROVEN and best is not None and linear is not None:
+        notes = _differs(judge, outcome, linear > 0.5, best)
     if why in PROVEN and (why is not Termination.INFEASIBLE or (best is not None and best.missed == 0.0)):
         why = Termination.LINEAR
-    notes: tuple[str, ...] = ()
-    if proven and best is not None and start is not None:
-        notes = _differs(judge, outcome, start > 0.5, best)
-    outcome = replace(outcome, termination=why, log=tuple(log), seconds=time.perf_counter() - began)
+    outcome = replace(outcome, termination=why, log=tuple(news.log), seconds=time.perf_counter() - began)
     return PhasesAnswer(outcome, best, False, notes)
+
+
+def _left(method: Benders | ExtensiveForm, began: float) -> Benders | ExtensiveForm:
+    """The method with what is left of its time."""
+    if method.time_limit_s is None:
+        return method
+    return replace(method, time_limit_s=max(method.time_limit_s + began - time.perf_counter(), 0.01))
 
 
 def _differs(judge: AcJudge, outcome: Outcome, linear: Bools, best: Priced) -> tuple[str, ...]:
@@ -188,8 +197,7 @@ def _differs(judge: AcJudge, outcome: Outcome, linear: Bools, best: Priced) -> t
 def _enumerate(judge: AcJudge, method: Enumeration, progress: Progress) -> PhasesAnswer:
     """All radial topologies by exact power flow, `most` of them at most."""
     program, began = judge.program, time.perf_counter()
-    log: list[Iteration] = []
-    news = News("enumeration", -math.inf, math.inf, progress, log, began)
+    news = News("enumeration", progress, began)
     states = radial_states(program.choices, program.network.conductor_branch)
     some = (by_branch(program.network, state) for state in islice(states, method.most))
     with listening() as interrupt:
@@ -204,15 +212,8 @@ def _enumerate(judge: AcJudge, method: Enumeration, progress: Progress) -> Phase
     upper = best.value_kw if best is not None and found else math.inf
     news.lower, news.upper = upper if why in PROVEN else -math.inf, upper
     news.say(best)
-    outcome = Outcome(why, None, None, news.lower, upper, tuple(log), time.perf_counter() - began)
+    outcome = Outcome(why, None, None, news.lower, upper, tuple(news.log), time.perf_counter() - began)
     return PhasesAnswer(outcome, best, True, ())
-
-
-def _may_stay(program: PhasesProgram) -> bool:
-    """Whether today's state is among the radial states that the locks allow."""
-    today = program.today
-    locked = (program.must_close & ~today) | (program.must_open & today)
-    return not locked.any() and is_radial_state(program.network, today)
 
 
 def _silent(_: Iteration) -> None:
