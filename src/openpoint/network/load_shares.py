@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sp
 
 from openpoint.grid.grid import Grid
@@ -39,25 +40,30 @@ class LoadShares:
 
 def load_shares(grid: Grid) -> LoadShares:
     """The shares of the loads of a sound grid; phases share the power of a load equally."""
+    wye, delta = power_shares(grid, grid.loads)
+    return LoadShares(
+        names=tuple(grid.loads["name"]),
+        p_models=tuple(PARTS[model][0] for model in grid.loads["model"]),
+        q_models=tuple(PARTS[model][1] for model in grid.loads["model"]),
+        wye=wye,
+        delta=delta,
+    )
+
+
+def power_shares(grid: Grid, table: pl.DataFrame) -> tuple[sp.csr_array, sp.csr_array]:
+    """(N, rows) and (D, rows): what a kVA of each load or generator is in per unit at terminals and between them."""
     terminal, pair = terminals(grid), delta_pairs(grid)
     base = 1.0 / power_base_kva(grid)
     wye: list[tuple[int, int, float]] = []
     delta: list[tuple[int, int, float]] = []
-    for k, (bus, phases, connection) in enumerate(grid.loads.select("bus", "phases", "connection").iter_rows()):
+    for k, (bus, phases, connection) in enumerate(table.select("bus", "phases", "connection").iter_rows()):
         if is_delta(connection, phases):
             found = [pair[ends] for ends in pairs_at(terminal, bus, phases)]
             delta += [(row, k, 3.0 * base / len(found)) for row in found]
         else:
             per_phase = base * phase_bases(phases) / len(phases)
             wye += [(terminal[bus, phase], k, per_phase) for phase in phases]
-    n_loads = grid.loads.height
-    return LoadShares(
-        names=tuple(grid.loads["name"]),
-        p_models=tuple(PARTS[model][0] for model in grid.loads["model"]),
-        q_models=tuple(PARTS[model][1] for model in grid.loads["model"]),
-        wye=_matrix(wye, len(terminal), n_loads),
-        delta=_matrix(delta, len(pair), n_loads),
-    )
+    return _matrix(wye, len(terminal), table.height), _matrix(delta, len(pair), table.height)
 
 
 def power_base_kva(grid: Grid) -> float:

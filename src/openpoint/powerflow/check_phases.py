@@ -1,4 +1,4 @@
-"""Verification of one operating point of any phases by the equations of the network; shares nothing with OpenDSS.
+"""Verification of operating points of any phases by the equations of the network; shares nothing with OpenDSS.
 
 The currents of the branches follow from voltages by the matrices of `openpoint.network.arrays`, those of loads by
 their models. What then is missing at each terminal is the mismatch.
@@ -6,44 +6,106 @@ their models. What then is missing at each terminal is the mismatch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
+import polars as pl
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Complexes, Floats, Ints, Network, load_shares
+from openpoint.network import Bools, Complexes, Floats, Ints, Network
 from openpoint.network.arrays import winding_matrix
+from openpoint.network.load_shares import terminals
 from openpoint.powerflow.check import STIFF_PU
+from openpoint.powerflow.check_loads import Powers, drawn_current
 
-# Voltage at which OpenDSS has a load below its band wholly as the impedance that draws its power at nominal voltage.
-V_LOW_PU = 0.5
+_ANGLE = {"1": 0.0, "a": 0.0, "b": -2.0 * np.pi / 3.0, "c": 2.0 * np.pi / 3.0}
+
+
+@dataclass(frozen=True)
+class Balances:
+    """What the equations of the network say of K operating points, per unit.
+
+    Attributes:
+        missing: (K, N) power that nobody is known to deliver, of the base of a phase: what holds a voltage delivers it,
+            elsewhere it is a mismatch. Terminals that branches of (almost) no impedance join have the sum of theirs
+            each, as voltages do not tell the current between them. 0 where not energised.
+        mismatch: (K) the largest of: power missing at a terminal that nothing holds, difference of a voltage from what
+            is held, voltage that Ohm's law misses at a branch of (almost) no impedance; nan where the voltages are.
+    """
+
+    missing: Complexes
+    mismatch: Floats
 
 
 def max_mismatch(grid: Grid, network: Network, v: Complexes) -> float:
-    """Largest mismatch of an operating point in today's state, all of which is energised; nan if v is.
+    """Largest mismatch of an operating point in today's state, all of which is energised; see `Balances`.
 
     Args:
         grid: the grid, sound. network: that of the grid. v: (N) voltage to neutral, per unit.
+    """
+    return float(balances(grid, network, v[None, :]).mismatch[0])
 
-    Returns:
-        the largest of: power missing at a terminal that no source holds (per unit of the base of a phase), difference
-        of a source's voltage from what it holds, voltage that Ohm's law misses at a branch of (almost) no impedance
-        (pu). Terminals that such branches join are counted together, as voltages do not tell the current between them.
+
+def balances(
+    grid: Grid,
+    network: Network,
+    v: Complexes,
+    *,
+    closed: Bools | None = None,
+    energised: Bools | None = None,
+    forming: Mapping[str, float] | None = None,
+    loads_kva: Complexes | None = None,
+    generators_kva: Complexes | None = None,
+) -> Balances:
+    """K operating points of one topology.
+
+    Args:
+        grid, network: as for `max_mismatch`. v: (K, N) voltage to neutral, per unit.
+        closed: (branches) state of each, in the order of `Grid.branches`; default: today's.
+        energised: (N) terminals that count, the same at both ends of a closed branch; default: all.
+        forming: grid-forming generators by name, with the voltage that they hold in pu (angle 0).
+        loads_kva, generators_kva: (K, rows) or (rows), power of each row of the table; default: the table. Those of
+            grid-forming generators are not used.
     """
     at_fr, at_to = _windings(network)
-    closed = network.closed
+    on = np.ones(network.n_terminals, dtype=np.bool_) if energised is None else energised
+    closed = network.closed if closed is None else closed[network.conductor_branch]
+    closed = closed & on[network.terminal_fr]
     z = network.z.tocoo()
     largest = np.zeros(len(network.branch_names))
     np.maximum.at(largest, network.conductor_branch[z.row], np.abs(z.data))
     stiff = closed & (largest < STIFF_PU)[network.conductor_branch]
-    missing = v * np.conj(_load_current(grid, network, v) + _branch_current(network, at_fr, at_to, v, closed & ~stiff))
+    forming = forming or {}
+    held, held_v = _held(grid, network, forming)
+    held, held_v = held[on[held]], held_v[on[held]]
+    u = v.T
+    drawn = drawn_current(network, u, on, Powers.of(grid, forming, loads_kva, generators_kva))
+    drawn = drawn + _branch_current(network, at_fr, at_to, u, closed & ~stiff)
     group = _groups(network.n_terminals, at_fr[stiff], at_to[stiff])
-    power = np.zeros(int(group.max(initial=0)) + 1, dtype=np.complex128)
-    np.add.at(power, group, missing)
-    power[group[network.source_terminal]] = 0.0
-    faults = [power, v[network.source_terminal] - network.source_v, np.asarray(at_fr[stiff] @ v - at_to[stiff] @ v)]
-    return float(np.max(np.abs(np.concatenate(faults)), initial=0.0))
+    power = np.zeros((int(group.max(initial=0)) + 1, len(v)), dtype=np.complex128)
+    np.add.at(power, group[on], (u * np.conj(drawn))[on])
+    unmet = power.copy()
+    unmet[group[held]] = 0.0
+    faults = [unmet, u[held] - held_v[:, None], np.asarray(at_fr[stiff] @ u - at_to[stiff] @ u)]
+    return Balances(
+        missing=np.where(on, power[group].T, 0.0), mismatch=np.abs(np.concatenate(faults)).max(axis=0, initial=0.0)
+    )
+
+
+def _held(grid: Grid, network: Network, forming: Mapping[str, float]) -> tuple[Ints, Complexes]:
+    """Terminals that hold a voltage, and that voltage."""
+    number = terminals(grid)
+    rows = grid.generators.filter(pl.col("name").is_in(list(forming))).select("name", "bus", "phases").iter_rows()
+    more = [(number[bus, p], forming[name] * np.exp(1j * _ANGLE[p])) for name, bus, phases in rows for p in phases]
+    at, v = zip(*more) if more else ((), ())
+    return (
+        np.concatenate([network.source_terminal, np.array(at, dtype=np.int64)]),
+        np.concatenate([network.source_v, np.array(v, dtype=np.complex128)]),
+    )
 
 
 def _windings(network: Network) -> tuple[sp.csr_array, sp.csr_array]:
@@ -75,76 +137,15 @@ def _windings(network: Network) -> tuple[sp.csr_array, sp.csr_array]:
 
 
 def _branch_current(network: Network, at_fr: sp.csr_array, at_to: sp.csr_array, v: Complexes, used: Bools) -> Complexes:
-    """(N) current that enters the branches `used` at each terminal."""
+    """(N, K) current that enters the branches `used` at each terminal."""
     if not used.any():
-        return np.zeros(network.n_terminals, dtype=np.complex128)
+        return np.zeros(v.shape, dtype=np.complex128)
     at_fr, at_to = at_fr[used], at_to[used]
     z, y_half = sp.csc_array(network.z[used][:, used]), 0.5 * network.y_shunt[used][:, used]
     inner, outer = at_fr @ v, at_to @ v
     through = splu(z).solve(np.asarray(inner - outer))
     i_fr, i_to = through + y_half @ inner, y_half @ outer - through
     return np.asarray(at_fr.conj().T @ i_fr + at_to.conj().T @ i_to, dtype=np.complex128)
-
-
-def _load_current(grid: Grid, network: Network, v: Complexes) -> Complexes:
-    """(N) current that loads, capacitors and generators draw at each terminal."""
-    size, delta = np.abs(v), network.delta
-    between = v[delta.fr] - v[delta.to]
-    u = np.abs(between) / np.sqrt(3.0)
-    wye = network.s_power + network.s_current * size + network.s_impedance * size**2
-    pairs = delta.s_power + delta.s_current * u + delta.s_impedance * u**2
-    more_wye, more_pairs = _out_of_band(grid, size, u)
-    current = np.conj((wye + more_wye) / v)
-    into = np.conj((pairs + more_pairs) / between)
-    np.add.at(current, delta.fr, into)
-    np.subtract.at(current, delta.to, into)
-    for g, (terminal, back) in enumerate(zip(network.generator_terminal, network.generator_return, strict=True)):
-        i = np.conj(network.generator_s[g] / (v[terminal] - (v[back] if back >= 0 else 0.0)))
-        current[terminal] -= i
-        if back >= 0:
-            current[back] += i
-    return np.asarray(current, dtype=np.complex128)
-
-
-def _out_of_band(grid: Grid, *sizes: Floats) -> tuple[Complexes, Complexes]:
-    """What loads draw more than their model says, at terminals and at pairs, as their voltage has left its band."""
-    shares = load_shares(grid)
-    loads = grid.loads
-    s = loads["p_kw"].to_numpy() + 1j * loads["q_kvar"].to_numpy()
-    low, high = loads["v_min_pu"].fill_null(0.0).to_numpy(), loads["v_max_pu"].fill_null(np.inf).to_numpy()
-    found: list[Complexes] = []
-    for matrix, size in zip((shares.wye, shares.delta), sizes, strict=True):
-        more = np.zeros(len(size), dtype=np.complex128)
-        entries = matrix.tocoo()
-        for row, k, share in zip(entries.row, entries.col, entries.data, strict=True):
-            u = size[row]
-            if low[k] <= u <= high[k]:
-                continue
-            p_model, q_model = shares.p_models[k], shares.q_models[k]
-            beyond = _beyond(p_model if p_model == q_model else "cvr", u, low[k], high[k])
-            power = s[k] * share
-            p, q = (u ** _DEGREE[model] for model in (p_model, q_model))
-            more[row] += beyond * power - complex(p * power.real, q * power.imag)
-        found.append(more)
-    return found[0], found[1]
-
-
-_DEGREE = {"power": 0, "current": 1, "impedance": 2}
-
-
-def _beyond(model: str, u: float, low: float, high: float) -> float:
-    """Share of its power that a load draws at a voltage u out of its band, as OpenDSS has it.
-
-    Above the band it is the impedance that draws at `high` what a load of constant power (current) draws there. Below,
-    its current goes in a straight line from that of its model (of constant power or current) at `low` to that of the
-    load as an impedance at `V_LOW_PU`.
-    """
-    if u > high:
-        return u**2 / (high if model == "current" else high**2)
-    if u <= V_LOW_PU:
-        return u**2
-    at_low = 1.0 if model == "current" else 1.0 / low
-    return u * (V_LOW_PU + (at_low - V_LOW_PU) * (u - V_LOW_PU) / (low - V_LOW_PU))
 
 
 def _groups(n: int, at_fr: sp.csr_array, at_to: sp.csr_array) -> Ints:

@@ -57,6 +57,13 @@ class Microgrids(FirstStage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Following(Stage):
+    """The recourse, with its own variables: (2 P) change of active and reactive power of the generators, T times."""
+
+    ramp: tuple[cp.Variable, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartitionProgram(PlainProgram):
     """Partitioning over T steps as a two-stage program.
 
@@ -188,7 +195,7 @@ class PartitionProgram(PlainProgram):
             links=joined,
         )
 
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Stage:
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Following:
         """Generators follow the loads; the limit is that no power comes from nowhere."""
         size, m = sum(self._lengths), len(self.loads.names)
         stages = [
@@ -199,14 +206,16 @@ class PartitionProgram(PlainProgram):
         ]
         constraints = [constraint for stage in stages for constraint in stage.constraints]
         kept = tuple(limit for stage in stages for limit in stage.limits)
-        return Stage(constraints, (), kept, sum((stage.cost for stage in stages), cp.Constant(0.0)))
+        ramp = tuple(ramp for stage in stages for ramp in stage.ramp)
+        return Following(constraints, (), kept, sum((stage.cost for stage in stages), cp.Constant(0.0)), ramp=ramp)
 
-    def _recourse(self, t: int, decision: cp.Expression, realisation: cp.Expression) -> Stage:
+    def _recourse(self, t: int, decision: cp.Expression, realisation: cp.Expression) -> Following:
         """That of one step; it knows no other."""
         step, parts = self.steps[t], self.sizes[3]
         at = np.cumsum([0, *self._lengths])
         closed, live, forming, p, q = (decision[i:j] for i, j in itertools.pairwise(at[:6]))
-        up_p, up_q = cp.Variable(parts, name="ramp_p"), cp.Variable(parts, name="ramp_q")
+        ramp = cp.Variable(2 * parts, name="ramp")
+        up_p, up_q = ramp[:parts], ramp[parts:]
         ramp_p, ramp_q = self.ramps
         constraints = [up_p <= ramp_p, up_p >= -ramp_p, up_q <= ramp_q, up_q >= -ramp_q]
         constraints += step.within(live, p + up_p, q + up_q)
@@ -224,7 +233,26 @@ class PartitionProgram(PlainProgram):
         slack = cp.Variable((2, n), name="slack")
         flow = step.flow(closed, live, forming, p + up_p, q + up_q, moved=moved, largest=self._largest(t), slack=slack)
         kept = Limit("balance", cp.hstack([slack[0], -slack[0], slack[1], -slack[1]]))
-        return Stage([*constraints, *flow.constraints], (), (kept,), step.generation_usd @ up_p)
+        return Following([*constraints, *flow.constraints], (), (kept,), step.generation_usd @ up_p, ramp=(ramp,))
+
+    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+        """(2 P) what the generators do once the loads are known, of a program of one step."""
+        assert isinstance(recourse, Following)
+        return recourse.ramp[0] if len(recourse.ramp) == 1 else None
+
+    def only(self, t: int) -> Self:
+        """The program of one step; its decision is `decision_in` of this one."""
+        m = len(self.loads.names)
+        low, high = (ends[t * m : (t + 1) * m] for ends in self.deviations)
+        faced = Box(low, high) if m else self.uncertainty
+        return dataclasses.replace(self, steps=(self.steps[t],), uncertainty=faced)
+
+    def decision_in(self, t: int, x: Floats) -> Floats:
+        """The decision in one step, its binaries whole."""
+        s, b, f, _ = self.sizes
+        here = self._of_step(x, t).copy()
+        here[: s + b + f] = np.round(here[: s + b + f])
+        return here
 
     def cost(self, decision: Floats) -> float:
         """Dead blocks and set-points, in $."""

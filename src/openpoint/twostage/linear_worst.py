@@ -173,6 +173,9 @@ class _Softened:
         stage: Stage = self.program.recourse(decision, realisation, limits=False)
         return stage.softened()
 
+    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+        return None
+
 
 @dataclass(frozen=True)
 class _Tolerant:
@@ -191,6 +194,9 @@ class _Tolerant:
         soft = stage.softened()
         kept = [*soft.constraints, soft.cost <= 2.0 * MISSED]
         return Stage(kept, stage.cones, (), stage.cost, integers=stage.integers)
+
+    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+        return None
 
 
 def linear_worst(program: TwoStageProgram[Any, Any], n: int, polyhedral: Polyhedral) -> LinearWorst | None:

@@ -26,6 +26,7 @@ class Template:
     Attributes:
         form: all of it but the cones. x, u, y: columns of the decision, the realisation, and all others.
         cones: columns (u…, s, t) of each vector of cones.
+        dispatch: columns of the program's dispatch variable, if any.
     """
 
     form: StandardForm
@@ -33,6 +34,7 @@ class Template:
     u: Ints
     y: Ints
     cones: tuple[tuple[Ints, ...], ...]
+    dispatch: Ints | None = None
 
     def at(self, realisation: Floats) -> tuple[sp.csr_array, sp.csr_array, Floats, float]:
         """Rows over x, rows over y, right-hand side and constant cost with u as numbers."""
@@ -62,4 +64,6 @@ def template_of(program: TwoStageProgram[Any, Any], n: int, price: Price = Price
     form = compile_model(stage.cost, constraints, stage.integers, also=(decision, realisation))
     x, u = form.of(decision), form.of(realisation)
     y = np.setdiff1d(np.arange(len(form.c)), np.concatenate([x, u]))
-    return Template(form, x, u, y, tuple(tuple(form.of(part) for part in parts(cone)) for cone in stage.cones))
+    cones = tuple(tuple(form.of(part) for part in parts(cone)) for cone in stage.cones)
+    dispatch = program.dispatch(recourse)
+    return Template(form, x, u, y, cones, None if dispatch is None else form.of(dispatch))
