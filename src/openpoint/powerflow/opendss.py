@@ -169,6 +169,10 @@ class OpenDssCircuit:
         v[~converged], source_kva[~converged] = np.nan, np.nan
         return self._flows(v, source_kva, converged)
 
+    def restart(self) -> None:
+        """Forget the last flow, so that the next one does not begin from its voltages."""
+        self._engine.Solution.InitSnap()
+
     def _solve_one(self, drawn: Complexes, v: Complexes, source_kva: Complexes) -> bool:
         """Edit the loads that change, solve, and fill in voltages and the power of the sources."""
         engine = self._engine
@@ -179,8 +183,7 @@ class OpenDssCircuit:
             loads.kvar(drawn[i].imag)
         self._drawn = drawn.copy()
         if not solve_as_it_is(engine):
-            # The next flow shall not begin from these voltages.
-            engine.Solution.InitSnap()
+            self.restart()
             return False
         volts = np.asarray(engine.Circuit.YNodeVArray(), dtype=np.float64).view(np.complex128)
         v[self._terminal] = volts[self._node] / self._base_v[self._terminal]

@@ -103,7 +103,7 @@ def program_of(
     generators = _generators(network, blocks)
     chosen = _chosen(grid, uncertain_loads) if uncertainty > 0.0 else np.empty(0, dtype=np.int64)
     timeline = timeline or Timeline.one(grid, blocks)
-    home = _block_of_load(grid, network, blocks)
+    home = load_blocks(grid, network, blocks)
     base_kw = terminal_base_kw(network)
     prices = _prices(generators, costs, [store.generator for store in timeline.storage])
     steps = [
@@ -178,13 +178,14 @@ def terminal_base_kw(network: Network) -> float:
 
 def block_loads_kw(grid: Grid, network: Network, blocks: Blocks, share: Floats | float = 1.0) -> Floats:
     """(B) nominal load of each block, or a share (L) of it."""
-    home = _block_of_load(grid, network, blocks)
+    home = load_blocks(grid, network, blocks)
     return np.asarray(
         np.bincount(home, weights=share * grid.loads["p_kw"].to_numpy(), minlength=blocks.count), dtype=np.float64
     )
 
 
-def _block_of_load(grid: Grid, network: Network, blocks: Blocks) -> Ints:
+def load_blocks(grid: Grid, network: Network, blocks: Blocks) -> Ints:
+    """(loads) block of each load."""
     number = {name: i for i, name in enumerate(network.bus_names)}
     at = np.array([number[bus] for bus in grid.loads["bus"]], dtype=np.int64)
     return np.asarray(blocks.of_bus[at])

@@ -163,14 +163,14 @@ class Budget:
     def count(self) -> int:
         """Number of realisations with whole deviations."""
         total = 1
-        for members in self._groups():
+        for members in self.members():
             ways = self._ways(members)
             total *= ways
         return total
 
     def vertices(self) -> Iterator[Floats]:
         """All realisations with whole deviations, (m) each."""
-        choices = [list(self._choices(members)) for members in self._groups()]
+        choices = [list(self._choices(members)) for members in self.members()]
         for combination in itertools.product(*choices):
             u = self.nominal.copy()
             for moved in combination:
@@ -178,7 +178,8 @@ class Budget:
                     u[j] += size
             yield u
 
-    def _groups(self) -> list[Ints]:
+    def members(self) -> list[Ints]:
+        """Numbers of the entries that can deviate, by budget."""
         movable = np.flatnonzero((self.up > 0) | (self.down > 0))
         if self.groups is None:
             return [movable]
