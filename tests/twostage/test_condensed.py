@@ -76,6 +76,6 @@ def test_the_small_program_has_the_optima_of_the_whole(made_for: float) -> None:
         ramps = small.wanted + small.wanted_by_u @ u + small.wanted_by_z @ found
         most = np.concatenate(program.ramps)
         assert np.all(np.abs(ramps) <= most + 1e-6)
-        assert program.generation_usd @ ramps[: len(ramps) // 2] == pytest.approx(expected.value, abs=1e-5)
+        assert program.steps[0].generation_usd @ ramps[: len(ramps) // 2] == pytest.approx(expected.value, abs=1e-5)
         agreed += 1
     assert agreed == 40 if made_for else 5 < agreed < 40

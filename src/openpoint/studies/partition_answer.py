@@ -8,7 +8,7 @@ import numpy.typing as npt
 from openpoint.grid.grid import Grid
 from openpoint.studies.harden_tables import iterations
 from openpoint.studies.partition_model import PartitionProgram
-from openpoint.studies.partition_result import PartitionResult
+from openpoint.studies.partition_result import PartitionResult, Plan
 from openpoint.studies.partition_setup import terminal_base_kw
 from openpoint.studies.partition_tables import step_tables
 from openpoint.twostage.appraisal import MISSED
@@ -58,6 +58,7 @@ def answer(
         switches=here.switches,
         iterations=iterations(outcome),
         notes=notes,
+        plan=None if x is None else Plan(program, x),
     )
 
 

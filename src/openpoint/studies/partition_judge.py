@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.grid.grid import Grid
-from openpoint.studies.partition_circuit import PlanCircuit
+from openpoint.studies.partition_circuit import PlanCircuit, PlanLimit
 from openpoint.studies.partition_follow import Follower
 from openpoint.studies.partition_model import PartitionProgram
 
@@ -50,6 +50,7 @@ class Judged:
         unsolved: samples whose AC flow has no solution.
         broken_alone, broken_shared: limits that break in either case.
         mismatch: largest mismatch of the AC flows by the equations of the network, per unit.
+        limits: L.
     """
 
     linear: Bools
@@ -59,9 +60,18 @@ class Judged:
     broken_alone: Broken
     broken_shared: Broken
     mismatch: float
+    limits: tuple[PlanLimit, ...]
+
+    @staticmethod
+    def nothing(count: int) -> Judged:
+        """Of a plan without limits, in so many samples."""
+        every, broken = np.ones(count, dtype=np.bool_), Broken(np.zeros(0, dtype=np.int64), np.zeros(0))
+        return Judged(every, every, every, 0, broken, broken, 0.0, ())
 
     def and_more(self, other: Judged) -> Judged:
         """Of both."""
+        if not len(self.linear):
+            return other
         return Judged(
             linear=np.concatenate([self.linear, other.linear]),
             alone=np.concatenate([self.alone, other.alone]),
@@ -70,6 +80,7 @@ class Judged:
             broken_alone=self.broken_alone.and_more(other.broken_alone),
             broken_shared=self.broken_shared.and_more(other.broken_shared),
             mismatch=max(self.mismatch, other.mismatch),
+            limits=self.limits,
         )
 
 
@@ -115,4 +126,4 @@ def judged(follower: Follower, circuit: PlanCircuit, realisations: Floats) -> Ju
         left = left[~kept & flows.converged]
     unsolved = np.isposinf(excess[1]).any(axis=1)
     alone_broken, shared_broken = (Broken.of(each[~np.isposinf(each).any(axis=1)], tolerance) for each in excess)
-    return Judged(linear, alone, shared, int(unsolved.sum()), alone_broken, shared_broken, mismatch)
+    return Judged(linear, alone, shared, int(unsolved.sum()), alone_broken, shared_broken, mismatch, circuit.limits)

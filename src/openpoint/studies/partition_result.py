@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from openpoint.grid.grid import Grid
+from openpoint.studies.partition_model import PartitionProgram
+from openpoint.studies.partition_verdict import PartitionSamples
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan as numbers.
+
+    Attributes:
+        program: the mathematical model. decision: what was decided in it.
+    """
+
+    program: PartitionProgram
+    decision: Floats
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,8 @@ class PartitionResult:
         switches: name, kind, from_block, to_block, closed, switching (`close`, `open` or empty, from today's state).
         iterations: number, seconds, lower_bound_usd, upper_bound_usd, gap, value_usd, verdict, violation, mark.
         notes: warnings that belong to the answer.
+        plan: the mathematical model and its decision; None where no plan was found.
+        samples: what samples of the loads say of the plan, where they were asked (`sample_partition`).
     """
 
     grid: Grid
@@ -68,6 +88,8 @@ class PartitionResult:
     switches: pl.DataFrame
     iterations: pl.DataFrame
     notes: tuple[str, ...] = ()
+    plan: Plan | None = field(default=None, repr=False)
+    samples: PartitionSamples | None = None
 
     def plot(self, kind: Literal["grid", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the islands, or the bounds closing."""

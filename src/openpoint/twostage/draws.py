@@ -70,7 +70,7 @@ def _eulerian(m: int) -> list[list[int]]:
 
 
 def _order(m: int, ascents: int, numbers: list[list[int]], chance: random.Random) -> list[int]:
-    """An order of 0 … m−1 with so many ascents, each as likely: the largest number goes in where it makes one or not."""
+    """An order of 0 … m−1 with so many ascents, each as likely: number by number, each where it makes one or not."""
     makes = []
     k = ascents
     for n in range(m, 1, -1):
@@ -79,10 +79,9 @@ def _order(m: int, ascents: int, numbers: list[list[int]], chance: random.Random
         k -= makes[-1]
     order = [0]
     for n, rises in zip(range(1, m), reversed(makes), strict=True):
-        while True:  # a place before entry i is one where nothing rises at the front and where the order rises anyway
+        i = chance.randrange(n + 1)
+        # The largest number so far makes an ascent more at the end and in a descent.
+        while (i == n or (i > 0 and order[i - 1] > order[i])) != rises:
             i = chance.randrange(n + 1)
-            rises_here = i == n or (i > 0 and order[i - 1] > order[i])
-            if rises_here == rises:
-                break
         order.insert(i, n)
     return order

@@ -1,0 +1,163 @@
+"""Verification of a partition by samples of the loads, in the linear model and in exact AC power flow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import reduce
+
+import numpy as np
+import polars as pl
+
+from openpoint.errors import OptionError
+from openpoint.studies.partition_circuit import PlanLimit
+from openpoint.studies.partition_judge import Broken, Judged, JudgePlan
+from openpoint.studies.partition_result import PartitionResult, Plan
+from openpoint.studies.partition_setup import block_loads_kw
+from openpoint.studies.partition_verdict import PartitionSamples, PlanSamples, Share
+from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.draws import draw
+from openpoint.twostage.executors import Choice, InProcess
+from openpoint.twostage.interrupt import listening
+from openpoint.twostage.pool import Workers
+from openpoint.twostage.program import Floats
+from openpoint.twostage.uncertainty import Certain
+
+BATCH = 100
+"""Samples that are judged in one go, from a fresh start."""
+WAVE = 16
+"""Batches after which progress is told."""
+
+SampleProgress = Callable[[int, int], None]
+"""Told how many of how many samples are judged."""
+
+
+def sample_partition(
+    result: PartitionResult,
+    *,
+    count: int = 10_000,
+    seed: int = 0,
+    deterministic: bool = True,
+    executor: Choice | None = None,
+    progress: SampleProgress | None = None,
+) -> PartitionResult:
+    """Draw loads from the uncertainty set of a plan and see whether it holds, in the linear model and in exact AC.
+
+    Loads are uniform in the set, a box or a budget set (`openpoint.twostage.draws`). For each sample the generators
+    follow within their ramps by the cheapest recourse of the linear model (`openpoint.studies.partition_follow`), and
+    the dispatch is put into OpenDSS, every island a circuit in which the grid-forming generator holds the voltage.
+    Checked are voltages and ratings, and limits and ramps of the grid-forming generators in each phase. These make up
+    for what the linear model does not see. Where that is too much for them, the others take their part of it: the
+    difference is measured, the recourse asked again, up to `openpoint.studies.partition_judge.ROUNDS` flows.
+
+    The plan made for nominal loads is judged in the same samples, to see what robustness bought.
+
+    Args:
+        result: of `partition`.
+        count: samples; of a plan for certain loads there is only one.
+        seed: of the samples; the same seed gives the same answer.
+        deterministic: whether to find and judge the plan for nominal loads, too.
+        executor: where samples are judged: in this process (default), `Processes(n)` or `Cluster(address)`.
+        progress: told after some samples.
+
+    Returns:
+        the result with `samples`; after Ctrl-C of what was judged by then.
+
+    Raises:
+        OptionError: no samples are asked for, or there is no plan.
+    """
+    if count < 1:
+        raise OptionError(f"{count} samples; give 1 or more")
+    if seed < 0:
+        raise OptionError(f"the seed is {seed}; give 0 or more")
+    plan = result.plan
+    if plan is None:
+        raise OptionError("there is no plan to be judged; give `partition` more time")
+    realisations = draw(plan.program.uncertainty, count, seed)
+    plans = [plan]
+    if deterministic and plan.program.loads.names:
+        nothing = Certain(np.zeros(realisations.shape[1]))
+        outcome = ColumnAndConstraint().solve(plan.program.facing(nothing, plan.program.risk))
+        plans += [] if outcome.decision is None else [Plan(plan.program, outcome.decision)]
+    start = time.monotonic()
+    judges = [_Judge(result, each) for each in plans]
+    batches = [realisations[k : k + BATCH] for k in range(0, len(realisations), BATCH)]
+    with (executor or InProcess()).open() as workers, listening() as interrupt:
+        for first in range(0, len(batches), WAVE):
+            wave = batches[first : first + WAVE]
+            found = [judge.of(wave, workers, lambda: interrupt.requested) for judge in judges]
+            if any(each is None for each in found):
+                break
+            for judge, each in zip(judges, found, strict=True):
+                judge.found += each or []
+            if progress is not None:
+                progress(min((first + WAVE) * BATCH, len(realisations)), len(realisations))
+    said = [judge.said() for judge in judges]
+    samples = PartitionSamples(
+        asked=len(realisations),
+        judged=said[0].linear.of,
+        seed=seed,
+        robust=said[0],
+        deterministic=said[1] if len(said) > 1 else None,
+        seconds=time.monotonic() - start,
+    )
+    return replace(result, samples=samples)
+
+
+@dataclass
+class _Judge:
+    """A plan and what is known of it so far."""
+
+    result: PartitionResult
+    plan: Plan
+    found: list[Judged] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        program = self.plan.program
+        decision = program.decision_in(0, self.plan.decision)
+        self._live = program.parted(decision)[1] > 0.5
+        self._work = JudgePlan(self.result.grid, program.only(0), decision)
+
+    def of(self, wave: list[Floats], workers: Workers, stop: Callable[[], bool]) -> list[Judged] | None:
+        """What samples say; None if stopped. Where everything is dead, nothing breaks."""
+        if not self._live.any():
+            return [Judged.nothing(len(batch)) for batch in wave]
+        return workers.run(self._work, wave, stop)
+
+    def said(self) -> PlanSamples:
+        """All of it."""
+        program, judged = self.plan.program, reduce(Judged.and_more, self.found, Judged.nothing(0))
+        kw = block_loads_kw(self.result.grid, program.network, program.blocks)
+        of = len(judged.linear)
+        return PlanSamples(
+            served_kw=float(kw[self._live].sum()),
+            energised_blocks=int(self._live.sum()),
+            linear=Share(int(judged.linear.sum()), of),
+            ac=Share(int(judged.shared.sum()), of),
+            ac_alone=Share(int(judged.alone.sum()), of),
+            unsolved=judged.unsolved,
+            failures=_failures(judged.limits, {True: judged.broken_shared, False: judged.broken_alone}),
+            max_mismatch_pu=judged.mismatch,
+        )
+
+
+def _failures(limits: tuple[PlanLimit, ...], broken: dict[bool, Broken]) -> pl.DataFrame:
+    """Limits that break, the most frequent first."""
+    rows = [
+        (shared, limit.kind, limit.element, limit.phase, int(each.samples[k]), float(each.worst[k]), limit.unit)
+        for shared, each in broken.items()
+        for k, limit in enumerate(limits)
+        if each.samples[k]
+    ]
+    schema = {
+        "shared": pl.Boolean,
+        "kind": pl.String,
+        "element": pl.String,
+        "phase": pl.String,
+        "samples": pl.Int64,
+        "worst_excess": pl.Float64,
+        "unit": pl.String,
+    }
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    return table.sort("shared", "samples", "worst_excess", descending=True, maintain_order=True)

@@ -1,0 +1,100 @@
+"""What samples of the loads say of plans: shares with their confidence, and the limits that break."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+import scipy.stats
+
+CONFIDENCE = 0.95
+"""Of the intervals of shares."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of the samples.
+
+    Attributes:
+        count: samples of it. of: all.
+    """
+
+    count: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """Between 0 and 1; 0 of none."""
+        return self.count / self.of if self.of else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the exact 95 % confidence interval (Clopper and Pearson, Biometrika 26, 1934)."""
+        if not self.of:
+            return 0.0, 1.0
+        ends = scipy.stats.binomtest(self.count, self.of).proportion_ci(CONFIDENCE, "exact")
+        return float(ends.low), float(ends.high)
+
+
+@dataclass(frozen=True)
+class PlanSamples:
+    """What the samples say of one plan.
+
+    Attributes:
+        served_kw: nominal load of the energised blocks. energised_blocks: their number.
+        linear: samples in which generators can follow the loads in the linear model.
+        ac: samples in which exact AC power flow keeps all limits; what the linear model does not see, such as losses,
+            is shared by all generators as the linear model lets them.
+        ac_alone: the same where the grid-forming generators make up for it alone.
+        unsolved: samples whose AC power flow has no solution.
+        failures: limits that break in AC: shared (whether all generators help), kind, element, phase, samples,
+            worst_excess, unit; the most frequent first.
+        max_mismatch_pu: largest mismatch of all AC flows by the equations of the network, per unit of the grid's base
+            of power for a phase.
+    """
+
+    served_kw: float
+    energised_blocks: int
+    linear: Share
+    ac: Share
+    ac_alone: Share
+    unsolved: int
+    failures: pl.DataFrame
+    max_mismatch_pu: float
+
+    @property
+    def commonest(self) -> str:
+        """The limit that breaks most often where all generators help, or else where they do not, for people."""
+        for shared in (True, False):
+            if self.failures.filter(shared=shared).height:
+                row = self.failures.filter(shared=shared).row(0, named=True)
+                return (
+                    f"{row['kind']} at {row['element']}, phase {row['phase']}: {row['samples']} times, "
+                    f"by {row['worst_excess']:.3g} {row['unit']} at most"
+                )
+        return "none"
+
+
+@dataclass(frozen=True)
+class PartitionSamples:
+    """What `sample_partition` answers.
+
+    Attributes:
+        asked, judged: samples asked for, and those that were judged before Ctrl-C, if it came.
+        seed: of the samples.
+        robust: of the plan asked about. deterministic: of the plan made for nominal loads, in the same samples; None
+            where it was not wanted or not found.
+        seconds: of judging.
+    """
+
+    asked: int
+    judged: int
+    seed: int
+    robust: PlanSamples
+    deterministic: PlanSamples | None
+    seconds: float
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C came before all samples were judged."""
+        return self.judged < self.asked
