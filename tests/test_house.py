@@ -83,6 +83,7 @@ PUBLIC = [
     "read_horizon",
     "reconfigure",
     "run_powerflow",
+    "sample_partition",
     "storms",
     "write",
     "write_disasters",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from openpoint.studies.partition import partition
     from openpoint.studies.partition_horizon import Horizon, read_horizon
     from openpoint.studies.partition_levels import partition_levels
+    from openpoint.studies.partition_samples import sample_partition
     from openpoint.studies.partition_setup import PartitionCosts
     from openpoint.studies.partition_steps import partition_steps
     from openpoint.studies.powerflow import powerflow as run_powerflow
@@ -85,6 +86,7 @@ __all__ = [
     "read_horizon",
     "reconfigure",
     "run_powerflow",
+    "sample_partition",
     "storms",
     "write",
     "write_disasters",
@@ -134,6 +136,7 @@ _HOMES = {
     "read_horizon": ("openpoint.studies.partition_horizon", "read_horizon"),
     "reconfigure": ("openpoint.studies.reconfigure", "reconfigure"),
     "run_powerflow": ("openpoint.studies.powerflow", "powerflow"),
+    "sample_partition": ("openpoint.studies.partition_samples", "sample_partition"),
     "storms": ("openpoint.studies.storms", "storms"),
     "write": ("openpoint.io", "write"),
     "write_disasters": ("openpoint.studies.disasters", "write_disasters"),

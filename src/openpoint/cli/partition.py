@@ -29,6 +29,7 @@ Examples:
   openpoint partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads 6 --report plan.html
   openpoint partition ieee37-microgrids --uncertainty 0,0.1,0.15,0.25 --uncertain-loads 6 --plot levels.png
   openpoint partition ieee37-microgrids --steps day --max-actions 4 --uncertainty 0.1 --uncertain-loads 6
+  openpoint partition ieee37-microgrids --uncertainty 0.1 --samples 10000 --executor processes:4
   openpoint partition feeder.dss --uncertainty 0.1 --uncertain-loads s728,s738a --max-grid-forming 2
 
 {EXIT_CODES}"""
@@ -86,6 +87,22 @@ def partition(
     method: Annotated[PartitionMethod, typer.Option(help="How it is solved.")] = PartitionMethod.CCG,
     gap: Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove.")] = 1e-4,
     time_limit: TimeLimitOption = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Verify the plan by AC power flow in so many samples of the loads; 0 is none.  [default: 1000]",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the samples.")] = 0,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Where samples are judged: serial, processes:4 or dask://host:port.  [default: serial]",
+        ),
+    ] = None,
     json: JsonOption = None,
     csv: CsvOption = None,
     parquet: ParquetOption = None,
@@ -110,6 +127,7 @@ def partition(
     from openpoint.cli import partition_run
     from openpoint.studies.partition_priorities import read_priorities
     from openpoint.studies.partition_setup import PartitionCosts
+    from openpoint.twostage.executors import executor_from
 
     factors = read_priorities(priorities) if priorities is not None else {}
     return partition_run.partition(
@@ -124,6 +142,7 @@ def partition(
         ),
         PartitionCosts(block_weight=block_weight, generation_usd_per_kwh=generation_usd, priorities=factors),
         partition_run.choose_method(method.value, gap=gap, time_limit_s=time_limit),
+        sampling=partition_run.Sampling(samples, seed, executor_from(executor)),
         outputs=Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(),
         quiet=quiet,
     )

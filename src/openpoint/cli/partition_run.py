@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from openpoint.grid import Grid
     from openpoint.studies.partition import Method
     from openpoint.studies.partition_levels import PartitionOptions
-    from openpoint.studies.partition_result import PartitionLevels
+    from openpoint.studies.partition_result import PartitionLevels, PartitionResult
     from openpoint.studies.partition_setup import PartitionCosts
+    from openpoint.twostage.executors import Choice
     from openpoint.twostage.log import Iteration
 
 
@@ -60,6 +61,24 @@ def over_time(steps: Path | None, *, max_actions: int | None, keep_energised: bo
     return None
 
 
+SAMPLES = 1000
+"""Samples where the user names no number: a second or two."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Loads to be drawn at random, 0 or more, and where they are judged."""
+
+    count: int | None
+    seed: int
+    executor: Choice
+
+    @property
+    def wanted(self) -> int:
+        """The number, which has a default."""
+        return SAMPLES if self.count is None else self.count
+
+
 def choose_method(name: str, *, gap: float, time_limit_s: float | None) -> Method:
     """The method of that name."""
     from openpoint.twostage.benders import Benders
@@ -74,7 +93,14 @@ def choose_method(name: str, *, gap: float, time_limit_s: float | None) -> Metho
 
 
 def partition(
-    source: str, question: Question, costs: PartitionCosts, method: Method, *, outputs: Outputs, quiet: bool
+    source: str,
+    question: Question,
+    costs: PartitionCosts,
+    method: Method,
+    *,
+    sampling: Sampling,
+    outputs: Outputs,
+    quiet: bool,
 ) -> int:
     """Read the grid, find the plan or one for every level, show and write the result; the exit code."""
     from openpoint.studies import partition as study
@@ -91,17 +117,20 @@ def partition(
         "method": method,
     }
     if question.over is not None:
+        if sampling.count:
+            raise OptionError("--samples are of the loads of one step; leave --steps or --samples out")
         return _steps(out, grid, question.levels, question.over, options, outputs)
     if len(question.levels) > 1:
-        return _levels(out, grid, question.levels, options, outputs)
+        return _levels(out, grid, question.levels, options, sampling, outputs)
     with Progress(out, unit="$") as progress:
         result = study.partition(grid, uncertainty=question.levels[0], progress=progress, **options)
     for note in result.notes:
         complain("warning", note)
+    result = _sampled(out, result, sampling)
     written, good = outputs.write(result)
     show_partition(out, result)
     show_written(out, written)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    return _exit_code(result) if good else NOT_WRITTEN
 
 
 def _steps(
@@ -141,17 +170,56 @@ def _steps(
     return result.termination.exit_code if good else NOT_WRITTEN
 
 
-def _levels(out: Console, grid: Grid, levels: tuple[float, ...], options: PartitionOptions, outputs: Outputs) -> int:
+def _levels(
+    out: Console,
+    grid: Grid,
+    levels: tuple[float, ...],
+    options: PartitionOptions,
+    sampling: Sampling,
+    outputs: Outputs,
+) -> int:
     """The same for several levels."""
     found = _solved(out, grid, levels, options)
     for note in dict.fromkeys(note for each in found.results for note in each.notes):
         complain("warning", note)
     if missing := sorted(set(levels) - set(found.by_level)):
         complain("interrupted", f"not computed: {', '.join(f'{level:g}' for level in missing)}")
+    sampled = {level: _sampled(out, each, sampling) for level, each in found.by_level.items()}
+    found = replace(found, by_level=sampled)
     written, good = outputs.write(found)
     show_levels(out, found)
     show_written(out, written)
-    return max(each.termination.exit_code for each in found.results) if good else NOT_WRITTEN
+    return max(_exit_code(each) for each in found.results) if good else NOT_WRITTEN
+
+
+def _sampled(out: Console, result: PartitionResult, sampling: Sampling) -> PartitionResult:
+    """With what samples say, where there is a plan and they are wanted."""
+    from openpoint.studies.partition_samples import sample_partition
+    from openpoint.twostage.log import Termination
+
+    if not sampling.wanted or result.plan is None or result.termination is Termination.INTERRUPTED:
+        return result
+    with out.status("samples: the plan for nominal loads …") as status:
+        judged = sample_partition(
+            result,
+            count=sampling.wanted,
+            seed=sampling.seed,
+            executor=sampling.executor,
+            progress=lambda done, of: status.update(f"samples: {done} of {of} judged  (Ctrl-C keeps these)"),
+        )
+    assert judged.samples is not None
+    if judged.samples.interrupted:
+        complain("interrupted", f"{judged.samples.judged} of {judged.samples.asked} samples were judged")
+    return judged
+
+
+def _exit_code(result: PartitionResult) -> int:
+    """That of the plan, unless Ctrl-C came while it was verified."""
+    from openpoint.twostage.log import Termination
+
+    if result.samples is not None and result.samples.interrupted:
+        return Termination.INTERRUPTED.exit_code
+    return result.termination.exit_code
 
 
 def _solved(out: Console, grid: Grid, levels: tuple[float, ...], options: PartitionOptions) -> PartitionLevels:

@@ -13,6 +13,7 @@ from openpoint.cli.display import show_rows, show_stop
 if TYPE_CHECKING:
     from openpoint.studies.partition_result import PartitionLevels, PartitionResult
     from openpoint.studies.partition_steps_result import PartitionStepsResult
+    from openpoint.studies.partition_verdict import PartitionSamples, Share
 
 
 def show_partition(out: Console, result: PartitionResult) -> None:
@@ -49,6 +50,32 @@ def show_partition(out: Console, result: PartitionResult) -> None:
         figures = (words.kw(row["p_kw"]), words.kw(row["q_kvar"]), words.kw(row["p_max_kw"]))
         units.append((words.safe(row["name"]), str(row["island"]), *figures))
     show_rows(out, units, range(1, 5), head=True)
+    if result.samples is not None:
+        show_samples(out, result.samples)
+
+
+def show_samples(out: Console, samples: PartitionSamples) -> None:
+    """In how many samples of the loads the plan holds, and the one made for nominal loads."""
+    plans = samples.by_plan
+    titles = {"robust": "this plan", "deterministic": "plan for nominal loads"}
+    rows = [
+        (f"{words.count(samples.judged, 'sample')} of the loads", *(titles[name] for name in plans)),
+        ("served kW", *(words.kw(each.served_kw) for each in plans.values())),
+        ("followed in the linear model", *(_share(each.linear) for each in plans.values())),
+        ("all limits kept in AC", *(_share(each.ac) for each in plans.values())),
+        ("the same, losses left to one generator", *(_share(each.ac_alone) for each in plans.values())),
+    ]
+    out.print()
+    show_rows(out, rows, head=True)
+    for name, each in plans.items():
+        out.print(Text(f"Commonest failure in AC, {titles[name]}: {words.safe(each.commonest)}"))
+    worst = max(each.max_mismatch_pu for each in plans.values())
+    out.print(Text(f"AC check by the equations of the network: largest mismatch {words.small(worst)} pu"))
+
+
+def _share(share: Share) -> str:
+    low, high = share.interval
+    return f"{100.0 * share.share:.2f} % ({100.0 * low:.2f} to {100.0 * high:.2f})"
 
 
 def _show_costs(out: Console, result: PartitionResult | PartitionStepsResult) -> None:
@@ -99,7 +126,18 @@ def show_steps(out: Console, result: PartitionStepsResult) -> None:
 
 def show_levels(out: Console, found: PartitionLevels) -> None:
     """A row a level: what is served, what it costs and how close the proof is."""
-    head = ("loads ±", "served kW", "share", "cost at worst", "gap %", "islands", "blocks", "close", "ended")
+    head = (
+        "loads ±",
+        "served kW",
+        "share",
+        "cost at worst",
+        "gap %",
+        "islands",
+        "blocks",
+        "kept in AC",
+        "close",
+        "ended",
+    )
     rows = [head]
     for level, each in found.by_level.items():
         share = f"{100.0 * each.served_kw / each.total_kw:.1f} %" if each.total_kw else "-"
@@ -112,10 +150,11 @@ def show_levels(out: Console, found: PartitionLevels) -> None:
                 words.percent(each.gap),
                 str(each.islands.height),
                 str(len(each.energised_blocks)),
+                "-" if each.samples is None else f"{100.0 * each.samples.robust.ac.share:.2f} %",
                 words.names(each.closed_switches),
                 each.termination.value,
             )
         )
     out.print()
-    show_rows(out, rows, range(7), head=True)
+    show_rows(out, rows, range(8), head=True)
     out.print(Text("\nEach plan in full: --json, --csv, --excel or --report.", "dim"))

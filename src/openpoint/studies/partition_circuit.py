@@ -2,7 +2,8 @@
 
 A grid-forming generator holds the voltage and delivers what its island needs; all others deliver what they are told,
 each phase by itself. What the grid-forming ones deliver in each phase is told by the equations of the network, which
-share nothing with OpenDSS and check it at all other terminals.
+share nothing with OpenDSS and check it at all other terminals. Of one that lies between phases they tell no more than
+what it delivers in all: by how much that differs from what it was told is spread evenly.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class PlanFlows:
         converged: (K). excess: (K, L) by how much each limit is missed, negative where it is kept; inf without a flow.
         beside: (K, 2 H) active and reactive power of the parts of the grid-forming generators beyond what they were
             told, per unit.
-        mismatch: (K) of the equations of the network, per unit of a phase; nan without a flow.
+        mismatch: (K) of the equations of the network, per unit of a phase, and between what they and OpenDSS say that
+            the grid-forming generators deliver; nan without a flow.
     """
 
     converged: Bools
@@ -86,6 +88,8 @@ class PlanCircuit:
         self._set, lead = np.concatenate([p, q]), units.may_form[forms]
         led = np.flatnonzero(np.isin(units.of_part, lead))
         self._led, self._led_at = np.concatenate([led, len(p) + led]), net.generator_terminal[led]
+        self._parts, self._between = led, net.generator_return[led] >= 0
+        self._of_unit = (units.of_part[led][:, None] == lead[None, :]).astype(np.float64)
         self._forming = dict(zip((units.names[g] for g in lead), np.sqrt(program.steps[0].held_w[forms]).tolist()))
         self._state = net.closed[np.unique(net.conductor_branch, return_index=True)[1]].copy()
         self._state[cut.switches] = closed > 0.5
@@ -134,12 +138,16 @@ class PlanCircuit:
             generators_kva=made,
         )
         delivered = said.missing[:, self._led_at]
-        output = np.hstack([delivered.real, delivered.imag])
+        by_engine = flows.source_kva[:, self._grid.sources.height :] / self._base_kw
+        apart = np.abs(delivered @ self._of_unit - by_engine).max(axis=1, initial=0.0)
+        beside = delivered - (p + 1j * q)[:, self._parts]
+        beside = np.where(self._between, beside @ self._of_unit @ self._of_unit.T / 3.0, beside)
+        output = told[:, self._led] + np.hstack([beside.real, beside.imag])
         v, i = np.abs(flows.v), np.maximum(np.abs(flows.i_fr_a), np.abs(flows.i_to_a))
         measured = np.hstack([v[:, self._terminals], i[:, self._conductors], output * self._base_kw])
         excess = self._sign * (measured[:, self._column] - self._side)
         excess[~flows.converged] = np.inf
-        return PlanFlows(flows.converged, excess, output - told[:, self._led], said.mismatch)
+        return PlanFlows(flows.converged, excess, output - told[:, self._led], np.maximum(said.mismatch, apart))
 
     def _all_limits(self, program: PartitionProgram) -> Iterator[tuple[int, PlanLimit]]:
         """Every limit with the number of the value that it is about: voltages, currents, output in turn."""

@@ -8,6 +8,7 @@ import polars as pl
 
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 from openpoint.studies.partition_steps_result import PartitionStepsResult
+from openpoint.studies.partition_verdict import failures_table, samples_table
 
 
 def partition_summary(result: PartitionResult) -> dict[str, Any]:
@@ -43,6 +44,8 @@ def partition_tables(result: PartitionResult) -> dict[str, pl.DataFrame]:
         "blocks": result.blocks,
         "generators": result.generators,
         "switches": result.switches,
+        "samples": samples_table(result.samples),
+        "failures": failures_table(result.samples),
         "iterations": result.iterations,
     }
 

@@ -15,11 +15,12 @@ from openpoint.studies.partition_circuit import PlanLimit
 from openpoint.studies.partition_judge import Broken, Judged, JudgePlan
 from openpoint.studies.partition_result import PartitionResult, Plan
 from openpoint.studies.partition_setup import block_loads_kw
-from openpoint.studies.partition_verdict import PartitionSamples, PlanSamples, Share
+from openpoint.studies.partition_verdict import FAILURES, PartitionSamples, PlanSamples, Share
 from openpoint.twostage.ccg import ColumnAndConstraint
 from openpoint.twostage.draws import draw
 from openpoint.twostage.executors import Choice, InProcess
 from openpoint.twostage.interrupt import listening
+from openpoint.twostage.log import Termination
 from openpoint.twostage.pool import Workers
 from openpoint.twostage.program import Floats
 from openpoint.twostage.uncertainty import Certain
@@ -72,22 +73,25 @@ def sample_partition(
     if seed < 0:
         raise OptionError(f"the seed is {seed}; give 0 or more")
     plan = result.plan
+    if plan is not None and len(plan.program.steps) > 1:
+        raise OptionError("samples are drawn for plans of one step; give `partition` one step at a time")
     if plan is None:
         raise OptionError("there is no plan to be judged; give `partition` more time")
     realisations = draw(plan.program.uncertainty, count, seed)
     plans = [plan]
-    if deterministic and plan.program.loads.names:
-        nothing = Certain(np.zeros(realisations.shape[1]))
-        outcome = ColumnAndConstraint().solve(plan.program.facing(nothing, plan.program.risk))
-        plans += [] if outcome.decision is None else [Plan(plan.program, outcome.decision)]
-    start = time.monotonic()
-    judges = [_Judge(result, each) for each in plans]
     batches = [realisations[k : k + BATCH] for k in range(0, len(realisations), BATCH)]
     with (executor or InProcess()).open() as workers, listening() as interrupt:
+        if deterministic and plan.program.loads.names:
+            nothing = Certain(np.zeros(realisations.shape[1]))
+            outcome = ColumnAndConstraint().solve(plan.program.facing(nothing, plan.program.risk))
+            interrupt.requested |= outcome.termination is Termination.INTERRUPTED
+            plans += [] if outcome.decision is None else [Plan(plan.program, outcome.decision)]
+        start = time.monotonic()
+        judges = [_Judge(result, each) for each in plans]
         for first in range(0, len(batches), WAVE):
             wave = batches[first : first + WAVE]
             found = [judge.of(wave, workers, lambda: interrupt.requested) for judge in judges]
-            if any(each is None for each in found):
+            if interrupt.requested and any(each is None for each in found):
                 break
             for judge, each in zip(judges, found, strict=True):
                 judge.found += each or []
@@ -150,14 +154,5 @@ def _failures(limits: tuple[PlanLimit, ...], broken: dict[bool, Broken]) -> pl.D
         for k, limit in enumerate(limits)
         if each.samples[k]
     ]
-    schema = {
-        "shared": pl.Boolean,
-        "kind": pl.String,
-        "element": pl.String,
-        "phase": pl.String,
-        "samples": pl.Int64,
-        "worst_excess": pl.Float64,
-        "unit": pl.String,
-    }
-    table = pl.DataFrame(rows, schema=schema, orient="row")
+    table = pl.DataFrame(rows, schema=FAILURES, orient="row")
     return table.sort("shared", "samples", "worst_excess", descending=True, maintain_order=True)

@@ -34,6 +34,15 @@ PARTITION: dict[str, Schema] = {"study": {"const": "partition", "description": "
 
 _ISLAND = whole("number of the island, 0 = without supply")
 
+
+def _share(name: str, doc: str) -> dict[str, Schema]:
+    return {
+        f"{name}_share": number(f"share of the samples in which {doc}"),
+        f"{name}_low": number("lower end of its 95 % confidence interval (Clopper-Pearson)"),
+        f"{name}_high": number("upper end"),
+    }
+
+
 PARTITION_TABLES: dict[str, dict[str, Schema]] = {
     "islands": {
         "island": whole("number of the island, from 1"),
@@ -68,6 +77,29 @@ PARTITION_TABLES: dict[str, dict[str, Schema]] = {
         "to_block": text("block at the other end"),
         "closed": flag("closed in the answer"),
         "switching": value("string", "what to do in today's state", enum=["", "close", "open"]),
+    },
+    "samples": {
+        "plan": value("string", "the plan asked about, or that for nominal loads", enum=["robust", "deterministic"]),
+        "seed": whole("of the samples"),
+        "asked": whole("samples asked for"),
+        "judged": whole("samples judged before Ctrl-C, if it came"),
+        "served_kw": number("nominal load of the energised blocks, kW"),
+        "energised_blocks": whole("their number"),
+        **_share("linear", "generators can follow the loads in the linear model"),
+        **_share("ac", "exact AC power flow keeps all limits, all generators sharing what the linear model misses"),
+        **_share("ac_alone", "exact AC keeps all limits, the grid-forming generators making up for that alone"),
+        "unsolved": whole("samples whose AC power flow has no solution"),
+        "max_mismatch_pu": number("largest mismatch of the AC flows by the equations of the network, pu"),
+    },
+    "failures": {
+        "plan": value("string", "as in the samples", enum=["robust", "deterministic"]),
+        "shared": flag("all generators share what the linear model misses"),
+        "kind": text("the limit that breaks, such as voltage low, current, active power"),
+        "element": text("bus, branch or generator"),
+        "phase": text("its phase"),
+        "samples": whole("in how many samples"),
+        "worst_excess": number("by how much at most, in the unit"),
+        "unit": text("pu, A, kW or kvar"),
     },
     "iterations": {
         "number": whole("1, 2, …"),

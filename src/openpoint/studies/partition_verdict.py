@@ -7,6 +7,15 @@ from dataclasses import dataclass
 import polars as pl
 import scipy.stats
 
+FAILURES = {
+    "shared": pl.Boolean,
+    "kind": pl.String,
+    "element": pl.String,
+    "phase": pl.String,
+    "samples": pl.Int64,
+    "worst_excess": pl.Float64,
+    "unit": pl.String,
+}
 CONFIDENCE = 0.95
 """Of the intervals of shares."""
 
@@ -98,3 +107,33 @@ class PartitionSamples:
     def interrupted(self) -> bool:
         """Whether Ctrl-C came before all samples were judged."""
         return self.judged < self.asked
+
+    @property
+    def by_plan(self) -> dict[str, PlanSamples]:
+        """What is known by plan, `robust` and `deterministic`."""
+        return {"robust": self.robust} | ({} if self.deterministic is None else {"deterministic": self.deterministic})
+
+
+def samples_table(samples: PartitionSamples | None) -> pl.DataFrame:
+    """A row a plan: plan, seed, asked, judged, served_kw, energised_blocks, linear_share, linear_low, linear_high,
+    ac_share, ac_low, ac_high, ac_alone_share, ac_alone_low, ac_alone_high, unsolved, max_mismatch_pu."""
+    whole = dict.fromkeys(("seed", "asked", "judged"), pl.Int64)
+    shares = [f"{kind}_{what}" for kind in ("linear", "ac", "ac_alone") for what in ("share", "low", "high")]
+    schema = {"plan": pl.String, **whole, "served_kw": pl.Float64, "energised_blocks": pl.Int64}
+    schema |= {**dict.fromkeys(shares, pl.Float64), "unsolved": pl.Int64, "max_mismatch_pu": pl.Float64}
+    rows = []
+    for name, each in samples.by_plan.items() if samples else ():
+        assert samples is not None
+        judged = [x for share in (each.linear, each.ac, each.ac_alone) for x in (share.share, *share.interval)]
+        drawn = samples.seed, samples.asked, samples.judged
+        rows.append((name, *drawn, each.served_kw, each.energised_blocks, *judged, each.unsolved, each.max_mismatch_pu))
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def failures_table(samples: PartitionSamples | None) -> pl.DataFrame:
+    """The limits that break in AC, see `PlanSamples.failures`, with the plan in front."""
+    frames = [
+        each.failures.select(pl.lit(name).alias("plan"), pl.all())
+        for name, each in (samples.by_plan if samples else {}).items()
+    ]
+    return pl.concat(frames) if frames else pl.DataFrame(schema={"plan": pl.String, **FAILURES})
