@@ -12,7 +12,7 @@ import jsonschema
 import polars as pl
 import pytest
 
-from openpoint import ColumnAndConstraint, OptionError, partition, partition_levels
+from openpoint import ColumnAndConstraint, OptionError, partition, partition_levels, sample_partition
 from openpoint.studies import export, json_schema
 from openpoint.studies import partition_levels as partition_levels_module
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
@@ -22,12 +22,13 @@ from tests.partitions import five, renamed
 NASTY = {"b1": "=1+1", "b2": "@b, c", "b3": "<b>", "b4": "ü, ß\t", "g0": "unit one", "g1": "-g", "l0": "http://x.org/"}
 
 
-@pytest.fixture(scope="module", params=["plan", "nasty names", "stopped at once"])
+@pytest.fixture(scope="module", params=["plan", "nasty names", "stopped at once", "in samples"])
 def any_result(request: pytest.FixtureRequest) -> PartitionResult:
     grid = five().grid()
     grid = renamed(grid, NASTY) if request.param == "nasty names" else grid
     stop = 1e-9 if request.param == "stopped at once" else None
-    return partition(grid, uncertainty=0.2, method=ColumnAndConstraint(time_limit_s=stop))
+    result = partition(grid, uncertainty=0.2, method=ColumnAndConstraint(time_limit_s=stop))
+    return sample_partition(result, count=20) if request.param == "in samples" else result
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_tables_are_written_in_every_format(any_result: PartitionResult, tmp_pat
     for path in export.to_parquet(any_result, tmp_path):
         expected = export.tables(any_result).get(path.stem)
         assert expected is None or pl.read_parquet(path).equals(expected)
-    assert len(export.to_csv(any_result, tmp_path)) == 6
+    assert len(export.to_csv(any_result, tmp_path)) == 8
     with zipfile.ZipFile(export.to_excel(any_result, tmp_path / "r.xlsx")) as book:
         assert "<f>" not in "".join(book.read(name).decode() for name in book.namelist() if "sheet" in name)
     summary = pl.read_parquet(tmp_path / "summary.parquet")
@@ -80,7 +81,17 @@ def test_levels_are_solved_once_each_from_low_to_high(levels: PartitionLevels, t
         head = {key: document[key] for key in ("version", "grid")}
         jsonschema.validate({"study": "partition", **head, **level}, shape)
     paths = {path.stem: path for path in export.to_parquet(levels, tmp_path)}
-    assert set(paths) == {"summary", "levels", "islands", "blocks", "generators", "switches", "iterations"}
+    assert set(paths) == {
+        "summary",
+        "levels",
+        "islands",
+        "blocks",
+        "generators",
+        "switches",
+        "iterations",
+        "samples",
+        "failures",
+    }
     table = pl.read_parquet(paths["levels"])
     assert table["cost"].to_list() == costs
     assert table["level"].to_list() == [0.0, 0.3]

@@ -44,10 +44,9 @@ def small() -> PartitionResult:
     return partition(five().grid(), uncertainty=0.2)
 
 
-def of_one_step(result: PartitionResult) -> tuple[PartitionProgram, Floats]:
+def of(result: PartitionResult) -> tuple[PartitionProgram, Floats]:
     assert result.plan is not None
-    program = result.plan.program
-    return program.only(0), program.decision_in(0, result.plan.decision)
+    return result.plan.program, result.plan.program.whole(result.plan.decision)
 
 
 def told(result: PartitionResult) -> tuple[PlanSamples, PlanSamples]:
@@ -94,7 +93,7 @@ def test_the_linear_verdict_is_that_of_the_whole_model_and_the_dispatch_is_the_c
     nominal = partition(grid, costs=costs)
     assert question.plan is not None
     assert nominal.plan is not None
-    program, decision = of_one_step(replace(question, plan=Plan(question.plan.program, nominal.plan.decision)))
+    program, decision = of(replace(question, plan=Plan(question.plan.program, nominal.plan.decision)))
     violated, priced = (
         LinearRecourse(template_of(program, len(decision), p), p) for p in (Price.VIOLATION, Price.COST)
     )
@@ -117,7 +116,7 @@ def test_the_linear_verdict_is_that_of_the_whole_model_and_the_dispatch_is_the_c
 
 
 def test_grid_forming_generators_make_up_for_the_losses(microgrids: PartitionResult) -> None:
-    program, decision = of_one_step(microgrids)
+    program, decision = of(microgrids)
     follower, circuit = Follower(program, decision), PlanCircuit(microgrids.grid, program, decision)
     (flows,) = flows_of(program, follower, circuit)
     assert flows.mismatch.max() < 5e-6
@@ -142,7 +141,7 @@ def test_generators_between_phases_and_of_few_phases_feed_in_where_they_are() ->
     rows.append(rows[2] | {"name": "g3", "phases": "bc", "connection": "wye", "p_max_kw": 60.0})
     grid = Grid.from_tables("mixed", {**grid.tables(), "generators": pl.DataFrame(rows, schema=grid.generators.schema)})
     result = partition(grid, uncertainty=0.2)
-    program, decision = of_one_step(result)
+    program, decision = of(result)
     assert "g1" in result.grid_forming  # the one that lies between phases
     follower, circuit = Follower(program, decision), PlanCircuit(grid, program, decision)
     (flows,) = flows_of(program, follower, circuit)
@@ -152,7 +151,7 @@ def test_generators_between_phases_and_of_few_phases_feed_in_where_they_are() ->
 
 def test_a_difference_is_a_load_on_the_grid_forming_generator(small: PartitionResult) -> None:
     """So the others follow it: what it delivers in all stays within its limits and ramp."""
-    program, decision = of_one_step(small)
+    program, decision = of(small)
     follower = Follower(program, decision)
     parts = len(program.generators.of_part)
     p = program.parted(decision)[3]
@@ -203,7 +202,7 @@ def test_what_was_judged_before_ctrl_c_is_kept(small: PartitionResult, monkeypat
 
 def test_limits_that_break_are_told(small: PartitionResult) -> None:
     """Voltage limits and ratings that only AC breaks, as the model is told of wider ones; by how much is recomputed."""
-    program, decision = of_one_step(small)
+    program, decision = of(small)
     step = program.steps[0]
     net = step.network
     tight = net.with_limits(
@@ -242,7 +241,7 @@ def test_a_plan_that_serves_nothing_breaks_nothing_and_certain_loads_are_one_sam
 
 def test_one_generator_of_an_island_holds_its_voltage(small: PartitionResult) -> None:
     result = partition(small.grid, uncertainty=0.2, max_grid_forming=2)
-    program, decision = of_one_step(result)
+    program, decision = of(result)
     units, forming = program.generators, program.parted(decision)[2].copy()
     island = dict(result.generators.select("name", "island").iter_rows())
     forming[:] = [island[units.names[g]] > 0 for g in units.may_form]

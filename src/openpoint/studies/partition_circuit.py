@@ -24,7 +24,7 @@ from openpoint.studies import states
 from openpoint.studies.ensemble import LIMIT_TOLERANCE
 from openpoint.studies.partition_follow import leading
 from openpoint.studies.partition_model import PartitionProgram
-from openpoint.studies.partition_setup import load_blocks
+from openpoint.studies.partition_setup import load_blocks, terminal_base_kw
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -83,7 +83,7 @@ class PlanCircuit:
         """
         closed, live, _, p, q = program.parted(decision)
         net, cut, units = program.network, program.blocks, program.generators
-        self._net, self._base_kw = net, net.s_base_kva / (1.0 if net.is_balanced else 3.0)
+        self._net, self._base_kw = net, terminal_base_kw(net)
         forms = leading(program, decision)
         self._set, lead = np.concatenate([p, q]), units.may_form[forms]
         led = np.flatnonzero(np.isin(units.of_part, lead))

@@ -240,19 +240,10 @@ class PartitionProgram(PlainProgram):
         assert isinstance(recourse, Following)
         return recourse.ramp[0] if len(recourse.ramp) == 1 else None
 
-    def only(self, t: int) -> Self:
-        """The program of one step; its decision is `decision_in` of this one."""
-        m = len(self.loads.names)
-        low, high = (ends[t * m : (t + 1) * m] for ends in self.deviations)
-        faced = Box(low, high) if m else self.uncertainty
-        return dataclasses.replace(self, steps=(self.steps[t],), uncertainty=faced)
-
-    def decision_in(self, t: int, x: Floats) -> Floats:
-        """The decision in one step, its binaries whole."""
+    def whole(self, x: Floats) -> Floats:
+        """A decision with the binaries of the first step whole."""
         s, b, f, _ = self.sizes
-        here = self._of_step(x, t).copy()
-        here[: s + b + f] = np.round(here[: s + b + f])
-        return here
+        return np.concatenate([np.round(x[: s + b + f]), x[s + b + f :]])
 
     def cost(self, decision: Floats) -> float:
         """Dead blocks and set-points, in $."""

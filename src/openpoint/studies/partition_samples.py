@@ -73,8 +73,6 @@ def sample_partition(
     if seed < 0:
         raise OptionError(f"the seed is {seed}; give 0 or more")
     plan = result.plan
-    if plan is not None and len(plan.program.steps) > 1:
-        raise OptionError("samples are drawn for plans of one step; give `partition` one step at a time")
     if plan is None:
         raise OptionError("there is no plan to be judged; give `partition` more time")
     realisations = draw(plan.program.uncertainty, count, seed)
@@ -118,10 +116,9 @@ class _Judge:
     found: list[Judged] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        program = self.plan.program
-        decision = program.decision_in(0, self.plan.decision)
+        program, decision = self.plan.program, self.plan.program.whole(self.plan.decision)
         self._live = program.parted(decision)[1] > 0.5
-        self._work = JudgePlan(self.result.grid, program.only(0), decision)
+        self._work = JudgePlan(self.result.grid, program, decision)
 
     def of(self, wave: list[Floats], workers: Workers, stop: Callable[[], bool]) -> list[Judged] | None:
         """What samples say; None if stopped. Where everything is dead, nothing breaks."""
