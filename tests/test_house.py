@@ -39,6 +39,7 @@ ALLOWED = {
     ("studies.harden_result", "report"),  # so does HardenResult.plot()
     ("studies.futures_result", "report"),  # and FuturesResult.plot()
     ("studies.partition_result", "report"),  # and PartitionResult.plot()
+    ("studies.partition_steps_result", "report"),  # and PartitionStepsResult.plot()
 }
 PUBLIC = [
     "Benders",

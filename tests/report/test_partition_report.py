@@ -20,7 +20,7 @@ from openpoint import Grid, OptionError, partition, partition_levels
 from openpoint.report import style, write_report
 from openpoint.report.figures import encode
 from openpoint.report.html import render
-from openpoint.report.partition_figures import draw_partition, ink_on, save_partition
+from openpoint.report.partition_figures import draw_partition, save_partition
 from openpoint.report.partition_plots import cut_chart, level_charts
 from openpoint.report.partition_scene import build_partition_scene, island_colour
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
@@ -247,5 +247,5 @@ def test_numbers_read_on_every_island() -> None:
     """Contrast of WCAG, 3 and more for large bold text."""
     weights = np.array([0.2126, 0.7152, 0.0722])
     for colour in style.ISLANDS:
-        light, dark = sorted((float(weights @ _linear(c)) for c in (colour, ink_on(colour))), reverse=True)
+        light, dark = sorted((float(weights @ _linear(c)) for c in (colour, style.ink_on(colour))), reverse=True)
         assert (light + 0.05) / (dark + 0.05) > 3.0

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from openpoint.studies.futures_result import FuturesResult
     from openpoint.studies.harden_result import HardenResult
     from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+    from openpoint.studies.partition_steps_result import PartitionStepsResult
     from openpoint.studies.result import ReconfigureResult
 
-    Pictured = ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels
+    Pictured = (
+        ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels | PartitionStepsResult
+    )
 
 STDOUT = Path("-")
 
@@ -88,7 +91,6 @@ class Outputs:
 
     def _writers(self, result: Result) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
         from openpoint.studies import export
-        from openpoint.studies.partition_steps_result import PartitionStepsResult
         from openpoint.studies.powerflow import PowerflowResult
 
         if self.json is not None:
@@ -99,7 +101,7 @@ class Outputs:
             yield "--parquet", self.parquet, lambda path: export.to_parquet(result, path)
         if self.excel is not None:
             yield "--excel", self.excel, lambda path: export.to_excel(result, path)
-        if not isinstance(result, PowerflowResult | PartitionStepsResult):
+        if not isinstance(result, PowerflowResult):
             yield from self._pictures(result)
 
     def _pictures(self, result: Pictured) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
@@ -152,8 +154,10 @@ def _write_plot(result: Pictured, path: Path) -> None:
     from openpoint.report.futures_figures import save_futures
     from openpoint.report.harden_figures import save_harden
     from openpoint.report.partition_figures import save_partition
+    from openpoint.report.partition_timeline import save_timeline
     from openpoint.studies.futures_result import FuturesResult
     from openpoint.studies.harden_result import HardenResult
+    from openpoint.studies.partition_steps_result import PartitionStepsResult
     from openpoint.studies.result import ReconfigureResult
 
     if isinstance(result, ReconfigureResult):
@@ -162,5 +166,7 @@ def _write_plot(result: Pictured, path: Path) -> None:
         save_futures(result, path)
     elif isinstance(result, HardenResult):
         save_harden(result, path)
+    elif isinstance(result, PartitionStepsResult):
+        save_timeline(result, path)
     else:
         save_partition(result, path)

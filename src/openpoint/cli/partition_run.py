@@ -147,10 +147,6 @@ def _steps(
 
     if len(levels) > 1:
         raise OptionError("several levels of uncertainty and --steps do not go together; give one level")
-    if outputs.report is not None or outputs.plot is not None:
-        raise OptionError(
-            "--report and --plot draw one step or several levels; write --steps by --json, --csv or --excel"
-        )
     horizon = read_horizon(over.steps)
     with Progress(out, unit="$") as progress:
         result = partition_steps(

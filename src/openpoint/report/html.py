@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from openpoint.report import futures_sections, harden_sections, partition_sections, sections
+from openpoint.report import futures_sections, harden_sections, partition_sections, partition_steps_sections, sections
 from openpoint.report.blocks import text
 from openpoint.report.futures_scene import futures_scene
 from openpoint.report.harden_scene import build_harden_scene
@@ -20,11 +20,13 @@ from openpoint.report.scene import build_scene
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+from openpoint.studies.partition_steps_result import PartitionStepsResult
 from openpoint.studies.result import ReconfigureResult
 
-Reported = ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels
+Reported = ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels | PartitionStepsResult
 
 _EXACT = "Voltages, currents and losses are those of exact AC power flows."
+_STEPS = "Costs, bounds and set-points are those of a linear three-phase power flow; what is called AC is exact."
 _LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow."
 
 
@@ -60,6 +62,9 @@ def render(result: Reported) -> str:
     elif isinstance(result, PartitionResult | PartitionLevels):
         study, physics = "microgrids", _LINEAR
         body, charts = partition_sections.body(result, build_partition_scene(result))
+    elif isinstance(result, PartitionStepsResult):
+        study, physics = "microgrids over time", _STEPS
+        body, charts = partition_steps_sections.body(result, build_partition_scene(result))
     else:
         study = "open points"
         body, charts = sections.body(result, build_scene(result))

@@ -215,15 +215,9 @@ def _numbers(axes: Axes, scene: PartitionScene, cut: Cut) -> None:
     """The number of an island stands in the generators that form its grid."""
     for unit in cut.units:
         if unit.forms_grid:
-            ink: dict[str, Any] = {"color": ink_on(island_colour(unit.island)), "fontsize": 7.5, "weight": "bold"}
+            ink: dict[str, Any] = {"color": style.ink_on(island_colour(unit.island)), "fontsize": 7.5, "weight": "bold"}
             x, y = scene.layout.xy[unit.bus]
             axes.text(x, y, str(unit.island), ha="center", va="center_baseline", zorder=8, **ink)
-
-
-def ink_on(colour: str) -> str:
-    """Black or white, whichever reads better on a colour (the relative luminance of WCAG)."""
-    r, g, b = (((c + 0.055) / 1.055) ** 2.4 if c > 0.04045 else c / 12.92 for c in mpl.colors.to_rgb(colour))
-    return style.INK if 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.2 else "white"
 
 
 def _legend(figure: style.Picture, scene: PartitionScene, plan: Plan) -> None:

@@ -119,7 +119,7 @@ def _bus_text(scene: PartitionScene, cut: Cut, i: int) -> str:
     rows.append(f"block {plain(shorten(scene.block[i], 40))}")
     rows.append(f"island {cut.island[i]}" if cut.island[i] else "without supply")
     if scene.load[i]:
-        rows.append(f"load {scene.load[i]:,.5g} kW")
+        rows.append(f"nominal load {scene.load[i]:,.5g} kW")
     return "<br>".join([*rows, *(_unit_text(unit) for unit in cut.units if unit.bus == i)])
 
 

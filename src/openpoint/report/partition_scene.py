@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
@@ -14,7 +16,9 @@ from openpoint.report import style
 from openpoint.report.forest import ends, source_buses
 from openpoint.report.layout import Layout, compute_layout
 from openpoint.studies.blocks import blocks
+from openpoint.studies.partition_export import partition_tables, steps_tables
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+from openpoint.studies.partition_steps_result import PartitionStepsResult
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -115,8 +119,12 @@ def island_colour(number: int) -> str:
     return style.ISLANDS[(number - 1) % len(style.ISLANDS)] if number else style.DEAD
 
 
-def build_partition_scene(results: PartitionResult | PartitionLevels) -> PartitionScene:
-    """The scene of a result, or of those of all levels; where no plan was found there is no picture of it."""
+Tables = Mapping[str, pl.DataFrame]
+"""Islands, blocks, generators and switches of one plan."""
+
+
+def build_partition_scene(results: PartitionResult | PartitionLevels | PartitionStepsResult) -> PartitionScene:
+    """The scene of a result, of those of all levels, or of all steps; where no plan was found there is no picture."""
     grid = results.grid
     network = build_network(grid)
     cut = blocks(network)
@@ -124,11 +132,6 @@ def build_partition_scene(results: PartitionResult | PartitionLevels) -> Partiti
     bus = {name: n for n, name in enumerate(grid.buses["name"])}
     load = np.zeros(len(bus))
     np.add.at(load, [bus[name] for name in grid.loads["bus"]], grid.loads["p_kw"].to_numpy())
-    found = (
-        [(_title(results), results)]
-        if isinstance(results, PartitionResult)
-        else [(level_words(level), each) for level, each in results.by_level.items()]
-    )
     branches = grid.branches()
     block = tuple(home[name] for name in bus)
     return PartitionScene(
@@ -140,8 +143,29 @@ def build_partition_scene(results: PartitionResult | PartitionLevels) -> Partiti
         switchable=branches["switchable"].to_numpy().astype(np.bool_),
         block=block,
         load=load,
-        cuts=tuple(_cut(title, each, block, bus) for title, each in found if each.cost_usd is not None),
+        cuts=tuple(_cut(title, *kw, tables, grid, block, bus) for title, kw, tables in _plans(results)),
     )
+
+
+def _plans(
+    results: PartitionResult | PartitionLevels | PartitionStepsResult,
+) -> Iterator[tuple[str, tuple[float, float], Tables]]:
+    """Title, load served and of all, and tables of every plan that was found."""
+    if isinstance(results, PartitionStepsResult):
+        frames = {name: steps_tables(results)[name] for name in ("islands", "blocks", "generators", "switches")}
+        for step, served, load in results.steps.select("step", "served_kw", "load_kw").iter_rows():
+            if results.cost_usd is not None:
+                yield step, (served, load), {name: frame.filter(step=step) for name, frame in frames.items()}
+        return
+    by_title = {_title(results): results} if isinstance(results, PartitionResult) else titled(results)
+    for title, each in by_title.items():
+        if each.cost_usd is not None:
+            yield title, (each.served_kw, each.total_kw), partition_tables(each)
+
+
+def titled(found: PartitionLevels) -> dict[str, PartitionResult]:
+    """The results by their level in words."""
+    return {level_words(level): each for level, each in found.by_level.items()}
 
 
 def level_words(level: float) -> str:
@@ -155,25 +179,33 @@ def _title(result: PartitionResult) -> str:
     return f"{len(result.uncertain_loads)} {level_words(result.uncertainty)}"
 
 
-def _cut(title: str, result: PartitionResult, block: tuple[str, ...], bus: dict[str, int]) -> Cut:
-    island = dict(result.blocks.select("name", "island").iter_rows())
-    size = dict(result.blocks.group_by("island").len().iter_rows())
-    state = dict(result.switches.select("name", "closed").iter_rows())
-    todo = dict(result.switches.select("name", "switching").iter_rows())
-    branches = result.grid.branches().select("name", "closed")
+def _cut(
+    title: str,
+    served_kw: float,
+    total_kw: float,
+    tables: Tables,
+    grid: Grid,
+    block: tuple[str, ...],
+    bus: dict[str, int],
+) -> Cut:
+    island = dict(tables["blocks"].select("name", "island").iter_rows())
+    size = dict(tables["blocks"].group_by("island").len().iter_rows())
+    state = dict(tables["switches"].select("name", "closed").iter_rows())
+    todo = dict(tables["switches"].select("name", "switching").iter_rows())
+    branches = grid.branches().select("name", "closed")
     columns = ("name", "bus", "island", "p_kw", "q_kvar", "p_max_kw", "forms_grid")
     return Cut(
         title=title,
-        served_kw=result.served_kw,
-        total_kw=result.total_kw,
+        served_kw=served_kw,
+        total_kw=total_kw,
         island=np.array([island[name] for name in block], dtype=np.int64),
         closed=np.array([state.get(name, closed) for name, closed in branches.iter_rows()], dtype=np.bool_),
         switching=tuple(todo.get(name, "") for name in branches["name"]),
-        units=tuple(Unit(name, bus[at], *rest) for name, at, *rest in result.generators.select(columns).iter_rows()),
+        units=tuple(Unit(name, bus[at], *rest) for name, at, *rest in tables["generators"].select(columns).iter_rows()),
         islands=tuple(
             Island(number, forming, size[number], load, capacity)
-            for number, forming, load, capacity in result.islands.select(
-                "island", "grid_forming", "load_kw", "capacity_kw"
-            ).iter_rows()
+            for number, forming, load, capacity in tables["islands"]
+            .select("island", "grid_forming", "load_kw", "capacity_kw")
+            .iter_rows()
         ),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -15,41 +16,63 @@ from openpoint.report import partition_plots, plotcharts
 from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text
 from openpoint.report.figures import encode
 from openpoint.report.partition_figures import draw_partition_scene
-from openpoint.report.partition_scene import PartitionScene, level_words
+from openpoint.report.partition_scene import PartitionScene, Tables, titled
 from openpoint.report.plotbase import Chart
 from openpoint.report.plotgrid import is_wide
 from openpoint.report.series import gap_text, partition_convergence
+from openpoint.studies.partition_export import partition_tables
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+from openpoint.studies.partition_steps_result import PartitionStepsResult
 from openpoint.twostage.log import Termination
 
+PICTURES = 12
+"""Plans drawn in the page: each picture weighs some ten kilobytes."""
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
-Results = Mapping[str, PartitionResult]
-"""By the level of uncertainty in words; of one plan there is one, without words."""
+Result = PartitionResult | PartitionStepsResult
+
+
+@dataclass(frozen=True)
+class Plans:
+    """The tables of one plan or several by their titles; `heading` is what the titles are, empty where there is one."""
+
+    heading: str
+    tables: Mapping[str, Tables]
+
+    def rows(
+        self, table: str, view: Callable[[pl.DataFrame], pl.DataFrame], columns: list[Column]
+    ) -> tuple[list[Column], list[tuple[Cell, ...]]]:
+        """Rows of a table of all plans, with the title in front where there are several."""
+        if not self.heading:
+            return columns, [row for tables in self.tables.values() for row in view(tables[table]).iter_rows()]
+        every = [(title, *row) for title, tables in self.tables.items() for row in view(tables[table]).iter_rows()]
+        return [Column(self.heading), *columns], every
 
 
 def body(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> tuple[str, dict[str, Chart]]:
     """The HTML of all sections, and the charts by the identity of their place."""
     charts: dict[str, Chart] = {}
     if isinstance(result, PartitionLevels):
-        found: Results = {level_words(level): each for level, each in result.by_level.items()}
-        parts = [_banner(found), _levels(found, result, charts)]
+        found = titled(result)
+        plans = Plans("level", {title: partition_tables(each) for title, each in found.items()})
+        parts = [banner(found), _levels(found, result, charts)]
     else:
         found = {"": result}
-        parts = [_banner(found), _cards(result)]
+        plans = Plans("", {"": partition_tables(result)})
+        parts = [banner(found), _cards(result)]
     parts += [
-        _pictures(result, scene, charts),
-        _islands(found),
-        _switches(found),
-        _generators(found),
-        _blocks(found),
-        _proof(found, charts),
-        _notes(found, scene),
+        pictures(scene, charts, _still(result, scene)),
+        islands(plans),
+        switches(plans),
+        generators(plans),
+        blocks(plans),
+        proof(found, plans, charts),
+        notes(found, scene),
     ]
     return "\n".join(part for part in parts if part), charts
 
 
-def _banner(found: Results) -> str:
+def banner(found: Mapping[str, Result]) -> str:
     # The worst end speaks for all.
     result = max(found.values(), key=lambda each: each.termination.exit_code)
     kind, said = "good", "Solved"
@@ -61,11 +84,11 @@ def _banner(found: Results) -> str:
     return f'<p class="banner {kind}"><strong>{said} ({text(result.termination.value)}).</strong> {text(remedy)}</p>'
 
 
-def _usd(value: float | None) -> str:
+def usd(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"${number(value, 2)}"
 
 
-def _gap(result: PartitionResult) -> str:
+def gap(result: PartitionResult | PartitionStepsResult) -> str:
     return f"{result.gap:.3%}" if math.isfinite(result.gap) else "–"
 
 
@@ -77,22 +100,22 @@ def _cards(result: PartitionResult) -> str:
     moved = f"{len(result.uncertain_loads)} of {result.grid.loads.height} loads ± {100.0 * result.uncertainty:g} %"
     islands = result.islands.height
     made = f"{len(result.energised_blocks)} of {result.blocks.height} blocks"
-    parts = [f"dead blocks {_usd(result.lost_usd)}, set-points {_usd(result.generation_usd)}"]
-    parts.append(f"following the loads, at worst {_usd(result.worst_recourse_usd)}")
+    parts = [f"dead blocks {usd(result.lost_usd)}, set-points {usd(result.generation_usd)}"]
+    parts.append(f"following the loads, at worst {usd(result.worst_recourse_usd)}")
     slack = "No power is missing." if result.worst_slack_kw == 0.0 else "The limits do not hold everywhere."
     cards = [
         card("Load served", f"{number(result.served_kw, 0)} of {number(result.total_kw, 0)} kW", _share(result)),
-        card("Cost of an hour, at worst", _usd(result.cost_usd), *parts),
+        card("Cost of an hour, at worst", usd(result.cost_usd), *parts),
         card("Islands", f"{islands}: {made}", f"the grid is formed by {', '.join(result.grid_forming) or 'nobody'}"),
         card("Uncertain", moved if result.uncertain_loads else "No load", ", ".join(result.uncertain_loads[:12])),
-        card("Gap between the bounds", _gap(result), f"lower bound {_usd(result.lower_bound_usd)}"),
+        card("Gap between the bounds", gap(result), f"lower bound {usd(result.lower_bound_usd)}"),
         card("Power from nowhere, at worst", f"{number(result.worst_slack_kw, 1)} kW", slack),
         card("Method", result.method, f"{result.seconds:.3g} s, {result.iterations.height} iterations"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
-def _levels(found: Results, result: PartitionLevels, charts: dict[str, Chart]) -> str:
+def _levels(found: Mapping[str, PartitionResult], result: PartitionLevels, charts: dict[str, Chart]) -> str:
     columns = [Column("level"), Column("served, kW", 1), Column("served, %", 1), Column("cost at worst, $", 2)]
     columns += [Column("lower bound, $", 2), Column("gap, %", 4), Column("islands", 0), Column("blocks", 0)]
     columns += [Column("closed switches"), Column("seconds", 1), Column("ended")]
@@ -122,11 +145,12 @@ def _levels(found: Results, result: PartitionLevels, charts: dict[str, Chart]) -
     return section("What robustness costs", content, f'<div class="pair beside">{"".join(places)}</div>')
 
 
-def _pictures(result: PartitionResult | PartitionLevels, scene: PartitionScene, charts: dict[str, Chart]) -> str:
+def pictures(scene: PartitionScene, charts: dict[str, Chart], still: str) -> str:
+    """The islands of all plans; `still` is for readers without scripts."""
     if not scene.cuts:
         return ""
     panels = []
-    for k, cut in enumerate(scene.cuts):
+    for k, cut in enumerate(scene.cuts[:PICTURES]):
         identity = f"grid-{k}"
         charts[identity] = made = partition_plots.cut_chart(scene, cut)
         told = f"{cut.headline} in {len(cut.islands)} islands. The tables below hold all numbers."
@@ -138,7 +162,9 @@ def _pictures(result: PartitionResult | PartitionLevels, scene: PartitionScene, 
         "<span>Drag to move, scroll to zoom, double-click to see all; hover for numbers.</span></div>"
     )
     pair = f'<div class="pair{beside}">{"".join(panels)}</div>'
-    return section("Islands", tools, _legend(), pair, _still(result, scene))
+    left = len(scene.cuts) - PICTURES
+    more = f'<p class="sub">{left} more are in the tables only.</p>' if left > 0 else ""
+    return section("Islands", tools, _legend(), pair, more, still)
 
 
 def _legend() -> str:
@@ -174,6 +200,8 @@ def _legend() -> str:
 
 def _still(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> str:
     """The picture for readers without scripts."""
+    if not scene.cuts:
+        return ""
     if result.grid.buses.height > _STILL:
         return "<noscript><p>The pictures need scripts; all numbers are in the tables below.</p></noscript>"
     data = base64.b64encode(encode(draw_partition_scene(scene, result), "svg")).decode()
@@ -181,63 +209,54 @@ def _still(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> 
     return f'<noscript><img alt="{alt}" src="data:image/svg+xml;base64,{data}"></noscript>'
 
 
-def _rows(
-    found: Results, frame: Callable[[PartitionResult], pl.DataFrame], columns: list[Column]
-) -> tuple[list[Column], list[tuple[Cell, ...]]]:
-    """Rows of all plans, with the level in front where there are several."""
-    if len(found) == 1:
-        return columns, list(frame(next(iter(found.values()))).iter_rows())
-    rows = [(level, *row) for level, each in found.items() for row in frame(each).iter_rows()]
-    return [Column("level"), *columns], rows
-
-
-def _islands(found: Results) -> str:
+def islands(plans: Plans) -> str:
     columns = [Column("island", 0), Column("grid formed by"), Column("load, kW", 1), Column("capacity, kW", 1)]
     columns += [Column("set-points, kW", 1), Column("blocks (first bus)")]
     order = ("island", "grid_forming", "load_kw", "capacity_kw", "generation_kw", "blocks")
-    columns, rows = _rows(found, lambda each: each.islands.select(order), columns)
+    columns, rows = plans.rows("islands", lambda frame: frame.select(order), columns)
     if not rows:
         return ""
     return section("Islands in numbers", table("islands", "Load is nominal", columns, rows))
 
 
-def _switches(found: Results) -> str:
+def switches(plans: Plans) -> str:
     columns = [Column("action"), Column("switch"), Column("from block"), Column("to block")]
 
-    def moves(each: PartitionResult) -> pl.DataFrame:
+    def moves(frame: pl.DataFrame) -> pl.DataFrame:
         # What is opened first isolates; what is closed then joins.
-        todo = each.switches.filter(pl.col("switching") != "").sort("switching", descending=True, maintain_order=True)
+        todo = frame.filter(pl.col("switching") != "").sort("switching", descending=True, maintain_order=True)
         return todo.select(pl.col("switching") + "s", "name", "from_block", "to_block")
 
-    columns, rows = _rows(found, moves, columns)
+    columns, rows = plans.rows("switches", moves, columns)
     if not rows:
         return section("Switches to operate", "<p>None: all switches stay as they are today.</p>")
-    told = "From today's state: open first, so that nothing is joined that the plan keeps apart; then close."
+    before = "the step before" if plans.heading == "step" else "today's state"
+    told = f"From {before}: open first, so that nothing is joined that the plan keeps apart; then close."
     content = table("switching", f"{len(rows)} actions", columns, rows, search=len(rows) > 12)
     return section("Switches to operate", f'<p class="sub">{text(told)}</p>', content)
 
 
-def _generators(found: Results) -> str:
+def generators(plans: Plans) -> str:
     columns = [Column("generator"), Column("bus"), Column("block"), Column("island", 0), Column("role")]
     columns += [Column("P, kW", 1), Column("Q, kvar", 1), Column("most, kW", 1)]
     fed = pl.when("forms_grid").then(pl.lit("forms the grid")).otherwise(pl.lit("follows"))
     role = pl.when(pl.col("island") == 0).then(pl.lit("without supply")).otherwise(fed)
     order = ("name", "bus", "block", "island", role.alias("role"), "p_kw", "q_kvar", "p_max_kw")
-    columns, rows = _rows(found, lambda each: each.generators.select(order), columns)
+    columns, rows = plans.rows("generators", lambda frame: frame.select(order), columns)
     caption = "Set-points for the nominal loads; generators follow the loads from there"
     return section("Generators", table("generators", caption, columns, rows, search=len(rows) > 12), long=True)
 
 
-def _blocks(found: Results) -> str:
+def blocks(plans: Plans) -> str:
     columns = [Column("block (first bus)"), Column("island", 0), Column("load, kW", 1), Column("loads", 0)]
     columns.append(Column("buses"))
     order = ("name", "island", "load_kw", "loads", "buses")
-    columns, rows = _rows(found, lambda each: each.blocks.select(order), columns)
+    columns, rows = plans.rows("blocks", lambda frame: frame.select(order), columns)
     content = table("blocks", "Island 0 is without supply", columns, rows, search=len(rows) > 12)
     return section("Blocks", content, long=True)
 
 
-def _proof(found: Results, charts: dict[str, Chart]) -> str:
+def proof(found: Mapping[str, Result], plans: Plans, charts: dict[str, Chart]) -> str:
     told = (
         "Each iteration takes the best plan for the realisations of the loads that are known to matter, and then looks "
         "for realisations that it cannot follow or that cost more. The lower bound is what no plan can cost less than; "
@@ -262,15 +281,15 @@ def _proof(found: Results, charts: dict[str, Chart]) -> str:
     ]
     columns = [*(Column(heading, digits) for _, heading, digits in numbered), Column("verdict"), Column("mark")]
     order = (*(name for name, _, _ in numbered), "verdict", "mark")
-    columns, rows = _rows(found, lambda each: each.iterations.select(order), columns)
+    columns, rows = plans.rows("iterations", lambda frame: frame.select(order), columns)
     pair = f'<div class="pair{" beside" if len(places) > 1 else ""}">{"".join(places)}</div>'
     log = table("iterations", f"{len(rows)} iterations", columns, rows, low=len(rows) > 12)
     return section("How it was proven", f"<p>{text(told)}</p>", pair, log, long=True)
 
 
-def _notes(found: Results, scene: PartitionScene) -> str:
-    notes = dict.fromkeys(note for each in found.values() for note in each.notes)
-    notes |= dict.fromkeys(str(note) for note in scene.grid.notes)
-    if not notes:
+def notes(found: Mapping[str, Result], scene: PartitionScene) -> str:
+    told = dict.fromkeys(note for each in found.values() for note in each.notes)
+    told |= dict.fromkeys(str(note) for note in scene.grid.notes)
+    if not told:
         return ""
-    return section("Notes", f'<ul class="notes">{"".join(f"<li>{text(note)}</li>" for note in notes)}</ul>')
+    return section("Notes", f'<ul class="notes">{"".join(f"<li>{text(note)}</li>" for note in told)}</ul>')

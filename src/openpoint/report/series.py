@@ -13,6 +13,7 @@ from openpoint.report.scene import Scene
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.partition_result import PartitionResult
+from openpoint.studies.partition_steps_result import PartitionStepsResult
 from openpoint.studies.result import ReconfigureResult
 
 Floats = npt.NDArray[np.float64]
@@ -50,7 +51,7 @@ def harden_convergence(result: HardenResult) -> Convergence:
     return _convergence(result.iterations, gap_text(result), "$", "_usd")
 
 
-def partition_convergence(result: PartitionResult) -> Convergence:
+def partition_convergence(result: PartitionResult | PartitionStepsResult) -> Convergence:
     """The same of a partition."""
     return _convergence(result.iterations, gap_text(result), "$", "_usd")
 
@@ -78,7 +79,9 @@ def _convergence(log: pl.DataFrame, verdict: str, unit: str, ending: str) -> Con
     )
 
 
-def gap_text(result: ReconfigureResult | HardenResult | FuturesResult | PartitionResult) -> str:
+def gap_text(
+    result: ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionStepsResult,
+) -> str:
     """The gap in words, also where there is none."""
     gap = "no gap" if not math.isfinite(result.gap) else f"gap {result.gap:.2%}" if result.gap >= 5e-5 else "gap 0"
     return f"{result.termination.value}: {gap}"

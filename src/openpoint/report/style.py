@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by colour-blind readers; what changes is shown by a shape as well.
@@ -61,3 +62,9 @@ class Picture(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=110)
         return buffer.getvalue()
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever reads better on a colour (the relative luminance of WCAG)."""
+    r, g, b = (((c + 0.055) / 1.055) ** 2.4 if c > 0.04045 else c / 12.92 for c in to_rgb(colour))
+    return INK if 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.2 else "white"

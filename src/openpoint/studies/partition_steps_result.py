@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.studies.partition_horizon import Horizon
 from openpoint.twostage.log import Termination
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -75,3 +79,9 @@ class PartitionStepsResult:
     priorities: pl.DataFrame
     iterations: pl.DataFrame
     notes: tuple[str, ...] = ()
+
+    def plot(self) -> Figure:
+        """A picture for notebooks: blocks, switches, generators and what is in store, step by step."""
+        from openpoint.report.partition_timeline import draw_timeline
+
+        return draw_timeline(self)

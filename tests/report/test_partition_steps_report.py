@@ -1,0 +1,89 @@
+"""Picture and page of a partition over time: what they say is what the result says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openpoint import OptionError
+from openpoint.report.html import render
+from openpoint.report.partition_scene import build_partition_scene
+from openpoint.report.partition_timeline import draw_timeline, save_timeline
+from openpoint.studies.partition_horizon import Horizon
+from openpoint.studies.partition_steps import partition_steps
+from openpoint.studies.partition_steps_result import PartitionStepsResult
+from tests.partitions import five, renamed
+from tests.report.test_partition_report import NASTY, charts_of
+
+
+def build(names: dict[str, str]) -> PartitionStepsResult:
+    """A fault in the first of two steps keeps the block of b2 and b3 dead; g0 has an energy."""
+    n = {name: names.get(name, name) for name in ("l2", "g0")}
+    horizon = Horizon.from_tables(
+        {"step": ["night", "<i>day"], "hours": [2.0, 4.0], "load_share": [0.5, 1.0]},
+        events={"step": ["night", "<i>day"], "branch": [n["l2"]] * 2, "event": ["fault", "release"]},
+        storage={"generator": [n["g0"]], "energy_kwh": [800.0], "start_kwh": [700.0]},
+    )
+    return partition_steps(renamed(five().grid(), names), horizon)
+
+
+@pytest.fixture(scope="module")
+def result() -> PartitionStepsResult:
+    return build({})
+
+
+@pytest.fixture(autouse=True)
+def short_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the 5 MB of plotly.js."""
+    monkeypatch.setattr("openpoint.report.html._plotly", lambda: "window.Plotly = {};")
+
+
+def test_every_step_is_a_picture_of_its_own(result: PartitionStepsResult) -> None:
+    night, day = build_partition_scene(result).cuts
+    assert night.headline == "night: 60 of 405 kW served"
+    assert day.headline == "<i>day: 210 of 810 kW served"
+    assert night.island[2] == night.island[3] == 0 < min(day.island[1:4])
+
+
+def test_the_timeline_shows_states_actions_and_energy(result: PartitionStepsResult, tmp_path: Path) -> None:
+    load, blocks, switches, units, stores = draw_timeline(result).axes
+    assert [text.get_text() for text in load.texts] == ["60", "210", "night", "<i>day"]
+    assert [label.get_text() for label in blocks.get_yticklabels()] == ["b1", "b2", "b4"]
+    dead = sum(
+        not energised for name, energised in result.blocks.select("name", "energised").iter_rows() if name != "b0"
+    )
+    assert len(blocks.texts) == 6 - dead
+    acted = result.switches.filter(result.switches["switching"] != "").height
+    assert sum(line.get_marker() == "o" for line in switches.lines) == acted
+    forming = result.generators["forms_grid"].sum()
+    assert sum("◆" in text.get_text() for text in units.texts) == forming
+    left = result.storage["end_kwh"].to_list()
+    assert [text.get_text() for text in stores.texts] == [*(f"{kwh:,.0f}" for kwh in left), "800 kWh"]
+    once, twice = (save_timeline(result, tmp_path / f"{k}.svg").read_bytes() for k in range(2))
+    assert once == twice
+
+
+def test_the_page_says_what_the_result_says(result: PartitionStepsResult) -> None:
+    page = render(result)
+    text = re.sub(r"<[^>]+>", " ", page)
+    for figure in (
+        "Timeline",
+        f"{result.served_kwh:,.0f} of {result.total_kwh:,.0f} kWh",
+        "In store",
+        "AC voltage from",
+    ):
+        assert figure in text
+    assert set(charts_of(page)) == {"grid-0", "grid-1", "convergence-0"}
+    assert "<i>day" not in page
+    nasty = render(build(NASTY))
+    assert not any(tag in nasty for tag in ("<script>alert", "<svg onload", "<b>unit", "<i>load"))
+
+
+def test_without_a_plan_there_is_no_timeline(result: PartitionStepsResult) -> None:
+    none = replace(result, cost_usd=None)
+    with pytest.raises(OptionError, match="No plan"):
+        draw_timeline(none)
+    assert "No plan found" in render(none)
