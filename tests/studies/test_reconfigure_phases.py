@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import pairwise
+import signal
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import jsonschema
@@ -24,8 +25,10 @@ from openpoint.search.exchange_phases import exchanges_coupled
 from openpoint.studies import export
 from openpoint.studies.json_schema import result_schema
 from openpoint.studies.radial_phases import PhasesProgram, by_branch
+from openpoint.studies.radial_phases_ac import AcJudge
 from openpoint.studies.reconfigure import method_for, reconfigure
 from openpoint.studies.reconfigure_phases import phases_program
+from openpoint.twostage.log import Iteration
 from openpoint.twostage.subproblem import Price, Subproblem
 from tests.meshed import meshed
 
@@ -261,6 +264,20 @@ def test_limits_of_a_run_keep_the_best_verified_answer() -> None:
     assert cut.lower_bound_kw == -math.inf
 
 
+def test_ctrl_c_keeps_the_best_verified_answer() -> None:
+    told: list[Iteration] = []
+
+    def interrupt(line: Iteration) -> None:
+        told.append(line)
+        if len(told) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    result = reconfigure(meshed(8), method=ExtensiveForm(), progress=interrupt)
+    assert result.termination is Termination.INTERRUPTED
+    assert result.loss_kw is not None
+    assert result.loss_kw <= (result.loss_before_kw or 0.0)
+
+
 def test_a_grid_that_cannot_carry_its_load_is_refused_with_the_reason() -> None:
     grid = meshed(4)
     heavy = grid.with_tables(loads=grid.loads.with_columns(p_kw=pl.col("p_kw") * 1e4, model=pl.lit("power")))
@@ -282,3 +299,36 @@ def test_every_output_holds_the_phases(tmp_path: Path) -> None:
         assert words in page
     assert encode(result.plot(), "png").startswith(b"\x89PNG")
     assert encode(result.plot("voltage"), "svg")
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "three_phase.md"
+
+
+def table_rows(first: str) -> list[list[str]]:
+    """Cells of the rows of the table of the page whose first column has this heading."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first} |")) + 2
+    rows = takewhile(lambda line: line.startswith("|"), lines[start:])
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
+
+
+def figures(program: PhasesProgram, judge: AcJudge, closed: Bools) -> list[str]:
+    priced = judge.price(closed)
+    assert priced is not None
+    loss, _ = program.linear(closed)
+    return [f"{priced.value_kw:.3f}", f"{loss:.3f}", f"{100 * (loss / priced.value_kw - 1):.2f} %"]
+
+
+def test_the_losses_on_the_page_are_these() -> None:
+    free = Limits(voltage=False, current=False)
+    for name, share, *told in table_rows("feeder"):
+        grid, factor = openpoint.read(name), float(share.rstrip("%")) / 100
+        loads = grid.loads.with_columns(pl.col("p_kw") * factor, pl.col("q_kvar") * factor)
+        grid = grid.with_tables(loads=loads)
+        program = program_of(grid, free)
+        assert figures(program, AcJudge(grid, program), program.today) == told
+    grid = openpoint.read("ieee123")
+    program = program_of(grid, free)
+    judge, names = AcJudge(grid, program), program.network.branch_names
+    found = {" ".join(names[b] for b in np.flatnonzero(~s)): figures(program, judge, s) for s in states_of(program)}
+    assert found == {names: told for names, *told in table_rows("open")}

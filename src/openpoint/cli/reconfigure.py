@@ -84,7 +84,7 @@ def reconfigure(
         Method | None,
         typer.Option(
             help="How the optimum is found and proven.  [default: search; benders for many futures and where "
-            "generators are dispatched]"
+            "generators are dispatched; of several phases enumeration, or benders where topologies are many]"
         ),
     ] = None,
     solver: Annotated[

@@ -56,6 +56,11 @@ class AcJudge:
     _circuit: OpenDssCircuit | None = None
     _known: dict[bytes, Priced | None] = field(default_factory=dict)
 
+    @property
+    def count(self) -> int:
+        """Topologies priced."""
+        return len(self._known)
+
     def state(self, closed: Bools) -> PhaseState:
         """The AC state of a topology (B), radial or not."""
         if self._circuit is None:
@@ -123,22 +128,21 @@ class News:
     """The log: a line a second while topologies are priced, and the lines of a method in between.
 
     Attributes:
-        what: what prices topologies. progress: told of every line. began: when the log did.
-        lower, upper: bounds known. log: the lines. count: topologies priced.
+        what: what prices topologies. judge: who does. progress: told of every line. began: when the log did.
+        lower, upper: bounds known. log: the lines.
     """
 
     what: str
+    judge: AcJudge
     progress: Progress
     began: float
     lower: float = -math.inf
     upper: float = math.inf
     log: list[Iteration] = field(default_factory=list)
-    count: int = 0
     last_s: float = field(default_factory=time.perf_counter)
 
     def told(self, best: Priced | None) -> None:
-        """One more topology was priced."""
-        self.count += 1
+        """The best so far, after one more topology."""
         if time.perf_counter() - self.last_s >= NEWS_EVERY_S:
             self.say(best, interim=True)
 
@@ -147,7 +151,7 @@ class News:
         self.last_s = time.perf_counter()
         missed = 0.0 if best is None else best.missed
         value = math.inf if best is None or missed > 0.0 else best.value_kw
-        words = f"{self.what}, {self.count:,} topolog{'ies' if self.count != 1 else 'y'}"
+        words = f"{self.what}, {self.judge.count:,} topolog{'ies' if self.judge.count != 1 else 'y'}"
         self._add(Iteration(0, self.last_s - self.began, self.lower, self.upper, value, words, missed, "", interim))
 
     def heard(self, line: Iteration) -> None:

@@ -30,7 +30,7 @@ class Enumeration:
     """Every radial topology by exact AC power flow. For grids with few loops, and to check other methods.
 
     Attributes:
-        most: topologies above which to refuse.
+        most: topologies above which to refuse; on grids of several phases, after which to stop with the best.
     """
 
     most: int = 5_000_000

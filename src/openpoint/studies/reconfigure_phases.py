@@ -138,7 +138,7 @@ def _reference(grid: Grid, network: Network, *states: Bools) -> Complexes:
 def _by_linear_model(judge: AcJudge, method: Benders | ExtensiveForm, progress: Progress) -> PhasesAnswer:
     """Branch exchange by exact power flow, from today's state and from the optimum of the linear model."""
     program, began = judge.program, time.perf_counter()
-    news = News("branch exchange", progress, began)
+    news = News("branch exchange", judge, progress, began)
     with listening() as interrupt:
 
         def stopped() -> Termination | None:
@@ -197,7 +197,7 @@ def _differs(judge: AcJudge, outcome: Outcome, linear: Bools, best: Priced) -> t
 def _enumerate(judge: AcJudge, method: Enumeration, progress: Progress) -> PhasesAnswer:
     """All radial topologies by exact power flow, `most` of them at most."""
     program, began = judge.program, time.perf_counter()
-    news = News("enumeration", progress, began)
+    news = News("enumeration", judge, progress, began)
     states = radial_states(program.choices, program.network.conductor_branch)
     some = (by_branch(program.network, state) for state in islice(states, method.most))
     with listening() as interrupt:
