@@ -264,6 +264,14 @@ def test_limits_of_a_run_keep_the_best_verified_answer() -> None:
     assert cut.lower_bound_kw == -math.inf
 
 
+def test_what_was_met_before_a_limit_is_no_answer_where_it_breaks_limits() -> None:
+    cut = reconfigure(openpoint.read("ieee37-microgrids"), method=Benders(time_limit_s=1e-3))
+    assert cut.termination is Termination.TIME
+    assert cut.loss_kw is None
+    assert cut.least_violation
+    assert cut.least_violation_open == cut.open_before
+
+
 def test_ctrl_c_keeps_the_best_verified_answer() -> None:
     told: list[Iteration] = []
 

@@ -22,7 +22,8 @@ class PhasesAnswer:
 
     Attributes:
         outcome: of the search, with the bounds of the linear model unless `exact`.
-        best: the answer, or the state of least violation met; None where no state has a solution.
+        best: the best met; None where no state has a solution. Where it misses limits, it is an answer only if the
+            linear model holds that it keeps them.
         exact: whether the bounds are those of the AC power flow.
         notes: for the user.
     """
@@ -40,7 +41,8 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
     closed = program.today if best is None else best.closed
     before = _known(judge, program.today) if is_radial_state(network, program.today) else None
     shown = None if best is None else judge.state(closed)
-    after, least = (None, shown) if outcome.termination is Termination.INFEASIBLE else (shown, None)
+    kept = best is not None and (best.missed == 0.0 or outcome.termination is Termination.LINEAR)
+    after, least = (shown, None) if kept else (None, shown)
     low, low_bus, low_phase = _lowest(network, after)
     low_before, low_before_bus, low_before_phase = _lowest(network, before)
     buses = states.frame(

@@ -96,11 +96,9 @@ class PhasesProgram(PlainProgram):
     @cached_property
     def reference(self) -> Complexes:
         """(N) voltages without load of a radial state, around which voltages are linear."""
-        tree = (
-            self.today
-            if is_radial_state(self.network, self.today)
-            else next(self._trees(self.today.astype(np.float64)), None)
-        )
+        if is_radial_state(self.network, self.today):
+            return no_load(self.network, self.today)
+        tree = next(self._trees(self.today.astype(np.float64)), None)
         return self.v if tree is None else no_load(self.network, tree)
 
     def first_stage(self, *, physics: bool) -> FirstStage:
@@ -148,17 +146,22 @@ class PhasesProgram(PlainProgram):
         return Verdict(np.array([loss]), np.array([excess if excess > LIMIT_TOLERANCE else 0.0]), None, True)
 
     def linear(self, closed: Bools) -> tuple[float, float]:
-        """Loss in kW and sum of the excesses of the limits of a radial state (B), in the linear model."""
+        """Loss in kW and sum of the excesses of the limits of a radial state (B), in the linear model.
+
+        The excess is inf where voltages leave what the model can say anything about.
+        """
         net = self.network
         flow = evaluate(net, closed, *self.demand, reference=self.reference)
         low, high = self._limited
         w, s = flow.w[0], flow.s[0]
+        loss = float(self.terms.loss(s)[0]) * self.price_base_kw
+        if w.min() < V_LEAST_PU**2 or w.max() > V_MOST_PU**2:
+            return loss, math.inf
         rated = np.asarray(
             rating_excess(net, cp.Constant(closed * 1.0), cp.Constant(s.real), cp.Constant(s.imag)).value
         )
         parts = [1.0 - w[low] / net.w_min[low], w[high] / net.w_max[high] - 1.0, rated]
-        excess = sum(float(np.maximum(part, 0.0).sum()) for part in parts)
-        return float(self.terms.loss(s)[0]) * self.price_base_kw, excess
+        return loss, sum(float(np.maximum(part, 0.0).sum()) for part in parts)
 
     def cost(self, decision: Floats) -> float:
         """Cost of the changes, in kW."""

@@ -6,14 +6,14 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Complexes, Network, build_network
+from openpoint.network import Bools, Complexes, build_network
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.studies.limits import Limits
 from openpoint.studies.phases_result import PhasesAnswer, open_branches, phases_result
@@ -29,6 +29,8 @@ from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 
 FEW = 200
 """Radial topologies up to which all of them are tried by exact power flow, unless a method is named."""
+TRIED = 20
+"""Radial topologies tried for voltages to start from where neither today's state nor that without open points has any."""
 PROVEN = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.INFEASIBLE)
 
 
@@ -90,18 +92,20 @@ def phases_program(
 
     Raises:
         InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
-        OptionError: options that make no sense.
+        OptionError: options that make no sense, or a grid that has no power flow solution.
     """
     check_changes(max_changes, change_cost_kw)
     network = (limits or Limits()).applied(build_network(grid))
     today, movable = by_branch(network, network.closed), by_branch(network, network.switchable)
     must_close, must_open = locks(network, today, movable, list(locked_open), list(locked_closed))
-    refuse_impossible(network, choices_of(network, must_close, must_open))
+    choices = choices_of(network, must_close, must_open)
+    refuse_impossible(network, choices)
+    some = (by_branch(network, state) for state in islice(radial_states(choices, network.conductor_branch), TRIED))
     return PhasesProgram(
         network=network,
         must_close=must_close,
         must_open=must_open,
-        v=_reference(grid, network, today, ~must_open),
+        v=_reference(grid, chain([today, ~must_open], some)),
         max_changes=max_changes,
         change_cost_kw=change_cost_kw,
     )
@@ -121,9 +125,13 @@ def phases_method(
     return method if gap is None else replace(method, gap=gap)
 
 
-def _reference(grid: Grid, network: Network, *states: Bools) -> Complexes:
-    """(N) exact voltages of the first of these states (B) that has any at every terminal, loops included."""
-    circuit = OpenDssCircuit(grid, closed=states[0])
+def _reference(grid: Grid, states: Iterable[Bools]) -> Complexes:
+    """(N) exact voltages of the first of these states (B) that has any at every terminal, loops included.
+
+    Raises:
+        OptionError: none has.
+    """
+    circuit = OpenDssCircuit(grid)
     for state in states:
         circuit.rewire(state)
         flows = circuit.solve()
