@@ -30,7 +30,7 @@ from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 FEW = 200
 """Radial topologies up to which all of them are tried by exact power flow, unless a method is named."""
 TRIED = 20
-"""Radial topologies tried for voltages to start from where neither today's state nor that without open points has any."""
+"""Radial topologies tried for reference voltages where today's state and that without open points have none."""
 PROVEN = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.INFEASIBLE)
 
 
