@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from matplotlib.collections import PathCollection
 
-from openpoint import Grid, OptionError, partition, partition_levels
+from openpoint import Grid, OptionError, partition, partition_levels, sample_partition
 from openpoint.report import style, write_report
 from openpoint.report.figures import encode
 from openpoint.report.html import render
@@ -174,6 +174,16 @@ def test_the_page_of_levels_compares_them(levels: PartitionLevels) -> None:
     for each in levels.results:
         assert f"{each.cost_usd:,.2f}" in text
     assert text.count("loads ± 30 %") > 10
+
+
+def test_the_page_tells_what_samples_say(result: PartitionResult) -> None:
+    judged = sample_partition(result, count=20, seed=1)
+    assert judged.samples is not None
+    text = re.sub(r"<[^>]+>", " ", render(judged))
+    assert "Checked by samples" in text
+    assert "Checked by samples" not in render(result)
+    assert f"{100.0 * judged.samples.robust.ac.share:.2f}" in text
+    assert "deterministic" in text
 
 
 def test_a_page_without_a_plan_says_so(none: PartitionResult) -> None:

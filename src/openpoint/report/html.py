@@ -27,7 +27,7 @@ Reported = ReconfigureResult | HardenResult | FuturesResult | PartitionResult | 
 
 _EXACT = "Voltages, currents and losses are those of exact AC power flows."
 _STEPS = "Costs, bounds and set-points are those of a linear three-phase power flow; what is called AC is exact."
-_LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow."
+_LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow, AC is exact."
 
 
 def write_report(result: Reported, path: str | Path) -> Path:

@@ -66,6 +66,7 @@ def body(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> tu
         switches(plans),
         generators(plans),
         blocks(plans),
+        _samples(plans),
         proof(found, plans, charts),
         notes(found, scene),
     ]
@@ -254,6 +255,35 @@ def blocks(plans: Plans) -> str:
     columns, rows = plans.rows("blocks", lambda frame: frame.select(order), columns)
     content = table("blocks", "Island 0 is without supply", columns, rows, search=len(rows) > 12)
     return section("Blocks", content, long=True)
+
+
+def _samples(plans: Plans) -> str:
+    """What samples of the loads say, where any were drawn."""
+    percent = [pl.col(f"{kind}_{what}") * 100.0 for kind in ("linear", "ac", "ac_alone") for what in ("share", "low")]
+    columns = [Column("plan"), Column("served, kW", 1), Column("samples", 0)]
+    for kind in ("linear, %", "exact AC, %", "AC, forming ones alone, %"):
+        columns += [Column(kind, 2), Column("at least, %", 2)]
+    columns += [Column("without solution", 0)]
+    columns, rows = plans.rows(
+        "samples", lambda frame: frame.select("plan", "served_kw", "judged", *percent, "unsolved"), columns
+    )
+    if not rows:
+        return ""
+    told = (
+        "Share of the samples in which the generators can follow the loads and all limits hold: in the linear model, "
+        "in exact AC power flow where all generators share what the linear model misses, and where those that form "
+        "the grid make up for it alone. Deterministic is the plan made for nominal loads; at least: 95 % confidence."
+    )
+    content = table("samples", "Plans in samples of the loads", columns, rows)
+    broken = [Column("plan"), Column("all share"), Column("limit"), Column("where"), Column("phase")]
+    broken += [Column("samples", 0), Column("worst excess", 4), Column("unit")]
+    words = pl.when("shared").then(pl.lit("yes")).otherwise(pl.lit("no")).alias("shared")
+    limits = ("plan", words, "kind", "element", "phase", "samples", "worst_excess", "unit")
+    broken, failures = plans.rows("failures", lambda frame: frame.select(limits), broken)
+    if failures:
+        caption = f"{len(failures)} limits that break in some sample"
+        content += table("failures", caption, broken, failures, search=len(failures) > 12)
+    return section("Checked by samples", f'<p class="sub">{text(told)}</p>', content, long=True)
 
 
 def proof(found: Mapping[str, Result], plans: Plans, charts: dict[str, Chart]) -> str:
