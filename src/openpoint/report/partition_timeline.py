@@ -17,7 +17,7 @@ from openpoint.errors import OptionError
 from openpoint.report import style
 from openpoint.report.figures import encode, format_of
 from openpoint.report.labels import shorten
-from openpoint.report.marks import Floats
+from openpoint.report.marks import VEIL, Floats
 from openpoint.report.partition_scene import RUNS_KW, island_colour
 from openpoint.studies.partition_steps_result import PartitionStepsResult
 
@@ -25,6 +25,8 @@ ROWS = 30
 """Rows of a kind; beyond it only those that change are drawn."""
 # Inches: a row of blocks and switches, a row of generators and stores, above the first, below the last, at the left.
 _ROW, _TALL, _HEAD, _FOOT, _LEFT, _GAP = 0.19, 0.3, 0.75, 0.95, 1.25, 0.36
+
+_PAPER: dict[str, Any] = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
 
 
 def draw_timeline(result: PartitionStepsResult) -> Figure:
@@ -173,9 +175,6 @@ def _switches(axes: Axes, result: PartitionStepsResult, edges: Floats, names: li
                 axes.plot([x], [-k - 0.5], "o", zorder=5, **look)
 
 
-_PAPER: dict[str, Any] = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
-
-
 def _units(axes: Axes, result: PartitionStepsResult, edges: Floats, names: list[str]) -> None:
     _rows(axes, "generators: set-points, a full row is the most they have; ◆ forms the grid", names)
     for k, name in enumerate(names):
@@ -196,11 +195,8 @@ def _units(axes: Axes, result: PartitionStepsResult, edges: Floats, names: list[
             )
             told = f"{p:,.0f}" if abs(p) > RUNS_KW else ""
             text = f"◆ {told}" if cell["forms_grid"] else told
-            axes.text((x + y) / 2, -k - 0.5, text, ha="center", va="center", fontsize=7, bbox=_VEIL if text else None)
+            axes.text((x + y) / 2, -k - 0.5, text, ha="center", va="center", fontsize=7, bbox=VEIL if text else None)
         axes.text(1.01, -k - 0.5, f"{most:,.0f} kW", transform=axes.get_yaxis_transform(), fontsize=7, va="center")
-
-
-_VEIL: dict[str, Any] = {"boxstyle": "square,pad=0.05", "fc": "white", "ec": "none", "alpha": 0.7}
 
 
 def _stores(axes: Axes, result: PartitionStepsResult, edges: Floats, names: list[str]) -> None:
