@@ -18,9 +18,10 @@ from openpoint.search import bound as bounds
 from openpoint.search import multipliers
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
 from openpoint.search.caps import caps_of
+from openpoint.search.demand import demand
 from openpoint.search.enumeration import topologies
 from openpoint.search.forest import propagate, root
-from openpoint.search.model import Numbering, build_model, demand
+from openpoint.search.model import Numbering, build_model
 from openpoint.search.topology import search_topologies
 
 from ..powerflow.small_networks import Branch, make_network, random_network
@@ -50,8 +51,8 @@ def iterate(model: Model, work: Work) -> None:
     bound(model, work, work.y, work.mu)
     sag(model, work)
     conduct(model, work)
-    factorise(model, work)
-    solve_laplacian(model, work, work.y_next, work.mu_next)
+    factorise(model, work, work.factor, work.diagonal, work.choice_p)
+    solve_laplacian(model, work.factor, work.diagonal, work.y_next, work.mu_next)
     level(model, work, work.y_next, work.mu_next)
     work.y[:] = work.y_next
     work.mu[:] = work.mu_next
@@ -126,8 +127,8 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
     sag(model, work)
     conduct(model, work)
     demand = work.y_next.copy(), work.mu_next.copy()
-    factorise(model, work)
-    solve_laplacian(model, work, work.y_next, work.mu_next)
+    factorise(model, work, work.factor, work.diagonal, work.choice_p)
+    solve_laplacian(model, work.factor, work.diagonal, work.y_next, work.mu_next)
     work.y[:] = work.y_next
     work.mu[:] = work.mu_next
     work.drop_y[:] = work.y[model.fr] - work.y[model.to]
@@ -136,12 +137,12 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
         assert without(model, work, e)
         found = work.y_next.copy(), work.mu_next.copy()
         kept, work.conductance[e] = work.conductance[e], 0.0
-        factorise(model, work)
+        factorise(model, work, work.factor, work.diagonal, work.choice_p)
         work.conductance[e] = kept
         expected = demand[0].copy(), demand[1].copy()
-        solve_laplacian(model, work, *expected)
+        solve_laplacian(model, work.factor, work.diagonal, *expected)
         np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-10 * np.abs(expected).max())
-        factorise(model, work)
+        factorise(model, work, work.factor, work.diagonal, work.choice_p)
 
 
 @pytest.mark.parametrize("kind", KINDS[:8], ids=lambda kind: "+".join(kind) or "plain")
@@ -149,7 +150,7 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
 @settings(max_examples=40, deadline=None)
 def test_no_voltage_exceeds_its_cap(kind: tuple[str, ...], seed: int) -> None:
     network = random_grid(np.random.default_rng(seed), kind)
-    caps = caps_of(network, np.ones(network.n_conductors, dtype=bool), *demand(network))
+    caps = caps_of(network, np.ones(network.n_conductors, dtype=bool), demand(network))
     everywhere = caps.at(np.inf)
     for states in topologies(network):
         flows = solve(network, states)
@@ -161,7 +162,7 @@ def test_no_voltage_exceeds_its_cap(kind: tuple[str, ...], seed: int) -> None:
 
 def test_the_cap_of_a_grid_that_only_consumes_is_the_source() -> None:
     network = make_network(3, [Branch(0, 1), Branch(1, 2)], {0: 1.02 + 0.0j}, power=[0.0, 0.1 + 0.1j, 0.1])
-    caps = caps_of(network, np.ones(2, dtype=bool), *demand(network))
+    caps = caps_of(network, np.ones(2, dtype=bool), demand(network))
     np.testing.assert_allclose(caps.at(np.inf), 1.02**2)
 
 

@@ -11,8 +11,8 @@ from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.ceiling import ceiling, ceiling_by_limits
+from openpoint.search.demand import demand
 from openpoint.search.enumeration import topologies
-from openpoint.search.model import demand
 
 from .random_grids import random_grid
 
@@ -49,5 +49,5 @@ def test_a_voltage_limit_caps_the_loss(name: str, v_min: float, most_kw: float) 
 
 def test_what_feeds_is_not_capped_by_voltages() -> None:
     network = random_grid(np.random.default_rng(3), ("generation",))
-    assert (demand(network)[0].real < 0.0).any()
+    assert (demand(network).power.real < 0.0).any()
     assert np.isinf(by_limits(network, np.full(network.n_terminals, 0.9), np.full(network.n_conductors, np.inf)))

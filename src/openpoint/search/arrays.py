@@ -18,6 +18,7 @@ States = npt.NDArray[np.int8]
 Bools = npt.NDArray[np.bool_]
 
 OPEN, CLOSED, UNDECIDED = 0, 1, 2
+LEAST, MOST, BETWEEN = 0, 1, 2
 PHI_BITS = 20
 """Multipliers of voltage limits are multiples of 2^-PHI_BITS."""
 
@@ -31,7 +32,9 @@ class Model(NamedTuple):
         k_fr, k_to: (m) squared voltage before the impedance per squared voltage of the bus, at each end.
         g, b: (m) half of the shunt admittance, that of one end. l_max: (m) squared current limit, inf = none.
         price: (m) cost of closing the branch.
-        p, q: (N) load of constant power. p_w, q_w: (N) load of constant impedance, per squared voltage.
+        p, q: (N) load of constant power, less generation, the least that may be chosen. p_span, q_span: (N) how much
+            more may be chosen. p_v, q_v: (N) load of constant current, per voltage. p_w, q_w: (N) load of constant
+            impedance, per squared voltage.
         w_min, w_max: (N) squared voltage: limits, or caps that no state exceeds; both that of the source at sources.
         start, neighbour, via: adjacency with all sources as the one bus n.
         column, row: (n + 1), (L) pattern below the diagonal of the factor, column by column.
@@ -40,7 +43,8 @@ class Model(NamedTuple):
         slot: (m) entry of the branch in the factor, -1 beside a source.
         swap: (m) whether the branch is open today, so that closing it is a change. most_closings: how many may be.
         bare: branches without impedance. ideal: the conductance they count with.
-        shunts, rated, bounded, priced: whether there are any admittances, ratings, voltage limits, prices.
+        shunts, currents, boxed, rated, bounded, priced: whether there are any admittances, loads of constant current,
+            choices of power, ratings, voltage limits, prices.
     """
 
     n: int
@@ -57,6 +61,10 @@ class Model(NamedTuple):
     price: Floats
     p: Floats
     q: Floats
+    p_span: Floats
+    q_span: Floats
+    p_v: Floats
+    q_v: Floats
     p_w: Floats
     q_w: Floats
     w_min: Floats
@@ -74,6 +82,8 @@ class Model(NamedTuple):
     bare: Numbers
     ideal: float
     shunts: bool
+    currents: bool
+    boxed: bool
     rated: bool
     bounded: bool
     priced: bool
@@ -88,7 +98,9 @@ class Work(NamedTuple):
         gain: (N) A, what is lost per squared voltage of the bus. w: (N) squared voltages, an estimate.
         alpha, beta, rho, nu: (m) of the bound. steep: (m) (α² + β²) / 4ρ. down: (m) whether power leaves at fr.
         conductance: (m). drop_y, drop_mu: (m) y_i - y_j, μ_i - μ_j. value: (m) bound with the branch open.
-        factor, diagonal: (L), (n) LDLᵀ. y_next, mu_next, one: (N) right-hand sides and solutions.
+        factor, diagonal: (L), (n) LDLᵀ. factor_q, diagonal_q: the same for μ where it is another, else of no length.
+        choice_p, choice_q: (N) LEAST, MOST or BETWEEN of the power that may be chosen; taken_p, taken_q: (N) load with
+            what is chosen. y_next, mu_next, one: (N) right-hand sides and solutions.
         y_kept, mu_kept: (N) what a trial goes back to.
         leader: (N) union-find. rank, low, came, at: (N) memory of the search for bridges.
     """
@@ -114,6 +126,12 @@ class Work(NamedTuple):
     value: Floats
     factor: Floats
     diagonal: Floats
+    factor_q: Floats
+    diagonal_q: Floats
+    choice_p: States
+    choice_q: States
+    taken_p: Floats
+    taken_q: Floats
     y_next: Floats
     mu_next: Floats
     one: Floats
@@ -188,13 +206,17 @@ class Counts(NamedTuple):
 def work_for(model: Model) -> Work:
     """Fresh memory: everything undecided, no multipliers."""
     m, size = len(model.fr), len(model.p)
-    by_bus = ("y", "mu", "phi", "gain", "y_next", "mu_next", "one", "y_kept", "mu_kept")
+    by_bus = ("y", "mu", "phi", "gain", "y_next", "mu_next", "one", "y_kept", "mu_kept", "taken_p", "taken_q")
     by_branch = ("alpha", "beta", "rho", "nu", "steep", "conductance", "drop_y", "drop_mu", "value")
     numbers = ("order", "parent", "edge", "leader", "rank", "low", "came", "at")
     arrays: dict[str, Any] = {name: np.zeros(size) for name in by_bus}
     arrays |= {name: np.zeros(m) for name in by_branch}
     arrays |= {name: np.zeros(size, dtype=np.int32) for name in numbers}
     arrays |= {"factor": np.zeros(len(model.row)), "diagonal": np.zeros(model.n), "w": model.w_max.copy()}
+    rows, buses = (len(model.row), model.n) if model.boxed else (0, 0)
+    arrays |= {"factor_q": np.zeros(rows), "diagonal_q": np.zeros(buses)}
+    for side, span in (("choice_p", model.p_span), ("choice_q", model.q_span)):
+        arrays[side] = np.where(span > 0.0, BETWEEN, LEAST).astype(np.int8)
     return Work(status=np.full(m, UNDECIDED, dtype=np.int8), down=np.zeros(m, dtype=np.bool_), **arrays)
 
 

@@ -32,6 +32,12 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
 5. A price c of closing a branch adds c if closed. Undecided: min(0, c − h w_a) >= −max(0, h − c / w_max) w_a, since
    the left side is concave in w_a and the right side is its chord on [0, w_max].
 
+6. A load of constant current adds c v to the terms of its bus, c = y p_v + μ q_v with v = √w. A root is concave: on
+   [w_min, w_max] it lies above its chord and below any of its tangents, so c v is at least c times the chord if c > 0,
+   else c times a tangent: a constant and a part of A.
+7. Where the load of a bus may be chosen between P and P + S, the least of y (P + s) is y P + S min(0, y); the same for
+   q. Every choice costs at least that, so the bound holds for the best one.
+
 Nothing here asks how good the multipliers are, nor for a solver's tolerance, nor for the sign of a load. What is used
 of the voltages is w_max at roots (and w_min, which may be 0): they must hold in every completion that counts.
 Rounding is of the order of 1e-16 of the terms; the search keeps a margin.
@@ -71,6 +77,20 @@ def slope(rho: float, square: float) -> float:
 
 
 @inner
+def above(w_min: float, w_max: float) -> tuple[float, float]:
+    """Constant and slope of the chord of √w on [w_min, w_max]."""
+    low, high = np.sqrt(w_min), np.sqrt(w_max)
+    return low * high / (low + high), 1.0 / (low + high)
+
+
+@inner
+def below(w: float) -> tuple[float, float]:
+    """Constant and slope of the tangent of √w at w."""
+    v = np.sqrt(w)
+    return 0.5 * v, 0.5 / v
+
+
+@inner
 def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     """The bound at these multipliers and `work.phi`; -inf where some ρ is not positive.
 
@@ -91,6 +111,15 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     if model.shunts:
         for j in range(len(gain)):
             gain[j] = -(y[j] * p_w[j] + mu[j] * q_w[j])
+    if model.currents:
+        for j in range(len(gain)):
+            c = y[j] * model.p_v[j] + mu[j] * model.q_v[j]
+            first, second = above(w_min[j], w_max[j]) if c > 0.0 else below(w[j])
+            total += c * first
+            gain[j] -= c * second
+    if model.boxed:
+        for j in range(len(gain)):
+            total += model.p_span[j] * min(0.0, y[j]) + model.q_span[j] * min(0.0, mu[j])
     for e in range(len(status)):
         if status[e] != UNDECIDED:
             continue

@@ -3,7 +3,7 @@
 With power p, q arriving at the far end of a branch, w_to = w_fr − 2 (r p + x q) − |z|² l. Along the way from the source
 to a bus, which passes no branch twice, w therefore rises by no more than Σ 2 (r p + x q) of what runs backwards:
 
-- What arrives is the demand beyond and losses, so p >= −P with P all that is fed in anywhere, and q likewise:
+- What arrives is the demand beyond and losses, so p >= −P with P all that can be fed in anywhere, and q likewise:
   w <= w_source + 2 Σ (r P + x Q). P and Q have parts that are proportional to w, of capacitors and charging; with the
   greatest w on both sides, w <= (w_source + fixed) / (1 − proportional).
 - By Cauchy and Schwarz, Σ (r p + x q) <= Σ √(r l) √(w |z|² / r) <= √(loss) √(w Σ |z|² / r), so that √w_greatest = t has
@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.grid.topology import bridges, components, forest
-from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.network import Bools, Floats, Ints, Network
+from openpoint.search.demand import Demand
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class Caps:
         return np.minimum(by_feeding, self.source + np.sqrt(greatest * lossy))
 
 
-def caps_of(network: Network, usable: Bools, power: Complexes, steady: Complexes) -> Caps:
+def caps_of(network: Network, usable: Bools, taken: Demand) -> Caps:
     """Caps of a network.
 
     Args:
         usable: (E) branches that may be closed.
-        power, steady: (N) loads of constant power, less generation, and of constant impedance; 0 at sources.
+        taken: demand and its ranges.
     """
     kept = np.flatnonzero(usable)
     r, x, tap, b = network.r[kept], network.x[kept], network.tap[kept], network.b[kept]
@@ -69,8 +70,17 @@ def caps_of(network: Network, usable: Bools, power: Complexes, steady: Complexes
         return Caps(np.inf, nothing, nothing, nothing)
     gain = float(np.exp(ways.heaviest(2.0 * np.abs(np.log(tap))).max()))
     charging = float((np.maximum(b, 0.0) * np.maximum(tap, 1.0 / tap) ** 2).sum())
-    fixed = r * _fed(power.real) + x * _fed(power.imag)
-    proportional = r * _fed(steady.real) + x * (_fed(steady.imag) + charging)
+    # What is fed in at constant current grows with v <= (1 + w) / 2.
+    p, p_w, q, q_w = (
+        _fed(part) + 0.5 * _fed(current)
+        for whole, current in (
+            ((taken.power.real, taken.steady.real), taken.current.real),
+            ((taken.power.imag, taken.steady.imag), taken.current.imag),
+        )
+        for part in whole
+    )
+    fixed = r * p + x * q
+    proportional = r * p_w + x * (q_w + charging)
     z2 = r * r + x * x
     by_loss = np.divide(z2, r, out=np.where(z2 > 0.0, np.inf, 0.0), where=r > 0.0)
     return Caps(

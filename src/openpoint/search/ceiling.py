@@ -25,7 +25,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from openpoint.network import Bools, Complexes, Floats, Network
+from openpoint.network import Bools, Floats, Network
+from openpoint.search.demand import Demand
 
 ANGLES = 181
 """Proportions of a and b that are tried."""
@@ -33,18 +34,18 @@ ANGLES = 181
 
 def ceiling(network: Network) -> float:
     """All that is taken and fed."""
-    power = np.abs(network.s_power).sum() + 4.0 * np.abs(network.s_impedance).sum() + np.abs(network.generator_s).sum()
+    loads = np.abs(network.s_power) + 2.0 * np.abs(network.s_current) + 4.0 * np.abs(network.s_impedance)
+    p, q = (np.maximum(-a, b) for a, b in ((network.p_min, network.p_max), (network.q_min, network.q_max)))
+    power = loads.sum() + np.hypot(p, q).sum()
     return float(power + 4.0 * (np.abs(network.g).sum() + np.abs(network.b).sum()))
 
 
-def ceiling_by_limits(
-    network: Network, usable: Bools, demand: tuple[Complexes, Complexes], w_min: Floats, l_max: Floats
-) -> float:
+def ceiling_by_limits(network: Network, usable: Bools, taken: Demand, w_min: Floats, l_max: Floats) -> float:
     """The least that ratings and lower voltage limits allow to say; inf where they say nothing.
 
     Args:
         usable: (E) branches that may be closed.
-        demand: (N) loads of constant power, less generation, and of constant impedance; 0 at sources.
+        taken: demand and its ranges.
         w_min, l_max: (N), (E) limits, with what they are exceeded by and still count as kept.
     """
     r, x = network.r[usable], network.x[usable]
@@ -53,8 +54,8 @@ def ceiling_by_limits(
     lossy = r > 0.0
     most = float((r[lossy] * l_max[usable][lossy]).sum())
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
-    every = np.concatenate(demand)
-    fed = np.any(every.real < 0.0) or np.any(every.imag < 0.0)
+    every = np.concatenate([taken.power, taken.current, taken.steady])
+    fed = np.any(every.real < 0.0) or np.any(every.imag < 0.0) or taken.span.any()
     if fed or network.b[usable].any() or np.any(network.tap[usable] != 1.0) or not lossy.any():
         return most
     low = float(w_min[inner].min(initial=np.inf))
@@ -62,7 +63,7 @@ def ceiling_by_limits(
     drop = high - low
     if not 0.0 < low < np.inf or drop < 0.0:
         return most
-    s = demand[0].sum() + high * demand[1].sum()
+    s = taken.power.sum() + np.sqrt(high) * taken.current.sum() + high * taken.steady.sum()
     phasors = np.concatenate([every, r + 1j * x])
     phasors = phasors[phasors != 0]
     t = np.linspace(0.0, 0.5 * np.pi, ANGLES)[:, None]
@@ -73,6 +74,6 @@ def ceiling_by_limits(
         theta = np.minimum(theta, 2.0 * (a * np.cos(phi) + b * np.sin(phi)) * along)
     spare = theta * low - drop * (a * r + b * x)
     eta = np.where((spare >= 0.0).all(axis=1), (spare[:, lossy] / r[lossy]).min(axis=1), 0.0)
-    taken = drop * (a[:, 0] * s.real + b[:, 0] * s.imag)
-    by_drop = np.divide(taken, eta, out=np.full(ANGLES, np.inf), where=eta > 0.0)
+    weighed = drop * (a[:, 0] * s.real + b[:, 0] * s.imag)
+    by_drop = np.divide(weighed, eta, out=np.full(ANGLES, np.inf), where=eta > 0.0)
     return min(most, float(by_drop.min()))

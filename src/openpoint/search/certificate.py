@@ -31,6 +31,7 @@ def refuse_to_certify(network: Network, max_changes: int | None, change_cost: fl
     faults = {
         "current limits; leave them out (--no-current-limits)": np.isfinite(network.l_max).any(),
         "a greatest number or a cost of changes": max_changes is not None or change_cost > 0.0,
+        "loads of constant current": network.s_current.any(),
         "loads of constant impedance and capacitors": network.s_impedance.any(),
         "shunt admittances of branches": network.g.any() or network.b.any(),
         "transformers with a ratio": np.any(network.tap != 1.0),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openpoint.network import Bools, Floats, Network
+from openpoint.network import Bools, Complexes, Floats, Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.search.arrays import CLOSED, UNDECIDED, Model, States, Work, work_for
 from openpoint.search.forest import join, root, span
@@ -61,11 +61,12 @@ class Judge:
 
 @dataclass(frozen=True)
 class Trial:
-    """A radial state and its exact worth."""
+    """A radial state, the (G) output of its generators, and its exact worth."""
 
     closed: Bools
     value: float
     miss: float
+    generation: Complexes
 
     def beats(self, other: Trial | None) -> bool:
         """Whether it misses limits by less, or by the same and costs less."""
@@ -104,7 +105,13 @@ class Exchange:
             return None
         state = self.full(closed[None, :])
         value, miss = self.judge.worth(state)
-        return Trial(state[0], float(value[0]), float(miss[0])) if np.isfinite(value[0]) else None
+        generation = self.judge.network.generator_s
+        return Trial(state[0], float(value[0]), float(miss[0]), generation) if np.isfinite(value[0]) else None
+
+    def at(self, trial: Trial, generation: Complexes) -> Trial | None:
+        """A trial with other outputs of its generators, at which further trials are judged too."""
+        self.judge = replace(self.judge, network=replace(self.judge.network, generator_s=generation))
+        return self.trial(trial.closed[self.numbering.branch])
 
     def full(self, closed: Bools) -> Bools:
         """(K, E) states from (K, m)."""
@@ -136,7 +143,7 @@ class Exchange:
             near = self.full(near)
             value, miss = self.judge.worth(near)
             best = int(np.lexsort((value, miss))[0])
-            found = Trial(near[best], float(value[best]), float(miss[best]))
+            found = Trial(near[best], float(value[best]), float(miss[best]), trial.generation)
             if found.miss < trial.miss or (found.miss == trial.miss and found.value < trial.value * (1.0 - 1e-9)):
                 return found
             begin, count = begin + count, count * TIMES

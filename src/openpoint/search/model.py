@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.network import Bools, Floats, Ints, Network
 from openpoint.search.arrays import Model, Numbers
 from openpoint.search.caps import Caps, caps_of
 from openpoint.search.ceiling import ceiling, ceiling_by_limits
+from openpoint.search.demand import demand
 
 TOLERANCE = 1e-6
 """Relative excess of a limit that counts as kept."""
@@ -53,9 +54,10 @@ def build_model(
         max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
 
     Raises:
-        OptionError: what the bound cannot be valid for; see `refuse`.
+        OptionError: a grid of several phases, or one in which nothing bounds a voltage from above.
     """
-    refuse(network)
+    if not network.is_balanced:
+        raise OptionError("topology search works on balanced grids (phases '1'); this grid has phases a, b, c")
     fr, to = network.terminal_fr, network.terminal_to
     branch = np.flatnonzero(~must_open & (fr != to))
     source = np.zeros(network.n_terminals, dtype=np.bool_)
@@ -66,11 +68,11 @@ def build_model(
     number = np.empty(network.n_terminals, dtype=np.int32)
     number[bus] = np.arange(len(bus))
     a, b = number[fr[branch]], number[to[branch]]
-    power, steady = demand(network)
-    caps = caps_of(network, ~must_open, power, steady)
+    taken = demand(network)
+    caps = caps_of(network, ~must_open, taken)
     l_max = network.l_max * (1.0 + TOLERANCE) ** 2
     low = network.w_min * (1.0 - TOLERANCE) ** 2
-    most = min(ceiling(network), ceiling_by_limits(network, ~must_open, (power, steady), low, l_max)) * (1.0 + 1e-9)
+    most = min(ceiling(network), ceiling_by_limits(network, ~must_open, taken, low, l_max)) * (1.0 + 1e-9)
     w_min, w_max = voltage_range(network, caps, most)
     z = np.asarray(network.z.diagonal())[branch]
     shunt = np.asarray(network.y_shunt.diagonal())[branch]
@@ -92,10 +94,14 @@ def build_model(
         b=0.5 * shunt.imag,
         l_max=l_max,
         price=np.where(swap, 2.0 * change_cost, 0.0),
-        p=power.real[bus].copy(),
-        q=power.imag[bus].copy(),
-        p_w=steady.real[bus].copy(),
-        q_w=steady.imag[bus].copy(),
+        p=taken.power.real[bus].copy(),
+        q=taken.power.imag[bus].copy(),
+        p_span=taken.span.real[bus].copy(),
+        q_span=taken.span.imag[bus].copy(),
+        p_v=taken.current.real[bus].copy(),
+        q_v=taken.current.imag[bus].copy(),
+        p_w=taken.steady.real[bus].copy(),
+        q_w=taken.steady.imag[bus].copy(),
         w_min=w_min[bus],
         w_max=w_max[bus],
         **_adjacency(np.minimum(a, n), np.minimum(b, n), n),
@@ -104,39 +110,14 @@ def build_model(
         most_closings=closings,
         bare=np.flatnonzero(z == 0).astype(np.int32),
         ideal=1e4 * float(np.max(1.0 / np.maximum(np.abs(z[z != 0]), 1e-9), initial=1.0)),
-        shunts=bool(shunt.any() or steady.any()),
+        shunts=bool(shunt.any() or taken.steady.any()),
+        currents=bool(taken.current.any()),
+        boxed=bool(taken.span.any()),
         rated=bool(np.isfinite(l_max).any()),
         bounded=bool(np.any(w_min[~source] > 0) or np.any(network.w_max[~source] < np.inf)),
         priced=change_cost > 0.0,
     )
     return model, Numbering(branch, bus, change_cost * fixed, caps, most)
-
-
-def refuse(network: Network) -> None:
-    """Refuse what the bound is not valid for.
-
-    Raises:
-        OptionError: several phases, generators to dispatch, or loads of constant current.
-    """
-    if not network.is_balanced:
-        raise OptionError("topology search works on balanced grids (phases '1'); this grid has phases a, b, c")
-    today = network.generator_s
-    ranges = ((network.p_min, today.real, network.p_max), (network.q_min, today.imag, network.q_max))
-    if any(np.any((low != now) | (now != high)) for low, now, high in ranges):
-        raise OptionError(
-            "topology search does not dispatch generators; use Benders, or clear their limits to fix them"
-        )
-    if network.s_current.any():
-        raise OptionError("topology search has no loads of constant current; use Benders, or another load model")
-
-
-def demand(network: Network) -> tuple[Complexes, Complexes]:
-    """(N) loads of constant power, less generation, and of constant impedance; at sources 0: they lose nothing."""
-    power, steady = network.s_power.copy(), network.s_impedance.copy()
-    np.subtract.at(power, network.generator_terminal, network.generator_s)
-    power[network.source_terminal] = 0.0
-    steady[network.source_terminal] = 0.0
-    return power, steady
 
 
 def voltage_range(network: Network, caps: Caps, value: float) -> tuple[Floats, Floats]:

@@ -7,11 +7,18 @@ factor of 20 to 40 an iteration, to the exact loss on a full tree.
 
 The Laplacian has the pattern of the grid whatever is open, so the order of elimination, of least degree, is chosen
 once (`openpoint.search.model`), and the factorisation is a list of places.
+
+Where a load may be chosen, its multiplier is 0 unless the choice is at an end of its range: such a bus is tied to 0
+through a large conductance, and what that carries is what is chosen. Ends and ties are kept from one step to the next
+(`settle`), as an active set. y and μ have matrices of their own then.
 """
 
 from __future__ import annotations
 
-from openpoint.search.arrays import OPEN, Floats, Model, Work
+import numpy as np
+
+from openpoint.search.arrays import BETWEEN, LEAST, MOST, OPEN, Floats, Model, States, Work
+from openpoint.search.bound import above
 from openpoint.search.inner import inner
 
 
@@ -39,6 +46,18 @@ def conduct(model: Model, work: Work) -> None:
     for j in range(len(w)):
         p[j] = model.p[j]
         q[j] = model.q[j]
+    if model.boxed:
+        for j in range(len(w)):
+            p[j] += model.p_span[j] * share(work.choice_p[j])
+            q[j] += model.q_span[j] * share(work.choice_q[j])
+    if model.currents:
+        for j in range(len(w)):
+            v = np.sqrt(w[j])
+            if work.y[j] * model.p_v[j] + work.mu[j] * model.q_v[j] > 0.0:
+                first, second = above(model.w_min[j], model.w_max[j])
+                v = first + second * w[j]
+            p[j] += model.p_v[j] * v
+            q[j] += model.q_v[j] * v
     if model.shunts:
         for j in range(len(w)):
             p[j] += model.p_w[j] * w[j]
@@ -70,13 +89,37 @@ def conduct(model: Model, work: Work) -> None:
 
 
 @inner
-def factorise(model: Model, work: Work) -> None:
-    """LDLᵀ of the Laplacian of the conductances, without the sources."""
-    n, factor, diagonal = model.n, work.factor, work.diagonal
+def share(choice: int) -> float:
+    """Share of what may be chosen that counts as load."""
+    return 0.5 if choice == BETWEEN else float(choice)
+
+
+@inner
+def settle(model: Model, work: Work, span: Floats, choice: States, least: Floats, y: Floats, taken: Floats) -> None:
+    """Move choices to an end of their range, or away from it, by what the multipliers just solved for say."""
+    for j in range(model.n):
+        taken[j] = least[j] + span[j] * share(choice[j])
+        if span[j] > 0.0:
+            if choice[j] == BETWEEN:
+                more = 0.5 * span[j] - model.ideal * y[j]
+                y[j] = 0.0
+                if more < 0.0:
+                    choice[j] = LEAST
+                elif more > span[j]:
+                    choice[j] = MOST
+                taken[j] = least[j] + min(max(more, 0.0), span[j])
+            elif (choice[j] == LEAST) == (y[j] < 0.0) and y[j] != 0.0:
+                choice[j] = BETWEEN
+
+
+@inner
+def factorise(model: Model, work: Work, factor: Floats, diagonal: Floats, choice: States) -> None:
+    """LDLᵀ of the Laplacian of the conductances, without the sources, and with the ties of choices."""
+    n = model.n
     for a in range(len(factor)):
         factor[a] = 0.0
     for k in range(n):
-        diagonal[k] = 0.0
+        diagonal[k] = model.ideal if choice[k] == BETWEEN else 0.0
     for e in range(len(work.status)):
         conductance = work.conductance[e]
         if conductance != 0.0:
@@ -101,7 +144,7 @@ def factorise(model: Model, work: Work) -> None:
 
 
 @inner
-def solve(model: Model, work: Work, one: Floats, two: Floats) -> None:
+def solve(model: Model, factor: Floats, diagonal: Floats, one: Floats, two: Floats) -> None:
     """Solve for two right-hand sides in place; 0 at sources."""
     n = model.n
     for k in range(n, len(one)):
@@ -109,24 +152,24 @@ def solve(model: Model, work: Work, one: Floats, two: Floats) -> None:
         two[k] = 0.0
     for k in range(n):
         for a in range(model.column[k], model.column[k + 1]):
-            one[model.row[a]] -= work.factor[a] * one[k]
-            two[model.row[a]] -= work.factor[a] * two[k]
+            one[model.row[a]] -= factor[a] * one[k]
+            two[model.row[a]] -= factor[a] * two[k]
     for k in range(n - 1, -1, -1):
-        first, second = one[k] / work.diagonal[k], two[k] / work.diagonal[k]
+        first, second = one[k] / diagonal[k], two[k] / diagonal[k]
         for a in range(model.column[k], model.column[k + 1]):
-            first -= work.factor[a] * one[model.row[a]]
-            second -= work.factor[a] * two[model.row[a]]
+            first -= factor[a] * one[model.row[a]]
+            second -= factor[a] * two[model.row[a]]
         one[k] = first
         two[k] = second
 
 
 @inner
-def resistance(model: Model, work: Work, e: int) -> float:
+def resistance(model: Model, factor: Floats, diagonal: Floats, one: Floats, e: int) -> float:
     """Effective resistance that a branch sees; leaves the half-solved right-hand side in `one`.
 
     The forward substitution of a unit current between two buses touches only their ways up the elimination tree.
     """
-    n, one = model.n, work.one
+    n = model.n
     for k in range(len(one)):
         one[k] = 0.0
     i, j = model.fr[e], model.to[e]
@@ -135,9 +178,9 @@ def resistance(model: Model, work: Work, e: int) -> float:
     total = 0.0
     while min(i, j) < n:
         k = min(i, j)
-        total += one[k] * one[k] / work.diagonal[k]
+        total += one[k] * one[k] / diagonal[k]
         for a in range(model.column[k], model.column[k + 1]):
-            one[model.row[a]] -= work.factor[a] * one[k]
+            one[model.row[a]] -= factor[a] * one[k]
         if i == k:
             i = model.up[k]
         if j == k:
@@ -151,24 +194,37 @@ def without(model: Model, work: Work, e: int) -> bool:
 
     Opening it changes the Laplacian by rank one: y' = y + L⁻¹b G (y_i − y_j) / (1 − G R), R as of `resistance`.
     """
-    n, one = model.n, work.one
-    rest = 1.0 - work.conductance[e] * resistance(model, work, e)
+    n, one, conductance = model.n, work.one, work.conductance[e]
+    rest = 1.0 - conductance * resistance(model, work.factor, work.diagonal, one, e)
     if rest < 1e-10:
         return False
+    by_y, by_mu = conductance * work.drop_y[e] / rest, conductance * work.drop_mu[e] / rest
     for k in range(n, len(one)):
-        one[k] = 0.0
         work.y_next[k] = 0.0
         work.mu_next[k] = 0.0
-    by_y = work.conductance[e] * work.drop_y[e] / rest
-    by_mu = work.conductance[e] * work.drop_mu[e] / rest
-    for k in range(n - 1, -1, -1):
-        value = one[k] / work.diagonal[k]
-        for a in range(model.column[k], model.column[k + 1]):
-            value -= work.factor[a] * one[model.row[a]]
-        one[k] = value
-        work.y_next[k] = work.y[k] + by_y * value
-        work.mu_next[k] = work.mu[k] + by_mu * value
+    back(model, work.factor, work.diagonal, one)
+    for k in range(n):
+        work.y_next[k] = work.y[k] + by_y * one[k]
+        work.mu_next[k] = work.mu[k] + by_mu * one[k]
+    if model.boxed:
+        rest = 1.0 - conductance * resistance(model, work.factor_q, work.diagonal_q, one, e)
+        by_mu = conductance * work.drop_mu[e] / max(rest, 1e-10)
+        back(model, work.factor_q, work.diagonal_q, one)
+        for k in range(n):
+            work.mu_next[k] = work.mu[k] + by_mu * one[k]
     return True
+
+
+@inner
+def back(model: Model, factor: Floats, diagonal: Floats, one: Floats) -> None:
+    """Backward substitution in place."""
+    for k in range(model.n, len(one)):
+        one[k] = 0.0
+    for k in range(model.n - 1, -1, -1):
+        value = one[k] / diagonal[k]
+        for a in range(model.column[k], model.column[k + 1]):
+            value -= factor[a] * one[model.row[a]]
+        one[k] = value
 
 
 @inner

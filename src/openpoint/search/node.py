@@ -45,7 +45,7 @@ from openpoint.search.arrays import (
 from openpoint.search.bound import bound
 from openpoint.search.forest import propagate, root
 from openpoint.search.inner import copy, inner, keep, recall, spliced
-from openpoint.search.multipliers import conduct, factorise, level, resistance, sag, solve, without
+from openpoint.search.multipliers import conduct, factorise, level, resistance, sag, settle, solve, without
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
 """What `explore` ends with: nothing left, time to look up, a radial state to judge, no room in the pool or record."""
@@ -81,8 +81,15 @@ def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
             break
         sag(model, work)
         conduct(model, work)
-        factorise(model, work)
-        solve(model, work, work.y_next, work.mu_next)
+        factorise(model, work, work.factor, work.diagonal, work.choice_p)
+        if model.boxed:
+            solve(model, work.factor, work.diagonal, work.y_next, work.one)
+            factorise(model, work, work.factor_q, work.diagonal_q, work.choice_q)
+            solve(model, work.factor_q, work.diagonal_q, work.mu_next, work.one)
+            settle(model, work, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
+            settle(model, work, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
+        else:
+            solve(model, work.factor, work.diagonal, work.y_next, work.mu_next)
         for e in range(len(work.status)):
             work.drop_y[e] = work.y_next[model.fr[e]] - work.y_next[model.to[e]]
             work.drop_mu[e] = work.mu_next[model.fr[e]] - work.mu_next[model.to[e]]
@@ -223,7 +230,7 @@ def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> fl
 def estimate(model: Model, work: Work, e: int, value: float) -> float:
     """What a probe would say, to first order: the power that the branch carries takes the other ways."""
     conductance = work.conductance[e]
-    rest = max(1.0 - conductance * resistance(model, work, e), 1e-10)
+    rest = max(1.0 - conductance * resistance(model, work.factor, work.diagonal, work.one, e), 1e-10)
     more: float = 0.5 * conductance * (work.drop_y[e] ** 2 + work.drop_mu[e] ** 2) / rest
     return value + more
 

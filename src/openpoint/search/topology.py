@@ -10,15 +10,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Network
+from openpoint.network import Bools, Complexes, Network
 from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool_for, record_for, work_for
 from openpoint.search.certificate import Certificate, refuse_to_certify
+from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.forest import propagate
 from openpoint.search.incumbent import Exchange, Judge, Trial
 from openpoint.search.model import build_model
@@ -57,9 +58,11 @@ class Found:
     """What a search found; values per unit.
 
     Attributes:
-        termination: OPTIMAL or GAP: proven to the gap; INFEASIBLE: proven that no radial state keeps the limits (or
+        termination: OPTIMAL or GAP: proven to the gap; RELAXATION: as far as the relaxation goes, which is not exact on
+            some tree with generators to dispatch; INFEASIBLE: proven that no radial state keeps the limits (or
             that those which do lose more than all that is taken and fed); TIME, ITERATIONS, INTERRUPTED: stopped.
         closed: (E) best state that keeps the limits; None if there is none. value: of that state, inf = none.
+        generation: (G) output of the dispatchable generators in that state, or in the nearest.
         lower_bound: no radial state that keeps the limits is worth less.
         nearest: (E) state that misses the limits least, of those met while none kept them; None else.
         nodes, probes, leaves: nodes bounded, bounds with one branch open, states judged at leaves.
@@ -68,6 +71,7 @@ class Found:
 
     termination: Termination
     closed: Bools | None
+    generation: Complexes | None
     value: float
     lower_bound: float
     nearest: Bools | None
@@ -95,11 +99,11 @@ def search_topologies(
     stop: Callable[[], bool] | None = None,
     progress: Callable[[Standing], None] | None = None,
     certificate: Path | None = None,
+    cone: Cone | None = None,
 ) -> Found:
     """The radial state of least loss that keeps the limits of the network, proven to a gap.
 
-    Use it when nothing is dispatched: it proves in milliseconds to seconds what cone solvers do not finish. Strong
-    reverse flow weakens its bound.
+    It proves in milliseconds to seconds what cone solvers do not finish. Strong reverse flow weakens its bound.
 
     Args:
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
@@ -110,6 +114,7 @@ def search_topologies(
         starts: (K, E) radial states to begin with, beside today's and what the search finds by itself.
         stop: asked now and then whether to stop. progress: told now and then how far the search is.
         certificate: file for the proof, which `openpoint.verify` checks; not written where nothing is proven.
+        cone: asked for the output of dispatchable generators on a tree where limits bind.
 
     Raises:
         OptionError: options that make no sense, a grid that the bound is not valid for, or, with a certificate, what
@@ -132,6 +137,7 @@ def search_topologies(
         change_cost,
         gap,
         certificate,
+        cone,
     )
     try:
         return run.solve(time_limit, node_limit, starts, stop, progress)
@@ -152,6 +158,7 @@ class _Run:
         change_cost: float,
         gap: float,
         certificate: Path | None,
+        cone: Cone | None,
     ) -> None:
         self.began = time.perf_counter()
         self.network, self.gap = network, gap
@@ -159,7 +166,8 @@ class _Run:
             network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
         )
         self.inner = np.arange(len(self.numbering.bus)) < self.model.n
-        self.judge = Judge(network, change_cost)
+        self.dispatcher = Dispatcher(self.model, self.numbering, network, cone)
+        self.judge = Judge(replace(network, generator_s=self.dispatcher.today), change_cost)
         self.work = work_for(self.model)
         self.work.status[must_close[self.numbering.branch]] = CLOSED
         self.pool: Pool = pool_for(self.model, 256)
@@ -226,14 +234,48 @@ class _Run:
         if event == LEAF:
             self.leaves += 1
             self.counts.active[0] = 0
-            trial = self.exchange.trial(self.work.status == CLOSED)
-            if trial is not None and trial.beats(self.best):
-                self._offer(trial)
+            self._judge_leaf()
         elif event == FULL:
             self.pool = enlarged(self.pool)
         elif event == WRITTEN and self.certificate is not None:
             self.certificate.take()
         return event
+
+    def _judge_leaf(self) -> None:
+        """The state that is left; where there is something to choose, its bound is all that is proven of it."""
+        bound = float(self.counts.bound[0])
+        trial = self.exchange.trial(self.work.status == CLOSED)
+        if trial is not None and self.model.boxed:
+            trial = self.exchange.at(trial, self.dispatcher.outputs(self.work)) or trial
+            close = trial.miss == 0.0 and trial.value - self.numbering.fixed_cost - bound <= self.gap * abs(trial.value)
+            if not close:
+                by_cone, trial = self._by_cone(trial)
+                bound = max(bound, by_cone)
+        if self.model.boxed:
+            self.counts.floor[0] = min(self.counts.floor[0], bound)
+        if trial is not None and trial.beats(self.best):
+            self._offer(trial)
+
+    def _by_cone(self, trial: Trial) -> tuple[float, Trial]:
+        """What a cone program says of a state: a bound, and the state at its outputs if that is better."""
+        if self.dispatcher.cone is None:
+            return -math.inf, trial
+        bound, generation = self.dispatcher.cone(trial.closed)
+        changes = float(self.model.price[trial.closed[self.numbering.branch]].sum())
+        other = None if generation is None else self.exchange.at(trial, generation)
+        return bound + changes, other if other is not None and other.beats(trial) else trial
+
+    def _redispatched(self, trial: Trial) -> Trial:
+        """Outputs and exchanges in turn, until neither is better."""
+        while not self.exchange.over():
+            other = self.exchange.at(trial, self.dispatcher.on(trial.closed[self.numbering.branch]))
+            if other is None or other.miss > 0.0:
+                other = self._by_cone(trial if other is None else other)[1]
+            if not (other.miss, other.value) < (trial.miss, trial.value * (1.0 - self.gap)):
+                break
+            trial = self.exchange.descend(other)
+        self.exchange.at(trial, trial.generation)
+        return trial
 
     def _start(self, starts: Bools | None) -> None:
         """Exchange from the states given, from today's, and from the tree of least impedance."""
@@ -253,6 +295,8 @@ class _Run:
         if trial is None:
             return
         trial = self.exchange.descend(trial)
+        if self.model.boxed:
+            trial = self._redispatched(trial)
         if trial.beats(self.best):
             self.best = trial
             if trial.miss == 0.0:
@@ -290,15 +334,17 @@ class _Run:
         value, best = self._value(), None if self.best is None else self.best.closed
         holds = math.isfinite(value)
         if reason is Termination.OPTIMAL and not holds:
-            reason = Termination.INFEASIBLE
+            unknown = self.counts.floor[0] < self.counts.cutoff[0]  # a tree whose dispatch nothing settles
+            reason = Termination.RELAXATION if unknown else Termination.INFEASIBLE
         elif reason is Termination.OPTIMAL and _gap(self._bound(), value) > OPTIMAL:
-            reason = Termination.GAP
+            reason = Termination.GAP if _gap(self._bound(), value) <= max(self.gap, OPTIMAL) else Termination.RELAXATION
         if self.certificate is not None and reason in (Termination.OPTIMAL, Termination.GAP):
             assert best is not None
             self.certificate.finish(*self.locks, best, value, float(self.counts.cutoff[0]), self.gap)
         return Found(
             termination=reason,
             closed=best if holds else None,
+            generation=None if self.best is None else self.best.generation,
             value=value,
             lower_bound=math.inf if reason is Termination.INFEASIBLE else self._bound(),
             nearest=None if holds else best,

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from openpoint.errors import OptionError
+from openpoint.network import Bools, Complexes
+from openpoint.search.dispatch import Cone
 from openpoint.search.model import build_model
 from openpoint.search.topology import Standing, search_topologies
 from openpoint.studies.radial import RadialProgram
@@ -16,6 +18,7 @@ from openpoint.twostage.benders import Benders
 from openpoint.twostage.interrupt import listening
 from openpoint.twostage.log import Iteration, Outcome, Progress
 from openpoint.twostage.stopping import check_stops
+from openpoint.twostage.subproblem import Subproblem
 from openpoint.twostage.uncertainty import Certain
 
 NEWS_EVERY_S = 1.0
@@ -25,6 +28,8 @@ NEWS_EVERY_S = 1.0
 @dataclass(frozen=True, kw_only=True)
 class TopologySearch:
     """Branch and bound on which branches are closed, with a bound in closed form: the method for one demand.
+
+    Generators are dispatched by the same bound; where limits bind on a tree, the cone program has the word on it.
 
     Attributes:
         gap: relative gap at which to stop.
@@ -47,8 +52,8 @@ class TopologySearch:
         """Search until the gap is closed, or a limit or Ctrl-C comes; the best verified answer is kept.
 
         Raises:
-            OptionError: many futures, generators to dispatch, a grid that the bound is not valid for, or, with a
-                certificate, what certificates do not cover.
+            OptionError: many futures, a grid that the bound is not valid for, or, with a certificate, what
+                certificates do not cover.
         """
         if not isinstance(program.uncertainty, Certain):
             raise OptionError("topology search is for one demand; use Benders for many futures")
@@ -66,11 +71,16 @@ class TopologySearch:
                 stop=lambda: interrupt.requested,
                 progress=log.told,
                 certificate=self.certificate,
+                cone=_cone_of(program) if len(net.generator_names) else None,
             )
         shown = found.nearest if found.closed is None else found.closed
         decision = None if shown is None else shown.astype(float)
-        verdict = None if decision is None else program.judge(decision, program.uncertainty.values, None)
-        value = math.inf if found.closed is None else float(program.prices(found.closed[None, :])[0])
+        s = found.generation
+        dispatch = None if s is None else [np.stack([s.real, s.imag], axis=1).ravel()]
+        verdict = None if decision is None else program.judge(decision, program.uncertainty.values, dispatch)
+        value = math.inf
+        if found.closed is not None and decision is not None and verdict is not None:
+            value = program.cost(decision) + float(verdict.values[0])
         lower = min(found.lower_bound * net.s_base_kva, value)
         log.end(found.seconds, lower, value, found.nodes)
         return Outcome(
@@ -84,6 +94,22 @@ class TopologySearch:
             least_violation=None if found.nearest is None else decision,
             values=None if found.closed is None or verdict is None else verdict.values,
         )
+
+
+def _cone_of(program: RadialProgram) -> Cone:
+    """The cone program of a program, compiled when it is first asked."""
+    subproblem: list[Subproblem] = []
+
+    def cone(closed: Bools) -> tuple[float, Complexes | None]:
+        if not subproblem:
+            subproblem.append(Subproblem(program, len(closed)))
+        found = subproblem[0].respond(closed.astype(float), program.uncertainty.values[0])
+        if not found.feasible:
+            return math.inf, None
+        lower = found.value / program.network.s_base_kva
+        return lower, None if found.dispatch is None else found.dispatch[0::2] + 1j * found.dispatch[1::2]
+
+    return cone
 
 
 def quickest(

@@ -1,0 +1,37 @@
+"""What is taken and fed at the buses, as the search sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.network import Complexes, Network
+
+
+@dataclass(frozen=True)
+class Demand:
+    """(N) demand per unit; 0 at sources, where it loses nothing.
+
+    Attributes:
+        power: constant power, the least of what may be chosen: less the most that can be generated.
+        span: how much more may be chosen. current: of constant current, per voltage. steady: of constant impedance, per
+            squared voltage.
+    """
+
+    power: Complexes
+    span: Complexes
+    current: Complexes
+    steady: Complexes
+
+
+def demand(network: Network) -> Demand:
+    """The demand of a balanced network, with the ranges of its dispatchable generators."""
+    power, current, steady = network.s_power.copy(), network.s_current.copy(), network.s_impedance.copy()
+    span = np.zeros(network.n_terminals, dtype=complex)
+    np.subtract.at(power, network.generator_terminal, network.p_max + 1j * network.q_max)
+    ranges = (network.p_max - network.p_min) + 1j * (network.q_max - network.q_min)
+    np.add.at(span, network.generator_terminal, ranges)
+    for part in (power, span, current, steady):
+        part[network.source_terminal] = 0.0
+    return Demand(power, span, current, steady)

@@ -1,0 +1,63 @@
+"""The best output of dispatchable generators on one tree.
+
+On a tree the multipliers of the bound reach the optimum of the cone program, and what the ties of choices carry is the
+output that goes with them (`openpoint.search.multipliers`). It is judged by the exact power flow like any other. Where
+limits bind, a few steps of their multipliers do not land on the output that just keeps them; then a cone program is
+asked, if one is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.search.arrays import CLOSED, OPEN, Model, Work, counts, pool_for, record_for, work_for
+from openpoint.search.model import Numbering
+from openpoint.search.node import explore
+
+Cone = Callable[[Bools], tuple[float, Complexes | None]]
+"""From the (E) state of a tree to a lower bound of its loss, inf if nothing keeps the limits, and the (G) outputs."""
+
+
+class Dispatcher:
+    """Outputs for one tree after the other."""
+
+    def __init__(self, model: Model, numbering: Numbering, network: Network, cone: Cone | None) -> None:
+        self.model, self.numbering, self.network, self.cone = model, numbering, network, cone
+        self.work, self.pool, self.record = work_for(model), pool_for(model, 2), record_for(model, 0)
+
+    @property
+    def today(self) -> Complexes:
+        """(G) today's output, or what is nearest to it within the ranges."""
+        net = self.network
+        p, q = net.generator_s.real, net.generator_s.imag
+        return np.asarray(np.clip(p, net.p_min, net.p_max) + 1j * np.clip(q, net.q_min, net.q_max))
+
+    def on(self, closed: Bools) -> Complexes:
+        """(G) output of least loss on a tree, (m)."""
+        work, count = self.work, counts()
+        for array in (work.y, work.mu, work.phi):
+            array[:] = 0.0
+        work.status[:] = np.where(closed, CLOSED, OPEN)
+        count.cutoff[0] = self.numbering.ceiling + float(self.model.price.sum())
+        count.active[0] = 1
+        explore(self.model, work, self.pool, count, self.record, 1)
+        return self.outputs(work)
+
+    def outputs(self, work: Work) -> Complexes:
+        """(G) what is chosen at the multipliers at hand, shared by the generators of a bus."""
+        net, model, today = self.network, self.model, self.today
+        place = np.full(net.n_terminals, -1)
+        place[self.numbering.bus] = np.arange(len(model.p))
+        at = place[net.generator_terminal]
+        p = _output(work.taken_p, model.p, model.p_span, at, net.p_min, net.p_max, today.real)
+        q = _output(work.taken_q, model.q, model.q_span, at, net.q_min, net.q_max, today.imag)
+        return np.asarray(p + 1j * q)
+
+
+def _output(taken: Floats, least: Floats, span: Floats, at: Ints, low: Floats, high: Floats, today: Floats) -> Floats:
+    """(G) outputs that leave the loads `taken` at their buses; today's where nothing can be chosen."""
+    share = np.clip((taken - least)[at] / np.where(span[at] > 0.0, span[at], 1.0), 0.0, 1.0)
+    return np.where(span[at] > 0.0, high - share * (high - low), today)
