@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
 from openpoint.network import Network
+from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
 from openpoint.search.incumbent import Judge
+from openpoint.studies.ensemble import excesses
 
 from ..powerflow.small_networks import Branch, make_network
 
@@ -21,14 +24,22 @@ KINDS: list[tuple[str, ...]] = [
     ("generation",),
     ("generation", "shunts", "ratios", "stiff", "impedance", "locks"),
     ("capacitive", "impedance"),
+    ("current",),
+    ("current", "generation", "impedance", "low"),
+    ("dispatch",),
+    ("dispatch", "generation", "ratings", "low", "high", "shunts", "ratios", "stiff", "current"),
     ("low",),
     ("low", "high", "generation"),
     ("ratings",),
     ("ratings", "low", "high", "generation", "shunts", "ratios", "stiff", "locks", "impedance"),
 ]
-FEATURES = ("locks", "stiff", "ratios", "shunts", "generation", "impedance", "capacitive", "low", "high", "ratings")
+FEATURES = [
+    *("locks", "stiff", "ratios", "shunts", "generation", "impedance", "current", "capacitive"),
+    *("low", "high", "ratings"),
+]
 """What the grids have: locks; branches without resistance or impedance; ratios; shunts of branches; generation;
-loads of constant impedance; loads that feed reactive power; lower and upper voltage limits; ratings."""
+loads of constant impedance and current; loads that feed reactive power; lower and upper voltage limits; ratings. Of
+KINDS also generators to dispatch."""
 
 
 def random_grid(rng: np.random.Generator, kind: Collection[str]) -> Network:
@@ -46,7 +57,21 @@ def random_grid(rng: np.random.Generator, kind: Collection[str]) -> Network:
     low = float(rng.uniform(0.85, 0.99)) if "low" in kind else 0.0
     high = float(rng.uniform(1.0, 1.12)) if "high" in kind else np.inf
     branches = [_branch(rng, *e, kind) for e in ends]
-    return make_network(n, branches, sources, power=loads, impedance=impedance, v_limits=(low, high))
+    current = np.where(rng.random(n) < 0.5, loads, 0.0) if "current" in kind else None
+    power = loads if current is None else loads - current
+    generators = [(int(rng.integers(n)), 0.0j) for _ in range(int(rng.integers(1, 3)))] if "dispatch" in kind else []
+    network = make_network(
+        n,
+        branches,
+        sources,
+        power=power,
+        current=current,
+        impedance=impedance,
+        generators=generators,
+        v_limits=(low, high),
+    )
+    p, q = rng.uniform(0.0, 0.4, (2, len(generators)))
+    return replace(network, p_min=np.zeros(len(p)), p_max=p, q_min=-q, q_max=q * (rng.random(len(q)) < 0.5))
 
 
 def _loads(rng: np.random.Generator, n: int, kind: Collection[str]) -> np.ndarray:
@@ -79,6 +104,33 @@ def judged(network: Network, max_changes: int | None, change_cost: float) -> tup
         return states, np.zeros(0)
     value, miss = Judge(network, change_cost).worth(states)
     allowed = miss == 0.0
+    if len(network.generator_names):
+        value, allowed = _sampled(network, states, change_cost)
     if max_changes is not None:
         allowed &= (states != network.closed).sum(axis=1) <= max_changes
     return states, np.where(allowed, value, np.inf)
+
+
+def _sampled(network: Network, states: np.ndarray, change_cost: float) -> tuple[np.ndarray, np.ndarray]:
+    """What states are worth at the best of some outputs of the generators: an upper bound, and near the truth."""
+    rng = np.random.default_rng(0)
+    value = np.full(len(states), np.inf)
+    g = len(network.generator_names)
+    centre, width = np.full((len(states), 2 * g), 0.5), 1.0
+    for _ in range(4):
+        rows = np.repeat(centre, 40, axis=0)
+        share = np.clip(rows + width * (rng.random(rows.shape) - 0.5), 0.0, 1.0)
+        share = np.where(rng.random(rows.shape) < 0.2, np.round(share), share)
+        p = network.p_min + share[:, :g] * (network.p_max - network.p_min)
+        q = network.q_min + share[:, g:] * (network.q_max - network.q_min)
+        closed = np.repeat(states, 40, axis=0)
+        flows = solve(network, closed, generation=p + 1j * q)
+        kept = flows.converged & (excesses(network, flows) == 0.0)
+        found = np.where(kept, flows.loss, np.inf).reshape(-1, 40)
+        best = found.argmin(axis=1)
+        better = found.min(axis=1) < value
+        value = np.minimum(value, found.min(axis=1))
+        centre = np.where(better[:, None], share.reshape(len(states), 40, -1)[np.arange(len(states)), best], centre)
+        width *= 0.4
+    value += change_cost * (states != network.closed).sum(axis=1) if change_cost else 0.0
+    return value, np.isfinite(value)

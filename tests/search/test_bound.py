@@ -145,7 +145,7 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
         factorise(model, work, work.factor, work.diagonal, work.choice_p)
 
 
-@pytest.mark.parametrize("kind", KINDS[:8], ids=lambda kind: "+".join(kind) or "plain")
+@pytest.mark.parametrize("kind", KINDS[:12], ids=lambda kind: "+".join(kind) or "plain")
 @given(SEEDS)
 @settings(max_examples=40, deadline=None)
 def test_no_voltage_exceeds_its_cap(kind: tuple[str, ...], seed: int) -> None:

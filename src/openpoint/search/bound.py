@@ -50,6 +50,9 @@ import numpy as np
 from openpoint.search.arrays import UNDECIDED, Floats, Model, Work
 from openpoint.search.inner import inner
 
+THIN = 1e-4
+"""Share of |z| below which ρ counts as this for the next multipliers: without resistance it is 0 at first."""
+
 
 @inner
 def terms(
@@ -141,7 +144,7 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             steep = 0.25 * square / rho
         alphas[e] = alpha
         betas[e] = beta
-        rhos[e] = rho
+        rhos[e] = max(rho, THIN * np.sqrt(z2[e]))
         nus[e] = 0.0
         steeps[e] = steep
         lost = steep
@@ -186,7 +189,7 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             steep = 0.25 * square / rho
         alphas[e] = alpha
         betas[e] = beta
-        rhos[e] = rho
+        rhos[e] = max(rho, THIN * np.sqrt(z2[e]))
         nus[e] = nu
         steeps[e] = steep
         total += price[e]

@@ -82,8 +82,8 @@ def reconfigure(
 
     Without futures the loss is that of the grid's own demand, and a branch and bound on the switches finds the state
     (`openpoint.search.topology`). With futures, one topology serves them all, and ρ says how their losses become one
-    number; then, and where generators are dispatched, a mixed-integer master chooses the topology, and a second-order
-    cone power flow (Farivar and Low 2013) judges it and answers with cuts (`openpoint.twostage.benders`).
+    number; then a mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low 2013)
+    judges it and answers with cuts (`openpoint.twostage.benders`).
 
     On a grid of phases a, b, c the exact power flow is that of OpenDSS. Where radial topologies are few, all are tried;
     else a linear model proposes, the bound is that of the linear model, and branch exchange by exact power flow has the
