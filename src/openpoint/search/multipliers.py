@@ -95,7 +95,7 @@ def share(choice: int) -> float:
 
 
 @inner
-def settle(model: Model, work: Work, span: Floats, choice: States, least: Floats, y: Floats, taken: Floats) -> None:
+def settle(model: Model, span: Floats, choice: States, least: Floats, y: Floats, taken: Floats) -> None:
     """Move choices to an end of their range, or away from it, by what the multipliers just solved for say."""
     for j in range(model.n):
         taken[j] = least[j] + span[j] * share(choice[j])
@@ -161,6 +161,21 @@ def solve(model: Model, factor: Floats, diagonal: Floats, one: Floats, two: Floa
             second -= factor[a] * two[model.row[a]]
         one[k] = first
         two[k] = second
+
+
+@inner
+def renew(model: Model, work: Work) -> None:
+    """Multipliers that balance the flows of the last ones, in `y_next` and `mu_next`."""
+    conduct(model, work)
+    factorise(model, work, work.factor, work.diagonal, work.choice_p)
+    if not model.boxed:
+        solve(model, work.factor, work.diagonal, work.y_next, work.mu_next)
+        return
+    solve(model, work.factor, work.diagonal, work.y_next, work.one)
+    factorise(model, work, work.factor_q, work.diagonal_q, work.choice_q)
+    solve(model, work.factor_q, work.diagonal_q, work.mu_next, work.one)
+    settle(model, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
+    settle(model, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
 
 
 @inner

@@ -45,7 +45,7 @@ from openpoint.search.arrays import (
 from openpoint.search.bound import bound
 from openpoint.search.forest import propagate, root
 from openpoint.search.inner import copy, inner, keep, recall, spliced
-from openpoint.search.multipliers import conduct, factorise, level, resistance, sag, settle, solve, without
+from openpoint.search.multipliers import level, renew, resistance, sag, without
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
 """What `explore` ends with: nothing left, time to look up, a radial state to judge, no room in the pool or record."""
@@ -80,16 +80,7 @@ def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
         if best >= cutoff:
             break
         sag(model, work)
-        conduct(model, work)
-        factorise(model, work, work.factor, work.diagonal, work.choice_p)
-        if model.boxed:
-            solve(model, work.factor, work.diagonal, work.y_next, work.one)
-            factorise(model, work, work.factor_q, work.diagonal_q, work.choice_q)
-            solve(model, work.factor_q, work.diagonal_q, work.mu_next, work.one)
-            settle(model, work, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
-            settle(model, work, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
-        else:
-            solve(model, work.factor, work.diagonal, work.y_next, work.mu_next)
+        renew(model, work)
         for e in range(len(work.status)):
             work.drop_y[e] = work.y_next[model.fr[e]] - work.y_next[model.to[e]]
             work.drop_mu[e] = work.mu_next[model.fr[e]] - work.mu_next[model.to[e]]
