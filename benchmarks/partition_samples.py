@@ -30,7 +30,7 @@ SETS: dict[str, Literal["all"] | tuple[str, ...]] = {
     "six": ("s712c", "s720c", "s722b", "s728", "s731b", "s738a"),
     "all thirty": "all",
 }
-"""Six loads, spread over the feeder, and all."""
+"""Six loads, one in each block but that of 701, and all."""
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,34 @@ def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
         (("--uncertainty", 0.1, "--uncertain-loads", "s729"), "s729a"),
         (("--uncertainty", 0.1, "--uncertain-loads", 99), "99 uncertain loads"),
         (("--max-grid-forming", 0), "at least 1"),
+        (("--samples", -1), "--samples"),
+        (("--executor", "here"), "no place to run"),
     ],
 )
 def test_refusals_name_the_way_out(command: Command, options: tuple[object, ...], words: str) -> None:
     done = command("partition", "ieee37-microgrids", *options)
     assert done.code == 2
     assert words in done.err
+
+
+def test_samples_are_told_and_written(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    options = ("--uncertainty", 0.25, "--uncertain-loads", SIX, "--samples", 150, "--seed", 5)
+    done = command("partition", "ieee37-microgrids", *options, "--json", file)
+    assert done.code == 0
+    document = json.loads(file.read_text(encoding="utf-8"))
+    robust, deterministic = document["samples"]
+    assert (robust["plan"], deterministic["plan"]) == ("robust", "deterministic")
+    assert (robust["asked"], robust["judged"], robust["seed"]) == (150, 150, 5)
+    assert robust["linear_share"] == 1.0
+    assert deterministic["ac_share"] <= deterministic["linear_share"] < 0.9
+    assert robust["ac_low"] < robust["ac_share"] <= robust["ac_high"]
+    assert {row["plan"] for row in document["failures"]} >= {"deterministic"}
+    for words in ("150 samples of the loads", "plan for nominal loads", "all limits kept in AC", "100.00 % (97.57 to"):
+        assert words in done.out
+
+
+def test_samples_can_be_left_out(command: Command) -> None:
+    done = command("partition", "ieee13-microgrids", "--samples", 0, "--json", "-", "--quiet")
+    assert done.code == 0
+    assert json.loads(done.out)["samples"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -31,6 +32,7 @@ from openpoint.twostage.subproblem import Price
 from openpoint.twostage.template import template_of
 from tests.partitions import five, random_feeder
 
+STARTS = ("| none |", "| six |", "| all thirty |")
 SIX = ("s712c", "s720c", "s722b", "s728", "s731b", "s738a")
 
 
@@ -276,3 +278,33 @@ def test_what_makes_no_sense_is_refused(small: PartitionResult, options: dict[st
 def test_without_a_plan_there_is_nothing_to_judge(small: PartitionResult) -> None:
     with pytest.raises(OptionError, match="no plan"):
         sample_partition(replace(small, plan=None))
+
+
+def test_the_table_of_the_documentation_holds() -> None:
+    """Served load, cost, blocks and switches of every level; what is more uncertain serves less and costs more."""
+    text = (Path(__file__).parents[2] / "docs" / "partition.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:7]] for line in text.splitlines() if line.startswith(STARTS)]
+    assert len(rows) == 7
+    grid = openpoint.read("ieee37-microgrids")
+    found: dict[str, list[PartitionResult]] = {"six": [], "all thirty": []}
+    for which, level, *_ in rows:
+        loads = {"none": 0, "six": SIX, "all thirty": "all"}[which]
+        result = partition(grid, uncertainty=float(level[:-1]) / 100.0, uncertain_loads=loads)  # type: ignore[arg-type]
+        for key in found if which == "none" else (which,):
+            found[key].append(result)
+    expected = [found["six"][0], *found["six"][1:], *found["all thirty"][1:]]
+    for row, result in zip(rows, expected, strict=True):
+        assert result.gap == 0.0
+        figures = [len(result.energised_blocks), len(result.closed_switches), result.served_kw]
+        assert [float(cell.replace(",", "")) for cell in row[2:5]] == figures
+        assert float(row[5].replace(",", "")) == pytest.approx(result.cost_usd, abs=0.006)
+    for results in found.values():
+        costs, served = ([getattr(each, name) for each in results] for name in ("cost_usd", "served_kw"))
+        blocks = [len(each.energised_blocks) for each in results]
+        assert costs == sorted(costs)
+        assert served == sorted(served, reverse=True)
+        assert blocks == sorted(blocks, reverse=True)
+    for some, every in zip(found["six"], found["all thirty"], strict=True):
+        assert some.cost_usd is not None
+        assert every.cost_usd is not None
+        assert every.cost_usd >= some.cost_usd - 1e-6

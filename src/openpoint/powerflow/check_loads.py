@@ -62,6 +62,7 @@ class Powers:
         )
 
 
+@np.errstate(invalid="ignore")  # voltages may be nan
 def drawn_current(network: Network, v: Complexes, energised: Bools, powers: Powers) -> Complexes:
     """(N, K) current that loads, capacitors and generators draw at each terminal, per unit.
 
@@ -74,8 +75,7 @@ def drawn_current(network: Network, v: Complexes, energised: Bools, powers: Powe
     size = np.abs(u[0]), np.abs(u[1]) / np.sqrt(3.0)
     wye = _drawn(network, size[0], powers, powers.shares.wye) - powers.made_wye @ powers.made_more
     pairs = _drawn(delta, size[1], powers, powers.shares.delta) - powers.made_delta @ powers.made_more
-    with np.errstate(invalid="ignore"):  # voltages may be nan
-        current, into = np.where(on, np.conj(wye / u[0]), 0.0), np.where(alive, np.conj(pairs / u[1]), 0.0)
+    current, into = np.where(on, np.conj(wye / u[0]), 0.0), np.where(alive, np.conj(pairs / u[1]), 0.0)
     np.add.at(current, delta.fr, into)
     np.subtract.at(current, delta.to, into)
     for s, terminal, back in zip(network.generator_s, network.generator_terminal, network.generator_return):
