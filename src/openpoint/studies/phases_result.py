@@ -41,7 +41,7 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
     closed = program.today if best is None else best.closed
     before = _known(judge, program.today) if is_radial_state(network, program.today) else None
     shown = None if best is None else judge.state(closed)
-    kept = best is not None and (best.missed == 0.0 or outcome.termination is Termination.LINEAR)
+    kept = best is not None and best.missed == 0.0
     after, least = (shown, None) if kept else (None, shown)
     low, low_bus, low_phase = _lowest(network, after)
     low_before, low_before_bus, low_before_phase = _lowest(network, before)
@@ -91,7 +91,7 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
         branches=branches,
         generators=states.generators(grid, network, None),
         iterations=iterations_table(outcome),
-        notes=(*_notes(network, before, after, least, outcome), *answer.notes),
+        notes=(*_notes(network, before, least, outcome), *answer.notes),
         v_min_phase=low_phase,
         v_min_before_phase=low_before_phase,
         bound_of="AC power flow" if answer.exact else "linear model",
@@ -105,16 +105,12 @@ def _known(judge: AcJudge, closed: Bools) -> PhaseState | None:
     return state if state.has_solution and state.energised.all() else None
 
 
-def _notes(
-    network: Network, before: PhaseState | None, after: PhaseState | None, least: PhaseState | None, outcome: Outcome
-) -> tuple[str, ...]:
+def _notes(network: Network, before: PhaseState | None, least: PhaseState | None, outcome: Outcome) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if before is None:
         notes += ("today's state is not radial or has no power flow solution; no loss before",)
     if len(network.generator_names):
         notes += ("generators keep the output that they have today; their limits are not used",)
-    if after is not None and violations(network, after):
-        notes += ("by AC power flow the answer breaks limits, and so did all that branch exchange tried",)
     if outcome.termination is Termination.INFEASIBLE and least is None:
         notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
     return notes

@@ -172,8 +172,11 @@ def _by_linear_model(judge: AcJudge, method: Benders | ExtensiveForm, progress: 
     notes: tuple[str, ...] = ()
     if outcome.termination in PROVEN and best is not None and linear is not None:
         notes = _differs(judge, outcome, linear > 0.5, best)
-    if why in PROVEN and (why is not Termination.INFEASIBLE or (best is not None and best.missed == 0.0)):
-        why = Termination.LINEAR
+    if why in PROVEN and best is not None:
+        if best.missed == 0.0:
+            why = Termination.LINEAR
+        elif why is not Termination.INFEASIBLE:
+            why = Termination.LIMITS
     outcome = replace(outcome, termination=why, log=tuple(news.log), seconds=time.perf_counter() - began)
     return PhasesAnswer(outcome, best, False, notes)
 

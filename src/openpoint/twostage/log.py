@@ -22,6 +22,7 @@ class Termination(enum.StrEnum):
     RELAXATION = "relaxation"
     ACCURACY = "accuracy"
     LINEAR = "linear"
+    LIMITS = "limits"
     INFEASIBLE = "infeasible"
 
     @property
@@ -45,6 +46,8 @@ _REMEDIES = {
     Termination.ACCURACY: "The bounds are as close as the accuracy of the solvers lets them be. Accept the gap.",
     Termination.LINEAR: "Proven for the linear model; by exact AC power flow no branch exchange is better. Enumeration "
     "proves that for AC where topologies are few.",
+    Termination.LIMITS: "The linear model has an answer, but by exact AC power flow it and its neighbours break "
+    "limits: the least violation is named. Enumeration proves whether anything keeps them where topologies are few.",
     Termination.INFEASIBLE: "Proven: nothing keeps all limits. Relax or reinforce where the least violation is named.",
 }
 _EXIT_CODES = {
@@ -56,6 +59,7 @@ _EXIT_CODES = {
     Termination.RELAXATION: 4,
     Termination.ACCURACY: 4,
     Termination.LINEAR: 0,
+    Termination.LIMITS: 4,
     Termination.INFEASIBLE: 3,
 }
 
