@@ -184,9 +184,12 @@ def test_separation_by_vertices_and_by_the_dual_agree() -> None:
         for uncertainty in sets:
             attacked = replace(program, uncertainty=uncertainty, risk=WorstCase())
             dual = DualSeparation(attacked, 4)
-            assert (dual.low <= dual.high).all()
+            ends = dual.prove()
+            assert ends is not None
+            assert (ends[0] <= ends[1]).all()
             for x in (np.zeros(4), np.ones(4), rng.integers(0, 2, 4).astype(float), rng.uniform(0, 1, 4)):
                 worst = dual.worst(x)
+                assert worst is not None
                 values = [attacked.exact(x, u) for u in listed(uncertainty)]
                 assert worst.value == pytest.approx(max(values), rel=1e-6, abs=1e-6)
                 assert worst.bound >= max(values) - 1e-6
@@ -200,19 +203,24 @@ def test_multipliers_keep_their_proven_bounds() -> None:
 
     program = depots(3, m=4)
     attacked = replace(program, uncertainty=Budget(np.ones(4), np.zeros(4), np.ones(4), 2), risk=WorstCase())
-    dual, sub = DualSeparation(attacked, 4), Subproblem(attacked, 4)
+    ends, sub = DualSeparation(attacked, 4).prove(), Subproblem(attacked, 4)
+    assert ends is not None
     rng = np.random.default_rng(0)
     for _ in range(20):
         slope = sub.respond(rng.integers(0, 2, 4).astype(float), rng.uniform(0, 2, 4)).slope_u
-        assert (slope >= dual.low - 1e-6).all()
-        assert (slope <= dual.high + 1e-6).all()
+        assert (slope >= ends[0] - 1e-6).all()
+        assert (slope <= ends[1] + 1e-6).all()
 
 
 def test_a_recourse_that_may_fail_has_no_bounded_multipliers() -> None:
+    from openpoint.twostage.separation import DualSeparation
+
     program = depots(0, short_most=0.1)
     program = replace(program, uncertainty=Box(np.zeros(3), np.ones(3)), risk=WorstCase())
     with pytest.raises(OptionError, match="vertices"):
-        Benders(separation="dual").solve(program)
+        DualSeparation(program, 4).worst(np.zeros(4))
+    with pytest.raises(OptionError, match="cones"):
+        Benders(separation="dual").solve(replace(program, cones=True))
 
 
 def test_processes_give_the_same_answer_bit_for_bit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,8 @@ from openpoint.twostage import linear_worst as linear_worst_module
 from openpoint.twostage.affine import worst_by_policy
 from openpoint.twostage.ccg import ColumnAndConstraint
 from openpoint.twostage.climbing import farthest, starts_of
-from openpoint.twostage.linear_worst import LinearWorst, decided, linear_worst
+from openpoint.twostage.executors import InProcess, Processes
+from openpoint.twostage.linear_worst import BLOCK, Found, LinearWorst, decided, linear_worst
 from openpoint.twostage.log import Termination
 from openpoint.twostage.risk import WorstCase
 from openpoint.twostage.template import template_of
@@ -37,14 +39,19 @@ def separation(program: Depots) -> LinearWorst:
     return found
 
 
+def by_vertices(worst: LinearWorst, decision: np.ndarray, vertices: np.ndarray) -> Found | None:
+    with InProcess().open() as workers:
+        return worst.by_vertices(decision, vertices, workers)
+
+
 @pytest.mark.parametrize("kind", ["box", "budget"])
 def test_climbing_with_proof_equals_all_vertices(kind: str) -> None:
     kept = 0
     for seed in range(6):
         program = uncertain(seed, kind)
-        worst, vertices = separation(program), list(listed(program.uncertainty))
+        worst, vertices = separation(program), listed(program.uncertainty)
         for decision in program.decisions():
-            exact, climbed = worst.by_vertices(decision, vertices), worst.by_climbing(decision)
+            exact, climbed = by_vertices(worst, decision, vertices), worst.by_climbing(decision)
             assert exact is not None
             assert climbed is not None
             if np.isfinite(exact[0]):
@@ -94,14 +101,15 @@ def test_no_policy_where_a_realisation_breaks_a_limit() -> None:
 
 
 @pytest.mark.parametrize("kind", ["box", "budget"])
-def test_the_optimum_is_the_same_by_climbing(kind: str) -> None:
+def test_the_optimum_is_the_same_by_climbing_and_by_the_dual(kind: str) -> None:
     for seed in range(4):
         program = uncertain(seed, kind)
         by_all = ColumnAndConstraint(gap=1e-6, separation="vertices").solve(program)
-        climbed = ColumnAndConstraint(gap=1e-6, separation="climb").solve(program)
-        assert climbed.termination in (by_all.termination, Termination.ACCURACY)
-        if by_all.decision is not None:
-            assert climbed.lower_bound == pytest.approx(by_all.upper_bound, rel=1e-5)
+        for way in ("climb", "dual"):
+            other = ColumnAndConstraint(gap=1e-6, separation=way).solve(program)  # type: ignore[arg-type]
+            assert other.termination in (by_all.termination, Termination.ACCURACY)
+            if by_all.decision is not None:
+                assert other.lower_bound == pytest.approx(by_all.upper_bound, rel=1e-5)
 
 
 def test_the_farthest_vertex_is_the_farthest() -> None:
@@ -121,7 +129,7 @@ def test_where_no_policy_is_found_the_dual_and_the_faces_have_the_word(
     found = 0
     for seed in (1, 3):
         program = uncertain(seed, kind)
-        worst, vertices = separation(program), list(listed(program.uncertainty))
+        worst, vertices = separation(program), listed(program.uncertainty)
         whole = program.uncertainty.polyhedral()  # type: ignore[union-attr]
 
         def only_on_faces(*given: object) -> float | None:
@@ -129,7 +137,7 @@ def test_where_no_policy_is_found_the_dual_and_the_faces_have_the_word(
 
         monkeypatch.setattr(linear_worst_module, "worst_by_policy", only_on_faces)
         for decision in program.decisions():
-            exact, climbed = worst.by_vertices(decision, vertices), worst.by_climbing(decision)
+            exact, climbed = by_vertices(worst, decision, vertices), worst.by_climbing(decision)
             assert exact is not None
             assert climbed is not None
             assert np.isfinite(exact[0]) == np.isfinite(climbed[0])
@@ -142,12 +150,12 @@ def test_where_no_policy_is_found_the_dual_and_the_faces_have_the_word(
 def test_the_dual_finds_what_climbs_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     """With climbs that see nothing, violations are found all the same, and their largest is that of all vertices."""
     program = uncertain(1, "box")
-    vertices = list(listed(program.uncertainty))
+    vertices = listed(program.uncertainty)
     blind = separation(program)
     monkeypatch.setattr(linear_worst_module, "starts_of", lambda polyhedral, count: [polyhedral.origin])
     wrong = 0
     for decision in program.decisions():
-        exact = separation(program).by_vertices(decision, vertices)
+        exact = by_vertices(separation(program), decision, vertices)
         climbed = blind.by_climbing(decision)
         assert exact is not None
         assert climbed is not None
@@ -158,3 +166,41 @@ def test_the_dual_finds_what_climbs_miss(monkeypatch: pytest.MonkeyPatch) -> Non
         if not np.isfinite(exact[0]):
             assert largest[0] == pytest.approx(exact[1][0].response.reached, abs=1e-5)
     assert wrong
+
+
+def test_vertices_tried_by_processes_give_the_same_answer_bit_for_bit() -> None:
+    program = replace(uncertain(1, "box"), uncertainty=Box(np.zeros(7), np.ones(7)), transport=np.ones((4, 7)))
+    assert program.uncertainty.count() > BLOCK  # type: ignore[union-attr]
+    outcomes = [
+        ColumnAndConstraint(gap=1e-6, separation="vertices", executor=executor).solve(program)
+        for executor in (InProcess(), Processes(2))
+    ]
+    assert outcomes[0].upper_bound == outcomes[1].upper_bound
+    assert outcomes[0].lower_bound == outcomes[1].lower_bound
+    assert outcomes[0].upper_bound == pytest.approx(
+        ColumnAndConstraint(gap=1e-6, separation="climb").solve(program).upper_bound, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("way", ["climb", "dual", "vertices"])
+def test_a_search_that_is_stopped_claims_nothing(way: str) -> None:
+    """At whatever moment it is stopped, the answer is none, or what is true without the stop."""
+    for seed in (0, 1):
+        program = uncertain(seed, "budget")
+        worst, vertices = separation(program), listed(program.uncertainty)
+        for decision in program.decisions()[::3]:
+            exact = by_vertices(worst, decision, vertices)
+            assert exact is not None
+            for patience in (0, 1, 3, 10, 30, 100):
+                asked = iter(range(10**9))
+
+                def stop(asked: Iterator[int] = asked, patience: int = patience) -> bool:
+                    return next(asked) >= patience
+
+                with InProcess().open() as workers:
+                    found = {
+                        "climb": lambda: worst.by_climbing(decision, stop),  # noqa: B023
+                        "dual": lambda: worst.by_dual(decision, stop),  # noqa: B023
+                        "vertices": lambda: worst.by_vertices(decision, vertices, workers, stop),  # noqa: B023
+                    }[way]()
+                assert found is None or found[0] >= exact[0] - 1e-6

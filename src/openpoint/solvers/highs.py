@@ -160,6 +160,11 @@ class HighsModel:
         self._bounds = self._bounds.with_bounds(columns[old], lower[old], upper[old])
         self._change_columns(columns, lower, upper)
 
+    def set_cost(self, cost: Floats, offset: float = 0.0) -> None:
+        """Give all columns, (n), a new cost."""
+        self._highs.changeColsCost(self.n, np.arange(self.n, dtype=np.int32), cost)
+        self._highs.changeObjectiveOffset(offset)
+
     def row_values(self) -> Floats:
         """(rows) activity at the last solution."""
         return np.array(self._highs.getSolution().row_value)

@@ -213,7 +213,7 @@ def _policy(piece: Reduced, rows: Floats, upper: Floats, stop: Callable[[], bool
         for row in news:
             _take_in(model, g[row], h[row], by[row], rows, upper, cap if row == len(h) - 1 else -1, 1.0 / scale[row])
         held[news] = True
-        answer = model.solve(integral=False, presolve=bool(held.sum() < 200))
+        answer = model.solve(integral=False, presolve=bool(held.sum() < 200), stop=stop)
         if answer.status is Status.INFEASIBLE or answer.x is None or stop():
             return None
         policy = answer.x[: n_t * (1 + n_a)].reshape(1 + n_a, n_t)

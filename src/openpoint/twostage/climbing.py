@@ -7,7 +7,6 @@ looks better from here. That is a local answer: it may miss a worse realisation,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import scipy.optimize
 
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
+from openpoint.twostage.pool import never
 from openpoint.twostage.program import Floats
 from openpoint.twostage.subproblem import MARGIN, Price, Response
 from openpoint.twostage.template import Template
@@ -41,13 +41,13 @@ class LinearRecourse:
         self._coupled = np.concatenate([template.x, template.u])
         self._model, self._n, self._is_cost = HighsModel(template.form), len(template.x), price is Price.COST
 
-    def at(self, decision: Floats, realisation: Floats) -> Priced | None:
+    def at(self, decision: Floats, realisation: Floats, *, cold: bool = False) -> Priced | None:
         """Value and slopes at a decision and a realisation; None where there is no point.
 
-        A least violation is given as a condition that it be 0, not as a cost.
+        A least violation is given as a condition that it be 0, not as a cost. `cold`: forget what was solved before.
         """
         self._model.fix(self._coupled, np.concatenate([decision, realisation]))
-        answer = self._model.solve(integral=False, presolve=False)
+        answer = self._model.solve(integral=False, presolve=False, cold=cold)
         if answer.status is not Status.OPTIMAL or answer.reduced is None:
             return None
         slope = answer.reduced[self._coupled]
@@ -73,14 +73,13 @@ def climb(
     price: Callable[[Floats], Priced | None],
     polyhedral: Polyhedral,
     starts: Iterable[Floats],
-    enough: float = math.inf,
+    stop: Callable[[], bool] = never,
 ) -> Priced | None:
-    """The worst vertex met on climbs from some starts; None where nothing could be priced.
+    """The worst vertex met on climbs from some starts until stopped; None where nothing could be priced.
 
     Args:
         price: value and slope at a realisation, None where there is none.
         polyhedral: the set. starts: (m) vertices.
-        enough: value at which to end at once.
     """
     best: Priced | None = None
     known: set[bytes] = set()
@@ -88,7 +87,7 @@ def climb(
         here = None
         u = start
         for _ in range(STEPS):
-            if u.tobytes() in known:
+            if u.tobytes() in known or stop():
                 break
             known.add(u.tobytes())
             there = price(u)
@@ -97,8 +96,6 @@ def climb(
             here = there
             if best is None or here.value > best.value:
                 best = here
-            if best.value >= enough:
-                return best
             u = farthest(polyhedral, here.response.slope_u)
     return best
 

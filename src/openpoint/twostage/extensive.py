@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +14,9 @@ import scipy.sparse as sp
 
 from openpoint.errors import OpenpointError, OptionError
 from openpoint.solvers.base import Answer, Status, require
-from openpoint.solvers.catalog import SCIP, SOLVERS, choose, way_out
+from openpoint.solvers.catalog import HIGHS, SCIP, SOLVERS, choose, way_out
 from openpoint.solvers.form import StandardForm
+from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.alone import ALONE_GAP, alone_of, as_finite
 from openpoint.twostage.compile import compile_model
@@ -90,7 +92,7 @@ class ExtensiveForm:
         best: _Found | None = None
         while True:
             left = None if self.time_limit_s is None else max(self.time_limit_s - (time.perf_counter() - began), 0.1)
-            answer = model.solve(0.5 * self.gap, left)
+            answer = model.solve(0.5 * self.gap, left, lambda: interrupt.requested)
             if answer.status is Status.INFEASIBLE and best is not None:
                 lower = best.value
             elif math.isfinite(answer.bound):
@@ -177,16 +179,19 @@ class _OnePiece:
         form = compile_model(risk if violation else first.cost + risk, constraints, integers, also=(first.decision,))
         self._form, self._binary = form, first.binary
         self._rotated = [tuple(form.of(part) for part in parts(cone)) for cone in cones] if solver == SCIP.name else []
-        self._solve = choose(solver, form)
+        self._solver, self._solve = solver, choose(solver, form)
         dispatch = [program.dispatch(h.recourse) for h in held]
         self._dispatch = [form.of(each) for each in dispatch if each is not None]
         self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
 
-    def solve(self, gap: float, time_limit_s: float | None) -> Answer:
-        """Solve with what was forbidden so far."""
+    def solve(self, gap: float, time_limit_s: float | None, stop: Callable[[], bool]) -> Answer:
+        """Solve with what was forbidden so far; HiGHS asks whether to stop, the others hear Ctrl-C themselves."""
         if self._rotated:
             return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=time_limit_s)
-        return self._solve(self._form, gap=gap, seconds=math.inf if time_limit_s is None else time_limit_s)
+        seconds = math.inf if time_limit_s is None else time_limit_s
+        if self._solver == HIGHS.name:
+            return HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds, stop=stop)
+        return self._solve(self._form, gap=gap, seconds=seconds)
 
     def found(self, answer: Answer) -> _Found:
         """The exact verdict on a solution."""

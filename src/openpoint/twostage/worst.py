@@ -1,7 +1,8 @@
 """Appraisal over a polyhedral set: the worst realisation at a decision, by the separation that suits its size.
 
 `vertices` tries all: the choice for few, and for a recourse with cones. `climb` is for many, where the recourse is
-linear, see `linear_worst`. `dual` puts the dual of the cost in one program.
+linear, see `linear_worst`. `dual` puts the dual of the violation, or of the cost where nothing can be violated, in one
+program.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from openpoint.twostage.linear_worst import Found, LinearWorst, linear_worst
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.pool import never
 from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
-from openpoint.twostage.separation import DualSeparation
 from openpoint.twostage.subproblem import Price, Response
 from openpoint.twostage.uncertainty import Box, Budget, centre, listed
 
@@ -59,7 +59,6 @@ class WorstAppraiser:
     recourse: Recourse
     separation: Separation | None = None
     _vertices: Floats | None = field(default=None, init=False)
-    _dual: DualSeparation | None = field(default=None, init=False)
     _linear: LinearWorst | None = field(default=None, init=False)
     _asked: bool = field(default=False, init=False)
 
@@ -84,18 +83,23 @@ class WorstAppraiser:
     def _found(self, decision: Floats, stop: Callable[[], bool]) -> Found | None:
         uncertainty, cost = self.program.uncertainty, self.objective.price is Price.COST
         assert isinstance(uncertainty, Box | Budget)
-        if self.separation == "dual" and cost:
-            return self._by_dual(decision)
         few = uncertainty.count() <= VERTICES_FEW
-        if self.separation == "climb" or not (few or self.separation == "vertices"):
-            if (linear := self._linear_of(len(decision))) is not None:
-                found = linear.by_climbing(decision, stop) if cost else linear.violation(decision)
-                if found is not None or stop():
-                    return found
-        elif few and cost and (linear := self._linear_of(len(decision))) is not None:
-            found = linear.by_vertices(decision, list(self._listed()), stop)
+        way = self.separation or ("vertices" if few else "climb")
+        if (cost or not (way == "vertices" or few)) and (linear := self._linear_of(len(decision))) is not None:
+            found: Found | None
+            if not cost:
+                found = linear.violation(decision, stop)
+            elif way == "vertices":
+                found = linear.by_vertices(decision, self._listed(), self.recourse.workers, stop)
+            else:
+                found = linear.by_dual(decision, stop) if way == "dual" else linear.by_climbing(decision, stop)
             if found is not None or stop():
                 return found
+        elif way == "dual" and cost:
+            raise OptionError(
+                "the dual of a recourse with cones or integers is no mixed-integer linear program; separate the worst "
+                "case by `vertices`"
+            )
         return self._by_vertices(decision, stop)
 
     def _linear_of(self, n: int) -> LinearWorst | None:
@@ -121,9 +125,3 @@ class WorstAppraiser:
         values = np.array([math.inf if not r.feasible or math.isnan(r.reached) else r.reached for r in answers])
         k = int(np.argmax(values))
         return float(values[k]), (Finding(0, vertices[k], answers[k]),)
-
-    def _by_dual(self, decision: Floats) -> Found:
-        if self._dual is None:
-            self._dual = DualSeparation(self.program, len(decision))
-        worst = self._dual.worst(decision)
-        return worst.bound, (Finding(0, worst.realisation, self.at(decision, [worst.realisation])[0]),)
