@@ -1,6 +1,6 @@
-"""Small feeders with laterals, transformers, regulators and deltas for tests of partitioning, and their best partition by enumeration: every state of the
-switches, every choice of sources, one linear program over all vertices each, written apart from the model. What is an
-island, and what a source reaches phase by phase, is asked of networkx."""
+"""Small feeders with laterals, transformers, regulators and deltas for tests of partitioning, and their best partition:
+every state of the switches, every choice of sources, one linear program over all vertices each, written apart from the
+model. What is an island, and what a source reaches phase by phase, is asked of networkx."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Small three-phase feeders for tests of partitioning, and their best partition by enumeration: every state of the
-switches, every choice of sources, one linear program over all vertices each, written apart from the model."""
+"""Small three-phase feeders for tests of partitioning over time, and the linear program of an island over all vertices,
+written apart from the model."""
 
 from __future__ import annotations
 
@@ -130,40 +130,6 @@ def reached(feeder: Feeder, shut: list[int]) -> list[set[int]]:
     return parts
 
 
-def brute_force(feeder: Feeder, chosen: list[int], deviation: float) -> float:
-    """Least cost of all partitions with one source an island."""
-    moving = [k for k, line in enumerate(feeder.lines) if line[3]]
-    fixed = [k for k, line in enumerate(feeder.lines) if not line[3]]
-    blocks = reached(feeder, fixed)
-    if any(sum({feeder.lines[k][0], feeder.lines[k][1]} <= part for k in fixed) >= len(part) for part in blocks):
-        raise ValueError("a block with a loop")
-    weight = []
-    for part in blocks:
-        own = [d for d in feeder.loads if d[0] in part]
-        weight.append((10.0 + 0.01 * len(own)) * sum(d[3] for d in own))
-    best = sum(weight)
-    for bits in itertools.product((False, True), repeat=len(moving)):
-        shut = fixed + [k for k, bit in zip(moving, bits) if bit]
-        islands = [part for part in reached(feeder, shut) if 0 not in part]
-        lively = []
-        for part in islands:
-            inner = [k for k in shut if feeder.lines[k][0] in part]
-            units = [g for g, (bus, _) in enumerate(feeder.generators) if bus in part]
-            if len(inner) == len(part) - 1 and units:
-                lively.append((part, inner, units))
-        used = {k for _, inner, _ in lively for k in inner}
-        if any(bit and k not in used for k, bit in zip(moving, bits)):
-            continue  # a switch closed in a dead island, or a loop
-        # Islands do not meet, so each is dead or has its best source, whatever the others do.
-        cost = sum(weight)
-        for part, inner, units in lively:
-            saved = sum(w for w, block in zip(weight, blocks) if block <= part)
-            robust = min(_robust(feeder, part, inner, g, chosen, deviation) for g in units)
-            cost += min(robust - saved, 0.0) if not any(k in moving for k in inner) else robust - saved
-        best = min(best, cost)
-    return best
-
-
 @dataclass
 class Store:
     """A generator with an energy: kWh, kW, efficiencies."""
@@ -209,14 +175,6 @@ class IslandProgram:
         return float(answer.fun) if answer.status == 0 else math.inf
 
 
-def _robust(
-    feeder: Feeder, part: set[int], lines: list[int], source: int, chosen: list[int], deviation: float
-) -> float:
-    """Set-points and worst cost of following the loads in one island, all vertices in one linear program; islands are
-    separate, so the worst of all is the sum of the worst of each."""
-    return island_program(feeder, part, lines, source, chosen, deviation).value()
-
-
 def island_program(
     feeder: Feeder,
     part: set[int],
@@ -226,7 +184,7 @@ def island_program(
     deviation: float,
     store: Store | None = None,
 ) -> IslandProgram:
-    """The program of `_robust`; the generator of the store may charge, and costs nothing."""
+    """Set-points and worst cost of following the loads in an island; the generator of the store costs nothing."""
     buses = sorted(part)
     units = [g for g, (bus, _) in enumerate(feeder.generators) if bus in part]
     mine = [d for d in chosen if feeder.loads[d][0] in part]

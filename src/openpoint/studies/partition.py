@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
+
+import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
@@ -11,12 +14,13 @@ from openpoint.network import Network, build_network
 from openpoint.studies.blocks import Blocks, blocks
 from openpoint.studies.limits import Limits
 from openpoint.studies.partition_answer import answer
+from openpoint.studies.partition_model import PartitionProgram
 from openpoint.studies.partition_result import PartitionResult
 from openpoint.studies.partition_setup import PartitionCosts, block_loads_kw, program_of
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.ccg import ColumnAndConstraint
 from openpoint.twostage.extensive import ExtensiveForm
-from openpoint.twostage.log import Progress
+from openpoint.twostage.log import Outcome, Progress
 
 Method = ColumnAndConstraint | ExtensiveForm | Benders
 
@@ -73,9 +77,18 @@ def partition(
         max_grid_forming=max_grid_forming,
     )
     method = method or ColumnAndConstraint()
-    outcome = method.solve(program, progress)
+    outcome = _or_dark(program, method.solve(program, progress))
     notes = beside_the_source(grid, network, cut)
     return answer(grid, program, outcome, str(method), uncertainty if program.loads.names else 0.0, notes)
+
+
+def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:
+    """Everything dead is a plan, too, whose cost is known: what a method has that was stopped early."""
+    dark = np.zeros(program.decision_size)
+    cost = program.cost(dark)
+    if outcome.upper_bound <= cost:
+        return outcome
+    return replace(outcome, decision=dark, upper_bound=cost, lower_bound=min(outcome.lower_bound, cost))
 
 
 def cut_up(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:

@@ -1,0 +1,60 @@
+"""Partitioning stopped by a time limit or by Ctrl-C: the best verified plan and its gap are kept, and soon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint.grid import Grid
+from openpoint.studies.partition import Method, partition
+from openpoint.twostage.benders import Benders
+from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.extensive import ExtensiveForm
+from openpoint.twostage.log import Iteration, Termination
+
+LIMIT_S, INTERRUPT_S, LATE_S = 0.5, 2.0, 4.0
+WAYS = {
+    "climb": (30, lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit)),
+    "dual": (30, lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit, separation="dual")),
+    "vertices": (14, lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit, separation="vertices")),
+    "benders": (30, lambda limit: Benders(gap=0.0, time_limit_s=limit, relaxation=False)),
+    "extensive": (3, lambda limit: ExtensiveForm(solver="highs", gap=0.0, time_limit_s=limit)),
+}
+
+
+def grid() -> Grid:
+    """Generators large enough that searches for the worst loads take long: nothing is soon found to be violated."""
+    whole = openpoint.read("ieee37-microgrids")
+    larger = [pl.col(name) * 1.5 for name in ("p_max_kw", "q_min_kvar", "q_max_kvar")]
+    return whole.with_tables(generators=whole.generators.with_columns(larger))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_short_time_limit_keeps_a_verified_plan(way: str) -> None:
+    loads, make = WAYS[way]
+    lines: list[Iteration] = []
+    method: Method = make(LIMIT_S)
+    result = partition(grid(), uncertainty=0.25, uncertain_loads=loads, method=method, progress=lines.append)
+    assert result.termination is Termination.TIME
+    assert LIMIT_S <= result.seconds <= LIMIT_S + LATE_S
+    assert result.cost_usd is not None
+    assert result.lower_bound_usd <= result.cost_usd
+    assert result.worst_slack_kw == 0.0
+
+
+@pytest.mark.parametrize("way", ["dual", "vertices", "benders"])
+def test_ctrl_c_keeps_a_verified_plan(way: str) -> None:
+    loads, make = WAYS[way]
+    timer = threading.Timer(INTERRUPT_S, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    result = partition(grid(), uncertainty=0.25, uncertain_loads=loads, method=make(None))
+    timer.cancel()
+    assert result.termination is Termination.INTERRUPTED
+    assert result.seconds <= INTERRUPT_S + LATE_S
+    assert result.cost_usd is not None
+    assert result.lower_bound_usd <= result.cost_usd
