@@ -56,6 +56,15 @@ def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
         assert words in done.out
 
 
+def test_a_damaged_opendss_file_is_refused_by_line(command: Command, tmp_path: Path) -> None:
+    lines = ("clear", "new circuit.c basekv=4.16 bus1=a", "redirect codes.dss", "new gadget.g bus1=a")
+    (tmp_path / "feeder.dss").write_text("\n".join([*lines, "new load.d bus1=a phases=0 kv=4.16 kw=1"]))
+    done = command("partition", tmp_path / "feeder.dss")
+    assert done.code == 2
+    for words in ("line 3: there is no file 'codes.dss'", "line 4", "gadget", "line 5"):
+        assert words in done.err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

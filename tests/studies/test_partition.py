@@ -281,3 +281,13 @@ def test_what_makes_no_sense_is_refused() -> None:
     lost = grid.with_tables(generators=grid.generators.with_columns(bus=pl.lit("nowhere")))
     with pytest.raises(InputError, match="nowhere"):
         partition(lost)
+    beside = grid.with_tables(generators=grid.generators.with_columns(bus=pl.lit("799")))
+    with pytest.raises(InputError, match="none can form a grid"):
+        partition(beside)
+    apart = grid.buses.filter(name="713").with_columns(name=pl.lit("apart"))
+    moved = grid.generators.with_columns(bus=pl.when(pl.col("name") == "g713").then(pl.lit("apart")).otherwise("bus"))
+    with pytest.raises(InputError, match="apart: it cannot be reached"):
+        partition(grid.with_tables(buses=pl.concat([grid.buses, apart]), generators=moved))
+    bare = grid.loads.with_columns(phases=pl.when(pl.col("name") == "s728").then(pl.lit("")).otherwise("phases"))
+    with pytest.raises(InputError, match="s728, phases: '' is no set of phases"):
+        partition(grid.with_tables(loads=bare))

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.grid import Grid
+from openpoint.grid.validation import names_in_words
 from openpoint.network import Network, load_shares
 from openpoint.studies.blocks import Blocks
 from openpoint.studies.partition_links import Links, Storage
@@ -233,6 +234,10 @@ def _generators(network: Network, blocks: Blocks) -> Grouped:
         for g in range(len(names))
         if np.sum(of_part == g) == phases and network.p_max[of_part == g].sum() > 0.0 and not blocks.lost[block[g]]
     ]
+    if not may_form:
+        what = "none can form a grid: that takes every phase, p_max_kw above 0, and a block without the substation"
+        remedy = "Add such a generator, or put a switch between it and the substation"
+        raise InputError([Problem("generators", names_in_words(list(names)), "bus", what, remedy)])
     return Grouped(
         names=names,
         block=block,
