@@ -17,7 +17,7 @@ help:
 	@echo "make demo    reconfigure the 33-bus grid; leaves $(OUT)/report.html and $(OUT)/result.json"
 	@echo "make test    style, types and all tests"
 	@echo "make check   the same without the slow tests"
-	@echo "make bench   speed against other solvers, on this machine"
+	@echo "make bench   speed against other solvers, on this machine; GRIDS='a.m b.pos' adds files to the searched grids"
 	@echo "make docs    the site, in $(OUT)/docs"
 	@echo "make lock    resolve requirements-dev.lock anew from pyproject.toml"
 	@echo "make clean   remove $(OUT), .venv and caches"
@@ -50,6 +50,9 @@ test: lint
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks --json $(OUT)/bench.json
+	@$(BIN)/python -m benchmarks.search --files $(GRIDS) --json $(OUT)/search.json --figure $(OUT)/search.png
+	@$(BIN)/python -m benchmarks.partition --json $(OUT)/partition.json --figure $(OUT)/partition.png
+	@$(BIN)/python -m benchmarks.partition_samples --json $(OUT)/partition_samples.json
 
 docs: $(READY)
 	@$(BIN)/python docs/generate.py

@@ -284,7 +284,7 @@ def main() -> int:
         prog="python -m benchmarks.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="default: all")
-    parser.add_argument("--files", nargs="+", default=(), metavar="GRID", help="grids of the part `files`")
+    parser.add_argument("--files", nargs="*", default=(), metavar="GRID", help="grids of the part `files`")
     parser.add_argument("--time-limit", type=float, default=60.0, metavar="S", help="a search (default 60)")
     parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing, show the figures of this file")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
