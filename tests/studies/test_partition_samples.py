@@ -151,6 +151,40 @@ def test_generators_between_phases_and_of_few_phases_feed_in_where_they_are() ->
     assert np.abs(flows.beside).max() * program.network.s_base_kva / 3.0 < 5.0
 
 
+def test_a_generator_behind_a_delta_feeds_in_between_phases() -> None:
+    """No neutral is there: three loads to ground of unequal constant power would have no solution."""
+    grid = openpoint.read("ieee37-microgrids")
+    row = grid.generators.row(0, named=True)
+    small = {"p_max_kw": 30.0, "q_min_kvar": -20.0, "q_max_kvar": 20.0}
+    table = pl.DataFrame(
+        [*grid.generators.to_dicts(), row | small | {"name": "g775", "bus": "775"}], schema=grid.generators.schema
+    )
+    result = partition(grid.with_tables(generators=table), uncertainty=0.1, uncertain_loads=["s731b"])
+    program, decision = of(result)
+    assert "709" in result.energised_blocks
+    units = program.generators
+    closed, live, forming, p, q = (each.copy() for each in program.parted(decision))
+    own = np.flatnonzero(units.of_part == units.names.index("g775"))
+    base_kw = program.network.s_base_kva / 3.0
+    # Line currents of power between a and b only; in all 20 kW, at none of the others as many.
+    s = 20.0 / base_kw * np.array([0.5 - 0.5j / 3**0.5, 0.5 + 0.5j / 3**0.5, 0.0])
+    p[own], q[own] = s.real, s.imag
+    circuit = PlanCircuit(result.grid, program, np.concatenate([closed, live, forming, p, q]))
+    still = np.zeros((1, len(result.uncertain_loads))), np.zeros((1, 2 * len(p)))
+    flows = circuit.flows(*still)
+    assert flows.converged.all()
+    assert flows.mismatch.max() < 5e-6
+    p[own], q[own] = 0.0, 0.0
+    without = PlanCircuit(result.grid, program, np.concatenate([closed, live, forming, p, q])).flows(*still)
+    led = flows.beside.shape[1] // 2
+    saved = (without.beside - flows.beside)[0] * base_kw
+    assert saved[:led].sum() == pytest.approx(20.0, abs=0.5)
+    at = {limit[:3]: k for k, limit in enumerate(circuit.limits) if limit.element == "775"}
+    sides = np.array([circuit.limits[k].sign * circuit.limits[k].side for k in at.values()])
+    v = np.abs(flows.excess[0, list(at.values())] + sides)
+    assert np.all(np.abs(v - 1.0) < 0.05)
+
+
 def test_a_difference_is_a_load_on_the_grid_forming_generator(small: PartitionResult) -> None:
     """So the others follow it: what it delivers in all stays within its limits and ramp."""
     program, decision = of(small)

@@ -4,6 +4,9 @@ A grid-forming generator holds the voltage and delivers what its island needs; a
 each phase by itself. What the grid-forming ones deliver in each phase is told by the equations of the network, which
 share nothing with OpenDSS and check it at all other terminals. Of one that lies between phases they tell no more than
 what it delivers in all: by how much that differs from what it was told is spread evenly.
+
+Behind a delta no neutral is: a generator there feeds in between phases, with the currents that the linear model has of
+it, and voltages count from where they have no zero sequence.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import scipy.sparse as sp
 
+from openpoint.formulations.lindist3flow_deltas import closed_deltas, floating_terminals
 from openpoint.grid.grid import Grid
 from openpoint.network.load_shares import DELTA_PAIRS, is_delta
 from openpoint.powerflow.check_phases import balances
@@ -29,6 +34,7 @@ from openpoint.studies.partition_setup import load_blocks, terminal_base_kw
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Complexes = npt.NDArray[np.complex128]
 
 
 class PlanLimit(NamedTuple):
@@ -93,16 +99,16 @@ class PlanCircuit:
         self._forming = dict(zip((units.names[g] for g in lead), np.sqrt(program.steps[0].held_w[forms]).tolist()))
         self._state = net.closed[np.unique(net.conductor_branch, return_index=True)[1]].copy()
         self._state[cut.switches] = closed > 0.5
-        self._grid, self._part = _by_phase(grid, units.names, units.of_part, self._forming)
+        on = self._state[net.conductor_branch] & (live > 0.5)[cut.of_terminal][net.terminal_fr]
+        self._floating = floating_terminals(net, closed_deltas(net, self._led_at, on), on)
+        self._grid, self._feeds = _by_phase(grid, program, self._forming, self._floating)
         self._circuit = OpenDssCircuit(self._grid, closed=self._state, forming=self._forming)
         # The circuit still has the lost substation, where a dead block may hang on it.
         served = (live > 0.5)[load_blocks(grid, net, cut)]
         self._load_kva = np.where(served, grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy(), 0.0)
         names = grid.loads["name"].to_list()
         self._uncertain = np.array([names.index(name) for name in program.loads.names], dtype=np.int64)
-        alive = (live > 0.5)[cut.of_terminal]
-        on = alive[net.terminal_fr] & self._state[net.conductor_branch]
-        self._terminals = np.setdiff1d(np.flatnonzero(alive), self._led_at)
+        self._terminals = np.setdiff1d(np.flatnonzero((live > 0.5)[cut.of_terminal]), self._led_at)
         self._conductors = np.flatnonzero(on & np.isfinite(net.l_max))
         found = list(self._all_limits(program))
         self._column, self.limits = np.array([k for k, _ in found], dtype=np.int64), tuple(limit for _, limit in found)
@@ -123,9 +129,10 @@ class PlanCircuit:
             loads[:, self._uncertain] *= 1.0 + realisations
         told = self._set + changes
         p, q = np.split(told, 2, axis=1)
-        table, moved = self._grid.generators, self._part >= 0
+        table, told_kva = self._grid.generators, (p + 1j * q) * self._base_kw
         made = np.tile(table["p_kw"].to_numpy() + 1j * table["q_kvar"].to_numpy(), (len(loads), 1))
-        made[:, moved] = (p + 1j * q)[:, self._part[moved]] * self._base_kw
+        moved = np.diff(self._feeds.indptr) > 0
+        made[:, moved] = (self._feeds[moved] @ told_kva.T).T
         flows = self._circuit.solve(loads_kva=loads, generators_kva=made)
         said = balances(
             self._grid,
@@ -143,11 +150,18 @@ class PlanCircuit:
         beside = delivered - (p + 1j * q)[:, self._parts]
         beside = np.where(self._between, beside @ self._of_unit @ self._of_unit.T / 3.0, beside)
         output = told[:, self._led] + np.hstack([beside.real, beside.imag])
-        v, i = np.abs(flows.v), np.maximum(np.abs(flows.i_fr_a), np.abs(flows.i_to_a))
+        v, i = np.abs(self._to_neutral(flows.v)), np.maximum(np.abs(flows.i_fr_a), np.abs(flows.i_to_a))
         measured = np.hstack([v[:, self._terminals], i[:, self._conductors], output * self._base_kw])
         excess = self._sign * (measured[:, self._column] - self._side)
         excess[~flows.converged] = np.inf
         return PlanFlows(flows.converged, excess, output - told[:, self._led], np.maximum(said.mismatch, apart))
+
+    def _to_neutral(self, v: Complexes) -> Complexes:
+        """(K, N) voltages, without zero sequence where the neutral floats."""
+        bus, floats = self._net.terminal_bus, self._floating.astype(np.float64)
+        mean = sp.csr_array((floats, (bus, np.arange(len(bus)))), shape=(int(bus.max()) + 1, len(bus)))
+        zero = np.asarray(mean @ v.T)[bus].T / np.maximum(np.bincount(bus, weights=floats), 1.0)[bus]
+        return np.asarray(v - zero * floats)
 
     def _all_limits(self, program: PartitionProgram) -> Iterator[tuple[int, PlanLimit]]:
         """Every limit with the number of the value that it is about: voltages, currents, output in turn."""
@@ -181,25 +195,42 @@ class PlanCircuit:
             number += 1
 
 
-def _by_phase(grid: Grid, names: tuple[str, ...], of_part: Ints, whole: Collection[str]) -> tuple[Grid, Ints]:
-    """The grid with a row of its generators for each phase of those dispatched, and the part (−1: none) of each row."""
+def _by_phase(
+    grid: Grid, program: PartitionProgram, whole: Collection[str], floating: Bools
+) -> tuple[Grid, sp.csr_array]:
+    """The grid with a row of its generators for each phase of those dispatched, and (rows, P) how parts make rows."""
+    net, units = program.network, program.generators
     rows: list[dict[str, Any]] = []
-    part: list[int] = []
+    feeds: list[tuple[int, int, complex]] = []
     for row in grid.generators.iter_rows(named=True):
         name, phases = row["name"], row["phases"]
-        if name in whole or name not in names:
+        if name in whole or name not in units.names:
             rows.append(row)
-            part.append(-1)
             continue
-        places = DELTA_PAIRS[phases] if is_delta(row["connection"], phases) else tuple(phases)
+        parts = np.flatnonzero(units.of_part == units.names.index(name))
+        between = is_delta(row["connection"], phases)
+        afloat = not between and len(parts) == 3 and bool(floating[net.generator_terminal[parts]].all())
+        places = DELTA_PAIRS[phases] if between or afloat else tuple(phases)
         share = {key: row[key] / len(places) for key in _POWERS if row[key] is not None}
-        for k, place in zip(np.flatnonzero(of_part == names.index(name)), places, strict=True):
-            own = "".join(sorted(place))
-            rows.append(row | share | {"name": f"{name} ({place})", "phases": own})
-            part.append(int(k))
-    return grid.with_tables(generators=pl.DataFrame(rows, schema=grid.generators.schema)), np.array(
-        part, dtype=np.int64
-    )
+        share |= {"connection": "delta"} if afloat else {}
+        for k, place in zip(parts, places, strict=True):
+            if afloat:
+                feeds += [(len(rows), int(parts["abc".index(at)]), part) for at, part in _across(place)]
+            else:
+                feeds.append((len(rows), int(k), 1.0))
+            rows.append(row | share | {"name": f"{name} ({place})", "phases": "".join(sorted(place))})
+    at, part, value = zip(*feeds) if feeds else ((), (), ())
+    entries = np.array(value, dtype=np.complex128), (np.array(at, dtype=np.int64), np.array(part, dtype=np.int64))
+    split = grid.with_tables(generators=pl.DataFrame(rows, schema=grid.generators.schema))
+    return split, sp.csr_array(entries, shape=(len(rows), len(units.of_part)))
+
+
+def _across(pair: str) -> Iterator[tuple[str, complex]]:
+    """By phase: what a kVA to neutral is between the phases of a pair, if the three currents add up to none."""
+    turn = {"a": 1.0, "b": np.exp(-2j * np.pi / 3.0), "c": np.exp(2j * np.pi / 3.0)}
+    across = turn[pair[0]] - turn[pair[1]]
+    for phase, sign in zip(pair, (1.0, -1.0), strict=True):
+        yield phase, complex(sign * across / turn[phase] / 3.0)
 
 
 _POWERS = ("p_kw", "q_kvar", "p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")

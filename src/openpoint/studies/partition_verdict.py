@@ -81,7 +81,7 @@ class PlanSamples:
                     f"{row['kind']} at {row['element']}, phase {row['phase']}: {row['samples']} times, "
                     f"by {row['worst_excess']:.3g} {row['unit']} at most"
                 )
-        return "none"
+        return f"no solution in {self.unsolved} samples" if self.unsolved else "none"
 
 
 @dataclass(frozen=True)
