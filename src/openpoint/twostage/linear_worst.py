@@ -52,16 +52,19 @@ class LinearWorst:
         """Compile.
 
         Args:
-            program: the program. template: its tolerant recourse, without cones and integers.
+            program: the program. template: its recourse, without cones and integers.
             polyhedral: the set. n: length of the decision.
         """
         self._program, self._template, self._set, self._n = program, template, polyhedral, n
-        self._cost = LinearRecourse(template, Price.COST)
+        # Policies are sought without the tolerance, whose narrow ranges they could not solve for.
+        tolerant: Any = _Tolerant(program, program.uncertainty)
+        cost = template_of(tolerant, n)
+        self._cost = LinearRecourse(cost, Price.COST)
         realisation = cp.Constant(polyhedral.origin)
         limits = program.recourse(cp.Variable(n), realisation, limits=False).limits
         violation = template_of(program, n, Price.VIOLATION) if limits else None
         self._violation = None if violation is None else LinearRecourse(violation, Price.VIOLATION)
-        self._vertices = VertexWork(template, violation)
+        self._vertices = VertexWork(cost, violation)
         self._dual: DualSeparation | None = None
         self._bad: list[Floats] = []
 
@@ -277,8 +280,7 @@ class _Tolerant:
 
 def linear_worst(program: TwoStageProgram[Any, Any], n: int, polyhedral: Polyhedral) -> LinearWorst | None:
     """The separation of a program, if its recourse has neither cones nor integers."""
-    tolerant: Any = _Tolerant(program, program.uncertainty)
-    template = template_of(tolerant, n)
+    template = template_of(program, n)
     if template.cones or len(template.form.integers):
         return None
     return LinearWorst(program, template, polyhedral, n)
