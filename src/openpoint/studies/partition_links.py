@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,23 @@ class Links:
         storage: generators with an energy.
         max_actions: most switches that change their state in a step, from today's on; None is no limit.
         keep_energised: whether a block that is energised stays so unless it has a fault.
+        stated: whether the states of switches in dead parts are decided, too: where actions count, or events hold a
+            switch closed.
+        state: (S) of the switches before the first step; None is today's.
+        live: (B) blocks that are energised before it; None is none of them.
     """
 
     storage: Storage
     max_actions: int | None = None
     keep_energised: bool = False
+    stated: bool = False
+    state: Bools | None = None
+    live: Bools | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether one step matters for another."""
+        return bool(self.storage.count) or self.max_actions is not None or self.keep_energised
 
 
 @dataclass(frozen=True)
@@ -110,8 +123,10 @@ def linked(
     """
     states, constraints = _states(links, steps, topologies)
     if links.keep_energised:
-        for step, before, after in zip(steps[1:], topologies, topologies[1:]):
-            constraints.append(after.live >= before.live - step.locks.dead)
+        first = np.zeros(steps[0].blocks.count) if links.live is None else links.live
+        live = [cp.Constant(first * 1.0), *(each.live for each in topologies)]
+        for step, before, after in zip(steps, live, live[1:]):
+            constraints.append(after >= before - step.locks.dead)
     charging, stored, energy, more, less = _stored(links.storage, steps, p, uncertain=uncertain)
     return Linked((*states, *charging), [*constraints, *stored], states, more, less, energy)
 
@@ -120,9 +135,9 @@ def _states(
     links: Links, steps: tuple[Step, ...], topologies: list[Topology]
 ) -> tuple[tuple[cp.Variable, ...], list[cp.Constraint]]:
     """States and their constraints; none where nothing asks for them."""
-    if not counts_actions(links, steps):
+    if not links.stated:
         return (), []
-    before: cp.Expression = cp.Constant(today(steps[0]).astype(np.float64))
+    before: cp.Expression = cp.Constant(state_before(links, steps[0]) * 1.0)
     states, constraints = [], list[cp.Constraint]()
     for step, topology in zip(steps, topologies):
         cut, locks = step.blocks, step.locks
@@ -142,12 +157,12 @@ def _states(
     return tuple(states), constraints
 
 
-def counts_actions(links: Links, steps: tuple[Step, ...]) -> bool:
-    """Whether the states of switches in dead parts matter."""
-    return links.max_actions is not None or any(step.locks.closed.any() for step in steps)
+def state_before(links: Links, step: Step) -> Bools:
+    """(S) state of the switches before the first step."""
+    return today(step) if links.state is None else links.state
 
 
-def today(step: Step) -> npt.NDArray[np.bool_]:
+def today(step: Step) -> Bools:
     """(S) today's state of the switches."""
     first = np.unique(step.network.conductor_branch, return_index=True)[1]
     return np.asarray(step.network.closed[first][step.blocks.switches])

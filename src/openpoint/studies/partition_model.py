@@ -36,7 +36,7 @@ import numpy.typing as npt
 from openpoint.network import Network
 from openpoint.studies.blocks import Blocks
 from openpoint.studies.partition_colouring import colouring
-from openpoint.studies.partition_links import Linked, Links, counts_actions, linked, sums, today
+from openpoint.studies.partition_links import Linked, Links, linked, state_before, sums
 from openpoint.studies.partition_step import Grouped, Step, UncertainLoads
 from openpoint.studies.partition_topology import Topology, compact
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, Stage
@@ -117,7 +117,7 @@ class PartitionProgram(PlainProgram):
         """Of the parts of the decision of a step."""
         s, b, f, parts = self.sizes
         stored = self.links.storage.count
-        return [s, b, f, parts, parts, stored, stored, s if counts_actions(self.links, self.steps) else 0]
+        return [s, b, f, parts, parts, stored, stored, s if self.links.stated else 0]
 
     @property
     def decision_size(self) -> int:
@@ -135,7 +135,7 @@ class PartitionProgram(PlainProgram):
 
     def states(self, x: Floats) -> npt.NDArray[np.bool_]:
         """(T, S) states of the switches; where nothing asks for another, a switch in a dead part stays as it was."""
-        found, before = [], today(self.steps[0])
+        found, before = [], state_before(self.links, self.steps[0])
         for t, step in enumerate(self.steps):
             closed, live, *_ = self.parted(x, t)
             chosen = np.split(self._of_step(x, t), np.cumsum(self._lengths))[7]
@@ -144,6 +144,21 @@ class PartitionProgram(PlainProgram):
             before = chosen > 0.5 if len(chosen) else kept
             found.append(before)
         return np.array(found)
+
+    def only(self, step: int, links: Links) -> Self:
+        """A step alone, with the deviations of its own."""
+        m = len(self.loads.names)
+        mine = slice(step * m, (step + 1) * m)
+        match self.uncertainty:
+            case Box(lower, upper):
+                own: Uncertainty = Box(lower[mine], upper[mine])
+            case Budget(middle, down, up, most):
+                own = Budget(middle[mine], down[mine], up[mine], most)
+            case Certain(value):
+                own = Certain(value[mine] if m else value)
+            case scenarios:
+                own = dataclasses.replace(scenarios, values=scenarios.values[:, mine])
+        return dataclasses.replace(self, steps=(self.steps[step],), links=links, uncertainty=own)
 
     def _of_step(self, x: Floats, step: int) -> Floats:
         size = sum(self._lengths)

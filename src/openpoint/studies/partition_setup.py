@@ -121,9 +121,10 @@ def program_of(
         )
         for name, hours, share, locks in zip(timeline.names, timeline.hours, timeline.share, timeline.locks)
     ]
+    stated = max_actions is not None or any(locks.closed.any() for locks in timeline.locks)
     return PartitionProgram(
         steps=tuple(steps),
-        links=Links(_storage(timeline, generators, base_kw), max_actions, keep_energised),
+        links=Links(_storage(timeline, generators, base_kw), max_actions, keep_energised, stated=stated),
         uncertainty=_set(len(chosen), len(steps), uncertainty, most_deviating),
         ramp=ramp,
         max_grid_forming=max_grid_forming,

@@ -9,6 +9,7 @@ from openpoint.grid.grid import Grid
 from openpoint.studies.limits import Limits
 from openpoint.studies.partition import Method, beside_the_source, cut_up
 from openpoint.studies.partition_horizon import Horizon
+from openpoint.studies.partition_look_ahead import look_ahead
 from openpoint.studies.partition_setup import PartitionCosts, program_of
 from openpoint.studies.partition_steps_answer import steps_answer
 from openpoint.studies.partition_steps_result import PartitionStepsResult
@@ -71,7 +72,7 @@ def partition_steps(
         max_actions=max_actions,
         keep_energised=keep_energised,
     )
-    outcome = method.solve(program, progress)
+    outcome = look_ahead(program, method, progress)
     return steps_answer(
         given,
         horizon,

@@ -1,0 +1,155 @@
+"""Solve a partition over time: each step alone, then step after step, then all steps at once, until the bounds meet.
+
+The recourse of a step knows no other step, and each step has deviations of its own. So the worst case of all steps is
+the sum of their worst cases, and
+
+- the optima of the steps alone, without what links them, sum up to a lower bound;
+- a plan that is made step after step, each from the state in which the last one left switches, blocks and stores, has
+  the sum of their verified costs as an upper bound: what can be had without looking ahead;
+- where these do not meet, all steps are decided at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.studies.partition_links import Links, Storage, sums
+from openpoint.studies.partition_model import PartitionProgram
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
+from openpoint.twostage.stopping import PROVEN_GAP
+
+Floats = npt.NDArray[np.float64]
+
+_STOPPED = (Termination.INTERRUPTED, Termination.TIME)
+
+
+class Timed(Protocol):
+    """A method that ends at a gap and after some time."""
+
+    @property
+    def gap(self) -> float: ...
+
+    @property
+    def time_limit_s(self) -> float | None: ...
+
+    def solve(self, program: PartitionProgram, progress: Progress | None = None) -> Outcome: ...
+
+
+def look_ahead(program: PartitionProgram, method: Timed, progress: Progress | None = None) -> Outcome:
+    """Solve to the gap, or until a limit or Ctrl-C; the best verified plan is kept."""
+    if len(program.steps) == 1:
+        return method.solve(program, progress)
+    return _Road(program, method, progress).to_the_end()
+
+
+class _Road:
+    """Bounds, the best plan and the log."""
+
+    def __init__(self, program: PartitionProgram, method: Timed, progress: Progress | None) -> None:
+        self._program, self._method, self._progress = program, method, progress
+        self._began = time.perf_counter()
+        self._lower, self._upper = -math.inf, math.inf
+        self._best: Floats | None = None
+        self._log: list[Iteration] = []
+
+    def to_the_end(self) -> Outcome:
+        """See the module."""
+        program, free = self._program, Links(Storage.none(), stated=self._program.links.stated)
+        alone = [self._solve(program.only(t, free), f"{step.name} alone") for t, step in enumerate(program.steps)]
+        self._lower = math.fsum(outcome.lower_bound for outcome in alone)
+        if program.links.any:
+            ended = next((o.termination for o in alone if o.termination in _STOPPED), None) or self._step_by_step()
+        else:
+            ended = self._take(alone)
+        if ended is not None or relative_gap(self._lower, self._upper) <= self._method.gap:
+            return self._outcome(ended)
+        outcome = self._solve(program, "")
+        self._lower = max(self._lower, min(outcome.lower_bound, self._upper))
+        if outcome.decision is not None and outcome.upper_bound < self._upper:
+            self._upper, self._best = outcome.upper_bound, outcome.decision
+        ended = outcome.termination
+        return self._outcome(None if ended is Termination.INFEASIBLE and self._best is not None else ended)
+
+    def _step_by_step(self) -> Termination | None:
+        """The plan without look-ahead; why it was not finished, if the run is over."""
+        program, outcomes = self._program, list[Outcome]()
+        links = program.links
+        for t, step in enumerate(program.steps):
+            last = t == len(program.steps) - 1
+            store = links.storage
+            kept = dataclasses.replace(store, end=store.end if last else np.minimum(store.start, store.end))
+            one = program.only(t, dataclasses.replace(links, storage=kept))
+            outcomes.append(self._solve(one, f"{step.name} after what was"))
+            x = outcomes[-1].decision
+            if x is None:
+                return outcomes[-1].termination if outcomes[-1].termination in _STOPPED else None
+            links = _after(one, links, x)
+        return self._take(outcomes)
+
+    def _take(self, outcomes: list[Outcome]) -> Termination | None:
+        """The plan that the outcomes of the steps make, if there is one."""
+        chosen = [outcome.decision for outcome in outcomes]
+        if not any(x is None for x in chosen):
+            self._upper = math.fsum(outcome.upper_bound for outcome in outcomes)
+            self._best = np.concatenate([x for x in chosen if x is not None])
+            self._lower = min(self._lower, self._upper)
+        self._say(Iteration(0, self._seconds(), self._lower, self._upper, self._upper, "step by step"))
+        return next((o.termination for o in outcomes if o.termination in _STOPPED), None)
+
+    def _solve(self, program: PartitionProgram, name: str) -> Outcome:
+        """What the method says in the time that is left; its lines are told under the name of a step."""
+        began, method = self._seconds(), self._method
+        if method.time_limit_s is not None:
+            left = max(method.time_limit_s - began, 1e-3)
+            method = dataclasses.replace(method, time_limit_s=left)  # type: ignore[type-var]
+
+        def told(line: Iteration) -> None:
+            lower, upper = self._lower, self._upper
+            if not name:  # all steps at once
+                lower, upper = max(lower, min(line.lower_bound, upper)), min(upper, line.upper_bound)
+            moved = dataclasses.replace(line, seconds=began + line.seconds, lower_bound=lower, upper_bound=upper)
+            self._say(dataclasses.replace(moved, interim=True, verdict=f"{name}: {line.verdict}") if name else moved)
+
+        return method.solve(program, told)
+
+    def _say(self, line: Iteration) -> None:
+        line = dataclasses.replace(line, number=len(self._log) + 1)
+        self._log.append(line)
+        if self._progress is not None:
+            self._progress(line)
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    def _outcome(self, ended: Termination | None) -> Outcome:
+        gap = relative_gap(self._lower, self._upper)
+        if gap <= self._method.gap:
+            ended = Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP
+        return Outcome(
+            ended or Termination.ACCURACY,
+            self._best,
+            None,
+            self._lower,
+            self._upper,
+            tuple(self._log),
+            self._seconds(),
+        )
+
+
+def _after(one: PartitionProgram, links: Links, x: Floats) -> Links:
+    """The links of the next step, after a step with the decision x."""
+    store, step = links.storage, one.steps[0]
+    p = sums(store, step) @ one.parted(x)[3]
+    spent = step.hours * np.where(p > 0.0, p / store.out, p * store.into)
+    more, less = (step.hours * part / store.out for part in one.reserves(x, 0))
+    left = dataclasses.replace(
+        store, start=store.start - spent, least=store.least + more, most=store.most - less, end=store.end + more
+    )
+    live = one.parted(x)[1] > 0.5
+    return dataclasses.replace(links, storage=left, state=one.states(x)[0], live=live)
