@@ -166,7 +166,7 @@ def _storage(timeline: Timeline, program: PartitionProgram, x: Floats) -> list[p
 
     def rounded(values: Floats) -> Floats:
         """Without what a solver leaves of 0."""
-        return np.round(values, 9) + 0.0
+        return np.round(values, 6) + 0.0
 
     for t, step in enumerate(program.steps):
         p_kw = rounded(sums(stores, step) @ program.parted(x, t)[3] * base_kw)
