@@ -259,6 +259,16 @@ def test_priorities_move_the_choice() -> None:
     assert "705" in partition(grid, uncertainty=0.15, uncertain_loads=SIX, costs=wanted).energised_blocks
 
 
+def test_no_grid_is_formed_through_a_delta_from_loads_to_ground() -> None:
+    grid = openpoint.read("ieee123-microgrids")  # g610 stands behind a delta-delta, all loads of its block before it
+    assert "delta" in grid.transformers.filter(to_bus="610")["connection"].item()
+    network = build_network(grid)
+    options = {"uncertainty": 0.0, "uncertain_loads": 0, "most_deviating": None, "ramp": 0.3, "max_grid_forming": 1}
+    units = program_of(grid, network, blocks(network), PartitionCosts(), **options).generators  # type: ignore[arg-type]
+    whole = set(grid.generators.filter(phases="abc")["name"])
+    assert {units.names[g] for g in units.may_form} == whole - {"g610"}
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     grid = openpoint.read("ieee37-microgrids")
     for options, words in (

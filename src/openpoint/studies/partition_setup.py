@@ -12,7 +12,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from openpoint.errors import InputError, OptionError, Problem
+from openpoint.formulations.lindist3flow_deltas import closed_deltas
 from openpoint.grid.grid import Grid
+from openpoint.grid.topology import energised
 from openpoint.grid.validation import names_in_words
 from openpoint.network import Network, load_shares
 from openpoint.studies.blocks import Blocks
@@ -219,7 +221,7 @@ def _prices(generators: Grouped, costs: PartitionCosts, stored: Sequence[str]) -
 
 
 def _generators(network: Network, blocks: Blocks) -> Grouped:
-    """Generators that may form a grid have every phase of the network, and can feed in."""
+    """Generators that may form a grid have every phase of the network, can feed in, and hold all loads to ground."""
     part_names = network.generator_names
     names = tuple(dict.fromkeys(part_names))
     if not names:
@@ -233,10 +235,16 @@ def _generators(network: Network, blocks: Blocks) -> Grouped:
     may_form = [
         g
         for g in range(len(names))
-        if np.sum(of_part == g) == phases and network.p_max[of_part == g].sum() > 0.0 and not blocks.lost[block[g]]
+        if np.sum(of_part == g) == phases
+        and network.p_max[of_part == g].sum() > 0.0
+        and not blocks.lost[block[g]]
+        and _holds_ground(network, network.generator_terminal[of_part == g])
     ]
     if not may_form:
-        what = "none can form a grid: that takes every phase, p_max_kw above 0, and a block without the substation"
+        what = (
+            "none can form a grid: that takes every phase, p_max_kw above 0, a block without the substation, and no "
+            "delta of a transformer between it and loads to ground"
+        )
         remedy = "Add such a generator, or put a switch between it and the substation"
         raise InputError([Problem("generators", names_in_words(list(names)), "bus", what, remedy)])
     return Grouped(
@@ -247,6 +255,15 @@ def _generators(network: Network, blocks: Blocks) -> Grouped:
         p_capacity=np.maximum(np.abs(network.p_min), np.abs(network.p_max)),
         q_capacity=np.maximum(np.abs(network.q_min), np.abs(network.q_max)),
     )
+
+
+def _holds_ground(network: Network, held: Ints) -> bool:
+    """Whether no load to ground lies behind a delta seen from these terminals: no neutral would be there for it."""
+    delta = np.array(["delta" in connection for connection in network.branch_connections], dtype=np.bool_)
+    behind = closed_deltas(network, held, np.ones(network.n_conductors, dtype=np.bool_)).floating.ravel()
+    ends = network.terminal_fr, network.terminal_to
+    reached = energised(network.n_terminals, *ends, ~delta[network.conductor_branch], behind)
+    return not np.any(reached & ((network.s_power != 0) | (network.s_current != 0) | (network.s_impedance != 0)))
 
 
 def _chosen(grid: Grid, wanted: Literal["all"] | int | Strings) -> Ints:
