@@ -25,12 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.powerflow.arrays import Bools, Floats, Loads, Output, Wires, Work
-from openpoint.powerflow.compiled import compiled
+from openpoint.powerflow.compiled import inner, lean
 
 CONVERGED, NOT_CONVERGED, NOT_RADIAL = 0, 1, 2
 
 
-@compiled
+@inner
 def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
     """Breadth-first search from all sources; fills order, position, parent, edge.
 
@@ -70,7 +70,7 @@ def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
     return n, radial
 
 
-@compiled
+@inner
 def refer(wires: Wires, n: int, work: Work) -> None:
     """Bring impedances, shunts and ratios of the tree into the frame u."""
     size, turn, parent = work.size, work.turn, work.parent
@@ -113,7 +113,7 @@ def refer(wires: Wires, n: int, work: Work) -> None:
             work.line_im[up] += im
 
 
-@compiled
+@inner
 def load(n: int, loads: Loads, number: int, work: Work) -> None:
     """Bring the loads of one flow into the frame u, eliminate the shunts, start from the voltages of the sources."""
     s_power = loads.s_power[number if len(loads.s_power) > 1 else 0]
@@ -151,7 +151,7 @@ def load(n: int, loads: Loads, number: int, work: Work) -> None:
         work.below_im[up] += (y * d).imag
 
 
-@compiled
+@inner
 def draw(n: int, roots: int, has_current: bool, work: Work) -> float:
     """Currents of the loads at the present voltages; returns the largest change of power (squared) at any bus.
 
@@ -181,7 +181,7 @@ def draw(n: int, roots: int, has_current: bool, work: Work) -> float:
     return change
 
 
-@compiled
+@inner
 def sweep(n: int, roots: int, loads: Loads, tolerance: float, iterations: int, work: Work) -> int:
     """Iterate until no voltage moves by more than `tolerance` and the powers balance; returns the status."""
     parent, z_re, z_im, d_re, d_im = work.parent, work.z_re, work.z_im, work.d_re, work.d_im
@@ -218,7 +218,7 @@ def sweep(n: int, roots: int, loads: Loads, tolerance: float, iterations: int, w
     return NOT_CONVERGED
 
 
-@compiled
+@inner
 def collect(n: int, roots: int, linear: bool, work: Work) -> float:
     """Currents of all branches at the voltages found; returns the active loss."""
     u_re, u_im, j_re, j_im = work.u_re, work.u_im, work.j_re, work.j_im
@@ -241,41 +241,7 @@ def collect(n: int, roots: int, linear: bool, work: Work) -> float:
     return loss
 
 
-@compiled
-def many(
-    wires: Wires,
-    closed: Bools,
-    loads: Loads,
-    tolerance: float,
-    iterations: int,
-    work: Work,
-    loss: Floats,
-    status: npt.NDArray[np.int8],
-    output: Output,
-) -> None:
-    """K flows; `closed` and the loads have K rows or one."""
-    roots = len(wires.source)
-    n, radial = 0, False
-    for number in range(len(loss)):
-        if number == 0 or len(closed) > 1:
-            n, radial = grow(wires, closed[number], work)
-            if radial:
-                refer(wires, n, work)
-        loss[number] = np.inf
-        status[number] = NOT_RADIAL
-        if radial:
-            for k in range(roots):
-                work.u_re[k] = abs(wires.source_v[k])
-                work.u_im[k] = 0.0
-            load(n, loads, number, work)
-            status[number] = sweep(n, roots, loads, tolerance, iterations, work)
-        if status[number] == CONVERGED:
-            loss[number] = collect(n, roots, loads.linear, work)
-        if len(output.v):
-            write(wires, n, number, status[number] == CONVERGED, work, output)
-
-
-@compiled
+@inner
 def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output: Output) -> None:
     """Bring a flow out of the frame u."""
     v, i_series, s_fr, s_to = output.v[number], output.i_series[number], output.s_fr[number], output.s_to[number]
@@ -311,3 +277,37 @@ def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output
             s_fr[e], s_to[e] = s_upper, s_lower
         frame = complex(np.cos(work.turn[at]), np.sin(work.turn[at])) * (direction / np.sqrt(work.size[at]))
         i_series[e] = j * frame
+
+
+@lean
+def many(
+    wires: Wires,
+    closed: Bools,
+    loads: Loads,
+    tolerance: float,
+    iterations: int,
+    work: Work,
+    loss: Floats,
+    status: npt.NDArray[np.int8],
+    output: Output,
+) -> None:
+    """K flows; `closed` and the loads have K rows or one."""
+    roots = len(wires.source)
+    n, radial = 0, False
+    for number in range(len(loss)):
+        if number == 0 or len(closed) > 1:
+            n, radial = grow(wires, closed[number], work)
+            if radial:
+                refer(wires, n, work)
+        loss[number] = np.inf
+        status[number] = NOT_RADIAL
+        if radial:
+            for k in range(roots):
+                work.u_re[k] = abs(wires.source_v[k])
+                work.u_im[k] = 0.0
+            load(n, loads, number, work)
+            status[number] = sweep(n, roots, loads, tolerance, iterations, work)
+        if status[number] == CONVERGED:
+            loss[number] = collect(n, roots, loads.linear, work)
+        if len(output.v):
+            write(wires, n, number, status[number] == CONVERGED, work, output)

@@ -6,10 +6,13 @@ Buses are renumbered: those that no source holds come first, in the order in whi
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from openpoint.search.table import Table
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -23,7 +26,8 @@ PHI_BITS = 20
 """Multipliers of voltage limits are multiples of 2^-PHI_BITS."""
 
 
-class Model(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Model(Table):
     """The grid, in per unit.
 
     Attributes:
@@ -89,7 +93,8 @@ class Model(NamedTuple):
     priced: bool
 
 
-class Work(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Work(Table):
     """The node at hand and the memory of its bound.
 
     Attributes:
@@ -144,7 +149,8 @@ class Work(NamedTuple):
     at: Numbers
 
 
-class Pool(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Pool(Table):
     """Open nodes: a heap of rows by bound.
 
     Attributes:
@@ -166,7 +172,8 @@ PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM = 1, 2, 3, 4, 5, 6, 7
 branch is decided, its closed side first; a radial state left to the power flow; now the open side of a branching."""
 
 
-class Record(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Record(Table):
     """What a search did and why, line by line, until it is handed on; no rows: nothing is recorded.
 
     Attributes:
@@ -186,7 +193,8 @@ class Record(NamedTuple):
     size: npt.NDArray[np.int64]
 
 
-class Counts(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Counts(Table):
     """Where the search stands, in arrays of one.
 
     Attributes:
@@ -237,9 +245,10 @@ def pool_for(model: Model, capacity: int) -> Pool:
 def enlarged(pool: Pool) -> Pool:
     """The pool with twice the room."""
     rows = len(pool.heap)
-    fields: dict[str, Any] = {name: np.concatenate([a, np.zeros_like(a)]) for name, a in pool._asdict().items()}
-    fields["heap"] = np.concatenate([pool.heap, np.arange(rows, 2 * rows, dtype=np.int32)])
-    return Pool(**fields)
+    arrays: dict[str, npt.NDArray[Any]] = {f.name: getattr(pool, f.name) for f in fields(pool)}
+    arrays = {name: np.concatenate([a, np.zeros_like(a)]) for name, a in arrays.items()}
+    arrays["heap"] = np.concatenate([pool.heap, np.arange(rows, 2 * rows, dtype=np.int32)])
+    return Pool(**arrays)
 
 
 def counts() -> Counts:

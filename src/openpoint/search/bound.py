@@ -47,8 +47,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from openpoint.powerflow.compiled import inner
 from openpoint.search.arrays import UNDECIDED, Floats, Model, Work
-from openpoint.search.inner import inner
 
 THIN = 1e-4
 """Share of |z| below which ρ counts as this for the next multipliers: without resistance it is 0 at first."""

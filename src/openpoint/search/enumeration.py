@@ -11,13 +11,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Floats, Network
 from openpoint.powerflow.compiled import compiled
-
-Numbers = npt.NDArray[np.int32]
+from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Numbers, States
+from openpoint.search.forest import close_bridges, find
 
 
 class Walk(NamedTuple):
@@ -30,8 +29,8 @@ class Walk(NamedTuple):
         fr, to, decided: (m) ends, and whether the branch must be closed.
         start, neighbour, via: adjacency of the buses.
         chosen: (F) open branches. at: (F) next branch to try at each depth. depth: (1).
-        bridge: (F, m) whether the branch holds the rest together at this depth. leader: (F, n) union-find.
-        is_open: (m). rank, low, came, edge_at: (n) memory of the search for bridges.
+        bridge: (F, m) CLOSED where the branch holds the rest together at this depth. leader: (F, n) union-find.
+        status: (m) OPEN or UNDECIDED. memory: (4, n) of the search for bridges.
     """
 
     fr: Numbers
@@ -43,62 +42,18 @@ class Walk(NamedTuple):
     chosen: Numbers
     at: Numbers
     depth: Numbers
-    bridge: Bools
+    bridge: States
     leader: Numbers
-    is_open: Bools
-    rank: Numbers
-    low: Numbers
-    came: Numbers
-    edge_at: Numbers
+    status: States
+    memory: Numbers
 
 
 @compiled
-def find(leader: Numbers, bus: int) -> int:
-    """Representative of a bus; halves the path on its way."""
-    while leader[bus] != bus:
-        leader[bus] = leader[leader[bus]]
-        bus = leader[bus]
-    return bus
-
-
-@compiled
-def find_bridges(walk: Walk, bridge: Bools) -> None:
-    """Mark the branches whose opening would disconnect the graph of branches not yet open (Tarjan 1974)."""
-    rank, low, came, edge_at = walk.rank, walk.low, walk.came, walk.edge_at
-    rank[:] = -1
-    bridge[:] = False
-    bus, count = 0, 1
-    rank[0] = 0
-    low[0] = 0
-    came[0] = -1
-    edge_at[0] = walk.start[0]
-    parent_branch = -1
-    while True:
-        a = edge_at[bus]
-        if a < walk.start[bus + 1]:
-            edge_at[bus] = a + 1
-            e = walk.via[a]
-            if e == parent_branch or walk.is_open[e]:
-                continue
-            other = walk.neighbour[a]
-            if rank[other] < 0:
-                rank[other] = count
-                low[other] = count
-                count += 1
-                came[other] = e
-                edge_at[other] = walk.start[other]
-                bus, parent_branch = other, e
-            elif rank[other] < low[bus]:
-                low[bus] = rank[other]
-            continue
-        e = came[bus]
-        if e < 0:
-            return
-        up = walk.fr[e] if walk.to[e] == bus else walk.to[e]
-        if low[bus] > rank[up]:
-            bridge[e] = True
-        low[up] = min(low[up], low[bus])
-        bus, parent_branch = up, came[up]
+def find_bridges(walk: Walk, bridge: States) -> None:
+    """Mark the branches whose opening would disconnect the graph of branches not yet open."""
+    bridge[:] = UNDECIDED
+    memory = walk.memory[0], walk.memory[1], walk.memory[2], walk.memory[3]
+    close_bridges(walk.fr, walk.to, walk.start, walk.neighbour, walk.via, walk.status, bridge, memory)
 
 
 @compiled
@@ -117,10 +72,10 @@ def walk_on(walk: Walk, out: Numbers) -> int:
         e = walk.at[depth]
         down = False
         while e < m:
-            if walk.decided[e] or walk.is_open[e]:
+            if walk.decided[e] or walk.status[e] == OPEN:
                 e += 1
                 continue
-            may_open = not bridge[e]
+            may_open = bridge[e] != CLOSED
             if may_open and depth == n_open - 1:
                 if written == len(out):
                     walk.at[depth] = e
@@ -135,7 +90,7 @@ def walk_on(walk: Walk, out: Numbers) -> int:
             if down:
                 walk.leader[depth + 1] = leader
                 walk.chosen[depth] = e
-                walk.is_open[e] = True
+                walk.status[e] = OPEN
                 walk.at[depth + 1] = e + 1
             if u == v:
                 walk.at[depth] = m
@@ -150,7 +105,7 @@ def walk_on(walk: Walk, out: Numbers) -> int:
         if not down:
             depth -= 1
             if depth >= 0:
-                walk.is_open[walk.chosen[depth]] = False
+                walk.status[walk.chosen[depth]] = UNDECIDED
     walk.depth[0] = -1
     return written
 
@@ -234,10 +189,10 @@ def _choice(network: Network, locked_closed: Bools | None, locked_open: Bools | 
 
 
 def _ends(network: Network, may: Bools) -> tuple[Numbers, Numbers, int]:
-    """Ends of the branches that may be closed with all sources as bus 0, and the number of buses."""
-    number = np.zeros(network.n_terminals, dtype=np.int32)
+    """Ends of the branches that may be closed with all sources as the last bus, and the number of buses."""
     others = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
-    number[others] = np.arange(1, len(others) + 1)
+    number = np.full(network.n_terminals, len(others), dtype=np.int32)
+    number[others] = np.arange(len(others))
     return number[network.terminal_fr[may]], number[network.terminal_to[may]], len(others) + 1
 
 
@@ -274,13 +229,10 @@ def _chunks(network: Network, must: Bools, may: Bools, chunk: int) -> Iterator[B
         chosen=np.zeros(n_open, dtype=np.int32),
         at=np.zeros(n_open, dtype=np.int32),
         depth=np.zeros(1, dtype=np.int32),
-        bridge=np.zeros((n_open, len(fr)), dtype=np.bool_),
+        bridge=np.zeros((n_open, len(fr)), dtype=np.int8),
         leader=np.tile(leader, (n_open, 1)),
-        is_open=np.zeros(len(fr), dtype=np.bool_),
-        rank=np.empty(n, dtype=np.int32),
-        low=np.empty(n, dtype=np.int32),
-        came=np.empty(n, dtype=np.int32),
-        edge_at=np.empty(n, dtype=np.int32),
+        status=np.full(len(fr), UNDECIDED, dtype=np.int8),
+        memory=np.empty((4, n), dtype=np.int32),
     )
     find_bridges(walk, walk.bridge[0])
     out = np.empty((chunk, n_open), dtype=np.int32)
@@ -306,7 +258,7 @@ def _count(network: Network, must: Bools, may: Bools) -> int:
         if u != v:
             weight[u][v] = weight[u].get(v, Fraction(0)) + 1
             weight[v][u] = weight[u][v]
-    root = label[0]
+    root = label[-1]
     queue: dict[int, set[int]] = {}
     for bus, around in weight.items():
         if bus != root:

@@ -6,12 +6,11 @@ branches join already must open, and one without which a bus would be cut off mu
 
 from __future__ import annotations
 
-from openpoint.powerflow.compiled import compiled
-from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Model, Numbers, Work
-from openpoint.search.inner import inner
+from openpoint.powerflow.compiled import inner, lean
+from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Model, Numbers, States, Work
 
 
-@inner
+@lean
 def find(leader: Numbers, bus: int) -> int:
     """Representative of a bus; halves the path on its way."""
     while leader[bus] != bus:
@@ -20,7 +19,7 @@ def find(leader: Numbers, bus: int) -> int:
     return bus
 
 
-@compiled
+@lean
 def join(model: Model, work: Work) -> int:
     """Union-find of the closed branches in `leader`; how many of them are changes, -1 where there is a loop."""
     n, leader = model.n, work.leader
@@ -37,7 +36,7 @@ def join(model: Model, work: Work) -> int:
     return closings
 
 
-@compiled
+@lean
 def propagate(model: Model, work: Work) -> bool:
     """Open what would close a loop or be a change too many, close bridges; False where no radial state is left.
 
@@ -58,50 +57,68 @@ def propagate(model: Model, work: Work) -> bool:
                 u, v = find(leader, min(model.fr[e], n)), find(leader, min(model.to[e], n))
                 if u == v or (full and model.swap[e]):
                     status[e] = OPEN
-        if not close_bridges(model, work):
+        memory = work.rank, work.low, work.came, work.at
+        if not close_bridges(model.fr, model.to, model.start, model.neighbour, model.via, status, status, memory):
             return False
 
 
 @inner
-def close_bridges(model: Model, work: Work) -> bool:
-    """Close the undecided branches that hold the rest together (Tarjan 1974); False where a bus is cut off."""
-    n, status, rank, low, came, at = model.n, work.status, work.rank, work.low, work.came, work.at
-    for bus in range(n + 1):
+def close_bridges(
+    fr: Numbers,
+    to: Numbers,
+    start: Numbers,
+    neighbour: Numbers,
+    via: Numbers,
+    status: States,
+    mark: States,
+    memory: tuple[Numbers, Numbers, Numbers, Numbers],
+) -> bool:
+    """Mark as CLOSED the branches without which the rest falls apart (Tarjan 1974); False where a bus is cut off.
+
+    Args:
+        fr, to: (m) ends; the sources, one bus, are the last one and any number beyond.
+        start, neighbour, via: adjacency.
+        status: (m) of which OPEN ones are not there. mark: (m) may be the same array.
+        memory: four times a number for every bus.
+    """
+    rank, low, came, at = memory
+    last = len(start) - 2
+    for bus in range(last + 1):
         rank[bus] = -1
-    bus, count, above = n, 1, -1
-    rank[n] = 0
-    low[n] = 0
-    came[n] = -1
-    at[n] = model.start[n]
+    bus, count, above = last, 1, -1
+    rank[last] = 0
+    low[last] = 0
+    came[last] = -1
+    at[last] = start[last]
     while True:
         a = at[bus]
-        if a < model.start[bus + 1]:
+        if a < start[bus + 1]:
             at[bus] = a + 1
-            e = model.via[a]
+            e = via[a]
             if e == above or status[e] == OPEN:
                 continue
-            other = model.neighbour[a]
+            other = neighbour[a]
             if rank[other] < 0:
                 rank[other] = count
                 low[other] = count
                 count += 1
                 came[other] = e
-                at[other] = model.start[other]
+                at[other] = start[other]
                 bus, above = other, e
             elif rank[other] < low[bus]:
                 low[bus] = rank[other]
             continue
         if above < 0:
-            return count == n + 1
-        u, v = min(model.fr[above], n), min(model.to[above], n)
+            return count == last + 1
+        u, v = min(fr[above], last), min(to[above], last)
         up = u if v == bus else v
         if low[bus] > rank[up]:
-            status[above] = CLOSED
+            mark[above] = CLOSED
         low[up] = min(low[up], low[bus])
         bus, above = up, came[up]
 
 
-@compiled
+@lean
 def root(model: Model, work: Work) -> None:
     """Direct the closed branches away from the sources; in a part without a source, from its bus of least y.
 
@@ -138,7 +155,7 @@ def root(model: Model, work: Work) -> None:
         head += 1
 
 
-@compiled
+@lean
 def span(model: Model, work: Work, order: Numbers) -> bool:
     """Decide the undecided branches in this order, closing all that close no loop; False where a bus is cut off."""
     n = model.n

@@ -1,36 +1,15 @@
-"""Decorators for compiled functions that only compiled functions call: most of the time to compile is saved here.
-
-numba optimises a function and makes machine code of it again for every function on the way to it from outside. So few
-functions call others, and what has one caller is put into it. A way in from Python takes long for so many arrays.
-"""
+"""Compiled: copies of vectors and rows; slices would take long to compile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def inner(function: Function) -> Function:
-    """As `openpoint.powerflow.compiled`, but not kept by itself, and without a way in from Python."""
-    options = {"error_model": "numpy", "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    result: Function = numba.njit(**options)(function)
-    return result
-
-
-def spliced(function: Function) -> Function:
-    """As `inner`, put into its callers as it stands."""
-    options = {"error_model": "numpy", "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    result: Function = numba.njit(inline="always", **options)(function)
-    return result
+from openpoint.powerflow.compiled import inner
 
 
 @inner
 def copy(values: Any, into: Any) -> None:
-    """Copy a vector; a slice would take long to compile."""
+    """Copy a vector."""
     for k in range(len(values)):
         into[k] = values[k]
 

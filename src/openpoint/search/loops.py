@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from openpoint.powerflow.compiled import compiled
+from openpoint.powerflow.compiled import lean
 from openpoint.search.arrays import OPEN, Bools, Floats, Model, Numbers, Work
 
 
-@compiled
+@lean
 def rank(
     model: Model, work: Work, free: Bools, i_re: Floats, i_im: Floats, close: Numbers, away: Numbers, change: Floats
 ) -> int:

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from openpoint.powerflow.compiled import inner
 from openpoint.search.arrays import BETWEEN, LEAST, MOST, OPEN, Floats, Model, States, Work
 from openpoint.search.bound import above
-from openpoint.search.inner import inner
 
 
 @inner

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.powerflow.compiled import compiled
+from openpoint.powerflow.compiled import inner, lean, spliced
 from openpoint.search.arrays import (
     APPLY,
     BOUND,
@@ -44,7 +44,7 @@ from openpoint.search.arrays import (
 )
 from openpoint.search.bound import bound
 from openpoint.search.forest import propagate, root
-from openpoint.search.inner import copy, inner, keep, recall, spliced
+from openpoint.search.inner import copy, keep, recall
 from openpoint.search.multipliers import level, renew, resistance, sag, without
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
@@ -354,7 +354,7 @@ def pop(work: Work, pool: Pool, counts: Counts, record: Record) -> None:
 def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, Record, int], int]:
     """`explore`, kept under a key that this text is part of."""
 
-    @compiled
+    @lean
     def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, most: int) -> int:
         if len(text) == 0:  # numba's key holds what a function reaches from outside, so it must reach for the text
             return EXHAUSTED
@@ -387,7 +387,7 @@ def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, Record, int], int]
     return explore
 
 
-_FILES = ("arrays", "bound", "forest", "inner", "multipliers", "node")
+_FILES = ("arrays", "bound", "forest", "inner", "multipliers", "node", "table")
 explore = _entry(
     hashlib.sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES)).hexdigest()
 )
