@@ -43,6 +43,7 @@ ALLOWED = {
 }
 PUBLIC = [
     "Benders",
+    "BranchExchange",
     "CVaR",
     "Cluster",
     "ColumnAndConstraint",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from openpoint.studies.partition_setup import PartitionCosts
     from openpoint.studies.partition_steps import partition_steps
     from openpoint.studies.powerflow import powerflow as run_powerflow
-    from openpoint.studies.reconfigure import Enumeration, TopologySearch, reconfigure
+    from openpoint.studies.reconfigure import BranchExchange, Enumeration, TopologySearch, reconfigure
     from openpoint.studies.storms import storms
     from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation, Wasserstein
     from openpoint.twostage.benders import Benders
@@ -45,6 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Benders",
+    "BranchExchange",
     "CVaR",
     "Cluster",
     "ColumnAndConstraint",
@@ -96,6 +97,7 @@ __all__ = [
 # Public name -> where it lives. `powerflow` itself is a room of the house, so the study goes by `run_powerflow`.
 _HOMES = {
     "Benders": ("openpoint.twostage.benders", "Benders"),
+    "BranchExchange": ("openpoint.studies.reconfigure", "BranchExchange"),
     "CVaR": ("openpoint.twostage.risk", "CVaR"),
     "Cluster": ("openpoint.twostage.executors", "Cluster"),
     "ColumnAndConstraint": ("openpoint.twostage.ccg", "ColumnAndConstraint"),

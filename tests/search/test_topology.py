@@ -13,9 +13,11 @@ from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses
+from openpoint.search import topology
 from openpoint.search.enumeration import topologies
+from openpoint.search.found import Standing
 from openpoint.search.incumbent import Judge
-from openpoint.search.topology import Standing, search_topologies
+from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 
 from ..powerflow.small_networks import Branch, make_network, random_network
@@ -150,6 +152,20 @@ def test_a_stopped_search_keeps_its_bound_and_its_best_state() -> None:
     assert values == sorted(values, reverse=True)
     assert [s.nodes for s in told] == sorted(s.nodes for s in told)
     assert told[-1].gap == by_nodes.gap
+    assert max(s.depth for s in told) > 10
+
+
+@pytest.mark.parametrize("name", ["baran33", "zhang118"])
+def test_the_share_explored_grows_to_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left is the sum over open nodes of 2^-depth, so that the share is 1 when none is left, and not before."""
+    monkeypatch.setattr(topology, "LOOK_UP", 0.0)
+    told: list[Standing] = []
+    search_topologies(loaded(name), progress=told.append)
+    shares = [now.explored for now in told]
+    assert shares == sorted(shares)
+    assert [share == 1.0 for share in shares] == [now.open_nodes == 0 for now in told]
+    assert len({share for share in shares if 0.0 < share < 1.0}) > 10
+    assert shares[-1] == 1.0
 
 
 def test_a_given_start_is_taken() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -29,7 +30,7 @@ LINE_EVERY_S = 1.0
 VIOLATIONS_SHOWN = 10
 SILENCE_S = 3.0
 """Seconds without a line after which a run that may be compiling says so."""
-COMPILING = "First use on this machine: the search is being compiled, half a minute; it is kept for later runs."
+COMPILING = "First use on this machine: the search is being compiled, up to half a minute; it is kept for later runs."
 
 
 def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:
@@ -102,10 +103,11 @@ class Progress:
         self._printed, self._printed_at = iteration.number, iteration.seconds
 
     def _status(self) -> Text:
-        number = self._last.number if self._last is not None else 0
-        return Text(
-            f"iteration {number + 1} … {time.perf_counter() - self._start:.0f} s  (Ctrl-C keeps the best)", "dim"
-        )
+        last, passed = self._last, time.perf_counter() - self._start
+        standing = "starting" if last is None else f"iteration {last.number}: {last.verdict}"
+        if last is not None and math.isfinite(last.gap):
+            standing += f", gap {words.percent(last.gap)} %"
+        return Text(f"{standing} … {passed:.0f} s  (Ctrl-C keeps the best)", "dim")
 
 
 def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
@@ -131,7 +133,8 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
         )
         if result.linear_kw is not None:
             bound += f" of the linear model, its best {words.kw(result.linear_kw)} kW"
-        out.print(Text(f"Gap: {words.percent(result.gap)} %{objective} ({bound})"))
+        known = f"{words.percent(result.gap)} %{objective} ({bound})"
+        out.print(Text(f"Gap: {known if math.isfinite(result.gap) else 'not known, no bound is proven'}"))
     if result.ac_max_mismatch_pu is not None:
         out.print(
             Text(

@@ -12,7 +12,7 @@ Exit codes:
    0  solved: optimal, or within the gap asked for
    2  bad input or usage; the message names the place and the remedy
    3  proven infeasible: no topology keeps the limits
-   4  stopped by a limit of time or iterations, the best solution is kept
+   4  not proven: stopped by a limit of time or iterations, or a local optimum; the best solution is kept
   70  internal error: please report it
   74  solved, but a file asked for could not be written
  130  interrupted by Ctrl-C, the best solution is kept"""

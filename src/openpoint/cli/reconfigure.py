@@ -33,6 +33,8 @@ Examples:
   openpoint reconfigure my_grid/ --v-min 0.95 --time-limit 60 --plot answer.svg
   openpoint reconfigure das70 --method extensive --solver scip
   openpoint reconfigure baran33 --certificate proof.gz
+  openpoint reconfigure big_grid.pos --checkpoint open.search --time-limit 3600
+  openpoint reconfigure big_grid.pos --method exchange
   openpoint reconfigure baran33 --json - --quiet | jq .open_branches
 
 \b
@@ -60,6 +62,7 @@ class Method(StrEnum):
     """How the optimum is found and proven."""
 
     SEARCH = "search"
+    EXCHANGE = "exchange"
     BENDERS = "benders"
     EXTENSIVE = "extensive"
     ENUMERATION = "enumeration"
@@ -83,8 +86,8 @@ def reconfigure(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="How the optimum is found and proven.  [default: search; benders for many futures and where "
-            "generators are dispatched; of several phases enumeration, or benders where topologies are many]"
+            help="How the optimum is found and proven; exchange proves nothing and answers at once.  [default: search; "
+            "benders for many futures; of several phases enumeration, or benders where topologies are many]"
         ),
     ] = None,
     solver: Annotated[
@@ -180,6 +183,13 @@ def reconfigure(
         Path | None,
         typer.Option(metavar="FILE", help="Write the proof as well (search); openpoint verify checks it by itself."),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the open search here, now and then and when it stops (search); if it is there, go on from it.",
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> int:
     """Find the radial state of least loss that keeps the limits, today or in many futures.
@@ -206,7 +216,7 @@ def reconfigure(
         sample=sample,
     ).check()
     named = Method.BENDERS if method is None and wanted.any else method
-    if certificate is not None and named is None:
+    if named is None and (certificate is not None or checkpoint is not None):
         named = Method.SEARCH
     chosen = run.choose_method(
         None if named is None else named.value,
@@ -218,6 +228,7 @@ def reconfigure(
         executor=executor,
     )
     chosen = verify.certified(chosen, certificate)
+    chosen = run.kept(chosen, checkpoint)
     limits = run.choose_limits(
         voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max
     )
@@ -247,6 +258,8 @@ def reconfigure(
         quiet=quiet,
     )
     verify.tell(certificate, to_stderr=outputs.json_to_stdout, quiet=quiet)
+    if checkpoint is not None and checkpoint.exists():
+        run.tell_checkpoint(checkpoint, to_stderr=outputs.json_to_stdout, quiet=quiet)
     return code
 
 

@@ -46,7 +46,7 @@ def choose_method(
     Raises:
         OptionError: an option that this method does not have.
     """
-    from openpoint.studies.reconfigure import Enumeration, TopologySearch
+    from openpoint.studies.reconfigure import BranchExchange, Enumeration, TopologySearch
     from openpoint.twostage.benders import Benders
     from openpoint.twostage.executors import executor_from
     from openpoint.twostage.extensive import ExtensiveForm
@@ -61,6 +61,10 @@ def choose_method(
     if name == "search":
         search = TopologySearch(time_limit_s=time_limit_s)
         return search if gap is None else replace(search, gap=gap)
+    if name == "exchange":
+        if gap is not None:
+            raise OptionError("--gap is no option of --method exchange, which proves nothing; leave one out")
+        return BranchExchange(time_limit_s=time_limit_s)
     gap = GAP if gap is None else gap
     if name == "extensive":
         return ExtensiveForm(solver=solver or "scip", gap=gap, time_limit_s=time_limit_s)
@@ -68,6 +72,27 @@ def choose_method(
         return Enumeration()
     benders = Benders(gap=gap, time_limit_s=time_limit_s, relaxation=not plain, executor=executor_from(executor))
     return benders if max_iterations is None else replace(benders, max_iterations=max_iterations)
+
+
+def kept(method: Method | None, file: Path | None) -> Method | None:
+    """The method with a checkpoint.
+
+    Raises:
+        OptionError: this method has none.
+    """
+    from openpoint.studies.reconfigure import TopologySearch
+
+    if file is None:
+        return method
+    if not isinstance(method, TopologySearch):
+        raise OptionError("--checkpoint is an option of --method search for the demand of today; leave one out")
+    return replace(method, checkpoint=file)
+
+
+def tell_checkpoint(file: Path, *, to_stderr: bool, quiet: bool) -> None:
+    """Say that the search can go on."""
+    out = console(to_stderr=to_stderr, quiet=quiet)
+    out.print(f"checkpoint: {words.safe(str(file))}; the same command goes on from it")
 
 
 def choose_limits(*, voltage: bool, current: bool, v_min_pu: float | None, v_max_pu: float | None) -> Limits:
@@ -104,7 +129,7 @@ def reconfigure(
     grid = read_sound(source)
     method = method or study.method_for(grid, limits=limits, gap=gap, time_limit_s=time_limit_s)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
-    with Progress(out, compiles=isinstance(method, study.TopologySearch)) as progress:
+    with Progress(out, compiles=isinstance(method, study.TopologySearch | study.BranchExchange)) as progress:
         result = study.reconfigure(
             grid,
             method=method,

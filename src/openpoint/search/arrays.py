@@ -155,6 +155,7 @@ class Pool(Table):
 
     Attributes:
         status: (C, m). y, mu, phi: (C, N); any multipliers are valid, so half the digits do. bound: (C).
+        origin: (C) number of the node that was branched. depth: (C) branchings above.
         heap: (C) rows in use first, as a heap; the others are free.
     """
 
@@ -164,6 +165,7 @@ class Pool(Table):
     phi: Singles
     bound: Floats
     origin: Numbers
+    depth: Numbers
     heap: Numbers
 
 
@@ -199,13 +201,14 @@ class Counts(Table):
 
     Attributes:
         size: rows of the heap in use. nodes, probes: done so far. active: whether the node at hand is to be processed.
-        bound: of the node at hand. cutoff: bound at which a node is done. floor: least bound of the nodes done.
+        depth, bound: of the node at hand. cutoff: bound at which a node is done. floor: least bound of the nodes done.
     """
 
     size: npt.NDArray[np.int64]
     nodes: npt.NDArray[np.int64]
     probes: npt.NDArray[np.int64]
     active: npt.NDArray[np.int64]
+    depth: npt.NDArray[np.int64]
     bound: Floats
     cutoff: Floats
     floor: Floats
@@ -238,6 +241,7 @@ def pool_for(model: Model, capacity: int) -> Pool:
         phi=np.zeros((capacity, size if model.bounded else 0), dtype=np.float32),
         bound=np.zeros(capacity),
         origin=np.zeros(capacity, dtype=np.int32),
+        depth=np.zeros(capacity, dtype=np.int32),
         heap=np.arange(capacity, dtype=np.int32),
     )
 
@@ -253,7 +257,7 @@ def enlarged(pool: Pool) -> Pool:
 
 def counts() -> Counts:
     """A search that has not begun."""
-    whole = {name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active")}
+    whole = {name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active", "depth")}
     return Counts(**whole, bound=np.full(1, -np.inf), cutoff=np.full(1, np.inf), floor=np.full(1, np.inf))
 
 

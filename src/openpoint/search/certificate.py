@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Network
@@ -46,16 +49,19 @@ class Certificate:
     """A certificate that is being written.
 
     The lines go to a file beside; `finish` puts the head, which is known last, before them. Until then, and if it is
-    never called, there is no file at `path`.
+    never called, there is no file at `path`. A certificate that is to be gone on with is left at a `pause`.
     """
 
-    def __init__(self, path: Path, network: Network, model: Model, numbering: Numbering) -> None:
+    def __init__(self, path: Path, network: Network, model: Model, numbering: Numbering, *, anew: bool = True) -> None:
+        """`anew`: forget what may be there; else `resume` follows."""
         self.path, self.network, self.numbering = path, network, numbering
         row = 25 * max(len(model.p), 1)
         self.record = record_for(model, int(np.clip(MEMORY / row, 64, 4096)))
         path.unlink(missing_ok=True)
         self.body = path.with_name(path.name + ".part")
-        self.file = gzip.open(self.body, "wt", encoding="utf-8", compresslevel=6)  # noqa: SIM115 - open until `finish`
+        if anew:
+            self.body.unlink(missing_ok=True)
+        self.file = self._append()
         self.lines = 0
         self.bits = 0
         self.last = np.zeros((2, len(model.p)), dtype=np.int64)
@@ -85,6 +91,34 @@ class Certificate:
         tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
         phi = [[int(bus[k]), int(record.phi[row, k])] for k in np.flatnonzero(record.phi[row])]
         return [bits, tops, phi, *(now - before).tolist()]
+
+    def pause(self) -> dict[str, npt.NDArray[Any]]:
+        """Write what is recorded to the disk; returns what `resume` needs."""
+        self.take()
+        self.file.close()
+        size = self.body.stat().st_size
+        self.file = self._append()
+        return {"certificate": np.array([size, self.lines, self.bits]), "certificate_last": self.last}
+
+    def resume(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on after a `pause`, forgetting what was written since.
+
+        Raises:
+            OptionError: the file beside is gone or was cut short.
+        """
+        size, self.lines, self.bits = state["certificate"].tolist()
+        self.last = state["certificate_last"]
+        self.file.close()
+        if not self.body.exists() or self.body.stat().st_size < size:
+            raise OptionError(
+                f"the lines of the certificate written so far, {self.body}, are gone or cut short. Delete the "
+                "checkpoint to start anew"
+            )
+        os.truncate(self.body, size)
+        self.file = self._append()
+
+    def _append(self) -> IO[str]:
+        return gzip.open(self.body, "at", encoding="utf-8", compresslevel=6)
 
     def finish(
         self, must_close: Bools, must_open: Bools, closed: Bools, value: float, bound: float, gap: float
@@ -116,10 +150,11 @@ class Certificate:
             shutil.copyfileobj(lines, whole)
         self.drop()
 
-    def drop(self) -> None:
-        """Leave no file beside."""
+    def drop(self, *, keep: bool = False) -> None:
+        """Leave no file beside, or keep it for `resume`."""
         self.file.close()
-        self.body.unlink(missing_ok=True)
+        if not keep:
+            self.body.unlink(missing_ok=True)
 
 
 def digest(network: Network) -> str:

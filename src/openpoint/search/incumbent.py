@@ -83,12 +83,17 @@ class Exchange:
         judge: Judge,
         status: States,
         over: Callable[[], bool] = lambda: False,
+        better: Callable[[Trial], None] = lambda trial: None,
     ) -> None:
-        """`status`: what is decided in every state, as `propagate` leaves it. `over`: whether to stop."""
+        """`status`: what is decided in every state, as `propagate` leaves it.
+
+        `over`: asked after every exchange whether to stop. `better`: told of every exchange.
+        """
         self.model, self.numbering, self.judge = model, numbering, judge
         self.status = status.copy()
         self.free = status == UNDECIDED
-        self.over = over
+        self.over, self.better = over, better
+        self.judged = 0
         self.work: Work = work_for(model)
         self.room = 1024
 
@@ -119,10 +124,12 @@ class Exchange:
         state[:, self.numbering.branch] = closed
         return state
 
-    def descend(self, trial: Trial) -> Trial:
-        """Exchange after exchange, until none among the likely ones is better."""
-        while not self.over() and (better := self._step(trial)) is not None:
+    def descend(self, trial: Trial, most: float = np.inf) -> Trial:
+        """Exchange after exchange, until none among the likely ones is better, or `most` states have been judged."""
+        most += self.judged
+        while not self.over() and self.judged < most and (better := self._step(trial)) is not None:
             trial = better
+            self.better(trial)
         return trial
 
     def _step(self, trial: Trial) -> Trial | None:
@@ -142,6 +149,7 @@ class Exchange:
             near[np.arange(len(some)), some[:, 1]] = False
             near = self.full(near)
             value, miss = self.judge.worth(near)
+            self.judged += len(near)
             best = int(np.lexsort((value, miss))[0])
             found = Trial(near[best], float(value[best]), float(miss[best]), trial.generation)
             if found.miss < trial.miss or (found.miss == trial.miss and found.value < trial.value * (1.0 - 1e-9)):

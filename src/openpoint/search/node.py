@@ -315,6 +315,7 @@ def push(work: Work, pool: Pool, counts: Counts, value: float) -> None:
         keep(work.phi, pool.phi, row)
     bounds[row] = value
     pool.origin[row] = counts.nodes[0]
+    pool.depth[row] = counts.depth[0]
     while k > 0 and bounds[heap[(k - 1) // 2]] > value:
         heap[k] = heap[(k - 1) // 2]
         k = (k - 1) // 2
@@ -334,6 +335,7 @@ def pop(work: Work, pool: Pool, counts: Counts, record: Record) -> None:
     if pool.phi.shape[1] > 0:
         recall(pool.phi, row, work.phi)
     counts.bound[0] = bounds[row]
+    counts.depth[0] = pool.depth[row]
     counts.active[0] = 1
     counts.size[0] -= 1
     size = counts.size[0]
@@ -380,6 +382,7 @@ def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, Record, int], int]
                 continue
             note(record, SPLIT, branch)
             work.status[branch] = OPEN
+            counts.depth[0] += 1
             push(work, pool, counts, max(counts.bound[0], work.value[branch]))
             work.status[branch] = CLOSED
         return PAUSED

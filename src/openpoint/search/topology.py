@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,10 @@ from openpoint.errors import OptionError
 from openpoint.network import Bools, Complexes, Network
 from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool_for, record_for, work_for
 from openpoint.search.certificate import Certificate, refuse_to_certify
+from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of
 from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.forest import propagate
+from openpoint.search.found import Found, Standing, gap_between
 from openpoint.search.incumbent import Exchange, Judge, Trial
 from openpoint.search.model import build_model
 from openpoint.search.node import EXHAUSTED, FULL, LEAF, WRITTEN, explore
@@ -30,59 +32,10 @@ LOOK_UP = 0.05
 """Seconds after which the compiled search looks up."""
 OPTIMAL = 1e-6
 """Relative gap that counts as none."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How far a search has come; values per unit.
-
-    Attributes:
-        seconds: since the start. nodes: done. open_nodes: waiting. decided: branches decided in the node at hand.
-        lower_bound: of the whole search. value: of the best state found, inf = none.
-    """
-
-    seconds: float
-    nodes: int
-    open_nodes: int
-    decided: int
-    lower_bound: float
-    value: float
-
-    @property
-    def gap(self) -> float:
-        return _gap(self.lower_bound, self.value)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search found; values per unit.
-
-    Attributes:
-        termination: OPTIMAL or GAP: proven to the gap; RELAXATION: as far as the relaxation goes, which is not exact on
-            some tree with generators to dispatch; INFEASIBLE: proven that no radial state keeps the limits (or
-            that those which do lose more than all that is taken and fed); TIME, ITERATIONS, INTERRUPTED: stopped.
-        closed: (E) best state that keeps the limits; None if there is none. value: of that state, inf = none.
-        generation: (G) output of the dispatchable generators in that state, or in the nearest.
-        lower_bound: no radial state that keeps the limits is worth less.
-        nearest: (E) state that misses the limits least, of those met while none kept them; None else.
-        nodes, probes, leaves: nodes bounded, bounds with one branch open, states judged at leaves.
-        seconds: of the whole search.
-    """
-
-    termination: Termination
-    closed: Bools | None
-    generation: Complexes | None
-    value: float
-    lower_bound: float
-    nearest: Bools | None
-    nodes: int
-    probes: int
-    leaves: int
-    seconds: float
-
-    @property
-    def gap(self) -> float:
-        return _gap(self.lower_bound, self.value)
+BRIEFLY = 2e6
+"""States that are judged before the root is bounded, times buses; a large grid has a better start in the root."""
+SAVE_EVERY_S = 30.0
+"""Seconds between two checkpoints."""
 
 
 def search_topologies(
@@ -100,6 +53,7 @@ def search_topologies(
     progress: Callable[[Standing], None] | None = None,
     certificate: Path | None = None,
     cone: Cone | None = None,
+    checkpoint: Path | None = None,
 ) -> Found:
     """The radial state of least loss that keeps the limits of the network, proven to a gap.
 
@@ -115,10 +69,13 @@ def search_topologies(
         stop: asked now and then whether to stop. progress: told now and then how far the search is.
         certificate: file for the proof, which `openpoint.verify` checks; not written where nothing is proven.
         cone: asked for the output of dispatchable generators on a tree where limits bind.
+        checkpoint: file from which the search goes on if it is there, and where it is kept now and then and when it is
+            stopped by a limit; deleted when the search is at its end.
 
     Raises:
-        OptionError: options that make no sense, a grid that the bound is not valid for, or, with a certificate, what
-            `refuse_to_certify` names.
+        OptionError: options that make no sense, a grid that the bound is not valid for, with a certificate, what
+            `refuse_to_certify` names, or a checkpoint of another search or a damaged one.
+        OSError: the checkpoint cannot be written at the start.
     """
     if not 0.0 <= gap < 1.0:
         raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
@@ -138,12 +95,13 @@ def search_topologies(
         gap,
         certificate,
         cone,
+        checkpoint,
     )
     try:
         return run.solve(time_limit, node_limit, starts, stop, progress)
     finally:
         if run.certificate is not None:
-            run.certificate.drop()
+            run.certificate.drop(keep=checkpoint is not None and checkpoint.exists())
 
 
 class _Run:
@@ -159,6 +117,7 @@ class _Run:
         gap: float,
         certificate: Path | None,
         cone: Cone | None,
+        checkpoint: Path | None,
     ) -> None:
         self.began = time.perf_counter()
         self.network, self.gap = network, gap
@@ -172,12 +131,30 @@ class _Run:
         self.work.status[must_close[self.numbering.branch]] = CLOSED
         self.pool: Pool = pool_for(self.model, 256)
         self.counts: Counts = counts()
+        self.briefly = BRIEFLY / len(self.numbering.bus)
         self.best: Trial | None = None
         self.leaves = 0
         self.locks = must_close, must_open
-        self.certificate = (
-            None if certificate is None else Certificate(certificate, network, self.model, self.numbering)
-        )
+        self.earlier = 0.0
+        self.mark = ""
+        self.checkpoint: Checkpoint | None = None
+        self.saved: Arrays | None = None
+        if checkpoint is not None:
+            key = key_of(
+                network,
+                self.model,
+                self.locks,
+                max_changes=max_changes,
+                change_cost=change_cost,
+                gap=gap,
+                certificate=certificate is not None,
+            )
+            self.checkpoint = Checkpoint(checkpoint, key)
+            self.saved = self.checkpoint.read()
+        self.certificate: Certificate | None = None
+        if certificate is not None:
+            anew = self.saved is None
+            self.certificate = Certificate(certificate, network, self.model, self.numbering, anew=anew)
         self.record = record_for(self.model, 0) if self.certificate is None else self.certificate.record
         self.lost = bool(np.any(must_close & (must_open | (network.terminal_fr == network.terminal_to))))
 
@@ -194,23 +171,36 @@ class _Run:
         explore(self.model, self.work, self.pool, self.counts, self.record, 0)
         self.began += time.perf_counter() - before  # compiling is not searching
         if self.lost or not propagate(self.model, self.work):
+            self._forget()
             return self._found(Termination.INFEASIBLE)
         self.counts.cutoff[0] = self.numbering.ceiling + float(self.model.price.sum())
 
         def over() -> bool:
             return time.perf_counter() - self.began >= time_limit or (stop is not None and stop())
 
-        self.exchange = Exchange(self.model, self.numbering, self.judge, self.work.status, over)
-        self._start(starts)
+        def better(trial: Trial) -> None:
+            if trial.beats(self.best):
+                self._keep(trial)
+                if progress is not None:
+                    progress(self._standing())
+
+        self.exchange = Exchange(self.model, self.numbering, self.judge, self.work.status, over, better)
         self.counts.active[0] = 1
-        chunk, reason = 1, Termination.OPTIMAL
+        self._go_on()
+        self._start(starts)
+        self._save()
+        saved_at = self.began
+        chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
-            now = self._standing()
             if event != LEAF and self.counts.nodes[0] == 1:
                 self._follow_multipliers()
+            now = self._standing()
             if progress is not None:
                 progress(now)
-            if now.seconds >= time_limit:
+            if time.perf_counter() - saved_at >= SAVE_EVERY_S:
+                self._try_to_save()
+                saved_at = time.perf_counter()
+            if now.seconds - self.earlier >= time_limit:
                 reason = Termination.TIME
                 break
             if node_limit is not None and now.nodes >= node_limit:
@@ -220,10 +210,14 @@ class _Run:
                 reason = Termination.INTERRUPTED
                 break
             # As many nodes as fit the time to look up, growing from one.
-            rate = now.nodes / max(now.seconds, 1e-6)
+            rate = (now.nodes - begun) / max(now.seconds - self.earlier, 1e-6)
             chunk = max(1, min(2 * chunk, int(rate * LOOK_UP)))
             if node_limit is not None:
                 chunk = min(chunk, node_limit - now.nodes)
+        if reason is Termination.OPTIMAL:
+            self._forget()
+        else:
+            self._try_to_save()
         if progress is not None:
             progress(self._standing())
         return self._found(reason)
@@ -277,34 +271,89 @@ class _Run:
         self.exchange.at(trial, trial.generation)
         return trial
 
+    def _go_on(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if self.saved is None:
+            return
+        self.pool = restored(self.saved, self.model, self.work, self.pool, self.counts)
+        if self.certificate is not None:
+            self.certificate.resume(self.saved)
+        self.leaves, self.earlier = int(self.saved["leaves"]), float(self.saved["seconds"])
+        if len(self.saved["best"]):
+            # What was broken off in the middle of an exchange ends now; any other state stays as it is.
+            value, miss, generation = float(self.saved["value"]), float(self.saved["miss"]), self.saved["generation"]
+            best = Trial(self.saved["best"], value, miss, generation)
+            self.exchange.at(best, generation)
+            self._offer(best)
+            self.exchange.at(best, self.saved["outputs"])
+
+    def _save(self) -> None:
+        """Write the checkpoint, if one is wanted."""
+        if self.checkpoint is None:
+            return
+        best = self.best
+        state = state_of(self.model, self.work, self.pool, self.counts) | {
+            "leaves": np.array(self.leaves),
+            "seconds": np.array(self._seconds()),
+            "best": np.zeros(0, dtype=np.bool_) if best is None else best.closed,
+            "value": np.array(math.inf if best is None else best.value),
+            "miss": np.array(math.inf if best is None else best.miss),
+            "generation": self.network.generator_s if best is None else best.generation,
+            "outputs": self.exchange.judge.network.generator_s,
+        }
+        if self.certificate is not None:
+            state |= self.certificate.pause()
+        self.checkpoint.write(state)
+
+    def _try_to_save(self) -> None:
+        """The same in the middle of a search, which a full disk must not end."""
+        try:
+            self._save()
+            self.mark = ""
+        except OSError as error:
+            self.mark = f"checkpoint not written: {error.strerror}"
+
+    def _forget(self) -> None:
+        """Delete the checkpoint: there is nothing to go on with."""
+        if self.checkpoint is not None:
+            self.checkpoint.path.unlink(missing_ok=True)
+
     def _start(self, starts: Bools | None) -> None:
-        """Exchange from the states given, from today's, and from the tree of least impedance."""
+        """Exchange from the states given, from today's, and from the tree of least impedance, for a while."""
         given = [] if starts is None else list(starts[:, self.numbering.branch])
-        for state in [*given, self.network.closed[self.numbering.branch]]:
-            self._offer(self.exchange.tree(state.astype(float)))
+        for state in given if self.best is not None else [*given, self.network.closed[self.numbering.branch]]:
+            self._offer(self.exchange.tree(state.astype(float)), self.briefly)
         if self.best is None:
-            self._offer(self.exchange.tree(-np.sqrt(self.model.z2)))
+            self._offer(self.exchange.tree(-np.sqrt(self.model.z2)), self.briefly)
 
     def _follow_multipliers(self) -> None:
-        """Exchange from the tree that carries most in the relaxation of the root."""
-        work = self.work
+        """Exchange from the tree that carries most in the relaxation of the root, and on from a start that was left."""
+        work, before = self.work, self.best
         self._offer(self.exchange.tree(work.conductance * np.hypot(work.drop_y, work.drop_mu)))
+        if self.exchange.judged >= self.briefly:
+            self._offer(before)
 
-    def _offer(self, trial: Trial | None) -> None:
-        """Improve a state and keep it if it is the best."""
+    def _offer(self, trial: Trial | None, most: float = math.inf) -> None:
+        """Improve a state, judging so many others, and keep it if it is the best."""
         if trial is None:
             return
-        trial = self.exchange.descend(trial)
+        if trial.beats(self.best):
+            self._keep(trial)
+        trial = self.exchange.descend(trial, most)
         if self.model.boxed:
             trial = self._redispatched(trial)
         if trial.beats(self.best):
-            self.best = trial
-            if trial.miss == 0.0:
-                value = trial.value - self.numbering.fixed_cost
-                self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(trial.value))
-                # Only states that lose less are still looked for, and their voltages are the lower for it.
-                most = self.numbering.caps.at(trial.value)[self.numbering.bus]
-                np.minimum(self.model.w_max, most, out=self.model.w_max, where=self.inner)
+            self._keep(trial)
+
+    def _keep(self, trial: Trial) -> None:
+        """A better state than any before."""
+        self.best = trial
+        if trial.miss == 0.0:
+            value = trial.value - self.numbering.fixed_cost
+            self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(trial.value))
+            # Only states that lose less are still looked for, and their voltages are the lower for it.
+            most = self.numbering.caps.at(trial.value)[self.numbering.bus]
+            np.minimum(self.model.w_max, most, out=self.model.w_max, where=self.inner)
 
     def _bound(self) -> float:
         """Lower bound of the whole search."""
@@ -321,14 +370,23 @@ class _Run:
         return self.best.value if self.best is not None and self.best.miss == 0.0 else math.inf
 
     def _standing(self) -> Standing:
+        counts, depth = self.counts, int(self.counts.depth[0])
+        waiting = self.pool.depth[self.pool.heap[: counts.size[0]]]
+        left = math.fsum([*np.ldexp(1.0, -waiting), int(counts.active[0]) * 2.0**-depth])
         return Standing(
-            seconds=time.perf_counter() - self.began,
-            nodes=int(self.counts.nodes[0]),
-            open_nodes=int(self.counts.size[0] + self.counts.active[0]),
-            decided=int(np.sum(self.work.status <= CLOSED)),
+            seconds=self._seconds(),
+            nodes=int(counts.nodes[0]),
+            open_nodes=int(counts.size[0] + counts.active[0]),
+            depth=depth,
             lower_bound=self._bound(),
             value=self._value(),
+            explored=1.0 - left,
+            mark=self.mark,
         )
+
+    def _seconds(self) -> float:
+        """Of the search, before a break too."""
+        return self.earlier + time.perf_counter() - self.began
 
     def _found(self, reason: Termination) -> Found:
         value, best = self._value(), None if self.best is None else self.best.closed
@@ -336,8 +394,8 @@ class _Run:
         if reason is Termination.OPTIMAL and not holds:
             unknown = self.counts.floor[0] < self.counts.cutoff[0]  # a tree whose dispatch nothing settles
             reason = Termination.RELAXATION if unknown else Termination.INFEASIBLE
-        elif reason is Termination.OPTIMAL and _gap(self._bound(), value) > OPTIMAL:
-            reason = Termination.GAP if _gap(self._bound(), value) <= max(self.gap, OPTIMAL) else Termination.RELAXATION
+        elif reason is Termination.OPTIMAL and gap_between(self._bound(), value) > OPTIMAL:
+            reason = Termination.GAP if gap_between(self._bound(), value) <= max(self.gap, OPTIMAL) else Termination.RELAXATION
         if self.certificate is not None and reason in (Termination.OPTIMAL, Termination.GAP):
             assert best is not None
             self.certificate.finish(*self.locks, best, value, float(self.counts.cutoff[0]), self.gap)
@@ -351,12 +409,5 @@ class _Run:
             nodes=int(self.counts.nodes[0]),
             probes=int(self.counts.probes[0]),
             leaves=self.leaves,
-            seconds=time.perf_counter() - self.began,
+            seconds=self._seconds(),
         )
-
-
-def _gap(lower: float, value: float) -> float:
-    """(value − lower) / |value|, not below 0; inf where one is not finite."""
-    if not (math.isfinite(lower) and math.isfinite(value)):
-        return math.inf
-    return max(0.0, value - lower) / abs(value) if value != lower else 0.0

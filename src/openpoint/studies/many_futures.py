@@ -22,8 +22,8 @@ from openpoint.studies.futures_judge import Judged, executor_of, judge, violatio
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.futures_tables import Compared
 from openpoint.studies.radial import RadialProgram, as_realisation
-from openpoint.studies.radial_setup import Enumeration, Method, iterations_table
-from openpoint.studies.topology_search import TopologySearch, searchable
+from openpoint.studies.radial_setup import Enumeration, Method, ProvingMethod, iterations_table
+from openpoint.studies.topology_search import BranchExchange, TopologySearch, searchable
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
@@ -101,9 +101,12 @@ def reconfigure_futures(
         method: as of `openpoint.reconfigure`. progress: told of every iteration.
 
     Raises:
-        OptionError: futures of another grid, or a share of kept limits where generators can be dispatched.
+        OptionError: futures of another grid, branch exchange, or a share of kept limits where generators can be
+            dispatched.
     """
     network = program.network
+    if isinstance(method, BranchExchange):
+        raise OptionError("branch exchange is for one demand; use Benders for many futures")
     for futures in (faced.futures, faced.sample):
         if futures is not None and futures.bus_names != network.bus_names:
             raise OptionError("these futures are of another grid: their buses are not those of this grid, in its order")
@@ -132,7 +135,7 @@ def reconfigure_futures(
 
 
 def _mean_topology(
-    program: RadialProgram, futures: Futures, method: Method, outcome: Outcome, notes: list[str]
+    program: RadialProgram, futures: Futures, method: ProvingMethod, outcome: Outcome, notes: list[str]
 ) -> Bools | None:
     """(E) what would be chosen if the mean future were certain; None where that keeps no limits."""
     if outcome.termination is Termination.INTERRUPTED:
@@ -154,7 +157,7 @@ def _mean_topology(
 
 
 def _at_least_as_good(
-    program: RadialProgram, mean: Bools, method: Method, outcome: Outcome, notes: list[str]
+    program: RadialProgram, mean: Bools, method: ProvingMethod, outcome: Outcome, notes: list[str]
 ) -> Outcome:
     """The outcome, unless the mean future's topology is better than the best that a method found until it was stopped.
 
@@ -185,7 +188,7 @@ def _compare(
     program: RadialProgram,
     mean: Bools | None,
     outcome: Outcome,
-    method: Method,
+    method: ProvingMethod,
     after: Judged | None = None,
 ) -> Compared:
     """Three topologies in the futures of a program; `after` names that of the answer where the outcome has no state."""
@@ -206,7 +209,7 @@ def _result(
     grid: Grid,
     program: RadialProgram,
     faced: Faced,
-    method: Method,
+    method: ProvingMethod,
     outcome: Outcome,
     planned: Compared,
     sampled: Compared | None,

@@ -18,7 +18,7 @@ from openpoint.search.enumeration import best_topologies, count_topologies
 from openpoint.studies import states
 from openpoint.studies.limits import Limits
 from openpoint.studies.radial import RadialProgram
-from openpoint.studies.topology_search import TopologySearch
+from openpoint.studies.topology_search import BranchExchange, TopologySearch
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
@@ -77,7 +77,8 @@ class Enumeration:
         return Outcome(reason, decision, state, value, value, (last,), seconds, least_violation=least, values=costs)
 
 
-Method = TopologySearch | Benders | ExtensiveForm | Enumeration
+ProvingMethod = TopologySearch | Benders | ExtensiveForm | Enumeration
+Method = ProvingMethod | BranchExchange
 
 
 def radial_program(

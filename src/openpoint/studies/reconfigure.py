@@ -18,13 +18,13 @@ from openpoint.studies.radial import RadialProgram, RadialState, ac_state
 from openpoint.studies.radial_setup import Enumeration, Method, iterations_table, radial_program
 from openpoint.studies.reconfigure_phases import has_phases, phases_method, phases_program, reconfigure_phases
 from openpoint.studies.result import ReconfigureResult
-from openpoint.studies.topology_search import TopologySearch, quickest
+from openpoint.studies.topology_search import BranchExchange, TopologySearch, quickest
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.risk import Expectation, Risk
 
-__all__ = ["Enumeration", "Method", "TopologySearch", "method_for", "reconfigure"]
+__all__ = ["BranchExchange", "Enumeration", "Method", "TopologySearch", "method_for", "reconfigure"]
 
 
 @overload
@@ -99,7 +99,7 @@ def reconfigure(
         limits_share: share of the futures, by probability, in which the limits must be kept.
         sample: other futures by which to judge the answer, such as `grow` draws with another seed.
         method: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or `Enumeration()`; default: the first of them that
-            can take the question.
+            can take the question. `BranchExchange()` proves nothing, and answers at once.
         limits: limits to keep; default: those of the grid.
         locked_open, locked_closed: names of branches that must be open or closed.
         max_changes: most branches whose state may differ from today's.

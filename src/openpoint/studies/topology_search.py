@@ -1,4 +1,4 @@
-"""Topology search as a method of reconfigure: branch and bound on the switches themselves, see `openpoint.search`."""
+"""Topology search and branch exchange as methods of reconfigure, see `openpoint.search`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Complexes
+from openpoint.network import Bools, Complexes, Network
 from openpoint.search.dispatch import Cone
+from openpoint.search.found import Found, Standing
+from openpoint.search.local import exchange_branches
 from openpoint.search.model import build_model
-from openpoint.search.topology import Standing, search_topologies
+from openpoint.search.topology import search_topologies
 from openpoint.studies.radial import RadialProgram
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.interrupt import listening
@@ -36,11 +38,14 @@ class TopologySearch:
         time_limit_s: seconds after which to stop with the best verified answer; None = none.
         certificate: file for a proof of the answer that `openpoint.verify` checks without the code of the search. It is
             there afterwards if the answer is proven optimal, or to the gap.
+        checkpoint: file that keeps the open search, every half minute and when a limit or Ctrl-C stops it; where it is
+            there at the start the search goes on from it, and where the search comes to its end it is deleted.
     """
 
     gap: float = 1e-6
     time_limit_s: float | None = None
     certificate: Path | None = None
+    checkpoint: Path | None = None
 
     def __post_init__(self) -> None:
         check_stops(self.gap, self.time_limit_s)
@@ -52,13 +57,11 @@ class TopologySearch:
         """Search until the gap is closed, or a limit or Ctrl-C comes; the best verified answer is kept.
 
         Raises:
-            OptionError: many futures, a grid that the bound is not valid for, or, with a certificate, what
-                certificates do not cover.
+            OptionError: many futures, a grid that the bound is not valid for, with a certificate, what certificates do
+                not cover, or a checkpoint of another search or a damaged one.
         """
-        if not isinstance(program.uncertainty, Certain):
-            raise OptionError("topology search is for one demand; use Benders for many futures")
-        net = replace(program.network, s_power=program.demands[0])
-        log = _Log(net.s_base_kva, progress)
+        net = one_demand(program)
+        log = Log(net.s_base_kva, progress)
         with listening() as interrupt:
             found = search_topologies(
                 net,
@@ -71,29 +74,87 @@ class TopologySearch:
                 stop=lambda: interrupt.requested,
                 progress=log.told,
                 certificate=self.certificate,
+                checkpoint=self.checkpoint,
                 cone=_cone_of(program) if len(net.generator_names) else None,
             )
-        shown = found.nearest if found.closed is None else found.closed
-        decision = None if shown is None else shown.astype(float)
-        s = found.generation
-        dispatch = None if s is None else [np.stack([s.real, s.imag], axis=1).ravel()]
-        verdict = None if decision is None else program.judge(decision, program.uncertainty.values, dispatch)
-        value = math.inf
-        if found.closed is not None and decision is not None and verdict is not None:
-            value = program.cost(decision) + float(verdict.values[0])
-        lower = min(found.lower_bound * net.s_base_kva, value)
-        log.end(found.seconds, lower, value, found.nodes)
-        return Outcome(
-            termination=found.termination,
-            decision=None if found.closed is None else decision,
-            state=None if verdict is None else verdict.state,
-            lower_bound=lower,
-            upper_bound=value,
-            log=tuple(log.lines),
-            seconds=found.seconds,
-            least_violation=None if found.nearest is None else decision,
-            values=None if found.closed is None or verdict is None else verdict.values,
-        )
+        return outcome_of(program, found, log)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchExchange:
+    """Exchanges of one branch for another until none is better: a good state in milliseconds, and no bound.
+
+    Use it where an answer must be there at once, or the grid is too large to prove anything; `TopologySearch` begins
+    with the same states, and proves how good they are.
+
+    Attributes:
+        time_limit_s: seconds after which to stop with the best verified answer; None = none.
+    """
+
+    time_limit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        check_stops(0.0, self.time_limit_s)
+
+    def __str__(self) -> str:
+        return "BranchExchange()"
+
+    def solve(self, program: RadialProgram, progress: Progress | None = None) -> Outcome:
+        """Exchange branches; the lower bound of the outcome is -inf.
+
+        Raises:
+            OptionError: many futures, generators to dispatch, or voltages without limit.
+        """
+        net = one_demand(program)
+        log = Log(net.s_base_kva, progress)
+        with listening() as interrupt:
+            found = exchange_branches(
+                net,
+                must_close=program.must_close,
+                must_open=program.must_open,
+                max_changes=program.max_changes,
+                change_cost=program.change_cost_kw / net.s_base_kva,
+                time_limit=math.inf if self.time_limit_s is None else self.time_limit_s,
+                stop=lambda: interrupt.requested,
+                progress=log.told,
+            )
+        return outcome_of(program, found, log)
+
+
+def one_demand(program: RadialProgram) -> Network:
+    """The network under the one demand of a program.
+
+    Raises:
+        OptionError: there are many.
+    """
+    if not isinstance(program.uncertainty, Certain):
+        raise OptionError("topology search and branch exchange are for one demand; use Benders for many futures")
+    return replace(program.network, s_power=program.demands[0])
+
+
+def outcome_of(program: RadialProgram, found: Found, log: Log) -> Outcome:
+    """What was found, in the units of the program and judged by it; ends the log."""
+    shown = found.nearest if found.closed is None else found.closed
+    decision = None if shown is None else shown.astype(float)
+    s = found.generation
+    dispatch = None if s is None else [np.stack([s.real, s.imag], axis=1).ravel()]
+    verdict = None if decision is None else program.judge(decision, program.uncertainty.values, dispatch)
+    value = math.inf
+    if found.closed is not None and decision is not None and verdict is not None:
+        value = program.cost(decision) + float(verdict.values[0])
+    lower = min(found.lower_bound * log.s_base_kva, value)
+    log.end(found, lower, value)
+    return Outcome(
+        termination=found.termination,
+        decision=None if found.closed is None else decision,
+        state=None if verdict is None else verdict.state,
+        lower_bound=lower,
+        upper_bound=value,
+        log=tuple(log.lines),
+        seconds=found.seconds,
+        least_violation=None if found.nearest is None else decision,
+        values=None if found.closed is None or verdict is None else verdict.values,
+    )
 
 
 def _cone_of(program: RadialProgram) -> Cone:
@@ -136,8 +197,8 @@ def searchable(program: RadialProgram) -> bool:
 
 
 @dataclass
-class _Log:
-    """Lines of the log out of what the search tells; it looks up far more often than a person reads."""
+class Log:
+    """Lines of the log out of what a search tells; it looks up far more often than a person reads."""
 
     s_base_kva: float
     progress: Progress | None
@@ -147,15 +208,21 @@ class _Log:
         """News of the search."""
         if self.lines and now.seconds - self.lines[-1].seconds < NEWS_EVERY_S:
             return
-        words = f"{now.nodes:,} nodes, {now.open_nodes:,} open"
-        self._say(now.seconds, now.lower_bound * self.s_base_kva, now.value * self.s_base_kva, words, interim=True)
+        words = "exchange"
+        if now.nodes:
+            words = (
+                f"{now.nodes:,} nodes, {now.open_nodes:,} open, depth {now.depth}, "
+                f"{math.floor(1000.0 * now.explored) / 10.0:.1f} % explored"
+            )
+        lower, value = now.lower_bound * self.s_base_kva, now.value * self.s_base_kva
+        self._say(Iteration(len(self.lines) + 1, now.seconds, lower, value, np.inf, words, 0.0, now.mark, interim=True))
 
-    def end(self, seconds: float, lower: float, value: float, nodes: int) -> None:
+    def end(self, found: Found, lower: float, value: float) -> None:
         """The last line."""
-        self._say(seconds, lower, value, f"{nodes:,} nodes", interim=False)
+        words = f"{found.nodes:,} nodes" if found.nodes else "exchange"
+        self._say(Iteration(len(self.lines) + 1, found.seconds, lower, value, np.inf, words))
 
-    def _say(self, seconds: float, lower: float, value: float, words: str, *, interim: bool) -> None:
-        line = Iteration(len(self.lines) + 1, seconds, lower, value, np.inf, words, 0.0, "", interim)
+    def _say(self, line: Iteration) -> None:
         self.lines.append(line)
         if self.progress is not None:
             self.progress(line)

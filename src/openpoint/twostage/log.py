@@ -23,6 +23,7 @@ class Termination(enum.StrEnum):
     ACCURACY = "accuracy"
     LINEAR = "linear"
     LIMITS = "limits"
+    LOCAL = "local optimum"
     INFEASIBLE = "infeasible"
 
     @property
@@ -31,7 +32,7 @@ class Termination(enum.StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the command: 0 solved, 3 proven infeasible, 4 stopped by a limit, 130 interrupted."""
+        """Exit code of the command: 0 solved, 3 proven infeasible, 4 not proven, 130 interrupted."""
         return _EXIT_CODES[self]
 
 
@@ -48,6 +49,8 @@ _REMEDIES = {
     "proves that for AC where topologies are few.",
     Termination.LIMITS: "The linear model has an answer, but by exact AC power flow it and its neighbours break "
     "limits: the least violation is named. Enumeration proves whether anything keeps them where topologies are few.",
+    Termination.LOCAL: "No likely exchange of two branches is better; nothing is proven. Topology search proves how "
+    "good it is.",
     Termination.INFEASIBLE: "Proven: nothing keeps all limits. Relax or reinforce where the least violation is named.",
 }
 _EXIT_CODES = {
@@ -60,6 +63,7 @@ _EXIT_CODES = {
     Termination.ACCURACY: 4,
     Termination.LINEAR: 0,
     Termination.LIMITS: 4,
+    Termination.LOCAL: 4,
     Termination.INFEASIBLE: 3,
 }
 

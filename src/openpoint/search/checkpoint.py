@@ -1,0 +1,152 @@
+"""Checkpoints: an open search on disk, from which it goes on.
+
+The file is a line of text, `openpoint checkpoint 1` and the SHA-256 of the rest, and then NumPy's npz without Python
+objects: `key`, a JSON text of what the search is about, and the arrays of its state. It is written beside and renamed,
+so that there is always a whole one. A search that goes on does what it would have done without the break.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint import __version__
+from openpoint.errors import OptionError
+from openpoint.network import Bools, Network
+from openpoint.search.arrays import Counts, Model, Pool, Work, enlarged
+
+FORMAT = "openpoint checkpoint 1"
+OF_NODE = ("status", "y", "mu", "phi", "w", "choice_p", "choice_q", "taken_p", "taken_q")
+"""Fields of `Work` that pass from node to node; the others are written before they are read."""
+OF_ROWS = ("status", "y", "mu", "phi", "bound", "origin", "depth")
+"""Fields of `Pool` with a row a node."""
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the state of a search is kept.
+
+    Attributes:
+        path: of the file. key: what the search is about, by words for people; see `key_of`.
+    """
+
+    path: Path
+    key: Mapping[str, str]
+
+    def write(self, state: Arrays) -> None:
+        """Put a whole file in the place of what is there.
+
+        Raises:
+            OSError: it cannot be written; what is there stays.
+        """
+        body = io.BytesIO()
+        np.savez(body, allow_pickle=False, key=np.array(json.dumps(dict(self.key))), **state)
+        data = body.getvalue()
+        beside = self.path.with_name(self.path.name + ".new")
+        try:
+            with open(beside, "wb") as file:
+                file.write(f"{FORMAT} {hashlib.sha256(data).hexdigest()}\n".encode())
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, self.path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def read(self) -> dict[str, npt.NDArray[Any]] | None:
+        """The state that is kept; None where there is no file.
+
+        Raises:
+            OptionError: the file is no checkpoint, is damaged, or is that of another search.
+        """
+        if not self.path.exists():
+            return None
+        name = f"the checkpoint {self.path}"
+        anew = "To start anew delete it, or name another file"
+        head, _, data = self.path.read_bytes().partition(b"\n")
+        words = head.decode("ascii", "replace").rsplit(" ", 1)
+        if words[0] != FORMAT:
+            what = "another format" if words[0].startswith("openpoint checkpoint") else "not a checkpoint"
+            raise OptionError(f"{name} is {what}. {anew}")
+        if words[1:] != [hashlib.sha256(data).hexdigest()]:
+            raise OptionError(f"{name} is damaged or was cut short. {anew}")
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as found:
+                state = {word: found[word] for word in found.files}
+            key = json.loads(str(state.pop("key")))
+        except (ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise OptionError(f"{name} is damaged: {error}. {anew}") from error
+        for what, ours in self.key.items():
+            if (theirs := key.get(what)) != ours:
+                raise OptionError(f"{name} is of {_difference(what, theirs, ours)}. {anew}")
+        return state
+
+
+def key_of(
+    network: Network,
+    model: Model,
+    locks: tuple[Bools, Bools],
+    *,
+    max_changes: int | None,
+    change_cost: float,
+    gap: float,
+    certificate: bool,
+) -> dict[str, str]:
+    """What a search is about: version, options, and a SHA-256 of the names and of all numbers of its model."""
+    names = network.branch_names
+    chosen = [[names[e] for e in np.flatnonzero(lock & network.switchable)] for lock in locks]
+    digest = hashlib.sha256(json.dumps([network.bus_names, names]).encode())
+    for field in fields(model):
+        digest.update(np.ascontiguousarray(getattr(model, field.name)).tobytes())
+    return {
+        "version": __version__,
+        "gap": f"{gap:.17g}",
+        "greatest number of changes": "any" if max_changes is None else str(max_changes),
+        "cost of changes, per unit": f"{change_cost:.17g}",
+        "branches locked closed": ", ".join(chosen[0]) or "none",
+        "branches locked open": ", ".join(chosen[1]) or "none",
+        "certificate": "yes" if certificate else "no",
+        "grid": digest.hexdigest(),
+    }
+
+
+def _difference(what: str, theirs: object, ours: str) -> str:
+    if what == "grid":
+        return "another grid, or of this one with other loads or limits"
+    return f"a search with another {what}: {theirs}, not {ours}"
+
+
+def state_of(model: Model, work: Work, pool: Pool, counts: Counts) -> dict[str, npt.NDArray[Any]]:
+    """The arrays that a search goes on from."""
+    rows = pool.heap[: counts.size[0]]
+    state: dict[str, npt.NDArray[Any]] = {"w_max": model.w_max}
+    state |= {f"pool_{name}": getattr(pool, name)[rows] for name in OF_ROWS}
+    state |= {f"work_{name}": getattr(work, name) for name in OF_NODE}
+    return state | {f"counts_{field.name}": getattr(counts, field.name) for field in fields(counts)}
+
+
+def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts) -> Pool:
+    """Fill the arrays of a search, whose pool is returned: it may have grown."""
+    size = int(state["counts_size"][0])
+    while len(pool.heap) < size:
+        pool = enlarged(pool)
+    model.w_max[:] = state["w_max"]
+    for name in OF_ROWS:
+        getattr(pool, name)[:size] = state[f"pool_{name}"]
+    for name in OF_NODE:
+        getattr(work, name)[:] = state[f"work_{name}"]
+    for field in fields(counts):
+        getattr(counts, field.name)[:] = state[f"counts_{field.name}"]
+    return pool

@@ -1,0 +1,72 @@
+"""`reconfigure --checkpoint` and `--method exchange` as a person runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.desk import Command
+
+
+def test_a_search_goes_on_from_its_checkpoint(command: Command) -> None:
+    limits = ("--no-voltage-limits", "--no-current-limits")
+    done = command("reconfigure", "zhang118", *limits, "--checkpoint", "open.search", "--time-limit", 0.02)
+    assert done.code == 4, done.err
+    assert "checkpoint: open.search; the same command goes on from it" in done.out
+    assert "not a checkpoint" in command("reconfigure", "zhang118", "--checkpoint", _text("a.search")).err
+    other = command("reconfigure", "baran33", *limits, "--checkpoint", "open.search")
+    assert other.code == 2
+    assert "error: the checkpoint open.search is of another grid" in other.err
+    for options in (("--method", "benders"), ("--method", "exchange"), ("--grow", 3)):
+        done = command("reconfigure", "baran33", "--checkpoint", "open.search", *options)
+        assert done.code == 2
+        assert "--checkpoint is an option of --method search" in done.err
+    done = command("reconfigure", "zhang118", *limits, "--checkpoint", "open.search", "--json", "r.json")
+    assert done.code == 0, done.err
+    assert "checkpoint" not in done.out
+    assert not Path("open.search").exists()
+    assert json.loads(Path("r.json").read_text(encoding="utf-8"))["loss_kw"] == pytest.approx(869.730, abs=6e-4)
+    done = command("reconfigure", "baran33", "--checkpoint", "no folder/open.search")
+    assert done.code == 2
+    assert "no folder" in done.err
+
+
+def _text(name: str) -> str:
+    Path(name).write_text("some text", encoding="utf-8")
+    return name
+
+
+def test_exchange_says_that_nothing_is_proven(command: Command) -> None:
+    done = command("reconfigure", "mantovani136", "--method", "exchange", "--no-voltage-limits", "--json", "r.json")
+    assert done.code == 4, done.err
+    assert "local optimum. No likely exchange of two branches is better; nothing is proven." in done.out
+    assert "Gap: not known, no bound is proven" in done.out
+    kept = json.loads(Path("r.json").read_text(encoding="utf-8"))
+    assert kept["termination"] == "local optimum"
+    assert kept["method"] == "BranchExchange()"
+    assert kept["lower_bound_kw"] is None
+    assert kept["gap"] is None
+    assert kept["loss_kw"] == pytest.approx(280.298, abs=1e-3)
+    done = command("reconfigure", "baran33", "--method", "exchange", "--gap", 1e-3)
+    assert (done.code, done.out) == (2, "")
+    assert "--gap is no option of --method exchange" in done.err
+    done = command("reconfigure", "baran33", "--method", "exchange", "--grow", 3)
+    assert done.code == 2
+    assert "branch exchange is for one demand" in done.err
+
+
+def test_exchange_names_the_least_violation_where_it_finds_no_state(command: Command) -> None:
+    done = command("reconfigure", "baran33", "--method", "exchange", "--v-min", 0.97)
+    assert done.code == 4
+    assert "No topology that keeps the limits was found" in done.out
+    assert "Least violation met" in done.out
+
+
+def test_the_log_tells_how_far_a_search_is(command: Command) -> None:
+    done = command("reconfigure", "zhang118", "--no-voltage-limits", "--time-limit", 0.03)
+    assert done.code == 4
+    line = next(line for line in done.out.splitlines() if " explored" in line)
+    assert " nodes, " in line
+    assert " open, depth " in line

@@ -1,0 +1,181 @@
+"""A search that is broken off and goes on does what it would have done in one run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openpoint.errors import OptionError
+from openpoint.grid import builtin
+from openpoint.network import Network, build_network
+from openpoint.search import checkpoint, topology
+from openpoint.search.arrays import pool_for
+from openpoint.search.found import Found, Standing
+from openpoint.search.topology import search_topologies
+from openpoint.twostage.log import Termination
+from openpoint.verify import verify
+
+from .random_grids import KINDS, random_grid
+from .test_topology import loaded
+
+
+def in_pieces(network: Network, file: Path, nodes: int, **options: object) -> tuple[Found, int]:
+    """The search in runs of so many nodes, and how many runs there were."""
+    done, runs = 0, 0
+    while True:
+        runs += 1
+        done += nodes
+        found = search_topologies(network, node_limit=done, checkpoint=file, **options)  # type: ignore[arg-type]
+        if found.termination is not Termination.ITERATIONS:
+            return found, runs
+        assert file.exists()
+        assert found.nodes == done
+
+
+def the_same(one: Found, other: Found) -> None:
+    assert one.termination is other.termination
+    assert (one.value, one.lower_bound) == (other.value, other.lower_bound)
+    assert (one.nodes, one.probes, one.leaves) == (other.nodes, other.probes, other.leaves)
+    assert (one.closed is None) == (other.closed is None)
+    if one.closed is not None and other.closed is not None:
+        np.testing.assert_array_equal(one.closed, other.closed)
+
+
+@pytest.mark.parametrize(("name", "nodes"), [("baran33", 10), ("mantovani136", 50), ("zhang118", 300)])
+def test_a_search_in_pieces_is_the_search_in_one(tmp_path: Path, name: str, nodes: int) -> None:
+    network = loaded(name)
+    whole = search_topologies(network)
+    found, runs = in_pieces(network, tmp_path / "open", nodes)
+    assert runs == -(-whole.nodes // nodes) >= 3
+    the_same(found, whole)
+    assert found.termination is Termination.OPTIMAL
+    assert list(tmp_path.iterdir()) == []  # nothing to go on with
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
+def test_the_same_on_random_grids_with_limits_and_costs(tmp_path: Path, kind: tuple[str, ...]) -> None:
+    seen = 0
+    for seed in range(12):
+        network = random_grid(np.random.default_rng(seed), kind)
+        options = {"gap": 0.0, "change_cost": 0.002 * (seed % 2), "max_changes": 6 if seed % 3 == 0 else None}
+        try:
+            whole = search_topologies(network, **options)  # type: ignore[arg-type]
+        except OptionError:
+            continue
+        found, runs = in_pieces(network, tmp_path / "open", 2, **options)
+        the_same(found, whole)
+        seen += runs > 2
+    assert seen >= 2
+
+
+def test_a_certificate_in_pieces_is_the_certificate_in_one(tmp_path: Path) -> None:
+    grid = builtin.load("baran33")
+    network = build_network(grid).with_limits(
+        w_min=np.zeros(33), w_max=np.full(33, np.inf), l_max=np.full(len(grid.branches()), np.inf)
+    )
+    search_topologies(network, certificate=tmp_path / "one")
+    _, runs = in_pieces(network, tmp_path / "open", 10, certificate=tmp_path / "pieces")
+    assert runs > 2
+    assert str(verify(grid, tmp_path / "pieces")) == str(verify(grid, tmp_path / "one"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "pieces"]
+    search_topologies(network, certificate=tmp_path / "pieces", checkpoint=tmp_path / "open", node_limit=10)
+    (tmp_path / "pieces.part").unlink()
+    with pytest.raises(OptionError, match=r"lines of the certificate written so far, .* are gone"):
+        search_topologies(network, certificate=tmp_path / "pieces", checkpoint=tmp_path / "open")
+
+
+def test_what_cannot_be_gone_on_with_is_refused(tmp_path: Path) -> None:
+    network, file = loaded("baran33"), tmp_path / "open"
+    search_topologies(network, node_limit=20, checkpoint=file)
+    good = file.read_bytes()
+
+    def refused(words: str, other: Network = network, **options: object) -> None:
+        before = file.read_bytes()
+        with pytest.raises(OptionError, match=words) as error:
+            search_topologies(other, checkpoint=file, **options)  # type: ignore[arg-type]
+        assert "To start anew delete it, or name another file" in str(error.value)
+        assert file.read_bytes() == before
+
+    refused("another gap: 9.9.*e-07, not 0.01", gap=0.01)
+    refused("another greatest number of changes: any, not 4", max_changes=4)
+    refused("another cost of changes, per unit: 0, not 0.5", change_cost=0.5)
+    refused("another certificate: no, not yes", certificate=tmp_path / "proof")
+    first = network.switchable & (np.arange(network.n_conductors) == 6)
+    assert first.any()
+    none = np.zeros_like(first)
+    refused("another branches locked open: none, not ", must_close=none, must_open=first)
+    refused("another grid, or of this one with other loads or limits", loaded("baran33", 0.9))
+    refused("another grid", replace(network, s_power=network.s_power * 1.0000001))
+    refused("another", loaded("das70"))
+    for what in (good[:-1], good[: len(good) // 2], good[:200] + b"?" + good[201:], good + b"?", good[:40]):
+        file.write_bytes(what)
+        refused("damaged or was cut short")
+    for what in (b"", b"\x00\xff", b"some text\n" + good, good[20:]):
+        file.write_bytes(what)
+        refused("not a checkpoint")
+    file.write_bytes(good.replace(b"checkpoint 1", b"checkpoint 2", 1))
+    refused("another format")
+    file.write_bytes(good)
+    assert search_topologies(network, checkpoint=file).termination is Termination.OPTIMAL
+
+
+def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, file = loaded("baran33"), tmp_path / "open"
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "__version__", "0.0.1")
+        search_topologies(network, node_limit=20, checkpoint=file)
+    with pytest.raises(OptionError, match=r"another version: 0\.0\.1, not"):
+        search_topologies(network, checkpoint=file)
+
+
+def test_no_objects_are_unpickled(tmp_path: Path) -> None:
+    """A file with a right checksum but with Python objects inside is not executed."""
+    network, file = loaded("baran33"), tmp_path / "open"
+    np.savez(tmp_path / "bad.npz", key=np.array([{"a": 1}], dtype=object))
+    data = (tmp_path / "bad.npz").read_bytes()
+    file.write_bytes(f"{checkpoint.FORMAT} {hashlib.sha256(data).hexdigest()}\n".encode() + data)
+    with pytest.raises(OptionError, match="damaged"):
+        search_topologies(network, checkpoint=file)
+
+
+def test_it_is_kept_now_and_then_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that dies leaves the last checkpoint, one that cannot write says so and goes on."""
+    monkeypatch.setattr(topology, "SAVE_EVERY_S", 0.0)
+    network, file = loaded("zhang118"), tmp_path / "open"
+    whole = search_topologies(network)
+
+    def die(now: Standing) -> None:
+        if now.nodes > 500:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        search_topologies(network, checkpoint=file, progress=die)
+    the_same(search_topologies(network, checkpoint=file, node_limit=10**6), whole)
+
+    marks = []
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def told(now: Standing) -> None:
+        marks.append(now.mark)
+        if now.nodes > 1:
+            monkeypatch.setattr(os, "fsync", full)
+
+    the_same(search_topologies(network, checkpoint=file, progress=told), whole)
+    assert "checkpoint not written: No space left on device" in marks
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match="No space left"):  # at the start it is told at once
+        search_topologies(network, checkpoint=file)
+
+
+def test_a_pool_that_has_grown_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topology, "pool_for", lambda model, _: pool_for(model, 2))
+    whole = search_topologies(loaded("zhang118"))
+    found, _ = in_pieces(loaded("zhang118"), tmp_path / "open", 400)
+    the_same(found, whole)
