@@ -168,6 +168,17 @@ def test_the_share_explored_grows_to_one(name: str, monkeypatch: pytest.MonkeyPa
     assert shares[-1] == 1.0
 
 
+def test_a_start_that_is_left_on_a_large_grid_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = loaded("mantovani136")
+    at_once = search_topologies(network, node_limit=1)
+    monkeypatch.setattr(topology, "BRIEFLY", 0.0)
+    told: list[Standing] = []
+    found = search_topologies(network, node_limit=1, progress=told.append)
+    assert told[0].nodes == 1  # before any exchange
+    assert found.value == pytest.approx(at_once.value, rel=1e-12)
+    assert search_topologies(network).value * network.s_base_kva == pytest.approx(OPTIMA["mantovani136"], abs=6e-4)
+
+
 def test_a_given_start_is_taken() -> None:
     network = loaded("baran33")
     best = search_topologies(network).closed

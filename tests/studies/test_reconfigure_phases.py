@@ -14,7 +14,17 @@ import polars as pl
 import pytest
 
 import openpoint
-from openpoint import Benders, Enumeration, ExtensiveForm, Futures, Limits, OptionError, Termination, TopologySearch
+from openpoint import (
+    Benders,
+    BranchExchange,
+    Enumeration,
+    ExtensiveForm,
+    Futures,
+    Limits,
+    OptionError,
+    Termination,
+    TopologySearch,
+)
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.grid import Grid
 from openpoint.network import Bools
@@ -245,6 +255,8 @@ def test_options_that_need_a_balanced_grid_are_refused_with_the_way_out() -> Non
     grid = openpoint.read("ieee123")
     with pytest.raises(OptionError, match="use Benders, or Enumeration"):
         reconfigure(grid, method=TopologySearch())
+    with pytest.raises(OptionError, match="use Benders, which ends with it"):
+        reconfigure(grid, method=BranchExchange())
     futures = Futures(("one",), None, tuple(grid.buses["name"]), np.zeros((1, 131)), np.zeros((1, 131)))
     with pytest.raises(OptionError, match=r"many futures are for balanced grids .* leave out futures"):
         reconfigure(grid, futures=futures)

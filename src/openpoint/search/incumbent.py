@@ -17,6 +17,8 @@ from openpoint.search.model import TOLERANCE, Numbering
 FIRST = 12
 """Exchanges judged at first, the best by estimate; the number grows by TIMES while none is better."""
 TIMES = 5
+AT_ONCE = 1e6
+"""States judged in one call, times buses: a second at most, for limits of time."""
 HOPELESS = 0.2
 """Estimated rise of the loss, as a share of it, beyond which an exchange is not judged for its loss."""
 
@@ -87,7 +89,7 @@ class Exchange:
     ) -> None:
         """`status`: what is decided in every state, as `propagate` leaves it.
 
-        `over`: asked after every exchange whether to stop. `better`: told of every exchange.
+        `over`: asked now and then whether to stop. `better`: told of every exchange.
         """
         self.model, self.numbering, self.judge = model, numbering, judge
         self.status = status.copy()
@@ -142,7 +144,8 @@ class Exchange:
         if trial.miss == 0.0 and not self.judge.change_cost:
             pairs = pairs[change < HOPELESS * trial.value]
         begin, count = 0, FIRST
-        while begin < len(pairs):
+        most = max(FIRST, int(AT_ONCE / self.judge.network.n_terminals))
+        while begin < len(pairs) and not self.over():
             some = pairs[begin : begin + count]
             near = np.repeat(closed[None, :], len(some), axis=0)
             near[np.arange(len(some)), some[:, 0]] = True
@@ -154,7 +157,7 @@ class Exchange:
             found = Trial(near[best], float(value[best]), float(miss[best]), trial.generation)
             if found.miss < trial.miss or (found.miss == trial.miss and found.value < trial.value * (1.0 - 1e-9)):
                 return found
-            begin, count = begin + count, count * TIMES
+            begin, count = begin + count, min(count * TIMES, most)
         return None
 
     def _ranked(self, trial: Trial) -> tuple[Floats, Floats]:

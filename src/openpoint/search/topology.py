@@ -328,10 +328,9 @@ class _Run:
 
     def _follow_multipliers(self) -> None:
         """Exchange from the tree that carries most in the relaxation of the root, and on from a start that was left."""
-        work, before = self.work, self.best
+        work, left = self.work, self.best if self.exchange.judged >= self.briefly else None
         self._offer(self.exchange.tree(work.conductance * np.hypot(work.drop_y, work.drop_mu)))
-        if self.exchange.judged >= self.briefly:
-            self._offer(before)
+        self._offer(left)
 
     def _offer(self, trial: Trial | None, most: float = math.inf) -> None:
         """Improve a state, judging so many others, and keep it if it is the best."""
@@ -371,8 +370,9 @@ class _Run:
 
     def _standing(self) -> Standing:
         counts, depth = self.counts, int(self.counts.depth[0])
-        waiting = self.pool.depth[self.pool.heap[: counts.size[0]]]
-        left = math.fsum([*np.ldexp(1.0, -waiting), int(counts.active[0]) * 2.0**-depth])
+        waiting = np.bincount(self.pool.depth[self.pool.heap[: counts.size[0]]], minlength=depth + 1)
+        waiting[depth] += counts.active[0]
+        left = math.fsum(np.ldexp(waiting.astype(float), -np.arange(len(waiting))))
         return Standing(
             seconds=self._seconds(),
             nodes=int(counts.nodes[0]),

@@ -21,7 +21,7 @@ from openpoint.studies.radial_phases import PhasesProgram, by_branch, choices_of
 from openpoint.studies.radial_phases_ac import AcJudge, News, Priced, best_of, descend_ac
 from openpoint.studies.radial_setup import Enumeration, Method, check_changes, locks, refuse_impossible
 from openpoint.studies.result import ReconfigureResult
-from openpoint.studies.topology_search import TopologySearch
+from openpoint.studies.topology_search import BranchExchange, TopologySearch
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.interrupt import listening
@@ -76,6 +76,11 @@ def reconfigure_phases(
             answer = _enumerate(judge, method, progress)
         case Benders() | ExtensiveForm():
             answer = _by_linear_model(judge, method, progress)
+        case BranchExchange():
+            raise OptionError(
+                "branch exchange alone is for balanced grids (phases '1'); this grid has phases a, b, c: use Benders, "
+                "which ends with it"
+            )
     return phases_result(judge, str(method), answer)
 
 
