@@ -2,7 +2,8 @@
 
 The file is a line of text, `openpoint checkpoint 1` and the SHA-256 of the rest, and then NumPy's npz without Python
 objects: `key`, a JSON text of what the search is about, and the arrays of its state. It is written beside and renamed,
-so that there is always a whole one. A search that goes on does what it would have done without the break.
+so that there is always a whole one. A search that goes on does what it would have done without the break; only
+the outputs of generators that are dispatched depend a little on the trees before, and start anew.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from openpoint import __version__
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Network
 from openpoint.search.arrays import Counts, Model, Pool, Work, enlarged
+from openpoint.search.incumbent import Trial
 
 FORMAT = "openpoint checkpoint 1"
 OF_NODE = ("status", "y", "mu", "phi", "w", "choice_p", "choice_q", "taken_p", "taken_q")
@@ -98,7 +100,6 @@ def key_of(
     network: Network,
     model: Model,
     locks: tuple[Bools, Bools],
-    *,
     max_changes: int | None,
     change_cost: float,
     gap: float,
@@ -128,13 +129,23 @@ def _difference(what: str, theirs: object, ours: str) -> str:
     return f"a search with another {what}: {theirs}, not {ours}"
 
 
-def state_of(model: Model, work: Work, pool: Pool, counts: Counts) -> dict[str, npt.NDArray[Any]]:
+def state_of(model: Model, work: Work, pool: Pool, counts: Counts, best: Trial | None) -> dict[str, npt.NDArray[Any]]:
     """The arrays that a search goes on from."""
     rows = pool.heap[: counts.size[0]]
     state: dict[str, npt.NDArray[Any]] = {"w_max": model.w_max}
     state |= {f"pool_{name}": getattr(pool, name)[rows] for name in OF_ROWS}
     state |= {f"work_{name}": getattr(work, name) for name in OF_NODE}
+    if best is not None:
+        state |= {f"best_{field.name}": np.array(getattr(best, field.name)) for field in fields(best)}
     return state | {f"counts_{field.name}": getattr(counts, field.name) for field in fields(counts)}
+
+
+def trial_of(state: Arrays) -> Trial | None:
+    """The best state that was known."""
+    if "best_closed" not in state:
+        return None
+    value, miss = float(state["best_value"]), float(state["best_miss"])
+    return Trial(state["best_closed"], value, miss, state["best_generation"])
 
 
 def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts) -> Pool:

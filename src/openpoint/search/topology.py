@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Complexes, Network
+from openpoint.network import Bools, Network
 from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool_for, record_for, work_for
 from openpoint.search.certificate import Certificate, refuse_to_certify
-from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of
+from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of, trial_of
 from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.forest import propagate
 from openpoint.search.found import Found, Standing, gap_between
@@ -140,15 +140,7 @@ class _Run:
         self.checkpoint: Checkpoint | None = None
         self.saved: Arrays | None = None
         if checkpoint is not None:
-            key = key_of(
-                network,
-                self.model,
-                self.locks,
-                max_changes=max_changes,
-                change_cost=change_cost,
-                gap=gap,
-                certificate=certificate is not None,
-            )
+            key = key_of(network, self.model, self.locks, max_changes, change_cost, gap, certificate is not None)
             self.checkpoint = Checkpoint(checkpoint, key)
             self.saved = self.checkpoint.read()
         self.certificate: Certificate | None = None
@@ -279,11 +271,9 @@ class _Run:
         if self.certificate is not None:
             self.certificate.resume(self.saved)
         self.leaves, self.earlier = int(self.saved["leaves"]), float(self.saved["seconds"])
-        if len(self.saved["best"]):
+        if (best := trial_of(self.saved)) is not None:
             # What was broken off in the middle of an exchange ends now; any other state stays as it is.
-            value, miss, generation = float(self.saved["value"]), float(self.saved["miss"]), self.saved["generation"]
-            best = Trial(self.saved["best"], value, miss, generation)
-            self.exchange.at(best, generation)
+            self.exchange.at(best, best.generation)
             self._offer(best)
             self.exchange.at(best, self.saved["outputs"])
 
@@ -291,14 +281,9 @@ class _Run:
         """Write the checkpoint, if one is wanted."""
         if self.checkpoint is None:
             return
-        best = self.best
-        state = state_of(self.model, self.work, self.pool, self.counts) | {
+        state = state_of(self.model, self.work, self.pool, self.counts, self.best) | {
             "leaves": np.array(self.leaves),
             "seconds": np.array(self._seconds()),
-            "best": np.zeros(0, dtype=np.bool_) if best is None else best.closed,
-            "value": np.array(math.inf if best is None else best.value),
-            "miss": np.array(math.inf if best is None else best.miss),
-            "generation": self.network.generator_s if best is None else best.generation,
             "outputs": self.exchange.judge.network.generator_s,
         }
         if self.certificate is not None:
@@ -394,8 +379,8 @@ class _Run:
         if reason is Termination.OPTIMAL and not holds:
             unknown = self.counts.floor[0] < self.counts.cutoff[0]  # a tree whose dispatch nothing settles
             reason = Termination.RELAXATION if unknown else Termination.INFEASIBLE
-        elif reason is Termination.OPTIMAL and gap_between(self._bound(), value) > OPTIMAL:
-            reason = Termination.GAP if gap_between(self._bound(), value) <= max(self.gap, OPTIMAL) else Termination.RELAXATION
+        elif reason is Termination.OPTIMAL and (left := gap_between(self._bound(), value)) > OPTIMAL:
+            reason = Termination.GAP if left <= self.gap else Termination.RELAXATION
         if self.certificate is not None and reason in (Termination.OPTIMAL, Termination.GAP):
             assert best is not None
             self.certificate.finish(*self.locks, best, value, float(self.counts.cutoff[0]), self.gap)
