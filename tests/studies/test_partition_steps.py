@@ -55,18 +55,18 @@ def days(count: int, seed: int, *, stored: bool) -> list[tuple[Feeder, Day, list
 @pytest.mark.parametrize("stored", [False, True])
 def test_the_optimum_is_that_of_brute_force(stored: bool) -> None:
     served = 0
-    for number, (feeder, day, chosen, deviation) in enumerate(days(6, seed=3, stored=stored)):
+    for number, (feeder, day, chosen, deviation) in enumerate(days(3, seed=3, stored=stored)):
         expected = best_day(feeder, day, chosen, deviation)
         result = ask(feeder, day, chosen, deviation)
         assert result.cost_usd == pytest.approx(expected, rel=1e-5, abs=1e-2), (number, day, deviation)
         assert result.lower_bound_usd == pytest.approx(expected, rel=1e-5, abs=1e-2), (number, day, deviation)
         served += result.served_kwh > 0.0
-    assert served >= 2
+    assert served >= 1
 
 
 @pytest.mark.parametrize("method", [Benders(gap=GAP, relaxation=False), ExtensiveForm(gap=GAP, solver="highs")])
 def test_methods_agree(method: Benders | ExtensiveForm) -> None:
-    for feeder, day, chosen, _ in days(3, seed=8, stored=True):
+    for feeder, day, chosen, _ in days(1, seed=8, stored=True):
         ours = ask(feeder, day, chosen[:1], 0.2)
         theirs = ask(feeder, day, chosen[:1], 0.2, method=method)
         assert theirs.cost_usd == pytest.approx(ours.cost_usd, rel=1e-5, abs=1e-2)
@@ -86,7 +86,7 @@ def test_one_step_is_the_study_of_one_step() -> None:
 
 
 def test_equal_steps_that_nothing_links_cost_as_often_as_one() -> None:
-    for feeder, chosen, deviation in problems(3, seed=11):
+    for feeder, chosen, deviation in problems(2, seed=11):
         loads = [f"d{k}" for k in chosen]
         one = openpoint.partition(
             feeder.grid(), uncertainty=deviation, uncertain_loads=loads, method=ColumnAndConstraint(gap=GAP)
@@ -117,7 +117,7 @@ def a_day() -> PartitionStepsResult:
         grid,
         horizon,
         uncertainty=0.1,
-        uncertain_loads=SIX,
+        uncertain_loads=2,
         max_actions=2,
         costs=costs,
         method=ColumnAndConstraint(gap=0.01),
@@ -211,7 +211,7 @@ def test_the_exact_power_flow_is_near_the_plan(a_day: PartitionStepsResult) -> N
 
 
 def test_without_actions_the_switches_stay_as_they_are() -> None:
-    for feeder, _, chosen, _ in days(3, seed=21, stored=False):
+    for feeder, _, chosen, _ in days(2, seed=21, stored=False):
         moving = [k for k, line in enumerate(feeder.lines) if line[3]]
         day = Day([1.0, 1.0], [1.0, 0.8], max_actions=0, open_today={*moving[:1], *moving[2:]})
         result = ask(feeder, day, chosen, 0.1)
@@ -222,11 +222,32 @@ def test_without_actions_the_switches_stay_as_they_are() -> None:
         assert result.cost_usd == pytest.approx(best_day(feeder, day, chosen, 0.1), rel=1e-5, abs=1e-2)
 
 
+def test_a_plan_made_step_by_step_and_the_steps_alone_bound_the_best() -> None:
+    """Who does not look ahead drains the store while a generator could do, and sheds the load when it cannot."""
+    feeder = Feeder(2, [(0, 1, 1.0, True)], [(1, "abc", False, 100.0, 30.0)], [(1, 60.0), (1, 60.0)])
+    store = Store(1, energy=60.0, start=50.0, least=0.0, end=0.0, charge=10.0, into=1.0, out=1.0)
+    result = ask(feeder, Day([1.0, 1.0], [0.5, 1.0], store=store), [], 0.0)
+    (told,) = result.iterations.filter(verdict="step by step").iter_rows(named=True)
+    assert told["upper_bound_usd"] == pytest.approx(10.01 * 100.0)  # the store serves the first step, nobody the second
+    assert result.cost_usd == pytest.approx(0.3 * (50.0 + 100.0 - 50.0))
+    assert told["lower_bound_usd"] == pytest.approx(0.3 * (100.0 - 60.0))  # each step as if the store were full
+    assert result.iterations["lower_bound_usd"].is_sorted()
+
+
+def test_a_time_limit_leaves_a_plan_and_a_bound() -> None:
+    feeder, day, chosen, deviation = days(1, seed=13, stored=True)[-1]
+    whole = ask(feeder, day, chosen, deviation)
+    for limit in (1e-3, 0.4):
+        result = ask(feeder, day, chosen, deviation, method=ColumnAndConstraint(gap=GAP, time_limit_s=limit))
+        assert result.lower_bound_usd <= (whole.cost_usd or 0.0) + 1e-2
+        assert result.cost_usd is None or result.cost_usd >= (whole.lower_bound_usd or 0.0) - 1e-2
+
+
 def test_links_cost_and_never_gain() -> None:
-    for feeder, day, chosen, deviation in days(3, seed=5, stored=True):
+    for feeder, day, chosen, deviation in days(1, seed=5, stored=True):
         free = dataclasses.replace(day, max_actions=None, keep_energised=False)
         costs = [
-            ask(feeder, dataclasses.replace(free, max_actions=n), chosen, deviation).cost_usd for n in (None, 2, 1, 0)
+            ask(feeder, dataclasses.replace(free, max_actions=n), chosen, deviation).cost_usd for n in (None, 1, 0)
         ]
         assert all((a or 0.0) <= (b or 0.0) + 1e-2 for a, b in itertools.pairwise(costs))
         without = ask(feeder, dataclasses.replace(free, keep_energised=True), chosen, deviation)

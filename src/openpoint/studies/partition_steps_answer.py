@@ -169,11 +169,18 @@ def _storage(timeline: Timeline, program: PartitionProgram, x: Floats) -> list[p
         return np.round(values, 6) + 0.0
 
     for t, step in enumerate(program.steps):
-        p_kw = rounded(sums(stores, step) @ program.parted(x, t)[3] * base_kw)
-        after = rounded(before - step.hours * np.where(p_kw > 0.0, p_kw / stores.out, p_kw * stores.into))
-        more, less = (rounded(part * base_kw) for part in program.reserves(x, t))
-        columns = {"generator": [store.generator for store in timeline.storage], "p_kw": p_kw, "start_kwh": before}
-        columns |= {"end_kwh": after, "reserve_more_kw": more, "reserve_less_kw": less}
+        p_kw = sums(stores, step) @ program.parted(x, t)[3] * base_kw
+        after = before - step.hours * np.where(p_kw > 0.0, p_kw / stores.out, p_kw * stores.into)
+        more, less = (part * base_kw for part in program.reserves(x, t))
+        figures = {
+            "p_kw": p_kw,
+            "start_kwh": before,
+            "end_kwh": after,
+            "reserve_more_kw": more,
+            "reserve_less_kw": less,
+        }
+        names = {"generator": [store.generator for store in timeline.storage]}
+        columns = {**names, **{name: rounded(values) for name, values in figures.items()}}
         found.append(pl.DataFrame(columns, schema_overrides={"generator": pl.String}))
         before = after
     return found

@@ -147,7 +147,7 @@ def _storage_faults(horizon: Horizon, grid: Grid, network: Network) -> Iterator[
             yield _at("storage", n, "charge_kw", f"{charge:g} kW", "Give 0 or more; charging is positive here")
         least_kw = dict(grid.generators.select("name", "p_min_kw").iter_rows()).get(row["generator"])
         gained = hours * max(charge, -_or(least_kw, 0.0)) * row["charge_efficiency"]
-        if end > row["start_kwh"] + max(gained, 0.0):
+        if most >= end > row["start_kwh"] + max(gained, 0.0) and row["start_kwh"] >= least:
             message = f"{end:g} kWh at the end are out of reach: {row['start_kwh']:g} at the start, {gained:g} to gain"
             yield _at("storage", n, "end_kwh", message, "Ask for less, or raise charge_kw")
 
