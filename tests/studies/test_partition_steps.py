@@ -23,7 +23,6 @@ from openpoint.twostage.log import Termination
 
 from ..partition_days import Day, best_day, random_day
 from ..partitions import Feeder, Store
-from .test_partition import problems
 
 SIX = ("s712c", "s720c", "s722b", "s728", "s731b", "s738a")
 GAP = 1e-6
@@ -86,7 +85,7 @@ def test_one_step_is_the_study_of_one_step() -> None:
 
 
 def test_equal_steps_that_nothing_links_cost_as_often_as_one() -> None:
-    for feeder, chosen, deviation in problems(2, seed=11):
+    for feeder, _, chosen, deviation in days(2, seed=11, stored=False):
         loads = [f"d{k}" for k in chosen]
         one = openpoint.partition(
             feeder.grid(), uncertainty=deviation, uncertain_loads=loads, method=ColumnAndConstraint(gap=GAP)
