@@ -208,6 +208,7 @@ def test_what_opendss_says_is_told_by_line(tmp_path: Path) -> None:
     found = faults(tmp_path, body)
     assert [p.row for p in found] == ["line 7", "line 8", "line 9"]
     assert "missing" in found[0].message
+    assert not any(p.message.endswith(".") for p in found)  # a full stop follows in print
     assert "gadget" in found[2].message
 
 

@@ -269,6 +269,20 @@ def test_no_grid_is_formed_through_a_delta_from_loads_to_ground() -> None:
     assert {units.names[g] for g in units.may_form} == whole - {"g610"}
 
 
+def test_what_the_substation_takes_along_is_told() -> None:
+    grid = openpoint.read("ieee13-microgrids")
+    beside = pl.col("name") == "g634"
+    moved = grid.with_tables(
+        generators=grid.generators.with_columns(bus=pl.when(beside).then(pl.lit("650")).otherwise("bus")),
+        loads=grid.loads.with_columns(bus=pl.when(pl.col("name") == "671").then(pl.lit("650")).otherwise("bus")),
+    )
+    loads, generators = partition(moved).notes
+    assert "1155 kW of load" in loads
+    assert "generators" in generators
+    assert "'g634'" in generators
+    assert partition(grid).notes == ()
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     grid = openpoint.read("ieee37-microgrids")
     for options, words in (

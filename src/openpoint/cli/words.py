@@ -20,7 +20,9 @@ def kw(value: float | None) -> str:
 
 def usd(value: float | None) -> str:
     """An amount of money; `-` where there is no value."""
-    return "-" if value is None or not math.isfinite(value) else f"${value:,.2f}" if value >= 0 else f"-${-value:,.2f}"
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{'-' if value <= -0.005 else ''}${abs(value):,.2f}"
 
 
 def percent(fraction: float | None) -> str:

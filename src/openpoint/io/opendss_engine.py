@@ -144,5 +144,5 @@ def numbers_of(engine: Any, name: str) -> list[float]:
 
 def _fault(statement: Statement, error: Exception) -> Problem:
     message = str(error.args[-1] if error.args else error)
-    words = " ".join(message.replace("\r", "\n").split("\n")[0].split())
+    words = " ".join(message.replace("\r", "\n").split("\n")[0].split()).rstrip(".")
     return fault(statement.file.name, statement.line, "", f"OpenDSS: {words}", "Correct the statement")

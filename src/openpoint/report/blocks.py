@@ -22,6 +22,13 @@ def number(value: float | None, digits: int = 3, unit: str = "") -> str:
     return f"{value:,.{digits}f}{unit and ' ' + unit}"
 
 
+def usd(value: float | None) -> str:
+    """An amount of money for people; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{'-' if value <= -0.005 else ''}${number(abs(value), 2)}"
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table: heading, digits of numbers (None = text), and a class for its cells."""

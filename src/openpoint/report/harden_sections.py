@@ -8,7 +8,7 @@ import math
 import polars as pl
 
 from openpoint.report import harden_plots, plotcharts
-from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text
+from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text, usd
 from openpoint.report.figures import encode
 from openpoint.report.harden_figures import draw_harden_scene, headline
 from openpoint.report.harden_scene import After, HardenScene
@@ -53,10 +53,6 @@ def _banner(result: HardenResult) -> str:
     return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(result.termination.remedy)}</p>'
 
 
-def _usd(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"${number(value, 2)}"
-
-
 def _cards(result: HardenResult) -> str:
     outage = None
     if result.cost_usd is not None and result.investment_usd is not None:
@@ -64,8 +60,8 @@ def _cards(result: HardenResult) -> str:
     word = "the worst attack" if result.any_lines is not None else "outages, expected"
     saved = ""
     if result.without_plan_usd is not None and result.cost_usd is not None:
-        saved = f"without a plan {_usd(result.without_plan_usd)}"
-    cost = [f"investment {_usd(result.investment_usd)}, {word} {_usd(outage)}", saved]
+        saved = f"without a plan {usd(result.without_plan_usd)}"
+    cost = [f"investment {usd(result.investment_usd)}, {word} {usd(outage)}", saved]
     bought = [*(f"line {name}" for name in result.hardened_branches), *(f"backup at {b}" for b in result.generators)]
     shed = result.disasters["shed_kw"].drop_nulls()
     worst = "–" if shed.is_empty() else f"{number(float(shed.max() or 0.0), 1)} kW"  # type: ignore[arg-type]
@@ -76,10 +72,10 @@ def _cards(result: HardenResult) -> str:
         "" if result.cost_usd is None else "All limits hold." if not broken else f"{broken} limits broken, see below."
     )
     cards = [
-        card("Cost", _usd(result.cost_usd), *cost),
+        card("Cost", usd(result.cost_usd), *cost),
         card("Plan", ", ".join(bought[:8]) + (" …" if len(bought) > 8 else "") if bought else "Nothing to buy"),
         card("Most load shed after a disaster", worst, result.uncertainty),
-        card("Gap between the bounds", gap, f"lower bound {_usd(result.lower_bound_usd)}"),
+        card("Gap between the bounds", gap, f"lower bound {usd(result.lower_bound_usd)}"),
         card("AC check, largest mismatch", mismatch, kept),
         card("Method", result.method, f"{result.seconds:.3g} s"),
     ]
@@ -96,7 +92,7 @@ def _plan(result: HardenResult) -> str:
     if not rows:
         return section("Plan", "<p>Nothing: no investment pays for itself within the limits given.</p>")
     columns = [Column("what to do"), Column("where"), Column("buses")]
-    return section("Plan", table("plan", f"{len(rows)} to buy, {_usd(result.investment_usd)}", columns, rows))
+    return section("Plan", table("plan", f"{len(rows)} to buy, {usd(result.investment_usd)}", columns, rows))
 
 
 def _violations(result: HardenResult) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from openpoint.report import partition_plots, plotcharts
-from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text
+from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text, usd
 from openpoint.report.figures import encode
 from openpoint.report.partition_figures import draw_partition_scene
 from openpoint.report.partition_scene import PartitionScene, Tables, titled
@@ -83,10 +83,6 @@ def banner(found: Mapping[str, Result]) -> str:
         kind, said = "warn", "Stopped early"
     remedy = result.termination.remedy
     return f'<p class="banner {kind}"><strong>{said} ({text(result.termination.value)}).</strong> {text(remedy)}</p>'
-
-
-def usd(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"${number(value, 2)}"
 
 
 def gap(result: PartitionResult | PartitionStepsResult) -> str:

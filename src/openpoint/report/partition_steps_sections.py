@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from openpoint.report.blocks import Column, card, number, section, table
+from openpoint.report.blocks import Column, card, number, section, table, usd
 from openpoint.report.figures import encode
 from openpoint.report.partition_scene import PartitionScene
 from openpoint.report.partition_sections import (
@@ -18,7 +18,6 @@ from openpoint.report.partition_sections import (
     pictures,
     proof,
     switches,
-    usd,
 )
 from openpoint.report.partition_timeline import draw_timeline
 from openpoint.report.plotbase import Chart

@@ -220,7 +220,7 @@ def _stores(axes: Axes, result: PartitionStepsResult, edges: Floats, names: list
 def _legend(figure: style.Picture, width: float, height: float) -> None:
     point: dict[str, Any] = {"marker": "o", "ms": 6.5, "ls": "none", "mew": 1.5}
     handles = [
-        Patch(facecolor=island_colour(1), label="island 1"),
+        Patch(facecolor=island_colour(1), label="island, by number"),
         Patch(facecolor="white", edgecolor=style.DEAD, label="without supply"),
         Patch(facecolor="white", edgecolor=style.BROKEN, hatch="xxxx", label="fault"),
         Line2D([0], [0], color=style.LINE, lw=4, label="closed"),

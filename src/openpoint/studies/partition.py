@@ -10,6 +10,7 @@ import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
+from openpoint.grid.validation import names_in_words
 from openpoint.network import Network, build_network
 from openpoint.studies.blocks import Blocks, blocks
 from openpoint.studies.limits import Limits
@@ -106,7 +107,11 @@ def cut_up(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:
 
 
 def beside_the_source(grid: Grid, network: Network, cut: Blocks) -> tuple[str, ...]:
-    """A note on load that no plan can serve."""
-    beside = float(block_loads_kw(grid, network, cut)[cut.lost].sum())
-    note = f"{beside:.6g} kW of load share a block with the lost substation and cannot be served; put a switch between"
-    return (note,) if beside else ()
+    """Notes on load that no plan can serve, and on generators that no plan can use."""
+    notes = []
+    if beside := float(block_loads_kw(grid, network, cut)[cut.lost].sum()):
+        notes.append(f"{beside:.6g} kW of load share a block with the lost substation and cannot be served")
+    at_rest = cut.lost[cut.of_terminal[network.generator_terminal]]
+    if idle := dict.fromkeys(name for name, rests in zip(network.generator_names, at_rest) if rests):
+        notes.append(f"generators that share a block with the lost substation cannot run: {names_in_words([*idle])}")
+    return tuple(f"{note}; put a switch between" for note in notes)

@@ -52,7 +52,7 @@ class PartitionResult:
         worst_slack_kw: least power from nowhere in the worst of the realisations that were tried last; 0 is none.
         energised_blocks: names of the blocks, that of their first bus.
         closed_switches, open_switches: names of the switchable branches.
-        grid_forming: names of the generators that form the grid, one an island.
+        grid_forming: names of the generators that form the grid, 1 to `max_grid_forming` an island.
         blocks: name, energised, island (0 = dead), load_kw, loads, buses (their names in one line).
         islands: island, blocks, grid_forming, load_kw, capacity_kw, generation_kw.
         generators: name, bus, block, island, forms_grid, p_kw, q_kvar, p_max_kw (set-points; 0 in dead blocks).

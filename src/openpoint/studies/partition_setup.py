@@ -225,7 +225,11 @@ def _generators(network: Network, blocks: Blocks) -> Grouped:
     part_names = network.generator_names
     names = tuple(dict.fromkeys(part_names))
     if not names:
-        what, remedy = "no generator is dispatchable", "Give generators p_max_kw; without any, no island has a source"
+        what = "no generator is dispatchable"
+        remedy = (
+            "Give generators p_max_kw; without any, no island has a source. OpenDSS files have no such limits: make "
+            "tables of them by openpoint convert and fill in generators.csv"
+        )
         raise InputError([Problem("generators", "", "p_max_kw", what, remedy)])
     of_part = np.array([names.index(name) for name in part_names], dtype=np.int64)
     block = np.array(
