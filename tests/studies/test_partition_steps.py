@@ -260,3 +260,13 @@ def test_a_store_that_cannot_be_filled_is_proven_infeasible() -> None:
     assert result.termination is Termination.INFEASIBLE
     assert result.cost_usd is None
     assert result.served_kwh == 0.0
+
+
+def test_a_generator_behind_a_delta_has_its_place_in_the_power_flow() -> None:
+    horizon = Horizon.from_tables({"step": ["now"], "hours": [1.0]})
+    result = partition_steps(openpoint.read("ieee123-microgrids"), horizon, method=ColumnAndConstraint(gap=1e-2))
+    assert result.generators.filter(name="g610").select("ac_p_kw").item() == pytest.approx(120.0)
+    assert 0.9 < result.steps["v_min_pu"].item() < result.steps["v_max_pu"].item() < 1.1
+    forming = result.generators.filter("forms_grid")
+    taken = (forming["ac_p_kw"] - forming["p_kw"]).sum()
+    assert taken == pytest.approx(result.steps["loss_kw"].item(), rel=0.05)  # loads stay as nominal, losses come on top

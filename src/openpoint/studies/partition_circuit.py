@@ -66,19 +66,22 @@ class PlanFlows:
             told, per unit.
         mismatch: (K) of the equations of the network, per unit of a phase, and between what they and OpenDSS say that
             the grid-forming generators deliver; nan without a flow.
+        v: (K, served terminals) magnitudes of voltages, per unit. loss_kw: (K) of all branches.
     """
 
     converged: Bools
     excess: Floats
     beside: Floats
     mismatch: Floats
+    v: Floats
+    loss_kw: Floats
 
 
 class PlanCircuit:
     """One plan, compiled once.
 
     Attributes:
-        limits: L limits that flows are held against.
+        limits: L limits that flows are held against. parts: (H) parts of generators that form a grid.
     """
 
     def __init__(self, grid: Grid, program: PartitionProgram, decision: Floats) -> None:
@@ -94,7 +97,7 @@ class PlanCircuit:
         self._set, lead = np.concatenate([p, q]), units.may_form[forms]
         led = np.flatnonzero(np.isin(units.of_part, lead))
         self._led, self._led_at = np.concatenate([led, len(p) + led]), net.generator_terminal[led]
-        self._parts, self._between = led, net.generator_return[led] >= 0
+        self.parts, self._between = led, net.generator_return[led] >= 0
         self._of_unit = (units.of_part[led][:, None] == lead[None, :]).astype(np.float64)
         self._forming = dict(zip((units.names[g] for g in lead), np.sqrt(program.steps[0].held_w[forms]).tolist()))
         self._state = net.closed[np.unique(net.conductor_branch, return_index=True)[1]].copy()
@@ -147,14 +150,16 @@ class PlanCircuit:
         delivered = said.missing[:, self._led_at]
         by_engine = flows.source_kva[:, self._grid.sources.height :] / self._base_kw
         apart = np.abs(delivered @ self._of_unit - by_engine).max(axis=1, initial=0.0)
-        beside = delivered - (p + 1j * q)[:, self._parts]
+        beside = delivered - (p + 1j * q)[:, self.parts]
         beside = np.where(self._between, beside @ self._of_unit @ self._of_unit.T / 3.0, beside)
         output = told[:, self._led] + np.hstack([beside.real, beside.imag])
-        v, i = np.abs(self._to_neutral(flows.v)), np.maximum(np.abs(flows.i_fr_a), np.abs(flows.i_to_a))
-        measured = np.hstack([v[:, self._terminals], i[:, self._conductors], output * self._base_kw])
+        v = np.abs(self._to_neutral(flows.v))[:, self._terminals]
+        i = np.maximum(np.abs(flows.i_fr_a), np.abs(flows.i_to_a))[:, self._conductors]
+        measured = np.hstack([v, i, output * self._base_kw])
         excess = self._sign * (measured[:, self._column] - self._side)
         excess[~flows.converged] = np.inf
-        return PlanFlows(flows.converged, excess, output - told[:, self._led], np.maximum(said.mismatch, apart))
+        mismatch = np.maximum(said.mismatch, apart)
+        return PlanFlows(flows.converged, excess, output - told[:, self._led], mismatch, v, flows.loss_kw)
 
     def _to_neutral(self, v: Complexes) -> Complexes:
         """(K, N) voltages, without zero sequence where the neutral floats."""

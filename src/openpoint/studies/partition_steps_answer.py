@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +11,11 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.studies.harden_tables import iterations
 from openpoint.studies.partition_answer import worst_slack
+from openpoint.studies.partition_circuit import PlanCircuit
 from openpoint.studies.partition_horizon import Horizon
-from openpoint.studies.partition_links import sums, today
+from openpoint.studies.partition_links import Links, Storage, sums, today
 from openpoint.studies.partition_model import PartitionProgram
 from openpoint.studies.partition_setup import terminal_base_kw
 from openpoint.studies.partition_steps_result import PartitionStepsResult
@@ -126,37 +127,26 @@ def _check(
 ) -> tuple[dict[str, Any], list[pl.Series]]:
     """Figures of the AC power flow of a step at nominal loads, and what every generator delivers."""
     step = program.steps[t]
-    closed, live, forming, _, _ = program.parted(x, t)
-    names = [step.generators.names[g] for g in step.generators.may_form[forming > 0.5]]
     set_p, set_q = here.generators["p_kw"].to_numpy().copy(), here.generators["q_kvar"].to_numpy().copy()
     figures: dict[str, Any] = dict.fromkeys(("loss_kw", "v_min_pu", "v_max_pu", "v_excess_pu"))
-    if names:
-        state = grid.branches()["closed"].to_numpy().copy()
-        state[program.blocks.switches] = closed > 0.5
-        held = dict(zip(names, np.sqrt(step.held_w[forming > 0.5]).tolist()))
-        circuit = OpenDssCircuit(grid, closed=state, forming=held)
-        loads = (grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy()) * timeline.share[t]
-        flow = circuit.solve(loads_kva=loads, generators_kva=_set_points(grid, here))
+    decision = program.parted(x, t)
+    if np.any(decision[2] > 0.5):
+        share = pl.Series(timeline.share[t])
+        loads = grid.loads.with_columns(pl.col("p_kw") * share, pl.col("q_kvar") * share)
+        alone = dataclasses.replace(program, steps=(step,), links=Links(Storage.none()))
+        plan = PlanCircuit(grid.with_tables(loads=loads), alone, np.concatenate(decision))
+        parts = len(step.generators.of_part)
+        flow = plan.flows(np.zeros((1, len(step.loads.names))), np.zeros((1, 2 * parts)))
         if flow.converged[0]:
-            on = flow.energised & (live > 0.5)[program.blocks.of_terminal]
-            v = np.abs(flow.v[0])
-            low, high = (np.sqrt(end) for end in step.voltages)
-            excess = np.maximum(low - v, v - high)[on]
-            figures |= {"loss_kw": flow.loss_kw[0], "v_min_pu": v[on].min(), "v_max_pu": v[on].max()}
-            figures |= {"v_excess_pu": max(float(excess.max()), 0.0)}
-            for name, power in zip(names, flow.source_kva[0, grid.sources.height :]):
-                row = step.generators.names.index(name)
-                set_p[row], set_q[row] = power.real, power.imag
+            wide = [e for limit, e in zip(plan.limits, flow.excess[0]) if limit.kind.startswith("voltage")]
+            figures |= {"loss_kw": flow.loss_kw[0], "v_min_pu": flow.v[0].min(), "v_max_pu": flow.v[0].max()}
+            figures |= {"v_excess_pu": max(0.0, *wide)}
+            unit = step.generators.of_part[plan.parts]
+            for power, beside in zip((set_p, set_q), np.split(flow.beside[0], 2)):
+                np.add.at(power, unit, beside * terminal_base_kw(program.network))
         else:
             set_p, set_q = np.full((2, len(set_p)), np.nan)
     return figures, [pl.Series("ac_p_kw", set_p, nan_to_null=True), pl.Series("ac_q_kvar", set_q, nan_to_null=True)]
-
-
-def _set_points(grid: Grid, here: StepTables) -> npt.NDArray[np.complex128]:
-    """(G) output of every row of the table of generators: the set-points, and today's of those that are fixed."""
-    set_to = {name: complex(p, q) for name, p, q in here.generators.select("name", "p_kw", "q_kvar").iter_rows()}
-    rows = grid.generators.select("name", "p_kw", "q_kvar").iter_rows()
-    return np.array([set_to.get(name, complex(p, q)) for name, p, q in rows], dtype=np.complex128)
 
 
 def _storage(timeline: Timeline, program: PartitionProgram, x: Floats) -> list[pl.DataFrame]:
