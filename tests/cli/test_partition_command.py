@@ -30,6 +30,9 @@ def test_a_plan_as_json_and_on_the_screen(command: Command, tmp_path: Path) -> N
     assert document["lower_bound"] == pytest.approx(document["cost"], rel=1e-4)
     for words in ("Serves 547.000 of 2457.000 kW (22.3 %)", "6 loads ± 25 %", "Close: tie2", "forms the grid"):
         assert words in done.out
+    # What is to be done is told apart from what is so today.
+    assert "(stay closed: none)" in done.out
+    assert "Open: l2 l5 l6 l22 l24 l28 l35   (stay open: tie1 tie3)" in " ".join(done.out.splitlines())
 
 
 def test_json_alone_on_the_standard_output(command: Command) -> None:

@@ -40,8 +40,10 @@ def show_partition(out: Console, result: PartitionResult) -> None:
     show_rows(out, [head, *islands], (2, 3), head=True)
     dead = result.blocks.filter(energised=False)
     out.print(Text(f"\nDead blocks: {words.names(dead['name'])}"))
-    out.print(Text(f"Close: {words.names(result.closed_switches)}", "bold"))
-    out.print(Text(f"Open: {words.names(result.open_switches)}", "bold"))
+    for action, state in (("close", "closed"), ("open", "open")):
+        there = result.switches.filter(closed=action == "close")
+        move, stay = (words.names(there.filter(switching=what)["name"]) for what in (action, ""))
+        out.print(Text(f"{action.title()}: {move}", "bold").append(f"   (stay {state}: {stay})", "dim"))
     out.print()
     units = [("generator", "island", "p kW", "q kvar", "most kW")]
     for row in result.generators.iter_rows(named=True):
@@ -135,7 +137,7 @@ def show_levels(out: Console, found: PartitionLevels) -> None:
         "islands",
         "blocks",
         "kept in AC",
-        "close",
+        "closed",
         "ended",
     )
     rows = [head]

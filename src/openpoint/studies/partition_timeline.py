@@ -169,7 +169,7 @@ class _Events:
         rows = [(n, *row) for n, row in enumerate(self.table.iter_rows(), start=1) if row[1] in number]
         held: dict[int, tuple[str, int]] = {}
         found = []
-        for step in self.steps:
+        for step in dict.fromkeys(self.steps):
             seen: dict[int, tuple[str, int]] = {}
             for n, at, name, event in rows:
                 if at == step:
@@ -251,7 +251,7 @@ def _share_fault(table: str, n: int, column: str, share: float) -> Iterator[Prob
 
 def _unknown(table: str, given: pl.Series, known: Iterable[str]) -> Iterator[Problem]:
     """Names of a column that are not known."""
-    names = list(known)
+    names = list(dict.fromkeys(known))
     for n, name in enumerate(given, start=1):
         if name not in names:
             message = f"there is no {given.name} {name!r}"
