@@ -39,7 +39,7 @@ def store(**more: object) -> dict[str, object]:
         ([event("t0", "l2", "open"), event("t0", "l2", "open")], "the same event stands in row number 1"),
         ([event("t9", "l2", "open")], "there is no step 't9'"),
         ([event("t0", "l99", "open")], "there is no branch 'l99'"),
-        ([event("t0", "tie11", "open")], "Did you mean tie1"),
+        ([event("t0", "tie11", "open")], "Did you mean 'tie1'"),
         ([event("t0", "l1", "open")], "row number 1, branch: the branch cannot be operated. Mark it switchable"),
         ([event("t0", "l2", "shut")], "unknown event 'shut'. The events are fault, open, close, release"),
         ([event("t1", "l2", "release")], "nothing holds the branch"),

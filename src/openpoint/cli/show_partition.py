@@ -76,6 +76,8 @@ def show_samples(out: Console, samples: PartitionSamples) -> None:
 
 
 def _share(share: Share) -> str:
+    if share.of == 1:
+        return "yes" if share.count else "no"
     low, high = share.interval
     return f"{100.0 * share.share:.2f} % ({100.0 * low:.2f} to {100.0 * high:.2f})"
 

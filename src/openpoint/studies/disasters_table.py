@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import math
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ import polars as pl
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.schemas import BRANCH_TABLES
-from openpoint.grid.validation import AT_A_BUS
+from openpoint.grid.validation import AT_A_BUS, did_you_mean
 from openpoint.io.text import decode
 
 COLUMNS = ("disaster", "probability", "branch")
@@ -264,9 +263,7 @@ def _not_a_branch(name: str, grid: Grid, known: list[str]) -> tuple[str, str]:
     if name in grid.buses["name"]:
         held = " that a source holds" if name in grid.sources["bus"] else ""
         return f"{name!r} is a bus{held}, and a bus cannot break", _at_the_bus(name, grid)
-    near = [other for other in known if other.casefold() == name.strip().casefold()]
-    near = near or difflib.get_close_matches(name, known, n=3)
-    remedy = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"Use names of {', '.join(BRANCH_TABLES)}"
+    remedy = did_you_mean(name, known, f"Use names of {', '.join(BRANCH_TABLES)}")
     return f"there is no branch {name!r} in the grid", remedy
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.errors import InputError, Problem
+from openpoint.grid.validation import did_you_mean
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -149,8 +149,7 @@ class _Reading:
         bus = self.rows["bus"]
         unknown = bus.is_not_null() & ~bus.is_in(list(known)).fill_null(True) & bus.is_first_distinct()
         for i in self._some(unknown, "bus", "there is no such bus"):
-            near = difflib.get_close_matches(bus[i], known, n=3)
-            remedy = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Use names of the table `buses`"
+            remedy = did_you_mean(bus[i], known, "Use names of the table `buses`")
             self._fault(self._place(i), "bus", f"there is no bus {bus[i]!r} in the grid", remedy)
 
     def check_repeated(self) -> None:

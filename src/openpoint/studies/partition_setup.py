@@ -15,13 +15,13 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.formulations.lindist3flow_deltas import closed_deltas
 from openpoint.grid.grid import Grid
 from openpoint.grid.topology import energised
-from openpoint.grid.validation import names_in_words
+from openpoint.grid.validation import did_you_mean, names_in_words
 from openpoint.network import Network, load_shares
 from openpoint.studies.blocks import Blocks
 from openpoint.studies.partition_links import Links, Storage
 from openpoint.studies.partition_model import PartitionProgram
 from openpoint.studies.partition_step import Grouped, Step, UncertainLoads
-from openpoint.studies.partition_timeline import Timeline, near
+from openpoint.studies.partition_timeline import Timeline
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 
 Floats = npt.NDArray[np.float64]
@@ -311,7 +311,7 @@ def _refuse_unknown(table: str, given: Sequence[str] | Mapping[str, float], know
     problems = []
     for name in given:
         if name not in known:
-            remedy = near(name, known, f"The {table} are listed in the table {table}")
+            remedy = did_you_mean(name, known, f"The {table} are listed in the table {table}")
             problems.append(Problem(table, name, "name", f"no such {table.removesuffix('s')} in this grid", remedy))
     if problems:
         raise InputError(problems)

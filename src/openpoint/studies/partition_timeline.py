@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ import polars as pl
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
+from openpoint.grid.validation import did_you_mean
 from openpoint.network import Network
 from openpoint.studies.blocks import Blocks
 from openpoint.studies.partition_horizon import EVENTS, Horizon
@@ -251,17 +251,11 @@ def _share_fault(table: str, n: int, column: str, share: float) -> Iterator[Prob
 
 def _unknown(table: str, given: pl.Series, known: Iterable[str]) -> Iterator[Problem]:
     """Names of a column that are not known."""
-    names = list(dict.fromkeys(known))
+    names = list(known)
     for n, name in enumerate(given, start=1):
         if name not in names:
             message = f"there is no {given.name} {name!r}"
-            yield _at(table, n, given.name, message, near(name, names, f"Use a {given.name} that exists"))
-
-
-def near(name: str, known: Sequence[str], otherwise: str) -> str:
-    """A remedy for a name that is not known."""
-    found = difflib.get_close_matches(name, known, 3)
-    return f"Did you mean {', '.join(found)}?" if found else otherwise
+            yield _at(table, n, given.name, message, did_you_mean(name, names, f"Use a {given.name} that exists"))
 
 
 def _repeated(table: str, frame: pl.DataFrame, columns: list[str], remedy: str) -> Iterator[Problem]:
