@@ -30,7 +30,7 @@ Examples:
   openpoint partition ieee37-microgrids --uncertainty 0,0.1,0.15,0.25 --uncertain-loads 6 --plot levels.png
   openpoint partition ieee37-microgrids --steps day --max-actions 4 --uncertainty 0.1 --uncertain-loads 6
   openpoint partition ieee37-microgrids --uncertainty 0.1 --samples 10000 --executor processes:4
-  openpoint partition feeder.dss --uncertainty 0.1 --uncertain-loads s728,s738a --max-grid-forming 2
+  openpoint partition my_tables --uncertainty 0.1 --uncertain-loads s728,s738a --max-grid-forming 2
 
 {EXIT_CODES}"""
 

@@ -179,6 +179,7 @@ def plausibility_doubts(grid: Grid) -> Iterator[Problem]:
     """Warnings: figures that are allowed and yet look wrong."""
     yield from _source_voltage_doubts(grid)
     yield from _ratio_doubts(grid)
+    yield from _band_doubts(grid)
     yield from _impedance_doubts(grid)
 
 
@@ -206,6 +207,17 @@ def _ratio_doubts(grid: Grid) -> Iterator[Problem]:
             message = f"its ratio is {ratio:g} times that of the nominal voltages of its buses"
             remedy = "Check the rated voltages, the tap and `vn_kv` of the buses"
             yield Problem("transformers", name, "vn_from_kv", message, remedy, "warning")
+
+
+def _band_doubts(grid: Grid) -> Iterator[Problem]:
+    """Loads that never draw their power, since their voltages lie far off the nominal one of the bus."""
+    for name, low, high in grid.loads.select("name", "v_min_pu", "v_max_pu").iter_rows():
+        message = "at the nominal voltage of its bus it is an impedance, as its power belongs to {} pu"
+        remedy = "Check its rated voltage and `vn_kv` of the bus, or correct the band"
+        if high is not None and high < RATIO_RANGE[0]:
+            yield Problem("loads", name, "v_max_pu", message.format(f"at most {high:.4g}"), remedy, "warning")
+        elif low is not None and low > RATIO_RANGE[1]:
+            yield Problem("loads", name, "v_min_pu", message.format(f"at least {low:.4g}"), remedy, "warning")
 
 
 def _impedance_doubts(grid: Grid) -> Iterator[Problem]:
