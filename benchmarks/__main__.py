@@ -5,6 +5,7 @@
     python -m benchmarks --cases my_grid.m das70           files, folders and names of built-in grids
     python -m benchmarks --cases zhang118 --methods benders --time-limit 600 --json docs/results.json --merge
     python -m benchmarks.hardening --help                  problems and methods of hardening alone
+    python -m benchmarks.partition --help                  microgrids alone
     python -m benchmarks --from docs/results.json --markdown docs/results.md
 
 Kernels are compiled before any clock runs. Everybody gets one core. SCIP is given the very model that Benders
@@ -28,9 +29,9 @@ os.environ.update(
 import openpoint
 from openpoint.errors import OpenpointError
 
-from . import hardening, reconfiguration, tables, timing
+from . import hardening, partition, reconfiguration, tables, timing
 
-METHODS = ("search", "benders", "plain", "scip", "powerflow", "hardening")
+METHODS = ("search", "benders", "plain", "scip", "powerflow", "hardening", "partition")
 QUICK = ("civanlar16", "baran33")
 
 
@@ -44,7 +45,8 @@ def main() -> int:
         except OpenpointError as error:
             _tell(f"error: {error}")
             return 2
-    for title, table in tables.sections(record):
+    found = tables.sections(record) + (partition.sections(record["partition"]) if "partition" in record else [])
+    for title, table in found:
         print(f"\n{title}\n{tables.aligned(table)}")
     print(f"\n{tables.where(record)}")
     if arguments.json:
@@ -77,6 +79,9 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
         problems = hardening.QUICK if arguments.quick else hardening.PROBLEMS
         most = arguments.hardening_time_limit or (15.0 if arguments.quick else 450.0)
         record["hardening"] = hardening.measure(problems, hardening.METHODS, gap=0.01, time_limit_s=most, tell=_tell)
+    if "partition" in arguments.methods:
+        most = min(limit, 60.0)
+        record["partition"] = partition.measure(partition.PARTS, quick=arguments.quick, time_limit_s=most, tell=_tell)
     old = Path(arguments.json) if arguments.json and arguments.merge else None
     return _merged(json.loads(old.read_text("utf-8")), record) if old is not None and old.exists() else record
 

@@ -5,10 +5,11 @@
     python -m benchmarks.partition --json docs/partition.json --figure docs/images/partition.png
     python -m benchmarks.partition --quick                             six loads and few ways, a minute
 
-*Levels*: the built-in microgrids at 0 to 25 %. *Loads*: IEEE 37 with the N largest loads uncertain by 15 %, the worst
-ones found by trying all vertices, by the mixed-integer dual of the violation, and by climbing with the affine
-certificate (the default); a way ends after the first N that it does not prove within its time limit. One core; what
-counts is processor time, so that other work on the machine changes little.
+*Levels*: the built-in microgrids at 0 to 25 %. *Loads*: IEEE 37 with generators × 1.5, with which all of it can be
+energised, so that no violation ends a search early; the N largest loads are uncertain by 15 %, the worst ones found by
+trying all vertices, by the mixed-integer dual of the violation, and by climbing with the affine certificate (the
+default); a way ends after the first N that it does not prove within its time limit. One core; shown is processor time,
+which other work on the machine changes little, but the limit is one of the clock.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def measure(parts: Sequence[str], *, quick: bool, time_limit_s: float, tell: Cal
     if "loads" in parts:
         for way in WAYS:
             for loads in LOADS[:3] if quick else LOADS:
-                runs.append(_run("loads", Question("ieee37-microgrids", 1.0, loads), LEVEL, way, time_limit_s))
+                runs.append(_run("loads", Question("ieee37-microgrids", 1.5, loads), LEVEL, way, time_limit_s))
                 tell(f"{way}, {loads} loads: {runs[-1].seconds:.1f} s, {runs[-1].termination}")
                 if runs[-1].termination != "optimal":
                     break
@@ -174,7 +175,7 @@ def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
             run = next((r for r in runs if (r.part, r.loads, r.way) == ("loads", loads, way)), None)
             line.append("" if run is None else _seconds(run))
         table.append(line)
-    found.append((f"Processor seconds to the proof, IEEE 37, {LEVEL:.0%}", table))
+    found.append((f"Processor seconds to the proof, IEEE 37, generators × 1.5, {LEVEL:.0%}", table))
     return [(title, table) for title, table in found if len(table) > 1]
 
 
@@ -199,8 +200,9 @@ def figure(record: dict[str, Any]) -> Figure:
     panel.set(
         yscale="log", xlabel="uncertain loads (× stopped by the time limit)", ylabel="processor seconds to the proof"
     )
-    panel.yaxis.set_major_formatter("{x:g}")
-    panel.legend()
+    panel.set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
+    panel.minorticks_off()
+    panel.legend(loc="upper left")
     return picture
 
 

@@ -47,8 +47,8 @@ class Settings:
         gap: relative gap at which to stop.
         time_limit_s: seconds after which to stop with the best verified answer; None = none.
         max_iterations: iterations after which to stop.
-        executor: where subproblems run.
-        separation: how the worst realisation of a polyhedral set is found, `vertices` or `dual`; None chooses.
+        executor: where subproblems run; climbs to the worst realisation of a linear recourse are too short to be sent.
+        separation: how the worst realisation of a polyhedral set is found, `vertices`, `dual` or `climb`; None chooses.
     """
 
     gap: float = 1e-4
