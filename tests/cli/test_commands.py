@@ -236,6 +236,17 @@ def test_convert_keeps_the_grid(kind: str, command: Command, tmp_path: Path) -> 
     assert openpoint.read("tables").equals(openpoint.read("baran33"))
 
 
+def test_convert_writes_opendss_circuits(command: Command, tmp_path: Path) -> None:
+    done = command("convert", "ieee13", "feeder.dss")
+    assert done.code == 0, done.err
+    assert (tmp_path / "feeder.dss").is_file()
+    losses = [json.loads(command("powerflow", grid, "--json", "-").out)["loss_kw"] for grid in ("feeder.dss", "ieee13")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    refused = command("convert", "ieee13", "nowhere/feeder.dss")
+    assert refused.code == 2
+    assert "cannot be written" in refused.err
+
+
 def test_cases_are_listed(command: Command) -> None:
     done = command("cases")
     assert done.code == 0, done.err

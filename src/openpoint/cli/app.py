@@ -309,13 +309,16 @@ def check(grid: GridArgument) -> int:
 @guarded
 def convert(
     grid: GridArgument,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the tables go.", show_default=False)],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Where the tables go, or a .dss file.", show_default=False),
+    ],
     tables: Annotated[Tables, typer.Option(help="Format of the tables.")] = Tables.CSV,
 ) -> int:
-    """Write a grid as a folder of tables, openpoint's own format."""
+    """Write a grid as a folder of tables, openpoint's own format, or as an OpenDSS circuit (.dss)."""
     from openpoint.cli import run
 
-    return run.convert(grid, folder, tables.value)
+    return run.convert(grid, path, tables.value)
 
 
 @app.command()

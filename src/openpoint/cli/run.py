@@ -205,12 +205,12 @@ def check(source: str) -> int:
     return BAD_INPUT if errors else 0
 
 
-def convert(source: str, folder: Path, tables: Literal["csv", "parquet"]) -> int:
-    """Write a grid as a folder of tables; a faulty one too, since tables are where it can be mended."""
+def convert(source: str, path: Path, tables: Literal["csv", "parquet"]) -> int:
+    """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
     grid = io.read(source)
     _show_doubts(grid.problems())
-    io.write(grid, folder, tables=tables)
-    console().print(f"written: {words.safe(str(folder))}")
+    io.write(grid, path, tables=tables)
+    console().print(f"written: {words.safe(str(path))}")
     return 0
 
 

@@ -17,12 +17,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from openpoint.errors import InputError, Problem
+from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import builtin
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
 from openpoint.io import matpower, opendss, pandapower, reds
 from openpoint.io.folder import read_folder, write_folder
+from openpoint.io.opendss_write import circuit_text
 from openpoint.io.text import decode
 
 __all__ = ["read", "write"]
@@ -64,18 +65,29 @@ def read(path_or_name: str | os.PathLike[str]) -> Grid:
     raise InputError([_not_found(os.fspath(path_or_name))])
 
 
-def write(grid: Grid, folder: str | os.PathLike[str], *, tables: TableFormat = "csv") -> None:
-    """Write a grid into a folder that `read` reads back without loss. An earlier grid there is replaced.
+def write(grid: Grid, path: str | os.PathLike[str], *, tables: TableFormat = "csv") -> None:
+    """Write a grid into a folder that `read` reads back without loss, or as an OpenDSS circuit (`.dss`).
+
+    What is at the path is replaced. A circuit has no limits of voltage nor of generators.
 
     Args:
-        grid: the grid, sound or not.
-        folder: made where there is none.
-        tables: `"csv"` for people, `"parquet"` for large grids.
+        grid: the grid; of a folder sound or not.
+        path: a folder, made where there is none, or a file that ends in `.dss`.
+        tables: of a folder: `"csv"` for people, `"parquet"` for large grids.
 
     Raises:
-        OptionError: the folder holds other things or cannot be written, or `tables` is not known.
+        InputError: the grid has faults, or something that OpenDSS does not have (`.dss` only).
+        OptionError: the folder holds other things, the path cannot be written, or `tables` is not known.
     """
-    write_folder(grid, Path(folder), tables=tables)
+    path = Path(path)
+    if path.suffix.lower() != ".dss":
+        write_folder(grid, path, tables=tables)
+        return
+    text = circuit_text(grid)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _read_file(path: Path) -> Grid:
