@@ -155,7 +155,7 @@ def test_a_stopped_search_keeps_its_bound_and_its_best_state() -> None:
     assert max(s.depth for s in told) > 10
 
 
-@pytest.mark.parametrize("name", ["baran33", "zhang118"])
+@pytest.mark.parametrize("name", ["mantovani136", "zhang118"])
 def test_the_share_explored_grows_to_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left is the sum over open nodes of 2^-depth, so that the share is 1 when none is left, and not before."""
     monkeypatch.setattr(topology, "LOOK_UP", 0.0)

@@ -103,6 +103,7 @@ class Work(Table):
         gain: (N) A, what is lost per squared voltage of the bus. w: (N) squared voltages, an estimate.
         alpha, beta, rho, nu: (m) of the bound. steep: (m) (α² + β²) / 4ρ. down: (m) whether power leaves at fr.
         conductance: (m). drop_y, drop_mu: (m) y_i - y_j, μ_i - μ_j. value: (m) bound with the branch open.
+        guess: (m) estimate of it. status_kept: (m) what trials go back to.
         factor, diagonal: (L), (n) LDLᵀ. factor_q, diagonal_q: the same for μ where it is another, else of no length.
         choice_p, choice_q: (N) LEAST, MOST or BETWEEN of the power that may be chosen; taken_p, taken_q: (N) load with
             what is chosen. y_next, mu_next, one: (N) right-hand sides and solutions.
@@ -111,6 +112,7 @@ class Work(Table):
     """
 
     status: States
+    status_kept: States
     y: Floats
     mu: Floats
     phi: Floats
@@ -129,6 +131,7 @@ class Work(Table):
     drop_y: Floats
     drop_mu: Floats
     value: Floats
+    guess: Floats
     factor: Floats
     diagonal: Floats
     factor_q: Floats
@@ -201,6 +204,7 @@ class Counts(Table):
 
     Attributes:
         size: rows of the heap in use. nodes, probes: done so far. active: whether the node at hand is to be processed.
+        trials, gains: branches tried, and those of them with a gain, see `openpoint.search.branching`.
         depth, bound: of the node at hand. cutoff: bound at which a node is done. floor: least bound of the nodes done.
     """
 
@@ -208,6 +212,8 @@ class Counts(Table):
     nodes: npt.NDArray[np.int64]
     probes: npt.NDArray[np.int64]
     active: npt.NDArray[np.int64]
+    trials: npt.NDArray[np.int64]
+    gains: npt.NDArray[np.int64]
     depth: npt.NDArray[np.int64]
     bound: Floats
     cutoff: Floats
@@ -218,7 +224,7 @@ def work_for(model: Model) -> Work:
     """Fresh memory: everything undecided, no multipliers."""
     m, size = len(model.fr), len(model.p)
     by_bus = ("y", "mu", "phi", "gain", "y_next", "mu_next", "one", "y_kept", "mu_kept", "taken_p", "taken_q")
-    by_branch = ("alpha", "beta", "rho", "nu", "steep", "conductance", "drop_y", "drop_mu", "value")
+    by_branch = ("alpha", "beta", "rho", "nu", "steep", "conductance", "drop_y", "drop_mu", "value", "guess")
     numbers = ("order", "parent", "edge", "leader", "rank", "low", "came", "at")
     arrays: dict[str, Any] = {name: np.zeros(size) for name in by_bus}
     arrays |= {name: np.zeros(m) for name in by_branch}
@@ -228,7 +234,8 @@ def work_for(model: Model) -> Work:
     arrays |= {"factor_q": np.zeros(rows), "diagonal_q": np.zeros(buses)}
     for side, span in (("choice_p", model.p_span), ("choice_q", model.q_span)):
         arrays[side] = np.where(span > 0.0, BETWEEN, LEAST).astype(np.int8)
-    return Work(status=np.full(m, UNDECIDED, dtype=np.int8), down=np.zeros(m, dtype=np.bool_), **arrays)
+    arrays |= {name: np.full(m, UNDECIDED, dtype=np.int8) for name in ("status", "status_kept")}
+    return Work(down=np.zeros(m, dtype=np.bool_), **arrays)
 
 
 def pool_for(model: Model, capacity: int) -> Pool:
@@ -257,7 +264,9 @@ def enlarged(pool: Pool) -> Pool:
 
 def counts() -> Counts:
     """A search that has not begun."""
-    whole = {name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active", "depth")}
+    whole = {
+        name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active", "trials", "gains", "depth")
+    }
     return Counts(**whole, bound=np.full(1, -np.inf), cutoff=np.full(1, np.inf), floor=np.full(1, np.inf))
 
 

@@ -3,10 +3,8 @@
 A node is bounded by `bound` at the multipliers of its parent, improved by the fixed point of `multipliers`. Then its
 undecided branches are *probed*: what is the bound with the branch open? Where it reaches the cutoff, the branch must
 be closed in all that is left to find. The closings are applied together after the probes (inside, they would change
-the forest under the bound), their consequences drawn, and the node is bounded anew. Then the branch of the largest
-probe is decided: the open side, of high bound, waits in the pool; the closed side is followed at once. Branches
-without impedance come first: power crosses them for nothing in all directions until they are decided, and no probe
-of another branch sees that.
+the forest under the bound), their consequences drawn, and the node is bounded anew. Then the branch that `branching`
+chooses is decided: the open side, of high bound, waits in the pool; the closed side is followed at once.
 
 Only `explore` is called from outside. numba keeps machine code by the date of the file of the outermost function and
 would not see that an inner one elsewhere changed, so nothing here is kept but `explore`, under a key that depends on
@@ -43,6 +41,7 @@ from openpoint.search.arrays import (
     Work,
 )
 from openpoint.search.bound import bound
+from openpoint.search.branching import choose
 from openpoint.search.forest import propagate, root
 from openpoint.search.inner import copy, keep, recall
 from openpoint.search.multipliers import level, renew, resistance, sag, without
@@ -230,7 +229,7 @@ def estimate(model: Model, work: Work, e: int, value: float) -> float:
 def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: float) -> bool:
     """Probe what may be worth it, close what cannot open; whether anything was closed.
 
-    Leaves the probed bounds in `work.value`, -inf where there was no probe.
+    Leaves the probed bounds in `work.value`, -inf where there was no probe, and estimates of all in `work.guess`.
     """
     cutoff, status = counts.cutoff[0], work.status
     highest = NOWHERE
@@ -238,6 +237,7 @@ def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: f
         work.value[e] = -np.inf
         if status[e] == UNDECIDED:
             work.value[e] = estimate(model, work, e, value)
+            work.guess[e] = work.value[e]
             if highest < 0 or work.value[e] > work.value[highest]:
                 highest = e
     least = value + NEAR * (cutoff - value)
@@ -293,13 +293,7 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
             note(record, JUDGED, -1)
             return -1
         if not probe_all(model, work, counts, record, value):
-            for e in range(len(work.status)):
-                if work.status[e] == UNDECIDED and work.value[e] > work.value[branch]:
-                    branch = e
-            for e in model.bare:
-                if work.status[e] == UNDECIDED:
-                    branch = e
-            return branch
+            return choose(model, work, counts)
         iterations = STEPS
 
 
@@ -390,7 +384,7 @@ def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, Record, int], int]
     return explore
 
 
-_FILES = ("arrays", "bound", "forest", "inner", "multipliers", "node", "table")
+_FILES = ("arrays", "bound", "branching", "forest", "inner", "multipliers", "node", "table")
 explore = _entry(
     hashlib.sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES)).hexdigest()
 )
