@@ -111,7 +111,8 @@ class PlanCircuit:
         self._load_kva = np.where(served, grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy(), 0.0)
         names = grid.loads["name"].to_list()
         self._uncertain = np.array([names.index(name) for name in program.loads.names], dtype=np.int64)
-        self._terminals = np.setdiff1d(np.flatnonzero((live > 0.5)[cut.of_terminal]), self._led_at)
+        self._served = np.flatnonzero((live > 0.5)[cut.of_terminal])
+        self._terminals = np.setdiff1d(self._served, self._led_at)
         self._conductors = np.flatnonzero(on & np.isfinite(net.l_max))
         found = list(self._all_limits(program))
         self._column, self.limits = np.array([k for k, _ in found], dtype=np.int64), tuple(limit for _, limit in found)
@@ -153,13 +154,15 @@ class PlanCircuit:
         beside = delivered - (p + 1j * q)[:, self.parts]
         beside = np.where(self._between, beside @ self._of_unit @ self._of_unit.T / 3.0, beside)
         output = told[:, self._led] + np.hstack([beside.real, beside.imag])
-        v = np.abs(self._to_neutral(flows.v))[:, self._terminals]
+        v = np.abs(self._to_neutral(flows.v))
         i = np.maximum(np.abs(flows.i_fr_a), np.abs(flows.i_to_a))[:, self._conductors]
-        measured = np.hstack([v, i, output * self._base_kw])
+        measured = np.hstack([v[:, self._terminals], i, output * self._base_kw])
         excess = self._sign * (measured[:, self._column] - self._side)
         excess[~flows.converged] = np.inf
         mismatch = np.maximum(said.mismatch, apart)
-        return PlanFlows(flows.converged, excess, output - told[:, self._led], mismatch, v, flows.loss_kw)
+        return PlanFlows(
+            flows.converged, excess, output - told[:, self._led], mismatch, v[:, self._served], flows.loss_kw
+        )
 
     def _to_neutral(self, v: Complexes) -> Complexes:
         """(K, N) voltages, without zero sequence where the neutral floats."""

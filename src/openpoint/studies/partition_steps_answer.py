@@ -140,7 +140,7 @@ def _check(
         if flow.converged[0]:
             wide = [e for limit, e in zip(plan.limits, flow.excess[0]) if limit.kind.startswith("voltage")]
             figures |= {"loss_kw": flow.loss_kw[0], "v_min_pu": flow.v[0].min(), "v_max_pu": flow.v[0].max()}
-            figures |= {"v_excess_pu": max(0.0, *wide)}
+            figures |= {"v_excess_pu": max([0.0, *wide])}
             unit = step.generators.of_part[plan.parts]
             for power, beside in zip((set_p, set_q), np.split(flow.beside[0], 2)):
                 np.add.at(power, unit, beside * terminal_base_kw(program.network))
