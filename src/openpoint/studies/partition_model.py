@@ -185,18 +185,20 @@ class PartitionProgram(PlainProgram):
         joined = linked(self.links, self.steps, topologies, p, uncertain=bool(self.loads.names))
         constraints, cost = [*joined.constraints], cp.Constant(0.0)
         pieces: list[cp.Expression] = []
+        operation: list[cp.Constraint] = []
+        x = cp.Variable(self.decision_size, name="decision")
         still = np.zeros(len(self.loads.names))
         for t, (step, here) in enumerate(zip(self.steps, topologies)):
             constraints += here.constraints
             constraints += [here.closed[k] == 0 for k in np.flatnonzero(step.locks.open)]
             constraints += [here.live[k] == 0 for k in np.flatnonzero(step.locks.dead)]
-            constraints += step.within(here.live, p[t], q[t])
             chosen = here.closed, here.live, here.forming, p[t], q[t]
-            constraints += step.flow(*chosen, moved=still, largest=self._largest(t)).constraints
+            operation += step.within(here.live, p[t], q[t])
+            operation += step.flow(*chosen, moved=still, largest=self._largest(t)).constraints
             cost = cost + step.lost_usd @ (1 - here.live) + step.generation_usd @ p[t]
             pieces += [*chosen, *(each[t] for each in (joined.more, joined.less, joined.state) if each)]
-        x = cp.Variable(self.decision_size, name="decision")
-        constraints.append(x == cp.hstack(pieces))
+        # The order of rows and columns decides how long HiGHS takes: the decision goes before the physics.
+        constraints += [x == cp.hstack(pieces), *operation]
         integers = (*(part for here in topologies for part in here.integers), *joined.integers)
         return Microgrids(
             x,
