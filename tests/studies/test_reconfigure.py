@@ -54,14 +54,6 @@ def test_civanlar16_equals_brute_force() -> None:
     same_answer(openpoint.reconfigure(grid, method=Benders(gap=GAP)), openpoint.reconfigure(grid, method=Enumeration()))
 
 
-def test_baran69_equals_brute_force() -> None:
-    """The least of all 407 924 topologies, which tests/search goes through."""
-    result = openpoint.reconfigure(openpoint.read("baran69"), method=Benders(gap=GAP))
-    assert result.termination is Termination.OPTIMAL
-    assert result.loss_kw == pytest.approx(98.605, abs=6e-4)
-    assert result.lower_bound_kw <= 98.6056
-
-
 @pytest.mark.parametrize("max_changes", [0, 2, 4])
 def test_at_most_so_many_changes(max_changes: int) -> None:
     grid = openpoint.read("civanlar16")

@@ -1,5 +1,5 @@
 """Four ways that share little agree on random grids: topology search, Benders, one mixed-integer cone program, and
-brute force.
+brute force. On the built-in grids Benders and topology search agree.
 
 The seeds are counted out, so that the number of grids is exact: 200 with fixed injections, the one-piece program on 60
 of them, and 40 with generators to dispatch.
@@ -7,14 +7,17 @@ of them, and 40 with generators to dispatch.
 
 from __future__ import annotations
 
+import json
 import math
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import openpoint
 from openpoint import Benders, Enumeration, ExtensiveForm, OptionError, Termination, TopologySearch
+from openpoint.grid import builtin
 from openpoint.powerflow.balanced import solve
 from openpoint.studies.ensemble import excesses
 from openpoint.studies.result import ReconfigureResult
@@ -32,6 +35,30 @@ SMALL_KW = 1e-5
 CHUNK = 10
 TIME_S = 60.0
 """Few grids here need a second, one (seed 103) nine, all of no-good cuts; a run that circles ends by this and fails."""
+
+BALANCED = builtin.describe().filter(phases="1")["name"].to_list()
+"""Built-in grids of one phase."""
+MEASURED = ("zhang118", "mantovani136")
+"""Those that take Benders minutes: its figures are what `python -m benchmarks` wrote down."""
+RESULTS = Path(__file__).parents[2] / "docs" / "results.json"
+
+
+@pytest.mark.parametrize("name", BALANCED)
+def test_benders_and_topology_search_agree_on_a_built_in_grid(name: str) -> None:
+    """Both prove the same loss, and no bound of one lies above the answer of the other."""
+    grid = openpoint.read(name)
+    search = openpoint.reconfigure(grid, method=TopologySearch())
+    if name in MEASURED:
+        rows = json.loads(RESULTS.read_text())["reconfiguration"]
+        (row,) = (row for row in rows if (row["grid"], row["method"]) == (name, "benders"))
+        benders_kw, bound_kw = row["loss_kw"], row["lower_bound_kw"]
+    else:
+        benders = openpoint.reconfigure(grid, method=Benders(gap=GAP, time_limit_s=TIME_S))
+        benders_kw, bound_kw = benders.loss_kw, benders.lower_bound_kw
+    assert search.termination is Termination.OPTIMAL
+    assert benders_kw == pytest.approx(search.loss_kw, rel=1e-9)
+    assert benders_kw * (1.0 - GAP) <= bound_kw <= search.loss_kw * (1.0 + 1e-9)
+    assert search.lower_bound_kw <= benders_kw * (1.0 + 1e-9)
 
 
 @cache
