@@ -56,6 +56,8 @@ def test_benders_and_topology_search_agree_on_a_built_in_grid(name: str) -> None
         benders = openpoint.reconfigure(grid, method=Benders(gap=GAP, time_limit_s=TIME_S))
         benders_kw, bound_kw = benders.loss_kw, benders.lower_bound_kw
     assert search.termination is Termination.OPTIMAL
+    assert search.loss_kw is not None
+    assert benders_kw is not None
     assert benders_kw == pytest.approx(search.loss_kw, rel=1e-9)
     assert benders_kw * (1.0 - GAP) <= bound_kw <= search.loss_kw * (1.0 + 1e-9)
     assert search.lower_bound_kw <= benders_kw * (1.0 + 1e-9)

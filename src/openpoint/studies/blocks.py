@@ -1,7 +1,7 @@
 """Blocks: what is left of a grid where every switchable branch is open, and the graph that switches make of them.
 
 A block is energised or dead as a whole. Blocks are numbered by their first bus in the order of the table and named
-after it; a grid that is cut into islands is a forest on them.
+after it.
 """
 
 from __future__ import annotations
@@ -51,11 +51,6 @@ class Blocks:
     def islands(self, closed: Bools) -> Ints:
         """(B) number of the island of each block under the state of the switches (S)."""
         return components(self.count, self.fr[closed], self.to[closed])
-
-    def is_forest(self, closed: Bools) -> bool:
-        """Whether the closed switches (S) make no loop of blocks."""
-        chosen = np.flatnonzero(closed)
-        return bool(forest(self.count, self.fr[chosen], self.to[chosen]).all())
 
     def buses(self, block: int) -> Ints:
         """Numbers of the buses of a block."""
