@@ -128,6 +128,10 @@ def test_an_iteration_limit_ends_with_4_and_keeps_the_best(command: Command) -> 
         (["--plot", "r.html"], ".svg"),
         (["--plot", "-"], "--plot"),
         (["--json", "a.html", "--report", "a.html"], "same file"),
+        (["--certificate", "a", "--checkpoint", "./a"], "same file"),
+        (["--certificate", "a.json", "--json", "a.json"], "same file"),
+        (["--certificate", "."], "folder"),
+        (["--checkpoint", "ring/lines.csv/a"], "--checkpoint"),
         (["--csv", "ring/lines.csv"], "--csv"),
         (["--nonsense"], "--nonsense"),
     ],
@@ -139,6 +143,15 @@ def test_wrong_options_end_with_2_and_say_which(options: list[str], told: str, c
     assert told in done.err
     assert "Traceback" not in done.err
     assert "Stopped" not in done.out
+
+
+@pytest.mark.parametrize("option", ["--certificate", "--checkpoint", "--json"])
+def test_no_output_takes_the_place_of_the_grid(option: str, command: Command) -> None:
+    Path("grid.m").write_text("the only copy")
+    done = command("reconfigure", "grid.m", option, "./grid.m")
+    assert done.code == 2
+    assert "an output would take the place of the grid grid.m" in done.err
+    assert Path("grid.m").read_text() == "the only copy"
 
 
 def test_an_output_that_fails_late_does_not_take_the_others_along(

@@ -8,8 +8,19 @@ import polars as pl
 import pytest
 
 import openpoint
-from openpoint import Benders, Enumeration, ExtensiveForm, InputError, Limits, OptionError, Termination
+from openpoint import (
+    Benders,
+    BranchExchange,
+    Enumeration,
+    ExtensiveForm,
+    InputError,
+    Limits,
+    OptionError,
+    Termination,
+    TopologySearch,
+)
 from openpoint.grid import Grid
+from openpoint.studies.reconfigure import Method
 from openpoint.studies.result import ReconfigureResult
 from openpoint.twostage.log import Iteration
 
@@ -93,6 +104,17 @@ def test_locks_are_kept() -> None:
         assert held.loss_kw is not None
         assert free.loss_kw is not None
         assert held.loss_kw >= free.loss_kw
+
+
+@pytest.mark.parametrize("method", [TopologySearch(), BranchExchange(), Benders(), Enumeration(), ExtensiveForm()])
+def test_a_grid_of_one_bus_loses_nothing(method: Method) -> None:
+    load = {"name": "load", "bus": "hut", "p_kw": 5.0, "q_kvar": 1.0}
+    bus, source = {"name": "hut", "vn_kv": 10.0}, {"name": "grid", "bus": "hut"}
+    result = openpoint.reconfigure(
+        Grid.from_tables("one bus", {"buses": [bus], "sources": [source], "loads": [load]}), method=method
+    )
+    assert result.termination in (Termination.OPTIMAL, Termination.LOCAL)
+    assert (result.loss_kw, result.open_branches) == (0.0, ())
 
 
 def test_locks_that_leave_nothing_are_faults_of_the_input() -> None:

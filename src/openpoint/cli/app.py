@@ -215,7 +215,7 @@ def harden(
     from openpoint.cli.run import choose_limits
     from openpoint.studies.harden import HardenCosts
 
-    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check()
+    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(grid)
     return command.harden(
         grid,
         command.Threats(
@@ -276,7 +276,7 @@ def powerflow(
     """Compute the exact AC power flow of today's state."""
     from openpoint.cli import run
 
-    return run.powerflow(grid, Outputs(json=json, csv=csv, parquet=parquet, excel=excel).check(), quiet=quiet)
+    return run.powerflow(grid, Outputs(json=json, csv=csv, parquet=parquet, excel=excel).check(grid), quiet=quiet)
 
 
 @app.command()

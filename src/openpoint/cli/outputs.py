@@ -30,7 +30,10 @@ STDOUT = Path("-")
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where the result goes; None = not asked for. `json` may be `-`, the standard output."""
+    """Where the result goes; None = not asked for. `json` may be `-`, the standard output.
+
+    `certificate` and `checkpoint` are written by the search itself.
+    """
 
     json: Path | None = None
     csv: Path | None = None
@@ -38,22 +41,30 @@ class Outputs:
     excel: Path | None = None
     report: Path | None = None
     plot: Path | None = None
+    certificate: Path | None = None
+    checkpoint: Path | None = None
 
     @property
     def json_to_stdout(self) -> bool:
         return self.json == STDOUT
 
-    def check(self) -> Outputs:
+    def check(self, grid: str) -> Outputs:
         """These outputs, if all of them can be written.
 
+        Args:
+            grid: the grid that is asked about, which may be a file.
+
         Raises:
-            OptionError: a place that cannot be written to, a file name of the wrong kind, two outputs in one place.
+            OptionError: a place that cannot be written to, a file name of the wrong kind, two outputs in one place, or
+                one in the place of the grid.
         """
         files = [
             ("--json", self.json, ()),
             ("--excel", self.excel, (".xlsx",)),
             ("--report", self.report, (".html", ".htm")),
             ("--plot", self.plot, (".png", ".svg", ".pdf")),
+            ("--certificate", self.certificate, ()),
+            ("--checkpoint", self.checkpoint, ()),
         ]
         for option, path, endings in files:
             if path is not None and path != STDOUT:
@@ -63,7 +74,9 @@ class Outputs:
         for option, folder in (("--csv", self.csv), ("--parquet", self.parquet)):
             if folder is not None:
                 _check_folder(option, folder)
-        taken = [path.resolve() for _, path, _ in files if path is not None]
+        taken = [path.resolve() for _, path, _ in files if path is not None and path != STDOUT]
+        if Path(grid).resolve() in taken:
+            raise OptionError(f"an output would take the place of the grid {grid}; give it another name")
         if len(set(taken)) < len(taken):
             raise OptionError("two outputs would go to the same file; give each its own name")
         return self

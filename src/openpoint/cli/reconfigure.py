@@ -203,7 +203,16 @@ def reconfigure(
     from openpoint.cli import futures as many
     from openpoint.cli import run, verify
 
-    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check()
+    outputs = Outputs(
+        json=json,
+        csv=csv,
+        parquet=parquet,
+        excel=excel,
+        report=report,
+        plot=plot,
+        certificate=certificate,
+        checkpoint=checkpoint,
+    ).check(grid)
     wanted = many.Wanted(
         table=futures,
         grow=grow,

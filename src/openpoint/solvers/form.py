@@ -17,9 +17,10 @@ Ints = npt.NDArray[np.int64]
 
 
 class Identified(Protocol):
-    """A variable of a model: whatever has an id."""
+    """A variable of a model: whatever has an id and a number of entries."""
 
     id: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class StandardForm:
 
     def of(self, variable: Identified) -> Ints:
         """Columns of a variable, in Fortran order of its entries."""
-        return self.columns[variable.id]
+        return self.columns[variable.id] if variable.size else np.arange(0)
 
     def with_coupling(self, columns: Ints) -> StandardForm:
         """The model with x[columns] = x̂ as its first equations, b[:len(columns)] = x̂ to be set (0 here)."""

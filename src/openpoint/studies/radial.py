@@ -268,7 +268,7 @@ class RadialProgram:
             asked.add(around.tobytes())
             found = exchanges(self.choices, around)
             found = found[self._few_changes(found)]
-            found = np.array([x for x in found if x.tobytes() not in price], dtype=np.bool_).reshape(-1, len(around))
+            found = found[[x.tobytes() not in price for x in found]]
             if len(found):
                 price |= {x.tobytes(): float(value) for x, value in zip(found, self.prices(found))}
                 known += list(found)

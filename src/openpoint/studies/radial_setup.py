@@ -46,14 +46,17 @@ class Enumeration:
         """
         net = program.network
         if len(net.generator_names):
-            raise OptionError("Enumeration cannot dispatch generators; use Benders, or clear their limits to fix them")
+            raise OptionError(
+                "Enumeration cannot dispatch generators; use TopologySearch, or clear their limits to fix them"
+            )
         if isinstance(program.risk, Regret):
             raise OptionError("Enumeration does not know what each future would cost alone; use Benders for regret")
         best_of = partial(best_topologies, net, locked_closed=program.must_close, locked_open=program.must_open)
         count = count_topologies(net, locked_closed=program.must_close, locked_open=program.must_open)
         if count > self.most:
             raise OptionError(
-                f"{count:,} radial topologies are too many to enumerate (most {self.most:,}); use Benders"
+                f"{count:,} radial topologies are too many to enumerate (most {self.most:,}); use "
+                "TopologySearch, or Benders for many futures"
             )
         began = time.perf_counter()
         values, best = best_of(program.prices)
