@@ -24,6 +24,8 @@ OPEN, CLOSED, UNDECIDED = 0, 1, 2
 LEAST, MOST, BETWEEN = 0, 1, 2
 PHI_BITS = 20
 """Multipliers of voltage limits are multiples of 2^-PHI_BITS."""
+W_BITS = 16
+"""Voltages that are recorded are multiples of 2^-W_BITS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,7 @@ class Work(Table):
         status: (m) OPEN, CLOSED or UNDECIDED. y, mu, phi: (N) multipliers of the balances and of the voltage limits.
         order, parent, edge: (N) forest of the closed branches, roots first; bus above, branch to it (-1: a root).
         gain: (N) A, what is lost per squared voltage of the bus. w: (N) squared voltages, an estimate.
+        used: (N) whether the bound uses this estimate, at a rating that counts or for a tangent.
         alpha, beta, rho, nu: (m) of the bound. steep: (m) (α² + β²) / 4ρ. down: (m) whether power leaves at fr.
         conductance: (m). drop_y, drop_mu: (m) y_i - y_j, μ_i - μ_j. value: (m) bound with the branch open.
         guess: (m) estimate of it. status_kept: (m) what trials go back to.
@@ -121,6 +124,7 @@ class Work(Table):
     edge: Numbers
     gain: Floats
     w: Floats
+    used: Bools
     alpha: Floats
     beta: Floats
     rho: Floats
@@ -184,6 +188,7 @@ class Record(Table):
     Attributes:
         kind: (C) PROBE … FROM. branch: (C) of PROBE and SPLIT; of FROM the number of the node. bits: (C) of y and mu.
         y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits. phi: (C, N) times 2^PHI_BITS.
+        w: (C, N) squared voltages that the bound uses, times 2^W_BITS, else 0.
         top: (C, N) whether the bus is the root of a part of several buses without a source.
         size: lines in use, an array of one.
     """
@@ -194,6 +199,7 @@ class Record(Table):
     y: npt.NDArray[np.int64]
     mu: npt.NDArray[np.int64]
     phi: npt.NDArray[np.int64]
+    w: npt.NDArray[np.int64]
     top: States
     size: npt.NDArray[np.int64]
 
@@ -235,7 +241,7 @@ def work_for(model: Model) -> Work:
     for side, span in (("choice_p", model.p_span), ("choice_q", model.q_span)):
         arrays[side] = np.where(span > 0.0, BETWEEN, LEAST).astype(np.int8)
     arrays |= {name: np.full(m, UNDECIDED, dtype=np.int8) for name in ("status", "status_kept")}
-    return Work(down=np.zeros(m, dtype=np.bool_), **arrays)
+    return Work(down=np.zeros(m, dtype=np.bool_), used=np.zeros(size, dtype=np.bool_), **arrays)
 
 
 def pool_for(model: Model, capacity: int) -> Pool:
@@ -273,7 +279,7 @@ def counts() -> Counts:
 def record_for(model: Model, capacity: int) -> Record:
     """An empty record; a capacity of 0 records nothing."""
     size = len(model.p)
-    wide = {name: np.zeros((capacity, size), dtype=np.int64) for name in ("y", "mu", "phi")}
+    wide = {name: np.zeros((capacity, size), dtype=np.int64) for name in ("y", "mu", "phi", "w")}
     return Record(
         kind=np.zeros(capacity, dtype=np.int8),
         branch=np.zeros(capacity, dtype=np.int32),

@@ -105,11 +105,12 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     p, q, w_min, w_max = model.p, model.q, model.w_min, model.w_max
     status, order, edge, parent, phi_of = work.status, work.order, work.edge, work.parent, work.phi
     gain, w, down, alphas, betas, rhos = work.gain, work.w, work.down, work.alpha, work.beta, work.rho
-    nus, steeps = work.nu, work.steep
+    nus, steeps, used = work.nu, work.steep, work.used
     total = 0.0
     sound = True
     for j in range(len(gain)):
         gain[j] = 0.0
+        used[j] = False
         total += p[j] * y[j] + q[j] * mu[j]
     if model.shunts:
         for j in range(len(gain)):
@@ -118,6 +119,7 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
         for j in range(len(gain)):
             c = y[j] * model.p_v[j] + mu[j] * model.q_v[j]
             first, second = above(w_min[j], w_max[j]) if c > 0.0 else below(w[j])
+            used[j] = c < 0.0
             total += c * first
             gain[j] -= c * second
     if model.boxed:
@@ -137,6 +139,7 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             if higher > rho:
                 total -= (higher - rho) * l_max[e]
                 rho = higher
+                used[i] = True
         steep = slope(rho, square)
         if not steep >= 0.0:
             sound = False
@@ -182,6 +185,7 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             if higher > rho:
                 total -= (higher - rho) * l_max[e]
                 rho = higher
+                used[i] = True
         steep = slope(rho, square)
         if not steep >= 0.0:
             sound = False

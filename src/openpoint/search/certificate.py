@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,34 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Network
-from openpoint.search.arrays import APPLY, BOUND, FROM, JUDGED, NONE, PHI_BITS, PROBE, SPLIT, Model, Record, record_for
+from openpoint.network import Bools, Floats, Network
+from openpoint.search.arrays import APPLY, BOUND, FROM, JUDGED, NONE, PROBE, SPLIT, Model, Record, record_for
+from openpoint.search.incumbent import Trial
 from openpoint.search.model import TOLERANCE, Numbering
 
-FORMAT = "openpoint certificate 1"
+FORMAT = "openpoint certificate 2"
 MEMORY = 64e6
 """Bytes of multipliers that are held before they are written."""
 WORDS = {PROBE: "probe", APPLY: "apply", BOUND: "bound", NONE: "none", SPLIT: "split", JUDGED: "judged", FROM: "from"}
-
-
-def refuse_to_certify(network: Network, max_changes: int | None, change_cost: float) -> None:
-    """Refuse what the checker does not cover.
-
-    Raises:
-        OptionError: naming it.
-    """
-    faults = {
-        "current limits; leave them out (--no-current-limits)": np.isfinite(network.l_max).any(),
-        "a greatest number or a cost of changes": max_changes is not None or change_cost > 0.0,
-        "loads of constant current": network.s_current.any(),
-        "loads of constant impedance and capacitors": network.s_impedance.any(),
-        "shunt admittances of branches": network.g.any() or network.b.any(),
-        "transformers with a ratio": np.any(network.tap != 1.0),
-        "generators with limits": len(network.generator_names) > 0,
-        "branches of negative resistance or reactance": np.any(network.r < 0.0) or np.any(network.x < 0.0),
-    }
-    if found := [what for what, there in faults.items() if there]:
-        raise OptionError(f"a certificate does not cover {'; nor '.join(found)}. Search without a certificate")
 
 
 class Certificate:
@@ -64,6 +46,8 @@ class Certificate:
         self.file = self._append()
         self.lines = 0
         self.bits = 0
+        self.least = math.inf
+        """Least bound of a state with outputs to choose, of which multipliers must be the proof."""
         self.last = np.zeros((2, len(model.p)), dtype=np.int64)
 
     def take(self) -> None:
@@ -82,15 +66,15 @@ class Certificate:
         self.record.size[0] = 0
 
     def _multipliers(self, record: Record, row: int) -> list[Any]:
-        """Bits, roots, φ, y and μ by bus, the last two as differences from the last line that had any."""
+        """Bits, roots, φ, w, y and μ by bus, the last two as differences from the last line that had any."""
         bus, bits = self.numbering.bus, int(record.bits[row])
         now = np.empty_like(self.last)
         now[0, bus], now[1, bus] = record.y[row], record.mu[row]
         before = self.last << (bits - self.bits) if bits >= self.bits else self.last >> (self.bits - bits)
         self.last, self.bits = now, bits
         tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
-        phi = [[int(bus[k]), int(record.phi[row, k])] for k in np.flatnonzero(record.phi[row])]
-        return [bits, tops, phi, *(now - before).tolist()]
+        pairs = [[[int(bus[k]), int(a[k])] for k in np.flatnonzero(a)] for a in (record.phi[row], record.w[row])]
+        return [bits, tops, *pairs, *(now - before).tolist()]
 
     def pause(self) -> dict[str, npt.NDArray[Any]]:
         """Write what is recorded to the disk; returns what `resume` needs."""
@@ -98,7 +82,8 @@ class Certificate:
         self.file.close()
         size = self.body.stat().st_size
         self.file = self._append()
-        return {"certificate": np.array([size, self.lines, self.bits]), "certificate_last": self.last}
+        counts = np.array([size, self.lines, self.bits])
+        return {"certificate": counts, "certificate_last": self.last, "certificate_least": np.array(self.least)}
 
     def resume(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Go on after a `pause`, forgetting what was written since.
@@ -107,7 +92,7 @@ class Certificate:
             OptionError: the file beside is gone or was cut short.
         """
         size, self.lines, self.bits = state["certificate"].tolist()
-        self.last = state["certificate_last"]
+        self.last, self.least = state["certificate_last"], float(state["certificate_least"])
         self.file.close()
         if not self.body.exists() or self.body.stat().st_size < size:
             raise OptionError(
@@ -121,28 +106,42 @@ class Certificate:
         return gzip.open(self.body, "at", encoding="utf-8", compresslevel=6)
 
     def finish(
-        self, must_close: Bools, must_open: Bools, closed: Bools, value: float, bound: float, gap: float
+        self,
+        locks: tuple[Bools, Bools],
+        changes: tuple[int | None, float],
+        best: Trial,
+        cutoff: float,
+        gap: float,
     ) -> None:
-        """Write the file: what is claimed, then the lines."""
+        """Write the file: what is claimed, then the lines; no file where no multipliers bound a state.
+
+        Args:
+            locks: (E) what must close and open. changes: most, and cost of each. best: state that keeps the limits.
+            cutoff: what all lines reach, or `least`. gap: what was asked for.
+        """
         self.take()
         self.file.close()
         net, names = self.network, self.network.branch_names
-        low = net.w_min * (1.0 - TOLERANCE) ** 2
-        high = net.w_max * (1.0 + TOLERANCE) ** 2
-        caps = np.minimum(self.numbering.caps.at(value), np.finfo(np.float64).max)
+        bound = float(np.nextafter(min(cutoff, self.least) + self.numbering.fixed_cost, -np.inf))
+        bound = min(bound, best.value)
+        if not math.isfinite(bound):
+            self.drop()
+            return
         head = {
             "format": FORMAT,
             "digest": digest(net),
-            "locked_closed": [names[e] for e in np.flatnonzero(must_close)],
-            "locked_open": [names[e] for e in np.flatnonzero(must_open)],
-            "least_squared_voltage": low.tolist(),
-            "greatest_squared_voltage": [w if np.isfinite(w) else None for w in high.tolist()],
-            "voltage_caps": (caps * (1.0 + 1e-12)).tolist(),
-            "open": [names[e] for e in np.flatnonzero(~closed)],
-            "value": value,
+            "locked_closed": [names[e] for e in np.flatnonzero(locks[0])],
+            "locked_open": [names[e] for e in np.flatnonzero(locks[1])],
+            "least_squared_voltage": (net.w_min * (1.0 - TOLERANCE) ** 2).tolist(),
+            "greatest_squared_voltage": _limits(net.w_max),
+            "greatest_squared_current": _limits(net.l_max),
+            "max_changes": changes[0],
+            "change_cost": changes[1],
+            "open": [names[e] for e in np.flatnonzero(~best.closed)],
+            "generation": [best.generation.real.tolist(), best.generation.imag.tolist()],
+            "value": best.value,
             "bound": bound,
-            "gap": gap,
-            "phi_bits": PHI_BITS,
+            "gap": max(gap, (best.value - bound) / abs(best.value) if best.value else 0.0),
             "lines": self.lines,
         }
         with open(self.path, "wb") as whole, open(self.body, "rb") as lines:
@@ -157,13 +156,22 @@ class Certificate:
             self.body.unlink(missing_ok=True)
 
 
+def _limits(limit: Floats) -> list[float | None]:
+    """Squares with the tolerance; None is none."""
+    return [value if np.isfinite(value) else None for value in (limit * (1.0 + TOLERANCE) ** 2).tolist()]
+
+
 def digest(network: Network) -> str:
     """SHA-256 of what a certificate relies on, limits apart, as docs/formats.md lists it."""
-    parts = [json.dumps([network.bus_names, network.branch_names]).encode()]
-    for numbers in (network.terminal_fr, network.terminal_to, network.source_terminal):
-        parts.append(np.asarray(numbers, dtype="<i8").tobytes())
-    for complexes in (network.z.diagonal(), network.s_power, network.source_v):
-        parts.append(np.asarray(complexes, dtype="<c16").tobytes())
-    for flags in (network.switchable, network.closed):
-        parts.append(np.asarray(flags, dtype="<u1").tobytes())
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+    net = network
+    digested = hashlib.sha256(json.dumps([net.bus_names, net.branch_names, net.generator_names]).encode())
+    for numbers in (net.terminal_fr, net.terminal_to, net.source_terminal, net.generator_terminal):
+        digested.update(np.asarray(numbers, dtype="<i8").tobytes())
+    admittances = (net.z.diagonal(), net.y_shunt.diagonal())
+    for complexes in (*admittances, net.s_power, net.s_current, net.s_impedance, net.source_v):
+        digested.update(np.asarray(complexes, dtype="<c16").tobytes())
+    for reals in (net.tap, net.p_min, net.p_max, net.q_min, net.q_max):
+        digested.update(np.asarray(reals, dtype="<f8").tobytes())
+    for flags in (net.switchable, net.closed):
+        digested.update(np.asarray(flags, dtype="<u1").tobytes())
+    return digested.hexdigest()

@@ -31,9 +31,12 @@ class Dispatcher:
     @property
     def today(self) -> Complexes:
         """(G) today's output, or what is nearest to it within the ranges."""
+        return self.within(self.network.generator_s)
+
+    def within(self, s: Complexes) -> Complexes:
+        """(G) outputs within the ranges, nearest to these."""
         net = self.network
-        p, q = net.generator_s.real, net.generator_s.imag
-        return np.asarray(np.clip(p, net.p_min, net.p_max) + 1j * np.clip(q, net.q_min, net.q_max))
+        return np.asarray(np.clip(s.real, net.p_min, net.p_max) + 1j * np.clip(s.imag, net.q_min, net.q_max))
 
     def on(self, closed: Bools) -> Complexes:
         """(G) output of least loss on a tree, (m)."""
@@ -54,7 +57,7 @@ class Dispatcher:
         at = place[net.generator_terminal]
         p = _output(work.taken_p, model.p, model.p_span, at, net.p_min, net.p_max, today.real)
         q = _output(work.taken_q, model.q, model.q_span, at, net.q_min, net.q_max, today.imag)
-        return np.asarray(p + 1j * q)
+        return self.within(p + 1j * q)
 
 
 def _output(taken: Floats, least: Floats, span: Floats, at: Ints, low: Floats, high: Floats, today: Floats) -> Floats:

@@ -33,6 +33,7 @@ from openpoint.search.arrays import (
     PROBE,
     SPLIT,
     UNDECIDED,
+    W_BITS,
     Counts,
     Floats,
     Model,
@@ -176,6 +177,9 @@ def prove(model: Model, work: Work, record: Record, branch: int, y: Floats, mu: 
     row = record.size[0]
     if branch >= 0 and row + RESERVE > len(record.kind):
         return False
+    if model.rated or model.currents:
+        for k in range(len(y)):
+            work.w[k] = max(np.rint(work.w[k] * 2.0**W_BITS), 1.0) / 2.0**W_BITS
     bits = 6
     while bits <= 40:
         scale = 2.0**bits
@@ -188,6 +192,7 @@ def prove(model: Model, work: Work, record: Record, branch: int, y: Floats, mu: 
                 record.y[row, k] = int(work.y_kept[k] * scale)
                 record.mu[row, k] = int(work.mu_kept[k] * scale)
                 record.phi[row, k] = int(work.phi[k] * 2.0**PHI_BITS)
+                record.w[row, k] = int(work.w[k] * 2.0**W_BITS) if work.used[k] else 0
                 record.top[row, k] = 0
             for k in range(len(y)):
                 above = work.parent[k]
@@ -291,6 +296,7 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
             return -2
         if branch < 0:
             note(record, JUDGED, -1)
+            counts.bound[0] = reached
             return -1
         if not probe_all(model, work, counts, record, value):
             return choose(model, work, counts)

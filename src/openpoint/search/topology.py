@@ -18,7 +18,7 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Network
 from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool_for, record_for, work_for
-from openpoint.search.certificate import Certificate, refuse_to_certify
+from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of, trial_of
 from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.forest import propagate
@@ -34,6 +34,10 @@ OPTIMAL = 1e-6
 """Relative gap that counts as none."""
 BRIEFLY = 2e6
 """States that are judged before the root is bounded, times buses; a large grid has a better start in the root."""
+LEAF_MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
+"""By how much of itself the bound of a state with outputs to choose is lowered until few digits prove it."""
+ROUNDING = 1e-14
+"""What rounding adds to a bound, relative to what no loss exceeds."""
 SAVE_EVERY_S = 30.0
 """Seconds between two checkpoints."""
 
@@ -73,8 +77,8 @@ def search_topologies(
             stopped by a limit; deleted when the search is at its end.
 
     Raises:
-        OptionError: options that make no sense, a grid that the bound is not valid for, with a certificate, what
-            `refuse_to_certify` names, or a checkpoint of another search or a damaged one.
+        OptionError: options that make no sense, a grid that the bound is not valid for, or a checkpoint of another
+            search or a damaged one.
         OSError: the checkpoint cannot be written at the start.
     """
     if not 0.0 <= gap < 1.0:
@@ -83,8 +87,6 @@ def search_topologies(
         raise OptionError(f"max_changes is {max_changes}; give 0 or more")
     if not 0.0 <= change_cost < math.inf:
         raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
-    if certificate is not None:
-        refuse_to_certify(network, max_changes, change_cost)
     fixed = ~network.switchable
     run = _Run(
         network,
@@ -134,7 +136,7 @@ class _Run:
         self.briefly = BRIEFLY / len(self.numbering.bus)
         self.best: Trial | None = None
         self.leaves = 0
-        self.locks = must_close, must_open
+        self.locks, self.changes = (must_close, must_open), (max_changes, change_cost)
         self.earlier = 0.0
         self.mark = ""
         self.checkpoint: Checkpoint | None = None
@@ -229,6 +231,8 @@ class _Run:
 
     def _judge_leaf(self) -> None:
         """The state that is left; where there is something to choose, its bound is all that is proven of it."""
+        if self.model.boxed and self.certificate is not None:
+            self._prove_leaf(self.certificate)
         bound = float(self.counts.bound[0])
         trial = self.exchange.trial(self.work.status == CLOSED)
         if trial is not None and self.model.boxed:
@@ -242,11 +246,32 @@ class _Run:
         if trial is not None and trial.beats(self.best):
             self._offer(trial)
 
+    def _prove_leaf(self, certificate: Certificate) -> None:
+        """Record the bound of a state with outputs to choose, instead of leaving it to the power flow."""
+        counts, bound = self.counts, float(self.counts.bound[0])
+        kept = float(counts.cutoff[0]), float(counts.floor[0])
+        least = -math.inf
+        if counts.size[0] == len(self.pool.heap):
+            self.pool = enlarged(self.pool)
+        for margin in LEAF_MARGINS if bound > -math.inf else ():
+            self.record.size[0] -= 1  # the line that leaves it to the power flow
+            certificate.take()
+            counts.nodes[0] -= 1
+            counts.active[0] = 1
+            counts.cutoff[0] = bound - margin * abs(bound) - ROUNDING * self.numbering.ceiling
+            if explore(self.model, self.work, self.pool, counts, self.record, 1) != LEAF:
+                least = float(counts.cutoff[0])
+                break
+        certificate.least = min(certificate.least, least)
+        counts.cutoff[0], counts.floor[0] = kept
+        counts.active[0] = 0
+
     def _by_cone(self, trial: Trial) -> tuple[float, Trial]:
         """What a cone program says of a state: a bound, and the state at its outputs if that is better."""
         if self.dispatcher.cone is None:
             return -math.inf, trial
-        bound, generation = self.dispatcher.cone(trial.closed)
+        bound, found = self.dispatcher.cone(trial.closed)
+        generation = None if found is None else self.dispatcher.within(found)
         changes = float(self.model.price[trial.closed[self.numbering.branch]].sum())
         other = None if generation is None else self.exchange.at(trial, generation)
         return bound + changes, other if other is not None and other.beats(trial) else trial
@@ -381,9 +406,9 @@ class _Run:
             reason = Termination.RELAXATION if unknown else Termination.INFEASIBLE
         elif reason is Termination.OPTIMAL and (left := gap_between(self._bound(), value)) > OPTIMAL:
             reason = Termination.GAP if left <= self.gap else Termination.RELAXATION
-        if self.certificate is not None and reason in (Termination.OPTIMAL, Termination.GAP):
-            assert best is not None
-            self.certificate.finish(*self.locks, best, value, float(self.counts.cutoff[0]), self.gap)
+        ended = reason in (Termination.OPTIMAL, Termination.GAP, Termination.RELAXATION)
+        if self.certificate is not None and self.best is not None and holds and ended:
+            self.certificate.finish(self.locks, self.changes, self.best, float(self.counts.cutoff[0]), self.gap)
         return Found(
             termination=reason,
             closed=best if holds else None,

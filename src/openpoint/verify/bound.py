@@ -1,38 +1,41 @@
-"""The lower bound in integers, and how high a voltage can be. The proof of the bound is in `openpoint.verify.proof`."""
+"""The lower bound in integers. Its proof is in `openpoint.verify.proof`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from math import isqrt
 
-from openpoint.network import Network
+from openpoint.verify.data import Data
 from openpoint.verify.graph import FREE, Graph
 
-FINE, COARSE, PHI = 96, 40, 20
-"""Binary digits of A and ν, of y and μ, and of φ."""
+FINE, COARSE, PHI, NEAR = 96, 40, 20, 16
+"""Binary digits of A, ν and roots of voltages; of y and μ; of φ; of the voltages that σ and tangents are best at."""
 
 
 class Exact:
-    """The data of a grid times 2^`data`, which makes all of them integers: a float is a fraction of a power of two.
+    """The bound on one grid.
 
-    A and ν carry FINE binary digits and are rounded upwards, y and μ carry COARSE.
+    Data are integers, times 2^k. A and ν carry FINE binary digits and are rounded upwards, y and μ carry COARSE. The
+    sum that is the bound carries k and FINE, and is rounded downwards.
     """
 
-    def __init__(
-        self, net: Network, graph: Graph, w_min: list[Fraction], w_max: list[Fraction], bound: Fraction
-    ) -> None:
-        r, x = [[Fraction(v) for v in part.tolist()] for part in (net.r, net.x)]
-        p, q = [[Fraction(v) for v in part.tolist()] for part in (net.s_power.real, net.s_power.imag)]
-        for bus in graph.sources:  # their loads lose nothing
-            p[bus] = q[bus] = Fraction(0)
-        self.data = max(f.denominator.bit_length() - 1 for part in (r, x, p, q, w_min, w_max, [bound]) for f in part)
-        self.graph = graph
-        scale = 1 << self.data
-        self.r, self.x, self.p, self.q, self.w_min, self.w_max = (
-            [int(f * scale) for f in part] for part in (r, x, p, q, w_min, w_max)
-        )
-        self.z2 = [a * a + b * b for a, b in zip(self.r, self.x, strict=True)]
-        self.bound = int(bound * scale) << FINE
+    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction) -> None:
+        """`goal`: what every bound is to reach."""
+        self.graph, (self.at, self.k) = graph, data.whole()
+        at, k = self.at, self.k
+        self.goal: int = -(-(goal.numerator << k + FINE) // goal.denominator)
+        self.z2 = [a * a + b * b for a, b in zip(at.r, at.x, strict=True)]
+        self.ratio = [0 if t == 1 << k else t * t for t in at.tap]
+        self.shunts = [g != 0 or b != 0 for g, b in zip(at.g, at.b, strict=True)]
+        self.currents = [j for j in range(graph.n) if at.p_v[j] or at.q_v[j]]
+        # √w from below: a line that is below it at both ends of a range is below it on the range.
+        self.chord = {}
+        for j in self.currents:
+            low, high = (isqrt(w[j] << 2 * FINE >> k) for w in (at.w_min, at.w_max))
+            slope = (1 << 2 * FINE) // max(low + high, 1)
+            ends = ((low, at.w_min[j]), (high, at.w_max[j]))
+            self.chord[j] = min(root - -(-slope * w >> k) for root, w in ends), slope
 
     def reached(
         self,
@@ -40,102 +43,89 @@ class Exact:
         order: list[tuple[int, int, int]],
         y: list[int],
         mu: list[int],
-        phi: dict[int, int],
+        phi: Mapping[int, int],
+        near: Mapping[int, int],
     ) -> bool:
-        """Whether the bound of a node reaches the one claimed.
+        """Whether the bound of a node reaches the goal.
 
         Args:
             status: of every branch. order: its closed branches, directed. y, mu: by bus, times 2^COARSE.
-            phi: by bus, times 2^PHI.
+            phi: by bus, times 2^PHI. near: by bus, times 2^NEAR; where it is not given σ is 0 and a tangent is at 1.
         """
-        if any(y[bus] or mu[bus] for bus in self.graph.sources):
+        at, k, one, graph = self.at, self.k, 1 << COARSE, self.graph
+        total: int
+        if any(y[bus] or mu[bus] for bus in graph.sources) or any(w <= 0 for w in near.values()):
             return False
-        r, x, one, to_fine = self.r, self.x, 1 << COARSE, FINE + self.data - COARSE
-        total = sum(p * a + q * b for p, q, a, b in zip(self.p, self.q, y, mu, strict=True)) << (FINE - COARSE)
-        gain = [0] * len(y)
+        total = sum(
+            p * a + q * b + p_span * min(0, a) + q_span * min(0, b)
+            for p, q, p_span, q_span, a, b in zip(at.p, at.q, at.p_span, at.q_span, y, mu, strict=True)
+        ) << (FINE - COARSE)
+        # >> rounds downwards, so that − … >> leaves A rounded upwards.
+        gain = [-(p * a + q * b << FINE - COARSE >> k) for p, q, a, b in zip(at.p_w, at.q_w, y, mu, strict=True)]
+        for j in self.currents:
+            c = y[j] * at.p_v[j] + mu[j] * at.q_v[j]
+            constant, slope = self.chord[j]
+            if c < 0:  # √w <= t / 2 + w / 2t with any t
+                t = isqrt(near.get(j, 1 << NEAR) << 2 * FINE - NEAR)
+                constant, slope = -(-t // 2), -(-(1 << 2 * FINE) // (2 * t))
+            total += c * constant >> COARSE
+            gain[j] -= c * slope >> COARSE + k
+
+        def shunt(e: int, bus: int) -> int:
+            """What the shunt at an end takes, rounded upwards."""
+            if not self.shunts[e]:
+                return 0
+            taken: int = at.b[e] * mu[bus] - at.g[e] * (one + y[bus])
+            return -(-taken << FINE - COARSE >> k)
+
+        def seen(e: int, bus: int, value: int) -> int:
+            """κ times a value, rounded upwards."""
+            square = self.ratio[e] if bus == graph.fr[e] else 0
+            return -(-(value << 2 * k) // square) if square else value
+
+        def series(e: int, i: int, j: int, nu: int) -> tuple[int, int]:
+            """(α² + β²) / 4 (ρ + σ) and σ l_max, rounded upwards; the first -1 where nothing is bounded."""
+            up = FINE + k - COARSE
+            alpha = (y[i] - y[j] << up) + 2 * at.r[e] * nu
+            beta = (mu[i] - mu[j] << up) + 2 * at.x[e] * nu
+            rho = (at.r[e] * (one + y[j]) + at.x[e] * mu[j] << up) - self.z2[e] * nu
+            square, sigma = alpha * alpha + beta * beta, 0
+            if i in near and at.l_max[e] > 0:
+                # ½ √(α² + β²) √(κ w / l_max) is best for ρ + σ; any σ >= 0 is valid
+                w = seen(e, i, near[i] << 3 * k - NEAR - 2)
+                sigma = max(0, isqrt(square * w // at.l_max[e]) - rho)
+            if not square and rho + sigma >= 0:
+                return 0, -(-sigma * at.l_max[e] >> 2 * k)
+            return -(-square // (4 * (rho + sigma))) if rho + sigma > 0 else -1, -(-sigma * at.l_max[e] >> 2 * k)
+
         for e, state in enumerate(status):
             if state != FREE:
                 continue
-            i, j = self.graph.fr[e], self.graph.to[e]
+            i, j = graph.fr[e], graph.to[e]
             if y[i] > y[j]:
                 i, j = j, i
-            square = (y[i] - y[j]) ** 2 + (mu[i] - mu[j]) ** 2
-            rho = r[e] * (one + y[j]) + x[e] * mu[j]
-            if rho <= 0 and (rho < 0 or square):
+            steep, cost = series(e, i, j, 0)
+            if steep < 0:
                 return False
-            if square:
-                gain[i] -= -(square << to_fine) // (4 * rho)
+            lost = seen(e, i, steep + shunt(e, i))
+            if at.price[e] and at.w_max[i] > 0:
+                lost -= (at.price[e] << FINE) // at.w_max[i]
+            gain[i] += max(0, lost)
+            gain[j] += max(0, seen(e, j, shunt(e, j)))
+            total -= cost
         for j, i, e in reversed(order):
             if i < 0:
-                total -= gain[j] * (self.w_max[j] if gain[j] > 0 else self.w_min[j])
+                total -= gain[j] * (at.w_max[j] if gain[j] > 0 else at.w_min[j])
                 continue
-            limit = phi.get(j, 0)
-            nu = gain[j] + (limit << (FINE - PHI))
-            total += (limit << (FINE - PHI)) * (self.w_min[j] if limit > 0 else self.w_max[j])
-            alpha = ((y[i] - y[j]) << to_fine) + 2 * r[e] * nu
-            beta = ((mu[i] - mu[j]) << to_fine) + 2 * x[e] * nu
-            rho = ((r[e] * (one + y[j]) + x[e] * mu[j]) << to_fine) - self.z2[e] * nu
-            square = alpha * alpha + beta * beta
-            if rho <= 0 and (rho < 0 or square):
+            gain[j] += seen(e, j, shunt(e, j))
+            limit = phi.get(j, 0) << (FINE - PHI)
+            nu = gain[j] + limit
+            total += limit * (at.w_min[j] if limit > 0 else at.w_max[j])
+            if j == graph.fr[e] and self.ratio[e]:
+                nu = -(-nu * self.ratio[e] >> 2 * k)
+            steep, cost = series(e, i, j, nu)
+            if steep < 0:
                 return False
-            gain[i] += nu - (-square // (4 * rho) if square else 0)
-        return total >= self.bound
-
-
-def caps(net: Network, graph: Graph, usable: list[int], value: Fraction) -> list[Fraction]:
-    """Squared voltages that no state which loses at most `value` exceeds.
-
-    w_to = w_fr − 2 (r p + x q) − |z|² l with p, q what arrives at the far end, which is at least what is fed in beyond,
-    negative: along the way from a source to a bus w rises by no more than Σ 2 (r P + x Q), P and Q all that is fed in.
-    By Cauchy and Schwarz it also rises by no more than √(loss) √(W Σ 4 |z|² / r), W the greatest w.
-    """
-    fed_p, fed_q = Fraction(0), Fraction(0)
-    for bus, s in enumerate(net.s_power.tolist()):
-        if bus not in graph.sources:
-            fed_p += max(Fraction(0), -Fraction(s.real))
-            fed_q += max(Fraction(0), -Fraction(s.imag))
-    held = max(Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for v in net.source_v.tolist())
-    if not (fed_p or fed_q):
-        return [held] * graph.n
-    z = [(Fraction(r), Fraction(x)) for r, x in zip(net.r.tolist(), net.x.tolist(), strict=True)]
-    rise = [2 * (r * fed_p + x * fed_q) for r, x in z]
-    by_feeding = [held + most for most in _heaviest(graph, usable, rise)]
-    if any(not z[e][0] and z[e][1] for e in usable):  # without resistance losses do not bound what flows
-        return by_feeding
-    lossy = [value * w for w in _heaviest(graph, usable, [4 * (r * r + x * x) / r if r else r for r, x in z])]
-    half = _root(max(lossy)) / 2
-    greatest = min(max(by_feeding), (half + _root(half * half + held)) ** 2)
-    return [min(most, held + _root(greatest * w)) for most, w in zip(by_feeding, lossy, strict=True)]
-
-
-def _root(square: Fraction) -> Fraction:
-    """The square root, rounded up to a multiple of 2^-80."""
-    return Fraction(isqrt(-(-(square.numerator << 160) // square.denominator)) + 1, 1 << 80)
-
-
-def _heaviest(graph: Graph, edges: list[int], weight: list[Fraction]) -> list[Fraction]:
-    """For every bus a weight that no way from a source exceeds which passes no bus twice; 0 where there is no way.
-
-    It passes the bridges between, and of the edges within a part without bridges no more than the heaviest forest.
-    """
-    cut, _ = graph.bridges(edges)
-    within = sorted((e for e in edges if e not in cut), key=weight.__getitem__, reverse=True)
-    part, chosen = graph.parts(within)
-    inside = dict.fromkeys(part, Fraction(0))
-    for e in chosen:
-        inside[part[graph.fr[e]]] += weight[e]
-    ways: dict[int, list[tuple[int, int]]] = {}
-    for e in cut:
-        a, b = part[graph.fr[e]], part[graph.to[e]]
-        ways.setdefault(a, []).append((e, b))
-        ways.setdefault(b, []).append((e, a))
-    begin = part[min(graph.sources)]
-    total = {begin: inside[begin]}
-    stack = [begin]
-    while stack:
-        here = stack.pop()
-        for e, other in ways.get(here, []):
-            if other not in total:
-                total[other] = total[here] + weight[e] + inside[other]
-                stack.append(other)
-    return [total.get(p, Fraction(0)) for p in part]
+            total += (at.price[e] << FINE) - cost
+            gain[i] += seen(e, i, nu + steep + shunt(e, i))
+        return total >= self.goal

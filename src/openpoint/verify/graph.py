@@ -9,12 +9,17 @@ OPEN, CLOSED, FREE = 0, 1, 2
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph of `n` buses; edge e joins fr[e] and to[e]; `sources` hold their voltage."""
+    """A graph of `n` buses; edge e joins fr[e] and to[e]; `sources` hold their voltage.
+
+    No state closes more than `most` of the edges in `fresh`, those that are open today.
+    """
 
     n: int
     fr: list[int]
     to: list[int]
     sources: set[int]
+    fresh: set[int]
+    most: float
 
     def parts(self, edges: list[int]) -> tuple[list[int], list[int]]:
         """The part that edges put each bus into; those of the edges that join two parts, the first ones first."""
@@ -71,14 +76,19 @@ class Graph:
         return found, len(rank) - 1
 
     def consequences(self, status: list[int]) -> bool:
-        """Open what would close a loop, close bridges, until nothing changes; False where no radial state is left."""
+        """Open what would close a loop or be a closing too many, close bridges, until nothing changes.
+
+        False where no radial state is left.
+        """
         while True:
             closed = [e for e, state in enumerate(status) if state == CLOSED]
             part, kept = self.parts(closed)
-            if len(kept) < len(closed):
+            closings = len(self.fresh.intersection(closed))
+            if len(kept) < len(closed) or closings > self.most:
                 return False
+            full = self.fresh if closings + 1 > self.most else ()
             for e, state in enumerate(status):
-                if state == FREE and part[self.fr[e]] == part[self.to[e]]:
+                if state == FREE and (part[self.fr[e]] == part[self.to[e]] or e in full):
                     status[e] = OPEN
             cut, joined = self.bridges([e for e, state in enumerate(status) if state != OPEN])
             if joined < self.n - len(self.sources):

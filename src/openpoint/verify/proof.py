@@ -1,37 +1,48 @@
 """Check a certificate of `openpoint reconfigure --certificate` without the code that wrote it.
 
-A certificate (docs/formats.md) claims that no radial state of the grid, with its locks and voltage limits, loses less
-than `bound`, and shows one that loses `value`. Its lines lead through a tree of branchings. The checker keeps the
-states of the branches itself, draws the graph's consequences with its own search for loops and bridges, and accepts
+A certificate (docs/formats.md) claims that no radial state of the grid which keeps the locks and limits in it loses
+less than `bound`, changes priced if they are, and shows one that loses `value`. Its lines lead through a tree of
+branchings. The checker keeps the states of the branches itself, draws the graph's consequences with its own search for
+loops and bridges and its own count of closings, and accepts
 
 - that a branch cannot be open, or that nothing is left at a node, only by a lower bound of at least `bound`, evaluated
-  in integers: data and multipliers are multiples of powers of two, the only divisions are rounded upwards;
+  in integers: data and multipliers are multiples of powers of two, all divisions and roots are rounded safely;
 - that no radial state is left at a node, only by the graph;
-- a radial state as it is by power flow: a sweep in floating point, the only place where rounding enters;
+- a radial state as it is by power flow: a sweep in floating point, the only place where rounding enters; not where
+  outputs may be chosen: there a bound must do;
 - the end, when every open side of every branching has been closed.
 
-**The bound.** For a branch from i to j with p + jq and squared current l at i, w = |v|²: l w_i = p² + q² and
-w_j = w_i − 2 (r p + x q) + |z|² l where it is closed, all zero where open; at every bus without source what arrives
-less its loss is what is drawn and passed on. Add these balances, times y and μ (0 at sources), and the voltage laws of
-the closed branches, times ν, to the loss Σ r l; all added is zero, so for every state
+**The bound.** For a branch from i to j with p + jq and squared current l behind a ratio at i, w = |v|², κ = 1 / tap² at
+the from bus and 1 at the other: l κ_i w_i = p² + q² and κ_j w_j = κ_i w_i − 2 (r p + x q) + |z|² l where it is closed,
+all zero where open; at every bus without source what arrives less its loss is what is drawn and passed on, (g − jb) κ w
+at each end of a closed branch in it. Add these balances, times y and μ (0 at sources), and the voltage laws of the
+closed branches, times ν, to the loss Σ r l + Σ g κ w; all added is zero, so for every state
 
     loss = Σ (P y + Q μ) + Σ [ρ l + α p + β q] + (terms in w)
     α = y_i − y_j + 2 r ν    β = μ_i − μ_j + 2 x ν    ρ = r (1 + y_j) + x μ_j − |z|² ν
 
-In brackets stands at least −w_i (α² + β²) / 4ρ if ρ > 0 (0 if all vanish). Closed branches form trees, each is directed
-away from a source or any bus; undecided ones (ν = 0) may be directed at will, and lose nothing if open. Let A_j collect
-what is taken per w_j. Leaves first, ν = A_j + φ_j leaves φ_j w_j at a bus with a branch above; −A_j w_j stays at a
-root. A larger A_j is always a lower bound, hence the rounding. For w take the limit that makes it least.
+1. In brackets stands at least −κ_i w_i (α² + β²) / 4ρ if ρ > 0 (0 if all vanish). Since σ (l_max − l) >= 0, ρ + σ for ρ
+   is valid at the cost of σ l_max, with any σ >= 0.
+2. Closed branches form trees, each is directed away from a source or any bus; undecided ones (ν = 0) may be directed at
+   will, and as they add nothing if open, what each takes per w_i and w_j counts if it is positive. A price c of
+   closing lessens it: min(0, c − h w) >= −max(0, h − c / w_max) w on [0, w_max].
+3. Let A_j collect what is taken per w_j. Leaves first, κ_j ν = A_j + φ_j leaves φ_j w_j at a bus with a branch above;
+   −A_j w_j stays at a root. A larger A_j or ν is always a lower bound, hence the rounding. For w take the limit, or
+   what no state exceeds (`openpoint.verify.caps`), that makes it least.
+4. A load of constant current adds c √w, c = y p + μ q: at least c times a line below √w between the limits if c > 0,
+   else c times a tangent. Where P + s may be drawn with 0 <= s <= S, y (P + s) >= y P + S min(0, y).
+
+With C branches closed today of which n must be, one for each bus without source, k closings are C − n + 2 k changes.
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import math
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -41,14 +52,17 @@ import numpy as np
 from openpoint.errors import OpenpointError
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
-from openpoint.verify.bound import COARSE, Exact, caps
+from openpoint.verify.bound import COARSE, Exact
+from openpoint.verify.caps import caps
+from openpoint.verify.data import digest, read
+from openpoint.verify.flow import flow
 from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
 
-FORMAT = "openpoint certificate 1"
+FORMAT = "openpoint certificate 2"
 EXACT = 1e-8
 """Relative tolerance of what a power flow in floating point says of a radial state."""
 SLACK = 3e-6
-"""How far limits of voltage squares reach beyond those of the grid (1e-6 of the voltage counts as kept)."""
+"""How far limits of squares reach beyond those of the grid (1e-6 of a voltage or current counts as kept)."""
 
 
 class CertificateError(OpenpointError):
@@ -60,31 +74,40 @@ class Verified:
     """What a certificate proves of a grid.
 
     Attributes:
-        loss_kw: of the best state by power flow. bound_kw: no radial state loses less. gap: between them, relative.
-        open_branches: of the best state. nodes, bounds, judged: of the proof: nodes, bounds evaluated, radial states
-            left to the power flow. given: (open, closed) branches with a given state although they are switchable.
+        loss_kw: of the best state by power flow. value_kw: the same with the price of its changes. bound_kw: no radial
+            state is worth less. gap: between value and bound, relative to the value.
+        open_branches: of the best state. changes: from today's. nodes, bounds, judged: of the proof: nodes, bounds
+            evaluated, radial states left to the power flow. given: (open, closed) branches with a given state although
+            they are switchable. change_cost_kw: price of a change.
         limits: in words, what the states keep.
     """
 
     loss_kw: float
+    value_kw: float
     bound_kw: float
     gap: float
     open_branches: tuple[str, ...]
+    changes: int
     nodes: int
     bounds: int
     judged: int
     given: tuple[tuple[str, ...], tuple[str, ...]]
+    change_cost_kw: float
     limits: str
 
     def __str__(self) -> str:
         words = ("stays open", "stays closed")
         given = [f"{name} {word}" for names, word in zip(self.given, words, strict=True) for name in names]
         where = f" in which {', '.join(given)}" if given else ""
+        price, worth = "", f"loses {self.loss_kw:.6f} kW"
+        if self.change_cost_kw:
+            price = f", {self.change_cost_kw:g} kW for each change included,"
+            worth += f" after {self.changes} changes, {self.value_kw:.6f} kW in all"
         return (
-            f"Verified: no radial state with {self.limits}{where} loses less than {self.bound_kw:.6f} kW; that with "
-            f"{', '.join(self.open_branches) or 'nothing'} open loses {self.loss_kw:.6f} kW (gap {self.gap:.2g}). "
-            f"Checked: {self.nodes:,} nodes, {self.bounds:,} bounds in integers, {self.judged:,} radial states and the "
-            f"best one by AC power flow."
+            f"Verified: no radial state with {self.limits}{where} loses less than {self.bound_kw:.6f} kW{price}; that "
+            f"with {', '.join(self.open_branches) or 'nothing'} open {worth} (gap {self.gap:.2g}). Checked: "
+            f"{self.nodes:,} nodes, {self.bounds:,} bounds in integers, {self.judged:,} radial states and the best one "
+            f"by AC power flow."
         )
 
 
@@ -104,8 +127,10 @@ def verify_network(network: Network, path: Path | str) -> Verified:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             head = json.loads(file.readline())
-            if not isinstance(head, dict) or head.get("format") != FORMAT:
-                raise CertificateError(f"{path}: no certificate of the form '{FORMAT}'")
+            form = head.get("format") if isinstance(head, dict) else None
+            if form != FORMAT:
+                old = "; it is of another version of openpoint, write it again" if "certificate" in str(form) else ""
+                raise CertificateError(f"{path}: no certificate of the form '{FORMAT}'{old}")
             proof = _Proof(network, head)
             for text in file:
                 proof.lines += 1
@@ -126,29 +151,32 @@ class _Proof:
     def __init__(self, net: Network, head: dict[str, Any]) -> None:
         self.net, self.lines, self.node, self.bounds, self.judged = net, 0, 1, 0, 0
         self.declared = int(head["lines"])
-        refused = {
-            "several phases": not net.is_balanced,
-            "loads that follow the voltage": bool(net.s_current.any() or net.s_impedance.any()),
-            "shunts, ratios or generators with limits": bool(
-                net.y_shunt.diagonal().any() or np.any(net.tap != 1.0) or len(net.generator_names)
-            ),
-            "negative resistance or reactance": bool(np.any(net.r < 0.0) or np.any(net.x < 0.0)),
-        }
-        if found := [what for what, there in refused.items() if there]:
-            raise CertificateError(f"certificates do not cover {found[0]}, which this grid has")
-        if head["digest"] != _digest(net):
+        if not net.is_balanced:
+            raise CertificateError("certificates do not cover several phases, which this grid has")
+        if head["digest"] != digest(net):
             raise CertificateError("the certificate is of another grid, or the grid was changed since (digest)")
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
-        self.graph = Graph(net.n_terminals, net.terminal_fr.tolist(), net.terminal_to.tolist(), set(self.source))
         self.value, self.bound, self.gap = float(head["value"]), float(head["bound"]), float(head["gap"])
         if not (
             self.bound <= self.value < math.inf and self.value - self.bound <= self.gap * abs(self.value) * (1 + 1e-9)
         ):
             self.fail(f"value {self.value} and bound {self.bound} are not within the gap {self.gap}")
+        names = ("least_squared_voltage", "greatest_squared_voltage", "greatest_squared_current")
+        limits = [[math.inf if limit is None else float(limit) for limit in head[name]] for name in names]
+        self.w_min, self.w_max, self.l_max = limits
+        self.price, most = float(head["change_cost"]), head["max_changes"]
+        self.most = None if most is None else int(most)
+        if not all(limit >= 0.0 for limit in [*self.w_min, *self.w_max, *self.l_max, self.price]):
+            self.fail("a limit or the price of a change is negative, or no number")
+        # The count of closings leaves that of changes: see above.
+        self.unavoidable = int(net.closed.sum()) - (net.n_terminals - len(self.source))
+        self.graph = Graph(
+            *(net.n_terminals, net.terminal_fr.tolist(), net.terminal_to.tolist(), set(self.source)),
+            set(np.flatnonzero(~net.closed).tolist()),
+            math.inf if self.most is None else (self.most - self.unavoidable) / 2,
+        )
         name = {branch: e for e, branch in enumerate(net.branch_names)}
         self.locked = [name[n] for n in head["locked_open"]], [name[n] for n in head["locked_closed"]]
-        self.w_min, self.w_max = head["least_squared_voltage"], head["greatest_squared_voltage"]
-        self.high = [math.inf if w is None else float(w) for w in self.w_max]
         self.best = [CLOSED] * len(name)
         for branch in head["open"]:
             self.best[name[branch]] = OPEN
@@ -157,10 +185,17 @@ class _Proof:
         fixed = [(e, int(net.closed[e])) for e in np.flatnonzero(~net.switchable).tolist()]
         if any(self.best[e] != s for e, s in [*fixed, *((e, s) for s in (OPEN, CLOSED) for e in self.locked[s])]):
             self.fail("the best state does not keep the locks")
-        loss, kept = self.flow(self.best)
-        if not (kept and abs(loss - self.value) <= EXACT * self.value):
-            self.fail(f"the best state loses {loss} per unit and not {self.value}, or misses the limits")
-        self.exact = Exact(net, self.graph, self._lows(), self._caps(head), Fraction(self.bound))
+        p, q = (np.array(part, dtype=float) for part in head["generation"])
+        self.generation = p + 1j * q
+        if np.any(np.clip(p, net.p_min, net.p_max) + 1j * np.clip(q, net.q_min, net.q_max) != self.generation):
+            self.fail("an output is not within its range")
+        self.changes = int(np.sum(np.array(self.best) != net.closed))
+        if self.most is not None and self.changes > self.most:
+            self.fail(f"the best state has {self.changes} changes")
+        value, kept = self.worth(self.best)
+        if not (kept and abs(value - self.value) <= EXACT * abs(self.value)):
+            self.fail(f"the best state loses {value} per unit and not {self.value}, or misses the limits")
+        self.exact = self._exact()
         self.waiting: dict[int, list[int]] = {}
         status: list[int] = [OPEN if a == b else FREE for a, b in zip(self.graph.fr, self.graph.to, strict=True)]
         for state in (OPEN, CLOSED):
@@ -183,23 +218,19 @@ class _Proof:
         """
         raise CertificateError(f"refused at {self.where()}: {what}")
 
-    def _caps(self, head: dict[str, Any]) -> list[Fraction]:
-        """Greatest squared voltages: limits, or the caps of the file if they are not below what can occur."""
+    def _exact(self) -> Exact:
+        """The bound with the limits, or with what no state exceeds that is worth less than the best one."""
+        data = read(self.net, self.l_max, Fraction(self.price))
+        self.chosen = any(data.p_span) or any(data.q_span)
+        held = {bus: Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for bus, v in self.source.items()}
         usable = [e for e in range(len(self.graph.fr)) if e not in self.locked[OPEN]]
-        true = caps(self.net, self.graph, usable, Fraction(self.value))
-        given = [Fraction(cap) for cap in head["voltage_caps"]]
-        for bus, (claimed, least) in enumerate(zip(given, true, strict=True)):
-            if bus not in self.source and claimed < least:
-                self.fail(f"the cap of the voltage at bus {self.net.bus_names[bus]} is too low")
-        given = [cap if w is None else min(cap, Fraction(w)) for cap, w in zip(given, self.w_max, strict=True)]
-        return [self._held(bus) if bus in self.source else cap for bus, cap in enumerate(given)]
-
-    def _lows(self) -> list[Fraction]:
-        """Least squared voltages."""
-        return [self._held(b) if b in self.source else max(Fraction(0), Fraction(w)) for b, w in enumerate(self.w_min)]
-
-    def _held(self, bus: int) -> Fraction:
-        return Fraction(self.source[bus].real) ** 2 + Fraction(self.source[bus].imag) ** 2
+        tops = caps(data, self.graph, usable, Fraction(self.value), max(held.values()))
+        high = [min(cap, limit) for cap, limit in zip(tops, self.w_max, strict=True)]
+        if math.inf in high:
+            self.fail(f"nothing bounds the voltage at bus {self.net.bus_names[high.index(math.inf)]}")
+        w_min, w_max = ([held.get(bus, Fraction(w)) for bus, w in enumerate(limits)] for limits in (self.w_min, high))
+        goal = Fraction(self.bound) - Fraction(self.price) * self.unavoidable
+        return Exact(replace(data, w_min=w_min, w_max=w_max), self.graph, goal)
 
     def step(self, line: list[Any]) -> None:
         """One line of the file."""
@@ -237,10 +268,10 @@ class _Proof:
         elif word == "bound":
             self._bounded(status, rest)
             self.status = None
-        elif word == "judged" and FREE not in status:
+        elif word == "judged" and FREE not in status and not self.chosen:
             self.judged += 1
-            loss, kept = self.flow(status)
-            if not math.isfinite(loss) or (kept and loss < self.bound * (1.0 - EXACT)):
+            value, kept = self.worth(status)
+            if not math.isfinite(value) or (kept and value < self.bound - EXACT * abs(self.bound)):
                 self.fail("a radial state has no power flow, or keeps the limits and loses less than the bound")
             self.status = None
         else:
@@ -253,7 +284,7 @@ class _Proof:
 
     def _bounded(self, status: list[int], given: list[Any]) -> None:
         """Check that nothing below the bound is left with these states of the branches."""
-        bits, tops, phi, *changes = given
+        bits, tops, phi, near, *changes = given
         if not 0 <= bits <= COARSE or any(bus not in range(self.net.n_terminals) for bus in tops):
             self.fail(f"multipliers of {bits} binary digits, roots at {tops}")
         shift = bits - self.bits
@@ -265,56 +296,48 @@ class _Proof:
         orders = self.graph.directed(status, set(tops), self.y)
         y, mu = [k << up for k in self.y], [k << up for k in self.mu]
         self.bounds += 1
-        if not self.exact.reached(status, orders, y, mu, {int(b): int(k) for b, k in phi}):
+        at_limits, at_voltages = ({int(bus): int(k) for bus, k in pairs} for pairs in (phi, near))
+        if not self.exact.reached(status, orders, y, mu, at_limits, at_voltages):
             self.fail("the bound of these multipliers does not reach the bound claimed")
 
-    def flow(self, status: list[int]) -> tuple[float, bool]:
-        """Loss of a radial state by backward and forward sweeps, inf where they diverge; whether limits are kept."""
+    def worth(self, status: list[int]) -> tuple[float, bool]:
+        """Loss and price of a radial state, inf where no power flow is found; whether its limits are kept."""
         net, order = self.net, self.graph.directed(status, set(), [0] * self.net.n_terminals)
         if status.count(CLOSED) + len(self.source) != net.n_terminals or any(
             above < 0 and bus not in self.source for bus, above, _ in order
         ):
             self.fail("a state that should be radial is not")
-        z = net.z.diagonal().tolist()
-        v = np.ones(net.n_terminals, dtype=complex).tolist()
-        for bus, voltage in self.source.items():
-            v[bus] = voltage
-        drawn, step, loss = net.s_power.tolist(), math.inf, math.inf
-        for _ in range(2000):
-            if not all(v):
-                break
-            current = [(s / u).conjugate() for s, u in zip(drawn, v, strict=True)]
-            step = loss = 0.0
-            for bus, above, _ in reversed(order):
-                if above >= 0:
-                    current[above] += current[bus]
-            for bus, above, e in order:
-                if above >= 0:
-                    new = v[above] - z[e] * current[bus]
-                    step, v[bus] = max(step, abs(new - v[bus])), new
-                    loss += z[e].real * abs(current[bus]) ** 2
-            if not step > 1e-13 or not step < 1e3:
-                break
+        loss, w, l = flow(net, order, self.generation)
         kept = all(
-            self.w_min[bus] * (1 - EXACT) <= abs(v[bus]) ** 2 <= self.high[bus] * (1 + EXACT)
-            for bus in range(net.n_terminals)
+            self.w_min[bus] * (1 - EXACT) <= square <= self.w_max[bus] * (1 + EXACT)
+            for bus, square in w.items()
             if bus not in self.source
-        )
-        return (loss if step <= 1e-11 else math.inf), kept
+        ) and all(square <= self.l_max[e] * (1 + EXACT) for e, square in l.items())
+        return loss + self.price * int(np.sum(np.array(status) != net.closed)), kept
 
     def _limits(self) -> str:
         """What the states keep, in words."""
         net = self.net
         inner = [bus for bus in range(net.n_terminals) if bus not in self.source]
-        pairs = [(self.w_min[b], net.w_min[b]) for b in inner] + [(self.high[b], net.w_max[b]) for b in inner]
-        current = ", current limits left out," if np.isfinite(net.l_max).any() else ""
-        if all(mine == its or abs(mine - its) <= SLACK * its for mine, its in pairs):
-            return f"the voltage limits of the grid{current}"
-        ranges = {(self.w_min[b], self.high[b]) for b in inner}
-        if len(ranges) > 1:
-            return f"the voltage limits in the file (not those of the grid){current}"
-        low, high = map(math.sqrt, ranges.pop())
-        return f"voltages of {low:.4f} to {high:.4f} pu (not the limits of the grid){current}"
+        pairs = [(self.w_min[b], net.w_min[b]) for b in inner] + [(self.w_max[b], net.w_max[b]) for b in inner]
+        ranges = {(self.w_min[b], self.w_max[b]) for b in inner}
+        its_currents = _same(zip(self.l_max, net.l_max, strict=True))
+        if _same(pairs):
+            rated = its_currents and min(self.l_max, default=math.inf) < math.inf
+            words = f"the voltage {'and current ' if rated else ''}limits of the grid"
+        elif len(ranges) > 1:
+            words = "the voltage limits in the file (not those of the grid)"
+        else:
+            low, high = map(math.sqrt, ranges.pop())
+            words = f"voltages of {low:.4f} to {high:.4f} pu (not the limits of the grid)"
+        if not its_currents:
+            none = min(self.l_max) == math.inf
+            words += (
+                ", current limits left out," if none else ", the current limits in the file (not those of the grid)"
+            )
+        elif "current" not in words and min(self.l_max, default=math.inf) < math.inf:
+            words += " and the current limits of the grid"
+        return words if self.most is None else f"{words}, at most {self.most} changes"
 
     def end(self) -> Verified:
         """What is proven, when the last line is read."""
@@ -323,22 +346,21 @@ class _Proof:
         net = self.net
         given = [tuple(net.branch_names[e] for e in self.locked[s] if net.switchable[e]) for s in (OPEN, CLOSED)]
         return Verified(
-            loss_kw=self.value * net.s_base_kva,
+            loss_kw=(self.value - self.price * self.changes) * net.s_base_kva,
+            value_kw=self.value * net.s_base_kva,
             bound_kw=self.bound * net.s_base_kva,
-            gap=(self.value - self.bound) / self.value if self.value else 0.0,
+            gap=(self.value - self.bound) / abs(self.value) if self.value else 0.0,
             open_branches=tuple(n for n, s in zip(net.branch_names, self.best, strict=True) if s == OPEN),
+            changes=self.changes,
             nodes=self.node,
             bounds=self.bounds,
             judged=self.judged,
             given=(given[OPEN], given[CLOSED]),
+            change_cost_kw=self.price * net.s_base_kva,
             limits=self._limits(),
         )
 
 
-def _digest(net: Network) -> str:
-    """SHA-256 of names, ends, impedances, loads, sources and today's state."""
-    names = json.dumps([net.bus_names, net.branch_names]).encode()
-    wholes = [np.asarray(a, "<i8").tobytes() for a in (net.terminal_fr, net.terminal_to, net.source_terminal)]
-    numbers = [np.asarray(a, "<c16").tobytes() for a in (net.z.diagonal(), net.s_power, net.source_v)]
-    flags = [np.asarray(a, "<u1").tobytes() for a in (net.switchable, net.closed)]
-    return hashlib.sha256(b"".join([names, *wholes, *numbers, *flags])).hexdigest()
+def _same(pairs: Iterable[tuple[float, float]]) -> bool:
+    """Whether limits are those of the grid, with the tolerance over which they count as kept."""
+    return all(mine == its or abs(mine - its) <= SLACK * its for mine, its in pairs)

@@ -1,0 +1,101 @@
+"""What a certificate relies on: the numbers of a grid as exact fractions, and their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from openpoint.network import Network
+
+Number = TypeVar("Number", int, Fraction)
+
+
+@dataclass(frozen=True)
+class Data(Generic[Number]):
+    """A grid in fractions, or in integers that are these times a power of two.
+
+    Attributes:
+        r, x, tap: by branch, the ratio at its from bus. g, b: half of its shunt. l_max: greatest squared current, 0 if
+            there is none. price: of closing it.
+        p, q: by bus what is drawn at least, p_span, q_span how much more may be chosen; p_v, q_v per voltage, p_w, q_w
+            per squared voltage. w_min, w_max: squared voltages.
+    """
+
+    r: list[Number]
+    x: list[Number]
+    tap: list[Number]
+    g: list[Number]
+    b: list[Number]
+    l_max: list[Number]
+    price: list[Number]
+    p: list[Number]
+    q: list[Number]
+    p_span: list[Number]
+    q_span: list[Number]
+    p_v: list[Number]
+    q_v: list[Number]
+    p_w: list[Number]
+    q_w: list[Number]
+    w_min: list[Number]
+    w_max: list[Number]
+
+    def whole(self) -> tuple[Data[int], int]:
+        """The data times 2^k, all integers, and k, at least 32: a float is a fraction of a power of two."""
+        columns: list[list[Fraction]] = [getattr(self, field.name) for field in fields(self)]
+        k = max(32, *(value.denominator.bit_length() - 1 for column in columns for value in column))
+        return Data[int](*([int(value * 2**k) for value in column] for column in columns)), k
+
+
+def read(net: Network, l_max: list[float], change_cost: Fraction) -> Data[Fraction]:
+    """The data of a grid, without voltage limits; a closing comes with an opening: its price is that of two changes."""
+    held = set(net.source_terminal.tolist())
+
+    def exact(part: Any) -> list[Fraction]:
+        return [Fraction(value) for value in part.tolist()]
+
+    def taken(drawn: Any, *fed: Any) -> list[Fraction]:
+        """By bus, less what generators feed; 0 at sources, where it loses nothing."""
+        found = exact(drawn)
+        for output in fed:
+            for bus, value in zip(net.generator_terminal.tolist(), exact(output), strict=True):
+                found[bus] -= value
+        return [Fraction(0) if bus in held else value for bus, value in enumerate(found)]
+
+    half, nothing = 0.5 * net.y_shunt.diagonal(), np.zeros(net.n_terminals)
+    return Data(
+        r=exact(net.r),
+        x=exact(net.x),
+        tap=exact(net.tap),
+        g=exact(half.real),
+        b=exact(half.imag),
+        l_max=[Fraction(0 if l == math.inf else l) for l in l_max],
+        price=[Fraction(0) if closed else 2 * change_cost for closed in net.closed.tolist()],
+        p=taken(net.s_power.real, net.p_max),
+        q=taken(net.s_power.imag, net.q_max),
+        p_span=taken(nothing, net.p_min, -net.p_max),
+        q_span=taken(nothing, net.q_min, -net.q_max),
+        p_v=taken(net.s_current.real),
+        q_v=taken(net.s_current.imag),
+        p_w=taken(net.s_impedance.real),
+        q_w=taken(net.s_impedance.imag),
+        w_min=[],
+        w_max=[],
+    )
+
+
+def digest(net: Network) -> str:
+    """SHA-256 of all that is read here but the limits, as docs/formats.md lists it."""
+    names = json.dumps([net.bus_names, net.branch_names, net.generator_names]).encode()
+    wholes = net.terminal_fr, net.terminal_to, net.source_terminal, net.generator_terminal
+    loads = net.s_power, net.s_current, net.s_impedance
+    complexes = net.z.diagonal(), net.y_shunt.diagonal(), *loads, net.source_v
+    floats = net.tap, net.p_min, net.p_max, net.q_min, net.q_max
+    parts = [*((a, "<i8") for a in wholes), *((a, "<c16") for a in complexes), *((a, "<f8") for a in floats)]
+    parts += [(net.switchable, "<u1"), (net.closed, "<u1")]
+    return hashlib.sha256(b"".join([names, *(np.asarray(a, kind).tobytes() for a, kind in parts)])).hexdigest()
