@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from openpoint import TopologySearch, reconfigure
 from openpoint.io.pandapower import grid_from_text
+from openpoint.verify import verify
 
 # name: (least loss kW, most nodes). The urban grid has couplers without impedance, which are to be decided first.
 REAL = {"mv_oberrhein": (948.315, 1_000), "1-MV-urban--0-sw": (246.496, 10_000)}
@@ -25,17 +27,24 @@ def net_named(name: str) -> Any:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", REAL)
-def test_least_loss_and_pandapowers_own_flow_of_it(name: str) -> None:
+def test_least_loss_and_pandapowers_own_flow_of_it(name: str, tmp_path: Path) -> None:
     import pandapower as pp
 
     net = net_named(name)
-    result = reconfigure(grid_from_text(pp.to_json(net), "net.json"), method=TopologySearch(gap=1e-5))
+    grid = grid_from_text(pp.to_json(net), "net.json")
+    result = reconfigure(grid, method=TopologySearch(gap=1e-5, certificate=tmp_path / "file"))
     loss_kw, most = REAL[name]
     assert result.gap <= 1e-5
     assert result.loss_kw == pytest.approx(loss_kw, abs=6e-4)
     assert result.ac_max_mismatch_pu < 1e-9
     assert not result.violations
     assert int(str(result.iterations["verdict"][-1]).split()[0].replace(",", "")) < most
+
+    proven = verify(grid, tmp_path / "file")
+    assert proven.limits == "the voltage and current limits of the grid"
+    assert proven.open_branches == result.open_branches
+    assert proven.loss_kw == pytest.approx(result.loss_kw, rel=1e-9)
+    assert proven.gap <= 1.001e-5
 
     # A line that is out of service has no charging either; an open switch at one end would leave it there.
     closed = dict(result.branches.select("name", "closed_after").iter_rows())

@@ -22,6 +22,8 @@ from openpoint.search.incumbent import Trial
 from openpoint.search.model import TOLERANCE, Numbering
 
 FORMAT = "openpoint certificate 2"
+NOTHING = 1e-12
+"""A value per unit below which gaps are relative to this."""
 MEMORY = 64e6
 """Bytes of multipliers that are held before they are written."""
 WORDS = {PROBE: "probe", APPLY: "apply", BOUND: "bound", NONE: "none", SPLIT: "split", JUDGED: "judged", FROM: "from"}
@@ -122,7 +124,9 @@ class Certificate:
         self.take()
         self.file.close()
         net, names = self.network, self.network.branch_names
-        bound = float(np.nextafter(min(cutoff, self.least) + self.numbering.fixed_cost, -np.inf))
+        bound = min(cutoff, self.least)
+        if self.numbering.fixed_cost != 0.0:  # rounded downwards
+            bound = float(np.nextafter(bound + self.numbering.fixed_cost, -np.inf))
         bound = min(bound, best.value)
         if not math.isfinite(bound):
             self.drop()
@@ -141,7 +145,7 @@ class Certificate:
             "generation": [best.generation.real.tolist(), best.generation.imag.tolist()],
             "value": best.value,
             "bound": bound,
-            "gap": max(gap, (best.value - bound) / abs(best.value) if best.value else 0.0),
+            "gap": max(gap, (best.value - bound) / max(abs(best.value), NOTHING)),
             "lines": self.lines,
         }
         with open(self.path, "wb") as whole, open(self.body, "rb") as lines:

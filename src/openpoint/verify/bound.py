@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 from math import isqrt
+from operator import mul
 
 from openpoint.verify.data import Data
 from openpoint.verify.graph import FREE, Graph
@@ -27,7 +28,9 @@ class Exact:
         self.goal: int = -(-(goal.numerator << k + FINE) // goal.denominator)
         self.z2 = [a * a + b * b for a, b in zip(at.r, at.x, strict=True)]
         self.ratio = [0 if t == 1 << k else t * t for t in at.tap]
-        self.shunts = [g != 0 or b != 0 for g, b in zip(at.g, at.b, strict=True)]
+        self.boxes, self.steady = (
+            [j for j in range(graph.n) if p[j] or q[j]] for p, q in ((at.p_span, at.q_span), (at.p_w, at.q_w))
+        )
         self.currents = [j for j in range(graph.n) if at.p_v[j] or at.q_v[j]]
         # √w from below: a line that is below it at both ends of a range is below it on the range.
         self.chord = {}
@@ -52,16 +55,18 @@ class Exact:
             status: of every branch. order: its closed branches, directed. y, mu: by bus, times 2^COARSE.
             phi: by bus, times 2^PHI. near: by bus, times 2^NEAR; where it is not given σ is 0 and a tangent is at 1.
         """
-        at, k, one, graph = self.at, self.k, 1 << COARSE, self.graph
-        total: int
-        if any(y[bus] or mu[bus] for bus in graph.sources) or any(w <= 0 for w in near.values()):
+        at, k, one, ends, ratio, z2 = self.at, self.k, 1 << COARSE, self.graph.fr, self.ratio, self.z2
+        r, x, g, b, l_max, price, w_min, w_max = at.r, at.x, at.g, at.b, at.l_max, at.price, at.w_min, at.w_max
+        if any(y[bus] or mu[bus] for bus in self.graph.sources) or any(w <= 0 for w in near.values()):
             return False
-        total = sum(
-            p * a + q * b + p_span * min(0, a) + q_span * min(0, b)
-            for p, q, p_span, q_span, a, b in zip(at.p, at.q, at.p_span, at.q_span, y, mu, strict=True)
-        ) << (FINE - COARSE)
-        # >> rounds downwards, so that − … >> leaves A rounded upwards.
-        gain = [-(p * a + q * b << FINE - COARSE >> k) for p, q, a, b in zip(at.p_w, at.q_w, y, mu, strict=True)]
+        total: int = sum(map(mul, at.p, y)) + sum(map(mul, at.q, mu))
+        for j in self.boxes:
+            total += at.p_span[j] * min(0, y[j]) + at.q_span[j] * min(0, mu[j])
+        total <<= FINE - COARSE
+        # >> rounds downwards, and what is subtracted from A is rounded so.
+        gain = [0] * len(y)
+        for j in self.steady:
+            gain[j] -= (at.p_w[j] * y[j] + at.q_w[j] * mu[j]) << FINE - COARSE >> k
         for j in self.currents:
             c = y[j] * at.p_v[j] + mu[j] * at.q_v[j]
             constant, slope = self.chord[j]
@@ -71,61 +76,55 @@ class Exact:
             total += c * constant >> COARSE
             gain[j] -= c * slope >> COARSE + k
 
-        def shunt(e: int, bus: int) -> int:
-            """What the shunt at an end takes, rounded upwards."""
-            if not self.shunts[e]:
-                return 0
-            taken: int = at.b[e] * mu[bus] - at.g[e] * (one + y[bus])
-            return -(-taken << FINE - COARSE >> k)
-
         def seen(e: int, bus: int, value: int) -> int:
             """κ times a value, rounded upwards."""
-            square = self.ratio[e] if bus == graph.fr[e] else 0
-            return -(-(value << 2 * k) // square) if square else value
+            return -(-(value << 2 * k) // ratio[e]) if ratio[e] and bus == ends[e] else value
 
-        def series(e: int, i: int, j: int, nu: int) -> tuple[int, int]:
-            """(α² + β²) / 4 (ρ + σ) and σ l_max, rounded upwards; the first -1 where nothing is bounded."""
+        def taken(e: int, bus: int, value: int) -> int:
+            """κ times what a branch takes: a value and what the shunt at this end does."""
+            return seen(e, bus, value - ((g[e] * (one + y[bus]) - b[e] * mu[bus]) << FINE - COARSE >> k))
+
+        def series(e: int, i: int, j: int, nu: int) -> int:
+            """(α² + β²) / 4 (ρ + σ), rounded upwards, -1 where nothing is bounded; takes σ l_max off the sum."""
+            nonlocal total
             up = FINE + k - COARSE
-            alpha = (y[i] - y[j] << up) + 2 * at.r[e] * nu
-            beta = (mu[i] - mu[j] << up) + 2 * at.x[e] * nu
-            rho = (at.r[e] * (one + y[j]) + at.x[e] * mu[j] << up) - self.z2[e] * nu
-            square, sigma = alpha * alpha + beta * beta, 0
-            if i in near and at.l_max[e] > 0:
-                # ½ √(α² + β²) √(κ w / l_max) is best for ρ + σ; any σ >= 0 is valid
-                w = seen(e, i, near[i] << 3 * k - NEAR - 2)
-                sigma = max(0, isqrt(square * w // at.l_max[e]) - rho)
-            if not square and rho + sigma >= 0:
-                return 0, -(-sigma * at.l_max[e] >> 2 * k)
-            return -(-square // (4 * (rho + sigma))) if rho + sigma > 0 else -1, -(-sigma * at.l_max[e] >> 2 * k)
+            alpha = (y[i] - y[j] << up) + 2 * r[e] * nu
+            beta = (mu[i] - mu[j] << up) + 2 * x[e] * nu
+            rho: int = (r[e] * (one + y[j]) + x[e] * mu[j] << up) - z2[e] * nu
+            square: int = alpha * alpha + beta * beta
+            if i in near and l_max[e] > 0:
+                # ½ √(α² + β²) √(κ w / l_max) is best for ρ + σ; any σ >= 0 is valid.
+                best = isqrt(square * seen(e, i, near[i] << 3 * k - NEAR - 2) // l_max[e])
+                total += -max(0, best - rho) * l_max[e] >> 2 * k
+                rho = max(rho, best)
+            if rho > 0:
+                return -(-square // (4 * rho))
+            return -1 if square or rho else 0
 
         for e, state in enumerate(status):
             if state != FREE:
                 continue
-            i, j = graph.fr[e], graph.to[e]
+            i, j = ends[e], self.graph.to[e]
             if y[i] > y[j]:
                 i, j = j, i
-            steep, cost = series(e, i, j, 0)
-            if steep < 0:
+            if (steep := series(e, i, j, 0)) < 0:
                 return False
-            lost = seen(e, i, steep + shunt(e, i))
-            if at.price[e] and at.w_max[i] > 0:
-                lost -= (at.price[e] << FINE) // at.w_max[i]
+            lost = taken(e, i, steep)
+            if price[e] and w_max[i] > 0:
+                lost -= (price[e] << FINE) // w_max[i]
             gain[i] += max(0, lost)
-            gain[j] += max(0, seen(e, j, shunt(e, j)))
-            total -= cost
+            gain[j] += max(0, taken(e, j, 0))
         for j, i, e in reversed(order):
             if i < 0:
-                total -= gain[j] * (at.w_max[j] if gain[j] > 0 else at.w_min[j])
+                total -= gain[j] * (w_max[j] if gain[j] > 0 else w_min[j])
                 continue
-            gain[j] += seen(e, j, shunt(e, j))
-            limit = phi.get(j, 0) << (FINE - PHI)
+            gain[j] += taken(e, j, 0)
+            limit = phi.get(j, 0) << FINE - PHI
+            total += limit * (w_min[j] if limit > 0 else w_max[j]) + (price[e] << FINE)
             nu = gain[j] + limit
-            total += limit * (at.w_min[j] if limit > 0 else at.w_max[j])
-            if j == graph.fr[e] and self.ratio[e]:
-                nu = -(-nu * self.ratio[e] >> 2 * k)
-            steep, cost = series(e, i, j, nu)
-            if steep < 0:
+            if ratio[e] and j == ends[e]:
+                nu = -(-nu * ratio[e] >> 2 * k)
+            if (steep := series(e, i, j, nu)) < 0:
                 return False
-            total += (at.price[e] << FINE) - cost
-            gain[i] += seen(e, i, nu + steep + shunt(e, i))
+            gain[i] += taken(e, i, nu + steep)
         return total >= self.goal

@@ -61,6 +61,8 @@ from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
 FORMAT = "openpoint certificate 2"
 EXACT = 1e-8
 """Relative tolerance of what a power flow in floating point says of a radial state."""
+NOTHING = 1e-12
+"""A loss per unit below which gaps are relative to this."""
 SLACK = 3e-6
 """How far limits of squares reach beyond those of the grid (1e-6 of a voltage or current counts as kept)."""
 
@@ -101,8 +103,8 @@ class Verified:
         where = f" in which {', '.join(given)}" if given else ""
         price, worth = "", f"loses {self.loss_kw:.6f} kW"
         if self.change_cost_kw:
-            price = f", {self.change_cost_kw:g} kW for each change included,"
-            worth += f" after {self.changes} changes, {self.value_kw:.6f} kW in all"
+            price = f" with {self.change_cost_kw:g} kW for each change"
+            worth += f" and has {self.changes} changes, {self.value_kw:.6f} kW in all"
         return (
             f"Verified: no radial state with {self.limits}{where} loses less than {self.bound_kw:.6f} kW{price}; that "
             f"with {', '.join(self.open_branches) or 'nothing'} open {worth} (gap {self.gap:.2g}). Checked: "
@@ -157,9 +159,7 @@ class _Proof:
             raise CertificateError("the certificate is of another grid, or the grid was changed since (digest)")
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
         self.value, self.bound, self.gap = float(head["value"]), float(head["bound"]), float(head["gap"])
-        if not (
-            self.bound <= self.value < math.inf and self.value - self.bound <= self.gap * abs(self.value) * (1 + 1e-9)
-        ):
+        if not (self.bound <= self.value < math.inf and self._gap() <= self.gap * (1 + 1e-9)):
             self.fail(f"value {self.value} and bound {self.bound} are not within the gap {self.gap}")
         names = ("least_squared_voltage", "greatest_squared_voltage", "greatest_squared_current")
         limits = [[math.inf if limit is None else float(limit) for limit in head[name]] for name in names]
@@ -205,6 +205,9 @@ class _Proof:
         self.status: list[int] | None = status
         self.closings: list[int] = []
         self.alive = self.graph.consequences(status)
+
+    def _gap(self) -> float:
+        return (self.value - self.bound) / max(abs(self.value), NOTHING)
 
     def where(self) -> str:
         """The line and node at hand, in words."""
@@ -349,7 +352,7 @@ class _Proof:
             loss_kw=(self.value - self.price * self.changes) * net.s_base_kva,
             value_kw=self.value * net.s_base_kva,
             bound_kw=self.bound * net.s_base_kva,
-            gap=(self.value - self.bound) / abs(self.value) if self.value else 0.0,
+            gap=self._gap(),
             open_branches=tuple(n for n, s in zip(net.branch_names, self.best, strict=True) if s == OPEN),
             changes=self.changes,
             nodes=self.node,
