@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gzip
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,23 +23,10 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.limits import Limits
 from openpoint.twostage.log import Termination
 from openpoint.verify import CertificateError, verify, verify_network
+from tests.certificates import ROW, Line, changes, content, index, rewritten
 from tests.search.random_grids import KINDS, judged, random_grid
 
-Line = list[Any]
-Content = tuple[dict[str, Any], list[Line]]
 LOSS_KW = {"civanlar16": 466.127, "baran33": 139.551, "baran69": 98.605, "das70": 301.645, "mantovani136": 280.193}
-ROW = {"bits": -6, "roots": -5, "phi": -4, "near": -3, "y": -2, "mu": -1}
-"""Places of the multipliers in a line."""
-
-
-def content(path: Path) -> Content:
-    head, *lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-    return json.loads(head), [json.loads(line) for line in lines]
-
-
-def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
-    path.write_bytes(gzip.compress("\n".join(json.dumps(row) for row in [head, *lines]).encode(), 1))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +82,6 @@ def test_certificates_of_random_grids_verify(
     refuse_too_much(network, path, states, price)
 
 
-def changes(rng: np.random.Generator) -> tuple[int | None, float]:
-    """A greatest number and a cost of changes, often none."""
-    most = int(rng.integers(0, 7)) if rng.random() < 0.3 else None
-    return most, float(rng.choice([1e-4, 1e-3, 1e-2])) if rng.random() < 0.3 else 0.0
-
-
 def refuse_too_much(network: Network, path: Path, states: npt.NDArray[np.bool_], price: float) -> None:
     """With a worse state for the best one, every bound above the best one is refused."""
     head, lines = content(path)
@@ -155,10 +134,6 @@ def test_what_passes_is_true_however_it_was_tampered_with(seed: int, tmp_path_fa
     except CertificateError:
         return
     assert proven.bound_kw <= judged(network, most, price)[1].min() * network.s_base_kva * (1.0 + 1e-8)
-
-
-def index(lines: list[Line], word: str) -> int:
-    return next(at for at, line in enumerate(lines) if line[0] == word)
 
 
 def lower_value(head: dict[str, Any], lines: list[Line]) -> None:

@@ -18,8 +18,8 @@ from openpoint.powerflow.balanced import solve
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, verify_network
 from openpoint.verify.data import digest
+from tests.certificates import ROW, Content, Line, content, index, rewritten
 from tests.powerflow.small_networks import Branch, make_network
-from tests.test_verify import ROW, Content, Line, content, index, rewritten
 
 COST = 0.0005
 MOST = 6

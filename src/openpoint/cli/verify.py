@@ -54,4 +54,4 @@ def tell(file: Path | None, *, to_stderr: bool, quiet: bool) -> None:
     if file.exists():
         console(to_stderr=to_stderr, quiet=quiet).print(f"certificate: {safe(str(file))}")
     else:
-        complain("warning", "no certificate: it is written where an answer is proven")
+        complain("warning", "no certificate: it is written where the search ends with an answer that multipliers prove")

@@ -17,13 +17,32 @@ import numpy.typing as npt
 
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Floats, Network
-from openpoint.search.arrays import APPLY, BOUND, FROM, JUDGED, NONE, PROBE, SPLIT, Model, Record, record_for
+from openpoint.search.arrays import (
+    APPLY,
+    BOUND,
+    FROM,
+    JUDGED,
+    NONE,
+    PROBE,
+    SPLIT,
+    Counts,
+    Model,
+    Pool,
+    Record,
+    Work,
+    record_for,
+)
 from openpoint.search.incumbent import Trial
 from openpoint.search.model import TOLERANCE, Numbering
+from openpoint.search.node import LEAF, explore
 
 FORMAT = "openpoint certificate 2"
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
+MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
+"""By how much of itself the bound of a state with outputs to choose is lowered until few digits prove it."""
+ROUNDING = 1e-14
+"""What rounding adds to a bound, relative to what no loss exceeds."""
 MEMORY = 64e6
 """Bytes of multipliers that are held before they are written."""
 WORDS = {PROBE: "probe", APPLY: "apply", BOUND: "bound", NONE: "none", SPLIT: "split", JUDGED: "judged", FROM: "from"}
@@ -39,7 +58,7 @@ class Certificate:
     def __init__(self, path: Path, network: Network, model: Model, numbering: Numbering, *, anew: bool = True) -> None:
         """`anew`: forget what may be there; else `resume` follows."""
         self.path, self.network, self.numbering = path, network, numbering
-        row = 25 * max(len(model.p), 1)
+        row = 33 * max(len(model.p), 1)
         self.record = record_for(model, int(np.clip(MEMORY / row, 64, 4096)))
         path.unlink(missing_ok=True)
         self.body = path.with_name(path.name + ".part")
@@ -103,6 +122,23 @@ class Certificate:
             )
         os.truncate(self.body, size)
         self.file = self._append()
+
+    def prove_leaf(self, model: Model, work: Work, pool: Pool, counts: Counts) -> None:
+        """Record the bound of a state with outputs to choose, which was just left to the power flow, instead."""
+        bound, kept = float(counts.bound[0]), (float(counts.cutoff[0]), float(counts.floor[0]))
+        least = -math.inf
+        for margin in MARGINS if bound > -math.inf else ():
+            self.record.size[0] -= 1
+            self.take()
+            counts.nodes[0] -= 1
+            counts.active[0] = 1
+            counts.cutoff[0] = bound - margin * abs(bound) - ROUNDING * self.numbering.ceiling
+            if explore(model, work, pool, counts, self.record, 1) != LEAF:
+                least = float(counts.cutoff[0])
+                break
+        self.least = min(self.least, least)
+        counts.cutoff[0], counts.floor[0] = kept
+        counts.active[0] = 0
 
     def _append(self) -> IO[str]:
         return gzip.open(self.body, "at", encoding="utf-8", compresslevel=6)

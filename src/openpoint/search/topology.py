@@ -34,10 +34,6 @@ OPTIMAL = 1e-6
 """Relative gap that counts as none."""
 BRIEFLY = 2e6
 """States that are judged before the root is bounded, times buses; a large grid has a better start in the root."""
-LEAF_MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
-"""By how much of itself the bound of a state with outputs to choose is lowered until few digits prove it."""
-ROUNDING = 1e-14
-"""What rounding adds to a bound, relative to what no loss exceeds."""
 SAVE_EVERY_S = 30.0
 """Seconds between two checkpoints."""
 
@@ -232,7 +228,7 @@ class _Run:
     def _judge_leaf(self) -> None:
         """The state that is left; where there is something to choose, its bound is all that is proven of it."""
         if self.model.boxed and self.certificate is not None:
-            self._prove_leaf(self.certificate)
+            self.certificate.prove_leaf(self.model, self.work, self.pool, self.counts)
         bound = float(self.counts.bound[0])
         trial = self.exchange.trial(self.work.status == CLOSED)
         if trial is not None and self.model.boxed:
@@ -245,26 +241,6 @@ class _Run:
             self.counts.floor[0] = min(self.counts.floor[0], bound)
         if trial is not None and trial.beats(self.best):
             self._offer(trial)
-
-    def _prove_leaf(self, certificate: Certificate) -> None:
-        """Record the bound of a state with outputs to choose, instead of leaving it to the power flow."""
-        counts, bound = self.counts, float(self.counts.bound[0])
-        kept = float(counts.cutoff[0]), float(counts.floor[0])
-        least = -math.inf
-        if counts.size[0] == len(self.pool.heap):
-            self.pool = enlarged(self.pool)
-        for margin in LEAF_MARGINS if bound > -math.inf else ():
-            self.record.size[0] -= 1  # the line that leaves it to the power flow
-            certificate.take()
-            counts.nodes[0] -= 1
-            counts.active[0] = 1
-            counts.cutoff[0] = bound - margin * abs(bound) - ROUNDING * self.numbering.ceiling
-            if explore(self.model, self.work, self.pool, counts, self.record, 1) != LEAF:
-                least = float(counts.cutoff[0])
-                break
-        certificate.least = min(certificate.least, least)
-        counts.cutoff[0], counts.floor[0] = kept
-        counts.active[0] = 0
 
     def _by_cone(self, trial: Trial) -> tuple[float, Trial]:
         """What a cone program says of a state: a bound, and the state at its outputs if that is better."""

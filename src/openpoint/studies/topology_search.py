@@ -37,7 +37,7 @@ class TopologySearch:
         gap: relative gap at which to stop.
         time_limit_s: seconds after which to stop with the best verified answer; None = none.
         certificate: file for a proof of the answer that `openpoint.verify` checks without the code of the search. It is
-            there afterwards if the answer is proven optimal, or to the gap.
+            there afterwards if the search came to its end with an answer, see docs/formats.md.
         checkpoint: file that keeps the open search, every half minute and when a limit or Ctrl-C stops it; where it is
             there at the start the search goes on from it, and where the search comes to its end it is deleted.
     """
@@ -57,8 +57,8 @@ class TopologySearch:
         """Search until the gap is closed, or a limit or Ctrl-C comes; the best verified answer is kept.
 
         Raises:
-            OptionError: many futures, a grid that the bound is not valid for, with a certificate, what certificates do
-                not cover, or a checkpoint of another search or a damaged one.
+            OptionError: many futures, a grid that the bound is not valid for, or a checkpoint of another search or a
+                damaged one.
         """
         net = one_demand(program)
         log = Log(net.s_base_kva, progress)
