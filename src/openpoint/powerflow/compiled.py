@@ -12,12 +12,39 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 _LEAN: dict[str, Any] = {**_OPTIONS, "_nrt": False}
 _WITHIN: dict[str, Any] = {**_LEAN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+class _Part(JITCodeLibrary):  # type: ignore[misc]
+    """Code of a function that is only put into others: what optimises them optimises it."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, name: str, env: Any) -> None:
+        pass
+
+
+class _Inner(Compiler):  # type: ignore[misc]
+    def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
+        super().__init__(typing, target, _Part(target.codegen(), "part"), *rest)
 
 
 def compiled(function: Function) -> Function:
@@ -45,7 +72,7 @@ def _cached(function: Function, options: dict[str, Any]) -> Function:
 
 def inner(function: Function) -> Function:
     """As `lean`, but called by compiled functions alone: not kept by itself, and without a way in from Python."""
-    result: Function = numba.njit(**_WITHIN)(function)
+    result: Function = numba.njit(pipeline_class=_Inner, **_WITHIN)(function)
     return result
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.search.table import Table
+from openpoint.powerflow.table import Table
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]

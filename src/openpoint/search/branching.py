@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from openpoint.powerflow.compiled import spliced
+from openpoint.powerflow.compiled import inner
 from openpoint.search.arrays import CLOSED, UNDECIDED, Counts, Model, Work
 from openpoint.search.bound import bound
 from openpoint.search.forest import propagate, root
@@ -31,7 +31,7 @@ REST = 16
 """Nodes of which one has trials while they do not pay."""
 
 
-@spliced
+@inner
 def choose(model: Model, work: Work, counts: Counts) -> int:
     """The undecided branch to decide next.
 
@@ -48,7 +48,8 @@ def choose(model: Model, work: Work, counts: Counts) -> int:
             if chosen < 0 or work.value[e] > work.value[chosen]:
                 chosen = e
     bare = False
-    for e in model.bare:
+    for k in range(len(model.bare)):
+        e = model.bare[k]
         if status[e] == UNDECIDED:
             chosen = e
             bare = True

@@ -161,7 +161,8 @@ def span(model: Model, work: Work, order: Numbers) -> bool:
     n = model.n
     if join(model, work) < 0:
         return False
-    for e in order:
+    for k in range(len(order)):
+        e = order[k]
         if work.status[e] == UNDECIDED:
             u, v = find(work.leader, min(model.fr[e], n)), find(work.leader, min(model.to[e], n))
             work.status[e] = OPEN if u == v else CLOSED

@@ -25,7 +25,8 @@ def rank(
         how many exchanges there are; those beyond the room are not written.
     """
     depth = work.rank
-    for j in work.order:
+    for k in range(len(work.order)):
+        j = work.order[k]
         depth[j] = 0 if work.edge[j] < 0 else depth[work.parent[j]] + 1
     count = 0
     for e in range(len(free)):

@@ -246,19 +246,23 @@ def back(model: Model, factor: Floats, diagonal: Floats, one: Floats) -> None:
 def level(model: Model, work: Work, y: Floats, mu: Floats) -> None:
     """Make the multipliers equal where live branches without impedance join buses, which the bound demands."""
     label = work.at
-    for e in model.bare:
-        label[model.fr[e]] = model.fr[e]
-        label[model.to[e]] = model.to[e]
+    for k in range(len(model.bare)):
+        i, j = model.fr[model.bare[k]], model.to[model.bare[k]]
+        label[i] = i
+        label[j] = j
     again = True
     while again:
         again = False
-        for e in model.bare:
+        for k in range(len(model.bare)):
+            e = model.bare[k]
             i, j = model.fr[e], model.to[e]
             if work.status[e] != OPEN and label[i] != label[j]:
                 label[i] = max(label[i], label[j])  # a source wins: its multipliers are 0
                 label[j] = label[i]
                 again = True
-    for e in model.bare:
-        for bus in (model.fr[e], model.to[e]):
-            y[bus] = y[label[bus]]
-            mu[bus] = mu[label[bus]]
+    for k in range(len(model.bare)):
+        i, j = model.fr[model.bare[k]], model.to[model.bare[k]]
+        y[i] = y[label[i]]
+        mu[i] = mu[label[i]]
+        y[j] = y[label[j]]
+        mu[j] = mu[label[j]]

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.powerflow.compiled import inner, lean, spliced
+from openpoint.powerflow.compiled import inner, lean
 from openpoint.search.arrays import (
     APPLY,
     BOUND,
@@ -66,7 +66,7 @@ RESERVE = 4
 """Rows of a record that probes leave free, for how the node ends."""
 
 
-@spliced
+@inner
 def safe(value: float) -> float:
     """A bound less the margin."""
     return value - MARGIN * abs(value)
@@ -104,7 +104,7 @@ def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
     return best
 
 
-@spliced
+@inner
 def worst(model: Model, work: Work) -> tuple[int, float]:
     """The bus whose voltage misses its limits most in the relaxation, and by how much; below: > 0."""
     bus, miss = -1, 1e-4
@@ -117,7 +117,7 @@ def worst(model: Model, work: Work) -> tuple[int, float]:
     return bus, model.w_min[bus] - work.w[bus] if work.w[bus] < model.w_min[bus] else model.w_max[bus] - work.w[bus]
 
 
-@spliced
+@inner
 def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
     """Raise the bound by multipliers of voltage limits, at the bus that misses them most; returns the bound reached.
 
@@ -154,7 +154,7 @@ def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
     return value
 
 
-@spliced
+@inner
 def note(record: Record, kind: int, branch: int) -> None:
     """Write a line without multipliers, if anything is recorded."""
     if len(record.kind) > 0:
@@ -221,7 +221,7 @@ def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> fl
     return value
 
 
-@spliced
+@inner
 def estimate(model: Model, work: Work, e: int, value: float) -> float:
     """What a probe would say, to first order: the power that the branch carries takes the other ways."""
     conductance = work.conductance[e]
@@ -230,7 +230,7 @@ def estimate(model: Model, work: Work, e: int, value: float) -> float:
     return value + more
 
 
-@spliced
+@inner
 def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: float) -> bool:
     """Probe what may be worth it, close what cannot open; whether anything was closed.
 
@@ -274,7 +274,7 @@ def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: f
     return closed
 
 
-@spliced
+@inner
 def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
     """Bound the node at hand; the branch to decide next, -1 where it is a leaf to be judged, -2 where it is done."""
     iterations = 10 if counts.nodes[0] == 1 else STEPS
@@ -303,15 +303,15 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
         iterations = STEPS
 
 
-@spliced
-def push(work: Work, pool: Pool, counts: Counts, value: float) -> None:
+@inner
+def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> None:
     """Put the node at hand into the pool with this bound."""
     heap, bounds, k = pool.heap, pool.bound, counts.size[0]
     row = heap[k]
     keep(work.status, pool.status, row)
     keep(work.y, pool.y, row)
     keep(work.mu, pool.mu, row)
-    if pool.phi.shape[1] > 0:
+    if model.bounded:
         keep(work.phi, pool.phi, row)
     bounds[row] = value
     pool.origin[row] = counts.nodes[0]
@@ -323,8 +323,8 @@ def push(work: Work, pool: Pool, counts: Counts, value: float) -> None:
     counts.size[0] += 1
 
 
-@spliced
-def pop(work: Work, pool: Pool, counts: Counts, record: Record) -> None:
+@inner
+def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) -> None:
     """Take the node of least bound from the pool."""
     heap, bounds = pool.heap, pool.bound
     row = heap[0]
@@ -332,7 +332,7 @@ def pop(work: Work, pool: Pool, counts: Counts, record: Record) -> None:
     recall(pool.status, row, work.status)
     recall(pool.y, row, work.y)
     recall(pool.mu, row, work.mu)
-    if pool.phi.shape[1] > 0:
+    if model.bounded:
         recall(pool.phi, row, work.phi)
     counts.bound[0] = bounds[row]
     counts.depth[0] = pool.depth[row]
@@ -366,7 +366,7 @@ def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, Record, int], int]
             if counts.active[0] == 0:
                 if counts.size[0] == 0:
                     return EXHAUSTED
-                pop(work, pool, counts, record)
+                pop(model, work, pool, counts, record)
             if counts.size[0] == len(pool.heap):
                 return FULL
             counts.nodes[0] += 1
@@ -383,15 +383,18 @@ def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, Record, int], int]
             note(record, SPLIT, branch)
             work.status[branch] = OPEN
             counts.depth[0] += 1
-            push(work, pool, counts, max(counts.bound[0], work.value[branch]))
+            push(model, work, pool, counts, max(counts.bound[0], work.value[branch]))
             work.status[branch] = CLOSED
         return PAUSED
 
     return explore
 
 
-_FILES = ("arrays", "bound", "branching", "forest", "inner", "multipliers", "node", "table")
+_FILES = (
+    *(f"search/{name}.py" for name in ("arrays", "bound", "branching", "forest", "inner", "multipliers", "node")),
+    "powerflow/table.py",
+)
 explore = _entry(
-    hashlib.sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES)).hexdigest()
+    hashlib.sha256(b"".join((Path(__file__).parents[1] / name).read_bytes() for name in _FILES)).hexdigest()
 )
 """Up to `most` nodes, the best first, each followed down its closed side, until something calls for attention."""

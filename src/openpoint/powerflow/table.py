@@ -1,0 +1,205 @@
+"""Arrays and numbers that compiled functions take as one: the address of a table of theirs.
+
+numba hands a tuple over field by field, an array as seven numbers, so that a hundred arrays make functions of seven
+hundred arguments, and most of the time to compile goes into these. A `Table` is one argument. Python, and code that is
+not compiled, see the fields as they are. To compiled code an array of a table is an address too, that of its place in
+the table. It has a length and items, by indices that are not negative; items are whole numbers of 64 bits, fractions
+of 64 bits or flags, however they are kept.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numba
+import numpy as np
+from numba.core import cgutils, types
+from numba.core.datamodel import models
+from numba.core.extending import (
+    NativeValue,
+    lower_builtin,
+    lower_getattr_generic,
+    register_model,
+    typeof_impl,
+    unbox,
+)
+from numba.core.typing import signature
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Base of frozen dataclasses whose fields are C-contiguous arrays, whole numbers, fractions and flags."""
+
+    @cached_property
+    def numba_type(self) -> TableType:
+        """What the fields are, for numba."""
+        members = tuple((field.name, _member(getattr(self, field.name))) for field in fields(self))
+        return TableType(type(self).__name__, members)
+
+    @cached_property
+    def cells(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Numbers, and of arrays their address and shape, in the order of the fields."""
+        row: list[int] = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                row += [value.ctypes.data, *value.shape]
+            else:
+                row.append(int(np.float64(value).view(np.int64)) if isinstance(value, float) else int(value))
+        return np.array(row, dtype=np.int64)
+
+    @cached_property
+    def address(self) -> int:
+        """Where the cells are."""
+        return int(self.cells.ctypes.data)
+
+
+class MemberType(types.Type):
+    """numba's type of an array of a table."""
+
+    def __init__(self, kept: Any, ndim: int) -> None:
+        self.kept, self.ndim = kept, ndim
+        wide = {types.Integer: types.int64, types.Float: types.float64}
+        self.item: Any = next((item for kind, item in wide.items() if isinstance(kept, kind)), kept)
+        super().__init__(name=f"{kept}x{ndim}")  # short, since numba repeats it in the name of every function
+
+
+class TableType(types.Type):
+    """numba's type of a table: names and types of its fields, and the first cell of each."""
+
+    def __init__(self, name: str, members: tuple[tuple[str, Any], ...]) -> None:
+        self.members = dict(members)
+        self.first: dict[str, int] = {}
+        cell = 0
+        for member, kind in members:
+            self.first[member] = cell
+            cell += 1 + kind.ndim if isinstance(kind, MemberType) else 1
+        self.text = ", ".join(f"{member}: {kind}" for member, kind in members)
+        super().__init__(name=name)
+
+    def __reduce__(self) -> tuple[type[TableType], tuple[str, tuple[tuple[str, Any], ...]]]:
+        return TableType, (self.name, tuple(self.members.items()))
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two types the same."""
+        return self.name, self.text
+
+
+def _member(value: Any) -> Any:
+    """Type of a field."""
+    kind = numba.typeof(value)
+    return MemberType(kind.dtype, kind.ndim) if isinstance(kind, types.Array) else kind
+
+
+def _typeof(value: Table, _context: Any) -> TableType:
+    return value.numba_type
+
+
+def _unbox(_kind: TableType, value: Any, c: Any) -> Any:
+    address = c.pyapi.object_getattr_string(value, "address")
+    pointer = c.pyapi.long_as_voidptr(address)
+    c.pyapi.decref(address)
+    return NativeValue(pointer, is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
+
+
+class _Fields(AttributeTemplate):  # type: ignore[misc]
+    key = TableType
+
+    def generic_resolve(self, kind: TableType, name: str) -> Any:
+        return kind.members.get(name)
+
+
+class _OfMember(AbstractTemplate):  # type: ignore[misc]
+    metadata: ClassVar[dict[str, str]] = {"target": "cpu"}  # asked before the many of numba, which know no target
+
+
+class _Get(_OfMember):
+    key = operator.getitem
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        if isinstance(args[0], MemberType):
+            return signature(args[0].item, args[0], _index(args[0]))
+        return None
+
+
+class _Set(_OfMember):
+    key = operator.setitem
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        if isinstance(args[0], MemberType):
+            return signature(types.none, args[0], _index(args[0]), args[0].kept)
+        return None
+
+
+class _Length(_OfMember):
+    key = len
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(types.intp, args[0]) if isinstance(args[0], MemberType) else None
+
+
+def _index(member: MemberType) -> Any:
+    return types.intp if member.ndim == 1 else numba.typeof((0,) * member.ndim)
+
+
+def _cell(builder: Any, pointer: Any, number: int, kind: Any = cgutils.intp_t) -> Any:
+    """Load a cell. Cells never change while compiled code runs, which lets them be loaded once before a loop."""
+    cells = builder.bitcast(pointer, kind.as_pointer())
+    value = builder.load(builder.gep(cells, [cgutils.intp_t(number)]) if number else cells)
+    value.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return value
+
+
+def _field(context: Any, builder: Any, kind: TableType, pointer: Any, name: str) -> Any:
+    """A number, or the place of an array in the table."""
+    member = kind.members[name]
+    place = builder.bitcast(pointer, cgutils.intp_t.as_pointer())
+    place = builder.bitcast(builder.gep(place, [cgutils.intp_t(kind.first[name])]), cgutils.voidptr_t)
+    if isinstance(member, MemberType):
+        return place
+    if isinstance(member, types.Boolean):
+        return builder.trunc(_cell(builder, place, 0), cgutils.bool_t)
+    return _cell(builder, place, 0, context.get_value_type(member))
+
+
+def _place(context: Any, builder: Any, member: MemberType, pointer: Any, index: Any) -> Any:
+    """Where an item is."""
+    if member.ndim > 1:
+        row, column = cgutils.unpack_tuple(builder, index)
+        index = builder.add(builder.mul(row, _cell(builder, pointer, 2)), column)
+    return builder.gep(_cell(builder, pointer, 0, context.get_data_type(member.kept).as_pointer()), [index])
+
+
+def _get(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    member = sig.args[0]
+    value = context.unpack_value(builder, member.kept, _place(context, builder, member, *args))
+    return context.cast(builder, value, member.kept, member.item)
+
+
+def _set(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    member = sig.args[0]
+    context.pack_value(builder, member.kept, args[2], _place(context, builder, member, *args[:2]))
+    return context.get_dummy_value()
+
+
+def _length(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+    return _cell(builder, args[0], 1)
+
+
+register_model(TableType)(models.OpaqueModel)
+register_model(MemberType)(models.OpaqueModel)
+typeof_impl.register(Table)(_typeof)
+unbox(TableType)(_unbox)
+infer_getattr(_Fields)
+lower_getattr_generic(TableType)(_field)
+infer_global(operator.getitem)(_Get)
+infer_global(operator.setitem)(_Set)
+infer_global(len)(_Length)
+lower_builtin(operator.getitem, MemberType, types.Any)(_get)
+lower_builtin(operator.setitem, MemberType, types.Any, types.Any)(_set)
+lower_builtin(len, MemberType)(_length)
