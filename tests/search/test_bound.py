@@ -15,12 +15,12 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.search import bound as bounds
-from openpoint.search import multipliers
+from openpoint.search import forest, multipliers
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
 from openpoint.search.caps import caps_of
 from openpoint.search.demand import demand
+from openpoint.search.entries import propagate
 from openpoint.search.enumeration import topologies
-from openpoint.search.forest import propagate, root
 from openpoint.search.model import Numbering, build_model
 from openpoint.search.topology import search_topologies
 
@@ -31,7 +31,12 @@ from .random_grids import KINDS, judged, random_grid
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-bound, level, sag = entered(bounds.bound), entered(multipliers.level), entered(multipliers.sag)
+bound, level, sag, root = (
+    entered(bounds.bound),
+    entered(multipliers.level),
+    entered(multipliers.sag),
+    entered(forest.root),
+)
 conduct, factorise = entered(multipliers.conduct), entered(multipliers.factorise)
 solve_laplacian, without = entered(multipliers.solve), entered(multipliers.without)
 

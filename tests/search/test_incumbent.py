@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses
 from openpoint.search.arrays import CLOSED, UNDECIDED, work_for
+from openpoint.search.entries import propagate
 from openpoint.search.enumeration import topologies
-from openpoint.search.forest import propagate
 from openpoint.search.incumbent import Exchange, Judge
 from openpoint.search.model import build_model
 

@@ -17,7 +17,7 @@ from openpoint.errors import OptionError
 from openpoint.network import Network, build_network
 from openpoint.search import forest, node
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, record_for, work_for
-from openpoint.search.forest import propagate
+from openpoint.search.entries import propagate
 from openpoint.search.model import build_model
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination

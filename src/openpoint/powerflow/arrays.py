@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from openpoint.powerflow.table import Table
 
 Floats = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]
@@ -13,7 +16,8 @@ Numbers = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
 
-class Wires(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Wires(Table):
     """What does not change between flows: N buses, E branches, in per unit.
 
     Attributes:
@@ -61,7 +65,8 @@ class Output(NamedTuple):
     source_s: Complexes
 
 
-class Work(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Work(Table):
     """Memory of one flow, by position in the tree: sources first, parents before children.
 
     Attributes:
@@ -108,7 +113,7 @@ class Work(NamedTuple):
 
 def work_for(n_bus: int) -> Work:
     """Fresh memory for flows of `n_bus` buses."""
-    arrays: dict[str, Any] = {name: np.zeros(n_bus) for name in Work._fields}
+    arrays: dict[str, Any] = {field.name: np.empty(n_bus) for field in fields(Work)}
     arrays |= {name: np.empty(n_bus, dtype=np.int32) for name in ("order", "position", "parent", "edge")}
     arrays["flipped"] = np.empty(n_bus, dtype=np.bool_)
     return Work(**arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Complexes, Floats, Network
 from openpoint.powerflow import kernel
-from openpoint.powerflow.arrays import Loads, Output, Wires, work_for
+from openpoint.powerflow.arrays import Loads, Output, Wires, Work, work_for
 
 
 class FlowStatus(IntEnum):
@@ -172,12 +173,22 @@ class _Call:
     def run(
         self, tolerance: float, iterations: int, loss: Floats, status: npt.NDArray[np.int8], output: Output
     ) -> None:
-        work = work_for(len(self.wires.start) - 1)
+        work = _memory_for(len(self.wires.start) - 1)
         kernel.many(self.wires, self.closed, self.loads, float(tolerance), iterations, work, loss, status, output)
+
+
+def _memory_for(n_bus: int) -> Work:
+    """The memory of the last flow of this thread if it has the size, else fresh memory."""
+    work: Work | None = getattr(_memory, "work", None)
+    if work is None or len(work.order) != n_bus:
+        work = _memory.work = work_for(n_bus)
+    return work
 
 
 def _rows(name: str, given: Complexes | None, default: Complexes, width: int) -> Complexes:
     """The argument as a complex matrix of the given width."""
+    if given is None and default.flags.carray and default.dtype == np.complex128:
+        return default[None, :]
     array = np.asarray(default if given is None else given, dtype=np.complex128)
     # numba compiles anew for read-only arrays and for other layouts: rather copy these than wait seconds.
     matrix = np.require(np.atleast_2d(array), requirements=("C", "W"))
@@ -186,6 +197,7 @@ def _rows(name: str, given: Complexes | None, default: Complexes, width: int) ->
     return matrix
 
 
+_memory = threading.local()
 _known: dict[int, tuple[weakref.ref[Network], Wires]] = {}
 
 

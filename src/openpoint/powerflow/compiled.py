@@ -1,17 +1,21 @@
 """Decorators for compiled functions: numba without Python objects, cached on disk where that is possible.
 
-numba optimises a function and makes machine code of it again for every function on the way to it from outside. So few
-functions call others, and what has one caller is put into it. A way in from Python takes long for many arrays. Where
-no array is made or copied none needs to be kept alive: all but `compiled` do without the counts of references (`_nrt`)
-that numba writes at each mention of one.
+numba optimises a function and makes machine code of it again for every function on the way to it from outside. An
+`inner` function is only put into others, and the whole is optimised at once. A way in from Python takes long for many
+arrays; `openpoint.powerflow.table` makes one argument of them. Where no array is made or copied none needs to be kept
+alive: all but `compiled` do without the counts of references (`_nrt`) that numba writes at each mention of one.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
@@ -22,8 +26,56 @@ _LEAN: dict[str, Any] = {**_OPTIONS, "_nrt": False}
 _WITHIN: dict[str, Any] = {**_LEAN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
+def compiled(*files: str) -> Callable[[Function], Function]:
+    """Compile a function with numba at its first call.
+
+    Division by zero gives inf or nan as in numpy: a flow that breaks down is found by its numbers. The lock of the
+    interpreter is released. The machine code is kept beside the package, or in the user's cache folder where the
+    package is read-only; where neither can be written it is compiled anew in each process.
+
+    Args:
+        files: others in which functions stand that it is made of, from the package on ("search/bound.py").
+    """
+    return lambda function: _kept(function, _OPTIONS, files)
+
+
+def lean(*files: str) -> Callable[[Function], Function]:
+    """As `compiled`, for a function that makes no arrays and copies none at once."""
+    return lambda function: _kept(function, _LEAN, files)
+
+
+def _kept(function: Function, options: dict[str, Any], files: tuple[str, ...]) -> Function:
+    result: Function = numba.njit(**options)(function)
+    if not numba.config.DISABLE_JIT:
+        with suppress(RuntimeError):  # numba: "cannot cache function: no locator available"
+            result._cache = _Cache(function, files)  # type: ignore[attr-defined]
+    return result
+
+
+def inner(function: Function) -> Function:
+    """As `lean`, but called by compiled functions alone: not kept by itself, and without a way in from Python."""
+    result: Function = numba.njit(pipeline_class=_Inner, **_WITHIN)(function)
+    return result
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Machine code under a key that holds the text of all files it is made of.
+
+    numba goes by the date of the file of the outermost function, and would not see that an inner one changed.
+    """
+
+    def __init__(self, function: Callable[..., Any], files: tuple[str, ...]) -> None:
+        super().__init__(function)
+        room = Path(__file__).parents[1]
+        own = "powerflow/compiled.py", "powerflow/table.py"
+        self.text = hashlib.sha256(b"".join((room / name).read_bytes() for name in (*own, *files))).hexdigest()
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), self.text)
+
+
 class _Part(JITCodeLibrary):  # type: ignore[misc]
-    """Code of a function that is only put into others: what optimises them optimises it."""
+    """Code of a function that is only put into others: neither optimised nor made machine code of by itself."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
@@ -35,48 +87,13 @@ class _Part(JITCodeLibrary):  # type: ignore[misc]
         self._finalized = True
 
     @property
-    def codegen(self) -> Any:
+    def codegen(self) -> _Part:
         return self
 
     def set_env(self, name: str, env: Any) -> None:
-        pass
+        """Without machine code there is nowhere to put the environment, and none is read without Python objects."""
 
 
 class _Inner(Compiler):  # type: ignore[misc]
-    def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
-        super().__init__(typing, target, _Part(target.codegen(), "part"), *rest)
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function with numba at its first call.
-
-    Division by zero gives inf or nan as in numpy: a flow that breaks down is found by its numbers. The lock of the
-    interpreter is released. The machine code is kept beside the package, or in the user's cache folder where the
-    package is read-only; where neither can be written it is compiled anew in each process.
-    """
-    return _cached(function, _OPTIONS)
-
-
-def lean(function: Function) -> Function:
-    """As `compiled`, for a function that makes no arrays and copies none at once."""
-    return _cached(function, _LEAN)
-
-
-def _cached(function: Function, options: dict[str, Any]) -> Function:
-    try:
-        result: Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba: "cannot cache function: no locator available"
-        result = numba.njit(**options)(function)
-    return result
-
-
-def inner(function: Function) -> Function:
-    """As `lean`, but called by compiled functions alone: not kept by itself, and without a way in from Python."""
-    result: Function = numba.njit(pipeline_class=_Inner, **_WITHIN)(function)
-    return result
-
-
-def spliced(function: Function) -> Function:
-    """As `inner`, put into its callers as it stands."""
-    result: Function = numba.njit(inline="always", **_WITHIN)(function)
-    return result
+    def __init__(self, typing: Any, target: Any, _library: Any, *rest: Any) -> None:
+        super().__init__(typing, target, _Part(target.codegen(), "inner"), *rest)

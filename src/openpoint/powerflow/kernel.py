@@ -37,10 +37,12 @@ def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
     Returns the number of energised buses and whether they are trees with one source each.
     """
     order, position, parent, edge = work.order, work.position, work.parent, work.edge
-    position[:] = -1
+    for bus in range(len(position)):
+        position[bus] = -1
     radial = True
     n = 0
-    for source in wires.source:
+    for k in range(len(wires.source)):
+        source = wires.source[k]
         if position[source] >= 0:
             radial = False
             continue
@@ -102,15 +104,13 @@ def refer(wires: Wires, n: int, work: Work) -> None:
             turn[k] = turn[up]
         work.z_re[k] = wires.z[e].real / seen
         work.z_im[k] = wires.z[e].imag / seen
-        if wires.has_shunt:
-            re = 0.5 * wires.y[e].real * seen
-            im = 0.5 * wires.y[e].imag * seen
-            work.half_re[k] = re
-            work.half_im[k] = im
-            work.line_re[k] += re
-            work.line_im[k] += im
-            work.line_re[up] += re
-            work.line_im[up] += im
+        re, im = 0.5 * wires.y[e].real * seen, 0.5 * wires.y[e].imag * seen
+        work.half_re[k] = re
+        work.half_im[k] = im
+        work.line_re[k] += re
+        work.line_im[k] += im
+        work.line_re[up] += re
+        work.line_im[up] += im
 
 
 @inner
@@ -265,7 +265,7 @@ def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output
         e = work.edge[k]
         u_up = complex(work.u_re[up], work.u_im[up])
         j = complex(work.j_re[k], work.j_im[k])
-        half = complex(work.half_re[k], work.half_im[k]) if wires.has_shunt else 0.0j
+        half = complex(work.half_re[k], work.half_im[k])
         s_upper = u_up * (j + half * u_up).conjugate()
         s_lower = u * (half * u - j).conjugate()
         # The series impedance lies at the to side: its frame is that of the bus there.
@@ -279,7 +279,7 @@ def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output
         i_series[e] = j * frame
 
 
-@lean
+@lean()
 def many(
     wires: Wires,
     closed: Bools,

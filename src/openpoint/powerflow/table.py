@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import numba
@@ -28,6 +28,7 @@ from numba.core.extending import (
 )
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global
+from numba.np.numpy_support import from_dtype
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,13 @@ class Table:
     @cached_property
     def numba_type(self) -> TableType:
         """What the fields are, for numba."""
-        members = tuple((field.name, _member(getattr(self, field.name))) for field in fields(self))
-        return TableType(type(self).__name__, members)
+        kinds = (
+            (value.dtype.char, value.ndim)
+            if isinstance(value := getattr(self, field.name), np.ndarray)
+            else type(value)
+            for field in fields(self)
+        )
+        return _table_type(type(self).__name__, tuple(field.name for field in fields(self)), tuple(kinds))
 
     @cached_property
     def cells(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -90,10 +96,14 @@ class TableType(types.Type):
         return self.name, self.text
 
 
-def _member(value: Any) -> Any:
-    """Type of a field."""
-    kind = numba.typeof(value)
-    return MemberType(kind.dtype, kind.ndim) if isinstance(kind, types.Array) else kind
+@cache
+def _table_type(name: str, members: tuple[str, ...], kinds: tuple[Any, ...]) -> TableType:
+    """Type of a table with members of these kinds: type of a number, or letter and dimensions of an array."""
+    of = (
+        MemberType(from_dtype(np.dtype(kind[0])), kind[1]) if isinstance(kind, tuple) else numba.typeof(kind(0))
+        for kind in kinds
+    )
+    return TableType(name, tuple(zip(members, of, strict=True)))
 
 
 def _typeof(value: Table, _context: Any) -> TableType:

@@ -14,8 +14,8 @@ import numpy as np
 
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 from openpoint.search.arrays import CLOSED, OPEN, Model, Work, counts, pool_for, record_for, work_for
+from openpoint.search.entries import explore
 from openpoint.search.model import Numbering
-from openpoint.search.node import explore
 
 Cone = Callable[[Bools], tuple[float, Complexes | None]]
 """From the (E) state of a tree to a lower bound of its loss, inf if nothing keeps the limits, and the (G) outputs."""

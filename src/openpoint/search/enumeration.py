@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from openpoint.errors import OptionError
+from openpoint.grid.topology import components, forest
 from openpoint.network import Bools, Floats, Network
 from openpoint.powerflow.compiled import compiled
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Numbers, States
@@ -48,7 +49,7 @@ class Walk(NamedTuple):
     memory: Numbers
 
 
-@compiled
+@compiled("search/forest.py")
 def find_bridges(walk: Walk, bridge: States) -> None:
     """Mark the branches whose opening would disconnect the graph of branches not yet open."""
     bridge[:] = UNDECIDED
@@ -56,7 +57,7 @@ def find_bridges(walk: Walk, bridge: States) -> None:
     close_bridges(walk.fr, walk.to, walk.start, walk.neighbour, walk.via, walk.status, bridge, memory)
 
 
-@compiled
+@compiled("search/forest.py")
 def walk_on(walk: Walk, out: Numbers) -> int:
     """Write the open branches of the next topologies into `out` (rows, F); returns how many there were.
 
@@ -197,14 +198,12 @@ def _ends(network: Network, may: Bools) -> tuple[Numbers, Numbers, int]:
 
 
 def _merged(fr: Numbers, to: Numbers, n: int) -> Numbers | None:
-    """Union-find of the branches given; None when they close a loop."""
-    leader = np.arange(n, dtype=np.int32)
-    for u, v in zip(fr, to, strict=True):
-        a, b = find(leader, u), find(leader, v)
-        if a == b:
-            return None
-        leader[a] = b
-    return leader
+    """(n) first bus of those that the branches given join to a bus; None when they close a loop."""
+    ends = fr.astype(np.int64), to.astype(np.int64)
+    if not forest(n, *ends).all():
+        return None
+    part = components(n, *ends)
+    return np.unique(part, return_index=True)[1][part].astype(np.int32)
 
 
 def _chunks(network: Network, must: Bools, may: Bools, chunk: int) -> Iterator[Bools]:
@@ -252,7 +251,7 @@ def _count(network: Network, must: Bools, may: Bools) -> int:
     leader = _merged(fr[must[may]], to[must[may]], n)
     if leader is None:
         return 0
-    label = [find(leader, bus) for bus in range(n)]
+    label = leader.tolist()
     weight: dict[int, dict[int, Fraction]] = {bus: {} for bus in set(label)}
     for u, v in zip((label[b] for b in fr), (label[b] for b in to), strict=True):
         if u != v:

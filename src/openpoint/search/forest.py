@@ -6,11 +6,11 @@ branches join already must open, and one without which a bus would be cut off mu
 
 from __future__ import annotations
 
-from openpoint.powerflow.compiled import inner, lean
+from openpoint.powerflow.compiled import inner
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Model, Numbers, States, Work
 
 
-@lean
+@inner
 def find(leader: Numbers, bus: int) -> int:
     """Representative of a bus; halves the path on its way."""
     while leader[bus] != bus:
@@ -19,7 +19,7 @@ def find(leader: Numbers, bus: int) -> int:
     return bus
 
 
-@lean
+@inner
 def join(model: Model, work: Work) -> int:
     """Union-find of the closed branches in `leader`; how many of them are changes, -1 where there is a loop."""
     n, leader = model.n, work.leader
@@ -36,7 +36,7 @@ def join(model: Model, work: Work) -> int:
     return closings
 
 
-@lean
+@inner
 def propagate(model: Model, work: Work) -> bool:
     """Open what would close a loop or be a change too many, close bridges; False where no radial state is left.
 
@@ -118,7 +118,7 @@ def close_bridges(
         bus, above = up, came[up]
 
 
-@lean
+@inner
 def root(model: Model, work: Work) -> None:
     """Direct the closed branches away from the sources; in a part without a source, from its bus of least y.
 
@@ -155,7 +155,7 @@ def root(model: Model, work: Work) -> None:
         head += 1
 
 
-@lean
+@inner
 def span(model: Model, work: Work, order: Numbers) -> bool:
     """Decide the undecided branches in this order, closing all that close no loop; False where a bus is cut off."""
     n = model.n

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from openpoint.network import Bools, Complexes, Floats, Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.search.arrays import CLOSED, UNDECIDED, Model, States, Work, work_for
-from openpoint.search.forest import join, root, span
-from openpoint.search.loops import rank
+from openpoint.search.entries import rank, span
+from openpoint.search.loops import loops_for
 from openpoint.search.model import TOLERANCE, Numbering
 
 FIRST = 12
@@ -41,24 +42,31 @@ class Judge:
         `TOLERANCE`; inf where there is no state.
         """
         net = self.network
-        inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
-        w_min, w_max = net.w_min[inner], net.w_max[inner]
-        if not (np.any(w_min > 0) or np.any(w_max < np.inf) or np.any(net.l_max < np.inf)):
+        low, high, most = self._accepted
+        if not (np.any(low > 0.0) or np.any(high < np.inf) or np.any(most < np.inf)):
             loss = losses(net, closed)[0]
             miss = np.where(np.isfinite(loss), 0.0, np.inf)
         else:
             flows = solve(net, closed)
             loss = flows.loss
-            w, l = np.abs(flows.v[:, inner]) ** 2, np.abs(flows.i_series) ** 2
-            low, most = (1.0 - TOLERANCE) ** 2, (1.0 + TOLERANCE) ** 2
-            some = np.where(w_min > 0, w_min, 1.0)
-            under = np.where(w < w_min * low, 1.0 - w / some, 0.0)
-            over = np.where(w > w_max * most, w / w_max - 1.0, 0.0)
-            hot = np.where(l > net.l_max * most, l / np.maximum(net.l_max, 1e-12) - 1.0, 0.0)
-            miss = under.sum(axis=1) + over.sum(axis=1) + hot.sum(axis=1)
-            miss = np.where(flows.converged, miss, np.inf)
+            w, l = (part.real**2 + part.imag**2 for part in (flows.v, flows.i_series))
+            miss = np.where(flows.converged, 0.0, np.inf)
+            if (under := w < low).any():
+                miss += np.where(under, 1.0 - w / np.where(low > 0.0, net.w_min, 1.0), 0.0).sum(axis=1)
+            if (over := w > high).any():
+                miss += np.where(over, w / net.w_max - 1.0, 0.0).sum(axis=1)
+            if (hot := l > most).any():
+                miss += np.where(hot, l / np.maximum(net.l_max, 1e-12) - 1.0, 0.0).sum(axis=1)
         changes = np.sum(closed != net.closed, axis=1) if self.change_cost else 0.0
         return np.asarray(loss + self.change_cost * changes), np.asarray(miss)
+
+    @cached_property
+    def _accepted(self) -> tuple[Floats, Floats, Floats]:
+        """(N), (N), (E) squared voltages and currents that still count as kept; anything at sources."""
+        net = self.network
+        low, high = net.w_min * (1.0 - TOLERANCE) ** 2, net.w_max * (1.0 + TOLERANCE) ** 2
+        low[net.source_terminal], high[net.source_terminal] = 0.0, np.inf
+        return low, high, net.l_max * (1.0 + TOLERANCE) ** 2
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class Exchange:
         self.over, self.better = over, better
         self.judged = 0
         self.work: Work = work_for(model)
-        self.room = 1024
+        self.loops = loops_for(self.free, 1024)
 
     def tree(self, weight: Floats) -> Trial | None:
         """The tree of greatest weight (Kruskal 1956); None where it changes too much or has no state. weight: (m)."""
@@ -164,16 +172,13 @@ class Exchange:
         """(K, 2) branches to close and to open, the likeliest first, and the estimated change of loss."""
         model, work = self.model, self.work
         work.status[:] = trial.closed[self.numbering.branch]
-        join(model, work)
-        root(model, work)
         current = solve(self.judge.network, trial.closed).i_series[0, self.numbering.branch]
-        i_re, i_im = np.ascontiguousarray(current.real), np.ascontiguousarray(current.imag)
         while True:
-            close, away = np.empty(self.room, dtype=np.int32), np.empty(self.room, dtype=np.int32)
-            change = np.empty(self.room)
-            count = rank(model, work, self.free, i_re, i_im, close, away, change)
-            if count <= self.room:
+            loops = self.loops
+            loops.i_re[:], loops.i_im[:] = current.real, current.imag
+            count = rank(model, work, loops)
+            if count <= len(loops.change):
                 break
-            self.room = 2 * count
-        order = np.argsort(change[:count], kind="stable")
-        return np.stack([close[order], away[order]], axis=1), change[order]
+            self.loops = loops_for(self.free, 2 * count)
+        order = np.argsort(loops.change[:count], kind="stable")
+        return np.stack([loops.close[order], loops.away[order]], axis=1), loops.change[order]

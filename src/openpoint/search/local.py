@@ -11,7 +11,7 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Network
 from openpoint.search.arrays import CLOSED, work_for
-from openpoint.search.forest import propagate
+from openpoint.search.entries import propagate
 from openpoint.search.found import Found, Standing
 from openpoint.search.incumbent import Exchange, Judge, Trial
 from openpoint.search.model import build_model

@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-from openpoint.powerflow.compiled import lean
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.powerflow.compiled import inner
+from openpoint.powerflow.table import Table
 from openpoint.search.arrays import OPEN, Bools, Floats, Model, Numbers, Work
 
 
-@lean
-def rank(
-    model: Model, work: Work, free: Bools, i_re: Floats, i_im: Floats, close: Numbers, away: Numbers, change: Floats
-) -> int:
+@dataclass(frozen=True, eq=False)
+class Loops(Table):
+    """What `rank` needs beside the tree, and finds.
+
+    Attributes:
+        free: (m) branches that may change. i_re, i_im: (m) current from fr to to.
+        close, away, change: rooms for exchanges: the branch to close, that to open, the estimated change of the loss.
+    """
+
+    free: Bools
+    i_re: Floats
+    i_im: Floats
+    close: Numbers
+    away: Numbers
+    change: Floats
+
+
+def loops_for(free: Bools, room: int) -> Loops:
+    """With room for so many exchanges."""
+    m = len(free)
+    close, away = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+    return Loops(free, np.zeros(m), np.zeros(m), close, away, np.empty(room))
+
+
+@inner
+def rank(model: Model, work: Work, loops: Loops) -> int:
     """Estimated change of the loss by every exchange (Civanlar et al. 1988, with the currents of an exact flow).
 
     Closing e and opening k of the loop sends the current ψ of k through e. With R and S the sums around the loop of r
     and of r times the current in the direction of ψ, the same load currents then lose R |ψ|² + 2 Re(ψ* S) more.
 
-    Args:
-        work: all decided, directed by `root`.
-        free: (m) branches that may change.
-        i_re, i_im: (m) current from fr to to.
-        close, away, change: rooms for the results.
-
-    Returns:
-        how many exchanges there are; those beyond the room are not written.
+    Needs the tree in `work`, directed by `root`. Returns how many exchanges there are; those beyond the room are not
+    written.
     """
+    free, i_re, i_im, change = loops.free, loops.i_re, loops.i_im, loops.change
     depth = work.rank
     for k in range(len(work.order)):
         j = work.order[k]
@@ -49,8 +71,8 @@ def rank(
                 elif free[k]:
                     if count < len(change):
                         psi_re, psi_im = -sign * i_re[k], -sign * i_im[k]
-                        close[count] = e
-                        away[count] = k
+                        loops.close[count] = e
+                        loops.away[count] = k
                         change[count] = r * (psi_re**2 + psi_im**2) + 2.0 * (psi_re * s_re + psi_im * s_im)
                     count += 1
                 if at_fr:

@@ -5,22 +5,15 @@ undecided branches are *probed*: what is the bound with the branch open? Where i
 be closed in all that is left to find. The closings are applied together after the probes (inside, they would change
 the forest under the bound), their consequences drawn, and the node is bounded anew. Then the branch that `branching`
 chooses is decided: the open side, of high bound, waits in the pool; the closed side is followed at once.
-
-Only `explore` is called from outside. numba keeps machine code by the date of the file of the outermost function and
-would not see that an inner one elsewhere changed, so nothing here is kept but `explore`, under a key that depends on
-the text of all files it is made of.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from openpoint.powerflow.compiled import inner, lean
+from openpoint.powerflow.compiled import inner
 from openpoint.search.arrays import (
     APPLY,
     BOUND,
@@ -31,7 +24,6 @@ from openpoint.search.arrays import (
     OPEN,
     PHI_BITS,
     PROBE,
-    SPLIT,
     UNDECIDED,
     W_BITS,
     Counts,
@@ -47,8 +39,6 @@ from openpoint.search.forest import propagate, root
 from openpoint.search.inner import copy, keep, recall
 from openpoint.search.multipliers import level, renew, resistance, sag, without
 
-EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
-"""What `explore` ends with: nothing left, time to look up, a radial state to judge, no room in the pool or record."""
 MARGIN = 1e-9
 """Relative margin of a bound: on a full tree it lands up to 1e-11 above the exact loss."""
 NEAR = 0.7
@@ -351,50 +341,3 @@ def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) ->
         k = child
     heap[k] = last
     heap[size] = row
-
-
-def _entry(text: str) -> Callable[[Model, Work, Pool, Counts, Record, int], int]:
-    """`explore`, kept under a key that this text is part of."""
-
-    @lean
-    def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, most: int) -> int:
-        if len(text) == 0:  # numba's key holds what a function reaches from outside, so it must reach for the text
-            return EXHAUSTED
-        for _ in range(most):
-            if 2 * record.size[0] > len(record.kind):
-                return WRITTEN
-            if counts.active[0] == 0:
-                if counts.size[0] == 0:
-                    return EXHAUSTED
-                pop(model, work, pool, counts, record)
-            if counts.size[0] == len(pool.heap):
-                return FULL
-            counts.nodes[0] += 1
-            branch = -2
-            if counts.bound[0] < counts.cutoff[0] or len(record.kind) > 0:
-                branch = process(model, work, counts, record)
-            if branch == -1:
-                return LEAF
-            if branch == -2:
-                if counts.bound[0] >= counts.cutoff[0]:
-                    counts.floor[0] = min(counts.floor[0], counts.bound[0])
-                counts.active[0] = 0
-                continue
-            note(record, SPLIT, branch)
-            work.status[branch] = OPEN
-            counts.depth[0] += 1
-            push(model, work, pool, counts, max(counts.bound[0], work.value[branch]))
-            work.status[branch] = CLOSED
-        return PAUSED
-
-    return explore
-
-
-_FILES = (
-    *(f"search/{name}.py" for name in ("arrays", "bound", "branching", "forest", "inner", "multipliers", "node")),
-    "powerflow/table.py",
-)
-explore = _entry(
-    hashlib.sha256(b"".join((Path(__file__).parents[1] / name).read_bytes() for name in _FILES)).hexdigest()
-)
-"""Up to `most` nodes, the best first, each followed down its closed side, until something calls for attention."""

@@ -21,11 +21,10 @@ from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool
 from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of, trial_of
 from openpoint.search.dispatch import Cone, Dispatcher
-from openpoint.search.forest import propagate
+from openpoint.search.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.found import Found, Standing, gap_between
 from openpoint.search.incumbent import Exchange, Judge, Trial
 from openpoint.search.model import build_model
-from openpoint.search.node import EXHAUSTED, FULL, LEAF, WRITTEN, explore
 from openpoint.twostage.log import Termination
 
 LOOK_UP = 0.05

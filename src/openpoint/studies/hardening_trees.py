@@ -98,7 +98,7 @@ def feeder_of(network: Network, price: Floats, buses: Ints, root_w: Floats) -> F
     )
 
 
-@compiled
+@compiled()
 def spanned(feeder: Feeder, allowed: Bools) -> Bools:
     """(E) the spanning forest of least weight within the allowed branches (Kruskal 1956)."""
     leader = np.arange(len(feeder.p))
@@ -119,7 +119,7 @@ def spanned(feeder: Feeder, allowed: Bools) -> Bools:
     return tree
 
 
-@compiled
+@compiled()
 def walk(feeder: Feeder, tree: Bools, root: int) -> tuple[Ints, Ints, Ints]:
     """Buses in order from the root, then by bus: position of the parent, branch to it; −1 at the root."""
     order = np.empty(len(feeder.p), dtype=np.int64)
@@ -138,7 +138,7 @@ def walk(feeder: Feeder, tree: Bools, root: int) -> tuple[Ints, Ints, Ints]:
     return order[:count], parent, edge
 
 
-@compiled
+@compiled()
 def flow(feeder: Feeder, order: Ints, parent: Ints, edge: Ints, p: Floats, q: Floats) -> tuple[Floats, Floats, Floats]:
     """(N) squared voltages, and active and reactive power to each bus from its parent."""
     p, q = p.copy(), q.copy()
@@ -160,7 +160,7 @@ def flow(feeder: Feeder, order: Ints, parent: Ints, edge: Ints, p: Floats, q: Fl
     return w, p, q
 
 
-@compiled
+@compiled()
 def missed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> float:
     """By how much limits are missed where a tree serves all that it reaches, summed up."""
     order, parent, edge = walk(feeder, tree, root)
@@ -173,7 +173,7 @@ def missed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> floa
     return total
 
 
-@compiled
+@compiled()
 def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[float, Floats]:
     """Cost of shedding so much on a tree that limits are kept, and the share shed at each bus; inf where it fails.
 
@@ -228,7 +228,7 @@ def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tup
     return np.inf, shed
 
 
-@compiled
+@compiled()
 def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[Bools, float, Floats]:
     """A tree by exchanges from a first one within the live branches: first the limits, then the price of shedding.
 
