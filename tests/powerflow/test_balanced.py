@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
 from openpoint.network import Network
-from openpoint.powerflow import kernel
+from openpoint.powerflow import balanced, kernel
 from openpoint.powerflow.balanced import FlowStatus, losses, solve
 from openpoint.powerflow.check import check_flow
 
@@ -266,3 +266,19 @@ def test_no_flows_in_no_flows_out() -> None:
     network = random_network(0, 5)
     loss, status = losses(network, np.zeros((0, network.n_conductors), dtype=bool))
     assert loss.shape == status.shape == (0,)
+
+
+@given(SEEDS, st.booleans())
+@quick
+def test_what_earlier_flows_left_in_memory_does_not_matter(seed: int, rich: bool) -> None:
+    network = random_network(seed, 12, n_source=2, rich=rich)
+    steady = network.s_power / 3.0
+    balanced.memory.__dict__.clear()
+    first = solve(network, network.closed, s_impedance=steady)
+    for name, array in vars(balanced.memory.work).items():
+        if isinstance(array, np.ndarray) and name != "cells":
+            array.fill(1 if array.dtype == np.bool_ else 7e8)
+    again = solve(network, network.closed, s_impedance=steady)
+    np.testing.assert_array_equal(again.v, first.v)
+    np.testing.assert_array_equal(again.s_to, first.s_to)
+    np.testing.assert_array_equal(again.loss, first.loss)

@@ -179,9 +179,9 @@ class _Call:
 
 def _memory_for(n_bus: int) -> Work:
     """The memory of the last flow of this thread if it has the size, else fresh memory."""
-    work: Work | None = getattr(_memory, "work", None)
+    work: Work | None = getattr(memory, "work", None)
     if work is None or len(work.order) != n_bus:
-        work = _memory.work = work_for(n_bus)
+        work = memory.work = work_for(n_bus)
     return work
 
 
@@ -197,7 +197,8 @@ def _rows(name: str, given: Complexes | None, default: Complexes, width: int) ->
     return matrix
 
 
-_memory = threading.local()
+memory = threading.local()
+"""`work`: the memory of the last flow of a thread."""
 _known: dict[int, tuple[weakref.ref[Network], Wires]] = {}
 
 

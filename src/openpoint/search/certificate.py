@@ -32,9 +32,9 @@ from openpoint.search.arrays import (
     Work,
     record_for,
 )
+from openpoint.search.entries import LEAF, explore
 from openpoint.search.incumbent import Trial
 from openpoint.search.model import TOLERANCE, Numbering
-from openpoint.search.node import LEAF, explore
 
 FORMAT = "openpoint certificate 2"
 NOTHING = 1e-12
