@@ -328,10 +328,10 @@ def test_other_limits_and_locks_are_said(tmp_path: Path) -> None:
 def test_a_file_of_another_version_is_refused_with_a_way_out(certificates: dict[str, Path], tmp_path: Path) -> None:
     head, lines = content(certificates["baran33"])
     head["format"] = "openpoint certificate 1"
-    with pytest.raises(CertificateError, match="of another version of openpoint, write it again"):
+    with pytest.raises(CertificateError, match=r"'openpoint certificate 1', not .* write it again"):
         verify(builtin.load("baran33"), rewritten(tmp_path / "old", head, lines))
     head["format"] = "something else"
-    with pytest.raises(CertificateError, match=r"no certificate of the form 'openpoint certificate 2'$"):
+    with pytest.raises(CertificateError, match="form is 'something else'"):
         verify(builtin.load("baran33"), rewritten(tmp_path / "other", head, lines))
 
 

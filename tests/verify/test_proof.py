@@ -148,8 +148,8 @@ def drop_an_output(head: dict[str, Any], lines: list[Line]) -> None:
 
 
 TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
-    (remove_the_ratings, "does not reach|loses less than"),
-    (loosen_a_rating, "does not reach|loses less than"),
+    (remove_the_ratings, "does not reach|loses too little"),
+    (loosen_a_rating, "does not reach|loses too little"),
     (tighten_the_ratings, "misses the limits"),
     (give_a_rating_that_is_no_number, "no number"),
     (forget_the_voltages_of_ratings, "does not reach"),

@@ -68,7 +68,7 @@ SLACK = 3e-6
 
 
 class CertificateError(OpenpointError):
-    """A certificate that is damaged or proves nothing; the message names the line and the node at fault."""
+    """A certificate that is damaged or proves nothing; `verify` names the line and the node at fault."""
 
 
 @dataclass(frozen=True)
@@ -128,46 +128,46 @@ def verify_network(network: Network, path: Path | str) -> Verified:
     proof = None
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            head = json.loads(file.readline())
-            form = head.get("format") if isinstance(head, dict) else None
-            if form != FORMAT:
-                old = "; it is of another version of openpoint, write it again" if "certificate" in str(form) else ""
-                raise CertificateError(f"{path}: no certificate of the form '{FORMAT}'{old}")
-            proof = _Proof(network, head)
+            proof = _Proof(network, json.loads(file.readline()))
             for text in file:
                 proof.lines += 1
                 proof.step(json.loads(text))
             return proof.end()
-    except CertificateError:
-        raise
-    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
-        raise CertificateError(f"{path}: damaged or cut off ({error}). Write it again") from error
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
-        where = proof.where() if proof is not None else "head"
-        raise CertificateError(f"{path}: damaged at {where} ({error!r}). Write it again") from error
+    except CertificateError as error:
+        raise CertificateError(f"{path}: refused at {_where(proof)}: {error}") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        what = f"damaged or cut off at {_where(proof)} ({error!r})"
+        raise CertificateError(f"{path}: {what}. Write it again") from error
+
+
+def _where(proof: _Proof | None) -> str:
+    return f"line {proof.lines + 1}, node {proof.node}" if proof is not None and proof.lines else "head"
 
 
 class _Proof:
     """The state of a check: the node at hand, and the open sides still to come."""
 
-    def __init__(self, net: Network, head: dict[str, Any]) -> None:
+    def __init__(self, net: Network, head: Any) -> None:
         self.net, self.lines, self.node, self.bounds, self.judged = net, 0, 1, 0, 0
-        self.declared = int(head["lines"])
+        form = head.get("format") if isinstance(head, dict) else None
+        if form != FORMAT:
+            raise CertificateError(f"its form is '{form}', not '{FORMAT}': write it again with this version")
         if not net.is_balanced:
             raise CertificateError("certificates do not cover several phases, which this grid has")
+        self.declared = int(head["lines"])
         if head["digest"] != digest(net):
             raise CertificateError("the certificate is of another grid, or the grid was changed since (digest)")
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
         self.value, self.bound, self.gap = float(head["value"]), float(head["bound"]), float(head["gap"])
         if not (self.bound <= self.value < math.inf and self._gap() <= self.gap * (1 + 1e-9)):
-            self.fail(f"value {self.value} and bound {self.bound} are not within the gap {self.gap}")
+            raise CertificateError(f"value {self.value} and bound {self.bound} are not within the gap {self.gap}")
         names = ("least_squared_voltage", "greatest_squared_voltage", "greatest_squared_current")
         limits = [[math.inf if limit is None else float(limit) for limit in head[name]] for name in names]
         self.w_min, self.w_max, self.l_max = limits
         self.price, most = float(head["change_cost"]), head["max_changes"]
         self.most = None if most is None else int(most)
         if not all(limit >= 0.0 for limit in [*self.w_min, *self.w_max, *self.l_max, self.price]):
-            self.fail("a limit or the price of a change is negative, or no number")
+            raise CertificateError("a limit or the price of a change is negative, or no number")
         # The count of closings leaves that of changes: see above.
         self.unavoidable = int(net.closed.sum()) - (net.n_terminals - len(self.source))
         self.graph = Graph(
@@ -181,20 +181,20 @@ class _Proof:
         for branch in head["open"]:
             self.best[name[branch]] = OPEN
         if sum(self.best) != len(name) - len(head["open"]):
-            self.fail("a branch is named twice among the open ones")
+            raise CertificateError("a branch is named twice among the open ones")
         fixed = [(e, int(net.closed[e])) for e in np.flatnonzero(~net.switchable).tolist()]
         if any(self.best[e] != s for e, s in [*fixed, *((e, s) for s in (OPEN, CLOSED) for e in self.locked[s])]):
-            self.fail("the best state does not keep the locks")
+            raise CertificateError("the best state does not keep the locks")
         p, q = (np.array(part, dtype=float) for part in head["generation"])
         self.generation = p + 1j * q
         if np.any(np.clip(p, net.p_min, net.p_max) + 1j * np.clip(q, net.q_min, net.q_max) != self.generation):
-            self.fail("an output is not within its range")
+            raise CertificateError("an output is not within its range")
         self.changes = int(np.sum(np.array(self.best) != net.closed))
         if self.most is not None and self.changes > self.most:
-            self.fail(f"the best state has {self.changes} changes")
+            raise CertificateError(f"the best state has {self.changes} changes")
         value, kept = self.worth(self.best)
         if not (kept and abs(value - self.value) <= EXACT * abs(self.value)):
-            self.fail(f"the best state loses {value} per unit and not {self.value}, or misses the limits")
+            raise CertificateError(f"the best state loses {value} per unit and not {self.value}, or misses the limits")
         self.exact = self._exact()
         self.waiting: dict[int, list[int]] = {}
         status: list[int] = [OPEN if a == b else FREE for a, b in zip(self.graph.fr, self.graph.to, strict=True)]
@@ -209,18 +209,6 @@ class _Proof:
     def _gap(self) -> float:
         return (self.value - self.bound) / max(abs(self.value), NOTHING)
 
-    def where(self) -> str:
-        """The line and node at hand, in words."""
-        return f"line {self.lines + 1}, node {self.node}" if self.lines else "head"
-
-    def fail(self, what: str) -> None:
-        """Refuse the certificate.
-
-        Raises:
-            CertificateError: always.
-        """
-        raise CertificateError(f"refused at {self.where()}: {what}")
-
     def _exact(self) -> Exact:
         """The bound with the limits, or with what no state exceeds that is worth less than the best one."""
         data = read(self.net, self.l_max, Fraction(self.price))
@@ -230,7 +218,7 @@ class _Proof:
         tops = caps(data, self.graph, usable, Fraction(self.value), max(held.values()))
         high = [min(cap, limit) for cap, limit in zip(tops, self.w_max, strict=True)]
         if math.inf in high:
-            self.fail(f"nothing bounds the voltage at bus {self.net.bus_names[high.index(math.inf)]}")
+            raise CertificateError(f"nothing bounds the voltage at bus {self.net.bus_names[high.index(math.inf)]}")
         w_min, w_max = ([held.get(bus, Fraction(w)) for bus, w in enumerate(limits)] for limits in (self.w_min, high))
         goal = Fraction(self.bound) - Fraction(self.price) * self.unavoidable
         return Exact(replace(data, w_min=w_min, w_max=w_max), self.graph, goal)
@@ -239,18 +227,18 @@ class _Proof:
         """One line of the file."""
         word, *rest = line
         if (self.status is None) != (word == "from"):
-            self.fail(f"'{word}' where a node {'is done' if self.status is None else 'is not'}")
+            raise CertificateError(f"'{word}' where a node {'is done' if self.status is None else 'is not'}")
         if word == "from":
             if rest[0] not in self.waiting:
-                self.fail(f"node {rest[0]} has no open side left")
+                raise CertificateError(f"node {rest[0]} has no open side left")
             self._enter(self.waiting.pop(rest[0]))
             return
         status = self.status
         assert status is not None
         if not self.alive and word != "none":
-            self.fail("no radial state is left here, and the line says otherwise")
+            raise CertificateError("no radial state is left here, and the line says otherwise")
         if word in ("probe", "split") and status[rest[0]] != FREE:
-            self.fail(f"branch {rest[0]} is decided already")
+            raise CertificateError(f"branch {rest[0]} is decided already")
         if word == "split":
             other = status.copy()
             other[rest[0]], status[rest[0]] = OPEN, CLOSED
@@ -275,10 +263,10 @@ class _Proof:
             self.judged += 1
             value, kept = self.worth(status)
             if not math.isfinite(value) or (kept and value < self.bound - EXACT * abs(self.bound)):
-                self.fail("a radial state has no power flow, or keeps the limits and loses less than the bound")
+                raise CertificateError("a radial state has no power flow, or keeps the limits and loses too little")
             self.status = None
         else:
-            self.fail(f"'{word}' does not hold here")
+            raise CertificateError(f"'{word}' does not hold here")
 
     def _enter(self, status: list[int]) -> None:
         self.node += 1
@@ -289,7 +277,7 @@ class _Proof:
         """Check that nothing below the bound is left with these states of the branches."""
         bits, tops, phi, near, *changes = given
         if not 0 <= bits <= COARSE or any(bus not in range(self.net.n_terminals) for bus in tops):
-            self.fail(f"multipliers of {bits} binary digits, roots at {tops}")
+            raise CertificateError(f"multipliers of {bits} binary digits, roots at {tops}")
         shift = bits - self.bits
         for mine, change in zip((self.y, self.mu), changes, strict=True):
             for bus, (old, new) in enumerate(zip(mine, change, strict=True)):
@@ -301,7 +289,7 @@ class _Proof:
         self.bounds += 1
         at_limits, at_voltages = ({int(bus): int(k) for bus, k in pairs} for pairs in (phi, near))
         if not self.exact.reached(status, orders, y, mu, at_limits, at_voltages):
-            self.fail("the bound of these multipliers does not reach the bound claimed")
+            raise CertificateError("the bound of these multipliers does not reach the bound claimed")
 
     def worth(self, status: list[int]) -> tuple[float, bool]:
         """Loss and price of a radial state, inf where no power flow is found; whether its limits are kept."""
@@ -309,7 +297,7 @@ class _Proof:
         if status.count(CLOSED) + len(self.source) != net.n_terminals or any(
             above < 0 and bus not in self.source for bus, above, _ in order
         ):
-            self.fail("a state that should be radial is not")
+            raise CertificateError("a state that should be radial is not")
         loss, w, l = flow(net, order, self.generation)
         kept = all(
             self.w_min[bus] * (1 - EXACT) <= square <= self.w_max[bus] * (1 + EXACT)
@@ -345,7 +333,7 @@ class _Proof:
     def end(self) -> Verified:
         """What is proven, when the last line is read."""
         if self.status is not None or self.waiting or self.lines != self.declared:
-            self.fail(f"the file ends with nodes left, or has not {self.declared} lines")
+            raise CertificateError(f"the file ends with nodes left, or has not {self.declared} lines")
         net = self.net
         given = [tuple(net.branch_names[e] for e in self.locked[s] if net.switchable[e]) for s in (OPEN, CLOSED)]
         return Verified(

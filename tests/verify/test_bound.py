@@ -1,0 +1,75 @@
+"""The bound in integers is valid at any multipliers; how tight it is at good ones, certificates show."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from openpoint.network import Network
+from openpoint.verify.bound import COARSE, NEAR, PHI, Exact
+from openpoint.verify.caps import caps
+from openpoint.verify.data import read
+from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from tests.search.random_grids import KINDS, judged, random_grid
+
+
+def exact_of(network: Network, graph: Graph, price: float, value: float, goal: float) -> Exact | None:
+    """The bound for states worth at most `value`; None where nothing bounds the voltage."""
+    data = read(network, network.l_max.tolist(), Fraction(price))
+    held = {
+        int(t): Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for t, v in zip(network.source_terminal, network.source_v)
+    }
+    tops = caps(data, graph, list(range(network.n_conductors)), Fraction(value), max(held.values()))
+    high = [min(cap, limit) for cap, limit in zip(tops, network.w_max.tolist(), strict=True)]
+    if math.inf in high:
+        return None
+    w_max = [held.get(bus, Fraction(w)) for bus, w in enumerate(high)]
+    w_min = [held.get(bus, Fraction(w)) for bus, w in enumerate(network.w_min.tolist())]
+    return Exact(replace(data, w_min=w_min, w_max=w_max), graph, Fraction(goal))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
+def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tuple[str, ...]) -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        network = random_grid(rng, kind)
+        price = float(rng.choice([0.0, 0.01]))
+        states, value = judged(network, None, price)
+        if not np.isfinite(value).any():
+            continue
+        n, fr, to = network.n_terminals, network.terminal_fr.tolist(), network.terminal_to.tolist()
+        graph = Graph(n, fr, to, set(network.source_terminal.tolist()), set(), math.inf)
+        unavoidable = int(network.closed.sum()) - (n - len(graph.sources))
+        for _ in range(8):
+            tree = states[rng.choice(np.flatnonzero(np.isfinite(value)))]
+            known = rng.random(len(tree)) < rng.choice([0.0, 0.4, 0.8, 1.0])
+            status = [FREE if not k else CLOSED if closed else OPEN for k, closed in zip(known, tree, strict=True)]
+            if not graph.consequences(status):
+                continue
+            fits = np.ones(len(states), dtype=bool)
+            for e, state in enumerate(status):
+                fits &= (state == FREE) | (states[:, e] == (state == CLOSED))
+            best = float(value[fits].min())
+            goal = best - price * unavoidable
+            exact = exact_of(network, graph, price, best, goal + 1e-9 * abs(best) + 1e-12)
+            if exact is None:
+                continue
+            size = rng.choice([1e-4, 1e-2, 0.1])
+            y, mu = ([int(k) for k in np.rint(rng.normal(0.5 * size, size, n) * 2**COARSE)] for _ in range(2))
+            for bus in graph.sources:
+                y[bus] = mu[bus] = 0
+            phi = {int(bus): int(rng.normal(0, size) * 2**PHI) for bus in rng.integers(0, n, 2)}
+            near = {bus: int(rng.uniform(0.7, 1.2) * 2**NEAR) for bus in range(n) if rng.random() < 0.7}
+            order = graph.directed(status, set(rng.integers(0, n, 2).tolist()), y)
+            assert not exact.reached(status, order, y, mu, phi, near), seed
+            seen["above"] += 1
+            exact.goal -= int(10 * size * 2 ** (exact.k + 96))
+            seen["far below"] += exact.reached(status, order, y, mu, phi, near)
+    assert seen["above"] >= 40
+    assert seen["far below"] >= 5  # these are bounds, though weak ones
