@@ -3,7 +3,7 @@
 On a tree the multipliers of the bound reach the optimum of the cone program, and what the ties of choices carry is the
 output that goes with them (`openpoint.search.multipliers`). It is judged by the exact power flow like any other. Where
 limits bind, a few steps of their multipliers do not land on the output that just keeps them; then a cone program is
-asked, if one is given.
+asked, if one is given. That nothing keeps the limits is not left to its solver where more steps prove it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ from collections.abc import Callable
 import numpy as np
 
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
-from openpoint.search.arrays import CLOSED, OPEN, Model, Work, counts, pool_for, record_for, work_for
+from openpoint.search.arrays import CLOSED, OPEN, Counts, Model, Work, counts, pool_for, record_for, work_for
 from openpoint.search.entries import explore
 from openpoint.search.model import Numbering
+
+STEPS_MOST = 40
+"""Times that a bound is raised by multipliers of limits."""
+LITTLE = 1e-3
+"""Relative gain of one such time that is too little to go on."""
 
 Cone = Callable[[Bools], tuple[float, Complexes | None]]
 """From the (E) state of a tree to a lower bound of its loss, inf if nothing keeps the limits, and the (G) outputs."""
@@ -48,6 +53,22 @@ class Dispatcher:
         count.active[0] = 1
         explore(self.model, work, self.pool, count, self.record, 1)
         return self.outputs(work)
+
+    def raised(self, work: Work, found: Counts) -> float:
+        """The bound of the tree of `work`, raised by multipliers of its limits until the cutoff or little gain.
+
+        `found`: of the node, whose bound is set.
+        """
+        count = counts()
+        count.bound[0], count.cutoff[0] = found.bound[0], found.cutoff[0]
+        for _ in range(STEPS_MOST):
+            before = count.bound[0]
+            count.active[0] = 1
+            explore(self.model, work, self.pool, count, self.record, 1)
+            if count.bound[0] >= count.cutoff[0] or count.bound[0] <= before + LITTLE * abs(before):
+                break
+        found.bound[0] = count.bound[0]
+        return float(count.bound[0])
 
     def outputs(self, work: Work) -> Complexes:
         """(G) what is chosen at the multipliers at hand, shared by the generators of a bus."""

@@ -48,6 +48,7 @@ class Found:
         lower_bound: no radial state that keeps the limits is worth less; -inf where nothing is proven.
         nearest: (E) state that misses the limits least, of those met while none kept them; None else.
         nodes, probes, leaves: nodes bounded, bounds with one branch open, states judged at leaves.
+        by_cone: leaves whose bound, for the best output of generators, is that of a cone solver.
         seconds: of the whole search, before a break too.
     """
 
@@ -60,6 +61,7 @@ class Found:
     nodes: int
     probes: int
     leaves: int
+    by_cone: int
     seconds: float
 
     @property

@@ -92,6 +92,7 @@ def exchange_branches(
         nodes=0,
         probes=0,
         leaves=0,
+        by_cone=0,
         seconds=seconds(),
     )
 

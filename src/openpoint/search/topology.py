@@ -130,10 +130,9 @@ class _Run:
         self.counts: Counts = counts()
         self.briefly = BRIEFLY / len(self.numbering.bus)
         self.best: Trial | None = None
-        self.leaves = 0
+        self.leaves, self.by_cone = 0, 0
         self.locks, self.changes = (must_close, must_open), (max_changes, change_cost)
-        self.earlier = 0.0
-        self.mark = ""
+        self.earlier, self.mark = 0.0, ""
         self.checkpoint: Checkpoint | None = None
         self.saved: Arrays | None = None
         if checkpoint is not None:
@@ -142,8 +141,7 @@ class _Run:
             self.saved = self.checkpoint.read()
         self.certificate: Certificate | None = None
         if certificate is not None:
-            anew = self.saved is None
-            self.certificate = Certificate(certificate, network, self.model, self.numbering, anew=anew)
+            self.certificate = Certificate(certificate, network, self.model, self.numbering, anew=self.saved is None)
         self.record = record_for(self.model, 0) if self.certificate is None else self.certificate.record
         self.lost = bool(np.any(must_close & (must_open | (network.terminal_fr == network.terminal_to))))
 
@@ -226,17 +224,19 @@ class _Run:
 
     def _judge_leaf(self) -> None:
         """The state that is left; where there is something to choose, its bound is all that is proven of it."""
-        if self.model.boxed and self.certificate is not None:
-            self.certificate.prove_leaf(self.model, self.work, self.pool, self.counts)
-        bound = float(self.counts.bound[0])
         trial = self.exchange.trial(self.work.status == CLOSED)
-        if trial is not None and self.model.boxed:
-            trial = self.exchange.at(trial, self.dispatcher.outputs(self.work)) or trial
-            close = trial.miss == 0.0 and trial.value - self.numbering.fixed_cost - bound <= self.gap * abs(trial.value)
-            if not close:
-                by_cone, trial = self._by_cone(trial)
-                bound = max(bound, by_cone)
         if self.model.boxed:
+            if trial is not None:
+                trial = self.exchange.at(trial, self.dispatcher.outputs(self.work)) or trial
+            bound = self.dispatcher.raised(self.work, self.counts)
+            if self.certificate is not None:
+                self.certificate.prove_leaf(self.model, self.work, self.pool, self.counts)
+            if trial is not None and bound < self.counts.cutoff[0]:
+                loose = trial.value - self.numbering.fixed_cost - bound > self.gap * abs(trial.value)
+                if loose or trial.miss > 0.0:
+                    by_cone, trial = self._by_cone(trial)
+                    self.by_cone += by_cone > bound
+                    bound = max(bound, by_cone)
             self.counts.floor[0] = min(self.counts.floor[0], bound)
         if trial is not None and trial.beats(self.best):
             self._offer(trial)
@@ -270,7 +270,7 @@ class _Run:
         self.pool = restored(self.saved, self.model, self.work, self.pool, self.counts)
         if self.certificate is not None:
             self.certificate.resume(self.saved)
-        self.leaves, self.earlier = int(self.saved["leaves"]), float(self.saved["seconds"])
+        self.leaves, self.by_cone, self.earlier = (self.saved[n].item() for n in ("leaves", "by_cone", "seconds"))
         if (best := trial_of(self.saved)) is not None:
             # What was broken off in the middle of an exchange ends now; any other state stays as it is.
             self.exchange.at(best, best.generation)
@@ -283,6 +283,7 @@ class _Run:
             return
         state = state_of(self.model, self.work, self.pool, self.counts, self.best) | {
             "leaves": np.array(self.leaves),
+            "by_cone": np.array(self.by_cone),
             "seconds": np.array(self._seconds()),
             "outputs": self.exchange.judge.network.generator_s,
         }
@@ -394,5 +395,6 @@ class _Run:
             nodes=int(self.counts.nodes[0]),
             probes=int(self.counts.probes[0]),
             leaves=self.leaves,
+            by_cone=self.by_cone,
             seconds=self._seconds(),
         )

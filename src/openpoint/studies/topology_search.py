@@ -31,7 +31,8 @@ NEWS_EVERY_S = 1.0
 class TopologySearch:
     """Branch and bound on which branches are closed, with a bound in closed form: the method for one demand.
 
-    Generators are dispatched by the same bound; where limits bind on a tree, the cone program has the word on it.
+    Generators are dispatched by the same bound; where limits bind on a tree, the cone program may have the word on it:
+    the last line of the log tells on how many trees the bound is that of its solver.
 
     Attributes:
         gap: relative gap at which to stop.
@@ -220,6 +221,8 @@ class Log:
     def end(self, found: Found, lower: float, value: float) -> None:
         """The last line."""
         words = f"{found.nodes:,} nodes" if found.nodes else "exchange"
+        if found.by_cone:
+            words += f", trees bounded by the cone program: {found.by_cone:,}"
         self._say(Iteration(len(self.lines) + 1, found.seconds, lower, value, np.inf, words))
 
     def _say(self, line: Iteration) -> None:
