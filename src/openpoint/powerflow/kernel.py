@@ -82,7 +82,7 @@ def refer(wires: Wires, n: int, work: Work) -> None:
     for k in range(n):
         up = parent[k]
         if up < 0:  # a radial tree has source k at position k
-            turn[k] = np.angle(wires.source_v[k])
+            turn[k] = np.arctan2(wires.source_v[k].imag, wires.source_v[k].real)
             size[k] = 1.0
             continue
         e = work.edge[k]
@@ -102,9 +102,10 @@ def refer(wires: Wires, n: int, work: Work) -> None:
         else:
             size[k] = 1.0
             turn[k] = turn[up]
-        work.z_re[k] = wires.z[e].real / seen
-        work.z_im[k] = wires.z[e].imag / seen
-        re, im = 0.5 * wires.y[e].real * seen, 0.5 * wires.y[e].imag * seen
+        z, y = wires.z[e], wires.y[e]
+        work.z_re[k] = z.real / seen
+        work.z_im[k] = z.imag / seen
+        re, im = 0.5 * y.real * seen, 0.5 * y.imag * seen
         work.half_re[k] = re
         work.half_im[k] = im
         work.line_re[k] += re
@@ -143,12 +144,14 @@ def load(n: int, loads: Loads, number: int, work: Work) -> None:
         up = work.parent[k]
         if up < 0:
             break
-        y = complex(work.below_re[k], work.below_im[k])
-        d = 1.0 / (1.0 + complex(work.z_re[k], work.z_im[k]) * y)
-        work.d_re[k] = d.real
-        work.d_im[k] = d.imag
-        work.below_re[up] += (y * d).real
-        work.below_im[up] += (y * d).imag
+        y_re, y_im, z_re, z_im = work.below_re[k], work.below_im[k], work.z_re[k], work.z_im[k]
+        re, im = 1.0 + z_re * y_re - z_im * y_im, z_re * y_im + z_im * y_re
+        square = re * re + im * im
+        d_re, d_im = re / square, -im / square
+        work.d_re[k] = d_re
+        work.d_im[k] = d_im
+        work.below_re[up] += y_re * d_re - y_im * d_im
+        work.below_im[up] += y_re * d_im + y_im * d_re
 
 
 @inner
@@ -242,6 +245,21 @@ def collect(n: int, roots: int, linear: bool, work: Work) -> float:
 
 
 @inner
+def entering(u_re: float, u_im: float, half_re: float, half_im: float, j_re: float, j_im: float) -> complex:
+    """Power u conj(j + half u) that enters a branch at an end with voltage u."""
+    re = j_re + half_re * u_re - half_im * u_im
+    im = j_im + half_re * u_im + half_im * u_re
+    return complex(u_re * re + u_im * im, u_im * re - u_re * im)
+
+
+@inner
+def turned(re: float, im: float, angle: float, scale: float) -> complex:
+    """A complex number times `scale`, turned by an angle."""
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    return complex(re * c - im * s, re * s + im * c)
+
+
+@inner
 def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output: Output) -> None:
     """Bring a flow out of the frame u."""
     v, i_series, s_fr, s_to = output.v[number], output.i_series[number], output.s_fr[number], output.s_to[number]
@@ -251,23 +269,19 @@ def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output
         for array in (v, i_series, s_fr, s_to, output.source_s[number]):
             array[:] = complex(np.nan, np.nan)
         return
+    u_re, u_im, j_re, j_im = work.u_re, work.u_im, work.j_re, work.j_im
     for k in range(len(wires.source)):
-        output.source_s[number, k] = complex(work.u_re[k], work.u_im[k]) * complex(work.j_re[k], -work.j_im[k])
+        output.source_s[number, k] = entering(u_re[k], u_im[k], 0.0, 0.0, j_re[k], j_im[k])
     for k in range(n):
         bus = work.order[k]
-        u = complex(work.u_re[k], work.u_im[k])
-        turn = complex(np.cos(work.turn[k]), np.sin(work.turn[k]))
-        v[bus] = u * turn * np.sqrt(work.size[k])
+        v[bus] = turned(u_re[k], u_im[k], work.turn[k], np.sqrt(work.size[k]))
         up = work.parent[k]
         if up < 0:
             v[bus] = wires.source_v[k]
             continue
         e = work.edge[k]
-        u_up = complex(work.u_re[up], work.u_im[up])
-        j = complex(work.j_re[k], work.j_im[k])
-        half = complex(work.half_re[k], work.half_im[k])
-        s_upper = u_up * (j + half * u_up).conjugate()
-        s_lower = u * (half * u - j).conjugate()
+        s_upper = entering(u_re[up], u_im[up], work.half_re[k], work.half_im[k], j_re[k], j_im[k])
+        s_lower = entering(u_re[k], u_im[k], work.half_re[k], work.half_im[k], -j_re[k], -j_im[k])
         # The series impedance lies at the to side: its frame is that of the bus there.
         if work.flipped[k]:
             at, direction = up, -1.0
@@ -275,8 +289,7 @@ def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output
         else:
             at, direction = k, 1.0
             s_fr[e], s_to[e] = s_upper, s_lower
-        frame = complex(np.cos(work.turn[at]), np.sin(work.turn[at])) * (direction / np.sqrt(work.size[at]))
-        i_series[e] = j * frame
+        i_series[e] = turned(j_re[k], j_im[k], work.turn[at], direction / np.sqrt(work.size[at]))
 
 
 @lean()
@@ -303,7 +316,7 @@ def many(
         status[number] = NOT_RADIAL
         if radial:
             for k in range(roots):
-                work.u_re[k] = abs(wires.source_v[k])
+                work.u_re[k] = np.hypot(wires.source_v[k].real, wires.source_v[k].imag)
                 work.u_im[k] = 0.0
             load(n, loads, number, work)
             status[number] = sweep(n, roots, loads, tolerance, iterations, work)
