@@ -30,7 +30,7 @@ LINE_EVERY_S = 1.0
 VIOLATIONS_SHOWN = 10
 SILENCE_S = 3.0
 """Seconds without a line after which a run that may be compiling says so."""
-COMPILING = "First use on this machine: the search is being compiled, up to half a minute; it is kept for later runs."
+COMPILING = "First use on this machine: the search is being compiled, ten to twenty seconds; it is kept for later runs."
 
 
 def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:

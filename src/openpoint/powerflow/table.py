@@ -53,6 +53,8 @@ class Table:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
+                if not value.flags.c_contiguous:
+                    raise ValueError(f"{type(self).__name__}.{field.name} is not C-contiguous")
                 row += [value.ctypes.data, *value.shape]
             else:
                 row.append(int(np.float64(value).view(np.int64)) if isinstance(value, float) else int(value))
