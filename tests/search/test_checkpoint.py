@@ -18,7 +18,7 @@ from openpoint.search.arrays import pool_for
 from openpoint.search.found import Found, Standing
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-from openpoint.verify import verify
+from openpoint.verify import verify, verify_network
 
 from .random_grids import KINDS, random_grid
 from .test_topology import loaded
@@ -93,6 +93,20 @@ def test_a_certificate_in_pieces_is_the_certificate_in_one(tmp_path: Path) -> No
     (tmp_path / "pieces.part").unlink()
     with pytest.raises(OptionError, match=r"lines of the certificate written so far, .* are gone"):
         search_topologies(network, certificate=tmp_path / "pieces", checkpoint=tmp_path / "open")
+
+
+def test_certificates_in_pieces_of_grids_with_outputs_to_choose(tmp_path: Path) -> None:
+    pieces, seen = tmp_path / "pieces", 0
+    for seed in range(20):
+        network = random_grid(np.random.default_rng(seed), ("dispatch", "high", "ratings"))
+        search_topologies(network, change_cost=0.001, certificate=tmp_path / "one")
+        _, runs = in_pieces(network, tmp_path / "open", 2, change_cost=0.001, certificate=pieces)
+        assert pieces.exists() == (tmp_path / "one").exists()
+        if runs > 2 and pieces.exists():
+            one, proven = verify_network(network, tmp_path / "one"), verify_network(network, pieces)
+            assert (proven.value_kw, proven.bound_kw) == pytest.approx((one.value_kw, one.bound_kw), rel=1e-6)
+            seen += 1
+    assert seen > 3
 
 
 def test_what_cannot_be_gone_on_with_is_refused(tmp_path: Path) -> None:

@@ -308,26 +308,22 @@ class _Proof:
 
     def _limits(self) -> str:
         """What the states keep, in words."""
-        net = self.net
+        net, rated = self.net, min(self.l_max, default=math.inf) < math.inf
         inner = [bus for bus in range(net.n_terminals) if bus not in self.source]
-        pairs = [(self.w_min[b], net.w_min[b]) for b in inner] + [(self.w_max[b], net.w_max[b]) for b in inner]
+        pairs = [(self.w_min[b], net.w_min[b]) for b in inner] + [(net.w_max[b], self.w_max[b]) for b in inner]
         ranges = {(self.w_min[b], self.w_max[b]) for b in inner}
-        its_currents = _same(zip(self.l_max, net.l_max, strict=True))
         if _same(pairs):
-            rated = its_currents and min(self.l_max, default=math.inf) < math.inf
-            words = f"the voltage {'and current ' if rated else ''}limits of the grid"
+            words = "the voltage limits of the grid"
         elif len(ranges) > 1:
             words = "the voltage limits in the file (not those of the grid)"
         else:
             low, high = map(math.sqrt, ranges.pop())
             words = f"voltages of {low:.4f} to {high:.4f} pu (not the limits of the grid)"
-        if not its_currents:
-            none = min(self.l_max) == math.inf
-            words += (
-                ", current limits left out," if none else ", the current limits in the file (not those of the grid)"
-            )
-        elif "current" not in words and min(self.l_max, default=math.inf) < math.inf:
-            words += " and the current limits of the grid"
+        if not _same(zip(net.l_max, self.l_max, strict=True)):
+            words += ", current limits of the file (not of the grid)" if rated else ", current limits left out,"
+        elif rated:
+            words += ", its current limits" if _same(pairs) else ", the current limits of the grid"
+        words += ", outputs within their ranges" if self.chosen else ""
         return words if self.most is None else f"{words}, at most {self.most} changes"
 
     def end(self) -> Verified:
@@ -353,5 +349,5 @@ class _Proof:
 
 
 def _same(pairs: Iterable[tuple[float, float]]) -> bool:
-    """Whether limits are those of the grid, with the tolerance over which they count as kept."""
-    return all(mine == its or abs(mine - its) <= SLACK * its for mine, its in pairs)
+    """Whether limits are those of the grid, or looser by what counts as kept; pairs of the lower and the higher one."""
+    return all(low <= high <= low * (1.0 + SLACK) for low, high in pairs)
