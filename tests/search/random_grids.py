@@ -49,11 +49,31 @@ def random_grid(rng: np.random.Generator, kind: Collection[str]) -> Network:
     for _ in range(int(rng.integers(1, 5))):
         a, b = rng.choice(n, 2, replace=bool(rng.random() < 0.1))
         ends.append((int(a), int(b)))
+    return _grid(rng, kind, n, ends, rng.choice(n, int(rng.integers(1, min(3, n))), replace=False).tolist())
+
+
+def random_regions(rng: np.random.Generator, kind: Collection[str]) -> Network:
+    """A trunk of 1 to 3 buses from the source on, and 2 or 3 groups of 1 to 3 buses with one or two loops each."""
+    trunk = int(rng.integers(1, 4))
+    n, ends = trunk, [(bus - 1, bus) for bus in range(1, trunk)]
+    for _ in range(int(rng.integers(2, 4))):
+        group = range(n, n + int(rng.integers(1, 4)))
+        ends += [(bus - 1, bus) for bus in group[1:]]
+        ends += [(int(rng.integers(trunk)), bus) for bus in (group[0], group[-1])]
+        if rng.random() < 0.3:
+            ends.append((int(rng.integers(trunk)), int(rng.choice(group))))
+        n += len(group)
+    return _grid(rng, kind, n, ends, [0])
+
+
+def _grid(
+    rng: np.random.Generator, kind: Collection[str], n: int, ends: list[tuple[int, int]], held: list[int]
+) -> Network:
+    """A grid of these branches; held: buses of sources."""
     loads = _loads(rng, n, kind)
     some = rng.random(n) < (0.3 if "impedance" in kind else 0.0)
     impedance = np.where(some, 0.1 * (loads.conj() if "generation" in kind else loads), 0.0)
-    held = rng.choice(n, int(rng.integers(1, min(3, n))), replace=False)
-    sources = {int(bus): complex(rng.uniform(0.97, 1.05) * np.exp(1j * rng.uniform(-0.1, 0.1))) for bus in held}
+    sources = {bus: complex(rng.uniform(0.97, 1.05) * np.exp(1j * rng.uniform(-0.1, 0.1))) for bus in held}
     low = float(rng.uniform(0.85, 0.99)) if "low" in kind else 0.0
     high = float(rng.uniform(1.0, 1.12)) if "high" in kind else np.inf
     branches = [_branch(rng, *e, kind) for e in ends]

@@ -13,6 +13,7 @@ from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses
+from openpoint.search import best as keeping
 from openpoint.search import topology
 from openpoint.search.enumeration import topologies
 from openpoint.search.found import Standing
@@ -171,7 +172,7 @@ def test_the_share_explored_grows_to_one(name: str, monkeypatch: pytest.MonkeyPa
 def test_a_start_that_is_left_on_a_large_grid_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
     network = loaded("mantovani136")
     at_once = search_topologies(network, node_limit=1)
-    monkeypatch.setattr(topology, "BRIEFLY", 0.0)
+    monkeypatch.setattr(keeping, "BRIEFLY", 0.0)
     told: list[Standing] = []
     found = search_topologies(network, node_limit=1, progress=told.append)
     assert told[0].nodes == 1  # before any exchange

@@ -42,6 +42,8 @@ class Model(Table):
             more may be chosen. p_v, q_v: (N) load of constant current, per voltage. p_w, q_w: (N) load of constant
             impedance, per squared voltage.
         w_min, w_max: (N) squared voltage: limits, or caps that no state exceeds; both that of the source at sources.
+        worth: (N) what a squared voltage is worth beyond what is lost; 0 but in a part of a grid, see
+            `openpoint.search.regions`.
         start, neighbour, via: adjacency with all sources as the one bus n.
         column, row: (n + 1), (L) pattern below the diagonal of the factor, column by column.
         target: for every pair of rows of a column, the entry that eliminating the column changes; the row's own place
@@ -75,6 +77,7 @@ class Model(Table):
     q_w: Floats
     w_min: Floats
     w_max: Floats
+    worth: Floats
     start: Numbers
     neighbour: Numbers
     via: Numbers
@@ -274,6 +277,30 @@ def counts() -> Counts:
         name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active", "trials", "gains", "depth")
     }
     return Counts(**whole, bound=np.full(1, -np.inf), cutoff=np.full(1, np.inf), floor=np.full(1, np.inf))
+
+
+def take(work: Work, pool: Pool, counts: Counts) -> None:
+    """Take the node of least bound from a pool that has one, as compiled code does where no node is at hand."""
+    rows = pool.heap[: counts.size[0]]
+    row = int(rows[0])
+    for mine, its in ((work.status, pool.status), (work.y, pool.y), (work.mu, pool.mu), (work.phi, pool.phi)):
+        if its.shape[1]:
+            mine[:] = its[row]
+    counts.bound[0], counts.depth[0], counts.active[0] = pool.bound[row], pool.depth[row], 1
+    rest = rows[1:].copy()
+    rows[:-1] = rest[np.argsort(pool.bound[rest], kind="stable")]  # what is in order is a heap
+    rows[-1] = row
+    counts.size[0] -= 1
+
+
+def lowest(counts: Counts, pool: Pool) -> float:
+    """Least bound of the nodes that are done or open."""
+    bound = counts.floor[0]
+    if counts.size[0]:
+        bound = min(bound, pool.bound[pool.heap[0]])
+    if counts.active[0]:
+        bound = min(bound, counts.bound[0])
+    return float(bound)
 
 
 def record_for(model: Model, capacity: int) -> Record:

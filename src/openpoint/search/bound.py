@@ -37,6 +37,9 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
    else c times a tangent: a constant and a part of A.
 7. Where the load of a bus may be chosen between P and P + S, the least of y (P + s) is y P + S min(0, y); the same for
    q. Every choice costs at least that, so the bound holds for the best one.
+8. Sources may have multipliers too, and every squared voltage a price, `worth`, which adds to the loss: then what is
+   bounded is the loss and what the sources' power and the voltages cost. `openpoint.search.regions` puts parts of a
+   grid together so; everywhere else all these are 0.
 
 Nothing here asks how good the multipliers are, nor for a solver's tolerance, nor for the sign of a load. What is used
 of the voltages is w_max at roots (and w_min, which may be 0): they must hold in every completion that counts.
@@ -109,12 +112,12 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     total = 0.0
     sound = True
     for j in range(len(gain)):
-        gain[j] = 0.0
+        gain[j] = -model.worth[j]
         used[j] = False
         total += p[j] * y[j] + q[j] * mu[j]
     if model.shunts:
         for j in range(len(gain)):
-            gain[j] = -(y[j] * p_w[j] + mu[j] * q_w[j])
+            gain[j] -= y[j] * p_w[j] + mu[j] * q_w[j]
     if model.currents:
         for j in range(len(gain)):
             c = y[j] * model.p_v[j] + mu[j] * model.q_v[j]

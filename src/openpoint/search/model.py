@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Floats, Ints, Network
-from openpoint.search.arrays import Model, Numbers
+from openpoint.search.arrays import Model
 from openpoint.search.caps import Caps, caps_of
 from openpoint.search.ceiling import ceiling, ceiling_by_limits
 from openpoint.search.demand import demand
+from openpoint.search.pattern import adjacency, eliminate, pattern
 
 TOLERANCE = 1e-6
 """Relative excess of a limit that counts as kept."""
@@ -62,7 +62,7 @@ def build_model(
     branch = np.flatnonzero(~must_open & (fr != to))
     source = np.zeros(network.n_terminals, dtype=np.bool_)
     source[network.source_terminal] = True
-    order, columns = _eliminate(fr[branch], to[branch], source)
+    order, columns = eliminate(fr[branch], to[branch], source)
     n, m = len(order), len(branch)
     bus = np.concatenate([np.array(order, dtype=np.int64), network.source_terminal])
     number = np.empty(network.n_terminals, dtype=np.int32)
@@ -104,8 +104,9 @@ def build_model(
         q_w=taken.steady.imag[bus].copy(),
         w_min=w_min[bus],
         w_max=w_max[bus],
-        **_adjacency(np.minimum(a, n), np.minimum(b, n), n),
-        **_pattern(a, b, [np.sort(number[c]) for c in columns]),
+        worth=np.zeros(len(bus)),
+        **adjacency(np.minimum(a, n), np.minimum(b, n), n),
+        **pattern(a, b, [np.sort(number[c]) for c in columns]),
         swap=swap,
         most_closings=closings,
         bare=np.flatnonzero(z == 0).astype(np.int32),
@@ -137,59 +138,3 @@ def voltage_range(network: Network, caps: Caps, value: float) -> tuple[Floats, F
             "needs an upper limit of the voltage at every bus; give one, for example Limits(v_max_pu=1.1)"
         )
     return low, high
-
-
-def _eliminate(fr: Ints, to: Ints, source: Bools) -> tuple[list[int], list[list[int]]]:
-    """Buses without a source in the order of least degree, and the neighbours that each has when it goes."""
-    around: list[set[int]] = [set() for _ in source]
-    for a, b in zip(fr.tolist(), to.tolist()):
-        if not source[a] and not source[b]:
-            around[a].add(b)
-            around[b].add(a)
-    queue = [(len(around[bus]), bus) for bus in np.flatnonzero(~source).tolist()]
-    heapq.heapify(queue)
-    gone = source.copy()
-    order: list[int] = []
-    columns: list[list[int]] = []
-    while queue:
-        degree, bus = heapq.heappop(queue)
-        if gone[bus] or degree != len(around[bus]):
-            continue
-        gone[bus] = True
-        order.append(bus)
-        columns.append(list(around[bus]))
-        for other in around[bus]:
-            around[other] |= around[bus]
-            around[other] -= {bus, other}
-        for other in around[bus]:
-            heapq.heappush(queue, (len(around[other]), other))
-    return order, columns
-
-
-def _pattern(fr: Numbers, to: Numbers, columns: list[Numbers]) -> dict[str, Numbers]:
-    """Fields of the model that describe the factor."""
-    n = len(columns)
-    start = np.concatenate([[0], np.cumsum([len(c) for c in columns])])
-    rows = [c.tolist() for c in columns]
-    place = {(i, k): int(start[k]) + a for k, column in enumerate(rows) for a, i in enumerate(column)}
-    ends = zip(np.maximum(fr, to).tolist(), np.minimum(fr, to).tolist())
-    found = {
-        "column": start,
-        "row": [i for column in rows for i in column],
-        "target": [place[column[a], column[b]] for column in rows for a in range(len(column)) for b in range(a)],
-        "up": [column[0] if column else n for column in rows],
-        "slot": [place[i, k] if i < n else -1 for i, k in ends],
-    }
-    return {name: np.array(values, dtype=np.int32) for name, values in found.items()}
-
-
-def _adjacency(fr: Numbers, to: Numbers, n: int) -> dict[str, Numbers]:
-    """Fields of the model that describe the graph of n buses and of all sources as one."""
-    ends, others = np.concatenate([fr, to]), np.concatenate([to, fr])
-    by_bus = np.argsort(ends, kind="stable")
-    found = {
-        "start": np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=n + 1))]),
-        "neighbour": others[by_bus],
-        "via": np.tile(np.arange(len(fr)), 2)[by_bus],
-    }
-    return {name: values.astype(np.int32) for name, values in found.items()}

@@ -74,11 +74,16 @@ def conduct(model: Model, work: Work) -> None:
             q[i] -= model.b[e] * k_i * w[i]
             p[j] += model.g[e] * k_j * w[j]
             q[j] -= model.b[e] * k_j * w[j]
-        if model.z2[e] == 0.0:
-            work.conductance[e] = model.ideal
-            continue
-        conductance = 0.5 * k_i * w[i] / work.rho[e]
+        conductance = model.ideal if model.z2[e] == 0.0 else 0.5 * k_i * w[i] / work.rho[e]
         work.conductance[e] = conductance
+        if i >= model.n:
+            p[j] += conductance * work.y[i]
+            q[j] += conductance * work.mu[i]
+        if j >= model.n:
+            p[i] += conductance * work.y[j]
+            q[i] += conductance * work.mu[j]
+        if model.z2[e] == 0.0:
+            continue
         # r l is drawn at the far end; the turn of the voltage law, 2 r ν, drives a flow from i to j.
         current = work.steep[e] * k_i * w[i] / work.rho[e]
         turn = 2.0 * work.nu[e] * conductance
@@ -145,11 +150,8 @@ def factorise(model: Model, work: Work, factor: Floats, diagonal: Floats, choice
 
 @inner
 def solve(model: Model, factor: Floats, diagonal: Floats, one: Floats, two: Floats) -> None:
-    """Solve for two right-hand sides in place; 0 at sources."""
+    """Solve for two right-hand sides in place, at all buses but the sources."""
     n = model.n
-    for k in range(n, len(one)):
-        one[k] = 0.0
-        two[k] = 0.0
     for k in range(n):
         for a in range(model.column[k], model.column[k + 1]):
             one[model.row[a]] -= factor[a] * one[k]
@@ -170,12 +172,15 @@ def renew(model: Model, work: Work) -> None:
     factorise(model, work, work.factor, work.diagonal, work.choice_p)
     if not model.boxed:
         solve(model, work.factor, work.diagonal, work.y_next, work.mu_next)
-        return
-    solve(model, work.factor, work.diagonal, work.y_next, work.one)
-    factorise(model, work, work.factor_q, work.diagonal_q, work.choice_q)
-    solve(model, work.factor_q, work.diagonal_q, work.mu_next, work.one)
-    settle(model, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
-    settle(model, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
+    else:
+        solve(model, work.factor, work.diagonal, work.y_next, work.one)
+        factorise(model, work, work.factor_q, work.diagonal_q, work.choice_q)
+        solve(model, work.factor_q, work.diagonal_q, work.mu_next, work.one)
+        settle(model, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
+        settle(model, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
+    for k in range(model.n, len(work.y)):
+        work.y_next[k] = work.y[k]
+        work.mu_next[k] = work.mu[k]
 
 
 @inner
@@ -215,8 +220,8 @@ def without(model: Model, work: Work, e: int) -> bool:
         return False
     by_y, by_mu = conductance * work.drop_y[e] / rest, conductance * work.drop_mu[e] / rest
     for k in range(n, len(one)):
-        work.y_next[k] = 0.0
-        work.mu_next[k] = 0.0
+        work.y_next[k] = work.y[k]
+        work.mu_next[k] = work.mu[k]
     back(model, work.factor, work.diagonal, one)
     for k in range(n):
         work.y_next[k] = work.y[k] + by_y * one[k]
@@ -257,12 +262,14 @@ def level(model: Model, work: Work, y: Floats, mu: Floats) -> None:
             e = model.bare[k]
             i, j = model.fr[e], model.to[e]
             if work.status[e] != OPEN and label[i] != label[j]:
-                label[i] = max(label[i], label[j])  # a source wins: its multipliers are 0
+                label[i] = max(label[i], label[j])  # a source wins: its multipliers are given
                 label[j] = label[i]
                 again = True
     for k in range(len(model.bare)):
         i, j = model.fr[model.bare[k]], model.to[model.bare[k]]
-        y[i] = y[label[i]]
-        mu[i] = mu[label[i]]
-        y[j] = y[label[j]]
-        mu[j] = mu[label[j]]
+        if i < model.n:
+            y[i] = y[label[i]]
+            mu[i] = mu[label[i]]
+        if j < model.n:
+            y[j] = y[label[j]]
+            mu[j] = mu[label[j]]

@@ -10,20 +10,30 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Network
-from openpoint.search.arrays import CLOSED, Counts, Pool, counts, enlarged, pool_for, record_for, work_for
+from openpoint.search.arrays import (
+    CLOSED,
+    Counts,
+    Pool,
+    counts,
+    enlarged,
+    lowest,
+    pool_for,
+    record_for,
+    work_for,
+)
+from openpoint.search.best import Best
 from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of, trial_of
 from openpoint.search.dispatch import Cone, Dispatcher
+from openpoint.search.division import Division
 from openpoint.search.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.found import Found, Standing, gap_between
-from openpoint.search.incumbent import Exchange, Judge, Trial
 from openpoint.search.model import build_model
 from openpoint.twostage.log import Termination
 
@@ -31,8 +41,6 @@ LOOK_UP = 0.05
 """Seconds after which the compiled search looks up."""
 OPTIMAL = 1e-6
 """Relative gap that counts as none."""
-BRIEFLY = 2e6
-"""States that are judged before the root is bounded, times buses; a large grid has a better start in the root."""
 SAVE_EVERY_S = 30.0
 """Seconds between two checkpoints."""
 
@@ -121,16 +129,12 @@ class _Run:
         self.model, self.numbering = build_model(
             network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
         )
-        self.inner = np.arange(len(self.numbering.bus)) < self.model.n
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone)
-        self.judge = Judge(replace(network, generator_s=self.dispatcher.today), change_cost)
         self.work = work_for(self.model)
         self.work.status[must_close[self.numbering.branch]] = CLOSED
         self.pool: Pool = pool_for(self.model, 256)
         self.counts: Counts = counts()
-        self.briefly = BRIEFLY / len(self.numbering.bus)
-        self.best: Trial | None = None
-        self.leaves, self.by_cone = 0, 0
+        self.leaves = 0
         self.locks, self.changes = (must_close, must_open), (max_changes, change_cost)
         self.earlier, self.mark = 0.0, ""
         self.checkpoint: Checkpoint | None = None
@@ -157,30 +161,41 @@ class _Run:
         before = time.perf_counter()
         explore(self.model, self.work, self.pool, self.counts, self.record, 0)
         self.began += time.perf_counter() - before  # compiling is not searching
-        if self.lost or not propagate(self.model, self.work):
-            self._forget()
-            return self._found(Termination.INFEASIBLE)
-        self.counts.cutoff[0] = self.numbering.ceiling + float(self.model.price.sum())
+        joined = not self.lost and propagate(self.model, self.work)
 
         def over() -> bool:
             return time.perf_counter() - self.began >= time_limit or (stop is not None and stop())
 
-        def better(trial: Trial) -> None:
-            if trial.beats(self.best):
-                self._keep(trial)
-                if progress is not None:
-                    progress(self._standing())
+        def told() -> None:
+            if progress is not None:
+                progress(self._standing())
 
-        self.exchange = Exchange(self.model, self.numbering, self.judge, self.work.status, over, better)
+        self.best = Best(
+            self.network,
+            self.model,
+            self.numbering,
+            self.work,
+            self.counts,
+            self.dispatcher,
+            self.changes[1],
+            self.gap,
+            over,
+            told,
+        )
+        self.division = Division(self.model, self.numbering, self.work, self.counts, self.best, over)
+        if not joined:
+            self._forget()
+            return self._found(Termination.INFEASIBLE)
+        self.counts.cutoff[0] = self.numbering.ceiling + float(self.model.price.sum())
         self.counts.active[0] = 1
         self._go_on()
-        self._start(starts)
+        self.best.start(starts)
         self._save()
         saved_at = self.began
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
             if event != LEAF and self.counts.nodes[0] == 1:
-                self._follow_multipliers()
+                self.best.follow_multipliers()
             now = self._standing()
             if progress is not None:
                 progress(now)
@@ -211,57 +226,23 @@ class _Run:
 
     def _explore(self, chunk: int) -> int:
         """Some nodes; judges a leaf, makes room."""
-        event = explore(self.model, self.work, self.pool, self.counts, self.record, chunk)
+        if self.certificate is None:  # regions are not certified
+            self.division.step(self.pool)
+        most = int(min(chunk, self.division.pace))
+        event = explore(self.model, self.work, self.pool, self.counts, self.record, most)
         if event == LEAF:
             self.leaves += 1
             self.counts.active[0] = 0
-            self._judge_leaf()
+            self.best.judge_leaf(self._prove_leaf)
         elif event == FULL:
             self.pool = enlarged(self.pool)
         elif event == WRITTEN and self.certificate is not None:
             self.certificate.take()
         return event
 
-    def _judge_leaf(self) -> None:
-        """The state that is left; where there is something to choose, its bound is all that is proven of it."""
-        trial = self.exchange.trial(self.work.status == CLOSED)
-        if self.model.boxed:
-            if trial is not None:
-                trial = self.exchange.at(trial, self.dispatcher.outputs(self.work)) or trial
-            bound = self.dispatcher.raised(self.work, self.counts)
-            if self.certificate is not None:
-                self.certificate.prove_leaf(self.model, self.work, self.pool, self.counts)
-            if trial is not None and bound < self.counts.cutoff[0]:
-                loose = trial.value - self.numbering.fixed_cost - bound > self.gap * abs(trial.value)
-                if loose or trial.miss > 0.0:
-                    by_cone, trial = self._by_cone(trial)
-                    self.by_cone += by_cone > bound
-                    bound = max(bound, by_cone)
-            self.counts.floor[0] = min(self.counts.floor[0], bound)
-        if trial is not None and trial.beats(self.best):
-            self._offer(trial)
-
-    def _by_cone(self, trial: Trial) -> tuple[float, Trial]:
-        """What a cone program says of a state: a bound, and the state at its outputs if that is better."""
-        if self.dispatcher.cone is None:
-            return -math.inf, trial
-        bound, found = self.dispatcher.cone(trial.closed)
-        generation = None if found is None else self.dispatcher.within(found)
-        changes = float(self.model.price[trial.closed[self.numbering.branch]].sum())
-        other = None if generation is None else self.exchange.at(trial, generation)
-        return bound + changes, other if other is not None and other.beats(trial) else trial
-
-    def _redispatched(self, trial: Trial) -> Trial:
-        """Outputs and exchanges in turn, until neither is better."""
-        while not self.exchange.over():
-            other = self.exchange.at(trial, self.dispatcher.on(trial.closed[self.numbering.branch]))
-            if other is None or other.miss > 0.0:
-                other = self._by_cone(trial if other is None else other)[1]
-            if not (other.miss, other.value) < (trial.miss, trial.value * (1.0 - self.gap)):
-                break
-            trial = self.exchange.descend(other)
-        self.exchange.at(trial, trial.generation)
-        return trial
+    def _prove_leaf(self) -> None:
+        if self.certificate is not None:
+            self.certificate.prove_leaf(self.model, self.work, self.pool, self.counts)
 
     def _go_on(self) -> None:
         """Go on from the checkpoint, if there is one."""
@@ -270,22 +251,24 @@ class _Run:
         self.pool = restored(self.saved, self.model, self.work, self.pool, self.counts)
         if self.certificate is not None:
             self.certificate.resume(self.saved)
-        self.leaves, self.by_cone, self.earlier = (self.saved[n].item() for n in ("leaves", "by_cone", "seconds"))
+        self.leaves, self.best.by_cone, self.earlier = (self.saved[n].item() for n in ("leaves", "by_cone", "seconds"))
+        self.division.state = self.saved["division"].tolist()
         if (best := trial_of(self.saved)) is not None:
             # What was broken off in the middle of an exchange ends now; any other state stays as it is.
-            self.exchange.at(best, best.generation)
-            self._offer(best)
-            self.exchange.at(best, self.saved["outputs"])
+            self.best.exchange.at(best, best.generation)
+            self.best.offer(best)
+            self.best.exchange.at(best, self.saved["outputs"])
 
     def _save(self) -> None:
         """Write the checkpoint, if one is wanted."""
         if self.checkpoint is None:
             return
-        state = state_of(self.model, self.work, self.pool, self.counts, self.best) | {
+        state = state_of(self.model, self.work, self.pool, self.counts, self.best.trial) | {
             "leaves": np.array(self.leaves),
-            "by_cone": np.array(self.by_cone),
+            "by_cone": np.array(self.best.by_cone),
+            "division": np.array(self.division.state),
             "seconds": np.array(self._seconds()),
-            "outputs": self.exchange.judge.network.generator_s,
+            "outputs": self.best.exchange.judge.network.generator_s,
         }
         if self.certificate is not None:
             state |= self.certificate.pause()
@@ -304,55 +287,11 @@ class _Run:
         if self.checkpoint is not None:
             self.checkpoint.path.unlink(missing_ok=True)
 
-    def _start(self, starts: Bools | None) -> None:
-        """Exchange from the states given, from today's, and from the tree of least impedance, for a while."""
-        given = [] if starts is None else list(starts[:, self.numbering.branch])
-        for state in given if self.best is not None else [*given, self.network.closed[self.numbering.branch]]:
-            self._offer(self.exchange.tree(state.astype(float)), self.briefly)
-        if self.best is None:
-            self._offer(self.exchange.tree(-np.sqrt(self.model.z2)), self.briefly)
-
-    def _follow_multipliers(self) -> None:
-        """Exchange from the tree that carries most in the relaxation of the root, and on from a start that was left."""
-        work, left = self.work, self.best if self.exchange.judged >= self.briefly else None
-        self._offer(self.exchange.tree(work.conductance * np.hypot(work.drop_y, work.drop_mu)))
-        self._offer(left)
-
-    def _offer(self, trial: Trial | None, most: float = math.inf) -> None:
-        """Improve a state, judging so many others, and keep it if it is the best."""
-        if trial is None:
-            return
-        if trial.beats(self.best):
-            self._keep(trial)
-        trial = self.exchange.descend(trial, most)
-        if self.model.boxed:
-            trial = self._redispatched(trial)
-        if trial.beats(self.best):
-            self._keep(trial)
-
-    def _keep(self, trial: Trial) -> None:
-        """A better state than any before."""
-        self.best = trial
-        if trial.miss == 0.0:
-            value = trial.value - self.numbering.fixed_cost
-            self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(trial.value))
-            # Only states that lose less are still looked for, and their voltages are the lower for it.
-            most = self.numbering.caps.at(trial.value)[self.numbering.bus]
-            np.minimum(self.model.w_max, most, out=self.model.w_max, where=self.inner)
-
     def _bound(self) -> float:
         """Lower bound of the whole search."""
-        counts = self.counts
-        bound = min(float(counts.floor[0]), self._value() - self.numbering.fixed_cost)
-        if counts.size[0]:
-            bound = min(bound, self.pool.bound[self.pool.heap[0]])
-        if counts.active[0]:
-            bound = min(bound, counts.bound[0])
-        return float(bound) + self.numbering.fixed_cost
-
-    def _value(self) -> float:
-        """Value of the best state that keeps the limits."""
-        return self.best.value if self.best is not None and self.best.miss == 0.0 else math.inf
+        return (
+            min(lowest(self.counts, self.pool), self.best.value - self.numbering.fixed_cost) + self.numbering.fixed_cost
+        )
 
     def _standing(self) -> Standing:
         counts, depth = self.counts, int(self.counts.depth[0])
@@ -365,7 +304,7 @@ class _Run:
             open_nodes=int(counts.size[0] + counts.active[0]),
             depth=depth,
             lower_bound=self._bound(),
-            value=self._value(),
+            value=self.best.value,
             explored=1.0 - left,
             mark=self.mark,
         )
@@ -375,26 +314,26 @@ class _Run:
         return self.earlier + time.perf_counter() - self.began
 
     def _found(self, reason: Termination) -> Found:
-        value, best = self._value(), None if self.best is None else self.best.closed
+        value, best = self.best.value, self.best.trial
         holds = math.isfinite(value)
         if reason is Termination.OPTIMAL and not holds:
             unknown = self.counts.floor[0] < self.counts.cutoff[0]  # a tree whose dispatch nothing settles
             reason = Termination.RELAXATION if unknown else Termination.INFEASIBLE
         elif reason is Termination.OPTIMAL and (left := gap_between(self._bound(), value)) > OPTIMAL:
-            reason = Termination.GAP if left <= self.gap else Termination.RELAXATION
+            reason = Termination.GAP if left <= self.gap * (1.0 + 1e-9) else Termination.RELAXATION
         ended = reason in (Termination.OPTIMAL, Termination.GAP, Termination.RELAXATION)
-        if self.certificate is not None and self.best is not None and holds and ended:
-            self.certificate.finish(self.locks, self.changes, self.best, float(self.counts.cutoff[0]), self.gap)
+        if self.certificate is not None and best is not None and holds and ended:
+            self.certificate.finish(self.locks, self.changes, best, float(self.counts.cutoff[0]), self.gap)
         return Found(
             termination=reason,
-            closed=best if holds else None,
-            generation=None if self.best is None else self.best.generation,
+            closed=best.closed if best is not None and holds else None,
+            generation=None if best is None else best.generation,
             value=value,
             lower_bound=math.inf if reason is Termination.INFEASIBLE else self._bound(),
-            nearest=None if holds else best,
+            nearest=best.closed if best is not None and not holds else None,
             nodes=int(self.counts.nodes[0]),
             probes=int(self.counts.probes[0]),
             leaves=self.leaves,
-            by_cone=self.by_cone,
+            by_cone=self.best.by_cone,
             seconds=self._seconds(),
         )

@@ -1,0 +1,359 @@
+"""Regions that can be searched one by one: nodes add up where they would multiply.
+
+**Parts.** At a node some buses are joined to the sources by closed branches: the supplied part. Without it the live
+rest falls into *regions*, which touch each other only in buses of the supplied part, their *hubs*. Seen from a region
+all hubs are one bus, so that the radial completions of the node are all combinations of one radial state per region.
+
+**The bound.** Hold y and μ at the buses of the supplied part, and choose a price κ_kh of the squared voltage w_h for
+each region k at its hubs h. The bound of `openpoint.search.bound` is a sum over branches and buses, so it falls apart:
+
+    loss >= g_0 + Σ_k g_k       g_k: bound of region k, hubs as sources of multipliers y_h, μ_h, where
+                                     −A_kh w_h is −(A_kh − κ_kh) w_h
+                                g_0: bound of the supplied part, where −A_h w_h is −(A_h + Σ_k κ_kh) w_h
+
+With w_h in a range that holds in all completions of interest, each g_k is bounded for its region alone, and
+
+    loss of any completion >= g_0 + Σ_k min over the states of region k of g_k.
+
+Each of these minima is a topology search of its own, on a smaller grid. Whatever y, μ, κ are, the sum is valid; with
+those of a tree (its best multipliers, and κ = A there) the sum over its own states is the exact loss of that tree. So
+the sum stays below by what other states of a region gain at these prices, which is little where the supplied part is
+strong: that is near the sources, and there most of the power flows.
+
+**Ranges.** Down the supplied part w falls by 2 (r p + x q) − |z|² l. What arrives at the far end of a branch is at
+least the least demand that may lie beyond it, what leaves at the near end at most the greatest and the losses, which
+the value of the best state known limits. A region counts whole where all its hubs lie beyond the branch, else for any
+part of its buses. Hubs whose range is too wide are left to the regions.
+
+**What else it tells.** In one region no state matters that is worse than its minimum by more than the sum lacks to the
+cutoff. Probes with that cutoff decide branches for the whole search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from openpoint.grid.topology import components
+from openpoint.network import Bools, Floats, Ints
+from openpoint.search.arrays import (
+    CLOSED,
+    OPEN,
+    UNDECIDED,
+    Model,
+    States,
+    Work,
+    counts,
+    enlarged,
+    lowest,
+    pool_for,
+    record_for,
+    work_for,
+)
+from openpoint.search.entries import EXHAUSTED, FULL, LEAF, explore, span
+from openpoint.search.pattern import adjacency, eliminate, pattern
+
+WIDE = 1e-3
+"""Loss at a hub per squared voltage, times its range, over which the hub is left to the regions; share of the value."""
+SHARE = 0.25
+"""Share of the gap that is left to the searches of all regions together."""
+AS_IT_STANDS = -1e300
+"""Cutoff that any multipliers reach, so that nothing is done but to bound."""
+CHUNK = 64
+"""Nodes between two looks at the clock."""
+BY_BRANCH = ("r", "x", "z2", "k_fr", "k_to", "g", "b", "l_max", "price", "swap")
+BY_BUS = ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that was processed once: its memory, bound, and (m) states, with what was branched undecided again."""
+
+    work: Work
+    bound: float
+    status: States
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the regions say.
+
+    Attributes:
+        bound: no radial state of interest is worth less. node: with what is decided in all that are below the cutoff.
+        closed: (m) the best state of each region, put together. nodes: of all searches.
+    """
+
+    bound: float
+    node: Node
+    closed: Bools
+    nodes: int
+
+
+def process(model: Model, status: States, y: Floats, mu: Floats, phi: Floats, cutoff: float) -> Node:
+    """Process one node from these multipliers; at the cutoff `AS_IT_STANDS` it is bounded just there."""
+    work, pool, count = work_for(model), pool_for(model, 2), counts()
+    work.status[:] = status
+    work.y[:], work.mu[:], work.phi[:] = y, mu, phi
+    count.cutoff[0], count.active[0] = cutoff, 1
+    explore(model, work, pool, count, record_for(model, 0), 1)
+    found = work.status.copy()
+    if count.size[0]:
+        found[pool.status[pool.heap[0]] != found] = UNDECIDED
+    return Node(work, float(count.bound[0]), found)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Attributes: supplied: (N) buses of the supplied part. region: (N) number of the region, -1 there. count."""
+
+    supplied: Bools
+    region: Ints
+    count: int
+
+    def branches(self, model: Model, status: States) -> list[Bools]:
+        """(m) live branches of each region, those to its hubs among them."""
+        one = np.maximum(self.region[model.fr], self.region[model.to])
+        return [(status != OPEN) & (one == k) for k in range(self.count)]
+
+    def hubs(self, model: Model, branches: Ints) -> Ints:
+        """Buses of the supplied part at these branches."""
+        ends = np.unique(np.concatenate([model.fr[branches], model.to[branches]]))
+        return np.asarray(ends[self.supplied[ends]], dtype=np.int64)
+
+
+def parts_of(model: Model, status: States, usable: Bools) -> Parts:
+    """The parts of a node; the supplied one grows through usable buses alone, (N)."""
+    n, size = model.n, len(model.p)
+    fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
+    through = (status == CLOSED) & usable[model.fr] & usable[model.to]
+    label = components(size, fr[through], to[through])
+    supplied = label == label[n]
+    supplied[n:] = True
+    apart = (status != OPEN) & ~supplied[model.fr] & ~supplied[model.to]
+    label = components(size, model.fr[apart], model.to[apart])
+    region = np.full(size, -1)
+    names, number = np.unique(label[~supplied], return_inverse=True)
+    region[~supplied] = number
+    return Parts(supplied, region, len(names))
+
+
+def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, value: float) -> tuple[Floats, Floats]:
+    """(N) least and greatest squared voltage in the supplied part in any completion that loses at most `value`.
+
+    Args:
+        branches: of each region. tree: a completion of the node, with its forest.
+    """
+    ends = np.concatenate([model.fr, model.to])
+    low, high = np.zeros((2, len(model.p))), np.zeros((2, len(model.p)))
+    v = np.sqrt(model.w_max)
+    by_bus = ((model.p, model.p_span, model.p_v, model.p_w), (model.q, model.q_span, model.q_v, model.q_w))
+    for k, (power, more, current, steady) in enumerate(by_bus):
+        low[k] = power + np.minimum(0.0, current) * v + np.minimum(0.0, steady) * model.w_max
+        high[k] = power + more + np.maximum(0.0, current) * v + np.maximum(0.0, steady) * model.w_max
+        taken = (model.g, -model.b)[k]
+        taken = np.concatenate([taken * model.k_fr, taken * model.k_to]) * model.w_max[ends]
+        np.add.at(low[k], ends, np.minimum(0.0, taken))
+        np.add.at(high[k], ends, np.maximum(0.0, taken))
+    lossy = np.divide(model.x, model.r, out=np.where(model.x > 0.0, np.inf, 0.0), where=model.r > 0.0)
+    lost = np.array([value, value * float(lossy.max(initial=0.0))]) if value > 0.0 else np.zeros(2)
+    least, most = model.w_min.copy(), model.w_max.copy()
+    if np.any(model.r < 0.0) or np.any(model.x < 0.0) or np.any(model.g < 0.0):
+        return least, most
+    hubs = [parts.hubs(model, some) for some in branches]
+    # Beyond a bus: least and greatest demand of its own part, and of each region how many hubs.
+    beyond_low, beyond_high = low.T * parts.supplied[:, None], high.T * parts.supplied[:, None]
+    met: list[dict[int, int]] = [{} for _ in model.p]
+    for k, some in enumerate(hubs):
+        for hub in some.tolist():
+            met[hub][k] = 1
+    inside = [parts.region == k for k in range(parts.count)]
+    whole = [(low[:, some].sum(axis=1), high[:, some].sum(axis=1)) for some in inside]
+    any_part = [
+        (np.minimum(low[:, some], 0.0).sum(axis=1), np.maximum(high[:, some], 0.0).sum(axis=1)) for some in inside
+    ]
+    order = [bus for bus in tree.order.tolist() if parts.supplied[bus]]
+    for bus in reversed(order):
+        if (above := int(tree.parent[bus])) >= 0:
+            beyond_low[above] += beyond_low[bus]
+            beyond_high[above] += beyond_high[bus]
+            for k, number in met[bus].items():
+                met[above][k] = met[above].get(k, 0) + number
+    for bus in order:
+        if (above := int(tree.parent[bus])) < 0:
+            continue
+        e = int(tree.edge[bus])
+        down = model.fr[e] == above
+        k_above, k_bus = (model.k_fr[e], model.k_to[e]) if down else (model.k_to[e], model.k_fr[e])
+        some, all_of = beyond_low[bus].copy(), beyond_high[bus] + lost
+        for k, number in met[bus].items():
+            few, many = whole[k] if number == len(hubs[k]) else any_part[k]
+            some += few
+            all_of += many
+        z = model.r[e], model.x[e]
+        greatest = sum(2.0 * a * float(b) for a, b in zip(z, all_of) if a > 0.0)  # what is lost may have no limit
+        smallest = sum(2.0 * a * float(b) for a, b in zip(z, some))
+        least[bus] = max(least[bus], (k_above * least[above] - greatest) / k_bus)
+        most[bus] = min(most[bus], (k_above * most[above] - smallest) / k_bus)
+    return least, most
+
+
+def restrict(
+    model: Model, buses: Ints, hubs: Ints, branches: Ints, worth: Floats, w: tuple[Floats, Floats]
+) -> tuple[Model, Ints]:
+    """The model of some buses, with hubs as its sources, and the (N') buses of the whole that its buses are.
+
+    Args:
+        worth: (N) price of squared voltages. w: (N) least and greatest squared voltage of hubs.
+    """
+    number = np.empty(len(model.p), dtype=np.int64)
+    number[np.concatenate([buses, hubs])] = np.arange(len(buses) + len(hubs))
+    source = np.arange(len(buses) + len(hubs)) >= len(buses)
+    order, columns = eliminate(number[model.fr[branches]], number[model.to[branches]], source)
+    n, inner = len(order), buses[order]
+    bus = np.concatenate([inner, hubs])
+    place = np.empty(len(bus), dtype=np.int32)
+    place[order] = np.arange(n)
+    number[bus] = np.arange(len(bus))
+    a, b = number[model.fr[branches]].astype(np.int32), number[model.to[branches]].astype(np.int32)
+    values = {field.name: getattr(model, field.name) for field in fields(model)}
+    values |= {name: values[name][branches] for name in BY_BRANCH}
+    values |= {name: np.concatenate([values[name][inner], np.zeros(len(hubs))]) for name in BY_BUS}
+    values |= {
+        "n": n,
+        "fr": a,
+        "to": b,
+        "w_min": np.concatenate([model.w_min[inner], w[0][hubs]]),
+        "w_max": np.concatenate([model.w_max[inner], w[1][hubs]]),
+        "worth": worth[bus],
+        "bare": np.flatnonzero(values["z2"] == 0.0).astype(np.int32),
+    }
+    values |= adjacency(np.minimum(a, n), np.minimum(b, n), n)
+    values |= pattern(a, b, [np.sort(place[column]) for column in columns])
+    return Model(**values), bus
+
+
+class Region:
+    """A topology search in one region, by its bound alone."""
+
+    def __init__(self, model: Model, bus: Ints, branches: Ints, root: Node, held: Node, far: float) -> None:
+        """`root`: the node. held: the tree whose multipliers are held at the hubs. far: more than it may be worth."""
+        self.model, self.bus, self.branches = model, bus, branches
+        inner = np.arange(len(bus)) < model.n
+        y = np.where(inner, root.work.y[bus], held.work.y[bus])
+        mu = np.where(inner, root.work.mu[bus], held.work.mu[bus])
+        self.begin = root.status[branches], y, mu, held.work.phi[bus]
+        self.closed = held.status[branches] == CLOSED
+        self.held = _multipliers(held, bus)
+        self.far = far + process(model, held.status[branches], *self.held, AS_IT_STANDS).bound
+        self.best = self.worth(self.closed)
+        self.bound, self.nodes = -np.inf, 0
+
+    def worth(self, closed: Bools) -> float:
+        """The g of a state; from the multipliers held, since those of its node may be too far from its own."""
+        state = np.where(closed, CLOSED, OPEN).astype(np.int8)
+        return process(self.model, state, *self.held, self.far).bound
+
+    def search(self, tolerance: float, most: int, over: Callable[[], bool]) -> None:
+        """Find the least g of its states up to a tolerance, or as far as `most` nodes go."""
+        model = self.model
+        work, pool, count, record = work_for(model), pool_for(model, 64), counts(), record_for(model, 0)
+        work.status[:], work.y[:], work.mu[:], work.phi[:] = self.begin
+        count.active[0], count.cutoff[0] = 1, self.best - tolerance
+        while not over() and count.nodes[0] < most:
+            event = explore(model, work, pool, count, record, CHUNK)
+            if event == EXHAUSTED:
+                break
+            if event == FULL:
+                pool = enlarged(pool)
+            elif event == LEAF:
+                count.active[0] = 0
+                closed = work.status == CLOSED
+                value = max(float(count.bound[0]), self.worth(closed))
+                count.floor[0] = min(count.floor[0], value)
+                if value < self.best:
+                    self.best, self.closed = value, closed
+                    count.cutoff[0] = value - tolerance
+        self.bound = min(lowest(count, pool), float(count.cutoff[0]))
+        self.nodes = int(count.nodes[0])
+
+    def decide(self, cutoff: float) -> States | None:
+        """(m') what is decided in all states of g below a cutoff; None where there are none."""
+        self.nodes += 1
+        node = process(self.model, *self.begin, cutoff)
+        return None if node.bound >= cutoff else node.status
+
+
+def by_regions(
+    model: Model, status: States, closed: Bools, value: float, cutoff: float, most: int, over: Callable[[], bool]
+) -> Outcome | None:
+    """Search a node by its regions; None where it has none to tell apart.
+
+    Args:
+        status: (m) what is decided at the node. closed: (m) the best radial state known.
+        value: its worth. cutoff: what states of interest are worth less than.
+        most: nodes that the search of a region may have. over: whether to stop.
+    """
+    size = len(model.p)
+    nothing = np.zeros(size), np.zeros(size), np.zeros(size)
+    root = process(model, status, *nothing, cutoff)
+    if root.bound >= cutoff:
+        return Outcome(root.bound, root, closed, 1)
+    work = work_for(model)
+    work.status[:] = root.status
+    if not span(model, work, np.argsort(~closed, kind="stable").astype(np.int32)):
+        return None
+    tree = work.status == CLOSED
+    state = np.where(tree, CLOSED, OPEN).astype(np.int8)
+    held = process(model, state, *nothing, value + abs(value))
+    for values in (held.work.y, held.work.mu):  # waiting nodes keep half the digits, and these must not change
+        values[:] = values.astype(np.float32)
+
+    usable = np.ones(size, dtype=np.bool_)
+    while True:
+        parts = parts_of(model, root.status, usable)
+        branches = [np.flatnonzero(some) for some in parts.branches(model, root.status)]
+        w = voltages(model, parts, branches, held.work, value)
+        wide = parts.supplied & (np.abs(held.work.gain) * (w[1] - w[0]) > WIDE * abs(value))
+        wide[model.n :] = False
+        if not wide.any():
+            break
+        usable &= ~wide
+    loose = [bool(np.any(root.status[some] == UNDECIDED)) for some in branches]
+    if sum(loose) < 2:
+        return None
+
+    regions: list[Region] = []
+    worth = np.zeros(size)
+    for k, some in enumerate(branches):
+        buses, hubs = np.flatnonzero(parts.region == k), parts.hubs(model, some)
+        part, bus = restrict(model, buses, hubs, some, np.zeros(size), w)
+        there = process(part, state[some], *_multipliers(held, bus), AS_IT_STANDS).work.gain
+        at_hubs = np.arange(len(bus)) >= part.n
+        worth[bus[at_hubs]] += there[at_hubs]
+        regions.append(Region(replace(part, worth=np.where(at_hubs, there, 0.0)), bus, some, root, held, abs(value)))
+    inside = np.flatnonzero((root.status == CLOSED) & parts.supplied[model.fr] & parts.supplied[model.to])
+    buses, sources = np.flatnonzero(parts.supplied[: model.n]), np.arange(model.n, size)
+    part, bus = restrict(model, buses, sources, inside, -worth, (model.w_min, model.w_max))
+    bound = process(part, state[inside], *_multipliers(held, bus), AS_IT_STANDS).bound
+
+    tolerance = SHARE * (value - cutoff) / len(regions)
+    for region in sorted(regions, key=lambda region: len(region.branches)):
+        region.search(tolerance, most, over)
+    bound += sum(region.bound for region in regions)
+    found, chosen = root.status.copy(), tree.copy()
+    for region in regions:
+        chosen[region.branches] = region.closed
+        decided = region.decide(cutoff - bound + region.bound)
+        if decided is None:
+            bound = cutoff
+            break
+        found[region.branches] = decided
+    nodes = 1 + sum(region.nodes for region in regions)
+    return Outcome(bound, replace(root, status=found), chosen, nodes)
+
+
+def _multipliers(node: Node, bus: Ints) -> tuple[Floats, Floats, Floats]:
+    """Multipliers of some buses at a node."""
+    return node.work.y[bus], node.work.mu[bus], node.work.phi[bus]
