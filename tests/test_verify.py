@@ -355,6 +355,13 @@ def test_a_recorded_search_finds_the_same(tmp_path: Path) -> None:
         assert recorded.nodes <= 1.5 * plain.nodes + 10
 
 
+def test_progress_is_told_line_by_line(certificates: dict[str, Path]) -> None:
+    told: list[tuple[int, int]] = []
+    verify(builtin.load("baran33"), certificates["baran33"], lambda done, whole: told.append((done, whole)))
+    lines = len(content(certificates["baran33"])[1])
+    assert told == [(done, lines) for done in range(1, lines + 1)]
+
+
 def test_reconfigure_leaves_a_certificate(tmp_path: Path) -> None:
     grid = openpoint.read("baran33")
     result = openpoint.reconfigure(grid, method=openpoint.TopologySearch(certificate=tmp_path / "file"))

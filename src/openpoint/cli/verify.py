@@ -23,12 +23,14 @@ REFUSED = 5
 def verify(source: str, file: Path, *, quiet: bool) -> int:
     """Read the grid, check the certificate, say what it proves."""
     grid = read_sound(source)
+    out = console(quiet=quiet)
     try:
-        found = checked(grid, file)
+        with out.status("checking …") as status:
+            found = checked(grid, file, lambda done, whole: status.update(f"checking … line {done:,} of {whole:,}"))
     except CertificateError as error:
         complain("refused", str(error))
         return REFUSED
-    console(quiet=quiet).print(safe(str(found)))
+    out.print(safe(str(found)))
     return 0
 
 

@@ -41,7 +41,7 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -113,17 +113,20 @@ class Verified:
         )
 
 
-def verify(grid: Grid, path: Path | str) -> Verified:
+def verify(grid: Grid, path: Path | str, progress: Callable[[int, int], None] | None = None) -> Verified:
     """Check a certificate against a grid.
+
+    Args:
+        progress: told how many lines are done, of how many.
 
     Raises:
         InputError: the grid has faults. OSError: the file cannot be read.
         CertificateError: the file is no certificate of this grid, is damaged, or a step in it does not hold.
     """
-    return verify_network(build_network(grid), path)
+    return verify_network(build_network(grid), path, progress)
 
 
-def verify_network(network: Network, path: Path | str) -> Verified:
+def verify_network(network: Network, path: Path | str, progress: Callable[[int, int], None] | None = None) -> Verified:
     """As `verify`, of a grid that is built already."""
     proof = None
     try:
@@ -132,6 +135,8 @@ def verify_network(network: Network, path: Path | str) -> Verified:
             for text in file:
                 proof.lines += 1
                 proof.step(json.loads(text))
+                if progress is not None:
+                    progress(proof.lines, proof.declared)
             return proof.end()
     except CertificateError as error:
         raise CertificateError(f"{path}: refused at {_where(proof)}: {error}") from None
