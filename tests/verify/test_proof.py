@@ -71,7 +71,7 @@ def test_all_of_it_together_verifies(network: Network, written: Content, tmp_pat
     assert proven.value_kw == pytest.approx(proven.loss_kw + proven.changes * price_kw, rel=1e-12)
     assert proven.judged > 0
     assert str(proven).startswith(
-        f"Verified: no radial state with the voltage limits of the grid, its current limits, at most {MOST} changes "
+        f"Verified: no radial state with the voltage limits of the grid, its current limits, at most {MOST} changes, "
         f"loses less than {proven.bound_kw:.6f} kW with {price_kw:g} kW for each change; that with"
     )
     assert f"and has {proven.changes} changes, {proven.value_kw:.6f} kW in all" in str(proven)
@@ -228,7 +228,7 @@ def test_outputs_to_choose_are_proven_by_multipliers(tmp_path: Path) -> None:
     found = search_topologies(network, certificate=path)
     proven = verify_network(network, path)
     assert proven.judged == 0
-    assert proven.limits == "the voltage limits of the grid, outputs within their ranges"
+    assert proven.limits == "the voltage limits of the grid, outputs within their ranges,"
     assert proven.gap < 2e-6
     assert proven.value_kw == pytest.approx(found.value * network.s_base_kva, rel=1e-9)
     head, lines = content(path)

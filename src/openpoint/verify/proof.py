@@ -318,18 +318,19 @@ class _Proof:
         pairs = [(self.w_min[b], net.w_min[b]) for b in inner] + [(net.w_max[b], self.w_max[b]) for b in inner]
         ranges = {(self.w_min[b], self.w_max[b]) for b in inner}
         if _same(pairs):
-            words = "the voltage limits of the grid"
+            words = ["the voltage limits of the grid"]
         elif len(ranges) > 1:
-            words = "the voltage limits in the file (not those of the grid)"
+            words = ["the voltage limits in the file (not those of the grid)"]
         else:
             low, high = map(math.sqrt, ranges.pop())
-            words = f"voltages of {low:.4f} to {high:.4f} pu (not the limits of the grid)"
+            words = [f"voltages of {low:.4f} to {high:.4f} pu (not the limits of the grid)"]
         if not _same(zip(net.l_max, self.l_max, strict=True)):
-            words += ", current limits of the file (not of the grid)" if rated else ", current limits left out,"
+            words.append("current limits of the file (not of the grid)" if rated else "current limits left out")
         elif rated:
-            words += ", its current limits" if _same(pairs) else ", the current limits of the grid"
-        words += ", outputs within their ranges" if self.chosen else ""
-        return words if self.most is None else f"{words}, at most {self.most} changes"
+            words.append("its current limits" if _same(pairs) else "the current limits of the grid")
+        words += ["outputs within their ranges"] if self.chosen else []
+        words += [] if self.most is None else [f"at most {self.most} changes"]
+        return ", ".join(words) + ("," if len(words) > 1 else "")
 
     def end(self) -> Verified:
         """What is proven, when the last line is read."""
