@@ -23,6 +23,7 @@ from openpoint.search.entries import propagate
 from openpoint.search.enumeration import topologies
 from openpoint.search.model import Numbering, build_model
 from openpoint.search.topology import search_topologies
+from openpoint.verify.graph import Graph
 
 from ..powerflow.small_networks import Branch, make_network, random_network
 from .entered import entered
@@ -195,6 +196,27 @@ def test_propagation_closes_bridges_and_opens_loops() -> None:
     assert propagate(model, work)
     assert work.status.tolist() == [OPEN, CLOSED, CLOSED, CLOSED]
     work.status[:] = [OPEN, UNDECIDED, OPEN, CLOSED]
+    assert not propagate(model, work)
+
+
+def test_where_no_more_changes_are_left_all_else_stays_closed() -> None:
+    """One branch may take the place of another: if one is opened, no other may be, whichever tie closes for it."""
+    feeder, other = [Branch(0, 1), Branch(1, 2)], [Branch(0, 3), Branch(3, 4)]
+    ties = [Branch(2, 0, closed=False), Branch(1, 0, closed=False), Branch(4, 0, closed=False)]
+    none = np.zeros(7, dtype=bool)
+    network = make_network(5, [*feeder, *other, *ties], {0: 1.0 + 0.0j})
+    model, _ = build_model(network, must_close=none, must_open=none, max_changes=2)
+    work = work_for(model)
+    assert propagate(model, work)
+    assert (work.status == UNDECIDED).all()
+    work.status[0] = OPEN
+    assert propagate(model, work)
+    assert work.status.tolist() == [OPEN, CLOSED, CLOSED, CLOSED, UNDECIDED, UNDECIDED, OPEN]
+    graph = Graph(5, network.terminal_fr.tolist(), network.terminal_to.tolist(), {0}, {4, 5, 6}, 1.0)
+    status = [OPEN, *[UNDECIDED] * 6]
+    assert graph.consequences(status)
+    assert status == work.status.tolist()
+    work.status[:] = [OPEN, UNDECIDED, OPEN, *[UNDECIDED] * 4]
     assert not propagate(model, work)
 
 

@@ -40,23 +40,35 @@ def join(model: Model, work: Work) -> int:
 def propagate(model: Model, work: Work) -> bool:
     """Open what would close a loop or be a change too many, close bridges; False where no radial state is left.
 
+    A radial state closes n branches, `most_closings` of them at most anew, so that all the others are closed today:
+    where no more than these are left, they stay closed.
+
     On return `leader` joins the buses of every closed part; the sources lead theirs.
     """
     n, status, leader = model.n, work.status, work.leader
-    before = -1
+    before, again = -1, True
     while True:
         closings = join(model, work)
         if closings < 0 or closings > model.most_closings:
             return False
-        if closings == before:  # the bridges brought no change
+        if closings == before and not again:  # the bridges brought no change
             return True
-        before = closings
+        before, again = closings, False
         full = closings == model.most_closings
+        spare = model.most_closings - n
         for e in range(len(status)):
             if status[e] == UNDECIDED:
                 u, v = find(leader, min(model.fr[e], n)), find(leader, min(model.to[e], n))
                 if u == v or (full and model.swap[e]):
                     status[e] = OPEN
+            spare += status[e] != OPEN and not model.swap[e]
+        if spare < 0:
+            return False
+        if spare == 0:
+            for e in range(len(status)):
+                if status[e] == UNDECIDED and not model.swap[e]:
+                    status[e] = CLOSED
+                    again = True
         memory = work.rank, work.low, work.came, work.at
         if not close_bridges(model.fr, model.to, model.start, model.neighbour, model.via, status, status, memory):
             return False

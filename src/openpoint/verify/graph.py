@@ -78,6 +78,9 @@ class Graph:
     def consequences(self, status: list[int]) -> bool:
         """Open what would close a loop or be a closing too many, close bridges, until nothing changes.
 
+        A radial state closes as many edges as there are buses without source, `most` of them at most anew: where no
+        more than the others are left of those closed today, these close.
+
         False where no radial state is left.
         """
         while True:
@@ -90,10 +93,17 @@ class Graph:
             for e, state in enumerate(status):
                 if state == FREE and (part[self.fr[e]] == part[self.to[e]] or e in full):
                     status[e] = OPEN
+            left = [e for e, state in enumerate(status) if state != OPEN and e not in self.fresh]
+            spare = len(left) + self.most - (self.n - len(self.sources))
+            if spare < 0:
+                return False
+            forced = [e for e in left if status[e] == FREE] if spare < 1 else []
+            for e in forced:
+                status[e] = CLOSED
             cut, joined = self.bridges([e for e, state in enumerate(status) if state != OPEN])
             if joined < self.n - len(self.sources):
                 return False
-            forced = [e for e in cut if status[e] == FREE]
+            forced += [e for e in cut if status[e] == FREE]
             if not forced:
                 return True
             for e in forced:
