@@ -29,8 +29,8 @@ FIRST_LINES = 30
 LINE_EVERY_S = 1.0
 VIOLATIONS_SHOWN = 10
 SILENCE_S = 3.0
-"""Seconds without a line after which a run that may be compiling says so."""
-COMPILING = "First use on this machine: the search is being compiled, ten to twenty seconds; it is kept for later runs."
+"""Seconds without a line after which a run says that it may be compiling."""
+COMPILING = "Still starting: at its first use on a machine the search is compiled, ten to twenty seconds, and then kept."
 
 
 def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:
