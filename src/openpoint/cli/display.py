@@ -30,7 +30,7 @@ LINE_EVERY_S = 1.0
 VIOLATIONS_SHOWN = 10
 SILENCE_S = 3.0
 """Seconds without a line after which a run says that it may be compiling."""
-COMPILING = "Still starting: at its first use on a machine the search is compiled, ten to twenty seconds, and then kept."
+COMPILING = "Still starting: at its first use on a machine the search is compiled, ten to twenty seconds, then kept."
 
 
 def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:
