@@ -6,9 +6,9 @@ choices. Power then runs from the sources outwards on every branch.
 
 1. *One branch*, a → b, at whose end at least p, q arrive: with s² = p² + q², w_a = f(w_b) = w_b + 2 (r p + x q) +
    |z|² s² / w_b in a state in which just that arrives, and more in any other. So w_b is at most the greater root of
-   f(w_b) = w_a (`after`), which grows with w_a and falls with p and q; without a root there is no state. And if w_b must
-   be at least `low`, w_a must be at least f(max(low, |z| s)), as f falls up to |z| s and rises from there (`before`).
-   What leaves a is p + r l, q + x l with l >= s² / w_max (`sent`); a rating below that s² / w_max forbids the direction.
+   f(w_b) = w_a (`after`), which grows with w_a and falls with p and q; without a root there is no state. And if w_b is
+   to be at least `low`, w_a must be at least f(max(low, |z| s)), as f falls up to |z| s and rises from there
+   (`before`). What leaves a is p + r l, q + x l with l >= s² / w_max (`sent`). A rating below that forbids it.
 2. *Parts.* Closed branches form a forest. In a part with a source all directions are known. A part without one is fed
    through a single undecided branch, entirely: at least all that it takes arrives there, and inside, a closed branch
    a → b carries at least what is on the side of b. What must be there for the part to keep its limits is known for
@@ -30,9 +30,9 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.powerflow.compiled import inner, spliced
+from openpoint.powerflow.compiled import inner
+from openpoint.powerflow.table import Table
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Floats, Model, Numbers, States, Work
-from openpoint.search.table import Table
 
 SAFE = 1e-9
 """Relative margin of limits, for rounding."""
@@ -87,16 +87,22 @@ def reach_for(model: Model) -> Reach | None:
     low = model.w_min * (1.0 - SAFE)
     v = np.sqrt(low)
     p, q = model.p + model.p_v * v + model.p_w * low, model.q + model.q_v * v + model.q_w * low
-    inner_p = np.concatenate([a[: model.n] for a in (model.p, model.p_v, model.p_w, model.q, model.q_v, model.q_w)])
-    plain = not (model.boxed or model.g.any() or model.b.any() or (model.k_fr != 1.0).any() or (model.k_to != 1.0).any())
-    if not plain or min(inner_p.min(), model.r.min(), model.x.min()) < 0.0 or not (low[: model.n] > 0.0).any():
+    taken = np.stack([model.p, model.q, model.p_v, model.q_v, model.p_w, model.q_w])[:, : model.n]
+    ratios = np.any(model.k_fr != 1.0) or np.any(model.k_to != 1.0)
+    if model.boxed or model.g.any() or model.b.any() or ratios or not np.any(low[: model.n] > 0.0):
+        return None
+    if min(taken.min(), model.r.min(), model.x.min()) < 0.0:
         return None
     floats = ("w", "p_down", "q_down", "p_up", "q_up", "need", "need_up")
     numbers = ("order", "edge", "parent", "part", "size", "place")
     arrays: dict[str, Any] = {name: np.zeros(size) for name in floats}
     arrays |= {name: np.zeros(size, dtype=np.int32) for name in numbers}
     arrays |= {name: np.zeros(size + 1, dtype=np.int32) for name in ("queue", "number", "above")}
-    arrays |= {"fed": np.zeros(size, dtype=np.int8), "fresh": np.zeros(size, dtype=np.int8), "barred": np.zeros(2 * m, dtype=np.int8)}
+    arrays |= {
+        "fed": np.zeros(size, dtype=np.int8),
+        "fresh": np.zeros(size, dtype=np.int8),
+        "barred": np.zeros(2 * m, dtype=np.int8),
+    }
     return Reach(p=p, q=q, low=low, p_more=np.zeros(size + 1), q_more=np.zeros(size + 1), **arrays)
 
 
@@ -105,7 +111,8 @@ def after(model: Model, e: int, w: float, p: float, q: float) -> float:
     """The highest voltage behind a branch; 0 where so much cannot arrive."""
     half = 0.5 * w - model.r[e] * p - model.x[e] * q
     rest = half * half - model.z2[e] * (p * p + q * q)
-    return half + np.sqrt(rest) if half > 0.0 and rest >= 0.0 else 0.0
+    root: float = half + np.sqrt(rest) if half > 0.0 and rest >= 0.0 else 0.0
+    return root
 
 
 @inner
@@ -117,7 +124,9 @@ def before(model: Model, e: int, low: float, p: float, q: float, w_max: float) -
     if square == 0.0:
         return low
     low = max(low, np.sqrt(model.z2[e] * square))
-    return low + 2.0 * (model.r[e] * p + model.x[e] * q) + (model.z2[e] * square / low if low > 0.0 else 0.0)
+    more: float = model.z2[e] * square / low if low > 0.0 else 0.0
+    needed: float = low + 2.0 * (model.r[e] * p + model.x[e] * q) + more
+    return needed
 
 
 @inner
@@ -127,7 +136,7 @@ def sent(model: Model, e: int, p: float, q: float, w_max: float) -> tuple[float,
     return p + model.r[e] * l, q + model.x[e] * l
 
 
-@spliced
+@inner
 def trees(model: Model, work: Work, reach: Reach) -> None:
     """The forest of the closed branches, parts one after the other, those with sources first."""
     n, order, edge, parent = model.n, reach.order, reach.edge, reach.parent
@@ -163,9 +172,9 @@ def trees(model: Model, work: Work, reach: Reach) -> None:
         reach.size[first] = count - begin
 
 
-@spliced
+@inner
 def sums(model: Model, reach: Reach) -> None:
-    """What arrives at the ends of closed branches, and is needed there, in both directions in parts without a source."""
+    """What arrives at the ends of closed branches, and is needed there; both ways in parts without a source."""
     size, w_max = len(reach.order), model.w_max
     for j in range(size):
         reach.p_down[j] = reach.p[j]
@@ -225,7 +234,7 @@ def usable(model: Model, work: Work, reach: Reach, e: int, a: int) -> bool:
     )
 
 
-@spliced
+@inner
 def dominate(model: Model, work: Work, reach: Reach) -> bool:
     """What passes every bus and part; False where one is cut off."""
     n, size, above, number, queue = model.n, len(reach.order), reach.above, reach.number, reach.queue

@@ -9,22 +9,21 @@ cannot be kept, or comes to radial states that the exact flow is to judge.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from openpoint.powerflow.compiled import lean
+from openpoint.powerflow.table import Table
 from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Floats, Model, States, Work, work_for
+from openpoint.search.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.forest import propagate
 from openpoint.search.highest import Reach, reach_for, reached
+from openpoint.search.incumbent import Exchange, Trial
 from openpoint.search.inner import copy, keep, recall
-from openpoint.search.node import EXHAUSTED, LEAF, NOWHERE, PAUSED
-from openpoint.search.table import Table
+from openpoint.search.node import NOWHERE
 
 MOST_BRANCHES = 2000
 """On larger grids to try all branches takes minutes at the first node."""
@@ -55,86 +54,73 @@ class Trail(Table):
     slack: Floats
 
 
-def _entry(text: str) -> Callable[[Model, Work, Reach, Trail, int], int]:
-    """`advance`, kept under a key that this text is part of, as in `openpoint.search.node`."""
-
-    @lean
-    def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> int:
-        if len(text) == 0:
-            return EXHAUSTED
-        status, m = work.status, len(work.status)
-        for _ in range(most):
-            if trail.active[0] == 0:
-                if trail.size[0] == 0:
-                    return EXHAUSTED
-                trail.size[0] -= 1
-                recall(trail.stack, trail.size[0], status)
-                trail.active[0] = 1
-                trail.nodes[0] += 1
-                trail.edge[0] = -1
-            e = trail.edge[0]
-            while e >= 0 and trail.left[0] > 0 and status[e] != UNDECIDED:
-                e = (e + 1) % m
-                trail.left[0] -= 1
-            if e >= 0 and trail.left[0] == 0:
-                chosen = trail.chosen[0]
-                if chosen < 0:
-                    trail.active[0] = 0
-                    return LEAF
-                status[chosen] = OPEN
-                keep(status, trail.stack, trail.size[0])
-                trail.size[0] += 1
-                trail.nodes[0] += 1
-                status[chosen] = CLOSED
-                e = NOWHERE
-            # The node itself at first, then both sides of a branch.
-            margin, other = -1.0, -1.0
+@lean(*(f"search/{name}.py" for name in ("arrays", "forest", "highest", "inner")))
+def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> int:
+    """Tries of at most so many branches; EXHAUSTED, LEAF or PAUSED."""
+    status, m = work.status, len(work.status)
+    for _ in range(most):
+        if trail.active[0] == 0:
+            if trail.size[0] == 0:
+                return EXHAUSTED
+            trail.size[0] -= 1
+            recall(trail.stack, trail.size[0], status)
+            trail.active[0] = 1
+            trail.nodes[0] += 1
+            trail.edge[0] = -1
+        e = trail.edge[0]
+        while e >= 0 and trail.left[0] > 0 and status[e] != UNDECIDED:
+            e = (e + 1) % m
+            trail.left[0] -= 1
+        if e >= 0 and trail.left[0] == 0:
+            chosen = trail.chosen[0]
+            if chosen < 0:
+                trail.active[0] = 0
+                return LEAF
+            status[chosen] = OPEN
+            keep(status, trail.stack, trail.size[0])
+            trail.size[0] += 1
+            trail.nodes[0] += 1
+            status[chosen] = CLOSED
+            e = NOWHERE
+        # The node itself at first, then both sides of a branch.
+        margin, other = -1.0, -1.0
+        if e >= 0:
+            copy(status, work.status_kept)
+        for side in range(1 if e < 0 else 2):
+            other = margin
+            margin = -1.0
             if e >= 0:
-                copy(status, work.status_kept)
-            for side in range(1 if e < 0 else 2):
-                other = margin
-                margin = -1.0
-                if e >= 0:
-                    status[e] = OPEN if side == 0 else CLOSED
-                if propagate(model, work):
-                    margin = reached(model, work, reach)
-                if e >= 0:
-                    copy(work.status_kept, status)
-            if e < 0:
-                trail.active[0] = margin >= 0.0
-                for a in range(m):
-                    to = reach.barred[2 * a] or reach.fed[model.to[a]]
-                    fr = reach.barred[2 * a + 1] or reach.fed[model.fr[a]]
-                    if status[a] == UNDECIDED and to and fr:
-                        status[a] = OPEN
-                trail.edge[0] = 0
-            else:
-                trail.edge[0] = (e + 1) % m
-                trail.left[0] -= 1
-                if other >= 0.0 and margin >= 0.0:
-                    slack = trail.slack[0]
-                    score = max(slack - other, LEAST_GAIN) * max(slack - margin, LEAST_GAIN)
-                    if score > trail.score[0]:
-                        trail.score[0] = score
-                        trail.chosen[0] = e
-                    continue
-                status[e] = OPEN if other >= 0.0 else CLOSED
-                margin = max(other, margin)
-                trail.active[0] = margin >= 0.0 and propagate(model, work)
-            trail.left[0] = m
-            trail.slack[0] = margin
-            trail.chosen[0] = -1
-            trail.score[0] = 0.0
-        return PAUSED
-
-    return advance
-
-
-_FILES = ("arrays", "forest", "highest", "inner", "limits", "table")
-advance = _entry(
-    hashlib.sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in _FILES)).hexdigest()
-)
-"""Tries of at most so many branches."""
+                status[e] = OPEN if side == 0 else CLOSED
+            if propagate(model, work):
+                margin = reached(model, work, reach)
+            if e >= 0:
+                copy(work.status_kept, status)
+        if e < 0:
+            trail.active[0] = margin >= 0.0
+            for a in range(m):
+                to = reach.barred[2 * a] or reach.fed[model.to[a]]
+                fr = reach.barred[2 * a + 1] or reach.fed[model.fr[a]]
+                if status[a] == UNDECIDED and to and fr:
+                    status[a] = OPEN
+            trail.edge[0] = 0
+        else:
+            trail.edge[0] = (e + 1) % m
+            trail.left[0] -= 1
+            if other >= 0.0 and margin >= 0.0:
+                slack = trail.slack[0]
+                score = max(slack - other, LEAST_GAIN) * max(slack - margin, LEAST_GAIN)
+                if score > trail.score[0]:
+                    trail.score[0] = score
+                    trail.chosen[0] = e
+                continue
+            status[e] = OPEN if other >= 0.0 else CLOSED
+            margin = max(other, margin)
+            trail.active[0] = margin >= 0.0 and propagate(model, work)
+        trail.left[0] = m
+        trail.slack[0] = margin
+        trail.chosen[0] = -1
+        trail.score[0] = 0.0
+    return PAUSED
 
 
 class Limits:
@@ -145,20 +131,19 @@ class Limits:
         self.model, self.reach = model, reach
         self.work = work_for(model)
         m = len(status)
-        whole = {
-            name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "active", "edge", "left", "chosen")
-        }
+        whole = {name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "active", "edge", "left", "chosen")}
         self.trail = Trail(stack=np.zeros((m + 1, m), dtype=np.int8), **whole, score=np.zeros(1), slack=np.zeros(1))
         self.trail.stack[0] = status
         self.trail.size[0] = 1
         self.at_once = AT_ONCE
+        advance(self.model, self.work, self.reach, self.trail, 0)  # compiled from here on
 
     @property
     def nodes(self) -> int:
         return int(self.trail.nodes[0])
 
     def explore(self, seconds: float) -> int:
-        """Go on for about so long; LEAF: `state` is to be judged, EXHAUSTED: no other state keeps all limits."""
+        """Go on for about so long; LEAF: `work.status` is to be judged, EXHAUSTED: no other state keeps all limits."""
         end = time.perf_counter() + seconds
         while (now := time.perf_counter()) < end:
             event = advance(self.model, self.work, self.reach, self.trail, self.at_once)
@@ -168,10 +153,11 @@ class Limits:
             self.at_once = max(1, min(2 * self.at_once, int(self.at_once * seconds / max(took, 1e-6))))
         return PAUSED
 
-    @property
-    def state(self) -> npt.NDArray[np.bool_]:
-        """(m) the branches that are closed."""
-        return np.asarray(self.work.status == CLOSED)
+    def turn(self, exchange: Exchange, best: Trial | None, seconds: float) -> tuple[bool, Trial | None]:
+        """Go on for about so long: whether no state keeps all limits but those met, and one that is better."""
+        event = self.explore(seconds)
+        trial = exchange.trial(self.work.status == CLOSED) if event == LEAF else None
+        return event == EXHAUSTED, trial if trial is not None and trial.beats(best) else None
 
 
 def limits_for(model: Model, status: States) -> Limits | None:

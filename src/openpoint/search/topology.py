@@ -34,6 +34,7 @@ from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.division import Division
 from openpoint.search.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.found import Found, Standing, gap_between
+from openpoint.search.limits import Limits, limits_for
 from openpoint.search.model import build_model
 from openpoint.twostage.log import Termination
 
@@ -134,6 +135,7 @@ class _Run:
         self.work.status[must_close[self.numbering.branch]] = CLOSED
         self.pool: Pool = pool_for(self.model, 256)
         self.counts: Counts = counts()
+        self.limits: Limits | None = None
         self.leaves = 0
         self.locks, self.changes = (must_close, must_open), (max_changes, change_cost)
         self.earlier, self.mark = 0.0, ""
@@ -191,6 +193,10 @@ class _Run:
         self._go_on()
         self.best.start(starts)
         self._save()
+        if math.isinf(self.best.value):
+            before = time.perf_counter()
+            self.limits = limits_for(self.model, self.best.exchange.status)
+            self.began += time.perf_counter() - before
         saved_at = self.began
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
@@ -238,7 +244,17 @@ class _Run:
             self.pool = enlarged(self.pool)
         elif event == WRITTEN and self.certificate is not None:
             self.certificate.take()
-        return event
+        return EXHAUSTED if event == EXHAUSTED or self._hopeless() else event
+
+    def _hopeless(self) -> bool:
+        """Whether nothing keeps all limits; asked for a while, in turn with the search, until some state does."""
+        if self.limits is None or math.isfinite(self.best.value):
+            return False
+        proven, trial = self.limits.turn(self.best.exchange, self.best.trial, LOOK_UP)
+        self.best.offer(trial)
+        if proven:
+            self.counts.size[0] = self.counts.active[0] = 0
+        return proven
 
     def _prove_leaf(self) -> None:
         if self.certificate is not None:
@@ -300,7 +316,7 @@ class _Run:
         left = math.fsum(np.ldexp(waiting.astype(float), -np.arange(len(waiting))))
         return Standing(
             seconds=self._seconds(),
-            nodes=int(counts.nodes[0]),
+            nodes=self._nodes(),
             open_nodes=int(counts.size[0] + counts.active[0]),
             depth=depth,
             lower_bound=self._bound(),
@@ -308,6 +324,9 @@ class _Run:
             explored=1.0 - left,
             mark=self.mark,
         )
+
+    def _nodes(self) -> int:
+        return int(self.counts.nodes[0]) + (0 if self.limits is None else self.limits.nodes)
 
     def _seconds(self) -> float:
         """Of the search, before a break too."""
@@ -331,7 +350,7 @@ class _Run:
             value=value,
             lower_bound=math.inf if reason is Termination.INFEASIBLE else self._bound(),
             nearest=best.closed if best is not None and not holds else None,
-            nodes=int(self.counts.nodes[0]),
+            nodes=self._nodes(),
             probes=int(self.counts.probes[0]),
             leaves=self.leaves,
             by_cone=self.best.by_cone,

@@ -1,0 +1,158 @@
+"""Whether limits can be kept: the highest voltages against all radial states, and limits that nothing keeps."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from openpoint.network import Network
+from openpoint.powerflow.balanced import solve
+from openpoint.search import highest
+from openpoint.search.arrays import CLOSED, UNDECIDED, Model, Work, work_for
+from openpoint.search.entries import EXHAUSTED, LEAF, propagate
+from openpoint.search.enumeration import topologies
+from openpoint.search.highest import reach_for
+from openpoint.search.incumbent import Judge
+from openpoint.search.limits import limits_for
+from openpoint.search.model import Numbering, build_model
+from openpoint.search.topology import search_topologies
+from openpoint.twostage.log import Termination
+
+from .entered import entered
+from .random_grids import random_grid
+from .test_topology import loaded
+
+KINDS = [(), ("locks", "stiff"), ("current", "impedance"), ("ratings",), ("ratings", "locks", "impedance", "stiff")]
+
+
+@entered
+def reached(model, work, reach):  # type: ignore[no-untyped-def]
+    return highest.reached(model, work, reach)
+
+
+def tight(seed: int) -> tuple[Network, np.ndarray, np.random.Generator]:
+    """A grid with a lower limit near the best lowest voltage of its states, and these."""
+    rng = np.random.default_rng(seed)
+    states: list[np.ndarray] = []
+    while not states:  # some grids have no radial state
+        network = random_grid(rng, KINDS[seed % len(KINDS)])
+        states = list(topologies(network))
+    every = np.concatenate(states)
+    inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    flows = solve(network, every)
+    lowest = np.where(flows.converged, np.abs(flows.v[:, inner]).min(axis=1), 0.0)
+    limit = float(np.quantile(lowest, rng.choice([0.5, 1.0]))) + rng.choice([-0.004, 0.0005])
+    held = float(np.abs(network.source_v).min())
+    low = np.full(network.n_terminals, max(min(limit, held - 1e-3), 0.3) ** 2)
+    return network.with_limits(w_min=low, w_max=network.w_max, l_max=network.l_max), every, rng
+
+
+def begun(network: Network) -> tuple[Model, Numbering, Work]:
+    """The root."""
+    fixed = ~network.switchable
+    model, numbering = build_model(network, must_close=network.closed & fixed, must_open=~network.closed & fixed)
+    work = work_for(model)
+    work.status[(network.closed & fixed)[numbering.branch]] = CLOSED
+    assert propagate(model, work)
+    return model, numbering, work
+
+
+def nodes(trees: np.ndarray, status: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """States of branches between the root and trees."""
+    some = trees[rng.integers(len(trees), size=6)]
+    known = rng.random(some.shape) < np.array([0.0, 0.3, 0.5, 0.7, 0.9, 1.0])[:, None]
+    return np.where((status == UNDECIDED) & known, some, status).astype(np.int8)
+
+
+def test_no_completion_has_a_higher_voltage_or_is_lost() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(600):
+        network, states, rng = tight(seed)
+        model, numbering, work = begun(network)
+        reach = reach_for(model)
+        assert reach is not None
+        good = states[Judge(network).worth(states)[1] == 0.0]
+        w = np.abs(solve(network, good).v[:, numbering.bus]) ** 2 if len(good) else np.zeros((0, len(numbering.bus)))
+        good = good[:, numbering.branch]
+        for status in nodes(states[:, numbering.branch], work.status.copy(), rng):
+            work.status[:] = status
+            if not propagate(model, work):
+                seen["no state"] += 1
+                continue
+            margin = reached(model, work, reach)
+            inside = ((work.status == UNDECIDED) | (good == work.status)).all(axis=1)
+            seen["proven" if margin < 0.0 else "open"] += 1
+            if margin < 0.0:
+                assert not inside.any(), seed
+                continue
+            assert (w[inside] <= reach.w * (1.0 + 1e-9)).all(), seed
+            seen["voltages"] += int(inside.sum()) * model.n
+            for e in np.flatnonzero(work.status == UNDECIDED):
+                for state, volts in zip(good[inside], w[inside], strict=True):
+                    backwards = volts[model.fr[e]] < volts[model.to[e]]
+                    if state[e] and abs(volts[model.fr[e]] - volts[model.to[e]]) > 1e-6:
+                        assert not reach.barred[2 * e + backwards], seed
+                        seen["directions"] += 1
+            if not np.any(work.status == UNDECIDED) and inside.any():
+                drop = model.w_max[model.n :].max() - w[inside][0]
+                assert (reach.w - w[inside][0] <= 0.1 * drop + 1e-9).all(), seed
+                seen["trees"] += 1
+    assert seen["proven"] > 400
+    assert seen["open"] > 1000
+    assert seen["voltages"] > 5000
+    assert seen["directions"] > 2000
+    assert seen["trees"] > 300
+
+
+def test_it_says_whether_limits_can_be_kept_as_brute_force_does() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(600, 1000):
+        network, states, _ = tight(seed)
+        value, miss = Judge(network).worth(states)
+        best = float(np.where(miss == 0.0, value, np.inf).min())
+        model, numbering, work = begun(network)
+        limits = limits_for(model, work.status)
+        assert limits is not None
+        met = []
+        while (event := limits.explore(1.0)) != EXHAUSTED:
+            assert event == LEAF
+            met.append(limits.work.status == CLOSED)
+        full = np.zeros((len(met), network.n_conductors), dtype=bool)
+        if met:
+            full[:, numbering.branch] = met
+        kept = Judge(network).worth(full)[1] == 0.0 if met else np.zeros(0, dtype=bool)
+        assert kept.sum() == (miss == 0.0).sum(), seed  # all that keep the limits, none twice
+        found = search_topologies(network, gap=0.0)
+        assert found.termination is (Termination.INFEASIBLE if np.isinf(best) else Termination.OPTIMAL), seed
+        assert found.value == pytest.approx(best, rel=1e-8, abs=1e-12), seed
+        seen["infeasible" if np.isinf(best) else "feasible"] += 1
+    assert min(seen["infeasible"], seen["feasible"]) > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "v_min", "nodes"),
+    [("baran33", 0.9413, 60), ("baran33", 0.95, 30), ("zhang118", 0.934, 60), ("zhang118", 0.96, 20)],
+)
+def test_few_nodes_prove_that_nothing_keeps_a_limit(name: str, v_min: float, nodes: int) -> None:
+    """The best trees known have 0.94129 and 0.93286 at their lowest bus."""
+    model, _, work = begun(loaded(name, v_min))
+    limits = limits_for(model, work.status)
+    assert limits is not None
+    while limits.explore(10.0) == LEAF:
+        pass
+    assert limits.nodes < nodes
+    assert limits.trail.size[0] == limits.trail.active[0] == 0
+
+
+def test_a_state_that_keeps_a_tight_limit_is_found() -> None:
+    found = search_topologies(loaded("zhang118", 0.9328), gap=1e-3)
+    assert found.termination is Termination.GAP
+    assert found.value * loaded("zhang118").s_base_kva == pytest.approx(915.22, rel=1e-3)
+
+
+def test_what_power_may_run_back_for_is_left_to_the_loss() -> None:
+    for feature in ("generation", "ratios", "shunts", "capacitive"):
+        model, _, _ = begun(random_grid(np.random.default_rng(7), (feature, "low", "high")))
+        assert reach_for(model) is None, feature
