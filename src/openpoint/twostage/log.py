@@ -42,8 +42,8 @@ _REMEDIES = {
     Termination.TIME: "The time limit came first; what was verified by then is kept. Raise it or accept the gap.",
     Termination.ITERATIONS: "The iteration limit came first; what was verified by then is kept. Raise it.",
     Termination.INTERRUPTED: "Interrupted; what was verified by then is kept. Run again with more time.",
-    Termination.RELAXATION: "The bound is that of the cone relaxation, not exact here; the answer is verified by AC "
-    "and lies above the bound by the gap. Fix the output of the generators for an exact proof.",
+    Termination.RELAXATION: "The bound is that of a relaxation, not exact here; what was found is verified by AC and "
+    "lies above the bound by the gap. Fix the output of the generators for an exact proof.",
     Termination.ACCURACY: "The bounds are as close as the accuracy of the solvers lets them be. Accept the gap.",
     Termination.LINEAR: "Proven for the linear model; by exact AC power flow no branch exchange is better. Enumeration "
     "proves that for AC where topologies are few.",
