@@ -114,10 +114,10 @@ def test_compiled_code_writes_where_python_reads() -> None:
 
 def test_the_type_of_a_table_is_that_of_its_fields() -> None:
     t = things()
-    assert t.numba_type == things().numba_type
-    assert replace(t, values=t.singles).numba_type != t.numba_type
-    assert replace(t, rows=t.states).numba_type != t.numba_type
-    assert replace(t, count=1.5).numba_type != t.numba_type
+    assert t.layout[0] == things().layout[0]
+    assert replace(t, values=t.singles).layout[0] != t.layout[0]
+    assert replace(t, rows=t.states).layout[0] != t.layout[0]
+    assert replace(t, count=1.5).layout[0] != t.layout[0]
 
 
 def test_arrays_with_gaps_are_refused() -> None:

@@ -36,34 +36,31 @@ class Table:
     """Base of frozen dataclasses whose fields are C-contiguous arrays, whole numbers, fractions and flags."""
 
     @cached_property
-    def numba_type(self) -> TableType:
-        """What the fields are, for numba."""
-        kinds = (
-            (value.dtype.char, value.ndim)
-            if isinstance(value := getattr(self, field.name), np.ndarray)
-            else type(value)
-            for field in fields(self)
-        )
-        return _table_type(type(self).__name__, tuple(field.name for field in fields(self)), tuple(kinds))
+    def layout(self) -> tuple[TableType, np.ndarray[Any, np.dtype[np.int64]]]:
+        """What the fields are, for numba, and the cells: numbers, and of arrays the address and the shape.
 
-    @cached_property
-    def cells(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Numbers, and of arrays their address and shape, in the order of the fields."""
+        Raises:
+            ValueError: an array has gaps.
+        """
+        names = tuple(field.name for field in fields(self))
+        kinds: list[Any] = []
         row: list[int] = []
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in names:
+            value = getattr(self, name)
             if isinstance(value, np.ndarray):
                 if not value.flags.c_contiguous:
-                    raise ValueError(f"{type(self).__name__}.{field.name} is not C-contiguous")
+                    raise ValueError(f"{type(self).__name__}.{name} is not C-contiguous")
+                kinds.append((value.dtype.char, value.ndim))
                 row += [value.ctypes.data, *value.shape]
             else:
+                kinds.append(type(value))
                 row.append(int(np.float64(value).view(np.int64)) if isinstance(value, float) else int(value))
-        return np.array(row, dtype=np.int64)
+        return _table_type(type(self).__name__, names, tuple(kinds)), np.array(row, dtype=np.int64)
 
     @cached_property
     def address(self) -> int:
         """Where the cells are."""
-        return int(self.cells.ctypes.data)
+        return int(self.layout[1].ctypes.data)
 
 
 class MemberType(types.Type):
@@ -109,7 +106,7 @@ def _table_type(name: str, members: tuple[str, ...], kinds: tuple[Any, ...]) -> 
 
 
 def _typeof(value: Table, _context: Any) -> TableType:
-    return value.numba_type
+    return value.layout[0]
 
 
 def _unbox(_kind: TableType, value: Any, c: Any) -> Any:
