@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,6 +219,34 @@ def test_where_no_more_changes_are_left_all_else_stays_closed() -> None:
     assert status == work.status.tolist()
     work.status[:] = [OPEN, UNDECIDED, OPEN, *[UNDECIDED] * 4]
     assert not propagate(model, work)
+
+
+@pytest.mark.slow
+def test_no_index_leaves_its_array(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\n"
+        "from openpoint.powerflow.compiled import lean\n"
+        "from openpoint.search.topology import search_topologies\n"
+        "from tests.powerflow.test_table import Things, things\n"
+        "from tests.search.random_grids import KINDS, random_grid\n"
+        "at = lean()(lambda t, k: t.values[k])\n"
+        "for k in (-1, len(things().values)):\n"
+        "    try:\n"
+        "        at(things(), k)\n"
+        "    except IndexError:\n"
+        "        print(k)\n"
+        "for seed in range(10):\n"
+        "    for kind in KINDS:\n"
+        "        search_topologies(random_grid(np.random.default_rng(seed), kind), gap=0.0)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["-1", "8"]
 
 
 def test_uncompiled_code_gives_the_same_numbers() -> None:

@@ -3,8 +3,8 @@
 numba hands a tuple over field by field, an array as seven numbers, so that a hundred arrays make functions of seven
 hundred arguments, and most of the time to compile goes into these. A `Table` is one argument. Python, and code that is
 not compiled, see the fields as they are. To compiled code an array of a table is an address too, that of its place in
-the table. It has a length and items, by indices that are not negative; items are whole numbers of 64 bits, fractions
-of 64 bits or flags, however they are kept.
+the table. It has a length, and items by indices that are not negative (NUMBA_BOUNDSCHECK=1 has them checked); items are
+whole numbers and fractions of 64 bits, however they are kept, flags or complex numbers.
 """
 
 from __future__ import annotations
@@ -178,6 +178,9 @@ def _field(context: Any, builder: Any, kind: TableType, pointer: Any, name: str)
 
 def _place(context: Any, builder: Any, member: MemberType, pointer: Any, index: Any) -> Any:
     """Where an item is."""
+    if context.enable_boundscheck:  # NUMBA_BOUNDSCHECK=1
+        for axis, part in enumerate(cgutils.unpack_tuple(builder, index) if member.ndim > 1 else [index]):
+            cgutils.do_boundscheck(context, builder, part, _cell(builder, pointer, 1 + axis), axis)
     if member.ndim > 1:
         row, column = cgutils.unpack_tuple(builder, index)
         index = builder.add(builder.mul(row, _cell(builder, pointer, 2)), column)
