@@ -33,12 +33,8 @@ from .random_grids import KINDS, judged, random_grid
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-bound, level, sag, root = (
-    entered(bounds.bound),
-    entered(multipliers.level),
-    entered(multipliers.sag),
-    entered(forest.root),
-)
+bound, root = entered(bounds.bound), entered(forest.root)
+level, sag, renew = entered(multipliers.level), entered(multipliers.sag), entered(multipliers.renew)
 conduct, factorise = entered(multipliers.conduct), entered(multipliers.factorise)
 solve_laplacian, without = entered(multipliers.solve), entered(multipliers.without)
 
@@ -57,9 +53,7 @@ def iterate(model: Model, work: Work) -> None:
     """One step of the fixed point."""
     bound(model, work, work.y, work.mu)
     sag(model, work)
-    conduct(model, work)
-    factorise(model, work, work.factor, work.diagonal, work.choice_p)
-    solve_laplacian(model, work.factor, work.diagonal, work.y_next, work.mu_next)
+    renew(model, work)
     level(model, work, work.y_next, work.mu_next)
     work.y[:] = work.y_next
     work.mu[:] = work.mu_next
