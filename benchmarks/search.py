@@ -8,7 +8,8 @@ Kernels are compiled before any clock runs; one core. A grid is searched from a 
 less than a second it is repeated and the median counts.
 
 *Photovoltaics* of 50, 100 and 150 % of the load stand at every second load of the table, in equal units, feed active
-power only and all at once, and voltages stay within ±10 % whatever the grid's own limits are. *Generated* grids are
+power only and all at once, and voltages stay within ±10 % whatever the grid's own limits are. *Regions*: a grid searched by regions and node by node.
+*Generated* grids are
 points in a square: the shortest spanning tree and the shortest further edges of their triangulation as ties, the source
 nearest to the middle, impedances by length, lognormal loads, and 5 % of voltage drop in the tree.
 """
@@ -20,7 +21,8 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import isfinite
@@ -41,18 +43,20 @@ from openpoint.io.pandapower import grid_from_text
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.report import style
+from openpoint.search import division
 
 from . import tables, timing
 
 GAP = 1e-4
 REPEATS = 7
-PARTS = ("published", "photovoltaics", "real", "files", "generated")
+PARTS = ("published", "photovoltaics", "real", "files", "regions", "generated")
 PUBLISHED = ("baran33", "baran69", "das70", "zhang118", "mantovani136")
 SUNNY = ("baran33", "das70", "mantovani136", "zhang118")
 SHARES = (0.5, 1.0, 1.5)
 REAL = ("mv_oberrhein", "1-MV-urban--0-sw")
 BUSES, TIES = (25, 50, 100, 200, 400, 800), (5, 10, 15, 20, 25, 30, 40)
 SEEDS = 3
+BY_REGIONS, NODE_BY_NODE = "by regions", "node by node"
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,17 @@ def generated(buses: int, ties: int, seed: int) -> openpoint.Grid:
     return grid(scale)
 
 
+@contextmanager
+def without_regions() -> Iterator[None]:
+    """Searches that try no regions."""
+    before = division.FIRST
+    division.FIRST = sys.maxsize
+    try:
+        yield
+    finally:
+        division.FIRST = before
+
+
 def measure(
     parts: Sequence[str], files: Sequence[str], time_limit_s: float, tell: Callable[[str], None]
 ) -> dict[str, Any]:
@@ -195,6 +210,10 @@ def measure(
         jobs += [("real", partial(real, name), "") for name in REAL]
     if "files" in parts:
         jobs += [("files", partial(openpoint.read, name), "") for name in files]
+    if "regions" in parts:
+        meshed = [partial(generated, 100, 30, seed) for seed in range(SEEDS)]
+        for each in (*meshed, *(partial(openpoint.read, name) for name in files)):
+            jobs += [("regions", each, word) for word in (BY_REGIONS, NODE_BY_NODE)]
     if "generated" in parts:
         sizes = [(buses, 10) for buses in BUSES] + [(100, ties) for ties in TIES if ties != 10]
         jobs += [("generated", partial(generated, *size, k), f"{size[1]} ties") for size in sizes for k in range(SEEDS)]
@@ -202,7 +221,8 @@ def measure(
     for part, made, variant in jobs:
         grid = made()
         began = time.perf_counter()
-        runs.append(run(part, grid, variant, time_limit_s))
+        with without_regions() if variant == NODE_BY_NODE else nullcontext():
+            runs.append(run(part, grid, variant, time_limit_s))
         tell(f"{grid.name} {variant}: gap {runs[-1].gap}, {time.perf_counter() - began:.1f} s")
     return {"machine": timing.machine(), "gap": GAP, "time_limit_s": time_limit_s, "runs": [asdict(r) for r in runs]}
 
@@ -214,6 +234,7 @@ def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
         "photovoltaics": "Photovoltaics of 50, 100 and 150 % of the load",
         "real": "Real grids with their limits and generation",
         "files": "Larger published grids",
+        "regions": "With regions and without",
     }
     runs = [Run(**row) for row in record["runs"]]
     found = []
@@ -284,7 +305,9 @@ def main() -> int:
         prog="python -m benchmarks.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="default: all")
-    parser.add_argument("--files", nargs="*", default=(), metavar="GRID", help="grids of the part `files`")
+    parser.add_argument(
+        "--files", nargs="*", default=(), metavar="GRID", help="grids of the parts `files` and `regions`"
+    )
     parser.add_argument("--time-limit", type=float, default=60.0, metavar="S", help="a search (default 60)")
     parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing, show the figures of this file")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
