@@ -8,8 +8,8 @@ Kernels are compiled before any clock runs; one core. A grid is searched from a 
 less than a second it is repeated and the median counts.
 
 *Photovoltaics* of 50, 100 and 150 % of the load stand at every second load of the table, in equal units, feed active
-power only and all at once, and voltages stay within ±10 % whatever the grid's own limits are. *Regions*: a grid searched by regions and node by node.
-*Generated* grids are
+power only and all at once, and voltages stay within ±10 % whatever the grid's own limits are. *Regions*:
+a grid searched by regions and node by node. *Generated* grids are
 points in a square: the shortest spanning tree and the shortest further edges of their triangulation as ties, the source
 nearest to the middle, impedances by length, lognormal loads, and 5 % of voltage drop in the tree.
 """

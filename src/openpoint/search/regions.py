@@ -57,7 +57,7 @@ from openpoint.search.pattern import adjacency, eliminate, pattern
 
 WIDE = 1e-3
 """Loss at a hub per squared voltage, times its range, over which the hub is left to the regions; share of the value."""
-SHARE = 0.25
+SHARE = 0.5
 """Share of the gap that is left to the searches of all regions together."""
 AS_IT_STANDS = -1e300
 """Cutoff that any multipliers reach, so that nothing is done but to bound."""
