@@ -7,6 +7,7 @@
 Kernels are compiled before any clock runs; one core. A grid is searched from a cold start, to 0.01 %. Where a run takes
 less than a second it is repeated and the median counts.
 
+*Limits* are lower limits of the voltage, up to beyond what any radial state keeps; upper ones and ratings are left out.
 *Photovoltaics* of 50, 100 and 150 % of the load stand at every second load of the table, in equal units, feed active
 power only and all at once, and voltages stay within ±10 % whatever the grid's own limits are. *Regions*:
 a grid searched by regions and node by node. *Generated* grids are
@@ -49,8 +50,14 @@ from . import tables, timing
 
 GAP = 1e-4
 REPEATS = 7
-PARTS = ("published", "photovoltaics", "real", "files", "regions", "generated")
+PARTS = ("published", "limits", "photovoltaics", "real", "files", "regions", "generated")
 PUBLISHED = ("baran33", "baran69", "das70", "zhang118", "mantovani136")
+LIMITS = {
+    "baran33": (0.9412, 0.9413, 0.95),
+    "das70": (0.919, 0.92, 0.93),
+    "zhang118": (0.932, 0.9328, 0.934, 0.935, 0.96),
+    "mantovani136": (0.967, 0.97),
+}
 SUNNY = ("baran33", "das70", "mantovani136", "zhang118")
 SHARES = (0.5, 1.0, 1.5)
 REAL = ("mv_oberrhein", "1-MV-urban--0-sw")
@@ -125,6 +132,13 @@ def sunny(name: str, share: float) -> openpoint.Grid:
     units = pl.DataFrame({"name": "pv " + at["name"], "bus": at["bus"], "p_kw": pl.repeat(unit, at.height, eager=True)})
     limits = grid.buses.with_columns(v_min_pu=pl.lit(0.9), v_max_pu=pl.lit(1.1))
     return openpoint.Grid.from_tables(grid.name, {**grid.tables(), "buses": limits, "generators": units})
+
+
+def limited(name: str, v_min_pu: float) -> openpoint.Grid:
+    """The grid with this lower limit of voltages alone."""
+    grid = openpoint.read(name)
+    limits = grid.buses.with_columns(v_min_pu=pl.lit(v_min_pu), v_max_pu=pl.lit(None, dtype=pl.Float64))
+    return openpoint.Grid.from_tables(grid.name, {**grid.tables(), "buses": limits})
 
 
 def real(name: str) -> openpoint.Grid:
@@ -204,6 +218,8 @@ def measure(
     jobs: list[tuple[str, Callable[[], openpoint.Grid], str]] = []
     if "published" in parts:
         jobs += [("published", partial(openpoint.read, name), "") for name in PUBLISHED]
+    if "limits" in parts:
+        jobs += [("limits", partial(limited, name, v), f"{v:g}") for name, some in LIMITS.items() for v in some]
     if "photovoltaics" in parts:
         jobs += [("photovoltaics", partial(sunny, name, share), f"{share:.0%}") for name in SUNNY for share in SHARES]
     if "real" in parts:
@@ -231,6 +247,7 @@ def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     """Title and table of every part."""
     titles = {
         "published": "Published grids",
+        "limits": "Lower limits of the voltage near and beyond what any radial state keeps",
         "photovoltaics": "Photovoltaics of 50, 100 and 150 % of the load",
         "real": "Real grids with their limits and generation",
         "files": "Larger published grids",
@@ -240,6 +257,11 @@ def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     found = []
     for part, title in titles.items():
         if rows := [row for row in runs if row.part == part]:
+            if part == "limits":
+                found.append(
+                    (title, [["grid", "limit pu", "verdict", "loss kW", "lowest pu", "nodes", "s"], *map(_end, rows)])
+                )
+                continue
             head = ["grid", "buses", "open", "today kW", "loss kW", "bound kW", "gap", "voltages pu", "nodes", "s"]
             found.append((title, [head, *(_line(row) for row in rows)]))
     return found
@@ -259,6 +281,13 @@ def _line(row: Run) -> list[str]:
         f"{row.nodes:,}",
         f"{row.seconds:.3f}",
     ]
+
+
+def _end(row: Run) -> list[str]:
+    lowest = "–" if row.v_min_pu is None else f"{row.v_min_pu:.5f}"
+    loss = tables.number(row.loss_kw)
+    verdict = "proven" if proven(row) else row.termination
+    return [row.grid, row.variant, verdict, loss, lowest, f"{row.nodes:,}", f"{row.seconds:.3f}"]
 
 
 def proven(row: Run) -> bool:
