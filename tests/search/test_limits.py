@@ -156,3 +156,20 @@ def test_what_power_may_run_back_for_is_left_to_the_loss() -> None:
     for feature in ("generation", "ratios", "shunts", "capacitive"):
         model, _, _ = begun(random_grid(np.random.default_rng(7), (feature, "low", "high")))
         assert reach_for(model) is None, feature
+
+
+def test_a_proof_in_pieces_is_the_proof_in_one() -> None:
+    model, _, work = begun(loaded("zhang118", 0.934))
+    whole, pieces = limits_for(model, work.status), limits_for(model, work.status)
+    assert whole is not None
+    assert pieces is not None
+    assert whole.explore(100.0) == EXHAUSTED
+    runs = 0
+    while pieces.explore(0.02) != EXHAUSTED:
+        kept = {name: values.copy() for name, values in pieces.kept().items()}
+        pieces = limits_for(model, work.status)
+        assert pieces is not None
+        pieces.go_on(kept)
+        runs += 1
+    assert runs > 1
+    assert pieces.nodes == whole.nodes

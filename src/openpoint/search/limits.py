@@ -10,7 +10,9 @@ cannot be kept, or comes to radial states that the exact flow is to judge.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -152,6 +154,19 @@ class Limits:
             took = time.perf_counter() - now
             self.at_once = max(1, min(2 * self.at_once, int(self.at_once * seconds / max(took, 1e-6))))
         return PAUSED
+
+    def kept(self) -> dict[str, npt.NDArray[Any]]:
+        """What `go_on` needs, under names for a checkpoint."""
+        trail = {f"limits_{field.name}": getattr(self.trail, field.name) for field in fields(Trail)}
+        trail["limits_stack"] = self.trail.stack[: self.trail.size[0]]
+        return trail | {"limits_status": self.work.status}
+
+    def go_on(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on from what was kept."""
+        self.work.status[:] = saved["limits_status"]
+        for field in fields(Trail):
+            values = saved[f"limits_{field.name}"]
+            getattr(self.trail, field.name)[: len(values)] = values
 
     def turn(self, exchange: Exchange, best: Trial | None, seconds: float) -> tuple[bool, Trial | None]:
         """Go on for about so long: whether no state keeps all limits but those met, and one that is better."""

@@ -192,11 +192,14 @@ class _Run:
         self.counts.active[0] = 1
         self._go_on()
         self.best.start(starts)
-        self._save()
-        if math.isinf(self.best.value):
+        saved = self.saved or {}
+        if math.isinf(self.best.value) or "limits_status" in saved:
             before = time.perf_counter()
             self.limits = limits_for(self.model, self.best.exchange.status)
             self.began += time.perf_counter() - before
+        if self.limits is not None and "limits_status" in saved:
+            self.limits.go_on(saved)
+        self._save()
         saved_at = self.began
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
@@ -286,6 +289,8 @@ class _Run:
             "seconds": np.array(self._seconds()),
             "outputs": self.best.exchange.judge.network.generator_s,
         }
+        if self.limits is not None:
+            state |= self.limits.kept()
         if self.certificate is not None:
             state |= self.certificate.pause()
         self.checkpoint.write(state)
