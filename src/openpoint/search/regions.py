@@ -342,6 +342,8 @@ def by_regions(
     for region in sorted(regions, key=lambda region: len(region.branches)):
         region.search(tolerance, most, over)
     bound += sum(region.bound for region in regions)
+    if not np.isfinite(bound):  # no multipliers bound some part
+        return None
     found, chosen = root.status.copy(), tree.copy()
     for region in regions:
         chosen[region.branches] = region.closed
