@@ -55,7 +55,8 @@ class Division:
     def step(self, pool: Pool) -> None:
         """Before a node is processed: try the root if it is time, and give the node at hand to its regions."""
         counts = self.counts
-        if counts.nodes[0] < self.patience or not np.isfinite(self.best.value):
+        left = counts.active[0] or counts.size[0]
+        if not left or counts.nodes[0] < self.patience or not np.isfinite(self.best.value):
             return
         if not self.going:
             self.patience = TIMES * int(counts.nodes[0])
