@@ -107,8 +107,11 @@ def test_no_bound_is_too_high_and_no_state_is_lost(first: int, wide: float, monk
     assert sum(n for count, n in regions_of.items() if count >= 2) >= 150
 
 
-def test_a_search_by_regions_answers_as_brute_force_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(division, "FIRST", 0)
+@pytest.mark.parametrize(("first", "divisions"), [(0, 40), (3, 10)])
+def test_a_search_by_regions_answers_as_brute_force_does(
+    first: int, divisions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(division, "FIRST", first)
     monkeypatch.setattr(regions, "WIDE", math.inf)
     divided = 0
     seen = Seen(monkeypatch)
@@ -129,4 +132,4 @@ def test_a_search_by_regions_answers_as_brute_force_does(monkeypatch: pytest.Mon
         assert found.lower_bound <= best * (1.0 + 1e-9) + 1e-12, seed
         divided += len(seen.regions) >= 2
         seen.regions = []
-    assert divided >= 40
+    assert divided >= divisions

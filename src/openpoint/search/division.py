@@ -64,7 +64,8 @@ class Division:
             if found is None or found.bound <= lowest(counts, pool):
                 return
             self.going, self.patience = True, 0
-            counts.size[0], counts.active[0], counts.depth[0], counts.floor[0] = 0, 1, 0, counts.cutoff[0]
+            counts.size[0], counts.active[0], counts.depth[0] = 0, 1, 0
+            counts.bound[0], counts.floor[0] = -np.inf, counts.cutoff[0]
             self._settle(found)
         while (counts.active[0] or counts.size[0]) and not self.over():
             if not counts.active[0]:
