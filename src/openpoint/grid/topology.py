@@ -10,24 +10,23 @@ from collections import deque
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.sparse import csgraph
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
 def components(n: int, fr: Ints, to: Ints) -> Ints:
-    """(n) number of the connected component of each node; components are numbered by their first node.
-
-    Every node points to one of lower number, in the end to the first of its component. In each round the ends of chains
-    that an edge joins to a lower end are tied to it, and all chains are cut short; two rounds leave half of the ends.
-    """
-    lowest = np.arange(n)
-    while not np.array_equal(a := lowest[fr], b := lowest[to]):
-        np.minimum.at(lowest, np.maximum(a, b), np.minimum(a, b))
-        while not np.array_equal(lower := lowest[lowest], lowest):
-            lowest = lower
-    number = np.cumsum(lowest == np.arange(n)) - 1
-    return np.asarray(number[lowest], dtype=np.int64)
+    """(n) number of the connected component of each node; components are numbered by their first node."""
+    if n == 0:
+        return np.zeros(0, dtype=np.int64)
+    graph = sp.coo_array((np.ones(len(fr), dtype=np.int8), (fr, to)), shape=(n, n))
+    labels = csgraph.connected_components(graph, directed=False)[1]
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return np.asarray(rank[inverse], dtype=np.int64)
 
 
 def islands(n: int, fr: Ints, to: Ints, closed: Bools) -> Ints:

@@ -179,10 +179,9 @@ class _Call:
 
 def _memory_for(n_bus: int) -> Work:
     """The memory of the last flow of this thread if it has the size, else fresh memory."""
-    work: Work | None = getattr(memory, "work", None)
-    if work is None or len(work.order) != n_bus:
-        work = memory.work = work_for(n_bus)
-    return work
+    if memory.work is None or len(memory.work.order) != n_bus:
+        memory.work = work_for(n_bus)
+    return memory.work
 
 
 def _rows(name: str, given: Complexes | None, default: Complexes, width: int) -> Complexes:
@@ -197,8 +196,13 @@ def _rows(name: str, given: Complexes | None, default: Complexes, width: int) ->
     return matrix
 
 
-memory = threading.local()
-"""`work`: the memory of the last flow of a thread."""
+class _Memory(threading.local):
+    """Attributes: work: the memory of the last flow of a thread."""
+
+    work: Work | None = None
+
+
+memory = _Memory()
 _known: dict[int, tuple[weakref.ref[Network], Wires]] = {}
 
 
