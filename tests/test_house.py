@@ -31,6 +31,7 @@ ROOMS = (
     "network",
     "io",
     "grid",
+    "names",
     "errors",
 )
 # (importing module, imported room) that may go up, and why.
@@ -202,6 +203,15 @@ def test_help_imports_nothing_heavy() -> None:
         "with contextlib.suppress(SystemExit): main()"
     )
     assert not imported_by(code) & {"polars", "numpy", "scipy", "rich", "cvxpy", "dataframely", "numba", "openpoint.io"}
+
+
+def test_looking_at_grids_imports_no_solver_and_no_compiler() -> None:
+    code = (
+        "import sys, contextlib; sys.argv = ['openpoint', 'cases']\n"
+        "from openpoint.cli import main\n"
+        "with contextlib.suppress(SystemExit): main()"
+    )
+    assert not imported_by(code) & {"cvxpy", "highspy", "clarabel", "numba", "scipy.stats", "openpoint.studies"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)

@@ -15,6 +15,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.grid import Grid
 from openpoint.grid.schemas import SCHEMAS
+from openpoint.names import join_names
 from openpoint.studies import export, json_schema
 from openpoint.studies.powerflow import powerflow
 from openpoint.studies.result import ReconfigureResult, Violation
@@ -218,9 +219,9 @@ def test_excel_takes_names_for_text(tmp_path: Path) -> None:
 
 
 def test_names_in_one_line_can_be_told_apart() -> None:
-    assert export.join_names(["7", "9", "14"]) == "7 9 14"
-    assert export.join_names(["tie 7", "9"]) == "tie 7, 9"
-    assert export.join_names([]) == ""
+    assert join_names(["7", "9", "14"]) == "7 9 14"
+    assert join_names(["tie 7", "9"]) == "tie 7, 9"
+    assert join_names([]) == ""
 
 
 def test_the_schema_of_a_grid_holds_for_its_tables() -> None:

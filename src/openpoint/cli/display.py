@@ -16,8 +16,6 @@ from rich.live import Live
 from rich.text import Text
 
 from openpoint.cli import words
-from openpoint.studies.export import switching_list
-from openpoint.studies.result import phase_words
 
 if TYPE_CHECKING:
     from openpoint.studies.powerflow import PowerflowResult
@@ -112,6 +110,8 @@ class Progress:
 
 def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
     """Why the run stopped, and the grid before and after."""
+    from openpoint.studies.export import switching_list
+
     show_stop(out, result.termination, result.seconds)
     bound = f"bound {words.kw(result.lower_bound_kw)} kW"
     if result.loss_kw is None:
@@ -156,6 +156,8 @@ def show_stop(out: Console, termination: Termination, seconds: float) -> None:
 
 def show_powerflow(out: Console, result: PowerflowResult) -> None:
     """The figures of a power flow."""
+    from openpoint.studies.result import phase_words
+
     show_rows(
         out,
         [
@@ -189,6 +191,8 @@ def show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int] 
 
 
 def _before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
+    from openpoint.studies.result import phase_words
+
     before, after = (_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
     return [
         ("", "today", "answer"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from openpoint.names import join_names
+
 
 def safe(text: str) -> str:
     """The text on one line, without the control characters by which a name could steer the terminal."""
@@ -47,8 +49,6 @@ def count(number: int, one: str, many: str = "") -> str:
 
 def names(names: Iterable[str]) -> str:
     """Names in one line, fit for a terminal; `none` where there are none."""
-    from openpoint.studies.export import join_names
-
     return safe(join_names(names)) or "none"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import dataframely as dy
@@ -14,6 +15,18 @@ from openpoint.grid.schemas import SCHEMAS
 RawTable = pl.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
+
+def empty_table(schema: type[dy.Schema]) -> pl.DataFrame:
+    """A table of this schema without rows, new at each call."""
+    return _empty(schema).clone()
+
+
+@cache
+def _empty(schema: type[dy.Schema]) -> pl.DataFrame:
+    # Made once a schema: dataframely takes milliseconds for it, and a grid asks for dozens.
+    table: pl.DataFrame = schema.create_empty()
+    return table
 
 
 def conform(
@@ -29,7 +42,7 @@ def conform(
         schema: its schema; default: that of the grid's table of this kind.
     """
     schema = schema or SCHEMAS[kind]
-    empty: pl.DataFrame = schema.create_empty()
+    empty = empty_table(schema)
     if raw is None:
         return empty, []
     try:
@@ -74,7 +87,7 @@ def _frame(schema: type[dy.Schema], raw: RawTable) -> pl.DataFrame:
     """A frame of whatever was given; numbers of mixed types in a column are widened."""
     if isinstance(raw, pl.DataFrame):
         return raw
-    matrices = [name for name, dtype in schema.create_empty().schema.items() if isinstance(dtype, pl.List)]
+    matrices = [name for name, dtype in empty_table(schema).schema.items() if isinstance(dtype, pl.List)]
     if isinstance(raw, Mapping):
         columns = {
             name: [_as_matrix(v) for v in values] if name in matrices and isinstance(values, list) else values

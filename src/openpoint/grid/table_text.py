@@ -15,7 +15,7 @@ import dataframely as dy
 import polars as pl
 
 from openpoint.errors import Problem
-from openpoint.grid.conform import conform
+from openpoint.grid.conform import conform, empty_table
 from openpoint.grid.schemas import SCHEMAS
 
 _CELL = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|\Z)')
@@ -97,7 +97,7 @@ def table_from_csv(
             faults.append(Problem(file, f"line {line}", "", message, "Write a cell for every column"))
     if faults:
         return conform(kind, None, schema)[0], faults
-    types = schema.create_empty().schema
+    types = empty_table(schema).schema
     label = names.index("name") if "name" in names else None
     columns: list[pl.Series] = []
     for k, name in enumerate(names):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import polars as pl
 import polars.selectors as cs
 
 from openpoint import __version__
+from openpoint.names import join_names
 from openpoint.studies.futures_export import futures_summary, futures_tables
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_export import harden_summary, harden_tables
@@ -190,13 +191,6 @@ def switching_list(result: ReconfigureResult) -> list[tuple[str, str]]:
     closing = [name for name in result.open_before if name in result.changes]
     opening = [name for name in result.open_branches if name in result.changes]
     return [(name, "close") for name in closing] + [(name, "open") for name in opening]
-
-
-def join_names(names: Iterable[str]) -> str:
-    """Names in one line: by blanks, or by commas where a name has a blank or comma of its own."""
-    names = list(names)
-    plain = all(name and not any(c.isspace() or c == "," for c in name) for name in names)
-    return (" " if plain else ", ").join(names)
 
 
 # Tables whose content the summary of the JSON document already holds.

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.grid.grid import Grid
+from openpoint.names import join_names
 from openpoint.studies import harden_states as single
-from openpoint.studies.export import join_names
 from openpoint.studies.harden_states import AfterDisaster
 from openpoint.studies.hardening import HardenProgram
 from openpoint.studies.states import finite

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.studies.export import join_names
+from openpoint.names import join_names
 from openpoint.studies.partition_links import today
 from openpoint.studies.partition_model import PartitionProgram
 from openpoint.studies.partition_setup import block_loads_kw, terminal_base_kw
