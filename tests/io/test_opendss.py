@@ -94,6 +94,19 @@ def test_taps_stand_as_the_regulators_leave_them_or_as_written(tmp_path: Path) -
     assert solved["x_ohm"].to_list() == pytest.approx(written["x_ohm"].to_list(), rel=1e-12)
 
 
+def test_a_transformer_is_rated_as_opendss_rates_it(tmp_path: Path) -> None:
+    """At its NormHkVA, which is 110 % of the first winding where nothing is said; 0 is no rating."""
+    body = SUB + LINE + LOAD
+    for name, said in (("plain", ""), ("given", "normhkva=600"), ("none", "normhkva=0")):
+        body += f"New Transformer.{name} windings=2 buses=[B {name}] kvs=[12.47 .4] kvas=[500 500] xhl=4 {said}\n"
+    grid = read(tmp_path, body)
+    rating = dict(grid.transformers.select("name", "s_max_kva").iter_rows())
+    assert {name: rating[name] for name in ("plain", "given", "none")} == {"plain": 550.0, "given": 600.0, "none": None}
+    path = tmp_path / "again.dss"
+    openpoint.write(grid, path)
+    assert dict(openpoint.read(path).transformers.select("name", "s_max_kva").iter_rows()) == rating
+
+
 def test_a_file_leaves_nothing_to_the_next(tmp_path: Path) -> None:
     """Engines are used again; the frequency is the one setting of theirs that is not a circuit's."""
     first = read(tmp_path, FEEDERS["geometry with a neutral"])

@@ -139,7 +139,7 @@ def read_transformer(reading: Reading, element: str) -> None:
         connection=connection,
         vn_from_kv=fr.kv * line_to_line * (1.0 if side else fr.tap),
         vn_to_kv=to.kv * line_to_line * to.tap,
-        s_max_kva=kva,
+        s_max_kva=reading.value("normhkva") or None,
         r_ohm=r_pu * z_base,
         x_ohm=x_pu * z_base,
         g_us=reading.value("%noloadloss") * 1e4 / z_base,

@@ -21,6 +21,8 @@ STIFF_OHM = 1e-8
 FREQUENCY_HZ = 60.0
 # Base of the per-unit figures of a transformer without rating.
 NO_RATING_KVA = 1000.0
+# Normal rating of a transformer in OpenDSS over the kVA of its first winding, unless a circuit says otherwise.
+NORMAL = 1.1
 # OpenDSS wants some leakage.
 _LEAST_X_PERCENT = 1e-7
 _NODE = {"a": "1", "b": "2", "c": "3"}
@@ -164,7 +166,8 @@ def _transformer(row: Row, names: Names) -> tuple[str, bool, str]:
         connection = "wye-wye"
     line_to_line = connection == "delta-delta" and len(phases) == 2
     n = 1 if line_to_line else nodes.count(".")
-    kva = row["s_max_kva"] or NO_RATING_KVA
+    rating = row["s_max_kva"]
+    kva = NO_RATING_KVA if rating is None else rating / NORMAL
     to_winding = 1.0 / math.sqrt(3.0) if n == 1 and not line_to_line else 1.0
     kvs = [row["vn_from_kv"] * to_winding, row["vn_to_kv"] * to_winding]
     low, high, tap = (
@@ -187,6 +190,7 @@ def _transformer(row: Row, names: Names) -> tuple[str, bool, str]:
             f"wdg={k + 1} bus={names.bus[bus]}{nodes} conn={conn} kv={_number(kvs[k])} kva={_number(kva)} "
             f"%r={_number(r / 2.0)}{changer if k == tapped else ''}"
         )
+    parts.append(f"normhkva={_number(rating or 0.0)}")  # the last, since the kVA of a winding sets it, too
     return element, row["closed"], " ".join(parts)
 
 
