@@ -45,8 +45,10 @@ FORBIDDEN = [
     "Set Object=x",
     "Set TraceControl=yes",
     "New Generator.G bus1=B kv=12.47 kw=1\nRedirect more.dss\n~ usermodel=evil.so",
-    "New RegControl.R transformer=Sub winding=2 debugtrace=yes",
-    "RegControl.R.debugtrace=yes",
+    "New XYCurve.X npts=2 xarray=[0 1] yarray=[0 1] action=dblsave",
+    "New EnergyMeter.M element=line.L1 action=reduce",
+    "var @lib=evil.so @more=(@lib)\nNew Generator.G bus1=B kv=12.47 kw=1 usermodel=@more",
+    "var @name=usermodel\nNew Generator.G bus1=B kv=12.47 kw=1 @name=evil.so",
     "Set AllowForms=yes",
     "Rotate",
     "Cleanup",
@@ -79,6 +81,51 @@ def test_reports_are_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert grid_from_file(path).lines.height == 2
     assert os.listdir(tmp_path) == ["a.dss"]
     assert len(read_script(path).left_out) == 7
+
+
+def test_traces_are_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.dss"
+    trace = "New RegControl.R transformer=Sub winding=2 vreg=120 ptratio=60 debugtrace=Yes delay=5\n"
+    path.write_text(script(SUB + LINE + LOAD + trace + "RegControl.R.DebugTrace=true\n"))
+    assert grid_from_file(path).lines.height == 2
+    assert os.listdir(tmp_path) == ["a.dss"]
+
+
+def test_what_only_records_or_reports_is_counted_in_one_note(tmp_path: Path) -> None:
+    path = tmp_path / "a.dss"
+    recorder = "New Monitor.M element=line.nowhere mode=1\n~ ppolar=no\nMonitor.M.mode=2\nShow Voltages\nPlot Circuit\n"
+    path.write_text(script(SUB + LINE + LOAD + recorder))
+    told = [note.message for note in grid_from_file(path).notes if "left out" in note.message]
+    assert told == ["5 statements that only record, report or draw are left out: monitor, plot, show"]
+
+
+def test_variables_are_put_in_before_the_statement_is_judged(tmp_path: Path) -> None:
+    text = "var @kw=20 @half=(@kw 2 /)\nVar @Bus=B\nNew Load.A bus1=@bus.1 kw=@KW kvar=[@half] yearly=x@kw"
+    assert statements(tmp_path, text) == ["New Load.A bus1=B.1 kw=20 kvar=[(20 2 /)] yearly=x@kw"]
+
+
+def test_tabs_inline_arithmetic_and_shapes_before_the_circuit(tmp_path: Path) -> None:
+    path = tmp_path / "a.dss"
+    (tmp_path / "my day.csv").write_text("1\n2\n4\n")
+    shape = 'New\tLoadshape.day\tnpts=3 interval=1 mult=(file="my day.csv") action=Normalize\nClear\n'
+    meter = "New energymeter.m element=line.L1 terminal=1 option=R action=C PhaseVolt=yes peakcurrent=(9,9,9)\n"
+    body = script(SUB + LINE + "New\tLoad.T\tbus1=B\tphases=3 kv=12.47 kw=(10 20 +) kvar={3 sqr}\n" + meter)
+    path.write_text(shape.replace("Clear\n", "") + body.removeprefix("Clear\n"))
+    assert grid_from_file(path).loads.select("p_kw", "q_kvar").row(0) == (30.0, 9.0)
+
+
+def test_a_stray_zero_byte_is_a_blank_with_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "a.dss"
+    text = script(SUB + LINE + LOAD + "New Load.Z bus1=B\0 phases=3 kv=12.47 kw=7\n")
+    path.write_bytes(text.encode())
+    grid = grid_from_file(path)
+    assert grid.loads.filter(name="z")["p_kw"].item() == 7.0
+    line = text.split("\n").index(next(row for row in text.split("\n") if "\0" in row)) + 1
+    assert [note.row for note in grid.notes if "zero" in note.message] == [f"line {line}"]
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(InputError, match="UTF-16"):
+        grid_from_file(path)
 
 
 def test_redirects_are_followed_from_where_they_stand(tmp_path: Path) -> None:

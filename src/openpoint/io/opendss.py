@@ -25,13 +25,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from openpoint.errors import InputError
+from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.io.opendss_branches import read_line, read_source, read_transformer
 from openpoint.io.opendss_engine import circuit_of, solve_today
 from openpoint.io.opendss_reading import LETTER, Reading, in_words
 from openpoint.io.opendss_shunts import read_capacitor, read_generator, read_inverter, read_load
-from openpoint.io.opendss_text import Script, find_file, tokens
+from openpoint.io.opendss_text import OF_AN_OBJECT, Script, find_file, tokens
 from openpoint.io.text import decode, doubt
 
 _READERS: dict[str, Callable[[Reading, str], None]] = {
@@ -122,6 +122,7 @@ def _grid(reading: Reading, script: Script) -> Grid:
         message = f"what is disabled is left out: {in_words(left_out)}"
         reading.note("", message, "Enable it to keep it")
     _shape_note(reading)
+    reading.notes += [*script.notes, *_left_out_note(reading, script)]
     if reading.faults:
         raise InputError(reading.faults)
     return Grid.from_tables(
@@ -195,6 +196,14 @@ def _controls(reading: Reading, elements: list[str]) -> None:
     for kind, members in by_kind.items():
         message = f"{_CONTROLS[kind]} stay as they stand today, {in_words(members)} is not modelled"
         reading.note("", message, "Set them for other loads yourself")
+
+
+def _left_out_note(reading: Reading, script: Script) -> list[Problem]:
+    if not script.left_out:
+        return []
+    kinds = sorted({"monitor" if s.verb in OF_AN_OBJECT else s.verb for s in script.left_out})
+    message = f"{len(script.left_out)} statements that only record, report or draw are left out: {', '.join(kinds)}"
+    return [Problem(reading.file, "", "", message, "openpoint has reports of its own", "warning")]
 
 
 def _shape_note(reading: Reading) -> None:

@@ -22,6 +22,11 @@ _ITERATIONS = 200
 _COMPUTING = ("solve", "calcvoltagebases", "makebuslist", "setkvbase", "reset", "init", "allocateloads", "setbusxy")
 _GOING_ON = ("~", "more", "m", "property")
 _BEFORE_A_CIRCUIT = ("set", "clear", "clearall")
+# Classes that belong to no circuit, so that an object may come before it.
+_OF_NO_CIRCUIT = (
+    *("loadshape", "tshape", "priceshape", "growthshape", "xycurve", "spectrum", "tcc_curve", "xfmrcode"),
+    *("wiredata", "cndata", "tsdata", "linespacing"),
+)
 _spare: list[Any] = []
 
 
@@ -81,10 +86,11 @@ def run_statements(engine: Any, statements: list[Statement]) -> list[Problem]:
             faults.append(fault("", None, "", "and perhaps more: reading stopped here", "Correct these first"))
             break
         verb = statement.verb
-        kind = class_of(statement.text.partition(" ")[2]) if verb == "new" else ""
+        kind = class_of("".join(statement.text.split(None, 1)[1:])) if verb == "new" else ""
         if (verb in _COMPUTING and faults) or (verb in _GOING_ON and is_broken):
             continue
-        if engine.Basic.NumCircuits() == 0 and kind != "circuit" and verb not in _BEFORE_A_CIRCUIT:
+        may_come_first = kind in ("circuit", *_OF_NO_CIRCUIT) or verb in _BEFORE_A_CIRCUIT
+        if engine.Basic.NumCircuits() == 0 and not may_come_first:
             remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
             faults.append(fault(statement.file.name, statement.line, "", "there is no circuit yet", remedy))
             break

@@ -2,7 +2,8 @@
 
 A `.dss` file is a program. Here it is input: redirects are followed by ourselves, only statements that describe a
 circuit or solve it are passed on, reports are left out, and whatever could run a program, open an editor, write a file
-or load a library is refused, by file and line.
+or load a library is refused, by file and line. Traces are switched off, and variables (`var @x=3`) are put in here, so
+that what is judged is what the engine gets.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openpoint.errors import InputError, Problem
-from openpoint.io.text import decode, fault
+from openpoint.io.text import decode, doubt, fault
 
 MOST_FILES = 1000
 
@@ -23,13 +24,14 @@ _PASSED = (
     *("calcvoltagebases", "setkvbase", "makebuslist", "solve", "clear", "clearall", "allocateloads", "setbusxy"),
 )
 _FOLLOWED = ("redirect", "compile")
+_VARIABLES = "var"
 _PLACES = ("buscoords", "latlongcoords")
 # Commands that only report; they have no bearing on the circuit.
 _REPORTS = (
     *("?", "show", "export", "plot", "visualize", "dump", "summary", "help", "about", "losses", "voltages", "currents"),
     *("powers", "seqvoltages", "seqcurrents", "seqpowers", "phaselosses", "cktlosses", "totals", "capacity", "select"),
     *("get", "sample", "save", "closedi", "formedit", "panel", "nodediff", "buildy", "varvalues", "varnames", "uuids"),
-    *("var", "addbusmarker", "clearbusmarkers", "nodelist", "vdiff", "guids", "topology", "interpolate", "currency"),
+    *("addbusmarker", "clearbusmarkers", "nodelist", "vdiff", "guids", "topology", "interpolate", "currency"),
 )
 _FORBIDDEN_OPTIONS = ("datapath", "editor", "recorder", "defaulteditor", "logfile", "tracecontrol", "allowforms")
 # These make another object the active one behind our back.
@@ -46,12 +48,26 @@ _WITH_LIBRARIES = (
     "vsconverter",
     "dynamicexp",
 )
-_WITH_FILES = ("loadshape", "tshape", "priceshape", "growthshape", "xycurve", "spectrum", "monitor", "energymeter")
+# Actions that these classes may take, by their first letters; any other would write a file or reduce the circuit.
+_ACTIONS = dict.fromkeys(("tshape", "priceshape", "growthshape", "xycurve", "spectrum"), "") | {
+    "loadshape": "normalize",
+    "energymeter": "clear",
+}
+# Classes that only record. What makes or edits one is left out.
+_RECORDERS = ("monitor",)
 _TOKEN = re.compile(
     r"""\s*,?\s*(?:([^\s=,"'({\[]+)\s*=\s*)?("[^"]*"|'[^']*'|\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|[^\s,=]+)""", re.VERBOSE
 )
 _IN_FILE = re.compile(r"""(?i)\b(csvfile|sngfile|dblfile|pqcsvfile|file)\s*=\s*("[^"]*"|'[^']*'|[^\s,)\]}"']+)""")
+_TRACE = re.compile(r"(?i)(?<![^\s,])(deb[a-z]*)\s*=\s*(yes|true|y|t|1)\b")
+_TRACE_OF_CLASS = re.compile(r"(?i)(\.deb[a-z]*\s*=\s*)(yes|true|y|t|1)\b")
+_VARIABLE = re.compile(r"""(?<![^\s=,(\[{|"'])@\w+""")
 _ENDLESS = re.compile(r"[-+]?(nan|inf(inity)?)", re.IGNORECASE)
+
+# Verbs that make or change the object they name, or go on with it.
+OF_AN_OBJECT = ("new", "edit", "more", "m", "~", "batchedit", "enable", "disable", "property")
+# Bytes of zero that a text may hold by mistake.
+_MOST_STRAYS = 10
 
 _REMEDY_PROGRAM = "Take the line out; a circuit is described without it"
 
@@ -72,15 +88,17 @@ class Script:
 
     Attributes:
         statements: in the order in which they run. places: files of bus coordinates with line and kind.
-        faults: what is refused. left_out: reports that are not made.
+        faults: what is refused. left_out: reports and recorders, which have no bearing on the circuit. notes: doubts.
     """
 
     statements: list[Statement] = field(default_factory=list)
     places: list[Statement] = field(default_factory=list)
     faults: list[Problem] = field(default_factory=list)
     left_out: list[Statement] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
     files: int = 0
     active: str = ""  # class of the object that the next `~` goes on with
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 def read_script(path: Path) -> Script:
@@ -100,7 +118,7 @@ def tokens(text: str) -> Iterator[tuple[str, str]]:
 def _read_file(script: Script, path: Path, shown: str, above: tuple[Path, ...]) -> None:
     script.files += 1
     try:
-        text = decode(path.read_bytes(), shown)
+        text = decode(_without_nul(script, path.read_bytes(), shown), shown)
     except InputError as error:
         script.faults += error.problems
         return
@@ -108,27 +126,60 @@ def _read_file(script: Script, path: Path, shown: str, above: tuple[Path, ...]) 
         script.faults.append(fault(shown, None, "", f"the file cannot be read: {error.strerror}", "Check its rights"))
         return
     for number, line in _lines(text):
-        verb, rest = _verb(line)
-        here = Statement(path, number, verb, line)
-        if verb in _FOLLOWED:
-            _follow(script, here, rest, (*above, path))
-        elif verb in _PLACES:
-            script.places.append(Statement(path, number, verb, next((v for _, v in tokens(rest)), "")))
-        elif verb in _REPORTS:
+        _read_line(script, path, number, line, above)
+
+
+def _without_nul(script: Script, content: bytes, shown: str) -> bytes:
+    """The text with blanks for stray bytes of zero; many of them are no text, which is for `decode` to say."""
+    strays = content.count(b"\0")
+    if not strays or strays > _MOST_STRAYS:
+        return content
+    line = content[: content.index(b"\0")].count(b"\n") + 1
+    message = f"{strays} byte{'s' * (strays > 1)} of zero in the text {'are' if strays > 1 else 'is'} read as blank"
+    script.notes.append(doubt(shown, line, "", message, "Check that nothing is missing there"))
+    return content.replace(b"\0", b" ")
+
+
+def _read_line(script: Script, path: Path, number: int, line: str, above: tuple[Path, ...]) -> None:
+    verb, rest = _verb(line)
+    if verb == _VARIABLES:
+        _set_variables(script, rest)
+        return
+    line = _VARIABLE.sub(lambda found: script.variables.get(found.group().lower(), found.group()), line)
+    line = _TRACE_OF_CLASS.sub(r"\1no", line) if verb == "property" else _TRACE.sub(r"\1=no", line)
+    verb, rest = _verb(line)
+    here = Statement(path, number, verb, line)
+    if verb in _FOLLOWED:
+        _follow(script, here, rest, (*above, path))
+    elif verb in _PLACES:
+        script.places.append(Statement(path, number, verb, next((v for _, v in tokens(rest)), "")))
+    elif verb in _REPORTS:
+        script.left_out.append(here)
+    elif verb in _PASSED or verb == "property":
+        if verb in ("new", "edit", "batchedit", "open", "close", "enable", "disable"):
+            script.active = class_of(rest)
+        elif verb == "property":
+            script.active = line.split(".")[0].strip().lower()
+        problem = _refusal(here, rest if verb != "property" else line.partition("=")[2], script.active)
+        if problem:
+            script.faults.append(problem)
+        elif script.active in _RECORDERS and verb in OF_AN_OBJECT:
             script.left_out.append(here)
-        elif verb in _PASSED or verb == "property":
-            if verb in ("new", "edit", "batchedit", "open", "close", "enable", "disable"):
-                script.active = class_of(rest)
-            elif verb == "property":
-                script.active = line.split(".")[0].strip().lower()
-            problem = _refusal(here, rest if verb != "property" else line.partition("=")[2], script.active)
-            if problem:
-                script.faults.append(problem)
-            else:
-                script.statements.append(Statement(path, number, verb, _with_paths(line, path.parent)))
         else:
-            message = f"the command {verb!r} is not carried out: a circuit file is input, not a program"
-            script.faults.append(fault(shown_name(path), number, "", message, _REMEDY_PROGRAM))
+            script.statements.append(Statement(path, number, verb, _with_paths(line, path.parent)))
+    else:
+        message = f"the command {verb!r} is not carried out: a circuit file is input, not a program"
+        script.faults.append(fault(shown_name(path), number, "", message, _REMEDY_PROGRAM))
+
+
+def _set_variables(script: Script, rest: str) -> None:
+    """`var @x=3 @y=(2 @x *)`: values may use variables set before."""
+    for match in _TOKEN.finditer(rest):
+        name, value = (match.group(1) or "").lower(), match.group(2)
+        if name.startswith("@"):
+            script.variables[name] = _VARIABLE.sub(
+                lambda found: script.variables.get(found.group().lower(), found.group()), value
+            )
 
 
 def shown_name(path: Path) -> str:
@@ -169,7 +220,7 @@ def _verb(line: str) -> tuple[str, str]:
     word, equals, rest = match.group(1).lower(), match.group(2), match.group(3)
     if equals:
         return ("property", rest) if "." in word else (f"{word}=", rest)
-    known = (*_FOLLOWED, *_PLACES, *_PASSED, *_REPORTS)
+    known = (*_FOLLOWED, *_PLACES, *_PASSED, *_REPORTS, _VARIABLES)
     if word in known:
         return word, rest
     # Two letters or more: a single one may be short for another command.
@@ -214,8 +265,10 @@ def _of_properties(given: list[tuple[str, str]], active: str) -> str:
         return f"{endless[0]!r} is not a finite number"
     if active in _WITH_LIBRARIES and (bad := _short_for(names, _FORBIDDEN_PROPERTIES)):
         return f"{bad!r} would load a library of program code"
-    if active in _WITH_FILES and _short_for(names, ("action",)):
-        return "an action of this object would write a file"
+    if active in _ACTIONS:
+        actions = [value.lower() for name, value in given if name and "action".startswith(name)]
+        if any(not a or not _ACTIONS[active].startswith(a) for a in actions):
+            return "an action of this object would write a file or change the circuit"
     if any(len(n) > 2 and "debugtrace".startswith(n) and v[:1].lower() in ("y", "t", "1") for n, v in given):
         return "a trace of this object would write a file"
     return ""
