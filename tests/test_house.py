@@ -54,6 +54,7 @@ PUBLIC = [
     "ExtensiveForm",
     "Futures",
     "Grid",
+    "GridLike",
     "Growth",
     "HardenCosts",
     "Horizon",

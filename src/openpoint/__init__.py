@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openpoint.errors import InputError, OpenpointError, OptionError, Problem
     from openpoint.grid import Grid
     from openpoint.grid.builtin import describe as cases
-    from openpoint.io import read, write
+    from openpoint.io import GridLike, read, write
     from openpoint.studies.disasters import Disasters, read_disasters, write_disasters
     from openpoint.studies.futures import Futures, read_futures, write_futures
     from openpoint.studies.growth import Growth, Snapshot, grow
@@ -55,6 +55,7 @@ __all__ = [
     "ExtensiveForm",
     "Futures",
     "Grid",
+    "GridLike",
     "Growth",
     "HardenCosts",
     "Horizon",
@@ -107,6 +108,7 @@ _HOMES = {
     "ExtensiveForm": ("openpoint.twostage.extensive", "ExtensiveForm"),
     "Futures": ("openpoint.studies.futures", "Futures"),
     "Grid": ("openpoint.grid", "Grid"),
+    "GridLike": ("openpoint.io", "GridLike"),
     "Growth": ("openpoint.studies.growth", "Growth"),
     "HardenCosts": ("openpoint.studies.harden", "HardenCosts"),
     "Horizon": ("openpoint.studies.partition_horizon", "Horizon"),

@@ -8,7 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from openpoint.errors import InputError, Problem
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.arguments import of_kind
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS
 
 
@@ -62,9 +63,11 @@ class Grid:
 
         Raises:
             InputError: unknown tables or columns, missing columns, values of the wrong type; all of them at once.
+            OptionError: no mapping of tables.
         """
         from openpoint.grid.conform import conform
 
+        of_kind(tables, Mapping, "tables", f"a mapping of {', '.join(SCHEMAS)} to tables")
         unknown = [
             Problem(kind, "", "", "unknown table", f"The tables of a grid are {', '.join(SCHEMAS)}")
             for kind in tables
@@ -116,7 +119,12 @@ class Grid:
 
         Raises:
             InputError: a name that is no branch.
+            OptionError: no mapping of names to True or False.
         """
+        advice = "a mapping of names to True or False, such as {'33': True, '7': False}"
+        of_kind(closed, Mapping, "closed", advice)
+        if wrong := [name for name, value in closed.items() if value not in (True, False)]:
+            raise OptionError(f"closed has {closed[wrong[0]]!r} for {wrong[0]!r}; give {advice}")
         known = set(self.branches()["name"])
         if unknown := [name for name in closed if name not in known]:
             raise InputError(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import builtin
+from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
 from openpoint.io import matpower, opendss, pandapower, reds
@@ -26,7 +27,10 @@ from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.opendss_write import circuit_text
 from openpoint.io.text import decode
 
-__all__ = ["read", "write"]
+__all__ = ["GridLike", "read", "write"]
+
+GridLike = Grid | str | os.PathLike[str]
+"""What stands for a grid: a `Grid`, or what `read` takes, a path or the name of a built-in case."""
 
 _Reader = Callable[[str, str], Grid]
 _READERS: dict[str, _Reader] = {
@@ -34,23 +38,30 @@ _READERS: dict[str, _Reader] = {
     ".json": pandapower.grid_from_text,
     ".pos": reds.grid_from_text,
 }
+_WANTED = (
+    "a Grid, the path of a file or folder, or the name of a built-in case. Grid.from_tables makes a grid of "
+    "tables; for a pandapower net give the file that pandapower.to_json writes"
+)
 _FORMATS = "MATPOWER (.m), pandapower (.json), OpenDSS (.dss), REDS (.pos), and folders with grid.toml"
 
 
-def read(path_or_name: str | os.PathLike[str]) -> Grid:
-    """The grid in a file or folder, or a built-in case by its name.
+def read(path_or_name: GridLike) -> Grid:
+    """The grid in a file or folder, or a built-in case by its name. A `Grid` is handed back as it is.
 
     A path that exists goes before a built-in name. Nothing in a file is ever executed, but for those statements of an
     OpenDSS script that describe its circuit. Reading finds what is wrong with the file; what is wrong with the grid in
     it is told by `Grid.problems`.
 
     Args:
-        path_or_name: a path, or a name from `openpoint.cases()`.
+        path_or_name: a path, a name from `openpoint.cases()`, or a grid.
 
     Raises:
         InputError: there is no such file or case, or the file is faulty; with all faults.
+        OptionError: something else.
     """
-    path = Path(path_or_name)
+    if isinstance(path_or_name, Grid):
+        return path_or_name
+    path = path_of(path_or_name, "the grid", _WANTED)
     try:
         if path.is_dir() and os.fspath(path_or_name):  # an empty name would be the folder we are in
             return read_folder(path)
@@ -65,13 +76,13 @@ def read(path_or_name: str | os.PathLike[str]) -> Grid:
     raise InputError([_not_found(os.fspath(path_or_name))])
 
 
-def write(grid: Grid, path: str | os.PathLike[str], *, tables: TableFormat = "csv") -> None:
+def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat = "csv") -> None:
     """Write a grid into a folder that `read` reads back without loss, or as an OpenDSS circuit (`.dss`).
 
     What is at the path is replaced. A circuit has no limits of voltage nor of generators.
 
     Args:
-        grid: the grid; of a folder sound or not.
+        grid: the grid, a path or a name that `read` takes; of a folder sound or not.
         path: a folder, made where there is none, or a file that ends in `.dss`.
         tables: of a folder: `"csv"` for people, `"parquet"` for large grids.
 
@@ -79,7 +90,8 @@ def write(grid: Grid, path: str | os.PathLike[str], *, tables: TableFormat = "cs
         InputError: the grid has faults, or something that OpenDSS does not have (`.dss` only).
         OptionError: the folder holds other things, the path cannot be written, or `tables` is not known.
     """
-    path = Path(path)
+    grid = read(grid)
+    path = path_of(path, "path")
     if path.suffix.lower() != ".dss":
         write_folder(grid, path, tables=tables)
         return

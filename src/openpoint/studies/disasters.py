@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from openpoint.errors import OptionError
+from openpoint.grid.arguments import Names, names_of, of_kind, path_of
 from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
 from openpoint.studies.disasters_table import SUM_TOLERANCE, Row, is_csv, load_rows, rows_of_frame, sound_rows
 
 Floats = npt.NDArray[np.float64]
@@ -42,6 +43,7 @@ class Disasters:
     broken: Bools
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "names", names_of(self.names, "names"))
         probabilities = np.array(self.probabilities, dtype=np.float64)
         broken = np.array(self.broken, dtype=np.bool_)
         k = len(self.names)
@@ -61,18 +63,22 @@ class Disasters:
             object.__setattr__(self, name, array)
 
     @classmethod
-    def from_branches(cls, grid: Grid, disasters: Mapping[str, tuple[float, Sequence[str]]]) -> Disasters:
+    def from_branches(cls, grid: GridLike, disasters: Mapping[str, tuple[float, Names]]) -> Disasters:
         """Disasters by name: the probability and the branches that break.
 
         Raises:
             InputError: the grid has faults, or the disasters have, with all of them.
+            OptionError: no probability and branches.
         """
+        for name, given in disasters.items():
+            if not (isinstance(given, tuple | list) and len(given) == 2):
+                raise OptionError(f"disaster {name!r} is {given!r}; give its probability and branches, (0.5, ['7'])")
         rows = [
             Row("", name, probability, branch)
             for name, (probability, branches) in disasters.items()
-            for branch in ([branches] if isinstance(branches, str) else branches) or [""]
+            for branch in names_of(branches, f"disaster {name!r}") or ("",)
         ]
-        return _from_rows(rows, grid, "disasters")
+        return _from_rows(rows, read(grid), "disasters")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -93,12 +99,13 @@ class Disasters:
         np.add.at(probabilities, number, self.probabilities)
         return Disasters(tuple(self.names[k] for k in first), probabilities, self.broken[first]), number
 
-    def table(self, grid: Grid) -> pl.DataFrame:
+    def table(self, grid: GridLike) -> pl.DataFrame:
         """A row for each broken branch, and one without branch where nothing breaks: disaster, probability, branch.
 
         Raises:
             OptionError: the disasters belong to a grid of another number of branches.
         """
+        grid = read(grid)
         branches = grid.branches()["name"].to_list()
         if self.broken.shape[1] != len(branches):
             raise OptionError(
@@ -126,8 +133,12 @@ class Disasters:
         return f"Disasters({len(self)} disasters that break {count.min()} to {count.max()} branches)"
 
 
-def read_disasters(path_or_frame: str | os.PathLike[str] | pl.DataFrame, grid: Grid) -> Disasters:
-    """The disasters of a grid from a table: a file in CSV or Parquet, or a frame.
+DisastersLike = Disasters | str | os.PathLike[str] | pl.DataFrame
+"""What stands for disasters: `Disasters`, or what `read_disasters` takes, the path of a table or a frame."""
+
+
+def read_disasters(path_or_frame: DisastersLike, grid: GridLike) -> Disasters:
+    """The disasters of a grid from a table: a file in CSV or Parquet, or a frame. `Disasters` are handed back.
 
     A row names one branch that breaks in one disaster. A disaster that breaks nothing has one row with an empty
     branch. Disasters are in the order of their first rows.
@@ -135,23 +146,32 @@ def read_disasters(path_or_frame: str | os.PathLike[str] | pl.DataFrame, grid: G
     Columns: disaster, probability (the same in all rows of a disaster), branch. The probabilities sum to one over the
     disasters within 1e-6; what they miss is shared out.
 
+    Args:
+        path_or_frame: the table. grid: the grid, a path or a name that `read` takes.
+
     Raises:
         InputError: the grid or the table has faults, with all of them.
         OptionError: the ending of the path is neither .csv nor .parquet.
     """
+    if isinstance(path_or_frame, Disasters):
+        return path_or_frame
+    grid = read(grid)
     if isinstance(path_or_frame, pl.DataFrame):
         return _from_rows(rows_of_frame(path_or_frame, "disasters"), grid, "disasters")
-    file = Path(path_or_frame)
+    file = path_of(
+        path_or_frame, "disasters", "Disasters, a Polars frame, or the path of a table, as `read_disasters` takes it"
+    )
     return _from_rows(load_rows(file), grid, file.name)
 
 
-def write_disasters(disasters: Disasters, grid: Grid, path: str | os.PathLike[str]) -> None:
+def write_disasters(disasters: Disasters, grid: GridLike, path: str | os.PathLike[str]) -> None:
     """Write the disasters as CSV or Parquet, by the ending of the path; `read_disasters` reads them back.
 
     Raises:
         OptionError: another ending, a path that cannot be written, or disasters of another grid.
     """
-    file = Path(path)
+    of_kind(disasters, Disasters, "disasters", "Disasters, as `read_disasters` and `storms` make them")
+    file = path_of(path, "path")
     table = disasters.table(grid)
     try:
         if is_csv(file):

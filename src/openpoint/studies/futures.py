@@ -18,7 +18,9 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.arguments import names_of, of_kind, path_of
 from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
 from openpoint.io.text import decode
 from openpoint.studies.futures_table import REQUIRED, SUM_TOLERANCE, read_rows
 
@@ -48,6 +50,8 @@ class Futures:
     q_kvar: Floats
 
     def __post_init__(self) -> None:
+        for name in ("names", "bus_names"):
+            object.__setattr__(self, name, names_of(getattr(self, name), name))
         shape = (len(self.names), len(self.bus_names))
         for name in ("p_kw", "q_kvar", "probabilities"):
             given = getattr(self, name)
@@ -69,13 +73,14 @@ class Futures:
             raise OptionError("probabilities must not be negative and must sum to one; give None if nobody knows them")
 
     @classmethod
-    def today(cls, grid: Grid) -> Futures:
+    def today(cls, grid: GridLike) -> Futures:
         """The one future in which all stays as it is; its name is "today".
 
         Raises:
             InputError: the grid has faults.
             OptionError: the grid has several phases.
         """
+        grid = read(grid)
         load, generation = constant_power_kva(grid)
         net = (load - generation)[np.newaxis]
         return cls(("today",), None, tuple(grid.buses["name"]), net.real, net.imag)
@@ -153,6 +158,11 @@ class Futures:
         return f"Futures({len(self)} futures of {len(self.bus_names)} buses, probabilities {known})"
 
 
+FuturesLike = Futures | str | os.PathLike[str] | pl.DataFrame
+"""What stands for futures: `Futures`, or what `read_futures` takes, the path of a table or a frame."""
+WANTED = "Futures, a Polars frame, or the path of a table, as `read_futures` takes it"
+
+
 def constant_power_kva(grid: Grid) -> tuple[Complexes, Complexes]:
     """(N) loads of constant power and (N) generation that is not dispatchable at each bus today, p + jq.
 
@@ -203,7 +213,8 @@ def write_futures(futures: Futures, path: str | os.PathLike[str]) -> None:
     Raises:
         OptionError: another ending, or a path that cannot be written.
     """
-    file = Path(path)
+    of_kind(futures, Futures, "futures", "Futures, as `read_futures` and `grow` make them")
+    file = path_of(path, "path")
     table = futures.table()
     try:
         if _is_csv(file):
@@ -214,8 +225,8 @@ def write_futures(futures: Futures, path: str | os.PathLike[str]) -> None:
         raise OptionError(f"{file} cannot be written: {error.strerror or error}") from error
 
 
-def read_futures(path_or_frame: str | os.PathLike[str] | pl.DataFrame, grid: Grid) -> Futures:
-    """The futures of a grid from a long table: a file in CSV or Parquet, or a frame.
+def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
+    """The futures of a grid from a long table: a file in CSV or Parquet, or a frame. `Futures` are handed back.
 
     A row gives the net demand of constant power of one bus in one future: it takes the place of the loads of constant
     power and of the generation that is not dispatchable at that bus. A bus that a future does not name keeps today's.
@@ -225,15 +236,20 @@ def read_futures(path_or_frame: str | os.PathLike[str] | pl.DataFrame, grid: Gri
     to one over the futures within 1e-6. Without it, or where it is empty throughout, the probabilities are unknown.
     Futures are in the order of their first rows.
 
+    Args:
+        path_or_frame: the table. grid: the grid, a path or a name that `read` takes.
+
     Raises:
         InputError: the grid or the table has faults, with all of them.
         OptionError: the grid has several phases, or the ending of the path is neither .csv nor .parquet.
     """
+    if isinstance(path_or_frame, Futures):
+        return path_or_frame
     today = Futures.today(grid)
     if isinstance(path_or_frame, pl.DataFrame):
         rows = read_rows(path_or_frame, today.bus_names, table="futures", row_word="number", first_row=1)
     else:
-        file = Path(path_or_frame)
+        file = path_of(path_or_frame, "futures", WANTED)
         frame = _load(file)
         word, first = ("line", 2) if _is_csv(file) else ("number", 1)
         rows = read_rows(frame, today.bus_names, table=file.name, row_word=word, first_row=first)

@@ -38,7 +38,8 @@ import numpy as np
 from scipy import special, stats
 
 from openpoint.errors import OptionError
-from openpoint.grid.grid import Grid
+from openpoint.grid.arguments import of_kind
+from openpoint.io import GridLike, read
 from openpoint.studies.futures import Complexes, Floats, Futures, at_buses, constant_power_kva
 from openpoint.studies.futures_table import SUM_TOLERANCE
 
@@ -176,7 +177,7 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
 )
 
 
-def grow(grid: Grid, *, count: int, seed: int, growth: Growth = Growth()) -> Futures:
+def grow(grid: GridLike, *, count: int, seed: int, growth: Growth = Growth()) -> Futures:
     """Futures of a grid, drawn independently, all of the same probability.
 
     What a future is stands at the head of this module. Every future has a stream of random numbers of its own (PCG64
@@ -186,7 +187,7 @@ def grow(grid: Grid, *, count: int, seed: int, growth: Growth = Growth()) -> Fut
     never means less of it at any bus of any future, which makes runs comparable.
 
     Args:
-        grid: balanced (phases "1"); its loads are taken for the peak.
+        grid: the grid, a path or a name that `read` takes; balanced (phases "1"). Its loads are taken for the peak.
         count: number of futures, at least 1.
         seed: 0 or more.
         growth: what is assumed.
@@ -197,6 +198,8 @@ def grow(grid: Grid, *, count: int, seed: int, growth: Growth = Growth()) -> Fut
     """
     if count < 1 or seed < 0:
         raise OptionError(f"count={count} must be at least 1, and seed={seed} at least 0")
+    grid = read(grid)
+    of_kind(growth, Growth, "growth", "Growth() or Growth.solar()")
     load, generation = constant_power_kva(grid)
     customers = np.round(at_buses(grid, grid.loads).real.clip(min=0.0) / growth.customer_kw)
     names = []

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openpoint.errors import OptionError
-from openpoint.grid.grid import Grid
+from openpoint.grid.arguments import of_kind
+from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
-from openpoint.studies.disasters import Disasters
+from openpoint.studies.disasters import DisastersLike, read_disasters
 from openpoint.studies.harden_ambiguity import Recipe
 from openpoint.studies.harden_answer import Run, answer
 from openpoint.studies.harden_result import HardenResult
@@ -72,9 +73,9 @@ class HardenCosts:
 
 
 def harden(
-    grid: Grid,
+    grid: GridLike,
     *,
-    disasters: Disasters | None = None,
+    disasters: DisastersLike | None = None,
     any_lines: int | None = None,
     max_lines: int | None = None,
     max_generators: int | None = None,
@@ -96,8 +97,8 @@ def harden(
     expectation (Zhang et al., IJEPES 122, 2020, 106161); with `any_lines` the worst attack.
 
     Args:
-        grid: the grid; its closed branches are today's state.
-        disasters: what may break, and how likely (`read_disasters`, `storms`, `Disasters.from_branches`).
+        grid: the grid, a path or a name that `read` takes; its closed branches are today's state.
+        disasters: what may break, and how likely (`storms`, `Disasters.from_branches`, or what `read_disasters` takes).
         any_lines: in place of disasters: any so many lines may break.
         max_lines, max_generators, budget_usd: most to buy; None = any number, any sum.
         costs: prices, and the size of a backup generator.
@@ -116,12 +117,18 @@ def harden(
     for name, most in (("max_lines", max_lines), ("max_generators", max_generators), ("budget_usd", budget_usd)):
         if most is not None:
             _not_negative(name, most)
+    grid = read(grid)
+    if method is not None:
+        of_kind(method, Method, "method", "ColumnAndConstraint(), ExtensiveForm(solver='highs') or Benders()")
+    if costs is not None:
+        of_kind(costs, HardenCosts, "costs", "HardenCosts()")
     network = build_network(grid)
     if not network.is_balanced:
         raise OptionError("harden works on balanced grids (phases '1'); this grid has phases a, b, c")
+    disasters = None if disasters is None else read_disasters(disasters, grid)
     threat = threat_of(network, disasters, any_lines, ambiguity)
     method = method or ColumnAndConstraint()
-    program = _program((limits or Limits()).applied(network), threat, costs or HardenCosts(), max_lines, max_generators)
+    program = _program(Limits.given(limits).applied(network), threat, costs or HardenCosts(), max_lines, max_generators)
     program = replace(program, budget_usd=budget_usd)
     outcome = method.solve(program, progress)
     with listening() as interrupt:

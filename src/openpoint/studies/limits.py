@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.errors import OptionError
+from openpoint.grid.arguments import of_kind
 from openpoint.network import Network
 
 
@@ -30,6 +31,18 @@ class Limits:
                 raise OptionError(f"{name} is {value:g}; a voltage limit lies between 0 and 2 pu")
         if self.v_min_pu is not None and self.v_max_pu is not None and self.v_min_pu > self.v_max_pu:
             raise OptionError(f"v_min_pu {self.v_min_pu:g} lies above v_max_pu {self.v_max_pu:g}; swap them")
+
+    @classmethod
+    def given(cls, limits: Limits | None) -> Limits:
+        """The limits in an argument; those of the grid where there are none.
+
+        Raises:
+            OptionError: something else.
+        """
+        if limits is None:
+            return cls()
+        of_kind(limits, cls, "limits", "Limits(), such as Limits(v_min_pu=0.95)")
+        return limits
 
     def applied(self, network: Network) -> Network:
         """The network with exactly these limits; sources have none, they hold their voltage."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from openpoint.errors import OptionError
+from openpoint.grid.arguments import Names, of_kind
 from openpoint.grid.grid import Grid
 from openpoint.grid.validation import names_in_words
+from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.studies.blocks import Blocks, blocks
 from openpoint.studies.limits import Limits
@@ -27,10 +28,10 @@ Method = ColumnAndConstraint | ExtensiveForm | Benders
 
 
 def partition(
-    grid: Grid,
+    grid: GridLike,
     *,
     uncertainty: float = 0.0,
-    uncertain_loads: Literal["all"] | int | Sequence[str] = "all",
+    uncertain_loads: Literal["all"] | int | Names = "all",
     most_deviating: int | None = None,
     ramp: float = 0.3,
     max_grid_forming: int = 1,
@@ -48,10 +49,11 @@ def partition(
     realisation of the uncertainty set. See `openpoint.studies.partition_model` (Moring et al. 2024).
 
     Args:
-        grid: the grid; its switchable branches are the switches, its generators with limits may be dispatched.
+        grid: the grid, a path or a name that `read` takes; its switchable branches are the switches, its generators
+            with limits may be dispatched.
         uncertainty: largest deviation of an uncertain load to either side, a share of its power; its phases and its
             reactive power go with it.
-        uncertain_loads: `all`, the N largest, or names.
+        uncertain_loads: `all`, the N largest, a name, or several.
         most_deviating: only so many of them deviate at once (Bertsimas and Sim 2004); default: all may.
         ramp: most change of a generator in each phase once the loads are known, a share of its capacity.
         max_grid_forming: most generators that form the grid of one island.
@@ -65,6 +67,8 @@ def partition(
         InputError: the grid has faults, a name is no load or generator, or no generator can be dispatched.
         OptionError: options that make no sense.
     """
+    grid = read(grid)
+    refuse_others(method, costs)
     network, cut = cut_up(grid, limits)
     program = program_of(
         grid,
@@ -83,6 +87,18 @@ def partition(
     return answer(grid, program, outcome, str(method), uncertainty if program.loads.names else 0.0, notes)
 
 
+def refuse_others(method: object, costs: object) -> None:
+    """Refuse a method or costs of another kind.
+
+    Raises:
+        OptionError: saying which.
+    """
+    if method is not None:
+        of_kind(method, Method, "method", "ColumnAndConstraint(), Benders(relaxation=False) or ExtensiveForm()")
+    if costs is not None:
+        of_kind(costs, PartitionCosts, "costs", "PartitionCosts()")
+
+
 def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:
     """Everything dead is a plan, too, whose cost is known: what a method has that was stopped early."""
     dark = np.zeros(program.decision_size)
@@ -99,7 +115,7 @@ def cut_up(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:
         InputError: the grid has faults.
         OptionError: it has no switches.
     """
-    network = (limits or Limits()).applied(build_network(grid))
+    network = Limits.given(limits).applied(build_network(grid))
     cut = blocks(network)
     if not len(cut.switches):
         raise OptionError("the grid has no switchable branch, so there is nothing to cut; mark its switches switchable")

@@ -6,18 +6,20 @@ A folder holds them as `steps.csv` and, where there are any, `events.csv`, `prof
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dataframely as dy
 import polars as pl
 
 from openpoint.errors import InputError, Problem
+from openpoint.grid.arguments import path_of
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.files import table_from_files
 from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
 
 EVENTS = ("fault", "open", "close", "release")
 
@@ -114,21 +116,29 @@ class Horizon:
         }
         return _horizon({kind: conform(kind, given[kind], schema) for kind, schema in HORIZON_SCHEMAS.items()})
 
-    def equipped(self, grid: Grid) -> Grid:
+    def equipped(self, grid: GridLike) -> Grid:
         """The grid whose generators charge as the table of the storage says."""
+        grid = read(grid)
         charge = {name: -most for name, most in self.storage.select("generator", "charge_kw").iter_rows() if most}
         rows = grid.generators.select("name", "p_min_kw").iter_rows()
         least = pl.Series("p_min_kw", [charge.get(name, p) for name, p in rows], dtype=pl.Float64)
         return grid.with_tables(generators=grid.generators.with_columns(least))
 
 
-def read_horizon(path: str | Path) -> Horizon:
-    """A horizon from a folder, or from a file that holds its steps.
+HorizonLike = Horizon | str | os.PathLike[str]
+"""What stands for a horizon: a `Horizon`, or what `read_horizon` takes, the path of a folder or of a table of steps."""
+
+
+def read_horizon(path: HorizonLike) -> Horizon:
+    """A horizon from a folder, or from a file that holds its steps. A `Horizon` is handed back as it is.
 
     Raises:
         InputError: with every fault of every file.
+        OptionError: something else.
     """
-    path = Path(path)
+    if isinstance(path, Horizon):
+        return path
+    path = path_of(path, "the horizon", "a Horizon, or the path of a folder or of a table of steps")
     try:
         if path.is_dir():
             files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name in _FILES}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Literal, TypedDict, Unpack
 
 from openpoint.errors import OptionError
-from openpoint.grid.grid import Grid
+from openpoint.grid.arguments import Names
+from openpoint.io import GridLike, read
 from openpoint.studies.limits import Limits
 from openpoint.studies.partition import Method, partition
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
@@ -17,7 +19,7 @@ from openpoint.twostage.log import Iteration, Termination
 class PartitionOptions(TypedDict, total=False):
     """The options of `partition` that all levels share."""
 
-    uncertain_loads: Literal["all"] | int | Sequence[str]
+    uncertain_loads: Literal["all"] | int | Names
     most_deviating: int | None
     ramp: float
     max_grid_forming: int
@@ -27,8 +29,8 @@ class PartitionOptions(TypedDict, total=False):
 
 
 def partition_levels(
-    grid: Grid,
-    levels: Sequence[float],
+    grid: GridLike,
+    levels: float | Iterable[float],
     *,
     progress: Callable[[float, Iteration], None] | None = None,
     **options: Unpack[PartitionOptions],
@@ -39,8 +41,8 @@ def partition_levels(
     (but by the gap that was asked for).
 
     Args:
-        grid: the grid.
-        levels: largest deviations of an uncertain load, shares of its power, in any order.
+        grid: the grid, a path or a name that `read` takes.
+        levels: largest deviations of an uncertain load, shares of its power, in any order; or one of them.
         progress: told of every iteration, with its level.
         options: those of `openpoint.partition`; a time limit is that of each level.
 
@@ -49,8 +51,9 @@ def partition_levels(
 
     Raises:
         InputError: as `openpoint.partition`.
-        OptionError: no level, one out of range, and as `openpoint.partition`.
+        OptionError: no level, one that is no number or out of range, and as `openpoint.partition`.
     """
+    grid, levels = read(grid), _several(levels)
     if not levels:
         raise OptionError("no level of uncertainty; give at least one share of the load, such as 0.15")
     for level in levels:
@@ -66,3 +69,15 @@ def partition_levels(
         if found[level].termination is Termination.INTERRUPTED:
             break
     return PartitionLevels(found)
+
+
+def _several(levels: float | Iterable[float]) -> tuple[float, ...]:
+    """The levels; a single number is one.
+
+    Raises:
+        OptionError: something that is no number.
+    """
+    given = tuple(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else (levels,)
+    if wrong := [level for level in given if not isinstance(level, Real)]:
+        raise OptionError(f"levels has {wrong[0]!r}, which is no number; give shares of the load, such as [0.0, 0.15]")
+    return tuple(map(float, given))

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.errors import OptionError
+from openpoint.grid.arguments import of_kind
 from openpoint.studies.partition_circuit import PlanLimit
 from openpoint.studies.partition_judge import Broken, Judged, JudgePlan
 from openpoint.studies.partition_result import PartitionResult, Plan
@@ -68,6 +69,7 @@ def sample_partition(
     Raises:
         OptionError: no samples are asked for, or there is no plan.
     """
+    of_kind(result, PartitionResult, "the result", "what `partition` answers")
     if count < 1:
         raise OptionError(f"{count} samples; give 1 or more")
     if seed < 0:

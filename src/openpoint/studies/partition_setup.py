@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.formulations.lindist3flow_deltas import closed_deltas
+from openpoint.grid.arguments import Names, names_of, of_kind
 from openpoint.grid.grid import Grid
 from openpoint.grid.topology import energised
 from openpoint.grid.validation import did_you_mean, names_in_words
@@ -27,7 +28,6 @@ from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Complexes = npt.NDArray[np.complex128]
-Strings = Sequence[str]
 
 BLOCK_USD = 1000.0
 """$ that a weight of 1 makes of a whole block, where blocks are weighed as published."""
@@ -55,6 +55,7 @@ class PartitionCosts:
     generation_usd_per_kwh: float | Mapping[str, float] = 0.3
 
     def __post_init__(self) -> None:
+        of_kind(self.priorities, Mapping, "priorities", "factors by load, such as {'hospital': 5.0}")
         given = self.generation_usd_per_kwh
         prices = given.values() if isinstance(given, Mapping) else (given,)
         for name, value in (
@@ -78,7 +79,7 @@ def program_of(
     costs: PartitionCosts,
     *,
     uncertainty: float,
-    uncertain_loads: Literal["all"] | int | Strings,
+    uncertain_loads: Literal["all"] | int | Names,
     most_deviating: int | None,
     ramp: float,
     max_grid_forming: int,
@@ -270,18 +271,18 @@ def _holds_ground(network: Network, held: Ints) -> bool:
     return not np.any(reached & ((network.s_power != 0) | (network.s_current != 0) | (network.s_impedance != 0)))
 
 
-def _chosen(grid: Grid, wanted: Literal["all"] | int | Strings) -> Ints:
+def _chosen(grid: Grid, wanted: Literal["all"] | int | Names) -> Ints:
     """Numbers of the uncertain loads; of N the largest, in the order of the table."""
     names = grid.loads["name"].to_list()
-    if wanted == "all":
+    if isinstance(wanted, str) and wanted == "all":
         return np.arange(len(names))
-    if isinstance(wanted, int):
+    if isinstance(wanted, int | np.integer) and not isinstance(wanted, bool):
         if not 0 <= wanted <= len(names):
             raise OptionError(f"{wanted} uncertain loads; the grid has {len(names)}, give 0 to {len(names)} or all")
         return np.sort(np.argsort(-grid.loads["p_kw"].to_numpy(), kind="stable")[:wanted])
-    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
-    _refuse_unknown("loads", wanted, names)
-    return np.array(sorted({names.index(name) for name in wanted}), dtype=np.int64)
+    chosen = names_of(wanted, "uncertain_loads")
+    _refuse_unknown("loads", chosen, names)
+    return np.array(sorted({names.index(name) for name in chosen}), dtype=np.int64)
 
 
 def _uncertain(grid: Grid, chosen: Ints, home: Ints, share: Floats) -> UncertainLoads:

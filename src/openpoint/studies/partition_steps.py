@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
-from openpoint.grid.grid import Grid
+from openpoint.grid.arguments import Names
+from openpoint.io import GridLike, read
 from openpoint.studies.limits import Limits
-from openpoint.studies.partition import Method, beside_the_source, cut_up
-from openpoint.studies.partition_horizon import Horizon
+from openpoint.studies.partition import Method, beside_the_source, cut_up, refuse_others
+from openpoint.studies.partition_horizon import HorizonLike, read_horizon
 from openpoint.studies.partition_look_ahead import look_ahead
 from openpoint.studies.partition_setup import PartitionCosts, program_of
 from openpoint.studies.partition_steps_answer import steps_answer
@@ -19,13 +19,13 @@ from openpoint.twostage.log import Progress
 
 
 def partition_steps(
-    grid: Grid,
-    horizon: Horizon,
+    grid: GridLike,
+    horizon: HorizonLike,
     *,
     max_actions: int | None = None,
     keep_energised: bool = False,
     uncertainty: float = 0.0,
-    uncertain_loads: Literal["all"] | int | Sequence[str] = "all",
+    uncertain_loads: Literal["all"] | int | Names = "all",
     most_deviating: int | None = None,
     ramp: float = 0.3,
     max_grid_forming: int = 1,
@@ -42,7 +42,8 @@ def partition_steps(
     loads: storage follows within reserves that the plan sets aside (see `openpoint.studies.partition_links`).
 
     Args:
-        grid: the grid. horizon: its steps, events, profiles and storage.
+        grid: the grid, a path or a name that `read` takes. horizon: its steps, events,
+            profiles and storage, or the path of what `read_horizon` takes.
         max_actions: most switches that change their state in a step, from today's state on; what an event opens or
             closes does not count. Default: no limit.
         keep_energised: a block that is energised stays so unless it has a fault.
@@ -54,8 +55,10 @@ def partition_steps(
         InputError: the grid or the horizon has faults, a name is no load or generator, or none can be dispatched.
         OptionError: options that make no sense.
     """
-    given, costs, method = grid, costs or PartitionCosts(), method or ColumnAndConstraint()
-    grid = horizon.equipped(grid)
+    refuse_others(method, costs)
+    horizon = read_horizon(horizon)
+    given, costs, method = read(grid), costs or PartitionCosts(), method or ColumnAndConstraint()
+    grid = horizon.equipped(given)
     network, cut = cut_up(grid, limits)
     timeline = timeline_of(horizon, grid, network, cut)
     program = program_of(

@@ -9,6 +9,7 @@ import polars as pl
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
 from openpoint.network import Bools, Complexes, Network, build_network
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.studies import powerflow_phases, states
@@ -53,17 +54,21 @@ class PowerflowResult:
     sources: pl.DataFrame
 
 
-def powerflow(grid: Grid) -> PowerflowResult:
+def powerflow(grid: GridLike) -> PowerflowResult:
     """Exact AC power flow of the grid in today's state.
 
     Balanced grids are solved by the radial sweep and checked by the admittances of the grid. Grids of several phases
     are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor steps and
     switches stay as they are.
 
+    Args:
+        grid: the grid, a path or a name that `read` takes.
+
     Raises:
         InputError: the grid has faults, leaves buses without supply, or has no solution; a balanced grid is not radial
             today; one of several phases has something that OpenDSS does not have.
     """
+    grid = read(grid)
     network = Limits().applied(build_network(grid))
     return _balanced(grid, network) if network.is_balanced else _phases(grid, network)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.formulations.radiality import Choices
+from openpoint.grid.arguments import Names, names_of, of_kind
 from openpoint.grid.grid import Grid
 from openpoint.network import Bools, Network, build_network
 from openpoint.search.enumeration import best_topologies, count_topologies
@@ -88,8 +89,8 @@ def radial_program(
     grid: Grid,
     *,
     limits: Limits | None,
-    locked_open: Iterable[str],
-    locked_closed: Iterable[str],
+    locked_open: Names,
+    locked_closed: Names,
     max_changes: int | None,
     change_cost_kw: float,
 ) -> RadialProgram:
@@ -103,8 +104,8 @@ def radial_program(
     network = build_network(grid)
     if not network.is_balanced:
         raise OptionError("this works on balanced grids (phases '1'); this grid has phases a, b, c")
-    kept = (limits or Limits()).applied(network)
-    must_close, must_open = locks(kept, kept.closed, kept.switchable, list(locked_open), list(locked_closed))
+    kept = Limits.given(limits).applied(network)
+    must_close, must_open = locks(kept, kept.closed, kept.switchable, locked_open, locked_closed)
     program = RadialProgram(kept, must_close, must_open, max_changes, change_cost_kw)
     refuse_impossible(kept, program.choices)
     return program
@@ -116,6 +117,9 @@ def check_changes(max_changes: int | None, change_cost_kw: float) -> None:
     Raises:
         OptionError: saying which.
     """
+    if max_changes is not None:
+        of_kind(max_changes, Real, "max_changes", "0 or more branches")
+    of_kind(change_cost_kw, Real, "change_cost_kw", "kW per change, 0 or more")
     if max_changes is not None and max_changes < 0:
         raise OptionError(f"max_changes is {max_changes}; give 0 or more")
     if not (math.isfinite(change_cost_kw) and change_cost_kw >= 0.0):
@@ -152,21 +156,25 @@ def iterations_table(outcome: Outcome) -> pl.DataFrame:
 
 
 def locks(
-    network: Network, closed: Bools, switchable: Bools, locked_open: list[str], locked_closed: list[str]
+    network: Network, closed: Bools, switchable: Bools, locked_open: Names, locked_closed: Names
 ) -> tuple[Bools, Bools]:
     """(B) branches that must be closed and that must be open, the fixed ones included.
 
     Args:
         closed, switchable: (B) today's state of the branches, and which may be switched.
-        locked_open, locked_closed: names.
+        locked_open, locked_closed: names of branches.
 
     Raises:
         InputError: a name that is no branch, or a branch that must be both.
+        OptionError: something that is no name.
     """
     must_close, must_open = closed & ~switchable, ~closed & ~switchable
-    wanted = ((locked_open, must_open, must_close, "closed"), (locked_closed, must_close, must_open, "open"))
+    wanted = (
+        (names_of(locked_open, "locked_open"), must_open, must_close, "closed"),
+        (names_of(locked_closed, "locked_closed"), must_close, must_open, "open"),
+    )
     for names, mine, other, word in wanted:
-        for name, e in zip(names, network.branch_numbers(names)):
+        for name, e in zip(names, network.branch_numbers(list(names))):
             if other[e]:
                 remedy = "Lock it one way only; a branch that is not switchable keeps its state"
                 raise InputError([Problem("branches", name, "", f"it must be {word} already", remedy)])

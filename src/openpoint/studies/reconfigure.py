@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import overload
 
 from openpoint.errors import OptionError
+from openpoint.grid.arguments import Names, of_kind
 from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
 from openpoint.studies import states
 from openpoint.studies.ensemble import Ensemble
-from openpoint.studies.futures import Futures
+from openpoint.studies.futures import FuturesLike, read_futures
 from openpoint.studies.futures_ambiguity import Recipe
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.limits import Limits
@@ -29,12 +30,12 @@ __all__ = ["BranchExchange", "Enumeration", "Method", "TopologySearch", "method_
 
 @overload
 def reconfigure(
-    grid: Grid,
+    grid: GridLike,
     *,
     method: Method | None = ...,
     limits: Limits | None = ...,
-    locked_open: Iterable[str] = ...,
-    locked_closed: Iterable[str] = ...,
+    locked_open: Names = ...,
+    locked_closed: Names = ...,
     max_changes: int | None = ...,
     change_cost_kw: float = ...,
     progress: Progress | None = ...,
@@ -43,17 +44,17 @@ def reconfigure(
 
 @overload
 def reconfigure(
-    grid: Grid,
+    grid: GridLike,
     *,
-    futures: Futures,
+    futures: FuturesLike,
     risk: Risk | None = ...,
     ambiguity: Ambiguity | Recipe | None = ...,
     limits_share: float = ...,
-    sample: Futures | None = ...,
+    sample: FuturesLike | None = ...,
     method: Method | None = ...,
     limits: Limits | None = ...,
-    locked_open: Iterable[str] = ...,
-    locked_closed: Iterable[str] = ...,
+    locked_open: Names = ...,
+    locked_closed: Names = ...,
     max_changes: int | None = ...,
     change_cost_kw: float = ...,
     progress: Progress | None = ...,
@@ -61,17 +62,17 @@ def reconfigure(
 
 
 def reconfigure(
-    grid: Grid,
+    grid: GridLike,
     *,
-    futures: Futures | None = None,
+    futures: FuturesLike | None = None,
     risk: Risk | None = None,
     ambiguity: Ambiguity | Recipe | None = None,
     limits_share: float = 1.0,
-    sample: Futures | None = None,
+    sample: FuturesLike | None = None,
     method: Method | None = None,
     limits: Limits | None = None,
-    locked_open: Iterable[str] = (),
-    locked_closed: Iterable[str] = (),
+    locked_open: Names = (),
+    locked_closed: Names = (),
     max_changes: int | None = None,
     change_cost_kw: float = 0.0,
     progress: Progress | None = None,
@@ -90,8 +91,10 @@ def reconfigure(
     last word (`openpoint.studies.reconfigure_phases`). Generators keep the output that they have today.
 
     Args:
-        grid: the grid; its closed branches are today's state, from which changes are counted.
-        futures: demands that may come to be (`read_futures`, `grow`). What follows up to `sample` goes with them.
+        grid: the grid, a path or a name that `read` takes; its closed branches are today's state, from which changes
+            are counted.
+        futures: demands that may come to be (`grow`, or what `read_futures` takes). What follows up to `sample` goes
+            with them.
         risk: ρ, `Expectation()` (default), `CVaR(0.9)`, `WorstCase()`, or `Regret()`, the worst excess over what each
             future would lose had it been known; `Regret(Expectation())` is the mean of those.
         ambiguity: the probabilities are not known better than this set, or than the set that a recipe of
@@ -101,7 +104,7 @@ def reconfigure(
         method: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or `Enumeration()`; default: the first of them that
             can take the question. `BranchExchange()` proves nothing, and answers at once.
         limits: limits to keep; default: those of the grid.
-        locked_open, locked_closed: names of branches that must be open or closed.
+        locked_open, locked_closed: branches that must be open or closed: a name, or several.
         max_changes: most branches whose state may differ from today's.
         change_cost_kw: cost of each change, in kW of loss.
         progress: told of every iteration.
@@ -114,6 +117,9 @@ def reconfigure(
         OptionError: options that contradict each other, futures of another grid, or a risk that needs probabilities
             that nobody knows.
     """
+    grid = read(grid)
+    if method is not None:
+        of_kind(method, Method, "method", "a method such as TopologySearch() or Benders()")
     if has_phases(grid):
         if (
             futures is not None
@@ -145,7 +151,10 @@ def reconfigure(
         change_cost_kw=change_cost_kw,
     )
     if futures is not None:
-        faced = Faced(futures, risk or Expectation(), ambiguity, limits_share, sample)
+        if risk is not None:
+            of_kind(risk, Risk, "risk", "Expectation(), CVaR(0.9), WorstCase() or Regret()")
+        planned, others = read_futures(futures, grid), None if sample is None else read_futures(sample, grid)
+        faced = Faced(planned, risk or Expectation(), ambiguity, limits_share, others)
         return reconfigure_futures(grid, program, faced, method or Benders(), progress)
     if risk is not None or ambiguity is not None or limits_share != 1.0 or sample is not None:
         raise OptionError("risk, ambiguity, limits_share and sample go with futures; give futures, or leave them out")

@@ -12,6 +12,7 @@ import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality_phases import radial_states
+from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.network import Bools, Complexes, build_network
 from openpoint.powerflow.opendss import OpenDssCircuit
@@ -44,8 +45,8 @@ def reconfigure_phases(
     *,
     method: Method | None,
     limits: Limits | None,
-    locked_open: Iterable[str],
-    locked_closed: Iterable[str],
+    locked_open: Names,
+    locked_closed: Names,
     max_changes: int | None,
     change_cost_kw: float,
     progress: Progress | None,
@@ -88,8 +89,8 @@ def phases_program(
     grid: Grid,
     *,
     limits: Limits | None,
-    locked_open: Iterable[str],
-    locked_closed: Iterable[str],
+    locked_open: Names,
+    locked_closed: Names,
     max_changes: int | None,
     change_cost_kw: float,
 ) -> PhasesProgram:
@@ -100,9 +101,9 @@ def phases_program(
         OptionError: options that make no sense, or a grid that has no power flow solution.
     """
     check_changes(max_changes, change_cost_kw)
-    network = (limits or Limits()).applied(build_network(grid))
+    network = Limits.given(limits).applied(build_network(grid))
     today, movable = by_branch(network, network.closed), by_branch(network, network.switchable)
-    must_close, must_open = locks(network, today, movable, list(locked_open), list(locked_closed))
+    must_close, must_open = locks(network, today, movable, locked_open, locked_closed)
     choices = choices_of(network, must_close, must_open)
     refuse_impossible(network, choices)
     some = (by_branch(network, state) for state in islice(radial_states(choices, network.conductor_branch), TRIED))

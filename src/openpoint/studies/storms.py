@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,9 +33,11 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.errors import OptionError
+from openpoint.grid.arguments import names_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.grid.validation import names_in_words
+from openpoint.io import GridLike, read
 from openpoint.studies.disasters import Disasters
 
 Floats = npt.NDArray[np.float64]
@@ -51,14 +53,14 @@ _HALVINGS = 24
 
 
 def storms(
-    grid: Grid,
+    grid: GridLike,
     *,
     count: int,
     seed: int,
     mean_broken: float = 3.0,
     width: float = 0.1,
     spread: float = 0.3,
-    kinds: Sequence[Kind] = ("lines",),
+    kinds: Kind | Iterable[Kind] = ("lines",),
     per_length: bool = False,
 ) -> Disasters:
     """`count` storms of probability 1 / count each, called "storm 1", "storm 2" …; some may break nothing.
@@ -68,14 +70,14 @@ def storms(
     that lines of one lateral break together. That is no geography; give the buses coordinates where it matters.
 
     Args:
-        grid: the grid; open branches break as well as closed ones.
+        grid: the grid, a path or a name that `read` takes; open branches break as well as closed ones.
         count: number of storms. Equal patterns are kept; `Disasters.merged` makes them one.
         seed: of the random numbers (PCG64).
         mean_broken: branches that a storm breaks on average; between 0 and the number of branches that can break.
         width: distance from the path at which the wind is 1 / sqrt(2) of that along it, as a share of the diagonal of
             the bounding box of the buses.
         spread: half the range of the wind over its mean, 0 = every storm is as strong; from 0 to less than 1.
-        kinds: tables of the branches that can break.
+        kinds: the table of the branches that can break, or several.
         per_length: the odds p / (1 − p) grow with the distance between the ends of a branch; needs coordinates.
 
     Raises:
@@ -89,7 +91,7 @@ def storms(
             f"width is {width:g} and spread {spread:g}; give a width from {_NARROWEST:g} to {1 / _NARROWEST:g} and a "
             "spread from 0 to below 1"
         )
-    map_ = _map(grid.check(), kinds, per_length)
+    map_ = _map(read(grid).check(), names_of(kinds, "kinds"), per_length)
     most = int((map_.weight > 0.0).sum())
     if not 0.0 < mean_broken < most:
         raise OptionError(f"mean_broken is {mean_broken:g}; give a number between 0 and {most}, as many can break")
@@ -122,7 +124,7 @@ class _Map:
         return float(_length(self.high - self.low))
 
 
-def _map(grid: Grid, kinds: Sequence[Kind], per_length: bool) -> _Map:
+def _map(grid: Grid, kinds: Sequence[str], per_length: bool) -> _Map:
     if unknown := [kind for kind in kinds if kind not in BRANCH_TABLES]:
         raise OptionError(f"kinds names {', '.join(map(repr, unknown))}; the kinds are {', '.join(BRANCH_TABLES)}")
     branches = grid.branches()

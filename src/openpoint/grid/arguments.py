@@ -1,0 +1,61 @@
+"""What a caller hands over, before anything is done with it: names, paths, objects of a kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from openpoint.errors import OptionError
+
+Names = str | Iterable[str]
+"""One name, or several. A text is always one name, never its letters."""
+
+
+def names_of(given: Any, what: str) -> tuple[str, ...]:
+    """The names in an argument.
+
+    Args:
+        given: a `Names`; anything else is refused. what: the argument, as messages call it.
+
+    Raises:
+        OptionError: something that is no name.
+    """
+    if isinstance(given, str):
+        return (given,)
+    if isinstance(given, Iterable) and not isinstance(given, bytes):
+        names = tuple(given)
+        wrong = [name for name in names if not isinstance(name, str)]
+        if not wrong:
+            return names
+        given = wrong[0]
+    raise OptionError(f"{what} has {given!r}, which is no name; give names as texts, such as '33' or ['7', '33']")
+
+
+def path_of(given: Any, what: str, advice: str = "the path of a file or folder") -> Path:
+    """The path in an argument.
+
+    Args:
+        given: a text or a path. what: the argument, as messages call it. advice: what to give.
+
+    Raises:
+        OptionError: something else.
+    """
+    of_kind(given, str | os.PathLike, what, advice)
+    return Path(given)
+
+
+def of_kind(given: Any, kind: type | UnionType, what: str, advice: str) -> None:
+    """Refuse an argument of another kind.
+
+    Args:
+        given: the argument. kind: what it must be. what: how messages call it. advice: what to give.
+
+    Raises:
+        OptionError: it is of another kind.
+    """
+    if not isinstance(given, kind):
+        shown = repr(given) if isinstance(given, str | int | float) else f"of type {type(given).__name__}"
+        raise OptionError(f"{what} is {shown}; give {advice}")
