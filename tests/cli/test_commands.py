@@ -133,6 +133,19 @@ def test_an_iteration_limit_ends_with_4_and_keeps_the_best(command: Command) -> 
         (["--certificate", "."], "folder"),
         (["--checkpoint", "ring/lines.csv/a"], "--checkpoint"),
         (["--csv", "ring/lines.csv"], "--csv"),
+        (["--csv", "out.csv"], "give a folder such as out"),
+        (["--parquet", "deep/out.parquet"], "give a folder such as deep/out"),
+        (["--csv", "-"], "--csv - "),
+        (["--csv", "ring"], "holds a grid"),
+        (["--parquet", "ring"], "holds a grid"),
+        (["--csv", "out", "--json", "out"], "same file"),
+        (["--json", "r.csv"], "--csv FOLDER writes .csv"),
+        (["--json", "r.xlsx"], "--excel writes .xlsx"),
+        (["--json", "case.m"], "give another ending"),
+        (["--certificate", "r.html"], "--report writes .html"),
+        (["--checkpoint", "r.dss"], "give another ending"),
+        (["--futures", "f.csv", "--csv", "."], "f.csv is read from there"),
+        (["--futures", "f.json", "--json", "f.json"], "take the place of the table f.json"),
         (["--nonsense"], "--nonsense"),
     ],
     ids=" ".join,
@@ -258,6 +271,27 @@ def test_convert_writes_opendss_circuits(command: Command, tmp_path: Path) -> No
     refused = command("convert", "ieee13", "nowhere/feeder.dss")
     assert refused.code == 2
     assert "cannot be written" in refused.err
+
+
+@pytest.mark.parametrize("name", ["out.m", "out.json", "out.xyz"])
+def test_convert_makes_no_folder_with_the_name_of_a_file(name: str, command: Command) -> None:
+    done = command("convert", "baran33", name)
+    assert done.code == 2
+    assert f"not written as .{name[4:]}, only as a folder of tables" in done.err
+    assert "written:" not in done.out
+    assert not Path(name).exists()
+    assert command("convert", "baran33", f"{name}/").code == 0
+    assert openpoint.read(name).equals(openpoint.read("baran33"))
+
+
+def test_convert_does_not_write_over_its_source(command: Command) -> None:
+    assert command("convert", "ieee13", "feeder.dss").code == 0
+    before = Path("feeder.dss").read_text()
+    done = command("convert", "feeder.dss", "./feeder.dss")
+    assert (done.code, Path("feeder.dss").read_text()) == (2, before)
+    assert "take the place of the grid" in done.err
+    refused = command("convert", "ieee13", "other.dss", "--tables", "csv")
+    assert (refused.code, Path("other.dss").exists()) == (2, False)
 
 
 def test_cases_are_listed(command: Command) -> None:

@@ -45,13 +45,44 @@ def test_nothing_but_grids_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(OptionError, match="new folder"):
         openpoint.write(grid, tmp_path)
+    (tmp_path / "letter").write_text("dear")
     with pytest.raises(OptionError, match="is a file"):
-        openpoint.write(grid, tmp_path / "letter.txt")
+        openpoint.write(grid, tmp_path / "letter")
     with pytest.raises(OptionError, match="cannot be written"):
         openpoint.write(grid, tmp_path / "letter.txt" / "deeper")
     with pytest.raises(OptionError, match="parquet"):
         openpoint.write(grid, tmp_path / "new", tables="xlsx")  # type: ignore[arg-type]
-    assert (tmp_path / "letter.txt").read_text() == "dear"
+    assert (tmp_path / "letter.txt").read_text() == (tmp_path / "letter").read_text() == "dear"
+
+
+@pytest.mark.parametrize(
+    "name", ["out.m", "out.M", "out.json", "out.pos", "out.xyz", "out.csv", "letter.txt", "my.grid"]
+)
+def test_a_grid_is_not_written_under_the_ending_of_another_format(name: str, tmp_path: Path) -> None:
+    before = tmp_path / "letter.txt"
+    before.write_text("dear")
+    for path in (tmp_path / name, str(tmp_path / name)):
+        with pytest.raises(
+            OptionError, match=rf"not written as {Path(name).suffix.lower()}, only as a folder of tables"
+        ):
+            openpoint.write("civanlar16", path)
+    assert [*tmp_path.iterdir()] == [before]
+    assert before.read_text() == "dear"
+
+
+def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
+    grid = openpoint.read("civanlar16")
+    (tmp_path / "there.m").mkdir()
+    for name in ("my.grid-v1.2", "area.2030", ".hidden", "grid.microgrids", "slash.m/", "there.m"):
+        openpoint.write(grid, f"{tmp_path}/{name}")
+        assert (tmp_path / name).is_dir()
+        assert openpoint.read(tmp_path / name).equals(grid)
+
+
+def test_a_format_of_tables_is_for_folders(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="tables='parquet' is for a folder of tables"):
+        openpoint.write("ieee13", tmp_path / "out.dss", tables="parquet")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_path_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

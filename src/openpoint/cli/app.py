@@ -215,7 +215,7 @@ def harden(
     from openpoint.cli.run import choose_limits
     from openpoint.studies.harden import HardenCosts
 
-    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(grid)
+    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(grid, disasters)
     return command.harden(
         grid,
         command.Threats(
@@ -310,15 +310,15 @@ def check(grid: GridArgument) -> int:
 def convert(
     grid: GridArgument,
     path: Annotated[
-        Path,
+        str,
         typer.Argument(metavar="FOLDER", help="Where the tables go, or a .dss file.", show_default=False),
     ],
-    tables: Annotated[Tables, typer.Option(help="Format of the tables.")] = Tables.CSV,
+    tables: Annotated[Tables | None, typer.Option(help="Format of the tables in a folder.  [default: csv]")] = None,
 ) -> int:
     """Write a grid as a folder of tables, openpoint's own format, or as an OpenDSS circuit (.dss)."""
     from openpoint.cli import run
 
-    return run.convert(grid, path, tables.value)
+    return run.convert(grid, path, None if tables is None else tables.value)
 
 
 @app.command()

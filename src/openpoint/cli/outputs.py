@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     )
 
 STDOUT = Path("-")
+# Endings that say what a file holds, and the option that writes such a file.
+_OTHERS = {
+    ".csv": "--csv FOLDER",
+    ".parquet": "--parquet FOLDER",
+    ".xlsx": "--excel",
+    ".html": "--report",
+    ".htm": "--report",
+    **dict.fromkeys((".png", ".svg", ".pdf"), "--plot"),
+    **dict.fromkeys((".m", ".dss", ".pos", ".toml", ".xls", ".ods"), ""),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +58,16 @@ class Outputs:
     def json_to_stdout(self) -> bool:
         return self.json == STDOUT
 
-    def check(self, grid: str) -> Outputs:
+    def check(self, grid: str, *tables: str | Path | None) -> Outputs:
         """These outputs, if all of them can be written.
 
         Args:
-            grid: the grid that is asked about, which may be a file.
+            grid: the grid that is asked about, which may be a file or folder.
+            tables: files and folders that are read beside it.
 
         Raises:
             OptionError: a place that cannot be written to, a file name of the wrong kind, two outputs in one place, or
-                one in the place of the grid.
+                one in the place of what is read.
         """
         files = [
             ("--json", self.json, ()),
@@ -71,14 +82,19 @@ class Outputs:
                 _check_file(option, path, endings)
             elif path is not None and option != "--json":
                 raise OptionError(f"{option} - : only --json can write to the standard output; give a file name")
-        for option, folder in (("--csv", self.csv), ("--parquet", self.parquet)):
+        folders = [("--csv", self.csv), ("--parquet", self.parquet)]
+        for option, folder in folders:
             if folder is not None:
-                _check_folder(option, folder)
+                _check_tables(option, folder, [Path(given) for given in (grid, *tables) if given is not None])
         taken = [path.resolve() for _, path, _ in files if path is not None and path != STDOUT]
-        if Path(grid).resolve() in taken:
-            raise OptionError(f"an output would take the place of the grid {grid}; give it another name")
-        if len(set(taken)) < len(taken):
+        for what, given in (("grid", grid), *(("table", table) for table in tables if table is not None)):
+            if Path(given).resolve() in taken:
+                raise OptionError(f"an output would take the place of the {what} {given}; give it another name")
+        if len(set(taken)) < len(taken) or {path.resolve() for _, path in folders if path is not None} & set(taken):
             raise OptionError("two outputs would go to the same file; give each its own name")
+        for option, path, endings in files:
+            if path is not None and not endings:
+                _refuse_ending(option, path)
         return self
 
     def write(self, result: Result) -> tuple[list[Path], bool]:
@@ -136,6 +152,33 @@ def _check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
                 pass
         except OSError as error:
             raise OptionError(f"{option} {path}: cannot be written ({error.strerror}); choose another name") from None
+
+
+def _check_tables(option: str, folder: Path, given: list[Path]) -> None:
+    """Refuse what is no name of a folder, and a folder that holds what is read: tables there would be replaced."""
+    from openpoint.grid.files import HEAD
+    from openpoint.io.places import file_ending
+
+    if folder == STDOUT:
+        raise OptionError(f"{option} - : only --json can write to the standard output; give a folder")
+    if ending := file_ending(folder):
+        remedy = f"give a folder such as {folder.with_suffix('')}, or make one of that name before"
+        raise OptionError(f"{option} {folder}: it writes a file a table into a folder, not one {ending} file; {remedy}")
+    if (folder / HEAD).exists():
+        raise OptionError(f"{option} {folder}: this folder holds a grid, whose tables would be replaced; name another")
+    own = "." + option.removeprefix("--")
+    for path in given:
+        if folder.resolve() == path.resolve() or (path.suffix == own and folder.resolve() == path.resolve().parent):
+            raise OptionError(f"{option} {folder}: {path} is read from there and may be replaced; name another")
+    _check_folder(option, folder)
+
+
+def _refuse_ending(option: str, path: Path) -> None:
+    """Refuse a file name whose ending says that it holds something else."""
+    ending = path.suffix.lower()
+    if ending in _OTHERS and not (path.exists() and not path.is_file()):  # a device or pipe may have any name
+        told = f"; {_OTHERS[ending]} writes {ending}" if _OTHERS[ending] else ""
+        raise OptionError(f"{option} {path}: what it writes is no {ending} file; give another ending{told}")
 
 
 def _check_folder(option: str, folder: Path) -> None:

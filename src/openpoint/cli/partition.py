@@ -143,7 +143,9 @@ def partition(
         PartitionCosts(block_weight=block_weight, generation_usd_per_kwh=generation_usd, priorities=factors),
         partition_run.choose_method(method.value, gap=gap, time_limit_s=time_limit),
         sampling=partition_run.Sampling(samples, seed, executor_from(executor)),
-        outputs=Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(grid),
+        outputs=Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(
+            grid, steps, priorities
+        ),
         quiet=quiet,
     )
 

@@ -212,7 +212,7 @@ def reconfigure(
         plot=plot,
         certificate=certificate,
         checkpoint=checkpoint,
-    ).check(grid)
+    ).check(grid, futures, sample)
     wanted = many.Wanted(
         table=futures,
         grow=grow,

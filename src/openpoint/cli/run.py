@@ -205,12 +205,15 @@ def check(source: str) -> int:
     return BAD_INPUT if errors else 0
 
 
-def convert(source: str, path: Path, tables: Literal["csv", "parquet"]) -> int:
+def convert(source: str, path: str, tables: Literal["csv", "parquet"] | None) -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
+    if Path(source).is_file() and Path(source).resolve() == Path(path).resolve():
+        raise OptionError(f"{path} would take the place of the grid; give it another name")
     grid = io.read(source)
     _show_doubts(grid.problems())
     io.write(grid, path, tables=tables)
-    console().print(f"written: {words.safe(str(path))}")
+    what = ", a folder of tables" if Path(path).is_dir() else ""
+    console().print(f"written: {words.safe(path)}{what}")
     return 0
 
 

@@ -25,6 +25,7 @@ from openpoint.grid.grid import Grid
 from openpoint.io import matpower, opendss, pandapower, reds
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.opendss_write import circuit_text
+from openpoint.io.places import file_ending
 from openpoint.io.text import decode
 
 __all__ = ["GridLike", "read", "write"]
@@ -42,6 +43,8 @@ _WANTED = (
     "a Grid, the path of a file or folder, or the name of a built-in case. Grid.from_tables makes a grid of "
     "tables; for a pandapower net give the file that pandapower.to_json writes"
 )
+_WRITERS: dict[str, Callable[[Grid], bytes]] = {".dss": lambda grid: circuit_text(grid).encode()}
+_WRITTEN = "a folder of tables or an OpenDSS circuit (.dss)"
 _FORMATS = "MATPOWER (.m), pandapower (.json), OpenDSS (.dss), REDS (.pos), and folders with grid.toml"
 
 
@@ -76,30 +79,41 @@ def read(path_or_name: GridLike) -> Grid:
     raise InputError([_not_found(os.fspath(path_or_name))])
 
 
-def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat = "csv") -> None:
+def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat | None = None) -> None:
     """Write a grid into a folder that `read` reads back without loss, or as an OpenDSS circuit (`.dss`).
 
-    What is at the path is replaced. A circuit has no limits of voltage nor of generators.
+    What is at the path is replaced. A circuit has no limits of voltage nor of generators. A name with another ending (a
+    dot, a letter and up to seven letters or digits) is refused: `grid.m` would be a folder and no MATPOWER case. A slash
+    at the end, or a folder of that name that is there already, says that a folder is meant.
 
     Args:
         grid: the grid, a path or a name that `read` takes; of a folder sound or not.
         path: a folder, made where there is none, or a file that ends in `.dss`.
-        tables: of a folder: `"csv"` for people, `"parquet"` for large grids.
+        tables: of a folder: `"csv"` for people (default), `"parquet"` for large grids.
 
     Raises:
         InputError: the grid has faults, or something that OpenDSS does not have (`.dss` only).
-        OptionError: the folder holds other things, the path cannot be written, or `tables` is not known.
+        OptionError: an ending that is not written, the folder holds other things, the path cannot be written, `tables`
+            is not known, or is given for a file.
     """
     grid = read(grid)
-    path = path_of(path, "path")
-    if path.suffix.lower() != ".dss":
-        write_folder(grid, path, tables=tables)
+    folder = path_of(path, "path")
+    ending = file_ending(path)
+    if not ending:
+        write_folder(grid, folder, tables=tables or "csv")
         return
-    text = circuit_text(grid)
+    if ending not in _WRITERS:
+        raise OptionError(
+            f"{folder}: grids are not written as {ending}, only as {_WRITTEN}. For a folder of that name write "
+            f"{folder}{os.sep}"
+        )
+    if tables is not None:
+        raise OptionError(f"tables={tables!r} is for a folder of tables, not for {folder}; leave it out")
+    content = _WRITERS[ending](grid)
     try:
-        path.write_text(text, encoding="utf-8")
+        folder.write_bytes(content)
     except OSError as error:
-        raise OptionError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise OptionError(f"{folder} cannot be written: {error.strerror or error}") from error
 
 
 def _read_file(path: Path) -> Grid:
