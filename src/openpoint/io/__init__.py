@@ -82,9 +82,9 @@ def read(path_or_name: GridLike) -> Grid:
 def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat | None = None) -> None:
     """Write a grid into a folder that `read` reads back without loss, or as an OpenDSS circuit (`.dss`).
 
-    What is at the path is replaced. A circuit has no limits of voltage nor of generators. A name with another ending (a
-    dot, a letter and up to seven letters or digits) is refused: `grid.m` would be a folder and no MATPOWER case. A slash
-    at the end, or a folder of that name that is there already, says that a folder is meant.
+    What is at the path is replaced. A circuit has no limits of voltage nor of generators. A name with another ending
+    (a dot, a letter and up to seven letters or digits) is refused: `grid.m` would be a folder and no MATPOWER case. A
+    slash at the end, or a folder of that name that is there already, says that a folder is meant.
 
     Args:
         grid: the grid, a path or a name that `read` takes; of a folder sound or not.
