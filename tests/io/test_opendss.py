@@ -16,7 +16,8 @@ import openpoint
 from openpoint.errors import InputError, Problem
 from openpoint.grid import Grid
 from openpoint.io.opendss import grid_from_file
-from openpoint.io.opendss_engine import circuit_of, solve_today
+from openpoint.io.opendss_engine import borrow_engine, hand_back, run_statements, solve_today
+from openpoint.io.opendss_text import read_script
 from openpoint.powerflow.opendss import OpenDssCircuit
 
 from .feeders import FEEDERS, LINE, LOAD, SUB, script
@@ -40,13 +41,14 @@ def faults(folder: Path, body: str) -> list[Problem]:
 
 def voltages_of_opendss(path: Path) -> dict[tuple[str, str], complex]:
     """Voltages of the file itself, per unit."""
-    found = {}
-    with circuit_of(path) as (engine, _):
-        assert solve_today(engine)
-        for bus in engine.Circuit.AllBusNames():
-            engine.Circuit.SetActiveBus(bus)
-            v = np.asarray(engine.Bus.Voltages()).view(complex) / (1000.0 * engine.Bus.kVBase())
-            found |= {(bus.lower(), " abc"[node]): x for node, x in zip(engine.Bus.Nodes(), v, strict=True)}
+    found, engine = {}, borrow_engine()
+    assert run_statements(engine, read_script(path).statements) == []
+    assert solve_today(engine)
+    for bus in engine.Circuit.AllBusNames():
+        engine.Circuit.SetActiveBus(bus)
+        v = np.asarray(engine.Bus.Voltages()).view(complex) / (1000.0 * engine.Bus.kVBase())
+        found |= {(bus.lower(), " abc"[node]): x for node, x in zip(engine.Bus.Nodes(), v, strict=True)}
+    hand_back(engine)
     return found
 
 

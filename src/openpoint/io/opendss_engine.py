@@ -5,13 +5,11 @@ Every circuit in use has an engine of its own, and an engine begins each circuit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from openpoint.errors import InputError, Problem
-from openpoint.io.opendss_text import Script, Statement, class_of, read_script
+from openpoint.errors import Problem
+from openpoint.io.opendss_text import Statement, class_of
 from openpoint.io.text import fault
 
 MOST_FAULTS = 20
@@ -51,27 +49,20 @@ def hand_back(engine: Any) -> None:
     _spare.append(engine)
 
 
-@contextmanager
-def circuit_of(path: Path) -> Iterator[tuple[Any, Script]]:
-    """An engine with the circuit of a file in it, and the script.
-
-    Raises:
-        InputError: refused statements, what the engine says against others, or no circuit at all.
-    """
-    script, engine = read_script(path), borrow_engine()
-    try:
-        if faults := [*script.faults, *run_statements(engine, script.statements)]:
-            raise InputError(faults)
-        if engine.Basic.NumCircuits() == 0 or not engine.Circuit.AllElementNames():
-            remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
-            raise InputError([Problem(path.name, "", "", "the file makes no circuit", remedy)])
-        yield engine, script
-    finally:
-        hand_back(engine)
+def missing_circuit(engine: Any, file: str) -> list[Problem]:
+    """A fault where the statements of a file made no circuit."""
+    if engine.Basic.NumCircuits() and engine.Circuit.AllElementNames():
+        return []
+    remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
+    return [Problem(file, "", "", "the file makes no circuit", remedy)]
 
 
-def run_statements(engine: Any, statements: list[Statement]) -> list[Problem]:
+def run_statements(
+    engine: Any, statements: Sequence[Statement], tell: Callable[[int], None] = lambda number: None
+) -> list[Problem]:
     """Run the statements; what the engine says against any of them becomes a fault with file and line.
+
+    `tell` is told the number of each before it is run.
 
     The engine breaks down, and Python with it, where it computes with or goes on about what it has refused: after a
     fault nothing is computed, and the rest of the object is left out.
@@ -81,7 +72,7 @@ def run_statements(engine: Any, statements: list[Statement]) -> list[Problem]:
     faults: list[Problem] = []
     classes = {name.lower() for name in engine.Basic.Classes()} | {"circuit"}
     is_broken = False  # whether the object that `~` goes on with is
-    for statement in statements:
+    for number, statement in enumerate(statements):
         if len(faults) >= MOST_FAULTS:
             faults.append(fault("", None, "", "and perhaps more: reading stopped here", "Correct these first"))
             break
@@ -101,6 +92,7 @@ def run_statements(engine: Any, statements: list[Statement]) -> list[Problem]:
             faults.append(fault(statement.file.name, statement.line, "", message, "Correct the name of the class"))
             is_broken = True
             continue
+        tell(number)
         try:
             engine.Text.Command("solve" if verb == "solve" else statement.text)
             is_broken = is_broken and verb not in ("new", "edit")

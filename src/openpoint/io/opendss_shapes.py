@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from openpoint.io.opendss_engine import circuit_of, property_of
+from openpoint.io.opendss_curves import PURPOSES as PURPOSES
+from openpoint.io.opendss_process import run_script
+from openpoint.io.opendss_text import read_script
 
-PURPOSES = ("daily", "yearly", "duty")
-_CLASSES = ("load", "generator", "pvsystem", "storage")
+_SHAPES = {"name": pl.String, "step": pl.Int64, "hour": pl.Float64, "p": pl.Float64, "q": pl.Float64} | {
+    "is_actual": pl.Boolean
+}
 
 
 @dataclass(frozen=True)
@@ -35,37 +37,9 @@ def read_shapes(path: str | os.PathLike[str]) -> LoadShapes:
     Raises:
         InputError: as `openpoint.io.opendss.grid_from_file`.
     """
-    with circuit_of(Path(path)) as (engine, _):
-        return LoadShapes(_shapes(engine), _uses(engine))
-
-
-def _shapes(engine: Any) -> pl.DataFrame:
-    rows: list[dict[str, Any]] = []
-    api = engine.LoadShape
-    has_next = api.First()
-    while has_next:
-        name, p, q = api.Name(), list(api.PMult()), list(api.QMult())
-        hours, each = list(api.TimeArray()), api.HrInterval()
-        follows = len(q) != len(p)
-        for step, value in enumerate(p):
-            hour = step * each if each > 0 or len(hours) != len(p) else hours[step]
-            rows.append(
-                {"name": name, "step": step, "hour": hour, "p": value, "q": None if follows else q[step]}
-                | {"is_actual": bool(api.UseActual())}
-            )
-        has_next = api.Next()
-    return pl.DataFrame(
-        rows,
-        schema={"name": pl.String, "step": pl.Int64, "hour": pl.Float64, "p": pl.Float64, "q": pl.Float64}
-        | {"is_actual": pl.Boolean},
+    path = Path(path)
+    found = run_script("shapes", path.name, read_script(path))
+    return LoadShapes(
+        pl.DataFrame(found["shapes"], schema=_SHAPES, orient="row"),
+        pl.DataFrame(found["uses"], schema=dict.fromkeys(("element", "purpose", "shape"), pl.String), orient="row"),
     )
-
-
-def _uses(engine: Any) -> pl.DataFrame:
-    used: list[tuple[str, str, str]] = []
-    for element in (name.lower() for name in engine.Circuit.AllElementNames()):
-        if element.partition(".")[0] in _CLASSES:
-            engine.Circuit.SetActiveElement(element)
-            given = [(purpose, property_of(engine, purpose).lower()) for purpose in PURPOSES]
-            used += [(element, purpose, shape) for purpose, shape in given if shape and shape != "none"]
-    return pl.DataFrame(used, schema=dict.fromkeys(("element", "purpose", "shape"), pl.String), orient="row")
