@@ -323,6 +323,18 @@ def convert(
 
 @app.command()
 @guarded
+def warmup(quiet: QuietOption = False) -> int:
+    """Compile beforehand what is otherwise compiled at its first use on a machine.
+
+    The machine code is kept beside the package, or in your cache folder where the package is read-only.
+    """
+    from openpoint.cli import warmup as command
+
+    return command.warmup(quiet=quiet)
+
+
+@app.command()
+@guarded
 def cases() -> int:
     """List the built-in grids."""
     from openpoint.cli import run

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 FIRST_LINES = 30
 LINE_EVERY_S = 1.0
 VIOLATIONS_SHOWN = 10
-SILENCE_S = 3.0
-"""Seconds without a line after which a run says that it may be compiling."""
-COMPILING = "Still starting: at its first use on a machine the search is compiled, ten to twenty seconds, then kept."
+COMPILING = (
+    "First use on this machine: compiling takes 10 to 20 s of processor time, and is kept; "
+    "openpoint warmup does it beforehand."
+)
 
 
 def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:
@@ -44,10 +45,11 @@ class Progress:
     Use as a context manager and hand it to the study as its `progress`.
     """
 
-    def __init__(self, out: Console, unit: str = "kW", *, compiles: bool = False) -> None:
-        """`compiles`: the study compiles code at its first use on a machine, which is told where it takes long."""
+    def __init__(self, out: Console, unit: str = "kW") -> None:
         self._out = out
-        self._silence = threading.Timer(SILENCE_S, out.print, [COMPILING]) if compiles else None
+        self._within = ExitStack()
+        self._compiling = ""
+        self._compiled = 0
         self._unit = unit
         self._start = time.perf_counter()
         self._last: Iteration | None = None
@@ -57,33 +59,34 @@ class Progress:
         self._live = Live(get_renderable=self._status, console=out, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> Progress:
+        from openpoint.powerflow.compiled import while_compiling
+
         if self._out.is_terminal and not self._out.quiet:
             self._live.start()
-        if self._silence is not None:
-            self._silence.daemon = True
-            self._silence.start()
+        self._within.enter_context(while_compiling(self._compiles))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._within.close()
         self._live.stop()
-        self._speaks()
         if self._last is not None and self._printed < self._last.number:
             self._line(self._last)
 
     def __call__(self, iteration: Iteration) -> None:
-        self._speaks()
         news = self._last is None or iteration.upper_bound < self._last.upper_bound or bool(iteration.mark)
         self._last = iteration
         due = iteration.seconds - self._printed_at >= LINE_EVERY_S
         if iteration.number <= FIRST_LINES or news or due:
             self._line(iteration)
 
-    def _speaks(self) -> None:
-        """No need to explain a silence any more."""
-        if self._silence is not None:
-            self._silence.cancel()
+    def _compiles(self, name: str, finished: bool) -> None:
+        """A function is being compiled, which is said once, or has been."""
+        if not finished and not self._compiled:
+            self._out.print(COMPILING)
+        self._compiling = "" if finished else name
+        self._compiled += not finished
 
     def _line(self, iteration: Iteration) -> None:
         if not self._header:
@@ -102,6 +105,8 @@ class Progress:
 
     def _status(self) -> Text:
         last, passed = self._last, time.perf_counter() - self._start
+        if self._compiling:
+            return Text(f"compiling {self._compiling} (function {self._compiled}) … {passed:.0f} s", "dim")
         standing = "starting" if last is None else f"iteration {last.number}: {last.verdict}"
         if last is not None and math.isfinite(last.gap):
             standing += f", gap {words.percent(last.gap)} %"

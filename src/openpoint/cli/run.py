@@ -129,7 +129,7 @@ def reconfigure(
     grid = read_sound(source)
     method = method or study.method_for(grid, limits=limits, gap=gap, time_limit_s=time_limit_s)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
-    with Progress(out, compiles=isinstance(method, study.TopologySearch | study.BranchExchange)) as progress:
+    with Progress(out) as progress:
         result = study.reconfigure(
             grid,
             method=method,

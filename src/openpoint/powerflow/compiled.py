@@ -9,12 +9,13 @@ alive: all but `compiled` do without the counts of references (`_nrt`) that numb
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core import event
 from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
@@ -56,6 +57,34 @@ def inner(function: Function) -> Function:
     """As `lean`, but called by compiled functions alone: not kept by itself, and without a way in from Python."""
     result: Function = numba.njit(pipeline_class=_Inner, **_WITHIN)(function)
     return result
+
+
+@contextmanager
+def while_compiling(tell: Callable[[str, bool], None]) -> Iterator[None]:
+    """Within this context, `tell(name, False)` is called before a function is compiled and `tell(name, True)` after.
+
+    A function whose machine code is read from the cache, and one that is only put into others, is not told.
+    """
+    with event.install_listener("numba:compile", _Listener(tell)):
+        yield
+
+
+class _Listener(event.Listener):  # type: ignore[misc]
+    """Hears of every function that is compiled and tells of the outermost."""
+
+    def __init__(self, tell: Callable[[str, bool], None]) -> None:
+        self._tell = tell
+        self._depth = 0
+
+    def on_start(self, event: Any) -> None:
+        self._depth += 1
+        if self._depth == 1:
+            self._tell(event.data["dispatcher"].py_func.__name__, False)
+
+    def on_end(self, event: Any) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._tell(event.data["dispatcher"].py_func.__name__, True)
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
