@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 import numba
 import pytest
@@ -18,10 +17,9 @@ from tests.grids import Flavour, random_grid
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[None]:
+def warm() -> None:
     for run in warmup.STEPS:
         run()
-    yield
 
 
 def test_after_it_no_study_compiles(warm: None) -> None:
