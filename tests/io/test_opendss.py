@@ -148,6 +148,19 @@ Open Line.Open 1
     assert any("line.off" in note.message for note in grid.notes)
 
 
+def test_lengths_are_in_km_where_the_file_has_a_unit(tmp_path: Path) -> None:
+    more = "".join(
+        f"New Line.L{k} bus1=B bus2=C{k} length=2 units={unit}\n"
+        for k, unit in enumerate(("km", "m", "mi", "kft", "ft", "none"), start=2)
+    )
+    more += "New Line.Sw bus1=B bus2=C8 switch=yes\n"
+    lengths = dict(read(tmp_path, SUB + LINE + more + LOAD).lines.select("name", "length_km").iter_rows())
+    assert lengths.pop("l7") is None
+    km = {"l1": 2.0, "l2": 2.0, "l3": 0.002, "l4": 3.218688, "l5": 0.6096, "l6": 0.0006096, "sw": 0.0}
+    assert {name: lengths.pop(name) for name in km} == pytest.approx(km)
+    assert set(lengths.values()) <= {0.0}  # the impedance of the source
+
+
 def test_loads_are_those_of_the_nominal_voltage(tmp_path: Path) -> None:
     grid = read(tmp_path, FEEDERS["load models"])
     loads = {row["name"]: row for row in grid.loads.iter_rows(named=True)}

@@ -116,6 +116,15 @@ def test_ratings() -> None:
     assert grid.transformers["s_max_kva"].to_list() == pytest.approx([50_000, 567])
 
 
+def test_lengths_are_those_of_the_net() -> None:
+    net = full_net()
+    lengths = dict(read(net).lines.select("name", "length_km").iter_rows())
+    for k, km in enumerate(net.line["length_km"]):
+        if f"line {k}" in lengths:  # the others are out of service
+            assert lengths.pop(f"line {k}") == pytest.approx(km)
+    assert set(lengths.values()) <= {0.0}  # switches with an impedance
+
+
 def test_loads_generators_and_shunts() -> None:
     grid = read(full_net())
     loads = {row["name"]: row for row in grid.loads.iter_rows(named=True)}

@@ -82,6 +82,7 @@ class Lines(dy.Schema):
     g_us = _matrix("shunt conductance, both ends together", "µS", default=[])
     b_us = _matrix("charging susceptance, both ends together", "µS", default=[])
     i_max_a = _optional("current limit; empty = none", "A")
+    length_km = _optional("length, only for the voltage profile; the impedances are those of the whole line", "km")
     switchable = _flag("may be opened or closed by a decision", True)
     closed = _flag("closed today", True)
 

@@ -71,6 +71,7 @@ RULES = (
         "Exchange or correct them",
     ),
     _positive("lines", "i_max_a"),
+    _not_negative("lines", "length_km"),
     _positive("switches", "i_max_a"),
     _positive("transformers", "vn_from_kv"),
     _positive("transformers", "vn_to_kv"),

@@ -17,6 +17,8 @@ NO_RATING_A = 400.0
 SWITCH_PU = 1e-6
 # A source with less than this, per unit of 1 MVA, is ideal: no more than some stiffness for the arithmetic.
 STIFF_PU = 2e-8
+# Metres of a line's unit of length by its number in OpenDSS: mi, kft, km, m, ft, in, cm, mm; 0 is none.
+_METRES = {1: 1609.344, 2: 304.8, 3: 1000.0, 4: 1.0, 5: 0.3048, 6: 0.0254, 7: 0.01, 8: 0.001}
 # Taps that are no whole number of steps to this accuracy go into the rated voltage instead.
 _TAP_ACCURACY = 1e-6
 
@@ -89,7 +91,16 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
     if is_switch and np.abs(r + 1j * x).max() < SWITCH_PU * kv**2:
         reading.add("switches", **row)
     else:
-        reading.add("lines", **row, r_ohm=_triangle(r), x_ohm=_triangle(x), b_us=_triangle(b) if b.any() else [])
+        # A switch without a unit is as short as it looks.
+        metres = _METRES.get(int(engine.Lines.Units()), 0.0 if is_switch else None)
+        reading.add(
+            "lines",
+            **row,
+            r_ohm=_triangle(r),
+            x_ohm=_triangle(x),
+            b_us=_triangle(b) if b.any() else [],
+            length_km=None if metres is None else length * metres / 1000.0,
+        )
 
 
 def _closed(reading: Reading, element: str, n_phases: int) -> bool:
@@ -221,7 +232,8 @@ def read_source(reading: Reading, element: str) -> None:
     place = next((row for row in reading.tables["buses"] if row["name"] == bus), {})
     reading.add("buses", name=element, vn_kv=vn, phases="abc", x=place.get("x"), y=place.get("y"))
     matrices = {"r_ohm": _triangle(z.real), "x_ohm": _triangle(z.imag)}
-    reading.add("lines", name=element, from_bus=element, to_bus=bus, phases="abc", **matrices, switchable=False)
+    ends = {"from_bus": element, "to_bus": bus, "length_km": 0.0}
+    reading.add("lines", name=element, **ends, phases="abc", **matrices, switchable=False)
 
 
 def _triangle(matrix: Any) -> list[float]:

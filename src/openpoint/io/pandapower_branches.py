@@ -104,6 +104,7 @@ def _line(reading: Reading, row: Row, name: str, switches: list[bool] | None) ->
         g_us=[g] if g else [],
         b_us=[b] if b else [],
         i_max_a=limit,
+        length_km=km,
         **_state(switches),
     )
 
@@ -139,7 +140,7 @@ def _coupler(reading: Reading, row: Row, name: str) -> None:
         reading.add("switches", **common)
     else:
         x = z / math.hypot(SWITCH_RX_RATIO, 1.0)
-        reading.add("lines", **common, r_ohm=[SWITCH_RX_RATIO * x], x_ohm=[x])
+        reading.add("lines", **common, r_ohm=[SWITCH_RX_RATIO * x], x_ohm=[x], length_km=0.0)
 
 
 def _transformer(reading: Reading, row: Row, name: str, switches: list[bool] | None) -> None:
