@@ -16,7 +16,8 @@ from openpoint.studies.partition_horizon import Horizon
 from openpoint.studies.partition_steps import partition_steps
 from openpoint.studies.partition_steps_result import PartitionStepsResult
 from tests.partitions import five, renamed
-from tests.report.test_partition_report import NASTY, charts_of
+from tests.report.pages import charts_of
+from tests.report.test_partition_report import NASTY
 
 
 def build(names: dict[str, str]) -> PartitionStepsResult:
@@ -33,12 +34,6 @@ def build(names: dict[str, str]) -> PartitionStepsResult:
 @pytest.fixture(scope="module")
 def result() -> PartitionStepsResult:
     return build({})
-
-
-@pytest.fixture(autouse=True)
-def short_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for the 5 MB of plotly.js."""
-    monkeypatch.setattr("openpoint.report.html._plotly", lambda: "window.Plotly = {};")
 
 
 def test_every_step_is_a_picture_of_its_own(result: PartitionStepsResult) -> None:

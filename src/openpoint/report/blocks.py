@@ -101,3 +101,25 @@ def chart(identity: str, caption: str, description: str, height: float) -> str:
         f'<figure><figcaption>{text(caption)}</figcaption><div class="chart" id="{identity}" role="img" '
         f'aria-label="{text(description)}" style="min-height:{round(height)}px"></div></figure>'
     )
+
+
+def grid_tools(told: str = "") -> str:
+    """What stands above pictures of the grid: whether buses are named, and how the pictures move."""
+    how = "Drag to move, scroll or pinch to zoom, double-click to see all; point at a bus or a branch for its numbers. "
+    how += "Names appear where they hide nothing: zoom in to see more."
+    return (
+        '<div class="tools"><label><input type="checkbox" id="names" checked> bus names</label>'
+        f"<span>{text(f'{told} {how}'.strip())}</span></div>"
+    )
+
+
+def remarks(notes: Iterable[str]) -> str:
+    """What changes the meaning of the figures, to stand right above them; empty where there is nothing to say."""
+    items = "".join(f"<li>{text(note)}</li>" for note in notes)
+    return f'<ul class="told">{items}</ul>' if items else ""
+
+
+def doubts(notes: Iterable[object]) -> str:
+    """The section of doubts about the grid; empty where there are none."""
+    items = "".join(f"<li>{text(note)}</li>" for note in notes)
+    return section("Doubts about the grid", f'<ul class="notes">{items}</ul>') if items else ""

@@ -22,30 +22,30 @@ _COLOUR = {"before": style.BEFORE, "after": style.AFTER}
 
 
 def voltage_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:
-    """Voltage of every bus over the number of branches to its source; feeders are the lines between them."""
+    """Voltage of every bus over the distance to its source; feeders are the lines between them."""
     figure, axes = _single(7.2, 4.0, f"{title}: voltage profile")
-    axes.set_xlabel("branches between bus and source")
+    axes.set_xlabel(scene.distance_title)
     axes.set_ylabel(f"{scene.voltage_word}, pu")
     drawn: list[Floats] = []
     for key in keys:
         state = scene.states[key]
-        hops = state.hops(scene)
-        fed = np.isfinite(state.v) & (hops >= 0)
+        distance = state.distance(scene)
+        fed = np.isfinite(state.v) & np.isfinite(distance)
         if not fed.any():
             continue
         drawn.append(state.v[fed])
         feeders = [
-            [(hops[a], state.v[a]), (hops[b], state.v[b])]
+            [(distance[a], state.v[a]), (distance[b], state.v[b])]
             for e, (a, b) in enumerate(scene.ends)
             if state.closed[e] and fed[a] and fed[b]
         ]
         colour = _COLOUR[key]
         axes.add_collection(LineCollection(feeders, colors=colour, linewidths=1.0, alpha=0.75))
         lowest = int(np.flatnonzero(fed)[np.argmin(state.v[fed])])
-        axes.plot(hops[fed], state.v[fed], "o", ms=3.4, color=colour, label=f"{state.title}")
+        axes.plot(distance[fed], state.v[fed], "o", ms=3.4, color=colour, label=f"{state.title}")
         axes.annotate(
             f"{shorten(scene.bus_names[lowest])}: {state.v[lowest]:.4f}",
-            (hops[lowest], state.v[lowest]),
+            (distance[lowest], state.v[lowest]),
             xytext=(0, -5),
             textcoords="offset points",
             ha="center",
@@ -71,7 +71,8 @@ def voltage_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:
         )
     axes.margins(y=0.12)
     axes.grid(axis="y", color=style.PALE, lw=0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if not scene.in_km:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, names = axes.get_legend_handles_labels()
     far = [f"{name} limit {value:g} pu lies outside the picture" for name, value in outside]
     figure.legend(handles, names, loc="upper right", ncols=2, fontsize=8.5, bbox_to_anchor=(0.985, 0.985))

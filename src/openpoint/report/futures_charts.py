@@ -1,89 +1,73 @@
-"""How losses and voltages spread over the futures, as plain Plotly data for the HTML report."""
+"""How losses and voltages spread over the futures, as charts of the HTML report."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from openpoint.report.futures_scene import Floats, Spread, cumulative, savings
-from openpoint.report.plotbase import Chart, Trace, numbers
-from openpoint.report.plotcharts import axes_layout
+from openpoint.report.drawing import Chart, Dots, Floats, Layer, Lines, Rule, curve, numbers, span
+from openpoint.report.futures_scene import Spread, cumulative, savings
+from openpoint.report.plotcharts import axes_chart
 
 _NAMES = {"before": "@before", "mean": "@mean", "after": "@after"}
-_DASH = {"before": "solid", "mean": "dash", "after": "solid"}
+_DASH: dict[str, tuple[float, ...]] = {"before": (), "mean": (8.0, 4.0), "after": ()}
+_DOTTED = (2.0, 3.0)
+_SHARE = (0.0, 1.02)
+_HOVERED = 2000  # futures beyond which not every one has a text to show
 
 
 def loss_chart(all_of: list[Spread]) -> Chart | None:
     """Share of the futures with at most that loss, a staircase a topology; None where there is nothing to show."""
-    data = [_stairs(each, each.loss, f"{each.title}: loss up to %{{x:,.1f}} kW in %{{y:.1%}}") for each in all_of]
-    if not data:
+    if not all_of:
         return None
-    layout = axes_layout(360, "loss, kW", "share of the futures")
-    layout["yaxis"] |= {"range": [0.0, 1.02], "tickformat": ".0%"}
-    layout["xaxis"]["rangemode"] = "tozero"
-    return {"data": data, "layout": layout}
+    layers: list[Layer] = []
+    for each in all_of:
+        layers += _stairs(each, each.loss, "loss", "kW", 1, _DASH[each.key])
+    x = span(np.concatenate([each.loss for each in all_of]), from_zero=True)
+    return axes_chart(360, x, "loss, kW", _SHARE, "share of the futures", layers, percent="y")
 
 
 def voltage_chart(all_of: list[Spread], limits: list[tuple[str, float]]) -> Chart | None:
     """The same of the lowest voltage (solid) and of the highest (dotted) in the grid."""
-    data: list[Trace] = []
-    for each in all_of:
-        for values, word, dash in ((each.v_min, "lowest", "solid"), (each.v_max, "highest", "dot")):
-            told = f"{each.title}: {word} voltage up to %{{x:.4f}} pu in %{{y:.1%}}"
-            group = {"legendgroup": each.key, "showlegend": word == "lowest"}
-            data.append(_stairs(each, values, told) | {"line": _line(each, dash), **group})
-    if not data:
+    if not all_of:
         return None
-    layout = axes_layout(360, "lowest (solid) and highest (dotted) voltage, pu", "share of the futures")
-    layout["yaxis"] |= {"range": [0.0, 1.02], "tickformat": ".0%"}
+    layers: list[Layer] = []
+    for each in all_of:
+        layers += _stairs(each, each.v_min, "lowest voltage", "pu", 4, ())
+        layers += _stairs(each, each.v_max, "highest voltage", "pu", 4, _DOTTED)
     seen = np.concatenate([part for each in all_of for part in (each.v_min, each.v_max)])
     lo, hi = float(np.nanmin(seen)), float(np.nanmax(seen))
     near = [(name, v) for name, v in limits if lo - 0.02 <= v <= hi + 0.02]
-    line = {"color": "@broken", "width": 1.2, "dash": "dash"}
-    layout["shapes"] = [
-        {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": v, "x1": v, "line": line} for _, v in near
-    ]
-    layout["annotations"] = [
-        {
-            "x": v, "yref": "paper", "y": 0.02 if name.startswith("lower") else 0.98, "xanchor": "left",
-            "showarrow": False, "text": f"{name} {v:g}", "font": {"size": 11, "color": "@broken"},
-        }
-        for name, v in near
-    ]  # fmt: skip
-    return {"data": data, "layout": layout}
+    rules = [Rule("x", v, f"{name} {v:g}") for name, v in near]
+    x = span(np.concatenate([seen, [v for _, v in near]]))
+    title = "lowest (solid) and highest (dotted) voltage, pu"
+    return axes_chart(360, x, title, _SHARE, "share of the futures", layers, rules=rules, percent="y")
 
 
 def saving_chart(all_of: list[Spread]) -> Chart | None:
     """What the answer saves in each future, sorted; below zero another topology would have been better."""
-    data: list[Trace] = []
-    for each, saved in savings(all_of):
-        share = (np.arange(len(saved)) + 0.5) / max(len(saved), 1)
-        told = f"against {each.title}: %{{y:,.2f}} kW"
-        trace = _trace(share, saved, told) | {"name": f"against {each.title}", "line": _line(each, _DASH[each.key])}
-        data.append(trace)
-    if not data:
+    layers: list[Layer] = []
+    found = savings(all_of)
+    if not found:
         return None
-    layout = axes_layout(320, "futures, from least to most saved", "saved by the answer, kW")
-    layout["xaxis"] |= {"range": [0.0, 1.0], "tickformat": ".0%"}
-    layout["yaxis"] |= {"zeroline": True, "zerolinecolor": "@soft", "rangemode": "tozero"}
-    return {"data": data, "layout": layout}
+    for each, saved in found:
+        share = (np.arange(len(saved)) + 0.5) / max(len(saved), 1)
+        name = f"against {each.title}"
+        layers.append(Lines(curve(share, saved), _NAMES[each.key], 2.0, dash=_DASH[each.key], name=name))
+        layers += _told(share, saved, [f"{name}: {kw:,.2f} kW" for kw in saved], name)
+    y = span(np.concatenate([saved for _, saved in found]), from_zero=True)
+    rules = [Rule("y", 0.0, "", "@soft")]
+    titles = ("futures, from least to most saved", "saved by the answer, kW")
+    return axes_chart(320, (0.0, 1.0), titles[0], y, titles[1], layers, rules=rules, percent="x")
 
 
-def _stairs(each: Spread, values: Floats, told: str) -> Trace:
+def _stairs(each: Spread, values: Floats, what: str, unit: str, digits: int, dash: tuple[float, ...]) -> list[Layer]:
     x, share = cumulative(values, each.weights)
-    return _trace(x, share, told) | {"name": each.title, "line": _line(each, _DASH[each.key])}
+    words = [f"{each.title}: {what} up to {v:,.{digits}f} {unit} in {s:.1%}" for v, s in zip(x[1::2], share[1::2])]
+    line = Lines(curve(x, share), _NAMES[each.key], 2.0, dash=dash, name=each.title)
+    return [line, *_told(x[1::2], share[1::2], words, each.title)]
 
 
-def _trace(x: Floats, y: Floats, told: str) -> Trace:
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": numbers(x),
-        "y": numbers(y),
-        "hovertemplate": told + "<extra></extra>",
-    }
-
-
-def _line(each: Spread, dash: str) -> dict[str, Any]:
-    return {"color": _NAMES[each.key], "width": 2, "dash": dash}
+def _told(x: Floats, y: Floats, texts: list[str], name: str) -> list[Layer]:
+    """Texts along a line, without anything drawn."""
+    step = max(1, -(-len(texts) // _HOVERED))
+    return [Dots(numbers(x[::step]), numbers(y[::step]), 0.0, "", name=name, hover=tuple(texts[::step]))]

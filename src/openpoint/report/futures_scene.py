@@ -10,7 +10,7 @@ import polars as pl
 
 from openpoint.report import style
 from openpoint.report.forest import ends, source_buses
-from openpoint.report.scene import Scene, State
+from openpoint.report.scene import Scene, State, branch_lengths
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.result import Violation
 
@@ -123,6 +123,7 @@ def futures_scene(result: FuturesResult) -> Scene:
         v_min=limits[0],
         v_max=limits[1],
         i_max=limits[2],
+        lengths=branch_lengths(grid),
         feasible=feasible,
     )
 

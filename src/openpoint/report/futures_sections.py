@@ -8,11 +8,12 @@ import math
 import polars as pl
 
 from openpoint.report import futures_charts, plotcharts, plots, sections
-from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text
+from openpoint.report.blocks import Cell, Column, card, chart, doubts, grid_tools, number, remarks, section, table, text
+from openpoint.report.drawing import Chart
 from openpoint.report.figures import encode
 from openpoint.report.futures_figures import draw_futures_scene
 from openpoint.report.futures_scene import TITLES, limits_of, spreads
-from openpoint.report.plotbase import Chart
+from openpoint.report.numerals import figures, method_words, mismatch_words
 from openpoint.report.plotgrid import is_wide
 from openpoint.report.scene import Scene
 from openpoint.report.series import convergence, gap_text
@@ -31,6 +32,7 @@ def body(result: FuturesResult, scene: Scene) -> tuple[str, dict[str, Chart]]:
     charts: dict[str, Chart] = {}
     parts = [
         _banner(result),
+        remarks(result.notes),
         _cards(result),
         _comparison(result),
         _spread(result, charts),
@@ -82,8 +84,8 @@ def _cards(result: FuturesResult) -> str:
     ]
     low, high = _figure(after, "v_lowest_pu", 4), _figure(after, "v_highest_pu", 4)
     today = f"today {_figure(before, 'v_lowest_pu', 4)} … {_figure(before, 'v_highest_pu', 4)} pu"
-    mismatch = f"{result.ac_max_mismatch_pu:.1e} pu" if result.ac_max_mismatch_pu is not None else "–"
     worst = f"worst {_figure(before, 'loss_worst_kw')} → {_figure(after, 'loss_worst_kw')} kW"
+    effort = (method_words(result.method), f"{figures(result.seconds, 3)} s")
     cards = [
         card(
             "Mean loss, today → answer",
@@ -95,7 +97,7 @@ def _cards(result: FuturesResult) -> str:
         card("Gap between the bounds", f"{result.gap:.3%}" if math.isfinite(result.gap) else "–", bound),
         card("All limits hold in", kept[0] if kept else "–", *kept[1:], f"asked for: {result.limits_share:.0%}"),
         card("Lowest and highest voltage", f"{low} … {high} pu", today),
-        card("AC check, largest mismatch", mismatch, f"{result.method}, {result.seconds:.3g} s"),
+        card("AC check, largest mismatch", mismatch_words(result.ac_max_mismatch_pu), *effort),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -153,7 +155,7 @@ def _spread(result: FuturesResult, charts: dict[str, Chart]) -> str:
             if made is not None:
                 charts[f"{kind}-{name}"] = made
                 caption = f"{frame.height} {_SETS[name]}"
-                panels.append(chart(f"{kind}-{name}", caption, f"{heading}: {caption}", made["layout"]["height"]))
+                panels.append(chart(f"{kind}-{name}", caption, f"{heading}: {caption}", made.height))
         if panels:
             beside = " beside" if len(panels) > 1 else ""
             parts.append(section(heading, f'<div class="pair{beside}">{"".join(panels)}</div>'))
@@ -183,14 +185,10 @@ def _grid(result: FuturesResult, scene: Scene, charts: dict[str, Chart]) -> str:
         charts[identity] = plots.grid_chart(scene, state, {})
         loss = f", loss {number(state.loss_kw)} kW" if state.loss_kw is not None else ""
         told = f"{state.title}: {len(scene.bus_names)} buses coloured by their lowest voltage in any future{loss}."
-        panels.append(chart(identity, f"{state.title}{loss}", told, charts[identity]["layout"]["height"]))
+        panels.append(chart(identity, f"{state.title}{loss}", told, charts[identity].height))
     beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
-    checked = " checked" if charts["grid-before"]["data"][-1]["visible"] else ""
-    tools = (
-        f'<div class="tools"><label><input type="checkbox" id="names"{checked}> bus names</label>'
-        "<span>Buses have the colour of their lowest voltage in any future, branches the width of their highest "
-        "current. Drag to move, scroll to zoom, double-click to see all; hover for numbers.</span></div>"
-    )
+    told = "Buses have the colour of their lowest voltage in any future, branches the width of their highest current."
+    tools = grid_tools(told)
     pair = f'<div class="pair{beside}">{"".join(panels)}</div>'
     return section("Grid", tools, pair, sections.legend(scene), _still(result, scene))
 
@@ -210,7 +208,7 @@ def _convergence(result: FuturesResult, charts: dict[str, Chart]) -> str:
         return ""
     charts["convergence"] = made
     told = f"Lower and upper bound over time, {gap_text(result)}"
-    place = chart("convergence", "", told, made["layout"]["height"])
+    place = chart("convergence", "", told, made.height)
     return section(f"Convergence of the bounds ({gap_text(result)})", place)
 
 
@@ -268,10 +266,7 @@ def _table(
 
 
 def _run(result: FuturesResult) -> str:
-    parts = []
-    if notes := [*result.notes, *(str(note) for note in result.grid.notes)]:
-        items = "".join(f"<li>{text(note)}</li>" for note in notes)
-        parts.append(section("Notes", f'<ul class="notes">{items}</ul>'))
+    parts = [doubts(result.grid.notes)]
     numbered = [
         ("number", "iteration", 0),
         ("seconds", "seconds", 3),
@@ -284,4 +279,4 @@ def _run(result: FuturesResult) -> str:
         rows = result.iterations.select(*(c for c, _, _ in numbered), "verdict", "mark").iter_rows()
         caption = f"{result.iterations.height} iterations"
         parts.append(section("Log of the method", table("iterations", caption, columns, rows), long=True))
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)

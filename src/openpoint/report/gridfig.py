@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from openpoint.report import style
 from openpoint.report.labels import shorten
 from openpoint.report.marks import BusName, branch_marks, draw_bus_names, draw_marks
+from openpoint.report.numerals import figures
 from openpoint.report.panels import Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.scene import Scene, State
 
@@ -134,7 +135,7 @@ def _foot(figure: style.Picture, scene: Scene, keys: list[str], plan: Plan, colo
     for share in (1.0, 0.33):
         value = scene.stress_max * share
         if value > 1e-6:
-            entries.append((f"{value:.3g} {unit}", {"color": style.LINE, "lw": 0.8 + 3.4 * share}))
+            entries.append((f"{figures(value, 3)} {unit}", {"color": style.LINE, "lw": 0.8 + 3.4 * share}))
     handles = [Line2D([0, 1], [0, 0], **kw) for _, kw in entries]
     figure.legend(
         handles,

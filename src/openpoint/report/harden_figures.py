@@ -20,6 +20,7 @@ from openpoint.report.figures import encode, format_of
 from openpoint.report.harden_scene import SHED_KW, After, HardenScene, build_harden_scene
 from openpoint.report.labels import shorten
 from openpoint.report.marks import BusName, branch_marks, draw_bus_names, draw_marks
+from openpoint.report.numerals import figures
 from openpoint.report.panels import Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.series import harden_convergence
 from openpoint.studies.harden_result import HardenResult
@@ -158,7 +159,7 @@ def _names(axes: Axes, scene: HardenScene, after: After, plan: Plan, dot: float)
         for n, name in enumerate(scene.bus_names)
     ]
     for n in shed:
-        told = f"{names[n].text}  −{after.shed[n]:,.3g} kW"
+        told = f"{names[n].text}  −{figures(after.shed[n], 3)} kW"
         names[n] = BusName(told, style.BROKEN, names[n].bold, away=(6.0, 6.0))
     first = [*scene.generators, *scene.sources, *sorted(shed, key=lambda n: -after.shed[n])]
     return draw_bus_names(axes, scene.layout, names, first, plan, dot)

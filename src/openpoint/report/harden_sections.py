@@ -8,11 +8,25 @@ import math
 import polars as pl
 
 from openpoint.report import harden_plots, plotcharts
-from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text, usd
+from openpoint.report.blocks import (
+    Cell,
+    Column,
+    card,
+    chart,
+    doubts,
+    grid_tools,
+    number,
+    remarks,
+    section,
+    table,
+    text,
+    usd,
+)
+from openpoint.report.drawing import Chart
 from openpoint.report.figures import encode
 from openpoint.report.harden_figures import draw_harden_scene, headline
 from openpoint.report.harden_scene import After, HardenScene
-from openpoint.report.plotbase import Chart
+from openpoint.report.numerals import figures, method_words, mismatch_words
 from openpoint.report.plotgrid import is_wide
 from openpoint.report.series import gap_text, harden_convergence
 from openpoint.studies.harden_result import HardenResult
@@ -28,6 +42,7 @@ def body(result: HardenResult, scene: HardenScene) -> tuple[str, dict[str, Chart
     charts: dict[str, Chart] = {}
     parts = [
         _banner(result),
+        remarks(result.notes),
         _cards(result),
         _plan(result),
         _violations(result),
@@ -66,7 +81,6 @@ def _cards(result: HardenResult) -> str:
     shed = result.disasters["shed_kw"].drop_nulls()
     worst = "–" if shed.is_empty() else f"{number(float(shed.max() or 0.0), 1)} kW"  # type: ignore[arg-type]
     gap = f"{result.gap:.3%}" if math.isfinite(result.gap) else "–"
-    mismatch = f"{result.ac_max_mismatch_pu:.1e} pu" if result.ac_max_mismatch_pu is not None else "–"
     broken = result.violations.height
     kept = (
         "" if result.cost_usd is None else "All limits hold." if not broken else f"{broken} limits broken, see below."
@@ -76,8 +90,8 @@ def _cards(result: HardenResult) -> str:
         card("Plan", ", ".join(bought[:8]) + (" …" if len(bought) > 8 else "") if bought else "Nothing to buy"),
         card("Most load shed after a disaster", worst, result.uncertainty),
         card("Gap between the bounds", gap, f"lower bound {usd(result.lower_bound_usd)}"),
-        card("AC check, largest mismatch", mismatch, kept),
-        card("Method", result.method, f"{result.seconds:.3g} s"),
+        card("AC check, largest mismatch", mismatch_words(result.ac_max_mismatch_pu), kept),
+        card("Method", method_words(result.method), f"{figures(result.seconds, 3)} s"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -151,13 +165,9 @@ def _pictures(result: HardenResult, scene: HardenScene, charts: dict[str, Chart]
         identity = f"grid-{k}"
         charts[identity] = made = harden_plots.after_chart(scene, after)
         told = f"{after.headline}; {int(after.broken.sum())} branches broken. The tables below hold all numbers."
-        panels.append(chart(identity, _caption(after), told, made["layout"]["height"]))
+        panels.append(chart(identity, _caption(after), told, made.height))
     beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
-    checked = " checked" if charts["grid-0"]["data"][-1]["visible"] else ""
-    tools = (
-        f'<div class="tools"><label><input type="checkbox" id="names"{checked}> bus names</label>'
-        "<span>Drag to move, scroll to zoom, double-click to see all; hover for numbers.</span></div>"
-    )
+    tools = grid_tools()
     left = len(scene.after) - PICTURES
     more = f'<p class="sub">{left} disasters that weigh less are in the tables only.</p>' if left > 0 else ""
     pair = f'<div class="pair{beside}">{"".join(panels)}</div>'
@@ -275,7 +285,7 @@ def _convergence(result: HardenResult, charts: dict[str, Chart]) -> str:
         return ""
     charts["convergence"] = made
     told = f"Lower and upper bound over time, {gap_text(result)}"
-    place = chart("convergence", "", told, made["layout"]["height"])
+    place = chart("convergence", "", told, made.height)
     return section(f"Convergence of the bounds ({gap_text(result)})", place)
 
 
@@ -324,10 +334,7 @@ def _tables(result: HardenResult) -> str:
 
 
 def _run(result: HardenResult) -> str:
-    parts = []
-    if notes := [*result.notes, *(str(note) for note in result.grid.notes)]:
-        items = "".join(f"<li>{text(note)}</li>" for note in notes)
-        parts.append(section("Notes", f'<ul class="notes">{items}</ul>'))
+    parts = [doubts(result.grid.notes)]
     if result.iterations.height:
         numbered = [
             ("number", "iteration", 0),
@@ -340,4 +347,4 @@ def _run(result: HardenResult) -> str:
         rows = result.iterations.select(*(c for c, _, _ in numbered), "verdict", "mark").iter_rows()
         caption = f"{result.iterations.height} iterations"
         parts.append(section("Log of the method", table("iterations", caption, columns, rows), long=True))
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)

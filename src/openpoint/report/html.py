@@ -12,10 +12,10 @@ from string import Template
 
 from openpoint.report import futures_sections, harden_sections, partition_sections, partition_steps_sections, sections
 from openpoint.report.blocks import text
+from openpoint.report.drawing import Chart, as_data
 from openpoint.report.futures_scene import futures_scene
 from openpoint.report.harden_scene import build_harden_scene
 from openpoint.report.partition_scene import build_partition_scene
-from openpoint.report.plotbase import Chart
 from openpoint.report.scene import build_scene
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_result import HardenResult
@@ -25,6 +25,7 @@ from openpoint.studies.result import ReconfigureResult
 
 Reported = ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels | PartitionStepsResult
 
+_SCRIPTS = ("chart.js", "pointer.js", "page.js")
 _EXACT = "Voltages, currents and losses are those of exact AC power flows."
 _STEPS = "Costs, bounds and set-points are those of a linear three-phase power flow; what is called AC is exact."
 _LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow, AC is exact."
@@ -34,9 +35,8 @@ def write_report(result: Reported, path: str | Path) -> Path:
     """Write a result as one self-contained HTML page.
 
     The page holds the headline figures, the grid before and after (or after each disaster), the switching list, the
-    convergence of the bounds and all tables. It loads nothing from anywhere (plotly.js, about 5 MB, is inside), and a
-    content security policy forbids it to. Names are text wherever they appear, whatever markup they contain. The same
-    result gives the same bytes.
+    convergence of the bounds and all tables. It loads nothing from anywhere, and a content security policy forbids it
+    to. Names are text wherever they appear, whatever markup they contain. The same result gives the same bytes.
 
     Args:
         result: what to report; an infeasible result or one without a state before is fine.
@@ -68,10 +68,10 @@ def render(result: Reported) -> str:
     else:
         study = "open points"
         body, charts = sections.body(result, build_scene(result))
-    script, plotly = _asset("page.js"), _plotly()
+    script = "\n".join(map(_asset, _SCRIPTS))
     title = result.grid.title or result.grid.name
     return Template(_asset("page.html")).substitute(
-        policy=_policy(script, plotly),
+        policy=_policy(script),
         version=text(_version()),
         title=text(f"{title}: {study}"),
         css=_asset("page.css"),
@@ -80,34 +80,28 @@ def render(result: Reported) -> str:
         body=body,
         footer=text(f"Written by openpoint {_version()}. {physics}"),
         charts=_json(charts),
-        plotly=plotly,
         script=script,
     )
 
 
-def _policy(*scripts: str) -> str:
-    """Only the page's own scripts run, by their hash; nothing is loaded from anywhere, no form is sent."""
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+def _policy(script: str) -> str:
+    """Only the page's own script runs, by its hash; nothing is loaded from anywhere, no form is sent."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
 def _json(charts: dict[str, Chart]) -> str:
     """JSON that cannot end the script element it stands in."""
-    dumped = json.dumps(charts, allow_nan=False, separators=(",", ":"))
+    data = {name: as_data(chart) for name, chart in charts.items()}
+    dumped = json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     return dumped.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _asset(name: str) -> str:
     return (files("openpoint.report") / name).read_text(encoding="utf-8").replace("\r\n", "\n")
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs()).replace("\r\n", "\n")
 
 
 def _version() -> str:

@@ -13,11 +13,25 @@ from dataclasses import dataclass
 import polars as pl
 
 from openpoint.report import partition_plots, plotcharts
-from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text, usd
+from openpoint.report.blocks import (
+    Cell,
+    Column,
+    card,
+    chart,
+    doubts,
+    grid_tools,
+    number,
+    remarks,
+    section,
+    table,
+    text,
+    usd,
+)
+from openpoint.report.drawing import Chart
 from openpoint.report.figures import encode
+from openpoint.report.numerals import figures, method_words
 from openpoint.report.partition_figures import draw_partition_scene
 from openpoint.report.partition_scene import PartitionScene, Tables, titled
-from openpoint.report.plotbase import Chart
 from openpoint.report.plotgrid import is_wide
 from openpoint.report.series import gap_text, partition_convergence
 from openpoint.studies.partition_export import partition_tables
@@ -55,11 +69,11 @@ def body(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> tu
     if isinstance(result, PartitionLevels):
         found = titled(result)
         plans = Plans("level", {title: partition_tables(each) for title, each in found.items()})
-        parts = [banner(found), _levels(found, result, charts)]
+        parts = [banner(found), notes(found), _levels(found, result, charts)]
     else:
         found = {"": result}
         plans = Plans("", {"": partition_tables(result)})
-        parts = [banner(found), _cards(result)]
+        parts = [banner(found), notes(found), _cards(result)]
     parts += [
         pictures(scene, charts, _still(result, scene)),
         islands(plans),
@@ -68,7 +82,7 @@ def body(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> tu
         blocks(plans),
         _samples(plans),
         proof(found, plans, charts),
-        notes(found, scene),
+        doubts(scene.grid.notes),
     ]
     return "\n".join(part for part in parts if part), charts
 
@@ -99,15 +113,18 @@ def _cards(result: PartitionResult) -> str:
     made = f"{len(result.energised_blocks)} of {result.blocks.height} blocks"
     parts = [f"dead blocks {usd(result.lost_usd)}, set-points {usd(result.generation_usd)}"]
     parts.append(f"following the loads, at worst {usd(result.worst_recourse_usd)}")
-    slack = "No power is missing." if result.worst_slack_kw == 0.0 else "The limits do not hold everywhere."
+    slack = "Generators can follow the loads within all limits."
+    if result.worst_slack_kw != 0.0:
+        slack = "By so much generators fail to follow the loads, or some limit does not hold."
+    effort = f"{figures(result.seconds, 3)} s, {result.iterations.height} iterations"
     cards = [
         card("Load served", f"{number(result.served_kw, 0)} of {number(result.total_kw, 0)} kW", _share(result)),
         card("Cost of an hour, at worst", usd(result.cost_usd), *parts),
         card("Islands", f"{islands}: {made}", f"the grid is formed by {', '.join(result.grid_forming) or 'nobody'}"),
         card("Uncertain", moved if result.uncertain_loads else "No load", ", ".join(result.uncertain_loads[:12])),
         card("Gap between the bounds", gap(result), f"lower bound {usd(result.lower_bound_usd)}"),
-        card("Power from nowhere, at worst", f"{number(result.worst_slack_kw, 1)} kW", slack),
-        card("Method", result.method, f"{result.seconds:.3g} s, {result.iterations.height} iterations"),
+        card("Power that is missing, at worst", f"{number(result.worst_slack_kw, 1)} kW", slack),
+        card("Method", method_words(result.method), effort),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -151,13 +168,9 @@ def pictures(scene: PartitionScene, charts: dict[str, Chart], still: str) -> str
         identity = f"grid-{k}"
         charts[identity] = made = partition_plots.cut_chart(scene, cut)
         told = f"{cut.headline} in {len(cut.islands)} islands. The tables below hold all numbers."
-        panels.append(chart(identity, cut.headline, told, made["layout"]["height"]))
+        panels.append(chart(identity, cut.headline, told, made.height))
     beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
-    checked = " checked" if charts["grid-0"]["data"][-1]["visible"] else ""
-    tools = (
-        f'<div class="tools"><label><input type="checkbox" id="names"{checked}> bus names</label>'
-        "<span>Drag to move, scroll to zoom, double-click to see all; hover for numbers.</span></div>"
-    )
+    tools = grid_tools()
     pair = f'<div class="pair{beside}">{"".join(panels)}</div>'
     left = len(scene.cuts) - PICTURES
     more = f'<p class="sub">{left} more are in the tables only.</p>' if left > 0 else ""
@@ -296,7 +309,7 @@ def proof(found: Mapping[str, Result], plans: Plans, charts: dict[str, Chart]) -
             charts[f"convergence-{k}"] = made
             name = f"{level}: {gap_text(each)}" if level else gap_text(each)
             said = f"Lower and upper bound over time, {name}"
-            places.append(chart(f"convergence-{k}", name, said, made["layout"]["height"]))
+            places.append(chart(f"convergence-{k}", name, said, made.height))
     numbered = [
         ("number", "iteration", 0),
         ("seconds", "seconds", 3),
@@ -313,9 +326,6 @@ def proof(found: Mapping[str, Result], plans: Plans, charts: dict[str, Chart]) -
     return section("How it was proven", f"<p>{text(told)}</p>", pair, log, long=True)
 
 
-def notes(found: Mapping[str, Result], scene: PartitionScene) -> str:
-    told = dict.fromkeys(note for each in found.values() for note in each.notes)
-    told |= dict.fromkeys(str(note) for note in scene.grid.notes)
-    if not told:
-        return ""
-    return section("Notes", f'<ul class="notes">{"".join(f"<li>{text(note)}</li>" for note in told)}</ul>')
+def notes(found: Mapping[str, Result]) -> str:
+    """What was noted of all results, each once."""
+    return remarks(dict.fromkeys(note for each in found.values() for note in each.notes))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 
-from openpoint.report.blocks import Column, card, number, section, table, usd
+from openpoint.report.blocks import Column, card, doubts, number, section, table, usd
+from openpoint.report.drawing import Chart
 from openpoint.report.figures import encode
+from openpoint.report.numerals import figures, method_words
 from openpoint.report.partition_scene import PartitionScene
 from openpoint.report.partition_sections import (
     Plans,
@@ -20,9 +22,10 @@ from openpoint.report.partition_sections import (
     switches,
 )
 from openpoint.report.partition_timeline import draw_timeline
-from openpoint.report.plotbase import Chart
 from openpoint.studies.partition_export import steps_tables
 from openpoint.studies.partition_steps_result import PartitionStepsResult
+
+_PIXELS = 84.0  # of an inch
 
 
 def body(result: PartitionStepsResult, scene: PartitionScene) -> tuple[str, dict[str, Chart]]:
@@ -34,6 +37,7 @@ def body(result: PartitionStepsResult, scene: PartitionScene) -> tuple[str, dict
     found = {"": result}
     parts = [
         banner(found),
+        notes(found),
         _cards(result),
         _timeline(result),
         _steps(result),
@@ -44,7 +48,7 @@ def body(result: PartitionStepsResult, scene: PartitionScene) -> tuple[str, dict
         _storage(result),
         blocks(plans),
         proof(found, Plans("", {"": {"iterations": result.iterations}}), charts),
-        notes(found, scene),
+        doubts(scene.grid.notes),
     ]
     return "\n".join(part for part in parts if part), charts
 
@@ -56,6 +60,7 @@ def _cards(result: PartitionStepsResult) -> str:
     parts.append(f"following the loads, at worst {usd(result.worst_recourse_usd)}")
     most = "any number" if result.max_actions is None else f"at most {result.max_actions}"
     kept = "a block with supply keeps it unless it has a fault" if result.keep_energised else ""
+    effort = f"{figures(result.seconds, 3)} s, {result.iterations.height} iterations"
     cards = [
         card("Energy served", f"{number(result.served_kwh, 0)} of {number(result.total_kwh, 0)} kWh", share),
         card("Cost, at worst", usd(result.cost_usd), *parts),
@@ -63,7 +68,7 @@ def _cards(result: PartitionStepsResult) -> str:
         card("Switches that change in a step", most, kept),
         card("Uncertain", moved if result.uncertain_loads else "No load", ", ".join(result.uncertain_loads[:12])),
         card("Gap between the bounds", gap(result), f"lower bound {usd(result.lower_bound_usd)}"),
-        card("Method", result.method, f"{result.seconds:.3g} s, {result.iterations.height} iterations"),
+        card("Method", method_words(result.method), effort),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -71,9 +76,14 @@ def _cards(result: PartitionStepsResult) -> str:
 def _timeline(result: PartitionStepsResult) -> str:
     if result.cost_usd is None:
         return ""
-    data = base64.b64encode(encode(draw_timeline(result), "svg")).decode()
+    figure = draw_timeline(result)
+    data = base64.b64encode(encode(figure, "svg")).decode()
     alt = "Blocks, switches, generators and stores, step by step; the tables below hold all numbers."
-    return section("Timeline", f'<img class="still" alt="{alt}" src="data:image/svg+xml;base64,{data}">', long=True)
+    # Never narrower than it can be read: a narrow screen shows a part of it, which moves sideways.
+    width = round(_PIXELS * figure.get_figwidth())
+    picture = f'<img alt="{alt}" style="min-width:{width}px" src="data:image/svg+xml;base64,{data}">'
+    place = f'<div class="sideways" tabindex="0" role="region" aria-label="Timeline">{picture}</div>'
+    return section("Timeline", place, long=True)
 
 
 def _steps(result: PartitionStepsResult) -> str:

@@ -1,58 +1,56 @@
-"""Voltage profile, branch loading and convergence as plain Plotly data for the HTML report."""
+"""Voltage profile, branch loading and convergence, as charts of the HTML report."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from openpoint.report.drawing import Axis, Chart, Dots, Layer, Lines, Rule, flat, numbers, span, steps
 from openpoint.report.labels import shorten
-from openpoint.report.plotbase import Chart, Trace, base_layout, dots, numbers, plain, polyline
-from openpoint.report.scene import Scene
+from openpoint.report.numerals import figures
+from openpoint.report.scene import Scene, State
 from openpoint.report.series import Convergence, loading_rows, shown_limits
 
 _COLOUR = {"before": "@before", "after": "@after"}
-_LEGEND = {"orientation": "h", "x": 0.0, "y": 1.0, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"}
 
 
 def voltage_chart(scene: Scene) -> Chart | None:
-    """Voltage over the number of branches to the source, a line a feeder; None where no voltage is known."""
-    data: list[Trace] = []
+    """Voltage over the distance to the source, a line a feeder; None where no voltage is known."""
+    layers: list[Layer] = []
     seen: list[float] = []
+    far: list[float] = [0.0]
     for key, state in scene.states.items():
-        hops = state.hops(scene)
-        fed = np.isfinite(state.v) & (hops >= 0)
+        distance = state.distance(scene)
+        fed = np.isfinite(state.v) & np.isfinite(distance)
         if not fed.any():
             continue
         seen += state.v[fed].tolist()
+        far += distance[fed].tolist()
+        places = np.column_stack([distance, state.v])
         feeders = [
-            np.array([[hops[a], state.v[a]], [hops[b], state.v[b]]])
+            [float(f"{x:.6g}") for x in places[[a, b]].ravel()]
             for e, (a, b) in enumerate(scene.ends)
             if state.closed[e] and fed[a] and fed[b]
         ]
-        data.append(polyline(feeders, _COLOUR[key], 1.3, showlegend=False, opacity=0.75, legendgroup=key))
+        layers.append(Lines(feeders, _COLOUR[key], 1.3, opacity=0.75, name=state.title))
         buses = np.flatnonzero(fed)
-        text = [f"bus {plain(shorten(scene.bus_names[i], 40))}<br>{state.title}: {state.v[i]:.5f} pu" for i in buses]
-        places = np.column_stack([hops[buses].astype(float), state.v[buses]])
-        marker = {"size": 6, "color": _COLOUR[key]}
-        data.append(dots(places, marker, text, name=state.title, legendgroup=key))
+        told = tuple(_voltage_text(scene, state, int(i), float(distance[i])) for i in buses)
+        layers.append(
+            Dots(numbers(distance[buses]), numbers(state.v[buses]), 5.0, _COLOUR[key], name=state.title, hover=told)
+        )
     if not seen:
         return None
     near, _ = shown_limits(scene, np.array(seen))
-    line = {"color": "@broken", "width": 1.2, "dash": "dash"}
-    shapes = [
-        {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line} for _, value in near
-    ]
-    notes = [
-        {
-            "xref": "paper", "x": 1, "xanchor": "right", "y": value, "yanchor": "bottom", "showarrow": False,
-            "text": f"{name} limit {value:g} pu", "font": {"size": 11, "color": "@broken"},
-        }
-        for name, value in near
-    ]  # fmt: skip
-    layout = axes_layout(360, "branches between bus and source", f"{scene.voltage_word}, pu")
-    layout["xaxis"]["rangemode"] = "tozero"
-    return {"data": data, "layout": {**layout, "shapes": shapes, "annotations": notes}}
+    rules = [Rule("y", value, f"{name} limit {value:g} pu") for name, value in near]
+    y = span(np.array([*seen, *(value for _, value in near)]))
+    x = span(np.array(far), from_zero=True)
+    return axes_chart(360, x, scene.distance_title, y, f"{scene.voltage_word}, pu", layers, rules=rules)
+
+
+def _voltage_text(scene: Scene, state: State, i: int, distance: float) -> str:
+    name = shorten(scene.bus_names[i], 40)
+    return f"bus {name}\n{state.title}: {state.v[i]:.5f} pu\n{figures(distance)} {scene.distance_unit}"
 
 
 def loading_chart(scene: Scene, most: int = 40) -> tuple[Chart, int] | None:
@@ -64,71 +62,71 @@ def loading_chart(scene: Scene, most: int = 40) -> tuple[Chart, int] | None:
     unit = "%" if scene.rated else "A"
     at = np.arange(len(rows), dtype=float)[::-1]
     values = {key: scene.stress(scene.states[key])[rows] for key in keys}
-    data: list[Trace] = []
+    layers: list[Layer] = []
     if len(keys) == 2:
-        spans = [np.array([[values["before"][k], y], [values["after"][k], y]]) for k, y in enumerate(at)]
-        data.append(polyline(spans, "@pale", 4, showlegend=False))
-    names = [plain(shorten(scene.branch_names[e], 40)) for e in rows]
+        spans = [flat(np.array([[values["before"][k], y], [values["after"][k], y]])) for k, y in enumerate(at)]
+        layers.append(Lines(spans, "@pale", 4.0))
+    names = [shorten(scene.branch_names[e], 40) for e in rows]
     for key in keys:
         title = scene.states[key].title
-        text = [f"branch {name}<br>{title}: {v:,.4g} {unit}" for name, v in zip(names, values[key], strict=True)]
-        marker = {"size": 9, "color": _COLOUR[key]}
-        places = np.column_stack([values[key], at])
-        data.append(dots(places, marker, text, name=title, cliponaxis=False))
-    layout = axes_layout(19 * len(rows) + 110, "loading, % of rating" if scene.rated else "current, A", "")
-    layout["yaxis"] |= {
-        "tickvals": at.tolist(),
-        "ticktext": [_tick(scene, e) for e in rows],
-        "range": [-0.7, len(rows) - 0.3],
-        "showgrid": False,
-        "tickfont": {"size": 11},
-        "automargin": True,
-    }
-    layout["xaxis"]["rangemode"] = "tozero"
-    if scene.rated and max(v.max() for v in values.values()) > 70:
-        line = {"color": "@broken", "width": 1.2, "dash": "dash"}
-        layout["shapes"] = [{"type": "line", "yref": "paper", "x0": 100, "x1": 100, "y0": 0, "y1": 1, "line": line}]
-    return {"data": data, "layout": layout}, left
+        told = tuple(f"branch {name}\n{title}: {figures(v)} {unit}" for name, v in zip(names, values[key], strict=True))
+        layers.append(Dots(numbers(values[key]), numbers(at), 9.0, _COLOUR[key], name=title, hover=told))
+    highest = max(float(v.max()) for v in values.values())
+    rules = [Rule("x", 100.0)] if scene.rated and highest > 70 else []
+    x = span(np.array([highest, *(rule.at for rule in rules)]), from_zero=True)
+    ticks = [(float(y), _tick(scene, e)) for y, e in zip(at, rows, strict=True)]
+    title = "loading, % of rating" if scene.rated else "current, A"
+    height = 19 * len(rows) + 110
+    made = axes_chart(height, x, title, (-0.7, len(rows) - 0.3), "", layers, rules=rules, y_ticks=ticks)
+    return made, left
 
 
 def _tick(scene: Scene, e: int) -> str:
     a, b = scene.ends[e]
     change = " opens" if e in scene.opened else " closes" if e in scene.closed else ""
     between = f"{shorten(scene.bus_names[a], 10)}–{shorten(scene.bus_names[b], 10)}"
-    return plain(f"{shorten(scene.branch_names[e], 18)} ({between}){change} ")
+    return f"{shorten(scene.branch_names[e], 18)} ({between}){change}"
 
 
 def convergence_chart(curve: Convergence) -> Chart | None:
     """Bounds as steps over time; None where none was logged."""
     if not (np.isfinite(curve.lower).any() or np.isfinite(curve.upper).any()):
         return None
-    data: list[Trace] = []
+    layers: list[Layer] = []
     for values, colour, name in ((curve.upper, "@opens", "upper bound"), (curve.lower, "@after", "lower bound")):
-        if np.isfinite(values).any():
-            text = [f"{name} {v:,.6g} {curve.unit}" if np.isfinite(v) else "" for v in values]
-            line = {"color": colour, "width": 2, "shape": "hv"}
-            trace = dots(np.column_stack([curve.x, values]), {"size": 4, "color": colour}, text, name=name, line=line)
-            data.append({**trace, "mode": "lines+markers"})
+        known = np.isfinite(values)
+        if known.any():
+            told = tuple(f"{name} {figures(v, 6)} {curve.unit}\n{curve.x_label} {figures(t)}"
+                         for t, v in zip(curve.x[known], values[known], strict=True))  # fmt: skip
+            layers.append(Lines(steps(curve.x, values), colour, 2.0, name=name))
+            layers.append(Dots(numbers(curve.x[known]), numbers(values[known]), 4.0, colour, name=name, hover=told))
     tried = np.isfinite(curve.value)
     if tried.any():
-        text = [f"decision tried: {v:,.6g} {curve.unit}" for v in curve.value[tried]]
-        places = np.column_stack([curve.x[tried], curve.value[tried]])
-        data.append(dots(places, {"size": 6, "color": "@soft", "opacity": 0.6}, text, name="decision tried"))
-    layout = axes_layout(320, curve.x_label, curve.unit)
-    layout["xaxis"]["rangemode"] = "tozero"
-    layout["yaxis"]["range"] = numbers(np.array(curve.window))
-    return {"data": data, "layout": layout}
+        told = tuple(f"decision tried: {figures(v, 6)} {curve.unit}" for v in curve.value[tried])
+        places = numbers(curve.x[tried]), numbers(curve.value[tried])
+        layers.append(Dots(*places, 5.0, "@soft", name="decision tried", hover=told))
+    x = span(curve.x, from_zero=True)
+    return axes_chart(320, x, curve.x_label, curve.window, curve.unit, layers)
 
 
-def axes_layout(height: float, x: str, y: str) -> dict[str, Any]:
-    """The layout of a chart with two titled axes and a legend above."""
-    axis = {"gridcolor": "@pale", "linecolor": "@pale", "zeroline": False, "automargin": True}
-    return {
-        **base_layout(height),
-        "margin": {"l": 56, "r": 16, "t": 34, "b": 44},
-        "xaxis": {**axis, "title": {"text": x}},
-        "yaxis": {**axis, "title": {"text": y}},
-        "legend": _LEGEND,
-        "showlegend": True,
-        "dragmode": "zoom",
-    }
+def axes_chart(
+    height: float,
+    x: tuple[float, float],
+    x_title: str,
+    y: tuple[float, float],
+    y_title: str,
+    layers: Sequence[Layer],
+    *,
+    rules: Sequence[Rule] = (),
+    percent: str = "",
+    y_ticks: Sequence[tuple[float, str]] = (),
+) -> Chart:
+    """A chart with two titled axes; `percent` names the axis whose numbers are shares."""
+    return Chart(
+        height=round(height),
+        x=Axis(*x, title=x_title, percent=percent == "x"),
+        y=Axis(*y, title=y_title, percent=percent == "y", ticks=tuple(y_ticks)),
+        # A curve of one point is no line.
+        layers=tuple(layer for layer in layers if not isinstance(layer, Lines) or layer.ways),
+        rules=tuple(rules),
+    )

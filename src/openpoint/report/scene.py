@@ -45,16 +45,14 @@ class State:
     loss: Floats
     violations: tuple[Violation, ...]
 
-    def hops(self, scene: Scene) -> npt.NDArray[np.int64]:
-        """(N) closed branches between a bus and its source, -1 where no source reaches it."""
+    def distance(self, scene: Scene) -> Floats:
+        """(N) length of the closed branches between a bus and its source, NaN where no source reaches it."""
         forest = spanning_forest(len(self.v), scene.ends, scene.sources, self.closed.tolist(), use_open=False)
-        result = np.array(forest.hops, dtype=np.int64)
-        for root in forest.roots:
-            if root not in scene.sources:
-                result[root] = -1
+        result = np.full(len(self.v), np.nan)
+        result[[root for root in forest.roots if root in scene.sources]] = 0.0
         for bus in forest.order:
-            if forest.parent[bus] >= 0 and result[forest.parent[bus]] < 0:
-                result[bus] = -1
+            if forest.parent[bus] >= 0:
+                result[bus] = result[forest.parent[bus]] + scene.lengths[forest.parent_branch[bus]]
         return result
 
 
@@ -70,6 +68,7 @@ class Scene:
         states: `before` always, `after` where there is an answer or a state of least violation.
         opened, closed: branches that the answer opens or closes.
         v_min, v_max: (N) voltage limits in pu, NaN = none. i_max: (E) in A, NaN = none.
+        lengths: (E) length of every branch, of lines in km where those of all lines are known; else 1.
         feasible: whether the after state is an answer that keeps the limits.
     """
 
@@ -84,6 +83,7 @@ class Scene:
     v_min: Floats
     v_max: Floats
     i_max: Floats
+    lengths: Floats
     feasible: bool
 
     @cached_property
@@ -100,6 +100,21 @@ class Scene:
     def voltage_word(self) -> str:
         """What the voltage of a bus is."""
         return "lowest phase voltage" if self.has_phases else "voltage"
+
+    @property
+    def in_km(self) -> bool:
+        """Whether the distance to the source is one in km."""
+        return lengths_known(self.grid)
+
+    @property
+    def distance_title(self) -> str:
+        """What the distance of a bus to its source is."""
+        return "distance to the source, km" if self.in_km else "number of branches between bus and source"
+
+    @property
+    def distance_unit(self) -> str:
+        """The unit of that distance, with where it is measured from."""
+        return "km from the source" if self.in_km else "branches from the source"
 
     @property
     def v_range(self) -> tuple[float, float]:
@@ -175,8 +190,24 @@ def build_scene(result: ReconfigureResult) -> Scene:
         v_min=limits[0],
         v_max=limits[1],
         i_max=limits[2],
+        lengths=branch_lengths(grid),
         feasible=feasible,
     )
+
+
+def lengths_known(grid: Grid) -> bool:
+    """Whether every line has a length, and any is longer than nothing."""
+    lengths = grid.lines["length_km"]
+    return not lengths.is_empty() and lengths.null_count() == 0 and bool((lengths > 0.0).any())
+
+
+def branch_lengths(grid: Grid) -> Floats:
+    """(E) length of every branch in km, of what is no line 0; where some line has none, 1 for every branch."""
+    order = grid.branches().select("name")
+    if not lengths_known(grid):
+        return np.ones(order.height)
+    table = order.join(grid.lines.select("name", "length_km"), on="name", how="left", maintain_order="left")
+    return table["length_km"].fill_null(0.0).to_numpy().astype(np.float64)
 
 
 def _numbers(frame: pl.DataFrame, column: str) -> Floats:

@@ -11,9 +11,10 @@ import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.report import plotcharts, plots
-from openpoint.report.blocks import Cell, Column, card, chart, number, section, table, text
+from openpoint.report.blocks import Cell, Column, card, chart, doubts, grid_tools, number, remarks, section, table, text
+from openpoint.report.drawing import Chart
 from openpoint.report.figures import draw_scene, encode
-from openpoint.report.plotbase import Chart
+from openpoint.report.numerals import figures, method_words, mismatch_words
 from openpoint.report.plotgrid import is_wide
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text
@@ -43,6 +44,7 @@ def body(result: ReconfigureResult, scene: Scene) -> tuple[str, dict[str, Chart]
     urgent = bool(result.violations or result.least_violation)
     parts = [
         _banner(result),
+        remarks(result.notes),
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
         *([limits] if urgent else []),
@@ -94,15 +96,14 @@ def _cards(result: ReconfigureResult) -> str:
     at = f"at bus {result.v_min_bus}{phase_words(result.v_min_phase)}" if result.v_min_bus is not None else ""
     where = f"{result.v_min_before_bus}{phase_words(result.v_min_before_phase)}"
     was = f"today {result.v_min_before_pu:.5f} pu at bus {where}" if result.v_min_before_pu is not None else ""
-    mismatch = f"{result.ac_max_mismatch_pu:.1e} pu" if result.ac_max_mismatch_pu is not None else "–"
     kept = "" if after is None else "All limits hold." if not result.violations else "Limits are broken, see below."
     cards = [
         card("Loss, today → answer" if before is not None else "Loss", *losses),
         card("Open points", str(len(result.open_branches)) if after is not None else "–", names, _changed(result)),
         card("Gap between the bounds", gap, bound),
         card("Lowest voltage", lowest, at, was),
-        card("AC check, largest mismatch", mismatch, kept),
-        card("Method", result.method, f"{result.seconds:.3g} s"),
+        card("AC check, largest mismatch", mismatch_words(result.ac_max_mismatch_pu), kept),
+        card("Method", method_words(result.method), f"{figures(result.seconds, 3)} s"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -147,13 +148,9 @@ def _grid(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -> 
         told = (
             f"{state.title}: {len(scene.bus_names)} buses coloured by voltage, {n} open branches{loss}. Tables below."
         )
-        panels.append(chart(identity, f"{state.title}{loss}", told, charts[identity]["layout"]["height"]))
+        panels.append(chart(identity, f"{state.title}{loss}", told, charts[identity].height))
     beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
-    checked = " checked" if charts["grid-before"]["data"][-1]["visible"] else ""
-    tools = (
-        f'<div class="tools"><label><input type="checkbox" id="names"{checked}> bus names</label>'
-        "<span>Drag to move, scroll to zoom, double-click to see all; hover for numbers.</span></div>"
-    )
+    tools = grid_tools()
     return section(
         "Grid", tools, f'<div class="pair{beside}">{"".join(panels)}</div>', legend(scene), _still(result, scene)
     )
@@ -186,7 +183,10 @@ def legend(scene: Scene) -> str:
         items.append((symbol(ring("broken", "none", 7)), "limit broken"))
     unit = "%" if scene.rated else "A"
     items.append(
-        (symbol('<path d="M0 8H26" stroke="var(--line)" stroke-width="5.6"/>'), f"{scene.stress_max:,.3g} {unit}")
+        (
+            symbol('<path d="M0 8H26" stroke="var(--line)" stroke-width="5.6"/>'),
+            f"{figures(scene.stress_max, 3)} {unit}",
+        )
     )
     listed = "".join(f"<li>{drawing} {text(name)}</li>" for drawing, name in items)
     bar = f'<span class="bar" style="background:linear-gradient(90deg, {stops})"></span>'
@@ -249,7 +249,7 @@ def _curves(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -
 
     def add(identity: str, caption: str, told: str, made: Chart) -> None:
         charts[identity] = made
-        parts.append(section(caption, chart(identity, "", told, made["layout"]["height"])))
+        parts.append(section(caption, chart(identity, "", told, made.height)))
 
     if voltage := plotcharts.voltage_chart(scene):
         add("voltage", "Voltage profile", "Voltage of every bus over the branches to its source", voltage)
@@ -340,11 +340,7 @@ def _branch_rows(result: ReconfigureResult, has_phases: bool, numbered: list[str
 
 
 def _run(result: ReconfigureResult) -> str:
-    parts = []
-    notes = [*result.notes, *(str(note) for note in result.grid.notes)]
-    if notes:
-        items = "".join(f"<li>{text(note)}</li>" for note in notes)
-        parts.append(section("Notes", f'<ul class="notes">{items}</ul>'))
+    parts = [doubts(result.grid.notes)]
     if result.iterations.height:
         numbered = [
             ("number", "iteration", 0),
@@ -358,4 +354,4 @@ def _run(result: ReconfigureResult) -> str:
         rows = result.iterations.select(*(c for c, _, _ in numbered), "verdict", "mark").iter_rows()
         caption = f"{result.iterations.height} iterations"
         parts.append(section("Log of the method", table("iterations", caption, columns, rows), long=True))
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)

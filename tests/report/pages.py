@@ -1,0 +1,65 @@
+"""What a page of the report holds, and whether its script can draw it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import fields
+from importlib.resources import files
+from typing import Any
+
+from openpoint.report.drawing import SHAPES, Axis, Chart, Dots, Lines, Rule, Words, as_data
+
+PARTS = {"chart": Chart, "axis": Axis, "rule": Rule, "lines": Lines, "dots": Dots, "words": Words}
+SCRIPT = (files("openpoint.report") / "chart.js").read_text(encoding="utf-8")
+STYLE = (files("openpoint.report") / "page.css").read_text(encoding="utf-8")
+
+
+def charts_of(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="charts">(.*?)</script>', page, flags=re.DOTALL)
+    assert found is not None
+    charts: dict[str, Any] = json.loads(found[1])
+    return charts
+
+
+def hovers(chart: Chart) -> list[str]:
+    """Every text that pointing at the chart shows."""
+    return [text for layer in chart.layers if not isinstance(layer, Words) for text in layer.hover]
+
+
+def drawable(chart: dict[str, Any] | Chart) -> None:
+    """Refuses what `chart.js` does not draw: unknown parts, shapes and colours, lists of other lengths, no numbers."""
+    data = json.loads(json.dumps(as_data(chart) if isinstance(chart, Chart) else chart, allow_nan=False))
+    assert data["kind"] == "chart"
+    assert data["height"] > 0
+    for axis in (data["x"], data["y"]):
+        part(axis)
+        assert axis["low"] < axis["high"]
+    part(data)
+    for rule in data.get("rules", []):
+        part(rule)
+    for layer in data["layers"]:
+        part(layer)
+        if layer["kind"] == "lines":
+            assert layer["ways"]
+            assert all(len(way) >= 4 and len(way) % 2 == 0 and all(map(math.isfinite, way)) for way in layer["ways"])
+            assert len(layer.get("hover", layer["ways"])) == len(layer["ways"])
+            continue
+        many = {len(value) for key, value in layer.items() if isinstance(value, list) and key != "dash"}
+        assert many == {len(layer["x"])}
+        shapes = layer.get("shape", "circle")
+        assert set([shapes] if isinstance(shapes, str) else shapes) <= set(SHAPES)
+
+
+def part(data: dict[str, Any]) -> None:
+    known = {field.name for field in fields(PARTS[data["kind"]])}  # type: ignore[arg-type]
+    assert set(data) - {"kind"} <= known
+    for key in ("colour", "fill", "edge"):
+        colours = data.get(key, [])
+        for colour in [colours] if isinstance(colours, str) else colours:
+            named = re.fullmatch(r"@([a-z]+)", colour)
+            if named:
+                assert f"--{named[1]}:" in STYLE
+            else:
+                assert re.fullmatch(r"(#[0-9a-f]{6})?", colour), colour
