@@ -232,8 +232,8 @@ def read_source(reading: Reading, element: str) -> None:
     place = next((row for row in reading.tables["buses"] if row["name"] == bus), {})
     reading.add("buses", name=element, vn_kv=vn, phases="abc", x=place.get("x"), y=place.get("y"))
     matrices = {"r_ohm": _triangle(z.real), "x_ohm": _triangle(z.imag)}
-    ends = {"from_bus": element, "to_bus": bus, "length_km": 0.0}
-    reading.add("lines", name=element, **ends, phases="abc", **matrices, switchable=False)
+    place = {"from_bus": element, "to_bus": bus, "length_km": 0.0}
+    reading.add("lines", name=element, **place, phases="abc", **matrices, switchable=False)
 
 
 def _triangle(matrix: Any) -> list[float]:
