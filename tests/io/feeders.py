@@ -102,6 +102,25 @@ New Capacitor.D bus1=B phases=3 conn=delta kvar=90 kv=12.47
 New Capacitor.Between bus1=B.1 bus2=B.3 phases=1 kvar=40 kv=12.47
 New Capacitor.Steps bus1=B phases=3 numsteps=3 kvar=[30 30 30] states=[1 1 0] kv=12.47
 """,
+    "reactors": SUB
+    + LINE
+    + LOAD
+    + """New Reactor.Ser bus1=B bus2=C r=0 x=1.5
+New Reactor.Seq bus1=C.3.1.2 bus2=D.3.1.2 z1=[.1 .3] z0=[.2 .9]
+New Reactor.One phases=1 bus1=D.2 bus2=E.2 r=.2 x=.1
+New Reactor.Y bus1=C phases=3 kvar=100 kv=12.47
+New Reactor.Delta bus1=D phases=3 conn=delta kvar=90 kv=12.47
+New Reactor.Phase bus1=E.2 phases=1 kvar=30 kv=7.2
+New Reactor.Between bus1=D.1 bus2=D.3 phases=1 kvar=40 kv=12.47
+New Reactor.Lossy bus1=D phases=3 parallel=yes r=3000 x=1500
+New Load.E bus1=E.2 phases=1 kv=7.2 kw=100 kvar=40
+""",
+    "loads of any exponent": SUB
+    + LINE
+    + """New Load.One bus1=B.1 phases=1 kv=7 kw=80 kvar=40 model=4 cvrwatts=.8 cvrvars=3
+New Load.Two bus1=B.2.3 phases=1 conn=delta kv=12 kw=60 kvar=-30 model=4 cvrwatts=1.5 cvrvars=4.5
+New Load.Three bus1=B phases=3 kv=12.47 kw=600 pf=.9 model=4 cvrwatts=.4 cvrvars=-1
+""",
     "two sources apart": SUB
     + LINE
     + LOAD
@@ -110,6 +129,25 @@ New Line.tie bus1=B bus2=D switch=yes enabled=no
 New Load.D2 bus1=D.1 phases=1 kv=7.2 kw=100
 """,
 }
+
+# Centre-tapped service transformers, on a phase and between two, with triplex lines and loads on either leg and both.
+SERVICES = """New XfmrCode.CT25 phases=1 windings=3 kvs=[7.2 .12 .12] kVAs=[25 25 25] %imag=.5 %Rs=[.6 1.2 1.2]
+~ %noloadloss=.2 Xhl=2.04 Xht=2.04 Xlt=1.36
+New Linecode.Triplex nphases=2 units=kft
+~ rmatrix=[.40995 .11809 | .11809 .40995] xmatrix=[.16682 .12759 | .12759 .16682]
+~ cmatrix=[3 -2.4 | -2.4 3] NormAmps=156 {156 1.25 *}
+New Transformer.T1 XfmrCode=CT25 buses=[B.2 X1.1.0 X1.0.2]
+New Line.Tpx1 phases=2 linecode=Triplex bus1=X1.1.2 bus2=S1.1.2 length=.12 units=kft
+New Load.Both bus1=S1.1.2 phases=2 kv=.208 kw=12 pf=.97
+New Load.Leg1 bus1=S1.1 phases=1 kv=.12 kw=3 kvar=1 model=4 cvrwatts=.8 cvrvars=3
+New Load.Leg2 bus1=X1.2 phases=1 kv=.12 kw=2 kvar=.5 model=2
+New Transformer.T2 phases=1 windings=3 kvs=[12.47 .12 .12] kVAs=[50 50 50] xhl=2 xht=2 xlt=1.4
+~ buses=[B.1.3 X2.1.0 X2.0.2]
+New Load.Across bus1=X2.1.2 phases=1 conn=delta kv=.24 kw=20 kvar=8 model=5
+New Transformer.T3 XfmrCode=CT25 buses=[B.1 X3.1.0 X3.0.2]
+New PVSystem.Roof bus1=X3.1.2 phases=2 kv=.208 kva=10 pmpp=8 irradiance=1
+New Load.Day bus1=X3.1.2 phases=2 kv=.208 kw=2
+"""
 
 
 def script(body: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from openpoint.io.opendss_engine import borrow_engine, hand_back, run_statements
 from openpoint.io.opendss_text import read_script
 from openpoint.powerflow.opendss import OpenDssCircuit
 
-from .feeders import FEEDERS, LINE, LOAD, SUB, script
+from .feeders import FEEDERS, LINE, LOAD, SERVICES, SUB, script
 
 
 def put(folder: Path, body: str) -> Path:
@@ -41,6 +42,11 @@ def faults(folder: Path, body: str) -> list[Problem]:
 
 def voltages_of_opendss(path: Path) -> dict[tuple[str, str], complex]:
     """Voltages of the file itself, per unit."""
+    return solved_by_opendss(path)[0]
+
+
+def solved_by_opendss(path: Path) -> tuple[dict[tuple[str, str], complex], float]:
+    """Voltages of the file itself, per unit, and its losses in kW."""
     found, engine = {}, borrow_engine()
     assert run_statements(engine, read_script(path).statements) == []
     assert solve_today(engine)
@@ -48,8 +54,9 @@ def voltages_of_opendss(path: Path) -> dict[tuple[str, str], complex]:
         engine.Circuit.SetActiveBus(bus)
         v = np.asarray(engine.Bus.Voltages()).view(complex) / (1000.0 * engine.Bus.kVBase())
         found |= {(bus.lower(), " abc"[node]): x for node, x in zip(engine.Bus.Nodes(), v, strict=True)}
+    losses = engine.Circuit.Losses()[0] / 1000.0
     hand_back(engine)
-    return found
+    return found, losses
 
 
 def voltages_of_grid(grid: Grid) -> dict[tuple[str, str], complex]:
@@ -205,14 +212,51 @@ def test_coordinates_are_read_beside_the_file(tmp_path: Path) -> None:
     assert any("nowhere.csv" in note.message for note in grid.notes)
 
 
+def test_service_transformers_with_a_centre_tap_are_loads_of_their_primary_side(tmp_path: Path) -> None:
+    """All voltages and losses of the rest are as they were; the losses behind are told."""
+    path = put(tmp_path, FEEDERS["regulators"] + SERVICES)
+    (expected, losses), grid = solved_by_opendss(path), openpoint.read(path)
+    found = voltages_of_grid(grid)
+    assert {bus for bus, _ in found} == {"vsource.source", "hv", "a", "b", "c"}
+    assert max(abs(v - expected[key]) for key, v in found.items() if key in expected) < 1e-7
+    told = next(note for note in grid.notes if "centre tap" in note.message)
+    behind = float(re.search(r"([0-9.]+) kW of losses", told.message)[1])  # type: ignore[index]
+    flows = openpoint.run_powerflow(grid)
+    of_source = flows.branches.filter(name="vsource.source")["loss_kw"].sum()
+    assert flows.loss_kw - of_source + behind == pytest.approx(losses, rel=1e-4)
+    rows = {row["name"]: row for row in grid.loads.iter_rows(named=True)}
+    assert {n for n in rows if n.startswith("transformer.t1")} == {
+        f"transformer.t1 ({m})" for m in ("power", "current", "impedance")
+    }
+    assert (rows["transformer.t2 (current)"]["phases"], rows["transformer.t2 (current)"]["connection"]) == (
+        "ac",
+        "delta",
+    )
+    assert 5.9 < grid.generators.filter(name="transformer.t3")["p_kw"].item() < 6.0
+
+
+def test_a_centre_tap_that_feeds_no_pocket_is_refused(tmp_path: Path) -> None:
+    tie = "New Line.Mesh phases=1 bus1=X1.1 bus2=X3.1 r1=.1 x1=.1 r0=.1 x0=.1\n"
+    found = faults(tmp_path, SUB + LINE + LOAD + SERVICES + tie)
+    assert {problem.row for problem in found} >= {"transformer.t1", "transformer.t3"}
+    assert "transformer.t2" not in {problem.row for problem in found}
+
+
+def test_many_faults_of_one_kind_are_one(tmp_path: Path) -> None:
+    many = "".join(f"New Isource.I{k} bus1=B amps=1\n" for k in range(12))
+    found = faults(tmp_path, SUB + LINE + LOAD + many + "New Reactor.X bus1=B phases=3 z1=[1 20] z0=[3 40]\n")
+    assert [problem.row for problem in found] == ["", "reactor.x"]
+    assert found[0].message.endswith("isource.i6, isource.i7 and 4 more")
+
+
 UNREADABLE = {
     "transformer.t": "New Transformer.T phases=1 windings=3 buses=[B.1 C.1.0 C.0.2] kvs=[7.2 .12 .12] kvas=[25 25 25]",
-    "reactor.x": "New Reactor.X bus1=B phases=3 kvar=100 kv=12.47",
+    "reactor.x": "New Reactor.X bus1=B phases=3 z1=[1 20] z0=[3 40]",
     "line.n": "New Line.N phases=4 bus1=B.1.2.3.4 bus2=C.1.2.3.4 rmatrix=[1|0 1|0 0 1|0 0 0 1]",
     "line.turned": "New Line.Turned bus1=B.1.2.3 bus2=C.2.3.1",
     "generator.pv": "New Generator.PV bus1=B phases=3 kv=12.47 kw=100 model=3",
     "isource.i": "New Isource.I bus1=B amps=10",
-    "load.curve": "New Load.Curve bus1=B phases=3 kv=12.47 kw=10 model=4 cvrwatts=.8",
+    "load.curve": "New Load.Curve bus1=B phases=3 kv=12.47 kw=10 model=4 cvrwatts=2.5",
     "capacitor.series": "New Capacitor.Series bus1=B bus2=C kvar=100 kv=12.47",
     "load.none": "New Load.None bus1=B.0 phases=1 kv=7.2 kw=10",
 }

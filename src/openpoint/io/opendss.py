@@ -2,9 +2,8 @@
 
 The script is read as text first (`openpoint.io.opendss_text`): what could run programs or write files is refused. The
 engine, in a process of its own (`openpoint.io.opendss_process`), builds the circuit and solves it once, with its own
-controls, and the grid is taken from what then stands:
-line matrices after Kron's reduction whatever they came from (matrices, sequences, geometries), taps, capacitor steps
-and switches as the controls leave them.
+controls, and the grid is taken from what then stands: line matrices after Kron's reduction whatever they came from
+(matrices, sequences, geometries), taps, capacitor steps and switches as the controls leave them.
 
 - Names are those of the elements, in lower case, where they are given once in their table, else `class.name`.
 - Phases 1, 2, 3 are a, b, c. Neutrals, and phases that change along a branch, are refused.
@@ -12,8 +11,12 @@ and switches as the controls leave them.
   impedance to speak of they are in the table `switches`. Their rating is read unless it is OpenDSS's own 400 A.
 - A tap changer is on the from side of its transformer, so that ends are exchanged where OpenDSS has it on the second.
 - The impedance of a source is a line from a bus of its own, named like the element (`vsource.source`).
-- Loads of several models (CVR, ZIP) are a row a model. A rated voltage other than that of the bus is converted, and
-  the band Vminpu … Vmaxpu is kept. Negative loads are fixed generators, with a note.
+- Reactors in series are lines, others loads of impedance named like the element (`reactor.name`).
+- Single-phase transformers with a centre tap are lumped with everything behind them: loads on their primary side that
+  draw today's power, named like the element, with a note that has the losses behind (`openpoint.io.opendss_pockets`).
+- Loads of several models (CVR, ZIP) are a row a model; powers of the voltage other than 0, 1, 2 become a sum of these.
+  A rated voltage other than that of the bus is converted, and the band Vminpu … Vmaxpu is kept. Negative loads are
+  fixed generators, with a note.
 - Generators are fixed at their output, PV systems and storage at that of the solution, with a note.
 - Controls, load shapes and meters are not modelled; controls and shapes are told in the notes.
 """

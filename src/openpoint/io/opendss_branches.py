@@ -96,9 +96,9 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
         reading.add(
             "lines",
             **row,
-            r_ohm=_triangle(r),
-            x_ohm=_triangle(x),
-            b_us=_triangle(b) if b.any() else [],
+            r_ohm=triangle(r),
+            x_ohm=triangle(x),
+            b_us=triangle(b) if b.any() else [],
             length_km=None if metres is None else length * metres / 1000.0,
         )
 
@@ -231,12 +231,12 @@ def read_source(reading: Reading, element: str) -> None:
     reading.add("sources", name=reading.name(element), bus=element, **held)
     place = next((row for row in reading.tables["buses"] if row["name"] == bus), {})
     reading.add("buses", name=element, vn_kv=vn, phases="abc", x=place.get("x"), y=place.get("y"))
-    matrices = {"r_ohm": _triangle(z.real), "x_ohm": _triangle(z.imag)}
+    matrices = {"r_ohm": triangle(z.real), "x_ohm": triangle(z.imag)}
     place = {"from_bus": element, "to_bus": bus, "length_km": 0.0}
     reading.add("lines", name=element, **place, phases="abc", **matrices, switchable=False)
 
 
-def _triangle(matrix: Any) -> list[float]:
+def triangle(matrix: Any) -> list[float]:
     """The lower triangle row by row."""
     return [float(matrix[i, j]) for i in range(len(matrix)) for j in range(i + 1)]
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from openpoint.io.opendss_branches import read_line, read_source, read_transformer
 from openpoint.io.opendss_engine import solve_today
-from openpoint.io.opendss_reading import LETTER, Reading, in_words
-from openpoint.io.opendss_shunts import read_capacitor, read_generator, read_inverter, read_load
+from openpoint.io.opendss_pockets import find_pockets, read_pockets
+from openpoint.io.opendss_reactors import read_reactor
+from openpoint.io.opendss_reading import LETTER, Reading, grouped, in_words
+from openpoint.io.opendss_shunts import note_bent_loads, read_capacitor, read_generator, read_inverter, read_load
 
 Places = dict[str, tuple[float, float]]
 
@@ -21,6 +23,7 @@ _READERS: dict[str, Callable[[Reading, str], None]] = {
     "pvsystem": read_inverter,
     "storage": read_inverter,
     "capacitor": read_capacitor,
+    "reactor": read_reactor,
 }
 # Controls, and what stays as they leave it.
 _CONTROLS = {
@@ -40,7 +43,6 @@ _CONTROLS = {
 _SWITCHING = ("swtcontrol", "relay", "recloser", "fuse")
 _METERS = ("energymeter", "monitor", "sensor")
 _REFUSED = {
-    "reactor": "Replace it by a line (in series) or a load of impedance (to ground)",
     "fault": "Take it out",
     "isource": "Replace it by a load or generator",
     "autotrans": "Replace it by a transformer of two windings",
@@ -58,28 +60,35 @@ def read_circuit(engine: Any, file: str, places: Places, tell: Callable[[str], N
     """
     reading = Reading(engine, file)
     tell("the power flow of the circuit")
-    _solve(reading, solve)
-    _tables(reading, places, tell)
+    has_flow = _solve(reading, solve)
+    _tables(reading, places, tell, has_flow=has_flow)
+    reading.faults, reading.notes = grouped(reading.faults), grouped(reading.notes)
     return reading
 
 
-def _solve(reading: Reading, with_controls: bool) -> None:
+def _solve(reading: Reading, with_controls: bool) -> bool:
     if not with_controls:
         reading.engine.Text.Command("set controlmode=off")
-    if not solve_today(reading.engine):
+    if not (has_flow := solve_today(reading.engine)):
         message = "the power flow of the file does not converge; taps and switches are those of its last iteration"
         reading.note("", message, "Check loads and impedances in OpenDSS")
+    return has_flow
 
 
-def _tables(reading: Reading, places: Places, tell: Callable[[str], None]) -> None:
+def _tables(reading: Reading, places: Places, tell: Callable[[str], None], *, has_flow: bool) -> None:
     engine, elements = reading.engine, [name.lower() for name in reading.engine.Circuit.AllElementNames()]
     reading.count(elements)
-    _buses(reading, places)
+    with_power = [e for e in elements if e.partition(".")[0] not in (*_CONTROLS, *_METERS)]
+    pockets = find_pockets(reading, with_power) if has_flow else []
+    _buses(reading, places, {bus for pocket in pockets for bus in pocket.buses})
     if reading.faults:  # nothing else can be converted
         return
     _controls(reading, elements)
     left_out: list[str] = []
+    behind = {element for pocket in pockets for element in (pocket.transformer, *pocket.elements)}
     for element in elements:
+        if element in behind:
+            continue
         tell(element)
         kind = element.partition(".")[0]
         engine.Circuit.SetActiveElement(element)
@@ -100,6 +109,8 @@ def _tables(reading: Reading, places: Places, tell: Callable[[str], None]) -> No
     if left_out:
         message = f"what is disabled is left out: {in_words(left_out)}"
         reading.note("", message, "Enable it to keep it")
+    read_pockets(reading, pockets)
+    note_bent_loads(reading)
     _shape_note(reading)
 
 
@@ -108,10 +119,12 @@ def _is_tie(reading: Reading, element: str) -> bool:
     return reading.text("switch").lower() in ("true", "yes", "y", "t") or element in reading.switchable
 
 
-def _buses(reading: Reading, places: Places) -> None:
+def _buses(reading: Reading, places: Places, leave_out: set[str]) -> None:
     engine = reading.engine
     unknown: list[str] = []
     for name in engine.Circuit.AllBusNames():
+        if name.lower() in leave_out:
+            continue
         engine.Circuit.SetActiveBus(name)
         bus, kv = name.lower(), engine.Bus.kVBase() * math.sqrt(3.0)
         phases = "".join(LETTER[n] for n in sorted(engine.Bus.Nodes()) if n in LETTER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from openpoint.errors import Problem
@@ -31,6 +31,7 @@ class Reading:
     bus_phases: dict[str, str] = field(default_factory=dict)
     switchable: set[str] = field(default_factory=set)
     controlled: set[tuple[str, int]] = field(default_factory=set)
+    bent: list[str] = field(default_factory=list)  # loads whose power follows the voltage to an odd power
     often: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def fault(self, element: str, message: str, remedy: str) -> None:
@@ -53,16 +54,20 @@ class Reading:
         kind, _, name = element.partition(".")
         return name if self.often[room(kind), name] <= 1 else element
 
-    def ends(self, element: str) -> list[tuple[str, list[int]]] | None:
-        """Bus and nodes of each terminal of the active element, or None and a fault."""
+    def terminals(self, element: str) -> list[tuple[str, list[int]]]:
+        """Bus and nodes of each terminal of an element, whatever the nodes are; it is the active one then."""
+        self.engine.Circuit.SetActiveElement(element)
         active = self.engine.CktElement
-        if active.Enabled():
-            buses = [name.split(".")[0].lower() for name in active.BusNames()]
-            nodes = [int(n) for n in active.NodeOrder()]
-            each = len(nodes) // max(len(buses), 1)
-            found = [(bus, nodes[k * each : (k + 1) * each]) for k, bus in enumerate(buses)]
-        else:  # the nodes are known only as they are written
-            found = [_written(text, active.NumPhases()) for text in active.BusNames()]
+        if not active.Enabled():  # the nodes are known only as they are written
+            return [_written(text, active.NumPhases()) for text in active.BusNames()]
+        buses = [name.split(".")[0].lower() for name in active.BusNames()]
+        nodes = [int(n) for n in active.NodeOrder()]
+        each = len(nodes) // max(len(buses), 1)
+        return [(bus, nodes[k * each : (k + 1) * each]) for k, bus in enumerate(buses)]
+
+    def ends(self, element: str) -> list[tuple[str, list[int]]] | None:
+        """Bus and nodes of each terminal of an element, or None and a fault."""
+        found = self.terminals(element)
         if odd := sorted({n for _, at in found for n in at if n not in (0, 1, 2, 3)}):
             message = f"node {odd[0]} is a neutral or a fourth phase, which has no place in a grid"
             self.fault(element, message, "Eliminate the neutral from the matrices, and use nodes 1, 2, 3")
@@ -112,9 +117,24 @@ class Reading:
 
 def room(kind: str) -> str:
     """Where names must differ: branches among each other, what injects among each other."""
-    if kind in ("line", "transformer"):
+    if kind in ("line", "transformer", "reactor"):
         return "branches"
     return "generators" if kind in ("generator", "pvsystem", "storage") else kind
+
+
+def grouped(problems: list[Problem]) -> list[Problem]:
+    """The problems, with one in place of many that differ in nothing but the element."""
+    alike: dict[tuple[str, ...], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((problem.table, problem.message, problem.remedy, problem.severity), []).append(problem)
+    result: list[Problem] = []
+    for members in alike.values():
+        if len(members) <= MOST_SHOWN or any(not member.row for member in members):
+            result += members
+        else:
+            message = f"{members[0].message}: {in_words([member.row for member in members])}"
+            result.append(replace(members[0], row="", message=message))
+    return result
 
 
 def in_words(names: list[str]) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from openpoint.io.opendss_engine import numbers_of
-from openpoint.io.opendss_reading import LETTER, Reading
+from openpoint.io.opendss_reading import LETTER, Reading, in_words
 
 # Share of power of each model in (p, q), by OpenDSS load model. 4 and 8 have exponents and shares of their own.
 _SHARES = {
@@ -18,7 +20,10 @@ _SHARES = {
 }
 _CVR = {"current": (1.0, 0.0), "impedance": (0.0, 1.0)}
 _BY_EXPONENT = {0.0: "power", 1.0: "current", 2.0: "impedance"}
-_DEGREE = {"power": 0, "current": 1, "impedance": 2}
+DEGREE = {"power": 0, "current": 1, "impedance": 2}
+"""To which power of the voltage each model follows it."""
+
+_Shares = dict[str, tuple[float, float]]
 
 
 def read_load(reading: Reading, element: str) -> None:
@@ -48,7 +53,7 @@ def read_load(reading: Reading, element: str) -> None:
         reading.add("loads", name=name, **place, model="cvr", **row, **band)
         return
     for model, (part_p, part_q) in parts.items():
-        by_voltage = of_bus ** -_DEGREE[model]
+        by_voltage = of_bus ** -DEGREE[model]
         power = {"p_kw": part_p * by_voltage, "q_kvar": part_q * by_voltage}
         label = name if len(parts) == 1 else f"{name} ({model})"
         if part_p < 0 and model == "power":
@@ -60,20 +65,81 @@ def read_load(reading: Reading, element: str) -> None:
             reading.add("loads", name=label, **place, model=model, **power, **own)
 
 
-def _shares(reading: Reading, element: str) -> dict[str, tuple[float, float]] | None:
+def load_parts(reading: Reading, element: str) -> dict[str, complex]:
+    """The power in kVA that a load, the active element, draws in the solution, by model."""
+    drawn = complex(*reading.engine.CktElement.TotalPowers()[:2])
+    reading.engine.Loads.Name(element.partition(".")[2])
+    shares = _shares(reading, element)
+    if shares is None:
+        return {}
+    v = _voltage(reading)
+    weights = {model: (p * v ** DEGREE[model], q * v ** DEGREE[model]) for model, (p, q) in shares.items()}
+    all_p, all_q = (sum(part) or 1.0 for part in zip(*weights.values()))
+    return {model: complex(drawn.real * p / all_p, drawn.imag * q / all_q) for model, (p, q) in weights.items()}
+
+
+def _voltage(reading: Reading) -> float:
+    """Mean voltage of the active load in the solution, per unit of its rated one, within its band."""
+    engine = reading.engine
+    nodes = list(engine.CktElement.NodeOrder())
+    v = np.asarray(engine.CktElement.Voltages(), dtype=np.float64).view(np.complex128)
+    n = int(engine.CktElement.NumPhases())
+    kv = float(engine.Loads.kV())
+    if engine.Loads.IsDelta() or (n == 1 and all(nodes)):
+        pairs = [v[k] - v[(k + 1) % len(v)] for k in range(n)]
+        size = float(np.abs(pairs).mean())
+    else:
+        size = float(np.abs([x for x, node in zip(v, nodes) if node][:n]).mean()) if any(nodes) else 0.0
+        kv /= math.sqrt(3.0) if n > 1 else 1.0
+    low, high = float(engine.Loads.Vminpu()), float(engine.Loads.Vmaxpu())
+    return min(max(size / (1000.0 * kv), low), high)
+
+
+def _cvr_shares(reading: Reading, element: str) -> _Shares | None:
+    """Shares of a load of model 4, whose powers follow the voltage to powers of their own."""
+    engine = reading.engine
+    e_p, e_q = engine.Loads.CVRwatts(), engine.Loads.CVRvars()
+    if engine.Loads.CVRCurve() or not 0.0 <= e_p <= 2.0:
+        message = f"its power follows the voltage to the powers {e_p:g} and {e_q:g}, or a curve"
+        reading.fault(element, message, "Use CVRwatts of 0 to 2 and no curve")
+        return None
+    p, q = (_of_exponent(e, _voltage(reading)) for e in (e_p, e_q))
+    if any(e not in _BY_EXPONENT for e in (e_p, e_q)):
+        reading.bent.append(element)
+    return {model: (p.get(model, 0.0), q.get(model, 0.0)) for model in DEGREE if model in p or model in q}
+
+
+def _of_exponent(e: float, v: float) -> dict[str, float]:
+    """Coefficients by model that have the value and slope of v^e at a voltage v > 0, beyond 0 … 2 the curvature too."""
+    if e in _BY_EXPONENT:
+        return {_BY_EXPONENT[e]: 1.0}
+    if 0.0 < e < 1.0:
+        return {"power": (1.0 - e) * v**e, "current": e * v ** (e - 1.0)}
+    if 1.0 < e < 2.0:
+        return {"current": (2.0 - e) * v ** (e - 1.0), "impedance": (e - 1.0) * v ** (e - 2.0)}
+    square = 0.5 * e * (e - 1.0) * v ** (e - 2.0)
+    linear = e * v ** (e - 1.0) - 2.0 * square * v
+    return {"power": v**e - linear * v - square * v**2, "current": linear, "impedance": square}
+
+
+def note_bent_loads(reading: Reading) -> None:
+    """One note on all loads whose exponents are no model of ours."""
+    if reading.bent:
+        message = (
+            f"the power of {len(reading.bent)} loads follows the voltage to powers that are not 0, 1 or 2: "
+            f"{in_words(reading.bent)}; they are sums of constant power, current and impedance that are exact today"
+        )
+        reading.note("", message, "At exponents of 0 to 4, 5 % of voltage away they are off by less than 0.1 %")
+
+
+def _shares(reading: Reading, element: str) -> _Shares | None:
     """Shares of p and q by model, or None and a fault."""
     engine = reading.engine
     model = int(engine.Loads.Model())
     if model in _SHARES:
         return _SHARES[model]
     if model == 4:
-        exponents = (engine.Loads.CVRwatts(), engine.Loads.CVRvars())
-        if any(e not in _BY_EXPONENT for e in exponents) or engine.Loads.CVRCurve():
-            message = f"its power follows the voltage to the powers {exponents[0]:g} and {exponents[1]:g}, or a curve"
-            reading.fault(element, message, "Use CVRwatts and CVRvars of 0, 1 or 2 and no curve")
-            return None
-        p, q = (_BY_EXPONENT[e] for e in exponents)
-        return {p: (1.0, 1.0)} if p == q else {p: (1.0, 0.0), q: (0.0, 1.0)}
+        return _cvr_shares(reading, element)
     if model == 8 and len(zip_v := [float(v) for v in engine.Loads.ZipV()]) == 7:
         if zip_v[6] > 0:
             reading.note(
