@@ -158,6 +158,11 @@ def test_wrong_options_end_with_2_and_say_which(options: list[str], told: str, c
     assert "Stopped" not in done.out
 
 
+def test_the_first_sentence_is_about_the_grid(command: Command, ring: Path) -> None:
+    assert "optimal. Proven optimal: 2 switchings (1 to close, 1 to open)." in command("reconfigure", ring).out
+    assert "optimal. Proven optimal: nothing to switch." in command("reconfigure", ring, "--max-changes", 0).out
+
+
 @pytest.mark.parametrize("option", ["--certificate", "--checkpoint", "--json"])
 def test_no_output_takes_the_place_of_the_grid(option: str, command: Command) -> None:
     Path("grid.m").write_text("the only copy")

@@ -20,6 +20,7 @@ from openpoint.report.harden_plots import after_chart
 from openpoint.report.harden_scene import build_harden_scene
 from openpoint.report.html import render
 from openpoint.studies.harden_result import HardenResult
+from openpoint.studies.in_short import in_short
 from openpoint.twostage.log import Termination
 from tests.report.pages import charts_of, drawable, hovers
 
@@ -171,7 +172,7 @@ def test_the_page_says_what_the_result_says(result: HardenResult, tmp_path: Path
         f"investment ${result.investment_usd:,.2f}",
         f"without a plan ${result.without_plan_usd:,.2f}",
         f"backup at {result.generators[0]}",
-        result.termination.remedy,
+        in_short(result),
         "forms an island",
         "value of the stochastic solution",
         "After the disasters",

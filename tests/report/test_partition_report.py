@@ -20,6 +20,7 @@ from openpoint.report.html import render
 from openpoint.report.partition_figures import draw_partition, save_partition
 from openpoint.report.partition_plots import cut_chart, level_charts
 from openpoint.report.partition_scene import build_partition_scene, island_colour
+from openpoint.studies.in_short import in_short
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 from openpoint.twostage.log import Termination
 from tests.partitions import five, renamed
@@ -135,7 +136,7 @@ def test_the_page_says_what_the_result_says(result: PartitionResult, tmp_path: P
         f"${result.cost_usd:,.2f}",
         "2: 2 of 4 blocks",
         "3 of 3 loads ± 30 %",
-        result.termination.remedy,
+        in_short(result),
         "Switches to operate",
         "forms the grid",
         "How it was proven",

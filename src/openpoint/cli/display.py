@@ -18,9 +18,10 @@ from rich.text import Text
 from openpoint.cli import words
 
 if TYPE_CHECKING:
+    from openpoint.studies.in_short import Answered
     from openpoint.studies.powerflow import PowerflowResult
     from openpoint.studies.result import ReconfigureResult, Violation
-    from openpoint.twostage.log import Iteration, Termination
+    from openpoint.twostage.log import Iteration
 
 # Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
 FIRST_LINES = 30
@@ -117,7 +118,7 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
     """Why the run stopped, and the grid before and after."""
     from openpoint.studies.export import switching_list
 
-    show_stop(out, result.termination, result.seconds)
+    show_stop(out, result)
     bound = f"bound {words.kw(result.lower_bound_kw)} kW"
     if result.loss_kw is None:
         out.print(Text(f"No topology that keeps the limits was found ({bound})."))
@@ -152,11 +153,14 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
         out.print(Text(f"  with these branches open: {words.names(result.least_violation_open)}"))
 
 
-def show_stop(out: Console, termination: Termination, seconds: float) -> None:
-    """Why a run ended, and what to do about it."""
+def show_stop(out: Console, result: Answered) -> None:
+    """Why a run ended, and what is to be done."""
+    from openpoint.studies.in_short import in_short
+
+    termination = result.termination
     style = {0: "green", 3: "red"}.get(termination.exit_code, "yellow")
-    stopped = Text(f"\nStopped after {seconds:.2f} s: {termination.value}. ", style=f"bold {style}")
-    out.print(stopped.append(termination.remedy, style="not bold"))
+    stopped = Text(f"\nStopped after {result.seconds:.2f} s: {termination.value}. ", style=f"bold {style}")
+    out.print(stopped.append(in_short(result), style="not bold"))
 
 
 def show_powerflow(out: Console, result: PowerflowResult) -> None:

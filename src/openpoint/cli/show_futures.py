@@ -21,7 +21,7 @@ _TITLES = {"before": "today", "mean": "mean future's", "after": "answer"}
 
 def show_futures(out: Console, result: FuturesResult) -> None:
     """Why the run stopped, and three topologies next to each other."""
-    show_stop(out, result.termination, result.seconds)
+    show_stop(out, result)
     bound = f"bound {words.kw(result.lower_bound_kw)} kW"
     if result.objective_kw is None:
         share = "all futures" if result.limits_share >= 1.0 else f"{result.limits_share:.2%} of the futures"

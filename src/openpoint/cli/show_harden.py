@@ -19,7 +19,7 @@ DISASTERS_SHOWN = 12
 
 def show_harden(out: Console, result: HardenResult, *, pictured: bool) -> None:
     """Why the run stopped, the plan, and what happens after it."""
-    show_stop(out, result.termination, result.seconds)
+    show_stop(out, result)
     bound = f"bound {words.usd(result.lower_bound_usd)}"
     if result.cost_usd is None or result.investment_usd is None:
         out.print(Text(f"No plan was found ({bound})."))

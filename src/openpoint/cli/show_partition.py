@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def show_partition(out: Console, result: PartitionResult) -> None:
     """Why the run stopped, what is served and what to switch."""
-    show_stop(out, result.termination, result.seconds)
+    show_stop(out, result)
     bound = f"bound {words.usd(result.lower_bound_usd)}"
     if result.cost_usd is None:
         out.print(Text(f"No plan was found ({bound})."))
@@ -101,7 +101,7 @@ def _show_costs(out: Console, result: PartitionResult | PartitionStepsResult) ->
 
 def show_steps(out: Console, result: PartitionStepsResult) -> None:
     """What each step serves and switches, what is in store, and what the AC power flow says."""
-    show_stop(out, result.termination, result.seconds)
+    show_stop(out, result)
     if result.cost_usd is None:
         out.print(Text(f"No plan was found (bound {words.usd(result.lower_bound_usd)})."))
         return

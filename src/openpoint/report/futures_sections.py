@@ -19,6 +19,7 @@ from openpoint.report.scene import Scene
 from openpoint.report.series import convergence, gap_text
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.futures_words import against_mean
+from openpoint.studies.in_short import in_short
 from openpoint.twostage.log import Termination
 
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
@@ -54,7 +55,7 @@ def _banner(result: FuturesResult) -> str:
     elif result.termination not in (Termination.OPTIMAL, Termination.GAP):
         kind, said = "warn", "Stopped early"
     reason = f"{said} ({result.termination.value})." if said.lower() != result.termination.value else f"{said}."
-    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(result.termination.remedy)}</p>'
+    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(in_short(result))}</p>'
 
 
 def _plan(result: FuturesResult, name: str, topology: str) -> Row | None:

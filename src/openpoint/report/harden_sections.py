@@ -30,6 +30,7 @@ from openpoint.report.numerals import figures, method_words, mismatch_words
 from openpoint.report.plotgrid import is_wide
 from openpoint.report.series import gap_text, harden_convergence
 from openpoint.studies.harden_result import HardenResult
+from openpoint.studies.in_short import in_short
 from openpoint.twostage.log import Termination
 
 PICTURES = 12
@@ -65,7 +66,7 @@ def _banner(result: HardenResult) -> str:
     elif result.termination not in (Termination.OPTIMAL, Termination.GAP):
         kind, said = "warn", "Stopped early"
     reason = f"{said} ({result.termination.value})." if said.lower() != result.termination.value else f"{said}."
-    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(result.termination.remedy)}</p>'
+    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(in_short(result))}</p>'
 
 
 def _cards(result: HardenResult) -> str:

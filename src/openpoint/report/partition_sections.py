@@ -34,6 +34,7 @@ from openpoint.report.partition_figures import draw_partition_scene
 from openpoint.report.partition_scene import PartitionScene, Tables, titled
 from openpoint.report.plotgrid import is_wide
 from openpoint.report.series import gap_text, partition_convergence
+from openpoint.studies.in_short import in_short
 from openpoint.studies.partition_export import partition_tables
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 from openpoint.studies.partition_steps_result import PartitionStepsResult
@@ -95,8 +96,8 @@ def banner(found: Mapping[str, Result]) -> str:
         kind, said = "bad", "No plan found"
     elif result.termination not in (Termination.OPTIMAL, Termination.GAP):
         kind, said = "warn", "Stopped early"
-    remedy = result.termination.remedy
-    return f'<p class="banner {kind}"><strong>{said} ({text(result.termination.value)}).</strong> {text(remedy)}</p>'
+    told = in_short(result) if len(found) == 1 else result.termination.remedy
+    return f'<p class="banner {kind}"><strong>{said} ({text(result.termination.value)}).</strong> {text(told)}</p>'
 
 
 def gap(result: PartitionResult | PartitionStepsResult) -> str:

@@ -18,6 +18,7 @@ from openpoint.report.numerals import figures, method_words, mismatch_words
 from openpoint.report.plotgrid import is_wide
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text
+from openpoint.studies.in_short import in_short
 from openpoint.studies.result import ReconfigureResult, Violation, phase_words
 from openpoint.twostage.log import Termination
 
@@ -68,7 +69,7 @@ def _banner(result: ReconfigureResult) -> str:
     else:
         kind, said = "bad", "No answer found"
     reason = f"{said} ({result.termination.value})." if said.lower() != result.termination.value else f"{said}."
-    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(result.termination.remedy)}</p>'
+    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(in_short(result))}</p>'
 
 
 def _cards(result: ReconfigureResult) -> str:
