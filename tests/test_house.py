@@ -7,12 +7,14 @@ import re
 import resource
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import openpoint
+from openpoint.errors import pip_command
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "openpoint"
@@ -236,6 +238,19 @@ def test_the_readme_names_every_make_command() -> None:
     commands = re.findall(r'@echo "(make \w+) ', makefile)
     assert {"make demo", "make test", "make check", "make bench", "make docs"} <= set(commands)
     assert not [command for command in commands if f"`{command}`" not in readme]
+
+
+def test_every_extra_is_installed_by_the_names_of_its_packages() -> None:
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for extra, packages in pyproject["project"]["optional-dependencies"].items():
+        command = pip_command(extra)
+        assert command.startswith("pip install '")
+        assert all(re.split("[<>=]", package)[0] in command for package in packages)
+
+
+def test_nothing_is_offered_under_a_name_that_no_index_has() -> None:
+    places = [*MODULES, ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert not [str(path) for path in places if "openpoint[" in path.read_text(encoding="utf-8")]
 
 
 def test_the_lock_names_no_host() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Literal
 
 
@@ -57,4 +59,20 @@ class MissingExtraError(OpenpointError):
     """A package of an optional extra is not installed; the text says the pip command."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package {package!r}: pip install 'openpoint[{extra}]'")
+        super().__init__(f"{purpose} needs the package {package!r}: {pip_command(extra)}")
+
+
+def pip_command(extra: str) -> str:
+    """How to install what an extra of openpoint brings, in the versions that it is tested with.
+
+    The packages are named themselves: pip knows an openpoint by its name only where an index has it.
+    """
+    found = []
+    lines: list[str] = []
+    with suppress(metadata.PackageNotFoundError):  # run from its source, not installed
+        lines = metadata.requires("openpoint") or []
+    for line in lines:
+        requirement, _, marker = line.partition(";")
+        if marker.replace('"', "'").strip() == f"extra == '{extra}'":
+            found.append(f"'{requirement.strip()}'")
+    return "pip install " + (" ".join(found) or f"'.[{extra}]' in a clone of openpoint")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from openpoint.errors import MissingExtraError, OptionError
+from openpoint.errors import MissingExtraError, OptionError, pip_command
 from openpoint.solvers import catalog
 from openpoint.solvers.catalog import SOLVERS, choose, way_out
 
@@ -24,8 +24,8 @@ def test_names_are_those_of_the_capabilities() -> None:
 @pytest.mark.parametrize(
     ("name", "cones", "integers", "words"),
     [
-        ("highs", True, False, "highs has no second-order cones; use clarabel or scip (pip install 'openpoint[scip]')"),
-        ("highs", True, True, "highs has no second-order cones; use scip (pip install 'openpoint[scip]') or gurobi"),
+        ("highs", True, False, "highs has no second-order cones; use clarabel or scip (pip install 'pyscipopt<7,>=6')"),
+        ("highs", True, True, "highs has no second-order cones; use scip (pip install 'pyscipopt<7,>=6') or gurobi"),
         ("clarabel", False, True, "clarabel has no integers; use highs or scip"),
         ("clarabel", True, True, "clarabel has no integers; use scip"),
     ],
@@ -62,7 +62,7 @@ def test_a_missing_package_is_named_with_its_command(name: str, monkeypatch: pyt
         with pytest.raises(MissingExtraError) as error:
             refused()
         package, extra = solver.capabilities.package, solver.capabilities.extra
-        assert f"{package!r}: pip install 'openpoint[{extra}]'" in str(error.value)
+        assert f"{package!r}: {pip_command(extra)}" in str(error.value)
 
 
 def test_the_catalog_imports_no_solver() -> None:

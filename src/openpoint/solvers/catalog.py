@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from types import MappingProxyType
 
-from openpoint.errors import MissingExtraError, OptionError
+from openpoint.errors import MissingExtraError, OptionError, pip_command
 from openpoint.solvers.base import Capabilities, Size, Solve, require
 from openpoint.solvers.form import StandardForm
 
@@ -121,7 +121,7 @@ def way_out(*, cones: bool, integers: bool, other_than: str = "") -> str:
     """Who takes such a model, in words."""
     known = [solver.capabilities for name, solver in SOLVERS.items() if name != other_than]
     takers = [c for c in known if not c.lacking(cones=cones, integers=integers)]
-    return "use " + " or ".join(c.name + (f" (pip install 'openpoint[{c.extra}]')" if c.extra else "") for c in takers)
+    return "use " + " or ".join(c.name + (f" ({pip_command(c.extra)})" if c.extra else "") for c in takers)
 
 
 def require_package(capabilities: Capabilities) -> None:

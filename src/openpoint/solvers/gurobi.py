@@ -1,4 +1,4 @@
-"""Gurobi through gurobipy (extra `openpoint[gurobi]`): mixed-integer programs with second-order cones, duals.
+"""Gurobi through gurobipy (extra `gurobi`): mixed-integer programs with second-order cones, duals.
 
 The licence that comes with the package takes 2,000 rows (cones counted) and 2,000 columns, but 200 columns where there
 are cones (asked of version 13.0); most rows of cones become one column more.

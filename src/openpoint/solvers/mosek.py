@@ -1,4 +1,4 @@
-"""MOSEK (extra `openpoint[mosek]`): mixed-integer programs with second-order cones, duals. It needs a licence.
+"""MOSEK (extra `mosek`): mixed-integer programs with second-order cones, duals. It needs a licence.
 
 In MOSEK's terms l ≤ A x ≤ u has the multiplier y and F x + g ∈ D the multiplier ẏ ∈ D*, with Aᵀy + Fᵀẏ = c. Linear rows
 are handed over as they are, cones as F = −A, g = b, so that z = (−y, ẏ); a certificate of infeasibility reads the same

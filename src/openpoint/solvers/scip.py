@@ -1,4 +1,4 @@
-"""SCIP through PySCIPOpt (extra `openpoint[scip]`): mixed-integer programs with second-order cones."""
+"""SCIP through PySCIPOpt (extra `scip`): mixed-integer programs with second-order cones."""
 
 from __future__ import annotations
 

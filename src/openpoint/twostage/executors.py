@@ -162,7 +162,7 @@ def _processes(executor: ProcessPoolExecutor) -> list[BaseProcess]:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running Dask cluster (extra `openpoint[dask]`), whose workers have the same openpoint installed.
+    """A running Dask cluster (extra `dask`), whose workers have the same openpoint installed.
 
     A worker uses one thread, so start as many as there are cores: `dask worker HOST:PORT --nworkers 16 --nthreads 1`.
     Dask replaces a lost worker by the others and sends its work to them.
