@@ -142,7 +142,7 @@ def limited(name: str, v_min_pu: float) -> openpoint.Grid:
 
 
 def real(name: str) -> openpoint.Grid:
-    """A grid of pandapower's or simbench's own, with its limits, loads and generation as they stand."""
+    """A grid of pandapower's or simbench's own, with its limits, loads and generation; what has breakers may switch."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pandapower
@@ -151,7 +151,8 @@ def real(name: str) -> openpoint.Grid:
 
         made = getattr(pandapower.networks, name, None)
         net = made() if made is not None else simbench.get_simbench_net(name)
-        return grid_from_text(pandapower.to_json(net), f"{name}.json")
+        breakers = net.trafo.index.isin(net.switch.element[net.switch.et == "t"])
+        return grid_from_text(pandapower.to_json(net), f"{name}.json").with_switchable(net.trafo["name"][breakers])
 
 
 def generated(buses: int, ties: int, seed: int) -> openpoint.Grid:

@@ -41,7 +41,7 @@ def meshed(seed: int, *, v_min_pu: float | None = None, rated: bool = False) -> 
         phases.append(kept or phases[parent][0])
         ends = {"name": f"e{k}", "from_bus": f"n{parent}", "to_bus": f"n{k}", "phases": phases[k]}
         if rng.random() < 0.15:
-            position = {"tap_pos": int(rng.integers(-4, 9)), "r_ohm": 0.05, "x_ohm": 0.2}
+            position = {"tap_pos": int(rng.integers(-4, 9)), "r_ohm": 0.05, "x_ohm": 0.2, "switchable": True}
             transformers.append(ends | rating | position)
         else:
             lines.append(line(f"e{k}", parent, k, phases[k], closed=True))

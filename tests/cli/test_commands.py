@@ -234,6 +234,36 @@ def test_a_meshed_state_has_no_radial_flow(command: Command, tmp_path: Path) -> 
     assert "error: " in done.err
 
 
+def test_loops_of_today_are_named_by_every_command(command: Command, tmp_path: Path) -> None:
+    folder = write(tmp_path / "meshed", lines=tables()["lines"] | {"closed": [True] * 4})
+    loop = "'B-C' (lines), 'A-B' (lines), 'S-A' (lines)"
+    assert f"lines, row C-S, closed: today it closes a loop with {loop}" in command("check", folder).out
+    assert f"meshed today          loop 'C-S' (lines), {loop}" in command("info", folder).out
+    assert f"error: lines, row C-S, closed: today it closes a loop with {loop}" in command("powerflow", folder).err
+    done = command("reconfigure", folder, "--json", "-")
+    assert f"loop 'C-S' (lines), {loop}" in done.err
+    assert [note.split(":")[0] for note in json.loads(done.out)["notes"]] == ["no loss before"]
+
+
+def test_transformers_are_opened_where_they_are_named(command: Command, tmp_path: Path) -> None:
+    row = {"from_bus": ["S"] * 2, "to_bus": ["D"] * 2, "vn_from_kv": [10.0] * 2, "vn_to_kv": [0.4] * 2}
+    units = {"name": ["T1", "T 2"], **row, "r_ohm": [0.01] * 2, "x_ohm": [0.02] * 2}
+    made = tables()
+    buses = {"name": [*made["buses"]["name"], "D"], "vn_kv": [10.0] * 4 + [0.4]}
+    folder = write(tmp_path / "station", buses=buses, transformers=units)
+    done = command("reconfigure", folder)
+    assert done.code == 2
+    assert "--open 'T 2', or --switchable 'T1,T 2' to let it choose" in done.err
+    for options in (("--open", "T 2"), ("--switchable", "T1,T 2"), ("--switchable", "T1", "--switchable", "T 2")):
+        done = command("reconfigure", folder, *options, "--json", "-")
+        assert done.code == 0, done.err
+        opened = json.loads(done.out)["open_branches"]
+        assert len(opened) == 2
+        assert {"T1", "T 2"} & set(opened)
+    done = command("reconfigure", folder, "--switchable", "T1,T3")
+    assert (done.code, "row T3: no such branch" in done.err) == (2, True)
+
+
 def test_info_counts(command: Command, ring: Path) -> None:
     done = command("info", ring)
     assert done.code == 0, done.err

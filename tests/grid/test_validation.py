@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid import Grid
+from openpoint.grid.wiring import meshes
 
 from .small import grid, tables
 from .strategies import grids
@@ -137,12 +138,12 @@ def test_an_open_branch_that_cannot_close_is_allowed_and_counts_as_absent() -> N
 def test_joined_sources_name_both_and_the_way_between() -> None:
     fixed = [("lines", row, {"switchable": False, "closed": True}) for row in range(3)]
     joined = problems(*fixed, ("sources", 1, {"name": "other", "bus": "C"}))
-    (problem,) = joined
+    (problem,) = (p for p in joined if p.severity == "error")
     assert problem.row == "other"
     for part in ("'grid'", "'ab' (lines)", "'bc' (lines)"):
         assert part in problem.message
     apart = problems(*fixed[:1], ("sources", 1, {"name": "other", "bus": "C"}))
-    assert apart == []
+    assert not [p for p in apart if p.severity == "error"]
 
 
 def test_fixed_loop_names_its_branches() -> None:
@@ -150,7 +151,49 @@ def test_fixed_loop_names_its_branches() -> None:
     (problem,) = problems(*fixed, ("switches", 0, {"switchable": False}))
     told = f"{problem.row} {problem.message}"
     assert all(name in told for name in ("ab", "bc", "ad", "cd"))
-    assert problems(*fixed) == []
+    assert not [p for p in problems(*fixed) if p.severity == "error"]
+
+
+def test_a_closed_loop_that_can_be_opened_is_a_warning_that_names_it() -> None:
+    (problem,) = problems(("lines", 2, {"closed": True}))
+    assert (problem.severity, problem.table, problem.row, problem.column) == ("warning", "switches", "cd", "closed")
+    assert problem.message == "today it closes a loop with 'bc' (lines), 'ab' (lines), 'ad' (lines)"
+
+
+def test_sources_joined_today_are_a_warning_that_names_the_way() -> None:
+    (problem,) = problems(("sources", 1, {"name": "other", "bus": "C"}))
+    assert (problem.severity, problem.table, problem.row) == ("warning", "sources", "other")
+    assert problem.message == "today closed branches join it to source 'grid': 'ab' (lines), 'bc' (lines)"
+
+
+def test_every_independent_loop_of_today_is_named_once() -> None:
+    changed = tables()
+    changed["lines"].append({**changed["lines"][0], "name": "ab2"})
+    changed["lines"][2]["closed"] = True
+    loops = [set(mesh.names) for mesh in meshes(grid(changed))]
+    assert sorted(map(sorted, loops)) == [["ab", "ab2"], ["ab", "ad", "bc", "cd"]]
+    assert meshes(grid(tables())) == []
+
+
+def test_parallel_transformers_are_not_switchable_by_themselves_and_no_fault() -> None:
+    twin = {key: value for key, value in tables()["transformers"][0].items() if key != "switchable"}
+    changed = tables() | {"transformers": [twin, {**twin, "name": "de 2"}]}
+    parallel = grid(changed)
+    assert not parallel.transformers["switchable"].any()
+    (problem,) = parallel.problems()
+    assert (problem.severity, problem.table, problem.row) == ("warning", "transformers", "de 2")
+    assert "'de' (transformers)" in problem.message
+    assert "--open 'de 2', or --switchable 'de,de 2'" in problem.remedy
+    asked = parallel.with_switchable("de 2")
+    assert asked.transformers["switchable"].to_list() == [False, True]
+    with pytest.raises(InputError, match="Did you mean 'de'"):
+        parallel.with_switchable(["De"])
+
+
+def test_a_transformer_that_is_open_today_is_named_where_buses_are_out_of_reach() -> None:
+    (problem,) = problems(("transformers", 0, {"closed": False}))
+    assert (problem.severity, problem.row) == ("error", "E")
+    assert "--switchable de" in problem.remedy
 
 
 def test_parallel_single_phase_lines_are_no_loop() -> None:

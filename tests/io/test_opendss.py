@@ -116,6 +116,27 @@ def test_a_transformer_is_rated_as_opendss_rates_it(tmp_path: Path) -> None:
     assert dict(openpoint.read(path).transformers.select("name", "s_max_kva").iter_rows()) == rating
 
 
+def test_a_transformer_is_switchable_by_its_control_alone_and_open_where_it_is_opened(tmp_path: Path) -> None:
+    unit = (
+        "New Transformer.{} phases=3 windings=2 buses=(A X) conns=(wye wye) kvs=(12.47 4.16) kvas=(5000 5000) xhl=6\n"
+    )
+    body = (
+        SUB
+        + LINE
+        + LOAD
+        + "".join(map(unit.format, ("One", "Two", "Three")))
+        + """New SwtControl.S SwitchedObj=Transformer.One SwitchedTerm=1 Normal=closed State=closed
+New Relay.R MonitoredObj=Transformer.Two MonitoredTerm=1 SwitchedObj=Transformer.Two SwitchedTerm=1
+Open Transformer.Three 1
+New Load.X bus1=X phases=3 kv=4.16 kw=100
+"""
+    )
+    grid = read(tmp_path, body)
+    states = {row[0]: row[1:] for row in grid.transformers.select("name", "switchable", "closed").iter_rows()}
+    wanted = {"one": (True, True), "two": (False, True), "three": (False, False)}
+    assert {name: states[name] for name in wanted} == wanted
+
+
 def test_a_file_leaves_nothing_to_the_next(tmp_path: Path) -> None:
     """Engines are used again; the frequency is the one setting of theirs that is not a circuit's."""
     first = read(tmp_path, FEEDERS["geometry with a neutral"])

@@ -22,6 +22,7 @@ from openpoint.cli.options import (
     ParquetOption,
     QuietOption,
     ReportOption,
+    SwitchableOption,
     TimeLimitOption,
     VMaxOption,
     VMinOption,
@@ -255,12 +256,13 @@ def harden(
 def verify(
     grid: GridArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate.", show_default=False)],
+    switchable: SwitchableOption = None,
     quiet: QuietOption = False,
 ) -> int:
     """Check the certificate of a reconfiguration, without the code that wrote it."""
     from openpoint.cli import verify as command
 
-    return command.verify(grid, file, quiet=quiet)
+    return command.verify(grid, file, switchable=tuple(switchable or ()), quiet=quiet)
 
 
 @app.command()

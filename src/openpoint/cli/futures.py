@@ -10,7 +10,7 @@ from openpoint.cli import words
 from openpoint.cli.display import Progress, console, show_pairs
 from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.run import read_sound, show_written, size
+from openpoint.cli.run import Asked, read_sound, show_written, size
 from openpoint.cli.show_futures import show_futures, statistics_rows
 from openpoint.errors import OptionError
 
@@ -105,6 +105,7 @@ def reconfigure(
     *,
     locked_open: tuple[str, ...],
     locked_closed: tuple[str, ...],
+    switchable: tuple[str, ...],
     max_changes: int | None,
     change_cost_kw: float,
     outputs: Outputs,
@@ -118,7 +119,7 @@ def reconfigure(
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     risk = None if wanted.risk is None else read_risk(wanted.risk)
     ambiguity = None if wanted.ambiguity is None else read_ambiguity(wanted.ambiguity)
-    grid = read_sound(source)
+    grid = read_sound(source, Asked(switchable, locked_open, locked_closed))
     planned, sample = wanted.futures(grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
     others = "" if sample is None else f", judged also by {words.count(len(sample), 'other')}"

@@ -36,6 +36,13 @@ ExcelOption = Annotated[Path | None, typer.Option("--excel", metavar="FILE", hel
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
 ]
+SwitchableOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAMES",
+        help="These may be switched though the grid does not say so, as T1,T2; repeatable. Transformers need it.",
+    ),
+]
 GapOption = Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")]
 TimeLimitOption = Annotated[float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best.")]
 VMinOption = Annotated[

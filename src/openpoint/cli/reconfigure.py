@@ -19,6 +19,7 @@ from openpoint.cli.options import (
     ParquetOption,
     QuietOption,
     ReportOption,
+    SwitchableOption,
     TimeLimitOption,
     VMaxOption,
     VMinOption,
@@ -30,6 +31,7 @@ Examples:
   openpoint reconfigure baran33
   openpoint reconfigure case33bw.m --json result.json --report report.html
   openpoint reconfigure net.json --open "tie 7" --close feeder1 --max-changes 4
+  openpoint reconfigure station.m --switchable T1,T2
   openpoint reconfigure my_grid/ --v-min 0.95 --time-limit 60 --plot answer.svg
   openpoint reconfigure das70 --method extensive --solver scip
   openpoint reconfigure baran33 --certificate proof.gz
@@ -122,6 +124,7 @@ def reconfigure(
     locked_closed: Annotated[
         list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
     ] = None,
+    switchable: SwitchableOption = None,
     max_changes: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")
     ] = None,
@@ -241,7 +244,11 @@ def reconfigure(
     limits = run.choose_limits(
         voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max
     )
-    locks = {"locked_open": tuple(locked_open or ()), "locked_closed": tuple(locked_closed or ())}
+    locks = {
+        "locked_open": tuple(locked_open or ()),
+        "locked_closed": tuple(locked_closed or ()),
+        "switchable": tuple(switchable or ()),
+    }
     if wanted.any:
         return many.reconfigure(
             grid,

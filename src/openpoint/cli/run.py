@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +17,7 @@ from openpoint.cli.display import Progress, console, show_frame, show_pairs, sho
 from openpoint.cli.guard import BAD_INPUT, NOT_WRITTEN, complain, show_problem
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.wiring import is_radial_today, points_to_open
+from openpoint.grid.wiring import LOOPS_TOLD, is_radial_today, mesh_doubts, meshes, points_to_open
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,6 +118,7 @@ def reconfigure(
     time_limit_s: float | None,
     locked_open: tuple[str, ...],
     locked_closed: tuple[str, ...],
+    switchable: tuple[str, ...],
     max_changes: int | None,
     change_cost_kw: float,
     outputs: Outputs,
@@ -126,8 +128,15 @@ def reconfigure(
     from openpoint.studies import reconfigure as study
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    grid = read_sound(source)
-    method = method or study.method_for(grid, limits=limits, gap=gap, time_limit_s=time_limit_s)
+    grid = read_sound(source, Asked(switchable, locked_open, locked_closed))
+    method = method or study.method_for(
+        grid,
+        limits=limits,
+        gap=gap,
+        time_limit_s=time_limit_s,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+    )
     out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
     with Progress(out) as progress:
         result = study.reconfigure(
@@ -166,7 +175,8 @@ def info(source: str, *, branches: bool) -> int:
     """Show the size of a grid, its loads and its state today, or its branches."""
     out = console()
     grid = io.read(source)
-    _show_doubts(grid.problems())
+    found = meshes(grid)[:LOOPS_TOLD]  # told below
+    _show_doubts(grid.problems(), but=mesh_doubts(grid))
     table = grid.branches()
     if branches:
         show_frame(out, table)
@@ -185,6 +195,7 @@ def info(source: str, *, branches: bool) -> int:
         ("to be open", f"{words.count(points_to_open(grid), 'branch', 'branches')}, to be radial"),
         ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
         ("radial today", "yes" if is_radial_today(grid) else "no"),
+        *(("meshed today", f"{mesh}. {mesh.remedy}") for mesh in found),
     ]
     show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
     return 0
@@ -233,22 +244,49 @@ def schema(name: str) -> int:
     return 0
 
 
-def read_sound(source: str) -> Grid:
-    """The grid, its doubts shown.
+@dataclass(frozen=True)
+class Asked:
+    """Branches that a command gives to the choice by name.
+
+    Attributes:
+        switchable: names, or several between commas. locked_open, locked_closed: names.
+    """
+
+    switchable: tuple[str, ...] = ()
+    locked_open: tuple[str, ...] = ()
+    locked_closed: tuple[str, ...] = ()
+
+    def applied(self, grid: Grid) -> Grid:
+        """The grid with them switchable.
+
+        Raises:
+            InputError: a name that is no branch.
+        """
+        from openpoint.studies.today import as_asked
+
+        known = set(grid.branches()["name"])
+        parts = [[text] if text in known else [part.strip() for part in text.split(",")] for text in self.switchable]
+        return as_asked(grid, [name for part in parts for name in part], self.locked_open, self.locked_closed)
+
+
+def read_sound(source: str, asked: Asked | None = None) -> Grid:
+    """The grid, its doubts shown but for loops of today, of which each study says what they mean to it.
 
     Raises:
         InputError: it cannot be read, or has faults.
     """
     grid = io.read(source)
+    grid = grid if asked is None else asked.applied(grid)
     problems = grid.problems()
-    _show_doubts(problems)
+    _show_doubts(problems, but=mesh_doubts(grid))
     if faults := [problem for problem in problems if problem.severity == "error"]:
         raise InputError(faults)
     return grid
 
 
-def _show_doubts(problems: list[Problem]) -> None:
-    doubts = [problem for problem in problems if problem.severity == "warning"]
+def _show_doubts(problems: list[Problem], but: Iterable[Problem] = ()) -> None:
+    left_out = set(but)
+    doubts = [problem for problem in problems if problem.severity == "warning" and problem not in left_out]
     for doubt in doubts[:WARNINGS_SHOWN]:
         show_problem(doubt)
     if len(doubts) > WARNINGS_SHOWN:

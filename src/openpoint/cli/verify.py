@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from openpoint.cli.display import console
 from openpoint.cli.guard import complain
-from openpoint.cli.run import read_sound
+from openpoint.cli.run import Asked, read_sound
 from openpoint.cli.words import safe
 from openpoint.errors import OptionError
 from openpoint.verify import CertificateError
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 REFUSED = 5
 
 
-def verify(source: str, file: Path, *, quiet: bool) -> int:
+def verify(source: str, file: Path, *, switchable: tuple[str, ...], quiet: bool) -> int:
     """Read the grid, check the certificate, say what it proves."""
-    grid = read_sound(source)
+    grid = read_sound(source, Asked(switchable))
     out = console(quiet=quiet)
     try:
         with out.status("checking …") as status:

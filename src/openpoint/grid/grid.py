@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.arguments import of_kind
+from openpoint.grid.arguments import Names, names_of, of_kind
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS
 
 
@@ -125,11 +125,7 @@ class Grid:
         of_kind(closed, Mapping, "closed", advice)
         if wrong := [name for name, value in closed.items() if value not in (True, False)]:
             raise OptionError(f"closed has {closed[wrong[0]]!r} for {wrong[0]!r}; give {advice}")
-        known = set(self.branches()["name"])
-        if unknown := [name for name in closed if name not in known]:
-            raise InputError(
-                [Problem("branches", name, "", "no such branch", "Use a name of the grid") for name in unknown]
-            )
+        _refuse_unknown(self, closed)
         tables = self.tables()
         state = {
             kind: tables[kind].with_columns(
@@ -142,6 +138,24 @@ class Grid:
             for kind in BRANCH_TABLES
         }
         return replace(self, lines=state["lines"], switches=state["switches"], transformers=state["transformers"])
+
+    def with_switchable(self, names: Names) -> Grid:
+        """A copy in which the named branches may be opened or closed by a decision.
+
+        This is how a transformer is given to the choice: readers take none as switchable, though it has breakers.
+
+        Args:
+            names: a name of a branch, or several.
+
+        Raises:
+            InputError: a name that is no branch.
+            OptionError: something that is no name.
+        """
+        chosen = set(names_of(names, "names"))
+        _refuse_unknown(self, chosen)
+        may = pl.col("switchable") | pl.col("name").is_in(list(chosen))
+        tables = {kind: self.tables()[kind].with_columns(switchable=may) for kind in BRANCH_TABLES}
+        return replace(self, lines=tables["lines"], switches=tables["switches"], transformers=tables["transformers"])
 
     def problems(self) -> list[Problem]:
         """All faults and doubts of the grid, errors first; empty if there are none."""
@@ -169,3 +183,16 @@ class Grid:
     def __repr__(self) -> str:
         counts = ", ".join(f"{frame.height} {kind}" for kind, frame in self.tables().items() if frame.height)
         return f"Grid({self.name!r}: {counts})"
+
+
+def _refuse_unknown(grid: Grid, names: Iterable[str]) -> None:
+    """Refuse names that are no branch."""
+    from openpoint.grid.validation import did_you_mean
+
+    known = dict.fromkeys(grid.branches()["name"])
+    unknown = sorted(set(names) - known.keys())
+    otherwise = "`openpoint info GRID --branches` lists the branches"
+    if unknown:
+        raise InputError(
+            [Problem("branches", name, "", "no such branch", did_you_mean(name, known, otherwise)) for name in unknown]
+        )

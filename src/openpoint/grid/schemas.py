@@ -126,7 +126,7 @@ class Transformers(dy.Schema):
     tap_max = _integer("highest tap position", 0)
     tap_step_percent = _number("change of the tapped winding's voltage per step", "%", default=0.0)
     shift_degree = _number("phase shift, from leads to; with letters ±30 between delta and wye", "degree", default=0.0)
-    switchable = _flag("may be opened or closed by a decision", True)
+    switchable = _flag("may be opened or closed by a decision; a transformer only where this is said", False)
     closed = _flag("closed today", True)
 
 

@@ -12,7 +12,7 @@ from openpoint.errors import Problem
 from openpoint.grid.connection_rules import connection_faults
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.grid.value_rules import plausibility_doubts, value_faults
-from openpoint.grid.wiring import wiring_faults
+from openpoint.grid.wiring import mesh_doubts, wiring_faults
 
 if TYPE_CHECKING:
     from openpoint.grid.grid import Grid
@@ -50,6 +50,7 @@ def find_problems(grid: Grid) -> list[Problem]:
         *value_faults(grid),
         *_voltage_level_faults(grid),
         *wiring_faults(grid),
+        *mesh_doubts(grid),
         *plausibility_doubts(grid),
         *grid.notes,
     ]

@@ -1,18 +1,21 @@
-"""Faults of the wiring: sources that cannot be separated, loops that cannot be opened, buses out of reach.
+"""Faults of the wiring: sources that cannot be separated, loops that cannot be opened, buses out of reach; and meshes.
 
-Judged over terminals (bus, phase), so that two single-phase lines side by side are no loop.
+Judged over terminals (bus, phase), so that two single-phase lines side by side are no loop. Today's state is meshed
+where closed branches form a loop or join two sources. That is a fault only where nobody could open it: a transformer,
+though not switchable by itself, may be named to be opened.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from openpoint.errors import Problem
-from openpoint.grid.topology import Bools, Ints, components, energised, forest, is_radial, islands, path
+from openpoint.grid.topology import Bools, Ints, components, energised, forest, is_radial, path
 from openpoint.grid.windings import line_windings
 
 if TYPE_CHECKING:
@@ -20,6 +23,54 @@ if TYPE_CHECKING:
 
 # So many loops are spelt out; the others are counted.
 LOOPS_TOLD = 20
+# So many branches of a loop are named.
+MOST_TOLD = 12
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A loop of closed branches, or a path of closed branches between two sources.
+
+    Attributes:
+        branches: (table, name) of each, that which closes the loop first.
+        sources: names of the two sources; empty for a loop.
+        is_fixed: whether no branch of it is switchable.
+    """
+
+    branches: tuple[tuple[str, str], ...]
+    sources: tuple[str, ...]
+    is_fixed: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the branches."""
+        return tuple(name for _, name in self.branches)
+
+    @property
+    def transformers(self) -> tuple[str, ...]:
+        """Names of the transformers among the branches."""
+        return tuple(name for kind, name in self.branches if kind == "transformers")
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether nobody can open it."""
+        return self.is_fixed and not self.transformers
+
+    def __str__(self) -> str:
+        way = _in_words(list(self.branches), MOST_TOLD)
+        return f"sources {' and '.join(map(repr, self.sources))} are joined by {way}" if self.sources else f"loop {way}"
+
+    @property
+    def remedy(self) -> str:
+        """How to open it."""
+        names = self.transformers
+        if self.is_fault:
+            return "Make one of these branches switchable, or open one"
+        if not self.is_fixed:
+            return "Open one of these branches, or let `openpoint reconfigure` choose"
+        several = shlex.quote(",".join(reversed(names)))  # a pair in the order of the grid
+        choice = f", or --switchable {several} to let it choose" if len(names) > 1 else ""
+        return f"Ask `openpoint reconfigure` to open a transformer: --open {shlex.quote(names[0])}{choice}"
 
 
 @dataclass(frozen=True)
@@ -38,13 +89,17 @@ class _Wires:
     def n(self) -> int:
         return len(self.terminals)
 
+    @property
+    def at(self) -> Ints:
+        """Terminals that sources hold."""
+        return np.array([terminal for _, _, terminal in self.sources], dtype=np.int64)
+
 
 def wiring_faults(grid: Grid) -> Iterator[Problem]:
     """Two sources at a bus; sources joined and loops closed by branches that cannot open; buses out of reach."""
     wires = _wires(grid)
     yield from _shared_buses(grid)
-    yield from _joined_sources(wires)
-    yield from _fixed_loops(wires)
+    yield from _fixed_meshes(wires)
     if wires.sources:
         yield from _out_of_reach(wires)
 
@@ -52,9 +107,14 @@ def wiring_faults(grid: Grid) -> Iterator[Problem]:
 def is_radial_today(grid: Grid) -> bool:
     """Whether every terminal hangs today on exactly one source by exactly one path. The grid is sound."""
     wires = _wires(grid)
-    sources = np.array([terminal for _, _, terminal in wires.sources], dtype=np.int64)
-    today = (wires.n, wires.fr, wires.to, wires.closed, sources)
-    return is_radial(*today) and bool(energised(*today).all())
+    return is_radial(wires.n, wires.fr, wires.to, wires.closed, wires.at) and not unsupplied(grid)
+
+
+def unsupplied(grid: Grid) -> list[str]:
+    """Buses that no source reaches today, on one of their phases or all. The grid is sound."""
+    wires = _wires(grid)
+    dark = np.flatnonzero(~energised(wires.n, wires.fr, wires.to, wires.closed, wires.at))
+    return list(dict.fromkeys(wires.terminals[n][0] for n in dark))
 
 
 def points_to_open(grid: Grid) -> int:
@@ -123,35 +183,86 @@ def _shared_buses(grid: Grid) -> Iterator[Problem]:
         holder.setdefault(bus, name)
 
 
-def _joined_sources(wires: _Wires) -> Iterator[Problem]:
-    fixed = np.flatnonzero(wires.closed & ~wires.switchable)
-    island = islands(wires.n, wires.fr, wires.to, wires.closed & ~wires.switchable)
+def meshes(grid: Grid) -> list[Mesh]:
+    """The independent loops of today's state, then the paths that join sources; empty where it is radial."""
+    return _meshes(_wires(grid))
+
+
+def mesh_doubts(grid: Grid) -> Iterator[Problem]:
+    """Warnings: today's state is meshed, and could be opened."""
+    found = [mesh for mesh in meshes(grid) if not mesh.is_fault]
+    for mesh in found[:LOOPS_TOLD]:
+        yield mesh_problem(mesh, "warning")
+    if len(found) > LOOPS_TOLD:
+        message = f"today {len(found) - LOOPS_TOLD} more loops are closed, or sources joined"
+        yield Problem(
+            "branches", "", "closed", message, "Open branches, or let `openpoint reconfigure` choose", "warning"
+        )
+
+
+def mesh_problem(mesh: Mesh, severity: Literal["error", "warning"] = "error") -> Problem:
+    """What is told of a mesh."""
+    (kind, name), *others = mesh.branches
+    if mesh.sources:
+        first, other = mesh.sources
+        message = f"today closed branches join it to source {first!r}: {_in_words(list(mesh.branches), MOST_TOLD)}"
+        return Problem("sources", other, "", message, mesh.remedy, severity)
+    message = f"today it closes a loop with {_in_words(others, MOST_TOLD)}"
+    return Problem(kind, name, "closed", message, mesh.remedy, severity)
+
+
+def _meshes(wires: _Wires) -> list[Mesh]:
+    """What nobody can open comes first into the tree, so that it is closed by what can be."""
+    hard = np.array([kind != "transformers" for kind, _ in wires.branch], dtype=np.bool_) & ~wires.switchable
+    closed = np.flatnonzero(wires.closed)
+    closed = closed[np.lexsort((wires.switchable[closed], ~hard[closed]))]
+    fr, to = wires.fr[closed], wires.to[closed]
+    in_tree = forest(wires.n, fr, to)
+
+    def mesh(among: Ints, start: int, goal: int, head: tuple[int, ...] = (), sources: tuple[str, ...] = ()) -> Mesh:
+        way = path(wires.n, fr[among], to[among], start, goal) if len(among) else None
+        edges = [*head, *among[way or []].tolist()]
+        branches = tuple(dict.fromkeys(wires.branch[closed[e]] for e in edges))
+        return Mesh(branches, sources, not wires.switchable[closed[edges]].any())
+
+    found: list[Mesh] = []
+    # A branch of three phases closes a loop in each of them.
+    extra = {wires.branch[closed[e]]: int(e) for e in np.flatnonzero(~in_tree)[::-1]}
+    usable = in_tree.copy()
+    for e in reversed(extra.values()):
+        told = len(found) < LOOPS_TOLD
+        found.append(mesh(np.flatnonzero(usable) if told else closed[:0], int(fr[e]), int(to[e]), (e,)))
+        usable[e] = True  # so that the next loop is as short as it can be
+    island = components(wires.n, fr, to)
+    tree = np.flatnonzero(in_tree)
     first: dict[int, tuple[str, str, int]] = {}
-    told: set[tuple[str, str]] = set()
+    joined: set[tuple[str, str]] = set()
     for source in wires.sources:
         other = first.setdefault(int(island[source[2]]), source)
-        if other[1] == source[1] or (other[0], source[0]) in told:
-            continue
-        told.add((other[0], source[0]))
-        edges = path(wires.n, wires.fr[fixed], wires.to[fixed], other[2], source[2]) or []
-        way = [wires.branch[fixed[e]] for e in edges]
-        message = f"closed branches that cannot be opened join it to source {other[0]!r}: {_in_words(way)}"
-        yield Problem("sources", source[0], "", message, "Make one of these branches switchable, or drop a source")
+        if other[1] != source[1] and (other[0], source[0]) not in joined:
+            joined.add((other[0], source[0]))
+            found.append(mesh(tree, other[2], source[2], sources=(other[0], source[0])))
+    return found
 
 
-def _fixed_loops(wires: _Wires) -> Iterator[Problem]:
-    fixed = np.flatnonzero(wires.closed & ~wires.switchable)
-    fr, to = wires.fr[fixed], wires.to[fixed]
-    in_tree = forest(wires.n, fr, to)
-    extra = list({wires.branch[fixed[e]]: int(e) for e in np.flatnonzero(~in_tree)[::-1]}.items())[::-1]
-    tree = np.flatnonzero(in_tree)
-    for (kind, name), e in extra[:LOOPS_TOLD]:
-        edges = path(wires.n, fr[tree], to[tree], int(fr[e]), int(to[e])) or []
-        way = [wires.branch[fixed[tree[k]]] for k in edges]
-        message = f"it closes a loop that no switch can open, with {_in_words(way)}"
-        yield Problem(kind, name, "switchable", message, "Make one of these branches switchable, or open one")
-    if len(extra) > LOOPS_TOLD:
-        message = f"{len(extra) - LOOPS_TOLD} more loops are closed that no switch can open"
+def _fixed_meshes(wires: _Wires) -> Iterator[Problem]:
+    """Sources joined and loops closed by branches that nobody can open."""
+    kinds = np.array([kind != "transformers" for kind, _ in wires.branch], dtype=np.bool_)
+    hard = replace(wires, closed=wires.closed & ~wires.switchable & kinds)
+    found = _meshes(hard)
+    loops = [mesh for mesh in found if not mesh.sources]
+    for mesh in found:
+        if mesh.sources:
+            way = _in_words(list(mesh.branches))
+            message = f"closed branches that cannot be opened join it to source {mesh.sources[0]!r}: {way}"
+            remedy = "Make one of these branches switchable, or drop a source"
+            yield Problem("sources", mesh.sources[1], "", message, remedy)
+    for mesh in loops[:LOOPS_TOLD]:
+        (kind, name), *others = mesh.branches
+        message = f"it closes a loop that no switch can open, with {_in_words(others)}"
+        yield Problem(kind, name, "switchable", message, mesh.remedy)
+    if len(loops) > LOOPS_TOLD:
+        message = f"{len(loops) - LOOPS_TOLD} more loops are closed that no switch can open"
         yield Problem("branches", "", "switchable", message, "Make branches switchable, or open some")
 
 
@@ -164,7 +275,8 @@ def _out_of_reach(wires: _Wires) -> Iterator[Problem]:
         if p not in fed:
             lost.setdefault(p, []).append(i)
     told: set[str] = set()
-    for members in lost.values():
+    shut = [e for e in np.flatnonzero(~usable) if wires.branch[e][0] == "transformers"]
+    for p, members in lost.items():
         buses = [b for b in dict.fromkeys(wires.terminals[i][0] for i in members) if b not in told]
         if not buses:
             continue
@@ -173,7 +285,10 @@ def _out_of_reach(wires: _Wires) -> Iterator[Problem]:
         where = "" if phase == "1" else f" on phase {phase!r}"
         more = f", nor can {_names(buses[1:])}" if len(buses) > 1 else ""
         message = f"it cannot be reached from a source{where} even with every switchable branch closed{more}"
-        yield Problem("buses", buses[0], "", message, "Add or close a branch to it, add a source, or drop the bus")
+        ways = dict.fromkeys(wires.branch[e][1] for e in shut if p in (part[wires.fr[e]], part[wires.to[e]]))
+        ask = f", ask for its transformer by --switchable {shlex.quote(','.join(ways))}" if ways else ""
+        remedy = f"Add or close a branch to it{ask}, add a source, or drop the bus"
+        yield Problem("buses", buses[0], "", message, remedy)
 
 
 def _in_words(branches: list[tuple[str, str]], most: int = 8) -> str:

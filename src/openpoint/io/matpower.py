@@ -2,8 +2,8 @@
 
 The file is read as text and never run; see `openpoint.io.matlab_case` for the statements that are understood.
 
-- Every branch is switchable; status 0 is an open branch. Branches are named by their row (`"1"` = first), buses,
-  loads and sources by the bus number, generators by their row.
+- Every line is switchable and no transformer is; status 0 is an open branch. Branches are named by their row (`"1"` =
+  first), buses, loads and sources by the bus number, generators by their row.
 - A branch with a ratio or shift, or between buses of different base kV, is a transformer, any other a line.
 - Buses of type 3 are sources. Generators at other buses are dispatchable where Pmin < Pmax, else fixed.
 - Voltage limits of source buses do not bind anything and are left out; so are limits of 0.

@@ -7,8 +7,9 @@ controls, and the grid is taken from what then stands: line matrices after Kron'
 
 - Names are those of the elements, in lower case, where they are given once in their table, else `class.name`.
 - Phases 1, 2, 3 are a, b, c. Neutrals, and phases that change along a branch, are refused.
-- Lines with Switch=yes, or with a SwtControl, relay, recloser or fuse, are switchable; nothing else is. Without
-  impedance to speak of they are in the table `switches`. Their rating is read unless it is OpenDSS's own 400 A.
+- Lines with Switch=yes, or with a SwtControl, relay, recloser or fuse, are switchable, and transformers with a
+  SwtControl; nothing else is. Lines without impedance to speak of are in the table `switches`. Their rating is read
+  unless it is OpenDSS's own 400 A.
 - A tap changer is on the from side of its transformer, so that ends are exchanged where OpenDSS has it on the second.
 - The impedance of a source is a line from a bus of its own, named like the element (`vsource.source`).
 - Reactors in series are lines, others loads of impedance named like the element (`reactor.name`).

@@ -130,6 +130,7 @@ def read_transformer(reading: Reading, element: str) -> None:
     if connected is None:
         return
     phases, connection = connected
+    closed = _closed(reading, element, n)
     hv_leads = not reading.text("leadlag").lower().startswith(("lead", "euro"))
     shift = 30.0 if hv_leads == (fr.kv >= to.kv) else -30.0
     # XHL and the figures of the magnetising branch are per unit of the first winding.
@@ -156,7 +157,8 @@ def read_transformer(reading: Reading, element: str) -> None:
         g_us=reading.value("%noloadloss") * 1e4 / z_base,
         b_us=0.0 - reading.value("%imag") * 1e4 / z_base,
         shift_degree=shift if connection in ("delta-wye", "wye-delta") else 0.0,
-        switchable=element in reading.switchable,
+        switchable=element in reading.commanded,
+        closed=closed,
         **changer,
     )
 

@@ -156,6 +156,8 @@ def _controls(reading: Reading, elements: list[str]) -> None:
         elif kind in _SWITCHING:
             key = "switchedobj"
             reading.switchable.add(reading.text(key).lower())
+            if kind == "swtcontrol":
+                reading.commanded.add(reading.text(key).lower())
     for kind, members in by_kind.items():
         message = f"{_CONTROLS[kind]} stay as they stand today, {in_words(members)} is not modelled"
         reading.note("", message, "Set them for other loads yourself")

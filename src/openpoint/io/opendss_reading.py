@@ -19,7 +19,8 @@ class Reading:
     """The tables of the grid while the elements of a solved circuit are gone through.
 
     Elements are called `class.name`, as in OpenDSS; rows take the name alone where it is given once in its table.
-    `switchable` are elements with a switch, `controlled` windings with a regulator.
+    `switchable` are elements with a switch, `commanded` those where it is a SwtControl, `controlled` windings with a
+    regulator.
     """
 
     engine: Any
@@ -30,6 +31,7 @@ class Reading:
     bus_kv: dict[str, float] = field(default_factory=dict)
     bus_phases: dict[str, str] = field(default_factory=dict)
     switchable: set[str] = field(default_factory=set)
+    commanded: set[str] = field(default_factory=set)
     controlled: set[tuple[str, int]] = field(default_factory=set)
     bent: list[str] = field(default_factory=list)  # loads whose power follows the voltage to an odd power
     often: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -1,6 +1,7 @@
 """Lines, transformers and switches of a pandapower net.
 
-- A line or transformer with switches is switchable, and closed if all its switches are; one without is neither. In a
+- A line with switches is switchable, and closed if all its switches are; one without is neither. A transformer is
+  closed if all its switches are, and never switchable: breakers on both sides do not say that it may be taken out. In a
   net without any switch every line is switchable, and the lines out of service are the open ones (published benchmark
   grids are written so): otherwise nothing would be left to decide. pandapower leaves a line with one open end under
   voltage; here it is dead.
@@ -165,7 +166,7 @@ def _transformer(reading: Reading, row: Row, name: str, switches: list[bool] | N
         b_us=y.imag * 1e6,
         shift_degree=reading.number("trafo", row, "shift_degree", 0.0),
         **tap,
-        **_state(switches),
+        closed=_state(switches)["closed"],
     )
 
 

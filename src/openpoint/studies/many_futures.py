@@ -23,6 +23,7 @@ from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.futures_tables import Compared
 from openpoint.studies.radial import RadialProgram, as_realisation
 from openpoint.studies.radial_setup import Enumeration, Method, ProvingMethod, iterations_table
+from openpoint.studies.today import why_no_loss
 from openpoint.studies.topology_search import BranchExchange, TopologySearch, searchable
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
@@ -219,7 +220,7 @@ def _result(
     after = planned.after
     answer = after if outcome.decision is not None else None
     if not np.isfinite(planned.before.loss_kw).any():
-        notes.append("today's state is not radial or has no power flow solution in any future; no loss before")
+        notes.append(why_no_loss(grid, " in any future"))
     if outcome.termination is Termination.INFEASIBLE and after is None:
         notes.append("no radial state has a power flow solution in every future: check the loads of the futures")
     weights = None if answer is None else _risk(program.uncertainty, program.risk, answer.loss_kw)[1]

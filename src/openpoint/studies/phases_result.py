@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openpoint.grid.grid import Grid
 from openpoint.network import Bools, Network
 from openpoint.studies import states
 from openpoint.studies.powerflow_phases import PhaseState, branch_columns, violations
@@ -13,6 +14,7 @@ from openpoint.studies.radial_phases import is_radial_state
 from openpoint.studies.radial_phases_ac import AcJudge, Priced
 from openpoint.studies.radial_setup import iterations_table
 from openpoint.studies.result import ReconfigureResult
+from openpoint.studies.today import why_no_loss
 from openpoint.twostage.log import Outcome, Termination
 
 
@@ -91,7 +93,7 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
         branches=branches,
         generators=states.generators(grid, network, None),
         iterations=iterations_table(outcome),
-        notes=(*_notes(network, before, least, outcome), *answer.notes),
+        notes=(*_notes(grid, network, before, least, outcome), *answer.notes),
         v_min_phase=low_phase,
         v_min_before_phase=low_before_phase,
         bound_of="AC power flow" if answer.exact else "linear model",
@@ -105,10 +107,12 @@ def _known(judge: AcJudge, closed: Bools) -> PhaseState | None:
     return state if state.has_solution and state.energised.all() else None
 
 
-def _notes(network: Network, before: PhaseState | None, least: PhaseState | None, outcome: Outcome) -> tuple[str, ...]:
+def _notes(
+    grid: Grid, network: Network, before: PhaseState | None, least: PhaseState | None, outcome: Outcome
+) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if before is None:
-        notes += ("today's state is not radial or has no power flow solution; no loss before",)
+        notes += (why_no_loss(grid),)
     if len(network.generator_names):
         notes += ("generators keep the output that they have today; their limits are not used",)
     if outcome.termination is Termination.INFEASIBLE and least is None:

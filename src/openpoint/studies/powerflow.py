@@ -16,6 +16,7 @@ from openpoint.studies import powerflow_phases, states
 from openpoint.studies.limits import Limits
 from openpoint.studies.radial import ac_state
 from openpoint.studies.result import Violation
+from openpoint.studies.today import refuse_meshes
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,7 @@ def _balanced(grid: Grid, network: Network) -> PowerflowResult:
     flows = solve(network, network.closed)
     status = FlowStatus(flows.status[0])
     if status is FlowStatus.NOT_RADIAL:
-        remedy = "Open a branch of each loop, or let `openpoint reconfigure` choose them"
-        raise InputError([Problem("branches", "", "closed", "today's state has a loop or joins two sources", remedy)])
+        refuse_meshes(grid)
     _refuse_dark(network, flows.energised[0], "Close a branch to them, or let `openpoint reconfigure` choose it")
     state = ac_state(network, network.closed)
     if state is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from numbers import Real
 
+import numpy as np
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
@@ -19,6 +20,7 @@ from openpoint.search.enumeration import best_topologies, count_topologies
 from openpoint.studies import states
 from openpoint.studies.limits import Limits
 from openpoint.studies.radial import RadialProgram
+from openpoint.studies.today import refuse_held
 from openpoint.studies.topology_search import BranchExchange, TopologySearch
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.extensive import ExtensiveForm
@@ -107,7 +109,7 @@ def radial_program(
     kept = Limits.given(limits).applied(network)
     must_close, must_open = locks(kept, kept.closed, kept.switchable, locked_open, locked_closed)
     program = RadialProgram(kept, must_close, must_open, max_changes, change_cost_kw)
-    refuse_impossible(kept, program.choices)
+    refuse_impossible(grid, kept, program.choices, must_close)
     return program
 
 
@@ -176,24 +178,23 @@ def locks(
     for names, mine, other, word in wanted:
         for name, e in zip(names, network.branch_numbers(list(names))):
             if other[e]:
-                remedy = "Lock it one way only; a branch that is not switchable keeps its state"
+                remedy = "Lock it one way only; what is not switchable keeps its state, unless --switchable names it"
                 raise InputError([Problem("branches", name, "", f"it must be {word} already", remedy)])
             mine[e] = True
     return must_close, must_open
 
 
-def refuse_impossible(network: Network, choices: Choices) -> None:
+def refuse_impossible(grid: Grid, network: Network, choices: Choices, must_close: Bools) -> None:
     """Locks that leave no radial state are a fault of the input, not an infeasible study.
+
+    Args:
+        must_close: (B) branches that must be closed.
 
     Raises:
         InputError: naming the branches of a loop, or the buses cut off.
     """
     if choices.loop:
-        names = ", ".join(dict.fromkeys(network.branch_names[network.conductor_branch[e]] for e in choices.loop))
-        remedy = "Release one of them, or open it"
-        raise InputError(
-            [Problem("branches", names, "", "locked closed, they form a loop or join two sources", remedy)]
-        )
+        refuse_held(grid, [network.branch_names[b] for b in np.flatnonzero(must_close)])
     if choices.cut_off:
         cut_off = list(dict.fromkeys(network.bus_names[network.terminal_bus[n]] for n in choices.cut_off))
         remedy = "Release a branch that connects them"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import overload
 
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, of_kind
+from openpoint.grid.arguments import Names, names_of, of_kind
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.studies import states
@@ -19,6 +19,7 @@ from openpoint.studies.radial import RadialProgram, RadialState, ac_state
 from openpoint.studies.radial_setup import Enumeration, Method, iterations_table, radial_program
 from openpoint.studies.reconfigure_phases import has_phases, phases_method, phases_program, reconfigure_phases
 from openpoint.studies.result import ReconfigureResult
+from openpoint.studies.today import as_asked, why_no_loss
 from openpoint.studies.topology_search import BranchExchange, TopologySearch, quickest
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.benders import Benders
@@ -36,6 +37,7 @@ def reconfigure(
     limits: Limits | None = ...,
     locked_open: Names = ...,
     locked_closed: Names = ...,
+    switchable: Names = ...,
     max_changes: int | None = ...,
     change_cost_kw: float = ...,
     progress: Progress | None = ...,
@@ -55,6 +57,7 @@ def reconfigure(
     limits: Limits | None = ...,
     locked_open: Names = ...,
     locked_closed: Names = ...,
+    switchable: Names = ...,
     max_changes: int | None = ...,
     change_cost_kw: float = ...,
     progress: Progress | None = ...,
@@ -73,6 +76,7 @@ def reconfigure(
     limits: Limits | None = None,
     locked_open: Names = (),
     locked_closed: Names = (),
+    switchable: Names = (),
     max_changes: int | None = None,
     change_cost_kw: float = 0.0,
     progress: Progress | None = None,
@@ -104,7 +108,10 @@ def reconfigure(
         method: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or `Enumeration()`; default: the first of them that
             can take the question. `BranchExchange()` proves nothing, and answers at once.
         limits: limits to keep; default: those of the grid.
-        locked_open, locked_closed: branches that must be open or closed: a name, or several.
+        locked_open, locked_closed: branches that must be open or closed: a name, or several. A transformer may be named
+            though it is not switchable.
+        switchable: branches that may be opened or closed beside those that the grid calls switchable, such as parallel
+            transformers: a name, or several.
         max_changes: most branches whose state may differ from today's.
         change_cost_kw: cost of each change, in kW of loss.
         progress: told of every iteration.
@@ -120,6 +127,8 @@ def reconfigure(
     grid = read(grid)
     if method is not None:
         of_kind(method, Method, "method", "a method such as TopologySearch() or Benders()")
+    locked_open, locked_closed = names_of(locked_open, "locked_open"), names_of(locked_closed, "locked_closed")
+    grid = as_asked(grid, names_of(switchable, "switchable"), locked_open, locked_closed)
     if has_phases(grid):
         if (
             futures is not None
@@ -165,19 +174,39 @@ def reconfigure(
     return _result(grid, program, str(method), before, outcome)
 
 
-def method_for(grid: Grid, *, limits: Limits | None, gap: float | None, time_limit_s: float | None) -> Method:
+def method_for(
+    grid: Grid,
+    *,
+    limits: Limits | None,
+    gap: float | None,
+    time_limit_s: float | None,
+    locked_open: Names = (),
+    locked_closed: Names = (),
+) -> Method:
     """The method that `reconfigure` takes for a grid without futures if none is named.
 
     Raises:
-        InputError: the grid has faults.
+        InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
     """
+    locked_open, locked_closed = names_of(locked_open, "locked_open"), names_of(locked_closed, "locked_closed")
+    grid = as_asked(grid, (), locked_open, locked_closed)
     if has_phases(grid):
         whole = phases_program(
-            grid, limits=limits, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0
+            grid,
+            limits=limits,
+            locked_open=locked_open,
+            locked_closed=locked_closed,
+            max_changes=None,
+            change_cost_kw=0.0,
         )
         return phases_method(whole, gap=gap, time_limit_s=time_limit_s)
     program = radial_program(
-        grid, limits=limits, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0
+        grid,
+        limits=limits,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        max_changes=None,
+        change_cost_kw=0.0,
     )
     return quickest(program, gap=gap, time_limit_s=time_limit_s)
 
@@ -196,9 +225,7 @@ def _result(
     low, low_bus = states.lowest(network, after)
     low_before, low_before_bus = states.lowest(network, before)
     s = network.s_base_kva
-    notes: tuple[str, ...] = (
-        () if before is not None else ("today's state is not radial or has no power flow solution; no loss before",)
-    )
+    notes: tuple[str, ...] = () if before is not None else (why_no_loss(grid),)
     if outcome.termination is Termination.INFEASIBLE and least is None:
         notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
     buses = states.frame(

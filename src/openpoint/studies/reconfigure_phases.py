@@ -105,7 +105,7 @@ def phases_program(
     today, movable = by_branch(network, network.closed), by_branch(network, network.switchable)
     must_close, must_open = locks(network, today, movable, locked_open, locked_closed)
     choices = choices_of(network, must_close, must_open)
-    refuse_impossible(network, choices)
+    refuse_impossible(grid, network, choices, must_close)
     some = (by_branch(network, state) for state in islice(radial_states(choices, network.conductor_branch), TRIED))
     return PhasesProgram(
         network=network,

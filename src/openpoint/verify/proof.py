@@ -145,6 +145,18 @@ def verify_network(network: Network, path: Path | str, progress: Callable[[int, 
         raise CertificateError(f"{path}: {what}. Write it again") from error
 
 
+def _with_locks(net: Network, head: Any) -> Network:
+    """Transformers that the certificate locks in another state than today's count as switchable, as they do there."""
+    if not isinstance(head, dict):
+        return net
+    locked = {state: set(head.get(key, ())) for key, state in (("locked_open", True), ("locked_closed", False))}
+    asked = [
+        kind == "transformers" and net.branch_names[e] in locked[bool(net.closed[e])]
+        for e, kind in enumerate(net.branch_kinds)
+    ]
+    return replace(net, switchable=net.switchable | np.array(asked, dtype=np.bool_))
+
+
 def _where(proof: _Proof | None) -> str:
     return f"line {proof.lines + 1}, node {proof.node}" if proof is not None and proof.lines else "head"
 
@@ -153,6 +165,7 @@ class _Proof:
     """The state of a check: the node at hand, and the open sides still to come."""
 
     def __init__(self, net: Network, head: Any) -> None:
+        net = _with_locks(net, head)
         self.net, self.lines, self.node, self.bounds, self.judged = net, 0, 1, 0, 0
         form = head.get("format") if isinstance(head, dict) else None
         if form != FORMAT:
@@ -161,7 +174,8 @@ class _Proof:
             raise CertificateError("certificates do not cover several phases, which this grid has")
         self.declared = int(head["lines"])
         if head["digest"] != digest(net):
-            raise CertificateError("the certificate is of another grid, or the grid was changed since (digest)")
+            why = "of another grid or other switchable branches, or the grid was changed since (digest)"
+            raise CertificateError(f"the certificate is {why}")
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
         self.value, self.bound, self.gap = float(head["value"]), float(head["bound"]), float(head["gap"])
         if not (self.bound <= self.value < math.inf and self._gap() <= self.gap * (1 + 1e-9)):

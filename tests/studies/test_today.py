@@ -1,0 +1,112 @@
+"""Today's state: parallel transformers and loops are named, and no transformer is opened unless asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import openpoint
+from openpoint import Grid, InputError, TopologySearch
+from openpoint.verify import CertificateError, verify
+
+
+def station(*, ring: bool = False, **transformer: Any) -> Grid:
+    """Two parallel transformers feed a bus with a load, from which a line leads on, or two."""
+    row = {"from_bus": "HV", "to_bus": "MV", "vn_from_kv": 110.0, "vn_to_kv": 10.0, "r_ohm": 0.05, "x_ohm": 0.6}
+    lines = [{"name": "out", "from_bus": "MV", "to_bus": "end", "r_ohm": 0.5, "x_ohm": 0.4}]
+    if ring:
+        lines.append({**lines[0], "name": "back", "r_ohm": 0.6})
+    return Grid.from_tables(
+        "station",
+        {
+            "buses": [{"name": "HV", "vn_kv": 110.0}, {"name": "MV", "vn_kv": 10.0}, {"name": "end", "vn_kv": 10.0}],
+            "lines": lines,
+            "transformers": [{"name": name, **row, **transformer} for name in ("T1", "T2")],
+            "sources": [{"name": "grid", "bus": "HV"}],
+            "loads": [{"name": "town", "bus": "end", "p_kw": 800.0, "q_kvar": 200.0}],
+        },
+    )
+
+
+def test_parallel_transformers_are_refused_by_name_with_the_way_out() -> None:
+    for study in (openpoint.reconfigure, openpoint.run_powerflow):
+        with pytest.raises(InputError) as caught:
+            study(station())
+        (problem,) = caught.value.problems
+        assert {"T1", "T2"} <= set(f"{problem.row}, {problem.message}".replace("'", "").replace(",", "").split())
+        assert "--open T2, or --switchable T1,T2" in problem.remedy
+
+
+def test_a_transformer_is_opened_where_it_is_asked_for() -> None:
+    locked = openpoint.reconfigure(station(), locked_open=["T2"])
+    assert locked.open_branches == ("T2",)
+    for asked in (["T1", "T2"], "T1"):
+        chosen = openpoint.reconfigure(station(), switchable=asked)
+        assert len(chosen.open_branches) == 1
+        assert chosen.loss_kw == pytest.approx(locked.loss_kw, rel=1e-9)
+    by_table = openpoint.reconfigure(station(switchable=True))
+    assert by_table.loss_kw == pytest.approx(locked.loss_kw, rel=1e-9)
+
+
+def test_no_transformer_is_opened_where_lines_can_be() -> None:
+    result = openpoint.reconfigure(station(ring=True), locked_open=["T1"])
+    assert set(result.open_branches) == {"T1", "back"}
+    (note,) = result.notes
+    assert note.startswith("no loss before: today's state is meshed")
+    for loop in ("loop 'back' (lines), 'out' (lines)", "loop 'T1' (transformers), 'T2' (transformers)"):
+        assert loop in note
+
+
+def test_a_transformer_that_is_open_today_is_closed_only_on_demand() -> None:
+    grid = station()
+    apart = grid.with_closed({"T1": False, "T2": False})
+    with pytest.raises(InputError, match="--switchable T1,T2"):
+        openpoint.reconfigure(apart)
+    result = openpoint.reconfigure(apart, locked_closed=["T1"])
+    assert result.open_branches == ("T2",)
+    assert result.notes == ("no loss before: in today's state no source reaches the buses MV, end",)
+
+
+def test_a_line_that_is_marked_as_fixed_is_named_by_switchable_alone() -> None:
+    grid = openpoint.read("baran33")
+    fixed = grid.with_tables(lines=grid.lines.with_columns(switchable=grid.lines["name"] != "7"))
+    with pytest.raises(InputError, match="unless --switchable names it"):
+        openpoint.reconfigure(fixed, locked_open="7")
+    assert openpoint.reconfigure(fixed, locked_open=["7"], switchable="7").open_branches[0] == "7"
+
+
+def test_joined_sources_are_named() -> None:
+    grid = openpoint.read("civanlar16")
+    joined = grid.with_closed(dict.fromkeys(grid.branches().filter(~grid.branches()["closed"])["name"], True))
+    with pytest.raises(InputError) as caught:
+        openpoint.run_powerflow(joined)
+    assert any("join it to source" in problem.message for problem in caught.value.problems)
+    (note,) = openpoint.reconfigure(joined).notes
+    assert "sources '1' and '2' are joined by" in note
+
+
+def test_a_certificate_with_an_open_transformer_is_verified(tmp_path: Path) -> None:
+    file = tmp_path / "proof"
+    openpoint.reconfigure(station(), locked_open=["T2"], method=TopologySearch(certificate=file))
+    assert verify(station(), file).given == (("T2",), ())
+    openpoint.reconfigure(station(), switchable=["T1", "T2"], method=TopologySearch(certificate=file))
+    with pytest.raises(CertificateError, match="other switchable branches"):
+        verify(station(), file)
+    assert verify(station().with_switchable(["T1", "T2"]), file).open_branches in (("T1",), ("T2",))
+
+
+def test_parallel_transformers_are_told_in_many_futures_too() -> None:
+    futures = openpoint.grow(station(), count=2, seed=1)
+    result = openpoint.reconfigure(station(), futures=futures, switchable="T2")
+    assert result.open_branches == ("T2",)
+    assert any(note.startswith("no loss before: today's state is meshed") for note in result.notes)
+
+
+def test_three_phases_name_their_loops() -> None:
+    grid = openpoint.read("ieee13")
+    twins = grid.transformers.head(1)
+    meshed = grid.with_tables(transformers=grid.transformers.vstack(twins.with_columns(name=twins["name"] + " twin")))
+    (problem,) = (p for p in meshed.problems() if p.column == "closed")
+    assert problem.row == f"{twins['name'][0]} twin"
