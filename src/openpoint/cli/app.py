@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from openpoint.cli.config import configured
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import (
     EXIT_CODES,
@@ -118,13 +119,14 @@ def _common() -> None:
     """Decide where the open points of a distribution grid lie, and prove how good the answer is."""
 
 
-app.command(epilog=RECONFIGURE_EPILOG)(guarded(reconfigure))
-app.command(epilog=FUTURES_EPILOG)(guarded(futures))
-app.command(epilog=PARTITION_EPILOG)(guarded(partition))
+app.command(epilog=RECONFIGURE_EPILOG)(guarded(configured(reconfigure)))
+app.command(epilog=FUTURES_EPILOG)(guarded(configured(futures)))
+app.command(epilog=PARTITION_EPILOG)(guarded(configured(partition)))
 
 
 @app.command(epilog=HARDEN_EPILOG)
 @guarded
+@configured
 def harden(
     grid: GridArgument,
     disasters: Annotated[
@@ -267,6 +269,7 @@ def verify(
 
 @app.command()
 @guarded
+@configured
 def powerflow(
     grid: GridArgument,
     json: JsonOption = None,

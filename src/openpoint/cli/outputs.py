@@ -79,7 +79,7 @@ class Outputs:
         ]
         for option, path, endings in files:
             if path is not None and path != STDOUT:
-                _check_file(option, path, endings)
+                check_file(option, path, endings)
             elif path is not None and option != "--json":
                 raise OptionError(f"{option} - : only --json can write to the standard output; give a file name")
         folders = [("--csv", self.csv), ("--parquet", self.parquet)]
@@ -140,7 +140,12 @@ class Outputs:
             yield "--plot", self.plot, lambda path: _write_plot(result, path)
 
 
-def _check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
+def check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
+    """Refuse a place that no file can be written to, and a name that ends otherwise; none = any ending.
+
+    Raises:
+        OptionError: it cannot be written there.
+    """
     if path.is_dir():
         raise OptionError(f"{option} {path}: this is a folder; give a file name")
     if endings and path.suffix.lower() not in endings:

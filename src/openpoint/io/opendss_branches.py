@@ -233,9 +233,8 @@ def read_source(reading: Reading, element: str) -> None:
     reading.add("sources", name=reading.name(element), bus=element, **held)
     place = next((row for row in reading.tables["buses"] if row["name"] == bus), {})
     reading.add("buses", name=element, vn_kv=vn, phases="abc", x=place.get("x"), y=place.get("y"))
-    matrices = {"r_ohm": triangle(z.real), "x_ohm": triangle(z.imag)}
-    place = {"from_bus": element, "to_bus": bus, "length_km": 0.0}
-    reading.add("lines", name=element, **place, phases="abc", **matrices, switchable=False)
+    own = {"r_ohm": triangle(z.real), "x_ohm": triangle(z.imag), "length_km": 0.0}
+    reading.add("lines", name=element, from_bus=element, to_bus=bus, phases="abc", **own, switchable=False)
 
 
 def triangle(matrix: Any) -> list[float]:

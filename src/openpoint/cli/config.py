@@ -1,0 +1,227 @@
+"""Options from a file, `--config`, and the options of a run as such a file, `--save-config`.
+
+The file is TOML: values by the names of options, in a table of the name of a command, or above all tables for every
+command that has such an option.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.outputs import check_file
+from openpoint.errors import OptionError
+
+_OWN = ("config", "save-config", "help")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of options: the values above all tables, those of the tables, and the text."""
+
+    path: Path
+    text: str
+    common: Mapping[str, Any]
+    tables: Mapping[str, Mapping[str, Any]]
+
+    def place(self, table: str, key: str) -> str:
+        """Where a key, or with an empty key a table, stands."""
+        now = ""
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if head := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+                now = head[1].strip("\"'")
+                if now == table and not key:
+                    return f"{self.path} line {number}"
+            elif now == table and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+                return f"{self.path} line {number}"
+        return str(self.path)
+
+
+def configured(command: Callable[..., int]) -> Callable[..., int]:
+    """The command with the options `--config` and `--save-config`."""
+
+    @functools.wraps(command)
+    def run(ctx: typer.Context, *, config: Path | None, save_config: Path | None, **options: Any) -> int:
+        if save_config is not None:
+            if config is not None and config.resolve() == save_config.resolve():
+                raise OptionError("--config and --save-config name one file; give --save-config another name")
+            check_file("--save-config", save_config, (".toml",))
+        code = command(**options)
+        return _save(ctx, save_config, code) if save_config is not None else code
+
+    signature = inspect.signature(command, eval_str=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = [
+        inspect.Parameter("ctx", keyword, annotation=typer.Context),
+        *(value.replace(kind=keyword) for value in signature.parameters.values()),
+        inspect.Parameter("config", keyword, default=None, annotation=_ConfigOption),
+        inspect.Parameter("save_config", keyword, default=None, annotation=_SaveOption),
+    ]
+    run.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in own} | {"return": int}
+    return run
+
+
+def _apply(ctx: typer.Context, file: Path | None) -> Path | None:
+    """The values of the file as defaults of this command, so that the command line wins."""
+    if file is None or ctx.resilient_parsing:
+        return file
+    read = _read(file)
+    commands = _commands(ctx)
+    name = str(ctx.command.name)
+    faults = [*_strangers(read, commands)]
+    values: dict[str, Any] = {}
+    for table, given in (("", read.common), (name, read.tables.get(name, {}))):
+        for key, value in given.items():
+            option = commands[name].get(_plain(key))
+            if option is None:
+                continue
+            try:
+                values[option.name] = _converted(ctx, option, value)
+            except typer.BadParameter as error:
+                faults.append(f"{read.place(table, key)}: {key}: {error.message}")
+    if faults:
+        raise typer.BadParameter("\n  ".join(["", *faults]) if len(faults) > 1 else faults[0])
+    ctx.default_map = {**(ctx.default_map or {}), **values}
+    return file
+
+
+def _read(file: Path) -> _File:
+    import tomllib
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{file} is no text file in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise typer.BadParameter(f"{file} is no TOML: {error}") from None
+    tables = {key: value for key, value in data.items() if isinstance(value, dict)}
+    return _File(file, text, {key: value for key, value in data.items() if key not in tables}, tables)
+
+
+def _strangers(read: _File, commands: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Tables that no command has, and keys that are no option, each with what is nearest."""
+    anywhere = {name: option for options in commands.values() for name, option in options.items()}
+    for key in read.common:
+        if _plain(key) not in anywhere:
+            yield f"{read.place('', key)}: there is no option {key}{_nearest(_plain(key), anywhere)}"
+    for table, given in read.tables.items():
+        if table not in commands:
+            yield f"{read.place(table, '')}: there is no command {table} with options{_nearest(table, commands)}"
+            continue
+        for key in given:
+            if _plain(key) not in commands[table]:
+                told = _nearest(_plain(key), commands[table])
+                yield f"{read.place(table, key)}: {table} has no option {key}{told}"
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    import difflib
+
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _plain(key: str) -> str:
+    return key.replace("_", "-")
+
+
+def _commands(ctx: typer.Context) -> dict[str, dict[str, Any]]:
+    """The options by their names, by the names of the commands that take a file of options."""
+    group: Any = ctx.find_root().command
+    commands = group.commands if ctx.parent is not None else {ctx.command.name: ctx.command}
+    options = {str(name): _options(command) for name, command in commands.items()}
+    return {name: found for name, found in options.items() if found}
+
+
+def _options(command: Any) -> dict[str, Any]:
+    """The options of a command by their long names; none where it takes no file of options."""
+    found = {
+        name.removeprefix("--"): option
+        for option in command.params
+        if option.param_type_name == "option"
+        for name in option.opts
+        if name.startswith("--")
+    }
+    return {name: option for name, option in found.items() if name not in _OWN} if "config" in found else {}
+
+
+def _converted(ctx: typer.Context, option: Any, value: Any) -> Any:
+    """The value as the command line would have it, which never takes 2.5 for 2, nor true for 1.
+
+    Raises:
+        typer.BadParameter: it does not fit the option.
+    """
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise typer.BadParameter("give true or false")
+        return value
+    values = value if isinstance(value, list) else [value]
+    if isinstance(value, list) and not option.multiple:
+        raise typer.BadParameter("give one value, not a list")
+    if any(isinstance(each, bool) or not isinstance(each, str | int | float) for each in values):
+        raise typer.BadParameter("give a number or a text")
+    given = [str(each) for each in values]
+    option.process_value(ctx, given if option.multiple else given[0])
+    return given if option.multiple else given[0]
+
+
+def _save(ctx: typer.Context, file: Path, code: int) -> int:
+    try:
+        file.write_text(_written(ctx), encoding="utf-8")
+    except OSError as error:
+        complain("error", f"--save-config {file} was not written: {error.strerror}")
+        return NOT_WRITTEN
+    return code
+
+
+def _written(ctx: typer.Context) -> str:
+    """The options of this run as a table; what was left to its default is a comment."""
+    name = str(ctx.command.name)
+    lines = [f"# openpoint {name} GRID --config FILE", f"[{name}]"]
+    for key, option in _commands(ctx)[name].items():
+        value = ctx.params.get(option.name)
+        source = ctx.get_parameter_source(option.name)
+        given = source is not None and source.name in ("COMMANDLINE", "DEFAULT_MAP")
+        if value is not None and value != [] and value != ():
+            lines.append(f"{'' if given else '# '}{key} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML has it."""
+    import json
+
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+_ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        callback=_apply,
+        help="Take options from this TOML file; those of the command line win.",
+    ),
+]
+_SaveOption = Annotated[
+    Path | None, typer.Option("--save-config", metavar="FILE", help="Write the options of this run as such a file.")
+]

@@ -1,0 +1,92 @@
+"""Options from a file, and the options of a run as a file."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.cli.desk import Command
+
+
+def put(text: str) -> str:
+    Path("options.toml").write_text(text, encoding="utf-8")
+    return "options.toml"
+
+
+def test_options_come_from_the_file_and_the_command_line_wins(command: Command, ring: Path) -> None:
+    file = put('max-changes = 0\n[reconfigure]\nopen = ["C-S"]\nquiet = true\n[harden]\nstorms = 5\n')
+    done = command("reconfigure", ring, "--config", file, "--json", "-")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["open_branches"] == ["C-S"]
+    won = command("reconfigure", ring, "--config", file, "--json", "-", "--max-changes", 2, "--open", "B-C")
+    assert json.loads(won.out)["open_branches"] == ["B-C"]
+
+
+def test_what_stands_above_the_tables_is_for_commands_that_have_it(command: Command, ring: Path) -> None:
+    file = put("count = 3\nmax_changes = 0\n[futures]\noutput = 'drawn.csv'\n")
+    assert command("futures", ring, "--config", file).code == 0
+    futures = {line.split(",")[0] for line in Path("drawn.csv").read_text().splitlines()[1:]}
+    assert len(futures) == 3
+    assert command("reconfigure", ring, "--config", file).code == 0
+
+
+def test_every_fault_is_named_with_its_line_and_what_is_nearest(command: Command, ring: Path) -> None:
+    file = put(
+        'gapp = 1\n[reconfigure]\nmax_change = 4\ngap = true\nmax-changes = 2.5\nplain = "yes"\nsolver = ["a", "b"]\n'
+        "change-cost = -1.0\n[reconfig]\na = 1\n"
+    )
+    done = command("reconfigure", ring, "--config", file)
+    assert done.code == 2
+    for said in (
+        "line 1: there is no option gapp; did you mean gap?",
+        "line 3: reconfigure has no option max_change; did you mean max-changes?",
+        "line 4: gap: give a number or a text",
+        "line 5: max-changes:",
+        "line 6: plain: give true or false",
+        "line 7: solver: give one value, not a list",
+        "line 8: change-cost:",
+        "line 9: there is no command reconfig with options; did you mean reconfigure?",
+    ):
+        assert f"options.toml {said}" in done.err, said
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("gap = ", "no TOML"), ("gap = 1\ngap = 2", "no TOML"), (None, "No such file")]
+)
+def test_a_file_that_cannot_be_read_is_refused(text: str | None, said: str, command: Command, ring: Path) -> None:
+    done = command("reconfigure", ring, "--config", put(text) if text is not None else "none.toml")
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_a_saved_file_repeats_the_run(command: Command, ring: Path) -> None:
+    put("[reconfigure]\nmax-changes = 2\n")
+    options = ["--open", "A-B", "--v-min", 0.5, "--quiet"]
+    first = command("reconfigure", ring, "--config", "options.toml", "--save-config", "run.toml", *options)
+    saved = Path("run.toml").read_text(encoding="utf-8")
+    assert first.code == 0, first.err
+    assert tomllib.loads(saved) == {"reconfigure": {"max-changes": 2, "open": ["A-B"], "v-min": 0.5, "quiet": True}}
+    assert "# change-cost = 0.0" in saved
+    again = command("reconfigure", ring, "--config", "run.toml", "--json", "-", "--save-config", "again.toml")
+    assert json.loads(again.out)["open_branches"] == ["A-B"]
+    assert tomllib.loads(Path("again.toml").read_text())["reconfigure"]["json"] == "-"
+
+
+def test_a_saved_file_never_takes_the_place_of_what_is_read(command: Command, ring: Path) -> None:
+    file = put("[reconfigure]\nmax-changes = 2\n")
+    for name, said in ((file, "name one file"), ("run.json", "must end in .toml")):
+        done = command("reconfigure", ring, "--config", file, "--save-config", name)
+        assert done.code == 2
+        assert said in done.err
+    assert Path(file).read_text() == "[reconfigure]\nmax-changes = 2\n"
+
+
+@pytest.mark.parametrize("verb", ["reconfigure", "futures", "harden", "partition", "powerflow"])
+def test_every_long_command_takes_a_file(verb: str, command: Command) -> None:
+    done = command(verb, "--help")
+    assert "--config" in done.out
+    assert "--save-config" in done.out
