@@ -125,7 +125,10 @@ def _add_branch(
     elif kind < 0.2:
         tables["switches"].append(row)
     else:
-        charging = {"b_us": [round(rng.uniform(0.0, 60.0) / scale, 3)]} if rich and rng.random() < 0.3 else {}
+        charging: dict[str, Any] = {}
+        if rich and rng.random() < 0.3:
+            b = round(rng.uniform(0.0, 60.0) / scale, 3)
+            charging = {"b_us": [b], "open_end": ("both", "from", "to")[int(1000.0 * b) % 3]}
         z = {"r_ohm": [round(r * scale, 4)], "x_ohm": [round(x * scale, 4)]}
         tables["lines"].append({**row, **z, **charging})
 

@@ -73,6 +73,8 @@ def make_network(
         i_base_a=np.full(n_branch, 1000.0 / (np.sqrt(3.0) * v_base_kv)),
         switchable=column("switchable", bool),
         closed=column("closed", bool),
+        y_open_fr=np.zeros(n_branch, dtype=complex),
+        y_open_to=np.zeros(n_branch, dtype=complex),
         w_min=np.full(n_bus, v_limits[0] ** 2),
         w_max=np.full(n_bus, v_limits[1] ** 2),
         source_terminal=np.array(list(sources), dtype=np.int64),

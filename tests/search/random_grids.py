@@ -21,25 +21,26 @@ KINDS: list[tuple[str, ...]] = [
     ("stiff", "locks"),
     ("ratios",),
     ("shunts", "ratios"),
+    ("shunts", "hanging"),
     ("generation",),
-    ("generation", "shunts", "ratios", "stiff", "impedance", "locks"),
+    ("generation", "shunts", "ratios", "stiff", "impedance", "locks", "hanging"),
     ("capacitive", "impedance"),
     ("current",),
     ("current", "generation", "impedance", "low"),
     ("dispatch",),
-    ("dispatch", "generation", "ratings", "low", "high", "shunts", "ratios", "stiff", "current"),
+    ("dispatch", "generation", "ratings", "low", "high", "shunts", "ratios", "stiff", "current", "hanging"),
     ("low",),
     ("low", "high", "generation"),
     ("ratings",),
-    ("ratings", "low", "high", "generation", "shunts", "ratios", "stiff", "locks", "impedance"),
+    ("ratings", "low", "high", "generation", "shunts", "ratios", "stiff", "locks", "impedance", "hanging"),
 ]
 FEATURES = [
     *("locks", "stiff", "ratios", "shunts", "generation", "impedance", "current", "capacitive"),
-    *("low", "high", "ratings"),
+    *("low", "high", "ratings", "hanging"),
 ]
 """What the grids have: locks; branches without resistance or impedance; ratios; shunts of branches; generation;
-loads of constant impedance and current; loads that feed reactive power; lower and upper voltage limits; ratings. Of
-KINDS also generators to dispatch."""
+loads of constant impedance and current; loads that feed reactive power; lower and upper voltage limits; ratings; open
+branches that hang on one end. Of KINDS also generators to dispatch."""
 
 
 def random_grid(rng: np.random.Generator, kind: Collection[str]) -> Network:
@@ -90,8 +91,22 @@ def _grid(
         generators=generators,
         v_limits=(low, high),
     )
+    if "hanging" in kind:
+        network = hanging(rng, network)
     p, q = rng.uniform(0.0, 0.4, (2, len(generators)))
     return replace(network, p_min=np.zeros(len(p)), p_max=p, q_min=-q, q_max=q * (rng.random(len(q)) < 0.5))
+
+
+def hanging(rng: np.random.Generator, network: Network) -> Network:
+    """The same with most branches that have a shunt hanging on one end while they are open."""
+    half, z = 0.5 * network.y_shunt.diagonal(), network.z.diagonal()
+    stays = half + half / (1.0 + z * half)
+    at = rng.integers(0, 3, len(stays))
+    return replace(
+        network,
+        y_open_fr=np.where(at == 1, stays / network.tap**2, 0.0j),
+        y_open_to=np.where(at == 2, stays, 0.0j),
+    )
 
 
 def _loads(rng: np.random.Generator, n: int, kind: Collection[str]) -> np.ndarray:

@@ -11,6 +11,9 @@ hold at every binary x exactly: an open branch has w_fr = w_to = 0 and carries n
 convex hull of a branch that is open or closed, given bounds on the voltages, and its dual gives the slope of the loss
 with respect to the state of every branch, open ones too.
 
+What an open line takes that hangs on one end (`Network.y_open_fr`, `y_open_to`) is proportional to the rest of these
+products, w_a / tap² − w_fr = (1 − x) w_a / tap², so that it is exact at every binary x as well.
+
 The cone is exact at the optimum unless upper voltage limits bind or power flows back; then the AC flow has the word.
 """
 
@@ -76,7 +79,7 @@ def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
         for part, most in ((np.real, network.p_max), (np.imag, network.q_max))
     ]
     grow = [float(np.sum(np.maximum(-part(network.s_impedance), 0))) for part in (np.real, np.imag)]
-    grow[1] += float(np.sum(np.maximum(network.b, 0)))  # what grows with w: capacitors and charging
+    grow[1] += float(np.sum(np.maximum(network.b_most, 0)))  # what grows with w: capacitors and charging
     for k, part in enumerate((np.real, np.imag)):
         half = 0.5 * float(np.sum(np.maximum(-part(network.s_current), 0)))
         back[k] += half  # v ≤ (1 + w) / 2
@@ -165,6 +168,17 @@ def distflow(network: Network, closed: cp.Expression, w_upper: Floats, demand: c
     arrive_q = at_to.T @ (q - cp.multiply(x, l) + cp.multiply(b / 2, w_to))
     leave_p = one_fr.T @ (p + cp.multiply(g / 2, w_fr))
     leave_q = one_fr.T @ (q - cp.multiply(b / 2, w_fr))
+    lost_open: cp.Expression | float = 0.0
+    for end, rest, y in (
+        (network.terminal_fr, at_fr @ w - w_fr, network.y_open_fr * network.tap**2),
+        (network.terminal_to, at_to @ w - w_to, network.y_open_to),
+    ):
+        if (hangs := np.flatnonzero(y)).size:
+            open_w = rest[hangs]
+            at = sp.csr_array((np.ones(len(hangs)), (end[hangs], np.arange(len(hangs)))), shape=(n, len(hangs)))
+            leave_p += at @ cp.multiply(y[hangs].real, open_w)
+            leave_q -= at @ cp.multiply(y[hangs].imag, open_w)
+            lost_open += cp.sum(cp.multiply(y[hangs].real, open_w))
     constraints += [
         (arrive_p - leave_p)[inner] == demand_p[inner],
         (arrive_q - leave_q)[inner] == demand_q[inner],
@@ -175,7 +189,7 @@ def distflow(network: Network, closed: cp.Expression, w_upper: Floats, demand: c
         # through: the slope of the value would be infinite at an open switch.
         constraints.append(l[ideal] <= _current_most(network) * closed[ideal])
     cones = (Cone(u=(p, q), s=l, t=w_fr),)
-    loss = cp.sum(cp.multiply(r, l)) + cp.sum(cp.multiply(g / 2, w_fr + w_to))
+    loss = cp.sum(cp.multiply(r, l)) + cp.sum(cp.multiply(g / 2, w_fr + w_to)) + lost_open
     limits = tuple(_limits(network, w, l, inner))
     return DistFlow(constraints, cones, limits, s * loss, w=w, p=p, q=q, l=l, w_fr=w_fr, w_to=w_to, s_gen=s_gen)
 
@@ -204,7 +218,7 @@ def _current_most(network: Network) -> float:
     s = np.abs(network.s_power) + 2 * np.abs(network.s_current) + 4 * np.abs(network.s_impedance)
     p_gen = np.maximum(np.abs(network.p_min), np.abs(network.p_max))
     q_gen = np.maximum(np.abs(network.q_min), np.abs(network.q_max))
-    charging = 4 * float(np.hypot(network.b, network.g).sum())
+    charging = 4 * float(np.abs(network.y_most).sum())
     return (2.0 * (float(s.sum()) + float(np.hypot(p_gen, q_gen).sum()) + charging)) ** 2 / 0.25
 
 

@@ -71,7 +71,11 @@ class Buses(dy.Schema):
 
 
 class Lines(dy.Schema):
-    """Lines and cables: a pi section between two buses."""
+    """Lines and cables: a pi section between two buses.
+
+    An open line is disconnected at both ends, or at one end only (`open_end`): then it stays under voltage from its
+    other end and keeps its charging there. This holds today and for every decision that opens it.
+    """
 
     name = _name()
     from_bus = _text("bus at one end")
@@ -85,6 +89,9 @@ class Lines(dy.Schema):
     length_km = _optional("length, only for the voltage profile; the impedances are those of the whole line", "km")
     switchable = _flag("may be opened or closed by a decision", True)
     closed = _flag("closed today", True)
+    open_end = _text(
+        "where it is open when it is open: both ends, from or to; one end in balanced grids only", default="both"
+    )
 
 
 class Switches(dy.Schema):

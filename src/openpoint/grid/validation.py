@@ -26,6 +26,7 @@ WINDINGS = ("wye-wye", "delta-wye", "wye-delta", "delta-delta")
 VOLTAGE_TOLERANCE = 1e-6
 
 _WORDS = (
+    ("lines", "open_end", ("both", "from", "to")),
     ("transformers", "connection", WINDINGS),
     ("transformers", "tap_side", ("from", "to")),
     ("loads", "connection", ("wye", "delta")),

@@ -72,6 +72,13 @@ RULES = (
     ),
     _positive("lines", "i_max_a"),
     _not_negative("lines", "length_km"),
+    Rule(
+        "lines",
+        "open_end",
+        pl.col("open_end").is_in(["from", "to"]) & (pl.col("phases") != "1"),
+        "{value}: lines that are open at one end are modelled in balanced grids only",
+        "Write both; its charging is then left out while it is open",
+    ),
     _positive("switches", "i_max_a"),
     _positive("transformers", "vn_from_kv"),
     _positive("transformers", "vn_to_kv"),

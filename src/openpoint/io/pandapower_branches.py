@@ -3,8 +3,9 @@
 - A line with switches is switchable, and closed if all its switches are; one without is neither. A transformer is
   closed if all its switches are, and never switchable: breakers on both sides do not say that it may be taken out. In a
   net without any switch every line is switchable, and the lines out of service are the open ones (published benchmark
-  grids are written so): otherwise nothing would be left to decide. pandapower leaves a line with one open end under
-  voltage; here it is dead.
+  grids are written so): otherwise nothing would be left to decide.
+- A line that is open at one end is under voltage from the other, as in pandapower: `open_end` says where it opens. That
+  is where it is open today; of a closed line where its switch is, and the to end where it has one at both.
 - A bus-bus switch is a switch without impedance, or a line of its `z_ohm`, split with pandapower's r/x ratio of 2.
 - A transformer goes from its high- to its low-voltage bus. Its T circuit is turned into the equal pi section, so power
   flows agree with `pandapower.runpp` and its defaults.
@@ -36,37 +37,59 @@ def read_branches(reading: Reading) -> None:
             reading.fault("switch", row, "et", f"{row.get('et')!r} is no kind of switch", remedy)
     lines = _switches_of(reading, "l")
     if plain:
-        lines = {row["index"]: [truth(row.get("in_service"), instead=True)] for row in all_lines}
         message = "the net has no switches: every line is taken as switchable, one out of service as open"
         reading.note("switch", None, "", message, "Add switches of type 'l' to say which lines may be switched")
     else:
         reading.left_out("line", _OUT_OF_SERVICE)
     reading.left_out("trafo", _OUT_OF_SERVICE)
     for row in all_lines:
-        _line(reading, row, named["line", row["index"]], lines.get(row["index"]))
-    _note_half_open(reading)
+        state = _plain_state(row) if plain else _line_state(reading, row, lines.get(row["index"], []))
+        _line(reading, row, named["line", row["index"]], state)
+    _note_both_ends(reading, all_lines, lines)
     for row in couplers:
         _coupler(reading, row, named["switch", row["index"]])
     trafos = _switches_of(reading, "t")
     for row in net.live("trafo"):
-        _transformer(reading, row, named["trafo", row["index"]], trafos.get(row["index"]))
+        _transformer(reading, row, named["trafo", row["index"]], trafos.get(row["index"], []))
 
 
-def _switches_of(reading: Reading, et: str) -> dict[Any, list[bool]]:
-    """Whether each switch of a branch is closed, by the index of the branch."""
-    states: dict[Any, list[bool]] = {}
+def _switches_of(reading: Reading, et: str) -> dict[Any, list[Row]]:
+    """The switches of a branch, by its index."""
+    found: dict[Any, list[Row]] = {}
     for row in reading.net.rows("switch"):
         if row.get("et") == et and isinstance(row.get("element"), (int, float)):
-            states.setdefault(row["element"], []).append(_is_closed(row))
-    return states
+            found.setdefault(row["element"], []).append(row)
+    return found
 
 
 def _is_closed(row: Row) -> bool:
     return truth(row.get("closed"), instead=True) and truth(row.get("in_service"), instead=True)
 
 
-def _state(switches: list[bool] | None) -> dict[str, bool]:
-    return {"switchable": switches is not None, "closed": switches is None or all(switches)}
+def _state(switches: list[Row]) -> Row:
+    return {"switchable": bool(switches), "closed": all(_is_closed(row) for row in switches)}
+
+
+def _plain_state(row: Row) -> Row:
+    """Of a line in a net without switches: out of service it is open at both ends."""
+    return {"switchable": True, "closed": truth(row.get("in_service"), instead=True)}
+
+
+def _line_state(reading: Reading, line: Row, switches: list[Row]) -> Row:
+    """What the switches of a line say of it, and where it opens."""
+    ends = {line.get("from_bus"): "from", line.get("to_bus"): "to"}
+    for row in switches:
+        if row.get("bus") not in ends:
+            message = f"bus {row.get('bus')} is at no end of line {line['index']}"
+            reading.fault("switch", row, "bus", message, "Name the bus at the end of the line where the switch is")
+    state = _state(switches)
+    opening = switches if state["closed"] else [row for row in switches if not _is_closed(row)]
+    at = {ends.get(row.get("bus"), "") for row in opening}
+    if at == {"from"}:
+        state["open_end"] = "from"
+    elif "to" in at and (state["closed"] or len(at) == 1):
+        state["open_end"] = "to"
+    return state
 
 
 def _ends(reading: Reading, table: str, row: Row, fr: str, to: str) -> tuple[int, int] | None:
@@ -82,7 +105,7 @@ def _loading(reading: Reading, table: str, row: Row) -> float:
     return share * reading.number(table, row, "df", 1.0) * reading.number(table, row, "parallel", 1.0)
 
 
-def _line(reading: Reading, row: Row, name: str, switches: list[bool] | None) -> None:
+def _line(reading: Reading, row: Row, name: str, state: Row) -> None:
     ends = _ends(reading, "line", row, "from_bus", "to_bus")
     if ends is None:
         return
@@ -106,16 +129,22 @@ def _line(reading: Reading, row: Row, name: str, switches: list[bool] | None) ->
         b_us=[b] if b else [],
         i_max_a=limit,
         length_km=km,
-        **_state(switches),
+        **state,
     )
 
 
-def _note_half_open(reading: Reading) -> None:
-    charging = [row["b_us"][0] for row in reading.tables.get("lines", []) if not row["closed"] and row["b_us"]]
-    if charging:
-        message = f"{len(charging)} open lines have charging ({sum(charging):.4g} µS together), which is left out"
-        remedy = "pandapower keeps a line with one open end under voltage, so its flows differ a little"
-        reading.note("line", None, "c_nf_per_km", message, remedy)
+def _note_both_ends(reading: Reading, lines: list[Row], switches: dict[Any, list[Row]]) -> None:
+    """Where a line that is opened opens is a choice that the reader makes for the user."""
+    count = 0
+    for row in lines:
+        at = switches.get(row["index"], [])
+        closed = all(_is_closed(one) for one in at)
+        charges = reading.number("line", row, "c_nf_per_km", 0.0) != 0.0
+        count += closed and charges and len({one.get("bus") for one in at}) > 1
+    if count:
+        message = f"{count} closed lines have a switch at both ends: what opens one opens it at its to end only"
+        remedy = "It stays under voltage from its from end; convert the net to tables to write another `open_end`"
+        reading.note("line", None, "", message, remedy)
 
 
 def _frequency(reading: Reading) -> float:
@@ -144,7 +173,7 @@ def _coupler(reading: Reading, row: Row, name: str) -> None:
         reading.add("lines", **common, r_ohm=[SWITCH_RX_RATIO * x], x_ohm=[x], length_km=0.0)
 
 
-def _transformer(reading: Reading, row: Row, name: str, switches: list[bool] | None) -> None:
+def _transformer(reading: Reading, row: Row, name: str, switches: list[Row]) -> None:
     ends = _ends(reading, "trafo", row, "hv_bus", "lv_bus")
     if ends is None:
         return

@@ -12,7 +12,8 @@ is grounded, and lines have the matrices that are left when their neutral is eli
 
 Branch model, with v and i the vectors over the conductors of a branch: at the from side an ideal ratio `tap`, then a
 pi section: half of the shunt Y at the internal node u, the series impedance Z, half of Y at the to bus. An open branch
-is disconnected at both ends.
+is disconnected at both ends, unless it is a line that is open at one end only: such a line of a balanced grid stays
+under voltage from its other end, at which it is the admittance Y/2 + 1 / (Z + 2/Y) (`y_open`), and nothing else.
 
 | connection | voltages | current at the from and to end |
 |---|---|---|
@@ -98,6 +99,8 @@ class Network:
         tap: (E) ratio of the from side, in per unit of the nominal voltages. shift: (E) rad, from leads.
         l_max: (E) squared current limit of the series element, inf = none. i_base_a: (E) base of current.
         switchable, closed: (E) today's state.
+        y_open_fr, y_open_to: (E) admittance that stays at the from or to terminal while the conductor is open; 0 where
+            it is disconnected, at one end at least.
         w_min, w_max: (N) squared voltage limits, 0 and inf = none.
         source_terminal: terminals that sources hold; source_v: their complex voltages.
         s_power, s_current, s_impedance: (N) complex load of constant power, current and impedance at nominal voltage,
@@ -145,6 +148,8 @@ class Network:
     p_max: Floats
     q_min: Floats
     q_max: Floats
+    y_open_fr: Complexes
+    y_open_to: Complexes
     delta: DeltaLoads = field(default_factory=DeltaLoads)
     windings: LineWindings = field(default_factory=LineWindings)
 
@@ -177,6 +182,30 @@ class Network:
         return np.asarray(self.y_shunt.diagonal().imag, dtype=np.float64)
 
     @property
+    def y_open(self) -> Complexes:
+        """(E) what stays under voltage of an open conductor, at whichever end."""
+        return self.y_open_fr + self.y_open_to
+
+    @property
+    def hangs(self) -> Bools:
+        """(E) whether the conductor stays under voltage while it is open."""
+        return np.asarray(self.y_open != 0)
+
+    @property
+    def b_most(self) -> Floats:
+        """(E) the larger shunt susceptance of a conductor, closed or open."""
+        return np.maximum(self.b, self.y_open.imag)
+
+    @property
+    def y_most(self) -> Complexes:
+        """(E) the larger size of the shunt conductance and of the susceptance of a conductor, closed or open."""
+        g, b = (
+            np.maximum(np.abs(self.g), np.abs(self.y_open.real)),
+            np.maximum(np.abs(self.b), np.abs(self.y_open.imag)),
+        )
+        return np.asarray(g + 1j * b)
+
+    @property
     def is_balanced(self) -> bool:
         """Whether the grid is a balanced single-phase equivalent."""
         return all(p == "1" for p in self.terminal_phase)
@@ -198,6 +227,11 @@ class Network:
                 ]
             )
         return np.array([number[n] for n in names], dtype=np.int64)
+
+    def dead_when_open(self) -> Network:
+        """A copy in which every open conductor is disconnected at both ends."""
+        nothing = np.zeros(self.n_conductors, dtype=np.complex128)
+        return replace(self, y_open_fr=nothing, y_open_to=nothing)
 
     def with_limits(self, *, w_min: Floats, w_max: Floats, l_max: Floats) -> Network:
         """A copy with other limits."""

@@ -148,6 +148,7 @@ class _Builder:
         phases_of: list[str] = []
         fr: list[int] = []
         to, branch, tap, shift, i_max, i_base, switchable, closed = [], [], [], [], [], [], [], []
+        y_open: list[tuple[complex, complex]] = []
         pairs = line_windings(self.grid)
         lone: list[tuple[int, int, int]] = []
         for kind in ("lines", "switches", "transformers"):
@@ -175,11 +176,13 @@ class _Builder:
                     i_base.append(base_a)
                     switchable.append(row["switchable"])
                     closed.append(row["closed"])
+                    y_open.append(_open_ended(row.get("open_end", "both"), complex(z_row[0, 0]), complex(y_row[0, 0])))
                 names.append(row["name"])
                 kinds.append(kind)
                 connections.append(row.get("connection", "wye-wye"))
         empty = sp.csr_array((0, 0), dtype=np.complex128)
         windings = np.array(lone, dtype=np.int64).reshape(-1, 3)
+        stays = np.array(y_open, dtype=np.complex128).reshape(-1, 2)
         return {
             "branch_names": tuple(names),
             "branch_kinds": tuple(kinds),
@@ -196,8 +199,17 @@ class _Builder:
             "i_base_a": np.array(i_base, dtype=np.float64),
             "switchable": np.array(switchable, dtype=np.bool_),
             "closed": np.array(closed, dtype=np.bool_),
+            "y_open_fr": stays[:, 0].copy(),
+            "y_open_to": stays[:, 1].copy(),
             "windings": LineWindings(windings[:, 0], windings[:, 1], windings[:, 2]),
         }
+
+
+def _open_ended(open_end: str, z: complex, y: complex) -> tuple[complex, complex]:
+    """What stays at the from and to bus of a line that is open at one end: half of its shunt, and the rest behind z."""
+    half = 0.5 * y
+    stays = half + half / (1.0 + z * half)
+    return stays if open_end == "to" else 0j, stays if open_end == "from" else 0j
 
 
 def _ratio(row: dict[str, Any], vn_fr: float, vn_to: float) -> float:

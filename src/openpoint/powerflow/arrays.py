@@ -24,6 +24,7 @@ class Wires(Table):
         start: (N + 1) where the neighbours of a bus begin. neighbour, via: (2E) bus at the other end, and branch.
         fr: (E) from bus. z, y: (E) series impedance, shunt admittance of both ends together. tap, shift: (E).
         source, source_v: (S) buses that sources hold, and their voltages.
+        hung, hung_at, hung_y: (H) branches that stay under voltage while they are open, at which bus, and as what.
         has_ratio, has_shunt: whether any branch has a ratio or shift, or a shunt.
     """
 
@@ -37,6 +38,9 @@ class Wires(Table):
     shift: Floats
     source: Numbers
     source_v: Complexes
+    hung: Numbers
+    hung_at: Numbers
+    hung_y: Complexes
     has_ratio: bool
     has_shunt: bool
 
@@ -74,7 +78,7 @@ class Work(Table):
         edge: branch to the parent. flipped: the parent is at its to end.
         z_re, z_im: impedance to the parent in the frame u. line_re, line_im: shunts of all branches at the bus.
         y_re, y_im: these and the loads of constant impedance. below_re, below_im: Y_k. d_re, d_im: 1 / (1 + z Y).
-        half_re, half_im: half the shunt of the branch to the parent.
+        half_re, half_im: half the shunt of the branch to the parent. hung_re: conductance of open branches at the bus.
         size: |t|². turn: phase angle of t.
         p, q, a_p, a_q: load of constant power and of constant current (the latter times |t|).
         u_re, u_im: voltage. l_re, l_im: current of the loads. j_re, j_im: current in the branch to the parent.
@@ -97,6 +101,7 @@ class Work(Table):
     d_im: Floats
     half_re: Floats
     half_im: Floats
+    hung_re: Floats
     size: Floats
     turn: Floats
     p: Floats

@@ -37,7 +37,7 @@ class Flows:
         i_series: (K, E) current through the series impedance from the from to the to end, on the to side of the ratio
             (what `l_max` limits); 0 where open or not energised.
         s_fr, s_to: (K, E) power that enters the branch at its from and at its to end, so that s_fr + s_to is what
-            the branch takes.
+            the branch takes, also one that hangs on one end while it is open.
         loss: (K) active power that all branches take (series and shunt conductance), added up branch by branch.
         source_s: (K, S) power that each source delivers, the load at its own bus included.
         status: (K) FlowStatus.
@@ -225,6 +225,7 @@ def wires_of(network: Network) -> Wires:
     others = np.concatenate([network.terminal_to, network.terminal_fr])
     by_bus = np.argsort(ends, kind="stable")
     y = np.array(network.y_shunt.diagonal(), dtype=np.complex128)
+    at_fr, at_to = np.flatnonzero(network.y_open_fr), np.flatnonzero(network.y_open_to)
     wires = Wires(
         start=np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=n_bus))]).astype(np.int32),
         neighbour=others[by_bus].astype(np.int32),
@@ -236,8 +237,11 @@ def wires_of(network: Network) -> Wires:
         shift=np.array(network.shift, dtype=np.float64),
         source=network.source_terminal.astype(np.int32),
         source_v=np.array(network.source_v, dtype=np.complex128),
+        hung=np.concatenate([at_fr, at_to]).astype(np.int32),
+        hung_at=np.concatenate([network.terminal_fr[at_fr], network.terminal_to[at_to]]).astype(np.int32),
+        hung_y=np.concatenate([network.y_open_fr[at_fr], network.y_open_to[at_to]]).astype(np.complex128),
         has_ratio=bool((network.tap != 1.0).any() or network.shift.any()),
-        has_shunt=bool(y.any()),
+        has_shunt=bool(y.any() or network.hangs.any()),
     )
     _known[key] = (weakref.ref(network, lambda _: _known.pop(key, None)), wires)
     return wires

@@ -87,9 +87,14 @@ def check_flow(
     stiff = np.abs(z) < STIFF_PU
     through = np.divide(inner - v[to], z, out=np.zeros_like(z), where=~stiff)
 
+    lost_open = 0.0
     missing = np.where(alive, np.conj(np.divide(scheduled, v, out=np.zeros_like(v), where=v != 0)), 0.0)
     np.subtract.at(missing, fr, (through + half * inner) / np.conj(a))
     np.subtract.at(missing, to, half * v[to] - through)
+    hangs = ~closed & network.hangs
+    for end, y in ((network.terminal_fr, network.y_open_fr), (network.terminal_to, network.y_open_to)):
+        np.subtract.at(missing, end[hangs], np.where(alive[end[hangs]], y[hangs] * v[end[hangs]], 0.0))
+        lost_open += float((y[hangs].real * np.abs(v[end[hangs]]) ** 2).sum())
     free = np.zeros(network.n_terminals, dtype=np.bool_)
     free[network.source_terminal] = True
     through[stiff], unbalanced = _stiff_currents(fr[stiff], to[stiff], a[stiff], v, missing, free)
@@ -107,7 +112,7 @@ def check_flow(
     judged = alive & ~free
     return AcCheck(
         max_mismatch=float(np.max(np.concatenate(faults), initial=0.0)),
-        loss=float(loss.sum()),
+        loss=float(loss.sum()) + lost_open,
         v_low=np.flatnonzero(judged & (np.abs(v) < np.sqrt(network.w_min) * (1.0 - tolerance))),
         v_high=np.flatnonzero(judged & (np.abs(v) > np.sqrt(network.w_max) * (1.0 + tolerance))),
         overloaded=np.flatnonzero(current > np.sqrt(network.l_max) * (1.0 + tolerance)),

@@ -1,7 +1,7 @@
 """Compiled kernel of the backward/forward sweep on trees.
 
 The sweep of Shirmohammadi, Hong, Semlyen and Luo, "A compensation-based power flow method for weakly meshed
-distribution and transmission networks", IEEE Trans. Power Systems 3(2), 1988, in three changes of form:
+distribution and transmission networks", IEEE Trans. Power Systems 3(2), 1988, in changes of form:
 
 - **Ratios vanish.** In a tree every bus k has one product t_k of the ideal ratios and of the source's angle between
   the source and itself. With v_k = t_k u_k and i_k = j_k / conj(t_k), power v conj(i) = u conj(j) is unchanged, u is
@@ -10,6 +10,7 @@ distribution and transmission networks", IEEE Trans. Power Systems 3(2), 1988, i
 - **Shunts are eliminated.** All that is linear at a bus (charging, capacitors, loads of constant impedance) is an
   admittance; the admittance seen below a bus is Y_k = y_k + Σ Y_c / (1 + z_c Y_c), and the sweep iterates on the loads
   of constant power and current alone: u_c = (u_p - z_c j_c) / (1 + z_c Y_c).
+- An open branch that hangs on a bus is an admittance too, whose conductance counts as loss.
 - Buses are renumbered in the order of a breadth-first search, so that parents come before children.
 
 A flow without solution shows in the frame u as a real part that falls to zero (a load beyond the nose of its curve
@@ -73,8 +74,8 @@ def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
 
 
 @inner
-def refer(wires: Wires, n: int, work: Work) -> None:
-    """Bring impedances, shunts and ratios of the tree into the frame u."""
+def refer(wires: Wires, closed: Bools, n: int, work: Work) -> None:
+    """Bring impedances, shunts and ratios of the tree into the frame u, with the open branches that hang on it."""
     size, turn, parent = work.size, work.turn, work.parent
     for k in range(n):
         work.line_re[k] = 0.0
@@ -112,6 +113,17 @@ def refer(wires: Wires, n: int, work: Work) -> None:
         work.line_im[k] += im
         work.line_re[up] += re
         work.line_im[up] += im
+    if len(wires.hung) == 0:
+        return
+    for k in range(n):
+        work.hung_re[k] = 0.0
+    for h in range(len(wires.hung)):
+        k = work.position[wires.hung_at[h]]
+        if k >= 0 and not closed[wires.hung[h]]:
+            y = wires.hung_y[h]
+            work.hung_re[k] += y.real * size[k]
+            work.line_re[k] += y.real * size[k]
+            work.line_im[k] += y.imag * size[k]
 
 
 @inner
@@ -222,7 +234,7 @@ def sweep(n: int, roots: int, loads: Loads, tolerance: float, iterations: int, w
 
 
 @inner
-def collect(n: int, roots: int, linear: bool, work: Work) -> float:
+def collect(n: int, roots: int, linear: bool, hangs: bool, work: Work) -> float:
     """Currents of all branches at the voltages found; returns the active loss."""
     u_re, u_im, j_re, j_im = work.u_re, work.u_im, work.j_re, work.j_im
     for k in range(n):
@@ -241,6 +253,9 @@ def collect(n: int, roots: int, linear: bool, work: Work) -> float:
         if linear:
             w = u_re[k] * u_re[k] + u_im[k] * u_im[k] + u_re[up] * u_re[up] + u_im[up] * u_im[up]
             loss += work.half_re[k] * w
+    if hangs:
+        for k in range(n):
+            loss += work.hung_re[k] * (u_re[k] * u_re[k] + u_im[k] * u_im[k])
     return loss
 
 
@@ -260,7 +275,7 @@ def turned(re: float, im: float, angle: float, scale: float) -> complex:
 
 
 @inner
-def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output: Output) -> None:
+def write(wires: Wires, closed: Bools, n: int, number: int, converged: bool, work: Work, output: Output) -> None:
     """Bring a flow out of the frame u."""
     v, i_series, s_fr, s_to = output.v[number], output.i_series[number], output.s_fr[number], output.s_to[number]
     for k in range(n):
@@ -290,6 +305,15 @@ def write(wires: Wires, n: int, number: int, converged: bool, work: Work, output
             at, direction = k, 1.0
             s_fr[e], s_to[e] = s_upper, s_lower
         i_series[e] = turned(j_re[k], j_im[k], work.turn[at], direction / np.sqrt(work.size[at]))
+    for h in range(len(wires.hung)):
+        e, bus = wires.hung[h], wires.hung_at[h]
+        if closed[e] or work.position[bus] < 0:
+            continue
+        y, w = wires.hung_y[h], v[bus].real * v[bus].real + v[bus].imag * v[bus].imag
+        if wires.fr[e] == bus:
+            s_fr[e] = complex(y.real * w, -y.imag * w)
+        else:
+            s_to[e] = complex(y.real * w, -y.imag * w)
 
 
 @lean()
@@ -308,10 +332,11 @@ def many(
     roots = len(wires.source)
     n, radial = 0, False
     for number in range(len(loss)):
+        state = closed[number if len(closed) > 1 else 0]
         if number == 0 or len(closed) > 1:
-            n, radial = grow(wires, closed[number], work)
+            n, radial = grow(wires, state, work)
             if radial:
-                refer(wires, n, work)
+                refer(wires, state, n, work)
         loss[number] = np.inf
         status[number] = NOT_RADIAL
         if radial:
@@ -321,6 +346,6 @@ def many(
             load(n, loads, number, work)
             status[number] = sweep(n, roots, loads, tolerance, iterations, work)
         if status[number] == CONVERGED:
-            loss[number] = collect(n, roots, loads.linear, work)
+            loss[number] = collect(n, roots, loads.linear, len(wires.hung) > 0, work)
         if len(output.v):
-            write(wires, n, number, status[number] == CONVERGED, work, output)
+            write(wires, state, n, number, status[number] == CONVERGED, work, output)

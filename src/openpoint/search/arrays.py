@@ -36,14 +36,15 @@ class Model(Table):
         n: buses that no source holds.
         fr, to: (m) ends. r, x, z2: (m) series impedance and its squared magnitude.
         k_fr, k_to: (m) squared voltage before the impedance per squared voltage of the bus, at each end.
-        g, b: (m) half of the shunt admittance, that of one end. l_max: (m) squared current limit, inf = none.
+        g_fr, b_fr, g_to, b_to: (m) shunt admittance at each end, less what stays there while it is open.
+        l_max: (m) squared current limit, inf = none.
         price: (m) cost of closing the branch.
         p, q: (N) load of constant power, less generation, the least that may be chosen. p_span, q_span: (N) how much
             more may be chosen. p_v, q_v: (N) load of constant current, per voltage. p_w, q_w: (N) load of constant
-            impedance, per squared voltage.
+            impedance, per squared voltage, with what stays of branches while they are open.
         w_min, w_max: (N) squared voltage: limits, or caps that no state exceeds; both that of the source at sources.
-        worth: (N) what a squared voltage is worth beyond what is lost; 0 but in a part of a grid, see
-            `openpoint.search.regions`.
+        worth: (N) what a squared voltage is worth beyond what closed branches lose: what open ones do, and in a part of
+            a grid a price, see `openpoint.search.regions`.
         start, neighbour, via: adjacency with all sources as the one bus n.
         column, row: (n + 1), (L) pattern below the diagonal of the factor, column by column.
         target: for every pair of rows of a column, the entry that eliminating the column changes; the row's own place
@@ -51,6 +52,7 @@ class Model(Table):
         slot: (m) entry of the branch in the factor, -1 beside a source.
         swap: (m) whether the branch is open today, so that closing it is a change. most_closings: how many may be.
         bare: branches without impedance. ideal: the conductance they count with.
+        passive: whether no branch has a negative resistance, reactance or conductance.
         shunts, currents, boxed, rated, bounded, priced: whether there are any admittances, loads of constant current,
             choices of power, ratings, voltage limits, prices.
     """
@@ -63,8 +65,10 @@ class Model(Table):
     z2: Floats
     k_fr: Floats
     k_to: Floats
-    g: Floats
-    b: Floats
+    g_fr: Floats
+    b_fr: Floats
+    g_to: Floats
+    b_to: Floats
     l_max: Floats
     price: Floats
     p: Floats
@@ -90,6 +94,7 @@ class Model(Table):
     most_closings: int
     bare: Numbers
     ideal: float
+    passive: bool
     shunts: bool
     currents: bool
     boxed: bool

@@ -12,6 +12,10 @@ the exact power flow of a completion has
 whichever way power runs: the direction is a convention. The demand of bus j is P_j + g_j w_j, of which g_j w_j is of
 constant impedance, and each end of a closed branch takes (g − jb) κ w, of which g κ w counts as loss.
 
+An open line may hang on one end (`Network.y_open_fr`, `y_open_to`): it takes (g° − jb°) w there. That is given to the
+bus for good, g° as a price of w beside, and taken off what the end of the closed branch takes. Open and closed are as
+before then; what an undecided branch is sure to take, closed or open, counts, and of the rest what lessens the bound.
+
 **The bound.** Take any y, μ for the balances (0 at sources), ν for the voltage laws of the closed branches, and φ for
 the voltage limits. Adding the balances and laws, which are all zero in a completion, to its loss gives
 
@@ -39,7 +43,7 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
    q. Every choice costs at least that, so the bound holds for the best one.
 8. Sources may have multipliers too, and every squared voltage a price, `worth`, which adds to the loss: then what is
    bounded is the loss and what the sources' power and the voltages cost. `openpoint.search.regions` puts parts of a
-   grid together so; everywhere else all these are 0.
+   grid together so; everywhere else the prices are those of open branches alone.
 
 Nothing here asks how good the multipliers are, nor for a solver's tolerance, nor for the sign of a load. What is used
 of the voltages is w_max at roots (and w_min, which may be 0): they must hold in every completion that counts.
@@ -104,8 +108,8 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     """
     # Arrays by their own names: reaching into the tuples inside loops would count references.
     fr, to, r, x, z2, k_fr, k_to = model.fr, model.to, model.r, model.x, model.z2, model.k_fr, model.k_to
-    g, b, p_w, q_w, l_max, price = model.g, model.b, model.p_w, model.q_w, model.l_max, model.price
-    p, q, w_min, w_max = model.p, model.q, model.w_min, model.w_max
+    g_fr, b_fr, g_to, b_to, l_max, price = model.g_fr, model.b_fr, model.g_to, model.b_to, model.l_max, model.price
+    p, q, p_w, q_w, w_min, w_max = model.p, model.q, model.p_w, model.q_w, model.w_min, model.w_max
     status, order, edge, parent, phi_of = work.status, work.order, work.edge, work.parent, work.phi
     gain, w, down, alphas, betas, rhos = work.gain, work.w, work.down, work.alpha, work.beta, work.rho
     nus, steeps, used = work.nu, work.steep, work.used
@@ -155,8 +159,11 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
         steeps[e] = steep
         lost = steep
         if model.shunts:
-            lost += b[e] * mu[i] - g[e] * (1.0 + y[i])
-            gain[j] += max(0.0, k_j * (b[e] * mu[j] - g[e] * (1.0 + y[j])))
+            g_i, b_i, g_j, b_j = (
+                (g_fr[e], b_fr[e], g_to[e], b_to[e]) if down[e] else (g_to[e], b_to[e], g_fr[e], b_fr[e])
+            )
+            lost += b_i * mu[i] - g_i * (1.0 + y[i])
+            gain[j] += max(0.0, k_j * (b_j * mu[j] - g_j * (1.0 + y[j])))
         lost *= k_i
         if model.priced:
             lost -= price[e] / w_max[i]
@@ -173,8 +180,11 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
         if not down[e]:
             k_i, k_j = k_j, k_i
         if model.shunts:
-            gain[j] += k_j * (b[e] * mu[j] - g[e] * (1.0 + y[j]))
-            gain[i] += k_i * (b[e] * mu[i] - g[e] * (1.0 + y[i]))
+            g_i, b_i, g_j, b_j = (
+                (g_fr[e], b_fr[e], g_to[e], b_to[e]) if down[e] else (g_to[e], b_to[e], g_fr[e], b_fr[e])
+            )
+            gain[j] += k_j * (b_j * mu[j] - g_j * (1.0 + y[j]))
+            gain[i] += k_i * (b_i * mu[i] - g_i * (1.0 + y[i]))
         nu = gain[j]
         if model.bounded:
             phi = phi_of[j]

@@ -63,13 +63,15 @@ def caps_of(network: Network, usable: Bools, taken: Demand) -> Caps:
         taken: demand and its ranges.
     """
     kept = np.flatnonzero(usable)
-    r, x, tap, b = network.r[kept], network.x[kept], network.tap[kept], network.b[kept]
+    r, x, tap = network.r[kept], network.x[kept], network.tap[kept]
     ways = _Ways(network.n_terminals, network.terminal_fr[kept], network.terminal_to[kept], network.source_terminal)
     nothing = np.full(network.n_terminals, np.inf)
-    if np.any(r < 0.0) or np.any(x < 0.0) or np.any(network.g[kept] < 0.0):
+    if np.any(r < 0.0) or np.any(x < 0.0) or np.any(network.g[kept] < 0.0) or np.any(network.y_open.real < 0.0):
         return Caps(np.inf, nothing, nothing, nothing)
     gain = float(np.exp(ways.heaviest(2.0 * np.abs(np.log(tap))).max()))
-    charging = float((np.maximum(b, 0.0) * np.maximum(tap, 1.0 / tap) ** 2).sum())
+    # A branch charges while it is closed, or where it is open and hangs on one end.
+    closed = np.where(usable, np.maximum(network.b, 0.0), 0.0) * np.maximum(network.tap, 1.0 / network.tap) ** 2
+    charging = float(np.maximum(closed, network.y_open.imag).sum())
     # What is fed in at constant current grows with v <= (1 + w) / 2.
     p, p_w, q, q_w = (
         _fed(part) + 0.5 * _fed(current)

@@ -4,7 +4,8 @@ Without it, a search that knows no state which keeps the limits has nothing to c
 
 **All that is taken and fed.** More is lost only beyond the nose of the voltage curve, where nobody runs a grid.
 
-**Ratings.** Where every branch with a resistance has one, no more is lost than Σ r l_max.
+**Ratings.** Where every branch with a resistance has one, no more is lost than Σ r l_max, and what open lines lose that
+hang on one end, at the greatest voltages that limits allow.
 
 **Lower voltage limits**, where every bus has one and only consumes, and there are neither shunts nor ratios. Power then
 runs from the sources outwards. For a branch (i → j) let p, q arrive at j, so that w_i − w_j = 2 (r p + x q) + |z|² l
@@ -37,7 +38,15 @@ def ceiling(network: Network) -> float:
     loads = np.abs(network.s_power) + 2.0 * np.abs(network.s_current) + 4.0 * np.abs(network.s_impedance)
     p, q = (np.maximum(-a, b) for a, b in ((network.p_min, network.p_max), (network.q_min, network.q_max)))
     power = loads.sum() + np.hypot(p, q).sum()
-    return float(power + 4.0 * (np.abs(network.g).sum() + np.abs(network.b).sum()))
+    return float(power + 4.0 * (network.y_most.real.sum() + network.y_most.imag.sum()))
+
+
+def _lost_open(network: Network) -> float:
+    """What open lines lose at most; inf where no limit says."""
+    ends = ((network.terminal_fr, network.y_open_fr.real), (network.terminal_to, network.y_open_to.real))
+    # A limit counts as kept a little beyond, and that of a source is what it holds.
+    high = np.maximum(network.w_max * (1.0 + 1e-5), float(np.max(np.abs(network.source_v) ** 2)))
+    return float(sum((np.abs(g[g != 0.0]) * high[end[g != 0.0]]).sum() for end, g in ends))
 
 
 def ceiling_by_limits(network: Network, usable: Bools, taken: Demand, w_min: Floats, l_max: Floats) -> float:
@@ -52,11 +61,11 @@ def ceiling_by_limits(network: Network, usable: Bools, taken: Demand, w_min: Flo
     if np.any(r < 0.0) or np.any(x < 0.0) or network.g[usable].any():
         return np.inf
     lossy = r > 0.0
-    most = float((r[lossy] * l_max[usable][lossy]).sum())
+    most = float((r[lossy] * l_max[usable][lossy]).sum()) + _lost_open(network)
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     every = np.concatenate([taken.power, taken.current, taken.steady])
     fed = np.any(every.real < 0.0) or np.any(every.imag < 0.0) or taken.span.any()
-    if fed or network.b[usable].any() or np.any(network.tap[usable] != 1.0) or not lossy.any():
+    if fed or network.b[usable].any() or network.y_open.any() or np.any(network.tap[usable] != 1.0) or not lossy.any():
         return most
     low = float(w_min[inner].min(initial=np.inf))
     high = float(np.max(np.abs(network.source_v) ** 2))

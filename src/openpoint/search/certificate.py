@@ -214,4 +214,7 @@ def digest(network: Network) -> str:
         digested.update(np.asarray(reals, dtype="<f8").tobytes())
     for flags in (net.switchable, net.closed):
         digested.update(np.asarray(flags, dtype="<u1").tobytes())
+    if net.hangs.any():
+        for complexes in (net.y_open_fr, net.y_open_to):
+            digested.update(np.asarray(complexes, dtype="<c16").tobytes())
     return digested.hexdigest()

@@ -89,7 +89,8 @@ def reach_for(model: Model) -> Reach | None:
     p, q = model.p + model.p_v * v + model.p_w * low, model.q + model.q_v * v + model.q_w * low
     taken = np.stack([model.p, model.q, model.p_v, model.q_v, model.p_w, model.q_w])[:, : model.n]
     ratios = np.any(model.k_fr != 1.0) or np.any(model.k_to != 1.0)
-    if model.boxed or model.g.any() or model.b.any() or ratios or not np.any(low[: model.n] > 0.0):
+    shunts = any(part.any() for part in (model.g_fr, model.b_fr, model.g_to, model.b_to))
+    if model.boxed or shunts or ratios or not np.any(low[: model.n] > 0.0):
         return None
     if min(taken.min(), model.r.min(), model.x.min()) < 0.0:
         return None

@@ -75,7 +75,15 @@ def build_model(
     most = min(ceiling(network), ceiling_by_limits(network, ~must_open, taken, low, l_max)) * (1.0 + 1e-9)
     w_min, w_max = voltage_range(network, caps, most)
     z = np.asarray(network.z.diagonal())[branch]
-    shunt = np.asarray(network.y_shunt.diagonal())[branch]
+    # What an open branch leaves at a bus is there for good; the ends of the closed branch take so much less.
+    stays_fr, stays_to = (np.where(must_close, 0.0, part) for part in (network.y_open_fr, network.y_open_to))
+    stays = np.zeros(network.n_terminals, dtype=np.complex128)
+    np.add.at(stays, fr, stays_fr)
+    np.add.at(stays, to, stays_to)
+    steady = taken.steady + np.where(source, 0.0, stays.conj())
+    half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
+    k_fr = 1.0 / network.tap[branch] ** 2
+    shunt_fr, shunt_to = half - stays_fr[branch] / k_fr, half - stays_to[branch]
     l_max = l_max[branch]
     closings, fixed = m, int(network.closed.sum()) - n
     if max_changes is not None:
@@ -88,10 +96,12 @@ def build_model(
         r=z.real.copy(),
         x=z.imag.copy(),
         z2=z.real**2 + z.imag**2,
-        k_fr=1.0 / network.tap[branch] ** 2,
+        k_fr=k_fr,
         k_to=np.ones(m),
-        g=0.5 * shunt.real,
-        b=0.5 * shunt.imag,
+        g_fr=shunt_fr.real.copy(),
+        b_fr=shunt_fr.imag.copy(),
+        g_to=shunt_to.real.copy(),
+        b_to=shunt_to.imag.copy(),
         l_max=l_max,
         price=np.where(swap, 2.0 * change_cost, 0.0),
         p=taken.power.real[bus].copy(),
@@ -100,18 +110,19 @@ def build_model(
         q_span=taken.span.imag[bus].copy(),
         p_v=taken.current.real[bus].copy(),
         q_v=taken.current.imag[bus].copy(),
-        p_w=taken.steady.real[bus].copy(),
-        q_w=taken.steady.imag[bus].copy(),
+        p_w=steady.real[bus].copy(),
+        q_w=steady.imag[bus].copy(),
         w_min=w_min[bus],
         w_max=w_max[bus],
-        worth=np.zeros(len(bus)),
+        worth=stays.real[bus].copy(),
         **adjacency(np.minimum(a, n), np.minimum(b, n), n),
         **pattern(a, b, [np.sort(number[c]) for c in columns]),
         swap=swap,
         most_closings=closings,
         bare=np.flatnonzero(z == 0).astype(np.int32),
         ideal=1e4 * float(np.max(1.0 / np.maximum(np.abs(z[z != 0]), 1e-9), initial=1.0)),
-        shunts=bool(shunt.any() or taken.steady.any()),
+        passive=not any(np.any(part < 0.0) for part in (z.real, z.imag, half.real, stays.real)),
+        shunts=bool(half.any() or stays.any() or taken.steady.any()),
         currents=bool(taken.current.any()),
         boxed=bool(taken.span.any()),
         rated=bool(np.isfinite(l_max).any()),

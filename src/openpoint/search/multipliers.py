@@ -70,10 +70,11 @@ def conduct(model: Model, work: Work) -> None:
         if not work.down[e]:
             i, j, k_i, k_j = j, i, k_j, k_i
         if model.shunts:
-            p[i] += model.g[e] * k_i * w[i]
-            q[i] -= model.b[e] * k_i * w[i]
-            p[j] += model.g[e] * k_j * w[j]
-            q[j] -= model.b[e] * k_j * w[j]
+            at_fr, at_to = (k_i * w[i], k_j * w[j]) if work.down[e] else (k_j * w[j], k_i * w[i])
+            p[model.fr[e]] += model.g_fr[e] * at_fr
+            q[model.fr[e]] -= model.b_fr[e] * at_fr
+            p[model.to[e]] += model.g_to[e] * at_to
+            q[model.to[e]] -= model.b_to[e] * at_to
         conductance = model.ideal if model.z2[e] == 0.0 else 0.5 * k_i * w[i] / work.rho[e]
         work.conductance[e] = conductance
         if i >= model.n:

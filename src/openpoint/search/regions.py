@@ -63,7 +63,7 @@ AS_IT_STANDS = -1e300
 """Cutoff that any multipliers reach, so that nothing is done but to bound."""
 CHUNK = 64
 """Nodes between two looks at the clock."""
-BY_BRANCH = ("r", "x", "z2", "k_fr", "k_to", "g", "b", "l_max", "price", "swap")
+BY_BRANCH = ("r", "x", "z2", "k_fr", "k_to", "g_fr", "b_fr", "g_to", "b_to", "l_max", "price", "swap")
 BY_BUS = ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w")
 
 
@@ -152,14 +152,14 @@ def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, value
     for k, (power, more, current, steady) in enumerate(by_bus):
         low[k] = power + np.minimum(0.0, current) * v + np.minimum(0.0, steady) * model.w_max
         high[k] = power + more + np.maximum(0.0, current) * v + np.maximum(0.0, steady) * model.w_max
-        taken = (model.g, -model.b)[k]
-        taken = np.concatenate([taken * model.k_fr, taken * model.k_to]) * model.w_max[ends]
+        at_fr, at_to = ((model.g_fr, model.g_to), (-model.b_fr, -model.b_to))[k]
+        taken = np.concatenate([at_fr * model.k_fr, at_to * model.k_to]) * model.w_max[ends]
         np.add.at(low[k], ends, np.minimum(0.0, taken))
         np.add.at(high[k], ends, np.maximum(0.0, taken))
     lossy = np.divide(model.x, model.r, out=np.where(model.x > 0.0, np.inf, 0.0), where=model.r > 0.0)
     lost = np.array([value, value * float(lossy.max(initial=0.0))]) if value > 0.0 else np.zeros(2)
     least, most = model.w_min.copy(), model.w_max.copy()
-    if np.any(model.r < 0.0) or np.any(model.x < 0.0) or np.any(model.g < 0.0):
+    if not model.passive:
         return least, most
     hubs = [parts.hubs(model, some) for some in branches]
     # Beyond a bus: least and greatest demand of its own part, and of each region how many hubs.
@@ -325,17 +325,19 @@ def by_regions(
         return None
 
     regions: list[Region] = []
-    worth = np.zeros(size)
+    worth, own = np.zeros(size), np.where(parts.supplied, 0.0, model.worth)
     for k, some in enumerate(branches):
         buses, hubs = np.flatnonzero(parts.region == k), parts.hubs(model, some)
-        part, bus = restrict(model, buses, hubs, some, np.zeros(size), w)
+        part, bus = restrict(model, buses, hubs, some, own, w)
         there = process(part, state[some], *_multipliers(held, bus), AS_IT_STANDS).work.gain
         at_hubs = np.arange(len(bus)) >= part.n
         worth[bus[at_hubs]] += there[at_hubs]
-        regions.append(Region(replace(part, worth=np.where(at_hubs, there, 0.0)), bus, some, root, held, abs(value)))
+        regions.append(
+            Region(replace(part, worth=np.where(at_hubs, there, part.worth)), bus, some, root, held, abs(value))
+        )
     inside = np.flatnonzero((root.status == CLOSED) & parts.supplied[model.fr] & parts.supplied[model.to])
     buses, sources = np.flatnonzero(parts.supplied[: model.n]), np.arange(model.n, size)
-    part, bus = restrict(model, buses, sources, inside, -worth, (model.w_min, model.w_max))
+    part, bus = restrict(model, buses, sources, inside, model.worth - worth, (model.w_min, model.w_max))
     bound = process(part, state[inside], *_multipliers(held, bus), AS_IT_STANDS).bound
 
     tolerance = SHARE * (value - cutoff) / len(regions)

@@ -122,7 +122,7 @@ def harden(
         of_kind(method, Method, "method", "ColumnAndConstraint(), ExtensiveForm(solver='highs') or Benders()")
     if costs is not None:
         of_kind(costs, HardenCosts, "costs", "HardenCosts()")
-    network = build_network(grid)
+    network = build_network(grid).dead_when_open()
     if not network.is_balanced:
         raise OptionError("harden works on balanced grids (phases '1'); this grid has phases a, b, c")
     disasters = None if disasters is None else read_disasters(disasters, grid)

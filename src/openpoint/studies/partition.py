@@ -115,7 +115,7 @@ def cut_up(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:
         InputError: the grid has faults.
         OptionError: it has no switches.
     """
-    network = Limits.given(limits).applied(build_network(grid))
+    network = Limits.given(limits).applied(build_network(grid).dead_when_open())
     cut = blocks(network)
     if not len(cut.switches):
         raise OptionError("the grid has no switchable branch, so there is nothing to cut; mark its switches switchable")

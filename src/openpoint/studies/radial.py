@@ -165,7 +165,7 @@ class RadialProgram:
         """The same for reactive power, charging included."""
         net = self._least
         loads = (net.s_power, net.s_current, net.s_impedance)
-        idle = not len(net.generator_names) and bool(np.all(net.b <= 0))
+        idle = not len(net.generator_names) and bool(np.all(net.b_most <= 0))
         return idle and all(bool(np.all(s.imag >= 0)) for s in loads)
 
     def first_stage(self, *, physics: bool) -> RadialChoice:
@@ -383,7 +383,7 @@ def _loss_most(net: Network) -> float:
     More than the load is lost only beyond the nose of the power-voltage curve, where nobody runs a grid.
     """
     load = np.abs(net.s_power) + np.abs(net.s_current) * 2 + np.abs(net.s_impedance) * 4
-    most = float(load.sum() + np.abs(net.b).sum() * 4 + np.abs(net.g).sum() * 4)
+    most = float(load.sum() + net.y_most.imag.sum() * 4 + net.y_most.real.sum() * 4)
     return most + float(np.maximum(np.hypot(net.p_max, net.q_max), np.hypot(net.p_min, net.q_min)).sum())
 
 
@@ -396,5 +396,5 @@ def _flow_most(net: Network, cap: float) -> tuple[float, float]:
     ratio = float(np.max(np.where(net.r > 0, net.x / np.maximum(net.r, 1e-12), 0.0), initial=1.0))
     no_r = net.x[net.r <= 0].sum()
     q_lost = cap * ratio + float(no_r) * float(np.abs(net.s_power).sum() + cap) ** 2 * 4
-    q_most = float(q.sum()) + q_gen + q_lost + 4 * float(np.abs(net.b).sum())
+    q_most = float(q.sum()) + q_gen + q_lost + 4 * float(net.y_most.imag.sum())
     return float(p.sum()) + p_gen + cap, q_most

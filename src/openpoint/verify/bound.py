@@ -8,7 +8,7 @@ from math import isqrt
 from operator import mul
 
 from openpoint.verify.data import Data
-from openpoint.verify.graph import FREE, Graph
+from openpoint.verify.graph import FREE, OPEN, Graph
 
 FINE, COARSE, PHI, NEAR = 96, 40, 20, 16
 """Binary digits of A, ν and roots of voltages; of y and μ; of φ; of the voltages that σ and tangents are best at."""
@@ -31,6 +31,12 @@ class Exact:
         self.boxes, self.steady = (
             [j for j in range(graph.n) if p[j] or q[j]] for p, q in ((at.p_span, at.q_span), (at.p_w, at.q_w))
         )
+        open_parts = zip(graph.fr, at.g_open_fr, at.b_open_fr, graph.to, at.g_open_to, at.b_open_to, strict=True)
+        self.hanging = {
+            e: [(bus, g, b) for bus, g, b in ((fr, g_fr, b_fr), (to, g_to, b_to)) if g or b]
+            for e, (fr, g_fr, b_fr, to, g_to, b_to) in enumerate(open_parts)
+            if g_fr or b_fr or g_to or b_to
+        }
         self.currents = [j for j in range(graph.n) if at.p_v[j] or at.q_v[j]]
         # √w from below: a line that is below it at both ends of a range is below it on the range.
         self.chord = {}
@@ -101,7 +107,15 @@ class Exact:
                 return -(-square // (4 * rho))
             return -1 if square or rho else 0
 
+        def hung(e: int) -> dict[int, int]:
+            """What an open branch takes at its ends, by bus."""
+            ends = self.hanging.get(e, [])
+            return {bus: -((g * (one + y[bus]) - b * mu[bus]) << FINE - COARSE >> k) for bus, g, b in ends}
+
         for e, state in enumerate(status):
+            if state == OPEN and e in self.hanging:
+                for bus, value in hung(e).items():
+                    gain[bus] += value
             if state != FREE:
                 continue
             i, j = ends[e], self.graph.to[e]
@@ -112,8 +126,9 @@ class Exact:
             lost = taken(e, i, steep)
             if price[e] and w_max[i] > 0:
                 lost -= (price[e] << FINE) // w_max[i]
-            gain[i] += max(0, lost)
-            gain[j] += max(0, taken(e, j, 0))
+            instead = hung(e)
+            gain[i] += max(instead.get(i, 0), lost)
+            gain[j] += max(instead.get(j, 0), taken(e, j, 0))
         for j, i, e in reversed(order):
             if i < 0:
                 total -= gain[j] * (w_max[j] if gain[j] > 0 else w_min[j])

@@ -30,7 +30,10 @@ def caps(
     Args:
         usable: branches that may be closed. held: greatest squared voltage of a source.
     """
-    if any(part[e] < 0 for e in usable for part in (data.r, data.x, data.g)):
+    if (
+        any(part[e] < 0 for e in usable for part in (data.r, data.x, data.g))
+        or min(data.g_open_fr + data.g_open_to) < 0
+    ):
         return [math.inf] * graph.n
     ratio = [max(t, 1 / t) ** 2 for t in data.tap]
     gain = _up(max(_heaviest(graph, usable, ratio, mul, Fraction(1))))
@@ -38,7 +41,11 @@ def caps(
         sum((max(Fraction(0), -value) for value in part), Fraction(0))
         for part in (data.p, data.q, data.p_v, data.q_v, data.p_w, data.q_w)
     )
-    q_w += sum(max(Fraction(0), 2 * data.b[e]) * ratio[e] for e in usable)
+    # A branch charges while it is closed, or while it is open and hangs on one end.
+    charging = [b_fr + b_to for b_fr, b_to in zip(data.b_open_fr, data.b_open_to, strict=True)]
+    for e in usable:
+        charging[e] = max(charging[e], 2 * data.b[e] * ratio[e])
+    q_w += sum(max(Fraction(0), b) for b in charging)
 
     def along(weight: Callable[[Fraction, Fraction], Fraction]) -> list[Fraction]:
         """For every bus what the rises 2 r P + 2 x Q, or whatever `weight` makes of r and x, add up to at most."""

@@ -21,8 +21,9 @@ class Data(Generic[Number]):
     """A grid in fractions, or in integers that are these times a power of two.
 
     Attributes:
-        r, x, tap: by branch, the ratio at its from bus. g, b: half of its shunt. l_max: greatest squared current, 0 if
-            there is none. price: of closing it.
+        r, x, tap: by branch, the ratio at its from bus. g, b: half of its shunt. g_open_fr, b_open_fr, g_open_to,
+            b_open_to: what it is at its from and to bus while it is open. l_max: greatest squared current, 0 if there
+            is none. price: of closing it.
         p, q: by bus what is drawn at least, p_span, q_span how much more may be chosen; p_v, q_v per voltage, p_w, q_w
             per squared voltage. w_min, w_max: squared voltages.
     """
@@ -32,6 +33,10 @@ class Data(Generic[Number]):
     tap: list[Number]
     g: list[Number]
     b: list[Number]
+    g_open_fr: list[Number]
+    b_open_fr: list[Number]
+    g_open_to: list[Number]
+    b_open_to: list[Number]
     l_max: list[Number]
     price: list[Number]
     p: list[Number]
@@ -74,6 +79,10 @@ def read(net: Network, l_max: list[float], change_cost: Fraction) -> Data[Fracti
         tap=exact(net.tap),
         g=exact(half.real),
         b=exact(half.imag),
+        g_open_fr=exact(net.y_open_fr.real),
+        b_open_fr=exact(net.y_open_fr.imag),
+        g_open_to=exact(net.y_open_to.real),
+        b_open_to=exact(net.y_open_to.imag),
         l_max=[Fraction(0 if l == math.inf else l) for l in l_max],
         price=[Fraction(0) if closed else 2 * change_cost for closed in net.closed.tolist()],
         p=taken(net.s_power.real, net.p_max),
@@ -98,4 +107,6 @@ def digest(net: Network) -> str:
     floats = net.tap, net.p_min, net.p_max, net.q_min, net.q_max
     parts = [*((a, "<i8") for a in wholes), *((a, "<c16") for a in complexes), *((a, "<f8") for a in floats)]
     parts += [(net.switchable, "<u1"), (net.closed, "<u1")]
+    if net.y_open_fr.any() or net.y_open_to.any():
+        parts += [(net.y_open_fr, "<c16"), (net.y_open_to, "<c16")]
     return hashlib.sha256(b"".join([names, *(np.asarray(a, kind).tobytes() for a, kind in parts)])).hexdigest()

@@ -21,6 +21,16 @@ def flow(
     np.subtract.at(power, net.generator_terminal, generation)
     drawn = list(zip(power.tolist(), net.s_current.tolist(), net.s_impedance.tolist(), strict=True))
     z, half, tap = net.z.diagonal().tolist(), (0.5 * net.y_shunt.diagonal()).tolist(), net.tap.tolist()
+    used = {e for _, above, e in order if above >= 0}
+    hung = [
+        (bus, complex(y))
+        for ends, parts in ((net.terminal_fr, net.y_open_fr), (net.terminal_to, net.y_open_to))
+        for e, (bus, y) in enumerate(zip(ends.tolist(), parts.tolist(), strict=True))
+        if y and e not in used
+    ]
+    for bus, y in hung:  # what hangs on a bus is a load of constant impedance, and what it takes is lost
+        constant, by_v, by_w = drawn[bus]
+        drawn[bus] = constant, by_v, by_w + y.conjugate()
     below = [(bus, above, e, net.terminal_fr[e] == above) for bus, above, e in order if above >= 0]
     v = dict(zip(net.source_terminal.tolist(), net.source_v.tolist(), strict=True))
     for bus, above, e, forth in below:
@@ -49,6 +59,7 @@ def flow(
             new = near if forth else near * tap[e]
             step, v[bus] = max(step, abs(new - v[bus])), new
             loss += z[e].real * abs(series[e]) ** 2 + half[e].real * (abs(near) ** 2 + abs(far) ** 2)
+        loss += sum(y.real * abs(v[bus]) ** 2 for bus, y in hung)
         if not step > 1e-13 or not step < 1e3:
             break
     found = {bus: abs(u) ** 2 for bus, u in v.items()}, {e: abs(i) ** 2 for e, i in series.items()}
