@@ -68,6 +68,7 @@ FAULTS: list[tuple[str, int, dict[str, Any], tuple[str, str, str]]] = [
     ("lines", 0, {"r_ohm": 0.0, "x_ohm": 0.0}, ("lines", "ab", "r_ohm")),
     ("lines", 0, {"i_max_a": 0.0}, ("lines", "ab", "i_max_a")),
     ("lines", 0, {"i_max_a": INF}, ("lines", "ab", "i_max_a")),
+    ("lines", 0, {"open_end": "middle"}, ("lines", "ab", "open_end")),
     ("switches", 0, {"i_max_a": -1.0}, ("switches", "cd", "i_max_a")),
     ("switches", 0, {"to_bus": "E"}, ("switches", "cd", "")),
     ("lines", 1, {"to_bus": "E"}, ("lines", "bc", "")),

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import opendssdirect
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -92,3 +93,28 @@ def test_open_branches_and_switchable_lines_come_back(tmp_path: Path) -> None:
         name: closed for name, closed, may in changed.branches().select("name", "closed", "switchable").rows() if may
     }
     assert states == expected
+
+
+@pytest.mark.parametrize("end", ["from", "to", "both"])
+def test_a_line_that_is_open_at_one_end_keeps_its_charging(end: str, tmp_path: Path) -> None:
+    """OpenDSS loses with the circuit written what the grid loses here; read again, what is left out is told."""
+    tables: dict[str, object] = {
+        "buses": [{"name": name, "vn_kv": 20.0} for name in ("s", "a", "b")],
+        "sources": [{"name": "grid", "bus": "s"}],
+        "loads": [{"name": "load", "bus": "a", "p_kw": 900.0, "q_kvar": 500.0}],
+        "lines": [
+            {"name": "sa", "from_bus": "s", "to_bus": "a", "r_ohm": [2.0], "x_ohm": [3.0], "b_us": [60.0]},
+            {"name": "sb", "from_bus": "s", "to_bus": "b", "r_ohm": [2.0], "x_ohm": [3.0]},
+            {"name": "ab", "from_bus": "a", "to_bus": "b", "r_ohm": [8.0], "x_ohm": [9.0], "b_us": [700.0]}
+            | {"closed": False, "open_end": end},
+        ],
+    }
+    grid = Grid.from_tables("ends", tables)
+    (tmp_path / "a.dss").write_text(circuit_text(grid))
+    engine = opendssdirect.NewContext()
+    engine.Text.Command(f"compile [{tmp_path / 'a.dss'}]")
+    assert engine.Solution.Converged()
+    assert engine.Circuit.Losses()[0] / 1000.0 == pytest.approx(openpoint.run_powerflow(grid).loss_kw, abs=2e-3)
+    again = grid_from_file(tmp_path / "a.dss")
+    assert again.lines["closed"].to_list() == [True, True, False]
+    assert any("charging" in note.message for note in again.notes) == (end != "both")

@@ -12,6 +12,8 @@ import openpoint
 from openpoint.grid import Grid
 from openpoint.network import build_network, load_shares
 from openpoint.network.load_shares import LoadShares
+from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.check import check_flow
 from openpoint.powerflow.opendss import OpenDssCircuit
 
 from .physics import missing_power
@@ -163,3 +165,32 @@ def test_ratings_are_limits_of_current() -> None:
             assert amps[e] == pytest.approx(rating[name] / (3**0.5 * 0.48))
         elif name in ("reg1a", "reg1c"):
             assert amps[e] == pytest.approx(rating[name] / 4.8)
+
+
+@pytest.mark.parametrize("end", ["from", "to"])
+def test_a_line_open_at_one_end_is_a_line_to_a_bus_of_its_own(end: str) -> None:
+    """The same loss, voltages and balance as with a bus at the open end, which is the definition."""
+    z = {"r_ohm": [12.0], "x_ohm": [15.0], "g_us": [20.0], "b_us": [900.0]}
+    tables: dict[str, list[dict[str, Any]]] = {
+        "buses": [{"name": name, "vn_kv": 20.0} for name in ("s", "a", "b")],
+        "sources": [{"name": "grid", "bus": "s", "v_pu": 1.02}],
+        "loads": [{"name": name, "bus": name, "p_kw": 700.0, "q_kvar": 300.0} for name in ("a", "b")],
+        "lines": [
+            {"name": "sa", "from_bus": "s", "to_bus": "a", "r_ohm": [2.0], "x_ohm": [3.0]},
+            {"name": "bs", "from_bus": "b", "to_bus": "s", "r_ohm": [2.0], "x_ohm": [3.0]},
+        ],
+    }
+    tie = {"name": "ab", "from_bus": "a", "to_bus": "b", "closed": False, "open_end": end}
+    hanging = build_network(Grid.from_tables("one", tables | {"lines": [*tables["lines"], tie | z]}))
+    stub = {"name": "ab", "closed": True, "from_bus": "a" if end == "to" else "b", "to_bus": "end"}
+    whole = {"buses": [*tables["buses"], {"name": "end", "vn_kv": 20.0}], "lines": [*tables["lines"], stub | z]}
+    explicit = build_network(Grid.from_tables("two", tables | whole))
+    found, expected = solve(hanging, hanging.closed), solve(explicit, explicit.closed)
+    assert found.loss[0] == pytest.approx(expected.loss[0], rel=1e-12)
+    np.testing.assert_allclose(found.v[0], expected.v[0, :3], rtol=1e-12)
+    assert (found.s_fr + found.s_to)[0, 2] == pytest.approx((expected.s_fr + expected.s_to)[0, 2], rel=1e-9)
+    assert abs(expected.v[0, 3]) > abs(found.v[0, 1 if end == "to" else 2])  # the voltage rises towards the open end
+    check = check_flow(hanging, hanging.closed, found.v[0])
+    assert check.max_mismatch < 1e-12
+    assert check.loss == pytest.approx(found.loss[0], rel=1e-12)
+    assert solve(hanging.dead_when_open(), hanging.closed).loss[0] != pytest.approx(found.loss[0], rel=1e-3)

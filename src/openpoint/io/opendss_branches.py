@@ -77,6 +77,9 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
     r, x, c = (matrix[np.ix_(order, order)] * length for matrix in matrices)
     x = x * stretch
     b = c * (2.0 * math.pi * engine.Solution.Frequency() * 1e-3)  # nF to µS
+    if enabled and not closed and b.any() and _hangs(reading):
+        message = "it is open at one terminal; its charging, which stays at the other one, is left out"
+        reading.note(element, message, "What is read loses a little more or less than the circuit")
     amps = engine.Lines.NormAmps()
     row: dict[str, Any] = {
         "name": reading.name(element),
@@ -110,6 +113,12 @@ def _closed(reading: Reading, element: str, n_phases: int) -> bool:
     if any(states) and not all(states):
         reading.fault(element, "some of its phases are open and some closed", "Write a line for each phase")
     return not any(states)
+
+
+def _hangs(reading: Reading) -> bool:
+    """Whether the element at hand is under voltage from one terminal."""
+    is_open = reading.engine.CktElement.IsOpen
+    return bool(is_open(1, 1)) != bool(is_open(2, 1))
 
 
 def read_transformer(reading: Reading, element: str) -> None:

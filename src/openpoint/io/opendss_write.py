@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 
@@ -46,7 +48,7 @@ class Names:
 
 
 def circuit_text(grid: Grid) -> str:
-    """The whole grid as a `.dss` file; open branches are disabled switches.
+    """The whole grid as a `.dss` file; open branches are disabled switches, lines open at one end open terminals.
 
     Raises:
         InputError: the grid has faults, or something that OpenDSS does not have.
@@ -57,12 +59,14 @@ def circuit_text(grid: Grid) -> str:
     parts += circuit_statements(grid)
     parts += [text for elements in source_statements(grid, names) for _, text in elements]
     branches = list(branch_statements(grid, names))
-    parts += [f"{text}{'' if closed else ' enabled=no'}" for _, closed, text in branches]
+    hanging = _open_terminals(grid, names)
+    parts += [f"{text}{'' if closed or element in hanging else ' enabled=no'}" for element, closed, text in branches]
     parts += _switch_controls(grid, [element for element, _, _ in branches])
     parts += [text for _, text in load_statements(grid, names)]
     parts += [text for _, text in generator_statements(grid, names)]
     parts += [text for _, text in capacitor_statements(grid, names)]
     parts += base_statements(grid, names)
+    parts += [f"Open {element} {terminal}" for element, terminal in hanging.items()]
     return "\n".join((*parts, "Set ControlMode=off", "Solve")) + "\n"
 
 
@@ -139,6 +143,12 @@ def branch_statements(grid: Grid, names: Names) -> Iterator[tuple[str, bool, str
         yield _line(row, names, f"switch=yes r1={r} r0={r} x1=0 x0=0 c1=0 c0=0")
     for row in grid.transformers.iter_rows(named=True):
         yield _transformer(row, names)
+
+
+def _open_terminals(grid: Grid, names: Names) -> dict[str, int]:
+    """The terminal, by element, at which a line is open that stays under voltage from its other end."""
+    rows = grid.lines.filter(~pl.col("closed"), pl.col("open_end") != "both").select("name", "open_end").iter_rows()
+    return {f"Line.{names.branch[name]}": ("from", "to").index(end) + 1 for name, end in rows}
 
 
 def _switch_controls(grid: Grid, elements: list[str]) -> Iterator[str]:
