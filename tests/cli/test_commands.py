@@ -365,3 +365,28 @@ def test_names_cannot_steer_the_terminal(command: Command, tmp_path: Path) -> No
         assert "\x1b" not in done.out + done.err
         assert done.code in (0, 2)
     assert "[bold red]A[/]" in command("reconfigure", folder, "--open", "-[bold red]A[/]").out + done.err
+
+
+def test_soft_limits_answer_where_nothing_keeps_them_and_say_which_are_broken(command: Command, ring: Path) -> None:
+    lines = (ring / "lines.csv").read_text().replace(",200,", ",20,")
+    (ring / "lines.csv").write_text(lines)
+    hard = command("reconfigure", ring)
+    assert hard.code == 3
+    assert "--soft-limits (soft_limits=True)" in hard.err
+    assert "--no-current-limits" in hard.err
+    soft = command(
+        "reconfigure", ring, "--soft-limits", "--json", "result.json", "--csv", "tables", "--report", "r.html"
+    )
+    assert soft.code == 3
+    assert "limits are not kept: current at" in soft.err
+    assert "Limits violated:" in soft.out
+    assert "Limits relaxed for this answer: current at" in soft.out
+    assert "proven to be the least" in soft.out
+    result = json.loads(Path("result.json").read_text())
+    assert result["loss_kw"] > 0.0
+    assert result["violations"]
+    assert "current at" in pl.read_csv("tables/summary.csv")["soft_limits"][0]
+    page = Path("r.html").read_text()
+    assert "Limits not kept" in page
+    assert "no radial state does with less" in page
+    assert command("reconfigure", ring, "--soft-limits", "--grow", 2).code == 2

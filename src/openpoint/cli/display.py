@@ -20,7 +20,7 @@ from openpoint.cli import words
 if TYPE_CHECKING:
     from openpoint.studies.in_short import Answered
     from openpoint.studies.powerflow import PowerflowResult
-    from openpoint.studies.result import ReconfigureResult, Violation
+    from openpoint.studies.result import ReconfigureResult, SoftLimits, Violation
     from openpoint.twostage.log import Iteration
 
 # Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
@@ -148,6 +148,8 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
             )
         )
     _show_violations(out, "Limits violated", result.violations)
+    if result.soft_limits is not None:
+        out.print(Text(f"Limits relaxed for this answer: {words.safe(_relaxed(result.soft_limits))}", style="bold red"))
     _show_violations(out, "Least violation met", result.least_violation)
     if result.least_violation_open:
         out.print(Text(f"  with these branches open: {words.names(result.least_violation_open)}"))
@@ -231,6 +233,13 @@ def _saving(result: ReconfigureResult) -> str:
 
 def _limits(violations: tuple[Violation, ...]) -> str:
     return f"{words.count(len(violations), 'limit')} violated" if violations else "no limit violated"
+
+
+def _relaxed(soft: SoftLimits) -> str:
+    shown = [str(each) for each in soft.relaxed[:VIOLATIONS_SHOWN]]
+    more = len(soft.relaxed) - len(shown)
+    proof = "proven to be the least" if soft.proven else "not proven to be the least"
+    return f"{', '.join(shown)}{f', and {more} more' if more else ''}; {proof}"
 
 
 def _show_violations(out: Console, title: str, violations: tuple[Violation, ...]) -> None:

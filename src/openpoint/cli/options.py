@@ -11,7 +11,7 @@ EXIT_CODES = """\b
 Exit codes:
    0  solved: optimal, or within the gap asked for
    2  bad input or usage; the message names the place and the remedy
-   3  proven infeasible: no topology keeps the limits
+   3  proven infeasible: no topology keeps the limits; with --soft-limits the answer breaks them
    4  not proven: stopped by a limit of time or iterations, or a local optimum; the best solution is kept
   70  internal error: please report it
   74  solved, but a file asked for could not be written
@@ -55,6 +55,10 @@ VMaxOption = Annotated[
 ]
 NoVoltageOption = Annotated[bool, typer.Option("--no-voltage-limits", help="Ignore all voltage limits.")]
 NoCurrentOption = Annotated[bool, typer.Option("--no-current-limits", help="Ignore all current limits.")]
+SoftLimitsOption = Annotated[
+    bool,
+    typer.Option("--soft-limits", help="Where nothing keeps all limits: break them least, and of that lose least."),
+]
 ReportOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write a self-contained page with pictures, .html.")
 ]

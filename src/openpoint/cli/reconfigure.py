@@ -19,12 +19,14 @@ from openpoint.cli.options import (
     ParquetOption,
     QuietOption,
     ReportOption,
+    SoftLimitsOption,
     SwitchableOption,
     TimeLimitOption,
     VMaxOption,
     VMinOption,
 )
 from openpoint.cli.outputs import Outputs
+from openpoint.errors import OptionError
 
 RECONFIGURE_EPILOG = f"""\b
 Examples:
@@ -37,6 +39,7 @@ Examples:
   openpoint reconfigure baran33 --certificate proof.gz
   openpoint reconfigure big_grid.pos --checkpoint open.search --time-limit 3600
   openpoint reconfigure big_grid.pos --method exchange
+  openpoint reconfigure net.json --soft-limits
   openpoint reconfigure baran33 --json - --quiet | jq .open_branches
 
 \b
@@ -135,6 +138,7 @@ def reconfigure(
     v_max: VMaxOption = None,
     no_voltage_limits: NoVoltageOption = False,
     no_current_limits: NoCurrentOption = False,
+    soft_limits: SoftLimitsOption = False,
     futures: Annotated[
         Path | None,
         typer.Option(metavar="TABLE", help="Plan for many futures, one topology for all: .csv or .parquet."),
@@ -250,6 +254,8 @@ def reconfigure(
         "switchable": tuple(switchable or ()),
     }
     if wanted.any:
+        if soft_limits:
+            raise OptionError("--soft-limits is for the demand of today; leave it out, or the futures")
         return many.reconfigure(
             grid,
             wanted,
@@ -270,6 +276,7 @@ def reconfigure(
         **locks,
         max_changes=max_changes,
         change_cost_kw=change_cost,
+        soft_limits=soft_limits,
         outputs=outputs,
         quiet=quiet,
     )

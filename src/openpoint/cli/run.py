@@ -121,6 +121,7 @@ def reconfigure(
     switchable: tuple[str, ...],
     max_changes: int | None,
     change_cost_kw: float,
+    soft_limits: bool,
     outputs: Outputs,
     quiet: bool,
 ) -> int:
@@ -147,6 +148,7 @@ def reconfigure(
             locked_closed=locked_closed,
             max_changes=max_changes,
             change_cost_kw=change_cost_kw,
+            soft_limits=soft_limits,
             progress=progress,
         )
     for note in result.notes:

@@ -64,6 +64,8 @@ def _banner(result: ReconfigureResult) -> str:
         solved = (Termination.OPTIMAL, Termination.GAP, Termination.LINEAR)
         kind = "good" if result.termination in solved else "warn"
         said = "Solved" if kind == "good" else "Stopped early"
+        if result.termination is Termination.SOFT:
+            kind, said = "bad", "Limits not kept"
     elif result.termination is Termination.INFEASIBLE:
         kind, said = "bad", "Infeasible"
     else:
@@ -119,6 +121,11 @@ def _violations(result: ReconfigureResult, scene: Scene) -> str:
     least = _violation_table("least", "Limits broken at the least violation met", result.least_violation)
     today = _violation_table("today", "Limits broken today", scene.states["before"].violations)
     parts = [part for part in (answer, least, today) if part]
+    if result.soft_limits is not None:
+        proof = "no radial state does with less" if result.soft_limits.proven else "not proven to be the least"
+        given = ", ".join(str(limit) for limit in result.soft_limits.relaxed)
+        said = f"Nothing was found that keeps all limits. Relaxed for the answer, all others kept ({proof}): "
+        parts.insert(0, f"<p>{text(said)}<strong>{text(given)}</strong>.</p>")
     if result.least_violation:
         names = ", ".join(result.least_violation_open)
         told = "Relax these limits, or reinforce here. The state with the least violation has these open points: "

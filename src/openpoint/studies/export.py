@@ -34,7 +34,7 @@ from openpoint.studies.partition_export import (
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 from openpoint.studies.partition_steps_result import PartitionStepsResult
 from openpoint.studies.powerflow import PowerflowResult
-from openpoint.studies.result import ReconfigureResult, Violation
+from openpoint.studies.result import ReconfigureResult, SoftLimits, Violation
 
 Partitioned = PartitionResult | PartitionStepsResult | PartitionLevels
 Result = ReconfigureResult | PowerflowResult | HardenResult | FuturesResult | Partitioned
@@ -160,6 +160,7 @@ def _reconfigure_summary(result: ReconfigureResult) -> dict[str, Any]:
         "violations": [_violation(v) for v in result.violations],
         "least_violation": [_violation(v) for v in result.least_violation],
         "least_violation_open": list(result.least_violation_open),
+        "soft_limits": None if result.soft_limits is None else _soft_limits(result.soft_limits),
         "notes": list(result.notes),
     }
 
@@ -208,6 +209,11 @@ def _violation(violation: Violation) -> dict[str, Value]:
     }
 
 
+def _soft_limits(soft: SoftLimits) -> dict[str, Any]:
+    rows = [{"kind": r.kind, "name": r.name, "phase": r.phase, "percent": r.percent} for r in soft.relaxed]
+    return {"proven": soft.proven, "relaxed": rows}
+
+
 _VIOLATION: dict[str, type[pl.DataType]] = {
     **dict.fromkeys(("kind", "name", "phase"), pl.String),
     **dict.fromkeys(("value", "limit"), pl.Float64),
@@ -237,6 +243,9 @@ def _summary_row(result: Result) -> dict[str, Value]:
         if key == "changes":
             for action in ("close", "open"):
                 row[f"to_{action}"] = join_names(item["branch"] for item in value if item["action"] == action)
+        elif isinstance(result, ReconfigureResult) and key == "soft_limits":
+            soft = result.soft_limits
+            row[key] = None if soft is None else "; ".join(str(limit) for limit in soft.relaxed)
         elif isinstance(value, dict):
             continue  # a table holds it
         elif not isinstance(value, list):

@@ -41,6 +41,22 @@ _BY_HOW_MUCH = {
 PHASE = value("string", "1 in a balanced grid, else a, b or c", enum=["1", "a", "b", "c"])
 VIOLATION = record({**_BROKEN, "phase": PHASE, **_BY_HOW_MUCH})
 
+_RELAXED = {
+    "kind": value("string", "what is relaxed", enum=["voltage low", "voltage high", "current"]),
+    "name": maybe("string", "branch; null for a limit of voltage, which is relaxed alike at all buses"),
+    "phase": maybe("string", "phase of the branch"),
+    "percent": number("by how much of the limit"),
+}
+_SOFT = record(
+    {
+        "proven": flag("whether no radial state does with less"),
+        "relaxed": listing(record(_RELAXED), "the limits that had to give way; all others are kept"),
+    }
+) | {
+    "type": ["object", "null"],
+    "description": "how limits were relaxed where nothing keeps them all; null: not asked for, or kept",
+}
+
 BUS = {
     "name": text("name of the bus"),
     "vn_kv": number("nominal voltage, line to line, kV"),
@@ -144,6 +160,7 @@ RECONFIGURE: dict[str, Schema] = {
     "violations": listing(VIOLATION, "limits that the AC solution of the answer breaks"),
     "least_violation": listing(VIOLATION, "where infeasible: limits that break at the least violation met"),
     "least_violation_open": names("where infeasible: the branches open at the least violation met"),
+    "soft_limits": _SOFT,
     "notes": names("warnings that belong to the answer"),
 }
 

@@ -13,7 +13,8 @@ from openpoint.studies.powerflow_phases import PhaseState, branch_columns, viola
 from openpoint.studies.radial_phases import is_radial_state
 from openpoint.studies.radial_phases_ac import AcJudge, Priced
 from openpoint.studies.radial_setup import iterations_table
-from openpoint.studies.result import ReconfigureResult
+from openpoint.studies.result import ReconfigureResult, SoftLimits, Violation
+from openpoint.studies.soft_limits import not_kept, ways_on
 from openpoint.studies.today import why_no_loss
 from openpoint.twostage.log import Outcome, Termination
 
@@ -28,12 +29,14 @@ class PhasesAnswer:
             linear model holds that it keeps them.
         exact: whether the bounds are those of the AC power flow.
         notes: for the user.
+        soft: how limits were relaxed for the best, which then is an answer although it breaks them.
     """
 
     outcome: Outcome
     best: Priced | None
     exact: bool
     notes: tuple[str, ...]
+    soft: SoftLimits | None = None
 
 
 def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> ReconfigureResult:
@@ -44,7 +47,9 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
     before = _known(judge, program.today) if is_radial_state(network, program.today) else None
     shown = None if best is None else judge.state(closed)
     kept = best is not None and best.missed == 0.0
-    after, least = (shown, None) if kept else (None, shown)
+    after, least = (shown, None) if kept or answer.soft is not None else (None, shown)
+    broken = () if after is None else violations(network, after)
+    missed = () if least is None else violations(network, least)
     low, low_bus, low_phase = _lowest(network, after)
     low_before, low_before_bus, low_before_phase = _lowest(network, before)
     buses = states.frame(
@@ -86,19 +91,35 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
         v_min_before_pu=low_before,
         v_min_before_bus=low_before_bus,
         ac_max_mismatch_pu=None if after is None else after.max_mismatch,
-        violations=() if after is None else violations(network, after),
-        least_violation=() if least is None else violations(network, least),
+        violations=broken,
+        least_violation=missed,
         least_violation_open=open_branches(network, closed) if least is not None else (),
         buses=buses,
         branches=branches,
         generators=states.generators(grid, network, None),
         iterations=iterations_table(outcome),
-        notes=(*_notes(grid, network, before, least, outcome), *answer.notes),
+        notes=(
+            *_notes(grid, network, before, least, outcome),
+            *answer.notes,
+            *_of_limits(judge, answer, broken, missed),
+        ),
         v_min_phase=low_phase,
         v_min_before_phase=low_before_phase,
         bound_of="AC power flow" if answer.exact else "linear model",
         linear_kw=None if answer.exact else states.finite(outcome.upper_bound),
+        soft_limits=answer.soft,
     )
+
+
+def _of_limits(
+    judge: AcJudge, answer: PhasesAnswer, broken: tuple[Violation, ...], missed: tuple[Violation, ...]
+) -> tuple[str, ...]:
+    """What is to be said of limits that are not kept."""
+    if answer.soft is not None:
+        return (not_kept(broken, answer.soft),)
+    if answer.outcome.termination in (Termination.INFEASIBLE, Termination.LIMITS):
+        return ways_on(missed, len(judge.program.choices.free))
+    return ()
 
 
 def _known(judge: AcJudge, closed: Bools) -> PhaseState | None:

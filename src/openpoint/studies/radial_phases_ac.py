@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools
+from openpoint.network import Bools, Network
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.exchange_phases import exchanges_coupled
 from openpoint.studies.powerflow_phases import PhaseState, excess, state_of
@@ -69,6 +69,10 @@ class AcJudge:
             self._circuit.rewire(closed)
         net = self.program.network
         return state_of(self.grid, replace(net, closed=closed[net.conductor_branch]), self._circuit.solve())
+
+    def within(self, network: Network) -> AcJudge:
+        """The same with other limits."""
+        return AcJudge(self.grid, replace(self.program, network=network), self._circuit)
 
     def price(self, closed: Bools) -> Priced | None:
         """The price of a radial topology (B); None where too much is changed or there is no state."""

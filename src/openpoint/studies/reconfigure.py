@@ -18,7 +18,9 @@ from openpoint.studies.many_futures import Faced, reconfigure_futures
 from openpoint.studies.radial import RadialProgram, RadialState, ac_state
 from openpoint.studies.radial_setup import Enumeration, Method, iterations_table, radial_program
 from openpoint.studies.reconfigure_phases import has_phases, phases_method, phases_program, reconfigure_phases
-from openpoint.studies.result import ReconfigureResult
+from openpoint.studies.result import ReconfigureResult, SoftLimits
+from openpoint.studies.soft_limits import not_kept, ways_on
+from openpoint.studies.soft_radial import refuse_checkpoint, soften_radial
 from openpoint.studies.today import as_asked, why_no_loss
 from openpoint.studies.topology_search import BranchExchange, TopologySearch, quickest
 from openpoint.twostage.ambiguity import Ambiguity
@@ -40,6 +42,7 @@ def reconfigure(
     switchable: Names = ...,
     max_changes: int | None = ...,
     change_cost_kw: float = ...,
+    soft_limits: bool = ...,
     progress: Progress | None = ...,
 ) -> ReconfigureResult: ...
 
@@ -79,6 +82,7 @@ def reconfigure(
     switchable: Names = (),
     max_changes: int | None = None,
     change_cost_kw: float = 0.0,
+    soft_limits: bool = False,
     progress: Progress | None = None,
 ) -> ReconfigureResult | FuturesResult:
     """The radial state of least loss that keeps the limits, proven to a gap and verified by exact AC power flow.
@@ -114,6 +118,8 @@ def reconfigure(
             transformers: a name, or several.
         max_changes: most branches whose state may differ from today's.
         change_cost_kw: cost of each change, in kW of loss.
+        soft_limits: where nothing keeps all limits, answer with the state that breaks them least and of those loses
+            least (`openpoint.studies.soft_limits`); the termination is then `Termination.SOFT`, not `INFEASIBLE`.
         progress: told of every iteration.
 
     Returns:
@@ -129,6 +135,10 @@ def reconfigure(
         of_kind(method, Method, "method", "a method such as TopologySearch() or Benders()")
     locked_open, locked_closed = names_of(locked_open, "locked_open"), names_of(locked_closed, "locked_closed")
     grid = as_asked(grid, names_of(switchable, "switchable"), locked_open, locked_closed)
+    if soft_limits:
+        refuse_checkpoint(method)
+        if futures is not None:
+            raise OptionError("soft limits are for the demand of today; leave out soft_limits, or the futures")
     if has_phases(grid):
         if (
             futures is not None
@@ -149,6 +159,7 @@ def reconfigure(
             locked_closed=locked_closed,
             max_changes=max_changes,
             change_cost_kw=change_cost_kw,
+            soft_limits=soft_limits,
             progress=progress,
         )
     program = radial_program(
@@ -170,8 +181,10 @@ def reconfigure(
     method = method or quickest(program)
     before = ac_state(program.network, program.network.closed)
     program.prices(program.network.closed[None, :])  # compiles kernels outside the method's time
-    outcome = method.solve(program, progress)
-    return _result(grid, program, str(method), before, outcome)
+    outcome, soft = method.solve(program, progress), None
+    if soft_limits:
+        outcome, soft = soften_radial(program, method, outcome, progress)
+    return _result(grid, program, str(method), before, outcome, soft)
 
 
 def method_for(
@@ -212,7 +225,12 @@ def method_for(
 
 
 def _result(
-    grid: Grid, program: RadialProgram, method: str, before: RadialState | None, outcome: Outcome
+    grid: Grid,
+    program: RadialProgram,
+    method: str,
+    before: RadialState | None,
+    outcome: Outcome,
+    soft: SoftLimits | None,
 ) -> ReconfigureResult:
     network = program.network
     state = outcome.state
@@ -228,6 +246,11 @@ def _result(
     notes: tuple[str, ...] = () if before is not None else (why_no_loss(grid),)
     if outcome.termination is Termination.INFEASIBLE and least is None:
         notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
+    broken, missed = states.violations(network, after), states.violations(network, least)
+    if soft is not None:
+        notes += (not_kept(broken, soft),)
+    elif outcome.termination is Termination.INFEASIBLE:
+        notes += ways_on(missed, len(program.choices.free))
     buses = states.frame(
         {
             **states.bus_names(network),
@@ -267,12 +290,13 @@ def _result(
         v_min_before_pu=low_before,
         v_min_before_bus=low_before_bus,
         ac_max_mismatch_pu=after.check.max_mismatch if after is not None else None,
-        violations=states.violations(network, after),
-        least_violation=states.violations(network, least),
+        violations=broken,
+        least_violation=missed,
         least_violation_open=states.open_names(network, least.closed) if least is not None else (),
         buses=buses,
         branches=branches,
         generators=states.generators(grid, network, after),
         iterations=iterations_table(outcome),
         notes=notes,
+        soft_limits=soft,
     )

@@ -22,6 +22,7 @@ from openpoint.studies.radial_phases import PhasesProgram, by_branch, choices_of
 from openpoint.studies.radial_phases_ac import AcJudge, News, Priced, best_of, descend_ac
 from openpoint.studies.radial_setup import Enumeration, Method, check_changes, locks, refuse_impossible
 from openpoint.studies.result import ReconfigureResult
+from openpoint.studies.soft_phases import soften_phases
 from openpoint.studies.topology_search import BranchExchange, TopologySearch
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.extensive import ExtensiveForm
@@ -49,6 +50,7 @@ def reconfigure_phases(
     locked_closed: Names,
     max_changes: int | None,
     change_cost_kw: float,
+    soft_limits: bool,
     progress: Progress | None,
 ) -> ReconfigureResult:
     """`reconfigure` of a grid of any phases; arguments, result and errors are those of `reconfigure`.
@@ -66,7 +68,18 @@ def reconfigure_phases(
     )
     method = method or phases_method(program)
     judge = AcJudge(grid, program)
-    progress = progress or _silent
+    answer = _answer(judge, method, progress or _silent)
+    if soft_limits:
+        answer = soften_phases(judge, method, answer, lambda other, left: _answer(other, left, _silent))
+    return phases_result(judge, str(method), answer)
+
+
+def _answer(judge: AcJudge, method: Method, progress: Progress) -> PhasesAnswer:
+    """What a method says.
+
+    Raises:
+        OptionError: a method for balanced grids.
+    """
     match method:
         case TopologySearch():
             raise OptionError(
@@ -74,15 +87,14 @@ def reconfigure_phases(
                 "use Benders, or Enumeration where topologies are few"
             )
         case Enumeration():
-            answer = _enumerate(judge, method, progress)
+            return _enumerate(judge, method, progress)
         case Benders() | ExtensiveForm():
-            answer = _by_linear_model(judge, method, progress)
+            return _by_linear_model(judge, method, progress)
         case BranchExchange():
             raise OptionError(
                 "branch exchange alone is for balanced grids (phases '1'); this grid has phases a, b, c: use Benders, "
                 "which ends with it"
             )
-    return phases_result(judge, str(method), answer)
 
 
 def phases_program(

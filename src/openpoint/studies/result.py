@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -41,12 +42,51 @@ class Violation:
         return {"current": "A", "active power": "kW", "reactive power": "kvar"}.get(self.kind, "pu")
 
     @property
+    def excess(self) -> float:
+        """By what share of the limit it is broken."""
+        return abs(self.value / self.limit - 1.0) if self.limit else math.inf
+
+    @property
     def place(self) -> str:
         """Bus or branch, and its phase where there are several."""
         return self.name + phase_words(self.phase)
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class RelaxedLimit:
+    """A limit that had to give way.
+
+    Attributes:
+        kind: `voltage low`, `voltage high` or `current`.
+        name: branch; None for the voltage limits, which are relaxed alike at all buses.
+        phase: of the branch.
+        percent: by how much of the limit it is relaxed.
+    """
+
+    kind: str
+    name: str | None
+    phase: str | None
+    percent: float
+
+    def __str__(self) -> str:
+        where = " at all buses" if self.name is None else f" at {self.name}{phase_words(self.phase)}"
+        return f"{self.kind}{where} by {self.percent:.1f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLimits:
+    """How the limits were relaxed for an answer where nothing keeps them all.
+
+    Attributes:
+        relaxed: the limits that gave way, to 0.1 % of each; all others are kept.
+        proven: whether no radial state does with less, see `openpoint.studies.soft_limits`.
+    """
+
+    relaxed: tuple[RelaxedLimit, ...]
+    proven: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +119,8 @@ class ReconfigureResult:
         generators: name, bus, p_kw, q_kvar of the answer.
         iterations: number, seconds, lower_bound_kw, upper_bound_kw, gap, value_kw, verdict, violation, mark.
         notes: warnings that belong to the answer.
+        soft_limits: with `soft_limits=True`, where nothing keeps all limits: how they were relaxed. The answer then
+            breaks the limits in `violations`, and bounds and gap are those within the relaxed limits. None: kept.
     """
 
     grid: Grid
@@ -109,6 +151,7 @@ class ReconfigureResult:
     v_min_before_phase: str | None = "1"
     bound_of: Literal["AC power flow", "linear model"] = "AC power flow"
     linear_kw: float | None = None
+    soft_limits: SoftLimits | None = None
 
     @property
     def phases(self) -> pl.DataFrame:

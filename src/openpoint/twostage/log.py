@@ -25,6 +25,7 @@ class Termination(enum.StrEnum):
     LIMITS = "limits"
     LOCAL = "local optimum"
     INFEASIBLE = "infeasible"
+    SOFT = "limits not kept"
 
     @property
     def remedy(self) -> str:
@@ -32,7 +33,7 @@ class Termination(enum.StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the command: 0 solved, 3 proven infeasible, 4 not proven, 130 interrupted."""
+        """Exit code of the command: 0 solved, 3 nothing keeps the limits, 4 not proven, 130 interrupted."""
         return _EXIT_CODES[self]
 
 
@@ -52,6 +53,8 @@ _REMEDIES = {
     Termination.LOCAL: "No likely exchange of two branches is better; nothing is proven. Topology search proves how "
     "good it is.",
     Termination.INFEASIBLE: "Proven: nothing keeps all limits. Relax or reinforce where the least violation is named.",
+    Termination.SOFT: "Nothing keeps all limits; the answer breaks them by as little as is said, and loses least of "
+    "the states that do. Reinforce where limits are broken, or accept it.",
 }
 _EXIT_CODES = {
     Termination.OPTIMAL: 0,
@@ -65,6 +68,7 @@ _EXIT_CODES = {
     Termination.LIMITS: 4,
     Termination.LOCAL: 4,
     Termination.INFEASIBLE: 3,
+    Termination.SOFT: 3,
 }
 
 

@@ -1,0 +1,83 @@
+"""Soft limits of a grid of any phases: relaxed limits are put to all topologies, or once to the linear model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from openpoint.network import Floats
+from openpoint.studies.phases_result import PhasesAnswer
+from openpoint.studies.radial_phases_ac import AcJudge
+from openpoint.studies.radial_setup import Method
+from openpoint.studies.soft_limits import Reply, Softened, as_met, relaxed, shares_of, soften, told
+from openpoint.twostage.benders import Benders
+from openpoint.twostage.extensive import ExtensiveForm
+from openpoint.twostage.log import Termination
+
+SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.LINEAR)
+
+Solve = Callable[[AcJudge, Method], PhasesAnswer]
+
+
+def soften_phases(judge: AcJudge, method: Method, answer: PhasesAnswer, solve: Solve) -> PhasesAnswer:
+    """The answer with the state of least violation as its best, where none was found that keeps the limits.
+
+    That limits cannot be kept is proven only where all topologies are tried by exact power flow; else the limits are
+    relaxed as the best that was met needs it, and the question is put once more.
+
+    Args:
+        judge: with the limits to keep. method: by which `answer` came. solve: by this method, with other limits.
+    """
+    if answer.best is None or answer.best.missed == 0.0:
+        return answer
+    network, began = judge.program.network, time.perf_counter()
+    spent = answer.outcome.seconds
+    left = method
+    if isinstance(method, Benders | ExtensiveForm) and method.time_limit_s is not None:
+        left = replace(method, time_limit_s=max(method.time_limit_s - spent, 0.01))
+
+    def ask(shares: Floats, _: bool) -> Reply[PhasesAnswer]:
+        found = solve(judge.within(relaxed(network, shares)), left)
+        good = found.best is not None and found.best.missed == 0.0
+        return Reply(found.outcome.termination, _shares(judge, found) if good else None, found)
+
+    first = Reply(answer.outcome.termination, _shares(judge, answer), answer)
+    if answer.exact and answer.outcome.termination is Termination.INFEASIBLE:
+        softened = soften(first, ask)
+    else:
+        softened = as_met(first)
+        if answer.outcome.termination in (Termination.INFEASIBLE, Termination.LIMITS):
+            again = ask(softened.relaxed, True)
+            if again.shares is not None:
+                softened = Softened(again, softened.relaxed, False, None, True)
+    return _answer(judge, answer, softened, spent + time.perf_counter() - began)
+
+
+def _shares(judge: AcJudge, answer: PhasesAnswer) -> Floats:
+    """(2 + E) shares by which the best state exceeds the limits of the grid."""
+    assert answer.best is not None
+    state = judge.state(answer.best.closed)
+    return shares_of(judge.program.network, np.abs(state.v), state.i_a / judge.program.network.i_base_a)
+
+
+def _answer(judge: AcJudge, first: PhasesAnswer, softened: Softened[PhasesAnswer], seconds: float) -> PhasesAnswer:
+    found = softened.reply.payload
+    why = found.outcome.termination
+    if softened.least_lost:
+        why = Termination.SOFT if why in SOLVED else why
+        outcome = replace(found.outcome, termination=why, seconds=seconds)
+    else:
+        why = softened.stopped or Termination.SOFT
+        assert found.best is not None
+        outcome = replace(
+            found.outcome,
+            termination=Termination.SOFT if why in (Termination.INFEASIBLE, Termination.LIMITS) else why,
+            lower_bound=-math.inf,
+            upper_bound=found.best.value_kw if found.exact else math.inf,
+            seconds=seconds,
+        )
+    return replace(found, outcome=outcome, notes=first.notes, soft=told(judge.program.network, softened))

@@ -1,0 +1,103 @@
+"""Soft limits of a balanced grid: relaxed limits are put to the method that was asked for."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.network import Floats
+from openpoint.studies.ensemble import Ensemble
+from openpoint.studies.radial import RadialProgram
+from openpoint.studies.radial_setup import Enumeration, Method
+from openpoint.studies.result import SoftLimits
+from openpoint.studies.soft_limits import Reply, Softened, as_met, relaxed, shares_of, soften, told
+from openpoint.studies.topology_search import BranchExchange, TopologySearch
+from openpoint.twostage.log import Outcome, Progress, Termination
+
+ANY = 0.99
+"""Gap at which a method that is asked for any state stops at the first."""
+SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY)
+
+
+def refuse_checkpoint(method: Method | None) -> None:
+    """Soft limits take many searches, of which one file cannot keep all.
+
+    Raises:
+        OptionError: the method has a checkpoint.
+    """
+    if isinstance(method, TopologySearch) and method.checkpoint is not None:
+        raise OptionError("soft limits take several searches, and a checkpoint keeps one; leave one of both out")
+
+
+def soften_radial(
+    program: RadialProgram, method: Method, outcome: Outcome, progress: Progress | None
+) -> tuple[Outcome, SoftLimits | None]:
+    """The outcome with the state of least violation as its decision, where no state was found that keeps the limits.
+
+    Args:
+        program: with the limits to keep. method: by which `outcome` came. progress: told of the last question.
+    """
+    first = _shares(program, outcome)
+    if outcome.decision is not None or first is None:
+        return outcome, None
+    began = time.perf_counter()
+
+    def ask(shares: Floats, least_loss: bool) -> Reply[Outcome]:
+        asked = _left(method, outcome.seconds + time.perf_counter() - began, least_loss=least_loss)
+        if asked is None:
+            return Reply(Termination.TIME, None, outcome)
+        within = replace(program, network=relaxed(program.network, shares))
+        found = asked.solve(within, progress if least_loss else None)
+        return Reply(found.termination, None if found.decision is None else _shares(program, found), found)
+
+    reply = Reply(outcome.termination, first, outcome)
+    # Without a proof that limits cannot be kept there is nothing to go on with: what was met is all that is known.
+    softened = soften(reply, ask) if outcome.termination is Termination.INFEASIBLE else as_met(reply)
+    best = _outcome(program, softened)
+    return replace(best, seconds=outcome.seconds + time.perf_counter() - began), told(program.network, softened)
+
+
+def _shares(program: RadialProgram, outcome: Outcome) -> Floats | None:
+    """(2 + E) shares by which the state of an outcome exceeds the limits; None where it has none."""
+    state = outcome.state
+    if not isinstance(state, Ensemble) or not np.isfinite(state.loss[0]):
+        return None
+    return shares_of(program.network, np.abs(state.v[0]), np.abs(state.i[0]))
+
+
+def _left(method: Method, spent_s: float, *, least_loss: bool) -> Method | None:
+    """The method with what is left of its time; None: nothing is. `least_loss`: else any state will do."""
+    if isinstance(method, Enumeration):
+        return method
+    left = None if method.time_limit_s is None else method.time_limit_s - spent_s
+    if left is not None and left <= 0.0:
+        return None
+    if isinstance(method, BranchExchange) or least_loss:
+        return replace(method, time_limit_s=left)
+    if isinstance(method, TopologySearch):
+        return replace(method, time_limit_s=left, gap=ANY, certificate=None)
+    return replace(method, time_limit_s=left, gap=ANY)
+
+
+def _outcome(program: RadialProgram, softened: Softened[Outcome]) -> Outcome:
+    """What was found, as an outcome whose decision breaks limits."""
+    found = softened.reply.payload
+    if softened.least_lost:
+        return replace(found, termination=Termination.SOFT) if found.termination in SOLVED else found
+    decision = found.least_violation if found.decision is None else found.decision
+    assert decision is not None
+    assert isinstance(found.state, Ensemble)
+    value = program.cost(decision) + float(found.state.loss[0]) * program.network.s_base_kva
+    why = softened.stopped or Termination.SOFT
+    return replace(
+        found,
+        termination=Termination.SOFT if why is Termination.INFEASIBLE else why,
+        decision=decision,
+        least_violation=None,
+        lower_bound=-math.inf,
+        upper_bound=value,
+    )
