@@ -1,14 +1,16 @@
 """Tables as CSV text, both ways and lossless.
 
-An empty cell is null, a quoted empty cell (`""`) an empty text; names are never taken for numbers. A matrix is its
-lower triangle row by row, numbers between blanks: `0.1 0.02 0.1`. Numbers are written with the fewest digits that
-read back to the same number. Columns that hold nothing but their default are not written.
+Tables are written with commas and decimal points, and read also with semicolons or tabs and decimal commas
+(`openpoint.grid.csv_style`). An empty cell is null, a quoted empty cell (`""`) an empty text; names are never taken for
+numbers. A matrix is its lower triangle row by row, numbers between blanks: `0.1 0.02 0.1`. Numbers are written with the
+fewest digits that read back to the same number. Columns that hold nothing but their default are not written.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import dataframely as dy
@@ -16,9 +18,9 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.conform import conform, empty_table
+from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, separator_of, with_point
 from openpoint.grid.schemas import SCHEMAS
 
-_CELL = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|\Z)')
 _NUMBER = re.compile(r"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"\s*[-+]?\d{1,18}\s*", re.ASCII)
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
@@ -84,45 +86,66 @@ def table_from_csv(
         schema: its schema; default: that of the grid's table of this kind.
     """
     schema = schema or SCHEMAS[kind]
-    rows, faults = _rows(text.removeprefix("\ufeff"), file)
+    text = text.removeprefix("\ufeff")
+    separator, faults = separator_of(text, file)
+    rows, found = ([], faults) if faults else _rows(text, file, separator)
     if not rows:
         remedy = "Write at least the line of the column names, or remove the file"
-        return conform(kind, None, schema)[0], faults or [Problem(file, "", "", "the file is empty", remedy)]
+        return empty_table(schema), found or [Problem(file, "", "", "the file is empty", remedy)]
+    return table_from_rows(kind, rows, file, schema, separator=separator)
+
+
+def table_from_rows(
+    kind: str, rows: Sequence[Row], file: str, schema: type[dy.Schema], *, separator: str = ","
+) -> tuple[pl.DataFrame, list[Problem]]:
+    """The table in rows of texts, the first the column names, and every fault with its line.
+
+    Args:
+        kind, file, schema: as for `table_from_csv`.
+        rows: at least one.
+        separator: the sign that stood between the cells; a semicolon or tab lets numbers have a decimal comma.
+    """
     (_, header), *body = rows
     names = [name or "" for name in header]
-    faults += _header_faults(names, schema, file)
+    faults = _header_faults(names, schema, file)
     for line, cells in body:
         if len(cells) != len(names):
             message = f"{len(cells)} cells, but the first line names {len(names)} columns"
-            faults.append(Problem(file, f"line {line}", "", message, "Write a cell for every column"))
+            faults.append(Problem(file, f"line {line}", "", message, ONE_CELL_EACH))
     if faults:
-        return conform(kind, None, schema)[0], faults
+        return empty_table(schema), faults
     types = empty_table(schema).schema
     label = names.index("name") if "name" in names else None
+    numbers = [k for k, name in enumerate(names) if types[name] == pl.Float64 or isinstance(types[name], pl.List)]
+    told = ((_place(line, cells, label), names[k], cells[k] or "") for line, cells in body for k in numbers)
+    decimal, faults = decimal_of(told, separator, file)
+    if faults:
+        return empty_table(schema), faults
     columns: list[pl.Series] = []
     for k, name in enumerate(names):
         values: list[Any] = []
         for line, cells in body:
-            value, wanted = _value(cells[k], types[name])
+            value, wanted = _value(with_point(cells[k], decimal) if k in numbers else cells[k], types[name])
             values.append(value)
             if wanted:
                 place = _place(line, cells, label)
                 faults.append(Problem(file, place, name, f"{cells[k]!r} is not {wanted}", "Correct the cell"))
         columns.append(pl.Series(name, values, dtype=types[name]))
     if faults:
-        return conform(kind, None, schema)[0], faults
+        return empty_table(schema), faults
     frame, found = conform(kind, pl.DataFrame(columns), schema)
     return frame, [_in_file(problem, file, body, label) for problem in found]
 
 
-def _rows(text: str, file: str) -> tuple[list[Row], list[Problem]]:
+def _rows(text: str, file: str, separator: str) -> tuple[list[Row], list[Problem]]:
     """Cells by row with the line each row starts in; blank lines are skipped."""
+    pattern = _cell_pattern(separator)
     rows: list[Row] = []
     cells: list[str | None] = []
     line = start = 1
     position = 0
     while position <= len(text):
-        match = _CELL.match(text, position)
+        match = pattern.match(text, position)
         if match is None:
             message = "a quotation mark is not closed, or stands within a cell"
             remedy = 'Quote the whole cell and double the marks within: "say ""so"""'
@@ -130,7 +153,7 @@ def _rows(text: str, file: str) -> tuple[list[Row], list[Problem]]:
         quoted, plain, end = match.groups()
         cells.append(quoted.replace('""', '"') if quoted is not None else (plain or None))
         line += len(re.findall(r"\r\n|\n|\r", match.group(0)))
-        if end != ",":
+        if end != separator:
             if cells != [None]:
                 rows.append((start, cells))
             cells, start = [], line
@@ -138,6 +161,12 @@ def _rows(text: str, file: str) -> tuple[list[Row], list[Problem]]:
                 break
         position = match.end()
     return rows, []
+
+
+@cache
+def _cell_pattern(separator: str) -> re.Pattern[str]:
+    """A cell, quoted or plain, and what ends it."""
+    return re.compile(rf'(?:"((?:[^"]|"")*)"|([^"{separator}\r\n]*))({separator}|\r\n|\n|\r|\Z)')
 
 
 def _header_faults(names: list[str], schema: type[dy.Schema], file: str) -> list[Problem]:

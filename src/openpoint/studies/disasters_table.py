@@ -6,12 +6,13 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, separator_of, with_point
 from openpoint.grid.grid import Grid
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.grid.validation import AT_A_BUS, did_you_mean
@@ -87,7 +88,10 @@ def rows_of_frame(frame: pl.DataFrame, table: str) -> list[Row]:
 
 
 def _rows_of_text(text: str, table: str) -> list[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    separator, faults = separator_of(text, table)
+    if faults:
+        raise InputError(faults)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     header = next(cells for cells in reader if cells)
     faults = list(_header_faults(header, table))
     rows: list[Row] = []
@@ -95,13 +99,15 @@ def _rows_of_text(text: str, table: str) -> list[Row]:
     for cells in reader:
         if cells and len(cells) != len(header):
             message = f"{len(cells)} cells, but the first line names {len(header)} columns"
-            faults.append(Problem(table, f"line {line}", "", message, "Write a cell for every column"))
+            faults.append(Problem(table, f"line {line}", "", message, ONE_CELL_EACH))
         elif cells and not faults:
             rows.append(Row(f"line {line}", *(cells[header.index(name)] for name in COLUMNS)))
         line = reader.line_num + 1
-    if faults:
-        raise InputError(faults)
-    return rows
+    told = ((row.place, "probability", str(row.probability)) for row in rows)
+    decimal, found = (".", faults) if faults else decimal_of(told, separator, table)
+    if found:
+        raise InputError(found)
+    return [replace(row, probability=with_point(str(row.probability), decimal)) for row in rows]
 
 
 def _header_faults(header: Sequence[str], table: str) -> Iterator[Problem]:

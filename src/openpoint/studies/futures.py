@@ -19,10 +19,11 @@ import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.arguments import names_of, of_kind, path_of
+from openpoint.grid.csv_style import decimal_of, separator_of
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.io.text import decode
-from openpoint.studies.futures_table import REQUIRED, SUM_TOLERANCE, read_rows
+from openpoint.studies.futures_table import NUMBERS, REQUIRED, SUM_TOLERANCE, read_rows
 
 Floats = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]
@@ -266,14 +267,31 @@ def _is_csv(file: Path) -> bool:
     return ending == ".csv"
 
 
+def _from_csv(text: str, file: str) -> pl.DataFrame:
+    """The cells as texts, so that a name like 007 stays as it is; numbers have decimal points.
+
+    Raises:
+        InputError: the signs between cells or of decimals contradict each other.
+    """
+    separator, faults = separator_of(text, file)
+    if not faults:
+        frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator)
+        numbers = [name for name in NUMBERS if name in frame.columns]
+        rows = enumerate(frame.select(numbers).iter_rows(), start=2)
+        told = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
+        decimal, faults = decimal_of(told, separator, file)
+        if not faults:
+            return frame if decimal == "." else frame.with_columns(pl.col(numbers).str.replace_all(",", "."))
+    raise InputError(faults)
+
+
 def _load(file: Path) -> pl.DataFrame:
     csv = _is_csv(file)
     try:
         content = file.read_bytes()
         if not csv:
             return pl.read_parquet(io.BytesIO(content))
-        # Everything as text, so that a name like 007 stays as it is.
-        return pl.read_csv(io.BytesIO(decode(content, file.name).encode()), infer_schema=False)
+        return _from_csv(decode(content, file.name), file.name)
     except OSError as error:
         message = f"the file cannot be read: {error.strerror or error}"
         raise InputError([Problem(str(file), "", "", message, "Check the path and its rights")]) from error

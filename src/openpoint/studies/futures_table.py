@@ -17,6 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 REQUIRED = ("future", "bus", "p_kw", "q_kvar")
 COLUMNS = (*REQUIRED, "probability")
+NUMBERS = COLUMNS[2:]
 # Probabilities may miss one by 1e-6, so that three of 0.333333 pass in spite of rounding.
 SUM_TOLERANCE = 1.001e-6
 # Less than this is the rounding of a sum, and the probabilities stay as they are.
@@ -130,7 +131,7 @@ class _Reading:
 
     def take_numbers(self) -> None:
         """The columns of numbers; an empty column of probabilities is none."""
-        for column in COLUMNS[2:]:
+        for column in NUMBERS:
             if column not in self.raw.columns or (column == "probability" and self.raw[column].is_null().all()):
                 continue
             given = self.raw[column]

@@ -1,0 +1,78 @@
+"""How a CSV file writes its cells and numbers: commas and points, or as much of Europe does, semicolons and commas.
+
+The line of the column names tells the sign between cells: a comma, a semicolon or a tab. With commas between cells the
+decimal sign is a point. Else the numbers of the whole file tell it, and those that could be read in two ways are
+refused: whether `1,234` is a little more than one or more than a thousand, only other numbers can say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from openpoint.errors import Problem
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+ONE_CELL_EACH = "Write a cell for every column; where numbers have a decimal comma, write ; between the cells"
+"""What to do where a row has more or fewer cells than there are columns."""
+_PART = re.compile(r"[-+]?[\d.,]*\d[\d.,]*(?:[eE][-+]?\d+)?", re.ASCII)
+# One to three digits without a leading zero, a sign, and three more: a decimal fraction, or thousands.
+_EITHER = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+
+Cell = tuple[str, str, str]
+"""The place of a cell as messages name it, its column and its text."""
+
+
+def separator_of(text: str, file: str) -> tuple[str, list[Problem]]:
+    """The sign between the cells of a CSV text, and a fault where the line of the column names has several of them."""
+    lines = re.split("\r\n|\n|\r", text)
+    number, header = next(((n, line) for n, line in enumerate(lines, start=1) if line), (1, ""))
+    plain = re.sub(r'"[^"]*"', "", header)
+    met = [sign for sign in SEPARATORS if sign in plain]
+    if len(met) < 2:
+        return (met or [","])[0], []
+    words = " and ".join(SEPARATORS[sign] for sign in met)
+    message = f"between the column names stand {words}"
+    remedy = "Write one sign between all cells: a comma, or a semicolon where numbers have a decimal comma"
+    return met[0], [Problem(file, f"line {number}", "", message, remedy)]
+
+
+def decimal_of(numbers: Iterable[Cell], separator: str, file: str) -> tuple[str, list[Problem]]:
+    """The decimal sign of a file, and faults where its numbers do not agree or do not tell.
+
+    Args:
+        numbers: the cells of the columns of numbers; one may hold several numbers between blanks.
+        separator: the sign between cells.
+        file: file name for the messages.
+    """
+    if separator == ",":
+        return ".", []
+    first: dict[str, tuple[str, Cell]] = {}  # the first number with each sign, a clear one before one that is not
+    for cell in numbers:
+        for part in cell[2].split():
+            if not _PART.fullmatch(part):
+                continue
+            signs = {sign for sign in ".," if sign in part}
+            if len(signs) == 2:
+                remedy = "Write it with one decimal sign and without a sign of thousands"
+                return ".", [Problem(file, cell[0], cell[1], f"{part} has a point and a comma", remedy)]
+            for sign in signs:
+                if part.count(sign) == 1 and (sign not in first or _EITHER.fullmatch(first[sign][0])):
+                    first[sign] = (part, cell)
+    if len(first) == 2:
+        (comma, there), (point, here) = first[","], first["."]
+        message = f"{point} has a point, but {comma} in {there[0]}, {there[1]}, a comma"
+        remedy = "Write all numbers of the file with the same decimal sign and without a sign of thousands"
+        return ".", [Problem(file, here[0], here[1], message, remedy)]
+    for sign, (part, (place, column, _)) in first.items():
+        if _EITHER.fullmatch(part):
+            whole = part.replace(sign, "")
+            message = f"{part} may be {part.replace(sign, '.')} or {whole}, and no number of the file tells which"
+            remedy = f"Write {part}0 for the one, {whole} for the other"
+            return sign, [Problem(file, place, column, message, remedy)]
+    return next(iter(first), "."), []
+
+
+def with_point(cell: str | None, decimal: str) -> str | None:
+    """A cell of a column of numbers, its decimal sign made a point."""
+    return cell.replace(",", ".") if cell is not None and decimal == "," else cell
