@@ -204,6 +204,11 @@ def test_powerflow_shows_today(command: Command, ring: Path) -> None:
     assert "No limit violated." in done.out
     done = command("powerflow", ring, "--json", "-", "--csv", "tables", "--excel", "p.xlsx", "--parquet", "tables")
     jsonschema.validate(json.loads(done.out), json_schema.powerflow_schema())
+    done = command("powerflow", ring, "--report", "flow.html", "--plot", "flow.svg")
+    assert done.code == 0, done.err
+    assert "written: flow.html, flow.svg" in done.out
+    assert Path("flow.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert Path("flow.svg").read_text(encoding="utf-8").startswith("<?xml")
 
 
 @pytest.mark.parametrize(

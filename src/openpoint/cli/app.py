@@ -276,12 +276,15 @@ def powerflow(
     csv: CsvOption = None,
     parquet: ParquetOption = None,
     excel: ExcelOption = None,
+    report: ReportOption = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the grid, .png, .svg or .pdf.")] = None,
     quiet: QuietOption = False,
 ) -> int:
     """Compute the exact AC power flow of today's state."""
     from openpoint.cli import run
 
-    return run.powerflow(grid, Outputs(json=json, csv=csv, parquet=parquet, excel=excel).check(grid), quiet=quiet)
+    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(grid)
+    return run.powerflow(grid, outputs, quiet=quiet)
 
 
 @app.command()

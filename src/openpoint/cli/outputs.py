@@ -15,15 +15,6 @@ from openpoint.errors import OpenpointError, OptionError
 
 if TYPE_CHECKING:
     from openpoint.studies.export import Result
-    from openpoint.studies.futures_result import FuturesResult
-    from openpoint.studies.harden_result import HardenResult
-    from openpoint.studies.partition_result import PartitionLevels, PartitionResult
-    from openpoint.studies.partition_steps_result import PartitionStepsResult
-    from openpoint.studies.result import ReconfigureResult
-
-    Pictured = (
-        ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels | PartitionStepsResult
-    )
 
 STDOUT = Path("-")
 # Endings that say what a file holds, and the option that writes such a file.
@@ -120,7 +111,6 @@ class Outputs:
 
     def _writers(self, result: Result) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
         from openpoint.studies import export
-        from openpoint.studies.powerflow import PowerflowResult
 
         if self.json is not None:
             yield "--json", self.json, lambda path: _write_text(path, export.to_json(result))
@@ -130,10 +120,6 @@ class Outputs:
             yield "--parquet", self.parquet, lambda path: export.to_parquet(result, path)
         if self.excel is not None:
             yield "--excel", self.excel, lambda path: export.to_excel(result, path)
-        if not isinstance(result, PowerflowResult):
-            yield from self._pictures(result)
-
-    def _pictures(self, result: Pictured) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
         if self.report is not None:
             yield "--report", self.report, lambda path: _write_report(result, path)
         if self.plot is not None:
@@ -204,25 +190,29 @@ def _write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _write_report(result: Pictured, path: Path) -> None:
+def _write_report(result: Result, path: Path) -> None:
     from openpoint.report.html import write_report
 
     write_report(result, path)
 
 
-def _write_plot(result: Pictured, path: Path) -> None:
+def _write_plot(result: Result, path: Path) -> None:
     from openpoint.report.figures import save
     from openpoint.report.futures_figures import save_futures
     from openpoint.report.harden_figures import save_harden
     from openpoint.report.partition_figures import save_partition
     from openpoint.report.partition_timeline import save_timeline
+    from openpoint.report.powerflow_scene import save_powerflow
     from openpoint.studies.futures_result import FuturesResult
     from openpoint.studies.harden_result import HardenResult
     from openpoint.studies.partition_steps_result import PartitionStepsResult
+    from openpoint.studies.powerflow import PowerflowResult
     from openpoint.studies.result import ReconfigureResult
 
     if isinstance(result, ReconfigureResult):
         save(result, path)
+    elif isinstance(result, PowerflowResult):
+        save_powerflow(result, path)
     elif isinstance(result, FuturesResult):
         save_futures(result, path)
     elif isinstance(result, HardenResult):

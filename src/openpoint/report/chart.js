@@ -303,7 +303,7 @@ const Picture = (() => {
     }
 
     words(layer) {
-      const c = this.pen, size = layer.size || 11;
+      const c = this.pen, size = (layer.size || 11) * (layer.centred ? Math.max(this.small, 0.6) : 1);
       c.font = `${layer.bold ? "bold " : ""}${size}px ${FONT}`;
       c.textBaseline = "middle";
       c.textAlign = "center";

@@ -10,7 +10,7 @@ import polars as pl
 
 from openpoint.report import style
 from openpoint.report.forest import ends, source_buses
-from openpoint.report.scene import Scene, State, branch_lengths
+from openpoint.report.scene import Scene, State, branch_lengths, numbers
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.result import Violation
 
@@ -159,8 +159,3 @@ def _state(
         loss=numbers(branches, f"loss_expected_{key}_kw"),
         violations=tuple(broken),
     )
-
-
-def numbers(frame: pl.DataFrame, column: str) -> Floats:
-    """A column with NaN where it has no value."""
-    return frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)

@@ -10,20 +10,30 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from openpoint.report import futures_sections, harden_sections, partition_sections, partition_steps_sections, sections
+from openpoint.report import (
+    futures_sections,
+    harden_sections,
+    partition_sections,
+    partition_steps_sections,
+    powerflow_sections,
+    sections,
+)
 from openpoint.report.blocks import text
 from openpoint.report.drawing import Chart, as_data
 from openpoint.report.futures_scene import futures_scene
 from openpoint.report.harden_scene import build_harden_scene
 from openpoint.report.partition_scene import build_partition_scene
+from openpoint.report.powerflow_scene import powerflow_scene
 from openpoint.report.scene import build_scene
 from openpoint.studies.futures_result import FuturesResult
 from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 from openpoint.studies.partition_steps_result import PartitionStepsResult
+from openpoint.studies.powerflow import PowerflowResult
 from openpoint.studies.result import ReconfigureResult
 
-Reported = ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionLevels | PartitionStepsResult
+Partitioned = PartitionResult | PartitionLevels | PartitionStepsResult
+Reported = ReconfigureResult | HardenResult | FuturesResult | PowerflowResult | Partitioned
 
 _SCRIPTS = ("chart.js", "pointer.js", "page.js")
 _EXACT = "Voltages, currents and losses are those of exact AC power flows."
@@ -65,6 +75,9 @@ def render(result: Reported) -> str:
     elif isinstance(result, PartitionStepsResult):
         study, physics = "microgrids over time", _STEPS
         body, charts = partition_steps_sections.body(result, build_partition_scene(result))
+    elif isinstance(result, PowerflowResult):
+        study = "power flow"
+        body, charts = powerflow_sections.body(result, powerflow_scene(result))
     else:
         study = "open points"
         body, charts = sections.body(result, build_scene(result))

@@ -161,14 +161,14 @@ def build_scene(result: ReconfigureResult) -> Scene:
     """The scene of a result. States without numbers have NaN."""
     grid = result.grid
     order = grid.branches().select("name", today="closed")
-    branches = order.join(_over_phases(result.branches, _BRANCH), on="name", how="left", maintain_order="left")
+    branches = order.join(over_phases(result.branches, _BRANCH), on="name", how="left", maintain_order="left")
     own = grid.buses.select("name", lo="v_min_pu", hi="v_max_pu")
-    buses = own.join(_over_phases(result.buses, _BUS), on="name", how="left", maintain_order="left")
+    buses = own.join(over_phases(result.buses, _BUS), on="name", how="left", maintain_order="left")
     names = tuple(order["name"])
-    limits = (_numbers(buses, "lo"), _numbers(buses, "hi"), _numbers(branches, "i_max_a"))
+    limits = (numbers(buses, "lo"), numbers(buses, "hi"), numbers(branches, "i_max_a"))
     closed = branches["closed_before"].fill_null(branches["today"]).to_numpy().astype(bool)
     today = _broken(result.buses.join(own, on="name"), result.branches)
-    before = _state("before", "Today", result.loss_before_kw, closed, buses, branches, today)
+    before = read_state("before", "Today", result.loss_before_kw, closed, buses, branches, today)
     states = {"before": before}
     feasible = result.loss_kw is not None
     open_after = result.open_branches if feasible else result.least_violation_open
@@ -176,7 +176,7 @@ def build_scene(result: ReconfigureResult) -> Scene:
         closed = np.array([name not in set(open_after) for name in names], dtype=bool)
         title = "Answer" if feasible else "Least violation met (not an answer)"
         broken = result.violations if feasible else result.least_violation
-        states["after"] = _state("after", title, result.loss_kw, closed, buses, branches, broken)
+        states["after"] = read_state("after", title, result.loss_kw, closed, buses, branches, broken)
     last = states.get("after", before)
     return Scene(
         grid=grid,
@@ -210,11 +210,12 @@ def branch_lengths(grid: Grid) -> Floats:
     return table["length_km"].fill_null(0.0).to_numpy().astype(np.float64)
 
 
-def _numbers(frame: pl.DataFrame, column: str) -> Floats:
+def numbers(frame: pl.DataFrame, column: str) -> Floats:
+    """A column with NaN where it has no value."""
     return frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
 
 
-def _state(
+def read_state(
     key: str,
     title: str,
     loss_kw: float | None,
@@ -223,22 +224,23 @@ def _state(
     branches: pl.DataFrame,
     violations: tuple[Violation, ...],
 ) -> State:
+    """The state whose columns have `key` in their names, from tables with a row a bus and a row a branch."""
     return State(
         key=key,
         title=title,
         loss_kw=loss_kw,
-        v=_numbers(buses, f"v_{key}_pu"),
+        v=numbers(buses, f"v_{key}_pu"),
         closed=closed,
-        i=_numbers(branches, f"i_{key}_a"),
-        loading=_numbers(branches, f"loading_{key}_percent"),
-        p=_numbers(branches, f"p_from_{key}_kw"),
-        q=_numbers(branches, f"q_from_{key}_kvar"),
-        loss=_numbers(branches, f"loss_{key}_kw"),
+        i=numbers(branches, f"i_{key}_a"),
+        loading=numbers(branches, f"loading_{key}_percent"),
+        p=numbers(branches, f"p_from_{key}_kw"),
+        q=numbers(branches, f"q_from_{key}_kvar"),
+        loss=numbers(branches, f"loss_{key}_kw"),
         violations=violations,
     )
 
 
-def _over_phases(table: pl.DataFrame, how: dict[str, str]) -> pl.DataFrame:
+def over_phases(table: pl.DataFrame, how: dict[str, str]) -> pl.DataFrame:
     """The columns named in `how`, a row a name: the first, the least, the most or the sum of its phases."""
     columns = []
     for name, word in how.items():

@@ -22,7 +22,7 @@ from openpoint.studies.in_short import in_short
 from openpoint.studies.result import ReconfigureResult, Violation, phase_words
 from openpoint.twostage.log import Termination
 
-_KINDS = {"lines": "line", "switches": "switch", "transformers": "transformer"}
+KINDS = {"lines": "line", "switches": "switch", "transformers": "transformer"}
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
 
@@ -49,10 +49,11 @@ def body(result: ReconfigureResult, scene: Scene) -> tuple[str, dict[str, Chart]
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
         *([limits] if urgent else []),
-        _grid(result, scene, charts),
+        grid_section(result.grid, scene, charts, _still(result, scene)),
         switching(scene),
         *([] if urgent else [limits]),
-        _curves(result, scene, charts),
+        profiles(scene, charts),
+        _convergence(result, charts),
         _tables(result, scene),
         _run(result),
     ]
@@ -117,9 +118,9 @@ def _changed(result: ReconfigureResult) -> str:
 
 
 def _violations(result: ReconfigureResult, scene: Scene) -> str:
-    answer = _violation_table("broken", "Limits broken by the answer", result.violations)
-    least = _violation_table("least", "Limits broken at the least violation met", result.least_violation)
-    today = _violation_table("today", "Limits broken today", scene.states["before"].violations)
+    answer = violation_table("broken", "Limits broken by the answer", result.violations)
+    least = violation_table("least", "Limits broken at the least violation met", result.least_violation)
+    today = violation_table("today", "Limits broken today", scene.states["before"].violations)
     parts = [part for part in (answer, least, today) if part]
     if result.soft_limits is not None:
         proof = "no radial state does with less" if result.soft_limits.proven else "not proven to be the least"
@@ -133,7 +134,8 @@ def _violations(result: ReconfigureResult, scene: Scene) -> str:
     return section("Limits", *parts, long=True) if parts else ""
 
 
-def _violation_table(identity: str, caption: str, violations: tuple[Violation, ...]) -> str:
+def violation_table(identity: str, caption: str, violations: tuple[Violation, ...]) -> str:
+    """The limits that a state breaks; empty where there are none."""
     if not violations:
         return ""
     columns = [Column("limit"), Column("bus or branch"), Column("value", 4), Column("limit is", 4), Column("unit")]
@@ -141,10 +143,11 @@ def _violation_table(identity: str, caption: str, violations: tuple[Violation, .
     return table(identity, f"{caption} ({len(rows)})", columns, rows, low=True)
 
 
-def _grid(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -> str:
+def grid_section(grid: Grid, scene: Scene, charts: dict[str, Chart], still: str) -> str:
+    """The pictures of all states; `still` is for readers without scripts."""
     loads: dict[int, tuple[float, float]] = {}
     number_of = {name: i for i, name in enumerate(scene.bus_names)}
-    for bus, p, q in result.grid.loads.select("bus", "p_kw", "q_kvar").iter_rows():
+    for bus, p, q in grid.loads.select("bus", "p_kw", "q_kvar").iter_rows():
         have = loads.get(number_of[bus], (0.0, 0.0))
         loads[number_of[bus]] = (have[0] + p, have[1] + q)
     panels = []
@@ -159,9 +162,7 @@ def _grid(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -> 
         panels.append(chart(identity, f"{state.title}{loss}", told, charts[identity].height))
     beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
     tools = grid_tools()
-    return section(
-        "Grid", tools, f'<div class="pair{beside}">{"".join(panels)}</div>', legend(scene), _still(result, scene)
-    )
+    return section("Grid", tools, f'<div class="pair{beside}">{"".join(panels)}</div>', legend(scene), still)
 
 
 def legend(scene: Scene) -> str:
@@ -240,7 +241,7 @@ def switching(scene: Scene, current: str = "current") -> str:
             a, b = (scene.bus_names[i] for i in scene.ends[e])
             name = scene.branch_names[e]
             i = [_current(state, e) for state in (before, after)]
-            rows.append((action, name, _KINDS[kind[name]], a, b, *i))
+            rows.append((action, name, KINDS[kind[name]], a, b, *i))
     told = "The list holds what differs between the two states, not an order of switching."
     if not scene.feasible:
         told = "This is the state of least violation met, not an answer. " + told
@@ -252,7 +253,8 @@ def _current(state: State, e: int) -> float:
     return float(state.i[e]) if state.closed[e] else 0.0
 
 
-def _curves(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -> str:
+def profiles(scene: Scene, charts: dict[str, Chart]) -> str:
+    """The voltages over the distance to the source, and the most loaded branches."""
     parts = []
 
     def add(identity: str, caption: str, told: str, made: Chart) -> None:
@@ -260,7 +262,7 @@ def _curves(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -
         parts.append(section(caption, chart(identity, "", told, made.height)))
 
     if voltage := plotcharts.voltage_chart(scene):
-        add("voltage", "Voltage profile", "Voltage of every bus over the branches to its source", voltage)
+        add("voltage", "Voltage profile", "Voltage of every bus over the distance to its source", voltage)
     if loading := plotcharts.loading_chart(scene):
         chart_, left = loading
         what = "Branch loading" if scene.rated else "Branch current"
@@ -270,10 +272,17 @@ def _curves(result: ReconfigureResult, scene: Scene, charts: dict[str, Chart]) -
             f"{what} of branches",
             chart_,
         )
-    if bounds := plotcharts.convergence_chart(convergence(result)):
-        told = f"Lower and upper bound over time, {gap_text(result)}"
-        add("convergence", f"Convergence of the bounds ({gap_text(result)})", told, bounds)
     return "\n".join(parts)
+
+
+def _convergence(result: ReconfigureResult, charts: dict[str, Chart]) -> str:
+    made = plotcharts.convergence_chart(convergence(result))
+    if made is None:
+        return ""
+    charts["convergence"] = made
+    told = f"Lower and upper bound over time, {gap_text(result)}"
+    place = chart("convergence", "", told, made.height)
+    return section(f"Convergence of the bounds ({gap_text(result)})", place)
 
 
 def _tables(result: ReconfigureResult, scene: Scene) -> str:
@@ -286,7 +295,7 @@ def _tables(result: ReconfigureResult, scene: Scene) -> str:
         ("angle_before_degree", "angle today, °", 4),
         ("angle_after_degree", "angle answer, °", 4),
     ]
-    numbered = _filled(result.buses, numbered)
+    numbered = filled(result.buses, numbered)
     own = ["name", "phase"] if scene.has_phases else ["name"]
     columns = [
         *map(Column, ["bus", "phase"][: len(own)]),
@@ -309,7 +318,7 @@ def _tables(result: ReconfigureResult, scene: Scene) -> str:
         ("loss_before_kw", "loss today, kW", 3),
         ("loss_after_kw", "loss answer, kW", 3),
     ]
-    numbered = _filled(result.branches, numbered)
+    numbered = filled(result.branches, numbered)
     named = ["branch", "phase", "kind", "from bus", "to bus", "switchable", "state today", "state after"]
     if not scene.has_phases:
         named.remove("phase")
@@ -324,7 +333,7 @@ def _tables(result: ReconfigureResult, scene: Scene) -> str:
     return "\n".join(parts)
 
 
-def _filled(frame: pl.DataFrame, columns: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
+def filled(frame: pl.DataFrame, columns: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
     """The columns that hold any number: one without ratings has no loading to show."""
     return [column for column in columns if frame[column[0]].is_not_null().any()]
 
@@ -344,7 +353,7 @@ def _branch_rows(result: ReconfigureResult, has_phases: bool, numbered: list[str
     for row in result.branches.select(*texts, *numbered).iter_rows():
         name, phase, kind, a, b, switchable, before, after, *values = row
         own = (name, phase) if has_phases else (name,)
-        yield (*own, _KINDS[kind], a, b, "yes" if switchable else "no", words[before], words[after], *values)
+        yield (*own, KINDS[kind], a, b, "yes" if switchable else "no", words[before], words[after], *values)
 
 
 def _run(result: ReconfigureResult) -> str:

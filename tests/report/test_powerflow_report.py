@@ -1,0 +1,84 @@
+"""Page and pictures of a power flow: what they say is what the result says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openpoint import Grid, OptionError
+from openpoint.report.html import render
+from openpoint.report.powerflow_scene import draw_powerflow, powerflow_scene, save_powerflow
+from openpoint.studies.powerflow import PowerflowResult, powerflow
+from tests.cli.desk import tables
+
+from .pages import drawable
+from .test_html import HOSTILE, Page
+
+
+@pytest.fixture(scope="module")
+def result() -> PowerflowResult:
+    return powerflow(Grid.from_tables("ring", tables()))
+
+
+@pytest.fixture(scope="module")
+def phases() -> PowerflowResult:
+    return powerflow("ieee13")
+
+
+def test_the_page_says_what_the_result_says(result: PowerflowResult) -> None:
+    page = Page(render(result))
+    for said in (
+        f"{result.loss_kw:,.3f} kW",
+        f"{result.v_min_pu:.5f} pu",
+        f"at bus {result.v_min_bus}",
+        "All limits hold.",
+    ):
+        assert said in page.text
+    assert set(page.charts) == {"grid-before", "voltage", "loading"}
+    for chart in page.charts.values():
+        drawable(chart)
+    for row in result.branches.iter_rows(named=True):
+        assert f"{row['p_from_kw']:,.2f}" in page.text
+    assert "nan" not in page.text.lower().split()
+    assert "None" not in page.text
+
+
+def test_of_several_phases_a_bus_has_its_lowest_voltage(phases: PowerflowResult) -> None:
+    scene = powerflow_scene(phases)
+    state = scene.states["before"]
+    low = int(np.nanargmin(state.v))
+    assert (scene.bus_names[low], state.v[low]) == (phases.v_min_bus, pytest.approx(phases.v_min_pu))
+    assert np.nansum(state.loss) == pytest.approx(phases.loss_kw, rel=1e-3)
+    assert "phase c" in Page(render(phases)).text
+
+
+def test_broken_limits_are_named() -> None:
+    low = {**tables()["buses"], "v_min_pu": [0.9999] * 4}
+    flow = powerflow(Grid.from_tables("ring", tables(buses=low)))
+    assert flow.violations
+    page = Page(render(flow))
+    assert f"{len(flow.violations)} limits broken." in page.text
+    assert f"Limits broken ({len(flow.violations)})" in page.text
+
+
+def test_markup_in_names_stays_text() -> None:
+    given = tables()
+    new = {"S": "S", "A": HOSTILE["a"], "B": HOSTILE["b"], "C": HOSTILE["c"]}
+    text = json.loads(json.dumps(given))
+    for table, columns in (("buses", ["name"]), ("lines", ["from_bus", "to_bus"]), ("loads", ["bus"])):
+        for column in columns:
+            text[table][column] = [new[name] for name in text[table][column]]
+    page = Page(render(powerflow(Grid.from_tables("ring", text))))
+    assert not {tag for tag, _ in page.tags} & {"a", "b", "i"}
+    assert HOSTILE["a"] in page.text
+
+
+@pytest.mark.parametrize("kind", ["grid", "voltage", "loading"])
+def test_pictures_are_the_same_every_time(kind: str, result: PowerflowResult, tmp_path: Path) -> None:
+    once, twice = (save_powerflow(result, tmp_path / f"{k}.svg", kind=kind) for k in range(2))  # type: ignore[arg-type]
+    assert once.read_bytes() == twice.read_bytes()
+    with pytest.raises(OptionError, match="no picture"):
+        draw_powerflow(result, kind="pie")  # type: ignore[arg-type]
