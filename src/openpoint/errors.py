@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
+
+MOST_LINES = 20
+"""Lines of problems in the text of an error."""
+ROWS_NAMED = 3
+"""Rows named of problems that are told together."""
+_VALUE = re.compile(r"'[^']*'|[-+]?\d[\w.+-]*")
 
 
 class OpenpointError(Exception):
@@ -24,6 +31,7 @@ class Problem:
         message: what is wrong.
         remedy: what to do about it.
         severity: an `"error"` stops the run, a `"warning"` is shown.
+        changes_figures: whether it changes what figures mean, as a unit does; results then repeat it beside them.
     """
 
     table: str
@@ -32,15 +40,54 @@ class Problem:
     message: str
     remedy: str
     severity: Literal["error", "warning"] = "error"
+    changes_figures: bool = False
 
     def __str__(self) -> str:
         row = self.row if self.row.startswith("line ") else self.row and f"row {self.row}"
-        place = ", ".join(part for part in (self.table, row, self.column) if part)
-        return f"{place}: {self.message}. {self.remedy}"
+        return self.told(row, self.message)
+
+    def told(self, where: str, message: str) -> str:
+        """The sentence of the problem with other rows and another message."""
+        place = ", ".join(part for part in (self.table, where, self.column) if part)
+        return f"{place}: {message}. {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Problems that say the same of several rows; at least one."""
+
+    problems: tuple[Problem, ...]
+
+    @property
+    def severity(self) -> Literal["error", "warning"]:
+        return self.problems[0].severity
+
+    def __str__(self) -> str:
+        """All in one sentence: how many rows, the first of them by name, and the message about the very first."""
+        first, count = self.problems[0], len(self.problems)
+        if count == 1:
+            return str(first)
+        of_lines = all(p.row.startswith("line ") for p in self.problems)
+        names = [p.row.removeprefix("line ") if of_lines else p.row for p in self.problems[:ROWS_NAMED]]
+        more = f" and {count - ROWS_NAMED} more" if count > ROWS_NAMED else ""
+        same = all(p.message == first.message for p in self.problems)
+        where = f"{count} {'lines' if of_lines else 'rows'} ({', '.join(names)}{more})"
+        return first.told(where, first.message if same else f"of the first, {first.message}")
+
+
+def grouped(problems: Iterable[Problem]) -> list[Alike]:
+    """The problems in the order of the first of each kind, those that differ in names and numbers alone as one."""
+    alike: dict[tuple[object, ...], list[Problem]] = {}
+    for k, problem in enumerate(problems):
+        shape = tuple(_VALUE.sub("…", text) for text in (problem.message, problem.remedy))
+        own = () if problem.row else (k,)  # without a row there is nothing to gather
+        place = (problem.severity, problem.changes_figures, problem.table, problem.column)
+        alike.setdefault((*place, *shape, *own), []).append(problem)
+    return [Alike(tuple(members)) for members in alike.values()]
 
 
 class InputError(OpenpointError):
-    """The input cannot be used. `problems` lists every fault found, not only the first.
+    """The input cannot be used. `problems` lists every fault found, not only the first; the text groups alike ones.
 
     Attributes:
         problems: the faults, in the order found; severity `"error"` at least once.
@@ -48,7 +95,9 @@ class InputError(OpenpointError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(p) for p in self.problems))
+        lines = [str(alike) for alike in grouped(self.problems)]
+        more = [f"and {len(lines) - MOST_LINES} more; `problems` holds all"] if len(lines) > MOST_LINES else []
+        super().__init__("\n".join([*lines[:MOST_LINES], *more]))
 
 
 class OptionError(OpenpointError):

@@ -294,6 +294,29 @@ def test_check_lists_all_faults_and_ends_with_2(command: Command, ring: Path, tm
     assert "Traceback" not in done.err
 
 
+def test_check_tells_alike_faults_together_unless_all_are_wanted(command: Command, tmp_path: Path) -> None:
+    folder = write(tmp_path / "faulty", lines=tables()["lines"] | {"r_ohm": [-1.0] * 4})
+    together, each = command("check", folder), command("check", folder, "--all")
+    assert together.out.splitlines()[0].startswith("error: lines, 4 rows (S-A, A-B, B-C and 1 more), r_ohm: ")
+    assert [len(done.out.splitlines()) for done in (together, each)] == [2, 5]
+    assert {done.out.splitlines()[-1] for done in (together, each)} == {"4 errors, 0 warnings"}
+    refused = command("reconfigure", folder)
+    assert len(refused.err.splitlines()) == 1
+
+
+def test_what_changes_the_meaning_of_figures_stands_above_them(command: Command, ring: Path) -> None:
+    unit = {"table": "case.m", "row": "", "column": "", "message": "one phase of three", "remedy": "Multiply"}
+    lines = [f'{key} = "{text}"' for key, text in unit.items()]
+    head = ring / "grid.toml"
+    head.write_text("\n".join([head.read_text(), "[[notes]]", *lines, "changes_figures = true\n"]))
+    note = "case.m: one phase of three. Multiply"
+    for verb in ("powerflow", "reconfigure"):
+        shown = command(verb, ring).out
+        assert 0 < shown.index(f"Note: {note}") < shown.index(" kW\n", shown.index(note))
+        assert f"warning: {note}" in command(verb, ring, "--quiet").err
+    assert note in command("info", ring).out
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_convert_keeps_the_grid(kind: str, command: Command, tmp_path: Path) -> None:
     done = command("convert", "baran33", "tables", "--tables", kind)

@@ -303,14 +303,17 @@ def info(
 
 @app.command()
 @guarded
-def check(grid: GridArgument) -> int:
-    """List every fault and doubt of a grid.
+def check(
+    grid: GridArgument,
+    every: Annotated[bool, typer.Option("--all", help="A line for every row, also where many say the same.")] = False,
+) -> int:
+    """List every fault and doubt of a grid, those that say the same of many rows together.
 
     The exit code is 2 if there is a fault, 0 if there are only doubts (warnings) or none.
     """
     from openpoint.cli import run
 
-    return run.check(grid)
+    return run.check(grid, every=every)
 
 
 @app.command()

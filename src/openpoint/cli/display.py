@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from openpoint.cli import words
+from openpoint.cli.guard import complain
 
 if TYPE_CHECKING:
     from openpoint.studies.in_short import Answered
@@ -163,12 +164,26 @@ def show_stop(out: Console, result: Answered) -> None:
     style = {0: "green", 3: "red"}.get(termination.exit_code, "yellow")
     stopped = Text(f"\nStopped after {result.seconds:.2f} s: {termination.value}. ", style=f"bold {style}")
     out.print(stopped.append(in_short(result), style="not bold"))
+    show_notes(out, result.notes)
+
+
+def show_notes(out: Console, notes: Iterable[str]) -> None:
+    """What changes the meaning of the figures that follow, above them.
+
+    On standard error too where nobody sees these figures now.
+    """
+    seen = not out.quiet and (out.is_terminal or out.file is sys.stderr)
+    for note in dict.fromkeys(notes):
+        out.print(Text(f"Note: {words.safe(note)}", "yellow"))
+        if not seen:
+            complain("warning", note)
 
 
 def show_powerflow(out: Console, result: PowerflowResult) -> None:
     """The figures of a power flow."""
     from openpoint.studies.result import phase_words
 
+    show_notes(out, result.notes)
     show_rows(
         out,
         [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from openpoint.cli import words
 from openpoint.cli.display import Progress, console, show_pairs
-from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.run import Asked, read_sound, show_written, size
 from openpoint.cli.show_futures import show_futures, statistics_rows
@@ -140,8 +140,6 @@ def reconfigure(
             change_cost_kw=change_cost_kw,
             progress=progress,
         )
-    for note in result.notes:
-        complain("warning", note)
     written, good = outputs.write(result)
     show_futures(out, result)
     show_written(out, written)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
 import typer
 
 from openpoint.cli import DEBUG, INTERRUPTED
 from openpoint.cli.words import safe
-from openpoint.errors import InputError, OpenpointError, Problem
+from openpoint.errors import MOST_LINES, InputError, OpenpointError, Problem, grouped
 
 BAD_INPUT = 2
 INTERNAL = 70
@@ -47,8 +47,7 @@ def _run(command: Callable[[], int]) -> int:
 
 def _explain(error: Exception) -> int:
     if isinstance(error, InputError):
-        for problem in error.problems:
-            show_problem(problem)
+        show_problems(error.problems, MOST_LINES)
         return BAD_INPUT
     if isinstance(error, OpenpointError):
         complain("error", str(error))
@@ -69,6 +68,10 @@ def complain(kind: str, message: str) -> None:
     typer.echo(f"{kind}: {safe(message)}", err=True)
 
 
-def show_problem(problem: Problem) -> None:
-    """A fault or doubt of the input on standard error."""
-    complain(problem.severity, str(problem))
+def show_problems(problems: Iterable[Problem], most: int) -> None:
+    """Faults and doubts of the input on standard error, alike ones together, in so many lines at most."""
+    lines = grouped(problems)
+    for alike in lines[:most]:
+        complain(alike.severity, str(alike))
+    if len(lines) > most:
+        complain(lines[most].severity, f"{len(lines) - most} more; openpoint check GRID shows them")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from openpoint.cli import words
 from openpoint.cli.display import Progress, console
-from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.run import read_sound, show_written, size
 from openpoint.cli.show_harden import show_harden
@@ -142,8 +142,6 @@ def harden(
             value_of_information=value_of_information,
             progress=progress,
         )
-    for note in result.notes:
-        complain("warning", note)
     written, good = outputs.write(result)
     show_harden(out, result, pictured=outputs.report is not None)
     show_written(out, written)

@@ -124,8 +124,6 @@ def partition(
         return _levels(out, grid, question.levels, options, sampling, outputs)
     with Progress(out, unit="$") as progress:
         result = study.partition(grid, uncertainty=question.levels[0], progress=progress, **options)
-    for note in result.notes:
-        complain("warning", note)
     result = _sampled(out, result, sampling)
     written, good = outputs.write(result)
     show_partition(out, result)
@@ -158,8 +156,6 @@ def _steps(
             progress=progress,
             **options,
         )
-    for note in result.notes:
-        complain("warning", note)
     written, good = outputs.write(result)
     show_steps(out, result)
     show_written(out, written)
@@ -176,8 +172,6 @@ def _levels(
 ) -> int:
     """The same for several levels."""
     found = _solved(out, grid, levels, options)
-    for note in dict.fromkeys(note for each in found.results for note in each.notes):
-        complain("warning", note)
     if missing := sorted(set(levels) - set(found.by_level)):
         complain("interrupted", f"not computed: {', '.join(f'{level:g}' for level in missing)}")
     sampled = {level: _sampled(out, each, sampling) for level, each in found.by_level.items()}

@@ -14,9 +14,9 @@ import typer
 from openpoint import io
 from openpoint.cli import words
 from openpoint.cli.display import Progress, console, show_frame, show_pairs, show_powerflow, show_reconfigure
-from openpoint.cli.guard import BAD_INPUT, NOT_WRITTEN, complain, show_problem
+from openpoint.cli.guard import BAD_INPUT, NOT_WRITTEN, show_problems
 from openpoint.cli.outputs import Outputs
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import Alike, InputError, OptionError, Problem, grouped
 from openpoint.grid.wiring import LOOPS_TOLD, is_radial_today, mesh_doubts, meshes, points_to_open
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from openpoint.studies.limits import Limits
     from openpoint.studies.reconfigure import Method
 
-# A grid in the wrong unit has a doubt a row: show some, `openpoint check` shows all.
+# Lines of doubts before a run, and of faults and doubts by `openpoint check`, which has --all.
 WARNINGS_SHOWN = 10
+CHECK_SHOWN = 50
 GAP = 1e-4
 """Relative gap that is proven unless another is asked for; topology search has its own."""
 
@@ -151,8 +152,6 @@ def reconfigure(
             soft_limits=soft_limits,
             progress=progress,
         )
-    for note in result.notes:
-        complain("warning", note)
     written, good = outputs.write(result)
     show_reconfigure(out, result)
     show_written(out, written)
@@ -198,21 +197,26 @@ def info(source: str, *, branches: bool) -> int:
         ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
         ("radial today", "yes" if is_radial_today(grid) else "no"),
         *(("meshed today", f"{mesh}. {mesh.remedy}") for mesh in found),
+        *(("note", note) for note in grid.figure_notes),
     ]
     show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
     return 0
 
 
-def check(source: str) -> int:
-    """List the faults and doubts of a grid."""
+def check(source: str, *, every: bool) -> int:
+    """List the faults and doubts of a grid; `every`: a line each, else alike ones together."""
     out = console()
     try:
         grid = io.read(source)
         problems = grid.problems()
     except InputError as error:
         problems = list(error.problems)
-    for problem in problems:
-        out.print(f"{problem.severity}: {words.safe(str(problem))}")
+    lines = [Alike((problem,)) for problem in problems] if every else grouped(problems)
+    shown = lines if every else lines[:CHECK_SHOWN]
+    for alike in shown:
+        out.print(f"{alike.severity}: {words.safe(str(alike))}")
+    if len(shown) < len(lines):
+        out.print(f"{lines[len(shown)].severity}: {len(lines) - len(shown)} more lines; --all shows every one")
     errors = sum(problem.severity == "error" for problem in problems)
     out.print(f"{words.count(errors, 'error')}, {words.count(len(problems) - errors, 'warning')}")
     return BAD_INPUT if errors else 0
@@ -289,10 +293,7 @@ def read_sound(source: str, asked: Asked | None = None) -> Grid:
 def _show_doubts(problems: list[Problem], but: Iterable[Problem] = ()) -> None:
     left_out = set(but)
     doubts = [problem for problem in problems if problem.severity == "warning" and problem not in left_out]
-    for doubt in doubts[:WARNINGS_SHOWN]:
-        show_problem(doubt)
-    if len(doubts) > WARNINGS_SHOWN:
-        complain("warning", f"{len(doubts) - WARNINGS_SHOWN} more; openpoint check shows all")
+    show_problems(doubts, WARNINGS_SHOWN)
 
 
 def size(grid: Grid) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from openpoint.cli import words
-from openpoint.cli.display import show_rows, show_stop
+from openpoint.cli.display import show_notes, show_rows, show_stop
 
 if TYPE_CHECKING:
     from openpoint.studies.partition_result import PartitionLevels, PartitionResult
@@ -160,5 +160,6 @@ def show_levels(out: Console, found: PartitionLevels) -> None:
             )
         )
     out.print()
+    show_notes(out, (note for each in found.results for note in each.notes))
     show_rows(out, rows, range(8), head=True)
     out.print(Text("\nEach plan in full: --json, --csv, --excel or --report.", "dim"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpoint.cli.display import console
+from openpoint.cli.display import console, show_notes
 from openpoint.cli.guard import complain
 from openpoint.cli.run import Asked, read_sound
 from openpoint.cli.words import safe
@@ -31,6 +31,7 @@ def verify(source: str, file: Path, *, switchable: tuple[str, ...], quiet: bool)
         complain("refused", str(error))
         return REFUSED
     out.print(safe(str(found)))
+    show_notes(out, grid.figure_notes)
     return 0
 
 

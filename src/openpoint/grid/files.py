@@ -9,7 +9,6 @@ import io
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Literal
 
 import dataframely as dy
@@ -25,7 +24,7 @@ FORMAT = 1
 HEAD = "grid.toml"
 TableFormat = Literal["csv", "parquet"]
 TABLE_FILES = frozenset(f"{kind}.{ending}" for kind in SCHEMAS for ending in ("csv", "parquet"))
-_NOTE_FIELDS = tuple(f.name for f in fields(Problem) if f.name != "severity")
+_NOTE_FIELDS = ("table", "row", "column", "message", "remedy")
 
 
 def files_from_grid(grid: Grid, *, tables: TableFormat = "csv") -> dict[str, bytes]:
@@ -67,7 +66,7 @@ def grid_from_files(files: Mapping[str, bytes]) -> Grid:
     for name in sorted(files):
         if name != HEAD and name not in TABLE_FILES:
             remedy = f"Tables are named {', '.join(SCHEMAS)}, with the ending .csv or .parquet"
-            notes.append(Problem(name, "", "", "this file is not read", remedy, "warning"))
+            notes.append(Problem(name, "", "", "this file is not read", remedy, "warning", changes_figures=True))
     if faults:
         raise InputError(faults)
     texts = {key: str(head.get(key, "")) for key in ("name", "title", "source")}
@@ -80,6 +79,7 @@ def _head_text(grid: Grid) -> str:
     for note in grid.notes:
         lines += ["", "[[notes]]"]
         lines += [f"{key} = {_quoted(getattr(note, key))}" for key in _NOTE_FIELDS]
+        lines += ["changes_figures = true"] if note.changes_figures else []
     return "\n".join(lines) + "\n"
 
 
@@ -118,7 +118,8 @@ def _notes(head: dict[str, Any]) -> tuple[list[Problem], list[Problem]]:
         if not isinstance(note, dict) or any(not isinstance(note.get(key), str) for key in _NOTE_FIELDS):
             remedy = f"Give {', '.join(_NOTE_FIELDS)} as texts"
             return [], [Problem(HEAD, "", "notes", "a note is not complete", remedy)]
-        notes.append(Problem(**{key: note[key] for key in _NOTE_FIELDS}, severity="warning"))
+        texts = {key: note[key] for key in _NOTE_FIELDS}
+        notes.append(Problem(**texts, severity="warning", changes_figures=note.get("changes_figures") is True))
     return notes, []
 
 

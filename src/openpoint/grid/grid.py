@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import InputError, OptionError, Problem, grouped
 from openpoint.grid.arguments import Names, names_of, of_kind
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS
 
@@ -157,8 +157,13 @@ class Grid:
         tables = {kind: self.tables()[kind].with_columns(switchable=may) for kind in BRANCH_TABLES}
         return replace(self, lines=tables["lines"], switches=tables["switches"], transformers=tables["transformers"])
 
+    @property
+    def figure_notes(self) -> tuple[str, ...]:
+        """Those of the notes that change what figures mean, such as units: every result repeats them in its own."""
+        return tuple(str(alike) for alike in grouped(note for note in self.notes if note.changes_figures))
+
     def problems(self) -> list[Problem]:
-        """All faults and doubts of the grid, errors first; empty if there are none."""
+        """All faults and doubts of the grid, errors first, then what changes the meaning of figures; empty if none."""
         from openpoint.grid.validation import find_problems
 
         return find_problems(self)

@@ -37,7 +37,7 @@ _WORDS = (
 
 
 def find_problems(grid: Grid) -> list[Problem]:
-    """Every fault and doubt of a grid, errors first, then warnings with the notes of the reader.
+    """Every fault and doubt of a grid: errors, what changes the meaning of figures, other warnings, the reader's last.
 
     Wiring (loops, joined sources, buses out of reach) is judged on the branches that are sound in themselves.
     """
@@ -55,7 +55,7 @@ def find_problems(grid: Grid) -> list[Problem]:
         *plausibility_doubts(grid),
         *grid.notes,
     ]
-    return [p for p in found if p.severity == "error"] + [p for p in found if p.severity == "warning"]
+    return sorted(found, key=lambda problem: (problem.severity != "error", not problem.changes_figures))
 
 
 def _name_faults(grid: Grid) -> Iterator[Problem]:

@@ -121,7 +121,8 @@ class _Reading:
         self._read_branches()
         for name, matrix in self.case.matrices.items():
             if name not in _NO_MATTER and name != "dcline" and matrix.lines:
-                self._note(matrix.lines[0], f"mpc.{name}", "this matrix is not read", "Check that it does not matter")
+                remedy = "Check that it does not matter"
+                self._note(matrix.lines[0], f"mpc.{name}", "this matrix is not read", remedy, changes_figures=True)
         if self.faults:
             raise InputError(self.faults)
         return Grid.from_tables(
@@ -132,8 +133,8 @@ class _Reading:
             notes=self.notes,
         )
 
-    def _note(self, line: int | None, column: str, message: str, remedy: str) -> None:
-        self.notes.append(doubt(self.file, line, column, message, remedy))
+    def _note(self, line: int | None, column: str, message: str, remedy: str, *, changes_figures: bool = False) -> None:
+        self.notes.append(doubt(self.file, line, column, message, remedy, changes_figures=changes_figures))
 
     def _fault(self, line: int | None, column: str, message: str, remedy: str) -> None:
         self.faults.append(fault(self.file, line, column, message, remedy))
@@ -193,7 +194,7 @@ class _Reading:
         if rooted:
             message = "the base voltages are line to neutral (… / sqrt(3)): the figures are those of one phase of three"
             remedy = "Multiply powers and losses by three for the whole grid; currents in A are too low by sqrt(3)"
-            self._note(matrix.lines[min(rooted)], "mpc.bus BASE_KV", message, remedy)
+            self._note(matrix.lines[min(rooted)], "mpc.bus BASE_KV", message, remedy, changes_figures=True)
 
     def _add_bus(self, number: int, line: int, cells: Cells) -> None:
         bus = str(number)

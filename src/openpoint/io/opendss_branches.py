@@ -79,7 +79,9 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
     b = c * (2.0 * math.pi * engine.Solution.Frequency() * 1e-3)  # nF to µS
     if enabled and not closed and b.any() and _hangs(reading):
         message = "it is open at one terminal; its charging, which stays at the other one, is left out"
-        reading.note(element, message, "What is read loses a little more or less than the circuit")
+        reading.note(
+            element, message, "What is read loses a little more or less than the circuit", changes_figures=True
+        )
     amps = engine.Lines.NormAmps()
     row: dict[str, Any] = {
         "name": reading.name(element),

@@ -71,7 +71,7 @@ def _solve(reading: Reading, with_controls: bool) -> bool:
         reading.engine.Text.Command("set controlmode=off")
     if not (has_flow := solve_today(reading.engine)):
         message = "the power flow of the file does not converge; taps and switches are those of its last iteration"
-        reading.note("", message, "Check loads and impedances in OpenDSS")
+        reading.note("", message, "Check loads and impedances in OpenDSS", changes_figures=True)
     return has_flow
 
 
@@ -160,7 +160,7 @@ def _controls(reading: Reading, elements: list[str]) -> None:
                 reading.commanded.add(reading.text(key).lower())
     for kind, members in by_kind.items():
         message = f"{_CONTROLS[kind]} stay as they stand today, {in_words(members)} is not modelled"
-        reading.note("", message, "Set them for other loads yourself")
+        reading.note("", message, "Set them for other loads yourself", changes_figures=True)
 
 
 def _shape_note(reading: Reading) -> None:

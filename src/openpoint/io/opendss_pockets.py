@@ -80,7 +80,7 @@ def read_pockets(reading: Reading, pockets: list[Pocket]) -> None:
             f"and {losses_kw:.3f} kW of losses behind that are not among those of the grid"
         )
         remedy = "Where secondary sides matter, write one winding of the full voltage with the nodes of the primary"
-        reading.note("", message, remedy)
+        reading.note("", message, remedy, changes_figures=True)
 
 
 def _read_pocket(reading: Reading, pocket: Pocket) -> tuple[float, float]:

@@ -39,8 +39,9 @@ class Reading:
     def fault(self, element: str, message: str, remedy: str) -> None:
         self.faults.append(Problem(self.file, element, "", message, remedy))
 
-    def note(self, element: str, message: str, remedy: str) -> None:
-        self.notes.append(Problem(self.file, element, "", message, remedy, "warning"))
+    def note(self, element: str, message: str, remedy: str, *, changes_figures: bool = False) -> None:
+        """Note a warning; `changes_figures` as of `Problem`."""
+        self.notes.append(Problem(self.file, element, "", message, remedy, "warning", changes_figures))
 
     def add(self, kind: str, **row: Any) -> None:
         self.tables.setdefault(kind, []).append(row)

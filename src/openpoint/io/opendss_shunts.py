@@ -129,7 +129,12 @@ def note_bent_loads(reading: Reading) -> None:
             f"the power of {len(reading.bent)} loads follows the voltage to powers that are not 0, 1 or 2: "
             f"{in_words(reading.bent)}; they are sums of constant power, current and impedance that are exact today"
         )
-        reading.note("", message, "At exponents of 0 to 4, 5 % of voltage away they are off by less than 0.1 %")
+        reading.note(
+            "",
+            message,
+            "At exponents of 0 to 4, 5 % of voltage away they are off by less than 0.1 %",
+            changes_figures=True,
+        )
 
 
 def _shares(reading: Reading, element: str) -> _Shares | None:
@@ -143,7 +148,10 @@ def _shares(reading: Reading, element: str) -> _Shares | None:
     if model == 8 and len(zip_v := [float(v) for v in engine.Loads.ZipV()]) == 7:
         if zip_v[6] > 0:
             reading.note(
-                element, f"its cut-off below {zip_v[6]:g} pu is not modelled", "Check that no voltage is so low"
+                element,
+                f"its cut-off below {zip_v[6]:g} pu is not modelled",
+                "Check that no voltage is so low",
+                changes_figures=True,
             )
         models = ("impedance", "current", "power")
         return {name: (zip_v[k], zip_v[k + 3]) for k, name in enumerate(models) if zip_v[k] or zip_v[k + 3]}
@@ -159,7 +167,7 @@ def read_generator(reading: Reading, element: str) -> None:
         reading.fault(element, message, "Make it model 1, or a Vsource where it is a source")
         return
     if model not in (1, 7):
-        reading.note(element, f"generator model {model} is read as constant power", "Use model 1")
+        reading.note(element, f"generator model {model} is read as constant power", "Use model 1", changes_figures=True)
     _fixed(reading, element, reading.value("kw"), reading.value("kvar"))
 
 
@@ -168,7 +176,7 @@ def read_inverter(reading: Reading, element: str) -> None:
     power = reading.engine.CktElement.TotalPowers()
     kind = "sunshine" if element.startswith("pvsystem") else "charge"
     message = f"it is read as a fixed generator with its output today; its {kind} is not modelled"
-    reading.note(element, message, "Give limits of power in the table generators to let it move")
+    reading.note(element, message, "Give limits of power in the table generators to let it move", changes_figures=True)
     _fixed(reading, element, -power[0], -power[1])
 
 

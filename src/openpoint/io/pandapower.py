@@ -78,7 +78,9 @@ def _refuse(reading: Reading) -> None:
             reading.fault(table, None, "", f"{len(rows)} rows in service cannot be read: {numbers}", remedy)
     if reading.net.rows("controller"):
         message = "controllers are not read; taps and set points stay as they are today"
-        reading.note("controller", None, "", message, "Run them in pandapower before writing the file")
+        reading.note(
+            "controller", None, "", message, "Run them in pandapower before writing the file", changes_figures=True
+        )
 
 
 def _buses(reading: Reading) -> None:
@@ -201,7 +203,9 @@ def _generators(reading: Reading) -> None:
             reading.add("generators", name=named[table, row["index"]], bus=reading.bus_names[bus], **output, **limits)
     if net.live("storage"):
         message = "storages are read as fixed generators at today's power"
-        reading.note("storage", None, "", message, "Give them as controllable sgen to have them dispatched")
+        reading.note(
+            "storage", None, "", message, "Give them as controllable sgen to have them dispatched", changes_figures=True
+        )
 
 
 def _limits(reading: Reading, row: Row) -> dict[str, float | None]:
@@ -253,4 +257,4 @@ def _drop_unreachable(reading: Reading) -> None:
     tables["buses"] = [row for row in tables["buses"] if row["name"] not in lost]
     shown = ", ".join(sorted(lost)[:10]) + (" …" if len(lost) > 10 else "")
     message = f"{len(lost)} buses that no external grid reaches are left out: {shown}"
-    reading.note("bus", None, "", message, "Put what connects them into service to keep them")
+    reading.note("bus", None, "", message, "Put what connects them into service to keep them", changes_figures=True)

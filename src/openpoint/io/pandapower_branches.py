@@ -38,7 +38,14 @@ def read_branches(reading: Reading) -> None:
     lines = _switches_of(reading, "l")
     if plain:
         message = "the net has no switches: every line is taken as switchable, one out of service as open"
-        reading.note("switch", None, "", message, "Add switches of type 'l' to say which lines may be switched")
+        reading.note(
+            "switch",
+            None,
+            "",
+            message,
+            "Add switches of type 'l' to say which lines may be switched",
+            changes_figures=True,
+        )
     else:
         reading.left_out("line", _OUT_OF_SERVICE)
     reading.left_out("trafo", _OUT_OF_SERVICE)
@@ -144,7 +151,7 @@ def _note_both_ends(reading: Reading, lines: list[Row], switches: dict[Any, list
     if count:
         message = f"{count} closed lines have a switch at both ends: what opens one opens it at its to end only"
         remedy = "It stays under voltage from its from end; convert the net to tables to write another `open_end`"
-        reading.note("line", None, "", message, remedy)
+        reading.note("line", None, "", message, remedy, changes_figures=True)
 
 
 def _frequency(reading: Reading) -> float:

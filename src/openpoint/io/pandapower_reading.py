@@ -36,9 +36,11 @@ class Reading:
         """Note an error."""
         self.faults.append(Problem(table, _label(row), column, message, remedy))
 
-    def note(self, table: str, row: Row | None, column: str, message: str, remedy: str) -> None:
-        """Note a warning."""
-        self.notes.append(Problem(table, _label(row), column, message, remedy, "warning"))
+    def note(
+        self, table: str, row: Row | None, column: str, message: str, remedy: str, *, changes_figures: bool = False
+    ) -> None:
+        """Note a warning; `changes_figures` as of `Problem`."""
+        self.notes.append(Problem(table, _label(row), column, message, remedy, "warning", changes_figures))
 
     def number(self, table: str, row: Row, column: str, instead: float | None = None) -> float:
         """A cell as finite number; empty cells take `instead`, or are faults where that is None."""

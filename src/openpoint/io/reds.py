@@ -194,7 +194,8 @@ def _units(reading: _Reading, v_kv: float, s_mva: float, per_unit: float) -> tup
     if 0 < total < LEAST_LOADING * s_mva * 1000.0:
         message = f"all loads together are {total:g} on a base of {s_mva:g} MVA: read as MW, and r and x as per unit"
         remedy = "If the file does hold ohm and kW, give the true .S_base"
-        reading.notes.append(doubt(reading.file, reading.header["PU"][0], ".PU", message, remedy))
+        line, _ = reading.header["PU"]
+        reading.notes.append(doubt(reading.file, line, ".PU", message, remedy, changes_figures=True))
         return in_per_unit[0], 1000.0
     return 1.0, 1.0
 

@@ -28,6 +28,9 @@ def fault(file: str, line: int | None, column: str, message: str, remedy: str) -
     return Problem(file, "" if line is None else f"line {line}", column, message, remedy)
 
 
-def doubt(file: str, line: int | None, column: str, message: str, remedy: str) -> Problem:
-    """A warning about a line of a file (None = the whole file)."""
-    return Problem(file, "" if line is None else f"line {line}", column, message, remedy, "warning")
+def doubt(
+    file: str, line: int | None, column: str, message: str, remedy: str, *, changes_figures: bool = False
+) -> Problem:
+    """A warning about a line of a file (None = the whole file); `changes_figures` as of `Problem`."""
+    row = "" if line is None else f"line {line}"
+    return Problem(file, row, column, message, remedy, "warning", changes_figures)

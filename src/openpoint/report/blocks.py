@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from openpoint.errors import Problem, grouped
+
 Cell = str | float | int | bool | None
 
 
@@ -119,7 +121,7 @@ def remarks(notes: Iterable[str]) -> str:
     return f'<ul class="told">{items}</ul>' if items else ""
 
 
-def doubts(notes: Iterable[object]) -> str:
-    """The section of doubts about the grid; empty where there are none."""
-    items = "".join(f"<li>{text(note)}</li>" for note in notes)
+def doubts(notes: Iterable[Problem]) -> str:
+    """The section of doubts about the grid; empty where there are none. Remarks stand above, alike doubts together."""
+    items = "".join(f"<li>{text(alike)}</li>" for alike in grouped(p for p in notes if not p.changes_figures))
     return section("Doubts about the grid", f'<ul class="notes">{items}</ul>') if items else ""

@@ -131,6 +131,7 @@ def _powerflow_summary(result: PowerflowResult) -> dict[str, Any]:
         "v_max_phase": result.v_max_phase,
         "ac_max_mismatch_pu": result.ac_max_mismatch_pu,
         "violations": [_violation(v) for v in result.violations],
+        "notes": list(result.notes),
     }
 
 

@@ -106,7 +106,7 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
         sources=tables.sources(program, grid, shown),
         violations=tables.violations(shown),
         iterations=tables.iterations(outcome),
-        notes=tuple(notes),
+        notes=(*grid.figure_notes, *notes),
     )
 
 

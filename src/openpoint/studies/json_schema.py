@@ -207,6 +207,7 @@ POWERFLOW: dict[str, Schema] = {
     "v_max_phase": PHASE | {"description": "its phase"},
     "ac_max_mismatch_pu": number("largest power mismatch at any bus and phase, pu"),
     "violations": listing(VIOLATION, "limits that the state breaks"),
+    "notes": names("what changes the meaning of the figures"),
 }
 
 

@@ -262,7 +262,7 @@ def _result(
         buses=tables.buses(network, planned),
         branches=tables.branches(grid, network, planned, futures.weights),
         iterations=iterations_table(outcome),
-        notes=tuple(notes),
+        notes=(*grid.figure_notes, *notes),
     )
 
 

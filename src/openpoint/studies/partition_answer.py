@@ -57,7 +57,7 @@ def answer(
         generators=here.generators,
         switches=here.switches,
         iterations=iterations(outcome),
-        notes=notes,
+        notes=(*grid.figure_notes, *notes),
         plan=None if x is None else Plan(program, x),
     )
 

@@ -103,7 +103,7 @@ def steps_answer(
         storage=under(_storage(timeline, program, chosen)),
         priorities=under(weights),
         iterations=iterations(outcome),
-        notes=notes,
+        notes=(*grid.figure_notes, *notes),
     )
 
 

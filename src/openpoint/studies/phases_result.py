@@ -99,6 +99,7 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
         generators=states.generators(grid, network, None),
         iterations=iterations_table(outcome),
         notes=(
+            *grid.figure_notes,
             *_notes(grid, network, before, least, outcome),
             *answer.notes,
             *_of_limits(judge, answer, broken, missed),

@@ -38,6 +38,7 @@ class PowerflowResult:
             is the power that enters the conductor at both ends. Phases couple, so that one may gain what others lose:
             add losses up over the phases of a branch.
         sources: name, bus, p_kw, q_kvar delivered by all phases.
+        notes: what changes the meaning of the figures, as the reader of the grid told it.
     """
 
     grid: Grid
@@ -53,6 +54,7 @@ class PowerflowResult:
     buses: pl.DataFrame
     branches: pl.DataFrame
     sources: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def powerflow(grid: GridLike) -> PowerflowResult:
@@ -185,4 +187,5 @@ def _result(
                 "q_kvar": np.asarray(delivered_kva.imag),
             }
         ),
+        notes=grid.figure_notes,
     )

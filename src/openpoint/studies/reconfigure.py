@@ -297,6 +297,6 @@ def _result(
         branches=branches,
         generators=states.generators(grid, network, after),
         iterations=iterations_table(outcome),
-        notes=notes,
+        notes=(*grid.figure_notes, *notes),
         soft_limits=soft,
     )
