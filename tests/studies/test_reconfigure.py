@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import polars as pl
 import pytest
@@ -24,6 +25,7 @@ from openpoint.studies.reconfigure import Method
 from openpoint.studies.result import ReconfigureResult
 from openpoint.twostage.log import Iteration
 
+from ..clock import held
 from ..grids import DISPATCH, LIMITED, PLAIN, random_grid
 
 GAP = 1e-4
@@ -170,7 +172,8 @@ def test_the_least_violation_is_that_of_brute_force(seed: int) -> None:
     assert total(best) - 1e-6 <= total(ours) <= 1.01 * total(best) + 1e-6
 
 
-def test_a_time_limit_keeps_a_verified_answer_and_a_valid_bound() -> None:
+def test_a_time_limit_keeps_a_verified_answer_and_a_valid_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    held(monkeypatch, 0.1)
     result = openpoint.reconfigure(openpoint.read("mantovani136"), method=Benders(time_limit_s=1.0))
     assert result.termination is Termination.TIME
     assert result.loss_kw is not None
@@ -178,6 +181,23 @@ def test_a_time_limit_keeps_a_verified_answer_and_a_valid_bound() -> None:
     assert result.ac_max_mismatch_pu <= 1e-6
     assert result.lower_bound_kw <= 280.20
     assert result.loss_kw >= 280.18
+
+
+def test_enumeration_stops_at_a_time_limit_with_the_best_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openpoint.studies.radial_setup.FLOWS", 1000)
+    held(monkeypatch, 1.0)
+    method = Enumeration(time_limit_s=8.5)
+    result = openpoint.reconfigure(openpoint.read("baran33"), method=method)
+    assert result.termination is Termination.TIME
+    assert result.loss_kw is not None
+    assert result.loss_before_kw is not None
+    assert 139.55 < result.loss_kw <= result.loss_before_kw
+    assert not math.isfinite(result.lower_bound_kw)
+    words = re.fullmatch(r"([\d,]+) of ([\d,]+) topologies", result.iterations["verdict"][-1])
+    assert words is not None
+    tried, of = words.groups()
+    assert of == "50,751"
+    assert 1000 <= int(tried.replace(",", "")) < 10_000
 
 
 def test_an_iteration_limit_keeps_the_best() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import signal
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -40,6 +41,7 @@ from openpoint.studies.reconfigure import method_for, reconfigure
 from openpoint.studies.reconfigure_phases import phases_program
 from openpoint.twostage.log import Iteration
 from openpoint.twostage.subproblem import Price, Subproblem
+from tests.clock import held
 from tests.meshed import meshed
 
 
@@ -262,8 +264,43 @@ def test_options_that_need_a_balanced_grid_are_refused_with_the_way_out() -> Non
         reconfigure(grid, futures=futures)
     with pytest.raises(OptionError, match="max_changes is -1"):
         reconfigure(grid, max_changes=-1)
-    assert str(method_for(grid, limits=None, gap=None, time_limit_s=None)) == "Enumeration()"
-    assert method_for(grid, limits=None, gap=0.01, time_limit_s=9.0) == Benders(gap=0.01, time_limit_s=9.0)
+
+
+@pytest.mark.parametrize("gap", [None, 0.01])
+@pytest.mark.parametrize("limit", [None, 9.0])
+def test_neither_a_gap_nor_a_time_limit_changes_the_method(
+    gap: float | None, limit: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = meshed(8)
+    few = method_for(grid, limits=None, gap=gap, time_limit_s=limit)
+    assert few == Enumeration(time_limit_s=limit)
+    monkeypatch.setattr("openpoint.studies.reconfigure_phases.FEW", 3)
+    many = method_for(grid, limits=None, gap=gap, time_limit_s=limit)
+    assert many == Benders(gap=1e-4 if gap is None else gap, time_limit_s=limit)
+
+
+def test_the_method_is_chosen_by_what_the_locks_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = meshed(8)
+    monkeypatch.setattr("openpoint.studies.reconfigure_phases.FEW", 3)
+    locks = [name for name in grid.branches()["name"] if name not in reconfigure(grid).open_branches]
+    assert method_for(grid, limits=None, gap=None, time_limit_s=None, locked_closed=locks) == Enumeration()
+
+
+@pytest.mark.parametrize("limit", [5.5, 30.5])
+def test_a_time_limit_ends_the_enumeration_with_the_best_tried(limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = meshed(8)
+    whole = reconfigure(grid)
+    assert whole.loss_kw is not None
+    assert whole.notes == ()
+    held(monkeypatch, 1.0)
+    cut = reconfigure(grid, method=Enumeration(time_limit_s=limit))
+    assert cut.termination is Termination.TIME
+    assert cut.loss_kw is not None
+    assert whole.loss_kw - 1e-9 <= cut.loss_kw <= (cut.loss_before_kw or 0.0) + 1e-9
+    assert cut.ac_max_mismatch_pu is not None
+    assert cut.gap == math.inf
+    (note,) = cut.notes
+    assert re.fullmatch(r"topologies tried: \d+; those that were not may be better, so no bound is known", note)
 
 
 def test_limits_of_a_run_keep_the_best_verified_answer() -> None:

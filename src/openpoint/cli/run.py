@@ -71,7 +71,7 @@ def choose_method(
     if name == "extensive":
         return ExtensiveForm(solver=solver or "scip", gap=gap, time_limit_s=time_limit_s)
     if name == "enumeration":
-        return Enumeration()
+        return Enumeration(time_limit_s=time_limit_s)
     benders = Benders(gap=gap, time_limit_s=time_limit_s, relaxation=not plain, executor=executor_from(executor))
     return benders if max_iterations is None else replace(benders, max_iterations=max_iterations)
 

@@ -152,20 +152,25 @@ def best_topologies(
     locked_open: Bools | None = None,
     limit: int | None = None,
     chunk: int = 4096,
+    stop: Callable[[], bool] | None = None,
 ) -> tuple[Floats, Bools]:
-    """The topologies of least objective among all.
+    """The topologies of least objective among all, or among those that were tried before `stop`.
 
     Args:
         objective: from (K, E) states to (K) values; inf (or nan) rules a topology out.
         keep: how many to return.
         network, locked_closed, locked_open, limit, chunk: as in `topologies`.
+        stop: asked before every chunk but the first; True ends the trials.
 
     Returns:
         (K) values in ascending order and (K, E) states, K <= keep; of equal values the first met comes first.
     """
     values = np.empty(0)
     states = np.empty((0, network.n_conductors), dtype=np.bool_)
-    for closed in topologies(network, locked_closed=locked_closed, locked_open=locked_open, limit=limit, chunk=chunk):
+    every = topologies(network, locked_closed=locked_closed, locked_open=locked_open, limit=limit, chunk=chunk)
+    for k, closed in enumerate(every):
+        if k and stop is not None and stop():
+            break
         new = np.asarray(objective(closed), dtype=np.float64)
         good = np.flatnonzero(np.isfinite(new))
         values = np.concatenate([values, new[good]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +14,7 @@ from openpoint.search.entries import propagate
 from openpoint.search.found import Found, Standing
 from openpoint.search.incumbent import Exchange, Judge, Trial
 from openpoint.search.model import build_model
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
 
@@ -28,6 +28,7 @@ def exchange_branches(
     time_limit: float = math.inf,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[Standing], None] | None = None,
+    deadline: Deadline | None = None,
 ) -> Found:
     """The better of the states to which exchanges lead from today's and from the tree of least impedance.
 
@@ -39,6 +40,7 @@ def exchange_branches(
         must_close, must_open: (E) branches whose state is given.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
         time_limit: seconds. stop: asked now and then whether to stop. progress: told of every exchange.
+        deadline: in place of the time limit.
 
     Raises:
         OptionError: several phases, generators to dispatch, or a voltage without limit.
@@ -54,13 +56,14 @@ def exchange_branches(
     work.status[must_close[numbering.branch]] = CLOSED
     possible = propagate(model, work)
     best: Trial | None = None
-    began = time.perf_counter()
+    until = deadline or Deadline(time_limit)
+    began = until.passed()
 
     def seconds() -> float:
-        return time.perf_counter() - began
+        return until.passed() - began
 
     def over() -> bool:
-        return seconds() >= time_limit or (stop is not None and stop())
+        return until.over() or (stop is not None and stop())
 
     if possible:
 
@@ -79,7 +82,7 @@ def exchange_branches(
                 break
     reason = Termination.LOCAL if possible else Termination.INFEASIBLE
     if possible and over():
-        reason = Termination.INTERRUPTED if stop is not None and stop() else Termination.TIME
+        reason = until.why if until.over() else Termination.INTERRUPTED
     holds = best is not None and best.miss == 0.0
     closed = None if best is None else best.closed
     return Found(

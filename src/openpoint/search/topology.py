@@ -8,7 +8,6 @@ whatever multipliers it is computed with (`openpoint.search.bound`), `openpoint.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from openpoint.search.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, pr
 from openpoint.search.found import Found, Standing, gap_between
 from openpoint.search.limits import Limits, limits_for
 from openpoint.search.model import build_model
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
 LOOK_UP = 0.05
@@ -62,6 +62,7 @@ def search_topologies(
     certificate: Path | None = None,
     cone: Cone | None = None,
     checkpoint: Path | None = None,
+    deadline: Deadline | None = None,
 ) -> Found:
     """The radial state of least loss that keeps the limits of the network, proven to a gap.
 
@@ -79,6 +80,7 @@ def search_topologies(
         cone: asked for the output of dispatchable generators on a tree where limits bind.
         checkpoint: file from which the search goes on if it is there, and where it is kept now and then and when it is
             stopped by a limit; deleted when the search is at its end.
+        deadline: in place of the time limit; what compiles at its first use does not count.
 
     Raises:
         OptionError: options that make no sense, a grid that the bound is not valid for, or a checkpoint of another
@@ -102,9 +104,10 @@ def search_topologies(
         certificate,
         cone,
         checkpoint,
+        deadline or Deadline(time_limit),
     )
     try:
-        return run.solve(time_limit, node_limit, starts, stop, progress)
+        return run.solve(node_limit, starts, stop, progress)
     finally:
         if run.certificate is not None:
             run.certificate.drop(keep=checkpoint is not None and checkpoint.exists())
@@ -124,8 +127,9 @@ class _Run:
         certificate: Path | None,
         cone: Cone | None,
         checkpoint: Path | None,
+        deadline: Deadline,
     ) -> None:
-        self.began = time.perf_counter()
+        self.deadline, self.began = deadline, deadline.passed()
         self.network, self.gap = network, gap
         self.model, self.numbering = build_model(
             network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
@@ -153,20 +157,18 @@ class _Run:
 
     def solve(
         self,
-        time_limit: float,
         node_limit: int | None,
         starts: Bools | None,
         stop: Callable[[], bool] | None,
         progress: Callable[[Standing], None] | None,
     ) -> Found:
         """The search."""
-        before = time.perf_counter()
-        explore(self.model, self.work, self.pool, self.counts, self.record, 0)
-        self.began += time.perf_counter() - before  # compiling is not searching
+        with self.deadline.uncounted():  # compiling is not searching
+            explore(self.model, self.work, self.pool, self.counts, self.record, 0)
         joined = not self.lost and propagate(self.model, self.work)
 
         def over() -> bool:
-            return time.perf_counter() - self.began >= time_limit or (stop is not None and stop())
+            return self.deadline.over() or (stop is not None and stop())
 
         def told() -> None:
             if progress is not None:
@@ -194,9 +196,8 @@ class _Run:
         self.best.start(starts)
         saved = self.saved or {}
         if math.isinf(self.best.value) or "limits_status" in saved:
-            before = time.perf_counter()
-            self.limits = limits_for(self.model, self.best.exchange.status)
-            self.began += time.perf_counter() - before
+            with self.deadline.uncounted():
+                self.limits = limits_for(self.model, self.best.exchange.status)
         if self.limits is not None and "limits_status" in saved:
             self.limits.go_on(saved)
         self._save()
@@ -208,17 +209,14 @@ class _Run:
             now = self._standing()
             if progress is not None:
                 progress(now)
-            if time.perf_counter() - saved_at >= SAVE_EVERY_S:
+            if self.deadline.passed() - saved_at >= SAVE_EVERY_S:
                 self._try_to_save()
-                saved_at = time.perf_counter()
-            if now.seconds - self.earlier >= time_limit:
-                reason = Termination.TIME
-                break
+                saved_at = self.deadline.passed()
             if node_limit is not None and now.nodes >= node_limit:
                 reason = Termination.ITERATIONS
                 break
-            if stop is not None and stop():
-                reason = Termination.INTERRUPTED
+            if over():
+                reason = self.deadline.why if self.deadline.over() else Termination.INTERRUPTED
                 break
             # As many nodes as fit the time to look up, growing from one.
             rate = (now.nodes - begun) / max(now.seconds - self.earlier, 1e-6)
@@ -335,7 +333,7 @@ class _Run:
 
     def _seconds(self) -> float:
         """Of the search, before a break too."""
-        return self.earlier + time.perf_counter() - self.began
+        return self.earlier + self.deadline.passed() - self.began
 
     def _found(self, reason: Termination) -> Found:
         value, best = self.best.value, self.best.trial

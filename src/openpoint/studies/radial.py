@@ -23,6 +23,7 @@ from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.search.exchange import descend, exchanges
 from openpoint.search.topology import search_topologies
 from openpoint.studies.ensemble import LIMIT_TOLERANCE, Ensemble, ensemble, excesses, is_limited
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import FirstStage, Verdict
 from openpoint.twostage.risk import Expectation, Risk
@@ -343,8 +344,9 @@ class RadialProgram:
     def outlook(self, decision: Floats, realisations: Floats) -> None:
         """Nothing: the recourse has no integers."""
 
-    def alone(self, gap: float) -> tuple[float, float] | None:
+    def alone(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """Bounds by topology search, which is far quicker for one demand."""
+        within = (deadline or Deadline()).within(ALONE_S)
         net, s = replace(self.network, s_power=self.demands[0]), self.network.s_base_kva
         try:
             found = search_topologies(
@@ -354,7 +356,7 @@ class RadialProgram:
                 max_changes=self.max_changes,
                 change_cost=self.change_cost_kw / s,
                 gap=gap,
-                time_limit=ALONE_S,
+                deadline=within,
             )
         except OptionError:
             return None

@@ -6,7 +6,6 @@ A topology that keeps more of its limits is better, whatever it loses; of those 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +17,7 @@ from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.exchange_phases import exchanges_coupled
 from openpoint.studies.powerflow_phases import PhaseState, excess, state_of
 from openpoint.studies.radial_phases import PhasesProgram, by_branch
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress
 
 BETTER = 1e-9
@@ -60,6 +60,10 @@ class AcJudge:
     def count(self) -> int:
         """Topologies priced."""
         return len(self._known)
+
+    def knows(self, closed: Bools) -> bool:
+        """Whether the price of a topology (B) takes no power flow any more."""
+        return closed.tobytes() in self._known or not self.program.allowed(closed)
 
     def state(self, closed: Bools) -> PhaseState:
         """The AC state of a topology (B), radial or not."""
@@ -113,18 +117,26 @@ def descend_ac(
 
 
 def best_of(
-    judge: AcJudge, states: Iterable[Bools], stop: Callable[[], bool], told: Callable[[Priced | None], None]
-) -> Priced | None:
-    """The best of the topologies (B) given, as far as they were priced before `stop`; None where none has a state."""
-    best: Priced | None = None
+    judge: AcJudge,
+    states: Iterable[Bools],
+    stop: Callable[[], bool],
+    told: Callable[[Priced | None], None],
+    best: Priced | None = None,
+) -> tuple[Priced | None, bool]:
+    """The best of the topologies (B) given, and whether all of them were priced before `stop`.
+
+    Args:
+        states: those that are priced already take no power flow. stop: asked before every power flow.
+        told: of the best after each. best: what is known already; None where none has a state.
+    """
     for closed in states:
-        if stop():
-            break
+        if not judge.knows(closed) and stop():
+            return best, False
         priced = judge.price(closed)
         if priced is not None and priced.better(best):
             best = priced
         told(best)
-    return best
+    return best, True
 
 
 @dataclass
@@ -132,35 +144,35 @@ class News:
     """The log: a line a second while topologies are priced, and the lines of a method in between.
 
     Attributes:
-        what: what prices topologies. judge: who does. progress: told of every line. began: when the log did.
+        what: what prices topologies. judge: who does. progress: told of every line. deadline: of the log.
         lower, upper: bounds known. log: the lines.
     """
 
     what: str
     judge: AcJudge
     progress: Progress
-    began: float
+    deadline: Deadline
     lower: float = -math.inf
     upper: float = math.inf
     log: list[Iteration] = field(default_factory=list)
-    last_s: float = field(default_factory=time.perf_counter)
+    last_s: float = 0.0
 
     def told(self, best: Priced | None) -> None:
         """The best so far, after one more topology."""
-        if time.perf_counter() - self.last_s >= NEWS_EVERY_S:
+        if self.deadline.passed() - self.last_s >= NEWS_EVERY_S:
             self.say(best, interim=True)
 
     def say(self, best: Priced | None, *, interim: bool = False) -> None:
         """A line."""
-        self.last_s = time.perf_counter()
+        self.last_s = self.deadline.passed()
         missed = 0.0 if best is None else best.missed
         value = math.inf if best is None or missed > 0.0 else best.value_kw
         words = f"{self.what}, {self.judge.count:,} topolog{'ies' if self.judge.count != 1 else 'y'}"
-        self._add(Iteration(0, self.last_s - self.began, self.lower, self.upper, value, words, missed, "", interim))
+        self._add(Iteration(0, self.last_s, self.lower, self.upper, value, words, missed, "", interim))
 
     def heard(self, line: Iteration) -> None:
         """A line of a method that runs now."""
-        self._add(replace(line, seconds=time.perf_counter() - self.began))
+        self._add(replace(line, seconds=self.deadline.passed()))
 
     def _add(self, line: Iteration) -> None:
         self.log.append(replace(line, number=len(self.log) + 1))

@@ -25,6 +25,7 @@ from openpoint.studies.today import as_asked, why_no_loss
 from openpoint.studies.topology_search import BranchExchange, TopologySearch, quickest
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.benders import Benders
+from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.risk import Expectation, Risk
 
@@ -181,10 +182,11 @@ def reconfigure(
     method = method or quickest(program)
     before = ac_state(program.network, program.network.closed)
     program.prices(program.network.closed[None, :])  # compiles kernels outside the method's time
-    outcome, soft = method.solve(program, progress), None
-    if soft_limits:
-        outcome, soft = soften_radial(program, method, outcome, progress)
-    return _result(grid, program, str(method), before, outcome, soft)
+    with deadline_of(method.time_limit_s) as deadline:
+        outcome, soft = method.solve(program, progress, deadline), None
+        if soft_limits:
+            outcome, soft = soften_radial(program, method, outcome, progress, deadline)
+        return _result(grid, program, str(method), before, outcome, soft)
 
 
 def method_for(
@@ -197,6 +199,8 @@ def method_for(
     locked_closed: Names = (),
 ) -> Method:
     """The method that `reconfigure` takes for a grid without futures if none is named.
+
+    Neither the gap nor the time limit has a say in which it is.
 
     Raises:
         InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.

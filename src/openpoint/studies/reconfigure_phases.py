@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain, islice
@@ -25,8 +24,8 @@ from openpoint.studies.result import ReconfigureResult
 from openpoint.studies.soft_phases import soften_phases
 from openpoint.studies.topology_search import BranchExchange, TopologySearch
 from openpoint.twostage.benders import Benders
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.extensive import ExtensiveForm
-from openpoint.twostage.interrupt import listening
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 
 FEW = 200
@@ -58,43 +57,40 @@ def reconfigure_phases(
     `Benders` and `ExtensiveForm` prove the optimum of the linear model; branch exchange by exact AC power flow goes on
     from there. `Enumeration` tries all radial topologies by exact AC power flow, and is the default where they are few.
     """
-    program = phases_program(
-        grid,
-        limits=limits,
-        locked_open=locked_open,
-        locked_closed=locked_closed,
-        max_changes=max_changes,
-        change_cost_kw=change_cost_kw,
-    )
-    method = method or phases_method(program)
-    judge = AcJudge(grid, program)
-    answer = _answer(judge, method, progress or _silent)
-    if soft_limits:
-        answer = soften_phases(judge, method, answer, lambda other, left: _answer(other, left, _silent))
-    return phases_result(judge, str(method), answer)
+    if isinstance(method, TopologySearch):
+        raise OptionError(
+            "the bound of topology search holds for balanced grids (phases '1'); this grid has phases a, b, c: "
+            "use Benders, or Enumeration where topologies are few"
+        )
+    if isinstance(method, BranchExchange):
+        raise OptionError(
+            "branch exchange alone is for balanced grids (phases '1'); this grid has phases a, b, c: use Benders, "
+            "which ends with it"
+        )
+    with deadline_of(None if method is None else method.time_limit_s) as deadline:
+        program = phases_program(
+            grid,
+            limits=limits,
+            locked_open=locked_open,
+            locked_closed=locked_closed,
+            max_changes=max_changes,
+            change_cost_kw=change_cost_kw,
+        )
+        by = method or phases_method(program)
+        judge = AcJudge(grid, program)
+        answer = _answer(judge, by, progress or _silent, deadline)
+        if soft_limits:
+            answer = soften_phases(judge, answer, lambda other: _answer(other, by, _silent, deadline), deadline)
+        return phases_result(judge, str(by), answer)
 
 
-def _answer(judge: AcJudge, method: Method, progress: Progress) -> PhasesAnswer:
-    """What a method says.
-
-    Raises:
-        OptionError: a method for balanced grids.
-    """
-    match method:
-        case TopologySearch():
-            raise OptionError(
-                "the bound of topology search holds for balanced grids (phases '1'); this grid has phases a, b, c: "
-                "use Benders, or Enumeration where topologies are few"
-            )
-        case Enumeration():
-            return _enumerate(judge, method, progress)
-        case Benders() | ExtensiveForm():
-            return _by_linear_model(judge, method, progress)
-        case BranchExchange():
-            raise OptionError(
-                "branch exchange alone is for balanced grids (phases '1'); this grid has phases a, b, c: use Benders, "
-                "which ends with it"
-            )
+def _answer(
+    judge: AcJudge, method: Enumeration | Benders | ExtensiveForm, progress: Progress, deadline: Deadline
+) -> PhasesAnswer:
+    """What a method says."""
+    if isinstance(method, Enumeration):
+        return _enumerate(judge, method, progress, deadline)
+    return _by_linear_model(judge, method, progress, deadline)
 
 
 def phases_program(
@@ -134,11 +130,11 @@ def phases_method(
 ) -> Enumeration | Benders:
     """The method for a grid of any phases if none is named: all topologies where they are few, else Benders.
 
-    A gap or a time limit asks for Benders, which can keep them.
+    Neither a gap nor a time limit changes that: all topologies tried prove any gap, and a time limit ends any method.
     """
     states = radial_states(program.choices, program.network.conductor_branch)
-    if gap is None and time_limit_s is None and sum(1 for _ in islice(states, FEW + 1)) <= FEW:
-        return Enumeration()
+    if sum(1 for _ in islice(states, FEW + 1)) <= FEW:
+        return Enumeration(time_limit_s=time_limit_s)
     method = Benders(time_limit_s=time_limit_s)
     return method if gap is None else replace(method, gap=gap)
 
@@ -161,32 +157,26 @@ def _reference(grid: Grid, states: Iterable[Bools]) -> Complexes:
     )
 
 
-def _by_linear_model(judge: AcJudge, method: Benders | ExtensiveForm, progress: Progress) -> PhasesAnswer:
+def _by_linear_model(
+    judge: AcJudge, method: Benders | ExtensiveForm, progress: Progress, deadline: Deadline
+) -> PhasesAnswer:
     """Branch exchange by exact power flow, from today's state and from the optimum of the linear model."""
-    program, began = judge.program, time.perf_counter()
-    news = News("branch exchange", judge, progress, began)
-    with listening() as interrupt:
-
-        def stopped() -> Termination | None:
-            if interrupt.requested:
-                return Termination.INTERRUPTED
-            late = method.time_limit_s is not None and time.perf_counter() - began >= method.time_limit_s
-            return Termination.TIME if late else None
-
-        first = next(iter(program.starts()), None)
-        best = None if first is None else descend_ac(judge, first > 0.5, lambda: stopped() is not None, news.told)
+    program = judge.program
+    news = News("branch exchange", judge, progress, deadline)
+    first = next(iter(program.starts()), None)
+    best = None if first is None else descend_ac(judge, first > 0.5, deadline.over, news.told)
+    news.say(best)
+    outcome = Outcome(deadline.why, None, None, -math.inf, math.inf, (), 0.0)
+    if not deadline.over():
+        outcome = method.solve(program, news.heard, deadline)
+    why = outcome.termination
+    linear = outcome.decision if outcome.decision is not None else outcome.least_violation
+    if linear is not None:
+        news.lower, news.upper = outcome.lower_bound, outcome.upper_bound
+        near = descend_ac(judge, linear > 0.5, lambda: why not in PROVEN or deadline.over(), news.told)
+        best = near if near is not None and near.better(best) else best
         news.say(best)
-        outcome = Outcome(stopped() or Termination.TIME, None, None, -math.inf, math.inf, (), 0.0)
-        if stopped() is None:
-            outcome = _left(method, began).solve(program, news.heard)
-        why = outcome.termination
-        linear = outcome.decision if outcome.decision is not None else outcome.least_violation
-        if linear is not None:
-            news.lower, news.upper = outcome.lower_bound, outcome.upper_bound
-            near = descend_ac(judge, linear > 0.5, lambda: why not in PROVEN or stopped() is not None, news.told)
-            best = near if near is not None and near.better(best) else best
-            news.say(best)
-        why = (stopped() or why) if why in PROVEN else why
+    why = deadline.why if why in PROVEN and deadline.over() else why
     notes: tuple[str, ...] = ()
     if outcome.termination in PROVEN and best is not None and linear is not None:
         notes = _differs(judge, outcome, linear > 0.5, best)
@@ -195,15 +185,8 @@ def _by_linear_model(judge: AcJudge, method: Benders | ExtensiveForm, progress: 
             why = Termination.LINEAR
         elif why is not Termination.INFEASIBLE:
             why = Termination.LIMITS
-    outcome = replace(outcome, termination=why, log=tuple(news.log), seconds=time.perf_counter() - began)
+    outcome = replace(outcome, termination=why, log=tuple(news.log), seconds=deadline.passed())
     return PhasesAnswer(outcome, best, False, notes)
-
-
-def _left(method: Benders | ExtensiveForm, began: float) -> Benders | ExtensiveForm:
-    """The method with what is left of its time."""
-    if method.time_limit_s is None:
-        return method
-    return replace(method, time_limit_s=max(method.time_limit_s + began - time.perf_counter(), 0.01))
 
 
 def _differs(judge: AcJudge, outcome: Outcome, linear: Bools, best: Priced) -> tuple[str, ...]:
@@ -223,26 +206,31 @@ def _differs(judge: AcJudge, outcome: Outcome, linear: Bools, best: Priced) -> t
     return (head + f"comes to {priced.value_kw:.3f} kW, the answer to {best.value_kw:.3f} kW",)
 
 
-def _enumerate(judge: AcJudge, method: Enumeration, progress: Progress) -> PhasesAnswer:
-    """All radial topologies by exact power flow, `most` of them at most."""
-    program, began = judge.program, time.perf_counter()
-    news = News("enumeration", judge, progress, began)
+def _enumerate(judge: AcJudge, method: Enumeration, progress: Progress, deadline: Deadline) -> PhasesAnswer:
+    """All radial topologies by exact power flow, `most` of them at most, or as many as the time allows.
+
+    Those that branch exchange tries from today's state come first: what is left out is what is likely to be worse.
+    """
+    program = judge.program
+    news = News("enumeration", judge, progress, deadline)
+
+    def stop() -> bool:
+        return deadline.over() or judge.count >= method.most
+
+    near = [descend_ac(judge, start > 0.5, stop, news.told) for start in program.starts()[:1]]
     states = radial_states(program.choices, program.network.conductor_branch)
-    some = (by_branch(program.network, state) for state in islice(states, method.most))
-    with listening() as interrupt:
-        best = best_of(judge, some, lambda: interrupt.requested, news.told)
+    some = (by_branch(program.network, state) for state in states)
+    best, complete = best_of(judge, some, stop, news.told, best=near[0] if near else None)
     found = best is not None and best.missed == 0.0
-    if interrupt.requested:
-        why = Termination.INTERRUPTED
-    elif next(states, None) is not None:
-        why = Termination.ITERATIONS
-    else:
-        why = Termination.OPTIMAL if found else Termination.INFEASIBLE
+    why, notes = Termination.OPTIMAL if found else Termination.INFEASIBLE, tuple[str, ...]()
+    if not complete:
+        why = deadline.why if deadline.over() else Termination.ITERATIONS
+        notes = (f"topologies tried: {judge.count:,}; those that were not may be better, so no bound is known",)
     upper = best.value_kw if best is not None and found else math.inf
-    news.lower, news.upper = upper if why in PROVEN else -math.inf, upper
+    news.lower, news.upper = upper if complete else -math.inf, upper
     news.say(best)
-    outcome = Outcome(why, None, None, news.lower, upper, tuple(news.log), time.perf_counter() - began)
-    return PhasesAnswer(outcome, best, True, ())
+    outcome = Outcome(why, None, None, news.lower, upper, tuple(news.log), deadline.passed())
+    return PhasesAnswer(outcome, best, True, notes)
 
 
 def _silent(_: Iteration) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,36 +11,32 @@ import numpy as np
 from openpoint.network import Floats
 from openpoint.studies.phases_result import PhasesAnswer
 from openpoint.studies.radial_phases_ac import AcJudge
-from openpoint.studies.radial_setup import Method
 from openpoint.studies.soft_limits import Reply, Softened, as_met, relaxed, shares_of, soften, told
-from openpoint.twostage.benders import Benders
-from openpoint.twostage.extensive import ExtensiveForm
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
 SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.LINEAR)
 
-Solve = Callable[[AcJudge, Method], PhasesAnswer]
+Solve = Callable[[AcJudge], PhasesAnswer]
 
 
-def soften_phases(judge: AcJudge, method: Method, answer: PhasesAnswer, solve: Solve) -> PhasesAnswer:
+def soften_phases(judge: AcJudge, answer: PhasesAnswer, solve: Solve, deadline: Deadline) -> PhasesAnswer:
     """The answer with the state of least violation as its best, where none was found that keeps the limits.
 
     That limits cannot be kept is proven only where all topologies are tried by exact power flow; else the limits are
     relaxed as the best that was met needs it, and the question is put once more.
 
     Args:
-        judge: with the limits to keep. method: by which `answer` came. solve: by this method, with other limits.
+        judge: with the limits to keep. solve: by the same method, with other limits. deadline: of the study.
     """
     if answer.best is None or answer.best.missed == 0.0:
         return answer
-    network, began = judge.program.network, time.perf_counter()
-    spent = answer.outcome.seconds
-    left = method
-    if isinstance(method, Benders | ExtensiveForm) and method.time_limit_s is not None:
-        left = replace(method, time_limit_s=max(method.time_limit_s - spent, 0.01))
+    network = judge.program.network
 
     def ask(shares: Floats, _: bool) -> Reply[PhasesAnswer]:
-        found = solve(judge.within(relaxed(network, shares)), left)
+        if deadline.over():
+            return Reply(deadline.why, None, answer)
+        found = solve(judge.within(relaxed(network, shares)))
         good = found.best is not None and found.best.missed == 0.0
         return Reply(found.outcome.termination, _shares(judge, found) if good else None, found)
 
@@ -54,7 +49,7 @@ def soften_phases(judge: AcJudge, method: Method, answer: PhasesAnswer, solve: S
             again = ask(softened.relaxed, True)
             if again.shares is not None:
                 softened = Softened(again, softened.relaxed, False, None, True)
-    return _answer(judge, answer, softened, spent + time.perf_counter() - began)
+    return _answer(judge, answer, softened, deadline.passed())
 
 
 def _shares(judge: AcJudge, answer: PhasesAnswer) -> Floats:

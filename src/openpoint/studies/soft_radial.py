@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from openpoint.studies.radial_setup import Enumeration, Method
 from openpoint.studies.result import SoftLimits
 from openpoint.studies.soft_limits import Reply, Softened, as_met, relaxed, shares_of, soften, told
 from openpoint.studies.topology_search import BranchExchange, TopologySearch
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
 
 ANY = 0.99
@@ -34,31 +34,32 @@ def refuse_checkpoint(method: Method | None) -> None:
 
 
 def soften_radial(
-    program: RadialProgram, method: Method, outcome: Outcome, progress: Progress | None
+    program: RadialProgram, method: Method, outcome: Outcome, progress: Progress | None, deadline: Deadline
 ) -> tuple[Outcome, SoftLimits | None]:
     """The outcome with the state of least violation as its decision, where no state was found that keeps the limits.
 
     Args:
         program: with the limits to keep. method: by which `outcome` came. progress: told of the last question.
+        deadline: of the study.
     """
     first = _shares(program, outcome)
     if outcome.decision is not None or first is None:
         return outcome, None
-    began = time.perf_counter()
+    began = deadline.passed()
 
     def ask(shares: Floats, least_loss: bool) -> Reply[Outcome]:
-        asked = _left(method, outcome.seconds + time.perf_counter() - began, least_loss=least_loss)
-        if asked is None:
-            return Reply(Termination.TIME, None, outcome)
+        if deadline.over():
+            return Reply(deadline.why, None, outcome)
         within = replace(program, network=relaxed(program.network, shares))
-        found = asked.solve(within, progress if least_loss else None)
+        asked = method if least_loss else _any(method)
+        found = asked.solve(within, progress if least_loss else None, deadline)
         return Reply(found.termination, None if found.decision is None else _shares(program, found), found)
 
     reply = Reply(outcome.termination, first, outcome)
     # Without a proof that limits cannot be kept there is nothing to go on with: what was met is all that is known.
     softened = soften(reply, ask) if outcome.termination is Termination.INFEASIBLE else as_met(reply)
     best = _outcome(program, softened)
-    return replace(best, seconds=outcome.seconds + time.perf_counter() - began), told(program.network, softened)
+    return replace(best, seconds=outcome.seconds + deadline.passed() - began), told(program.network, softened)
 
 
 def _shares(program: RadialProgram, outcome: Outcome) -> Floats | None:
@@ -69,18 +70,13 @@ def _shares(program: RadialProgram, outcome: Outcome) -> Floats | None:
     return shares_of(program.network, np.abs(state.v[0]), np.abs(state.i[0]))
 
 
-def _left(method: Method, spent_s: float, *, least_loss: bool) -> Method | None:
-    """The method with what is left of its time; None: nothing is. `least_loss`: else any state will do."""
-    if isinstance(method, Enumeration):
+def _any(method: Method) -> Method:
+    """The method where any state will do."""
+    if isinstance(method, Enumeration | BranchExchange):
         return method
-    left = None if method.time_limit_s is None else method.time_limit_s - spent_s
-    if left is not None and left <= 0.0:
-        return None
-    if isinstance(method, BranchExchange) or least_loss:
-        return replace(method, time_limit_s=left)
     if isinstance(method, TopologySearch):
-        return replace(method, time_limit_s=left, gap=ANY, certificate=None)
-    return replace(method, time_limit_s=left, gap=ANY)
+        return replace(method, gap=ANY, certificate=None)
+    return replace(method, gap=ANY)
 
 
 def _outcome(program: RadialProgram, softened: Softened[Outcome]) -> Outcome:

@@ -17,7 +17,7 @@ from openpoint.search.model import build_model
 from openpoint.search.topology import search_topologies
 from openpoint.studies.radial import RadialProgram
 from openpoint.twostage.benders import Benders
-from openpoint.twostage.interrupt import listening
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress
 from openpoint.twostage.stopping import check_stops
 from openpoint.twostage.subproblem import Subproblem
@@ -54,8 +54,12 @@ class TopologySearch:
     def __str__(self) -> str:
         return f"TopologySearch(gap={self.gap:g})"
 
-    def solve(self, program: RadialProgram, progress: Progress | None = None) -> Outcome:
+    def solve(
+        self, program: RadialProgram, progress: Progress | None = None, deadline: Deadline | None = None
+    ) -> Outcome:
         """Search until the gap is closed, or a limit or Ctrl-C comes; the best verified answer is kept.
+
+        A deadline takes the place of the time limit.
 
         Raises:
             OptionError: many futures, a grid that the bound is not valid for, or a checkpoint of another search or a
@@ -63,7 +67,7 @@ class TopologySearch:
         """
         net = one_demand(program)
         log = Log(net.s_base_kva, progress)
-        with listening() as interrupt:
+        with deadline_of(self.time_limit_s, deadline) as until:
             found = search_topologies(
                 net,
                 must_close=program.must_close,
@@ -71,8 +75,7 @@ class TopologySearch:
                 max_changes=program.max_changes,
                 change_cost=program.change_cost_kw / net.s_base_kva,
                 gap=self.gap,
-                time_limit=math.inf if self.time_limit_s is None else self.time_limit_s,
-                stop=lambda: interrupt.requested,
+                deadline=until,
                 progress=log.told,
                 certificate=self.certificate,
                 checkpoint=self.checkpoint,
@@ -100,23 +103,24 @@ class BranchExchange:
     def __str__(self) -> str:
         return "BranchExchange()"
 
-    def solve(self, program: RadialProgram, progress: Progress | None = None) -> Outcome:
-        """Exchange branches; the lower bound of the outcome is -inf.
+    def solve(
+        self, program: RadialProgram, progress: Progress | None = None, deadline: Deadline | None = None
+    ) -> Outcome:
+        """Exchange branches; the lower bound of the outcome is -inf. A deadline takes the place of the time limit.
 
         Raises:
             OptionError: many futures, generators to dispatch, or voltages without limit.
         """
         net = one_demand(program)
         log = Log(net.s_base_kva, progress)
-        with listening() as interrupt:
+        with deadline_of(self.time_limit_s, deadline) as until:
             found = exchange_branches(
                 net,
                 must_close=program.must_close,
                 must_open=program.must_open,
                 max_changes=program.max_changes,
                 change_cost=program.change_cost_kw / net.s_base_kva,
-                time_limit=math.inf if self.time_limit_s is None else self.time_limit_s,
-                stop=lambda: interrupt.requested,
+                deadline=until,
                 progress=log.told,
             )
         return outcome_of(program, found, log)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from openpoint.errors import OpenpointError
-from openpoint.twostage.log import Outcome
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome, Termination
 from openpoint.twostage.program import Floats, TwoStageProgram
 from openpoint.twostage.risk import Expectation, Regret
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, listed
@@ -16,7 +18,20 @@ from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, list
 ALONE_GAP = 0.1
 """Gap of the realisations alone, relative to the gap asked for: regret is a small difference of large numbers."""
 
+ALONE_SHARE = 0.5
+"""Share of the time left that the realisations alone may take where their costs only serve as a yardstick."""
+
 Solve = Callable[[TwoStageProgram[Any, Any]], Outcome]
+SolveWithin = Callable[[TwoStageProgram[Any, Any], Deadline], Outcome]
+
+
+class StoppedError(Exception):
+    """The time was up, or the user asked to stop, before every realisation was solved alone."""
+
+
+def nothing_yet(deadline: Deadline) -> Outcome:
+    """The outcome of a run that was stopped before there was anything to keep."""
+    return Outcome(deadline.why, None, None, -math.inf, math.inf, (), deadline.passed())
 
 
 def wait_and_see(program: TwoStageProgram[Any, Any], solve: Solve) -> list[Outcome]:
@@ -29,21 +44,29 @@ def wait_and_see(program: TwoStageProgram[Any, Any], solve: Solve) -> list[Outco
 
 
 def alone_of(
-    program: TwoStageProgram[Any, Any], solve: Solve, gap: float | None = None
+    program: TwoStageProgram[Any, Any], solve: SolveWithin, deadline: Deadline, gap: float | None = None
 ) -> tuple[Floats, Floats] | None:
     """Lower and upper bounds of what each realisation costs alone, where the risk is regret; else None.
 
-    With a gap, the study may answer itself (`TwoStageProgram.alone`); where it cannot, `solve` has the word.
+    With a gap, the study may answer itself (`TwoStageProgram.alone`); where it cannot, `solve` has the word. Every
+    realisation may take its part of the time; bounds that do not meet are bounds all the same.
 
     Raises:
         OpenpointError: a realisation has no solution even alone.
+        StoppedError: the deadline came before every realisation had bounds.
     """
     if not isinstance(program.risk, Regret):
         return None
-    bounds = []
-    for k, single in enumerate(_singles(program)):
-        if gap is None or (known := single.alone(gap)) is None:
-            outcome = _settled(k, solve(single))
+    bounds: list[tuple[float, float]] = []
+    singles = list(_singles(program))
+    whole = deadline.within(ALONE_SHARE * deadline.left())
+    for k, single in enumerate(singles):
+        part = whole.within(whole.left() / (len(singles) - k))
+        if gap is None or (known := single.alone(gap, part)) is None:
+            outcome = solve(single, part)
+            if outcome.decision is None and outcome.termination in (Termination.TIME, Termination.INTERRUPTED):
+                raise StoppedError
+            outcome = _settled(k, outcome)
             known = outcome.lower_bound, outcome.upper_bound
         bounds.append(known)
     lower, upper = np.array(bounds).T

@@ -16,6 +16,7 @@ import numpy as np
 
 from openpoint.twostage.appraisal import Appraisal
 from openpoint.twostage.copies import choose_copies
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.master import Master, Proposal
 from openpoint.twostage.program import EXACT, Floats, TwoStageProgram
@@ -48,12 +49,18 @@ class Benders(Settings):
         plain = "" if self.relaxation else ", plain"
         return f"Benders(gap={self.gap:g}{plain})"
 
-    def solve(self, program: TwoStageProgram[Any, Any], progress: Progress | None = None) -> Outcome:
+    def solve(
+        self,
+        program: TwoStageProgram[Any, Any],
+        progress: Progress | None = None,
+        deadline: Deadline | None = None,
+    ) -> Outcome:
         """Solve a program to the gap, or until a limit or Ctrl-C; the best verified answer is kept.
 
-        Where no decision keeps the limits, the outcome names the decision of least violation.
+        Where no decision keeps the limits, the outcome names the decision of least violation. A deadline takes the
+        place of the time limit.
         """
-        return solve(program, self, _Cuts(self.copies if self.relaxation else 0), progress)
+        return solve(program, self, _Cuts(self.copies if self.relaxation else 0), progress, deadline)
 
 
 @dataclass(frozen=True)

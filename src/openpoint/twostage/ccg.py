@@ -16,6 +16,7 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.twostage.appraisal import Appraisal
 from openpoint.twostage.benders import learn_cuts
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.master import Master, Proposal
 from openpoint.twostage.program import EXACT, TwoStageProgram
@@ -43,14 +44,20 @@ class ColumnAndConstraint(Settings):
     def __str__(self) -> str:
         return f"ColumnAndConstraint(gap={self.gap:g})"
 
-    def solve(self, program: TwoStageProgram[Any, Any], progress: Progress | None = None) -> Outcome:
+    def solve(
+        self,
+        program: TwoStageProgram[Any, Any],
+        progress: Progress | None = None,
+        deadline: Deadline | None = None,
+    ) -> Outcome:
         """Solve a program to the gap, or until a limit or Ctrl-C; the best verified answer is kept.
 
-        Where no decision keeps the limits, the outcome names the decision of least violation.
+        Where no decision keeps the limits, the outcome names the decision of least violation. A deadline takes the
+        place of the time limit.
         """
         if program.limits_share < 1.0:
             raise OptionError("copies keep the limits in every realisation; use Benders() for a share")
-        return solve(program, self, _Columns(self.columns), progress)
+        return solve(program, self, _Columns(self.columns), progress, deadline)
 
 
 @dataclass

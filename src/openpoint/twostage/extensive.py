@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,10 +17,10 @@ from openpoint.solvers.catalog import HIGHS, SCIP, SOLVERS, choose, way_out
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.scip import solve_scip
-from openpoint.twostage.alone import ALONE_GAP, alone_of, as_finite
+from openpoint.twostage.alone import ALONE_GAP, StoppedError, alone_of, as_finite, nothing_yet
 from openpoint.twostage.compile import compile_model
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.hold import Copy, hold
-from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good, parts
@@ -57,8 +56,15 @@ class ExtensiveForm:
     def __str__(self) -> str:
         return f"ExtensiveForm(solver={self.solver}, gap={self.gap:g})"
 
-    def solve(self, program: TwoStageProgram[Any, Any], progress: Progress | None = None) -> Outcome:
+    def solve(
+        self,
+        program: TwoStageProgram[Any, Any],
+        progress: Progress | None = None,
+        deadline: Deadline | None = None,
+    ) -> Outcome:
         """Solve a program; where nothing keeps the limits, find the least violation.
+
+        A deadline takes the place of the time limit.
 
         Raises:
             OptionError: the solver cannot take the program, there are too many vertices, or limits may be missed in a
@@ -68,14 +74,17 @@ class ExtensiveForm:
         if program.limits_share < 1.0:
             raise OptionError("the extensive form keeps the limits in every realisation; use Benders() for a share")
         program = as_finite(program)
-        alone = alone_of(program, replace(self, gap=ALONE_GAP * self.gap).solve)
-        with listening() as interrupt:
-            began = time.perf_counter()
+        finer = replace(self, gap=ALONE_GAP * self.gap)
+        with deadline_of(self.time_limit_s, deadline) as until:
+            try:
+                alone = alone_of(program, lambda single, part: finer.solve(single, None, part), until)
+            except StoppedError:
+                return nothing_yet(until)
             objective = objective_of(program, alone=alone)
-            outcome = self._solve(program, objective, progress, interrupt, began)
-            if outcome.termination is not Termination.INFEASIBLE or interrupt.requested:
+            outcome = self._solve(program, objective, progress, until)
+            if outcome.termination is not Termination.INFEASIBLE or until.over():
                 return outcome
-            least = self._solve(program, objective_of(program, violation=True), None, interrupt, began)
+            least = self._solve(program, objective_of(program, violation=True), None, until)
         return replace(outcome, state=least.state, least_violation=least.decision)
 
     def _solve(
@@ -83,16 +92,14 @@ class ExtensiveForm:
         program: TwoStageProgram[Any, Any],
         objective: Objective,
         progress: Progress | None,
-        interrupt: Interrupt,
-        began: float,
+        deadline: Deadline,
     ) -> Outcome:
-        violation = objective.price is Price.VIOLATION
+        began, violation = deadline.passed(), objective.price is Price.VIOLATION
         model = _OnePiece(program, objective, self.solver)
         lower, log = -math.inf, list[Iteration]()
         best: _Found | None = None
         while True:
-            left = None if self.time_limit_s is None else max(self.time_limit_s - (time.perf_counter() - began), 0.1)
-            answer = model.solve(0.5 * self.gap, left, lambda: interrupt.requested)
+            answer = model.solve(0.5 * self.gap, max(deadline.left(), 0.1), deadline.over)
             if answer.status is Status.INFEASIBLE and best is not None:
                 lower = best.value
             elif math.isfinite(answer.bound):
@@ -110,10 +117,10 @@ class ExtensiveForm:
                     model.forbid(found.decision, found.settled - cost)
                     word += " + no-good"
             upper = math.inf if best is None else best.value
-            log.append(Iteration(len(log) + 1, time.perf_counter() - began, min(lower, upper), upper, value, word))
+            log.append(Iteration(len(log) + 1, deadline.passed() - began, min(lower, upper), upper, value, word))
             if progress is not None:
                 progress(log[-1])
-            if (reason := self._why(answer, log[-1], interrupt, again="no-good" in word, exact=exact)) is not None:
+            if (reason := self._why(answer, log[-1], deadline, again="no-good" in word, exact=exact)) is not None:
                 break
         return Outcome(
             reason,
@@ -122,21 +129,19 @@ class ExtensiveForm:
             min(lower, upper),
             upper,
             tuple(log),
-            time.perf_counter() - began,
+            deadline.passed() - began,
             values=None if best is None else best.values,
         )
 
     def _why(
-        self, answer: Answer, last: Iteration, interrupt: Interrupt, *, again: bool, exact: bool
+        self, answer: Answer, last: Iteration, deadline: Deadline, *, again: bool, exact: bool
     ) -> Termination | None:
         if last.gap <= self.gap:
             return Termination.OPTIMAL if last.gap <= PROVEN_GAP else Termination.GAP
         if answer.status is Status.INFEASIBLE:
             return Termination.INFEASIBLE
-        if interrupt.requested:
-            return Termination.INTERRUPTED
-        if answer.status is Status.LIMIT:
-            return Termination.TIME if self.time_limit_s is not None else Termination.INTERRUPTED
+        if deadline.interrupted() or answer.status is Status.LIMIT:
+            return deadline.why if deadline.over() or math.isfinite(deadline.left()) else Termination.INTERRUPTED
         if answer.status is not Status.OPTIMAL:
             raise OpenpointError(f"{self.solver} failed on the one-piece program; use the method Benders")
         if again:
@@ -184,11 +189,11 @@ class _OnePiece:
         self._dispatch = [form.of(each) for each in dispatch if each is not None]
         self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
 
-    def solve(self, gap: float, time_limit_s: float | None, stop: Callable[[], bool]) -> Answer:
+    def solve(self, gap: float, seconds: float, stop: Callable[[], bool]) -> Answer:
         """Solve with what was forbidden so far; HiGHS asks whether to stop, the others hear Ctrl-C themselves."""
         if self._rotated:
-            return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=time_limit_s)
-        seconds = math.inf if time_limit_s is None else time_limit_s
+            limit = None if math.isinf(seconds) else seconds
+            return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=limit)
         if self._solver == HIGHS.name:
             return HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds, stop=stop)
         return self._solve(self._form, gap=gap, seconds=seconds)

@@ -14,6 +14,7 @@ import cvxpy as cp
 import numpy as np
 import numpy.typing as npt
 
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty
 
@@ -257,10 +258,11 @@ class TwoStageProgram(Protocol[F, S]):
         """
         ...
 
-    def alone(self, gap: float) -> tuple[float, float] | None:
+    def alone(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """Lower and upper bound of the optimum where the one realisation is certain, to a relative gap.
 
-        None where the study knows no quicker way than the methods do.
+        They are bounds also where the deadline comes before they meet. None where the study knows no quicker way than
+        the methods do.
         """
         ...
 
@@ -301,6 +303,6 @@ class PlainProgram:
         """Nothing."""
         return None
 
-    def alone(self, gap: float) -> tuple[float, float] | None:
+    def alone(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """None."""
         return None

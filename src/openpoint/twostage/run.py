@@ -10,7 +10,6 @@ until upper − lower ≤ gap
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,8 +17,8 @@ from typing import Any, Protocol
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.twostage.appraisal import Appraisal, Appraiser
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.executors import Choice, InProcess
-from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.master import Master, Proposal
 from openpoint.twostage.program import EXACT, TwoStageProgram
@@ -29,7 +28,6 @@ from openpoint.twostage.stopping import (
     first_of,
     gap_reached,
     iterations_reached,
-    seconds_reached,
 )
 from openpoint.twostage.worst import Separation
 
@@ -84,21 +82,20 @@ class Run:
     program: TwoStageProgram[Any, Any]
     appraiser: Appraiser
     progress: Progress
-    interrupt: Interrupt
+    deadline: Deadline
     lower: float = -math.inf
     upper: float = math.inf
     best: Appraisal | None = None
     log: list[Iteration] = field(default_factory=list)
-    began: float = field(default_factory=time.perf_counter)
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.deadline.passed()
 
     def to_the_end(self) -> Outcome:
         """The loop."""
         settings = self.settings
-        stop_rule = first_of(
-            gap_reached(settings.gap),
-            iterations_reached(settings.max_iterations),
-            seconds_reached(settings.time_limit_s),
-        )
+        stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
         master = self.learning.master(self)
         seen: Counter[bytes] = Counter()
         while True:
@@ -119,6 +116,8 @@ class Run:
                 return self._outcome(self._why_nothing(proposal.status))
             if (reason := stop_rule(self.log)) is not None:
                 return self._outcome(reason)
+            if self.deadline.over():
+                return self._outcome(self.deadline.why)
             if again and "copy" not in words and ("no-good" not in words or seen[proposal.decision.tobytes()] > 2):
                 known = appraisal.exact or appraisal.verdict.final
                 return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
@@ -138,8 +137,7 @@ class Run:
 
     def out_of_time(self) -> bool:
         """Whether to stop now."""
-        limit = self.settings.time_limit_s
-        return self.interrupt.requested or (limit is not None and self._seconds() >= limit)
+        return self.deadline.over()
 
     def no_good(self, master: Master, appraisal: Appraisal, *, again: bool) -> list[str]:
         """A no-good cut where the verdict says more than the recourse did, or where its cut was too shallow to see."""
@@ -152,12 +150,10 @@ class Run:
     def _propose(self, master: Master) -> Proposal:
         """The master's proposal, asked for twice where it contradicts the incumbent, which every master contains."""
         gap = 0.3 * self.settings.gap
-        limit = self.settings.time_limit_s
-        left = math.inf if limit is None else limit - self._seconds()
-        proposal = master.propose(gap=gap, seconds=left, stop=self._stop, watch=self._watch)
+        proposal = master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, watch=self._watch)
         if proposal.bound <= self.upper + ABSURD * abs(self.upper):
             return proposal
-        return master.propose(gap=gap, seconds=left, stop=self._stop, presolve=False)
+        return master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, presolve=False)
 
     def _say(self, word: str, value: float, violation: float, mark: str, *, interim: bool) -> None:
         number, seconds = len(self.log) + 1, self._seconds()
@@ -177,7 +173,7 @@ class Run:
         return self.out_of_time() or relative_gap(self.lower, self.upper) <= self.settings.gap
 
     def _seconds(self) -> float:
-        return time.perf_counter() - self.began
+        return self.deadline.passed() - self.began
 
     def _why_nothing(self, status: Status) -> Termination:
         """Why there is nothing further to try."""
@@ -188,7 +184,7 @@ class Run:
             return Termination.OPTIMAL
         if (gap := relative_gap(self.lower, self.upper)) <= self.settings.gap:
             return Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP
-        return Termination.INTERRUPTED if self.interrupt.requested else Termination.TIME
+        return self.deadline.why
 
     def _outcome(self, termination: Termination) -> Outcome:
         if not self.log or (self.log[-1].lower_bound, self.log[-1].upper_bound) != (self.lower, self.upper):

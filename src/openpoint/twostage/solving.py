@@ -9,9 +9,9 @@ from typing import Any
 import cvxpy as cp
 
 from openpoint.errors import OptionError
-from openpoint.twostage.alone import ALONE_GAP, alone_of
+from openpoint.twostage.alone import ALONE_GAP, StoppedError, alone_of, nothing_yet
 from openpoint.twostage.appraisal import Appraiser, FiniteAppraiser, Recourse
-from openpoint.twostage.interrupt import listening
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.mixed import MixedAppraiser
 from openpoint.twostage.objective import objective_of
@@ -24,14 +24,24 @@ from openpoint.twostage.worst import WorstAppraiser, worst_objective
 
 EXPLAIN_GAP = 0.01
 """Relative gap of the least violation: it only explains."""
+EXPLAIN_S = 20.0
+"""Seconds for it, or twice those of the proof, which it must not outlast by much."""
 
 
 def solve(
-    program: TwoStageProgram[Any, Any], settings: Settings, learning: Learning, progress: Progress | None
+    program: TwoStageProgram[Any, Any],
+    settings: Settings,
+    learning: Learning,
+    progress: Progress | None,
+    deadline: Deadline | None = None,
 ) -> Outcome:
     """Solve a program to the gap, or until a limit or Ctrl-C; the best verified answer is kept.
 
     Where no decision keeps the limits, the outcome names the decision of least violation.
+
+    Args:
+        program: what to solve. settings: when to stop. learning: the method. progress: told of every iteration.
+        deadline: in place of the time limit of the settings.
     """
     check_risk(program.uncertainty, program.risk)
     integers = _has_integers(program)
@@ -40,17 +50,20 @@ def solve(
             raise OptionError("the worst case of a recourse with integers need not be a vertex of a box; use Budget")
         program = program.facing(Scenarios(listed(program.uncertainty)), program.risk)
     finer = replace(settings, gap=ALONE_GAP * settings.gap)
-    alone = alone_of(program, lambda single: solve(single, finer, learning, None), finer.gap)
-    with settings.executor.open() as workers, listening() as interrupt:
+    with settings.executor.open() as workers, deadline_of(settings.time_limit_s, deadline) as until:
+        try:
+            alone = alone_of(program, lambda single, part: solve(single, finer, learning, None, part), until, finer.gap)
+        except StoppedError:
+            return nothing_yet(until)
         appraiser = _appraiser(program, settings, workers, alone, integers=integers, violation=False)
-        outcome = Run(settings, learning, program, appraiser, progress or _silent, interrupt).to_the_end()
-        if outcome.termination is not Termination.INFEASIBLE or interrupt.requested:
+        outcome = Run(settings, learning, program, appraiser, progress or _silent, until).to_the_end()
+        if outcome.termination is not Termination.INFEASIBLE or until.over():
             return outcome
         if progress is not None:
             progress(replace(outcome.log[-1], verdict="infeasible; looking for the least violation", interim=True))
-        explain = replace(settings, gap=EXPLAIN_GAP, time_limit_s=_left(settings, outcome.seconds))
+        explain, part = replace(settings, gap=EXPLAIN_GAP), until.within(max(EXPLAIN_S, 2.0 * outcome.seconds))
         appraiser = _appraiser(program, settings, workers, None, integers=integers, violation=True)
-        least = Run(explain, learning, program, appraiser, _silent, interrupt).to_the_end()
+        least = Run(explain, learning, program, appraiser, _silent, part).to_the_end()
     return Outcome(
         Termination.INFEASIBLE,
         None,
@@ -85,12 +98,6 @@ def _has_integers(program: TwoStageProgram[Any, Any]) -> bool:
     first = program.first_stage(physics=False)
     realisation = cp.Constant(centre(program.uncertainty))
     return bool(program.recourse(first.decision, realisation, limits=True).integers)
-
-
-def _left(settings: Settings, spent: float) -> float:
-    """Seconds for naming the least violation: it must not outlast the proof by much."""
-    most = max(20.0, 2.0 * spent)
-    return most if settings.time_limit_s is None else max(min(most, settings.time_limit_s - spent), 1.0)
 
 
 def _silent(_: Iteration) -> None:

@@ -1,0 +1,96 @@
+"""When a study is to end: one clock, one limit and one wish to stop, handed down to all that takes time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+from openpoint.twostage.interrupt import Interrupt, listening
+from openpoint.twostage.log import Termination
+
+
+@dataclass
+class _Watch:
+    """A clock that can be held."""
+
+    clock: Callable[[], float]
+    held: float = 0.0
+
+    def time(self) -> float:
+        return self.clock() - self.held
+
+
+class Deadline:
+    """The time that is left of a limit, and whether the user asked to stop.
+
+    A study makes one at its start and hands it to its method and to all that comes before and after it, so that all of
+    them share the same limit.
+    """
+
+    def __init__(
+        self,
+        seconds: float | None = None,
+        *,
+        interrupt: Interrupt | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """Count from now.
+
+        Args:
+            seconds: the limit; None = none.
+            interrupt: the wish to stop; None = nobody asks.
+            clock: seconds of a clock that never goes back; None = that of the machine.
+        """
+        self._watch = _Watch(clock or perf_counter)
+        self._interrupt = interrupt or Interrupt()
+        self._began, self._seconds = self._watch.time(), math.inf if seconds is None else seconds
+
+    def passed(self) -> float:
+        """Seconds since the start."""
+        return self._watch.time() - self._began
+
+    def left(self) -> float:
+        """Seconds until the limit, not below 0; inf where there is none."""
+        return math.inf if math.isinf(self._seconds) else max(self._seconds - self.passed(), 0.0)
+
+    def interrupted(self) -> bool:
+        """Whether the user asked to stop."""
+        return self._interrupt.requested
+
+    def over(self) -> bool:
+        """Whether to stop now: the time is up, or the user asked."""
+        return self.interrupted() or (math.isfinite(self._seconds) and self.left() <= 0.0)
+
+    @property
+    def why(self) -> Termination:
+        """Why it is over."""
+        return Termination.INTERRUPTED if self.interrupted() else Termination.TIME
+
+    def within(self, seconds: float) -> Deadline:
+        """One that ends so many seconds from now, but not after this one; clock and wish are the same."""
+        part = Deadline.__new__(Deadline)
+        part._watch, part._interrupt, part._began = self._watch, self._interrupt, self._watch.time()
+        part._seconds = min(seconds, self.left())
+        return part
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """The time that the block takes does not count: it compiles what is compiled once on a machine."""
+        began = self._watch.time()
+        try:
+            yield
+        finally:
+            self._watch.held += self._watch.time() - began
+
+
+@contextmanager
+def deadline_of(seconds: float | None, given: Deadline | None = None) -> Iterator[Deadline]:
+    """The deadline given; else a new one, whose wish to stop is a Ctrl-C within the block."""
+    if given is not None:
+        yield given
+        return
+    with listening() as interrupt:
+        yield Deadline(seconds, interrupt=interrupt)

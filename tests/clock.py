@@ -1,0 +1,23 @@
+"""A clock that the test holds: it goes on by the same amount at every look, so that limits come at the same place."""
+
+from __future__ import annotations
+
+import pytest
+
+
+class Clock:
+    """Seconds since 0."""
+
+    def __init__(self, step: float) -> None:
+        self.step, self.now = step, 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+def held(monkeypatch: pytest.MonkeyPatch, step: float) -> Clock:
+    """Put a clock in the place of that of the machine, for all studies."""
+    clock = Clock(step)
+    monkeypatch.setattr("openpoint.twostage.deadline.perf_counter", clock)
+    return clock
