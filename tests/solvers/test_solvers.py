@@ -93,6 +93,15 @@ def test_highs_and_scip_agree_on_integers(seed: int) -> None:
     assert relaxed.value == pytest.approx(ClarabelModel(form).solve().value, abs=1e-6)
 
 
+def test_a_wish_to_stop_is_for_one_solve_only() -> None:
+    rng = np.random.default_rng(1)
+    x, weight = cp.Variable(30), rng.uniform(10.0, 20.0, (10, 30))
+    form = compile_model(-(rng.uniform(10.0, 20.0, 30) @ x), [x >= 0, x <= 1, weight @ x <= 100.0], (x,))
+    model = HighsModel(form)
+    assert model.solve(integral=True, gap=0.2, stop=lambda: True).status is Status.LIMIT
+    assert model.solve(integral=True, gap=0.2, stop=lambda: False).status is Status.OPTIMAL
+
+
 @given(seeds)
 @settings(max_examples=12, deadline=None)
 def test_scip_takes_cones_and_integers(seed: int) -> None:

@@ -38,7 +38,7 @@ class Price:
 
     program: RadialProgram
 
-    def prepare(self) -> Callable[[Floats], Response]:
+    def prepare(self, stop: object = None) -> Callable[[Floats], Response]:
         from openpoint.twostage.subproblem import Subproblem
 
         subproblem = Subproblem(self.program, self.program.network.n_conductors)
@@ -61,7 +61,7 @@ class Tracked:
     deaths: int = 1
     seconds: float = 0.0
 
-    def prepare(self) -> Callable[[int], int]:
+    def prepare(self, stop: object = None) -> Callable[[int], int]:
         (self.folder / f"prepared-{os.getpid()}-{uuid.uuid4().hex}").touch()
         return self.square
 
@@ -85,7 +85,7 @@ class Tracked:
 class Picky:
     """Refuses 13."""
 
-    def prepare(self) -> Callable[[int], int]:
+    def prepare(self, stop: object = None) -> Callable[[int], int]:
         return self.refuse
 
     def refuse(self, x: int) -> int:
@@ -100,7 +100,7 @@ class Large:
 
     file: Path
 
-    def prepare(self) -> Callable[[int], bytes]:
+    def prepare(self, stop: object = None) -> Callable[[int], bytes]:
         return self.answer
 
     def answer(self, x: int) -> bytes:
@@ -282,7 +282,7 @@ def test_processes_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
         "from openpoint.twostage.executors import Processes\n"
         "@dataclass(frozen=True)\n"
         "class Sleep:\n"
-        "    def prepare(self):\n"
+        "    def prepare(self, stop=None):\n"
         "        import os\n"
         "        os.write(1, b'%d\\n' % os.getpid())\n"
         "        return time.sleep\n"

@@ -301,8 +301,8 @@ class HighsModel:
         self._integral = integral
 
     def _interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
-        if self._stop():
-            event.interrupt()
+        if event.data_in is not None:  # HiGHS keeps the wish, also for the next run, until it is taken back
+            event.data_in.user_interrupt = self._stop()
 
     def _report(self, event: highspy.highs.HighsCallbackEvent) -> None:
         if self._watch is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,14 +18,15 @@ from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.hardening import Backup, HardenProgram
 from openpoint.studies.limits import Limits
 from openpoint.studies.threat import Threat, threat_of
+from openpoint.twostage.alone import as_finite
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.extensive import ExtensiveForm
-from openpoint.twostage.interrupt import listening
-from openpoint.twostage.log import Progress, Termination
-from openpoint.twostage.risk import Expectation, WorstCase
-from openpoint.twostage.uncertainty import Budget
+from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.risk import Expectation, WorstCase, probability_set
+from openpoint.twostage.uncertainty import Box, Budget
 
 Method = ColumnAndConstraint | ExtensiveForm | Benders
 
@@ -122,34 +122,43 @@ def harden(
         of_kind(method, Method, "method", "ColumnAndConstraint(), ExtensiveForm(solver='highs') or Benders()")
     if costs is not None:
         of_kind(costs, HardenCosts, "costs", "HardenCosts()")
-    network = build_network(grid).dead_when_open()
-    if not network.is_balanced:
-        raise OptionError("harden works on balanced grids (phases '1'); this grid has phases a, b, c")
-    disasters = None if disasters is None else read_disasters(disasters, grid)
-    threat = threat_of(network, disasters, any_lines, ambiguity)
     method = method or ColumnAndConstraint()
-    program = _program(Limits.given(limits).applied(network), threat, costs or HardenCosts(), max_lines, max_generators)
-    program = replace(program, budget_usd=budget_usd)
-    outcome = method.solve(program, progress)
-    with listening() as interrupt:
-        interrupt.requested = outcome.termination is Termination.INTERRUPTED
-        ended, told_at = time.perf_counter(), -math.inf
-
-        def seconds() -> float | None:
-            if interrupt.requested or method.time_limit_s is None:
-                return 0.0 if interrupt.requested else None
-            return method.time_limit_s - outcome.seconds - (time.perf_counter() - ended)
+    with deadline_of(method.time_limit_s) as deadline:
+        network = build_network(grid).dead_when_open()
+        if not network.is_balanced:
+            raise OptionError("harden works on balanced grids (phases '1'); this grid has phases a, b, c")
+        disasters = None if disasters is None else read_disasters(disasters, grid)
+        threat = threat_of(network, disasters, any_lines, ambiguity)
+        kept = Limits.given(limits).applied(network)
+        program = _program(kept, threat, costs or HardenCosts(), max_lines, max_generators)
+        program = replace(program, budget_usd=budget_usd)
+        outcome = _or_nothing(program, method.solve(program, progress, deadline))
+        ended, told_at = deadline.passed(), -math.inf
 
         def tell(word: str) -> None:
             nonlocal told_at
-            now = time.perf_counter()
+            now = deadline.passed()
             if progress is not None and outcome.log and now - told_at >= TELL_EVERY_S:
                 told_at, last = now, outcome.log[-1]
                 spent = outcome.seconds + now - ended
                 progress(replace(last, seconds=spent, verdict=word, value=math.inf, mark="", interim=True))
 
-        run = Run(str(method), method.gap, outcome.seconds, wanted=value_of_information, seconds=seconds, tell=tell)
+        run = Run(str(method), method.gap, outcome.seconds, wanted=value_of_information, deadline=deadline, tell=tell)
         return answer(grid, program, threat, outcome, run)
+
+
+def _or_nothing(program: HardenProgram, outcome: Outcome) -> Outcome:
+    """To buy nothing is a plan, too, whose cost is known in part: what a method has that was stopped early."""
+    if outcome.decision is not None or outcome.termination not in (Termination.TIME, Termination.INTERRUPTED):
+        return outcome
+    finite, nothing = as_finite(program), np.zeros(len(program.costs))
+    assert not isinstance(finite.uncertainty, Box | Budget)
+    known = program.outlook(nothing, finite.uncertainty.values)
+    if known is None or not np.isfinite(known.upper).all():
+        return outcome
+    cost = probability_set(finite.uncertainty, finite.risk).worst(known.upper)[0]
+    lower = min(outcome.lower_bound, cost)
+    return replace(outcome, decision=nothing, upper_bound=cost, lower_bound=lower, values=known.upper)
 
 
 def _program(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,9 +15,11 @@ from openpoint.studies import harden_tables as tables
 from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.harden_states import GAP, AfterDisaster, Aftermath
 from openpoint.studies.hardening import HardenProgram
-from openpoint.studies.plan_value import OutOfTimeError, PlanValue, plan_cost, plan_value
+from openpoint.studies.plan_value import PlanValue, plan_cost, plan_value
 from openpoint.studies.restoration import RestorationModel
 from openpoint.studies.threat import Threat
+from openpoint.twostage.alone import StoppedError
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination, relative_gap
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget, listed
@@ -29,6 +30,8 @@ VALUED_MOST = 50
 """Distinct disasters up to which the value of information is computed unasked: it takes a program for each."""
 SHOWN_MOST = 20
 """Disasters whose operating points are computed and shown: those that weigh most."""
+VERIFIED_S = 0.5
+"""Seconds for operating points in any case, also where the method has used up the time."""
 UNASKED_S = 30.0
 """Seconds that the value of information may take unasked, or as long as the plan itself took."""
 
@@ -40,14 +43,14 @@ class Run:
     Attributes:
         method: name and options, for people. gap: of the method. took_s: seconds that it took.
         wanted: whether the value of information is wanted; None = where there are few disasters.
-        seconds: the time left; None = any. tell: told what is being computed.
+        deadline: of the whole study. tell: told what is being computed.
     """
 
     method: str
     gap: float
     took_s: float
     wanted: bool | None
-    seconds: Callable[[], float | None]
+    deadline: Deadline
     tell: Callable[[str], None]
 
 
@@ -125,7 +128,7 @@ def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, no
     decision = np.round(outcome.decision)
     if threat.disasters is None:
         run.tell("operating point after the worst attack")
-        after, worst = _worst_attack(aftermath, decision, outcome.values)
+        after, worst = _worst_attack(aftermath, decision, outcome.values, run.deadline)
         return _Costed(decision, program.cost(decision) + worst, np.array([worst]), None, (after,))
     uncertainty, values = program.uncertainty, outcome.values.copy()
     assert not isinstance(uncertainty, Box | Budget)
@@ -137,23 +140,44 @@ def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, no
             f"operating points are shown for the {len(chosen)} of {len(values)} distinct disasters that weigh most; "
             "the costs of the others are those of the method, exact to its gap"
         )
-    shown = list[AfterDisaster]()
-    for k in chosen:
-        run.tell(f"operating points after the disasters: {len(shown) + 1} of {len(chosen)}")
-        shown.append(aftermath.after(decision, uncertainty.values[k], threat.disasters.names[k], int(k)))
-        values[k] = min(values[k], shown[-1].plan.cost_usd)
+    found = dict[int, AfterDisaster]()
+    late = run.deadline.after(VERIFIED_S)
+    for k in sorted(chosen, key=lambda k: -weight[k]):
+        if found and late.over():
+            break
+        run.tell(f"operating points after the disasters: {len(found) + 1} of {len(chosen)}")
+        part = run.deadline.within(run.deadline.left() / (len(chosen) - len(found)))
+        found[k] = aftermath.after(decision, uncertainty.values[k], threat.disasters.names[k], int(k), part)
+        values[k] = min(values[k], found[k].plan.cost_usd)
+    if run.deadline.over():
+        notes.append(
+            f"{_stopped(run)} before all operating points were computed: {len(found)} of {len(chosen)} are shown, and "
+            "after some of these disasters less load may have to be shed than they say"
+        )
     rho, weights = odds.worst(values)
+    shown = [found[k] for k in chosen if k in found]
     return _Costed(decision, program.cost(decision) + rho, values, weights, shown)
 
 
-def _worst_attack(aftermath: Aftermath, decision: Floats, values: Floats) -> tuple[AfterDisaster, float]:
-    """The worst attack and its cost: of those with the highest bounds, priced until no other can be worse."""
+def _stopped(run: Run) -> str:
+    return "Ctrl-C came" if run.deadline.interrupted() else "the time was up"
+
+
+def _worst_attack(
+    aftermath: Aftermath, decision: Floats, values: Floats, deadline: Deadline
+) -> tuple[AfterDisaster, float]:
+    """The worst attack and its cost: of those with the highest bounds, priced until no other can be worse, or as long
+    as there is time."""
     attacks, bounds = listed(aftermath.model.program.uncertainty), values.copy()
     priced = np.zeros(len(bounds), dtype=np.bool_)
-    while not priced[k := int(np.argmax(bounds))]:
-        bounds[k] = min(bounds[k], aftermath.model.plan(decision, attacks[k], gap=GAP).cost_usd)
+    while not priced[k := int(np.argmax(bounds))] and not deadline.over():
+        try:
+            found = aftermath.model.plan(decision, attacks[k], gap=GAP, deadline=deadline)
+        except StoppedError:
+            break
+        bounds[k] = min(bounds[k], found.cost_usd)
         priced[k] = True
-    return aftermath.after(decision, attacks[k], "worst attack"), float(bounds[k])
+    return aftermath.after(decision, attacks[k], "worst attack", deadline=deadline), float(bounds.max())
 
 
 def _value(model: RestorationModel, cost_usd: float, run: Run, notes: list[str]) -> tuple[PlanValue, float | None]:
@@ -173,17 +197,12 @@ def _value(model: RestorationModel, cost_usd: float, run: Run, notes: list[str])
     if wanted is False:
         return PlanValue(), None
     without: float | None = None
-    until = time.perf_counter() + max(UNASKED_S, run.took_s)
-
-    def seconds() -> float | None:
-        left = [run.seconds(), None if wanted else until - time.perf_counter()]
-        return min((each for each in left if each is not None), default=None)
-
+    deadline = run.deadline if wanted else run.deadline.within(max(UNASKED_S, run.took_s))
     try:
         run.tell("value of information: no plan")
-        without = plan_cost(model, np.zeros(len(program.costs)), seconds)
-        return plan_value(model, cost_usd, gap=0.1 * run.gap, seconds=seconds, tell=run.tell), without
-    except OutOfTimeError:
+        without = plan_cost(model, np.zeros(len(program.costs)), deadline)
+        return plan_value(model, cost_usd, gap=0.1 * run.gap, deadline=deadline, tell=run.tell), without
+    except StoppedError:
         notes.append(
             "the value of information was stopped by Ctrl-C, by the time limit, or because nobody asked for it and it "
             "takes long; ask for it by value_of_information=True (--value-of-information)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from openpoint.studies import states
 from openpoint.studies.hardening import HardenProgram, Restoration
 from openpoint.studies.restoration import Plan, PlanCheck, RestorationModel, ac_check
 from openpoint.studies.result import Violation
+from openpoint.twostage.alone import StoppedError
+from openpoint.twostage.deadline import Deadline
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,6 +29,8 @@ GAP = 1e-7
 """Relative gap of the least cost."""
 SLACK = 1e-8
 """By how much, in $ and as a share, the restoration with few switchings may cost more than the least: rounding."""
+QUICK_S, QUICK_GAP = 0.25, 0.01
+"""Seconds for a restoration within a given tree where the time is short, and its relative gap."""
 NOTHING_KW = 1e-3
 """Shed load that is rounding."""
 
@@ -59,18 +64,47 @@ class Aftermath:
         fields = {field.name: getattr(program, field.name) for field in dataclasses.fields(program)}
         self._quiet = RestorationModel(_Quiet(**fields), more=program.network.n_conductors + 1)
 
-    def after(self, decision: Floats, broken: Floats, name: str, number: int | None = None) -> AfterDisaster:
-        """One disaster, (E)."""
-        program = self.model.program
-        least = self.model.plan(decision, broken, gap=GAP)
-        most = least.cost_usd + SLACK * max(1.0, abs(least.cost_usd))
-        try:
-            quiet = self._quiet.plan(np.concatenate([least.decision, least.broken, [most]]), broken)
-        except OpenpointError:  # the slack was too small for the solver
-            quiet = least
-        plan = dataclasses.replace(quiet, cost_usd=least.cost_usd, bound_usd=least.bound_usd)
+    def after(
+        self,
+        decision: Floats,
+        broken: Floats,
+        name: str,
+        number: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> AfterDisaster:
+        """One disaster, (E); with a deadline the best restoration that is found in time, or a quick one."""
+        program, until = self.model.program, deadline or Deadline()
+        plan = self._least(decision, broken, until)
         check = ac_check(program, plan)
         return AfterDisaster(name, number, plan, check, _violations(program, plan, check))
+
+    def _least(self, decision: Floats, broken: Floats, deadline: Deadline) -> Plan:
+        """The restoration of least cost with the fewest switchings, as far as the time goes."""
+        timed = deadline.over() or math.isfinite(deadline.left())
+        least = self._quick(decision, broken) if timed else None
+        if not deadline.over():
+            try:
+                known = self.model.plan(decision, broken, gap=GAP, deadline=deadline)
+                least = known if least is None or known.cost_usd <= least.cost_usd else least
+            except StoppedError:
+                least = least or self._quick(decision, broken)
+        assert least is not None
+        if deadline.over():
+            return least
+        most = least.cost_usd + SLACK * max(1.0, abs(least.cost_usd))
+        try:
+            quiet = self._quiet.plan(np.concatenate([least.decision, least.broken, [most]]), broken, deadline=deadline)
+        except (OpenpointError, StoppedError):  # the slack was too small for the solver, or the time is up
+            quiet = least
+        return dataclasses.replace(quiet, cost_usd=least.cost_usd, bound_usd=least.bound_usd)
+
+    def _quick(self, decision: Floats, broken: Floats) -> Plan:
+        """A restoration within the tree that the program knows, as good as that gets in a moment."""
+        tree = self.model.program.tree(decision, broken)
+        try:
+            return self.model.plan(decision, broken, gap=QUICK_GAP, tree=tree, deadline=Deadline(QUICK_S))
+        except StoppedError:
+            return self.model.plan(decision, broken, gap=1.0, tree=tree)
 
 
 @dataclass(frozen=True, kw_only=True)

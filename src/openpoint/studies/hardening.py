@@ -155,6 +155,10 @@ class HardenProgram(PlainProgram):
         own, or a hardened one cannot be opened."""
         return self._restorer.outlook(decision, realisations) if self.monotone and not self.closed_line_usd else None
 
+    def tree(self, decision: Floats, broken: Floats) -> npt.NDArray[np.bool_]:
+        """(E) branches that suffice for a restoration after a disaster (E) at a decision, found without a solver."""
+        return self._restorer.tree(decision, broken)
+
     @cached_property
     def _restorer(self) -> Restorer:
         net = self.network

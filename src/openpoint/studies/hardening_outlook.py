@@ -102,6 +102,26 @@ class Restorer:
         bought = decision[count:].tobytes()
         return Outlook(lower, slope, upper, matters, tuple(row.tobytes() + bought for row in whole))
 
+    def tree(self, decision: Floats, broken: Floats) -> Bools:
+        """(E) branches that suffice for a restoration after a disaster (E) at a decision: the best tree that is known,
+        and islands around the backup generators of parts without a source."""
+        net, count = self.network, len(self.lines)
+        hardened = np.zeros(net.n_conductors, dtype=np.bool_)
+        hardened[self.lines[decision[:count] > 0.5]] = True
+        whole = (~(broken > 0.5) | hardened) & self._usable
+        self._search(whole)
+        serves = ~np.any((self._trees & ~whole) | (whole & self._fixed & ~self._trees), axis=1)
+        tree = spanned(self._feeder, whole)
+        if serves.any():
+            tree = self._trees[int(np.argmin(np.where(serves, self._costs, np.inf)))]
+        tree = tree | (whole & self._fixed)
+        part = self._part_of(whole)
+        for dead in np.unique(part[self.buses[decision[count:] > 0.5]]):
+            inside = part == dead
+            if dead:
+                tree = tree | spanned(self._feeder, whole & inside[net.terminal_fr] & inside[net.terminal_to])
+        return tree
+
     def _part_of(self, whole: Bools) -> Ints:
         """(N) part of each bus; that of the sources is 0."""
         key = whole.tobytes()

@@ -12,6 +12,7 @@ from openpoint.grid.grid import Grid
 from openpoint.studies.partition_circuit import PlanCircuit, PlanLimit
 from openpoint.studies.partition_follow import Follower
 from openpoint.studies.partition_model import PartitionProgram
+from openpoint.twostage.pool import never
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -96,7 +97,7 @@ class JudgePlan:
     program: PartitionProgram
     decision: Floats
 
-    def prepare(self) -> Callable[[Floats], Judged]:
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[Floats], Judged]:
         """Compile."""
         follower = Follower(self.program, self.decision)
         circuit = PlanCircuit(self.grid, self.program, self.decision)

@@ -33,7 +33,8 @@ import numpy.typing as npt
 
 from openpoint.studies.hardening import HardenProgram, Restoration
 from openpoint.studies.restoration import RestorationModel
-from openpoint.twostage.alone import Solve, wait_and_see
+from openpoint.twostage.alone import Solve, StoppedError, wait_and_see
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Outcome, Termination
 from openpoint.twostage.program import TwoStageProgram
@@ -58,16 +59,12 @@ class PlanValue:
     vss_usd: float | None = None
 
 
-class OutOfTimeError(Exception):
-    """The figures were stopped by the time limit or by Ctrl-C."""
-
-
 def plan_value(
     model: RestorationModel,
     cost_usd: float,
     *,
     gap: float,
-    seconds: Callable[[], float | None],
+    deadline: Deadline,
     tell: Callable[[str], None],
 ) -> PlanValue:
     """The figures for a program with finitely many disasters whose best plan costs `cost_usd`.
@@ -76,15 +73,15 @@ def plan_value(
         model: the program, compiled.
         cost_usd: RP.
         gap: relative gap of the programs that are solved on the way.
-        seconds: the time left, None = any; asked before every program.
+        deadline: when to stop.
         tell: told what is being computed.
 
     Raises:
-        OutOfTimeError: before all was known.
+        StoppedError: before all was known.
     """
     program, uncertainty = model.program, model.program.uncertainty
     assert isinstance(uncertainty, Scenarios | AmbiguousScenarios)
-    solve = _solver(gap, seconds, tell, len(uncertainty.values))
+    solve = _solver(gap, deadline, tell, len(uncertainty.values))
     outcomes = wait_and_see(program, solve)
     waiting = _rho(program, np.array([outcome.upper_bound for outcome in outcomes]))
     probabilities = uncertainty.probabilities
@@ -95,22 +92,23 @@ def plan_value(
     middle = solve(relaxed(program).facing(Certain(mean), Expectation())).decision
     assert likely is not None
     assert middle is not None
-    likely_usd, mean_usd = (plan_cost(model, np.round(plan), seconds) for plan in (likely, middle))
+    likely_usd, mean_usd = (plan_cost(model, np.round(plan), deadline) for plan in (likely, middle))
     return PlanValue(waiting, cost_usd - waiting, likely_usd, mean_usd, mean_usd - cost_usd)
 
 
-def plan_cost(model: RestorationModel, decision: Floats, seconds: Callable[[], float | None]) -> float:
+def plan_cost(model: RestorationModel, decision: Floats, deadline: Deadline) -> float:
     """ρ[z(x, u)] of a given plan x (H + G), in $; every disaster is priced to its optimum.
 
     Raises:
-        OutOfTimeError: before all was known.
+        StoppedError: before all was known.
     """
     program, uncertainty = model.program, model.program.uncertainty
     assert isinstance(uncertainty, Scenarios | AmbiguousScenarios)
     costs = np.empty(len(uncertainty.values))
     for k, realisation in enumerate(uncertainty.values):
-        _time_left(seconds)
-        costs[k] = model.plan(decision, realisation, gap=PRICED).cost_usd
+        costs[k] = model.plan(decision, realisation, gap=PRICED, deadline=deadline).cost_usd
+        if deadline.over():
+            raise StoppedError
     return program.cost(decision) + _rho(program, costs)
 
 
@@ -128,7 +126,7 @@ class _Relaxed(HardenProgram):
         """None: what is known of the recourse holds with its integers."""
 
 
-def _solver(gap: float, seconds: Callable[[], float | None], tell: Callable[[str], None], count: int) -> Solve:
+def _solver(gap: float, deadline: Deadline, tell: Callable[[str], None], count: int) -> Solve:
     """One disaster is one mixed-integer program: the one-piece form, with nothing to decompose."""
     solved = 0
 
@@ -137,19 +135,14 @@ def _solver(gap: float, seconds: Callable[[], float | None], tell: Callable[[str
         solved += 1
         if solved <= count:
             tell(f"value of information: disaster {solved} of {count}")
-        outcome = ExtensiveForm(solver="highs", gap=gap, time_limit_s=_time_left(seconds)).solve(program)
+        if deadline.over():
+            raise StoppedError
+        outcome = ExtensiveForm(solver="highs", gap=gap).solve(program, None, deadline)
         if outcome.termination not in (Termination.OPTIMAL, Termination.GAP):
-            raise OutOfTimeError
+            raise StoppedError
         return outcome
 
     return solve
-
-
-def _time_left(seconds: Callable[[], float | None]) -> float | None:
-    left = seconds()
-    if left is not None and left <= 0.0:
-        raise OutOfTimeError
-    return left
 
 
 def _rho(program: HardenProgram, costs: Floats) -> float:

@@ -20,7 +20,9 @@ from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.hardening import HardenProgram, Restoration
+from openpoint.twostage.alone import StoppedError
 from openpoint.twostage.compile import compile_model
+from openpoint.twostage.deadline import Deadline
 
 Floats = npt.NDArray[np.float64]
 
@@ -108,28 +110,47 @@ class RestorationModel:
         self._form = compile_model(stage.cost, stage.constraints, stage.integers, also=(decision, broken))
         self._given = np.concatenate([self._form.of(decision), self._form.of(broken)])
         self._model = HighsModel(self._form)
+        self._arcs = np.concatenate([self._form.of(stage.islands.arc_fr), self._form.of(stage.islands.arc_to)])
+        self._restricted = False
 
-    def plan(self, decision: Floats, broken: Floats, *, gap: float = 0.0) -> Plan:
-        """The least-shedding plan after a disaster.
+    def plan(
+        self,
+        decision: Floats,
+        broken: Floats,
+        *,
+        gap: float = 0.0,
+        deadline: Deadline | None = None,
+        tree: Bools | None = None,
+    ) -> Plan:
+        """The least-shedding plan after a disaster, or the best known when the time is up.
 
         Args:
             decision: (H + G) what was bought, then what is more. broken: (E) 1 where a branch is broken.
-            gap: relative gap at which to stop.
+            gap: relative gap at which to stop. deadline: when to stop.
+            tree: (E) the only branches that may be closed, which leaves little to decide.
 
         Raises:
+            StoppedError: the time was up before there was any.
             OpenpointError: no plan exists: branches that nobody can open tie a source to a bus that its voltage does
                 not suit.
         """
-        count = len(self.program.costs)
+        count, until = len(self.program.costs), deadline or Deadline()
         decision = np.concatenate([np.round(decision[:count]), decision[count:]])
         self._model.fix(self._given, np.concatenate([decision, broken]))
-        answer = self._model.solve(integral=True, gap=gap, cold=True)
+        if tree is not None or self._restricted:
+            most = np.ones(len(broken)) if tree is None else tree.astype(np.float64)
+            self._model.set_bounds(self._arcs, np.zeros(2 * len(most)), np.tile(most, 2))
+            self._restricted = tree is not None
+        answer = self._model.solve(integral=True, gap=gap, cold=True, seconds=until.left(), stop=until.over)
+        if answer.status is Status.LIMIT and answer.x is None:
+            raise StoppedError
         if answer.status is Status.INFEASIBLE or answer.x is None:
             raise OpenpointError(
                 "no restoration keeps the voltage limits: a branch that cannot be opened ties a source to a bus with "
                 "other limits; widen them, or make the branch switchable"
             )
-        return _plan(self.program, self._form, self._stage, answer, decision[:count], broken)
+        plan = _plan(self.program, self._form, self._stage, answer, decision[:count], broken)
+        return plan if tree is None else dataclasses.replace(plan, bound_usd=self.program.recourse_floor)
 
 
 def _plan(

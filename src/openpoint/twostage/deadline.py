@@ -76,6 +76,16 @@ class Deadline:
         part._seconds = min(seconds, self.left())
         return part
 
+    def after(self, seconds: float) -> Deadline:
+        """One that ends so many seconds after this one, or from now if this one is over; nobody can ask it to stop.
+
+        For what is done in any case once the time is up: to verify the answer.
+        """
+        part = self.within(self.left())
+        part._interrupt = Interrupt()
+        part._seconds = seconds + (0.0 if self.over() else self.left())
+        return part
+
     @contextmanager
     def uncounted(self) -> Iterator[None]:
         """The time that the block takes does not count: it compiles what is compiled once on a machine."""

@@ -48,9 +48,11 @@ class InProcess:
 class _Here:
     def __init__(self) -> None:
         self._prepared: OrderedDict[int, tuple[object, Callable[[Any], Any]]] = OrderedDict()
+        self._stop: Callable[[], bool] = never
 
     def run(self, work: Work[A, B], arguments: Sequence[A], stop: Callable[[], bool] = never) -> list[B] | None:
-        _, answer = remembered(self._prepared, id(work), lambda: (work, work.prepare()))
+        self._stop = stop
+        _, answer = remembered(self._prepared, id(work), lambda: (work, work.prepare(lambda: self._stop())))
         answers: list[B] = []
         for argument in arguments:
             if stop():

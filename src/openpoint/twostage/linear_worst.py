@@ -215,7 +215,9 @@ class VertexWork:
     cost: Template
     violation: Template | None
 
-    def prepare(self) -> Callable[[tuple[Floats, Floats, Price]], list[Priced] | None]:
+    def prepare(
+        self, stop: Callable[[], bool] = never
+    ) -> Callable[[tuple[Floats, Floats, Price]], list[Priced] | None]:
         """Hand the arrays to the solver."""
         cost = LinearRecourse(self.cost, Price.COST)
         violation = None if self.violation is None else LinearRecourse(self.violation, Price.VIOLATION)

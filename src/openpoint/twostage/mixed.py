@@ -56,7 +56,7 @@ class ExactWork:
     template: Template
     gap: float = GAP
 
-    def prepare(self) -> Callable[[tuple[Floats, Floats]], Exact]:
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats]], Exact]:
         """Hand the arrays to the solver."""
         template = self.template
         if template.cones:
@@ -68,7 +68,7 @@ class ExactWork:
         def solve(pair: tuple[Floats, Floats]) -> Exact:
             model.fix(template.x, pair[0])
             model.fix(template.u, pair[1])
-            answer = model.solve(integral=True, gap=self.gap, cold=True)
+            answer = model.solve(integral=True, gap=self.gap, cold=True, stop=stop)
             if answer.x is None:
                 return Exact(np.inf, np.inf if answer.status is Status.INFEASIBLE else -np.inf, None)
             return Exact(answer.value, answer.bound, answer.x[template.y])

@@ -31,6 +31,11 @@ A_contra = TypeVar("A_contra", contravariant=True)
 B_co = TypeVar("B_co", covariant=True)
 
 
+def never() -> bool:
+    """Do not stop."""
+    return False
+
+
 class Work(Protocol[A_contra, B_co]):
     """What is to be done with every argument: a picklable value, such as a frozen dataclass that holds a program.
 
@@ -38,14 +43,14 @@ class Work(Protocol[A_contra, B_co]):
     before it, nor on the worker. Then no choice of workers changes a result.
     """
 
-    def prepare(self) -> Callable[[A_contra], B_co]:
-        """Compile: expensive, called once in each worker, which keeps the callable."""
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[A_contra], B_co]:
+        """Compile: expensive, called once in each worker, which keeps the callable.
+
+        Args:
+            stop: whether the run is over, so that an answer in the making may end with what there is. In processes of
+                their own it is never asked: there an answer that comes too late is not waited for.
+        """
         ...
-
-
-def never() -> bool:
-    """Do not stop."""
-    return False
 
 
 class Workers(Protocol):

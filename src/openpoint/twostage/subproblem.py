@@ -15,6 +15,7 @@ from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import Ints, StandardForm
 from openpoint.twostage.compile import compile_model
+from openpoint.twostage.pool import never
 from openpoint.twostage.program import Floats, Stage, TwoStageProgram, parts
 from openpoint.twostage.uncertainty import Certain, centre
 
@@ -174,7 +175,7 @@ class RecourseWork:
     n: int
     price: Price
 
-    def prepare(self) -> Callable[[tuple[Floats, Floats]], Response]:
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats]], Response]:
         """Compile."""
         subproblem = Subproblem(self.program, self.n, self.price)
         return lambda pair: subproblem.respond(*pair)

@@ -1,0 +1,98 @@
+"""Every study ends at its limit, wherever that falls, with a verified answer; the clock is that of the test."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import openpoint
+from openpoint import Benders, ColumnAndConstraint, ExtensiveForm, Termination
+from openpoint.grid import Grid
+from openpoint.solvers.base import Answer
+from openpoint.solvers.highs import HighsModel
+from openpoint.studies.harden import harden
+from openpoint.studies.harden_result import HardenResult
+from openpoint.twostage.log import Iteration
+
+from ..clock import held
+
+HARDENING: dict[str, Callable[[float | None], Any]] = {
+    "ccg": lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit),
+    "benders": lambda limit: Benders(gap=0.0, time_limit_s=limit),
+    "extensive": lambda limit: ExtensiveForm(solver="highs", gap=0.0, time_limit_s=limit),
+}
+
+
+@pytest.fixture(scope="module")
+def zhang() -> Grid:
+    return openpoint.read("zhang13")
+
+
+@pytest.fixture
+def deaf(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Mixed-integer programs that are solved without a way to stop them."""
+    found: list[str] = []
+    solve = HighsModel.solve
+
+    def watched(self: HighsModel, *, integral: bool, **options: Any) -> Answer:
+        if integral and options.get("stop") is None and not math.isfinite(options.get("seconds", math.inf)):
+            found.append(str(options))
+        return solve(self, integral=integral, **options)
+
+    monkeypatch.setattr(HighsModel, "solve", watched)
+    return found
+
+
+def hardened(grid: Grid, method: Any, **options: Any) -> HardenResult:
+    disasters = openpoint.storms(grid, count=6, seed=1, mean_broken=4.0)
+    return harden(grid, disasters=disasters, max_lines=3, max_generators=2, method=method, **options)
+
+
+@pytest.mark.parametrize("limit", [3.5, 12.5])
+@pytest.mark.parametrize("way", HARDENING)
+def test_hardening_keeps_a_verified_plan(
+    way: str, limit: float, zhang: Grid, deaf: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = held(monkeypatch, 0.5)
+    result = hardened(zhang, HARDENING[way](limit), value_of_information=True)
+    assert result.termination is Termination.TIME
+    assert result.cost_usd is not None
+    assert result.lower_bound_usd <= result.cost_usd
+    assert result.wait_and_see_usd is None
+    assert any("the value of information was stopped" in note for note in result.notes)
+    assert any(note.startswith("the time was up before all operating points") for note in result.notes)
+    assert result.ac_max_mismatch_pu is not None
+    assert result.ac_max_mismatch_pu <= 1e-6
+    assert 1 <= result.buses["disaster"].n_unique() <= 6
+    assert clock.now <= limit + 60.0  # looks at the clock, half a second each
+    assert not deaf
+
+
+def test_a_cost_that_a_limit_leaves_is_not_below_the_optimum(zhang: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = hardened(zhang, ColumnAndConstraint(), value_of_information=False)
+    assert best.cost_usd is not None
+    held(monkeypatch, 0.5)
+    cut = hardened(zhang, ColumnAndConstraint(gap=0.0, time_limit_s=10.0))
+    assert cut.cost_usd is not None
+    assert cut.cost_usd >= best.cost_usd * (1.0 - 1e-6)
+    assert cut.lower_bound_usd <= best.cost_usd * (1.0 + 1e-6)
+
+
+@pytest.mark.parametrize("after", [1, 4])
+def test_ctrl_c_ends_hardening_with_a_verified_plan(after: int, zhang: Grid) -> None:
+    told: list[Iteration] = []
+
+    def interrupt(line: Iteration) -> None:
+        told.append(line)
+        if len(told) == after:
+            signal.raise_signal(signal.SIGINT)
+
+    result = hardened(zhang, ColumnAndConstraint(gap=0.0), progress=interrupt, value_of_information=True)
+    assert result.termination is Termination.INTERRUPTED
+    assert result.cost_usd is not None
+    assert result.ac_max_mismatch_pu is not None
+    assert any(note.startswith("Ctrl-C came before all operating points") for note in result.notes)
