@@ -1,11 +1,14 @@
 """Hypothesis draws the same examples in every run, so that a red test is about the change and not about luck.
 
-HYPOTHESIS_PROFILE=explore draws new ones.
+HYPOTHESIS_PROFILE=explore draws new ones. Linear algebra runs on one thread a process: pytest has a process a core, and
+threads that wait for each other only burn processor time.
 """
 
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
 
 from hypothesis import HealthCheck, settings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -164,9 +165,14 @@ class Grid:
 
     def problems(self) -> list[Problem]:
         """All faults and doubts of the grid, errors first, then what changes the meaning of figures; empty if none."""
+        return list(self._problems)
+
+    @cached_property
+    def _problems(self) -> tuple[Problem, ...]:
+        # Every study asks again whether its grid is sound; tables do not change, nor does the answer.
         from openpoint.grid.validation import find_problems
 
-        return find_problems(self)
+        return tuple(find_problems(self))
 
     def check(self) -> Grid:
         """The grid itself if it has no errors.
