@@ -130,7 +130,7 @@ app.command(epilog=PARTITION_EPILOG)(guarded(configured(partition)))
 def harden(
     grid: GridArgument,
     disasters: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="What may break, with probabilities: .csv or .parquet.")
+        Path | None, typer.Option(metavar="TABLE", help="What may break, with probabilities: .csv, .parquet or .xlsx.")
     ] = None,
     storms: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Draw so many storms instead of reading disasters.")
@@ -322,11 +322,11 @@ def convert(
     grid: GridArgument,
     path: Annotated[
         str,
-        typer.Argument(metavar="FOLDER", help="Where the tables go, or a .dss file.", show_default=False),
+        typer.Argument(metavar="FOLDER", help="Where the tables go, or a file .xlsx or .dss.", show_default=False),
     ],
     tables: Annotated[Tables | None, typer.Option(help="Format of the tables in a folder.  [default: csv]")] = None,
 ) -> int:
-    """Write a grid as a folder of tables, openpoint's own format, or as an OpenDSS circuit (.dss)."""
+    """Write a grid as a folder of tables, an Excel workbook (.xlsx) or an OpenDSS circuit (.dss)."""
     from openpoint.cli import run
 
     return run.convert(grid, path, None if tables is None else tables.value)

@@ -68,7 +68,7 @@ def partition(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Several steps: steps.csv, or a folder of steps, events, profiles and storage (.csv or .parquet).",
+            help="Several steps: steps.csv, or a folder or .xlsx of steps, events, profiles and storage.",
         ),
     ] = None,
     max_actions: Annotated[

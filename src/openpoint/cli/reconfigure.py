@@ -141,7 +141,7 @@ def reconfigure(
     soft_limits: SoftLimitsOption = False,
     futures: Annotated[
         Path | None,
-        typer.Option(metavar="TABLE", help="Plan for many futures, one topology for all: .csv or .parquet."),
+        typer.Option(metavar="TABLE", help="Plan for many futures, one topology for all: .csv, .parquet or .xlsx."),
     ] = None,
     grow: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Plan for so many futures, drawn with growth.")

@@ -35,17 +35,19 @@ Row = tuple[int, list[str | None]]
 
 def csv_from_table(kind: str, frame: pl.DataFrame) -> str:
     """The table as CSV; `frame` has the columns of its schema."""
-    columns = SCHEMAS[kind].columns()
-    told: list[list[Any]] = []
-    names: list[str] = []
-    for name, column in columns.items():
-        values = frame[name].to_list()
-        metadata = column.metadata or {}
-        if "default" in metadata and all(_same(v, metadata["default"]) for v in values):
-            continue
-        names.append(name)
-        told.append([_cell(v) for v in values])
-    return "".join(",".join(row) + "\n" for row in [names, *zip(*told)])
+    told = told_columns(kind, frame)
+    rows = zip(*([_cell(value) for value in values] for _, values in told))
+    return "".join(",".join(row) + "\n" for row in [[name for name, _ in told], *rows])
+
+
+def told_columns(kind: str, frame: pl.DataFrame) -> list[tuple[str, list[Any]]]:
+    """Name and values of the columns that hold anything but their default."""
+    told = []
+    for name, column in SCHEMAS[kind].columns().items():
+        values, metadata = frame[name].to_list(), column.metadata or {}
+        if not ("default" in metadata and all(_same(v, metadata["default"]) for v in values)):
+            told.append((name, values))
+    return told
 
 
 def _same(value: Any, default: Any) -> bool:

@@ -7,6 +7,7 @@
 | pandapower net in JSON | `.json`, or a text that names pandapowerNet |
 | OpenDSS circuit | `.dss`, with the files it redirects to |
 | REDS | `.pos`, or a text that begins with a key like `.PU` |
+| Excel workbook | `.xlsx`, a sheet a table |
 | built-in case | its name |
 """
 
@@ -22,7 +23,7 @@ from openpoint.grid import builtin
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
-from openpoint.io import matpower, opendss, pandapower, reds
+from openpoint.io import matpower, opendss, pandapower, reds, workbook
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.opendss_write import circuit_text
 from openpoint.io.places import file_ending
@@ -43,9 +44,11 @@ _WANTED = (
     "a Grid, the path of a file or folder, or the name of a built-in case. Grid.from_tables makes a grid of "
     "tables; for a pandapower net give the file that pandapower.to_json writes"
 )
-_WRITERS: dict[str, Callable[[Grid], bytes]] = {".dss": lambda grid: circuit_text(grid).encode()}
-_WRITTEN = "a folder of tables or an OpenDSS circuit (.dss)"
-_FORMATS = "MATPOWER (.m), pandapower (.json), OpenDSS (.dss), REDS (.pos), and folders with grid.toml"
+_WRITTEN = "a folder of tables, an OpenDSS circuit (.dss) or an Excel workbook (.xlsx)"
+_FORMATS = (
+    "MATPOWER (.m), pandapower (.json), OpenDSS (.dss), REDS (.pos), Excel workbooks (.xlsx), and folders with "
+    "grid.toml"
+)
 
 
 def read(path_or_name: GridLike) -> Grid:
@@ -80,7 +83,8 @@ def read(path_or_name: GridLike) -> Grid:
 
 
 def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat | None = None) -> None:
-    """Write a grid into a folder that `read` reads back without loss, or as an OpenDSS circuit (`.dss`).
+    """Write a grid into a folder that `read` reads back without loss, or as an OpenDSS circuit (`.dss`)
+    or an Excel workbook (`.xlsx`, without loss, too).
 
     What is at the path is replaced. A circuit has no limits of voltage nor of generators. A name with another ending
     (a dot, a letter and up to seven letters or digits) is refused: `grid.m` would be a folder and no MATPOWER case. A
@@ -88,11 +92,12 @@ def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat |
 
     Args:
         grid: the grid, a path or a name that `read` takes; of a folder sound or not.
-        path: a folder, made where there is none, or a file that ends in `.dss`.
+        path: a folder, made where there is none, or a file that ends in `.dss` or `.xlsx`.
         tables: of a folder: `"csv"` for people (default), `"parquet"` for large grids.
 
     Raises:
-        InputError: the grid has faults, or something that OpenDSS does not have (`.dss` only).
+        InputError: the grid has faults, or something that OpenDSS does not have (`.dss` only); texts that a workbook
+            cannot hold.
         OptionError: an ending that is not written, the folder holds other things, the path cannot be written, `tables`
             is not known, or is given for a file.
     """
@@ -116,6 +121,19 @@ def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat |
         raise OptionError(f"{folder} cannot be written: {error.strerror or error}") from error
 
 
+def _circuit(grid: Grid) -> bytes:
+    return circuit_text(grid).encode()
+
+
+def _workbook(grid: Grid) -> bytes:
+    from openpoint.io.workbook_write import workbook_from_grid
+
+    return workbook_from_grid(grid)
+
+
+_WRITERS: dict[str, Callable[[Grid], bytes]] = {".dss": _circuit, ".xlsx": _workbook}
+
+
 def _read_file(path: Path) -> Grid:
     if path.suffix.lower() == ".dss":
         return opendss.grid_from_file(path)
@@ -123,6 +141,11 @@ def _read_file(path: Path) -> Grid:
         content = path.read_bytes()
     except OSError as error:
         raise _not_readable(path, error) from error
+    if path.suffix.lower() in workbook.ENDINGS:
+        return workbook.grid_from_workbook(content, path.name)
+    if path.suffix.lower() in (".xls", ".xlsb", ".ods"):
+        message = "spreadsheets of this format are not read"
+        raise InputError([Problem(path.name, "", "", message, "Save it as .xlsx in a spreadsheet program")])
     text = decode(content, path.name)
     reader = _READERS.get(path.suffix.lower()) or _reader_by_content(text)
     if reader is None:

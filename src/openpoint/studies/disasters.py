@@ -138,7 +138,7 @@ DisastersLike = Disasters | str | os.PathLike[str] | pl.DataFrame
 
 
 def read_disasters(path_or_frame: DisastersLike, grid: GridLike) -> Disasters:
-    """The disasters of a grid from a table: a file in CSV or Parquet, or a frame. `Disasters` are handed back.
+    """The disasters of a grid from a table: a file in CSV, Parquet or Excel, or a frame. `Disasters` are handed back.
 
     A row names one branch that breaks in one disaster. A disaster that breaks nothing has one row with an empty
     branch. Disasters are in the order of their first rows.
@@ -151,7 +151,7 @@ def read_disasters(path_or_frame: DisastersLike, grid: GridLike) -> Disasters:
 
     Raises:
         InputError: the grid or the table has faults, with all of them.
-        OptionError: the ending of the path is neither .csv nor .parquet.
+        OptionError: the ending of the path is another.
     """
     if isinstance(path_or_frame, Disasters):
         return path_or_frame

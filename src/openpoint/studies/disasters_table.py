@@ -16,6 +16,7 @@ from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, separator_of, wi
 from openpoint.grid.grid import Grid
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.grid.validation import AT_A_BUS, did_you_mean
+from openpoint.io import workbook
 from openpoint.io.text import decode
 
 COLUMNS = ("disaster", "probability", "branch")
@@ -49,7 +50,7 @@ def is_csv(file: Path) -> bool:
     """
     ending = file.suffix.lower()
     if ending not in (".csv", ".parquet"):
-        raise OptionError(f"{file}: disasters are stored as .csv or .parquet; name such a file")
+        raise OptionError(f"{file}: disasters are stored as .csv or .parquet, or read from .xlsx; name such a file")
     return ending == ".csv"
 
 
@@ -58,11 +59,15 @@ def load_rows(file: Path) -> list[Row]:
 
     Raises:
         InputError: it cannot be read, or its columns are others, with every fault.
-        OptionError: the ending is neither .csv nor .parquet.
+        OptionError: the ending is another.
     """
-    as_text = is_csv(file)
+    book = file.suffix.lower() in workbook.ENDINGS
+    as_text = not book and is_csv(file)
     try:
         content = file.read_bytes()
+        if book:
+            frame = workbook.frame_of(workbook.only_sheet(content, file.name, "disasters"), file.name)
+            return rows_of_frame(frame, file.name, word="line", first=2)
         if not as_text:
             return rows_of_frame(pl.read_parquet(io.BytesIO(content)), file.name)
         return _rows_of_text(decode(content, file.name), file.name)
@@ -76,15 +81,15 @@ def load_rows(file: Path) -> list[Row]:
         raise InputError([Problem(file.name, "", "", f"this is no table: {reason}", remedy)]) from error
 
 
-def rows_of_frame(frame: pl.DataFrame, table: str) -> list[Row]:
-    """The rows of a frame, counted from 1.
+def rows_of_frame(frame: pl.DataFrame, table: str, *, word: str = "number", first: int = 1) -> list[Row]:
+    """The rows of a frame; messages name them by the word and their number.
 
     Raises:
         InputError: its columns are others, with every fault.
     """
     if faults := list(_header_faults(frame.columns, table)):
         raise InputError(faults)
-    return [Row(f"number {n}", *cells) for n, cells in enumerate(frame.select(COLUMNS).iter_rows(), start=1)]
+    return [Row(f"{word} {n}", *cells) for n, cells in enumerate(frame.select(COLUMNS).iter_rows(), start=first)]
 
 
 def _rows_of_text(text: str, table: str) -> list[Row]:

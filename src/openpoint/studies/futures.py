@@ -21,7 +21,7 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.arguments import names_of, of_kind, path_of
 from openpoint.grid.csv_style import decimal_of, separator_of
 from openpoint.grid.grid import Grid
-from openpoint.io import GridLike, read
+from openpoint.io import GridLike, read, workbook
 from openpoint.io.text import decode
 from openpoint.studies.futures_table import NUMBERS, REQUIRED, SUM_TOLERANCE, read_rows
 
@@ -227,7 +227,7 @@ def write_futures(futures: Futures, path: str | os.PathLike[str]) -> None:
 
 
 def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
-    """The futures of a grid from a long table: a file in CSV or Parquet, or a frame. `Futures` are handed back.
+    """The futures of a grid from a long table: a file in CSV, Parquet or Excel, or a frame. `Futures` are handed back.
 
     A row gives the net demand of constant power of one bus in one future: it takes the place of the loads of constant
     power and of the generation that is not dispatchable at that bus. A bus that a future does not name keeps today's.
@@ -242,7 +242,7 @@ def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
 
     Raises:
         InputError: the grid or the table has faults, with all of them.
-        OptionError: the grid has several phases, or the ending of the path is neither .csv nor .parquet.
+        OptionError: the grid has several phases, or the ending of the path is another.
     """
     if isinstance(path_or_frame, Futures):
         return path_or_frame
@@ -252,7 +252,7 @@ def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
     else:
         file = path_of(path_or_frame, "futures", WANTED)
         frame = _load(file)
-        word, first = ("line", 2) if _is_csv(file) else ("number", 1)
+        word, first = ("number", 1) if file.suffix.lower() == ".parquet" else ("line", 2)
         rows = read_rows(frame, today.bus_names, table=file.name, row_word=word, first_row=first)
     p, q = (np.repeat(part, len(rows.names), axis=0) for part in (today.p_kw, today.q_kvar))
     p[rows.future, rows.bus] = rows.p_kw
@@ -263,7 +263,7 @@ def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
 def _is_csv(file: Path) -> bool:
     ending = file.suffix.lower()
     if ending not in (".csv", ".parquet"):
-        raise OptionError(f"{file}: futures are stored as .csv or .parquet; name such a file")
+        raise OptionError(f"{file}: futures are stored as .csv or .parquet, or read from .xlsx; name such a file")
     return ending == ".csv"
 
 
@@ -286,9 +286,12 @@ def _from_csv(text: str, file: str) -> pl.DataFrame:
 
 
 def _load(file: Path) -> pl.DataFrame:
-    csv = _is_csv(file)
+    book = file.suffix.lower() in workbook.ENDINGS
+    csv = not book and _is_csv(file)
     try:
         content = file.read_bytes()
+        if book:
+            return workbook.frame_of(workbook.only_sheet(content, file.name, "futures"), file.name)
         if not csv:
             return pl.read_parquet(io.BytesIO(content))
         return _from_csv(decode(content, file.name), file.name)

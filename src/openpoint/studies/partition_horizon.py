@@ -19,7 +19,7 @@ from openpoint.grid.arguments import path_of
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.files import table_from_files
 from openpoint.grid.grid import Grid
-from openpoint.io import GridLike, read
+from openpoint.io import GridLike, read, workbook
 
 EVENTS = ("fault", "open", "close", "release")
 
@@ -140,6 +140,8 @@ def read_horizon(path: HorizonLike) -> Horizon:
         return path
     path = path_of(path, "the horizon", "a Horizon, or the path of a folder or of a table of steps")
     try:
+        if path.suffix.lower() in workbook.ENDINGS and path.is_file():
+            return _from_workbook(path.read_bytes(), path.name)
         if path.is_dir():
             files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name in _FILES}
             strange = sorted(p.name for p in path.iterdir() if p.name not in _FILES and not p.name.startswith("."))
@@ -154,6 +156,18 @@ def read_horizon(path: HorizonLike) -> Horizon:
     remedy = f"Tables are named {', '.join(HORIZON_SCHEMAS)}, with the ending .csv or .parquet"
     notes = [Problem(name, "", "", "this file is not read", remedy, "warning") for name in strange]
     return _horizon({kind: table_from_files(kind, files, schema) for kind, schema in HORIZON_SCHEMAS.items()}, notes)
+
+
+def _from_workbook(content: bytes, file: str) -> Horizon:
+    """A horizon from the sheets of a workbook; an only sheet is that of the steps."""
+    sheets = workbook.sheets_of(content, file)
+    if len(sheets) == 1:
+        sheets = {"steps": next(iter(sheets.values()))}
+    if "steps" not in sheets:
+        remedy = f"Name the sheets {', '.join(HORIZON_SCHEMAS)}"
+        raise InputError([Problem(file, "", "", "there is no sheet of the steps", remedy)])
+    notes = workbook.not_read(sheets, file, [*HORIZON_SCHEMAS])
+    return _horizon(workbook.tables_of(sheets, file, HORIZON_SCHEMAS), notes)
 
 
 def _horizon(read: Mapping[str, tuple[pl.DataFrame, list[Problem]]], notes: Iterable[Problem] = ()) -> Horizon:

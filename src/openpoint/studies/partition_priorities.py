@@ -9,6 +9,8 @@ import dataframely as dy
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid.files import table_from_files
+from openpoint.grid.table_text import table_from_rows
+from openpoint.io import workbook
 
 
 class Priorities(dy.Schema):
@@ -19,17 +21,23 @@ class Priorities(dy.Schema):
 
 
 def read_priorities(file: str | Path) -> dict[str, float]:
-    """The priorities in a CSV or Parquet file with the columns load and priority.
+    """The priorities in a CSV, Parquet or Excel file with the columns load and priority.
 
     Raises:
         InputError: with every fault; names that no load of a grid has are found by the study.
     """
     file = Path(file)
     name = f"{file.stem}{file.suffix.lower()}"
-    if not name.endswith((".csv", ".parquet")):
-        raise InputError([Problem(str(file), "", "", "priorities are no such file", "Give a .csv or .parquet file")])
+    if not name.endswith((".csv", ".parquet", *workbook.ENDINGS)):
+        remedy = "Give a .csv, .parquet or .xlsx file"
+        raise InputError([Problem(str(file), "", "", "priorities are no such file", remedy)])
     try:
-        frame, faults = table_from_files(file.stem, {name: file.read_bytes()}, Priorities)
+        content = file.read_bytes()
+        if name.endswith(workbook.ENDINGS):
+            rows = workbook.only_sheet(content, file.name, "priorities")
+            frame, faults = table_from_rows("priorities", rows, file.name, Priorities)
+        else:
+            frame, faults = table_from_files(file.stem, {name: content}, Priorities)
     except OSError as error:
         message = f"it cannot be read: {error.strerror or error}"
         raise InputError([Problem(str(file), "", "", message, "Check the path and its rights")]) from error
