@@ -7,24 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from openpoint.errors import Problem
-from openpoint.grid.topology import components
+from openpoint.grid.unit_doubts import unit_doubts
 
 if TYPE_CHECKING:
     from openpoint.grid.grid import Grid
 
-# A line whose impedance would drop this many times the nominal voltage under the whole load of its voltage level is
-# odd; so is a voltage level whose median line does so at the lower figure. Over eleven published cases and pandapower's
-# examples of medium and low voltage the largest figures are 1.6 and 0.16.
-LINE_DROP_MAX = 5.0
-MEDIAN_DROP_MAX = 0.5
-# Median |z| of the lines of a medium-voltage level below which the figures are hardly ohms (0.2 m of cable).
-MEDIAN_OHM_MIN = 1e-4
-MEDIUM_VOLTAGE_KV = 1.0
-FEWEST_LINES = 5
 RATIO_RANGE = (0.5, 2.0)
 
 
@@ -188,7 +178,7 @@ def plausibility_doubts(grid: Grid) -> Iterator[Problem]:
     yield from _source_voltage_doubts(grid)
     yield from _ratio_doubts(grid)
     yield from _band_doubts(grid)
-    yield from _impedance_doubts(grid)
+    yield from unit_doubts(grid)
 
 
 def _source_voltage_doubts(grid: Grid) -> Iterator[Problem]:
@@ -226,60 +216,3 @@ def _band_doubts(grid: Grid) -> Iterator[Problem]:
             yield Problem("loads", name, "v_max_pu", message.format(f"at most {high:.4g}"), remedy, "warning")
         elif low is not None and low > RATIO_RANGE[1]:
             yield Problem("loads", name, "v_min_pu", message.format(f"at least {low:.4g}"), remedy, "warning")
-
-
-def _impedance_doubts(grid: Grid) -> Iterator[Problem]:
-    """Impedances that are hardly ohms.
-
-    A zone is what lines and switches join at one voltage level. A line is measured by the voltage drop, per unit,
-    that the whole load of its zone would cause in it: |z| · S / vn². Loads fed through transformers do not count, so
-    the measure errs on the quiet side.
-    """
-    number = {name: i for i, name in enumerate(grid.buses["name"].to_list())}
-    branches = [row for kind in ("lines", "switches") for row in _ends(grid, kind, number)]
-    fr = np.array([row[1] for row in branches], dtype=np.int64)
-    to = np.array([row[2] for row in branches], dtype=np.int64)
-    zone = components(grid.buses.height, fr, to)
-    load = [0.0] * (int(zone.max(initial=-1)) + 1)
-    for bus, p, q in grid.loads.select("bus", "p_kw", "q_kvar").iter_rows():
-        if bus in number and math.isfinite(p) and math.isfinite(q):
-            load[zone[number[bus]]] += math.hypot(p, q)
-    vn = grid.buses["vn_kv"].to_list()
-    figures: dict[int, list[tuple[str, float, float]]] = {}
-    level: dict[int, float] = {}
-    for (name, i, _), (r, x) in zip(_ends(grid, "lines", number), _ohms(grid, number)):
-        z = math.hypot(r, x)
-        if math.isfinite(z) and z > 0 and vn[i] > 0:
-            drop = z / vn[i] / vn[i] * load[zone[i]] / 1000.0
-            figures.setdefault(int(zone[i]), []).append((name, z, drop))
-            level.setdefault(int(zone[i]), vn[i])
-            if drop > LINE_DROP_MAX:
-                message = f"{z:g} ohm would drop {drop:.3g} times the nominal voltage under the load of its level"
-                yield Problem("lines", name, "r_ohm", message, "Check the unit and the decimal point", "warning")
-    for zone_number, members in figures.items():
-        yield from _median_doubts(members, level[zone_number])
-
-
-def _median_doubts(members: list[tuple[str, float, float]], vn_kv: float) -> Iterator[Problem]:
-    if len(members) < FEWEST_LINES or vn_kv < MEDIUM_VOLTAGE_KV:
-        return
-    first = members[0][0]
-    ohm = float(np.median([z for _, z, _ in members]))
-    drop = float(np.median([d for _, _, d in members]))
-    if ohm < MEDIAN_OHM_MIN:
-        message = f"the median impedance of {len(members)} lines at {vn_kv:g} kV is {ohm:.3g} ohm"
-        yield Problem("lines", first, "r_ohm", message, "Check that these are ohms and not per unit", "warning")
-    elif drop > MEDIAN_DROP_MAX:
-        message = f"the median of {len(members)} lines at {vn_kv:g} kV would drop {drop:.3g} times the nominal voltage"
-        yield Problem("lines", first, "r_ohm", message, "Check the units of impedances, loads and `vn_kv`", "warning")
-
-
-def _ends(grid: Grid, kind: str, number: dict[str, int]) -> list[tuple[str, int, int]]:
-    rows = grid.tables()[kind].select("name", "from_bus", "to_bus").iter_rows()
-    return [(name, number[fr], number[to]) for name, fr, to in rows if fr in number and to in number]
-
-
-def _ohms(grid: Grid, number: dict[str, int]) -> list[tuple[float, float]]:
-    """First entries of the matrices of the same lines as `_ends`."""
-    rows = grid.lines.select("from_bus", "to_bus", "r_ohm", "x_ohm").iter_rows()
-    return [(r[0] if r else 0.0, x[0] if x else 0.0) for fr, to, r, x in rows if fr in number and to in number]
