@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import datetime
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -171,13 +171,6 @@ def test_faults_of_tables_name_the_row_of_the_sheet(tmp_path: Path) -> None:
 
 def test_without_the_package_the_pip_command_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     openpoint.write("civanlar16", tmp_path / "grid.xlsx")
-    imported = builtins.__import__
-
-    def refuse(name: str, *rest: Any) -> Any:
-        if name == "openpyxl":
-            raise ImportError
-        return imported(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(OpenpointError, match=r"reading Excel workbooks .* pip install .openpyxl"):
         workbook.sheets_of((tmp_path / "grid.xlsx").read_bytes(), "grid.xlsx")
