@@ -418,3 +418,28 @@ def test_soft_limits_answer_where_nothing_keeps_them_and_say_which_are_broken(co
     assert "Limits not kept" in page
     assert "no radial state does with less" in page
     assert command("reconfigure", ring, "--soft-limits", "--grow", 2).code == 2
+
+
+def test_generators_that_hold_a_voltage_run_otherwise_if_asked(command: Command, tmp_path: Path) -> None:
+    output = {"p_kw": [100.0], "q_kvar": [50.0], "q_min_kvar": [-100.0], "q_max_kvar": [400.0], "v_pu": [1.0]}
+    held = write(tmp_path / "held", generators={"name": ["g"], "bus": ["B"], **output})
+    flow = command("powerflow", held, "--json", "-", "--quiet")
+    assert flow.code == 0
+    jsonschema.validate(json.loads(flow.out), json_schema.powerflow_schema())
+    assert json.loads(flow.out)["generators"][0]["q_kvar"] == pytest.approx(400.0)
+    assert "g does not hold 1 pu at B: 400.0 kvar is a limit of it" in command("powerflow", held).out
+    refused = command("reconfigure", held)
+    assert refused.code == 2
+    assert "--pv-as-pq" in refused.err
+    made = {}
+    for option in ("--pv-as-pq", "--free-q"):
+        done = command("reconfigure", held, option, "--json", "-", "--quiet")
+        assert done.code in (0, 4), done.err
+        made[option] = json.loads(done.out)["generators"][0]["q_kvar"]
+    assert made["--pv-as-pq"] == 50.0
+    assert 50.0 < made["--free-q"] < 400.0
+    both = command("reconfigure", held, "--pv-as-pq", "--free-q")
+    assert both.code == 2
+    assert "contradict each other" in both.err
+    assert command("convert", held, "given", "--pv-as-pq").code == 0
+    assert command("reconfigure", "given").code == 0

@@ -124,17 +124,29 @@ def test_isolated_buses_are_left_out_with_a_note() -> None:
     assert len(grid.notes) == 2
 
 
-def test_voltage_holding_bus_is_refused_with_a_way_out() -> None:
+def test_generators_at_a_bus_of_type_2_hold_its_voltage() -> None:
     text = changed("	2	1	400", "	2	2	400")
-    with pytest.raises(InputError, match=r"line 15.*bus 2 holds its voltage.*type 1"):
-        read(text)
+    row = read(text).generators.row(by_predicate=pl.col("name") == "2", named=True)
+    figures = [row[key] for key in ("p_kw", "p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar", "v_pu")]
+    assert figures == [50, None, None, -20, 20, 1.0]
+    assert read(TEXT).generators["v_pu"].to_list() == [None, None, None]
     # Without a generator in service MATPOWER takes the bus for a load bus, too.
-    read(
-        text.replace(
-            "	2	0.05	0	0.02	-0.02	1	100	1",
-            "	2	0.05	0	0.02	-0.02	1	100	0",
-        )
+    off = text.replace(
+        "	2	0.05	0	0.02	-0.02	1	100	1", "	2	0.05	0	0.02	-0.02	1	100	0"
     )
+    assert "2" not in read(off).generators["name"].to_list()
+
+
+def test_of_two_voltages_at_a_bus_the_first_is_held_with_a_note() -> None:
+    gens = "	2	0.05	0	0.02	-0.02	1	100	1"
+    text = changed("	2	1	400", "	2	2	400")
+    assert text.count(gens) == 1
+    end = text.index(";", text.index(gens))
+    line = text[text.rindex("\n", 0, end) : end + 1]
+    grid = read(text[: end + 1] + line.replace("	1	100	1", "	1.03	100	1") + text[end + 1 :])
+    assert grid.generators.filter(pl.col("v_pu").is_not_null())["v_pu"].to_list() == [1.0, 1.0]
+    assert any("another generator holds bus 2 at 1 pu" in note.message for note in grid.notes)
+    assert grid.check() is grid
 
 
 @pytest.mark.parametrize(

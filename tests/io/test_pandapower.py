@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -219,12 +221,6 @@ def test_unreachable_buses_are_left_out_with_a_note() -> None:
     assert any("'" not in n.message and "bus 5" in n.message for n in grid.notes)
 
 
-def _gen(net: Any) -> None:
-    import pandapower as pp
-
-    pp.create_gen(net, 3, 0.1, vm_pu=1.0, name="G")
-
-
 def _trafo3w(net: Any) -> None:
     import pandapower as pp
 
@@ -240,7 +236,6 @@ def _set(table: str, row: int, column: str, value: Any) -> Callable[[Any], None]
 
 
 BREAKS: list[tuple[Callable[[Any], None], tuple[str, str, str]]] = [
-    (_gen, ("gen", "0 (G)", "")),
     (_trafo3w, ("impedance", "", "")),
     (_set("load", 0, "p_mw", None), ("load", "0 (town)", "p_mw")),
     (_set("load", 0, "bus", 77), ("load", "0 (town)", "bus")),
@@ -260,6 +255,22 @@ def test_faults_are_named(change: Callable[[Any], None], place: tuple[str, str, 
     net = full_net()
     change(net)
     assert place in faults(net)
+
+
+def test_a_generator_holds_its_voltage_and_has_made_what_the_last_flow_says() -> None:
+    import pandapower as pp
+
+    net = full_net()
+    pp.create_gen(net, 3, 0.1, vm_pu=1.01, min_q_mvar=-0.2, max_q_mvar=0.3, name="G")
+    grid = read(net)
+    row = grid.generators.row(by_predicate=pl.col("name") == "G", named=True)
+    figures = [row[key] for key in ("p_kw", "q_kvar", "q_min_kvar", "q_max_kvar", "v_pu", "p_max_kw")]
+    assert figures == [pytest.approx(100), 0, pytest.approx(-200), pytest.approx(300), 1.01, None]
+    assert any("its reactive power is not in the file" in note.message for note in grid.notes)
+    net.res_gen = pd.DataFrame({"p_mw": [0.1], "q_mvar": [0.25]}, index=net.gen.index)
+    after = read(net)
+    assert after.generators.filter(name="G")["q_kvar"].to_list() == pytest.approx([250])
+    assert not any(note.table == "gen" for note in after.notes)
 
 
 def test_a_slack_generator_is_a_source() -> None:

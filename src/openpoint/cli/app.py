@@ -15,12 +15,14 @@ from openpoint.cli.options import (
     EXIT_CODES,
     CsvOption,
     ExcelOption,
+    FreeQOption,
     GapOption,
     GridArgument,
     JsonOption,
     NoCurrentOption,
     NoVoltageOption,
     ParquetOption,
+    PvAsPqOption,
     QuietOption,
     ReportOption,
     SwitchableOption,
@@ -259,12 +261,16 @@ def verify(
     grid: GridArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate.", show_default=False)],
     switchable: SwitchableOption = None,
+    pv_as_pq: PvAsPqOption = False,
+    free_q: FreeQOption = False,
     quiet: QuietOption = False,
 ) -> int:
     """Check the certificate of a reconfiguration, without the code that wrote it."""
     from openpoint.cli import verify as command
+    from openpoint.cli.run import choose_held
 
-    return command.verify(grid, file, switchable=tuple(switchable or ()), quiet=quiet)
+    held = choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
+    return command.verify(grid, file, switchable=tuple(switchable or ()), held=held, quiet=quiet)
 
 
 @app.command()
@@ -325,11 +331,14 @@ def convert(
         typer.Argument(metavar="FOLDER", help="Where the tables go, or a file .xlsx or .dss.", show_default=False),
     ],
     tables: Annotated[Tables | None, typer.Option(help="Format of the tables in a folder.  [default: csv]")] = None,
+    pv_as_pq: PvAsPqOption = False,
+    free_q: FreeQOption = False,
 ) -> int:
     """Write a grid as a folder of tables, an Excel workbook (.xlsx) or an OpenDSS circuit (.dss)."""
     from openpoint.cli import run
 
-    return run.convert(grid, path, None if tables is None else tables.value)
+    held = run.choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
+    return run.convert(grid, path, None if tables is None else tables.value, held)
 
 
 @app.command()

@@ -194,8 +194,16 @@ def show_powerflow(out: Console, result: PowerflowResult) -> None:
             ("AC mismatch", f"{words.small(result.ac_max_mismatch_pu)} pu"),
         ],
     )
+    for name, bus, q, v in _not_holding(result.generators):
+        limit = f"{words.safe(name)} does not hold {v:g} pu at {words.safe(bus)}: {q:.1f} kvar is a limit of it"
+        out.print(Text(limit, style="yellow"))
     _show_violations(out, "Limits violated", result.violations)
     out.print(Text(f"{_limits(result.violations).capitalize()}."))
+
+
+def _not_holding(generators: pl.DataFrame) -> Iterable[tuple[str, str, float, float]]:
+    """Name, bus, reactive power and voltage to be held of the generators that do not hold it."""
+    return generators.filter(~pl.col("holds")).select("name", "bus", "q_kvar", "v_pu").iter_rows()
 
 
 def show_frame(out: Console, frame: pl.DataFrame) -> None:

@@ -16,6 +16,7 @@ from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
     from openpoint.grid import Grid
+    from openpoint.grid.held import Held
     from openpoint.studies.futures import Futures
     from openpoint.studies.growth import Growth
     from openpoint.studies.limits import Limits
@@ -106,6 +107,7 @@ def reconfigure(
     locked_open: tuple[str, ...],
     locked_closed: tuple[str, ...],
     switchable: tuple[str, ...],
+    held: Held,
     max_changes: int | None,
     change_cost_kw: float,
     outputs: Outputs,
@@ -119,7 +121,7 @@ def reconfigure(
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     risk = None if wanted.risk is None else read_risk(wanted.risk)
     ambiguity = None if wanted.ambiguity is None else read_ambiguity(wanted.ambiguity)
-    grid = read_sound(source, Asked(switchable, locked_open, locked_closed))
+    grid = read_sound(source, Asked(switchable, locked_open, locked_closed, held))
     planned, sample = wanted.futures(grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
     others = "" if sample is None else f", judged also by {words.count(len(sample), 'other')}"

@@ -56,6 +56,16 @@ VMaxOption = Annotated[
 ]
 NoVoltageOption = Annotated[bool, typer.Option("--no-voltage-limits", help="Ignore all voltage limits.")]
 NoCurrentOption = Annotated[bool, typer.Option("--no-current-limits", help="Ignore all current limits.")]
+PvAsPqOption = Annotated[
+    bool,
+    typer.Option("--pv-as-pq", help="Generators that hold a voltage run at today's output instead."),
+]
+FreeQOption = Annotated[
+    bool,
+    typer.Option(
+        "--free-q", help="Of generators that hold a voltage the reactive power is chosen within its limits instead."
+    ),
+]
 SoftLimitsOption = Annotated[
     bool,
     typer.Option("--soft-limits", help="Where nothing keeps all limits: break them least, and of that lose least."),

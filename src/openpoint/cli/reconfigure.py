@@ -12,11 +12,13 @@ from openpoint.cli.options import (
     EXIT_CODES,
     CsvOption,
     ExcelOption,
+    FreeQOption,
     GridArgument,
     JsonOption,
     NoCurrentOption,
     NoVoltageOption,
     ParquetOption,
+    PvAsPqOption,
     QuietOption,
     ReportOption,
     SoftLimitsOption,
@@ -128,6 +130,8 @@ def reconfigure(
         list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
     ] = None,
     switchable: SwitchableOption = None,
+    pv_as_pq: PvAsPqOption = False,
+    free_q: FreeQOption = False,
     max_changes: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")
     ] = None,
@@ -253,6 +257,7 @@ def reconfigure(
         "locked_closed": tuple(locked_closed or ()),
         "switchable": tuple(switchable or ()),
     }
+    held = run.choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
     if wanted.any:
         if soft_limits:
             raise OptionError("--soft-limits is for the demand of today; leave it out, or the futures")
@@ -262,6 +267,7 @@ def reconfigure(
             chosen,
             limits,
             **locks,
+            held=held,
             max_changes=max_changes,
             change_cost_kw=change_cost,
             outputs=outputs,
@@ -274,6 +280,7 @@ def reconfigure(
         gap=gap,
         time_limit_s=time_limit,
         **locks,
+        held=held,
         max_changes=max_changes,
         change_cost_kw=change_cost,
         soft_limits=soft_limits,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from openpoint.grid import Grid
+    from openpoint.grid.held import Held
     from openpoint.studies.limits import Limits
     from openpoint.studies.reconfigure import Method
 
@@ -120,6 +121,7 @@ def reconfigure(
     locked_open: tuple[str, ...],
     locked_closed: tuple[str, ...],
     switchable: tuple[str, ...],
+    held: Held,
     max_changes: int | None,
     change_cost_kw: float,
     soft_limits: bool,
@@ -130,7 +132,7 @@ def reconfigure(
     from openpoint.studies import reconfigure as study
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    grid = read_sound(source, Asked(switchable, locked_open, locked_closed))
+    grid = read_sound(source, Asked(switchable, locked_open, locked_closed, held))
     method = method or study.method_for(
         grid,
         limits=limits,
@@ -222,11 +224,11 @@ def check(source: str, *, every: bool) -> int:
     return BAD_INPUT if errors else 0
 
 
-def convert(source: str, path: str, tables: Literal["csv", "parquet"] | None) -> int:
+def convert(source: str, path: str, tables: Literal["csv", "parquet"] | None, held: Held = "hold") -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
     if Path(source).is_file() and Path(source).resolve() == Path(path).resolve():
         raise OptionError(f"{path} would take the place of the grid; give it another name")
-    grid = io.read(source)
+    grid = io.read(source, pv=held)
     _show_doubts(grid.problems())
     io.write(grid, path, tables=tables)
     what = ", a folder of tables" if Path(path).is_dir() else ""
@@ -250,17 +252,30 @@ def schema(name: str) -> int:
     return 0
 
 
+def choose_held(*, pv_as_pq: bool, free_q: bool) -> Held:
+    """What becomes of generators that hold a voltage.
+
+    Raises:
+        OptionError: both were asked for.
+    """
+    if pv_as_pq and free_q:
+        raise OptionError("--pv-as-pq and --free-q contradict each other; leave one out")
+    return "pq" if pv_as_pq else "free" if free_q else "hold"
+
+
 @dataclass(frozen=True)
 class Asked:
-    """Branches that a command gives to the choice by name.
+    """What a command changes of a grid: branches that it gives to the choice by name, and generators.
 
     Attributes:
         switchable: names, or several between commas. locked_open, locked_closed: names.
+        held: what becomes of generators that hold a voltage.
     """
 
     switchable: tuple[str, ...] = ()
     locked_open: tuple[str, ...] = ()
     locked_closed: tuple[str, ...] = ()
+    held: Held = "hold"
 
     def applied(self, grid: Grid) -> Grid:
         """The grid with them switchable.
@@ -281,7 +296,7 @@ def read_sound(source: str, asked: Asked | None = None) -> Grid:
     Raises:
         InputError: it cannot be read, or has faults.
     """
-    grid = io.read(source)
+    grid = io.read(source, pv="hold" if asked is None else asked.held)
     grid = grid if asked is None else asked.applied(grid)
     problems = grid.problems()
     _show_doubts(problems, but=mesh_doubts(grid))

@@ -15,14 +15,15 @@ from openpoint.verify import CertificateError
 from openpoint.verify import verify as checked
 
 if TYPE_CHECKING:
+    from openpoint.grid.held import Held
     from openpoint.studies.reconfigure import Method
 
 REFUSED = 5
 
 
-def verify(source: str, file: Path, *, switchable: tuple[str, ...], quiet: bool) -> int:
+def verify(source: str, file: Path, *, switchable: tuple[str, ...], held: Held = "hold", quiet: bool) -> int:
     """Read the grid, check the certificate, say what it proves."""
-    grid = read_sound(source, Asked(switchable))
+    grid = read_sound(source, Asked(switchable, held=held))
     out = console(quiet=quiet)
     try:
         with out.status("checking …") as status:

@@ -166,7 +166,12 @@ class Loads(dy.Schema):
 
 
 class Generators(dy.Schema):
-    """Generators, positive injection. With limits the output is dispatchable, without it is fixed."""
+    """Generators, positive injection. With limits the output is dispatchable, without it is fixed.
+
+    With `v_pu`, in balanced grids, a generator holds the voltage of its bus with its reactive power, as far as this
+    stays within its limits, which an empty cell then leaves open: `powerflow` does so, and the other studies want it
+    read with another output (`--pv-as-pq`, `--free-q`).
+    """
 
     name = _name()
     bus = _text("bus")
@@ -178,6 +183,7 @@ class Generators(dy.Schema):
     p_max_kw = _optional("most active power; empty = fixed at p_kw", "kW")
     q_min_kvar = _optional("least reactive power; empty = fixed at q_kvar", "kvar")
     q_max_kvar = _optional("most reactive power; empty = fixed at q_kvar", "kvar")
+    v_pu = _optional("voltage that it holds with its reactive power; empty = none", "pu")
 
 
 class Capacitors(dy.Schema):

@@ -10,6 +10,7 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.connection_rules import connection_faults
+from openpoint.grid.held import held_faults
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.grid.value_rules import plausibility_doubts, value_faults
 from openpoint.grid.wiring import mesh_doubts, wiring_faults
@@ -50,6 +51,7 @@ def find_problems(grid: Grid) -> list[Problem]:
         *connection_faults(grid),
         *value_faults(grid),
         *_voltage_level_faults(grid),
+        *held_faults(grid),
         *wiring_faults(grid),
         *mesh_doubts(grid),
         *plausibility_doubts(grid),

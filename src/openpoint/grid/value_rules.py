@@ -46,6 +46,7 @@ _LESS_TAP = "1 + (tap_pos - tap_neutral) · tap_step_percent / 100 is not positi
 _ZERO = "the impedance is zero"
 _GIVE_Z = "Give its impedance, or put it into the table `switches`, whose branches have none"
 _STEP = 1 + (pl.col("tap_pos") - pl.col("tap_neutral")) * pl.col("tap_step_percent") / 100
+_BOTH_Q = pl.col("q_min_kvar").is_not_null() & pl.col("q_max_kvar").is_not_null()
 _P_LIMITS = "the least active power lies above the most (an empty limit stands for p_kw)"
 _Q_LIMITS = "the least reactive power lies above the most (an empty limit stands for q_kvar)"
 
@@ -103,7 +104,14 @@ RULES = (
         "Exchange or correct them",
     ),
     Rule("generators", "p_min_kw", _ordered("p_min_kw", "p_max_kw", "p_kw"), _P_LIMITS, "Correct the limits"),
-    Rule("generators", "q_min_kvar", _ordered("q_min_kvar", "q_max_kvar", "q_kvar"), _Q_LIMITS, "Correct the limits"),
+    Rule(
+        "generators",
+        "q_min_kvar",
+        _ordered("q_min_kvar", "q_max_kvar", "q_kvar") & (pl.col("v_pu").is_null() | _BOTH_Q),
+        _Q_LIMITS,
+        "Correct the limits",
+    ),
+    _positive("generators", "v_pu"),
     Rule(
         "capacitors",
         "q_kvar",

@@ -23,6 +23,7 @@ from openpoint.grid import builtin
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
+from openpoint.grid.held import Held, with_held
 from openpoint.io import matpower, opendss, pandapower, reds, workbook
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.opendss_write import circuit_text
@@ -51,7 +52,7 @@ _FORMATS = (
 )
 
 
-def read(path_or_name: GridLike) -> Grid:
+def read(path_or_name: GridLike, *, pv: Held = "hold") -> Grid:
     """The grid in a file or folder, or a built-in case by its name. A `Grid` is handed back as it is.
 
     A path that exists goes before a built-in name. Nothing in a file is ever executed, but for those statements of an
@@ -60,11 +61,19 @@ def read(path_or_name: GridLike) -> Grid:
 
     Args:
         path_or_name: a path, a name from `openpoint.cases()`, or a grid.
+        pv: what becomes of generators that hold the voltage of their bus (PV buses), for studies that cannot hold it:
+            `"hold"` keeps their `v_pu`; with `"pq"` they run at today's active and reactive power, with `"free"` their
+            reactive power is free within its limits.
 
     Raises:
-        InputError: there is no such file or case, or the file is faulty; with all faults.
-        OptionError: something else.
+        InputError: there is no such file or case, or the file is faulty; with all faults. Reactive power that is to be
+            free has no limits.
+        OptionError: something else, or `pv` is no such word.
     """
+    return with_held(_read(path_or_name), pv)
+
+
+def _read(path_or_name: GridLike) -> Grid:
     if isinstance(path_or_name, Grid):
         return path_or_name
     path = path_of(path_or_name, "the grid", _WANTED)

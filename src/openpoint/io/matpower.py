@@ -5,7 +5,8 @@ The file is read as text and never run; see `openpoint.io.matlab_case` for the s
 - Every line is switchable and no transformer is; status 0 is an open branch. Branches are named by their row (`"1"` =
   first), buses, loads and sources by the bus number, generators by their row.
 - A branch with a ratio or shift, or between buses of different base kV, is a transformer, any other a line.
-- Buses of type 3 are sources. Generators at other buses are dispatchable where Pmin < Pmax, else fixed.
+- Buses of type 3 are sources. Generators at buses of type 2 hold the voltage Vg by their reactive power and keep Pg;
+  at buses of type 1 they are dispatchable where Pmin < Pmax, else fixed.
 - Voltage limits of source buses do not bind anything and are left out; so are limits of 0.
 
 Source: R. D. Zimmerman, C. E. Murillo-Sánchez, MATPOWER User's Manual, appendix B (format), section 3 (branches).
@@ -219,26 +220,29 @@ class _Reading:
 
     def _read_generators(self) -> None:
         held: dict[int, float] = {}
-        running: set[int] = set()
         for row, (line, cells) in enumerate(self._cells("gen", _GEN), start=1):
             number = self._bus_number(line, "mpc.gen GEN_BUS", cells["GEN_BUS"], known=True)
             if number is None or cells["GEN_STATUS"] <= 0 or number in self.isolated:
                 continue
-            running.add(number)
-            if self.buses[number]["BUS_TYPE"] == _REF:
-                held.setdefault(number, cells["VG"])
-            elif self.buses[number]["BUS_TYPE"] == _PQ:
+            kind = self.buses[number]["BUS_TYPE"]
+            if kind in (_REF, _PV):
+                held.setdefault(number, cells["VG"] if cells["VG"] > 0 else self.buses[number]["VM"])
+            if kind == _PV:
+                self._add_holder(str(row), line, number, held[number], cells)
+            elif kind == _PQ:
                 self._add_generator(str(row), line, str(number), cells)
-        matrix = self.case.matrices["bus"]
-        lines = {int(v): line for v, line in zip(matrix.values[:, 0], matrix.lines) if math.isfinite(v)}
         for number, cells in self.buses.items():
             if cells["BUS_TYPE"] == _REF:
-                v = held.get(number, 0.0)
-                self._add("sources", name=str(number), bus=str(number), v_pu=v if v > 0 else cells["VM"])
-            elif cells["BUS_TYPE"] == _PV and number in running:
-                message = f"bus {number} holds its voltage (type 2), which no radial grid can share with its source"
-                remedy = "Make it type 1 (its generator is dispatchable, or fixed if Pmin = Pmax), or 3 for a source"
-                self._fault(lines[number], "mpc.bus BUS_TYPE", message, remedy)
+                self._add("sources", name=str(number), bus=str(number), v_pu=held.get(number, cells["VM"]))
+
+    def _add_holder(self, name: str, line: int, number: int, v_pu: float, cells: Cells) -> None:
+        """A generator that holds the voltage of its bus."""
+        if cells["VG"] > 0 and cells["VG"] != v_pu:
+            message = f"{cells['VG']:g} pu, but another generator holds bus {number} at {v_pu:g} pu, which is taken"
+            self._note(line, "mpc.gen VG", message, "Give both the same")
+        low, high = (_power_limit(cells[key]) for key in ("QMIN", "QMAX"))
+        output = {"p_kw": cells["PG"] * 1000.0, "q_kvar": cells["QG"] * 1000.0}
+        self._add("generators", name=name, bus=str(number), **output, q_min_kvar=low, q_max_kvar=high, v_pu=v_pu)
 
     def _add_generator(self, name: str, line: int, bus: str, cells: Cells) -> None:
         row: Row = {"name": name, "bus": bus, "p_kw": cells["PG"] * 1000.0, "q_kvar": cells["QG"] * 1000.0}
@@ -283,6 +287,10 @@ class _Reading:
             i_max = None if rating is None else rating / (math.sqrt(3.0) * kv)
             row |= {"r_ohm": [r], "x_ohm": [x], "b_us": [b] if b else [], "i_max_a": i_max}
             self._add("lines", **row)
+
+
+def _power_limit(mega: float) -> float | None:
+    return mega * 1000.0 if math.isfinite(mega) else None
 
 
 def _limit(value: float) -> float | None:

@@ -17,6 +17,7 @@ import polars as pl
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
+from openpoint.grid.held import refuse_held
 
 # Impedance of a source or switch, in ohm over kV²: per unit of 1 MVA.
 STIFF_OHM = 1e-8
@@ -54,6 +55,7 @@ def circuit_text(grid: Grid) -> str:
         InputError: the grid has faults, or something that OpenDSS does not have.
     """
     grid.check()
+    refuse_held(grid)
     names = safe_names(grid)
     parts = [f"! {grid.name}: {grid.title}".replace("\n", " "), f"! {grid.source}".replace("\n", " "), "Clear"]
     parts += circuit_statements(grid)

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -143,11 +145,6 @@ def _sources(reading: Reading) -> None:
             v, angle = reading.number(table, row, "vm_pu", 1.0), reading.number(table, row, "va_degree", 0.0)
             name = named[table, row["index"]]
             reading.add("sources", name=name, bus=reading.bus_names[bus], v_pu=v, angle_degree=angle)
-    for row in net.live("gen"):
-        if row not in slack and reading.bus("gen", row) is not None:
-            message = "a generator that holds the voltage of its bus cannot run in a radial grid beside the source"
-            remedy = "Make it an sgen (controllable, with limits of p and q), or an ext_grid where it is a source"
-            reading.fault("gen", row, "", message, remedy)
 
 
 def _loads(reading: Reading) -> None:
@@ -185,7 +182,8 @@ def _share(reading: Reading, row: Row, prefix: str, letter: str) -> float:
 
 def _generators(reading: Reading) -> None:
     net = reading.net
-    named = names([("sgen", net.live("sgen")), ("storage", net.live("storage"))])
+    holders = [row for row in net.live("gen") if row not in _slack_generators(reading)]
+    named = names([("sgen", net.live("sgen")), ("storage", net.live("storage")), ("gen", holders)])
     for table, sign in (("sgen", 1.0), ("storage", -1.0)):
         reading.left_out(table)
         for row in net.live(table):
@@ -199,8 +197,9 @@ def _generators(reading: Reading) -> None:
             }
             limits = {}
             if table == "sgen" and truth(row.get("controllable"), instead=False):
-                limits = _limits(reading, row)
+                limits = _limits(reading, row, "sgen", ("p", "q"))
             reading.add("generators", name=named[table, row["index"]], bus=reading.bus_names[bus], **output, **limits)
+    _holders(reading, holders, named)
     if net.live("storage"):
         message = "storages are read as fixed generators at today's power"
         reading.note(
@@ -208,12 +207,33 @@ def _generators(reading: Reading) -> None:
         )
 
 
-def _limits(reading: Reading, row: Row) -> dict[str, float | None]:
+def _holders(reading: Reading, rows: list[Row], named: dict[tuple[str, int], str]) -> None:
+    """Generators that hold the voltage of their bus; the reactive power of today is that of the last power flow."""
+    reading.left_out("gen")
+    made = {row["index"]: row for row in reading.net.rows("res_gen")}
+    held_by_source = {row.get("bus") for row in (*reading.net.live("ext_grid"), *_slack_generators(reading))}
+    for row in rows:
+        bus = reading.bus("gen", row)
+        if bus is None:
+            continue
+        q = reading.optional("res_gen", made[row["index"]], "q_mvar") if row["index"] in made else None
+        if q is None:
+            message = "its reactive power is not in the file, and taken as 0 where it does not hold its voltage"
+            reading.note("gen", row, "", message, "Run the power flow in pandapower before writing the file")
+        p = reading.number("gen", row, "p_mw") * reading.number("gen", row, "scaling", 1.0)
+        given: dict[str, Any] = {"p_kw": 1000.0 * p, "q_kvar": 1000.0 * (q or 0.0)}
+        if bus not in held_by_source:
+            given |= {"v_pu": reading.number("gen", row, "vm_pu"), **_limits(reading, row, "gen", ("q",))}
+        reading.add("generators", name=named["gen", row["index"]], bus=reading.bus_names[bus], **given)
+
+
+def _limits(reading: Reading, row: Row, table: str, letters: Iterable[str]) -> dict[str, float | None]:
     limits = {}
-    columns = {"p_min_kw": "min_p_mw", "p_max_kw": "max_p_mw", "q_min_kvar": "min_q_mvar", "q_max_kvar": "max_q_mvar"}
-    for column, original in columns.items():
-        value = reading.optional("sgen", row, original)
-        limits[column] = None if value is None else value * 1000.0
+    for letter in letters:
+        for side in ("min", "max"):
+            value = reading.optional(table, row, f"{side}_{letter}_{'mw' if letter == 'p' else 'mvar'}")
+            unit = "kw" if letter == "p" else "kvar"
+            limits[f"{letter}_{side}_{unit}"] = None if value is None else value * 1000.0
     return limits
 
 

@@ -57,7 +57,7 @@ def net_from_text(text: str, file: str) -> Net:
     net, faults = Net(), []
     for name, value in content.items():
         if isinstance(value, dict) and value.get("_class") == "DataFrame":
-            if name.startswith(("res_", "_")):
+            if name.startswith(("res_", "_")) and name != "res_gen":  # what generators that hold a voltage gave
                 continue
             try:
                 net.tables[name] = _rows(value)

@@ -10,6 +10,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from openpoint.grid.grid import Grid
+from openpoint.grid.held import refuse_held
 from openpoint.grid.windings import line_windings
 from openpoint.network.arrays import Complexes, DeltaLoads, Floats, Ints, LineWindings, Network
 from openpoint.network.load_shares import (
@@ -26,14 +27,21 @@ from openpoint.network.load_shares import (
 _MODELS = ("power", "current", "impedance")
 
 
-def build_network(grid: Grid) -> Network:
+def build_network(grid: Grid, *, holds_voltages: bool = False) -> Network:
     """The arrays of a grid.
 
-    The band of a load (`v_min_pu`, `v_max_pu`) is not in them: its model is taken to hold at every voltage.
+    The band of a load (`v_min_pu`, `v_max_pu`) is not in them: its model is taken to hold at every voltage. Neither is
+    what generators hold their voltage at.
+
+    Args:
+        grid: the grid.
+        holds_voltages: the caller holds the voltages of generators with `v_pu` by itself.
 
     Raises:
-        InputError: the grid has faults (`Grid.check`).
+        InputError: the grid has faults (`Grid.check`), or generators that hold a voltage and a caller that does not.
     """
+    if not holds_voltages:
+        refuse_held(grid)
     return _Builder(grid.check()).build()
 
 

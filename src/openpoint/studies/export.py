@@ -181,7 +181,7 @@ def tables(result: Result) -> dict[str, pl.DataFrame]:
         return {name: _finite(frame) for name, frame in frames.items()}
     frames = {"buses": result.buses, "branches": result.branches}
     if isinstance(result, PowerflowResult):
-        frames["sources"] = result.sources
+        frames |= {"sources": result.sources, "generators": result.generators}
     else:
         frames |= {"phases": result.phases, "generators": result.generators, "iterations": result.iterations}
     frames["violations"] = pl.DataFrame([_violation(v) for v in result.violations], schema=_VIOLATION)

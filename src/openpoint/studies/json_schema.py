@@ -192,6 +192,14 @@ POWERFLOW_TABLES: dict[str, dict[str, Schema]] = {
         "p_kw": number("active power delivered by all phases, kW"),
         "q_kvar": number("reactive power delivered by all phases, kvar"),
     },
+    "generators": {
+        "name": text("name of the generator"),
+        "bus": text("its bus"),
+        "p_kw": number("active power, kW"),
+        "q_kvar": number("reactive power, kvar"),
+        "v_pu": maybe("number", "voltage to be held, pu; null: none"),
+        "holds": maybe("boolean", "whether it is held; else a limit of reactive power came first"),
+    },
 }
 
 POWERFLOW: dict[str, Schema] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network import Bools, Complexes, Network, build_network
 from openpoint.powerflow.balanced import FlowStatus, solve
+from openpoint.powerflow.holding import hold_voltages, with_reactive
 from openpoint.studies import powerflow_phases, states
 from openpoint.studies.limits import Limits
 from openpoint.studies.radial import ac_state
@@ -38,6 +40,8 @@ class PowerflowResult:
             is the power that enters the conductor at both ends. Phases couple, so that one may gain what others lose:
             add losses up over the phases of a branch.
         sources: name, bus, p_kw, q_kvar delivered by all phases.
+        generators: name, bus, p_kw, q_kvar, v_pu (to be held; null: none), holds (whether it is; else a limit of
+            reactive power came first, q_kvar is that limit).
         notes: what changes the meaning of the figures, as the reader of the grid told it.
     """
 
@@ -54,25 +58,28 @@ class PowerflowResult:
     buses: pl.DataFrame
     branches: pl.DataFrame
     sources: pl.DataFrame
+    generators: pl.DataFrame
     notes: tuple[str, ...] = ()
 
 
 def powerflow(grid: GridLike) -> PowerflowResult:
     """Exact AC power flow of the grid in today's state.
 
-    Balanced grids are solved by the radial sweep and checked by the admittances of the grid. Grids of several phases
-    are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor steps and
-    switches stay as they are.
+    Balanced grids are solved by the radial sweep and checked by the admittances of the grid; generators with `v_pu`
+    hold the voltage of their bus while their reactive power stays within its limits (`powerflow.holding`). Grids of
+    several phases are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor
+    steps and switches stay as they are.
 
     Args:
         grid: the grid, a path or a name that `read` takes.
 
     Raises:
-        InputError: the grid has faults, leaves buses without supply, or has no solution; a balanced grid is not radial
+        InputError: the grid has faults, leaves buses without supply, or has no solution, also none that holds the
+            voltages of generators; a balanced grid is not radial
             today; one of several phases has something that OpenDSS does not have.
     """
     grid = read(grid)
-    network = Limits().applied(build_network(grid))
+    network = Limits().applied(build_network(grid, holds_voltages=True))
     return _balanced(grid, network) if network.is_balanced else _phases(grid, network)
 
 
@@ -82,6 +89,8 @@ def _balanced(grid: Grid, network: Network) -> PowerflowResult:
     if status is FlowStatus.NOT_RADIAL:
         refuse_meshes(grid)
     _refuse_dark(network, flows.energised[0], "Close a branch to them, or let `openpoint reconfigure` choose it")
+    held = _held(grid, network)
+    network = held.network
     state = ac_state(network, network.closed)
     if state is None:
         raise _no_solution()
@@ -90,11 +99,67 @@ def _balanced(grid: Grid, network: Network) -> PowerflowResult:
         network,
         state.v,
         states.branch_columns(network, state, ""),
-        delivered_kva=flows.source_s[0] * network.s_base_kva,
+        generators=held.generators,
+        delivered_kva=solve(network, network.closed).source_s[0] * network.s_base_kva,
         loss_kw=state.loss * network.s_base_kva,
         mismatch=state.check.max_mismatch,
         violations=states.violations(network, state),
     )
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A network whose generators hold their voltages, and the table of generators."""
+
+    network: Network
+    generators: pl.DataFrame
+
+
+def _given(grid: Grid) -> pl.DataFrame:
+    """Generators at the output that is given, which hold no voltage."""
+    return grid.generators.select("name", "bus", "p_kw", "q_kvar", "v_pu", pl.lit(None, pl.Boolean).alias("holds"))
+
+
+def _held(grid: Grid, network: Network) -> _Held:
+    """The reactive power of generators that hold a voltage; those of a bus share it by their ranges.
+
+    Raises:
+        InputError: there is none at which the voltages are held.
+    """
+    rows = grid.generators.with_row_index("row").filter(pl.col("v_pu").is_not_null())
+    if rows.is_empty():
+        return _Held(network, _given(grid))
+    s = network.s_base_kva
+    low, high = rows["q_min_kvar"].fill_null(-math.inf).to_numpy(), rows["q_max_kvar"].fill_null(math.inf).to_numpy()
+    buses, at = np.unique([network.bus_names.index(bus) for bus in rows["bus"]], return_inverse=True)
+    today, least, most = (
+        np.bincount(at, weights=part, minlength=len(buses)) / s for part in (rows["q_kvar"].to_numpy(), low, high)
+    )
+    v = np.zeros(len(buses))
+    v[at] = rows["v_pu"].to_numpy()
+    # Today's reactive power is in the loads of the network already.
+    found = hold_voltages(network, network.closed, buses, v, 0.0 * today, least - today, most - today)
+    if found is None:
+        remedy = "Check v_pu against the voltage of the source and the loads, or leave it empty"
+        names = ", ".join(rows["name"].to_list()[:10])
+        message = "no power flow was found in which they hold their voltage, or are at a limit of reactive power"
+        raise InputError([Problem("generators", names, "v_pu", message, remedy)])
+    shares = np.zeros(rows.height)
+    for bus, q in enumerate((found.q + today) * s):
+        shares[at == bus] = _shared(q, low[at == bus], high[at == bus])
+    table = _given(grid)
+    table[rows["row"].to_list(), "q_kvar"] = pl.Series(shares)
+    table[rows["row"].to_list(), "holds"] = pl.Series(found.holds[at])
+    return _Held(with_reactive(network, buses, found.q), table)
+
+
+def _shared(q: float, low: states.Floats, high: states.Floats) -> states.Floats:
+    """Reactive power of the generators of a bus: the same share of their ranges, or by those that have no limit."""
+    span = high - low
+    if np.isfinite(span).all():
+        return np.asarray(low + (q - low.sum()) * span / (span.sum() or 1.0))
+    part = np.clip(np.zeros(len(low)), low, high)
+    return np.asarray(part + np.where(np.isinf(span), (q - part.sum()) / np.isinf(span).sum(), 0.0))
 
 
 def _phases(grid: Grid, network: Network) -> PowerflowResult:
@@ -107,6 +172,7 @@ def _phases(grid: Grid, network: Network) -> PowerflowResult:
         network,
         state.v,
         powerflow_phases.branch_columns(network, state, ""),
+        generators=_given(grid),
         delivered_kva=state.source_kva,
         loss_kw=state.loss_kw,
         mismatch=state.max_mismatch,
@@ -137,6 +203,7 @@ def _result(
     v_pu: Complexes,
     columns: dict[str, states.Floats],
     *,
+    generators: pl.DataFrame,
     delivered_kva: Complexes,
     loss_kw: float,
     mismatch: float,
@@ -187,5 +254,6 @@ def _result(
                 "q_kvar": np.asarray(delivered_kva.imag),
             }
         ),
+        generators=generators,
         notes=grid.figure_notes,
     )

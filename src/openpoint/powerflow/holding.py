@@ -1,0 +1,94 @@
+"""Generators that hold the voltage of their bus: the reactive power at which they do, in a radial balanced grid.
+
+Each holds its voltage while its reactive power lies within its limits; at its most the voltage may lie below, at its
+least above. This complementarity is solved by a semismooth Newton method (Qi and Sun 1993) around the radial sweep: the
+sensitivities of the voltages are those of one more sweep for each generator, all in one call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.powerflow.balanced import solve
+
+TOLERANCE = 1e-9
+"""Difference from the voltage held that counts as none, pu."""
+NUDGE = 1e-5
+"""Reactive power by which sensitivities are found, per unit of the load of the grid."""
+ITERATIONS = 60
+HALVINGS = 12
+"""Of a step after which the power flow has no solution."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Reactive power of the generators that hold a voltage.
+
+    Attributes:
+        q: (H) reactive power, per unit. holds: (H) whether the voltage is held; else a limit came first.
+    """
+
+    q: Floats
+    holds: Bools
+
+
+def hold_voltages(
+    network: Network, closed: Bools, terminal: Ints, v: Floats, q: Floats, q_min: Floats, q_max: Floats
+) -> Holding | None:
+    """The reactive power at which voltages are held; None where none is found or the power flow has no solution.
+
+    Args:
+        network: balanced, with loads and generation but that of these generators' reactive power.
+        closed: (E) radial state that supplies all buses. terminal: (H) buses, each once. v: (H) voltage to hold.
+        q: (H) where to start. q_min, q_max: (H) limits, infinite where there is none.
+    """
+    q = np.clip(q, q_min, q_max)
+    size, slope = _look(network, closed, terminal, q)
+    if size is None or slope is None:
+        return None
+    for _ in range(ITERATIONS):
+        missing = v - size
+        wanted = q + missing / slope.diagonal()
+        low, high = wanted <= q_min, wanted >= q_max
+        bound = low | high
+        off = np.where(bound, (np.where(low, q_min, q_max) - q) * slope.diagonal(), missing)
+        if np.abs(off).max(initial=0.0) <= TOLERANCE:
+            return Holding(q, ~bound)
+        step = np.where(bound, np.where(low, q_min, q_max) - q, 0.0)
+        free = np.flatnonzero(~bound)
+        rest = missing[free] - slope[np.ix_(free, np.flatnonzero(bound))] @ step[bound]
+        step[free] = np.linalg.lstsq(slope[np.ix_(free, free)], rest, rcond=None)[0]
+        for halving in range(HALVINGS):
+            tried = q + step * 0.5**halving
+            size, moved = _look(network, closed, terminal, tried)
+            if size is not None:
+                break
+        if size is None:
+            return None
+        q, slope = tried, slope if moved is None else moved
+    return None
+
+
+def with_reactive(network: Network, terminal: Ints, q: Floats) -> Network:
+    """The network with so much more reactive power fed in at these terminals, (H)."""
+    return replace(network, s_power=_drawn(network, terminal, q[None, :])[0])
+
+
+def _look(network: Network, closed: Bools, terminal: Ints, q: Floats) -> tuple[Floats | None, Floats | None]:
+    """(H) voltages at reactive powers, and (H, H) how they follow each of them; None where there is no solution."""
+    rows = np.vstack([q, q + NUDGE * np.eye(len(q))])
+    flows = solve(network, closed, s_power=_drawn(network, terminal, rows))
+    size = np.abs(flows.v[:, terminal])
+    if not flows.converged[0]:
+        return None, None
+    return size[0], (size[1:] - size[0]).T / NUDGE if flows.converged.all() else None
+
+
+def _drawn(network: Network, terminal: Ints, q: Floats) -> Complexes:
+    """(K, N) constant power with (K, H) fed in."""
+    drawn = np.repeat(network.s_power[None, :], len(q), axis=0)
+    drawn[:, terminal] -= 1j * q
+    return drawn
