@@ -90,3 +90,18 @@ def test_every_long_command_takes_a_file(verb: str, command: Command) -> None:
     done = command(verb, "--help")
     assert "--config" in done.out
     assert "--save-config" in done.out
+
+
+def test_verbose_tells_every_step_and_every_line(command: Command, ring: Path) -> None:
+    told = command("reconfigure", ring, "--method", "benders", "--verbose", "--json", "r.json").out
+    steps = [line.split(" s  ", 1)[1] for line in told.splitlines() if " s  " in line]
+    assert steps[:2] == ["read the grid", "checked the grid"]
+    assert {"built the master problem", "the method ended", "wrote --json r.json"} <= set(steps)
+    silent = command("reconfigure", ring, "--method", "benders")
+    assert " s  " not in silent.out
+    to_stdout = command("reconfigure", ring, "--verbose", "--json", "-")
+    assert json.loads(to_stdout.out)["open_branches"]
+    assert "read the grid" in to_stdout.err
+    both = command("reconfigure", ring, "--verbose", "--quiet")
+    assert both.code == 2
+    assert "contradict" in both.err

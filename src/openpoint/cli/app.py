@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from openpoint.cli.completion import wanted
 from openpoint.cli.config import configured
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import (
@@ -40,6 +41,8 @@ MAIN_EPILOG = f"""\b
 Also:
   openpoint --version          print the version
   openpoint --debug COMMAND …  show the traceback of an error
+  openpoint --install-completion
+                               let this shell complete commands, options and grids; --show-completion prints how
 
 \b
 A first run:
@@ -107,7 +110,7 @@ class Shape(StrEnum):
 
 
 app = typer.Typer(
-    add_completion=False,
+    add_completion=wanted(),
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""Options from a file, `--config`, and the options of a run as such a file, `--save-config`.
+"""The options of all long commands: from a file, `--config`, as such a file, `--save-config`, and `--verbose`.
 
 The file is TOML: values by the names of options, in a table of the name of a command, or above all tables for every
 command that has such an option.
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from openpoint.cli.guard import NOT_WRITTEN, complain
-from openpoint.cli.outputs import check_file
+from openpoint.cli.outputs import STDOUT, check_file
 from openpoint.errors import OptionError
 
 _OWN = ("config", "save-config", "help")
@@ -46,15 +46,15 @@ class _File:
 
 
 def configured(command: Callable[..., int]) -> Callable[..., int]:
-    """The command with the options `--config` and `--save-config`."""
+    """The command with the options `--config`, `--save-config` and `--verbose`."""
 
     @functools.wraps(command)
-    def run(ctx: typer.Context, *, config: Path | None, save_config: Path | None, **options: Any) -> int:
+    def run(ctx: typer.Context, *, config: Path | None, save_config: Path | None, verbose: bool, **options: Any) -> int:
         if save_config is not None:
             if config is not None and config.resolve() == save_config.resolve():
                 raise OptionError("--config and --save-config name one file; give --save-config another name")
             check_file("--save-config", save_config, (".toml",))
-        code = command(**options)
+        code = _run(command, options, verbose=verbose)
         return _save(ctx, save_config, code) if save_config is not None else code
 
     signature = inspect.signature(command, eval_str=True)
@@ -64,10 +64,22 @@ def configured(command: Callable[..., int]) -> Callable[..., int]:
         *(value.replace(kind=keyword) for value in signature.parameters.values()),
         inspect.Parameter("config", keyword, default=None, annotation=_ConfigOption),
         inspect.Parameter("save_config", keyword, default=None, annotation=_SaveOption),
+        inspect.Parameter("verbose", keyword, default=False, annotation=_VerboseOption),
     ]
     run.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in own} | {"return": int}
     return run
+
+
+def _run(command: Callable[..., int], options: Mapping[str, Any], *, verbose: bool) -> int:
+    if not verbose:
+        return command(**options)
+    if options["quiet"]:
+        raise OptionError("--verbose and --quiet contradict each other; leave one out")
+    from openpoint.cli.verbose import telling
+
+    with telling(to_stderr=options.get("json") == STDOUT):
+        return command(**options)
 
 
 def _apply(ctx: typer.Context, file: Path | None) -> Path | None:
@@ -224,4 +236,7 @@ _ConfigOption = Annotated[
 ]
 _SaveOption = Annotated[
     Path | None, typer.Option("--save-config", metavar="FILE", help="Write the options of this run as such a file.")
+]
+_VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Tell every step with its time, and every line of the progress.")
 ]

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from openpoint.cli import words
 from openpoint.cli.guard import complain
+from openpoint.cli.verbose import is_told
 
 if TYPE_CHECKING:
     from openpoint.studies.in_short import Answered
@@ -80,7 +81,7 @@ class Progress:
         news = self._last is None or iteration.upper_bound < self._last.upper_bound or bool(iteration.mark)
         self._last = iteration
         due = iteration.seconds - self._printed_at >= LINE_EVERY_S
-        if iteration.number <= FIRST_LINES or news or due:
+        if iteration.number <= FIRST_LINES or news or due or is_told():
             self._line(iteration)
 
     def _compiles(self, name: str, finished: bool) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from openpoint.cli.completion import complete_grids
+
 EXIT_CODES = """\b
 Exit codes:
    0  solved: optimal, or within the gap asked for
@@ -24,6 +26,7 @@ GridArgument = Annotated[
         help="A file (MATPOWER .m, OpenDSS .dss, pandapower .json, REDS .pos, Excel .xlsx), a folder of tables, or a "
         "built-in name.",
         show_default=False,
+        autocompletion=complete_grids,
     ),
 ]
 JsonOption = Annotated[

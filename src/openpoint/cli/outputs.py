@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from openpoint.errors import OpenpointError, OptionError
 
 if TYPE_CHECKING:
     from openpoint.studies.export import Result
+
+_LOG = logging.getLogger(__name__)
 
 STDOUT = Path("-")
 # Endings that say what a file holds, and the option that writes such a file.
@@ -105,6 +108,7 @@ class Outputs:
                 complain("error", f"{option} {path} was not written: internal error, {type(error).__name__}: {error}")
                 good = False
             else:
+                _LOG.info("wrote %s %s", option, path)
                 if path != STDOUT:
                     written.append(path)
         return written, good

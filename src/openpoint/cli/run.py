@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from openpoint.grid.held import Held
     from openpoint.studies.limits import Limits
     from openpoint.studies.reconfigure import Method
+
+_LOG = logging.getLogger(__name__)
 
 # Lines of doubts before a run, and of faults and doubts by `openpoint check`, which has --all.
 WARNINGS_SHOWN = 10
@@ -297,8 +300,10 @@ def read_sound(source: str, asked: Asked | None = None) -> Grid:
         InputError: it cannot be read, or has faults.
     """
     grid = io.read(source, pv="hold" if asked is None else asked.held)
+    _LOG.info("read the grid")
     grid = grid if asked is None else asked.applied(grid)
     problems = grid.problems()
+    _LOG.info("checked the grid")
     _show_doubts(problems, but=mesh_doubts(grid))
     if faults := [problem for problem in problems if problem.severity == "error"]:
         raise InputError(faults)

@@ -154,7 +154,7 @@ const Picture = (() => {
       this.scale();
       // Symbols shrink with the picture, and grow a little when the reader comes closer.
       const unit = this.data.unit;
-      this.small = unit ? clamp(Math.min(this.sx / unit[0], this.sy / unit[1]), 0.5, 1.3) : 1;
+      this.small = unit ? clamp(Math.min(this.sx / unit[0], this.sy / unit[1]), 0.5, clamp(20 / Math.min(...unit), 1.3, 3.5)) : 1;
       c.setTransform(this.dense, 0, 0, this.dense, 0, 0);
       c.clearRect(0, 0, this.width, this.height);
       this.taken = new Map();

@@ -140,7 +140,8 @@ def numbers(values: Floats) -> Places:
 
 def flat(way: Floats, digits: int = 6) -> list[float]:
     """The points (k, 2) of a way as x, y, x, y …, rounded to so many decimals."""
-    return [round(float(v), digits) for v in way.ravel()]
+    rounded: list[float] = np.round(way.ravel(), digits).tolist()
+    return rounded
 
 
 def curve(x: Floats, y: Floats) -> list[list[float]]:

@@ -12,6 +12,7 @@ from openpoint.report.layout import Layout
 Floats = npt.NDArray[np.float64]
 
 NAMED_BUSES = 180  # beyond it only what matters is named: more names would be ink
+_SIGHT = 0.21  # inches beyond which a symbol has room enough
 # Preferred first: (horizontal, vertical) shift of the label's nearest side from the symbol.
 COMPASS: dict[str, tuple[int, int]] = {
     "top center": (0, 1),
@@ -75,11 +76,12 @@ def symbol_spots(layout: Layout, branches: Iterable[int], scale: tuple[float, fl
         scale: inches of a unit of x and y, so that distances are those that the eye sees.
     """
     inches = np.array(scale)
-    taken = list(layout.xy * inches)
+    buses, taken = layout.xy * inches, np.zeros((0, 2))
     spots: dict[int, Floats] = {}
     lines = [np.stack([way[:-1], way[1:]], axis=1) * inches for way in layout.ways]
     owner = np.repeat(np.arange(len(lines)), [len(line) for line in lines])
     every = np.concatenate(lines) if lines else np.zeros((0, 2, 2))
+    low, high = every.min(axis=1), every.max(axis=1)
     for e in branches:
         way = layout.ways[e] * inches
         steps = np.hypot(*np.diff(way, axis=0).T)
@@ -90,27 +92,24 @@ def symbol_spots(layout: Layout, branches: Iterable[int], scale: tuple[float, fl
         at = np.concatenate([[0.0], np.cumsum(steps)])
         share = np.linspace(0.12, 0.88, 33)
         points = np.column_stack([np.interp(share * total, at, way[:, k]) for k in (0, 1)])
-        to_taken = np.min(np.hypot(*(points[:, None] - np.array(taken)[None]).transpose(2, 0, 1)), axis=1)
-        to_lines = _distances(points, every[owner != e])
+        # What lies farther than what is asked for below is left out.
+        least, most = points.min(axis=0) - _SIGHT, points.max(axis=0) + _SIGHT
+        near = np.concatenate([each[np.all((each >= least) & (each <= most), axis=1)] for each in (buses, taken)])
+        to_taken = np.hypot(*(points[:, None] - near[None]).transpose(2, 0, 1)).min(axis=1, initial=_SIGHT)
+        to_lines = _distances(points, every[np.all((high >= least) & (low <= most), axis=1) & (owner != e)])
         corners = way[1:-1]
         to_corners = np.hypot(*(points[:, None] - corners[None]).transpose(2, 0, 1)).min(axis=1, initial=0.12)
         # Clear of buses first; beyond a fifth of an inch more room is worth nothing, and the middle decides.
         room = np.minimum(to_taken, 0.2) + 2.0 * np.minimum(to_taken, 0.13) + 1.3 * np.minimum(to_lines, 0.15)
         room += to_corners - 0.08 * np.abs(share - 0.5)
         best = points[int(np.argmax(room))]
-        taken.append(best)
+        taken = np.concatenate([taken, best[None]])
         spots[e] = best / inches
     return spots
 
 
 def _distances(points: Floats, lines: Floats) -> Floats:
     """(P) distance of every point to the nearest of the straight pieces."""
-    if not len(lines):
-        return np.full(len(points), np.inf)
-    near = np.all(
-        (lines.max(axis=1) >= points.min(axis=0) - 0.3) & (lines.min(axis=1) <= points.max(axis=0) + 0.3), axis=1
-    )
-    lines = lines[near]
     if not len(lines):
         return np.full(len(points), np.inf)
     start, along = lines[:, 0], lines[:, 1] - lines[:, 0]

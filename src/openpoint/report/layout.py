@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ class Layout:
     ways: tuple[Floats, ...]
     is_map: bool
 
-    @property
+    @cached_property
     def extent(self) -> tuple[float, float, float, float]:
         """Smallest and largest x, smallest and largest y of all buses and ways."""
         points = np.concatenate([self.xy, *self.ways]) if len(self.xy) else np.zeros((1, 2))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from openpoint.report.drawing import Axis, Chart, Dots, Floats, Layer, Lines, Words, at, flat
-from openpoint.report.labels import shorten, symbol_spots
+from openpoint.report.labels import crowding, shorten, symbol_spots
 from openpoint.report.layout import Layout
 
 _PIXELS = 96.0  # of an inch
+_APART = 17.0  # pixels between neighbours at which symbols have their full size
 _FINE = 1e-4  # share of the picture below which places are rounded
 OPEN: tuple[float, ...] = (5.0, 4.0)
 """Dashes of a branch that is open."""
@@ -27,11 +29,16 @@ class GridFrame:
     height: float
     pads: tuple[float, float]
 
-    @property
+    @cached_property
     def digits(self) -> int:
         """Decimals of a place that the eye can tell apart."""
         x0, x1, y0, y1 = self.layout.extent
         return max(0, math.ceil(-math.log10(max(x1 - x0, y1 - y0, 1e-6) * _FINE)))
+
+    @cached_property
+    def fine(self) -> float:
+        """Factor on the size of what is drawn, so that neighbours stay apart; 1 where there is room."""
+        return float(np.clip(crowding(self.layout.xy * np.array(self.scale)) * _PIXELS / _APART, 0.3, 1.0))
 
     def chart(self, layers: Iterable[Layer]) -> Chart:
         """A picture of these layers."""
@@ -69,8 +76,8 @@ class GridFrame:
 
     def spots(self, where: Floats) -> tuple[list[float | None], list[float | None]]:
         """x and y of places (k, 2)."""
-        x, y = (where.reshape(-1, 2)[:, k] for k in (0, 1))
-        return [round(float(v), self.digits) for v in x], [round(float(v), self.digits) for v in y]
+        x, y = (np.round(where.reshape(-1, 2)[:, k], self.digits).tolist() for k in (0, 1))
+        return x, y
 
     def marks(self, branches: Sequence[int]) -> Floats:
         """(k, 2) where the marks of branches go."""

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from openpoint.report import style
-from openpoint.report.drawing import Chart, Dots, Layer, at
-from openpoint.report.labels import crowding, shorten
+from openpoint.report.drawing import Chart, Dots, Layer, Shape, at
+from openpoint.report.labels import shorten
 from openpoint.report.numerals import figures
 from openpoint.report.plotgrid import OPEN, GridFrame, grid_frame, rings
 from openpoint.report.scene import Scene, State
@@ -44,7 +44,7 @@ def grid_chart(scene: Scene, state: State, loads: Loads) -> Chart:
 def _branch_layers(scene: Scene, state: State, frame: GridFrame, broken: set[int], texts: list[str]) -> list[Layer]:
     layers: list[Layer] = []
     for changed, colour in ((scene.opened, "@opens"), (scene.closed, "@closes")):
-        layers += frame.ways(sorted(changed), colour, 13, opacity=0.2)
+        layers += frame.ways(sorted(changed), colour, 13 * frame.fine, opacity=0.2)
     share = scene.stress(state) / scene.stress_max
     # A few classes of width say as much as the eye reads.
     rank = np.minimum((share * _WIDTHS).astype(int), _WIDTHS - 1)
@@ -52,7 +52,7 @@ def _branch_layers(scene: Scene, state: State, frame: GridFrame, broken: set[int
         shut = np.flatnonzero(state.closed & (rank == k)).tolist()
         for over, colour in ((False, "@line"), (True, "@broken")):
             chosen = [e for e in shut if (e in broken) == over]
-            layers += frame.ways(chosen, colour, 1.1 + 5.0 * (k + 0.5) / _WIDTHS, hover=texts)
+            layers += frame.ways(chosen, colour, (1.1 + 5.0 * (k + 0.5) / _WIDTHS) * frame.fine, hover=texts)
     loose = set(np.flatnonzero(~state.closed).tolist())
     for colour, which in (
         ("@opens", loose & scene.opened),
@@ -86,19 +86,28 @@ def _branch_text(scene: Scene, state: State, e: int) -> str:
 
 
 def _bus_layers(scene: Scene, state: State, frame: GridFrame, loads: Loads, broken: set[int]) -> list[Layer]:
-    dense = crowding(scene.layout.xy * np.array(frame.scale)) < 0.18
-    layers = rings(frame, sorted(broken), 11 if dense else 17)
+    layers = rings(frame, sorted(broken), round(17 * frame.fine, 1), round(2 * frame.fine, 1))
     colours = _shades(scene, state)
-    size = 6 if dense else 9
+    size = round(9 * frame.fine, 1)
     sources = set(scene.sources)
-    for buses, shape, larger in (
+    shapes: tuple[tuple[list[int], Shape, int], ...] = (
         ([i for i in range(len(colours)) if i not in sources], "circle", 0),
         (sorted(sources), "square", 5),
-    ):
+    )
+    for buses, shape, larger in shapes:
         if buses:
             told = tuple(_bus_text(scene, state, loads, i) for i in buses)
-            look = {"shape": shape, "edge": "@ink", "width": 1.0}
-            layers.append(Dots(*frame.places(buses), size + larger, at(colours, buses), hover=told, **look))  # type: ignore[arg-type]
+            layers.append(
+                Dots(
+                    *frame.places(buses),
+                    round(size + larger * frame.fine, 1),
+                    at(colours, buses),
+                    shape,
+                    edge="@ink",
+                    width=round(frame.fine, 1),
+                    hover=told,
+                )
+            )
     return layers
 
 
@@ -131,9 +140,9 @@ def _symbols(scene: Scene, state: State, frame: GridFrame, texts: list[str]) -> 
     # What changes is named before what stays open.
     shown.sort(key=lambda e: e not in scene.opened | scene.closed)
     colours = ["@opens" if e in scene.opened else "@closes" if e in scene.closed else "@soft" for e in shown]
-    size = 12.0 if min(frame.scale) >= 0.2 else 8.0
+    size = round(12.0 * max(frame.fine, 0.5), 1)
     spots = frame.marks(shown)
     fills = tuple(c if state.closed[e] else "@paper" for e, c in zip(shown, colours, strict=True))
-    width = tuple(2.5 if c != "@soft" else 1.6 for c in colours)
+    width = tuple(round((2.5 if c != "@soft" else 1.6) * max(frame.fine, 0.5), 1) for c in colours)
     dots = Dots(*frame.spots(spots), size, fills, edge=tuple(colours), width=width, hover=at(texts, shown))
     return [dots, *frame.named(spots, [scene.branch_names[e] for e in shown], colours, size)]

@@ -91,7 +91,7 @@ class Scene:
         """The one layout that all pictures of the result share."""
         return compute_layout(self.grid, self._tree())
 
-    @property
+    @cached_property
     def has_phases(self) -> bool:
         """Whether the grid is one of phases a, b, c."""
         return bool((self.grid.buses["phases"] != "1").any())
@@ -116,7 +116,7 @@ class Scene:
         """The unit of that distance, with where it is measured from."""
         return "km from the source" if self.in_km else "branches from the source"
 
-    @property
+    @cached_property
     def v_range(self) -> tuple[float, float]:
         """Lowest and highest voltage of all states, for one colour scale; (0.95, 1.0) where none is known."""
         v = np.concatenate([s.v for s in self.states.values()])

@@ -7,6 +7,7 @@ whatever multipliers it is computed with (`openpoint.search.bound`), `openpoint.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,8 @@ from openpoint.search.limits import Limits, limits_for
 from openpoint.search.model import build_model
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
+
+_LOG = logging.getLogger(__name__)
 
 LOOK_UP = 0.05
 """Seconds after which the compiled search looks up."""
@@ -193,7 +196,9 @@ class _Run:
         self.counts.cutoff[0] = self.numbering.ceiling + float(self.model.price.sum())
         self.counts.active[0] = 1
         self._go_on()
+        _LOG.info("made the search ready")
         self.best.start(starts)
+        _LOG.info("found the first states by branch exchange")
         saved = self.saved or {}
         if math.isinf(self.best.value) or "limits_status" in saved:
             with self.deadline.uncounted():

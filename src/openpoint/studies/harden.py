@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,8 @@ from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.risk import Expectation, WorstCase, probability_set
 from openpoint.twostage.uncertainty import Box, Budget
+
+_LOG = logging.getLogger(__name__)
 
 Method = ColumnAndConstraint | ExtensiveForm | Benders
 
@@ -127,12 +130,15 @@ def harden(
         network = build_network(grid).dead_when_open()
         if not network.is_balanced:
             raise OptionError("harden works on balanced grids (phases '1'); this grid has phases a, b, c")
+        _LOG.info("built the network")
         disasters = None if disasters is None else read_disasters(disasters, grid)
         threat = threat_of(network, disasters, any_lines, ambiguity)
         kept = Limits.given(limits).applied(network)
         program = _program(kept, threat, costs or HardenCosts(), max_lines, max_generators)
         program = replace(program, budget_usd=budget_usd)
+        _LOG.info("stated the problem; the method begins")
         outcome = _or_nothing(program, method.solve(program, progress, deadline))
+        _LOG.info("the method ended")
         ended, told_at = deadline.passed(), -math.inf
 
         def tell(word: str) -> None:

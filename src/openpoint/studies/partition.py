@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Literal
 
@@ -23,6 +24,8 @@ from openpoint.twostage.benders import Benders
 from openpoint.twostage.ccg import ColumnAndConstraint
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Outcome, Progress
+
+_LOG = logging.getLogger(__name__)
 
 Method = ColumnAndConstraint | ExtensiveForm | Benders
 
@@ -70,6 +73,7 @@ def partition(
     grid = read(grid)
     refuse_others(method, costs)
     network, cut = cut_up(grid, limits)
+    _LOG.info("built the network and cut it into blocks")
     program = program_of(
         grid,
         network,
@@ -82,7 +86,9 @@ def partition(
         max_grid_forming=max_grid_forming,
     )
     method = method or ColumnAndConstraint()
+    _LOG.info("stated the problem; the method begins")
     outcome = _or_dark(program, method.solve(program, progress))
+    _LOG.info("the method ended")
     notes = beside_the_source(grid, network, cut)
     return answer(grid, program, outcome, str(method), uncertainty if program.loads.names else 0.0, notes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import overload
 
 from openpoint.errors import OptionError
@@ -28,6 +29,8 @@ from openpoint.twostage.benders import Benders
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.risk import Expectation, Risk
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["BranchExchange", "Enumeration", "Method", "TopologySearch", "method_for", "reconfigure"]
 
@@ -171,6 +174,7 @@ def reconfigure(
         max_changes=max_changes,
         change_cost_kw=change_cost_kw,
     )
+    _LOG.info("built the network with its limits")
     if futures is not None:
         if risk is not None:
             of_kind(risk, Risk, "risk", "Expectation(), CVaR(0.9), WorstCase() or Regret()")
@@ -181,9 +185,12 @@ def reconfigure(
         raise OptionError("risk, ambiguity, limits_share and sample go with futures; give futures, or leave them out")
     method = method or quickest(program)
     before = ac_state(program.network, program.network.closed)
+    _LOG.info("computed today's state by AC power flow")
     program.prices(program.network.closed[None, :])  # compiles kernels outside the method's time
+    _LOG.info("stated the problem; the method begins")
     with deadline_of(method.time_limit_s) as deadline:
         outcome, soft = method.solve(program, progress, deadline), None
+        _LOG.info("the method ended")
         if soft_limits:
             outcome, soft = soften_radial(program, method, outcome, progress, deadline)
         return _result(grid, program, str(method), before, outcome, soft)

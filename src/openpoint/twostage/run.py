@@ -9,6 +9,7 @@ until upper − lower ≤ gap
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from openpoint.twostage.stopping import (
     iterations_reached,
 )
 from openpoint.twostage.worst import Separation
+
+_LOG = logging.getLogger(__name__)
 
 ABSURD = 1e-5
 """Relative excess of a lower bound over a verified value that only a numerical failure explains."""
@@ -97,6 +100,7 @@ class Run:
         settings = self.settings
         stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
         master = self.learning.master(self)
+        _LOG.info("built the master problem")
         seen: Counter[bytes] = Counter()
         while True:
             proposal = self._propose(master)

@@ -1,0 +1,44 @@
+"""What a shell completes: commands and options by Typer, grids by what is here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ASKED = ("--install-completion", "--show-completion")
+ASKING = "_OPENPOINT_COMPLETE"
+"""The variable by which the script of a shell asks for completions."""
+_ENDINGS = (".m", ".dss", ".json", ".pos")
+
+
+def wanted() -> bool:
+    """Whether this run is about completion, which costs each start half as much again."""
+    return ASKING in os.environ or any(option in sys.argv[1:2] for option in ASKED)
+
+
+def complete_grids(incomplete: str) -> list[str]:
+    """The built-in grids, files that may be grids, and folders, which begin as is written."""
+    from openpoint.grid import builtin
+
+    names = [name for name in builtin.names() if name.startswith(incomplete)]
+    return [*names, *_files(incomplete)]
+
+
+def _files(incomplete: str) -> list[str]:
+    written = Path(incomplete)
+    folder, start = (written, "") if not incomplete or incomplete.endswith(os.sep) else (written.parent, written.name)
+    head = incomplete[: len(incomplete) - len(start)]
+    found = []
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    for entry in entries:
+        if not entry.name.startswith(start) or (entry.name.startswith(".") and not start):
+            continue
+        if entry.is_dir():
+            found.append(f"{head}{entry.name}{os.sep}")
+        elif entry.name.lower().endswith(_ENDINGS):
+            found.append(head + entry.name)
+    return found
