@@ -26,8 +26,13 @@ CONNECTIONS = {
 }
 
 
-def two_buses(case: str, loads: list[dict[str, Any]], *, turned: bool = False, tap: int = 0) -> Grid:
-    """A source at A, a branch of 4.16 kV to B, and loads at B; `turned` writes the branch from B to A."""
+def two_buses(
+    case: str, loads: list[dict[str, Any]], *, turned: bool = False, tap: int = 0, idle: bool = False
+) -> Grid:
+    """A source at A, a branch of 4.16 kV to B, and loads at B.
+
+    `turned` writes the branch from B to A; `idle` gives a transformer a magnetising branch, much of it.
+    """
     connection, shift, _ = CONNECTIONS[case]
     ends = {"from_bus": "A", "to_bus": "B"} if not turned else {"from_bus": "B", "to_bus": "A"}
     tables: dict[str, Any] = {
@@ -37,6 +42,8 @@ def two_buses(case: str, loads: list[dict[str, Any]], *, turned: bool = False, t
     }
     rated = {"vn_from_kv": 4.16, "vn_to_kv": 4.16, "r_ohm": 0.2, "x_ohm": 0.7, "tap_pos": tap}
     rated |= {"tap_min": -16, "tap_max": 16, "tap_step_percent": 0.625}
+    if idle:
+        rated |= {"g_us": 4000.0, "b_us": -9000.0}
     line = {"name": "L", **ends, "phases": "abc", "r_ohm": LINE_R, "x_ohm": LINE_X}
     if not connection:
         return Grid.from_tables("two", tables | {"lines": [line]})

@@ -102,6 +102,21 @@ New Capacitor.D bus1=B phases=3 conn=delta kvar=90 kv=12.47
 New Capacitor.Between bus1=B.1 bus2=B.3 phases=1 kvar=40 kv=12.47
 New Capacitor.Steps bus1=B phases=3 numsteps=3 kvar=[30 30 30] states=[1 1 0] kv=12.47
 """,
+    "magnetising branches": SUB.replace("xhl=7", "xhl=7 %noloadloss=.4 %imag=1.5")
+    + LINE
+    + LOAD
+    + "".join(
+        f"New Transformer.R{k} phases=1 xhl=2 buses=[B.{k} C.{k}] kvs=[7.2 7.2] kvas=[800 800] %noloadloss=.5 %imag=3\n"
+        f"New RegControl.R{k} transformer=R{k} winding=2 vreg=12{k} band=2 ptratio=60\n"
+        for k in (1, 2, 3)
+    )
+    + """New Transformer.D phases=3 xhl=4 %noloadloss=1 %imag=2 wdg=1 bus=C conn=wye kv=12.47 kva=500 tap=1.05
+~ wdg=2 bus=D conn=delta kv=.48 kva=500 tap=1.025
+New Load.D2 bus1=D phases=3 conn=delta kv=.48 kw=150 kvar=60
+New Transformer.Up phases=3 xhl=4 %noloadloss=.8 %imag=2 wdg=1 bus=F conn=wye kv=.48 kva=300
+~ wdg=2 bus=C conn=delta kv=12.47 kva=300
+New Load.F bus1=F.2 phases=1 kv=.277 kw=40
+""",
     "reactors": SUB
     + LINE
     + LOAD
@@ -144,6 +159,8 @@ New Load.Leg2 bus1=X1.2 phases=1 kv=.12 kw=2 kvar=.5 model=2
 New Transformer.T2 phases=1 windings=3 kvs=[12.47 .12 .12] kVAs=[50 50 50] xhl=2 xht=2 xlt=1.4
 ~ buses=[B.1.3 X2.1.0 X2.0.2]
 New Load.Across bus1=X2.1.2 phases=1 conn=delta kv=.24 kw=20 kvar=8 model=5
+New Transformer.T4 phases=1 xhl=3 %noloadloss=1 buses=[B.3.1 X4.3.1] kvs=[12.47 .48] kvas=[90 90]
+New Load.Lines bus1=X4.3.1 phases=1 conn=delta kv=.48 kw=30
 New Transformer.T3 XfmrCode=CT25 buses=[B.1 X3.1.0 X3.0.2]
 New PVSystem.Roof bus1=X3.1.2 phases=2 kv=.208 kva=10 pmpp=8 irradiance=1
 New Load.Day bus1=X3.1.2 phases=2 kv=.208 kw=2

@@ -68,10 +68,18 @@ def limited(seed: int) -> Grid:
     return meshed(seed, v_min_pu=0.97, rated=True) if seed % 2 else meshed(seed)
 
 
-@pytest.mark.parametrize("seed", range(14))
-def test_the_recourse_is_the_linear_flow_of_every_topology(seed: int) -> None:
+def idling(grid: Grid) -> Grid:
+    """The grid with magnetising branches; every other transformer may be switched."""
+    transformers = grid.transformers.with_columns(
+        g_us=pl.lit(900.0), b_us=pl.lit(-3000.0), switchable=pl.int_range(pl.len()) % 2 == 0
+    )
+    return grid.with_tables(transformers=transformers)
+
+
+@pytest.mark.parametrize(("seed", "idle"), [*((seed, False) for seed in range(14)), (0, True), (1, True)])
+def test_the_recourse_is_the_linear_flow_of_every_topology(seed: int, idle: bool) -> None:
     """The cone program at x is what a direct evaluation says, limits too, and its slope is valid everywhere."""
-    program = program_of(limited(seed))
+    program = program_of(idling(limited(seed)) if idle else limited(seed))
     subproblem = Subproblem(program, len(program.today), Price.COST)
     states = states_of(program)
     direct = {state.tobytes(): program.linear(state) for state in states}
@@ -85,6 +93,17 @@ def test_the_recourse_is_the_linear_flow_of_every_topology(seed: int) -> None:
             known, breaks = direct[other.tobytes()]
             bound = response.value + float(response.slope @ (other.astype(float) - state))
             assert bound <= (known * (1 + 1e-6) if response.feasible else 1e-6) or breaks > 1e-6
+
+
+def test_what_transformers_lose_without_load_is_part_of_the_linear_loss() -> None:
+    grid = openpoint.read("ieee13")
+    added = []
+    for each in (grid, idling(grid)):
+        program = program_of(each)
+        added.append((program.linear(program.today)[0], float(OpenDssCircuit(each).solve().loss_kw[0])))
+    (linear, exact), (linear_idle, exact_idle) = added
+    assert exact_idle - exact > 10.0
+    assert linear_idle - linear == pytest.approx(exact_idle - exact, rel=0.02)
 
 
 @pytest.mark.parametrize("seed", [0, 3, 8, 13, 15])

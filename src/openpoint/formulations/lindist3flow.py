@@ -10,10 +10,11 @@ with four more inequalities that make it the convex hull of a conductor that is 
 the voltages: the products x y, projected out. A rating is a regular polygon in the circle of the apparent power at
 nominal voltage, scaled with x.
 
-Losses, line charging and magnetising currents are left out; so is the current that a wye-delta draws from an unbalanced
-voltage. Loads are the caller's (`Demand`): `nominal` takes all at nominal voltage, capacitors too, `following` lets
-those of constant current and impedance follow w. Wye loads behind a delta without a ground must balance, as their
-neutral floats. An exact power flow has the word on what that leaves.
+Magnetising branches of transformers draw what their voltage asks for; those of transformers that may open or be dead,
+what the reference voltages ask for, scaled with x. Losses and line charging are left out; so is the current that a
+wye-delta draws from an unbalanced voltage. Loads are the caller's (`Demand`): `nominal` takes all at nominal voltage,
+capacitors too, `following` lets those of constant current and impedance follow w. Wye loads behind a delta without a
+ground must balance, as their neutral floats. An exact power flow has the word on what that leaves.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.formulations.lindist3flow_equations import Coefficients, coefficients, rated_power
+from openpoint.formulations.lindist3flow_equations import Coefficients, balanced, coefficients, rated_power
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 
 V_MIN_PU, V_MAX_PU = 0.9, 1.1
@@ -129,6 +130,7 @@ def lindist3flow(
     always: Bools | None = None,
     reference: Complexes | None = None,
     w: cp.Variable | None = None,
+    energised: cp.Expression | None = None,
 ) -> LinDist3Flow:
     """The power flow for the branches that `closed` says, at a demand net of all generation.
 
@@ -142,12 +144,14 @@ def lindist3flow(
         held: terminals that hold a voltage where a decision says so, such as those of grid-forming generators.
         bounds: (N) least and most squared voltage, the tighter the better; default: `voltage_limits`. Sources hold
             theirs whatever the bounds.
-        most: active and reactive power that no conductor exceeds, numbers or (E); None where the caller binds the flow
-            of open branches.
+        most: active and reactive power that no conductor exceeds, magnetising left aside, numbers or (E); None where
+            the caller binds the flow of open branches.
         always: (B) branches that are closed whatever happens: their law is one equation. Default: where `closed` is
             a constant, those of 1.
         reference: (N) voltages around which is linearised, see `lindist3flow_equations`; default: balanced.
         w: (N) variable to be used as the squared voltage, for loads that follow it.
+        energised: (N) share to which terminals have a voltage, 0..1, affine; default: all have one. Where they have
+            none, transformers draw nothing.
     """
     n, e = network.n_terminals, network.n_conductors
     matrix = coefficients(network, reference, feeding=_feeding(network, sources, held))
@@ -163,15 +167,20 @@ def lindist3flow(
             w >= low + cp.multiply(np.where(held.w > 0, held.w - low, 0.0), held.share),
             w <= high - cp.multiply(np.where(held.w > 0, high - held.w, 0.0), held.share),
         ]
+    idle = None
+    if matrix.is_idle:
+        v0 = balanced(network) if reference is None else reference
+        idle = _idle(network, matrix, w, np.abs(v0) ** 2, (by_conductor, always[network.conductor_branch], energised))
     constraints += [
-        *_balance(network, matrix, demand, (p, q), sources, (source_p, source_q)),
+        *_balance(network, matrix, demand, (p, q), sources, (source_p, source_q), idle),
         *(part == 0 for part in _products(matrix.circulating, (p, q)) if len(matrix.deltas.conductors)),
         *_voltage_law(matrix, by_conductor, always[network.conductor_branch], (w, p, q), (low, high)),
         *_ratings(matrix, by_conductor, p, q),
     ]
     if (dead := np.flatnonzero(known[network.conductor_branch] == 0.0)).size:
         constraints += [p[dead] == 0, q[dead] == 0]
-    for carried, size in zip((p, q), most or ()):
+    magnetising = float(abs(matrix.idle_at(high)).sum()) if matrix.is_idle else 0.0
+    for carried, size in zip((p, q), [size + magnetising for size in most or ()]):
         constraints += [carried <= cp.multiply(size, by_conductor), carried >= -cp.multiply(size, by_conductor)]
     return LinDist3Flow(w, p, q, constraints)
 
@@ -196,14 +205,17 @@ def _balance(
     flow: tuple[cp.Variable, cp.Variable],
     sources: Ints | None,
     delivered: tuple[cp.Expression | None, cp.Expression | None],
+    idle: tuple[cp.Expression, cp.Expression] | None,
 ) -> list[cp.Constraint]:
-    """What arrives at every terminal is its demand."""
+    """What arrives at every terminal is its demand, that of magnetising branches (`idle`) with it."""
     feeding = network.source_terminal if sources is None else network.source_terminal[sources]
     arriving = _products(sp.csr_array(matrix.s_to - matrix.s_fr), flow)
     drawn = [demand.p, demand.q]
     if len(network.delta.fr):
         pairs = _products(matrix.s_delta, (demand.delta_p, demand.delta_q))
         drawn = [own + part for own, part in zip(drawn, pairs)]
+    if idle is not None:
+        drawn = [own + part for own, part in zip(drawn, idle)]
     constraints: list[cp.Constraint] = []
     for into, out, given in zip(arriving, drawn, delivered):
         rows = np.arange(network.n_terminals)
@@ -214,6 +226,23 @@ def _balance(
             into = into + place @ given
         constraints.append(into[rows] == out[rows])
     return constraints
+
+
+def _idle(
+    network: Network,
+    matrix: Coefficients,
+    w: cp.Variable,
+    w0: Floats,
+    state: tuple[cp.Expression, Bools, cp.Expression | None],
+) -> tuple[cp.Expression, cp.Expression]:
+    """(N) active and reactive power of magnetising branches; `state`: share closed, always closed, share energised."""
+    closed, always, energised = state
+    share, fixed = closed, always & ~network.switchable
+    if energised is not None:
+        share = cp.multiply(always * 1.0, energised[network.terminal_fr]) + cp.multiply(~always * 1.0, closed)
+        fixed = np.zeros_like(always)
+    follows, scaled = matrix.idle_per_w(fixed), matrix.idle_at(w0) @ sp.diags_array(~fixed * 1.0)
+    return follows.real @ w + scaled.real @ share, follows.imag @ w + scaled.imag @ share
 
 
 def _feeding(network: Network, sources: Ints | None, held: Held | None) -> Ints:

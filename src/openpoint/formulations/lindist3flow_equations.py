@@ -16,6 +16,9 @@ The last is the law of Gan and Low (2014), whose rotation by e^(∓j 2π/3) is t
 of v0 among the phases of a bus count. Between two lines B w is (w_a + w_b) / 2 for balanced v0: by how much the angles
 move it does not see (`phasors` in `lindist3flow_solve` does). Where no zero sequence can flow, behind deltas, the three
 magnitudes of a bus tell the angles, and B w = (2 w_a + 2 w_b − w_c) / 3 is exact. The open delta has a law of its own.
+
+The magnetising branch y of a transformer draws conj(y) |u|² at its to end (`Network.y_ends`). Where the zero sequence
+is free, one to the ground would fix the neutral; there it is left out, as loads to neutral are refused.
 """
 
 from __future__ import annotations
@@ -54,6 +57,8 @@ class Coefficients:
         s_delta: (N, D) complex: power of the terminals per power of the pairs. w_delta: (D, N) |u|² / 3 of the pairs.
         circulating: (C, E) complex: sum of the conjugates of the currents in the windings of each of `deltas`.
         s_max: (E) rating as apparent power at nominal voltage, inf = none.
+        idle_fr, idle_to: (E) complex power that the magnetising branch takes at each end per squared internal voltage.
+        square_fr, square_to: (E, N) those squared voltages; w_fr and w_to but for windings in an open delta.
     """
 
     drop_p: sp.csr_array
@@ -67,6 +72,25 @@ class Coefficients:
     circulating: sp.csr_array
     s_max: Floats
     deltas: ClosedDeltas
+    idle_fr: Complexes
+    idle_to: Complexes
+    square_fr: sp.csr_array
+    square_to: sp.csr_array
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether any transformer has a magnetising branch."""
+        return bool(self.idle_fr.any() or self.idle_to.any())
+
+    def idle_per_w(self, which: Bools) -> sp.csr_array:
+        """(N, N) complex power that terminals give to the magnetising branches of conductors (E) per w."""
+        fr, to = (sp.diags_array(np.where(which, part, 0.0)) for part in (self.idle_fr, self.idle_to))
+        return sp.csr_array(self.s_fr @ fr @ self.square_fr + self.s_to @ to @ self.square_to)
+
+    def idle_at(self, w: Floats) -> sp.csr_array:
+        """(N, E) complex power that terminals give to the magnetising branch of each conductor at squared voltages."""
+        fr, to = self.idle_fr * (self.square_fr @ w), self.idle_to * (self.square_to @ w)
+        return sp.csr_array(self.s_fr @ sp.diags_array(fr) + self.s_to @ sp.diags_array(to))
 
 
 def balanced(network: Network) -> Complexes:
@@ -88,7 +112,8 @@ def coefficients(
     feeding = network.source_terminal if feeding is None else feeding
     joined = np.ones(network.n_conductors, dtype=np.bool_) if joined is None else joined
     deltas = closed_deltas(network, feeding, joined)
-    third = _third(network, v0, floating_terminals(network, deltas, joined))
+    floating = floating_terminals(network, deltas, joined)
+    third = _third(network, v0, floating)
     a_fr, a_to = internal_voltages(network)
     a_delta = differences(network.n_terminals, network.delta.fr, network.delta.to)
     u_to = np.asarray(a_to @ v0)
@@ -99,6 +124,8 @@ def coefficients(
     )
     w_fr = sp.csr_array(sp.diags_array(1.0 / network.tap**2) @ _squared(a_fr, v0, third))
     w_to = _squared(a_to, v0, third)
+    squares = w_fr, w_to
+    idle_fr, idle_to = idle_shunts(network, floating)
     tied = tied_windings(network, feeding, joined)
     if tied.any():
         law, w_fr, w_to = _tie(network, v0, third, tied, (law, w_fr, w_to))
@@ -114,6 +141,10 @@ def coefficients(
         circulating=_circulating(network, deltas, u_to),
         s_max=rated_power(network),
         deltas=deltas,
+        idle_fr=np.conj(idle_fr),
+        idle_to=np.conj(idle_to),
+        square_fr=squares[0],
+        square_to=squares[1],
     )
 
 
@@ -178,6 +209,24 @@ def series_impedance(network: Network) -> sp.csr_array:
     scale = np.ones(network.n_conductors)
     scale[network.windings.conductor] = 1.0 / 3.0
     return sp.csr_array(sp.diags_array(scale) @ network.z)
+
+
+def idle_shunts(network: Network, floating: Bools) -> tuple[Complexes, Complexes]:
+    """(E) magnetising admittance at each end of a transformer that the internal voltages see; 0 of lines.
+
+    Args:
+        floating: (N) terminals whose neutral nothing fixes; a wye has none there.
+    """
+    transformers = np.array([kind == "transformers" for kind in network.branch_kinds], dtype=np.bool_)
+    words = [connection.split("-") for connection in network.branch_connections]
+    sides: list[Complexes] = []
+    for end, word, y in zip((network.terminal_fr, network.terminal_to), (0, 1), network.y_ends):
+        each = np.asarray(y.diagonal(), dtype=np.complex128)
+        each[network.windings.conductor] *= 3.0
+        is_wye = np.array([both[word] == "wye" for both in words], dtype=np.bool_)[network.conductor_branch]
+        there = transformers[network.conductor_branch] & ~(is_wye & floating[end])
+        sides.append(np.where(there, each, 0.0))
+    return sides[0], sides[1]
 
 
 def rated_power(network: Network) -> Floats:

@@ -7,7 +7,7 @@ impedance matrix Z = R + jX, symmetric, loses Re(i^H Z i) = i^H R i. With R = F 
     |j_k|² ≤ x l_k                           x the state of the branch: the perspective of a closed branch
 
 so that the loss Σ l is a cone program, and at x = 0 no current flows. Flows without losses on the way lose too little:
-some percent, where the grid loses some percent of its load.
+some percent, where the grid loses some percent of its load. Magnetising branches lose g |u|², whatever is carried.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from openpoint.errors import InputError, Problem
 from openpoint.formulations.lindist3flow_deltas import by_branch
-from openpoint.formulations.lindist3flow_equations import internal_voltages, series_impedance
+from openpoint.formulations.lindist3flow_equations import idle_shunts, internal_voltages, series_impedance
 from openpoint.network import Complexes, Floats, Ints, Network
 from openpoint.twostage.program import Cone
 
@@ -97,6 +97,17 @@ def loss_cones(
         state == closed[terms.branch],
     ]
     return Cone((along, across), l, state), cp.sum(l), constraints
+
+
+def idle_loss(network: Network, v: Complexes) -> Floats:
+    """(B) what the magnetising branch of each transformer loses at voltages v (N) where it is closed, per unit."""
+    nothing_floats = np.zeros(network.n_terminals, dtype=np.bool_)
+    squares = [np.abs(np.asarray(a @ v)) ** 2 for a in internal_voltages(network)]
+    squares[0] = squares[0] / network.tap**2
+    each = sum(y.real * square for y, square in zip(idle_shunts(network, nothing_floats), squares))
+    loss = np.zeros(len(network.branch_names))
+    np.add.at(loss, network.conductor_branch, each)
+    return loss
 
 
 def _names(network: Network) -> tuple[tuple[str, ...], tuple[str, ...]]:

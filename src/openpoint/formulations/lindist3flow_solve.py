@@ -16,11 +16,12 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from openpoint.errors import OptionError
-from openpoint.formulations.lindist3flow_deltas import ClosedDeltas, closed_deltas
+from openpoint.formulations.lindist3flow_deltas import ClosedDeltas, closed_deltas, floating_terminals
 from openpoint.formulations.lindist3flow_equations import (
     balanced,
     coefficients,
     differences,
+    idle_shunts,
     internal_voltages,
     series_impedance,
 )
@@ -66,16 +67,16 @@ def loads_at_nominal(network: Network) -> tuple[Complexes, Complexes]:
 
 
 def charging(network: Network, closed: Bools) -> Complexes:
-    """(N) what the shunts of lines and transformers draw at nominal balanced voltages, of closed branches; wye only.
+    """(N) what the shunts of lines draw at nominal balanced voltages, of closed branches.
 
     Behind a delta, where the neutral floats, `evaluate` takes none: there it is what fixes the neutral.
     """
-    joined = np.asarray(closed, dtype=np.bool_)[network.conductor_branch]
-    plain = np.array([b == "wye-wye" for b in network.branch_connections], dtype=np.bool_)[network.conductor_branch]
+    lines = np.array([kind == "lines" for kind in network.branch_kinds], dtype=np.bool_)
+    drawing = (np.asarray(closed, dtype=np.bool_) & lines)[network.conductor_branch]
     v0, s = balanced(network), np.zeros(network.n_terminals, dtype=np.complex128)
-    for end, over in ((network.terminal_fr, network.tap), (network.terminal_to, np.ones(network.n_conductors))):
-        drawn = v0[end] * np.conj(np.asarray(network.y_shunt @ v0[end])) / 2.0 / over**2
-        np.add.at(s, end, np.where(joined & plain, drawn, 0.0))
+    for end in (network.terminal_fr, network.terminal_to):
+        drawn = v0[end] * np.conj(np.asarray(network.y_shunt @ v0[end])) / 2.0
+        np.add.at(s, end, np.where(drawing, drawn, 0.0))
     return s
 
 
@@ -113,7 +114,9 @@ def evaluate(
     around = matrix.circulating[:, live]
     law = sp.csr_array(matrix.w_fr - matrix.w_to)[live][:, alive]
     square = np.zeros(n, dtype=np.complex128) if per_w is None else np.asarray(per_w, dtype=np.complex128)
-    drawn_p, drawn_q = (-sp.diags_array(part[alive]) for part in (square.real, square.imag))
+    switched = network.switchable & case.joined  # as in `lindist3flow`
+    with_w = sp.csr_array(sp.diags_array(square) + matrix.idle_per_w(case.joined & ~switched))[alive][:, alive]
+    drawn_p, drawn_q = -with_w.real, -with_w.imag
     rows: list[list[Any]] = [
         [drawn_p, into.real, -into.imag, place, None, ground.real, -ground.imag],
         [drawn_q, into.imag, into.real, None, place, ground.imag, ground.real],
@@ -123,7 +126,8 @@ def evaluate(
         [None, around.imag, around.real, None, None, None, None],
     ]
     system = sp.block_array(rows)
-    out = (drawn + np.asarray(matrix.s_delta @ pairs.T).T)[:, alive]
+    idle = matrix.idle_at(np.abs(v0) ** 2) @ (switched * 1.0)
+    out = (drawn + np.asarray(matrix.s_delta @ pairs.T).T + idle)[:, alive]
     k, e, h, c = len(out), len(live), len(held), len(case.deltas.conductors)
     squared = np.broadcast_to(np.abs(case.holding.v) ** 2, (k, h))
     right = np.concatenate([out.real, out.imag, np.zeros((k, e)), squared, np.zeros((k, 2 * c))], axis=1)
@@ -157,8 +161,10 @@ def phasors(
     z = series_impedance(network) + sp.diags_array(_floor(network))
     place, ground = case.place(np.ones(len(held))), case.ground(np.ones(network.n_terminals))
     a_fr, a_to = a_fr[live][:, alive], a_to[live][:, alive]
+    idle_fr, idle_to = (sp.diags_array(part[live]) for part in idle_shunts(network, case.floating))
+    idle = sp.csr_array(a_fr.conj().T @ idle_fr @ a_fr + a_to.T @ idle_to @ a_to)
     rows: list[list[Any]] = [
-        [None, sp.csr_array(a_to - a_fr.conj()).T, place, ground],
+        [-idle, sp.csr_array(a_to - a_fr.conj()).T, place, ground],
         [sp.csr_array(a_fr - a_to), -sp.csr_array(z)[live][:, live], None, None],
         [place.T, None, None, None],
         [ground.T, None, None, None],
@@ -230,6 +236,11 @@ class _Case:
         live = joined & on[fr]
         deltas = closed_deltas(network, holding.terminal, live)
         return _Case(network, holding, on, np.flatnonzero(on), np.flatnonzero(live), live, deltas)
+
+    @property
+    def floating(self) -> Bools:
+        """(N) terminals whose neutral nothing fixes."""
+        return floating_terminals(self.network, self.deltas, self.joined)
 
     def samples(self, s: Complexes, s_delta: Complexes) -> tuple[Complexes, Complexes]:
         """(K, N) and (K, D) loads of what is energised."""

@@ -5,7 +5,8 @@ state x, taps and w = v²
 
     D = 2 (r p + x q)                            the voltage law where closed:  w_a / tap² − w_b = D
 
-and where open D = 0, p = q = 0; loads of constant current or impedance are taken at nominal voltage.
+and where open D = 0, p = q = 0; loads of constant current or impedance are taken at nominal voltage, and transformers
+magnetise themselves for nothing, as parts of the grid may be dead.
 """
 
 from __future__ import annotations
@@ -73,4 +74,5 @@ def lindistflow(
     """
     none = cp.Constant(np.zeros(0))
     demand = Demand(demand_p, demand_q, none, none)
-    return lindist3flow(network, closed, demand, most=most, bounds=bounds, always=always)
+    dead = cp.Constant(np.zeros(network.n_terminals))
+    return lindist3flow(network, closed, demand, most=most, bounds=bounds, always=always, energised=dead)

@@ -112,6 +112,8 @@ class Transformers(dy.Schema):
     Rated voltages are line to line whatever the phases, so that a single-phase unit of 2.4 kV between phase and
     neutral has 2.4 √3 kV. Impedances are those of a phase, of a delta those of its wye equivalent. A delta-delta of two
     phases is one winding between these lines, with its own impedance; a branch beside it joins one of the two phases.
+    Of the magnetising branch half is at either end of the impedance in a balanced grid, all at the to end in a grid
+    with letters, as in OpenDSS.
     """
 
     name = _name()
@@ -124,8 +126,8 @@ class Transformers(dy.Schema):
     s_max_kva = _optional("rating; empty = none", "kVA")
     r_ohm = _number("series resistance, referred to the to side", "ohm")
     x_ohm = _number("series reactance, referred to the to side", "ohm")
-    g_us = _number("magnetising conductance, to side, both ends together", "µS", default=0.0)
-    b_us = _number("magnetising susceptance, to side, both ends together (negative: inductive)", "µS", default=0.0)
+    g_us = _number("magnetising conductance, referred to the to side", "µS", default=0.0)
+    b_us = _number("magnetising susceptance, referred to the to side (negative: inductive)", "µS", default=0.0)
     tap_side = _text("winding with the tap changer: from or to", default="from")
     tap_pos = _integer("tap position today", 0)
     tap_neutral = _integer("tap position at rated voltage", 0)

@@ -10,7 +10,8 @@ controls, and the grid is taken from what then stands: line matrices after Kron'
 - Lines with Switch=yes, or with a SwtControl, relay, recloser or fuse, are switchable, and transformers with a
   SwtControl; nothing else is. Lines without impedance to speak of are in the table `switches`. Their rating is read
   unless it is OpenDSS's own 400 A.
-- A tap changer is on the from side of its transformer, so that ends are exchanged where OpenDSS has it on the second.
+- A tap changer is on the from side of its transformer, so that ends are exchanged where OpenDSS has it on the second,
+  but for transformers with a magnetising branch, which is on the second winding there and at the to end here.
 - The impedance of a source is a line from a bus of its own, named like the element (`vsource.source`).
 - Reactors in series are lines, others loads of impedance named like the element (`reactor.name`).
 - Single-phase transformers with a centre tap are lumped with everything behind them: loads on their primary side that

@@ -148,7 +148,9 @@ def read_transformer(reading: Reading, element: str) -> None:
     kva, x_pu = fr.kva, engine.Transformers.Xhl() / 100.0
     r_pu = (fr.r_percent + to.r_percent * fr.kva / to.kva) / 100.0
     side, changer = _changer(reading, element, fr, to)
-    if side == "to":  # our ratio is at the from side, so that the impedance does not move with the tap
+    idle = complex(reading.value("%noloadloss"), 0.0 - reading.value("%imag"))  # OpenDSS has it at the second winding
+    if side == "to" and not idle:  # with the ratio at the from side the impedance does not move with the tap
+        side = "from"
         fr, to, shift, connection = to, fr, -shift, "-".join(reversed(connection.split("-")))
     # OpenDSS counts per unit on the turns in use.
     z_base = (to.kv * to.tap) ** 2 * 1000.0 / kva * (1.0 if n == 1 else n / 3.0)
@@ -160,13 +162,14 @@ def read_transformer(reading: Reading, element: str) -> None:
         to_bus=to.bus,
         phases=phases,
         connection=connection,
-        vn_from_kv=fr.kv * line_to_line * (1.0 if side else fr.tap),
-        vn_to_kv=to.kv * line_to_line * to.tap,
+        vn_from_kv=fr.kv * line_to_line * (1.0 if side == "from" else fr.tap),
+        vn_to_kv=to.kv * line_to_line * (1.0 if side == "to" else to.tap),
         s_max_kva=reading.value("normhkva") or None,
         r_ohm=r_pu * z_base,
         x_ohm=x_pu * z_base,
-        g_us=reading.value("%noloadloss") * 1e4 / z_base,
-        b_us=0.0 - reading.value("%imag") * 1e4 / z_base,
+        g_us=idle.real * 1e4 / z_base,
+        b_us=idle.imag * 1e4 / z_base,
+        tap_side=side or "from",
         shift_degree=shift if connection in ("delta-wye", "wye-delta") else 0.0,
         switchable=element in reading.commanded,
         closed=closed,

@@ -1,9 +1,10 @@
 """Service transformers with a centre tap, lumped on their primary side with everything behind them.
 
 The two legs of their secondary side are no phases: they stand half a turn apart. So it is with any single-phase
-transformer whose windings have different nodes. Where nothing else feeds what lies behind it, the grid sees no more of
-it than the power that it draws from one phase or between two. That power is taken as it stands in the solution, and
-follows the voltage as the loads behind it do; losses of the transformer and of the lines behind it are part of it.
+transformer whose windings have different nodes, and one between two lines has no phase to the ground behind it. Where
+nothing else feeds what lies behind, the grid sees no more of it than the power that it draws from one phase or between
+two. That power is taken as it stands in the solution, and follows the voltage as the loads behind it do; losses of the
+transformer and of the lines behind it are part of it.
 """
 
 from __future__ import annotations
@@ -75,9 +76,10 @@ def read_pockets(reading: Reading, pockets: list[Pocket]) -> None:
     if pockets:
         names = in_words([pocket.transformer for pocket in pockets])
         message = (
-            f"{len(pockets)} service transformers with a centre tap, or whose nodes differ, are lumped with everything "
-            f"behind them as loads on their primary sides ({names}): {loads_kw:.3f} kW net at today's voltages, "
-            f"and {losses_kw:.3f} kW of losses behind that are not among those of the grid"
+            f"{len(pockets)} single-phase transformers ({names}), whose secondary sides are no phases (a centre tap, a "
+            "winding between two lines), are lumped with everything behind them as loads on their primary sides: "
+            f"{loads_kw:.3f} kW net at today's voltages, and {losses_kw:.3f} kW of losses behind that are not among "
+            "those of the grid"
         )
         remedy = "Where secondary sides matter, write one winding of the full voltage with the nodes of the primary"
         reading.note("", message, remedy, changes_figures=True)
@@ -143,11 +145,12 @@ def _is_wired(reading: Reading, element: str) -> bool:
 
 
 def _is_split(reading: Reading, element: str, at: list[tuple[str, list[int]]]) -> bool:
-    """Whether a transformer has one phase, and two buses with two windings at one of them or different nodes."""
+    """Whether a transformer has one phase, two buses, and a side that is no phase of the other."""
     reading.engine.Circuit.SetActiveElement(element)
     if reading.engine.CktElement.NumPhases() != 1 or len({bus for bus, _ in at}) != 2:
         return False
-    return len(at) > 2 or sorted(at[0][1]) != sorted(at[1][1])
+    (_, near), (_, far), *more = at
+    return bool(more) or sorted(near) != sorted(far) or all(near)
 
 
 class _Groups:

@@ -11,9 +11,10 @@ has one phase, "1", and its terminals and conductors are its buses and branches.
 is grounded, and lines have the matrices that are left when their neutral is eliminated (Kron 1939).
 
 Branch model, with v and i the vectors over the conductors of a branch: at the from side an ideal ratio `tap`, then a
-pi section: half of the shunt Y at the internal node u, the series impedance Z, half of Y at the to bus. An open branch
-is disconnected at both ends, unless it is a line that is open at one end only: such a line of a balanced grid stays
-under voltage from its other end, at which it is the admittance Y/2 + 1 / (Z + 2/Y) (`y_open`), and nothing else.
+pi section: half of the shunt Y at the internal node u, the series impedance Z, half of Y at the to bus. A transformer
+of a grid with letters has all of Y at the to bus, as in OpenDSS. An open branch is disconnected at both ends, unless
+it is a line that is open at one end only: such a line of a balanced grid stays under voltage from its other end, at
+which it is the admittance Y/2 + 1 / (Z + 2/Y) (`y_open`), and nothing else.
 
 | connection | voltages | current at the from and to end |
 |---|---|---|
@@ -204,6 +205,14 @@ class Network:
             np.maximum(np.abs(self.b), np.abs(self.y_open.imag)),
         )
         return np.asarray(g + 1j * b)
+
+    @property
+    def y_ends(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """(E, E) shunt admittance at the internal node of the from side, and at the to bus."""
+        one_sided = np.array([kind == "transformers" for kind in self.branch_kinds], dtype=np.bool_)
+        at_fr = np.where(one_sided[self.conductor_branch] & (not self.is_balanced), 0.0, 0.5)
+        fr, to = (sp.csr_array(sp.diags_array(share) @ self.y_shunt) for share in (at_fr, 1.0 - at_fr))
+        return fr, to
 
     @property
     def is_balanced(self) -> bool:

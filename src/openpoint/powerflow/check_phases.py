@@ -141,10 +141,11 @@ def _branch_current(network: Network, at_fr: sp.csr_array, at_to: sp.csr_array, 
     if not used.any():
         return np.zeros(v.shape, dtype=np.complex128)
     at_fr, at_to = at_fr[used], at_to[used]
-    z, y_half = sp.csc_array(network.z[used][:, used]), 0.5 * network.y_shunt[used][:, used]
+    z = sp.csc_array(network.z[used][:, used])
+    y_fr, y_to = (part[used][:, used] for part in network.y_ends)
     inner, outer = at_fr @ v, at_to @ v
     through = splu(z).solve(np.asarray(inner - outer))
-    i_fr, i_to = through + y_half @ inner, y_half @ outer - through
+    i_fr, i_to = through + y_fr @ inner, y_to @ outer - through
     return np.asarray(at_fr.conj().T @ i_fr + at_to.conj().T @ i_to, dtype=np.complex128)
 
 

@@ -166,6 +166,7 @@ class Step:
             bounds=self.voltages,
             most=self._carried(largest),
             always=self._always,
+            energised=live[of],
         )
 
     @cached_property

@@ -21,7 +21,7 @@ import numpy as np
 
 from openpoint.formulations.lindist3flow import Demand, lindist3flow, rating_excess
 from openpoint.formulations.lindist3flow_equations import coefficients
-from openpoint.formulations.lindist3flow_loss import LossTerms, loss_cones, loss_terms
+from openpoint.formulations.lindist3flow_loss import LossTerms, idle_loss, loss_cones, loss_terms
 from openpoint.formulations.lindist3flow_solve import evaluate, no_load
 from openpoint.formulations.radiality import Choices, radiality
 from openpoint.formulations.radiality_phases import contract_coupled, radial_states
@@ -89,6 +89,11 @@ class PhasesProgram(PlainProgram):
         return loss_terms(self.network, self.v)
 
     @cached_property
+    def idle(self) -> Floats:
+        """(B) what transformers lose without load."""
+        return idle_loss(self.network, self.v)
+
+    @cached_property
     def demand(self) -> tuple[Complexes, Complexes]:
         """(N) and (D) what is drawn at the reference voltages, net of all generation."""
         return demand_at(self.network, self.v)
@@ -127,6 +132,9 @@ class PhasesProgram(PlainProgram):
             reference=self.reference,
         )
         cone, loss, tied = loss_cones(self.terms, decision, flow.p, flow.q)
+        if self.idle.any():
+            idle = cp.Variable(name="loss_idle")
+            loss, tied = loss + idle, [*tied, idle == self.idle @ decision]
         low, high = self._limited
         kept = []
         if low.any():
@@ -154,7 +162,7 @@ class PhasesProgram(PlainProgram):
         flow = evaluate(net, closed, *self.demand, reference=self.reference)
         low, high = self._limited
         w, s = flow.w[0], flow.s[0]
-        loss = float(self.terms.loss(s)[0]) * self.price_base_kw
+        loss = float(self.terms.loss(s)[0] + self.idle[closed].sum()) * self.price_base_kw
         if w.min() < V_LEAST_PU**2 or w.max() > V_MOST_PU**2:
             return loss, math.inf
         rated = np.asarray(
