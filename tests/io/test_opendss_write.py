@@ -73,8 +73,8 @@ def test_tables_come_back(name: str, tmp_path: Path) -> None:
         one, two = (by_safe_name(grid.tables()[kind]) for grid in (first, second))
         assert one.height == two.height
         for column in one.columns:
-            if column in ("name", "bus", "from_bus", "to_bus", "x", "y"):
-                continue
+            if column in ("name", "bus", "from_bus", "to_bus", "x", "y", "length_km"):
+                continue  # lines are written as a whole, without a length
             for a, b in zip(one[column].to_list(), two[column].to_list()):
                 is_number = isinstance(a, (float, list))
                 assert a == (pytest.approx(b, rel=1e-9, abs=1e-12) if is_number and b is not None else b), column
