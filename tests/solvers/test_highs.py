@@ -238,3 +238,26 @@ def test_sides_of_rows_change_in_place(seed: int) -> None:
         assert model.row_slopes()[-1] == pytest.approx(1.0, abs=1e-6)
     model.set_rows(number, np.array([-np.inf]), np.array([np.inf]))
     assert model.solve(integral=False).value == pytest.approx(before.value, abs=1e-7)
+
+
+def test_a_solve_after_one_that_was_interrupted_goes_to_its_end() -> None:
+    rng = np.random.default_rng(1)
+    n, m = 40, 5
+    weights = rng.integers(10, 100, (m, n)).astype(float)  # a knapsack of several sizes: minutes to the very end
+    form = StandardForm(
+        c=-weights.sum(axis=0) - rng.random(n),
+        a=sp.csc_array(np.vstack([weights, np.eye(n), -np.eye(n)])),
+        b=np.concatenate([weights.sum(axis=1) / 2, np.ones(n), np.zeros(n)]),
+        n_zero=0,
+        n_nonneg=m + 2 * n,
+        cones=(),
+        integers=np.arange(n),
+        offset=0.0,
+        columns={},
+    )
+    model = HighsModel(form)
+    assert model.solve(integral=True, stop=lambda: True).status is Status.LIMIT
+    again = model.solve(integral=True, gap=0.05)
+    assert again.status is Status.OPTIMAL
+    assert again.x is not None
+    assert np.isfinite(again.bound)

@@ -28,13 +28,18 @@ from openpoint.formulations.lindistflow import lindistflow, nominal_demand, volt
 from openpoint.grid.topology import bridges, components
 from openpoint.network import Network
 from openpoint.studies.hardening_outlook import Restorer
-from openpoint.twostage.program import FirstStage, Outlook, PlainProgram, Stage
+from openpoint.studies.hardening_supply import Supply, built, scattered
+from openpoint.twostage.program import FirstStage, Outlook, PlainProgram, Relief, Stage, Within
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
+RELIEVED = 4
+"""Most backup generators for which it is worth knowing what they save at most wherever they stand: the more there are,
+the less is known of one."""
 ROOT_W = 1.0
 """Squared voltage that a grid-forming backup generator holds, where the limits of its bus allow it."""
 
@@ -90,6 +95,8 @@ class HardenProgram(PlainProgram):
         closed_line_usd: cost of a branch that is closed after the disaster.
         deep: whether the relaxation goes as deep as least cuts, see `formulations.islands`: to study bounds; the
             model is then eight times the size on 33 buses, and mixed-integer solvers are faster without.
+        scattered: number of backup generators whose places are left to the recourse, and which may stand at several in
+            shares, see `hardening_supply`: a relaxation, whose decision says which places are allowed. 0 = not so.
     """
 
     network: Network
@@ -106,6 +113,7 @@ class HardenProgram(PlainProgram):
     budget_usd: float | None = None
     closed_line_usd: float = 0.0
     deep: bool = False
+    scattered: int = 0
 
     recourse_floor = 0.0
 
@@ -124,12 +132,12 @@ class HardenProgram(PlainProgram):
             raise OptionError("a source needs no backup generator; leave its bus out")
 
     @cached_property
-    def always_closed(self) -> npt.NDArray[np.bool_]:
+    def always_closed(self) -> Bools:
         """(E) branches that are closed wherever they are whole."""
         return np.asarray(self.network.closed & ~self.network.switchable)
 
     @cached_property
-    def always_open(self) -> npt.NDArray[np.bool_]:
+    def always_open(self) -> Bools:
         """(E) branches that nobody can close."""
         return np.asarray(~self.network.closed & ~self.network.switchable)
 
@@ -138,7 +146,7 @@ class HardenProgram(PlainProgram):
         """(H + G) cost of each entry of the decision."""
         return np.concatenate([self.line_usd, self.generator_usd])
 
-    def hardened(self, decision: Floats) -> npt.NDArray[np.bool_]:
+    def hardened(self, decision: Floats) -> Bools:
         """(E) branches that a decision hardens."""
         mask = np.zeros(self.network.n_conductors, dtype=np.bool_)
         mask[self.lines[decision[: len(self.lines)] > 0.5]] = True
@@ -183,11 +191,11 @@ class HardenProgram(PlainProgram):
         net, count = self.network, len(self.lines)
         n, e = net.n_terminals, net.n_conductors
         hardened = sp.csr_array((np.ones(count), (self.lines, np.arange(count))), shape=(e, count)) @ decision[:count]
-        built = decision[count:]
         may_open = ~self.always_closed
         ends = net.terminal_fr, net.terminal_to
-        topology = islands(n, *ends, net.source_terminal, self.buses, may_open, each=self.deep)
-        closed, live = topology.closed, topology.live
+        may_form = self.buses[:0] if self.scattered else self.buses
+        topology = islands(n, *ends, net.source_terminal, may_form, may_open, each=self.deep)
+        closed = topology.closed
         kept, never = np.flatnonzero(self.always_closed), np.flatnonzero(self.always_open)
         constraints = [*topology.constraints, closed <= 1 - realisation + hardened]
         if len(kept):
@@ -197,24 +205,13 @@ class HardenProgram(PlainProgram):
 
         s = nominal_demand(net)
         shed = cp.Variable(n, name="shed")
-        demand_p, demand_q = cp.multiply(s.real, 1 - shed), cp.multiply(s.imag, 1 - shed)
-        constraints += [shed >= 0, shed <= 1, 1 - shed <= live]
-        backup: cp.Variable | None = None
-        if len(self.buses):
-            backup = cp.Variable((2, len(self.buses)), name="backup")
-            on = cp.Variable(len(self.buses), name="on")
-            p_most, q_most = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
-            constraints += [on <= built, on <= live[self.buses], topology.root <= on]
-            constraints += [backup[0] >= 0, backup[0] <= p_most * on]
-            constraints += [backup[1] >= -q_most * on, backup[1] <= q_most * on]
-            place = sp.csr_array(
-                (np.ones(len(self.buses)), (self.buses, np.arange(len(self.buses)))), (n, len(self.buses))
-            )
-            demand_p, demand_q = demand_p - place @ backup[0], demand_q - place @ backup[1]
+        supply = self._supply(decision[count:], topology)
+        constraints += [shed >= 0, shed <= 1, 1 - shed <= supply.served, *supply.constraints]
+        demand_p, demand_q = cp.multiply(s.real, 1 - shed) - supply.p, cp.multiply(s.imag, 1 - shed) - supply.q
         s_gen: cp.Variable | None = None
         if count_gen := len(net.generator_names):
             s_gen = cp.Variable((2, count_gen), name="s_gen")
-            fed = live[net.generator_terminal]
+            fed = supply.served[net.generator_terminal]
             for k, (least, most) in enumerate(((net.p_min, net.p_max), (net.q_min, net.q_max))):
                 constraints += [
                     s_gen[k] >= cp.multiply(np.minimum(least, 0.0), fed),
@@ -242,12 +239,26 @@ class HardenProgram(PlainProgram):
             integers=topology.integers,
             islands=topology,
             shed=shed,
-            backup=backup,
+            backup=supply.output,
             s_gen=s_gen,
             w=flow.w,
             p=flow.p,
             q=flow.q,
         )
+
+    def _supply(self, chosen: cp.Expression, topology: Islands) -> Supply:
+        """What the backup generators give that are chosen, (G)."""
+        net = self.network
+        size = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
+        if not self.scattered:
+            return built(self.buses, size, chosen, topology, net.n_terminals)
+        tied = np.zeros(net.n_terminals, dtype=np.bool_)  # there, flows cross that no state of a branch forbids
+        tied[net.terminal_fr[self.always_closed]] = tied[net.terminal_to[self.always_closed]] = True
+        p, q = (
+            (np.where(tied, -feed.sum() - take.sum(), -feed), np.where(tied, feed.sum() + take.sum(), take))
+            for take, feed in self._reach
+        )
+        return scattered(self.buses, size, chosen, topology, self.scattered, (p, q))
 
     def _carried(self, topology: Islands, p: cp.Variable, q: cp.Variable) -> list[cp.Constraint]:
         """A branch carries to its child at most what all buses beyond take, and from it at most what they feed in."""
@@ -259,8 +270,12 @@ class HardenProgram(PlainProgram):
 
     @cached_property
     def _reach(self) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
-        """For active and reactive power: (N) most that each bus takes, and most that it feeds in."""
+        """For active and reactive power: (N) most that each bus takes, and most that it feeds in.
+
+        Where only sums over all buses count, no more backup generators count than can be bought.
+        """
         net = self.network
+        share = 1.0 if self.deep else self.generators_most / max(len(self.buses), 1)
         s = nominal_demand(net)
         found = []
         for demand, least, most, size in (
@@ -270,8 +285,8 @@ class HardenProgram(PlainProgram):
             take, feed = np.maximum(demand, 0.0), np.maximum(-demand, 0.0)
             np.add.at(take, net.generator_terminal, np.maximum(-least, 0.0))
             np.add.at(feed, net.generator_terminal, np.maximum(most, 0.0))
-            take[self.buses] += size[0] / net.s_base_kva
-            feed[self.buses] += size[1] / net.s_base_kva
+            take[self.buses] += share * size[0] / net.s_base_kva
+            feed[self.buses] += share * size[1] / net.s_base_kva
             found.append((take, feed))
         return found[0], found[1]
 
@@ -286,7 +301,7 @@ class HardenProgram(PlainProgram):
         """(N) least and most squared voltage."""
         low, high = voltage_limits(self.network)
         (_, p_feed), (_, q_feed) = self._reach
-        spare = max(len(self.buses) - self.generators_most, 0)  # generators that are counted there, but never built
+        spare = len(self.buses) - self.generators_most if self.deep else 0  # counted there, but never built
         p_all = float(p_feed.sum()) - spare * self.backup.p_kw / self.network.s_base_kva
         q_all = float(q_feed.sum()) - spare * self.backup.q_kvar / self.network.s_base_kva
         held = float(np.max(np.abs(self.network.source_v) ** 2, initial=0.0))
@@ -301,6 +316,31 @@ class HardenProgram(PlainProgram):
         if self.budget_usd is not None:
             most.append(int(np.sum(np.cumsum(np.sort(self.generator_usd)) <= self.budget_usd)))
         return min(most)
+
+    def within(self, decision: Floats) -> Within | None:
+        """With the places of its generators alone."""
+        count = len(self.lines)
+        here = decision[count:] > 0.5
+        if here.all() or self.scattered:
+            return None
+        few = dataclasses.replace(
+            self, buses=self.buses[here], generator_usd=self.generator_usd[here], max_generators=None, budget_usd=None
+        )
+        return Within(here.tobytes(), few, np.concatenate([decision[:count], decision[count:][here]]))
+
+    def spared(self) -> Bools | None:
+        """Generators, where lines alone are the quicker search and its cuts say something of them."""
+        if not self.generators_most or not self.monotone or self.closed_line_usd:
+            return None
+        return np.arange(len(self.costs)) >= len(self.lines)
+
+    def relief(self, decision: Floats) -> Sequence[Relief]:
+        """What generators save at most, wherever they stand, where there is none yet."""
+        most, entries = self.generators_most, self.spared()
+        if entries is None or most > RELIEVED or self.deep or (decision[entries] > 0.5).any():
+            return []
+        few = [dataclasses.replace(self, max_generators=number, scattered=number) for number in sorted({1, most})]
+        return [Relief(each.scattered, entries, each) for each in few]
 
     def starts(self) -> Sequence[Floats]:
         """To buy nothing."""

@@ -125,6 +125,9 @@ class _Relaxed(HardenProgram):
     def outlook(self, decision: Floats, realisations: Floats) -> None:
         """None: what is known of the recourse holds with its integers."""
 
+    def spared(self) -> None:
+        """None, for the same reason."""
+
 
 def _solver(gap: float, deadline: Deadline, tell: Callable[[str], None], count: int) -> Solve:
     """One disaster is one mixed-integer program: the one-piece form, with nothing to decompose."""

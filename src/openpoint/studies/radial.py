@@ -25,7 +25,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.ensemble import LIMIT_TOLERANCE, Ensemble, ensemble, excesses, is_limited
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.objective import Objective, objective_of
-from openpoint.twostage.program import FirstStage, Verdict
+from openpoint.twostage.program import FirstStage, PlainRecourse, Verdict
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 
@@ -88,7 +88,7 @@ class RadialChoice(FirstStage):
 
 
 @dataclass(frozen=True)
-class RadialProgram:
+class RadialProgram(PlainRecourse):
     """Reconfiguration as a two-stage program: x is the state of every branch, the recourse is the power flow.
 
     Attributes:
@@ -340,9 +340,6 @@ class RadialProgram:
     def dispatch(self, recourse: DistFlow) -> cp.Variable | None:
         """Injections of the dispatchable generators."""
         return recourse.s_gen
-
-    def outlook(self, decision: Floats, realisations: Floats) -> None:
-        """Nothing: the recourse has no integers."""
 
     def alone(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """Bounds by topology search, which is far quicker for one demand."""

@@ -104,11 +104,13 @@ class _Cuts:
 def learn_cuts(master: Master, proposal: Proposal, appraisal: Appraisal) -> list[str]:
     """A cut for each finding that says more than the master believed; the words for it."""
     words = []
+    away = 0.0 if proposal.decision is None else proposal.decision - appraisal.decision
     for finding in appraisal.findings:
         response = finding.response
         if response.feasible and proposal.point is not None:
             believed = master.believed(proposal.point)[finding.k]
-            if response.value <= believed + NEWS * max(1.0, abs(response.value)):
+            said = response.value + float(response.slope @ away)
+            if said <= believed + NEWS * max(1.0, abs(response.value)):
                 continue
         words.append(master.learn_recourse(finding.k, appraisal.decision, response))
     return list(dict.fromkeys(words))

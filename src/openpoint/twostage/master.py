@@ -16,7 +16,7 @@ from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.compile import compile_model
 from openpoint.twostage.hold import Copy, hold
 from openpoint.twostage.objective import SHARE_TOLERANCE, Objective
-from openpoint.twostage.program import Floats, TwoStageProgram, no_good, parts
+from openpoint.twostage.program import Bools, Floats, TwoStageProgram, no_good, parts
 from openpoint.twostage.subproblem import Price, Response
 from openpoint.twostage.tangents import Tangents
 from openpoint.twostage.template import Template
@@ -103,6 +103,17 @@ class Master:
         """The decision that looks best, and the bound it proves."""
         answer = self._model.solve(integral=True, gap=gap, presolve=presolve, seconds=seconds, stop=stop, watch=watch)
         return self._proposal(answer, fractional=False)
+
+    def spare(self, entries: Bools) -> None:
+        """Leave some entries of the decision, (n), none of which may be negative, at 0 until `spare_none`."""
+        self._sparing = self._model.n_rows
+        row = np.zeros(self._n)
+        row[self._columns[entries]] = 1.0
+        self._add(sp.csr_array(row[None, :]))
+
+    def spare_none(self) -> None:
+        """Give all entries back."""
+        self._model.set_rows(np.array([self._sparing]), np.array([-np.inf]), np.array([np.inf]))
 
     def believed(self, point: Floats) -> Floats:
         """(K) what the master held each recourse to cost at a point; −inf where copies bound only means of them."""

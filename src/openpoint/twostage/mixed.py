@@ -8,6 +8,7 @@ upper bounds lies above that of the lower ones, where it weighs most first.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,8 +24,8 @@ from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.appraisal import Appraisal, Finding, Recourse, appraise
 from openpoint.twostage.log import SAME
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.pool import never
-from openpoint.twostage.program import Floats, Outlook, TwoStageProgram, Verdict
+from openpoint.twostage.pool import never, remembered
+from openpoint.twostage.program import Bools, Floats, Outlook, Relief, TwoStageProgram, Verdict, Within
 from openpoint.twostage.subproblem import Price, Response
 from openpoint.twostage.template import Template, template_of
 
@@ -36,6 +37,8 @@ FEASIBLE = 1e-6
 """Slack, relative to 1 or the right-hand side, within which a recourse keeps the constraints of another realisation."""
 BATCH = 128
 """Realisations that are priced at most before the bounds are looked at again."""
+RELIEF = 1e-6
+"""Relative remainder beyond the outlook from which it pays to ask how much of it entries save."""
 GUESSES = 4
 """Times that the next worst is guessed for one batch."""
 
@@ -161,19 +164,21 @@ class MixedAppraiser:
     objective: Objective
     recourse: Recourse
     gap: float
-    _pool: Pool | None = field(default=None, init=False)
-    _work: ExactWork | None = field(default=None, init=False)
+    _programs: OrderedDict[bytes, tuple[ExactWork, Pool]] = field(default_factory=OrderedDict, init=False)
     _cuts: Cuts | None = field(default=None, init=False)
     _known: dict[bytes, tuple[float, float]] = field(default_factory=dict, init=False)
+    _reliefs: dict[int, ExactWork] = field(default_factory=dict, init=False)
+    _relieved: dict[tuple[int, bytes], float] = field(default_factory=dict, init=False)
 
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         return None
 
     def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
         objective, realisations = self.objective, self.objective.realisations
-        work, pool, cuts = self._prepared(len(decision))
+        smaller = self.program.within(decision) or Within(b"", self.program, decision)
+        work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
         outlook = self.program.outlook(decision, realisations) if objective.price is Price.COST else None
-        upper, lower = pool.served(decision), cuts.below(decision, objective.floor)[0]
+        upper, lower = pool.served(inner), cuts.below(decision, objective.floor)[0]
         keys = [b""] * objective.count if outlook is None else outlook.alike
         if outlook is not None:
             lower, upper = np.maximum(lower, outlook.lower), np.minimum(upper, outlook.upper)
@@ -185,7 +190,7 @@ class MixedAppraiser:
             relaxed: list[Response] | None = []
             if outlook is None:
                 relaxed = self.recourse.ask(objective.price, decision, [realisations[k] for k in chosen], stop)
-            exact = self.recourse.workers.run(work, [(decision, realisations[k]) for k in chosen], stop)
+            exact = self.recourse.workers.run(work, [(inner, realisations[k]) for k in chosen], stop)
             if relaxed is None or exact is None:
                 break  # what is known by now is verified all the same
             for k, response in zip(chosen, relaxed):
@@ -199,7 +204,7 @@ class MixedAppraiser:
                 lower[k], upper[k] = max(lower[k], answer.bound), min(upper[k], answer.value)
                 if outlook is not None:
                     self._known[keys[k]] = (answer.bound, answer.value)
-            upper = np.minimum(upper, pool.served(decision))
+            upper = np.minimum(upper, pool.served(inner))
             lower = np.maximum(lower, cuts.below(decision, objective.floor)[0])
             if outlook is not None:
                 self._recall(keys, lower, upper)
@@ -213,20 +218,56 @@ class MixedAppraiser:
             said, which = cuts.below(decision, objective.floor)
             findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
         else:
-            findings += _monotone(decision, realisations, least, outlook, objective.floor)
+            saved = self._saved(decision, least, outlook, stop)
+            findings += _monotone(decision, realisations, least, outlook, objective.floor, saved)
         appraisal = appraise(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
         return replace(appraisal, copies_pay=outlook is None)  # the cuts of an outlook are exact at this decision
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
         return self.recourse.ask(self.objective.price, decision, realisations) or []
 
-    def _prepared(self, n: int) -> tuple[ExactWork, Pool, Cuts]:
-        if self._work is None or self._pool is None or self._cuts is None:
-            template = template_of(self.program, n, self.objective.price)
-            self._work = ExactWork(template, max(GAP, GAP_SHARE * self.gap))
-            self._pool = Pool(template, self.objective.realisations)
-            self._cuts = Cuts(self.objective.realisations)
-        return self._work, self._pool, self._cuts
+    def _prepared(self, smaller: Within) -> tuple[ExactWork, Pool, Cuts]:
+        self._cuts = self._cuts or Cuts(self.objective.realisations)
+
+        def compiled() -> tuple[ExactWork, Pool]:
+            template = template_of(smaller.program, len(smaller.decision), self.objective.price)
+            return ExactWork(template, self._accuracy), Pool(template, self.objective.realisations)
+
+        return *remembered(self._programs, smaller.key, compiled), self._cuts
+
+    @property
+    def _accuracy(self) -> float:
+        return max(GAP, GAP_SHARE * self.gap)
+
+    def _saved(
+        self, decision: Floats, least: Floats, outlook: Outlook, stop: Callable[[], bool]
+    ) -> tuple[Bools, Floats]:
+        """Entries (n), and the most (K) that each of them that is added saves beyond the outlook's slope."""
+        rest = np.where(np.isfinite(least), np.maximum(least - outlook.lower, 0.0), 0.0)
+        saved, before = np.zeros(len(rest)), 0
+        reliefs = self.program.relief(decision)
+        for relief in reliefs:
+            eased = self._eased(relief, decision, np.flatnonzero(rest > RELIEF * np.maximum(1.0, least)), outlook, stop)
+            for k, value in eased.items():
+                saved[k] = max(saved[k], (least[k] - value) / (before + 1.0))
+            before = relief.count
+        entries = reliefs[0].entries if reliefs else np.zeros(len(decision), dtype=np.bool_)
+        return entries, np.minimum(saved, rest)
+
+    def _eased(
+        self, relief: Relief, decision: Floats, which: Ints, outlook: Outlook, stop: Callable[[], bool]
+    ) -> dict[int, float]:
+        """What the relaxed recourse costs at least, for each of some realisations."""
+        realisations = self.objective.realisations
+        if relief.count not in self._reliefs:
+            self._reliefs[relief.count] = ExactWork(template_of(relief.program, len(decision)), self._accuracy)
+        keys = {int(k): (relief.count, outlook.alike[k]) for k in which}
+        asked = {key: k for k, key in keys.items() if key not in self._relieved}
+        pairs = [(np.maximum(decision, relief.entries & outlook.matters[k]), realisations[k]) for k in asked.values()]
+        answers = self.recourse.workers.run(self._reliefs[relief.count], pairs, stop) if pairs else []
+        for key, answer in zip(asked, answers or []):
+            self._relieved[key] = answer.bound if np.isfinite(answer.value) else -np.inf
+        return {k: self._relieved.get(key, -np.inf) for k, key in keys.items()}
 
     def _recall(self, keys: Sequence[bytes], lower: Floats, upper: Floats) -> None:
         """Put in what was solved before in a realisation alike."""
@@ -270,12 +311,20 @@ class MixedAppraiser:
         return np.asarray(chosen, dtype=np.int64)
 
 
-def _monotone(decision: Floats, realisations: Floats, lower: Floats, outlook: Outlook, floor: float) -> list[Finding]:
+def _monotone(
+    decision: Floats,
+    realisations: Floats,
+    lower: Floats,
+    outlook: Outlook,
+    floor: float,
+    saved: tuple[Bools, Floats] | None = None,
+) -> list[Finding]:
     """Cuts that are exact at a binary decision x̂, of a recourse that more ones never make dearer.
 
     Where no entry that matters is added to x̂, the recourse costs at least what it costs at x̂; elsewhere at least what
     the outlook says. With its slope a on entries that are 0 at x̂ (all of which may only lower it) and the remainder
-    r = Q(x̂) − outlook, both are Q(x̂) + Σ_{x̂=0} a x − r Σ_{x̂=0, matters} x.
+    r = Q(x̂) − outlook, both are Q(x̂) + Σ_{x̂=0} a x − r Σ_{x̂=0, matters} x. Entries of which is known what each
+    saves at most (`saved`: mask (n) and (K) costs) have that in place of r.
     """
     added = decision < 0.5
     findings = []
@@ -283,6 +332,9 @@ def _monotone(decision: Floats, realisations: Floats, lower: Floats, outlook: Ou
         if not np.isfinite(value) or value <= floor:
             continue
         slope = np.where(added, np.minimum(outlook.slope[k], 0.0), 0.0)
-        slope -= max(value - outlook.lower[k], 0.0) * (added & outlook.matters[k])
+        rest = np.full(len(slope), max(value - outlook.lower[k], 0.0))
+        if saved is not None:
+            rest[saved[0]] = np.minimum(rest[saved[0]], saved[1][k])
+        slope -= rest * (added & outlook.matters[k])
         findings.append(Finding(k, realisations[k], Response(True, float(value), slope, np.zeros(0), (), None)))
     return findings

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import cvxpy as cp
 import numpy as np
@@ -19,6 +19,7 @@ from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,38 @@ class Outlook:
     lower: Floats
     slope: Floats
     upper: Floats
-    matters: npt.NDArray[np.bool_]
+    matters: Bools
     alike: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Within:
+    """A program that is smaller since a decision is known: what it leaves out can only be idle there.
+
+    Attributes:
+        key: equal keys mean equal programs. program, decision: the program, and the decision in it.
+    """
+
+    key: bytes
+    program: TwoStageProgram[Any, Any]
+    decision: Floats
+
+
+@dataclass(frozen=True)
+class Relief:
+    """The most that some entries can save, whichever of them become one.
+
+    From a binary decision x̂, where at most `count` of `entries` are added that matter (see `Outlook`), and nothing else
+    that matters, the recourse costs no less than that of `program` at x̂ with all of those entries.
+
+    Attributes:
+        count: at least 1. entries: (n) mask.
+        program: a relaxation, over the same decisions and realisations.
+    """
+
+    count: int
+    entries: Bools
+    program: TwoStageProgram[Any, Any]
 
 
 F = TypeVar("F", bound=FirstStage)
@@ -258,6 +289,19 @@ class TwoStageProgram(Protocol[F, S]):
         """
         ...
 
+    def within(self, decision: Floats) -> Within | None:
+        """A smaller program whose recourse is that at a decision, cost and all; None where there is none."""
+        ...
+
+    def spared(self) -> Bools | None:
+        """(n) entries that are left 0 at first, until the best decision without them is found; None where none are."""
+        ...
+
+    def relief(self, decision: Floats) -> Sequence[Relief]:
+        """How much the spared entries save at most beyond a decision, by rising count, the last for as many as there
+        may be; none where nothing is known, or where the decision has any of them."""
+        ...
+
     def alone(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """Lower and upper bound of the optimum where the one realisation is certain, to a relative gap.
 
@@ -271,7 +315,27 @@ class TwoStageProgram(Protocol[F, S]):
         ...
 
 
-class PlainProgram:
+class PlainRecourse:
+    """What a program answers that knows nothing of a recourse with integers, or has none."""
+
+    def outlook(self, decision: Floats, realisations: Floats) -> Outlook | None:
+        """Nothing."""
+        return None
+
+    def within(self, decision: Floats) -> Within | None:
+        """None."""
+        return None
+
+    def spared(self) -> Bools | None:
+        """None."""
+        return None
+
+    def relief(self, decision: Floats) -> Sequence[Relief]:
+        """Nothing."""
+        return []
+
+
+class PlainProgram(PlainRecourse):
     """What a program answers that knows nothing special."""
 
     limits_share = 1.0
@@ -297,10 +361,6 @@ class PlainProgram:
 
     def dispatch(self, recourse: Stage) -> cp.Variable | None:
         """None."""
-        return None
-
-    def outlook(self, decision: Floats, realisations: Floats) -> Outlook | None:
-        """Nothing."""
         return None
 
     def alone(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:

@@ -15,6 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.twostage.appraisal import Appraisal, Appraiser
@@ -22,7 +24,7 @@ from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.executors import Choice, InProcess
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.master import Master, Proposal
-from openpoint.twostage.program import EXACT, TwoStageProgram
+from openpoint.twostage.program import EXACT, Bools, Floats, TwoStageProgram
 from openpoint.twostage.stopping import (
     PROVEN_GAP,
     check_stops,
@@ -30,12 +32,17 @@ from openpoint.twostage.stopping import (
     gap_reached,
     iterations_reached,
 )
+from openpoint.twostage.subproblem import Price
 from openpoint.twostage.worst import Separation
 
 _LOG = logging.getLogger(__name__)
 
 ABSURD = 1e-5
 """Relative excess of a lower bound over a verified value that only a numerical failure explains."""
+SPARING = 0.5
+"""Share of the time limit after which the search without spared entries ends at the latest."""
+ENOUGH = 0.5
+"""Share of the gap within which a bound of a proposal makes it needless to price it."""
 NEWS_EVERY_S = 1.0
 """Seconds between lines of the log while a master is being solved."""
 
@@ -96,11 +103,13 @@ class Run:
         self.began = self.deadline.passed()
 
     def to_the_end(self) -> Outcome:
-        """The loop."""
+        """The loop, first without the entries that are spared, if any."""
         settings = self.settings
         stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
         master = self.learning.master(self)
         _LOG.info("built the master problem")
+        if (spared := self.program.spared()) is not None and self.appraiser.objective.price is Price.COST:
+            self._without(master, spared)
         seen: Counter[bytes] = Counter()
         while True:
             proposal = self._propose(master)
@@ -109,13 +118,10 @@ class Run:
                 return self._outcome(self._why_nothing(proposal.status))
             again = proposal.decision.tobytes() in seen
             seen[proposal.decision.tobytes()] += 1
-            appraisal = self.appraiser.full(proposal.decision, self.out_of_time)
+            appraisal = self._appraised(master, proposal, spared, again=again)
             if appraisal is None:
                 return self._outcome(self._why_nothing(Status.LIMIT))
-            self.offer(appraisal)
-            words = self.learning.learn(self, master, proposal, appraisal, again=again)
-            mark = "rough" if appraisal.rough else ""
-            self._say(" + ".join(words), appraisal.value, appraisal.violation, mark, interim=False)
+            words = self._learnt(master, proposal, appraisal, again=again)
             if proposal.status is Status.LIMIT:
                 return self._outcome(self._why_nothing(proposal.status))
             if (reason := stop_rule(self.log)) is not None:
@@ -125,6 +131,63 @@ class Run:
             if again and "copy" not in words and ("no-good" not in words or seen[proposal.decision.tobytes()] > 2):
                 known = appraisal.exact or appraisal.verdict.final
                 return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
+
+    def _without(self, master: Master, spared: Bools) -> None:
+        """The best decision without some entries, to the gap; its bound holds for no other."""
+        settings, lower = self.settings, -math.inf
+        part = self.deadline.within(SPARING * self.deadline.left())
+        most = iterations_reached(settings.max_iterations)
+
+        def stop() -> bool:
+            return part.over() or relative_gap(lower, self.upper) <= settings.gap
+
+        def watch(bound: float) -> None:
+            nonlocal lower
+            lower = max(lower, bound)
+
+        master.spare(spared)
+        seen: set[bytes] = set()
+        while not stop() and most(self.log) is None:
+            proposal = master.propose(gap=0.3 * settings.gap, seconds=part.left(), stop=stop, watch=watch)
+            watch(proposal.bound)
+            if proposal.decision is None or proposal.decision.tobytes() in seen:
+                break
+            seen.add(proposal.decision.tobytes())
+            appraisal = self.appraiser.full(proposal.decision, stop)
+            if appraisal is None:
+                break
+            self._learnt(master, proposal, appraisal, again=False)
+        master.spare_none()
+
+    def _appraised(self, master: Master, proposal: Proposal, spared: Bools | None, *, again: bool) -> Appraisal | None:
+        """What is to be learnt from a proposal: first of what it is without the spared entries, whose cuts say
+        something of all proposals that have others of them; if they say enough, that is all."""
+        decision = proposal.decision
+        assert decision is not None
+        if spared is not None and decision[spared].any() and not again:
+            plain = self.appraiser.full(np.where(spared, 0.0, decision), self.out_of_time)
+            if plain is None or self._known_at(decision, plain) >= (1.0 - ENOUGH * self.settings.gap) * self.upper:
+                return plain
+            self._learnt(master, proposal, plain, again=False)
+        return self.appraiser.full(decision, self.out_of_time)
+
+    def _known_at(self, decision: Floats, appraisal: Appraisal) -> float:
+        """The objective of a decision, as far as what was found at another says it."""
+        objective = self.appraiser.objective
+        said = np.full(objective.count, objective.floor)
+        for finding in appraisal.findings:
+            if finding.response.feasible:
+                value = finding.response.value + float(finding.response.slope @ (decision - appraisal.decision))
+                said[finding.k] = max(said[finding.k], value)
+        return objective.bound(objective.first_cost(self.program, decision), said)
+
+    def _learnt(self, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+        """Learn, keep, and tell."""
+        self.offer(appraisal)
+        words = self.learning.learn(self, master, proposal, appraisal, again=again)
+        mark = "rough" if appraisal.rough else ""
+        self._say(" + ".join(words), appraisal.value, appraisal.violation, mark, interim=False)
+        return words
 
     def offer(self, appraisal: Appraisal | None) -> None:
         """Keep the better decision."""
