@@ -136,7 +136,10 @@ def _costs(choices: Floats, lines: Floats, xy: Floats) -> Floats:
         # Pieces along `axis`: they cross lines along the other axis and must not run along lines of the same axis.
         other = 1 - axis
         rows, pieces = np.nonzero((hi - lo)[:, :, axis] > 1e-9)
-        p_lo, p_hi, at = lo[rows, pieces, axis], hi[rows, pieces, axis], lo[rows, pieces, other]
+        found = np.column_stack([lo[rows, pieces, axis], hi[rows, pieces, axis], lo[rows, pieces, other]])
+        # Most ways share their pieces: each is weighed once.
+        distinct, which = np.unique(found, axis=0, return_inverse=True)
+        p_lo, p_hi, at = distinct.T
         along = (line_hi - line_lo)[:, axis] > 1e-9
         s_lo, s_hi, s_at = line_lo[along, axis], line_hi[along, axis], line_lo[along, other]
         shared = np.minimum(p_hi[:, None], s_hi) - np.maximum(p_lo[:, None], s_lo)
@@ -149,5 +152,5 @@ def _costs(choices: Floats, lines: Floats, xy: Floats) -> Floats:
         over = np.abs(buses[:, other] - at[:, None]) < 0.2
         over &= (buses[:, axis] > p_lo[:, None] + tiny) & (buses[:, axis] < p_hi[:, None] - tiny)
         piece_cost = _ALONG_LINE * shared + _CROSSING * crossed.sum(axis=1) + _OVER_BUS * over.sum(axis=1)
-        np.add.at(cost, rows, piece_cost)
+        np.add.at(cost, rows, piece_cost[which.ravel()])
     return cost
