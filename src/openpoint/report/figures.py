@@ -33,7 +33,7 @@ def draw(result: ReconfigureResult, *, which: Which = "both", kind: Kind = "grid
         which: `before` (today), `after` (the answer; where there is none, the state of least violation met), or
             `both`. Both falls back to `before` where there is no state after.
         kind: `grid` (buses coloured by voltage, branches as wide as their loading, open points, changes, broken
-            limits), `voltage` (profile over the number of branches to the source), `loading` (the most loaded
+            limits), `voltage` (profile over the distance to the source), `loading` (the most loaded
             branches) or `convergence` (bounds over time).
 
     Returns:

@@ -81,7 +81,8 @@ def _timeline(result: PartitionStepsResult) -> str:
     alt = "Blocks, switches, generators and stores, step by step; the tables below hold all numbers."
     # Never narrower than it can be read: a narrow screen shows a part of it, which moves sideways.
     width = round(_PIXELS * figure.get_figwidth())
-    picture = f'<img alt="{alt}" style="min-width:{width}px" src="data:image/svg+xml;base64,{data}">'
+    size = f"min-width:{width}px;max-width:{round(1.3 * width)}px"
+    picture = f'<img alt="{alt}" style="{size}" src="data:image/svg+xml;base64,{data}">'
     place = f'<div class="sideways" tabindex="0" role="region" aria-label="Timeline">{picture}</div>'
     return section("Timeline", place, long=True)
 
