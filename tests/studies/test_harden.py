@@ -352,3 +352,24 @@ def test_the_same_question_has_the_same_answer(zhang: Grid, case2: HardenResult)
         case2.hardened_branches,
         case2.generators,
     )
+
+
+def test_an_open_line_is_dead_after_a_disaster() -> None:
+    """Its charging shows nowhere, wherever it is open, and whether or not both its buses are supplied."""
+    bare = {"r_ohm": [1.0], "x_ohm": [1.0]}
+    cable = bare | {"b_us": [500.0], "closed": False}
+    tables: dict[str, Any] = {
+        "buses": [{"name": name, "vn_kv": 20.0} for name in ("s", "a", "b")],
+        "sources": [{"name": "grid", "bus": "s"}],
+        "loads": [{"name": name, "bus": name, "p_kw": 500.0} for name in ("a", "b")],
+    }
+    lines = [{"name": f"s{name}", "from_bus": "s", "to_bus": name, **bare, "switchable": False} for name in ("a", "b")]
+    lost = []
+    for end in ("both", "from", "to"):
+        tie = {"name": "tie", "from_bus": "a", "to_bus": "b", "open_end": end, **cable}
+        grid = Grid.from_tables("tie", tables | {"lines": [*lines, tie]})
+        found = harden(grid, disasters=of(grid, calm=(0.5, []), storm=(0.5, ["sa"])), max_lines=1)
+        row = found.branches.filter(name="tie", disaster="calm").row(0, named=True)
+        assert (row["state"], row["q_from_kvar"], row["loss_kw"]) == ("open", 0.0, 0.0)
+        lost.append(found.branches["loss_kw"].sum())
+    assert lost == pytest.approx([lost[0]] * 3, rel=1e-12)

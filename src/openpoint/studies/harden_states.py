@@ -15,7 +15,7 @@ import polars as pl
 from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.grid.grid import Grid
-from openpoint.network import Complexes, Network
+from openpoint.network import Bools, Complexes, Network
 from openpoint.studies import states
 from openpoint.studies.hardening import HardenProgram, Restoration
 from openpoint.studies.restoration import Plan, PlanCheck, RestorationModel, ac_check
@@ -218,19 +218,19 @@ def branch_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl
             "hardened": program.hardened(plan.decision),
             "switching": np.where(seen, np.where(closed, "close", "open"), ""),
             "i_max_a": states.current_limits(net),
-            **_flows(net, after.check),
+            **_flows(net, after.check, plan.closed),
         }
     )
 
 
-def _flows(net: Network, check: PlanCheck) -> dict[str, Floats]:
+def _flows(net: Network, check: PlanCheck, closed: Bools) -> dict[str, Floats]:
     """Current, loading, power at the from end and loss of every branch; nan without an AC state."""
     if not check.converged:
         blank = np.full(net.n_conductors, np.nan)
         return dict.fromkeys(("i_a", "loading_percent", "p_from_kw", "q_from_kvar", "loss_kw"), blank)
     half = 0.5 * (net.g + 1j * net.b)
     inner, v_to = check.v[net.terminal_fr] / (net.tap * np.exp(1j * net.shift)), check.v[net.terminal_to]
-    carries = (np.abs(check.i) > 0.0) | (np.abs(half) > 0.0)
+    carries = closed & ((np.abs(check.i) > 0.0) | (np.abs(half) > 0.0))
     s_fr = np.where(carries, inner * np.conj(check.i + half * inner), 0.0) * net.s_base_kva
     s_to = np.where(carries, v_to * np.conj(half * v_to - check.i), 0.0) * net.s_base_kva
     rated = np.isfinite(net.l_max)
