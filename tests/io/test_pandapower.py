@@ -133,6 +133,23 @@ def test_a_switch_at_no_end_of_its_line_is_a_fault() -> None:
     assert faults(net) == [("switch", str(net.switch.index[net.switch.element == 3][0]), "bus")]
 
 
+@pytest.mark.parametrize(
+    ("kinds", "opened", "stays"),
+    [({}, {}, True), ({9: "from"}, {9: "from"}, False), ({9: "from"}, {9: "to"}, True), ({9: "to"}, {9: "to"}, True)],
+)
+def test_a_line_to_a_bus_out_of_service_keeps_its_charging(
+    kinds: dict[int, str], opened: dict[int, str], stays: bool
+) -> None:
+    net = switched({12: "to", 13: "to", 14: "to"} | kinds, {12: "to", 13: "to", 14: "to"} | opened)
+    net.bus.loc[8, "in_service"] = False  # line 9 runs there from bus 3, and lines 5, 6 and 14 are cut off
+    net.load.loc[net.load.bus.isin([7, 8, 9, 10, 11]), "in_service"] = False
+    net.bus.loc[[7, 9, 10, 11], "in_service"] = False
+    grid = read(net)
+    assert own_flow(grid) == pytest.approx(solved(net), rel=1e-8)
+    ends = {row["name"]: (row["to_bus"], row["switchable"]) for row in grid.lines.iter_rows(named=True)}
+    assert ends.get("Line 3-8") == (("Line 3-8 (open end)", False) if stays else None)
+
+
 def test_switches_of_mv_oberrhein() -> None:
     grid = read(network_named("mv_oberrhein"))
     assert (grid.buses.height, grid.sources.height, grid.transformers.height) == (179, 2, 2)

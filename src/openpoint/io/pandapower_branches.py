@@ -5,7 +5,8 @@
   net without any switch every line is switchable, and the lines out of service are the open ones (published benchmark
   grids are written so): otherwise nothing would be left to decide.
 - A line that is open at one end is under voltage from the other, as in pandapower: `open_end` says where it opens. That
-  is where it is open today; of a closed line where its switch is, and the to end where it has one at both.
+  is where it is open today; of a closed line where its switch is, and the to end where it has one at both. Where the
+  bus at its end is out of service a line is open for good.
 - A bus-bus switch is a switch without impedance, or a line of its `z_ohm`, split with pandapower's r/x ratio of 2.
 - A transformer goes from its high- to its low-voltage bus. Its T circuit is turned into the equal pi section, so power
   flows agree with `pandapower.runpp` and its defaults.
@@ -112,8 +113,23 @@ def _loading(reading: Reading, table: str, row: Row) -> float:
     return share * reading.number(table, row, "df", 1.0) * reading.number(table, row, "parallel", 1.0)
 
 
+def _line_ends(reading: Reading, row: Row, name: str, state: Row) -> tuple[str, str] | None:
+    """The buses of a line. An end whose bus is out of service gets one of its own: there the line is open for good."""
+    known = [reading.bus("line", row, column) for column in ("from_bus", "to_bus")]
+    buses = ["" if bus is None else reading.bus_names[bus] for bus in known]
+    live = [bus for bus in known if bus is not None]
+    if len(live) == 1:
+        dead = not state["closed"] and state.get("open_end", "both") in ("both", ("from", "to")[known.index(live[0])])
+        if dead or not _charges(reading, row):
+            return None
+        state.update(switchable=False, closed=True, open_end="both")
+        buses[known.index(None)] = f"{name} (open end)"
+        reading.add("buses", name=f"{name} (open end)", vn_kv=reading.bus_kv[live[0]])
+    return (buses[0], buses[1]) if live else None
+
+
 def _line(reading: Reading, row: Row, name: str, state: Row) -> None:
-    ends = _ends(reading, "line", row, "from_bus", "to_bus")
+    ends = _line_ends(reading, row, name, state)
     if ends is None:
         return
     km = reading.number("line", row, "length_km")
@@ -128,8 +144,8 @@ def _line(reading: Reading, row: Row, name: str, state: Row) -> None:
     reading.add(
         "lines",
         name=name,
-        from_bus=reading.bus_names[ends[0]],
-        to_bus=reading.bus_names[ends[1]],
+        from_bus=ends[0],
+        to_bus=ends[1],
         r_ohm=[r],
         x_ohm=[x],
         g_us=[g] if g else [],
@@ -140,14 +156,17 @@ def _line(reading: Reading, row: Row, name: str, state: Row) -> None:
     )
 
 
+def _charges(reading: Reading, line: Row) -> bool:
+    return any(reading.number("line", line, column, 0.0) for column in ("c_nf_per_km", "g_us_per_km"))
+
+
 def _note_both_ends(reading: Reading, lines: list[Row], switches: dict[Any, list[Row]]) -> None:
     """Where a line that is opened opens is a choice that the reader makes for the user."""
     count = 0
     for row in lines:
         at = switches.get(row["index"], [])
         closed = all(_is_closed(one) for one in at)
-        charges = reading.number("line", row, "c_nf_per_km", 0.0) != 0.0
-        count += closed and charges and len({one.get("bus") for one in at}) > 1
+        count += closed and _charges(reading, row) and len({one.get("bus") for one in at}) > 1
     if count:
         message = f"{count} closed lines have a switch at both ends: what opens one opens it at its to end only"
         remedy = "It stays under voltage from its from end; convert the net to tables to write another `open_end`"
