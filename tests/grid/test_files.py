@@ -68,7 +68,7 @@ def test_line_ends_blank_lines_and_byte_order_mark(end: str) -> None:
             [("'1' in line 2", "vn_kv"), ("'2' in line 3", "vn_kv"), ("'3' in line 4", "vn_kv")],
         ),
         ("name,vn_kv\n1\n2,3,4\n", [("line 2", ""), ("line 3", "")]),
-        ("name,volt\n1,2\n", [("line 1", "volt")]),
+        ("name,volt\n1,2\n", [("line 1", "volt"), ("", "vn_kv")]),
         ("name,name,vn_kv\n1,1,1\n", [("line 1", "name")]),
         ('name,vn_kv\n"1,10\n', [("line 2", "")]),
         ('name,vn_kv\na"b,10\n', [("line 2", "")]),
@@ -111,7 +111,7 @@ def test_flags_whole_numbers_and_matrices() -> None:
 )
 def test_faults_of_the_head(head: bytes) -> None:
     with pytest.raises(InputError) as caught:
-        grid_from_files({"grid.toml": head})
+        grid_from_files({"grid.toml": head, "buses.csv": b"name,vn_kv\nA,10\n", "sources.csv": b"name,bus\ns,A\n"})
     assert {p.table for p in caught.value.problems} == {"grid.toml"}
 
 

@@ -35,7 +35,7 @@ def conform(
     """The table with exactly the columns and types of its schema, and every fault found.
 
     Unknown columns are refused, absent optional ones take their default; a single number stands for a 1 × 1 matrix.
-    The frame is empty where faults were found.
+    Where faults were found, the frame has null for what is not known; it is empty if what was given is no table.
 
     Args:
         kind: what messages call the table. raw: the table.
@@ -63,24 +63,25 @@ def conform(
         metadata = column.metadata or {}
         dtype = empty.schema[name]
         if name not in frame.columns:
-            if "default" in metadata:
-                series.append(pl.Series(name, [metadata["default"]] * frame.height, dtype=dtype))
-            else:
+            if "default" not in metadata:
                 faults.append(Problem(kind, "", name, "column is missing", f"Add it: {metadata['doc']}"))
+            series.append(pl.Series(name, [metadata.get("default")] * frame.height, dtype=dtype))
             continue
         values, found = _cast(kind, frame, name, dtype)
         faults += found
-        if not column.nullable and values.null_count() and not found:
+        missing = frame[name].is_null()
+        if not column.nullable and missing.any():
             if "default" in metadata:
                 default = metadata["default"]
-                values = pl.Series(name, [default if v is None else v for v in values.to_list()], dtype=dtype)
+                filled = [default if gap else v for v, gap in zip(values.to_list(), missing)]
+                values = pl.Series(name, filled, dtype=dtype)
             else:
                 faults += [
                     Problem(kind, _label(frame, i), name, "value is missing", f"Give {metadata['doc']}")
-                    for i in values.is_null().arg_true()
+                    for i in missing.arg_true()
                 ]
         series.append(values)
-    return (empty, faults) if faults else (pl.DataFrame(series), [])
+    return pl.DataFrame(series), faults
 
 
 def _frame(schema: type[dy.Schema], raw: RawTable) -> pl.DataFrame:
@@ -115,7 +116,8 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
         try:
             cast = values.cast(dtype, strict=False)
         except pl.exceptions.PolarsError:
-            return values.clear(), [Problem(kind, "", name, f"the values are not {_word(dtype)}", "Correct them")]
+            unknown = pl.Series(name, [None] * frame.height, dtype=dtype)
+            return unknown, [Problem(kind, "", name, f"the values are not {_word(dtype)}", "Correct them")]
     lost = cast.is_null() & values.is_not_null()
     if dtype == pl.Int64 and values.dtype.is_float():
         lost |= (values % 1 != 0).fill_null(False)
@@ -126,7 +128,7 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
         Problem(kind, _label(frame, i), name, f"{_show(values[i])} is not {_word(dtype)}", "Correct the value")
         for i in lost.arg_true()
     ]
-    return cast, faults
+    return cast.zip_with(~lost, pl.Series(name, [None] * frame.height, dtype=dtype)), faults
 
 
 def _show(value: Any) -> str:

@@ -17,6 +17,7 @@ import polars as pl
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.conform import conform
 from openpoint.grid.grid import Grid
+from openpoint.grid.partial import more_faults
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.table_text import csv_from_table, table_from_csv
 
@@ -59,16 +60,15 @@ def grid_from_files(files: Mapping[str, bytes]) -> Grid:
     head, faults = _head(files.get(HEAD))
     notes, found = _notes(head)
     faults += found
-    frames: dict[str, pl.DataFrame] = {}
-    for kind in SCHEMAS:
-        frames[kind], found = table_from_files(kind, files)
-        faults += found
+    read = {kind: table_from_files(kind, files) for kind in SCHEMAS}
+    faults += [fault for _, found in read.values() for fault in found]
     for name in sorted(files):
         if name != HEAD and name not in TABLE_FILES:
             remedy = f"Tables are named {', '.join(SCHEMAS)}, with the ending .csv or .parquet"
             notes.append(Problem(name, "", "", "this file is not read", remedy, "warning", changes_figures=True))
     if faults:
-        raise InputError(faults)
+        raise InputError([*faults, *more_faults(read)])
+    frames = {kind: frame for kind, (frame, _) in read.items()}
     texts = {key: str(head.get(key, "")) for key in ("name", "title", "source")}
     return Grid.from_tables(texts["name"], frames, title=texts["title"], source=texts["source"], notes=notes)
 

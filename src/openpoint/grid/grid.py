@@ -63,25 +63,25 @@ class Grid:
             notes: warnings to keep with the grid.
 
         Raises:
-            InputError: unknown tables or columns, missing columns, values of the wrong type; all of them at once.
+            InputError: unknown tables or columns, missing columns, values of the wrong type; all of them at once, with
+                what else is wrong as far as it can be judged.
             OptionError: no mapping of tables.
         """
         from openpoint.grid.conform import conform
+        from openpoint.grid.partial import more_faults
 
         of_kind(tables, Mapping, "tables", f"a mapping of {', '.join(SCHEMAS)} to tables")
-        unknown = [
+        read = {kind: conform(kind, tables.get(kind)) for kind in SCHEMAS}
+        strange = [
             Problem(kind, "", "", "unknown table", f"The tables of a grid are {', '.join(SCHEMAS)}")
             for kind in tables
             if kind not in SCHEMAS
         ]
-        frames: dict[str, pl.DataFrame] = {}
-        faults = list(unknown)
-        for kind in SCHEMAS:
-            frame, found = conform(kind, tables.get(kind))
-            frames[kind] = frame
-            faults += found
-        if faults:
-            raise InputError(faults)
+        if faults := [*strange, *(fault for _, found in read.values() for fault in found)]:
+            # A strange table may be any of those that are absent.
+            known = {kind: (frame, found if kind in tables else strange) for kind, (frame, found) in read.items()}
+            raise InputError([*faults, *more_faults(known)])
+        frames = {kind: frame for kind, (frame, _) in read.items()}
         return cls(name=name, title=title, source=source, notes=tuple(notes), **frames)
 
     def tables(self) -> dict[str, pl.DataFrame]:

@@ -9,7 +9,7 @@ fewest digits that read back to the same number. Columns that hold nothing but t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -110,33 +110,48 @@ def table_from_rows(
     (_, header), *body = rows
     names = [name or "" for name in header]
     faults = _header_faults(names, schema, file)
+    label = names.index("name") if "name" in names else None
+    sound = [(line, cells) for line, cells in body if len(cells) == len(names)]
     for line, cells in body:
         if len(cells) != len(names):
             message = f"{len(cells)} cells, but the first line names {len(names)} columns"
             faults.append(Problem(file, f"line {line}", "", message, ONE_CELL_EACH))
-    if faults:
-        return empty_table(schema), faults
     types = empty_table(schema).schema
-    label = names.index("name") if "name" in names else None
-    numbers = [k for k, name in enumerate(names) if types[name] == pl.Float64 or isinstance(types[name], pl.List)]
-    told = ((_place(line, cells, label), names[k], cells[k] or "") for line, cells in body for k in numbers)
-    decimal, faults = decimal_of(told, separator, file)
-    if faults:
-        return empty_table(schema), faults
+    known = [k for k, name in enumerate(names) if name in types and names.index(name) == k]
+    numbers = [k for k in known if types[names[k]] == pl.Float64 or isinstance(types[names[k]], pl.List)]
+    told = ((_place(line, cells, label), names[k], cells[k] or "") for line, cells in sound for k in numbers)
+    decimal, found = decimal_of(told, separator, file)
+    if found:
+        return empty_table(schema), [*faults, *found]
     columns: list[pl.Series] = []
-    for k, name in enumerate(names):
-        values: list[Any] = []
-        for line, cells in body:
-            value, wanted = _value(with_point(cells[k], decimal) if k in numbers else cells[k], types[name])
-            values.append(value)
+    lost: dict[str, list[bool]] = {}
+    for k in known:
+        name = names[k]
+        read = [_value(with_point(c[k], decimal) if k in numbers else c[k], types[name]) for _, c in sound]
+        lost[name] = [bool(wanted) for _, wanted in read]
+        for (line, cells), (_, wanted) in zip(sound, read):
             if wanted:
                 place = _place(line, cells, label)
                 faults.append(Problem(file, place, name, f"{cells[k]!r} is not {wanted}", "Correct the cell"))
-        columns.append(pl.Series(name, values, dtype=types[name]))
-    if faults:
-        return empty_table(schema), faults
+        columns.append(pl.Series(name, [value for value, _ in read], dtype=types[name]))
     frame, found = conform(kind, pl.DataFrame(columns), schema)
-    return frame, [_in_file(problem, file, body, label) for problem in found]
+    told_already = {(problem.row, problem.column) for problem in faults}
+    more = [_in_file(problem, file, sound, label) for problem in found]
+    faults += [problem for problem in more if (problem.row, problem.column) not in told_already]
+    return _without(frame, lost, rows=len(body)), faults
+
+
+def _without(frame: pl.DataFrame, lost: Mapping[str, Sequence[bool]], *, rows: int) -> pl.DataFrame:
+    """The table with null for the cells that could not be read, and rows of null for those that could not."""
+    if not frame.width or frame.height < max(map(len, lost.values()), default=0):
+        return frame
+    known = frame.with_columns(
+        pl.when(~pl.Series(cells, dtype=pl.Boolean)).then(pl.col(name)).alias(name)
+        for name, cells in lost.items()
+        if any(cells)
+    )
+    blank = pl.DataFrame(schema=frame.schema, data={name: [None] * (rows - frame.height) for name in frame.columns})
+    return pl.concat([known, blank]) if blank.height else known
 
 
 def _rows(text: str, file: str, separator: str) -> tuple[list[Row], list[Problem]]:

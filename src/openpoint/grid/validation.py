@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 from openpoint.errors import Problem
 from openpoint.grid.connection_rules import connection_faults
 from openpoint.grid.held import held_faults
-from openpoint.grid.schemas import BRANCH_TABLES
+from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS
 from openpoint.grid.value_rules import plausibility_doubts, value_faults
 from openpoint.grid.wiring import mesh_doubts, wiring_faults
 
@@ -42,22 +42,38 @@ def find_problems(grid: Grid) -> list[Problem]:
 
     Wiring (loops, joined sources, buses out of reach) is judged on the branches that are sound in themselves.
     """
-    found = [
-        *_name_faults(grid),
-        *_missing_tables(grid),
-        *_phase_faults(grid),
-        *_reference_faults(grid),
-        *_word_faults(grid),
-        *connection_faults(grid),
-        *value_faults(grid),
-        *_voltage_level_faults(grid),
-        *held_faults(grid),
-        *wiring_faults(grid),
-        *mesh_doubts(grid),
-        *plausibility_doubts(grid),
-        *grid.notes,
-    ]
-    return sorted(found, key=lambda problem: (problem.severity != "error", not problem.changes_figures))
+    return judged(grid, frozenset())
+
+
+def judged(grid: Grid, unknown: frozenset[tuple[str, str]]) -> list[Problem]:
+    """As `find_problems`, of a grid in which some cells are not known and hold something else.
+
+    Args:
+        unknown: (table, column) that have such cells: checks of one table against another that need them are left out.
+    """
+    found = [problem for check, needs in _checks() if unknown.isdisjoint(needs) for problem in check(grid)]
+    return sorted([*found, *grid.notes], key=lambda problem: (problem.severity != "error", not problem.changes_figures))
+
+
+def _checks() -> Iterator[tuple[Callable[[Grid], Iterable[Problem]], tuple[tuple[str, str], ...]]]:
+    """Every check, and the columns of other rows than its own that it needs, in the order of what is told."""
+    buses = (("buses", "name"), ("buses", "phases"))
+    ends = tuple((kind, column) for kind in BRANCH_TABLES for column in ("name", "from_bus", "to_bus", "phases"))
+    states = tuple((kind, column) for kind in BRANCH_TABLES for column in ("switchable", "closed"))
+    yield _name_faults, ()
+    yield _missing_tables, (*buses, ("sources", "name"))
+    yield _phase_faults, ()
+    yield _mixed_phases, buses
+    yield _reference_faults, buses
+    yield _word_faults, ()
+    yield connection_faults, (*buses, *ends)
+    yield value_faults, ()
+    yield _voltage_level_faults, (*buses, ("buses", "vn_kv"))
+    yield held_faults, (("sources", "bus"), *(("generators", column) for column in ("name", "bus", "v_pu")))
+    wiring = (*buses, *ends, *states, ("sources", "name"), ("sources", "bus"))
+    yield wiring_faults, wiring
+    yield mesh_doubts, wiring
+    yield plausibility_doubts, tuple((kind, name) for kind, shape in SCHEMAS.items() for name in shape.columns())
 
 
 def _name_faults(grid: Grid) -> Iterator[Problem]:
@@ -89,13 +105,17 @@ def _missing_tables(grid: Grid) -> Iterator[Problem]:
 
 
 def _phase_faults(grid: Grid) -> Iterator[Problem]:
-    """Words of phases, and the mix of a balanced equivalent with phases."""
+    """Words of phases."""
     for kind in ("buses", *BRANCH_TABLES, *WITH_PHASES):
         frame = grid.tables()[kind]
         for name, phases in frame.filter(~pl.col("phases").is_in(PHASE_SETS)).select("name", "phases").iter_rows():
             message = f"{phases!r} is no set of phases"
             remedy = 'Write "1" for the balanced equivalent, or letters of "abc" in this order'
             yield Problem(kind, name, "phases", message, remedy)
+
+
+def _mixed_phases(grid: Grid) -> Iterator[Problem]:
+    """The mix of a balanced equivalent with phases."""
     lettered = grid.buses.filter((pl.col("phases") != BALANCED) & pl.col("phases").is_in(PHASE_SETS))
     if 0 < lettered.height < (grid.buses["phases"].is_in(PHASE_SETS)).sum():
         balanced = grid.buses.filter(pl.col("phases") == BALANCED)

@@ -20,6 +20,7 @@ import polars as pl
 from openpoint.errors import InputError, MissingExtraError, Problem
 from openpoint.grid.conform import empty_table
 from openpoint.grid.grid import Grid
+from openpoint.grid.partial import more_faults
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.table_text import Row, number_text, table_from_rows
 
@@ -48,7 +49,7 @@ def grid_from_workbook(content: bytes, file: str) -> Grid:
     head, faults = _head(sheets.get(HEAD_SHEET, []), file)
     notes, found = _notes(sheets.get(NOTES_SHEET, []), file)
     if faults := [fault for _, wrong in tables.values() for fault in wrong] + faults + found:
-        raise InputError(faults)
+        raise InputError([*faults, *more_faults(tables)])
     notes += not_read(sheets, file, [*SCHEMAS, HEAD_SHEET, NOTES_SHEET])
     name, title, source = (head.get(key, "") for key in HEAD_KEYS)
     frames = {kind: frame for kind, (frame, _) in tables.items()}
@@ -72,7 +73,10 @@ def not_read(sheets: Sheets, file: str, known: Sequence[str]) -> list[Problem]:
     """Warnings of sheets that are none of those known."""
     remedy = f"Sheets are named {', '.join(known)}"
     others = (name for name in sheets if name not in known)
-    return [Problem(_place(file, name), "", "", "this sheet is not read", remedy, "warning") for name in others]
+    return [
+        Problem(_place(file, name), "", "", "this sheet is not read", remedy, "warning", changes_figures=True)
+        for name in others
+    ]
 
 
 def only_sheet(content: bytes, file: str, name: str) -> list[Row]:

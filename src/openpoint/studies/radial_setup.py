@@ -19,7 +19,7 @@ from openpoint.search.enumeration import best_topologies, count_topologies
 from openpoint.studies import states
 from openpoint.studies.limits import Limits
 from openpoint.studies.radial import RadialProgram
-from openpoint.studies.today import refuse_held
+from openpoint.studies.today import refuse_locked_meshes
 from openpoint.studies.topology_search import BranchExchange, TopologySearch
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -253,7 +253,7 @@ def refuse_impossible(grid: Grid, network: Network, choices: Choices, must_close
         InputError: naming the branches of a loop, or the buses cut off.
     """
     if choices.loop:
-        refuse_held(grid, [network.branch_names[b] for b in np.flatnonzero(must_close)])
+        refuse_locked_meshes(grid, [network.branch_names[b] for b in np.flatnonzero(must_close)])
     if choices.cut_off:
         cut_off = list(dict.fromkeys(network.bus_names[network.terminal_bus[n]] for n in choices.cut_off))
         remedy = "Release a branch that connects them"

@@ -38,7 +38,7 @@ def refuse_meshes(grid: Grid) -> None:
         raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_TOLD]])
 
 
-def refuse_held(grid: Grid, held: Iterable[str]) -> None:
+def refuse_locked_meshes(grid: Grid, held: Iterable[str]) -> None:
     """Refuse loops, and ways between sources, of branches that must be closed.
 
     Args:

@@ -1,0 +1,60 @@
+"""Tables with faults of form: what can be judged of them all the same, so that every fault comes in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from openpoint.errors import Problem
+from openpoint.grid.grid import Grid
+from openpoint.grid.schemas import SCHEMAS
+from openpoint.grid.validation import judged
+
+Read = tuple[pl.DataFrame, list[Problem]]
+"""A table with null for what is not known, and the faults of its form."""
+
+
+def more_faults(read: Mapping[str, Read]) -> list[Problem]:
+    """The faults of values, references and wiring that do not follow from faults of form.
+
+    Cells that are not known are filled so that nothing can be said of them, and checks that need them are left out.
+
+    Args:
+        read: every table of a grid.
+    """
+    frames: dict[str, pl.DataFrame] = {}
+    bad: set[tuple[str, str, str]] = set()
+    unknown: set[tuple[str, str]] = set()
+    for kind, (frame, faults) in read.items():
+        columns = SCHEMAS[kind].columns()
+        rows = frame.to_dicts()
+        for number, row in enumerate(rows, start=1):
+            gaps = [name for name, column in columns.items() if row[name] is None and not column.nullable]
+            unknown.update((kind, name) for name in gaps)
+            name = row["name"] if row["name"] is not None else f"number {number}"
+            bad.update((kind, name, gap) for gap in gaps)
+            row.update({gap: _stand_in(kind, gap, row, number) for gap in gaps})
+        if faults and not rows:
+            unknown.update((kind, name) for name in columns)
+        frames[kind] = pl.DataFrame(rows, schema=frame.schema)
+    found = judged(Grid(name="", title="", source="", notes=(), **frames), frozenset(unknown))
+    return [p for p in found if p.severity == "error" and (p.table, p.row, p.column) not in bad]
+
+
+def _stand_in(kind: str, column: str, row: Mapping[str, Any], number: int) -> Any:
+    """A value of which no rule complains in another cell: none, but where checks go through the rows one by one."""
+    schema = SCHEMAS[kind].columns()[column]
+    metadata = schema.metadata or {}
+    dtype = schema.dtype
+    if dtype == pl.Int64:
+        return None
+    if "default" in metadata:
+        return metadata["default"]
+    if isinstance(dtype, pl.List):
+        n = len(row["phases"] or "1")
+        return [1.0] * (n * (n + 1) // 2)
+    if dtype == pl.String:
+        return f"number {number}" if column == "name" else ""
+    return None
