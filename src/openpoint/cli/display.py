@@ -118,8 +118,6 @@ class Progress:
 
 def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
     """Why the run stopped, and the grid before and after."""
-    from openpoint.studies.export import switching_list
-
     show_stop(out, result)
     bound = f"bound {words.kw(result.lower_bound_kw)} kW"
     if result.loss_kw is None:
@@ -132,7 +130,7 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
         out.print(Text(f"Open today: {words.names(result.open_before)}"))
         out.print(Text(f"Open branches: {words.names(result.open_branches)}", "bold"))
         for action in ("close", "open"):
-            if branches := [name for name, what in switching_list(result) if what == action]:
+            if branches := [name for name, what in result.switching if what == action]:
                 out.print(Text(f"To {action}: {words.names(branches)}"))
         if not result.changes:
             out.print(Text("Nothing to switch: today's open branches are the answer."))

@@ -192,8 +192,28 @@ class Grid:
         )
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{frame.height} {kind}" for kind, frame in self.tables().items() if frame.height)
-        return f"Grid({self.name!r}: {counts})"
+        return f"Grid({self.name!r}: {', '.join(self._counts())})"
+
+    def _counts(self) -> list[str]:
+        """How much there is of every kind, in words: `33 buses`, `1 source`."""
+        one = {"buses": "bus", "switches": "switch"}
+        counts = {kind: frame.height for kind, frame in self.tables().items() if frame.height}
+        return [f"{n} {kind if n > 1 else one.get(kind, kind.removesuffix('s'))}" for kind, n in counts.items()]
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        closed = self.branches().filter("closed").height
+        rows = {
+            "data": escape(self.source),
+            "holds": ", ".join(self._counts()),
+            "load": f"{self.loads['p_kw'].sum():,.1f} kW, {self.loads['q_kvar'].sum():,.1f} kvar",
+            "branches": f"{closed} closed, {self.branches().height - closed} open",
+            "doubts": f"{len(self.notes)} while reading, in <code>notes</code>" if self.notes else "",
+        }
+        cells = [f"<tr><td>{key}</td><td>{told}</td></tr>" for key, told in rows.items() if told]
+        title = f"<p><strong>{escape(self.title or self.name)}</strong></p>"
+        return f"<div>{title}<table>{''.join(cells)}</table></div>"
 
 
 def _refuse_unknown(grid: Grid, names: Iterable[str]) -> None:

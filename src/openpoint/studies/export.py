@@ -93,7 +93,7 @@ def document(result: Result) -> dict[str, Any]:
         return {**_head("partition", result), **_plain(partition_document(result))}
     if isinstance(result, PartitionStepsResult):
         return {**_head("partition-steps", result), **_plain(steps_document(result))}
-    derived = () if isinstance(result, HardenResult | FuturesResult) else _DERIVED
+    derived = _DERIVED if isinstance(result, ReconfigureResult | PowerflowResult) else ("switching_list",)
     rows = {name: frame.to_dicts() for name, frame in tables(result).items() if name not in derived}
     plain: dict[str, Any] = _plain({**summary(result), **rows})
     return plain
@@ -150,7 +150,7 @@ def _reconfigure_summary(result: ReconfigureResult) -> dict[str, Any]:
         "linear_kw": result.linear_kw,
         "open_before": list(result.open_before),
         "open_branches": list(result.open_branches),
-        "changes": [{"branch": name, "action": action} for name, action in switching_list(result)],
+        "changes": [{"branch": name, "action": action} for name, action in result.switching],
         "v_min_pu": result.v_min_pu,
         "v_min_bus": result.v_min_bus,
         "v_min_phase": result.v_min_phase if result.v_min_bus is not None else None,
@@ -183,20 +183,14 @@ def tables(result: Result) -> dict[str, pl.DataFrame]:
     if isinstance(result, PowerflowResult):
         frames |= {"sources": result.sources, "generators": result.generators}
     else:
-        frames |= {"phases": result.phases, "generators": result.generators, "iterations": result.iterations}
+        frames |= {"switching_list": result.switching_list, "phases": result.phases}
+        frames |= {"generators": result.generators, "iterations": result.iterations}
     frames["violations"] = pl.DataFrame([_violation(v) for v in result.violations], schema=_VIOLATION)
     return {name: _finite(frame) for name, frame in frames.items()}
 
 
-def switching_list(result: ReconfigureResult) -> list[tuple[str, str]]:
-    """(branch, "close" or "open") from today's state to the answer, what is closed first."""
-    closing = [name for name in result.open_before if name in result.changes]
-    opening = [name for name in result.open_branches if name in result.changes]
-    return [(name, "close") for name in closing] + [(name, "open") for name in opening]
-
-
 # Tables whose content the summary of the JSON document already holds.
-_DERIVED = ("violations",)
+_DERIVED = ("violations", "switching_list")
 
 
 def _violation(violation: Violation) -> dict[str, Value]:

@@ -37,6 +37,7 @@ def futures_summary(result: FuturesResult) -> dict[str, Any]:
 def futures_tables(result: FuturesResult) -> dict[str, pl.DataFrame]:
     """The tables by name."""
     return {
+        "switching_list": result.switching_list,
         "plans": result.plans,
         "futures": result.futures,
         "sample": result.sample,

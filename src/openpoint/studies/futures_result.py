@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from openpoint.grid.grid import Grid
+from openpoint.studies.written import SwitchedResult
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ TOPOLOGIES = ("before", "mean", "after")
 """Today's topology, the one that is best for the mean future alone, and the answer."""
 
 
-@dataclass(frozen=True)
-class FuturesResult:
+@dataclass(frozen=True, repr=False)
+class FuturesResult(SwitchedResult):
     """What `reconfigure` answers where futures are given. Every figure is that of an exact AC power flow.
 
     Three topologies are compared: `before`, today's; `mean`, the best one for the mean future alone, under the same
@@ -79,15 +80,9 @@ class FuturesResult:
     notes: tuple[str, ...] = ()
 
     @property
-    def changes(self) -> tuple[str, ...]:
-        """Branches whose state differs between today and the answer."""
-        return tuple(sorted(set(self.open_before) ^ set(self.open_branches))) if self.objective_kw is not None else ()
-
-    @property
-    def switching(self) -> tuple[tuple[str, str], ...]:
-        """(branch, "close" or "open") from today's state to the answer, what is closed first."""
-        closing = [(name, "close") for name in self.open_before if name in self.changes]
-        return (*closing, *((name, "open") for name in self.open_branches if name in self.changes))
+    def has_answer(self) -> bool:
+        """Whether a topology was found that keeps the limits in the share of futures asked for."""
+        return self.objective_kw is not None
 
     def plot(self, kind: Literal["grid", "losses", "voltages"] = "losses") -> Figure:
         """A picture for notebooks: the grid before and after, or how losses or voltages spread over the futures."""

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from openpoint.grid.grid import Grid
+from openpoint.studies.written import ReportedResult
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class HardenResult:
+@dataclass(frozen=True, repr=False)
+class HardenResult(ReportedResult):
     """What `harden` answers. Costs are those of the model; every operating point is checked by an exact AC power flow.
 
     The cost is the investment plus the expected cost of the disasters; over ambiguous probabilities the worst

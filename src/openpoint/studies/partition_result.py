@@ -13,6 +13,7 @@ import polars as pl
 from openpoint.grid.grid import Grid
 from openpoint.studies.partition_model import PartitionProgram
 from openpoint.studies.partition_verdict import PartitionSamples
+from openpoint.studies.written import ReportedResult, with_output
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Plan:
     decision: Floats
 
 
-@dataclass(frozen=True)
-class PartitionResult:
+@dataclass(frozen=True, repr=False)
+class PartitionResult(ReportedResult):
     """What `partition` answers. Costs and bounds are those of the linear model (LinDist3Flow).
 
     Attributes:
@@ -91,6 +92,17 @@ class PartitionResult:
     plan: Plan | None = field(default=None, repr=False)
     samples: PartitionSamples | None = None
 
+    @property
+    def grid_after(self) -> Grid | None:
+        """The grid with the switch states of the plan and its set-points; None where no plan was found.
+
+        The sources stay in their table, though their substation is lost.
+        """
+        if self.cost_usd is None:
+            return None
+        states = dict.fromkeys(self.closed_switches, True) | dict.fromkeys(self.open_switches, False)
+        return with_output(self.grid.with_closed(states), self.generators)
+
     def plot(self, kind: Literal["grid", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the islands, or the bounds closing."""
         from openpoint.report.partition_figures import draw_partition
@@ -98,8 +110,8 @@ class PartitionResult:
         return draw_partition(self, kind=kind)
 
 
-@dataclass(frozen=True)
-class PartitionLevels:
+@dataclass(frozen=True, repr=False)
+class PartitionLevels(ReportedResult):
     """What `partition_levels` answers: the same question at several levels of uncertainty.
 
     Attributes:

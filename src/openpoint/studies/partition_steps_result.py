@@ -9,14 +9,15 @@ import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.studies.partition_horizon import Horizon
+from openpoint.studies.written import ReportedResult
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class PartitionStepsResult:
+@dataclass(frozen=True, repr=False)
+class PartitionStepsResult(ReportedResult):
     """What `partition_steps` answers. Costs and bounds are those of the linear model (LinDist3Flow) over all steps.
 
     Every table but `iterations` has the name of the step in its first column.

@@ -19,10 +19,11 @@ from openpoint.studies.limits import Limits
 from openpoint.studies.radial import ac_state
 from openpoint.studies.result import Violation
 from openpoint.studies.today import refuse_meshes
+from openpoint.studies.written import Written
 
 
-@dataclass(frozen=True)
-class PowerflowResult:
+@dataclass(frozen=True, repr=False)
+class PowerflowResult(Written):
     """What `powerflow` answers. A balanced grid has one phase, "1", and its powers are those of the three phases.
 
     Attributes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from openpoint.grid.grid import Grid
+from openpoint.studies.written import SwitchedResult, with_output
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ class SoftLimits:
     proven: bool
 
 
-@dataclass(frozen=True)
-class ReconfigureResult:
+@dataclass(frozen=True, repr=False)
+class ReconfigureResult(SwitchedResult):
     """What `reconfigure` answers. `loss_kw` is the exact AC loss of the open points found.
 
     Attributes:
@@ -167,9 +168,15 @@ class ReconfigureResult:
         return self.buses.group_by("phase").agg(extremes).sort("phase")
 
     @property
-    def changes(self) -> tuple[str, ...]:
-        """Branches whose state differs between today and the answer."""
-        return tuple(sorted(set(self.open_before) ^ set(self.open_branches))) if self.loss_kw is not None else ()
+    def has_answer(self) -> bool:
+        """Whether a topology was found that keeps the limits, or the relaxed ones."""
+        return self.loss_kw is not None
+
+    @property
+    def grid_after(self) -> Grid | None:
+        """The grid with the switch states of the answer and the output of its generators; None where there is none."""
+        grid = super().grid_after
+        return None if grid is None else with_output(grid, self.generators)
 
     def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""
