@@ -299,6 +299,7 @@ def read_sound(source: str, asked: Asked | None = None) -> Grid:
     Raises:
         InputError: it cannot be read, or has faults.
     """
+    _LOG.info("loaded the libraries")
     grid = io.read(source, pv="hold" if asked is None else asked.held)
     _LOG.info("read the grid")
     grid = grid if asked is None else asked.applied(grid)

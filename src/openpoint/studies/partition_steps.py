@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal
 
 from openpoint.grid.arguments import Names
@@ -16,6 +17,8 @@ from openpoint.studies.partition_steps_result import PartitionStepsResult
 from openpoint.studies.partition_timeline import timeline_of
 from openpoint.twostage.ccg import ColumnAndConstraint
 from openpoint.twostage.log import Progress
+
+_LOG = logging.getLogger(__name__)
 
 
 def partition_steps(
@@ -61,6 +64,7 @@ def partition_steps(
     grid = horizon.equipped(given)
     network, cut = cut_up(grid, limits)
     timeline = timeline_of(horizon, grid, network, cut)
+    _LOG.info("built the network, cut it into blocks and read the steps")
     program = program_of(
         grid,
         network,
@@ -75,7 +79,9 @@ def partition_steps(
         max_actions=max_actions,
         keep_energised=keep_energised,
     )
+    _LOG.info("stated the problem; the method begins")
     outcome = look_ahead(program, method, progress)
+    _LOG.info("the method ended")
     return steps_answer(
         given,
         horizon,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import replace
@@ -27,6 +28,8 @@ from openpoint.twostage.benders import Benders
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+
+_LOG = logging.getLogger(__name__)
 
 FEW = 200
 """Radial topologies up to which all of them are tried by exact power flow, unless a method is named."""
@@ -78,7 +81,9 @@ def reconfigure_phases(
         )
         by = method or phases_method(program)
         judge = AcJudge(grid, program)
+        _LOG.info("built the network and its exact power flow; the method begins")
         answer = _answer(judge, by, progress or _silent, deadline)
+        _LOG.info("the method ended")
         if soft_limits:
             answer = soften_phases(judge, answer, lambda other: _answer(other, by, _silent, deadline), deadline)
         return phases_result(judge, str(by), answer)

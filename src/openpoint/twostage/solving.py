@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,8 @@ from openpoint.twostage.risk import check_risk
 from openpoint.twostage.run import Learning, Run, Settings
 from openpoint.twostage.uncertainty import Box, Budget, Scenarios, centre, listed
 from openpoint.twostage.worst import WorstAppraiser, worst_objective
+
+_LOG = logging.getLogger(__name__)
 
 EXPLAIN_GAP = 0.01
 """Relative gap of the least violation: it only explains."""
@@ -56,6 +59,7 @@ def solve(
         except StoppedError:
             return nothing_yet(until)
         appraiser = _appraiser(program, settings, workers, alone, integers=integers, violation=False)
+        _LOG.info("compiled the recourse")
         outcome = Run(settings, learning, program, appraiser, progress or _silent, until).to_the_end()
         if outcome.termination is not Termination.INFEASIBLE or until.over():
             return outcome
