@@ -56,6 +56,13 @@ def test_a_breakdown_in_a_power_flow_is_told(tmp_path: Path) -> None:
     assert problem(path).message == "OpenDSS breaks down (SIGSEGV) at the power flow of the circuit"
 
 
+def test_a_breakdown_after_faults_tells_these(tmp_path: Path) -> None:
+    later = "New CapControl.C capacitor=later element=line.L1 type=kvar\nSet mode=daily"
+    found = problem(put(tmp_path, later))
+    assert (found.table, found.row) == ("lines.dss", "line 3")
+    assert found.message == 'OpenDSS: "CapControl.c": Capacitor is not set, aborting'
+
+
 def test_what_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     grid_from_file(put(tmp_path, "! nothing"))  # the process is there
     monkeypatch.setattr(opendss_process, "SILENCE_S", 1.0)

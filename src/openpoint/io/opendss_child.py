@@ -6,7 +6,8 @@
 | grid | name and tables of a grid, notes |
 | shapes | rows of load shapes and of who follows them |
 
-Every line is JSON: a number (the statement that is begun), words (what else is begun), or the answer, an object.
+Every line is JSON: a number (the statement that is begun), words (what else is begun), a list (a fault, in case that
+the answer never comes), or the answer, an object.
 """
 
 from __future__ import annotations

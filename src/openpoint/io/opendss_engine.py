@@ -6,6 +6,7 @@ Every circuit in use has an engine of its own, and an engine begins each circuit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from openpoint.errors import Problem
@@ -58,11 +59,11 @@ def missing_circuit(engine: Any, file: str) -> list[Problem]:
 
 
 def run_statements(
-    engine: Any, statements: Sequence[Statement], tell: Callable[[int], None] = lambda number: None
+    engine: Any, statements: Sequence[Statement], tell: Callable[[object], None] = lambda what: None
 ) -> list[Problem]:
     """Run the statements; what the engine says against any of them becomes a fault with file and line.
 
-    `tell` is told the number of each before it is run.
+    `tell` is told the number of each before it is run, and every fault.
 
     The engine breaks down, and Python with it, where it computes with or goes on about what it has refused: after a
     fault nothing is computed, and the rest of the object is left out.
@@ -98,6 +99,7 @@ def run_statements(
             is_broken = is_broken and verb not in ("new", "edit")
         except opendssdirect.DSSException as error:
             faults.append(_fault(statement, error))
+            tell(astuple(faults[-1]))
             is_broken = True
     return faults
 
@@ -142,5 +144,6 @@ def numbers_of(engine: Any, name: str) -> list[float]:
 
 def _fault(statement: Statement, error: Exception) -> Problem:
     message = str(error.args[-1] if error.args else error)
-    words = " ".join(message.replace("\r", "\n").split("\n")[0].split()).rstrip(".")
+    told = message.replace("\r", "\n").rpartition("Error Description:")[2].strip()
+    words = " ".join(told.split("\n")[0].split()).rstrip(".")
     return fault(statement.file.name, statement.line, "", f"OpenDSS: {words}", "Correct the statement")

@@ -46,11 +46,12 @@ class _Ended(Exception):
 
     Attributes:
         begun: what it began last: the number of a statement, or words. how: in words. hung: whether we ended it.
+        faults: what it had found before.
     """
 
-    def __init__(self, begun: int | str | None, how: str, *, hung: bool) -> None:
+    def __init__(self, begun: int | str | None, how: str, *, hung: bool, faults: list[Problem]) -> None:
         super().__init__(how)
-        self.begun, self.how, self.hung = begun, how, hung
+        self.begun, self.how, self.hung, self.faults = begun, how, hung, faults
 
 
 class _Process:
@@ -73,6 +74,7 @@ class _Process:
             _Ended: the process ended, or was ended since it was silent too long.
         """
         begun: int | str | None = None
+        faults: list[Problem] = []
         watch = _Watch(self._process)
         try:
             self._send(request)
@@ -82,11 +84,14 @@ class _Process:
                 if isinstance(said, dict):
                     self.answers += 1
                     return said
-                begun = said
+                if isinstance(said, list):
+                    faults.append(Problem(*said))
+                else:
+                    begun = said
         finally:
             watch.stop()
         code = self._process.wait()
-        raise _Ended(begun, "" if watch.hung else _in_words(code), hung=watch.hung)
+        raise _Ended(begun, "" if watch.hung else _in_words(code), hung=watch.hung, faults=faults)
 
     def end(self) -> None:
         """End it; what it is doing is lost."""
@@ -158,7 +163,8 @@ def _ask(task: str, file: str, statements: Sequence[Statement], more: dict[str, 
         try:
             answer = _answer(request)
         except _Ended as ended:
-            raise InputError([_breakdown(file, statements, ended)]) from None
+            # What is refused may leave the engine in pieces, so that only that is the fault of the file.
+            raise InputError(ended.faults or [_breakdown(file, statements, ended)]) from None
     if "error" in answer:
         raise RuntimeError(f"the process of the OpenDSS engine has failed:\n{answer['error']}")
     if answer["faults"]:
