@@ -223,6 +223,8 @@ def test_matrices_of_three_phases() -> None:
     assert grid(three).problems() == [], "mutual terms may be negative"
     three["lines"][0]["r_ohm"] = [0.3, 0.1, -0.3, 0.1, 0.1, 0.3]
     assert [p.column for p in grid(three).problems()] == ["r_ohm"]
+    three["lines"][0] |= {"r_ohm": matrix, "open_end": "to"}
+    assert [p.column for p in grid(three).problems()] == ["open_end"], "of balanced grids only"
 
 
 WARNINGS: list[tuple[str, int, dict[str, Any], str]] = [
