@@ -57,7 +57,7 @@ bench: $(READY)
 docs: $(READY)
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/zensical build --strict
-	@rm -f $(OUT)/docs/generate.py
+	@rm -f $(OUT)/docs/*.py
 
 lock:
 	@"$(PYTHON)" -m venv --clear $(OUT)/lock

@@ -1,4 +1,4 @@
-"""Write docs/reference.md from the schemas; with `--check` only see whether it is current."""
+"""Write reference.md from the schemas, python.md from the docstrings; with `--check` only see if they are current."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import signatures
+
 from openpoint.grid.reference import tables_markdown
 from openpoint.studies import json_schema
 from openpoint.studies.json_schema import Schema
 from openpoint.studies.partition_horizon import HORIZON_SCHEMAS
 
-REFERENCE = Path(__file__).with_name("reference.md")
+PAGES = Path(__file__).parent
 
 HEAD = """# Reference
 
@@ -73,8 +75,9 @@ def kind(shape: Schema) -> str:
 
 
 if __name__ == "__main__":
-    text = reference()
-    if "--check" not in sys.argv:
-        REFERENCE.write_text(text, encoding="utf-8")
-    elif not REFERENCE.exists() or REFERENCE.read_text(encoding="utf-8") != text:
-        sys.exit("docs/reference.md is not current: run make docs")
+    for name, text in (("reference.md", reference()), ("python.md", signatures.page())):
+        file = PAGES / name
+        if "--check" not in sys.argv:
+            file.write_text(text, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != text:
+            sys.exit(f"docs/{name} is not current: run make docs")

@@ -125,9 +125,17 @@ def test_no_block_is_left_out() -> None:
     assert not unknown
 
 
-def test_the_reference_page_is_current() -> None:
+def test_the_generated_pages_are_current() -> None:
     done = subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_of_signatures_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^### (\w+)$", page, flags=re.MULTILINE)
+    assert {name for name in openpoint.__all__ if name != "__version__"} <= set(headings)
+    assert "locked_open: Names = ()," in page
+    assert "factory" not in page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
