@@ -268,6 +268,19 @@ def test_a_centre_tap_that_feeds_no_pocket_is_refused(tmp_path: Path) -> None:
     assert "transformer.t2" not in {problem.row for problem in found}
 
 
+def test_what_is_open_draws_nothing(tmp_path: Path) -> None:
+    body = (
+        SUB + LINE + LOAD + "New Load.Cut bus1=B phases=3 kv=12.47 kw=77\nNew Capacitor.Cut bus1=B kvar=60 kv=12.47\n"
+    )
+    path = put(tmp_path, body + "Open Load.Cut 1\nOpen Capacitor.Cut 1\n")
+    grid = openpoint.read(path)
+    assert grid.loads["name"].to_list() == ["d"]
+    assert grid.capacitors.is_empty()
+    assert any("load.cut, capacitor.cut" in note.message for note in grid.notes)
+    found = faults(tmp_path, body + "Open Load.Cut 1 2\n")
+    assert [problem.row for problem in found] == ["load.cut"]
+
+
 def test_many_faults_of_one_kind_are_one(tmp_path: Path) -> None:
     many = "".join(f"New Isource.I{k} bus1=B amps=1\n" for k in range(12))
     found = faults(tmp_path, SUB + LINE + LOAD + many + "New Reactor.X bus1=B phases=3 z1=[1 20] z0=[3 40]\n")

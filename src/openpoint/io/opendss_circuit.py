@@ -101,17 +101,29 @@ def _tables(reading: Reading, places: Places, tell: Callable[[str], None], *, ha
         elif not enabled:
             if element != "vsource.source":  # every circuit is born with it
                 left_out.append(element)
+        elif kind != "transformer" and kind in _READERS and _is_cut_off(reading, element):
+            left_out.append(element)
         elif kind in _READERS:
             _READERS[kind](reading, element)
         elif kind not in _CONTROLS and kind not in _METERS:
             remedy = _REFUSED.get(kind, "Replace it by elements that openpoint reads, or take it out")
             reading.fault(element, f"a {kind} has no place in a grid", remedy)
     if left_out:
-        message = f"what is disabled is left out: {in_words(left_out)}"
-        reading.note("", message, "Enable it to keep it")
+        message = f"what is disabled or open is left out: {in_words(left_out)}"
+        reading.note("", message, "Enable or close it to keep it")
     read_pockets(reading, pockets)
     note_bent_loads(reading)
     _shape_note(reading)
+
+
+def _is_cut_off(reading: Reading, element: str) -> bool:
+    """Whether the element at hand, no line and no transformer, is open; open in some phases only is a fault."""
+    active = reading.engine.CktElement
+    ends = range(1, int(active.NumTerminals()) + 1)
+    states = [any(active.IsOpen(end, k) for end in ends) for k in range(1, int(active.NumPhases()) + 1)]
+    if any(states) and not all(states):
+        reading.fault(element, "some of its phases are open and some closed", "Write one for each phase")
+    return any(states)
 
 
 def _is_tie(reading: Reading, element: str) -> bool:
