@@ -265,6 +265,10 @@ def test_transformers_are_opened_where_they_are_named(command: Command, tmp_path
         opened = json.loads(done.out)["open_branches"]
         assert len(opened) == 2
         assert {"T1", "T 2"} & set(opened)
+    done = command("harden", folder, "--any-lines", "1", "--max-lines", "1", "--max-generators", "0")
+    assert (done.code, "openpoint convert --switchable" in done.err) == (2, True)
+    command("convert", folder, "asked", "--switchable", "T1,T 2")
+    assert openpoint.read("asked").transformers["switchable"].to_list() == [True, True]
     done = command("reconfigure", folder, "--switchable", "T1,T3")
     assert (done.code, "row T3: no such branch" in done.err) == (2, True)
 

@@ -334,6 +334,7 @@ def convert(
         typer.Argument(metavar="FOLDER", help="Where the tables go, or a file .xlsx or .dss.", show_default=False),
     ],
     tables: Annotated[Tables | None, typer.Option(help="Format of the tables in a folder.  [default: csv]")] = None,
+    switchable: SwitchableOption = None,
     pv_as_pq: PvAsPqOption = False,
     free_q: FreeQOption = False,
 ) -> int:
@@ -341,7 +342,8 @@ def convert(
     from openpoint.cli import run
 
     held = run.choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
-    return run.convert(grid, path, None if tables is None else tables.value, held)
+    asked = run.Asked(tuple(switchable or ()), held=held)
+    return run.convert(grid, path, None if tables is None else tables.value, asked)
 
 
 @app.command()

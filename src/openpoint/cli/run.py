@@ -227,11 +227,11 @@ def check(source: str, *, every: bool) -> int:
     return BAD_INPUT if errors else 0
 
 
-def convert(source: str, path: str, tables: Literal["csv", "parquet"] | None, held: Held = "hold") -> int:
+def convert(source: str, path: str, tables: Literal["csv", "parquet"] | None, asked: Asked) -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
     if Path(source).is_file() and Path(source).resolve() == Path(path).resolve():
         raise OptionError(f"{path} would take the place of the grid; give it another name")
-    grid = io.read(source, pv=held)
+    grid = asked.applied(io.read(source, pv=asked.held))
     _show_doubts(grid.problems())
     io.write(grid, path, tables=tables)
     what = ", a folder of tables" if Path(path).is_dir() else ""

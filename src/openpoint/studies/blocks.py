@@ -104,4 +104,14 @@ def _refuse_loops(network: Network) -> None:
     if not tree.all():
         loop = ", ".join(network.branch_names[b] for b in np.unique(network.conductor_branch[fixed[~tree]]))
         what = "closed and not switchable, it closes a loop within a block"
-        raise InputError([Problem("branches", loop, "", what, "Make one branch of the loop switchable, or open it")])
+        raise InputError(
+            [
+                Problem(
+                    "branches",
+                    loop,
+                    "",
+                    what,
+                    "Make one branch of the loop switchable (`openpoint convert --switchable`), or open it",
+                )
+            ]
+        )

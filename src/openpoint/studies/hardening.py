@@ -125,7 +125,7 @@ class HardenProgram(PlainProgram):
         a, b = label[net.terminal_fr[fixed]], label[net.terminal_to[fixed]]
         if len(fixed) > net.n_terminals - 1 - int(components(net.n_terminals, a, b).max()):
             loop = ", ".join(net.branch_names[e] for e in fixed[~bridges(net.n_terminals, a, b)])
-            remedy = "Make one of them switchable, or open it"
+            remedy = "Make one of them switchable (`openpoint convert --switchable`), or open it"
             what = "closed and not switchable, they form a loop or join two sources"
             raise InputError([Problem("branches", loop, "", what, remedy)])
         if np.isin(self.buses, net.source_terminal).any():
