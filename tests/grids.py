@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,9 @@ DISPATCH = Flavour(feed=True, dispatch=True, limits=True)
 FIXED = (PLAIN, RICH, FEED, LIMITED, LIMITED_FEED)
 
 
+@cache
 def random_grid(seed: int, flavour: Flavour = RICH) -> Grid:
-    """The grid of a seed."""
+    """The grid of a seed; the same one at each call, since grids do not change."""
     return build(random.Random(seed), flavour)
 
 
