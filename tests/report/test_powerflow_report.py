@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,11 @@ def test_of_several_phases_a_bus_has_its_lowest_voltage(phases: PowerflowResult)
     assert (scene.bus_names[low], state.v[low]) == (phases.v_min_bus, pytest.approx(phases.v_min_pu))
     assert np.nansum(state.loss) == pytest.approx(phases.loss_kw, rel=1e-3)
     assert "phase c" in Page(render(phases)).text
+
+
+def test_notes_stand_above_the_figures_they_change(result: PowerflowResult) -> None:
+    page = render(replace(result, notes=("held at its bus",)))
+    assert page.index("held at its bus") < page.index('class="cards"')
 
 
 def test_broken_limits_are_named() -> None:

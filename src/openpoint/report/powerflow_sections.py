@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 
-from openpoint.report.blocks import Cell, Column, card, doubts, number, section, table
+from openpoint.report.blocks import Cell, Column, card, doubts, number, remarks, section, table
 from openpoint.report.drawing import Chart
 from openpoint.report.figures import encode
 from openpoint.report.numerals import mismatch_words
@@ -24,6 +24,7 @@ def body(result: PowerflowResult, scene: Scene) -> tuple[str, dict[str, Chart]]:
     broken = violation_table("broken", "Limits broken", result.violations)
     parts = [
         _banner(result),
+        remarks(result.notes),
         _cards(result),
         section("Limits", broken, long=True) if broken else "",
         grid_section(result.grid, scene, charts, _still(result, scene)),
