@@ -38,6 +38,20 @@ def test_reconfigure_says_what_to_switch_and_how_good_it_is(command: Command, ri
     assert not done.err
 
 
+def test_a_line_that_opens_at_one_end_is_told_with_its_bus(command: Command, tmp_path: Path) -> None:
+    grid = Grid.from_tables("ring", tables())
+    ends = {"B-C": "from", "C-S": "to"}
+    lines = grid.lines.with_columns(open_end=pl.col("name").replace_strict(ends, default="both"))
+    openpoint.write(grid.with_tables(lines=lines), tmp_path / "ring")
+    done = command("reconfigure", tmp_path / "ring", "--json", tmp_path / "answer.json")
+    assert done.code == 0, done.err
+    bus = {row["name"]: (row["from_bus"], row["to_bus"]) for row in lines.iter_rows(named=True)}
+    assert f"To close: C-S (at {bus['C-S'][1]})" in done.out.splitlines()
+    assert f"To open: B-C (at {bus['B-C'][0]})" in done.out.splitlines()
+    changes = json.loads((tmp_path / "answer.json").read_text())["changes"]
+    assert [(change["branch"], change["open_end"]) for change in changes] == [("C-S", "to"), ("B-C", "from")]
+
+
 @pytest.mark.parametrize("method", ["benders", "extensive", "enumeration"])
 def test_every_method_gives_the_same_answer(method: str, command: Command, ring: Path) -> None:
     done = command("reconfigure", ring, "--method", method, "--json", "-", "--quiet")

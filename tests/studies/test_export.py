@@ -144,7 +144,10 @@ def test_json_says_what_the_result_says() -> None:
     assert document["grid"] == "a"
     assert document["termination"] == "gap"
     assert document["open_branches"] == ["b"]
-    assert document["changes"] == [{"branch": "c", "action": "close"}, {"branch": "b", "action": "open"}]
+    assert document["changes"] == [
+        {"branch": "c", "action": "close", "open_end": "both"},
+        {"branch": "b", "action": "open", "open_end": "both"},
+    ]
     assert document["iterations"][0]["lower_bound_kw"] is None
     assert [row["name"] for row in document["buses"]] == ["a", "b", "c"]
 

@@ -107,11 +107,14 @@ def test_the_switching_list_tells_opening_from_closing() -> None:
     result = build_result()
     assert result.changes == ("b-c", "c-e")
     assert result.switching == (("c-e", "close"), ("b-c", "open"))
-    assert result.switching_list.rows() == [("c-e", "close", "lines", "c", "e"), ("b-c", "open", "lines", "b", "c")]
+    assert result.switching_list.rows() == [
+        ("c-e", "close", "lines", "c", "e", "both"),
+        ("b-c", "open", "lines", "b", "c", "both"),
+    ]
     assert result.tables()["switching_list"].equals(result.switching_list)
     assert json.loads(result.to_json())["changes"] == [
-        {"branch": "c-e", "action": "close"},
-        {"branch": "b-c", "action": "open"},
+        {"branch": "c-e", "action": "close", "open_end": "both"},
+        {"branch": "b-c", "action": "open", "open_end": "both"},
     ]
     nothing = build_result(answer=False)
     assert (nothing.switching, nothing.switching_list.height, nothing.grid_after) == ((), 0, None)

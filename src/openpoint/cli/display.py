@@ -116,6 +116,13 @@ class Progress:
         return Text(f"{standing} … {passed:.0f} s  (Ctrl-C keeps the best)", "dim")
 
 
+def _places(result: ReconfigureResult, action: str) -> list[str]:
+    """What is to be opened or closed; of a line that is switched at one end alone the bus there."""
+    rows = result.switching_list.filter(action=action).select("name", "open_end", "from_bus", "to_bus").iter_rows()
+    at = {"from": " (at {0})", "to": " (at {1})", "both": ""}
+    return [name + at[end].format(fr, to) for name, end, fr, to in rows]
+
+
 def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
     """Why the run stopped, and the grid before and after."""
     show_stop(out, result)
@@ -130,7 +137,7 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
         out.print(Text(f"Open today: {words.names(result.open_before)}"))
         out.print(Text(f"Open branches: {words.names(result.open_branches)}", "bold"))
         for action in ("close", "open"):
-            if branches := [name for name, what in result.switching if what == action]:
+            if branches := _places(result, action):
                 out.print(Text(f"To {action}: {words.names(branches)}"))
         if not result.changes:
             out.print(Text("Nothing to switch: today's open branches are the answer."))

@@ -35,6 +35,7 @@ from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 from openpoint.studies.partition_steps_result import PartitionStepsResult
 from openpoint.studies.powerflow import PowerflowResult
 from openpoint.studies.result import ReconfigureResult, SoftLimits, Violation
+from openpoint.studies.written import switched
 
 Partitioned = PartitionResult | PartitionStepsResult | PartitionLevels
 Result = ReconfigureResult | PowerflowResult | HardenResult | FuturesResult | Partitioned
@@ -150,7 +151,7 @@ def _reconfigure_summary(result: ReconfigureResult) -> dict[str, Any]:
         "linear_kw": result.linear_kw,
         "open_before": list(result.open_before),
         "open_branches": list(result.open_branches),
-        "changes": [{"branch": name, "action": action} for name, action in result.switching],
+        "changes": switched(result),
         "v_min_pu": result.v_min_pu,
         "v_min_bus": result.v_min_bus,
         "v_min_phase": result.v_min_phase if result.v_min_bus is not None else None,

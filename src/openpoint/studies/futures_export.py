@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.studies.futures_result import FuturesResult
+from openpoint.studies.written import switched
 
 
 def futures_summary(result: FuturesResult) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def futures_summary(result: FuturesResult) -> dict[str, Any]:
         "open_before": list(result.open_before),
         "open_mean": list(result.open_mean),
         "open_branches": list(result.open_branches),
-        "changes": [{"branch": name, "action": action} for name, action in result.switching],
+        "changes": switched(result),
         "ac_max_mismatch_pu": result.ac_max_mismatch_pu,
         "least_violation_open": list(result.least_violation_open),
         "notes": list(result.notes),

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from openpoint.studies.futures_result import TOPOLOGIES
-from openpoint.studies.schema_words import Schema, flag, listing, maybe, names, number, record, text, value, whole
+from openpoint.studies.schema_words import (
+    SWITCHED,
+    Schema,
+    flag,
+    listing,
+    maybe,
+    names,
+    number,
+    text,
+    value,
+    whole,
+)
 from openpoint.twostage.log import Termination
 
 _WORDS = {"before": "today's topology", "mean": "that of the mean future", "after": "the answer"}
@@ -124,7 +135,7 @@ FUTURES: dict[str, Schema] = {
     "open_mean": names("branches open in the topology that is best for the mean future alone"),
     "open_branches": names("branches open in the answer"),
     "changes": listing(
-        record({"branch": text("name"), "action": value("string", "what to do", enum=["close", "open"])}),
+        SWITCHED,
         "what to close and then to open to get from today's state to the answer",
     ),
     "ac_max_mismatch_pu": maybe(

@@ -20,7 +20,7 @@ def result_html(result: Result) -> str:
     parts = [f"<p><strong>{escape(headline(result))}</strong></p>", _table((), facts(result).items())]
     if isinstance(result, SwitchedResult) and result.switching:
         rows = list(result.switching_list.rows())
-        parts.append(_table(("branch", "action", "kind", "from bus", "to bus"), rows[:MOST_ROWS]))
+        parts.append(_table(("branch", "action", "kind", "from bus", "to bus", "open end"), rows[:MOST_ROWS]))
         if (more := len(rows) - MOST_ROWS) > 0:
             parts.append(f"<p>and {more} more in <code>switching_list</code></p>")
     return f"<div>{''.join(parts)}</div>"

@@ -16,6 +16,7 @@ from openpoint.studies.partition_horizon import HORIZON_SCHEMAS
 from openpoint.studies.partition_schema import LEVELS, PARTITION, PARTITION_TABLES, STEPS, STEPS_TABLES
 from openpoint.studies.schema_words import (
     DIALECT,
+    SWITCHED,
     Schema,
     flag,
     listing,
@@ -147,7 +148,7 @@ RECONFIGURE: dict[str, Schema] = {
     "open_before": names("branches open today"),
     "open_branches": names("branches open in the answer"),
     "changes": listing(
-        record({"branch": text("name"), "action": value("string", "what to do", enum=["close", "open"])}),
+        SWITCHED,
         "the switching list: what to close and then to open to get from today's state to the answer",
     ),
     "v_min_pu": maybe("number", "lowest voltage of the answer, pu"),

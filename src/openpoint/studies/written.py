@@ -145,10 +145,16 @@ class SwitchedResult(ReportedResult):
 
     @property
     def switching_list(self) -> pl.DataFrame:
-        """What to switch, what is closed first: name, action (`close` or `open`), kind, from_bus, to_bus."""
+        """What to switch, what is closed first: name, action (`close` or `open`), kind, from_bus, to_bus, open_end.
+
+        `open_end` is where it is switched: at its `from` end alone, at its `to` end alone, or at `both`.
+        """
         actions = pl.DataFrame(self.switching, schema={"name": pl.String, "action": pl.String}, orient="row")
         places = self.grid.branches().select("name", "kind", "from_bus", "to_bus")
-        return actions.join(places, on="name", how="left", maintain_order="left")
+        places = places.join(self.grid.lines.select("name", "open_end"), on="name", how="left", maintain_order="left")
+        return actions.join(
+            places.with_columns(pl.col("open_end").fill_null("both")), on="name", how="left", maintain_order="left"
+        )
 
     @property
     def grid_after(self) -> Grid | None:
@@ -157,6 +163,15 @@ class SwitchedResult(ReportedResult):
             return None
         names = self.grid.branches()["name"].to_list()
         return self.grid.with_closed({name: name not in self.open_branches for name in names})
+
+
+def switched(result: SwitchedResult) -> list[dict[str, str]]:
+    """The switching list as it is in JSON."""
+    return (
+        result.switching_list.select("action", "open_end", branch="name")
+        .select("branch", "action", "open_end")
+        .to_dicts()
+    )
 
 
 def with_output(grid: Grid, generators: pl.DataFrame) -> Grid:
