@@ -192,6 +192,21 @@ def test_without_a_proof_the_answer_is_the_least_violation_met() -> None:
     assert "not proven to be the least" in result.notes[-1]
 
 
+def test_questions_that_take_too_long_are_given_up_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    proven = openpoint.reconfigure(hot(), soft_limits=True)
+    monkeypatch.setattr("openpoint.studies.soft_radial.ASK_S", 0.0)
+    result = openpoint.reconfigure(hot(), soft_limits=True)
+    assert result.termination is Termination.SOFT
+    assert result.soft_limits is not None
+    assert proven.soft_limits is not None
+    assert not result.soft_limits.proven
+    assert result.soft_limits.least_percent == 0.0
+    assert result.soft_limits.relaxed == proven.soft_limits.relaxed
+    assert result.loss_kw == pytest.approx(proven.loss_kw, rel=1e-9)
+    assert "not proven to be the least" in result.notes[-1]
+    assert proven.soft_limits.least_percent == pytest.approx(proven.soft_limits.relaxed[0].percent)
+
+
 def test_outputs_of_generators_are_chosen_within_relaxed_limits() -> None:
     """A generator of 100 kW takes off what it can; only the rest of the overload gives way."""
     output = {"p_kw": 0.0, "p_min_kw": 0.0, "p_max_kw": 100.0, "q_min_kvar": 0.0, "q_max_kvar": 0.0}

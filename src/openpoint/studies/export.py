@@ -207,7 +207,7 @@ def _violation(violation: Violation) -> dict[str, Value]:
 
 def _soft_limits(soft: SoftLimits) -> dict[str, Any]:
     rows = [{"kind": r.kind, "name": r.name, "phase": r.phase, "percent": r.percent} for r in soft.relaxed]
-    return {"proven": soft.proven, "relaxed": rows}
+    return {"proven": soft.proven, "least_percent": soft.least_percent, "relaxed": rows}
 
 
 _VIOLATION: dict[str, type[pl.DataType]] = {

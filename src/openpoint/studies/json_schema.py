@@ -51,6 +51,7 @@ _RELAXED = {
 _SOFT = record(
     {
         "proven": flag("whether no radial state does with less"),
+        "least_percent": number("proven: no radial state keeps all limits relaxed alike by less"),
         "relaxed": listing(record(_RELAXED), "the limits that had to give way; all others are kept"),
     }
 ) | {

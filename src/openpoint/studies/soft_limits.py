@@ -60,13 +60,15 @@ class Softened(Generic[Payload]):
 
     Attributes:
         reply: with the state. relaxed: (2 + E) shares of the limits relaxed. proven: whether the violation is proven
-            least. stopped: why it is not, if a limit of time or the like came first. least_lost: whether `reply` is of
-            the least loss within the relaxed limits; else it is of a state met on the way.
+            least. least: no state keeps all limits relaxed by less than this share. stopped: what ended the asking, if
+            anything. least_lost: whether `reply` is of the least loss within the relaxed limits; else it is of a state
+            met on the way.
     """
 
     reply: Reply[Payload]
     relaxed: Floats
     proven: bool
+    least: float
     stopped: Termination | None
     least_lost: bool
 
@@ -101,14 +103,20 @@ class _Search(Generic[Payload]):
 
     Attributes:
         ask: a method; of shares, and whether the least loss is wanted or any state.
-        known: replies with a state. proven: whether all questions had an answer. stopped: what ended the asking.
+        known: replies with a state. refused: (2 + E) shares at which there is none. open: at which that is not known.
+        stopped: what ended the asking.
     """
 
     ask: Callable[[Floats, bool], Reply[Payload]]
     known: list[Reply[Payload]]
-    proven: bool = True
     stopped: Termination | None = None
     refused: list[Floats] = field(default_factory=list)
+    open: list[Floats] = field(default_factory=list)
+
+    @property
+    def bound(self) -> float:
+        """No state keeps all limits relaxed by less than this share."""
+        return max((float(shares.min()) + STEP for shares in self.refused), default=0.0)
 
     @property
     def met(self) -> Floats:
@@ -123,22 +131,24 @@ class _Search(Generic[Payload]):
         """Whether any state keeps the limits relaxed so; where the method does not know, as if none did."""
         if self.met_within(shares):
             return True
-        if self.stopped is not None or any((shares <= other).all() for other in self.refused):
+        if self.stopped is not None or any((shares <= other).all() for other in (*self.refused, *self.open)):
             return False
         reply = self.ask(shares, False)
         if reply.shares is not None:  # what it exceeds them by counts as kept
             self.known.append(replace(reply, shares=np.minimum(reply.shares, shares)))
             return True
-        self.refused.append(shares)
-        if reply.termination is not Termination.INFEASIBLE:
-            self.proven = False
-            if reply.termination in (Termination.TIME, Termination.INTERRUPTED, Termination.ITERATIONS):
-                self.stopped = reply.termination
+        self.reject(reply.termination, shares)
         return False
+
+    def reject(self, why: Termination, shares: Floats) -> None:
+        """Keep in mind that no state was found at these shares."""
+        (self.refused if why is Termination.INFEASIBLE else self.open).append(shares)
+        if why is Termination.INTERRUPTED:
+            self.stopped = why
 
     def least(self, shares: Callable[[int], Floats], low: int, high: int) -> int:
         """The least number of steps above `low`, at which no state is, with one; there is one at `high`."""
-        tried = False
+        closely = True
         while True:
             met = low
             while high - met > 1:  # what was met needs no question
@@ -146,8 +156,9 @@ class _Search(Generic[Payload]):
                 met, high = (met, middle) if self.met_within(shares(middle)) else (middle, high)
             if high - low <= 1:
                 return high
-            steps = (low + high) // 2 if tried else high - 1
-            tried = True
+            # The last step is where the proof lies; where it is not the last, half of the way saves many.
+            steps = high - 1 if closely else (low + high) // 2
+            closely = not closely
             if not self.some_state(shares(steps)):
                 low = steps
 
@@ -155,7 +166,7 @@ class _Search(Generic[Payload]):
 def as_met(reply: Reply[Payload]) -> Softened[Payload]:
     """The state of a reply, of which nothing is proven."""
     assert reply.shares is not None
-    return Softened(reply, _rounded(reply.shares), False, reply.termination, False)
+    return Softened(reply, _rounded(reply.shares), False, 0.0, reply.termination, False)
 
 
 def soften(first: Reply[Payload], ask: Callable[[Floats, bool], Reply[Payload]]) -> Softened[Payload]:
@@ -178,17 +189,15 @@ def soften(first: Reply[Payload], ask: Callable[[Floats, bool], Reply[Payload]])
     best = ask(at(0), True) if search.stopped is None else None
     within = at(0)
     if best is not None and best.shares is None:
-        search.proven &= best.termination is Termination.INFEASIBLE
-        search.refused.append(at(0))
+        search.reject(best.termination, at(0))
         within = _kept_in_turn(search, at(search.least(at, 0, steps)), ideal)
         best = ask(within, True) if search.stopped is None else None
     if best is None or best.shares is None:  # time is up
-        if best is not None:
-            search.stopped = best.termination
+        why = search.stopped if best is None else best.termination
         nearest = min(search.known, key=lambda known: _worst(known.shares))
         assert nearest.shares is not None
-        return Softened(nearest, _rounded(nearest.shares), False, search.stopped, False)
-    return Softened(best, within, search.proven, search.stopped, True)
+        return Softened(nearest, _rounded(nearest.shares), False, search.bound, why, False)
+    return Softened(best, within, not search.open and search.stopped is None, search.bound, None, True)
 
 
 def _ideal(search: _Search[Payload], box: Floats, steps: int) -> Floats:
@@ -210,7 +219,7 @@ def _ideal(search: _Search[Payload], box: Floats, steps: int) -> Floats:
         ideal[j] = search.least(alone, -1, min(_steps(always[j]), steps)) * STEP
     inside = search.met[(search.met <= box + ROUNDING).all(axis=1)]
     left = np.flatnonzero((inside.min(axis=0) > 0.0) & (ideal == 0.0))
-    search.proven &= not len(left)
+    search.open += [box] * bool(len(left))  # more limits than are asked about
     ideal[left] = np.minimum(_rounded(inside.min(axis=0)), box)[left]
     return ideal
 
@@ -251,7 +260,7 @@ def told(network: Network, softened: Softened[Payload]) -> SoftLimits:
             continue
         branch, phase = network.branch_names[network.conductor_branch[e]], network.conductor_phase[e]
         found.append(RelaxedLimit("current", branch, phase, 100.0 * float(softened.relaxed[RATINGS + e])))
-    return SoftLimits(tuple(found), softened.proven)
+    return SoftLimits(tuple(found), softened.proven, 100.0 * softened.least)
 
 
 def not_kept(violations: tuple[Violation, ...], soft: SoftLimits) -> str:
@@ -263,6 +272,8 @@ def not_kept(violations: tuple[Violation, ...], soft: SoftLimits) -> str:
         if soft.proven
         else "the least violation met, which is not proven to be the least"
     )
+    if not soft.proven and soft.least_percent > 0.0:
+        proof += f": all that is proven is that all limits give way by {soft.least_percent:.1f} % or more"
     return f"limits are not kept: {_with_percent(worst)}{more}; {proof}"
 
 

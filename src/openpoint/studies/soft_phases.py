@@ -48,7 +48,7 @@ def soften_phases(judge: AcJudge, answer: PhasesAnswer, solve: Solve, deadline: 
         if answer.outcome.termination in (Termination.INFEASIBLE, Termination.LIMITS):
             again = ask(softened.relaxed, True)
             if again.shares is not None:
-                softened = Softened(again, softened.relaxed, False, None, True)
+                softened = Softened(again, softened.relaxed, False, 0.0, None, True)
     return _answer(judge, answer, softened, deadline.passed())
 
 

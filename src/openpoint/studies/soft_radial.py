@@ -20,6 +20,10 @@ from openpoint.twostage.log import Outcome, Progress, Termination
 
 ANY = 0.99
 """Gap at which a method that is asked for any state stops at the first."""
+ASK_S = 30.0
+"""Seconds of a question at most: near the least violation the proof may take far longer than the answer is worth."""
+ASKING = 0.6
+"""Share of a limit of time that questions may take; the rest is for the least loss."""
 SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY)
 
 
@@ -48,11 +52,12 @@ def soften_radial(
     began = deadline.passed()
 
     def ask(shares: Floats, least_loss: bool) -> Reply[Outcome]:
-        if deadline.over():
-            return Reply(deadline.why, None, outcome)
+        until = deadline if least_loss else _for_a_question(deadline)
+        if until.over():
+            return Reply(until.why, None, outcome)
         within = replace(program, network=relaxed(program.network, shares))
         asked = method if least_loss else _any(method)
-        found = asked.solve(within, progress if least_loss else None, deadline)
+        found = asked.solve(within, progress if least_loss else None, until)
         return Reply(found.termination, None if found.decision is None else _shares(program, found), found)
 
     reply = Reply(outcome.termination, first, outcome)
@@ -68,6 +73,15 @@ def _shares(program: RadialProgram, outcome: Outcome) -> Floats | None:
     if not isinstance(state, Ensemble) or not np.isfinite(state.loss[0]):
         return None
     return shares_of(program.network, np.abs(state.v[0]), np.abs(state.i[0]))
+
+
+def _for_a_question(deadline: Deadline) -> Deadline:
+    """What a question may take of the time that is left."""
+    if math.isinf(deadline.left()):
+        return deadline.within(ASK_S)
+    passed = deadline.passed()
+    asking = ASKING * (passed + deadline.left()) - passed
+    return deadline.within(max(min(asking / 3.0, ASK_S), 0.0))
 
 
 def _any(method: Method) -> Method:
