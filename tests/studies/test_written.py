@@ -195,6 +195,12 @@ def test_a_grid_is_told_in_a_line() -> None:
     assert repr(ring()) == "Grid('ring': 4 buses, 4 lines, 1 source, 3 loads)"
 
 
+def test_a_horizon_is_told_in_a_line() -> None:
+    events = {"step": ["noon"], "branch": ["l1"], "event": ["fault"]}
+    horizon = openpoint.Horizon.from_tables({"step": ["noon", "night"]}, events=events)
+    assert repr(horizon) == "Horizon(steps: 2, events: 1)"
+
+
 def test_without_pandas_the_pip_command_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(OpenpointError, match="pandas frames needs the package 'pandas': pip install"):

@@ -24,8 +24,6 @@ Answered = ReconfigureResult | HardenResult | FuturesResult | PartitionResult | 
 def in_short(result: Answered) -> str:
     """Why the run ended and what the answer does: `Proven optimal: 8 switchings (4 to close, 4 to open).`"""
     remedy, todo = result.termination.remedy, to_do(result)
-    if isinstance(result, ReconfigureResult) and result.soft_limits is not None:
-        todo += ", by which not all limits hold"
     if not todo:
         return remedy
     if result.termination is Termination.OPTIMAL:

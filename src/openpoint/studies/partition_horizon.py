@@ -80,7 +80,7 @@ HORIZON_SCHEMAS: dict[str, type[dy.Schema]] = {
 _FILES = frozenset(f"{kind}.{ending}" for kind in HORIZON_SCHEMAS for ending in ("csv", "parquet"))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Horizon:
     """The tables; see `Steps`, `Events`, `Profiles` and `StoredEnergy`. What a grid says to them is checked by a study.
 
@@ -123,6 +123,10 @@ class Horizon:
         rows = grid.generators.select("name", "p_min_kw").iter_rows()
         least = pl.Series("p_min_kw", [charge.get(name, p) for name, p in rows], dtype=pl.Float64)
         return grid.with_tables(generators=grid.generators.with_columns(least))
+
+    def __repr__(self) -> str:
+        tables = {"steps": self.steps, "events": self.events, "profiles": self.profiles, "storage": self.storage}
+        return f"Horizon({', '.join(f'{name}: {frame.height}' for name, frame in tables.items() if frame.height)})"
 
 
 HorizonLike = Horizon | str | os.PathLike[str]
