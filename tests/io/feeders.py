@@ -27,7 +27,26 @@ New LineGeometry.G nconds=4 nphases=3 reduce=y
 New Line.L1 bus1=A.1.2.3 bus2=B.1.2.3 geometry=G length=3 units=mi
 """
 
+# A transformer of three windings, taps off nominal at two of them, loads at both others.
+_THREE = """New Transformer.Three phases=3 windings=3 xhl=6 xht=9 xlt=4 buses=[B T Q]
+~ conns=[{conns}] {more} kvs=[12.47 .48 .48] kvas=[2000 1500 400] %rs=[.3 .4 .5]
+~ %noloadloss=.6 %imag=1.2 taps=[.975 1.03 1]
+New Load.T bus1=T.1.2.3 phases=3 conn=delta kv=.48 kw=600 kvar=300
+New Load.T2 bus1=T.1.2 phases=1 conn=delta kv=.48 kw=150 kvar=30
+New Load.Q bus1=Q phases=3 conn=delta kv=.48 kw=150 kvar=50
+New Load.Q2 bus1=Q.2.3 phases=1 conn=delta kv=.48 kw=30 kvar=10
+"""
+
+
+def _three(conns: str, more: str = "") -> str:
+    return SUB + LINE + LOAD + _THREE.format(conns=conns, more=more)
+
+
 FEEDERS = {
+    "three windings, wye wye delta": _three("wye wye delta"),
+    "three windings, delta wye wye": _three("delta wye wye"),
+    "three windings that lead": _three("delta wye delta", "leadlag=lead"),
+    "three windings, wye delta wye": _three("wye delta wye"),
     "sequence impedances": SUB + LINE + LOAD,
     "geometry with a neutral": SUB + GEOMETRY + LOAD,
     "matrices in another order of phases": SUB
@@ -117,6 +136,7 @@ New Transformer.Up phases=3 xhl=4 %noloadloss=.8 %imag=2 wdg=1 bus=F conn=wye kv
 ~ wdg=2 bus=C conn=delta kv=12.47 kva=300
 New Load.F bus1=F.2 phases=1 kv=.277 kw=40
 """,
+    "windings of different kVA": SUB.replace("kv=12.47 kva=5000 %r=.5", "kv=12.47 kva=3000 %r=.9") + LINE + LOAD,
     "reactors": SUB
     + LINE
     + LOAD

@@ -14,6 +14,7 @@ controls, and the grid is taken from what then stands: line matrices after Kron'
   but for transformers with a magnetising branch, which is on the second winding there and at the to end here.
 - The impedance of a source is a line from a bus of its own, named like the element (`vsource.source`).
 - Reactors in series are lines, others loads of impedance named like the element (`reactor.name`).
+- Transformers of three windings are a star of three around a bus of its own (`openpoint.io.opendss_star`).
 - Single-phase transformers with a centre tap are lumped with everything behind them: loads on their primary side that
   draw today's power, named like the element, with a note that has the losses behind (`openpoint.io.opendss_pockets`).
 - Loads of several models (CVR, ZIP) are a row a model; powers of the voltage other than 0, 1, 2 become a sum of these.

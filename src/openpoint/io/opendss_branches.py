@@ -20,12 +20,12 @@ STIFF_PU = 2e-8
 # Metres of a line's unit of length by its number in OpenDSS: mi, kft, km, m, ft, in, cm, mm; 0 is none.
 _METRES = {1: 1609.344, 2: 304.8, 3: 1000.0, 4: 1.0, 5: 0.3048, 6: 0.0254, 7: 0.01, 8: 0.001}
 # Taps that are no whole number of steps to this accuracy go into the rated voltage instead.
-_TAP_ACCURACY = 1e-6
+TAP_ACCURACY = 1e-6
 
 
 @dataclass(frozen=True)
-class _Winding:
-    """A winding of the active transformer: rated voltage as OpenDSS counts it, resistance in % of its own kVA."""
+class Winding:
+    """A winding of the active transformer: rated voltage as OpenDSS counts it, resistance in %."""
 
     bus: str
     nodes: list[int]
@@ -45,7 +45,7 @@ class _Winding:
         step = (self.tap_high - self.tap_low) / self.steps
         position = (self.tap - 1.0) / step
         low, high = round((self.tap_low - 1.0) / step), round((self.tap_high - 1.0) / step)
-        if abs(position - round(position)) > _TAP_ACCURACY or not low <= round(position) <= high:
+        if abs(position - round(position)) > TAP_ACCURACY or not low <= round(position) <= high:
             return None
         return {
             "tap_pos": round(position),
@@ -67,7 +67,7 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
         message = f"its ends have the nodes {_shown(nodes)} and {_shown(nodes_to)}: phases that change are not read"
         reading.fault(element, message, "Give both ends the same nodes, each once")
         return
-    closed = enabled and _closed(reading, element, len(nodes))
+    closed = enabled and is_closed(reading, element, len(nodes))
     order = np.argsort(nodes)
     phases = "".join(LETTER[nodes[k]] for k in order)
     engine.Lines.Name(name)
@@ -108,7 +108,7 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
         )
 
 
-def _closed(reading: Reading, element: str, n_phases: int) -> bool:
+def is_closed(reading: Reading, element: str, n_phases: int) -> bool:
     """Whether no terminal is open; some phases open and some not is a fault."""
     is_open = reading.engine.CktElement.IsOpen
     states = [bool(is_open(1, k) or is_open(2, k)) for k in range(1, n_phases + 1)]
@@ -136,17 +136,17 @@ def read_transformer(reading: Reading, element: str) -> None:
     if ends is None:
         return
     n = int(engine.CktElement.NumPhases())
-    fr, to = (_winding(engine, number, *end) for number, end in enumerate(ends, start=1))
+    fr, to = (winding_of(engine, number, *end) for number, end in enumerate(ends, start=1))
     connected = _connected(reading, element, fr, to, n)
     if connected is None:
         return
     phases, connection = connected
-    closed = _closed(reading, element, n)
+    closed = is_closed(reading, element, n)
     hv_leads = not reading.text("leadlag").lower().startswith(("lead", "euro"))
     shift = 30.0 if hv_leads == (fr.kv >= to.kv) else -30.0
-    # XHL and the figures of the magnetising branch are per unit of the first winding.
+    # All figures are per unit of the kVA of the first winding, the resistance of the second one as well.
     kva, x_pu = fr.kva, engine.Transformers.Xhl() / 100.0
-    r_pu = (fr.r_percent + to.r_percent * fr.kva / to.kva) / 100.0
+    r_pu = (fr.r_percent + to.r_percent) / 100.0
     side, changer = _changer(reading, element, fr, to)
     idle = complex(reading.value("%noloadloss"), 0.0 - reading.value("%imag"))  # OpenDSS has it at the second winding
     if side == "to" and not idle:  # with the ratio at the from side the impedance does not move with the tap
@@ -177,17 +177,17 @@ def read_transformer(reading: Reading, element: str) -> None:
     )
 
 
-def _winding(engine: Any, number: int, bus: str, nodes: list[int]) -> _Winding:
+def winding_of(engine: Any, number: int, bus: str, nodes: list[int]) -> Winding:
     api = engine.Transformers
     api.Wdg(number)
-    return _Winding(
+    return Winding(
         *(bus, nodes, api.kV(), api.kVA(), api.R(), api.Tap(), bool(api.IsDelta()), int(api.NumTaps())),
         tap_low=api.MinTap(),
         tap_high=api.MaxTap(),
     )
 
 
-def _connected(reading: Reading, element: str, fr: _Winding, to: _Winding, n: int) -> tuple[str, str] | None:
+def _connected(reading: Reading, element: str, fr: Winding, to: Winding, n: int) -> tuple[str, str] | None:
     """(phases, connection), or None and a fault."""
     words = []
     for winding in (fr, to):
@@ -212,13 +212,13 @@ def _connected(reading: Reading, element: str, fr: _Winding, to: _Winding, n: in
     return "".join(LETTER[node] for node in phases), connection
 
 
-def _changer(reading: Reading, element: str, fr: _Winding, to: _Winding) -> tuple[str, dict[str, Any]]:
+def _changer(reading: Reading, element: str, fr: Winding, to: Winding) -> tuple[str, dict[str, Any]]:
     """Winding (from or to) of the tap changer and its columns; none where no winding has one that matters."""
     for side, winding, number in (("to", to, 2), ("from", fr, 1)):
         if (element, number) in reading.controlled and (columns := winding.changer()):
             return side, columns
     for side, winding in (("to", to), ("from", fr)):
-        if abs(winding.tap - 1.0) > _TAP_ACCURACY and (columns := winding.changer()):
+        if abs(winding.tap - 1.0) > TAP_ACCURACY and (columns := winding.changer()):
             return side, columns
     return "", {}
 

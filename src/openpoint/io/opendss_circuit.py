@@ -6,17 +6,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from openpoint.io.opendss_branches import read_line, read_source, read_transformer
+from openpoint.io.opendss_branches import read_line, read_source
 from openpoint.io.opendss_engine import solve_today
 from openpoint.io.opendss_pockets import find_pockets, read_pockets
 from openpoint.io.opendss_reactors import read_reactor
 from openpoint.io.opendss_reading import LETTER, Reading, grouped, in_words
 from openpoint.io.opendss_shunts import note_bent_loads, read_capacitor, read_generator, read_inverter, read_load
+from openpoint.io.opendss_star import read_windings
 
 Places = dict[str, tuple[float, float]]
 
 _READERS: dict[str, Callable[[Reading, str], None]] = {
-    "transformer": read_transformer,
+    "transformer": read_windings,
     "vsource": read_source,
     "load": read_load,
     "generator": read_generator,
