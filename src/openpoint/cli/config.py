@@ -141,7 +141,7 @@ def _strangers(read: _File, commands: Mapping[str, Mapping[str, Any]]) -> Iterat
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
     import difflib
 
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {found[0]}?" if found else ""
 
 
