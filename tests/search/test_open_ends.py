@@ -17,7 +17,7 @@ from openpoint.search.entries import propagate
 from openpoint.search.model import build_model
 from openpoint.search.regions import process
 from openpoint.search.topology import search_topologies
-from openpoint.verify import verify_network
+from openpoint.verify import CertificateError, verify_network
 
 from .entered import entered
 from .random_grids import hanging, judged, random_grid
@@ -67,6 +67,10 @@ def test_answers_are_those_of_brute_force_and_their_certificates_verify(seed: in
     assert found.value == pytest.approx(value.min(), rel=1e-9)
     proven = verify_network(network, tmp_path / "proof")
     assert proven.bound_kw == pytest.approx(value.min() * network.s_base_kva, rel=1e-6)
+    assert ("lines open at the ends" in proven.limits) == network.hangs.any()
+    if network.hangs.any():
+        with pytest.raises(CertificateError, match="another grid"):
+            verify_network(network.dead_when_open(), tmp_path / "proof")
 
 
 def test_where_lines_hang_matters() -> None:

@@ -41,7 +41,8 @@ def test_least_loss_and_pandapowers_own_flow_of_it(name: str, tmp_path: Path) ->
     assert int(str(result.iterations["verdict"][-1]).split()[0].replace(",", "")) < most
 
     proven = verify(grid, tmp_path / "file")
-    assert proven.limits == "the voltage limits of the grid, its current limits,"
+    ends = "lines open at the ends that the grid names"
+    assert proven.limits == f"the voltage limits of the grid, its current limits, {ends},"
     assert proven.open_branches == result.open_branches
     assert proven.loss_kw == pytest.approx(result.loss_kw, rel=1e-9)
     assert proven.gap <= 1.001e-5

@@ -344,6 +344,7 @@ class _Proof:
         elif rated:
             words.append("its current limits" if _same(pairs) else "the current limits of the grid")
         words += ["outputs within their ranges"] if self.chosen else []
+        words += ["lines open at the ends that the grid names"] if net.hangs.any() else []
         words += [] if self.most is None else [f"at most {self.most} changes"]
         return ", ".join(words) + ("," if len(words) > 1 else "")
 
