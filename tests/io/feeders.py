@@ -137,6 +137,13 @@ New Transformer.Up phases=3 xhl=4 %noloadloss=.8 %imag=2 wdg=1 bus=F conn=wye kv
 New Load.F bus1=F.2 phases=1 kv=.277 kw=40
 """,
     "windings of different kVA": SUB.replace("kv=12.47 kva=5000 %r=.5", "kv=12.47 kva=3000 %r=.9") + LINE + LOAD,
+    "a level without a base of its own": SUB
+    + LINE
+    + LOAD
+    + """New Transformer.T phases=3 windings=2 xhl=6 buses=[B T] conns=[wye wye] kvs=[12.47 4.16] kvas=[2000 2000]
+New Load.T bus1=T phases=3 kv=4.16 kw=600 kvar=300
+New Load.T1 bus1=T.1 phases=1 kv=2.4 kw=100 kvar=30 model=5
+""",
     "reactors": SUB
     + LINE
     + LOAD

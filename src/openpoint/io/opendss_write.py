@@ -30,6 +30,8 @@ NORMAL = 1.1
 _LEAST_X_PERCENT = 1e-7
 _NODE = {"a": "1", "b": "2", "c": "3"}
 _ANGLE = {"a": 0.0, "b": -120.0, "c": 120.0}
+# Voltage below which a load of OpenDSS is an impedance by and by, unless its band reaches further down.
+_LOW_PU = 0.5
 _ANY_VOLTAGE = "vminpu=0 vlowpu=0 vmaxpu=10"
 _MODEL = {"power": "1", "impedance": "2", "current": "5", "cvr": "4 cvrwatts=1 cvrvars=2"}
 
@@ -219,6 +221,8 @@ def load_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
                 model = "model=4 cvrwatts=2 cvrvars=2"
             if not low:
                 band += " vlowpu=0"
+            elif low <= _LOW_PU:
+                band += f" vlowpu={_number(low / 2.0)}"
         element = f"Load.{names.load[row['name']]}"
         yield element, f"New {element} {_at(row, names, level)} {model} {_power(row['p_kw'], row['q_kvar'])} {band}"
 
