@@ -299,7 +299,7 @@ class Hasty:
     time_limit_s = None
     gap = GAP
 
-    def solve(self, program: RadialProgram, progress: object = None) -> Outcome:
+    def solve(self, program: RadialProgram, progress: object = None, deadline: object = None) -> Outcome:
         if isinstance(program.uncertainty, Certain):
             return METHOD.solve(program)
         today = program.network.closed.astype(float)

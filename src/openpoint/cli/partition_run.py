@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from openpoint.cli.outputs import Outputs
 from openpoint.cli.run import read_sound, show_written, size
 from openpoint.cli.show_partition import show_levels, show_partition, show_steps
 from openpoint.errors import OptionError
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,6 +64,8 @@ def over_time(steps: Path | None, *, max_actions: int | None, keep_energised: bo
     return None
 
 
+LEAST_S = 1e-3
+"""Seconds that samples have in any case."""
 SAMPLES = 1000
 """Samples where the user names no number: a second or two."""
 
@@ -122,9 +127,10 @@ def partition(
         return _steps(out, grid, question.levels, question.over, options, outputs)
     if len(question.levels) > 1:
         return _levels(out, grid, question.levels, options, sampling, outputs)
+    deadline = Deadline(method.time_limit_s)
     with Progress(out, unit="$") as progress:
         result = study.partition(grid, uncertainty=question.levels[0], progress=progress, **options)
-    result = _sampled(out, result, sampling)
+    result = _sampled(out, result, sampling, deadline)
     written, good = outputs.write(result)
     show_partition(out, result)
     show_written(out, written)
@@ -171,10 +177,13 @@ def _levels(
     outputs: Outputs,
 ) -> int:
     """The same for several levels."""
+    method = options["method"]
+    assert method is not None
+    deadline = Deadline(method.time_limit_s)
     found = _solved(out, grid, levels, options)
     if missing := sorted(set(levels) - set(found.by_level)):
         complain("interrupted", f"not computed: {', '.join(f'{level:g}' for level in missing)}")
-    sampled = {level: _sampled(out, each, sampling) for level, each in found.by_level.items()}
+    sampled = {level: _sampled(out, each, sampling, deadline) for level, each in found.by_level.items()}
     found = replace(found, by_level=sampled)
     written, good = outputs.write(found)
     show_levels(out, found)
@@ -182,10 +191,9 @@ def _levels(
     return max(_exit_code(each) for each in found.results) if good else NOT_WRITTEN
 
 
-def _sampled(out: Console, result: PartitionResult, sampling: Sampling) -> PartitionResult:
-    """With what samples say, where there is a plan and they are wanted."""
+def _sampled(out: Console, result: PartitionResult, sampling: Sampling, deadline: Deadline) -> PartitionResult:
+    """With what samples say, where there is a plan and they are wanted: a few also where the time is up."""
     from openpoint.studies.partition_samples import sample_partition
-    from openpoint.twostage.log import Termination
 
     if not sampling.wanted or result.plan is None or result.termination is Termination.INTERRUPTED:
         return result
@@ -195,21 +203,20 @@ def _sampled(out: Console, result: PartitionResult, sampling: Sampling) -> Parti
             count=sampling.wanted,
             seed=sampling.seed,
             executor=sampling.executor,
+            time_limit_s=None if math.isinf(left := deadline.left()) else max(left, LEAST_S),
             progress=lambda done, of: status.update(f"samples: {done} of {of} judged  (Ctrl-C keeps these)"),
         )
     assert judged.samples is not None
-    if judged.samples.interrupted:
-        complain("interrupted", f"{judged.samples.judged} of {judged.samples.asked} samples were judged")
+    if (stopped := judged.samples.stopped) is not None:
+        said = f"{judged.samples.judged} of {judged.samples.asked} samples were judged"
+        complain("interrupted" if stopped is Termination.INTERRUPTED else "time limit", said)
     return judged
 
 
 def _exit_code(result: PartitionResult) -> int:
-    """That of the plan, unless Ctrl-C came while it was verified."""
-    from openpoint.twostage.log import Termination
-
-    if result.samples is not None and result.samples.interrupted:
-        return Termination.INTERRUPTED.exit_code
-    return result.termination.exit_code
+    """That of the plan, unless the time limit or Ctrl-C came while it was verified."""
+    stopped = None if result.samples is None else result.samples.stopped
+    return max(result.termination.exit_code, 0 if stopped is None else stopped.exit_code)
 
 
 def _solved(out: Console, grid: Grid, levels: tuple[float, ...], options: PartitionOptions) -> PartitionLevels:

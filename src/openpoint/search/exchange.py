@@ -37,7 +37,13 @@ def exchanges(choices: Choices, closed: Bools) -> Bools:
 
 
 def descend(
-    choices: Choices, closed: Bools, price: Callable[[Bools], Floats], most: int = 1000, enough: float = -np.inf
+    choices: Choices,
+    closed: Bools,
+    price: Callable[[Bools], Floats],
+    most: int = 1000,
+    enough: float = -np.inf,
+    stop: Callable[[], bool] | None = None,
+    piece: int = 1000,
 ) -> tuple[float, Bools]:
     """Best exchange after best exchange from a radial state, until none is better, or the price is `enough`.
 
@@ -47,6 +53,7 @@ def descend(
         price: from (K, E) states to (K) prices.
         most: exchanges after which to stop.
         enough: price at which to stop.
+        stop: asked before every `piece` of states; True ends with the best of those that were priced.
 
     Returns:
         The price and the state reached.
@@ -56,12 +63,24 @@ def descend(
         near = exchanges(choices, closed)
         if not len(near) or value <= enough:
             break
-        prices = price(near)
+        prices = _priced(near, price, stop, piece)
         best = int(np.argmin(prices))
         if not prices[best] < value * (1.0 - 1e-9):
             break
         value, closed = float(prices[best]), near[best]
     return value, closed
+
+
+def _priced(near: Bools, price: Callable[[Bools], Floats], stop: Callable[[], bool] | None, piece: int) -> Floats:
+    """(K) prices of K states; inf from where it was stopped."""
+    if stop is None:
+        return price(near)
+    prices = np.full(len(near), np.inf)
+    for begin in range(0, len(near), piece):
+        if stop():
+            break
+        prices[begin : begin + piece] = price(near[begin : begin + piece])
+    return prices
 
 
 def rooted(choices: Choices, state: Bools) -> tuple[list[int], list[int], list[int]]:

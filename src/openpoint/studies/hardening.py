@@ -12,7 +12,7 @@ of the grid may run below their least output, but form no grid.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -29,6 +29,7 @@ from openpoint.grid.topology import bridges, components
 from openpoint.network import Network
 from openpoint.studies.hardening_outlook import Restorer
 from openpoint.studies.hardening_supply import Supply, built, scattered
+from openpoint.twostage.pool import never
 from openpoint.twostage.program import FirstStage, Outlook, PlainProgram, Relief, Stage, Within
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty
@@ -342,11 +343,11 @@ class HardenProgram(PlainProgram):
         few = [dataclasses.replace(self, max_generators=number, scattered=number) for number in sorted({1, most})]
         return [Relief(each.scattered, entries, each) for each in few]
 
-    def starts(self) -> Sequence[Floats]:
+    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """To buy nothing."""
         return [np.zeros(len(self.costs))]
 
-    def near(self, decision: Floats, count: int) -> Iterable[Floats]:
+    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """Roundings: the largest entries first, shaken, as far as numbers and money go."""
         rng = np.random.default_rng(0)
         seen: set[bytes] = set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +25,7 @@ from openpoint.studies.radial_setup import Enumeration, Method, ProvingMethod, i
 from openpoint.studies.today import why_no_loss
 from openpoint.studies.topology_search import BranchExchange, TopologySearch, searchable
 from openpoint.twostage.ambiguity import Ambiguity
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Finite, Scenarios
@@ -34,8 +34,10 @@ Floats = npt.NDArray[np.float64]
 
 SAME = 1e-9
 """Relative difference of losses that are the same."""
-LEAST_TIME_S = 5.0
-"""Seconds for the topology of the mean future where the answer has used up its time."""
+QUICK_S = 0.25
+"""Seconds for the topology of the mean future where the method has used up the time."""
+PIECE = 2_000
+"""Power flows between two questions whether to stop."""
 
 
 @dataclass(frozen=True)
@@ -116,39 +118,46 @@ def reconfigure_futures(
             "limits_share below 1 is not possible where generators can be dispatched: which limits they would give up "
             "is not defined; use limits_share=1, or clear the limits of the generators to fix their output"
         )
-    uncertainty = faced.uncertainty(network.s_base_kva)
-    facing = replace(program, futures=uncertainty, risk=faced.risk, limits_share=faced.limits_share)
-    facing.prices(network.closed[None, :])  # compiles the kernels outside the method's time
-    began = time.perf_counter()
-    outcome = method.solve(facing, progress)
-    # Regret takes a solution of every future alone, which the outcome does not count.
-    outcome = replace(outcome, seconds=time.perf_counter() - began)
-    notes: list[str] = []
-    mean = _mean_topology(program, faced.futures, method, outcome, notes)
-    if mean is not None:
-        outcome = _at_least_as_good(facing, mean, method, outcome, notes)
-    planned = _compare(facing, mean, outcome, method)
-    sampled = None
-    if faced.sample is not None:
-        others = Scenarios(_realisations(faced.sample, network.s_base_kva))
-        sampled = _compare(replace(facing, futures=others), mean, replace(outcome, state=None), method, planned.after)
-    return _result(grid, facing, faced, method, outcome, planned, sampled, notes)
+    with deadline_of(method.time_limit_s) as deadline:
+        uncertainty = faced.uncertainty(network.s_base_kva)
+        facing = replace(program, futures=uncertainty, risk=faced.risk, limits_share=faced.limits_share)
+        with deadline.uncounted():  # compiles the kernels
+            facing.prices(network.closed[None, :])
+        began = deadline.passed()
+        outcome = method.solve(facing, progress, deadline)
+        # Regret takes a solution of every future alone, which the outcome does not count.
+        outcome = replace(outcome, seconds=deadline.passed() - began)
+        notes: list[str] = []
+        mean = _mean_topology(program, faced.futures, method, outcome, deadline, notes)
+        if mean is not None:
+            outcome = _at_least_as_good(facing, mean, method, outcome, deadline, notes)
+        planned = _compare(facing, mean, outcome, method)
+        sampled = None
+        if faced.sample is not None and not deadline.over():
+            others = replace(facing, futures=Scenarios(_realisations(faced.sample, network.s_base_kva)))
+            sampled = _compare(others, mean, replace(outcome, state=None), method, planned.after)
+        elif faced.sample is not None:
+            what = "Ctrl-C came" if deadline.interrupted() else "the time was up"
+            notes.append(f"{what} before the answer was judged in the sample: it is left out")
+        return _result(grid, facing, faced, method, outcome, planned, sampled, notes)
 
 
 def _mean_topology(
-    program: RadialProgram, futures: Futures, method: ProvingMethod, outcome: Outcome, notes: list[str]
+    program: RadialProgram,
+    futures: Futures,
+    method: ProvingMethod,
+    outcome: Outcome,
+    deadline: Deadline,
+    notes: list[str],
 ) -> Bools | None:
     """(E) what would be chosen if the mean future were certain; None where that keeps no limits."""
-    if outcome.termination is Termination.INTERRUPTED:
+    if outcome.termination is Termination.INTERRUPTED or deadline.interrupted():
         notes.append("interrupted: there is no topology of the mean future to compare with")
         return None
     alone = replace(program, futures=Certain(_realisations(futures.mean(), program.network.s_base_kva)[0]))
-    if not isinstance(method, Enumeration):
-        left = method.time_limit_s
-        left = None if left is None else max(left - outcome.seconds, LEAST_TIME_S)
-        quick = TopologySearch(gap=method.gap, time_limit_s=left)
-        method = quick if searchable(alone) else replace(method, time_limit_s=left)
-    found = method.solve(alone)
+    if not isinstance(method, Enumeration) and searchable(alone):
+        method = TopologySearch(gap=method.gap)
+    found = method.solve(alone, None, deadline.after(QUICK_S) if deadline.over() else deadline)
     if found.decision is None:
         notes.append(f"the mean future has no topology of its own that keeps the limits ({found.termination})")
         return None
@@ -158,7 +167,12 @@ def _mean_topology(
 
 
 def _at_least_as_good(
-    program: RadialProgram, mean: Bools, method: ProvingMethod, outcome: Outcome, notes: list[str]
+    program: RadialProgram,
+    mean: Bools,
+    method: ProvingMethod,
+    outcome: Outcome,
+    deadline: Deadline,
+    notes: list[str],
 ) -> Outcome:
     """The outcome, unless the mean future's topology is better than the best that a method found until it was stopped.
 
@@ -168,7 +182,8 @@ def _at_least_as_good(
         return outcome
     if not program.prices(mean[None, :])[0] < outcome.upper_bound * (1.0 - SAME):
         return outcome
-    value, closed = descend(program.choices, mean, program.prices)
+    piece = max(1, PIECE // len(program.demands))
+    value, closed = descend(program.choices, mean, program.prices, stop=deadline.over, piece=piece)
     decision = closed.astype(float)
     verdict = program.judge(decision, program.uncertainty.values, None)
     last = Iteration(len(outcome.log) + 1, outcome.seconds, outcome.lower_bound, value, value, "mean future + exchange")

@@ -22,6 +22,7 @@ from openpoint.studies.partition_result import PartitionResult
 from openpoint.studies.partition_setup import PartitionCosts, block_loads_kw, program_of
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Outcome, Progress
 
@@ -72,25 +73,27 @@ def partition(
     """
     grid = read(grid)
     refuse_others(method, costs)
-    network, cut = cut_up(grid, limits)
-    _LOG.info("built the network and cut it into blocks")
-    program = program_of(
-        grid,
-        network,
-        cut,
-        costs or PartitionCosts(),
-        uncertainty=uncertainty,
-        uncertain_loads=uncertain_loads,
-        most_deviating=most_deviating,
-        ramp=ramp,
-        max_grid_forming=max_grid_forming,
-    )
     method = method or ColumnAndConstraint()
-    _LOG.info("stated the problem; the method begins")
-    outcome = _or_dark(program, method.solve(program, progress))
-    _LOG.info("the method ended")
-    notes = beside_the_source(grid, network, cut)
-    return answer(grid, program, outcome, str(method), uncertainty if program.loads.names else 0.0, notes)
+    with deadline_of(method.time_limit_s) as deadline:
+        network, cut = cut_up(grid, limits)
+        _LOG.info("built the network and cut it into blocks")
+        program = program_of(
+            grid,
+            network,
+            cut,
+            costs or PartitionCosts(),
+            uncertainty=uncertainty,
+            uncertain_loads=uncertain_loads,
+            most_deviating=most_deviating,
+            ramp=ramp,
+            max_grid_forming=max_grid_forming,
+        )
+        _LOG.info("stated the problem; the method begins")
+        outcome = _or_dark(program, method.solve(program, progress, deadline))
+        _LOG.info("the method ended")
+        notes = beside_the_source(grid, network, cut)
+        deviation = uncertainty if program.loads.names else 0.0
+        return answer(grid, program, outcome, str(method), deviation, notes, deadline)
 
 
 def refuse_others(method: object, costs: object) -> None:

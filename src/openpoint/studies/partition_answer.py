@@ -13,6 +13,7 @@ from openpoint.studies.partition_setup import terminal_base_kw
 from openpoint.studies.partition_tables import step_tables
 from openpoint.twostage.appraisal import MISSED
 from openpoint.twostage.climbing import LinearRecourse, climb, starts_of
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome
 from openpoint.twostage.subproblem import Price
 from openpoint.twostage.template import template_of
@@ -22,10 +23,18 @@ Floats = npt.NDArray[np.float64]
 
 STARTS = 8
 """Climbs of the last look at the worst realisation, beside all loads up and all down."""
+VERIFIED_S = 0.5
+"""Seconds for it in any case, also where the method has used up the time."""
 
 
 def answer(
-    grid: Grid, program: PartitionProgram, outcome: Outcome, method: str, uncertainty: float, notes: tuple[str, ...]
+    grid: Grid,
+    program: PartitionProgram,
+    outcome: Outcome,
+    method: str,
+    uncertainty: float,
+    notes: tuple[str, ...],
+    deadline: Deadline,
 ) -> PartitionResult:
     """The result in the grid's own names and units."""
     x = outcome.decision
@@ -47,7 +56,7 @@ def answer(
         gap=outcome.gap,
         served_kw=here.served_kw,
         total_kw=here.load_kw,
-        worst_slack_kw=0.0 if x is None else worst_slack(program, x) * terminal_base_kw(program.network),
+        worst_slack_kw=0.0 if x is None else worst_slack(program, x, deadline) * terminal_base_kw(program.network),
         energised_blocks=tuple(here.blocks.filter(energised=True)["name"]),
         closed_switches=tuple(names.filter(shut)),
         open_switches=tuple(names.filter(~shut)),
@@ -62,12 +71,16 @@ def answer(
     )
 
 
-def worst_slack(program: PartitionProgram, decision: Floats) -> float:
-    """The largest of the least violations that climbs meet, per unit of a phase; rounding counts as none."""
+def worst_slack(program: PartitionProgram, decision: Floats, deadline: Deadline) -> float:
+    """The largest of the least violations that climbs meet, per unit of a phase; rounding counts as none.
+
+    Where the time is up, some climbs are made all the same.
+    """
     recourse = LinearRecourse(template_of(program, len(decision), Price.VIOLATION), Price.VIOLATION)
     if isinstance(program.uncertainty, Box | Budget):
         polyhedral = program.uncertainty.polyhedral()
-        worst = climb(lambda u: recourse.at(decision, u), polyhedral, starts_of(polyhedral, STARTS))
+        stop = deadline.after(VERIFIED_S).over
+        worst = climb(lambda u: recourse.at(decision, u), polyhedral, starts_of(polyhedral, STARTS), stop)
     else:
         worst = recourse.at(decision, program.uncertainty.values[0])
     return 0.0 if worst is None or worst.value <= 2.0 * MISSED else worst.value

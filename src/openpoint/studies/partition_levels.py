@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from numbers import Real
 from typing import Literal, TypedDict, Unpack
 
@@ -13,7 +14,12 @@ from openpoint.studies.limits import Limits
 from openpoint.studies.partition import Method, partition
 from openpoint.studies.partition_result import PartitionLevels, PartitionResult
 from openpoint.studies.partition_setup import PartitionCosts, check_uncertainty
+from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Termination
+
+LEAST_S = 1e-3
+"""Seconds that a level has in any case."""
 
 
 class PartitionOptions(TypedDict, total=False):
@@ -44,7 +50,8 @@ def partition_levels(
         grid: the grid, a path or a name that `read` takes.
         levels: largest deviations of an uncertain load, shares of its power, in any order; or one of them.
         progress: told of every iteration, with its level.
-        options: those of `openpoint.partition`; a time limit is that of each level.
+        options: those of `openpoint.partition`; a time limit is that of all levels, each of which may take its equal
+            part of what is left.
 
     Returns:
         A result a level; where the user interrupts, those of the levels up to then.
@@ -59,12 +66,16 @@ def partition_levels(
     for level in levels:
         check_uncertainty(level)
     found: dict[float, PartitionResult] = {}
-    for level in sorted(set(levels)):
+    method = options.get("method") or ColumnAndConstraint()
+    deadline, rising = Deadline(method.time_limit_s), sorted(set(levels))
+    for number, level in enumerate(rising):
+        part = None if method.time_limit_s is None else max(deadline.left() / (len(rising) - number), LEAST_S)
 
         def told(iteration: Iteration, level: float = level) -> None:
             if progress is not None:
                 progress(level, iteration)
 
+        options["method"] = replace(method, time_limit_s=part)
         found[level] = partition(grid, uncertainty=level, progress=told, **options)
         if found[level].termination is Termination.INTERRUPTED:
             break

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from typing import Protocol
 
 import numpy as np
@@ -21,39 +20,40 @@ import numpy.typing as npt
 
 from openpoint.studies.partition_links import Links, Storage, sums
 from openpoint.studies.partition_model import PartitionProgram
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.stopping import PROVEN_GAP
 
 Floats = npt.NDArray[np.float64]
 
-_STOPPED = (Termination.INTERRUPTED, Termination.TIME)
+ALONE_SHARE, IN_TURN_SHARE = 0.3, 0.5
+"""Share of the time left that the steps alone may take, and then the plan step after step."""
 
 
 class Timed(Protocol):
-    """A method that ends at a gap and after some time."""
+    """A method that ends at a gap and at a deadline."""
 
     @property
     def gap(self) -> float: ...
 
-    @property
-    def time_limit_s(self) -> float | None: ...
+    def solve(
+        self, program: PartitionProgram, progress: Progress | None = None, deadline: Deadline | None = None
+    ) -> Outcome: ...
 
-    def solve(self, program: PartitionProgram, progress: Progress | None = None) -> Outcome: ...
 
-
-def look_ahead(program: PartitionProgram, method: Timed, progress: Progress | None = None) -> Outcome:
-    """Solve to the gap, or until a limit or Ctrl-C; the best verified plan is kept."""
+def look_ahead(program: PartitionProgram, method: Timed, progress: Progress | None, deadline: Deadline) -> Outcome:
+    """Solve to the gap, or until the deadline or Ctrl-C; the best verified plan is kept."""
     if len(program.steps) == 1:
-        return method.solve(program, progress)
-    return _Road(program, method, progress).to_the_end()
+        return method.solve(program, progress, deadline)
+    return _Road(program, method, progress, deadline).to_the_end()
 
 
 class _Road:
     """Bounds, the best plan and the log."""
 
-    def __init__(self, program: PartitionProgram, method: Timed, progress: Progress | None) -> None:
+    def __init__(self, program: PartitionProgram, method: Timed, progress: Progress | None, deadline: Deadline) -> None:
         self._program, self._method, self._progress = program, method, progress
-        self._began = time.perf_counter()
+        self._deadline, self._began = deadline, deadline.passed()
         self._lower, self._upper = -math.inf, math.inf
         self._best: Floats | None = None
         self._log: list[Iteration] = []
@@ -61,15 +61,18 @@ class _Road:
     def to_the_end(self) -> Outcome:
         """See the module."""
         program, free = self._program, Links(Storage.none(), stated=self._program.links.stated)
-        alone = [self._solve(program.only(t, free), f"{step.name} alone") for t, step in enumerate(program.steps)]
-        self._lower = math.fsum(outcome.lower_bound for outcome in alone)
-        if program.links.any:
-            ended = next((o.termination for o in alone if o.termination in _STOPPED), None) or self._step_by_step()
-        else:
-            ended = self._take(alone)
+        whole = self._deadline.within(ALONE_SHARE * self._deadline.left() if program.links.any else math.inf)
+        alone = list[Outcome]()
+        for t, step in enumerate(program.steps):
+            if whole.over():
+                break
+            alone.append(self._solve(program.only(t, free), f"{step.name} alone", self._part(whole, t)))
+        if len(alone) == len(program.steps):
+            self._lower = math.fsum(outcome.lower_bound for outcome in alone)
+        ended = self._step_by_step() if program.links.any else self._take(alone)
         if ended is not None or relative_gap(self._lower, self._upper) <= self._method.gap:
             return self._outcome(ended)
-        outcome = self._solve(program, "")
+        outcome = self._solve(program, "", self._deadline)
         self._lower = max(self._lower, min(outcome.lower_bound, self._upper))
         if outcome.decision is not None and outcome.upper_bound < self._upper:
             self._upper, self._best = outcome.upper_bound, outcome.decision
@@ -79,35 +82,42 @@ class _Road:
     def _step_by_step(self) -> Termination | None:
         """The plan without look-ahead; why it was not finished, if the run is over."""
         program, outcomes = self._program, list[Outcome]()
-        links = program.links
+        links, whole = program.links, self._deadline.within(IN_TURN_SHARE * self._deadline.left())
         for t, step in enumerate(program.steps):
+            if whole.over():
+                return self._ended()
             last = t == len(program.steps) - 1
             store = links.storage
             kept = dataclasses.replace(store, end=store.end if last else np.minimum(store.start, store.end))
             one = program.only(t, dataclasses.replace(links, storage=kept))
-            outcomes.append(self._solve(one, f"{step.name} after what was"))
+            outcomes.append(self._solve(one, f"{step.name} after what was", self._part(whole, t)))
             x = outcomes[-1].decision
             if x is None:
-                return outcomes[-1].termination if outcomes[-1].termination in _STOPPED else None
+                return self._ended()
             links = _after(one, links, x)
         return self._take(outcomes)
 
     def _take(self, outcomes: list[Outcome]) -> Termination | None:
         """The plan that the outcomes of the steps make, if there is one."""
         chosen = [outcome.decision for outcome in outcomes]
-        if not any(x is None for x in chosen):
+        if len(chosen) == len(self._program.steps) and not any(x is None for x in chosen):
             self._upper = math.fsum(outcome.upper_bound for outcome in outcomes)
             self._best = np.concatenate([x for x in chosen if x is not None])
             self._lower = min(self._lower, self._upper)
         self._say(Iteration(0, self._seconds(), self._lower, self._upper, self._upper, "step by step"))
-        return next((o.termination for o in outcomes if o.termination in _STOPPED), None)
+        return self._ended()
 
-    def _solve(self, program: PartitionProgram, name: str) -> Outcome:
-        """What the method says in the time that is left; its lines are told under the name of a step."""
-        began, method = self._seconds(), self._method
-        if method.time_limit_s is not None:
-            left = max(method.time_limit_s - began, 1e-3)
-            method = dataclasses.replace(method, time_limit_s=left)  # type: ignore[type-var]
+    def _ended(self) -> Termination | None:
+        """Why the run is over; None where it is not."""
+        return self._deadline.why if self._deadline.over() else None
+
+    def _part(self, whole: Deadline, t: int) -> Deadline:
+        """The part of step t in the time of all steps from it on."""
+        return whole.within(whole.left() / (len(self._program.steps) - t))
+
+    def _solve(self, program: PartitionProgram, name: str, deadline: Deadline) -> Outcome:
+        """What the method says in its part of the time; its lines are told under the name of a step."""
+        began = self._seconds()
 
         def told(line: Iteration) -> None:
             lower, upper = self._lower, self._upper
@@ -116,7 +126,7 @@ class _Road:
             moved = dataclasses.replace(line, seconds=began + line.seconds, lower_bound=lower, upper_bound=upper)
             self._say(dataclasses.replace(moved, interim=True, verdict=f"{name}: {line.verdict}") if name else moved)
 
-        return method.solve(program, told)
+        return self._method.solve(program, told, deadline)
 
     def _say(self, line: Iteration) -> None:
         line = dataclasses.replace(line, number=len(self._log) + 1)
@@ -125,7 +135,7 @@ class _Road:
             self._progress(line)
 
     def _seconds(self) -> float:
-        return time.perf_counter() - self._began
+        return self._deadline.passed() - self._began
 
     def _outcome(self, ended: Termination | None) -> Outcome:
         gap = relative_gap(self._lower, self._upper)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -18,18 +17,21 @@ from openpoint.studies.partition_result import PartitionResult, Plan
 from openpoint.studies.partition_setup import block_loads_kw
 from openpoint.studies.partition_verdict import FAILURES, PartitionSamples, PlanSamples, Share
 from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.draws import draw
 from openpoint.twostage.executors import Choice, InProcess
-from openpoint.twostage.interrupt import listening
 from openpoint.twostage.log import Termination
-from openpoint.twostage.pool import Workers
+from openpoint.twostage.pool import Workers, never
 from openpoint.twostage.program import Floats
+from openpoint.twostage.stopping import check_stops
 from openpoint.twostage.uncertainty import Certain
 
 BATCH = 100
 """Samples that are judged in one go, from a fresh start."""
 WAVE = 16
 """Batches after which progress is told."""
+FEW = 20
+"""Samples that are judged also where the time is up."""
 
 SampleProgress = Callable[[int, int], None]
 """Told how many of how many samples are judged."""
@@ -42,6 +44,7 @@ def sample_partition(
     seed: int = 0,
     deterministic: bool = True,
     executor: Choice | None = None,
+    time_limit_s: float | None = None,
     progress: SampleProgress | None = None,
 ) -> PartitionResult:
     """Draw loads from the uncertainty set of a plan and see whether it holds, in the linear model and in exact AC.
@@ -61,10 +64,11 @@ def sample_partition(
         seed: of the samples; the same seed gives the same answer.
         deterministic: whether to find and judge the plan for nominal loads, too.
         executor: where samples are judged: in this process (default), `Processes(n)` or `Cluster(address)`.
+        time_limit_s: seconds after which to stop; a few samples are judged in any case. None = none.
         progress: told after some samples.
 
     Returns:
-        the result with `samples`; after Ctrl-C of what was judged by then.
+        the result with `samples`; after the time limit or Ctrl-C of what was judged by then.
 
     Raises:
         OptionError: no samples are asked for, or there is no plan.
@@ -77,26 +81,28 @@ def sample_partition(
     plan = result.plan
     if plan is None:
         raise OptionError("there is no plan to be judged; give `partition` more time")
+    check_stops(0.0, time_limit_s)
     realisations = draw(plan.program.uncertainty, count, seed)
-    plans = [plan]
-    batches = [realisations[k : k + BATCH] for k in range(0, len(realisations), BATCH)]
-    with (executor or InProcess()).open() as workers, listening() as interrupt:
-        if deterministic and plan.program.loads.names:
-            nothing = Certain(np.zeros(realisations.shape[1]))
-            outcome = ColumnAndConstraint().solve(plan.program.facing(nothing, plan.program.risk))
-            interrupt.requested |= outcome.termination is Termination.INTERRUPTED
-            plans += [] if outcome.decision is None else [Plan(plan.program, outcome.decision)]
-        start = time.monotonic()
+    with (executor or InProcess()).open() as workers, deadline_of(time_limit_s) as deadline:
+        plans = [plan, *(_nominal(plan, deadline) if deterministic else [])]
+        start, hurried = deadline.passed(), deadline.over()
+        batches = [realisations[k : k + BATCH] for k in range(0, len(realisations), BATCH)]
+        batches = [realisations[:FEW]] if hurried else batches
+        together = WAVE if time_limit_s is None or not isinstance(executor or InProcess(), InProcess) else 1
         judges = [_Judge(result, each) for each in plans]
-        for first in range(0, len(batches), WAVE):
-            wave = batches[first : first + WAVE]
-            found = [judge.of(wave, workers, lambda: interrupt.requested) for judge in judges]
-            if interrupt.requested and any(each is None for each in found):
+        for first in range(0, len(batches), together):
+            wave = batches[first : first + together]
+            stop = deadline.over if first else deadline.interrupted
+            found = [judge.of(wave, workers, never if hurried else stop) for judge in judges]
+            if any(each is None for each in found):
                 break
             for judge, each in zip(judges, found, strict=True):
                 judge.found += each or []
             if progress is not None:
-                progress(min((first + WAVE) * BATCH, len(realisations)), len(realisations))
+                progress(min((first + together) * BATCH, len(realisations)), len(realisations))
+            if deadline.over():
+                break
+        seconds, why = deadline.passed() - start, deadline.why
     said = [judge.said() for judge in judges]
     samples = PartitionSamples(
         asked=len(realisations),
@@ -104,9 +110,21 @@ def sample_partition(
         seed=seed,
         robust=said[0],
         deterministic=said[1] if len(said) > 1 else None,
-        seconds=time.monotonic() - start,
+        seconds=seconds,
+        stopped=why if said[0].linear.of < len(realisations) else None,
     )
     return replace(result, samples=samples)
+
+
+def _nominal(plan: Plan, deadline: Deadline) -> list[Plan]:
+    """The plan for nominal loads, if there is another and it is found in half of the time."""
+    if not plan.program.loads.names or deadline.over():
+        return []
+    nothing = Certain(np.zeros(len(plan.program.loads.names)))
+    part = deadline.within(0.5 * deadline.left())
+    outcome = ColumnAndConstraint().solve(plan.program.facing(nothing, plan.program.risk), None, part)
+    stopped = outcome.termination in (Termination.TIME, Termination.INTERRUPTED)
+    return [] if outcome.decision is None or stopped else [Plan(plan.program, outcome.decision)]
 
 
 @dataclass

@@ -16,6 +16,7 @@ from openpoint.studies.partition_steps_answer import steps_answer
 from openpoint.studies.partition_steps_result import PartitionStepsResult
 from openpoint.studies.partition_timeline import timeline_of
 from openpoint.twostage.ccg import ColumnAndConstraint
+from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -61,35 +62,37 @@ def partition_steps(
     refuse_others(method, costs)
     horizon = read_horizon(horizon)
     given, costs, method = read(grid), costs or PartitionCosts(), method or ColumnAndConstraint()
-    grid = horizon.equipped(given)
-    network, cut = cut_up(grid, limits)
-    timeline = timeline_of(horizon, grid, network, cut)
-    _LOG.info("built the network, cut it into blocks and read the steps")
-    program = program_of(
-        grid,
-        network,
-        cut,
-        costs,
-        uncertainty=uncertainty,
-        uncertain_loads=uncertain_loads,
-        most_deviating=most_deviating,
-        ramp=ramp,
-        max_grid_forming=max_grid_forming,
-        timeline=timeline,
-        max_actions=max_actions,
-        keep_energised=keep_energised,
-    )
-    _LOG.info("stated the problem; the method begins")
-    outcome = look_ahead(program, method, progress)
-    _LOG.info("the method ended")
-    return steps_answer(
-        given,
-        horizon,
-        timeline,
-        program,
-        outcome,
-        method=str(method),
-        uncertainty=uncertainty if program.loads.names else 0.0,
-        priorities=costs.priorities,
-        notes=(*(str(note) for note in horizon.notes), *beside_the_source(grid, network, cut)),
-    )
+    with deadline_of(method.time_limit_s) as deadline:
+        grid = horizon.equipped(given)
+        network, cut = cut_up(grid, limits)
+        timeline = timeline_of(horizon, grid, network, cut)
+        _LOG.info("built the network, cut it into blocks and read the steps")
+        program = program_of(
+            grid,
+            network,
+            cut,
+            costs,
+            uncertainty=uncertainty,
+            uncertain_loads=uncertain_loads,
+            most_deviating=most_deviating,
+            ramp=ramp,
+            max_grid_forming=max_grid_forming,
+            timeline=timeline,
+            max_actions=max_actions,
+            keep_energised=keep_energised,
+        )
+        _LOG.info("stated the problem; the method begins")
+        outcome = look_ahead(program, method, progress, deadline)
+        _LOG.info("the method ended")
+        return steps_answer(
+            given,
+            horizon,
+            timeline,
+            program,
+            outcome,
+            method=str(method),
+            uncertainty=uncertainty if program.loads.names else 0.0,
+            priorities=costs.priorities,
+            notes=(*(str(note) for note in horizon.notes), *beside_the_source(grid, network, cut)),
+            deadline=deadline,
+        )

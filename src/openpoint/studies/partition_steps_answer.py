@@ -21,6 +21,7 @@ from openpoint.studies.partition_setup import terminal_base_kw
 from openpoint.studies.partition_steps_result import PartitionStepsResult
 from openpoint.studies.partition_tables import StepTables, step_tables, switch_table
 from openpoint.studies.partition_timeline import Timeline
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome
 
 Floats = npt.NDArray[np.float64]
@@ -38,12 +39,13 @@ def steps_answer(
     uncertainty: float,
     priorities: Mapping[str, float],
     notes: tuple[str, ...],
+    deadline: Deadline,
 ) -> PartitionStepsResult:
     """The result in the grid's own names and units.
 
     Args:
         grid: the grid with generators that charge. timeline: what happens on it.
-        priorities: factors on the kW of named loads.
+        priorities: factors on the kW of named loads. deadline: of the study.
     """
     x = outcome.decision
     chosen = np.zeros(program.decision_size) if x is None else x
@@ -94,7 +96,7 @@ def steps_answer(
         gap=outcome.gap,
         served_kwh=float((figures["hours"] * figures["served_kw"]).sum()),
         total_kwh=float((figures["hours"] * figures["load_kw"]).sum()),
-        worst_slack_kw=0.0 if x is None else worst_slack(program, x) * terminal_base_kw(program.network),
+        worst_slack_kw=0.0 if x is None else worst_slack(program, x, deadline) * terminal_base_kw(program.network),
         steps=figures,
         switches=under(switches),
         blocks=under([here.blocks.with_columns(fault) for here, fault in zip(tables, faults)]),

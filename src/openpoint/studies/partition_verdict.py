@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import polars as pl
 import scipy.stats
 
+from openpoint.twostage.log import Termination
+
 FAILURES = {
     "shared": pl.Boolean,
     "kind": pl.String,
@@ -89,11 +91,12 @@ class PartitionSamples:
     """What `sample_partition` answers.
 
     Attributes:
-        asked, judged: samples asked for, and those that were judged before Ctrl-C, if it came.
+        asked, judged: samples asked for, and those that were judged before the time limit or Ctrl-C, if one came.
         seed: of the samples.
         robust: of the plan asked about. deterministic: of the plan made for nominal loads, in the same samples; None
             where it was not wanted or not found.
         seconds: of judging.
+        stopped: why not all were judged; None where they were.
     """
 
     asked: int
@@ -102,10 +105,11 @@ class PartitionSamples:
     robust: PlanSamples
     deterministic: PlanSamples | None
     seconds: float
+    stopped: Termination | None = None
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C came before all samples were judged."""
+        """Whether the time limit or Ctrl-C came before all samples were judged."""
         return self.judged < self.asked
 
     @property

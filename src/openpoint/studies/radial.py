@@ -6,7 +6,7 @@ s.t. x radial, locked branches kept, at most N changes;  DistFlow at x;  voltage
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,8 +23,10 @@ from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.search.exchange import descend, exchanges
 from openpoint.search.topology import search_topologies
 from openpoint.studies.ensemble import LIMIT_TOLERANCE, Ensemble, ensemble, excesses, is_limited
+from openpoint.studies.radial_most import flow_most, loss_most
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.objective import Objective, objective_of
+from openpoint.twostage.pool import never
 from openpoint.twostage.program import FirstStage, PlainRecourse, Verdict
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
@@ -35,6 +37,8 @@ RIVAL_ROUNDS = 6
 """Trees around which exchanges are tried for rivals of the best start."""
 TRIAL_MOST = 20_000
 """Power flows tried at once: what their voltages take in memory."""
+PIECE = 2_000
+"""Power flows between two questions whether to stop."""
 ALONE_S = 20.0
 """Seconds for one future alone; its bounds hold whether they meet or not."""
 
@@ -194,14 +198,14 @@ class RadialProgram(PlainRecourse):
     ) -> Sequence[cp.Constraint]:
         """Bounds of flow and current by state, and where buses only consume, flow from parent to child."""
         net, closed, flow = replace(self.network, s_power=as_demand(realisation)), first.decision, recourse
-        cap = min(_loss_most(net), most / net.s_base_kva)
+        cap = min(loss_most(net), most / net.s_base_kva)
         w_lower = voltage_bounds(self._least, limits=limits)[0]
         lower_fr, lower_to = w_lower[net.terminal_fr] / net.tap**2, w_lower[net.terminal_to]
         l_most = cap / np.maximum(net.r, 1e-12)
         if limits:
             l_most = np.minimum(l_most, net.l_max * (1 + LIMIT_TOLERANCE))
         rated = np.flatnonzero(np.isfinite(l_most) & np.isfinite(net.l_max))
-        p_most, q_most = _flow_most(net, cap)
+        p_most, q_most = flow_most(net, cap)
         constraints = [
             flow.w_fr >= cp.multiply(lower_fr, closed),
             flow.w_to >= cp.multiply(lower_to, closed),
@@ -227,41 +231,51 @@ class RadialProgram(PlainRecourse):
                 ]
         return constraints
 
-    def starts(self) -> Sequence[Floats]:
+    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """The tree nearest to today's state, and where branch exchange leads from it and from least impedance.
 
         The best comes last.
         """
+        if not self._starts:
+            self._starts.extend(self._started(stop))
         return self._starts
 
     @cached_property
-    def _starts(self) -> Sequence[Floats]:
-        net = self.network
+    def _starts(self) -> list[Floats]:
+        """What `starts` found."""
+        return []
+
+    def _started(self, stop: Callable[[], bool]) -> list[Floats]:
+        net, piece = self.network, max(1, PIECE // len(self.demands))
         found = self._trees(net.closed.astype(float)) + self._trees(-np.abs(net.z.diagonal()))
         ends = []
-        for start in found:
-            violation, closed = descend(self.choices, start > 0.5, self.violations, enough=0.0)
+        for start in found[:1] if stop() else found:
+            closed = start > 0.5
+            violation, closed = descend(self.choices, closed, self.violations, enough=0.0, stop=stop, piece=piece)
             if violation == 0.0:
-                closed = descend(self.choices, closed, self.prices)[1]
+                closed = descend(self.choices, closed, self.prices, stop=stop, piece=piece)[1]
             ends.append(closed.astype(float))
+            if stop():
+                break
         best = np.argsort([-self.prices(end[None, :] > 0.5)[0] for end in ends], kind="stable")
         return found[:1] + [ends[k] for k in best]
 
-    def near(self, decision: Floats, count: int) -> Iterable[Floats]:
+    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """Half of them heaviest trees under the fractional decision, shaken; half the best around the best start."""
         rng = np.random.default_rng(0)
         seen: set[bytes] = set()
         trees = [decision] + [decision + 0.3 * rng.random(len(decision)) for _ in range(count // 2)]
-        for tree in [t for weight in trees for t in self._trees(weight)] + self._rivals(count // 2):
+        for tree in [t for weight in trees for t in self._trees(weight)] + self._rivals(count // 2, stop):
             if (key := tree.tobytes()) not in seen:
                 seen.add(key)
                 yield tree
 
-    def _rivals(self, count: int) -> list[Floats]:
+    def _rivals(self, count: int, stop: Callable[[], bool]) -> list[Floats]:
         """The best trees that exchanges lead to from the best start, and from the best of those."""
         if not self._starts:
             return []
         price: dict[bytes, float] = {}
+        piece = max(1, PIECE // len(self.demands))
         known: list[Bools] = []
         asked: set[bytes] = set()
         around = self._starts[-1] > 0.5
@@ -270,9 +284,12 @@ class RadialProgram(PlainRecourse):
             found = exchanges(self.choices, around)
             found = found[self._few_changes(found)]
             found = found[[x.tobytes() not in price for x in found]]
-            if len(found):
-                price |= {x.tobytes(): float(value) for x, value in zip(found, self.prices(found))}
-                known += list(found)
+            for begin in range(0, len(found), piece):
+                if stop():
+                    return []
+                some = found[begin : begin + piece]
+                price |= {x.tobytes(): float(value) for x, value in zip(some, self.prices(some))}
+                known += list(some)
             known.sort(key=lambda x: price[x.tobytes()])
             fresh = [x for x in known if x.tobytes() not in asked and np.isfinite(price[x.tobytes()])]
             if not fresh:
@@ -374,26 +391,3 @@ def as_demand(realisation: Floats) -> Complexes:
     """(…, N) complex power from (…, 2N) real."""
     n = realisation.shape[-1] // 2
     return np.asarray(realisation[..., :n] + 1j * realisation[..., n:])
-
-
-def _loss_most(net: Network) -> float:
-    """A loss (pu) that no answer of interest exceeds: the whole load.
-
-    More than the load is lost only beyond the nose of the power-voltage curve, where nobody runs a grid.
-    """
-    load = np.abs(net.s_power) + np.abs(net.s_current) * 2 + np.abs(net.s_impedance) * 4
-    most = float(load.sum() + net.y_most.imag.sum() * 4 + net.y_most.real.sum() * 4)
-    return most + float(np.maximum(np.hypot(net.p_max, net.q_max), np.hypot(net.p_min, net.q_min)).sum())
-
-
-def _flow_most(net: Network, cap: float) -> tuple[float, float]:
-    """Bounds of active and reactive flow on any branch: what all buses take or feed, and what is lost."""
-    p = np.abs(net.s_power.real) + 2 * np.abs(net.s_current.real) + 4 * np.abs(net.s_impedance.real)
-    q = np.abs(net.s_power.imag) + 2 * np.abs(net.s_current.imag) + 4 * np.abs(net.s_impedance.imag)
-    p_gen = float(np.maximum(np.abs(net.p_max), np.abs(net.p_min)).sum())
-    q_gen = float(np.maximum(np.abs(net.q_max), np.abs(net.q_min)).sum())
-    ratio = float(np.max(np.where(net.r > 0, net.x / np.maximum(net.r, 1e-12), 0.0), initial=1.0))
-    no_r = net.x[net.r <= 0].sum()
-    q_lost = cap * ratio + float(no_r) * float(np.abs(net.s_power).sum() + cap) ** 2 * 4
-    q_most = float(q.sum()) + q_gen + q_lost + 4 * float(net.y_most.imag.sum())
-    return float(p.sum()) + p_gen + cap, q_most

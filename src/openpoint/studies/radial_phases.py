@@ -10,7 +10,7 @@ voltages, which are the exact ones of a known state of the grid, and the loss ar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -28,6 +28,7 @@ from openpoint.formulations.radiality_phases import contract_coupled, radial_sta
 from openpoint.network import Bools, Complexes, Floats, Network
 from openpoint.network.load_shares import phase_bases
 from openpoint.studies.ensemble import LIMIT_TOLERANCE
+from openpoint.twostage.pool import never
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, Stage, Verdict
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Certain, Uncertainty
@@ -175,12 +176,12 @@ class PhasesProgram(PlainProgram):
         """Cost of the changes, in kW."""
         return self.change_cost_kw * float(np.sum((decision > 0.5) != self.today))
 
-    def starts(self) -> Sequence[Floats]:
+    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """Today's tree and that of least impedance."""
         found = [*islice(self._trees(self.today.astype(np.float64)), 1), *islice(self._trees(-self._impedance), 1)]
         return [tree.astype(np.float64) for tree in found]
 
-    def near(self, decision: Floats, count: int) -> Iterable[Floats]:
+    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """Heaviest trees under the fractional decision, shaken."""
         rng = np.random.default_rng(0)
         seen: set[bytes] = set()

@@ -29,7 +29,7 @@ from openpoint.twostage.program import Floats
 from openpoint.twostage.risk import Regret
 from openpoint.twostage.stopping import check_stops
 
-FLOWS = 20_000
+FLOWS = 4_000
 """Power flows between two looks at the clock."""
 
 

@@ -26,6 +26,8 @@ from openpoint.twostage.subproblem import Response
 
 NEAR_COUNT = 100
 """Decisions near the root's fractional one that are tried before the first mixed-integer master."""
+START_SHARE = 0.25
+"""Share of the time that the search for good decisions to start from may take."""
 NEWS = 1e-9
 """Relative amount by which a cut must say more than the master knows to be worth a row."""
 
@@ -72,7 +74,8 @@ class _Cuts:
     def master(self, run: Run) -> Master:
         """Copies of the recourse, chosen by the best start, with tangents at the starts, at the root of the relaxation
         and at decisions near it."""
-        starts = run.program.starts()
+        early = run.deadline.within(START_SHARE * run.deadline.left())
+        starts = run.program.starts(early.over)
         for start in starts:
             run.offer(run.appraiser.quick(start))
         objective = run.appraiser.objective
@@ -81,11 +84,13 @@ class _Cuts:
         if not copies or not len(starts):
             return master
         for start in starts:
+            if run.out_of_time():
+                return master
             _touch(run, master, start)
         run.news("start")
         root = master.root(run.out_of_time)
         run.raise_lower(root.bound)
-        for near in [] if root.decision is None else run.program.near(root.decision, NEAR_COUNT):
+        for near in [] if root.decision is None else run.program.near(root.decision, NEAR_COUNT, run.out_of_time):
             _touch(run, master, near)
             if run.out_of_time():
                 break

@@ -24,9 +24,13 @@ from openpoint.twostage.hold import Copy, hold
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good, parts
-from openpoint.twostage.risk import check_risk
+from openpoint.twostage.risk import Expectation, check_risk
 from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 from openpoint.twostage.subproblem import Price
+from openpoint.twostage.uncertainty import Box, Budget, Certain
+
+GROWTH = 1.1
+"""Exponent by which the time to state a model grows with the number of copies in it, as measured on up to 64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,11 @@ class ExtensiveForm:
         deadline: Deadline,
     ) -> Outcome:
         began, violation = deadline.passed(), objective.price is Price.VIOLATION
+        if not self._fits(program, objective.count, deadline):
+            line = Iteration(1, deadline.passed() - began, -math.inf, math.inf, math.inf, "too large for the time left")
+            if progress is not None:
+                progress(line)
+            return replace(nothing_yet(deadline), log=(line,), seconds=line.seconds)
         model = _OnePiece(program, objective, self.solver)
         lower, log = -math.inf, list[Iteration]()
         best: _Found | None = None
@@ -132,6 +141,17 @@ class ExtensiveForm:
             deadline.passed() - began,
             values=None if best is None else best.values,
         )
+
+    def _fits(self, program: TwoStageProgram[Any, Any], count: int, deadline: Deadline) -> bool:
+        """Whether the model can be stated in the time left, which nothing can interrupt; judged by that of one copy."""
+        if deadline.over():
+            return False
+        if math.isinf(deadline.left()) or count == 1 or isinstance(program.uncertainty, Box | Budget | Certain):
+            return True
+        began = deadline.passed()
+        alone = program.facing(Certain(program.uncertainty.values[0]), Expectation())
+        _OnePiece(alone, objective_of(alone), self.solver)
+        return bool((deadline.passed() - began) * float(count) ** GROWTH <= deadline.left())
 
     def _why(
         self, answer: Answer, last: Iteration, deadline: Deadline, *, again: bool, exact: bool

@@ -84,11 +84,11 @@ class Master:
 
     def root(self, stop: Callable[[], bool]) -> Proposal:
         """Solve the linear relaxation, tangents added round by round; its decision is fractional."""
-        answer = self._model.solve(integral=False)
+        answer = self._model.solve(integral=False, stop=stop)
         for _ in range(ROOT_ROUNDS):
-            if answer.x is None or stop() or not self._refine(answer.x, ROOT_TOLERANCE):
+            if answer.status is Status.LIMIT or answer.x is None or not self._refine(answer.x, ROOT_TOLERANCE):
                 break
-            answer = self._model.solve(integral=False)
+            answer = self._model.solve(integral=False, stop=stop)
         return self._proposal(answer, fractional=True)
 
     def propose(

@@ -6,7 +6,7 @@ standard form once; no method rebuilds them in its loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.pool import never
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty
 
@@ -256,12 +257,12 @@ class TwoStageProgram(Protocol[F, S]):
         """
         ...
 
-    def starts(self) -> Sequence[Floats]:
-        """Decisions worth trying before anything is solved, today's first."""
+    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+        """Decisions worth trying before anything is solved, today's first; fewer where it is stopped."""
         ...
 
-    def near(self, decision: Floats, count: int) -> Iterable[Floats]:
-        """Up to `count` different decisions of the first stage near a fractional one."""
+    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+        """Up to `count` different decisions of the first stage near a fractional one; fewer where it is stopped."""
         ...
 
     def cost(self, decision: Floats) -> float:
@@ -347,11 +348,11 @@ class PlainProgram(PlainRecourse):
         """Nothing."""
         return []
 
-    def starts(self) -> Sequence[Floats]:
+    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """None."""
         return []
 
-    def near(self, decision: Floats, count: int) -> Iterable[Floats]:
+    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """None."""
         return []
 
