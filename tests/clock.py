@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+from openpoint.twostage.deadline import Deadline
 
 
 class Clock:
@@ -21,3 +25,23 @@ def held(monkeypatch: pytest.MonkeyPatch, step: float) -> Clock:
     clock = Clock(step)
     monkeypatch.setattr("openpoint.twostage.deadline.perf_counter", clock)
     return clock
+
+
+class Wish:
+    """Ctrl-C at a certain question whether to stop, so that it comes at the same place.
+
+    Attributes:
+        at: the question. asked: questions so far.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+        self.at, self.asked = at, 0
+        over = Deadline.over
+
+        def counted(deadline: Deadline) -> bool:
+            self.asked += 1
+            if self.asked == self.at:
+                signal.raise_signal(signal.SIGINT)
+            return over(deadline)
+
+        monkeypatch.setattr(Deadline, "over", counted)

@@ -21,6 +21,7 @@ from openpoint.twostage.ccg import ColumnAndConstraint
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Termination
 
+from ..clock import held
 from ..partition_days import Day, best_day, random_day
 from ..partitions import Feeder, Store
 
@@ -233,11 +234,13 @@ def test_a_plan_made_step_by_step_and_the_steps_alone_bound_the_best() -> None:
     assert result.iterations["lower_bound_usd"].is_sorted()
 
 
-def test_a_time_limit_leaves_a_plan_and_a_bound() -> None:
+def test_a_time_limit_leaves_a_plan_and_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     feeder, day, chosen, deviation = days(1, seed=13, stored=True)[-1]
     whole = ask(feeder, day, chosen, deviation)
-    for limit in (1e-3, 0.4):
+    for limit in (1.5, 50.5, 150.5):
+        clock = held(monkeypatch, 0.5)
         result = ask(feeder, day, chosen, deviation, method=ColumnAndConstraint(gap=GAP, time_limit_s=limit))
+        assert clock.now <= limit + 30.0
         assert result.lower_bound_usd <= (whole.cost_usd or 0.0) + 1e-2
         assert result.cost_usd is None or result.cost_usd >= (whole.lower_bound_usd or 0.0) - 1e-2
 

@@ -219,9 +219,9 @@ def test_exceptions_of_the_work_come_back_as_they_are(workers: Workers) -> None:
 
 
 def test_stop_is_heard_at_once(workers: Workers, tmp_path: Path) -> None:
-    began = time.perf_counter()
-    assert workers.run(Tracked(tmp_path, seconds=0.2), range(50), lambda: time.perf_counter() - began > 0.5) is None
-    assert time.perf_counter() - began < 1.0
+    work, asked = Tracked(tmp_path, seconds=0.2), list[None]()
+    assert workers.run(work, range(50), lambda: asked.append(None) or len(asked) > 3) is None
+    assert len(list(tmp_path.glob("tried-*"))) < 25
 
 
 def test_answers_that_are_there_are_not_thrown_away_by_a_late_stop(workers: Workers) -> None:
@@ -270,7 +270,7 @@ def test_a_pool_ends_at_once_whatever_it_does(tmp_path: Path) -> None:
     with Processes(2).open() as workers:
         assert workers.run(work, range(4), lambda: len(work.prepared()) == 2) is None
         began = time.perf_counter()
-    assert time.perf_counter() - began < 2.0
+    assert time.perf_counter() - began < 20.0  # less than the work takes
     assert not [pid for pid in work.prepared() if alive(int(pid))]
 
 

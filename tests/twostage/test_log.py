@@ -21,7 +21,7 @@ from ..programs import program_of
 @settings(max_examples=25, deadline=None)
 def test_bounds_are_monotone_and_enclose_the_answer(grid: Grid, gap: float, relaxation: bool) -> None:
     seen: list[Iteration] = []
-    method = Benders(gap=gap, relaxation=relaxation, max_iterations=12, time_limit_s=10.0)
+    method = Benders(gap=gap, relaxation=relaxation, max_iterations=12)
     outcome = method.solve(program_of(grid), seen.append)
     assert tuple(seen[: len(outcome.log)]) == outcome.log  # what follows only names the least violation
     lower = np.array([i.lower_bound for i in outcome.log])
