@@ -6,12 +6,20 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from openpoint.errors import OptionError
 
 Names = str | Iterable[str]
 """One name, or several. A text is always one name, never its letters."""
+
+
+@runtime_checkable
+class Solves(Protocol):
+    """A method: one of the package, or one of the caller's own."""
+
+    def solve(self, *_: Any) -> Any:
+        """The outcome of a program."""
 
 
 def names_of(given: Any, what: str) -> tuple[str, ...]:

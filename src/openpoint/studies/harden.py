@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import of_kind
+from openpoint.grid.arguments import Solves, of_kind
 from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.studies.disasters import DisastersLike, read_disasters
@@ -122,7 +122,7 @@ def harden(
             _not_negative(name, most)
     grid = read(grid)
     if method is not None:
-        of_kind(method, Method, "method", "ColumnAndConstraint(), ExtensiveForm(solver='highs') or Benders()")
+        of_kind(method, Solves, "method", "ColumnAndConstraint(), ExtensiveForm(solver='highs') or Benders()")
     if costs is not None:
         of_kind(costs, HardenCosts, "costs", "HardenCosts()")
     method = method or ColumnAndConstraint()

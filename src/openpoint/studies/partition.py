@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, of_kind
+from openpoint.grid.arguments import Names, Solves, of_kind
 from openpoint.grid.grid import Grid
 from openpoint.grid.validation import names_in_words
 from openpoint.io import GridLike, read
@@ -103,7 +103,7 @@ def refuse_others(method: object, costs: object) -> None:
         OptionError: saying which.
     """
     if method is not None:
-        of_kind(method, Method, "method", "ColumnAndConstraint(), Benders(relaxation=False) or ExtensiveForm()")
+        of_kind(method, Solves, "method", "ColumnAndConstraint(), Benders(relaxation=False) or ExtensiveForm()")
     if costs is not None:
         of_kind(costs, PartitionCosts, "costs", "PartitionCosts()")
 

@@ -6,7 +6,7 @@ import logging
 from typing import overload
 
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, names_of, of_kind
+from openpoint.grid.arguments import Names, Solves, names_of, of_kind
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.studies import states
@@ -136,7 +136,7 @@ def reconfigure(
     """
     grid = read(grid)
     if method is not None:
-        of_kind(method, Method, "method", "a method such as TopologySearch() or Benders()")
+        of_kind(method, Solves, "method", "a method such as TopologySearch() or Benders()")
     locked_open, locked_closed = names_of(locked_open, "locked_open"), names_of(locked_closed, "locked_closed")
     grid = as_asked(grid, names_of(switchable, "switchable"), locked_open, locked_closed)
     if soft_limits:
