@@ -59,6 +59,19 @@ def test_at_a_limit_of_reactive_power_the_voltage_lies_on_its_side(v_pu: float, 
     assert (v_at(result, "d") < v_pu) == (limit > 0.0)
 
 
+@pytest.mark.parametrize(("limit", "q_kvar"), [(700.0, 700.0), (None, 50.0)])
+def test_beside_a_source_the_voltage_does_not_follow(limit: float | None, q_kvar: float) -> None:
+    """A closed switch joins the bus to the source: the generator goes to its limit, or stays as it is without one."""
+    grid = feeder({"name": "g", "bus": "h", "v_pu": 1.04, "q_kvar": 50.0, "q_max_kvar": limit})
+    grid = grid.with_tables(
+        buses=pl.concat([grid.buses, grid.buses[:1].with_columns(name=pl.lit("h"))]),
+        switches=pl.DataFrame([{"name": "ah", "from_bus": "a", "to_bus": "h"}]),
+    )
+    result = openpoint.run_powerflow(grid)
+    assert v_at(result, "h") == pytest.approx(1.02, abs=1e-12)
+    assert result.generators.select("q_kvar", "holds").row(0) == (pytest.approx(q_kvar), False)
+
+
 def test_generators_of_a_bus_share_by_their_ranges() -> None:
     one, two = {"name": "one", "q_min_kvar": -1000.0, "q_max_kvar": 1000.0}, {"name": "two", "q_min_kvar": 0.0}
     result = openpoint.run_powerflow(

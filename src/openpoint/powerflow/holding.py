@@ -18,6 +18,8 @@ TOLERANCE = 1e-9
 """Difference from the voltage held that counts as none, pu."""
 NUDGE = 1e-5
 """Reactive power by which sensitivities are found, per unit of the load of the grid."""
+STIFF = 1e-9
+"""Sensitivity of a voltage, pu per unit of power, below which it does not follow."""
 ITERATIONS = 60
 HALVINGS = 12
 """Of a step after which the power flow has no solution."""
@@ -28,7 +30,8 @@ class Holding:
     """Reactive power of the generators that hold a voltage.
 
     Attributes:
-        q: (H) reactive power, per unit. holds: (H) whether the voltage is held; else a limit came first.
+        q: (H) reactive power, per unit. holds: (H) whether the voltage is held; else a limit came first, or there is
+            nothing between the bus and a source, which holds the voltage itself.
     """
 
     q: Floats
@@ -43,21 +46,23 @@ def hold_voltages(
     Args:
         network: balanced, with loads and generation but that of these generators' reactive power.
         closed: (E) radial state that supplies all buses. terminal: (H) buses, each once. v: (H) voltage to hold.
-        q: (H) where to start. q_min, q_max: (H) limits, infinite where there is none.
+        q: (H) where to start, and where to stay if the voltage does not follow and there is no limit to go to.
+        q_min, q_max: (H) limits, infinite where there is none.
     """
     q = np.clip(q, q_min, q_max)
     size, slope = _look(network, closed, terminal, q)
     if size is None or slope is None:
         return None
+    stiff = np.abs(slope.diagonal()) < STIFF
     for _ in range(ITERATIONS):
-        missing = v - size
-        wanted = q + missing / slope.diagonal()
-        low, high = wanted <= q_min, wanted >= q_max
-        bound = low | high
-        off = np.where(bound, (np.where(low, q_min, q_max) - q) * slope.diagonal(), missing)
-        if np.abs(off).max(initial=0.0) <= TOLERANCE:
-            return Holding(q, ~bound)
-        step = np.where(bound, np.where(low, q_min, q_max) - q, 0.0)
+        missing, own = v - size, np.where(stiff, 1.0, slope.diagonal())
+        end = np.where(missing > 0.0, q_max, q_min)
+        stays = (np.abs(missing) <= TOLERANCE) | np.isinf(end)
+        wanted = np.where(stiff, np.where(stays, q, end), q + missing / own)
+        bound = (wanted <= q_min) | (wanted >= q_max) | stiff
+        step = np.where(bound, np.clip(wanted, q_min, q_max) - q, 0.0)
+        if np.abs(np.where(bound, step * own, missing)).max(initial=0.0) <= TOLERANCE:
+            return Holding(q, ~bound | (stiff & (np.abs(missing) <= TOLERANCE)))
         free = np.flatnonzero(~bound)
         rest = missing[free] - slope[np.ix_(free, np.flatnonzero(bound))] @ step[bound]
         step[free] = np.linalg.lstsq(slope[np.ix_(free, free)], rest, rcond=None)[0]
