@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
+import scipy.sparse as sp
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
@@ -107,6 +108,47 @@ def hanging(rng: np.random.Generator, network: Network) -> Network:
         y_open_fr=np.where(at == 1, stays / network.tap**2, 0.0j),
         y_open_to=np.where(at == 2, stays, 0.0j),
     )
+
+
+EDGES = (0.0, 1e-12, -1e-12, 1e-9, -1e-9, 1e-7, -1e-7, 5e-7, 1e-6, -1e-6, 1.0001e-6, 0.9999e-6, 2e-6, 1e-3, -1e-3)
+"""By how much of itself a limit lies beside the figure of a state; 1e-6 of it counts as kept."""
+
+
+def edged(seed: int) -> Network | None:
+    """A grid whose limits lie beside the figures of one of its states, some with tiny loads, or none, or branches
+    without impedance; None where it has no state."""
+    rng = np.random.default_rng([seed, 7])
+    kind = [name for name in FEATURES if name not in ("ratings", "low", "high") and rng.random() < 0.3]
+    net = random_grid(rng, kind)
+    size = rng.choice([1.0, 1.0, 1.0, 1e-2, 1e-4, 1e-6, 0.0])
+    some = size * (rng.random(net.n_terminals) < (0.8 if rng.random() < 0.3 else 1.0))
+    net = replace(net, s_power=net.s_power * some, s_current=net.s_current * some, s_impedance=net.s_impedance * some)
+    if rng.random() < 0.15:
+        z = net.z.diagonal()
+        z = np.where(rng.random(len(z)) < rng.choice([0.3, 1.0]), 0.0, z)
+        net = replace(net, z=sp.csr_array(sp.diags_array(z)))
+    found = list(topologies(net))
+    states = np.concatenate(found) if found else np.zeros((0, net.n_conductors), dtype=bool)
+    flows = solve(net, states) if found else None
+    if flows is None or not flows.converged.any():
+        return None
+    ok = np.flatnonzero(flows.converged)
+    k = ok[np.argmin(flows.loss[ok])] if rng.random() < 0.6 else rng.choice(ok)
+    v, i = np.abs(flows.v[k]), np.abs(flows.i_series[k])
+
+    def beside(figures: np.ndarray) -> np.ndarray:
+        return np.asarray((figures * (1.0 + rng.choice(EDGES))) ** 2)
+
+    if rng.random() < 0.6:
+        inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
+        net = replace(net, w_min=beside(v if rng.random() < 0.5 else np.full(len(v), v[inner].min())))
+    if rng.random() < 0.3:
+        net = replace(net, w_max=beside(np.full(len(v), v.max())))
+    if rng.random() < 0.6:
+        rated = rng.random(len(i)) < 0.5
+        l_max = np.where(rated, beside(i), np.inf)
+        net = replace(net, l_max=np.where(l_max == 0.0, rng.choice([np.inf, 1e-12, 0.0]), l_max))
+    return net
 
 
 def _loads(rng: np.random.Generator, n: int, kind: Collection[str]) -> np.ndarray:

@@ -35,6 +35,7 @@ from openpoint.search.arrays import (
 from openpoint.search.entries import LEAF, explore
 from openpoint.search.incumbent import Trial
 from openpoint.search.model import TOLERANCE, Numbering
+from openpoint.search.node import LARGEST
 
 FORMAT = "openpoint certificate 2"
 NOTHING = 1e-12
@@ -91,7 +92,7 @@ class Certificate:
         bus, bits = self.numbering.bus, int(record.bits[row])
         now = np.empty_like(self.last)
         now[0, bus], now[1, bus] = record.y[row], record.mu[row]
-        before = self.last << (bits - self.bits) if bits >= self.bits else self.last >> (self.bits - bits)
+        before = self.last >> (self.bits - bits) if bits < self.bits else _shifted(self.last, bits - self.bits)
         self.last, self.bits = now, bits
         tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
         pairs = [[[int(bus[k]), int(a[k])] for k in np.flatnonzero(a)] for a in (record.phi[row], record.w[row])]
@@ -194,6 +195,12 @@ class Certificate:
         self.file.close()
         if not keep:
             self.body.unlink(missing_ok=True)
+
+
+def _shifted(numbers: npt.NDArray[np.int64], bits: int) -> npt.NDArray[Any]:
+    """Whole numbers times 2^bits, as Python's own where they would not fit in 64 bits with a sign."""
+    fits = float(np.abs(numbers).max(initial=0)) * 2.0**bits < LARGEST
+    return np.asarray(numbers << bits if fits else numbers.astype(object) << bits)
 
 
 def _limits(limit: Floats) -> list[float | None]:

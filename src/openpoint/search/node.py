@@ -52,6 +52,8 @@ NOWHERE: Any = np.int64(-1)
 
 RECORDED = 1e-10
 """Relative margin of a bound that is recorded, over which it is checked exactly."""
+LARGEST = 2.0**61
+"""Of whole numbers that are recorded; differences of two of them have 64 bits."""
 RESERVE = 4
 """Rows of a record that probes leave free, for how the node ends."""
 
@@ -170,12 +172,19 @@ def prove(model: Model, work: Work, record: Record, branch: int, y: Floats, mu: 
     if model.rated or model.currents:
         for k in range(len(y)):
             work.w[k] = max(np.rint(work.w[k] * 2.0**W_BITS), 1.0) / 2.0**W_BITS
+    largest = 0.0
+    for k in range(len(y)):
+        largest = max(largest, abs(y[k]), abs(mu[k]))
+        if not abs(work.phi[k]) * 2.0**PHI_BITS < LARGEST:
+            return False
     bits = 6
     while bits <= 40:
         scale = 2.0**bits
+        # Where no state is left, multipliers may grow without end, and the bound with them: a share of them will do.
+        share = min(1.0, LARGEST / (largest * scale)) if largest > 0.0 else 1.0
         for k in range(len(y)):
-            work.y_kept[k] = np.rint(y[k] * scale) / scale
-            work.mu_kept[k] = np.rint(mu[k] * scale) / scale
+            work.y_kept[k] = np.rint(share * y[k] * scale) / scale
+            work.mu_kept[k] = np.rint(share * mu[k] * scale) / scale
         value = bound(model, work, work.y_kept, work.mu_kept)
         if value - RECORDED * abs(value) >= cutoff:
             for k in range(len(y)):

@@ -9,7 +9,8 @@ loops and bridges and its own count of closings, and accepts
   in integers: data and multipliers are multiples of powers of two, all divisions and roots are rounded safely;
 - that no radial state is left at a node, only by the graph;
 - a radial state as it is by power flow: a sweep in floating point, the only place where rounding enters; not where
-  outputs may be chosen: there a bound must do;
+  outputs may be chosen: there a bound must do. A state within 1e-8 of a limit of the file, which reaches 1e-6 beyond
+  that of the grid, is neither said to keep nor to miss it: the best one may be such, and others may lose less;
 - the end, when every open side of every branching has been closed.
 
 **The bound.** For a branch from i to j with p + jq and squared current l behind a ratio at i, w = |v|², κ = 1 / tap² at
@@ -281,7 +282,7 @@ class _Proof:
             self.status = None
         elif word == "judged" and FREE not in status and not self.chosen:
             self.judged += 1
-            value, kept = self.worth(status)
+            value, kept = self.worth(status, -EXACT)
             if not math.isfinite(value) or (kept and value < self.bound - EXACT * abs(self.bound)):
                 raise CertificateError("a radial state has no power flow, or keeps the limits and loses too little")
             self.status = None
@@ -311,8 +312,11 @@ class _Proof:
         if not self.exact.reached(status, orders, y, mu, at_limits, at_voltages):
             raise CertificateError("the bound of these multipliers does not reach the bound claimed")
 
-    def worth(self, status: list[int]) -> tuple[float, bool]:
-        """Loss and price of a radial state, inf where no power flow is found; whether its limits are kept."""
+    def worth(self, status: list[int], beyond: float = EXACT) -> tuple[float, bool]:
+        """Loss and price of a radial state, inf where no power flow is found; whether its limits are kept.
+
+        `beyond`: share of a limit by which a figure may lie beyond it; < 0: by which it must lie within.
+        """
         net, order = self.net, self.graph.directed(status, set(), [0] * self.net.n_terminals)
         if status.count(CLOSED) + len(self.source) != net.n_terminals or any(
             above < 0 and bus not in self.source for bus, above, _ in order
@@ -320,10 +324,10 @@ class _Proof:
             raise CertificateError("a state that should be radial is not")
         loss, w, l = flow(net, order, self.generation)
         kept = all(
-            self.w_min[bus] * (1 - EXACT) <= square <= self.w_max[bus] * (1 + EXACT)
+            self.w_min[bus] * (1 - beyond) <= square <= self.w_max[bus] * (1 + beyond)
             for bus, square in w.items()
             if bus not in self.source
-        ) and all(square <= self.l_max[e] * (1 + EXACT) for e, square in l.items())
+        ) and all(square <= self.l_max[e] * (1 + beyond) for e, square in l.items())
         return loss + self.price * int(np.sum(np.array(status) != net.closed)), kept
 
     def _limits(self) -> str:
