@@ -75,8 +75,11 @@ class Appraiser(Protocol):
         """The verdict alone, at a dispatch for all realisations if any; None where that takes a recourse."""
         ...
 
-    def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
-        """Recourse and verdict; None where stopped before."""
+    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
+        """Recourse and verdict; None where stopped before.
+
+        `relieve`: where the decision has none of the entries that are spared, say what these save at most.
+        """
         ...
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
@@ -116,7 +119,7 @@ class FiniteAppraiser:
         verdict = self.program.judge(decision, self.objective.realisations, given)
         return None if verdict is None else appraise(self.program, self.objective, decision, verdict, (), exact=False)
 
-    def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
+    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
         objective, price = self.objective, self.objective.price
         answers = self.recourse.ask(price, decision, list(objective.realisations), stop)
         if answers is None:

@@ -39,6 +39,8 @@ BATCH = 128
 """Realisations that are priced at most before the bounds are looked at again."""
 RELIEF = 1e-6
 """Relative remainder beyond the outlook from which it pays to ask how much of it entries save."""
+RELIEVED = 32
+"""Realisations of which that is asked at most at a decision, those first where it weighs most."""
 GUESSES = 4
 """Times that the next worst is guessed for one batch."""
 
@@ -173,7 +175,7 @@ class MixedAppraiser:
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         return None
 
-    def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
+    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
         objective, realisations = self.objective, self.objective.realisations
         smaller = self.program.within(decision) or Within(b"", self.program, decision)
         work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
@@ -218,7 +220,7 @@ class MixedAppraiser:
             said, which = cuts.below(decision, objective.floor)
             findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
         else:
-            saved = self._saved(decision, least, outlook, stop)
+            saved = self._saved(decision, least, outlook, stop) if relieve else None
             findings += _monotone(decision, realisations, least, outlook, objective.floor, saved)
         appraisal = appraise(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
         return replace(appraisal, copies_pay=outlook is None)  # the cuts of an outlook are exact at this decision
@@ -244,10 +246,13 @@ class MixedAppraiser:
     ) -> tuple[Bools, Floats]:
         """Entries (n), and the most (K) that each of them that is added saves beyond the outlook's slope."""
         rest = np.where(np.isfinite(least), np.maximum(least - outlook.lower, 0.0), 0.0)
-        saved, before = np.zeros(len(rest)), 0
-        reliefs = self.program.relief(decision)
+        reliefs, before = self.program.relief(decision), 0
+        which = np.argsort(-self.objective.weights * rest, kind="stable")[:RELIEVED]
+        which = which[rest[which] > RELIEF * np.maximum(1.0, least[which])]
+        saved = np.full(len(rest), np.inf)
+        saved[which] = 0.0
         for relief in reliefs:
-            eased = self._eased(relief, decision, np.flatnonzero(rest > RELIEF * np.maximum(1.0, least)), outlook, stop)
+            eased = self._eased(relief, decision, which, outlook, stop)
             for k, value in eased.items():
                 saved[k] = max(saved[k], (least[k] - value) / (before + 1.0))
             before = relief.count

@@ -165,7 +165,7 @@ class Run:
         decision = proposal.decision
         assert decision is not None
         if spared is not None and decision[spared].any() and not again:
-            plain = self.appraiser.full(np.where(spared, 0.0, decision), self.out_of_time)
+            plain = self.appraiser.full(np.where(spared, 0.0, decision), self.out_of_time, relieve=True)
             if plain is None or self._known_at(decision, plain) >= (1.0 - ENOUGH * self.settings.gap) * self.upper:
                 return plain
             self._learnt(master, proposal, plain, again=False)

@@ -65,7 +65,7 @@ class WorstAppraiser:
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         return None
 
-    def full(self, decision: Floats, stop: Callable[[], bool] = never) -> Appraisal | None:
+    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
         found = self._found(decision, stop)
         if found is None:
             return None
