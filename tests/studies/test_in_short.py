@@ -13,7 +13,6 @@ import openpoint
 from openpoint import Grid, Termination
 from openpoint.report.html import render
 from openpoint.studies.in_short import in_short
-from openpoint.studies.result import SoftLimits
 from tests.cli.desk import tables
 from tests.partitions import five
 from tests.report.conftest import build_result
@@ -63,8 +62,7 @@ def test_switches_of_a_partition_count_from_today() -> None:
 
 
 def test_relaxed_limits_are_said_in_the_first_sentence() -> None:
-    soft = SoftLimits(relaxed=(), proven=True)
-    result = replace(build_result(), termination=Termination.SOFT, soft_limits=soft)
+    result = replace(build_result(), termination=Termination.SOFT)
     assert in_short(result) == f"{Termination.SOFT.remedy} 2 switchings (1 to close, 1 to open)."
 
 
