@@ -104,6 +104,11 @@ New Load.two bus1=B.1.3 phases=2 kv=12.47 kw=40 kvar=10
 New Load.odd bus1=B.1 phases=1 conn=delta kv=12.47 kw=30 kvar=10 model=2
 New Load.back bus1=B phases=3 kv=12.47 kw=-50 kvar=20
 """,
+    "a multiplier of all loads": SUB
+    + LINE
+    + LOAD
+    + "".join(f"New Load.M{m} bus1=B.{m % 3 + 1} phases=1 kv=7.2 kw=80 kvar=40 model={m}\n" for m in range(1, 8))
+    + "New Load.Fixed bus1=B phases=3 kv=12.47 kw=90 status=fixed\nSet LoadMult=.7\n",
     "generators": SUB
     + LINE
     + LOAD
@@ -119,6 +124,8 @@ New Storage.S bus1=B phases=3 kv=12.47 kwrated=50 kwhrated=200 state=discharging
 New Capacitor.One bus1=B.2 phases=1 kvar=50 kv=7
 New Capacitor.D bus1=B phases=3 conn=delta kvar=90 kv=12.47
 New Capacitor.Between bus1=B.1 bus2=B.3 phases=1 kvar=40 kv=12.47
+New Capacitor.Farad bus1=B phases=3 kv=12.47 cuf=[2]
+New Capacitor.FaradDelta bus1=B phases=3 conn=delta kv=13 cuf=[.3]
 New Capacitor.Steps bus1=B phases=3 numsteps=3 kvar=[30 30 30] states=[1 1 0] kv=12.47
 """,
     "magnetising branches": SUB.replace("xhl=7", "xhl=7 %noloadloss=.4 %imag=1.5")

@@ -268,6 +268,18 @@ def test_a_centre_tap_that_feeds_no_pocket_is_refused(tmp_path: Path) -> None:
     assert "transformer.t2" not in {problem.row for problem in found}
 
 
+def test_steps_of_a_delta_count_once(tmp_path: Path) -> None:
+    """The engine counts the second one twice; neither the grid nor its power flow does."""
+    two, one = (
+        f"New Capacitor.D bus1=B phases=3 conn=delta kv=12.47 {steps}\n"
+        for steps in ("numsteps=3 kvar=[90 90 90] states=[1 1 0]", "kvar=180")
+    )
+    grids = [read(tmp_path, SUB + LINE + LOAD + text) for text in (two, one)]
+    assert grids[0].capacitors.select("q_kvar", "steps", "steps_on").row(0) == pytest.approx((270.0, 3, 2))
+    several, single = (voltages_of_grid(grid) for grid in grids)
+    assert max(abs(several[key] - v) for key, v in single.items()) < 1e-9
+
+
 def test_what_is_open_draws_nothing(tmp_path: Path) -> None:
     body = (
         SUB + LINE + LOAD + "New Load.Cut bus1=B phases=3 kv=12.47 kw=77\nNew Capacitor.Cut bus1=B kvar=60 kv=12.47\n"

@@ -18,6 +18,7 @@ _SHARES = {
     6: {"power": (1.0, 1.0)},
     7: {"power": (1.0, 0.0), "impedance": (0.0, 1.0)},
 }
+_FIXED_KVAR = (6, 7)
 _CVR = {"current": (1.0, 0.0), "impedance": (0.0, 1.0)}
 _BY_EXPONENT = {0.0: "power", 1.0: "current", 2.0: "impedance"}
 DEGREE = {"power": 0, "current": 1, "impedance": 2}
@@ -43,7 +44,8 @@ def read_load(reading: Reading, element: str) -> None:
     kv = engine.Loads.kV() / (math.sqrt(3.0) if len(phases) > 1 and connection == "wye" else 1.0)
     of_bus = kv / (reading.bus_kv[bus] if connection == "delta" else reading.phase_kv(bus))
     scale = engine.Solution.LoadMult() if engine.Loads.Status() == 0 else 1.0
-    p, q = engine.Loads.kW() * scale, engine.Loads.kvar() * scale
+    # Reactive power that is fixed does not follow the multiplier of all loads.
+    p, q = engine.Loads.kW() * scale, engine.Loads.kvar() * (1.0 if engine.Loads.Model() in _FIXED_KVAR else scale)
     band = {"v_min_pu": engine.Loads.Vminpu() * of_bus, "v_max_pu": engine.Loads.Vmaxpu() * of_bus}
     name = reading.name(element)
     place = {"bus": bus, "phases": phases, "connection": connection}
@@ -127,7 +129,7 @@ def note_bent_loads(reading: Reading) -> None:
     if reading.bent:
         message = (
             f"the power of {len(reading.bent)} loads follows the voltage to powers that are not 0, 1 or 2: "
-            f"{in_words(reading.bent)}; they are sums of constant power, current and impedance that are exact today"
+            f"{in_words(reading.bent)}; they are sums of power, current and impedance, exact at today's mean voltage"
         )
         reading.note(
             "",
@@ -191,6 +193,13 @@ def _fixed(reading: Reading, element: str, p_kw: float, q_kvar: float) -> None:
         reading.add("generators", name=reading.name(element), **place, p_kw=p_kw, q_kvar=q_kvar)
 
 
+def _kvar_of_admittance(reading: Reading, n: int, kv: float, delta: bool) -> float:
+    """Reactive power in kvar of the active capacitor at a voltage of each of its n parts."""
+    y = np.asarray(reading.engine.CktElement.YPrim(), dtype=np.float64).view(np.complex128)
+    own = y.reshape(math.isqrt(y.size), -1).diagonal()[:n].imag / (2.0 if delta else 1.0)
+    return float(own.sum()) * kv**2 * 1000.0
+
+
 def read_capacitor(reading: Reading, element: str) -> None:
     """A shunt capacitor with the steps that are switched on."""
     ends = reading.ends(element)
@@ -214,6 +223,9 @@ def read_capacitor(reading: Reading, element: str) -> None:
     nominal = reading.bus_kv[bus] if connection == "delta" else reading.phase_kv(bus)
     kvar = [v * (nominal / kv) ** 2 for v in numbers_of(reading.engine, "kvar")]
     on = [v > 0 for v in numbers_of(reading.engine, "states")]
+    # Where it is given in µF or as a matrix, kvar says nothing. The engine counts the second step of a delta twice.
+    if (said := sum(v for v, is_on in zip(kvar, on) if is_on)) and not (connection == "delta" and sum(on) > 1):
+        kvar = [v * _kvar_of_admittance(reading, n, nominal, delta and n == 3) / said for v in kvar]
     row = {"name": reading.name(element), "bus": bus, "phases": phases, "connection": connection}
     if len(set(kvar)) == 1:
         reading.add("capacitors", **row, q_kvar=sum(kvar), steps=len(kvar), steps_on=sum(on))

@@ -240,10 +240,12 @@ def capacitor_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
     """(name, statement) of every capacitor."""
     level = dict(grid.buses.select("name", "vn_kv").iter_rows())
     for row in grid.capacitors.iter_rows(named=True):
-        n = row["steps"]
+        n, on, q = row["steps"], row["steps_on"], row["q_kvar"]
+        if row["connection"] == "delta" and on > 1:  # OpenDSS counts the second step of a delta twice, and so on
+            n, on, q = 1, 1, q * on / n
         element = f"Capacitor.{names.capacitor[row['name']]}"
-        kvar = " ".join([_number(row["q_kvar"] / n)] * n)
-        states = " ".join("1" if k < row["steps_on"] else "0" for k in range(n))
+        kvar = " ".join([_number(q / n)] * n)
+        states = " ".join("1" if k < on else "0" for k in range(n))
         place = _at(row, names, level, capacitor=True)
         yield row["name"], f"New {element} {place} numsteps={n} kvar=[{kvar}] states=[{states}]"
 
