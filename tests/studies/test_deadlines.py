@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import openpoint
-from openpoint import Benders, ColumnAndConstraint, ExtensiveForm, Termination
+from openpoint import Benders, ColumnAndConstraint, Expectation, ExtensiveForm, OptionError, Regret, Termination
 from openpoint.grid import Grid
 from openpoint.solvers.base import Answer
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden import harden
 from openpoint.studies.harden_result import HardenResult
+from openpoint.studies.radial_setup import radial_program
 from openpoint.twostage.log import Iteration
+from openpoint.twostage.risk import Risk
 
 from ..clock import held
+from ..partitions import five
 
 HARDENING: dict[str, Callable[[float | None], Any]] = {
     "ccg": lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit),
@@ -96,3 +101,55 @@ def test_ctrl_c_ends_hardening_with_a_verified_plan(after: int, zhang: Grid) -> 
     assert result.cost_usd is not None
     assert result.ac_max_mismatch_pu is not None
     assert any(note.startswith("Ctrl-C came before all operating points") for note in result.notes)
+
+
+@pytest.mark.parametrize("risk", [Expectation(), Regret()], ids=str)
+def test_many_futures_end_with_a_judged_topology(risk: Risk, deaf: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = openpoint.read("civanlar16")
+    futures, sample = openpoint.grow(grid, count=8, seed=1), openpoint.grow(grid, count=8, seed=2)
+    clock = held(monkeypatch, 0.5)
+    method = Benders(gap=0.0, time_limit_s=20.5)
+    result = openpoint.reconfigure(grid, futures=futures, sample=sample, risk=risk, method=method)
+    assert result.termination is Termination.TIME
+    assert result.objective_kw is not None
+    assert result.lower_bound_kw <= result.objective_kw
+    assert result.ac_max_mismatch_pu is not None
+    assert result.ac_max_mismatch_pu <= 1e-6
+    assert "the time was up before the answer was judged in the sample: it is left out" in result.notes
+    assert not result.sample.height
+    assert clock.now <= 20.5 + 60.0
+    assert not deaf
+
+
+def test_starts_that_are_stopped_are_states_all_the_same() -> None:
+    grid = openpoint.read("civanlar16")
+    program = radial_program(grid, limits=None, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0)
+    stopped, whole = replace(program).starts(lambda: True), replace(program).starts()
+    assert 1 <= len(stopped) < len(whole)
+    price = {name: min(program.prices(np.array(found) > 0.5)) for name, found in (("cut", stopped), ("all", whole))}
+    assert np.isfinite(price["cut"])
+    assert price["all"] <= price["cut"]
+
+
+def test_levels_share_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = held(monkeypatch, 0.5)
+    levels = openpoint.partition_levels(
+        five().grid(), (0.0, 0.1, 0.3), uncertain_loads=["d0", "d1"], method=ColumnAndConstraint(time_limit_s=9.0)
+    )
+    assert list(levels.by_level) == [0.0, 0.1, 0.3]
+    assert all(each.cost_usd is not None for each in levels.results)
+    assert clock.now <= 9.0 + 3 * 30.0
+
+
+def test_samples_keep_what_was_judged_and_say_why_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = openpoint.partition(five().grid(), uncertainty=0.2)
+    held(monkeypatch, 0.5)
+    few = openpoint.sample_partition(result, count=400, time_limit_s=0.1).samples
+    assert few is not None
+    assert (few.judged, few.asked, few.stopped, few.deterministic) == (20, 400, Termination.TIME, None)
+    some = openpoint.sample_partition(result, count=400, time_limit_s=6.0, deterministic=False).samples
+    assert some is not None
+    assert 100 <= some.judged < 400
+    assert some.stopped is Termination.TIME
+    with pytest.raises(OptionError, match="time limit is 0"):
+        openpoint.sample_partition(result, time_limit_s=0.0)

@@ -10,6 +10,7 @@ import pytest
 
 from openpoint.studies.hardening import HardenProgram
 from openpoint.studies.hardening_outlook import Restorer
+from openpoint.studies.restoration import RestorationModel
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.ccg import ColumnAndConstraint
 from openpoint.twostage.extensive import ExtensiveForm
@@ -111,3 +112,30 @@ def test_trees_serve_every_disaster_that_spares_them() -> None:
     second: Outlook = restorer.outlook(np.zeros(len(program.costs)), disasters)
     np.testing.assert_array_equal(first.upper, second.upper)
     np.testing.assert_allclose(first.upper, first.lower)
+
+
+def test_what_is_stopped_knows_bounds_that_are_looser_from_above_alone() -> None:
+    program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
+    nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
+    stopped = program.outlook(nothing, disasters, lambda: True)
+    assert stopped is not None
+    whole = program.outlook(nothing, disasters)
+    assert whole is not None
+    np.testing.assert_array_equal(stopped.lower, whole.lower)
+    assert np.isfinite(stopped.upper).all()
+    assert (stopped.upper > whole.upper * (1.0 + 1e-9)).any()
+
+
+def test_branches_of_a_quick_restoration_serve_at_the_cost_that_is_known() -> None:
+    program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
+    model = RestorationModel(program)
+    nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
+    known = program.outlook(nothing, disasters)
+    assert known is not None
+    for upper, broken in zip(known.upper, disasters):
+        tree = program.tree(nothing, broken)
+        assert not (tree & (broken > 0.5)).any()
+        quick, least = model.plan(nothing, broken, tree=tree), model.plan(nothing, broken)
+        assert least.cost_usd - 1e-6 <= quick.cost_usd <= upper + 1e-6
+        assert not (quick.closed & ~tree).any()
+        assert quick.bound_usd <= least.cost_usd + 1e-6

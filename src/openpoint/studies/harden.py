@@ -23,7 +23,7 @@ from openpoint.twostage.alone import as_finite
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.benders import Benders
 from openpoint.twostage.ccg import ColumnAndConstraint
-from openpoint.twostage.deadline import deadline_of
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.risk import Expectation, WorstCase, probability_set
@@ -137,7 +137,7 @@ def harden(
         program = _program(kept, threat, costs or HardenCosts(), max_lines, max_generators)
         program = replace(program, budget_usd=budget_usd)
         _LOG.info("stated the problem; the method begins")
-        outcome = _or_nothing(program, method.solve(program, progress, deadline))
+        outcome = _or_nothing(program, method.solve(program, progress, deadline), deadline)
         _LOG.info("the method ended")
         ended, told_at = deadline.passed(), -math.inf
 
@@ -153,13 +153,13 @@ def harden(
         return answer(grid, program, threat, outcome, run)
 
 
-def _or_nothing(program: HardenProgram, outcome: Outcome) -> Outcome:
+def _or_nothing(program: HardenProgram, outcome: Outcome, deadline: Deadline) -> Outcome:
     """To buy nothing is a plan, too, whose cost is known in part: what a method has that was stopped early."""
     if outcome.decision is not None or outcome.termination not in (Termination.TIME, Termination.INTERRUPTED):
         return outcome
     finite, nothing = as_finite(program), np.zeros(len(program.costs))
     assert not isinstance(finite.uncertainty, Box | Budget)
-    known = program.outlook(nothing, finite.uncertainty.values)
+    known = program.outlook(nothing, finite.uncertainty.values, deadline.over)
     if known is None or not np.isfinite(known.upper).all():
         return outcome
     cost = probability_set(finite.uncertainty, finite.risk).worst(known.upper)[0]

@@ -159,10 +159,12 @@ class HardenProgram(PlainProgram):
         branch cannot be opened."""
         return not self.always_closed[self.lines].any()
 
-    def outlook(self, decision: Floats, realisations: Floats) -> Outlook | None:
+    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> Outlook | None:
         """What parts of the grid are cut off, and which trees serve the rest; not where branches have a cost of their
         own, or a hardened one cannot be opened."""
-        return self._restorer.outlook(decision, realisations) if self.monotone and not self.closed_line_usd else None
+        if not self.monotone or self.closed_line_usd:
+            return None
+        return self._restorer.outlook(decision, realisations, stop)
 
     def tree(self, decision: Floats, broken: Floats) -> npt.NDArray[np.bool_]:
         """(E) branches that suffice for a restoration after a disaster (E) at a decision, found without a solver."""

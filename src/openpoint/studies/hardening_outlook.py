@@ -13,6 +13,7 @@ the backup generators of a part without a source.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,7 @@ from scipy.sparse.csgraph import connected_components
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.network import Network
 from openpoint.studies.hardening_trees import feeder_of, lifted, spanned
+from openpoint.twostage.pool import never
 from openpoint.twostage.program import Floats, Outlook
 
 Bools = npt.NDArray[np.bool_]
@@ -70,8 +72,8 @@ class Restorer:
         self._trees = np.zeros((1, net.n_conductors), dtype=np.bool_)  # all open
         self._costs = np.array([float(self._value.sum())])
 
-    def outlook(self, decision: Floats, realisations: Floats) -> Outlook:
-        """Bounds of the recourse in (K, E) disasters at a decision."""
+    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> Outlook:
+        """Bounds of the recourse in (K, E) disasters at a decision; those from above are looser where it is stopped."""
         net, count = self.network, len(self.lines)
         hardened = np.zeros(net.n_conductors, dtype=np.bool_)
         hardened[self.lines[decision[:count] > 0.5]] = True
@@ -97,6 +99,8 @@ class Restorer:
             matters[row, count:] = touches[self.buses]
         known = self._above(whole)
         for open_row in np.flatnonzero(known - saved > lower + 1e-9 * np.maximum(1.0, lower)):
+            if stop():
+                break
             self._search(whole[open_row])
         upper = np.maximum(self._above(whole) - saved, lower)
         bought = decision[count:].tobytes()

@@ -24,7 +24,8 @@ from openpoint.twostage.benders import Benders
 from openpoint.twostage.ccg import ColumnAndConstraint
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.extensive import ExtensiveForm
-from openpoint.twostage.log import Outcome, Progress
+from openpoint.twostage.log import Outcome, Progress, Termination, relative_gap
+from openpoint.twostage.stopping import PROVEN_GAP
 
 _LOG = logging.getLogger(__name__)
 
@@ -114,7 +115,9 @@ def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:
     cost = program.cost(dark)
     if outcome.upper_bound <= cost:
         return outcome
-    return replace(outcome, decision=dark, upper_bound=cost, lower_bound=min(outcome.lower_bound, cost))
+    lower = min(outcome.lower_bound, cost)
+    why = Termination.OPTIMAL if relative_gap(lower, cost) <= PROVEN_GAP else outcome.termination
+    return replace(outcome, termination=why, decision=dark, upper_bound=cost, lower_bound=lower)
 
 
 def cut_up(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:

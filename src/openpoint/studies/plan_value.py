@@ -37,6 +37,7 @@ from openpoint.twostage.alone import Solve, StoppedError, wait_and_see
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.extensive import ExtensiveForm
 from openpoint.twostage.log import Outcome, Termination
+from openpoint.twostage.pool import never
 from openpoint.twostage.program import TwoStageProgram
 from openpoint.twostage.risk import Expectation, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Scenarios
@@ -122,7 +123,7 @@ class _Relaxed(HardenProgram):
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
         return dataclasses.replace(super().recourse(decision, realisation, limits=limits), integers=())
 
-    def outlook(self, decision: Floats, realisations: Floats) -> None:
+    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> None:
         """None: what is known of the recourse holds with its integers."""
 
     def spared(self) -> None:

@@ -179,7 +179,7 @@ class MixedAppraiser:
         objective, realisations = self.objective, self.objective.realisations
         smaller = self.program.within(decision) or Within(b"", self.program, decision)
         work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
-        outlook = self.program.outlook(decision, realisations) if objective.price is Price.COST else None
+        outlook = self.program.outlook(decision, realisations, stop) if objective.price is Price.COST else None
         upper, lower = pool.served(inner), cuts.below(decision, objective.floor)[0]
         keys = [b""] * objective.count if outlook is None else outlook.alike
         if outlook is not None:
@@ -264,6 +264,8 @@ class MixedAppraiser:
     ) -> dict[int, float]:
         """What the relaxed recourse costs at least, for each of some realisations."""
         realisations = self.objective.realisations
+        if stop():
+            return dict.fromkeys(map(int, which), -np.inf)
         if relief.count not in self._reliefs:
             self._reliefs[relief.count] = ExactWork(template_of(relief.program, len(decision)), self._accuracy)
         keys = {int(k): (relief.count, outlook.alike[k]) for k in which}

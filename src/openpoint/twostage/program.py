@@ -283,7 +283,7 @@ class TwoStageProgram(Protocol[F, S]):
         """The variables of the recourse that the exact physics needs to know, if any."""
         ...
 
-    def outlook(self, decision: Floats, realisations: Floats) -> Outlook | None:
+    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> Outlook | None:
         """What is known of a recourse with integers; None where the study knows nothing of its own.
 
         A study that answers promises that its recourse never costs more where a binary decision has more ones.
@@ -319,7 +319,7 @@ class TwoStageProgram(Protocol[F, S]):
 class PlainRecourse:
     """What a program answers that knows nothing of a recourse with integers, or has none."""
 
-    def outlook(self, decision: Floats, realisations: Floats) -> Outlook | None:
+    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> Outlook | None:
         """Nothing."""
         return None
 
