@@ -147,7 +147,7 @@ def test_samples_keep_what_was_judged_and_say_why_not_all(monkeypatch: pytest.Mo
     few = openpoint.sample_partition(result, count=400, time_limit_s=0.1).samples
     assert few is not None
     assert (few.judged, few.asked, few.stopped, few.deterministic) == (20, 400, Termination.TIME, None)
-    some = openpoint.sample_partition(result, count=400, time_limit_s=6.0, deterministic=False).samples
+    some = openpoint.sample_partition(result, count=400, time_limit_s=3.0, deterministic=False).samples
     assert some is not None
     assert 100 <= some.judged < 400
     assert some.stopped is Termination.TIME
