@@ -190,6 +190,9 @@ def test_without_a_proof_the_answer_is_the_least_violation_met() -> None:
     assert result.loss_kw is not None
     assert [violation.name for violation in result.violations] == ["a"]
     assert "not proven to be the least" in result.notes[-1]
+    hard = openpoint.reconfigure(hot(), method=BranchExchange())
+    assert any("no state that was met keeps all limits" in note for note in hard.notes)
+    assert any("--soft-limits" in note for note in hard.notes)
 
 
 def test_questions_that_take_too_long_are_given_up_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,9 +118,8 @@ def _of_limits(
     """What is to be said of limits that are not kept."""
     if answer.soft is not None:
         return (not_kept(broken, answer.soft),)
-    if answer.outcome.termination in (Termination.INFEASIBLE, Termination.LIMITS):
-        return ways_on(missed, len(judge.program.choices.free))
-    return ()
+    proven = answer.exact and answer.outcome.termination is Termination.INFEASIBLE
+    return ways_on(missed, len(judge.program.choices.free), proven=proven)
 
 
 def _known(judge: AcJudge, closed: Bools) -> PhaseState | None:

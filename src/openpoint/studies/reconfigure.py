@@ -260,8 +260,8 @@ def _result(
     broken, missed = states.violations(network, after), states.violations(network, least)
     if soft is not None:
         notes += (not_kept(broken, soft),)
-    elif outcome.termination is Termination.INFEASIBLE:
-        notes += ways_on(missed, len(program.choices.free))
+    else:
+        notes += ways_on(missed, len(program.choices.free), proven=outcome.termination is Termination.INFEASIBLE)
     buses = states.frame(
         {
             **states.bus_names(network),

@@ -277,18 +277,19 @@ def not_kept(violations: tuple[Violation, ...], soft: SoftLimits) -> str:
     return f"limits are not kept: {_with_percent(worst)}{more}; {proof}"
 
 
-def ways_on(violations: tuple[Violation, ...], free: int) -> tuple[str, ...]:
+def ways_on(violations: tuple[Violation, ...], free: int, *, proven: bool) -> tuple[str, ...]:
     """What can be done where nothing keeps the limits, as warnings.
 
     Args:
         violations: of the least violation met; none where there is no state.
-        free: how many branches are open to choice.
+        free: how many branches are open to choice. proven: whether nothing else keeps the limits.
     """
     if not violations:
         return ()
     worst = max(violations, key=lambda each: each.excess)
     more = f", and {len(violations) - 1} more" if len(violations) > 1 else ""
-    said = [f"no radial state keeps all limits; the least violation met: {_with_percent(worst)}{more}"]
+    none = "no radial state keeps all limits" if proven else "no state that was met keeps all limits"
+    said = [f"{none}; the least violation met: {_with_percent(worst)}{more}"]
     if not free:
         said.append("no switching can help: there is one radial state only. Reinforce there, or relax the limits")
     ways = ["--soft-limits (soft_limits=True) answers with the state that breaks them least"]
