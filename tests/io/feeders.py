@@ -109,6 +109,7 @@ New Load.back bus1=B phases=3 kv=12.47 kw=-50 kvar=20
     + LOAD
     + "".join(f"New Load.M{m} bus1=B.{m % 3 + 1} phases=1 kv=7.2 kw=80 kvar=40 model={m}\n" for m in range(1, 8))
     + "New Load.Fixed bus1=B phases=3 kv=12.47 kw=90 status=fixed\nSet LoadMult=.7\n",
+    "a fixed impedance above its band": SUB + LINE + "New Load.M7 bus1=B.2 phases=1 kv=6.6 kw=90 kvar=40 model=7\n",
     "generators": SUB
     + LINE
     + LOAD

@@ -63,7 +63,8 @@ def read_load(reading: Reading, element: str) -> None:
             message = f"the load is negative; it is read as a fixed generator of {-part_p:g} kW"
             reading.note(element, message, "If the sign slipped, correct it")
         else:
-            own = {} if engine.Loads.Model() == 2 else band  # a pure impedance has none
+            # A pure impedance has none, nor has the fixed impedance of model 7.
+            own = {} if engine.Loads.Model() == 2 or (engine.Loads.Model(), model) == (7, "impedance") else band
             reading.add("loads", name=label, **place, model=model, **power, **own)
 
 
