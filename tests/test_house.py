@@ -43,6 +43,7 @@ ALLOWED = {
     ("studies.futures_result", "report"),  # and FuturesResult.plot()
     ("studies.partition_result", "report"),  # and PartitionResult.plot()
     ("studies.partition_steps_result", "report"),  # and PartitionStepsResult.plot()
+    ("studies.powerflow", "report"),  # and PowerflowResult.plot()
     ("studies.written", "report"),  # every result writes its report when asked to
 }
 PUBLIC = [

@@ -16,7 +16,7 @@ import pytest
 import openpoint
 from openpoint import Grid, OpenpointError, OptionError
 from openpoint.studies import export
-from openpoint.studies.written import ReportedResult, SwitchedResult, Written
+from openpoint.studies.written import SwitchedResult, Written
 from tests.cli.desk import tables
 from tests.partitions import five
 from tests.report.conftest import build_result
@@ -74,14 +74,16 @@ def test_a_result_is_written(name: str, results: dict[str, Any], tmp_path: Path)
     packed = result.write_tables(str(tmp_path / "parquet"), format="parquet")
     assert {path.name for path in packed} == {f"{each}.parquet" for each in names}
     assert result.write_tables(tmp_path / "result.xlsx") == [tmp_path / "result.xlsx"]
-    assert isinstance(result, ReportedResult) == (name != "powerflow")
     frames = result.to_pandas()
     assert {key: frame.shape for key, frame in frames.items()} == {k: f.shape for k, f in result.tables().items()}
 
 
-def test_a_report_is_written(tmp_path: Path) -> None:
-    page = build_result().write_report(tmp_path / "deep" / "report.html")
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_result_has_a_report_and_a_picture(name: str, results: dict[str, Any], tmp_path: Path) -> None:
+    page = results[name].write_report(tmp_path / "deep" / "report.html")
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    results[name].plot().savefig(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 0
 
 
 def test_names_of_files_must_fit_what_is_written(tmp_path: Path) -> None:

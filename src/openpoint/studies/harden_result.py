@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.studies.written import ReportedResult
+from openpoint.studies.written import Written
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class HardenResult(ReportedResult):
+class HardenResult(Written):
     """What `harden` answers. Costs are those of the model; every operating point is checked by an exact AC power flow.
 
     The cost is the investment plus the expected cost of the disasters; over ambiguous probabilities the worst

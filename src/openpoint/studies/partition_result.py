@@ -13,7 +13,7 @@ import polars as pl
 from openpoint.grid.grid import Grid
 from openpoint.studies.partition_model import PartitionProgram
 from openpoint.studies.partition_verdict import PartitionSamples
-from openpoint.studies.written import ReportedResult, with_output
+from openpoint.studies.written import Written, with_output
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Plan:
 
 
 @dataclass(frozen=True, repr=False)
-class PartitionResult(ReportedResult):
+class PartitionResult(Written):
     """What `partition` answers. Costs and bounds are those of the linear model (LinDist3Flow).
 
     Attributes:
@@ -111,7 +111,7 @@ class PartitionResult(ReportedResult):
 
 
 @dataclass(frozen=True, repr=False)
-class PartitionLevels(ReportedResult):
+class PartitionLevels(Written):
     """What `partition_levels` answers: the same question at several levels of uncertainty.
 
     Attributes:

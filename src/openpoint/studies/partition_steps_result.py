@@ -9,7 +9,7 @@ import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.studies.partition_horizon import Horizon
-from openpoint.studies.written import ReportedResult
+from openpoint.studies.written import Written
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class PartitionStepsResult(ReportedResult):
+class PartitionStepsResult(Written):
     """What `partition_steps` answers. Costs and bounds are those of the linear model (LinDist3Flow) over all steps.
 
     Every table but `iterations` has the name of the step in its first column.

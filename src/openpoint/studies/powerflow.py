@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,9 @@ from openpoint.studies.radial import ac_state
 from openpoint.studies.result import Violation
 from openpoint.studies.today import refuse_meshes
 from openpoint.studies.written import Written
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,6 +65,12 @@ class PowerflowResult(Written):
     sources: pl.DataFrame
     generators: pl.DataFrame
     notes: tuple[str, ...] = ()
+
+    def plot(self, kind: Literal["grid", "voltage", "loading"] = "grid") -> Figure:
+        """A picture for notebooks: the grid, its voltages by distance from the source, or its loading."""
+        from openpoint.report.powerflow_scene import draw_powerflow
+
+        return draw_powerflow(self, kind=kind)
 
 
 def powerflow(grid: GridLike) -> PowerflowResult:

@@ -105,10 +105,6 @@ class Written:
 
         return result_html(cast("Result", self))
 
-
-class ReportedResult(Written):
-    """A result that has a report, too."""
-
     def write_report(self, path: str | os.PathLike[str]) -> Path:
         """Write one self-contained page with pictures and tables (`.html`); folders on the way are made.
 
@@ -120,7 +116,7 @@ class ReportedResult(Written):
         return _written(path, (".html", ".htm"), lambda file: write_report(cast("Reported", self), file))
 
 
-class SwitchedResult(ReportedResult):
+class SwitchedResult(Written):
     """A result that is one topology: what is open before and after, and what to switch in between."""
 
     grid: Grid
