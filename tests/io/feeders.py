@@ -110,6 +110,10 @@ New Load.back bus1=B phases=3 kv=12.47 kw=-50 kvar=20
     + "".join(f"New Load.M{m} bus1=B.{m % 3 + 1} phases=1 kv=7.2 kw=80 kvar=40 model={m}\n" for m in range(1, 8))
     + "New Load.Fixed bus1=B phases=3 kv=12.47 kw=90 status=fixed\nSet LoadMult=.7\n",
     "a fixed impedance above its band": SUB + LINE + "New Load.M7 bus1=B.2 phases=1 kv=6.6 kw=90 kvar=40 model=7\n",
+    "a line of another base frequency": SUB
+    + "New Line.L1 bus1=A.3.1.2 bus2=B.3.1.2 r1=.3 x1=.6 r0=.9 x0=1.8 c1=100 c0=50 length=2 basefreq=50\n"
+    + LOAD
+    + "New Load.B1 bus1=B.1 phases=1 kv=7.2 kw=200\n",
     "generators": SUB
     + LINE
     + LOAD

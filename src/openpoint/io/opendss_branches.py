@@ -77,6 +77,8 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
     r, x, c = (matrix[np.ix_(order, order)] * length for matrix in matrices)
     x = x * stretch
     b = c * (2.0 * math.pi * engine.Solution.Frequency() * 1e-3)  # nF to µS
+    if enabled and closed and stretch != 1.0:  # the engine changes the earth return too
+        r, x = (part[np.ix_(order, order)] for part in _series(engine, n))
     if enabled and not closed and b.any() and _hangs(reading):
         message = "it is open at one terminal; its charging, which stays at the other one, is left out"
         reading.note(
@@ -106,6 +108,14 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
             b_us=triangle(b) if b.any() else [],
             length_km=None if metres is None else length * metres / 1000.0,
         )
+
+
+def _series(engine: Any, n: int) -> tuple[Any, Any]:
+    """(n, n) resistance and reactance of the active line from its admittances."""
+    y = np.asarray(engine.CktElement.YPrim(), dtype=np.float64).view(np.complex128).reshape(2 * n, 2 * n)
+    z = np.linalg.inv(y[:n, n:])
+    both = -(z + z.T) / 2.0  # rounding leaves it a little unsymmetrical
+    return both.real, both.imag
 
 
 def is_closed(reading: Reading, element: str, n_phases: int) -> bool:
