@@ -21,8 +21,9 @@ from openpoint.studies.harden_result import HardenResult
 from openpoint.studies.radial_setup import radial_program
 from openpoint.twostage.log import Iteration
 from openpoint.twostage.risk import Risk
+from openpoint.twostage.uncertainty import Scenarios
 
-from ..clock import held
+from ..clock import Wish, held
 from ..partitions import five
 
 HARDENING: dict[str, Callable[[float | None], Any]] = {
@@ -121,9 +122,18 @@ def test_many_futures_end_with_a_judged_topology(risk: Risk, deaf: list[str], mo
     assert not deaf
 
 
+def test_ctrl_c_before_the_method_begins_leaves_a_state_that_keeps_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    Wish(monkeypatch, 1)
+    result = openpoint.reconfigure(openpoint.read("mantovani136"), method=Benders(gap=0.0))
+    assert result.termination is Termination.INTERRUPTED
+    assert result.loss_kw is not None
+    assert result.loss_kw <= (result.loss_before_kw or 0.0)
+
+
 def test_starts_that_are_stopped_are_states_all_the_same() -> None:
     grid = openpoint.read("civanlar16")
     program = radial_program(grid, limits=None, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0)
+    program = replace(program, futures=Scenarios(np.tile(program.uncertainty.values, (5, 1)), np.full(5, 0.2)))
     stopped, whole = replace(program).starts(lambda: True), replace(program).starts()
     assert 1 <= len(stopped) < len(whole)
     price = {name: min(program.prices(np.array(found) > 0.5)) for name, found in (("cut", stopped), ("all", whole))}

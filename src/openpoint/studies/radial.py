@@ -37,6 +37,8 @@ RIVAL_ROUNDS = 6
 """Trees around which exchanges are tried for rivals of the best start."""
 TRIAL_MOST = 20_000
 """Power flows tried at once: what their voltages take in memory."""
+FEW = 3
+"""Futures up to which good states to start from take so little time that nothing stops the search for them."""
 PIECE = 2_000
 """Power flows between two questions whether to stop."""
 ALONE_S = 20.0
@@ -237,7 +239,7 @@ class RadialProgram(PlainRecourse):
         The best comes last.
         """
         if not self._starts:
-            self._starts.extend(self._started(stop))
+            self._starts.extend(self._started(never if len(self.demands) <= FEW else stop))
         return self._starts
 
     @cached_property

@@ -26,8 +26,8 @@ from openpoint.twostage.subproblem import Response
 
 NEAR_COUNT = 100
 """Decisions near the root's fractional one that are tried before the first mixed-integer master."""
-START_SHARE = 0.25
-"""Share of the time that the search for good decisions to start from may take."""
+START_SHARE, START_S = 0.25, 0.3
+"""Share of the time that the search for good decisions to start from may take, and seconds that it has in any case."""
 NEWS = 1e-9
 """Relative amount by which a cut must say more than the master knows to be worth a row."""
 
@@ -74,8 +74,8 @@ class _Cuts:
     def master(self, run: Run) -> Master:
         """Copies of the recourse, chosen by the best start, with tangents at the starts, at the root of the relaxation
         and at decisions near it."""
-        early = run.deadline.within(START_SHARE * run.deadline.left())
-        starts = run.program.starts(early.over)
+        began, early = run.deadline.passed(), run.deadline.within(START_SHARE * run.deadline.left())
+        starts = run.program.starts(lambda: early.over() and run.deadline.passed() - began >= START_S)
         for start in starts:
             run.offer(run.appraiser.quick(start))
         objective = run.appraiser.objective
