@@ -10,8 +10,6 @@ from collections import deque
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
-from scipy.sparse import csgraph
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -21,6 +19,10 @@ def components(n: int, fr: Ints, to: Ints) -> Ints:
     """(n) number of the connected component of each node; components are numbered by their first node."""
     if n == 0:
         return np.zeros(0, dtype=np.int64)
+    # Imported when first needed: commands that only show tables answer at once.
+    import scipy.sparse as sp
+    from scipy.sparse import csgraph
+
     graph = sp.coo_array((np.ones(len(fr), dtype=np.int8), (fr, to)), shape=(n, n))
     labels = csgraph.connected_components(graph, directed=False)[1]
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
