@@ -42,6 +42,10 @@ def test_the_shell_is_offered_commands_options_and_grids() -> None:
 
 def test_completion_is_shown_where_it_is_asked_for() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "openpoint", "--show-completion", "bash"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "openpoint", "--show-completion", "bash"],
+        env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},  # tests may run below no shell
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "complete -o default -F _openpoint_completion openpoint" in done.stdout

@@ -215,7 +215,7 @@ def test_files_that_are_no_tables(tmp_path: Path, csv: Write) -> None:
     assert "no table" in faults(tmp_path / "bad.parquet")[0].message
     for act in (read_disasters, lambda path, grid: write_disasters(ONE, grid, path)):
         with pytest.raises(OptionError, match=r"\.csv or \.parquet"):
-            act(tmp_path / "storms.xlsx", ZHANG)
+            act(tmp_path / "storms.ods", ZHANG)
     with pytest.raises(OptionError, match="cannot be written"):
         write_disasters(ONE, ZHANG, tmp_path / "none" / "storms.csv")
 

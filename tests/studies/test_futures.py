@@ -170,7 +170,7 @@ def test_paths_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_futures(tmp_path / "none.csv", small())
     with pytest.raises(OptionError, match=r"\.csv or \.parquet"):
-        read_futures(tmp_path / "some.xlsx", small())
+        read_futures(tmp_path / "some.ods", small())
     with pytest.raises(OptionError, match=r"\.csv or \.parquet"):
         write_futures(Futures.today(small()), tmp_path / "some.json")
     with pytest.raises(OptionError, match="cannot be written"):
