@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from openpoint.search.arrays import Counts, Model, Pool, States, Work, lowest, take
+from openpoint.search.arrays import UNDECIDED, Counts, Model, Pool, States, Work, lowest, take
 from openpoint.search.best import Best
 from openpoint.search.model import Numbering
 from openpoint.search.regions import Outcome, by_regions
@@ -60,7 +60,7 @@ class Division:
             return
         if not self.going:
             self.patience = TIMES * int(counts.nodes[0])
-            found = self._by_regions(self.best.exchange.status)
+            found = self._of_root()
             if found is None or found.bound <= lowest(counts, pool):
                 return
             self.going, self.patience = True, 0
@@ -81,8 +81,21 @@ class Division:
             if counts.active[0]:
                 return
 
-    def _by_regions(self, status: States) -> Outcome | None:
-        """Give a node to its regions, and keep the state that they make together if it is a better one."""
+    def _of_root(self) -> Outcome | None:
+        """The root by its regions; where that does not end the search, also with all branches free.
+
+        Branches that must be closed bring hubs nearer to the regions, and what a hub's voltage is priced at may lose
+        more than the states that they rule out: the bound of all states is one of these, too.
+        """
+        status = self.best.exchange.status
+        found = self._by_regions(status)
+        if found is None or found.bound >= self.counts.cutoff[0] or np.all(status == UNDECIDED):
+            return found
+        free = self._by_regions(np.full_like(status, UNDECIDED), offer=False)  # its state may break a lock
+        return free if free is not None and free.bound >= self.counts.cutoff[0] else found
+
+    def _by_regions(self, status: States, *, offer: bool = True) -> Outcome | None:
+        """Give a node to its regions, and keep the state that they make together if it is a better one and on offer."""
         best = self.best.trial
         assert best is not None
         self.tried += 1
@@ -90,6 +103,7 @@ class Division:
         found = by_regions(self.model, status, best.closed[self.numbering.branch], value, cutoff, MOST, self.over)
         if found is not None:
             self.counts.nodes[0] += found.nodes
+        if found is not None and offer:
             trial = self.best.exchange.trial(found.closed)
             if trial is not None and trial.beats(best):
                 self.best.offer(trial)
