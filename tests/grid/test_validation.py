@@ -283,10 +283,10 @@ def test_many_fixed_loops_are_told_in_time() -> None:
         },
         "sources": [{"name": "s", "bus": "0"}],
     }
-    start = time.perf_counter()
+    start = time.process_time()
     found = Grid.from_tables("mesh", mesh).problems()
     assert len(found) == 21
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))

@@ -266,11 +266,11 @@ def test_work_that_always_kills_its_process_is_named(tmp_path: Path) -> None:
 
 
 def test_a_pool_ends_at_once_whatever_it_does(tmp_path: Path) -> None:
-    work = Tracked(tmp_path, seconds=30.0)
+    work = Tracked(tmp_path, seconds=600.0)
     with Processes(2).open() as workers:
         assert workers.run(work, range(4), lambda: len(work.prepared()) == 2) is None
         began = time.perf_counter()
-    assert time.perf_counter() - began < 20.0  # less than the work takes
+    assert time.perf_counter() - began < 300.0  # not after the work, on whatever machine
     assert not [pid for pid in work.prepared() if alive(int(pid))]
 
 
