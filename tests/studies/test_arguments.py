@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,17 @@ def test_an_argument_of_another_kind_is_refused(what: str) -> None:
 
 def test_limits_are_those_of_the_grid_where_none_are_given() -> None:
     assert Limits.given(None) == Limits()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"v_min_pu": "0.9"}, "v_min_pu is '0.9'; give a number in pu"),
+        ({"v_max_pu": [1.05]}, "v_max_pu is of type list; give a number in pu"),
+        ({"v_min_pu": 95}, "v_min_pu is 95; a voltage limit lies between 0 and 2 pu"),
+        ({"v_min_pu": 1.1, "v_max_pu": 1.0}, "v_min_pu 1.1 lies above v_max_pu 1"),
+    ],
+)
+def test_limits_are_numbers_in_pu(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(told)):
+        openpoint.Limits(**given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -27,7 +28,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in (("v_min_pu", self.v_min_pu), ("v_max_pu", self.v_max_pu)):
-            if value is not None and not 0.0 < value < 2.0:
+            if value is None:
+                continue
+            of_kind(value, Real, name, "a number in pu, such as 0.95")
+            if not 0.0 < value < 2.0:
                 raise OptionError(f"{name} is {value:g}; a voltage limit lies between 0 and 2 pu")
         if self.v_min_pu is not None and self.v_max_pu is not None and self.v_min_pu > self.v_max_pu:
             raise OptionError(f"v_min_pu {self.v_min_pu:g} lies above v_max_pu {self.v_max_pu:g}; swap them")
