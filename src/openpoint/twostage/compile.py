@@ -2,7 +2,7 @@
 
 Models here are affine but for their cones, so that nothing is left to reduce. The last step of CVXPY's own way, the
 matrix of affine expressions, is all that is asked of it: the reductions before that copy and judge every expression
-several times, which takes four fifths of the time.
+several times, which takes more than half of the time.
 """
 
 from __future__ import annotations
