@@ -37,8 +37,8 @@ import openpoint
 from openpoint import ColumnAndConstraint
 from openpoint.errors import OpenpointError
 from openpoint.grid import Grid
-from openpoint.report import style
-from openpoint.twostage.worst import Separation
+from openpoint.report.figure import style
+from openpoint.twostage.worst_case.worst import Separation
 
 from . import tables, timing
 

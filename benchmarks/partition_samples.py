@@ -21,8 +21,8 @@ from typing import Literal
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 import openpoint
-from openpoint.studies.partition_verdict import Share
-from openpoint.twostage.executors import InProcess, Processes
+from openpoint.studies.partition.ac.verdict import Share
+from openpoint.twostage.workers.executors import InProcess, Processes
 
 CASE = "ieee37-microgrids"
 LEVELS = (0.0, 0.1, 0.15, 0.25)

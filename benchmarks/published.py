@@ -25,9 +25,9 @@ from matplotlib.figure import Figure
 
 import openpoint
 from openpoint import ColumnAndConstraint, Disasters, ExtensiveForm, HardenCosts, harden
-from openpoint.report import style
-from openpoint.studies.harden_ambiguity import Recipe, moved, outages_within, transported
-from openpoint.studies.harden_result import HardenResult
+from openpoint.report.figure import style
+from openpoint.studies.harden.ambiguity import Recipe, moved, outages_within, transported
+from openpoint.studies.harden.result import HardenResult
 
 from . import tables, timing
 

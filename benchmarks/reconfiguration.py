@@ -11,8 +11,8 @@ from statistics import median
 import openpoint
 from openpoint.errors import OpenpointError
 from openpoint.grid import builtin
-from openpoint.studies.reconfigure import Method
-from openpoint.studies.result import ReconfigureResult
+from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.studies.reconfigure.study import Method
 
 from .timing import compiling
 

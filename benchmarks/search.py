@@ -40,10 +40,10 @@ from scipy.spatial import Delaunay
 
 import openpoint
 from openpoint.errors import OpenpointError
-from openpoint.io.pandapower import grid_from_text
+from openpoint.io.pandapower.read import grid_from_text
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
-from openpoint.report import style
+from openpoint.report.figure import style
 from openpoint.search import division
 
 from . import tables, timing

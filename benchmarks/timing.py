@@ -12,7 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from openpoint.twostage import extensive, master, subproblem
+from openpoint.twostage.methods import extensive, master
+from openpoint.twostage.recourse import subproblem
 
 COMPILING = (master, subproblem, extensive)
 """Modules that put CVXPY models in standard form, each through its own name `compile_model`."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import signatures
 
 from openpoint.grid.reference import tables_markdown
-from openpoint.studies import json_schema
-from openpoint.studies.json_schema import Schema
-from openpoint.studies.partition_horizon import HORIZON_SCHEMAS
+from openpoint.results import json_schema
+from openpoint.results.json_schema import Schema
+from openpoint.scenarios.horizon import HORIZON_SCHEMAS
 
 PAGES = Path(__file__).parent
 

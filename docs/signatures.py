@@ -11,13 +11,13 @@ import re
 from types import UnionType
 
 import openpoint
-from openpoint.studies.futures_result import FuturesResult
-from openpoint.studies.harden_result import HardenResult
-from openpoint.studies.partition_result import PartitionLevels, PartitionResult
-from openpoint.studies.partition_steps_result import PartitionStepsResult
-from openpoint.studies.powerflow import PowerflowResult
-from openpoint.studies.result import ReconfigureResult
-from openpoint.studies.written import SwitchedResult
+from openpoint.results.base import SwitchedResult
+from openpoint.studies.harden.result import HardenResult
+from openpoint.studies.partition.result import PartitionLevels, PartitionResult
+from openpoint.studies.partition.steps.result import PartitionStepsResult
+from openpoint.studies.powerflow.study import PowerflowResult
+from openpoint.studies.reconfigure.futures.result import FuturesResult
+from openpoint.studies.reconfigure.result import ReconfigureResult
 
 HEAD = """# Python
 

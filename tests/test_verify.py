@@ -18,12 +18,12 @@ import openpoint
 from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
-from openpoint.search.incumbent import Judge
+from openpoint.network.limits import Limits
+from openpoint.search.exchange.ac_check import Judge
 from openpoint.search.topology import search_topologies
-from openpoint.studies.limits import Limits
 from openpoint.twostage.log import Termination
 from openpoint.verify import CertificateError, verify, verify_network
-from tests.certificates import ROW, Line, changes, content, index, rewritten
+from tests.builders.certificates import ROW, Line, changes, content, index, rewritten
 from tests.search.random_grids import KINDS, judged, random_grid
 
 LOSS_KW = {"civanlar16": 466.127, "baran33": 139.551, "baran69": 98.605, "das70": 301.645, "mantovani136": 280.193}

@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from openpoint.grid import Grid
     from openpoint.grid.builtin import describe as cases
     from openpoint.io import GridLike, read, write
-    from openpoint.studies.disasters import Disasters, read_disasters, write_disasters
-    from openpoint.studies.futures import Futures, read_futures, write_futures
-    from openpoint.studies.growth import Growth, Snapshot, grow
-    from openpoint.studies.harden import HardenCosts, harden
-    from openpoint.studies.limits import Limits
-    from openpoint.studies.partition import partition
-    from openpoint.studies.partition_horizon import Horizon, read_horizon
-    from openpoint.studies.partition_levels import partition_levels
-    from openpoint.studies.partition_samples import sample_partition
-    from openpoint.studies.partition_setup import PartitionCosts
-    from openpoint.studies.partition_steps import partition_steps
-    from openpoint.studies.powerflow import powerflow as run_powerflow
-    from openpoint.studies.reconfigure import BranchExchange, Enumeration, TopologySearch, reconfigure
-    from openpoint.studies.storms import storms
+    from openpoint.network.limits import Limits
+    from openpoint.scenarios.disasters import Disasters, read_disasters, write_disasters
+    from openpoint.scenarios.futures import Futures, read_futures, write_futures
+    from openpoint.scenarios.growth import Growth, Snapshot, grow
+    from openpoint.scenarios.horizon import Horizon, read_horizon
+    from openpoint.scenarios.storms import storms
+    from openpoint.studies.harden.study import HardenCosts, harden
+    from openpoint.studies.partition.levels import partition_levels
+    from openpoint.studies.partition.samples import sample_partition
+    from openpoint.studies.partition.setup import PartitionCosts
+    from openpoint.studies.partition.steps.study import partition_steps
+    from openpoint.studies.partition.study import partition
+    from openpoint.studies.powerflow.study import powerflow as run_powerflow
+    from openpoint.studies.reconfigure.study import BranchExchange, Enumeration, TopologySearch, reconfigure
     from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation, Wasserstein
-    from openpoint.twostage.benders import Benders
-    from openpoint.twostage.ccg import ColumnAndConstraint
-    from openpoint.twostage.executors import Cluster, Processes
-    from openpoint.twostage.extensive import ExtensiveForm
     from openpoint.twostage.log import Termination
+    from openpoint.twostage.methods.benders import Benders
+    from openpoint.twostage.methods.ccg import ColumnAndConstraint
+    from openpoint.twostage.methods.extensive import ExtensiveForm
     from openpoint.twostage.risk import CVaR, Expectation, Regret, WorstCase
+    from openpoint.twostage.workers.executors import Cluster, Processes
 
 __version__ = "0.1.0"
 
@@ -97,54 +97,54 @@ __all__ = [
 
 # Public name -> where it lives. `powerflow` itself is a room of the house, so the study goes by `run_powerflow`.
 _HOMES = {
-    "Benders": ("openpoint.twostage.benders", "Benders"),
-    "BranchExchange": ("openpoint.studies.reconfigure", "BranchExchange"),
+    "Benders": ("openpoint.twostage.methods.benders", "Benders"),
+    "BranchExchange": ("openpoint.studies.reconfigure.study", "BranchExchange"),
     "CVaR": ("openpoint.twostage.risk", "CVaR"),
-    "Cluster": ("openpoint.twostage.executors", "Cluster"),
-    "ColumnAndConstraint": ("openpoint.twostage.ccg", "ColumnAndConstraint"),
-    "Disasters": ("openpoint.studies.disasters", "Disasters"),
-    "Enumeration": ("openpoint.studies.reconfigure", "Enumeration"),
+    "Cluster": ("openpoint.twostage.workers.executors", "Cluster"),
+    "ColumnAndConstraint": ("openpoint.twostage.methods.ccg", "ColumnAndConstraint"),
+    "Disasters": ("openpoint.scenarios.disasters", "Disasters"),
+    "Enumeration": ("openpoint.studies.reconfigure.study", "Enumeration"),
     "Expectation": ("openpoint.twostage.risk", "Expectation"),
-    "ExtensiveForm": ("openpoint.twostage.extensive", "ExtensiveForm"),
-    "Futures": ("openpoint.studies.futures", "Futures"),
+    "ExtensiveForm": ("openpoint.twostage.methods.extensive", "ExtensiveForm"),
+    "Futures": ("openpoint.scenarios.futures", "Futures"),
     "Grid": ("openpoint.grid", "Grid"),
     "GridLike": ("openpoint.io", "GridLike"),
-    "Growth": ("openpoint.studies.growth", "Growth"),
-    "HardenCosts": ("openpoint.studies.harden", "HardenCosts"),
-    "Horizon": ("openpoint.studies.partition_horizon", "Horizon"),
+    "Growth": ("openpoint.scenarios.growth", "Growth"),
+    "HardenCosts": ("openpoint.studies.harden.study", "HardenCosts"),
+    "Horizon": ("openpoint.scenarios.horizon", "Horizon"),
     "InputError": ("openpoint.errors", "InputError"),
-    "Limits": ("openpoint.studies.limits", "Limits"),
+    "Limits": ("openpoint.network.limits", "Limits"),
     "Moments": ("openpoint.twostage.ambiguity", "Moments"),
     "OpenpointError": ("openpoint.errors", "OpenpointError"),
     "OptionError": ("openpoint.errors", "OptionError"),
-    "PartitionCosts": ("openpoint.studies.partition_setup", "PartitionCosts"),
+    "PartitionCosts": ("openpoint.studies.partition.setup", "PartitionCosts"),
     "ProbabilityBox": ("openpoint.twostage.ambiguity", "ProbabilityBox"),
     "Problem": ("openpoint.errors", "Problem"),
-    "Processes": ("openpoint.twostage.executors", "Processes"),
+    "Processes": ("openpoint.twostage.workers.executors", "Processes"),
     "Regret": ("openpoint.twostage.risk", "Regret"),
-    "Snapshot": ("openpoint.studies.growth", "Snapshot"),
+    "Snapshot": ("openpoint.scenarios.growth", "Snapshot"),
     "Termination": ("openpoint.twostage.log", "Termination"),
-    "TopologySearch": ("openpoint.studies.reconfigure", "TopologySearch"),
+    "TopologySearch": ("openpoint.studies.reconfigure.study", "TopologySearch"),
     "TotalVariation": ("openpoint.twostage.ambiguity", "TotalVariation"),
     "Wasserstein": ("openpoint.twostage.ambiguity", "Wasserstein"),
     "WorstCase": ("openpoint.twostage.risk", "WorstCase"),
     "cases": ("openpoint.grid.builtin", "describe"),
-    "grow": ("openpoint.studies.growth", "grow"),
-    "harden": ("openpoint.studies.harden", "harden"),
-    "partition": ("openpoint.studies.partition", "partition"),
-    "partition_levels": ("openpoint.studies.partition_levels", "partition_levels"),
-    "partition_steps": ("openpoint.studies.partition_steps", "partition_steps"),
+    "grow": ("openpoint.scenarios.growth", "grow"),
+    "harden": ("openpoint.studies.harden.study", "harden"),
+    "partition": ("openpoint.studies.partition.study", "partition"),
+    "partition_levels": ("openpoint.studies.partition.levels", "partition_levels"),
+    "partition_steps": ("openpoint.studies.partition.steps.study", "partition_steps"),
     "read": ("openpoint.io", "read"),
-    "read_disasters": ("openpoint.studies.disasters", "read_disasters"),
-    "read_futures": ("openpoint.studies.futures", "read_futures"),
-    "read_horizon": ("openpoint.studies.partition_horizon", "read_horizon"),
-    "reconfigure": ("openpoint.studies.reconfigure", "reconfigure"),
-    "run_powerflow": ("openpoint.studies.powerflow", "powerflow"),
-    "sample_partition": ("openpoint.studies.partition_samples", "sample_partition"),
-    "storms": ("openpoint.studies.storms", "storms"),
+    "read_disasters": ("openpoint.scenarios.disasters", "read_disasters"),
+    "read_futures": ("openpoint.scenarios.futures", "read_futures"),
+    "read_horizon": ("openpoint.scenarios.horizon", "read_horizon"),
+    "reconfigure": ("openpoint.studies.reconfigure.study", "reconfigure"),
+    "run_powerflow": ("openpoint.studies.powerflow.study", "powerflow"),
+    "sample_partition": ("openpoint.studies.partition.samples", "sample_partition"),
+    "storms": ("openpoint.scenarios.storms", "storms"),
     "write": ("openpoint.io", "write"),
-    "write_disasters": ("openpoint.studies.disasters", "write_disasters"),
-    "write_futures": ("openpoint.studies.futures", "write_futures"),
+    "write_disasters": ("openpoint.scenarios.disasters", "write_disasters"),
+    "write_futures": ("openpoint.scenarios.futures", "write_futures"),
 }
 
 

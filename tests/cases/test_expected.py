@@ -13,8 +13,7 @@ import openpoint
 from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
-
-from .oracle import pandapower_loss
+from tests.cases.oracle import pandapower_loss
 
 FOLDERS = sorted(p.parent for p in Path(__file__).parent.glob("*/expected.json"))
 

@@ -11,8 +11,8 @@ import pytest
 
 import openpoint
 from openpoint.grid import Grid
-from openpoint.io.opendss import grid_from_file
-from openpoint.io.opendss_write import circuit_text
+from openpoint.io.opendss.read import grid_from_file
+from openpoint.io.opendss.write import circuit_text
 from openpoint.powerflow.opendss import OpenDssCircuit
 
 NAMES = ("ieee13", "ieee37", "ieee123")

@@ -13,7 +13,7 @@ import pytest
 
 import openpoint
 from openpoint import Grid
-from openpoint.studies import json_schema
+from openpoint.results import json_schema
 from tests.cli.desk import Command, tables
 
 Change = Callable[[dict[str, Any]], None]
@@ -192,7 +192,7 @@ def test_an_output_that_fails_late_does_not_take_the_others_along(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "r.xlsx")
 
-    monkeypatch.setattr("openpoint.studies.export.to_excel", full)
+    monkeypatch.setattr("openpoint.results.export.to_excel", full)
     done = command("reconfigure", ring, "--excel", "r.xlsx", "--csv", "tables", "--report", "r.html")
     assert done.code == 74
     assert "--excel r.xlsx was not written" in done.err
@@ -204,7 +204,7 @@ def test_a_fault_of_our_own_is_no_traceback(command: Command, ring: Path, monkey
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("openpoint.studies.reconfigure.reconfigure", broken)
+    monkeypatch.setattr("openpoint.studies.reconfigure.study.reconfigure", broken)
     done = command("reconfigure", ring)
     assert done.code == 70
     assert "internal error: ZeroDivisionError: oh" in done.err

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 import openpoint
+from openpoint.cli import warmup_runs as warmup
 from openpoint.cli.display import COMPILING, Progress
-from openpoint.powerflow.compiled import while_compiling
-from openpoint.studies import warmup
+from openpoint.compiled.jit import while_compiling
+from tests.builders.grids import Flavour, random_grid
 from tests.cli.desk import Command
-from tests.grids import Flavour, random_grid
 
 
 @pytest.fixture(scope="module")

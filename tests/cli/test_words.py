@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openpoint.cli import words
-from openpoint.report import blocks
+from openpoint.report.page import blocks
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,9 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, voltage_bounds
 from openpoint.network import Network
-from openpoint.studies.radial import RadialChoice, RadialProgram, RadialState, ac_state
-
-from ..grids import DISPATCH, FIXED, PLAIN, all_topologies, random_grid
-from ..programs import Today, program_of, value_of
+from openpoint.studies.reconfigure.model import RadialChoice, RadialProgram, RadialState, ac_state
+from tests.builders.grids import DISPATCH, FIXED, PLAIN, all_topologies, random_grid
+from tests.builders.programs import Today, program_of, value_of
 
 FLAVOURS = (*FIXED, DISPATCH)
 SEEDS = range(4000, 4030)
@@ -140,7 +139,7 @@ def test_the_cone_never_exceeds_the_exact_loss(seed: int) -> None:
 
 
 def test_a_voltage_that_nothing_bounds_is_refused_with_the_way_out() -> None:
-    from ..powerflow.small_networks import Branch, make_network
+    from tests.powerflow.small_networks import Branch, make_network
 
     network = make_network(2, [Branch(0, 1, z=0.5 + 0.5j)], {0: 1.0}, impedance=[0.0, -1.5j])
     with pytest.raises(OptionError, match="upper voltage limits"):

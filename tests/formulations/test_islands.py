@@ -10,12 +10,12 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openpoint import graph as topology
 from openpoint.formulations.islands import Islands, islands
-from openpoint.grid import topology
 from openpoint.solvers.base import Status
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.compile import compile_model
+from openpoint.twostage.recourse.compile import compile_model
 
 GRAPHS = st.integers(2, 6).flatmap(
     lambda n: st.tuples(

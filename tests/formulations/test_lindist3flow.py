@@ -20,8 +20,7 @@ from openpoint.formulations.lindist3flow import (
 )
 from openpoint.formulations.lindist3flow_solve import evaluate, loads_at_nominal, no_load
 from openpoint.network import Network, build_network
-
-from .three_phase import CONNECTIONS, random_tree, two_buses
+from tests.formulations.three_phase import CONNECTIONS, random_tree, two_buses
 
 LOADS = [
     {"name": "w", "bus": "B", "phases": "b", "connection": "wye", "p_kw": 200.0, "q_kvar": 90.0},

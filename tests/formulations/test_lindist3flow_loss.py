@@ -12,8 +12,8 @@ from openpoint.errors import InputError
 from openpoint.formulations.lindist3flow_equations import internal_voltages, series_impedance
 from openpoint.formulations.lindist3flow_loss import loss_cones, loss_terms
 from openpoint.network import build_network
+from tests.builders.meshed import meshed
 from tests.formulations.three_phase import two_buses
-from tests.meshed import meshed
 
 
 def some_flows(count: int, seed: int) -> np.ndarray:

@@ -27,8 +27,7 @@ from openpoint.formulations.lindist3flow_solve import (
 from openpoint.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.powerflow.opendss import OpenDssCircuit
-
-from .three_phase import CONNECTIONS, random_tree, two_buses, without_zero_sequence
+from tests.formulations.three_phase import CONNECTIONS, random_tree, two_buses, without_zero_sequence
 
 SINGLE = [("wye", p) for p in "abc"] + [("delta", p) for p in ("ab", "bc", "ac", "abc")]
 

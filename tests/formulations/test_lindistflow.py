@@ -15,10 +15,9 @@ from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.compile import compile_model
-
-from ..grids import PLAIN, RICH, Flavour, all_topologies, random_grid
-from ..powerflow.small_networks import Branch, make_network
+from openpoint.twostage.recourse.compile import compile_model
+from tests.builders.grids import PLAIN, RICH, Flavour, all_topologies, random_grid
+from tests.powerflow.small_networks import Branch, make_network
 
 
 def flow_of(network: Network, closed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

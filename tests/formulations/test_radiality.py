@@ -15,10 +15,9 @@ from openpoint.formulations.radiality import contract, heaviest_tree, radiality
 from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.compile import compile_model
-
-from ..grids import PLAIN, Flavour, all_topologies, random_grid
-from ..programs import program_of
+from openpoint.twostage.recourse.compile import compile_model
+from tests.builders.grids import PLAIN, Flavour, all_topologies, random_grid
+from tests.builders.programs import program_of
 
 edges_of = st.integers(1, 8).flatmap(
     lambda n: st.tuples(

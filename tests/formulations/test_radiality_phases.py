@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.network import build_network
-from openpoint.studies.radial_phases import by_branch
-from tests.meshed import choices_and_states, meshed, three_ties
+from openpoint.studies.reconfigure.phases.model import by_branch
+from tests.builders.meshed import choices_and_states, meshed, three_ties
 
 
 @settings(max_examples=15, deadline=None)

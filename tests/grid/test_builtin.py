@@ -7,10 +7,10 @@ import pytest
 
 import openpoint
 from openpoint.errors import OptionError
+from openpoint.graph import is_radial
 from openpoint.grid import builtin
 from openpoint.grid.reference import tables_markdown
 from openpoint.grid.schemas import SCHEMAS
-from openpoint.grid.topology import is_radial
 from openpoint.network import build_network
 
 # buses, branches, open branches, load in kW and kvar. Of the IEEE feeders impedances and currents rated at 2.4 kV draw

@@ -16,8 +16,7 @@ from openpoint import InputError
 from openpoint.grid.files import files_from_grid, grid_from_files
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.table_text import number_text, table_from_csv
-
-from .strategies import tables
+from tests.grid.strategies import tables
 
 EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 

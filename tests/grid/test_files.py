@@ -13,9 +13,8 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import Grid
 from openpoint.grid.files import files_from_grid, grid_from_files
 from openpoint.grid.table_text import number_text, table_from_csv
-
-from .small import grid, tables
-from .strategies import grids
+from tests.grid.small import grid, tables
+from tests.grid.strategies import grids
 
 HEAD = b'format = 1\nname = "g"\n'
 

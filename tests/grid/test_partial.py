@@ -15,8 +15,7 @@ from openpoint.errors import InputError, Problem
 from openpoint.grid import Grid
 from openpoint.grid.files import files_from_grid, grid_from_files
 from openpoint.grid.schemas import SCHEMAS
-
-from .small import grid, tables
+from tests.grid.small import grid, tables
 
 
 def faults(changed: dict[str, Any]) -> list[Problem]:

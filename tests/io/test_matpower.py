@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from openpoint.errors import InputError
 from openpoint.grid import Grid
-from openpoint.io.matpower import grid_from_text
+from openpoint.io.matpower.read import grid_from_text
 
 TEXT = (Path(__file__).parent / "data" / "small.m").read_text()
 

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint.errors import InputError, Problem
 from openpoint.grid import Grid
-from openpoint.io.opendss import grid_from_file
-from openpoint.io.opendss_engine import borrow_engine, hand_back, run_statements, solve_today
-from openpoint.io.opendss_text import read_script
+from openpoint.io.opendss.engine import borrow_engine, hand_back, run_statements, solve_today
+from openpoint.io.opendss.read import grid_from_file
+from openpoint.io.opendss.text import read_script
 from openpoint.powerflow.opendss import OpenDssCircuit
-
-from .feeders import FEEDERS, LINE, LOAD, SERVICES, SUB, script
+from tests.io.feeders import FEEDERS, LINE, LOAD, SERVICES, SUB, script
 
 
 def put(folder: Path, body: str) -> Path:

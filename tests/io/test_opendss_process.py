@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from openpoint.errors import InputError, Problem
-from openpoint.io import opendss_process
-from openpoint.io.opendss import grid_from_file
-
-from .feeders import LINE, LOAD, SUB, script
+from openpoint.io.opendss import process as opendss_process
+from openpoint.io.opendss.read import grid_from_file
+from tests.io.feeders import LINE, LOAD, SUB, script
 
 BREAKING = {
     "New LineGeometry.q cncable=[1 2 3 4 5 6 7 8 9 10 11 12] reduce=(1 2 3)": "lines.dss, line 3",

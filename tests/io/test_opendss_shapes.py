@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openpoint.io.opendss_shapes import read_shapes
-
-from .feeders import LINE, LOAD, SUB, script
+from openpoint.io.opendss.shapes import read_shapes
+from tests.io.feeders import LINE, LOAD, SUB, script
 
 
 def test_shapes_and_who_follows_them(tmp_path: Path) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from openpoint.errors import InputError
-from openpoint.io.opendss import grid_from_file
-from openpoint.io.opendss_text import read_script, tokens
-
-from .feeders import LINE, LOAD, SUB, script
+from openpoint.io.opendss.read import grid_from_file
+from openpoint.io.opendss.text import read_script, tokens
+from tests.io.feeders import LINE, LOAD, SUB, script
 
 
 def statements(folder: Path, text: str) -> list[str]:

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 import openpoint
 from openpoint.grid import Grid
-from openpoint.io.opendss import grid_from_file
-from openpoint.io.opendss_write import circuit_text, safe_names
-
-from .feeders import FEEDERS, script
+from openpoint.io.opendss.read import grid_from_file
+from openpoint.io.opendss.write import circuit_text, safe_names
+from tests.io.feeders import FEEDERS, script
 
 MATRIX = [0.3, 0.1, 0.3, 0.1, 0.1, 0.3]
 

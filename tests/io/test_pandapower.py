@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint.errors import InputError
 from openpoint.grid import Grid
-from openpoint.io.pandapower import grid_from_text
+from openpoint.io.pandapower.read import grid_from_text
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
-
-from .nets import full_net, solved
+from tests.io.nets import full_net, solved
 
 TEXT = (Path(__file__).parent / "data" / "small.json").read_text()
 

@@ -15,8 +15,7 @@ from openpoint.network.load_shares import LoadShares
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
 from openpoint.powerflow.opendss import OpenDssCircuit
-
-from .physics import missing_power
+from tests.network.physics import missing_power
 
 FEEDERS = ("ieee13", "ieee37", "ieee123")
 

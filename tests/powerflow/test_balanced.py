@@ -15,9 +15,8 @@ from openpoint.network import Network
 from openpoint.powerflow import balanced, kernel
 from openpoint.powerflow.balanced import FlowStatus, losses, solve
 from openpoint.powerflow.check import check_flow
-
-from .oracles import newton_voltages
-from .small_networks import Branch, make_network, random_network
+from tests.powerflow.oracles import newton_voltages
+from tests.powerflow.small_networks import Branch, make_network, random_network
 
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(max_examples=60, deadline=None)

@@ -11,8 +11,7 @@ from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import FlowStatus, losses, solve
 from openpoint.powerflow.check import check_flow
-
-from .oracles import pandapower_voltages, power_grid_model_voltages
+from tests.powerflow.oracles import pandapower_voltages, power_grid_model_voltages
 
 # name: (loss today kW, least voltage today, least loss known kW, its least voltage, its open branches as rows or buses)
 # Minimum-loss reconfiguration with sources at 1.0 pu, constant power, no limits, every branch switchable.

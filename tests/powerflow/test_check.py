@@ -13,8 +13,7 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
-
-from .small_networks import Branch, make_network, random_network
+from tests.powerflow.small_networks import Branch, make_network, random_network
 
 
 def chain(**options: object) -> Network:

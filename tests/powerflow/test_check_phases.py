@@ -14,8 +14,7 @@ from openpoint.powerflow.check_phases import balances, max_mismatch
 from openpoint.powerflow.opendss import OpenDssCircuit
 from tests.io.feeders import FEEDERS, script
 from tests.network.physics import missing_power
-
-from .test_opendss import four_buses
+from tests.powerflow.test_opendss import four_buses
 
 
 @pytest.mark.parametrize("name", ["ieee13", "ieee37", "ieee123"])

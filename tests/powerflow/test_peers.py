@@ -9,9 +9,8 @@ import pytest
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import FlowStatus, solve
-
-from .oracles import pandapower_voltages, power_grid_model_voltages
-from .small_networks import Branch, make_network, random_network
+from tests.powerflow.oracles import pandapower_voltages, power_grid_model_voltages
+from tests.powerflow.small_networks import Branch, make_network, random_network
 
 
 def own(network: Network) -> np.ndarray:

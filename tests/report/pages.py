@@ -9,11 +9,11 @@ from dataclasses import fields
 from importlib.resources import files
 from typing import Any
 
-from openpoint.report.drawing import SHAPES, Axis, Chart, Dots, Lines, Rule, Words, as_data
+from openpoint.report.chart.drawing import SHAPES, Axis, Chart, Dots, Lines, Rule, Words, as_data
 
 PARTS = {"chart": Chart, "axis": Axis, "rule": Rule, "lines": Lines, "dots": Dots, "words": Words}
-SCRIPT = (files("openpoint.report") / "chart.js").read_text(encoding="utf-8")
-STYLE = (files("openpoint.report") / "page.css").read_text(encoding="utf-8")
+SCRIPT = (files("openpoint.report.page") / "chart.js").read_text(encoding="utf-8")
+STYLE = (files("openpoint.report.page") / "page.css").read_text(encoding="utf-8")
 
 
 def charts_of(page: str) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from matplotlib.text import Text
 
 from openpoint.errors import OptionError
 from openpoint.report import draw, save
-from openpoint.report.figures import Kind, Which
-from openpoint.studies.result import ReconfigureResult
+from openpoint.studies.reconfigure.pictures.figures import Kind, Which
+from openpoint.studies.reconfigure.result import ReconfigureResult
 
 Make = Callable[..., ReconfigureResult]
 

@@ -15,15 +15,21 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint import Enumeration, Futures, Grid
 from openpoint.errors import OptionError
-from openpoint.report.futures_charts import loss_chart, saving_chart, voltage_chart
-from openpoint.report.futures_figures import draw_futures, headline, save_futures
-from openpoint.report.futures_scene import Spread, cumulative, futures_scene, limits_of, savings, spreads
-from openpoint.report.html import render, write_report
-from openpoint.studies.futures_result import FuturesResult
-from openpoint.studies.futures_words import against_mean
-
-from .pages import drawable
-from .test_html import HOSTILE, Page
+from openpoint.report.page.html import render, write_report
+from openpoint.studies.reconfigure.futures.pictures.charts import loss_chart, saving_chart, voltage_chart
+from openpoint.studies.reconfigure.futures.pictures.figures import draw_futures, headline, save_futures
+from openpoint.studies.reconfigure.futures.pictures.scene import (
+    Spread,
+    cumulative,
+    futures_scene,
+    limits_of,
+    savings,
+    spreads,
+)
+from openpoint.studies.reconfigure.futures.result import FuturesResult
+from openpoint.studies.reconfigure.futures.words import against_mean
+from tests.report.pages import drawable
+from tests.report.test_html import HOSTILE, Page
 
 NAMES = ("S", "A", "B", "C")
 

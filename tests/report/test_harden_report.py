@@ -13,14 +13,15 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from openpoint import Disasters, Grid, HardenCosts, OptionError, harden
-from openpoint.report import style, write_report
-from openpoint.report.figures import encode
-from openpoint.report.harden_figures import PANELS, draw_harden, save_harden
-from openpoint.report.harden_plots import after_chart
-from openpoint.report.harden_scene import build_harden_scene
-from openpoint.report.html import render
-from openpoint.studies.harden_result import HardenResult
-from openpoint.studies.in_short import in_short
+from openpoint.report import write_report
+from openpoint.report.figure import style
+from openpoint.report.page.html import render
+from openpoint.results.in_short import in_short
+from openpoint.studies.harden.pictures.figures import PANELS, draw_harden, save_harden
+from openpoint.studies.harden.pictures.plots import after_chart
+from openpoint.studies.harden.pictures.scene import build_harden_scene
+from openpoint.studies.harden.result import HardenResult
+from openpoint.studies.reconfigure.pictures.figures import encode
 from openpoint.twostage.log import Termination
 from tests.report.pages import charts_of, drawable, hovers
 

@@ -18,13 +18,12 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.report import write_report
-from openpoint.report.drawing import SHAPES
-from openpoint.report.html import render
-from openpoint.studies.in_short import in_short
-from openpoint.studies.result import ReconfigureResult, Violation
+from openpoint.report.chart.drawing import SHAPES
+from openpoint.report.page.html import render
+from openpoint.results.in_short import in_short
+from openpoint.studies.reconfigure.result import ReconfigureResult, Violation
 from openpoint.twostage.log import Termination
-
-from .pages import SCRIPT, drawable
+from tests.report.pages import SCRIPT, drawable
 
 Make = Callable[..., ReconfigureResult]
 

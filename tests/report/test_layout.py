@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint.grid.grid import Grid
-from openpoint.report.forest import ends, source_buses, spanning_forest
-from openpoint.report.labels import name_boxes, names_that_fit, place_labels, shorten, symbol_spots
-from openpoint.report.layout import Layout, compute_layout
+from openpoint.report.layout.forest import ends, source_buses, spanning_forest
+from openpoint.report.layout.labels import name_boxes, names_that_fit, place_labels, shorten, symbol_spots
+from openpoint.report.layout.place import Layout, compute_layout
 
 
 def random_grid(n: int, n_ties: int, seed: int, sources: int = 1) -> Grid:

@@ -14,16 +14,17 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from openpoint import Grid, OptionError, partition, partition_levels, sample_partition
-from openpoint.report import style, write_report
-from openpoint.report.figures import encode
-from openpoint.report.html import render
-from openpoint.report.partition_figures import draw_partition, save_partition
-from openpoint.report.partition_plots import cut_chart, level_charts
-from openpoint.report.partition_scene import build_partition_scene, island_colour
-from openpoint.studies.in_short import in_short
-from openpoint.studies.partition_result import PartitionLevels, PartitionResult
+from openpoint.report import write_report
+from openpoint.report.figure import style
+from openpoint.report.page.html import render
+from openpoint.results.in_short import in_short
+from openpoint.studies.partition.pictures.figures import draw_partition, save_partition
+from openpoint.studies.partition.pictures.plots import cut_chart, level_charts
+from openpoint.studies.partition.pictures.scene import build_partition_scene, island_colour
+from openpoint.studies.partition.result import PartitionLevels, PartitionResult
+from openpoint.studies.reconfigure.pictures.figures import encode
 from openpoint.twostage.log import Termination
-from tests.partitions import five, renamed
+from tests.builders.partitions import five, renamed
 from tests.report.pages import charts_of, drawable, hovers
 
 NASTY = {

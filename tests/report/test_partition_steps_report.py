@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from openpoint import OptionError
-from openpoint.report.html import render
-from openpoint.report.partition_scene import build_partition_scene
-from openpoint.report.partition_timeline import draw_timeline, save_timeline
-from openpoint.studies.partition_horizon import Horizon
-from openpoint.studies.partition_steps import partition_steps
-from openpoint.studies.partition_steps_result import PartitionStepsResult
-from tests.partitions import five, renamed
+from openpoint.report.page.html import render
+from openpoint.scenarios.horizon import Horizon
+from openpoint.studies.partition.pictures.scene import build_partition_scene
+from openpoint.studies.partition.steps.picture import draw_timeline, save_timeline
+from openpoint.studies.partition.steps.result import PartitionStepsResult
+from openpoint.studies.partition.steps.study import partition_steps
+from tests.builders.partitions import five, renamed
 from tests.report.pages import charts_of
 from tests.report.test_partition_report import NASTY
 

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from openpoint import Grid, OptionError
-from openpoint.report.html import render
-from openpoint.report.powerflow_scene import draw_powerflow, powerflow_scene, save_powerflow
-from openpoint.studies.powerflow import PowerflowResult, powerflow
+from openpoint.report.page.html import render
+from openpoint.studies.powerflow.scene import draw_powerflow, powerflow_scene, save_powerflow
+from openpoint.studies.powerflow.study import PowerflowResult, powerflow
 from tests.cli.desk import tables
-
-from .pages import drawable
-from .test_html import HOSTILE, Page
+from tests.report.pages import drawable
+from tests.report.test_html import HOSTILE, Page
 
 
 @pytest.fixture(scope="module")

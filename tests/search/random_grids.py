@@ -10,11 +10,10 @@ import scipy.sparse as sp
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.ensemble import excesses
 from openpoint.search.enumeration import topologies
-from openpoint.search.incumbent import Judge
-from openpoint.studies.ensemble import excesses
-
-from ..powerflow.small_networks import Branch, make_network
+from openpoint.search.exchange.ac_check import Judge
+from tests.powerflow.small_networks import Branch, make_network
 
 KINDS: list[tuple[str, ...]] = [
     (),

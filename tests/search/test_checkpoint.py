@@ -14,14 +14,13 @@ from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.search import checkpoint, topology
-from openpoint.search.arrays import pool_for
 from openpoint.search.found import Found, Standing
+from openpoint.search.kernel.arrays import pool_for
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from openpoint.verify import verify, verify_network
-
-from .random_grids import KINDS, random_grid
-from .test_topology import loaded
+from tests.search.random_grids import KINDS, random_grid
+from tests.search.test_topology import loaded
 
 
 def in_pieces(network: Network, file: Path, nodes: int, **options: object) -> tuple[Found, int]:

@@ -10,9 +10,8 @@ from openpoint import TopologySearch
 from openpoint.network import Bools, Complexes
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-
-from ..grids import DISPATCH, random_grid
-from ..programs import Today, program_of
+from tests.builders.grids import DISPATCH, random_grid
+from tests.builders.programs import Today, program_of
 
 
 @pytest.mark.parametrize("seed", [1009, 1027, 1036, 1039, 1046, 1050])

@@ -14,8 +14,7 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses
 from openpoint.search.enumeration import best_topologies, count_topologies, topologies
-
-from ..powerflow.small_networks import Branch, make_network
+from tests.powerflow.small_networks import Branch, make_network
 
 SEEDS = st.integers(0, 2**32 - 1)
 # 33 buses of Baran and Wu, 1989: the chain, its three laterals, and five ties.

@@ -9,20 +9,19 @@ import pytest
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.search import highest
-from openpoint.search.arrays import CLOSED, UNDECIDED, Model, Work, work_for
-from openpoint.search.entries import EXHAUSTED, LEAF, propagate
 from openpoint.search.enumeration import topologies
-from openpoint.search.highest import reach_for
-from openpoint.search.incumbent import Judge
+from openpoint.search.exchange.ac_check import Judge
+from openpoint.search.kernel import highest
+from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work, work_for
+from openpoint.search.kernel.entries import EXHAUSTED, LEAF, propagate
+from openpoint.search.kernel.highest import reach_for
 from openpoint.search.limits import limits_for
-from openpoint.search.model import Numbering, build_model
+from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-
-from .entered import entered
-from .random_grids import random_grid
-from .test_topology import loaded
+from tests.search.entered import entered
+from tests.search.random_grids import random_grid
+from tests.search.test_topology import loaded
 
 KINDS = [(), ("locks", "stiff"), ("current", "impedance"), ("ratings",), ("ratings", "locks", "impedance", "stiff")]
 

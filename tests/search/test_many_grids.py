@@ -16,16 +16,15 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.network import Network, build_network
-from openpoint.search import forest, node
-from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, record_for, work_for
-from openpoint.search.entries import propagate
-from openpoint.search.model import build_model
+from openpoint.search.kernel import forest, node
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, record_for, work_for
+from openpoint.search.kernel.entries import propagate
+from openpoint.search.model.build import build_model
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-
-from ..grids import fixed_grid
-from .entered import entered
-from .random_grids import FEATURES, judged, random_grid
+from tests.builders.grids import fixed_grid
+from tests.search.entered import entered
+from tests.search.random_grids import FEATURES, judged, random_grid
 
 
 @entered

@@ -10,18 +10,17 @@ import pytest
 import scipy.sparse as sp
 
 from openpoint.network import Network
-from openpoint.search import bound as bounds
-from openpoint.search import forest
-from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED
-from openpoint.search.entries import propagate
-from openpoint.search.model import build_model
+from openpoint.search.kernel import bound as bounds
+from openpoint.search.kernel import forest
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.search.kernel.entries import propagate
+from openpoint.search.model.build import build_model
 from openpoint.search.regions import process
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, verify_network
-
-from .entered import entered
-from .random_grids import hanging, judged, random_grid
-from .test_bound import modelled
+from tests.search.entered import entered
+from tests.search.kernel.test_bound import modelled
+from tests.search.random_grids import hanging, judged, random_grid
 
 bound, root = entered(bounds.bound), entered(forest.root)
 

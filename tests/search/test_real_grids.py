@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from openpoint import TopologySearch, reconfigure
-from openpoint.io.pandapower import grid_from_text
+from openpoint.io.pandapower.read import grid_from_text
 from openpoint.verify import verify
 
 # name: (least loss kW, most nodes). The urban grid has couplers without impedance, which are to be decided first.

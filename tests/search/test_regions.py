@@ -14,14 +14,13 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.search import division, regions
-from openpoint.search.arrays import CLOSED, UNDECIDED, States, work_for
-from openpoint.search.entries import propagate
-from openpoint.search.model import build_model
+from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, States, work_for
+from openpoint.search.kernel.entries import propagate
+from openpoint.search.model.build import build_model
 from openpoint.search.regions import by_regions
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-
-from .random_grids import FEATURES, judged, random_regions
+from tests.search.random_grids import FEATURES, judged, random_regions
 
 
 def networks(first: int, count: int) -> Iterator[tuple[int, Network]]:

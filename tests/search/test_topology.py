@@ -16,13 +16,12 @@ from openpoint.powerflow.balanced import losses
 from openpoint.search import best as keeping
 from openpoint.search import topology
 from openpoint.search.enumeration import topologies
+from openpoint.search.exchange.ac_check import Judge
 from openpoint.search.found import Standing
-from openpoint.search.incumbent import Judge
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-
-from ..powerflow.small_networks import Branch, make_network, random_network
-from .random_grids import KINDS, judged, random_grid
+from tests.powerflow.small_networks import Branch, make_network, random_network
+from tests.search.random_grids import KINDS, judged, random_grid
 
 # name: least loss kW
 OPTIMA = {

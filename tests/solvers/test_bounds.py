@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint.solvers.bounds import bounded, proof
-
-from .models import form_of, infeasible, solvable
+from tests.solvers.models import form_of, infeasible, solvable
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -10,8 +10,7 @@ import pytest
 from openpoint.errors import MissingExtraError, OptionError, pip_command
 from openpoint.solvers import catalog
 from openpoint.solvers.catalog import SOLVERS, choose, way_out
-
-from .models import solvable
+from tests.solvers.models import solvable
 
 EXTRAS = [name for name, solver in SOLVERS.items() if solver.capabilities.extra]
 

@@ -15,10 +15,9 @@ from openpoint.solvers.base import Answer, Solve, Status
 from openpoint.solvers.catalog import SOLVERS, choose
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
-from openpoint.twostage.compile import compile_model
-
-from .conformance import assert_infeasible_ray, assert_optimal, assert_solved
-from .models import form_of, infeasible, solvable, unbounded
+from openpoint.twostage.recourse.compile import compile_model
+from tests.solvers.conformance import assert_infeasible_ray, assert_optimal, assert_solved
+from tests.solvers.models import form_of, infeasible, solvable, unbounded
 
 NAMES = tuple(SOLVERS)
 WITH_CONES = tuple(name for name in NAMES if SOLVERS[name].capabilities.cones)

@@ -8,9 +8,8 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.solvers import gurobi
 from openpoint.solvers.catalog import choose
-
-from .conformance import assert_optimal
-from .models import form_of, solvable
+from tests.solvers.conformance import assert_optimal
+from tests.solvers.models import form_of, solvable
 
 pytest.importorskip("gurobipy")
 

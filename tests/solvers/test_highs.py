@@ -14,9 +14,8 @@ from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.bounds import bounded
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
-
-from .conformance import assert_infeasible_ray, assert_optimal, assert_solved
-from .models import form_of, infeasible, solvable, unbounded, with_inequalities
+from tests.solvers.conformance import assert_infeasible_ray, assert_optimal, assert_solved
+from tests.solvers.models import form_of, infeasible, solvable, unbounded, with_inequalities
 
 seeds = st.integers(0, 2**32 - 1)
 

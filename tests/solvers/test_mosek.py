@@ -14,8 +14,7 @@ from openpoint.solvers import mosek as ours
 from openpoint.solvers.base import Status
 from openpoint.solvers.catalog import choose
 from openpoint.solvers.clarabel import ClarabelModel
-
-from .models import solvable
+from tests.solvers.models import solvable
 
 mosek: Any = pytest.importorskip("mosek")
 

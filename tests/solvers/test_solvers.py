@@ -14,11 +14,10 @@ from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.scip import solve_scip
-from openpoint.twostage.compile import compile_model
 from openpoint.twostage.program import Cone, no_good, parts
-from openpoint.twostage.tangents import Tangents
-
-from .conformance import assert_infeasible_ray, assert_optimal, assert_solved
+from openpoint.twostage.recourse.compile import compile_model
+from openpoint.twostage.recourse.tangents import Tangents
+from tests.solvers.conformance import assert_infeasible_ray, assert_optimal, assert_solved
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -16,15 +16,14 @@ from openpoint import Benders, ColumnAndConstraint, Expectation, ExtensiveForm, 
 from openpoint.grid import Grid
 from openpoint.solvers.base import Answer
 from openpoint.solvers.highs import HighsModel
-from openpoint.studies.harden import harden
-from openpoint.studies.harden_result import HardenResult
-from openpoint.studies.radial_setup import radial_program
+from openpoint.studies.harden.result import HardenResult
+from openpoint.studies.harden.study import harden
+from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.twostage.log import Iteration
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Scenarios
-
-from ..clock import Wish, held
-from ..partitions import five
+from tests.builders.clock import Wish, held
+from tests.builders.partitions import five
 
 HARDENING: dict[str, Callable[[float | None], Any]] = {
     "ccg": lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit),

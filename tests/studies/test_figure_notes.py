@@ -15,11 +15,11 @@ import pytest
 import openpoint
 from openpoint import Disasters, Grid, Horizon
 from openpoint.errors import Problem
-from openpoint.report.html import render
-from openpoint.studies import export, json_schema
-from openpoint.studies.powerflow import PowerflowResult
-from tests.partitions import five
-from tests.studies.test_export import ring
+from openpoint.report.page.html import render
+from openpoint.results import export, json_schema
+from openpoint.studies.powerflow.study import PowerflowResult
+from tests.builders.partitions import five
+from tests.results.test_export import ring
 
 UNIT = Problem("case.m", "line 9", "mpc.bus", "one phase of three", "Multiply", "warning", changes_figures=True)
 DOUBT = Problem("case.m", "line 2", "", "a load is negative", "Look", "warning")
@@ -74,7 +74,7 @@ STUDIES: dict[str, tuple[Callable[[Grid], export.Result], Callable[[], Grid], Ca
 def test_every_result_repeats_it(study: str, tmp_path: Path) -> None:
     ask, made, schema = STUDIES[study]
     result = ask(noted(made()))
-    assert not isinstance(result, openpoint.studies.partition_result.PartitionLevels)
+    assert not isinstance(result, openpoint.studies.partition.result.PartitionLevels)
     assert result.notes[0] == str(UNIT)
     assert not any("negative" in note for note in result.notes)
     document = json.loads(export.to_json(result))

@@ -10,8 +10,7 @@ import pytest
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Termination
-
-from ..clock import Clock, held
+from tests.builders.clock import Clock, held
 
 
 def test_the_time_that_is_left_runs_out() -> None:

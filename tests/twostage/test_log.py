@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint.grid import Grid
-from openpoint.twostage.benders import Benders
 from openpoint.twostage.log import Iteration, Outcome, Termination
-
-from ..grids import LIMITED_FEED, grids
-from ..programs import program_of
+from openpoint.twostage.methods.benders import Benders
+from tests.builders.grids import LIMITED_FEED, grids
+from tests.builders.programs import program_of
 
 
 @given(grids(LIMITED_FEED), st.sampled_from((1e-2, 1e-4)), st.booleans())

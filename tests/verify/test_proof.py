@@ -18,7 +18,7 @@ from openpoint.powerflow.balanced import solve
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, verify_network
 from openpoint.verify.data import digest
-from tests.certificates import ROW, Content, Line, content, index, rewritten
+from tests.builders.certificates import ROW, Content, Line, content, index, rewritten
 from tests.powerflow.small_networks import Branch, make_network
 
 COST = 0.0005

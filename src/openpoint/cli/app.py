@@ -32,8 +32,8 @@ from openpoint.cli.options import (
     VMinOption,
 )
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.partition import PARTITION_EPILOG, partition
-from openpoint.cli.reconfigure import FUTURES_EPILOG, RECONFIGURE_EPILOG, futures, reconfigure
+from openpoint.cli.partition.command import PARTITION_EPILOG, partition
+from openpoint.cli.reconfigure.command import FUTURES_EPILOG, RECONFIGURE_EPILOG, futures, reconfigure
 
 HELP = ["-h", "--help"]
 
@@ -219,9 +219,9 @@ def harden(
     from openpoint.twostage.interrupt import install
 
     install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
-    from openpoint.cli import harden as command
-    from openpoint.cli.run import choose_limits
-    from openpoint.studies.harden import HardenCosts
+    from openpoint.cli.grid import choose_limits
+    from openpoint.cli.harden import run as command
+    from openpoint.studies.harden.study import HardenCosts
 
     outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(grid, disasters)
     return command.harden(
@@ -270,7 +270,7 @@ def verify(
 ) -> int:
     """Check the certificate of a reconfiguration, without the code that wrote it."""
     from openpoint.cli import verify as command
-    from openpoint.cli.run import choose_held
+    from openpoint.cli.grid import choose_held
 
     held = choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
     return command.verify(grid, file, switchable=tuple(switchable or ()), held=held, quiet=quiet)
@@ -290,7 +290,7 @@ def powerflow(
     quiet: QuietOption = False,
 ) -> int:
     """Compute the exact AC power flow of today's state."""
-    from openpoint.cli import run
+    from openpoint.cli import grid as run
 
     outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(grid)
     return run.powerflow(grid, outputs, quiet=quiet)
@@ -305,7 +305,7 @@ def info(
     ] = False,
 ) -> int:
     """Show the size of a grid, its loads and today's state."""
-    from openpoint.cli import run
+    from openpoint.cli import grid as run
 
     return run.info(grid, branches=branches)
 
@@ -320,7 +320,7 @@ def check(
 
     The exit code is 2 if there is a fault, 0 if there are only doubts (warnings) or none.
     """
-    from openpoint.cli import run
+    from openpoint.cli import grid as run
 
     return run.check(grid, every=every)
 
@@ -339,7 +339,7 @@ def convert(
     free_q: FreeQOption = False,
 ) -> int:
     """Write a grid as a folder of tables, an Excel workbook (.xlsx) or an OpenDSS circuit (.dss)."""
-    from openpoint.cli import run
+    from openpoint.cli import grid as run
 
     held = run.choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
     asked = run.Asked(tuple(switchable or ()), held=held)
@@ -362,7 +362,7 @@ def warmup(quiet: QuietOption = False) -> int:
 @guarded
 def cases() -> int:
     """List the built-in grids."""
-    from openpoint.cli import run
+    from openpoint.cli import grid as run
 
     return run.cases()
 
@@ -371,7 +371,7 @@ def cases() -> int:
 @guarded
 def schema(shape: Annotated[Shape, typer.Argument(metavar="SHAPE", help="What it describes.")] = Shape.RESULT) -> int:
     """Print the JSON Schema of a result or of a grid."""
-    from openpoint.cli import run
+    from openpoint.cli import grid as run
 
     return run.schema(shape.value)
 

@@ -20,9 +20,9 @@ from openpoint.cli.guard import complain
 from openpoint.cli.verbose import is_told
 
 if TYPE_CHECKING:
-    from openpoint.studies.in_short import Answered
-    from openpoint.studies.powerflow import PowerflowResult
-    from openpoint.studies.result import ReconfigureResult, SoftLimits, Violation
+    from openpoint.results.in_short import Answered
+    from openpoint.studies.powerflow.study import PowerflowResult
+    from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits, Violation
     from openpoint.twostage.log import Iteration
 
 # Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
@@ -62,7 +62,7 @@ class Progress:
         self._live = Live(get_renderable=self._status, console=out, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> Progress:
-        from openpoint.powerflow.compiled import while_compiling
+        from openpoint.compiled.jit import while_compiling
 
         if self._out.is_terminal and not self._out.quiet:
             self._live.start()
@@ -164,7 +164,7 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
 
 def show_stop(out: Console, result: Answered) -> None:
     """Why a run ended, and what is to be done."""
-    from openpoint.studies.in_short import in_short
+    from openpoint.results.in_short import in_short
 
     termination = result.termination
     style = {0: "green", 3: "red"}.get(termination.exit_code, "yellow")
@@ -187,7 +187,7 @@ def show_notes(out: Console, notes: Iterable[str]) -> None:
 
 def show_powerflow(out: Console, result: PowerflowResult) -> None:
     """The figures of a power flow."""
-    from openpoint.studies.result import phase_words
+    from openpoint.studies.reconfigure.result import phase_words
 
     show_notes(out, result.notes)
     show_rows(
@@ -231,7 +231,7 @@ def show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int] 
 
 
 def _before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
-    from openpoint.studies.result import phase_words
+    from openpoint.studies.reconfigure.result import phase_words
 
     before, after = (_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
     return [

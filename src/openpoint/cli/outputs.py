@@ -15,7 +15,7 @@ from openpoint.cli.guard import complain
 from openpoint.errors import OpenpointError, OptionError
 
 if TYPE_CHECKING:
-    from openpoint.studies.export import Result
+    from openpoint.results.export import Result
 
 _LOG = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Outputs:
         return written, good
 
     def _writers(self, result: Result) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
-        from openpoint.studies import export
+        from openpoint.results import export
 
         if self.json is not None:
             yield "--json", self.json, lambda path: _write_text(path, export.to_json(result))
@@ -195,23 +195,23 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_report(result: Result, path: Path) -> None:
-    from openpoint.report.html import write_report
+    from openpoint.report.page.html import write_report
 
     write_report(result, path)
 
 
 def _write_plot(result: Result, path: Path) -> None:
-    from openpoint.report.figures import save
-    from openpoint.report.futures_figures import save_futures
-    from openpoint.report.harden_figures import save_harden
-    from openpoint.report.partition_figures import save_partition
-    from openpoint.report.partition_timeline import save_timeline
-    from openpoint.report.powerflow_scene import save_powerflow
-    from openpoint.studies.futures_result import FuturesResult
-    from openpoint.studies.harden_result import HardenResult
-    from openpoint.studies.partition_steps_result import PartitionStepsResult
-    from openpoint.studies.powerflow import PowerflowResult
-    from openpoint.studies.result import ReconfigureResult
+    from openpoint.studies.harden.pictures.figures import save_harden
+    from openpoint.studies.harden.result import HardenResult
+    from openpoint.studies.partition.pictures.figures import save_partition
+    from openpoint.studies.partition.steps.picture import save_timeline
+    from openpoint.studies.partition.steps.result import PartitionStepsResult
+    from openpoint.studies.powerflow.scene import save_powerflow
+    from openpoint.studies.powerflow.study import PowerflowResult
+    from openpoint.studies.reconfigure.futures.pictures.figures import save_futures
+    from openpoint.studies.reconfigure.futures.result import FuturesResult
+    from openpoint.studies.reconfigure.pictures.figures import save
+    from openpoint.studies.reconfigure.result import ReconfigureResult
 
     if isinstance(result, ReconfigureResult):
         save(result, path)

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openpoint.cli.display import console, show_notes
+from openpoint.cli.grid import Asked, read_sound
 from openpoint.cli.guard import complain
-from openpoint.cli.run import Asked, read_sound
 from openpoint.cli.words import safe
 from openpoint.errors import OptionError
 from openpoint.verify import CertificateError
 from openpoint.verify import verify as checked
 
 if TYPE_CHECKING:
-    from openpoint.grid.held import Held
-    from openpoint.studies.reconfigure import Method
+    from openpoint.grid.rules.held import Held
+    from openpoint.studies.reconfigure.study import Method
 
 REFUSED = 5
 
@@ -42,7 +42,7 @@ def certified(method: Method | None, file: Path | None) -> Method | None:
     Raises:
         OptionError: this method writes none.
     """
-    from openpoint.studies.reconfigure import TopologySearch
+    from openpoint.studies.reconfigure.study import TopologySearch
 
     if file is None:
         return method

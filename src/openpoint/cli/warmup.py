@@ -13,8 +13,8 @@ def warmup(*, quiet: bool) -> int:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    from openpoint.powerflow.compiled import while_compiling
-    from openpoint.studies import warmup as study
+    from openpoint.cli import warmup_runs as study
+    from openpoint.compiled.jit import while_compiling
 
     out = console(quiet=quiet)
     compiled: list[str] = []

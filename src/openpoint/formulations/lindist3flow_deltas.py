@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.grid.topology import energised
+from openpoint.graph import energised
 from openpoint.network import Bools, Ints, Network
 
 

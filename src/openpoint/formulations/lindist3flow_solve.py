@@ -25,7 +25,7 @@ from openpoint.formulations.lindist3flow_equations import (
     internal_voltages,
     series_impedance,
 )
-from openpoint.grid.topology import energised, is_radial
+from openpoint.graph import energised, is_radial
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
 
 # Least impedance in a delta-delta, so that the current that circulates in it is defined; and share of the loads that

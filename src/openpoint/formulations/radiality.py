@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from openpoint.grid.topology import bridges, components
+from openpoint.graph import bridges, components
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -170,7 +170,7 @@ class Grid:
     @cached_property
     def _problems(self) -> tuple[Problem, ...]:
         # Every study asks again whether its grid is sound; tables do not change, nor does the answer.
-        from openpoint.grid.validation import find_problems
+        from openpoint.grid.rules.problems import find_problems
 
         return tuple(find_problems(self))
 
@@ -218,7 +218,7 @@ class Grid:
 
 def _refuse_unknown(grid: Grid, names: Iterable[str]) -> None:
     """Refuse names that are no branch."""
-    from openpoint.grid.validation import did_you_mean
+    from openpoint.grid.rules.problems import did_you_mean
 
     known = dict.fromkeys(grid.branches()["name"])
     unknown = sorted(set(names) - known.keys())

@@ -9,8 +9,8 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.grid import Grid
+from openpoint.grid.rules.problems import judged
 from openpoint.grid.schemas import SCHEMAS
-from openpoint.grid.validation import judged
 
 Read = tuple[pl.DataFrame, list[Problem]]
 """A table with null for what is not known, and the faults of its form."""

@@ -23,12 +23,16 @@ from openpoint.grid import builtin
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
-from openpoint.grid.held import Held, with_held
-from openpoint.io import matpower, opendss, pandapower, reds, workbook
+from openpoint.grid.rules.held import Held, with_held
+from openpoint.io import reds
 from openpoint.io.folder import read_folder, write_folder
-from openpoint.io.opendss_write import circuit_text
+from openpoint.io.matpower import read as matpower
+from openpoint.io.opendss import read as opendss
+from openpoint.io.opendss.write import circuit_text
+from openpoint.io.pandapower import read as pandapower
 from openpoint.io.places import file_ending
 from openpoint.io.text import decode
+from openpoint.io.workbook import read as workbook
 
 __all__ = ["GridLike", "read", "write"]
 
@@ -135,7 +139,7 @@ def _circuit(grid: Grid) -> bytes:
 
 
 def _workbook(grid: Grid) -> bytes:
-    from openpoint.io.workbook_write import workbook_from_grid
+    from openpoint.io.workbook.write import workbook_from_grid
 
     return workbook_from_grid(grid)
 

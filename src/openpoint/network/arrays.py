@@ -71,7 +71,7 @@ class LineWindings:
 
     With (f, t) the terminals of the conductor and (g, h) = (return_fr, return_to):
     v_f - v_g = tap (v_t - v_h + z i); i / tap flows in at f and out at g, i out at t and in at h. A branch beside it
-    joins g and h (`openpoint.grid.windings`).
+    joins g and h (`openpoint.grid.rules.windings`).
 
     Attributes:
         conductor: (U) numbers of the conductors. return_fr, return_to: (U) terminals of the other phase.

@@ -10,8 +10,8 @@ import polars as pl
 import scipy.sparse as sp
 
 from openpoint.grid.grid import Grid
-from openpoint.grid.held import refuse_held
-from openpoint.grid.windings import line_windings
+from openpoint.grid.rules.held import refuse_held
+from openpoint.grid.rules.windings import line_windings
 from openpoint.network.arrays import Complexes, DeltaLoads, Floats, Ints, LineWindings, Network
 from openpoint.network.load_shares import (
     DELTA_PAIRS,

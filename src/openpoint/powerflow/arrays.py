@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.powerflow.table import Table
+from openpoint.compiled.table import Table
 
 Floats = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]

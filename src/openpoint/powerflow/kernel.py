@@ -15,9 +15,6 @@ distribution and transmission networks", IEEE Trans. Power Systems 3(2), 1988, i
 
 A flow without solution shows in the frame u as a real part that falls to zero (a load beyond the nose of its curve
 turns the iteration into a rotation about the origin); it is stopped there.
-
-All compiled functions of the power flow stand in this one file: numba keeps machine code by the date of the file of the
-outermost function, and would not see a change of an inner one elsewhere.
 """
 
 from __future__ import annotations
@@ -25,8 +22,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from openpoint.compiled.jit import inner, lean
 from openpoint.powerflow.arrays import Bools, Floats, Loads, Output, Wires, Work
-from openpoint.powerflow.compiled import inner, lean
 
 CONVERGED, NOT_CONVERGED, NOT_RADIAL = 0, 1, 2
 
@@ -316,7 +313,7 @@ def write(wires: Wires, closed: Bools, n: int, number: int, converged: bool, wor
             s_to[e] = complex(y.real * w, -y.imag * w)
 
 
-@lean()
+@lean
 def many(
     wires: Wires,
     closed: Bools,

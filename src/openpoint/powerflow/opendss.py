@@ -16,10 +16,10 @@ import polars as pl
 import scipy.sparse as sp
 
 from openpoint.errors import OptionError
+from openpoint.graph import energised
 from openpoint.grid.grid import Grid
-from openpoint.grid.topology import energised
-from openpoint.io import opendss_write as write
-from openpoint.io.opendss_engine import TOLERANCE_PU, borrow_engine, hand_back, solve_as_it_is
+from openpoint.io.opendss import write
+from openpoint.io.opendss.engine import TOLERANCE_PU, borrow_engine, hand_back, solve_as_it_is
 from openpoint.network import Bools, Complexes, Floats, Ints, Network, build_network
 
 _NODE = {"1": 1, "a": 1, "b": 2, "c": 3}

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.report.forest import ends, source_buses, spanning_forest
-from openpoint.report.layout import Layout, compute_layout
-from openpoint.studies.result import ReconfigureResult, Violation
+from openpoint.report.layout.forest import ends, source_buses, spanning_forest
+from openpoint.report.layout.place import Layout, compute_layout
+from openpoint.studies.reconfigure.result import ReconfigureResult, Violation
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

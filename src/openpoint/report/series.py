@@ -10,11 +10,11 @@ import numpy.typing as npt
 import polars as pl
 
 from openpoint.report.scene import Scene
-from openpoint.studies.futures_result import FuturesResult
-from openpoint.studies.harden_result import HardenResult
-from openpoint.studies.partition_result import PartitionResult
-from openpoint.studies.partition_steps_result import PartitionStepsResult
-from openpoint.studies.result import ReconfigureResult
+from openpoint.studies.harden.result import HardenResult
+from openpoint.studies.partition.result import PartitionResult
+from openpoint.studies.partition.steps.result import PartitionStepsResult
+from openpoint.studies.reconfigure.futures.result import FuturesResult
+from openpoint.studies.reconfigure.result import ReconfigureResult
 
 Floats = npt.NDArray[np.float64]
 

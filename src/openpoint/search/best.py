@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from openpoint.network import Bools, Network
-from openpoint.search.arrays import CLOSED, Counts, Model, Work
 from openpoint.search.dispatch import Dispatcher
-from openpoint.search.incumbent import Exchange, Judge, Trial
-from openpoint.search.model import Numbering
+from openpoint.search.exchange.ac_check import Exchange, Judge, Trial
+from openpoint.search.kernel.arrays import CLOSED, Counts, Model, Work
+from openpoint.search.model.build import Numbering
 
 BRIEFLY = 2e6
 """States that are judged before the root is bounded, times buses; a large grid has a better start in the root."""

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Floats, Network
-from openpoint.search.arrays import (
+from openpoint.search.exchange.ac_check import Trial
+from openpoint.search.kernel.arrays import (
     APPLY,
     BOUND,
     FROM,
@@ -32,10 +33,9 @@ from openpoint.search.arrays import (
     Work,
     record_for,
 )
-from openpoint.search.entries import LEAF, explore
-from openpoint.search.incumbent import Trial
-from openpoint.search.model import TOLERANCE, Numbering
-from openpoint.search.node import LARGEST
+from openpoint.search.kernel.entries import LEAF, explore
+from openpoint.search.kernel.node import LARGEST
+from openpoint.search.model.build import TOLERANCE, Numbering
 
 FORMAT = "openpoint certificate 2"
 NOTHING = 1e-12

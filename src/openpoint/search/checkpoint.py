@@ -24,8 +24,8 @@ import numpy.typing as npt
 from openpoint import __version__
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Network
-from openpoint.search.arrays import Counts, Model, Pool, Work, enlarged
-from openpoint.search.incumbent import Trial
+from openpoint.search.exchange.ac_check import Trial
+from openpoint.search.kernel.arrays import Counts, Model, Pool, Work, enlarged
 
 FORMAT = "openpoint checkpoint 1"
 OF_NODE = ("status", "y", "mu", "phi", "w", "choice_p", "choice_q", "taken_p", "taken_q")

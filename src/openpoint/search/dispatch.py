@@ -1,9 +1,9 @@
 """The best output of dispatchable generators on one tree.
 
 On a tree the multipliers of the bound reach the optimum of the cone program, and what the ties of choices carry is the
-output that goes with them (`openpoint.search.multipliers`). It is judged by the exact power flow like any other. Where
-limits bind, a few steps of their multipliers do not land on the output that just keeps them; then a cone program is
-asked, if one is given. That nothing keeps the limits is not left to its solver where more steps prove it.
+output that goes with them (`openpoint.search.kernel.multipliers`). It is judged by the exact power flow like any other.
+Where limits bind, a few steps of their multipliers do not land on the output that just keeps them; then a cone program
+is asked, if one is given. That nothing keeps the limits is not left to its solver where more steps prove it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 
 from openpoint.network import Bools, Complexes, Floats, Ints, Network
-from openpoint.search.arrays import CLOSED, OPEN, Counts, Model, Work, counts, pool_for, record_for, work_for
-from openpoint.search.entries import explore
-from openpoint.search.model import Numbering
+from openpoint.search.kernel.arrays import CLOSED, OPEN, Counts, Model, Work, counts, pool_for, record_for, work_for
+from openpoint.search.kernel.entries import explore
+from openpoint.search.model.build import Numbering
 
 STEPS_MOST = 40
 """Times that a bound is raised by multipliers of limits."""

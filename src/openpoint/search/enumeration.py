@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from openpoint.compiled.jit import compiled
 from openpoint.errors import OptionError
-from openpoint.grid.topology import components, forest
+from openpoint.graph import components, forest
 from openpoint.network import Bools, Floats, Network
-from openpoint.powerflow.compiled import compiled
-from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Numbers, States
-from openpoint.search.forest import close_bridges, find
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Numbers, States
+from openpoint.search.kernel.forest import close_bridges, find
 
 
 class Walk(NamedTuple):
@@ -49,7 +49,7 @@ class Walk(NamedTuple):
     memory: Numbers
 
 
-@compiled("search/forest.py")
+@compiled
 def find_bridges(walk: Walk, bridge: States) -> None:
     """Mark the branches whose opening would disconnect the graph of branches not yet open."""
     bridge[:] = UNDECIDED
@@ -57,7 +57,7 @@ def find_bridges(walk: Walk, bridge: States) -> None:
     close_bridges(walk.fr, walk.to, walk.start, walk.neighbour, walk.via, walk.status, bridge, memory)
 
 
-@compiled("search/forest.py")
+@compiled
 def walk_on(walk: Walk, out: Numbers) -> int:
     """Write the open branches of the next topologies into `out` (rows, F); returns how many there were.
 

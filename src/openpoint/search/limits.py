@@ -1,10 +1,10 @@
 """Is there a radial state that keeps all limits? A search that asks for nothing else.
 
 The search for the least loss learns little from limits while it knows no state that keeps them. This one decides
-branches by the highest voltages that are left (`openpoint.search.highest`): it opens and closes every undecided branch
-for a try; where one of both leaves no completion, the other is decided (probing of all variables, Savelsbergh 1994).
-It branches where both sides lower the least margin most, follows the closed side first, and so proves that limits
-cannot be kept, or comes to radial states that the exact flow is to judge.
+branches by the highest voltages that are left (`openpoint.search.kernel.highest`): it opens and closes every undecided
+branch for a try; where one of both leaves no completion, the other is decided (probing of all variables, Savelsbergh
+1994). It branches where both sides lower the least margin most, follows the closed side first, and so proves that
+limits cannot be kept, or comes to radial states that the exact flow is to judge.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.powerflow.compiled import lean
-from openpoint.powerflow.table import Table
-from openpoint.search.arrays import CLOSED, OPEN, UNDECIDED, Floats, Model, States, Work, work_for
-from openpoint.search.entries import EXHAUSTED, LEAF, PAUSED
-from openpoint.search.forest import propagate
-from openpoint.search.highest import Reach, reach_for, reached
-from openpoint.search.incumbent import Exchange, Trial
-from openpoint.search.inner import copy, keep, recall
-from openpoint.search.node import NOWHERE
+from openpoint.compiled.jit import lean
+from openpoint.compiled.table import Table
+from openpoint.search.exchange.ac_check import Exchange, Trial
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Floats, Model, States, Work, work_for
+from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
+from openpoint.search.kernel.forest import propagate
+from openpoint.search.kernel.highest import Reach, reach_for, reached
+from openpoint.search.kernel.node import NOWHERE
+from openpoint.search.kernel.vectors import copy, keep, recall
 
 MOST_BRANCHES = 2000
 """On larger grids to try all branches takes minutes at the first node."""
@@ -56,7 +56,7 @@ class Trail(Table):
     slack: Floats
 
 
-@lean(*(f"search/{name}.py" for name in ("arrays", "forest", "highest", "inner")))
+@lean
 def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> int:
     """Tries of at most so many branches; EXHAUSTED, LEAF or PAUSED."""
     status, m = work.status, len(work.status)

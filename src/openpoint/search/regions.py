@@ -5,7 +5,8 @@ rest falls into *regions*, which touch each other only in buses of the supplied 
 all hubs are one bus, so that the radial completions of the node are all combinations of one radial state per region.
 
 **The bound.** Hold y and μ at the buses of the supplied part, and choose a price κ_kh of the squared voltage w_h for
-each region k at its hubs h. The bound of `openpoint.search.bound` is a sum over branches and buses, so it falls apart:
+each region k at its hubs h. The bound of `openpoint.search.kernel.bound` is a sum over branches and buses, so it falls
+apart:
 
     loss >= g_0 + Σ_k g_k       g_k: bound of region k, hubs as sources of multipliers y_h, μ_h, where
                                      −A_kh w_h is −(A_kh − κ_kh) w_h
@@ -36,9 +37,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from openpoint.grid.topology import components
+from openpoint.graph import components
 from openpoint.network import Bools, Floats, Ints
-from openpoint.search.arrays import (
+from openpoint.search.kernel.arrays import (
     CLOSED,
     OPEN,
     UNDECIDED,
@@ -52,8 +53,8 @@ from openpoint.search.arrays import (
     record_for,
     work_for,
 )
-from openpoint.search.entries import EXHAUSTED, FULL, LEAF, explore, span
-from openpoint.search.pattern import adjacency, eliminate, pattern
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, span
+from openpoint.search.model.pattern import adjacency, eliminate, pattern
 
 WIDE = 1e-3
 """Loss at a hub per squared voltage, times its range, over which the hub is left to the regions; share of the value."""

@@ -1,8 +1,9 @@
 """Topology search: branch and bound on which branches are closed, with a bound in closed form.
 
 Every branch is closed, open or undecided; a bound of the loss of all completions costs microseconds and is rigorous
-whatever multipliers it is computed with (`openpoint.search.bound`), `openpoint.search.node` is the tree search, and
-`openpoint.search.incumbent` finds good states. What ends as a radial state is judged by the exact AC power flow.
+whatever multipliers it is computed with (`openpoint.search.kernel.bound`), `openpoint.search.kernel.node` is the tree
+search, and `openpoint.search.exchange.ac_check` finds good states. What ends as a radial state is judged by the exact
+AC power flow.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.network import Bools, Network
-from openpoint.search.arrays import (
+from openpoint.search.best import Best
+from openpoint.search.certificate import Certificate
+from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of, trial_of
+from openpoint.search.dispatch import Cone, Dispatcher
+from openpoint.search.division import Division
+from openpoint.search.found import Found, Standing, gap_between
+from openpoint.search.kernel.arrays import (
     CLOSED,
     Counts,
     Pool,
@@ -27,15 +34,9 @@ from openpoint.search.arrays import (
     record_for,
     work_for,
 )
-from openpoint.search.best import Best
-from openpoint.search.certificate import Certificate
-from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of, trial_of
-from openpoint.search.dispatch import Cone, Dispatcher
-from openpoint.search.division import Division
-from openpoint.search.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
-from openpoint.search.found import Found, Standing, gap_between
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.limits import Limits, limits_for
-from openpoint.search.model import build_model
+from openpoint.search.model.build import build_model
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 

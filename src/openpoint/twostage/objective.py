@@ -9,8 +9,8 @@ import numpy as np
 
 from openpoint.twostage.ambiguity import ProbabilitySet, exactly
 from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.risk import probability_set
-from openpoint.twostage.subproblem import Price
 from openpoint.twostage.uncertainty import Box, Budget, Certain
 
 SHARE_TOLERANCE = 1e-9

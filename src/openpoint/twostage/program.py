@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.pool import never
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty
+from openpoint.twostage.workers.pool import never
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -1,0 +1,344 @@
+"""What the commands do: read, ask a study, show and write. Each function returns the exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+import typer
+
+from openpoint import io
+from openpoint.cli import words
+from openpoint.cli.display import Progress, console, show_frame, show_pairs, show_powerflow, show_reconfigure
+from openpoint.cli.guard import BAD_INPUT, NOT_WRITTEN, show_problems
+from openpoint.cli.outputs import Outputs
+from openpoint.errors import Alike, InputError, OptionError, Problem, grouped
+from openpoint.grid.rules.wiring import LOOPS_TOLD, is_radial_today, mesh_doubts, meshes, points_to_open
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from openpoint.grid import Grid
+    from openpoint.grid.rules.held import Held
+    from openpoint.network.limits import Limits
+    from openpoint.studies.reconfigure.study import Method
+
+_LOG = logging.getLogger(__name__)
+
+# Lines of doubts before a run, and of faults and doubts by `openpoint check`, which has --all.
+WARNINGS_SHOWN = 10
+CHECK_SHOWN = 50
+GAP = 1e-4
+"""Relative gap that is proven unless another is asked for; topology search has its own."""
+
+
+def choose_method(
+    name: str | None,
+    *,
+    gap: float | None,
+    time_limit_s: float | None,
+    solver: str | None = None,
+    max_iterations: int | None = None,
+    plain: bool = False,
+    executor: str | None = None,
+) -> Method | None:
+    """The method of that name with its options; None where the grid and the question choose it.
+
+    Raises:
+        OptionError: an option that this method does not have.
+    """
+    from openpoint.studies.reconfigure.study import BranchExchange, Enumeration, TopologySearch
+    from openpoint.twostage.methods.benders import Benders
+    from openpoint.twostage.methods.extensive import ExtensiveForm
+    from openpoint.twostage.workers.executors import executor_from
+
+    for_benders = plain or max_iterations is not None or executor is not None
+    if solver is not None and name != "extensive":
+        raise OptionError(f"--solver is an option of --method extensive, not of {name or 'the default method'}")
+    if name is None and not for_benders:
+        return None
+    if name not in (None, "benders") and for_benders:
+        raise OptionError(f"--plain, --max-iterations and --executor are options of --method benders, not of {name}")
+    if name == "search":
+        search = TopologySearch(time_limit_s=time_limit_s)
+        return search if gap is None else replace(search, gap=gap)
+    if name == "exchange":
+        if gap is not None:
+            raise OptionError("--gap is no option of --method exchange, which proves nothing; leave one out")
+        return BranchExchange(time_limit_s=time_limit_s)
+    gap = GAP if gap is None else gap
+    if name == "extensive":
+        return ExtensiveForm(solver=solver or "scip", gap=gap, time_limit_s=time_limit_s)
+    if name == "enumeration":
+        return Enumeration(time_limit_s=time_limit_s)
+    benders = Benders(gap=gap, time_limit_s=time_limit_s, relaxation=not plain, executor=executor_from(executor))
+    return benders if max_iterations is None else replace(benders, max_iterations=max_iterations)
+
+
+def kept(method: Method | None, file: Path | None) -> Method | None:
+    """The method with a checkpoint.
+
+    Raises:
+        OptionError: this method has none.
+    """
+    from openpoint.studies.reconfigure.study import TopologySearch
+
+    if file is None:
+        return method
+    if not isinstance(method, TopologySearch):
+        raise OptionError("--checkpoint is an option of --method search for the demand of today; leave one out")
+    return replace(method, checkpoint=file)
+
+
+def tell_checkpoint(file: Path, *, to_stderr: bool, quiet: bool) -> None:
+    """Say that the search can go on."""
+    out = console(to_stderr=to_stderr, quiet=quiet)
+    out.print(f"checkpoint: {words.safe(str(file))}; the same command goes on from it")
+
+
+def choose_limits(*, voltage: bool, current: bool, v_min_pu: float | None, v_max_pu: float | None) -> Limits:
+    """The limits to hold.
+
+    Raises:
+        OptionError: limits that contradict each other.
+    """
+    from openpoint.network.limits import Limits
+
+    if not voltage and (v_min_pu is not None or v_max_pu is not None):
+        raise OptionError("--no-voltage-limits and --v-min or --v-max contradict each other; leave one out")
+    return Limits(voltage=voltage, current=current, v_min_pu=v_min_pu, v_max_pu=v_max_pu)
+
+
+def reconfigure(
+    source: str,
+    method: Method | None,
+    limits: Limits,
+    *,
+    gap: float | None,
+    time_limit_s: float | None,
+    locked_open: tuple[str, ...],
+    locked_closed: tuple[str, ...],
+    switchable: tuple[str, ...],
+    held: Held,
+    max_changes: int | None,
+    change_cost_kw: float,
+    soft_limits: bool,
+    outputs: Outputs,
+    quiet: bool,
+) -> int:
+    """Read the grid, reconfigure it, show and write the result."""
+    from openpoint.studies.reconfigure import study
+
+    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    grid = read_sound(source, Asked(switchable, locked_open, locked_closed, held))
+    method = method or study.method_for(
+        grid,
+        limits=limits,
+        gap=gap,
+        time_limit_s=time_limit_s,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+    )
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
+    with Progress(out) as progress:
+        result = study.reconfigure(
+            grid,
+            method=method,
+            limits=limits,
+            locked_open=locked_open,
+            locked_closed=locked_closed,
+            max_changes=max_changes,
+            change_cost_kw=change_cost_kw,
+            soft_limits=soft_limits,
+            progress=progress,
+        )
+    written, good = outputs.write(result)
+    show_reconfigure(out, result)
+    show_written(out, written)
+    return result.termination.exit_code if good else NOT_WRITTEN
+
+
+def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:
+    """Read the grid, compute its power flow, show and write the result."""
+    from openpoint.studies.powerflow import study
+
+    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    grid = read_sound(source)
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
+    result = study.powerflow(grid)
+    written, good = outputs.write(result)
+    show_powerflow(out, result)
+    show_written(out, written)
+    return 0 if good else NOT_WRITTEN
+
+
+def info(source: str, *, branches: bool) -> int:
+    """Show the size of a grid, its loads and its state today, or its branches."""
+    out = console()
+    grid = io.read(source)
+    found = meshes(grid)[:LOOPS_TOLD]  # told below
+    _show_doubts(grid.problems(), but=mesh_doubts(grid))
+    table = grid.branches()
+    if branches:
+        show_frame(out, table)
+        return 0
+    pairs = [
+        ("title", grid.title),
+        ("source", grid.source),
+        ("voltage levels", ", ".join(f"{kv:g} kV" for kv in sorted(grid.buses["vn_kv"].unique(), reverse=True))),
+        ("phases", ", ".join(sorted(grid.buses["phases"].unique()))),
+        *((kind, str(frame.height)) for kind, frame in grid.tables().items() if frame.height),
+        ("sources at", words.names(grid.sources["bus"])),
+        ("load", _power(grid.loads)),
+        ("generation", _power(grid.generators) if grid.generators.height else ""),
+        ("capacitors on", f"{_switched_on(grid):.1f} kvar" if grid.capacitors.height else ""),
+        ("switchable branches", f"{table['switchable'].sum()} of {table.height}"),
+        ("to be open", f"{words.count(points_to_open(grid), 'branch', 'branches')}, to be radial"),
+        ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
+        ("radial today", "yes" if is_radial_today(grid) else "no"),
+        *(("meshed today", f"{mesh}. {mesh.remedy}") for mesh in found),
+        *(("note", note) for note in grid.figure_notes),
+    ]
+    show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
+    return 0
+
+
+def check(source: str, *, every: bool) -> int:
+    """List the faults and doubts of a grid; `every`: a line each, else alike ones together."""
+    out = console()
+    try:
+        grid = io.read(source)
+        problems = grid.problems()
+    except InputError as error:
+        problems = list(error.problems)
+    lines = [Alike((problem,)) for problem in problems] if every else grouped(problems)
+    shown = lines if every else lines[:CHECK_SHOWN]
+    for alike in shown:
+        out.print(f"{alike.severity}: {words.safe(str(alike))}")
+    if len(shown) < len(lines):
+        out.print(f"{lines[len(shown)].severity}: {len(lines) - len(shown)} more lines; --all shows every one")
+    errors = sum(problem.severity == "error" for problem in problems)
+    out.print(f"{words.count(errors, 'error')}, {words.count(len(problems) - errors, 'warning')}")
+    return BAD_INPUT if errors else 0
+
+
+def convert(source: str, path: str, tables: Literal["csv", "parquet"] | None, asked: Asked) -> int:
+    """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
+    if Path(source).is_file() and Path(source).resolve() == Path(path).resolve():
+        raise OptionError(f"{path} would take the place of the grid; give it another name")
+    grid = asked.applied(io.read(source, pv=asked.held))
+    _show_doubts(grid.problems())
+    io.write(grid, path, tables=tables)
+    what = ", a folder of tables" if Path(path).is_dir() else ""
+    console().print(f"written: {words.safe(path)}{what}")
+    return 0
+
+
+def cases() -> int:
+    """List the built-in grids."""
+    from openpoint.grid import builtin
+
+    show_frame(console(), builtin.describe().drop("source"))  # long; `info` shows it
+    return 0
+
+
+def schema(name: str) -> int:
+    """Print a JSON Schema."""
+    from openpoint.results.json_schema import published
+
+    typer.echo(json.dumps(published(name), indent=2, ensure_ascii=False))
+    return 0
+
+
+def choose_held(*, pv_as_pq: bool, free_q: bool) -> Held:
+    """What becomes of generators that hold a voltage.
+
+    Raises:
+        OptionError: both were asked for.
+    """
+    if pv_as_pq and free_q:
+        raise OptionError("--pv-as-pq and --free-q contradict each other; leave one out")
+    return "pq" if pv_as_pq else "free" if free_q else "hold"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command changes of a grid: branches that it gives to the choice by name, and generators.
+
+    Attributes:
+        switchable: names, or several between commas. locked_open, locked_closed: names.
+        held: what becomes of generators that hold a voltage.
+    """
+
+    switchable: tuple[str, ...] = ()
+    locked_open: tuple[str, ...] = ()
+    locked_closed: tuple[str, ...] = ()
+    held: Held = "hold"
+
+    def applied(self, grid: Grid) -> Grid:
+        """The grid with them switchable.
+
+        Raises:
+            InputError: a name that is no branch.
+        """
+        from openpoint.studies.reconfigure.today import as_asked
+
+        known = set(grid.branches()["name"])
+        parts = [[text] if text in known else [part.strip() for part in text.split(",")] for text in self.switchable]
+        return as_asked(grid, [name for part in parts for name in part], self.locked_open, self.locked_closed)
+
+
+def read_sound(source: str, asked: Asked | None = None) -> Grid:
+    """The grid, its doubts shown but for loops of today, of which each study says what they mean to it.
+
+    Raises:
+        InputError: it cannot be read, or has faults.
+    """
+    _LOG.info("loaded the libraries")
+    grid = io.read(source, pv="hold" if asked is None else asked.held)
+    _LOG.info("read the grid")
+    grid = grid if asked is None else asked.applied(grid)
+    problems = grid.problems()
+    _LOG.info("checked the grid")
+    _show_doubts(problems, but=mesh_doubts(grid))
+    if faults := [problem for problem in problems if problem.severity == "error"]:
+        raise InputError(faults)
+    return grid
+
+
+def _show_doubts(problems: list[Problem], but: Iterable[Problem] = ()) -> None:
+    left_out = set(but)
+    doubts = [problem for problem in problems if problem.severity == "warning" and problem not in left_out]
+    show_problems(doubts, WARNINGS_SHOWN)
+
+
+def size(grid: Grid) -> str:
+    branches = grid.branches()
+    return ", ".join(
+        [
+            words.count(grid.buses.height, "bus", "buses"),
+            f"{words.count(branches.height, 'branch', 'branches')} ({branches['switchable'].sum()} switchable)",
+            words.count(grid.sources.height, "source"),
+            f"{points_to_open(grid)} to be open",
+            f"load {_power(grid.loads)}",
+        ]
+    )
+
+
+def _switched_on(grid: Grid) -> float:
+    on = grid.capacitors.select((pl.col("q_kvar") * pl.col("steps_on") / pl.col("steps")).sum())
+    return float(on.item())
+
+
+def _power(frame: pl.DataFrame) -> str:
+    return f"{frame['p_kw'].sum():.1f} kW + {frame['q_kvar'].sum():.1f} kvar"
+
+
+def show_written(out: Console, written: list[Path]) -> None:
+    if written:
+        out.print(f"\nwritten: {words.safe(', '.join(str(path) for path in written))}")

@@ -1,0 +1,164 @@
+"""Decorators for compiled functions: numba without Python objects, cached on disk where that is possible.
+
+numba optimises a function and makes machine code of it again for every function on the way to it from outside. An
+`inner` function is only put into others, and the whole is optimised at once. A way in from Python takes long for many
+arrays; `openpoint.compiled.table` makes one argument of them. Where no array is made or copied none needs to be kept
+alive: all but `compiled` do without the counts of references (`_nrt`) that numba writes at each mention of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numba
+from numba.core import event
+from numba.core.caching import FunctionCache
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.core.dispatcher import Dispatcher
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_PACKAGE = __name__.partition(".")[0] + "."
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+_LEAN: dict[str, Any] = {**_OPTIONS, "_nrt": False}
+_WITHIN: dict[str, Any] = {**_LEAN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function with numba at its first call.
+
+    Division by zero gives inf or nan as in numpy: a flow that breaks down is found by its numbers. The lock of the
+    interpreter is released. The machine code is kept beside the package, or in the user's cache folder where the
+    package is read-only; where neither can be written it is compiled anew in each process.
+    """
+    return _kept(function, _OPTIONS)
+
+
+def lean(function: Function) -> Function:
+    """As `compiled`, for a function that makes no arrays and copies none at once."""
+    return _kept(function, _LEAN)
+
+
+def _kept(function: Function, options: dict[str, Any]) -> Function:
+    result: Function = numba.njit(**options)(function)
+    if not numba.config.DISABLE_JIT:
+        with suppress(RuntimeError):  # numba: "cannot cache function: no locator available"
+            result._cache = _Cache(function)  # type: ignore[attr-defined]
+    return result
+
+
+def inner(function: Function) -> Function:
+    """As `lean`, but called by compiled functions alone: not kept by itself, and without a way in from Python."""
+    result: Function = numba.njit(pipeline_class=_Inner, **_WITHIN)(function)
+    return result
+
+
+@contextmanager
+def while_compiling(tell: Callable[[str, bool], None]) -> Iterator[None]:
+    """Within this context, `tell(name, False)` is called before a function is compiled and `tell(name, True)` after.
+
+    A function whose machine code is read from the cache, and one that is only put into others, is not told.
+    """
+    with event.install_listener("numba:compile", _Listener(tell)):
+        yield
+
+
+class _Listener(event.Listener):  # type: ignore[misc]
+    """Hears of every function that is compiled and tells of the outermost."""
+
+    def __init__(self, tell: Callable[[str, bool], None]) -> None:
+        self._tell = tell
+        self._depth = 0
+
+    def on_start(self, event: Any) -> None:
+        self._depth += 1
+        if self._depth == 1:
+            self._tell(event.data["dispatcher"].py_func.__name__, False)
+
+    def on_end(self, event: Any) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._tell(event.data["dispatcher"].py_func.__name__, True)
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Machine code under a key that holds the text of all files it is made of.
+
+    numba goes by the date of the file of the outermost function, and would not see that an inner one changed.
+    """
+
+    @cached_property
+    def text(self) -> str:
+        """Of everything that the function is made of, see `made_of`; known when all its modules are imported."""
+        files, constants = made_of(self._py_func)
+        own = {Path(__file__), Path(__file__).with_name("table.py")}
+        texts = [file.read_bytes() for file in sorted(files | own)]
+        return hashlib.sha256(b"".join(texts) + "\n".join(sorted(constants)).encode()).hexdigest()
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), self.text)
+
+
+def made_of(function: Callable[..., Any]) -> tuple[set[Path], set[str]]:
+    """What the machine code of a function is made of: files of compiled functions and of tuples, and constants.
+
+    Follows the names in the code of a function, and of all compiled functions that it calls, to what its module
+    imports under them.
+    """
+    files: set[Path] = set()
+    constants: set[str] = set()
+    waiting, seen = [function], {function}
+    while waiting:
+        code, known = waiting[-1].__code__, waiting.pop().__globals__
+        files.add(Path(code.co_filename))
+        met = [(name, known[name]) for name in code.co_names if name in known]
+        met += [pair for _, room in met if isinstance(room, ModuleType) for pair in _of_package(room, code.co_names)]
+        for name, value in met:
+            if isinstance(value, Dispatcher):
+                if value.py_func not in seen:
+                    seen.add(value.py_func)
+                    waiting.append(value.py_func)
+            elif isinstance(value, type) and value.__module__.startswith(_PACKAGE):
+                files.add(Path(inspect.getfile(value)))
+            elif isinstance(value, int | float | str | tuple):
+                constants.add(f"{name} = {value!r}")
+    return files, constants
+
+
+def _of_package(room: ModuleType, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """What names mean in a module of this package."""
+    if room.__name__.startswith(_PACKAGE):
+        yield from ((name, vars(room)[name]) for name in names if name in vars(room))
+
+
+class _Part(JITCodeLibrary):  # type: ignore[misc]
+    """Code of a function that is only put into others: neither optimised nor made machine code of by itself."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+    @property
+    def codegen(self) -> _Part:
+        return self
+
+    def set_env(self, name: str, env: Any) -> None:
+        """Without machine code there is nowhere to put the environment, and none is read without Python objects."""
+
+
+class _Inner(Compiler):  # type: ignore[misc]
+    def __init__(self, typing: Any, target: Any, _library: Any, *rest: Any) -> None:
+        super().__init__(typing, target, _Part(target.codegen(), "inner"), *rest)

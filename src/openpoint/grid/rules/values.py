@@ -1,0 +1,226 @@
+"""What numbers a grid may hold: rules that are errors, and plausibility that is a warning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from openpoint.errors import Problem
+from openpoint.grid.rules.unit_doubts import unit_doubts
+
+if TYPE_CHECKING:
+    from openpoint.grid.grid import Grid
+
+RATIO_RANGE = (0.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row is at fault where `bad` holds."""
+
+    kind: str
+    column: str
+    bad: pl.Expr
+    message: str
+    remedy: str
+
+
+def _positive(kind: str, column: str) -> Rule:
+    return Rule(kind, column, pl.col(column) <= 0, "{value} is not positive", "Give a positive number")
+
+
+def _not_negative(kind: str, column: str) -> Rule:
+    return Rule(kind, column, pl.col(column) < 0, "{value} is negative", "Give zero or a positive number")
+
+
+def _ordered(low: str, high: str, instead: str) -> pl.Expr:
+    lo, hi = pl.coalesce(low, instead), pl.coalesce(high, instead)
+    return (lo > hi) & lo.is_finite() & hi.is_finite()
+
+
+_LESS_TAP = "1 + (tap_pos - tap_neutral) · tap_step_percent / 100 is not positive"
+_ZERO = "the impedance is zero"
+_GIVE_Z = "Give its impedance, or put it into the table `switches`, whose branches have none"
+_STEP = 1 + (pl.col("tap_pos") - pl.col("tap_neutral")) * pl.col("tap_step_percent") / 100
+_BOTH_Q = pl.col("q_min_kvar").is_not_null() & pl.col("q_max_kvar").is_not_null()
+_P_LIMITS = "the least active power lies above the most (an empty limit stands for p_kw)"
+_Q_LIMITS = "the least reactive power lies above the most (an empty limit stands for q_kvar)"
+
+RULES = (
+    _positive("buses", "vn_kv"),
+    _not_negative("buses", "v_min_pu"),
+    _positive("buses", "v_max_pu"),
+    Rule(
+        "buses",
+        "v_min_pu",
+        (pl.col("v_min_pu") > pl.col("v_max_pu")) & pl.col("v_min_pu").is_finite() & pl.col("v_max_pu").is_finite(),
+        "the lower voltage limit lies above the upper",
+        "Exchange or correct them",
+    ),
+    _positive("lines", "i_max_a"),
+    _not_negative("lines", "length_km"),
+    Rule(
+        "lines",
+        "open_end",
+        pl.col("open_end").is_in(["from", "to"]) & (pl.col("phases") != "1"),
+        "{value}: lines that are open at one end are modelled in balanced grids only",
+        "Write both; its charging is then left out while it is open",
+    ),
+    _positive("switches", "i_max_a"),
+    _positive("transformers", "vn_from_kv"),
+    _positive("transformers", "vn_to_kv"),
+    _positive("transformers", "s_max_kva"),
+    _not_negative("transformers", "r_ohm"),
+    _not_negative("transformers", "x_ohm"),
+    _not_negative("transformers", "g_us"),
+    Rule("transformers", "r_ohm", (pl.col("r_ohm") == 0) & (pl.col("x_ohm") == 0), _ZERO, _GIVE_Z),
+    Rule(
+        "transformers",
+        "tap_pos",
+        (pl.col("tap_pos") < pl.col("tap_min")) | (pl.col("tap_pos") > pl.col("tap_max")),
+        "{value} is outside tap_min … tap_max",
+        "Correct the position or the range",
+    ),
+    Rule("transformers", "tap_step_percent", _STEP <= 0, _LESS_TAP, "Correct the tap position or the step"),
+    _positive("sources", "v_pu"),
+    Rule(
+        "loads",
+        "p_kw",
+        pl.col("p_kw") < 0,
+        "{value} kW is negative",
+        "If it is net infeed, put it into the table `generators`; if the sign slipped, correct it",
+    ),
+    _not_negative("loads", "v_min_pu"),
+    _positive("loads", "v_max_pu"),
+    Rule(
+        "loads",
+        "v_min_pu",
+        (pl.col("v_min_pu") > pl.col("v_max_pu")) & pl.col("v_min_pu").is_finite() & pl.col("v_max_pu").is_finite(),
+        "the lower end of the band lies above the upper",
+        "Exchange or correct them",
+    ),
+    Rule("generators", "p_min_kw", _ordered("p_min_kw", "p_max_kw", "p_kw"), _P_LIMITS, "Correct the limits"),
+    Rule(
+        "generators",
+        "q_min_kvar",
+        _ordered("q_min_kvar", "q_max_kvar", "q_kvar") & (pl.col("v_pu").is_null() | _BOTH_Q),
+        _Q_LIMITS,
+        "Correct the limits",
+    ),
+    _positive("generators", "v_pu"),
+    Rule(
+        "capacitors",
+        "q_kvar",
+        pl.col("q_kvar") < 0,
+        "{value} kvar is negative",
+        "A reactor is a load of model impedance with positive q_kvar",
+    ),
+    Rule("capacitors", "steps", pl.col("steps") < 1, "{value} steps", "Give at least one step"),
+    Rule(
+        "capacitors",
+        "steps_on",
+        (pl.col("steps_on") < 0) | (pl.col("steps_on") > pl.col("steps")),
+        "{value} is outside 0 … steps",
+        "Correct the number of steps switched on",
+    ),
+)
+
+
+def value_faults(grid: Grid) -> Iterator[Problem]:
+    """Numbers that are not finite, have the wrong sign or order, and matrices of the wrong size."""
+    tables = grid.tables()
+    for kind, frame in tables.items():
+        yield from _not_finite(kind, frame)
+    for rule in RULES:
+        for name, value in tables[rule.kind].filter(rule.bad).select("name", rule.column).iter_rows():
+            yield Problem(rule.kind, name, rule.column, rule.message.format(value=_show(value)), rule.remedy)
+    yield from _matrix_faults(grid.lines)
+
+
+def _show(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _not_finite(kind: str, frame: pl.DataFrame) -> Iterator[Problem]:
+    for column, dtype in frame.schema.items():
+        if dtype == pl.Float64:
+            bad = frame.filter(~pl.col(column).is_finite())["name"].to_list()
+        elif isinstance(dtype, pl.List):
+            rows = frame.select("name", column).iter_rows()
+            bad = [name for name, matrix in rows if not all(math.isfinite(v) for v in matrix)]
+        else:
+            continue
+        for name in bad:
+            yield Problem(kind, name, column, "the value is not a finite number", "Give a finite number")
+
+
+def _matrix_faults(lines: pl.DataFrame) -> Iterator[Problem]:
+    columns = ("name", "phases", "r_ohm", "x_ohm", "g_us", "b_us")
+    for name, phases, r, x, g, b in lines.select(columns).iter_rows():
+        n = len(phases)
+        entries = n * (n + 1) // 2
+        sound = True
+        for column, matrix, may_be_empty in (("r_ohm", r, 0), ("x_ohm", x, 0), ("g_us", g, 1), ("b_us", b, 1)):
+            if len(matrix) != entries and not (may_be_empty and not matrix):
+                message = f"{len(matrix)} numbers for {n} phases"
+                remedy = f"Give the lower triangle row by row: {entries} numbers"
+                yield Problem("lines", name, column, message, remedy)
+                sound = False
+        if not sound:
+            continue
+        diagonal = [k * (k + 3) // 2 for k in range(n)]
+        for column, matrix in (("r_ohm", r), ("x_ohm", x), ("g_us", g)):
+            if matrix and any(matrix[k] < 0 for k in diagonal):
+                message = f"{min(matrix[k] for k in diagonal):g} on the diagonal is negative"
+                yield Problem("lines", name, column, message, "Give zero or a positive number")
+        if any(r[k] == 0 and x[k] == 0 for k in diagonal):
+            yield Problem("lines", name, "r_ohm", _ZERO, _GIVE_Z)
+
+
+def plausibility_doubts(grid: Grid) -> Iterator[Problem]:
+    """Warnings: figures that are allowed and yet look wrong."""
+    yield from _source_voltage_doubts(grid)
+    yield from _ratio_doubts(grid)
+    yield from _band_doubts(grid)
+    yield from unit_doubts(grid)
+
+
+def _source_voltage_doubts(grid: Grid) -> Iterator[Problem]:
+    limits = {name: (lo, hi) for name, lo, hi in grid.buses.select("name", "v_min_pu", "v_max_pu").iter_rows()}
+    for name, bus, v in grid.sources.select("name", "bus", "v_pu").iter_rows():
+        lo, hi = limits.get(bus, (None, None))
+        if (lo is not None and v < lo) or (hi is not None and v > hi):
+            message = f"{v:g} pu breaks the voltage limits of its own bus {bus!r}"
+            remedy = "Correct the voltage of the source or the limits of the bus"
+            yield Problem("sources", name, "v_pu", message, remedy, "warning")
+
+
+def _ratio_doubts(grid: Grid) -> Iterator[Problem]:
+    """Rated voltages or taps far off the nominal voltages of the buses."""
+    level = dict(grid.buses.select("name", "vn_kv").iter_rows())
+    step = _STEP.alias("step")
+    columns = ("name", "from_bus", "to_bus", "vn_from_kv", "vn_to_kv", "tap_side", step)
+    for name, fr, to, rated_fr, rated_to, side, factor in grid.transformers.select(columns).iter_rows():
+        figures = (level.get(fr, 0.0), level.get(to, 0.0), rated_fr, rated_to, factor)
+        if not all(math.isfinite(v) and v > 0 for v in figures):
+            continue
+        ratio = (rated_fr / level[fr]) * (level[to] / rated_to) * (factor if side == "from" else 1 / factor)
+        if not RATIO_RANGE[0] <= ratio <= RATIO_RANGE[1]:
+            message = f"its ratio is {ratio:g} times that of the nominal voltages of its buses"
+            remedy = "Check the rated voltages, the tap and `vn_kv` of the buses"
+            yield Problem("transformers", name, "vn_from_kv", message, remedy, "warning")
+
+
+def _band_doubts(grid: Grid) -> Iterator[Problem]:
+    """Loads that never draw their power, since their voltages lie far off the nominal one of the bus."""
+    for name, low, high in grid.loads.select("name", "v_min_pu", "v_max_pu").iter_rows():
+        message = "at the nominal voltage of its bus it is an impedance, as its power belongs to {} pu"
+        remedy = "Check its rated voltage and `vn_kv` of the bus, or correct the band"
+        if high is not None and high < RATIO_RANGE[0]:
+            yield Problem("loads", name, "v_max_pu", message.format(f"at most {high:.4g}"), remedy, "warning")
+        elif low is not None and low > RATIO_RANGE[1]:
+            yield Problem("loads", name, "v_min_pu", message.format(f"at least {low:.4g}"), remedy, "warning")

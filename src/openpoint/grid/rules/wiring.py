@@ -1,0 +1,302 @@
+"""Faults of the wiring: sources that cannot be separated, loops that cannot be opened, buses out of reach; and meshes.
+
+Judged over terminals (bus, phase), so that two single-phase lines side by side are no loop. Today's state is meshed
+where closed branches form a loop or join two sources. That is a fault only where nobody could open it: a transformer,
+though not switchable by itself, may be named to be opened.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from openpoint.errors import Problem
+from openpoint.graph import Bools, Ints, components, energised, forest, is_radial, path
+from openpoint.grid.rules.windings import line_windings
+
+if TYPE_CHECKING:
+    from openpoint.grid.grid import Grid
+
+# So many loops are spelt out; the others are counted.
+LOOPS_TOLD = 20
+# So many branches of a loop are named.
+MOST_TOLD = 12
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A loop of closed branches, or a path of closed branches between two sources.
+
+    Attributes:
+        branches: (table, name) of each, that which closes the loop first.
+        sources: names of the two sources; empty for a loop.
+        is_fixed: whether no branch of it is switchable.
+    """
+
+    branches: tuple[tuple[str, str], ...]
+    sources: tuple[str, ...]
+    is_fixed: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the branches."""
+        return tuple(name for _, name in self.branches)
+
+    @property
+    def transformers(self) -> tuple[str, ...]:
+        """Names of the transformers among the branches."""
+        return tuple(name for kind, name in self.branches if kind == "transformers")
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether nobody can open it."""
+        return self.is_fixed and not self.transformers
+
+    def __str__(self) -> str:
+        way = _in_words(list(self.branches), MOST_TOLD)
+        return f"sources {' and '.join(map(repr, self.sources))} are joined by {way}" if self.sources else f"loop {way}"
+
+    @property
+    def remedy(self) -> str:
+        """How to open it."""
+        names = self.transformers
+        if self.is_fault:
+            return "Make one of these branches switchable, or open one"
+        if not self.is_fixed:
+            return "Open one of these branches, or let `openpoint reconfigure` choose"
+        several = shlex.quote(",".join(reversed(names)))  # a pair in the order of the grid
+        choice = f", or --switchable {several} to let it choose" if len(names) > 1 else ""
+        return f"Ask `openpoint reconfigure` to open a transformer: --open {shlex.quote(names[0])}{choice}"
+
+
+@dataclass(frozen=True)
+class _Wires:
+    """Terminals and conductors of the rows that are sound; branches and sources by (table, name)."""
+
+    terminals: list[tuple[str, str]]
+    fr: Ints
+    to: Ints
+    branch: list[tuple[str, str]]
+    switchable: Bools
+    closed: Bools
+    sources: list[tuple[str, str, int]]  # name, bus, terminal; a source is here once a phase
+
+    @property
+    def n(self) -> int:
+        return len(self.terminals)
+
+    @property
+    def at(self) -> Ints:
+        """Terminals that sources hold."""
+        return np.array([terminal for _, _, terminal in self.sources], dtype=np.int64)
+
+
+def wiring_faults(grid: Grid) -> Iterator[Problem]:
+    """Two sources at a bus; sources joined and loops closed by branches that cannot open; buses out of reach."""
+    wires = _wires(grid)
+    yield from _shared_buses(grid)
+    yield from _fixed_meshes(wires)
+    if wires.sources:
+        yield from _out_of_reach(wires)
+
+
+def is_radial_today(grid: Grid) -> bool:
+    """Whether every terminal hangs today on exactly one source by exactly one path. The grid is sound."""
+    wires = _wires(grid)
+    return is_radial(wires.n, wires.fr, wires.to, wires.closed, wires.at) and not unsupplied(grid)
+
+
+def unsupplied(grid: Grid) -> list[str]:
+    """Buses that no source reaches today, on one of their phases or all. The grid is sound."""
+    wires = _wires(grid)
+    dark = np.flatnonzero(~energised(wires.n, wires.fr, wires.to, wires.closed, wires.at))
+    return list(dict.fromkeys(wires.terminals[n][0] for n in dark))
+
+
+def points_to_open(grid: Grid) -> int:
+    """Branches that are open in a radial state: a forest with one tree a source has buses − sources branches.
+
+    Branches side by side in different phases, like the units of a regulator, count as one.
+    """
+    pairs = line_windings(grid)
+    beside: dict[frozenset[str], list[str]] = {}
+    for kind, name, fr, to, phases in (
+        grid.branches().select("kind", "name", "from_bus", "to_bus", "phases").iter_rows()
+    ):
+        carried = (pairs.get(name, "")[:1] if kind == "transformers" else "") or phases
+        bundles = beside.setdefault(frozenset((fr, to)), [])
+        fitting = next((k for k, held in enumerate(bundles) if not set(held) & set(carried)), None)
+        if fitting is None:
+            bundles.append(carried)
+        else:
+            bundles[fitting] += carried
+    return sum(map(len, beside.values())) - (grid.buses.height - grid.sources["bus"].n_unique())
+
+
+def _wires(grid: Grid) -> _Wires:
+    number: dict[tuple[str, str], int] = {}
+    phases_of: dict[str, str] = {}
+    for name, phases in grid.buses.select("name", "phases").iter_rows():
+        if name not in phases_of:
+            phases_of[name] = phases
+            for phase in dict.fromkeys(phases):
+                number[name, phase] = len(number)
+    fr, to, branch, switchable, closed = [], [], [], [], []
+    columns = ("kind", "name", "from_bus", "to_bus", "phases", "switchable", "closed")
+    pairs = line_windings(grid)
+    for kind, name, bus_fr, bus_to, phases, may_switch, is_closed in grid.branches().select(columns).iter_rows():
+        pair = pairs.get(name, "") if kind == "transformers" else ""
+        for phase in pair[:1] or phases:
+            ends = number.get((bus_fr, phase)), number.get((bus_to, phase))
+            if ends[0] is not None and ends[1] is not None and bus_fr != bus_to:
+                fr.append(ends[0])
+                to.append(ends[1])
+                branch.append((kind, name))
+                switchable.append(may_switch)
+                closed.append(is_closed)
+    sources = [
+        (name, bus, number[bus, phase])
+        for name, bus in grid.sources.select("name", "bus").iter_rows()
+        for phase in dict.fromkeys(phases_of.get(bus, ""))
+    ]
+    return _Wires(
+        terminals=list(number),
+        fr=np.array(fr, dtype=np.int64),
+        to=np.array(to, dtype=np.int64),
+        branch=branch,
+        switchable=np.array(switchable, dtype=np.bool_),
+        closed=np.array(closed, dtype=np.bool_),
+        sources=sources,
+    )
+
+
+def _shared_buses(grid: Grid) -> Iterator[Problem]:
+    holder: dict[str, str] = {}
+    for name, bus in grid.sources.select("name", "bus").iter_rows():
+        if bus in holder:
+            message = f"bus {bus!r} is already held by source {holder[bus]!r}"
+            yield Problem("sources", name, "bus", message, "Keep one source a bus")
+        holder.setdefault(bus, name)
+
+
+def meshes(grid: Grid) -> list[Mesh]:
+    """The independent loops of today's state, then the paths that join sources; empty where it is radial."""
+    return _meshes(_wires(grid))
+
+
+def mesh_doubts(grid: Grid) -> Iterator[Problem]:
+    """Warnings: today's state is meshed, and could be opened."""
+    found = [mesh for mesh in meshes(grid) if not mesh.is_fault]
+    for mesh in found[:LOOPS_TOLD]:
+        yield mesh_problem(mesh, "warning")
+    if len(found) > LOOPS_TOLD:
+        message = f"today {len(found) - LOOPS_TOLD} more loops are closed, or sources joined"
+        yield Problem(
+            "branches", "", "closed", message, "Open branches, or let `openpoint reconfigure` choose", "warning"
+        )
+
+
+def mesh_problem(mesh: Mesh, severity: Literal["error", "warning"] = "error") -> Problem:
+    """What is told of a mesh."""
+    (kind, name), *others = mesh.branches
+    if mesh.sources:
+        first, other = mesh.sources
+        message = f"today closed branches join it to source {first!r}: {_in_words(list(mesh.branches), MOST_TOLD)}"
+        return Problem("sources", other, "", message, mesh.remedy, severity)
+    message = f"today it closes a loop with {_in_words(others, MOST_TOLD)}"
+    return Problem(kind, name, "closed", message, mesh.remedy, severity)
+
+
+def _meshes(wires: _Wires) -> list[Mesh]:
+    """What nobody can open comes first into the tree, so that it is closed by what can be."""
+    hard = np.array([kind != "transformers" for kind, _ in wires.branch], dtype=np.bool_) & ~wires.switchable
+    closed = np.flatnonzero(wires.closed)
+    closed = closed[np.lexsort((wires.switchable[closed], ~hard[closed]))]
+    fr, to = wires.fr[closed], wires.to[closed]
+    in_tree = forest(wires.n, fr, to)
+
+    def mesh(among: Ints, start: int, goal: int, head: tuple[int, ...] = (), sources: tuple[str, ...] = ()) -> Mesh:
+        way = path(wires.n, fr[among], to[among], start, goal) if len(among) else None
+        edges = [*head, *among[way or []].tolist()]
+        branches = tuple(dict.fromkeys(wires.branch[closed[e]] for e in edges))
+        return Mesh(branches, sources, not wires.switchable[closed[edges]].any())
+
+    found: list[Mesh] = []
+    # A branch of three phases closes a loop in each of them.
+    extra = {wires.branch[closed[e]]: int(e) for e in np.flatnonzero(~in_tree)[::-1]}
+    usable = in_tree.copy()
+    for e in reversed(extra.values()):
+        told = len(found) < LOOPS_TOLD
+        found.append(mesh(np.flatnonzero(usable) if told else closed[:0], int(fr[e]), int(to[e]), (e,)))
+        usable[e] = True  # so that the next loop is as short as it can be
+    island = components(wires.n, fr, to)
+    tree = np.flatnonzero(in_tree)
+    first: dict[int, tuple[str, str, int]] = {}
+    joined: set[tuple[str, str]] = set()
+    for source in wires.sources:
+        other = first.setdefault(int(island[source[2]]), source)
+        if other[1] != source[1] and (other[0], source[0]) not in joined:
+            joined.add((other[0], source[0]))
+            found.append(mesh(tree, other[2], source[2], sources=(other[0], source[0])))
+    return found
+
+
+def _fixed_meshes(wires: _Wires) -> Iterator[Problem]:
+    """Sources joined and loops closed by branches that nobody can open."""
+    kinds = np.array([kind != "transformers" for kind, _ in wires.branch], dtype=np.bool_)
+    hard = replace(wires, closed=wires.closed & ~wires.switchable & kinds)
+    found = _meshes(hard)
+    loops = [mesh for mesh in found if not mesh.sources]
+    for mesh in found:
+        if mesh.sources:
+            way = _in_words(list(mesh.branches))
+            message = f"closed branches that cannot be opened join it to source {mesh.sources[0]!r}: {way}"
+            remedy = "Make one of these branches switchable, or drop a source"
+            yield Problem("sources", mesh.sources[1], "", message, remedy)
+    for mesh in loops[:LOOPS_TOLD]:
+        (kind, name), *others = mesh.branches
+        message = f"it closes a loop that no switch can open, with {_in_words(others)}"
+        yield Problem(kind, name, "switchable", message, mesh.remedy)
+    if len(loops) > LOOPS_TOLD:
+        message = f"{len(loops) - LOOPS_TOLD} more loops are closed that no switch can open"
+        yield Problem("branches", "", "switchable", message, "Make branches switchable, or open some")
+
+
+def _out_of_reach(wires: _Wires) -> Iterator[Problem]:
+    usable = wires.switchable | wires.closed
+    part = components(wires.n, wires.fr[usable], wires.to[usable])
+    fed = {int(part[terminal]) for _, _, terminal in wires.sources}
+    lost: dict[int, list[int]] = {}
+    for i, p in enumerate(part.tolist()):
+        if p not in fed:
+            lost.setdefault(p, []).append(i)
+    told: set[str] = set()
+    shut = [e for e in np.flatnonzero(~usable) if wires.branch[e][0] == "transformers"]
+    for p, members in lost.items():
+        buses = [b for b in dict.fromkeys(wires.terminals[i][0] for i in members) if b not in told]
+        if not buses:
+            continue
+        told.update(buses)
+        phase = wires.terminals[members[0]][1]
+        where = "" if phase == "1" else f" on phase {phase!r}"
+        more = f", nor can {_names(buses[1:])}" if len(buses) > 1 else ""
+        message = f"it cannot be reached from a source{where} even with every switchable branch closed{more}"
+        ways = dict.fromkeys(wires.branch[e][1] for e in shut if p in (part[wires.fr[e]], part[wires.to[e]]))
+        ask = f", ask for its transformer by --switchable {shlex.quote(','.join(ways))}" if ways else ""
+        remedy = f"Add or close a branch to it{ask}, add a source, or drop the bus"
+        yield Problem("buses", buses[0], "", message, remedy)
+
+
+def _in_words(branches: list[tuple[str, str]], most: int = 8) -> str:
+    unique = list(dict.fromkeys(branches))
+    shown = ", ".join(f"{name!r} ({kind})" for kind, name in unique[:most])
+    return shown if len(unique) <= most else f"{shown} and {len(unique) - most} more"
+
+
+def _names(buses: list[str], most: int = 5) -> str:
+    shown = ", ".join(repr(b) for b in buses[:most])
+    return shown if len(buses) <= most else f"{shown} and {len(buses) - most} more"

@@ -1,0 +1,268 @@
+"""The fields of a MATPOWER case file (`mpc.bus`, …) after all its statements. Nothing is executed.
+
+Read are assignments of numbers, texts and matrices, the statements that name columns (`[…] = idx_bus`), and
+assignments to parts of a matrix, by which distribution cases turn ohms and kW into per unit and MW. Any other
+statement is refused with its line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from openpoint.errors import Problem
+from openpoint.io.matpower.expression import Floats, NotUnderstoodError, Reader, Value, evaluate
+from openpoint.io.matpower.text import Statement, Token, statements
+
+_BUS = "BUS_I BUS_TYPE PD QD GS BS BUS_AREA VM VA BASE_KV ZONE VMAX VMIN LAM_P LAM_Q MU_VMAX MU_VMIN"
+_BRANCH = "F_BUS T_BUS BR_R BR_X BR_B RATE_A RATE_B RATE_C TAP SHIFT BR_STATUS"
+_BRANCH_LATER = {"PF": 14, "QF": 15, "PT": 16, "QT": 17, "MU_SF": 18, "MU_ST": 19}
+_BRANCH_LAST = {"ANGMIN": 12, "ANGMAX": 13, "MU_ANGMIN": 20, "MU_ANGMAX": 21}
+_GEN = "GEN_BUS PG QG QMAX QMIN VG MBASE GEN_STATUS PMAX PMIN"
+_GEN_LATER = {"MU_PMAX": 22, "MU_PMIN": 23, "MU_QMAX": 24, "MU_QMIN": 25}
+_GEN_LAST = "PC1 PC2 QC1MIN QC1MAX QC2MIN QC2MAX RAMP_AGC RAMP_10 RAMP_30 RAMP_Q APF"
+
+
+def _count(words: str, first: int = 1) -> dict[str, int]:
+    return {word: k for k, word in enumerate(words.split(), start=first)}
+
+
+# What the functions of MATPOWER return, in their order, which is the order of the names on the left.
+COLUMNS: dict[str, dict[str, int]] = {
+    "idx_bus": {"PQ": 1, "PV": 2, "REF": 3, "NONE": 4, **_count(_BUS)},
+    "idx_brch": {**_count(_BRANCH), **_BRANCH_LATER, **_BRANCH_LAST},
+    "idx_gen": {**_count(_GEN), **_GEN_LATER, **_count(_GEN_LAST, 11)},
+    "idx_cost": {"PW_LINEAR": 1, "POLYNOMIAL": 2, **_count("MODEL STARTUP SHUTDOWN NCOST COST")},
+}
+_HELP = "Only assignments of numbers and matrices and the usual conversions of units are read; write the values out"
+
+
+@dataclass
+class Matrix:
+    """A matrix as the file holds it after its statements.
+
+    Attributes:
+        values: the numbers, 2-D.
+        lines: line of the file of each row.
+        written: text of the cells (row, column) that are more than a number.
+    """
+
+    values: Floats
+    lines: list[int]
+    written: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+@dataclass
+class Case:
+    """The fields of a case file. `faults`: what could not be read; `broken`: names without a value by that."""
+
+    name: str = ""
+    matrices: dict[str, Matrix] = field(default_factory=dict)
+    scalars: dict[str, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    field_lines: dict[str, int] = field(default_factory=dict)
+    faults: list[Problem] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+
+def read_case(text: str, file: str) -> Case:
+    """The fields of a case file; every statement that is not understood becomes a fault."""
+    found, faults = statements(text, file)
+    machine = _Machine(file, Case(faults=faults, broken={fault.column for fault in faults}))
+    for statement in found:
+        machine.run(statement)
+    return machine.case
+
+
+class _Machine:
+    """The names assigned so far while the statements are read one after the other."""
+
+    def __init__(self, file: str, case: Case) -> None:
+        self.file = file
+        self.case = case
+        self.names: dict[str, Value] = {}
+
+    def run(self, statement: Statement) -> None:
+        """Read one statement, or note why it cannot be."""
+        tokens = statement.tokens
+        try:
+            if tokens[0].text == "function":
+                self._function(tokens)
+            elif tokens[0].text in ("end", "return", "endfunction") and len(tokens) == 1:
+                pass
+            elif tokens[0].text == "define_constants" and len(tokens) == 1:
+                for columns in COLUMNS.values():
+                    self.names |= {name: np.float64(k) for name, k in columns.items()}
+            elif tokens[0].text == "[":
+                self._name_columns(tokens)
+            elif tokens[0].kind == "name" and len(tokens) > 2:
+                self._assign(tokens)
+            else:
+                raise NotUnderstoodError("this is no assignment")
+        except NotUnderstoodError as error:
+            # What only follows from an earlier fault is not told again.
+            used = {t.text for t in tokens}
+            known_broken = not self.case.broken.isdisjoint(used)
+            if tokens[0].text.startswith("mpc.") or (len(tokens) > 1 and tokens[1].text == "="):
+                self.case.broken.add(tokens[0].text)
+            if known_broken:
+                return
+            message = f"this statement is not read ({error}): {_short(statement.shown)}"
+            self.case.faults.append(Problem(self.file, f"line {statement.line}", "", message, _HELP))
+
+    def _function(self, tokens: Sequence[Token]) -> None:
+        words = [t.text for t in tokens]
+        if len(words) == 4 and words[1:3] == ["mpc", "="]:
+            self.case.name = words[3]
+        elif len(words) > 1 and words[1] == "[":
+            raise NotUnderstoodError("version 1 of the case format; save it as version 2 with MATPOWER's savecase")
+        else:
+            raise NotUnderstoodError("a case file begins with: function mpc = name")
+
+    def _name_columns(self, tokens: Sequence[Token]) -> None:
+        """`[PQ, PV, …] = idx_bus`"""
+        texts = [t.text for t in tokens]
+        if texts[-2:-1] != ["="] or texts[-1] not in COLUMNS or texts[-3] != "]":
+            raise NotUnderstoodError("this is no assignment of column numbers")
+        names = [t for t in tokens[1:-3] if t.text != "," and t.kind != "newline"]
+        numbers = list(COLUMNS[texts[-1]].values())
+        if any(t.kind != "name" or "." in t.text for t in names) or len(names) > len(numbers):
+            raise NotUnderstoodError("this is no list of names")
+        self.names |= {t.text: np.float64(k) for t, k in zip(names, numbers)}
+
+    def _assign(self, tokens: Sequence[Token]) -> None:
+        name, rest = tokens[0].text, tokens[1:]
+        if rest[0].text == "(":
+            self._assign_part(name, tokens)
+            return
+        if rest[0].text != "=":
+            raise NotUnderstoodError("this is no assignment")
+        value = rest[1:]
+        is_field = name.startswith("mpc.") and name.count(".") == 1
+        if is_field:
+            self.case.field_lines[name[4:]] = tokens[0].line
+        if is_field and value[0].text == "[" and value[-1].text == "]":
+            matrix = self._matrix(name, value[1:-1])
+            self.names[name] = matrix.values
+            self.case.matrices[name[4:]] = matrix
+        elif is_field and value[0].kind == "text" and len(value) == 1:
+            self.case.texts[name[4:]] = value[0].text[1:-1]
+        elif is_field and value[0].text == "{" and value[-1].text == "}":
+            _only_texts(value[1:-1])
+        elif is_field or "." not in name:
+            number = evaluate(value, self.names)
+            if is_field and np.ndim(number):
+                raise NotUnderstoodError("only a number or a matrix in brackets is read here")
+            self.names[name] = np.array(number) if np.ndim(number) else number
+            if is_field:
+                self.case.scalars[name[4:]] = float(number)
+        else:
+            raise NotUnderstoodError("only fields of mpc are read")
+
+    def _assign_part(self, name: str, tokens: Sequence[Token]) -> None:
+        """`mpc.branch(:, [BR_R BR_X]) = …`"""
+        if not name.startswith("mpc.") or name[4:] not in self.case.matrices:
+            raise NotUnderstoodError(f"{name!r} is no matrix given above")
+        matrix = self.case.matrices[name[4:]].values
+        reader = Reader(tokens, self.names)
+        reader.at = 1
+        rows, columns = reader.index(matrix)
+        reader.expect("=")
+        value = evaluate(tokens[reader.at :], self.names)
+        if np.ndim(value) and np.shape(value) != (len(rows), len(columns)):
+            raise NotUnderstoodError("the two sides differ in size")
+        matrix[np.ix_(rows, columns)] = value
+
+    def _matrix(self, name: str, tokens: Sequence[Token]) -> Matrix:
+        rows: list[list[float]] = []
+        lines: list[int] = []
+        written: dict[tuple[int, int], str] = {}
+        for row in _rows(tokens):
+            numbers: list[float] = []
+            for cell in _cells(row):
+                try:
+                    numbers.append(self._cell(cell))
+                except NotUnderstoodError as error:
+                    shown = _short(_joined(cell))
+                    message = f"{shown!r} is no number" if shown in str(error) else f"{shown!r} is no number: {error}"
+                    column = f"{name} column {len(numbers) + 1}"
+                    fault = Problem(self.file, f"line {cell[0].line}", column, message, "Write a number")
+                    self.case.faults.append(fault)
+                    numbers.append(np.nan)
+                if len(cell) > 2:
+                    written[len(rows), len(numbers) - 1] = _joined(cell)
+            rows.append(numbers)
+            lines.append(row[0].line)
+        width = Counter(len(r) for r in rows).most_common(1)[0][0] if rows else 0
+        for numbers, line in zip(rows, lines):
+            if len(numbers) != width:
+                message = f"{len(numbers)} numbers, where the other rows of {name} have {width}"
+                remedy = "Complete the row; a file that was cut off ends like this"
+                self.case.faults.append(Problem(self.file, f"line {line}", name, message, remedy))
+        whole = [k for k, r in enumerate(rows) if len(r) == width]
+        values = np.array([rows[k] for k in whole], dtype=np.float64).reshape(len(whole), width)
+        place = {k: i for i, k in enumerate(whole)}
+        kept = {(place[k], column): text for (k, column), text in written.items() if k in place}
+        return Matrix(values, [lines[k] for k in whole], kept)
+
+    def _cell(self, tokens: Sequence[Token]) -> float:
+        # Nearly every cell is a number, with or without its sign.
+        last = tokens[-1]
+        if last.kind == "number" and (len(tokens) == 1 or (len(tokens) == 2 and tokens[0].text in "+-")):
+            number = float(last.text.replace("d", "e").replace("D", "e"))
+            return -number if tokens[0].text == "-" else number
+        value = evaluate(tokens, self.names)
+        if np.ndim(value):
+            raise NotUnderstoodError("a matrix stands within a matrix")
+        return float(value)
+
+
+def _rows(tokens: Sequence[Token]) -> list[list[Token]]:
+    rows: list[list[Token]] = [[]]
+    for token in tokens:
+        if token.kind == "newline" or token.text == ";":
+            rows.append([])
+        else:
+            rows[-1].append(token)
+    return [row for row in rows if row and any(t.text != "," for t in row)]
+
+
+def _cells(row: Sequence[Token]) -> list[list[Token]]:
+    """Cells of a row: commas part them, and blanks as in MATLAB (`1 -2` is two cells, `1 - 2` and `1-2` are one)."""
+    cells: list[list[Token]] = [[]]
+    depth = 0
+    for k, token in enumerate(row):
+        if depth == 0 and token.text == ",":
+            cells.append([])
+            continue
+        if depth == 0 and cells[-1] and token.spaced and _begins_cell(row, k):
+            cells.append([])
+        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+        cells[-1].append(token)
+    return [cell for cell in cells if cell]
+
+
+def _begins_cell(row: Sequence[Token], k: int) -> bool:
+    before, token = row[k - 1], row[k]
+    if before.kind == "mark" and before.text not in (")", "]", "}"):
+        return False
+    if token.text in ("+", "-"):
+        return k + 1 < len(row) and not row[k + 1].spaced
+    return token.kind != "mark" or token.text in ("(", "[", "{")
+
+
+def _only_texts(tokens: Sequence[Token]) -> None:
+    """A cell array of texts and numbers, like `mpc.bus_name`; it is passed over."""
+    if any(t.kind not in ("text", "number", "newline") and t.text not in (",", ";", "-", "+") for t in tokens):
+        raise NotUnderstoodError("only texts and numbers are read in a cell array")
+
+
+def _joined(tokens: Sequence[Token]) -> str:
+    return "".join((" " if t.spaced and k else "") + t.text for k, t in enumerate(tokens))
+
+
+def _short(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

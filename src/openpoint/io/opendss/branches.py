@@ -1,0 +1,270 @@
+"""Lines, switches, transformers and sources of a solved OpenDSS circuit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from openpoint.io.opendss.engine import numbers_of
+from openpoint.io.opendss.reading import LETTER, Reading
+
+# What OpenDSS gives a line of which nothing was said; it is no limit of anyone's.
+NO_RATING_A = 400.0
+# A switch with less impedance than this, per unit of 1 MVA, has none.
+SWITCH_PU = 1e-6
+# A source with less than this, per unit of 1 MVA, is ideal: no more than some stiffness for the arithmetic.
+STIFF_PU = 2e-8
+# Metres of a line's unit of length by its number in OpenDSS: mi, kft, km, m, ft, in, cm, mm; 0 is none.
+_METRES = {1: 1609.344, 2: 304.8, 3: 1000.0, 4: 1.0, 5: 0.3048, 6: 0.0254, 7: 0.01, 8: 0.001}
+# Taps that are no whole number of steps to this accuracy go into the rated voltage instead.
+TAP_ACCURACY = 1e-6
+
+
+@dataclass(frozen=True)
+class Winding:
+    """A winding of the active transformer: rated voltage as OpenDSS counts it, resistance in %."""
+
+    bus: str
+    nodes: list[int]
+    kv: float
+    kva: float
+    r_percent: float
+    tap: float
+    is_delta: bool
+    steps: int
+    tap_low: float
+    tap_high: float
+
+    def changer(self) -> dict[str, Any] | None:
+        """The tap changer as columns of a row, or None where the tap is no whole step of it."""
+        if self.steps <= 0 or self.tap_high <= self.tap_low:
+            return None
+        step = (self.tap_high - self.tap_low) / self.steps
+        position = (self.tap - 1.0) / step
+        low, high = round((self.tap_low - 1.0) / step), round((self.tap_high - 1.0) / step)
+        if abs(position - round(position)) > TAP_ACCURACY or not low <= round(position) <= high:
+            return None
+        return {
+            "tap_pos": round(position),
+            "tap_min": low,
+            "tap_max": high,
+            "tap_step_percent": round(100.0 * step, 9),
+        }
+
+
+def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
+    """A line, or a switch where it has no impedance to speak of; the matrices are those after Kron's reduction."""
+    engine, name = reading.engine, element.partition(".")[2]
+    ends = reading.ends(element)
+    is_switch = reading.text("switch").lower() in ("true", "yes", "y", "t") or element in reading.switchable
+    if ends is None:
+        return
+    (fr, nodes), (to, nodes_to) = ends
+    if nodes != nodes_to or 0 in nodes or len(set(nodes)) < len(nodes):
+        message = f"its ends have the nodes {_shown(nodes)} and {_shown(nodes_to)}: phases that change are not read"
+        reading.fault(element, message, "Give both ends the same nodes, each once")
+        return
+    closed = enabled and is_closed(reading, element, len(nodes))
+    order = np.argsort(nodes)
+    phases = "".join(LETTER[nodes[k]] for k in order)
+    engine.Lines.Name(name)
+    length, n = engine.Lines.Length(), len(nodes)
+    stretch = engine.Solution.Frequency() / reading.value("basefreq")
+    matrices = [np.array(m()).reshape(n, n) for m in (engine.Lines.RMatrix, engine.Lines.XMatrix, engine.Lines.CMatrix)]
+    r, x, c = (matrix[np.ix_(order, order)] * length for matrix in matrices)
+    x = x * stretch
+    b = c * (2.0 * math.pi * engine.Solution.Frequency() * 1e-3)  # nF to µS
+    if enabled and closed and stretch != 1.0:  # the engine changes the earth return too
+        r, x = (part[np.ix_(order, order)] for part in _series(engine, n))
+    if enabled and not closed and b.any() and _hangs(reading):
+        message = "it is open at one terminal; its charging, which stays at the other one, is left out"
+        reading.note(
+            element, message, "What is read loses a little more or less than the circuit", changes_figures=True
+        )
+    amps = engine.Lines.NormAmps()
+    row: dict[str, Any] = {
+        "name": reading.name(element),
+        "from_bus": fr,
+        "to_bus": to,
+        "phases": phases,
+        "i_max_a": amps if amps > 0 and amps != NO_RATING_A else None,
+        "switchable": is_switch,
+        "closed": closed,
+    }
+    kv = reading.bus_kv.get(fr, 1.0)
+    if is_switch and np.abs(r + 1j * x).max() < SWITCH_PU * kv**2:
+        reading.add("switches", **row)
+    else:
+        # A switch without a unit is as short as it looks.
+        metres = _METRES.get(int(engine.Lines.Units()), 0.0 if is_switch else None)
+        reading.add(
+            "lines",
+            **row,
+            r_ohm=triangle(r),
+            x_ohm=triangle(x),
+            b_us=triangle(b) if b.any() else [],
+            length_km=None if metres is None else length * metres / 1000.0,
+        )
+
+
+def _series(engine: Any, n: int) -> tuple[Any, Any]:
+    """(n, n) resistance and reactance of the active line from its admittances."""
+    y = np.asarray(engine.CktElement.YPrim(), dtype=np.float64).view(np.complex128).reshape(2 * n, 2 * n)
+    z = np.linalg.inv(y[:n, n:])
+    both = -(z + z.T) / 2.0  # rounding leaves it a little unsymmetrical
+    return both.real, both.imag
+
+
+def is_closed(reading: Reading, element: str, n_phases: int) -> bool:
+    """Whether no terminal is open; some phases open and some not is a fault."""
+    is_open = reading.engine.CktElement.IsOpen
+    states = [bool(is_open(1, k) or is_open(2, k)) for k in range(1, n_phases + 1)]
+    if any(states) and not all(states):
+        reading.fault(element, "some of its phases are open and some closed", "Write a line for each phase")
+    return not any(states)
+
+
+def _hangs(reading: Reading) -> bool:
+    """Whether the element at hand is under voltage from one terminal."""
+    is_open = reading.engine.CktElement.IsOpen
+    return bool(is_open(1, 1)) != bool(is_open(2, 1))
+
+
+def read_transformer(reading: Reading, element: str) -> None:
+    """A transformer of two windings with its taps as they stand."""
+    engine, name = reading.engine, element.partition(".")[2]
+    engine.Transformers.Name(name)
+    if engine.Transformers.NumWindings() != 2:
+        message = f"it has {engine.Transformers.NumWindings()} windings"
+        remedy = "Replace it by transformers of two windings (a centre tap: by one winding of the full voltage)"
+        reading.fault(element, message, remedy)
+        return
+    ends = reading.ends(element)
+    if ends is None:
+        return
+    n = int(engine.CktElement.NumPhases())
+    fr, to = (winding_of(engine, number, *end) for number, end in enumerate(ends, start=1))
+    connected = _connected(reading, element, fr, to, n)
+    if connected is None:
+        return
+    phases, connection = connected
+    closed = is_closed(reading, element, n)
+    hv_leads = not reading.text("leadlag").lower().startswith(("lead", "euro"))
+    shift = 30.0 if hv_leads == (fr.kv >= to.kv) else -30.0
+    # All figures are per unit of the kVA of the first winding, the resistance of the second one as well.
+    kva, x_pu = fr.kva, engine.Transformers.Xhl() / 100.0
+    r_pu = (fr.r_percent + to.r_percent) / 100.0
+    side, changer = _changer(reading, element, fr, to)
+    idle = complex(reading.value("%noloadloss"), 0.0 - reading.value("%imag"))  # OpenDSS has it at the second winding
+    if side == "to" and not idle:  # with the ratio at the from side the impedance does not move with the tap
+        side = "from"
+        fr, to, shift, connection = to, fr, -shift, "-".join(reversed(connection.split("-")))
+    # OpenDSS counts per unit on the turns in use.
+    z_base = (to.kv * to.tap) ** 2 * 1000.0 / kva * (1.0 if n == 1 else n / 3.0)
+    line_to_line = math.sqrt(3.0) if n == 1 and connection == "wye-wye" else 1.0
+    reading.add(
+        "transformers",
+        name=reading.name(element),
+        from_bus=fr.bus,
+        to_bus=to.bus,
+        phases=phases,
+        connection=connection,
+        vn_from_kv=fr.kv * line_to_line * (1.0 if side == "from" else fr.tap),
+        vn_to_kv=to.kv * line_to_line * (1.0 if side == "to" else to.tap),
+        s_max_kva=reading.value("normhkva") or None,
+        r_ohm=r_pu * z_base,
+        x_ohm=x_pu * z_base,
+        g_us=idle.real * 1e4 / z_base,
+        b_us=idle.imag * 1e4 / z_base,
+        tap_side=side or "from",
+        shift_degree=shift if connection in ("delta-wye", "wye-delta") else 0.0,
+        switchable=element in reading.commanded,
+        closed=closed,
+        **changer,
+    )
+
+
+def winding_of(engine: Any, number: int, bus: str, nodes: list[int]) -> Winding:
+    api = engine.Transformers
+    api.Wdg(number)
+    return Winding(
+        *(bus, nodes, api.kV(), api.kVA(), api.R(), api.Tap(), bool(api.IsDelta()), int(api.NumTaps())),
+        tap_low=api.MinTap(),
+        tap_high=api.MaxTap(),
+    )
+
+
+def _connected(reading: Reading, element: str, fr: Winding, to: Winding, n: int) -> tuple[str, str] | None:
+    """(phases, connection), or None and a fault."""
+    words = []
+    for winding in (fr, to):
+        live, back = winding.nodes[:n], winding.nodes[n:]
+        is_grounded = winding.is_delta or n == 1 or not any(back)
+        if 0 in live or not is_grounded or len(set(live)) < n or (n == 1 and live == back):
+            message = f"a winding at {winding.bus} has the nodes {_shown(winding.nodes)}: only grounded wyes are read"
+            reading.fault(element, message, "Ground the neutral (node 0), or use a delta")
+            return None
+        words.append("delta" if (any(back) if n == 1 else winding.is_delta) else "wye")
+    connection = "-".join(words)
+    # A single phase may have its way back in another; a delta turns with the order of its phases.
+    same = fr.nodes == to.nodes if n == 1 else fr.nodes[:n] == to.nodes[:n]
+    if not same or (n == 3 and "delta" in words and fr.nodes[:n] != [1, 2, 3]):
+        message = f"its windings have the nodes {_shown(fr.nodes)} and {_shown(to.nodes)}"
+        reading.fault(element, message, "Give both windings the same nodes, three phases as 1.2.3")
+        return None
+    if n == 2 and "delta" in words:
+        reading.fault(element, "a delta of two phases is not read", "Write two transformers of a single phase")
+        return None
+    phases = sorted(node for node in (fr.nodes if n == 1 else fr.nodes[:n]) if node)
+    return "".join(LETTER[node] for node in phases), connection
+
+
+def _changer(reading: Reading, element: str, fr: Winding, to: Winding) -> tuple[str, dict[str, Any]]:
+    """Winding (from or to) of the tap changer and its columns; none where no winding has one that matters."""
+    for side, winding, number in (("to", to, 2), ("from", fr, 1)):
+        if (element, number) in reading.controlled and (columns := winding.changer()):
+            return side, columns
+    for side, winding in (("to", to), ("from", fr)):
+        if abs(winding.tap - 1.0) > TAP_ACCURACY and (columns := winding.changer()):
+            return side, columns
+    return "", {}
+
+
+def read_source(reading: Reading, element: str) -> None:
+    """A voltage source: a bus of its own that holds the voltage, and its impedance as a line to the bus it feeds."""
+    ends = reading.ends(element)
+    if ends is None:
+        return
+    (bus, nodes), (_, back) = ends
+    z1, z2, z0 = (complex(*numbers_of(reading.engine, name)) for name in ("z1", "z2", "z0"))
+    if sorted(nodes) != [1, 2, 3] or nodes[0] != 1 or any(back) or nodes != [1, 2, 3]:
+        message = f"a source between the nodes {_shown(nodes)} and {_shown(back)}"
+        reading.fault(element, message, "Only sources of three phases, 1.2.3 to ground, are read")
+        return
+    if abs(z1 - z2) > 1e-9 * abs(z1):
+        reading.fault(element, "its impedances of positive and negative sequence differ", "Leave out Z2")
+        return
+    vn = reading.bus_kv.get(bus, math.nan)
+    kv, pu, angle = (reading.value(name) for name in ("basekv", "pu", "angle"))
+    held = {"v_pu": pu * kv / vn, "angle_degree": angle}
+    z = np.full((3, 3), (z0 - z1) / 3.0) + z1 * np.eye(3)
+    if np.abs(z).max() <= STIFF_PU * vn**2:
+        reading.add("sources", name=reading.name(element), bus=bus, **held)
+        return
+    reading.add("sources", name=reading.name(element), bus=element, **held)
+    place = next((row for row in reading.tables["buses"] if row["name"] == bus), {})
+    reading.add("buses", name=element, vn_kv=vn, phases="abc", x=place.get("x"), y=place.get("y"))
+    own = {"r_ohm": triangle(z.real), "x_ohm": triangle(z.imag), "length_km": 0.0}
+    reading.add("lines", name=element, from_bus=element, to_bus=bus, phases="abc", **own, switchable=False)
+
+
+def triangle(matrix: Any) -> list[float]:
+    """The lower triangle row by row."""
+    return [float(matrix[i, j]) for i in range(len(matrix)) for j in range(i + 1)]
+
+
+def _shown(nodes: list[int]) -> str:
+    return ".".join(map(str, nodes))

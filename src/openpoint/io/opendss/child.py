@@ -1,0 +1,81 @@
+"""The other end of `openpoint.io.opendss.process`: a loop that answers requests about scripts.
+
+| task | answer, beside `faults` |
+|---|---|
+| check | nothing: only what is wrong with the statements |
+| grid | name and tables of a grid, notes |
+| shapes | rows of load shapes and of who follows them |
+
+Every line is JSON: a number (the statement that is begun), words (what else is begun), a list (a fault, in case that
+the answer never comes), or the answer, an object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from openpoint.errors import Problem
+
+_PARENT_S = 2.0
+
+
+def serve() -> None:
+    """Answer requests until there are none."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for those who asked
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    out = os.dup(1)
+    os.dup2(2, 1)  # what the engine prints is no answer
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # the engine's package would import it, and can do without
+
+    def tell(what: object) -> None:
+        text = json.dumps(what, default=lambda number: number.item()).encode() + b"\n"
+        while text:
+            text = text[os.write(out, text) :]
+
+    for line in sys.stdin.buffer:
+        try:
+            answer = _answer(json.loads(line), tell)
+        except Exception:
+            answer = {"error": traceback.format_exc()}
+        tell(answer)
+
+
+def _end_with(parent: int) -> None:
+    """A computation that never ends must not outlive those who wait for it."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_S)
+    os._exit(1)
+
+
+def _answer(request: dict[str, Any], tell: Any) -> dict[str, Any]:
+    from openpoint.io.opendss.circuit import read_circuit
+    from openpoint.io.opendss.curves import read_shape_rows
+    from openpoint.io.opendss.engine import borrow_engine, hand_back, missing_circuit, run_statements
+    from openpoint.io.opendss.text import Statement
+
+    file, task = request["file"], request["task"]
+    statements = [Statement(Path(path), line, verb, text) for path, line, verb, text in request["statements"]]
+    engine = borrow_engine()
+    try:
+        if faults := run_statements(engine, statements, tell) or (task != "check" and missing_circuit(engine, file)):
+            return {"faults": _plain(faults)}
+        if task == "grid":
+            reading = read_circuit(engine, file, request["places"], tell, solve=request["solve"])
+            found = {"name": engine.Circuit.Name(), "tables": reading.tables, "notes": _plain(reading.notes)}
+            return found | {"faults": _plain(reading.faults)}
+        return (read_shape_rows(engine) if task == "shapes" else {}) | {"faults": []}
+    finally:
+        hand_back(engine)
+
+
+def _plain(problems: list[Problem]) -> list[Any]:
+    return [astuple(problem) for problem in problems]

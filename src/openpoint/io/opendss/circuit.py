@@ -1,0 +1,184 @@
+"""The tables of a grid from a circuit that stands in the OpenDSS engine; runs in the process of the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from openpoint.io.opendss.branches import read_line, read_source
+from openpoint.io.opendss.engine import solve_today
+from openpoint.io.opendss.pockets import find_pockets, read_pockets
+from openpoint.io.opendss.reactors import read_reactor
+from openpoint.io.opendss.reading import LETTER, Reading, grouped, in_words
+from openpoint.io.opendss.shunts import note_bent_loads, read_capacitor, read_generator, read_inverter, read_load
+from openpoint.io.opendss.star import read_windings
+
+Places = dict[str, tuple[float, float]]
+
+_READERS: dict[str, Callable[[Reading, str], None]] = {
+    "transformer": read_windings,
+    "vsource": read_source,
+    "load": read_load,
+    "generator": read_generator,
+    "pvsystem": read_inverter,
+    "storage": read_inverter,
+    "capacitor": read_capacitor,
+    "reactor": read_reactor,
+}
+# Controls, and what stays as they leave it.
+_CONTROLS = {
+    "regcontrol": "taps",
+    "capcontrol": "capacitor steps",
+    "swtcontrol": "switches",
+    "relay": "switches",
+    "recloser": "switches",
+    "fuse": "switches",
+    "invcontrol": "outputs of inverters",
+    "expcontrol": "outputs of inverters",
+    "storagecontroller": "outputs of storage",
+    "gendispatcher": "outputs of generators",
+    "espvlcontrol": "outputs of generators",
+    "upfccontrol": "outputs",
+}
+_SWITCHING = ("swtcontrol", "relay", "recloser", "fuse")
+_METERS = ("energymeter", "monitor", "sensor")
+_REFUSED = {
+    "fault": "Take it out",
+    "isource": "Replace it by a load or generator",
+    "autotrans": "Replace it by a transformer of two windings",
+}
+
+
+def read_circuit(engine: Any, file: str, places: Places, tell: Callable[[str], None], *, solve: bool) -> Reading:
+    """The tables of the circuit that stands in an engine, with every fault and doubt.
+
+    Args:
+        file: name of its main file, for messages.
+        places: coordinates by bus.
+        tell: is told what is begun.
+        solve: let the controls of the circuit act first.
+    """
+    reading = Reading(engine, file)
+    tell("the power flow of the circuit")
+    has_flow = _solve(reading, solve)
+    _tables(reading, places, tell, has_flow=has_flow)
+    reading.faults, reading.notes = grouped(reading.faults), grouped(reading.notes)
+    return reading
+
+
+def _solve(reading: Reading, with_controls: bool) -> bool:
+    if not with_controls:
+        reading.engine.Text.Command("set controlmode=off")
+    if not (has_flow := solve_today(reading.engine)):
+        message = "the power flow of the file does not converge; taps and switches are those of its last iteration"
+        reading.note("", message, "Check loads and impedances in OpenDSS", changes_figures=True)
+    return has_flow
+
+
+def _tables(reading: Reading, places: Places, tell: Callable[[str], None], *, has_flow: bool) -> None:
+    engine, elements = reading.engine, [name.lower() for name in reading.engine.Circuit.AllElementNames()]
+    reading.count(elements)
+    with_power = [e for e in elements if e.partition(".")[0] not in (*_CONTROLS, *_METERS)]
+    pockets = find_pockets(reading, with_power) if has_flow else []
+    _buses(reading, places, {bus for pocket in pockets for bus in pocket.buses})
+    if reading.faults:  # nothing else can be converted
+        return
+    _controls(reading, elements)
+    left_out: list[str] = []
+    behind = {element for pocket in pockets for element in (pocket.transformer, *pocket.elements)}
+    for element in elements:
+        if element in behind:
+            continue
+        tell(element)
+        kind = element.partition(".")[0]
+        engine.Circuit.SetActiveElement(element)
+        enabled = bool(engine.CktElement.Enabled())
+        if kind == "line":
+            if enabled or _is_tie(reading, element):
+                read_line(reading, element, enabled=enabled)
+            else:
+                left_out.append(element)
+        elif not enabled:
+            if element != "vsource.source":  # every circuit is born with it
+                left_out.append(element)
+        elif kind != "transformer" and kind in _READERS and _is_cut_off(reading, element):
+            left_out.append(element)
+        elif kind in _READERS:
+            _READERS[kind](reading, element)
+        elif kind not in _CONTROLS and kind not in _METERS:
+            remedy = _REFUSED.get(kind, "Replace it by elements that openpoint reads, or take it out")
+            reading.fault(element, f"a {kind} has no place in a grid", remedy)
+    if left_out:
+        message = f"what is disabled or open is left out: {in_words(left_out)}"
+        reading.note("", message, "Enable or close it to keep it")
+    read_pockets(reading, pockets)
+    note_bent_loads(reading)
+    _shape_note(reading)
+
+
+def _is_cut_off(reading: Reading, element: str) -> bool:
+    """Whether the element at hand, no line and no transformer, is open; open in some phases only is a fault."""
+    active = reading.engine.CktElement
+    ends = range(1, int(active.NumTerminals()) + 1)
+    states = [any(active.IsOpen(end, k) for end in ends) for k in range(1, int(active.NumPhases()) + 1)]
+    if any(states) and not all(states):
+        reading.fault(element, "some of its phases are open and some closed", "Write one for each phase")
+    return any(states)
+
+
+def _is_tie(reading: Reading, element: str) -> bool:
+    """Whether a disabled line is a switch, so that disabled means open."""
+    return reading.text("switch").lower() in ("true", "yes", "y", "t") or element in reading.switchable
+
+
+def _buses(reading: Reading, places: Places, leave_out: set[str]) -> None:
+    engine = reading.engine
+    unknown: list[str] = []
+    for name in engine.Circuit.AllBusNames():
+        if name.lower() in leave_out:
+            continue
+        engine.Circuit.SetActiveBus(name)
+        bus, kv = name.lower(), engine.Bus.kVBase() * math.sqrt(3.0)
+        phases = "".join(LETTER[n] for n in sorted(engine.Bus.Nodes()) if n in LETTER)
+        if kv <= 0:
+            unknown.append(bus)
+        # 2.4017… kV times √3 is 4.16 kV but for rounding.
+        reading.bus_kv[bus] = round(kv, 9)
+        reading.bus_phases[bus] = phases
+        x, y = places.get(bus, (None, None))
+        reading.add("buses", name=bus, vn_kv=reading.bus_kv[bus], phases=phases, x=x, y=y)
+    if unknown:
+        message = f"the nominal voltage is not known of {in_words(unknown)}"
+        remedy = "Add before the end: Set VoltageBases=[…] with all voltages line to line in kV, and CalcVoltageBases"
+        reading.fault("", message, remedy)
+
+
+def _controls(reading: Reading, elements: list[str]) -> None:
+    """Which elements are switched and regulated, and a note on every kind of control."""
+    by_kind: dict[str, list[str]] = {}
+    for element in elements:
+        kind = element.partition(".")[0]
+        if kind not in _CONTROLS:
+            continue
+        reading.engine.Circuit.SetActiveElement(element)
+        by_kind.setdefault(kind, []).append(element)
+        if kind == "regcontrol":
+            transformer = reading.text("transformer").lower().removeprefix("transformer.")
+            reading.controlled.add((f"transformer.{transformer}", int(reading.value("winding"))))
+        elif kind in _SWITCHING:
+            key = "switchedobj"
+            reading.switchable.add(reading.text(key).lower())
+            if kind == "swtcontrol":
+                reading.commanded.add(reading.text(key).lower())
+    for kind, members in by_kind.items():
+        message = f"{_CONTROLS[kind]} stay as they stand today, {in_words(members)} is not modelled"
+        reading.note("", message, "Set them for other loads yourself", changes_figures=True)
+
+
+def _shape_note(reading: Reading) -> None:
+    engine: Any = reading.engine
+    shapes = [name for name in engine.LoadShape.AllNames() if name.lower() not in ("default", "none", "")]
+    if shapes:
+        message = f"load shapes are not part of a grid: {in_words(shapes)}"
+        reading.note("", message, "openpoint.io.opendss.shapes.read_shapes reads them as tables")

@@ -1,0 +1,149 @@
+"""The OpenDSS engine, with everything switched off that reaches beyond a circuit.
+
+Every circuit in use has an engine of its own, and an engine begins each circuit anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from typing import Any
+
+from openpoint.errors import Problem
+from openpoint.io.opendss.text import Statement, class_of
+from openpoint.io.text import fault
+
+MOST_FAULTS = 20
+# OpenDSS stops at changes of 1e-4 pu; results are compared with others to 1e-6 and better.
+TOLERANCE_PU = 1e-9
+_ITERATIONS = 200
+# Commands that make the engine compute, that go on about the last object, and that may come before any circuit.
+_COMPUTING = ("solve", "calcvoltagebases", "makebuslist", "setkvbase", "reset", "init", "allocateloads", "setbusxy")
+_GOING_ON = ("~", "more", "m", "property")
+_BEFORE_A_CIRCUIT = ("set", "clear", "clearall")
+# Classes that belong to no circuit, so that an object may come before it.
+_OF_NO_CIRCUIT = (
+    *("loadshape", "tshape", "priceshape", "growthshape", "xycurve", "spectrum", "tcc_curve", "xfmrcode"),
+    *("wiredata", "cndata", "tsdata", "linespacing"),
+)
+_spare: list[Any] = []
+
+
+def borrow_engine() -> Any:
+    """An engine without a circuit: no forms, no editor, no change of folder, no shell. Hand it back when done."""
+    # Loading the library takes a moment, which only those pay who use it.
+    import opendssdirect
+
+    engine = _spare.pop() if _spare else opendssdirect.NewContext()
+    engine.Basic.AllowForms(False)
+    engine.Basic.AllowEditor(False)
+    engine.Basic.AllowChangeDir(False)
+    engine.Basic.AllowDOScmd(False)
+    engine.Basic.ClearAll()
+    # The one setting that outlives a circuit.
+    engine.Text.Command("set defaultbasefrequency=60")
+    return engine
+
+
+def hand_back(engine: Any) -> None:
+    """Let the next circuit have the engine: one that is dropped would keep its memory."""
+    _spare.append(engine)
+
+
+def missing_circuit(engine: Any, file: str) -> list[Problem]:
+    """A fault where the statements of a file made no circuit."""
+    if engine.Basic.NumCircuits() and engine.Circuit.AllElementNames():
+        return []
+    remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
+    return [Problem(file, "", "", "the file makes no circuit", remedy)]
+
+
+def run_statements(
+    engine: Any, statements: Sequence[Statement], tell: Callable[[object], None] = lambda what: None
+) -> list[Problem]:
+    """Run the statements; what the engine says against any of them becomes a fault with file and line.
+
+    `tell` is told the number of each before it is run, and every fault.
+
+    The engine breaks down, and Python with it, where it computes with or goes on about what it has refused: after a
+    fault nothing is computed, and the rest of the object is left out.
+    """
+    import opendssdirect
+
+    faults: list[Problem] = []
+    classes = {name.lower() for name in engine.Basic.Classes()} | {"circuit"}
+    is_broken = False  # whether the object that `~` goes on with is
+    for number, statement in enumerate(statements):
+        if len(faults) >= MOST_FAULTS:
+            faults.append(fault("", None, "", "and perhaps more: reading stopped here", "Correct these first"))
+            break
+        verb = statement.verb
+        kind = class_of("".join(statement.text.split(None, 1)[1:])) if verb == "new" else ""
+        if (verb in _COMPUTING and faults) or (verb in _GOING_ON and is_broken):
+            continue
+        may_come_first = kind in ("circuit", *_OF_NO_CIRCUIT) or verb in _BEFORE_A_CIRCUIT
+        if engine.Basic.NumCircuits() == 0 and not may_come_first:
+            remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
+            faults.append(fault(statement.file.name, statement.line, "", "there is no circuit yet", remedy))
+            break
+        if verb == "solve" and not is_snapshot(engine, statement.text):
+            continue
+        if verb == "new" and kind not in classes:
+            message = f"OpenDSS has no class {kind!r}"
+            faults.append(fault(statement.file.name, statement.line, "", message, "Correct the name of the class"))
+            is_broken = True
+            continue
+        tell(number)
+        try:
+            engine.Text.Command("solve" if verb == "solve" else statement.text)
+            is_broken = is_broken and verb not in ("new", "edit")
+        except opendssdirect.DSSException as error:
+            faults.append(_fault(statement, error))
+            tell(astuple(faults[-1]))
+            is_broken = True
+    return faults
+
+
+def is_snapshot(engine: Any, text: str = "") -> bool:
+    """Whether `solve` would compute one moment, and not a series of them."""
+    mode = text.lower().partition("mode")[2].lstrip(" =")
+    if mode:
+        return mode.startswith(("snap", "dir"))
+    return engine.Solution.ModeID() in ("Snapshot", "Snap", "Direct")
+
+
+def solve_today(engine: Any) -> bool:
+    """Solve the circuit as it stands, controls included, to `TOLERANCE_PU`; whether it converged."""
+    engine.Text.Command("set mode=snapshot")
+    engine.Solution.Convergence(TOLERANCE_PU)
+    engine.Solution.MaxIterations(_ITERATIONS)
+    engine.Solution.MaxControlIterations(_ITERATIONS)
+    return solve_as_it_is(engine)
+
+
+def solve_as_it_is(engine: Any) -> bool:
+    """Solve; whether it converged. A solution that breaks down has not."""
+    import opendssdirect
+
+    try:
+        engine.Solution.Solve()
+    except opendssdirect.DSSException:
+        return False
+    return bool(engine.Solution.Converged())
+
+
+def property_of(engine: Any, name: str) -> str:
+    """A property of the active element as text, brackets taken off."""
+    return str(engine.Properties.Value(name)).strip("[]() ")
+
+
+def numbers_of(engine: Any, name: str) -> list[float]:
+    """A property of the active element as numbers."""
+    return [float(part) for part in property_of(engine, name).replace(",", " ").replace("|", " ").split()]
+
+
+def _fault(statement: Statement, error: Exception) -> Problem:
+    message = str(error.args[-1] if error.args else error)
+    told = message.replace("\r", "\n").rpartition("Error Description:")[2].strip()
+    words = " ".join(told.split("\n")[0].split()).rstrip(".")
+    return fault(statement.file.name, statement.line, "", f"OpenDSS: {words}", "Correct the statement")

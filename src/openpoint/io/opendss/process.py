@@ -1,0 +1,224 @@
+"""The OpenDSS engine in a process of its own.
+
+Some statements of a foreign file break the engine down, and whatever process it is in with it; others never end. Here
+that is a fault of the file, with the statement that was begun last. One process is kept for all reading: it begins each
+circuit anew, ends with us, and is replaced where it has ended. Statements go there and plain values come back, as JSON.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import IO, Any, cast
+
+from openpoint.errors import InputError, Problem
+from openpoint.io.opendss.text import Script, Statement
+from openpoint.io.text import fault
+
+SILENCE_S = 300.0
+"""Seconds in which a process may begin nothing new before it counts as hung: what a single statement may take."""
+
+_CHECK_S = 0.5
+_MOST_OF_A_STATEMENT = 120
+# The package `openpoint.io` itself would import every format, with the libraries of tables.
+_START = """
+import json, sys, types
+sys.path[:], folder = json.loads(sys.stdin.buffer.readline())
+package = types.ModuleType("openpoint.io")
+package.__path__ = [folder]
+sys.modules["openpoint.io"] = package
+from openpoint.io.opendss.child import serve
+serve()
+"""
+_lock = threading.Lock()
+
+
+class _Ended(Exception):
+    """The process ended before it answered.
+
+    Attributes:
+        begun: what it began last: the number of a statement, or words. how: in words. hung: whether we ended it.
+        faults: what it had found before.
+    """
+
+    def __init__(self, begun: int | str | None, how: str, *, hung: bool, faults: list[Problem]) -> None:
+        super().__init__(how)
+        self.begun, self.how, self.hung, self.faults = begun, how, hung, faults
+
+
+class _Process:
+    """A process with an engine. Attributes: owner: who started it (a fork has to start its own). answers: so far."""
+
+    def __init__(self) -> None:
+        self.owner, self.answers = os.getpid(), 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._send([sys.path, os.path.dirname(os.path.dirname(__file__))])
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one request.
+
+        Raises:
+            _Ended: the process ended, or was ended since it was silent too long.
+        """
+        begun: int | str | None = None
+        faults: list[Problem] = []
+        watch = _Watch(self._process)
+        try:
+            self._send(request)
+            while line := cast(IO[bytes], self._process.stdout).readline():
+                watch.hear()
+                said = json.loads(line)
+                if isinstance(said, dict):
+                    self.answers += 1
+                    return said
+                if isinstance(said, list):
+                    faults.append(Problem(*said))
+                else:
+                    begun = said
+        finally:
+            watch.stop()
+        code = self._process.wait()
+        raise _Ended(begun, "" if watch.hung else _in_words(code), hung=watch.hung, faults=faults)
+
+    def end(self) -> None:
+        """End it; what it is doing is lost."""
+        if self.owner == os.getpid():
+            self._process.kill()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(OSError):
+                    cast(IO[bytes], pipe).close()
+            self._process.wait()
+
+    def _send(self, value: Any) -> None:
+        pipe = cast(IO[bytes], self._process.stdin)
+        with contextlib.suppress(OSError):  # that it has ended is seen where its answer is awaited
+            pipe.write(json.dumps(value).encode() + b"\n")
+            pipe.flush()
+
+
+class _Watch:
+    """Kills a process that says nothing for too long."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.hung = False
+        self._process, self._heard, self._done = process, time.monotonic(), threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def hear(self) -> None:
+        self._heard = time.monotonic()
+
+    def stop(self) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(min(_CHECK_S, SILENCE_S)):
+            if time.monotonic() - self._heard > SILENCE_S:
+                self.hung = True
+                self._process.kill()
+                return
+
+
+_kept: list[_Process] = []
+
+
+def run_script(task: str, file: str, script: Script, **more: Any) -> dict[str, Any]:
+    """What the engine finds in a script.
+
+    Args:
+        task: what is wanted, see `openpoint.io.opendss.child`. file: name of the main file, for messages.
+        more: what the task needs, plain values.
+
+    Raises:
+        InputError: refused statements and what the engine has against the others, or the statement at which it breaks
+            down or hangs.
+    """
+    if not script.faults:
+        return _ask(task, file, script.statements, more)
+    try:
+        _ask("check", file, script.statements, {})
+    except InputError as error:
+        raise InputError([*script.faults, *error.problems]) from None
+    raise InputError(script.faults)
+
+
+def _ask(task: str, file: str, statements: Sequence[Statement], more: dict[str, Any]) -> dict[str, Any]:
+    lines = [(str(s.file), s.line, s.verb, s.text) for s in statements]
+    request = {"task": task, "file": file, "statements": lines} | more
+    with _lock:
+        try:
+            answer = _answer(request)
+        except _Ended as ended:
+            # What is refused may leave the engine in pieces, so that only that is the fault of the file.
+            raise InputError(ended.faults or [_breakdown(file, statements, ended)]) from None
+    if "error" in answer:
+        raise RuntimeError(f"the process of the OpenDSS engine has failed:\n{answer['error']}")
+    if answer["faults"]:
+        raise InputError([Problem(*parts) for parts in answer["faults"]])
+    return answer
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    while True:
+        process = _process()
+        was_used = process.answers > 0
+        try:
+            return process.ask(request)
+        except BaseException as error:  # an interrupt leaves it amid its work
+            _kept.clear()
+            process.end()
+            # A file before this one may have damaged the engine; a new one tells.
+            if not (isinstance(error, _Ended) and was_used and not error.hung):
+                raise
+
+
+def _process() -> _Process:
+    if _kept and _kept[0].owner != os.getpid():
+        _kept.clear()
+    if not _kept:
+        _kept.append(_Process())
+    return _kept[0]
+
+
+@atexit.register
+def _end_kept() -> None:
+    for process in _kept:
+        process.end()
+    _kept.clear()
+
+
+def _in_words(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _breakdown(file: str, statements: Sequence[Statement], ended: _Ended) -> Problem:
+    what = (
+        f"OpenDSS hangs: it does not end within {SILENCE_S:g} s" if ended.hung else f"OpenDSS breaks down ({ended.how})"
+    )
+    if isinstance(ended.begun, int):
+        statement = statements[ended.begun]
+        text = statement.text
+        shown = text if len(text) <= _MOST_OF_A_STATEMENT else f"{text[:_MOST_OF_A_STATEMENT]}…"
+        remedy = "Correct this statement or one before it: OpenDSS does not survive its values"
+        return fault(statement.file.name, statement.line, "", f"{what} at this statement: {shown}", remedy)
+    at = f" at {ended.begun}" if ended.begun else ""
+    return fault(file, None, "", f"{what}{at}", "Check that OpenDSS itself can solve the circuit")

@@ -1,0 +1,280 @@
+"""pandapower nets in JSON, as `pandapower.to_json(net, path)` writes them. pandapower itself is not needed.
+
+The file names classes to be made; none is: only its tables are decoded (`openpoint.io.pandapower.json`).
+
+- Names are the elements' own where they are not empty and given once, else the table and index: `bus 5`, `line 12`.
+- External grids, and generators marked as slack, are sources. Other voltage-holding generators are refused.
+- Loads are split by model (constant power, current, impedance); negative loads become fixed generators, with a note.
+  The shares are those of each load; pandapower applies their mean to all that is at the bus, generators included.
+- Static generators are fixed, or dispatchable where `controllable` and limits are given; storages are fixed.
+- What is out of service is left out, and so are buses that no source can reach then, with a note.
+
+See `openpoint.io.pandapower.branches` for lines, transformers and switches.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from openpoint.errors import InputError
+from openpoint.graph import components
+from openpoint.grid.grid import Grid
+from openpoint.io.pandapower.branches import read_branches
+from openpoint.io.pandapower.json import Row, is_missing, net_from_text, truth
+from openpoint.io.pandapower.reading import Reading, names, text_of
+
+# Tables of elements that have no place in a Grid, and what to do about them.
+_REFUSED = {
+    "trafo3w": "Replace each by three two-winding transformers around a star bus",
+    "impedance": "Replace them by lines",
+    "ward": "Replace them by loads and shunts",
+    "xward": "Replace them by loads and shunts",
+    "dcline": "Replace them by loads and static generators",
+    "motor": "Replace them by loads",
+    "asymmetric_load": "Replace them by loads (the read net is balanced)",
+    "asymmetric_sgen": "Replace them by static generators (the read net is balanced)",
+    **dict.fromkeys(("svc", "ssc", "tcsc"), "Replace them by shunts or static generators"),
+    **dict.fromkeys(("vsc", "vsc_stacked", "vsc_bipolar", "b2b_vsc"), "Replace them by loads and static generators"),
+    **dict.fromkeys(("line_dc", "load_dc", "source_dc"), "Leave the direct-current part out"),
+}
+_MODELS = (("current", "const_i"), ("impedance", "const_z"))
+
+
+def grid_from_text(text: str, file: str) -> Grid:
+    """The grid in the text of a pandapower JSON file.
+
+    Raises:
+        InputError: with every fault, by pandapower table, row and column.
+    """
+    reading = Reading(net_from_text(text, file), file)
+    _refuse(reading)
+    _buses(reading)
+    _sources(reading)
+    read_branches(reading)
+    _loads(reading)
+    _generators(reading)
+    _shunts(reading)
+    if reading.faults:
+        raise InputError(reading.faults)
+    _drop_unreachable(reading)
+    title = text_of(reading.net.values.get("name", ""))
+    return Grid.from_tables(
+        file.rpartition(".")[0] or file,
+        reading.tables,
+        title=title,
+        source=f"pandapower file {file}",
+        notes=reading.notes,
+    )
+
+
+def _refuse(reading: Reading) -> None:
+    for table, remedy in _REFUSED.items():
+        rows = reading.net.live(table)
+        if rows:
+            numbers = ", ".join(str(row["index"]) for row in rows[:10]) + (" …" if len(rows) > 10 else "")
+            reading.fault(table, None, "", f"{len(rows)} rows in service cannot be read: {numbers}", remedy)
+    if reading.net.rows("controller"):
+        message = "controllers are not read; taps and set points stay as they are today"
+        reading.note(
+            "controller", None, "", message, "Run them in pandapower before writing the file", changes_figures=True
+        )
+
+
+def _buses(reading: Reading) -> None:
+    net = reading.net
+    if not net.live("bus"):
+        reading.fault("bus", None, "", "the net has no bus in service", "Write a net with buses")
+    named = names([("bus", net.live("bus"))])
+    reading.all_buses = {row["index"] for row in net.rows("bus")}
+    reading.left_out("bus")
+    held = [row.get("bus") for row in (*net.live("ext_grid"), *_slack_generators(reading))]
+    old_places = {row["index"]: row for row in net.rows("bus_geodata")}
+    for row in net.live("bus"):
+        index = row["index"]
+        if index in reading.bus_names:
+            reading.fault("bus", row, "", "the index is given twice", "Give every bus an index of its own")
+            continue
+        reading.bus_names[index] = named["bus", index]
+        reading.bus_kv[index] = reading.number("bus", row, "vn_kv")
+        limits = {}
+        if index not in held:
+            # Zero is pandapower's way to say no lower limit.
+            limits = {
+                "v_min_pu": reading.optional("bus", row, "min_vm_pu") or None,
+                "v_max_pu": reading.optional("bus", row, "max_vm_pu") or None,
+            }
+        place = _place(row.get("geo"), old_places.get(index))
+        reading.add("buses", name=named["bus", index], vn_kv=reading.bus_kv[index], **limits, **place)
+
+
+def _place(geo: object, old: Row | None) -> dict[str, float | None]:
+    """Coordinates: a GeoJSON point in the bus table, or a row of the older table `bus_geodata`."""
+    x: object = None
+    y: object = None
+    if old is not None:
+        x, y = old.get("x"), old.get("y")
+    try:
+        point = json.loads(geo) if isinstance(geo, str) else geo
+        if isinstance(point, dict) and point.get("type") == "Point":
+            x, y = point["coordinates"][:2]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass  # a picture can do without
+    if all(isinstance(v, (int, float)) and not is_missing(v) and abs(v) < 1e300 for v in (x, y)):
+        return {"x": float(x), "y": float(y)}  # type: ignore[arg-type]
+    return {"x": None, "y": None}
+
+
+def _slack_generators(reading: Reading) -> list[Row]:
+    return [row for row in reading.net.live("gen") if truth(row.get("slack"), instead=False)]
+
+
+def _sources(reading: Reading) -> None:
+    net = reading.net
+    slack = _slack_generators(reading)
+    named = names([("ext_grid", net.live("ext_grid")), ("gen", slack)])
+    for table, rows in (("ext_grid", net.live("ext_grid")), ("gen", slack)):
+        for row in rows:
+            bus = reading.bus(table, row)
+            if bus is None:
+                continue
+            v, angle = reading.number(table, row, "vm_pu", 1.0), reading.number(table, row, "va_degree", 0.0)
+            name = named[table, row["index"]]
+            reading.add("sources", name=name, bus=reading.bus_names[bus], v_pu=v, angle_degree=angle)
+
+
+def _loads(reading: Reading) -> None:
+    rows = reading.net.live("load")
+    named = names([("load", rows)])
+    reading.left_out("load")
+    for row in rows:
+        bus = reading.bus("load", row)
+        if bus is None:
+            continue
+        name, bus_name = named["load", row["index"]], reading.bus_names[bus]
+        scale = 1000.0 * reading.number("load", row, "scaling", 1.0)
+        p, q = (scale * reading.number("load", row, column) for column in ("p_mw", "q_mvar"))
+        rest_p, rest_q = 1.0, 1.0
+        for model, prefix in _MODELS:
+            share_p, share_q = (_share(reading, row, prefix, letter) for letter in "pq")
+            rest_p, rest_q = rest_p - share_p, rest_q - share_q
+            if p * share_p or q * share_q:
+                part = {"p_kw": p * share_p, "q_kvar": q * share_q}
+                reading.add("loads", name=f"{name} ({model})", bus=bus_name, model=model, **part)
+        if p * rest_p < 0:
+            reading.add("generators", name=f"{name} (infeed)", bus=bus_name, p_kw=-p * rest_p, q_kvar=-q * rest_q)
+            message = f"the load is negative; it is read as a fixed generator of {-p * rest_p:g} kW"
+            reading.note("load", row, "p_mw", message, "If the sign slipped, correct it")
+        elif p * rest_p or q * rest_q:
+            reading.add("loads", name=name, bus=bus_name, p_kw=p * rest_p, q_kvar=q * rest_q)
+
+
+def _share(reading: Reading, row: Row, prefix: str, letter: str) -> float:
+    """Share of a model in p or q: `const_z_p_percent`, or `const_z_percent` before pandapower 3."""
+    new = f"{prefix}_{letter}_percent"
+    column = new if new in row else f"{prefix}_percent"
+    return reading.number("load", row, column, 0.0) / 100.0
+
+
+def _generators(reading: Reading) -> None:
+    net = reading.net
+    holders = [row for row in net.live("gen") if row not in _slack_generators(reading)]
+    named = names([("sgen", net.live("sgen")), ("storage", net.live("storage")), ("gen", holders)])
+    for table, sign in (("sgen", 1.0), ("storage", -1.0)):
+        reading.left_out(table)
+        for row in net.live(table):
+            bus = reading.bus(table, row)
+            if bus is None:
+                continue
+            scale = sign * 1000.0 * reading.number(table, row, "scaling", 1.0)
+            output = {
+                "p_kw": scale * reading.number(table, row, "p_mw"),
+                "q_kvar": scale * reading.number(table, row, "q_mvar", 0.0),
+            }
+            limits = {}
+            if table == "sgen" and truth(row.get("controllable"), instead=False):
+                limits = _limits(reading, row, "sgen", ("p", "q"))
+            reading.add("generators", name=named[table, row["index"]], bus=reading.bus_names[bus], **output, **limits)
+    _holders(reading, holders, named)
+    if net.live("storage"):
+        message = "storages are read as fixed generators at today's power"
+        reading.note(
+            "storage", None, "", message, "Give them as controllable sgen to have them dispatched", changes_figures=True
+        )
+
+
+def _holders(reading: Reading, rows: list[Row], named: dict[tuple[str, int], str]) -> None:
+    """Generators that hold the voltage of their bus; the reactive power of today is that of the last power flow."""
+    reading.left_out("gen")
+    made = {row["index"]: row for row in reading.net.rows("res_gen")}
+    held_by_source = {row.get("bus") for row in (*reading.net.live("ext_grid"), *_slack_generators(reading))}
+    for row in rows:
+        bus = reading.bus("gen", row)
+        if bus is None:
+            continue
+        q = reading.optional("res_gen", made[row["index"]], "q_mvar") if row["index"] in made else None
+        if q is None:
+            message = "its reactive power is not in the file, and taken as 0 where it does not hold its voltage"
+            reading.note("gen", row, "", message, "Run the power flow in pandapower before writing the file")
+        p = reading.number("gen", row, "p_mw") * reading.number("gen", row, "scaling", 1.0)
+        given: dict[str, Any] = {"p_kw": 1000.0 * p, "q_kvar": 1000.0 * (q or 0.0)}
+        if bus not in held_by_source:
+            given |= {"v_pu": reading.number("gen", row, "vm_pu"), **_limits(reading, row, "gen", ("q",))}
+        reading.add("generators", name=named["gen", row["index"]], bus=reading.bus_names[bus], **given)
+
+
+def _limits(reading: Reading, row: Row, table: str, letters: Iterable[str]) -> dict[str, float | None]:
+    limits = {}
+    for letter in letters:
+        for side in ("min", "max"):
+            value = reading.optional(table, row, f"{side}_{letter}_{'mw' if letter == 'p' else 'mvar'}")
+            unit = "kw" if letter == "p" else "kvar"
+            limits[f"{letter}_{side}_{unit}"] = None if value is None else value * 1000.0
+    return limits
+
+
+def _shunts(reading: Reading) -> None:
+    rows = reading.net.live("shunt")
+    named = names([("shunt", rows)])
+    for row in rows:
+        bus = reading.bus("shunt", row)
+        if bus is None:
+            continue
+        if truth(row.get("step_dependency_table"), instead=False):
+            reading.fault("shunt", row, "step_dependency_table", "tables are not read", "Give p and q of a step")
+        kv = reading.bus_kv[bus]
+        ratio = kv / (reading.number("shunt", row, "vn_kv", kv) or math.nan)
+        scale = 1000.0 * ratio * ratio
+        p, q = (scale * reading.number("shunt", row, column, 0.0) for column in ("p_mw", "q_mvar"))
+        step = reading.whole("shunt", row, "step", 1)
+        steps = max(reading.whole("shunt", row, "max_step", 1), step, 1)
+        name, bus_name = named["shunt", row["index"]], reading.bus_names[bus]
+        if q < 0:
+            reading.add("capacitors", name=name, bus=bus_name, q_kvar=-q * steps, steps=steps, steps_on=step)
+        if step and (p or q > 0):
+            load = {"p_kw": p * step, "q_kvar": max(q, 0.0) * step}
+            reading.add("loads", name=f"{name} (shunt)", bus=bus_name, model="impedance", **load)
+
+
+def _drop_unreachable(reading: Reading) -> None:
+    """Leave out buses that no source reaches, with all that hangs on them."""
+    tables = reading.tables
+    number = {row["name"]: i for i, row in enumerate(tables.get("buses", []))}
+    kinds = ("lines", "switches", "transformers")
+    ends = [(number[r["from_bus"]], number[r["to_bus"]]) for k in kinds for r in tables.get(k, [])]
+    pairs = np.array(ends, dtype=np.int64).reshape(-1, 2)
+    part = components(len(number), pairs[:, 0], pairs[:, 1])
+    fed = {int(part[number[row["bus"]]]) for row in tables.get("sources", [])}
+    lost = {name for name, i in number.items() if int(part[i]) not in fed}
+    if not lost or not fed:
+        return
+    for rows in tables.values():
+        rows[:] = [r for r in rows if not lost.intersection((r.get("bus"), r.get("from_bus"), r.get("to_bus")))]
+    tables["buses"] = [row for row in tables["buses"] if row["name"] not in lost]
+    shown = ", ".join(sorted(lost)[:10]) + (" …" if len(lost) > 10 else "")
+    message = f"{len(lost)} buses that no external grid reaches are left out: {shown}"
+    reading.note("bus", None, "", message, "Put what connects them into service to keep them", changes_figures=True)

@@ -1,0 +1,139 @@
+"""Where every bus and branch lies in a picture: a map if the grid has coordinates, else a schematic of its feeders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.grid.grid import Grid
+from openpoint.report.layout.forest import ends, source_buses, spanning_forest
+from openpoint.report.layout.routes import elbow, rounded, route_ties
+from openpoint.report.layout.rows import place_rows
+
+Floats = npt.NDArray[np.float64]
+
+_ENOUGH = 0.6  # share of buses that must have coordinates for a map
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Places of N buses and ways of E branches; y grows upwards.
+
+    Attributes:
+        xy: (N, 2) place of every bus, in the order of `Grid.buses`; no two alike.
+        ways: E arrays (k, 2), the points of every branch from its from bus to its to bus, in the order of
+            `Grid.branches`.
+        is_map: whether the places are the grid's own coordinates (equal scales on both axes); a schematic has whole
+            numbers: x counts the branches to the source.
+    """
+
+    xy: Floats
+    ways: tuple[Floats, ...]
+    is_map: bool
+
+    @cached_property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Smallest and largest x, smallest and largest y of all buses and ways."""
+        points = np.concatenate([self.xy, *self.ways]) if len(self.xy) else np.zeros((1, 2))
+        (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+        return float(x0), float(x1), float(y0), float(y1)
+
+
+def compute_layout(grid: Grid, closed: Sequence[bool] | None = None) -> Layout:
+    """The layout of a grid. Deterministic; one layout serves today's state and the answer alike.
+
+    A grid whose buses have coordinates (most of them; the others are put between their neighbours) is drawn as a map
+    with straight lines. Otherwise a schematic is computed from the tree of closed branches: sources at the left,
+    feeders straight to the right, laterals above and below, the other branches in lanes in between.
+
+    Args:
+        grid: the grid.
+        closed: (E) state of the branches that makes the tree, in the order of `Grid.branches`; default today's.
+    """
+    branches = ends(grid)
+    given = grid.buses.select("x", "y").cast({"x": float, "y": float}).to_numpy().astype(np.float64)
+    known = np.isfinite(given).all(axis=1)
+    if len(given) and known.mean() >= _ENOUGH and len(np.unique(given[known], axis=0)) > 0.5 * known.sum():
+        xy = _apart(_filled(given, known, branches))
+        return Layout(xy, _straight(xy, branches), is_map=True)
+    state = grid.branches()["closed"].to_list() if closed is None else list(closed)
+    return _schematic(len(given), branches, source_buses(grid), state)
+
+
+def _schematic(n: int, branches: Sequence[tuple[int, int]], sources: Sequence[int], closed: Sequence[bool]) -> Layout:
+    forest = spanning_forest(n, branches, sources, closed)
+    in_tree = set(forest.parent_branch) - {-1}
+    loose = [e for e in range(len(branches)) if e not in in_tree]
+    ties = [branches[e] for e in loose]
+    row = place_rows(forest, ties)
+    # Rows count downwards while the lanes are sought (the first source on top), y grows upwards in the end.
+    grid_xy = np.column_stack([np.array(forest.hops, dtype=np.float64), row.astype(np.float64)]).reshape(n, 2)
+    ways: dict[int, Floats] = {}
+    for bus, e in enumerate(forest.parent_branch):
+        if e >= 0:
+            way = elbow(grid_xy[forest.parent[bus]], grid_xy[bus])
+            ways[e] = way if branches[e][1] == bus else way[::-1]
+    tree = [ways[e] for e in sorted(ways)]
+    ways.update(zip(loose, route_ties(grid_xy, tree, ties), strict=True))
+    turn = np.array([1.0, -1.0])
+    # Adding 0 turns -0.0 into 0.0.
+    return Layout(
+        grid_xy * turn + 0.0, tuple(rounded(ways[e]) * turn + 0.0 for e in range(len(branches))), is_map=False
+    )
+
+
+def _filled(given: Floats, known: npt.NDArray[np.bool_], branches: Sequence[tuple[int, int]]) -> Floats:
+    """Coordinates for all: a bus without any lies between its neighbours (a few rounds of averages)."""
+    xy = given.copy()
+    xy[~known] = given[known].mean(axis=0)
+    if known.all():
+        return xy
+    neighbours: list[list[int]] = [[] for _ in given]
+    for a, b in branches:
+        neighbours[a].append(b)
+        neighbours[b].append(a)
+    unknown = np.flatnonzero(~known)
+    for _ in range(100):
+        for bus in unknown:
+            if neighbours[bus]:
+                xy[bus] = xy[neighbours[bus]].mean(axis=0)
+    return xy
+
+
+def _apart(xy: Floats) -> Floats:
+    """Places in which no two buses share a spot: those that do are put on a small circle around it."""
+    size = float(np.ptp(xy, axis=0).max(initial=0.0)) or 1.0
+    spot: dict[tuple[int, int], list[int]] = {}
+    for bus, (x, y) in enumerate(xy):
+        spot.setdefault((round(x / size * 1e5), round(y / size * 1e5)), []).append(bus)
+    result = xy.copy()
+    step = size * 0.6 / max(4.0, np.sqrt(len(xy))) * 0.5
+    for together in spot.values():
+        for k, bus in enumerate(together[1:]):
+            # A spiral by the golden angle never meets itself.
+            turn, radius = 2.399963 * k, step * np.sqrt(k + 1.0)
+            result[bus] += radius * np.array([np.cos(turn), np.sin(turn)])
+    return result
+
+
+def _straight(xy: Floats, branches: Sequence[tuple[int, int]]) -> tuple[Floats, ...]:
+    """Straight ways; further branches between the same two buses bow out, so that each can be seen."""
+    met: dict[tuple[int, int], int] = {}
+    ways = []
+    for a, b in branches:
+        pair = (min(a, b), max(a, b))
+        k = met.get(pair, 0)
+        met[pair] = k + 1
+        start, end = xy[a], xy[b]
+        if k == 0:
+            ways.append(np.array([start, end]))
+            continue
+        across = np.array([xy[pair[0]][1] - xy[pair[1]][1], xy[pair[1]][0] - xy[pair[0]][0]])
+        bow = (start + end) / 2 + across * 0.25 * (k + 1) / 2 * (-1) ** k
+        t = np.linspace(0.0, 1.0, 9)[:, None]
+        ways.append((1 - t) ** 2 * start + 2 * t * (1 - t) * bow + t**2 * end)
+    return tuple(ways)

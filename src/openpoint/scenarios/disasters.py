@@ -1,0 +1,192 @@
+"""Disasters: what may break one day, a set of broken branches each, and how likely it is.
+
+Only branches break. A line that is open today may break, too; then it cannot be closed. A source cannot break: let the
+branches at it break instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from openpoint.errors import OptionError
+from openpoint.grid.arguments import Names, names_of, of_kind, path_of
+from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
+from openpoint.scenarios.disasters_table import SUM_TOLERANCE, Row, is_csv, load_rows, rows_of_frame, sound_rows
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Disasters:
+    """K disasters of a grid of E branches.
+
+    Attributes:
+        names: (K) a name for each disaster, all different.
+        probabilities: (K) between 0 and 1, sum to one within 1e-6.
+        broken: (K, E) whether the branch breaks, in the order of `Grid.branches`.
+
+    Raises:
+        OptionError: shapes that do not agree, names empty or given twice, probabilities that are none.
+    """
+
+    names: tuple[str, ...]
+    probabilities: Floats
+    broken: Bools
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", names_of(self.names, "names"))
+        probabilities = np.array(self.probabilities, dtype=np.float64)
+        broken = np.array(self.broken, dtype=np.bool_)
+        k = len(self.names)
+        if probabilities.shape != (k,) or broken.ndim != 2 or len(broken) != k:
+            raise OptionError(
+                f"{k} names, probabilities of shape {probabilities.shape} and broken of shape {broken.shape} do not "
+                f"agree; give ({k},) and ({k}, branches)"
+            )
+        if not k or len(set(self.names)) < k or "" in self.names:
+            raise OptionError("give at least one disaster, and every disaster a name of its own")
+        total = probabilities.sum()
+        # Written so that NaN fails.
+        if not ((probabilities >= 0.0).all() and abs(total - 1.0) <= SUM_TOLERANCE):
+            raise OptionError(f"probabilities must not be negative and must sum to one; these sum to {total:.9g}")
+        for name, array in (("probabilities", probabilities), ("broken", broken)):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    @classmethod
+    def from_branches(cls, grid: GridLike, disasters: Mapping[str, tuple[float, Names]]) -> Disasters:
+        """Disasters by name: the probability and the branches that break.
+
+        Raises:
+            InputError: the grid has faults, or the disasters have, with all of them.
+            OptionError: no probability and branches.
+        """
+        for name, given in disasters.items():
+            if not (isinstance(given, tuple | list) and len(given) == 2):
+                raise OptionError(f"disaster {name!r} is {given!r}; give its probability and branches, (0.5, ['7'])")
+        rows = [
+            Row("", name, probability, branch)
+            for name, (probability, branches) in disasters.items()
+            for branch in names_of(branches, f"disaster {name!r}") or ("",)
+        ]
+        return _from_rows(rows, read(grid), "disasters")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def merged(self) -> tuple[Disasters, Ints]:
+        """The same disasters with those that break the same branches made one, in the order of their first.
+
+        A merged disaster has the sum of the probabilities and the name of the first.
+
+        Returns:
+            the merged disasters, and (K) the number of the merged disaster of each disaster.
+        """
+        _, first, number = np.unique(self.broken, axis=0, return_index=True, return_inverse=True)
+        rank = np.empty(len(first), dtype=np.int64)
+        rank[np.argsort(first)] = np.arange(len(first))
+        number, first = rank[number.reshape(-1)], np.sort(first)
+        probabilities = np.zeros(len(first))
+        np.add.at(probabilities, number, self.probabilities)
+        return Disasters(tuple(self.names[k] for k in first), probabilities, self.broken[first]), number
+
+    def table(self, grid: GridLike) -> pl.DataFrame:
+        """A row for each broken branch, and one without branch where nothing breaks: disaster, probability, branch.
+
+        Raises:
+            OptionError: the disasters belong to a grid of another number of branches.
+        """
+        grid = read(grid)
+        branches = grid.branches()["name"].to_list()
+        if self.broken.shape[1] != len(branches):
+            raise OptionError(
+                f"these disasters are of a grid of {self.broken.shape[1]} branches, {grid.name!r} has {len(branches)}; "
+                "give the grid they were made for"
+            )
+        rows = [
+            (name, float(p), branch)
+            for name, p, broken in zip(self.names, self.probabilities, self.broken)
+            for branch in [branches[e] for e in np.flatnonzero(broken)] or [None]
+        ]
+        schema = {"disaster": pl.String, "probability": pl.Float64, "branch": pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def equals(self, other: Disasters) -> bool:
+        """Whether names, probabilities and broken branches are equal."""
+        return (
+            self.names == other.names
+            and np.array_equal(self.probabilities, other.probabilities)
+            and np.array_equal(self.broken, other.broken)
+        )
+
+    def __repr__(self) -> str:
+        count = self.broken.sum(axis=1)
+        return f"Disasters({len(self)} disasters that break {count.min()} to {count.max()} branches)"
+
+
+DisastersLike = Disasters | str | os.PathLike[str] | pl.DataFrame
+"""What stands for disasters: `Disasters`, or what `read_disasters` takes, the path of a table or a frame."""
+
+
+def read_disasters(path_or_frame: DisastersLike, grid: GridLike) -> Disasters:
+    """The disasters of a grid from a table: a file in CSV, Parquet or Excel, or a frame. `Disasters` are handed back.
+
+    A row names one branch that breaks in one disaster. A disaster that breaks nothing has one row with an empty
+    branch. Disasters are in the order of their first rows.
+
+    Columns: disaster, probability (the same in all rows of a disaster), branch. The probabilities sum to one over the
+    disasters within 1e-6; what they miss is shared out.
+
+    Args:
+        path_or_frame: the table. grid: the grid, a path or a name that `read` takes.
+
+    Raises:
+        InputError: the grid or the table has faults, with all of them.
+        OptionError: the ending of the path is another.
+    """
+    if isinstance(path_or_frame, Disasters):
+        return path_or_frame
+    grid = read(grid)
+    if isinstance(path_or_frame, pl.DataFrame):
+        return _from_rows(rows_of_frame(path_or_frame, "disasters"), grid, "disasters")
+    file = path_of(
+        path_or_frame, "disasters", "Disasters, a Polars frame, or the path of a table, as `read_disasters` takes it"
+    )
+    return _from_rows(load_rows(file), grid, file.name)
+
+
+def write_disasters(disasters: Disasters, grid: GridLike, path: str | os.PathLike[str]) -> None:
+    """Write the disasters as CSV or Parquet, by the ending of the path; `read_disasters` reads them back.
+
+    Raises:
+        OptionError: another ending, a path that cannot be written, or disasters of another grid.
+    """
+    of_kind(disasters, Disasters, "disasters", "Disasters, as `read_disasters` and `storms` make them")
+    file = path_of(path, "path")
+    table = disasters.table(grid)
+    try:
+        if is_csv(file):
+            table.write_csv(file)
+        else:
+            table.write_parquet(file)
+    except OSError as error:
+        raise OptionError(f"{file} cannot be written: {error.strerror or error}") from error
+
+
+def _from_rows(rows: Sequence[Row], grid: Grid, table: str) -> Disasters:
+    sound = sound_rows(rows, grid.check(), table)
+    column = {name: e for e, name in enumerate(grid.branches()["name"])}
+    broken = np.zeros((len(sound), len(column)), dtype=np.bool_)
+    for k, (_, branches) in enumerate(sound.values()):
+        broken[k, [column[branch] for branch in branches]] = True
+    probabilities = np.array([probability for probability, _ in sound.values()])
+    return Disasters(tuple(sound), probabilities, broken)

@@ -1,0 +1,306 @@
+"""Futures: what the buses of a grid may demand one day, a table of future × bus.
+
+A future replaces the demand of constant power at every bus, loads less generation that is not dispatchable. All else
+stays as in the grid: loads of constant current and impedance, capacitors, dispatchable generators.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.arguments import names_of, of_kind, path_of
+from openpoint.grid.csv_style import decimal_of, separator_of
+from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
+from openpoint.io.text import decode
+from openpoint.io.workbook import read as workbook
+from openpoint.scenarios.futures_table import NUMBERS, REQUIRED, SUM_TOLERANCE, read_rows
+
+Floats = npt.NDArray[np.float64]
+Complexes = npt.NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class Futures:
+    """K futures of a balanced grid of N buses: net demand of constant power, positive consumption.
+
+    Attributes:
+        names: (K) a name for each future, all different.
+        probabilities: (K) sum to one; None where nobody knows them.
+        bus_names: (N) as in `grid.buses`, in the same order.
+        p_kw, q_kvar: (K, N) loads of constant power less generation that is not dispatchable.
+
+    Raises:
+        OptionError: shapes that do not agree, names given twice, numbers that are not finite, probabilities that are
+            none.
+    """
+
+    names: tuple[str, ...]
+    probabilities: Floats | None
+    bus_names: tuple[str, ...]
+    p_kw: Floats
+    q_kvar: Floats
+
+    def __post_init__(self) -> None:
+        for name in ("names", "bus_names"):
+            object.__setattr__(self, name, names_of(getattr(self, name), name))
+        shape = (len(self.names), len(self.bus_names))
+        for name in ("p_kw", "q_kvar", "probabilities"):
+            given = getattr(self, name)
+            if given is None and name == "probabilities":
+                continue
+            array = np.array(given, dtype=np.float64)
+            wanted = shape[:1] if name == "probabilities" else shape
+            if array.shape != wanted:
+                raise OptionError(f"{name} has shape {array.shape}; names and bus_names make it {wanted}")
+            if not np.isfinite(array).all():
+                raise OptionError(f"{name} holds numbers that are not finite; give finite numbers")
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        if 0 in shape or len(set(self.names)) < shape[0]:
+            raise OptionError("give at least one future and one bus, and every future a name of its own")
+        if self.probabilities is not None and (
+            self.probabilities.min() < 0.0 or abs(self.probabilities.sum() - 1.0) > SUM_TOLERANCE
+        ):
+            raise OptionError("probabilities must not be negative and must sum to one; give None if nobody knows them")
+
+    @classmethod
+    def today(cls, grid: GridLike) -> Futures:
+        """The one future in which all stays as it is; its name is "today".
+
+        Raises:
+            InputError: the grid has faults.
+            OptionError: the grid has several phases.
+        """
+        grid = read(grid)
+        load, generation = constant_power_kva(grid)
+        net = (load - generation)[np.newaxis]
+        return cls(("today",), None, tuple(grid.buses["name"]), net.real, net.imag)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def weights(self) -> Floats:
+        """(K) the probabilities, or equal weights where nobody knows them."""
+        return np.full(len(self), 1.0 / len(self)) if self.probabilities is None else self.probabilities
+
+    def mean(self) -> Futures:
+        """The one future in which every bus demands its mean over the futures, by `weights`; its name is "mean"."""
+        p, q = (self.weights @ part for part in (self.p_kw, self.q_kvar))
+        return Futures(("mean",), None, self.bus_names, p[np.newaxis], q[np.newaxis])
+
+    def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Futures:
+        """The futures of these numbers (0 = first), in this order; their probabilities are scaled to sum to one.
+
+        Raises:
+            OptionError: a number without a future or given twice, no number at all, only futures of probability zero.
+        """
+        chosen = np.asarray(indices)
+        if chosen.ndim != 1 or chosen.size == 0 or chosen.dtype.kind not in "iu":
+            raise OptionError("take needs the numbers of some futures, counted from 0")
+        if chosen.min() < 0 or chosen.max() >= len(self) or len(np.unique(chosen)) < len(chosen):
+            raise OptionError(f"take needs different numbers of futures from 0 to {len(self) - 1}")
+        weights = None if self.probabilities is None else self.probabilities[chosen]
+        if weights is not None:
+            if weights.sum() <= 0.0:
+                raise OptionError("all of these futures have probability zero; take others")
+            weights = weights / weights.sum()
+        names = tuple(self.names[k] for k in chosen)
+        return Futures(names, weights, self.bus_names, self.p_kw[chosen], self.q_kvar[chosen])
+
+    def split(self, seed: int, share: float) -> tuple[Futures, Futures]:
+        """A set to plan with, `share` of the futures drawn by `seed`, and the others to judge the plan by.
+
+        Both have at least one future and keep the order.
+
+        Raises:
+            OptionError: a share that is not between 0 and 1, a negative seed, fewer than two futures.
+        """
+        if not 0.0 < share < 1.0 or seed < 0 or len(self) < 2:
+            raise OptionError("split needs two futures or more, a seed of at least 0, and a share between 0 and 1")
+        count = min(max(round(share * len(self)), 1), len(self) - 1)
+        order = np.random.Generator(np.random.PCG64(seed)).permutation(len(self))
+        return self.take(np.sort(order[:count])), self.take(np.sort(order[count:]))
+
+    def table(self) -> pl.DataFrame:
+        """A row for each future and bus: future, bus, p_kw, q_kvar, and probability where known."""
+        columns: dict[str, Any] = {
+            "future": np.repeat(np.array(self.names, dtype=object), len(self.bus_names)),
+            "bus": self.bus_names * len(self),
+            "p_kw": self.p_kw.ravel(),
+            "q_kvar": self.q_kvar.ravel(),
+        }
+        if self.probabilities is not None:
+            columns["probability"] = np.repeat(self.probabilities, len(self.bus_names))
+        return pl.DataFrame(columns, schema_overrides={"future": pl.String, "bus": pl.String})
+
+    def equals(self, other: Futures) -> bool:
+        """Whether names, buses, probabilities and all figures are equal."""
+        mine, theirs = self.probabilities, other.probabilities
+        return (
+            (self.names, self.bus_names) == (other.names, other.bus_names)
+            and (mine is theirs or (mine is not None and theirs is not None and np.array_equal(mine, theirs)))
+            and np.array_equal(self.p_kw, other.p_kw)
+            and np.array_equal(self.q_kvar, other.q_kvar)
+        )
+
+    def __repr__(self) -> str:
+        known = "unknown" if self.probabilities is None else "known"
+        return f"Futures({len(self)} futures of {len(self.bus_names)} buses, probabilities {known})"
+
+
+FuturesLike = Futures | str | os.PathLike[str] | pl.DataFrame
+"""What stands for futures: `Futures`, or what `read_futures` takes, the path of a table or a frame."""
+WANTED = "Futures, a Polars frame, or the path of a table, as `read_futures` takes it"
+
+
+def constant_power_kva(grid: Grid) -> tuple[Complexes, Complexes]:
+    """(N) loads of constant power and (N) generation that is not dispatchable at each bus today, p + jq.
+
+    Raises:
+        InputError: the grid has faults.
+        OptionError: the grid has several phases.
+    """
+    if (grid.check().buses["phases"] != "1").any():
+        raise OptionError("futures work on balanced grids (phases '1'); this grid has phases a, b, c")
+    dispatchable = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
+    load = at_buses(grid, grid.loads.filter(pl.col("model") == "power"))
+    return load, at_buses(grid, grid.generators.filter(~dispatchable))
+
+
+def at_buses(grid: Grid, rows: pl.DataFrame) -> Complexes:
+    """(N) sum of p_kw + j q_kvar of the rows at each bus."""
+    number = {name: n for n, name in enumerate(grid.buses["name"])}
+    total = np.zeros(grid.buses.height, dtype=np.complex128)
+    np.add.at(total, [number[bus] for bus in rows["bus"]], rows["p_kw"].to_numpy() + 1j * rows["q_kvar"].to_numpy())
+    return total
+
+
+def statistics(futures: Futures) -> pl.DataFrame:
+    """A row for each future.
+
+    Columns: future; p_kw, q_kvar (sums over the buses); p_min_kw and p_min_bus (the least demand of a bus, negative
+    where it feeds back); generation_share (what buses feed back over what buses consume, 0 = none; empty where none
+    consumes).
+    """
+    least = futures.p_kw.argmin(axis=1)
+    consumed, fed_back = futures.p_kw.clip(min=0.0).sum(axis=1), (-futures.p_kw).clip(min=0.0).sum(axis=1)
+    return pl.DataFrame(
+        {
+            "future": futures.names,
+            "p_kw": futures.p_kw.sum(axis=1),
+            "q_kvar": futures.q_kvar.sum(axis=1),
+            "p_min_kw": futures.p_kw.min(axis=1),
+            "p_min_bus": [futures.bus_names[n] for n in least],
+            "generation_share": [f / c if c > 0.0 else None for f, c in zip(fed_back.tolist(), consumed.tolist())],
+        },
+        schema_overrides={"generation_share": pl.Float64},
+    )
+
+
+def write_futures(futures: Futures, path: str | os.PathLike[str]) -> None:
+    """Write the futures as CSV or Parquet, by the ending of the path; `read_futures` reads them back without loss.
+
+    Raises:
+        OptionError: another ending, or a path that cannot be written.
+    """
+    of_kind(futures, Futures, "futures", "Futures, as `read_futures` and `grow` make them")
+    file = path_of(path, "path")
+    table = futures.table()
+    try:
+        if _is_csv(file):
+            table.write_csv(file)
+        else:
+            table.write_parquet(file)
+    except OSError as error:
+        raise OptionError(f"{file} cannot be written: {error.strerror or error}") from error
+
+
+def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
+    """The futures of a grid from a long table: a file in CSV, Parquet or Excel, or a frame. `Futures` are handed back.
+
+    A row gives the net demand of constant power of one bus in one future: it takes the place of the loads of constant
+    power and of the generation that is not dispatchable at that bus. A bus that a future does not name keeps today's.
+    A bus with a source may have demand.
+
+    Columns: future, bus, p_kw, q_kvar; optional probability, the same in all rows of a future, not negative, summing
+    to one over the futures within 1e-6. Without it, or where it is empty throughout, the probabilities are unknown.
+    Futures are in the order of their first rows.
+
+    Args:
+        path_or_frame: the table. grid: the grid, a path or a name that `read` takes.
+
+    Raises:
+        InputError: the grid or the table has faults, with all of them.
+        OptionError: the grid has several phases, or the ending of the path is another.
+    """
+    if isinstance(path_or_frame, Futures):
+        return path_or_frame
+    today = Futures.today(grid)
+    if isinstance(path_or_frame, pl.DataFrame):
+        rows = read_rows(path_or_frame, today.bus_names, table="futures", row_word="number", first_row=1)
+    else:
+        file = path_of(path_or_frame, "futures", WANTED)
+        frame = _load(file)
+        word, first = ("number", 1) if file.suffix.lower() == ".parquet" else ("line", 2)
+        rows = read_rows(frame, today.bus_names, table=file.name, row_word=word, first_row=first)
+    p, q = (np.repeat(part, len(rows.names), axis=0) for part in (today.p_kw, today.q_kvar))
+    p[rows.future, rows.bus] = rows.p_kw
+    q[rows.future, rows.bus] = rows.q_kvar
+    return Futures(rows.names, rows.probabilities, today.bus_names, p, q)
+
+
+def _is_csv(file: Path) -> bool:
+    ending = file.suffix.lower()
+    if ending not in (".csv", ".parquet"):
+        raise OptionError(f"{file}: futures are stored as .csv or .parquet, or read from .xlsx; name such a file")
+    return ending == ".csv"
+
+
+def _from_csv(text: str, file: str) -> pl.DataFrame:
+    """The cells as texts, so that a name like 007 stays as it is; numbers have decimal points.
+
+    Raises:
+        InputError: the signs between cells or of decimals contradict each other.
+    """
+    separator, faults = separator_of(text, file)
+    if not faults:
+        frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator)
+        numbers = [name for name in NUMBERS if name in frame.columns]
+        rows = enumerate(frame.select(numbers).iter_rows(), start=2)
+        told = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
+        decimal, faults = decimal_of(told, separator, file)
+        if not faults:
+            return frame if decimal == "." else frame.with_columns(pl.col(numbers).str.replace_all(",", "."))
+    raise InputError(faults)
+
+
+def _load(file: Path) -> pl.DataFrame:
+    book = file.suffix.lower() in workbook.ENDINGS
+    csv = not book and _is_csv(file)
+    try:
+        content = file.read_bytes()
+        if book:
+            return workbook.frame_of(workbook.only_sheet(content, file.name, "futures"), file.name)
+        if not csv:
+            return pl.read_parquet(io.BytesIO(content))
+        return _from_csv(decode(content, file.name), file.name)
+    except OSError as error:
+        message = f"the file cannot be read: {error.strerror or error}"
+        raise InputError([Problem(str(file), "", "", message, "Check the path and its rights")]) from error
+    # Some damage makes Polars panic, which is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = str(error).strip().partition("\n")[0]
+        remedy = f"Write a table with the columns {', '.join(REQUIRED)}"
+        raise InputError([Problem(file.name, "", "", f"this is no table: {reason}", remedy)]) from error

@@ -1,0 +1,182 @@
+"""A horizon: the steps of a partition over time, what happens in them, and which generators have an energy, as tables.
+
+A folder holds them as `steps.csv` and, where there are any, `events.csv`, `profiles.csv` and `storage.csv` (or
+.parquet); a single file is the table of the steps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+
+from openpoint.errors import InputError, Problem
+from openpoint.grid.arguments import path_of
+from openpoint.grid.conform import RawTable, conform
+from openpoint.grid.files import table_from_files
+from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
+from openpoint.io.workbook import read as workbook
+
+EVENTS = ("fault", "open", "close", "release")
+
+
+def _column(kind: type[dy.Column], doc: str, unit: str = "", *, nullable: bool = False, **default: Any) -> Any:
+    return kind(nullable=nullable, metadata={"doc": doc, "unit": unit, **default})
+
+
+class Steps(dy.Schema):
+    """Steps: spans of time, one after the other in the order of the rows."""
+
+    step = _column(dy.String, "name of the step, unique")
+    hours = _column(dy.Float64, "how long it is", "h", default=1.0)
+    load_share = _column(dy.Float64, "what all loads are, a share of the grid's", default=1.0)
+
+
+class Events(dy.Schema):
+    """Events: what happens to branches at the start of a step, and lasts until another event of the branch.
+
+    `open` and `close` hold a switchable branch in that state, `release` leaves it to the decision again. A `fault` of a
+    switchable branch holds it open; that of any other branch keeps its block dead and all switches of the block open.
+    """
+
+    step = _column(dy.String, "step at whose start it happens")
+    branch = _column(dy.String, "branch")
+    event = _column(dy.String, "fault, open, close or release")
+
+
+class Profiles(dy.Schema):
+    """Profiles: loads that have a share of their own in a step, in place of that of the step."""
+
+    step = _column(dy.String, "step")
+    load = _column(dy.String, "load")
+    share = _column(dy.Float64, "what the load is, a share of the grid's")
+
+
+class StoredEnergy(dy.Schema):
+    """Storage: generators that have an energy. Power limits and reactive power are those of the generator."""
+
+    generator = _column(dy.String, "dispatchable generator, such as a battery or a unit with little fuel")
+    energy_kwh = _column(dy.Float64, "the most it holds", "kWh")
+    start_kwh = _column(dy.Float64, "what it holds at the start", "kWh")
+    least_kwh = _column(dy.Float64, "the least it may hold", "kWh", default=0.0)
+    end_kwh = _column(dy.Float64, "the least at the end; empty = least_kwh", "kWh", nullable=True, default=None)
+    charge_kw = _column(
+        dy.Float64, "most power of charging; empty = -p_min_kw of the generator", "kW", nullable=True, default=None
+    )
+    charge_efficiency = _column(dy.Float64, "energy held for each kWh taken", default=1.0)
+    discharge_efficiency = _column(dy.Float64, "kWh delivered for each kWh held", default=1.0)
+
+
+HORIZON_SCHEMAS: dict[str, type[dy.Schema]] = {
+    "steps": Steps,
+    "events": Events,
+    "profiles": Profiles,
+    "storage": StoredEnergy,
+}
+_FILES = frozenset(f"{kind}.{ending}" for kind in HORIZON_SCHEMAS for ending in ("csv", "parquet"))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Horizon:
+    """The tables; see `Steps`, `Events`, `Profiles` and `StoredEnergy`. What a grid says to them is checked by a study.
+
+    Attributes:
+        steps, events, profiles, storage: with exactly the columns of their schemas.
+        notes: doubts met while reading.
+    """
+
+    steps: pl.DataFrame
+    events: pl.DataFrame
+    profiles: pl.DataFrame
+    storage: pl.DataFrame
+    notes: tuple[Problem, ...] = field(default=())
+
+    @staticmethod
+    def from_tables(
+        steps: RawTable,
+        *,
+        events: RawTable | None = None,
+        profiles: RawTable | None = None,
+        storage: RawTable | None = None,
+    ) -> Horizon:
+        """A horizon from tables: Polars frames, mappings column -> values, or iterables of row mappings.
+
+        Raises:
+            InputError: with every column that is unknown, missing or of the wrong type.
+        """
+        given: Mapping[str, pl.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]] | None] = {
+            "steps": steps,
+            "events": events,
+            "profiles": profiles,
+            "storage": storage,
+        }
+        return _horizon({kind: conform(kind, given[kind], schema) for kind, schema in HORIZON_SCHEMAS.items()})
+
+    def equipped(self, grid: GridLike) -> Grid:
+        """The grid whose generators charge as the table of the storage says."""
+        grid = read(grid)
+        charge = {name: -most for name, most in self.storage.select("generator", "charge_kw").iter_rows() if most}
+        rows = grid.generators.select("name", "p_min_kw").iter_rows()
+        least = pl.Series("p_min_kw", [charge.get(name, p) for name, p in rows], dtype=pl.Float64)
+        return grid.with_tables(generators=grid.generators.with_columns(least))
+
+    def __repr__(self) -> str:
+        tables = {"steps": self.steps, "events": self.events, "profiles": self.profiles, "storage": self.storage}
+        return f"Horizon({', '.join(f'{name}: {frame.height}' for name, frame in tables.items() if frame.height)})"
+
+
+HorizonLike = Horizon | str | os.PathLike[str]
+"""What stands for a horizon: a `Horizon`, or what `read_horizon` takes, the path of a folder or of a table of steps."""
+
+
+def read_horizon(path: HorizonLike) -> Horizon:
+    """A horizon from a folder, or from a file that holds its steps. A `Horizon` is handed back as it is.
+
+    Raises:
+        InputError: with every fault of every file.
+        OptionError: something else.
+    """
+    if isinstance(path, Horizon):
+        return path
+    path = path_of(path, "the horizon", "a Horizon, or the path of a folder or of a table of steps")
+    try:
+        if path.suffix.lower() in workbook.ENDINGS and path.is_file():
+            return _from_workbook(path.read_bytes(), path.name)
+        if path.is_dir():
+            files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name in _FILES}
+            strange = sorted(p.name for p in path.iterdir() if p.name not in _FILES and not p.name.startswith("."))
+        else:
+            files, strange = {f"steps{path.suffix.lower()}": path.read_bytes()}, []
+    except OSError as error:
+        message = f"it cannot be read: {error.strerror or error}"
+        raise InputError([Problem(str(path), "", "", message, "Check the path and its rights")]) from error
+    if not files.keys() & {"steps.csv", "steps.parquet"}:
+        message, remedy = "there is no table of the steps", "Give steps.csv, or a folder that holds it"
+        raise InputError([Problem(str(path), "", "", message, remedy)])
+    remedy = f"Tables are named {', '.join(HORIZON_SCHEMAS)}, with the ending .csv or .parquet"
+    notes = [Problem(name, "", "", "this file is not read", remedy, "warning") for name in strange]
+    return _horizon({kind: table_from_files(kind, files, schema) for kind, schema in HORIZON_SCHEMAS.items()}, notes)
+
+
+def _from_workbook(content: bytes, file: str) -> Horizon:
+    """A horizon from the sheets of a workbook; an only sheet is that of the steps."""
+    sheets = workbook.sheets_of(content, file)
+    if len(sheets) == 1:
+        sheets = {"steps": next(iter(sheets.values()))}
+    if "steps" not in sheets:
+        remedy = f"Name the sheets {', '.join(HORIZON_SCHEMAS)}"
+        raise InputError([Problem(file, "", "", "there is no sheet of the steps", remedy)])
+    notes = workbook.not_read(sheets, file, [*HORIZON_SCHEMAS])
+    return _horizon(workbook.tables_of(sheets, file, HORIZON_SCHEMAS), notes)
+
+
+def _horizon(read: Mapping[str, tuple[pl.DataFrame, list[Problem]]], notes: Iterable[Problem] = ()) -> Horizon:
+    if faults := [fault for _, found in read.values() for fault in found]:
+        raise InputError(faults)
+    frames = {kind: frame for kind, (frame, _) in read.items()}
+    return Horizon(frames["steps"], frames["events"], frames["profiles"], frames["storage"], tuple(notes))

@@ -1,0 +1,184 @@
+"""Good radial states and what they are worth: branch exchange, ranked by an estimate, judged by exact power flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from openpoint.network import Bools, Complexes, Floats, Network
+from openpoint.powerflow.balanced import losses, solve
+from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, States, Work, work_for
+from openpoint.search.kernel.entries import rank, span
+from openpoint.search.kernel.loops import loops_for
+from openpoint.search.model.build import TOLERANCE, Numbering
+
+FIRST = 12
+"""Exchanges judged at first, the best by estimate; the number grows by TIMES while none is better."""
+TIMES = 5
+AT_ONCE = 1e6
+"""States judged in one call, times buses: a second at most, for limits of time."""
+HOPELESS = 0.2
+"""Estimated rise of the loss, as a share of it, beyond which an exchange is not judged for its loss."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Exact worth of radial states.
+
+    Attributes:
+        network: with the limits to keep. change_cost: per change, per unit.
+    """
+
+    network: Network
+    change_cost: float = 0.0
+
+    def worth(self, closed: Bools) -> tuple[Floats, Floats]:
+        """Value, inf where there is no state, and by how much limits are missed, of (K, E) radial states.
+
+        The miss is the sum of the excesses of squared voltages and currents relative to their limits, 0 within
+        `TOLERANCE`; inf where there is no state.
+        """
+        net = self.network
+        low, high, most = self._accepted
+        if not (np.any(low > 0.0) or np.any(high < np.inf) or np.any(most < np.inf)):
+            loss = losses(net, closed)[0]
+            miss = np.where(np.isfinite(loss), 0.0, np.inf)
+        else:
+            flows = solve(net, closed)
+            loss = flows.loss
+            w, l = (part.real**2 + part.imag**2 for part in (flows.v, flows.i_series))
+            miss = np.where(flows.converged, 0.0, np.inf)
+            if (under := w < low).any():
+                miss += np.where(under, 1.0 - w / np.where(low > 0.0, net.w_min, 1.0), 0.0).sum(axis=1)
+            if (over := w > high).any():
+                miss += np.where(over, w / net.w_max - 1.0, 0.0).sum(axis=1)
+            if (hot := l > most).any():
+                miss += np.where(hot, l / np.maximum(net.l_max, 1e-12) - 1.0, 0.0).sum(axis=1)
+        changes = np.sum(closed != net.closed, axis=1) if self.change_cost else 0.0
+        return np.asarray(loss + self.change_cost * changes), np.asarray(miss)
+
+    @cached_property
+    def _accepted(self) -> tuple[Floats, Floats, Floats]:
+        """(N), (N), (E) squared voltages and currents that still count as kept; anything at sources."""
+        net = self.network
+        low, high = net.w_min * (1.0 - TOLERANCE) ** 2, net.w_max * (1.0 + TOLERANCE) ** 2
+        low[net.source_terminal], high[net.source_terminal] = 0.0, np.inf
+        return low, high, net.l_max * (1.0 + TOLERANCE) ** 2
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A radial state, the (G) output of its generators, and its exact worth."""
+
+    closed: Bools
+    value: float
+    miss: float
+    generation: Complexes
+
+    def beats(self, other: Trial | None) -> bool:
+        """Whether it misses limits by less, or by the same and costs less."""
+        return other is None or (self.miss, self.value) < (other.miss, other.value)
+
+
+class Exchange:
+    """Exchanges of branches on one grid."""
+
+    def __init__(
+        self,
+        model: Model,
+        numbering: Numbering,
+        judge: Judge,
+        status: States,
+        over: Callable[[], bool] = lambda: False,
+        better: Callable[[Trial], None] = lambda trial: None,
+    ) -> None:
+        """`status`: what is decided in every state, as `propagate` leaves it.
+
+        `over`: asked now and then whether to stop. `better`: told of every exchange.
+        """
+        self.model, self.numbering, self.judge = model, numbering, judge
+        self.status = status.copy()
+        self.free = status == UNDECIDED
+        self.over, self.better = over, better
+        self.judged = 0
+        self.work: Work = work_for(model)
+        self.loops = loops_for(self.free, 1024)
+
+    def tree(self, weight: Floats) -> Trial | None:
+        """The tree of greatest weight (Kruskal 1956); None where it changes too much or has no state. weight: (m)."""
+        self.work.status[:] = self.status
+        if not span(self.model, self.work, np.argsort(-weight, kind="stable").astype(np.int32)):
+            return None
+        return self.trial(self.work.status == CLOSED)
+
+    def trial(self, closed: Bools) -> Trial | None:
+        """A radial state of the model, (m), judged; None where it changes too much or has no state."""
+        if int(np.sum(closed & self.model.swap)) > self.model.most_closings:
+            return None
+        state = self.full(closed[None, :])
+        value, miss = self.judge.worth(state)
+        generation = self.judge.network.generator_s
+        return Trial(state[0], float(value[0]), float(miss[0]), generation) if np.isfinite(value[0]) else None
+
+    def at(self, trial: Trial, generation: Complexes) -> Trial | None:
+        """A trial with other outputs of its generators, at which further trials are judged too."""
+        self.judge = replace(self.judge, network=replace(self.judge.network, generator_s=generation))
+        return self.trial(trial.closed[self.numbering.branch])
+
+    def full(self, closed: Bools) -> Bools:
+        """(K, E) states from (K, m)."""
+        state = np.zeros((len(closed), self.judge.network.n_conductors), dtype=np.bool_)
+        state[:, self.numbering.branch] = closed
+        return state
+
+    def descend(self, trial: Trial, most: float = np.inf) -> Trial:
+        """Exchange after exchange, until none among the likely ones is better, or `most` states have been judged."""
+        most += self.judged
+        while not self.over() and self.judged < most and (better := self._step(trial)) is not None:
+            trial = better
+            self.better(trial)
+        return trial
+
+    def _step(self, trial: Trial) -> Trial | None:
+        closed = trial.closed[self.numbering.branch]
+        pairs, change = self._ranked(trial)
+        if np.sum(closed & self.model.swap) + 1 > self.model.most_closings:
+            growth = self.model.swap[pairs[:, 0]].astype(int) - self.model.swap[pairs[:, 1]]
+            few = np.sum(closed & self.model.swap) + growth <= self.model.most_closings
+            pairs, change = pairs[few], change[few]
+        if trial.miss == 0.0 and not self.judge.change_cost:
+            pairs = pairs[change < HOPELESS * trial.value]
+        begin, count = 0, FIRST
+        most = max(FIRST, int(AT_ONCE / self.judge.network.n_terminals))
+        while begin < len(pairs) and not self.over():
+            some = pairs[begin : begin + count]
+            near = np.repeat(closed[None, :], len(some), axis=0)
+            near[np.arange(len(some)), some[:, 0]] = True
+            near[np.arange(len(some)), some[:, 1]] = False
+            near = self.full(near)
+            value, miss = self.judge.worth(near)
+            self.judged += len(near)
+            best = int(np.lexsort((value, miss))[0])
+            found = Trial(near[best], float(value[best]), float(miss[best]), trial.generation)
+            if found.miss < trial.miss or (found.miss == trial.miss and found.value < trial.value * (1.0 - 1e-9)):
+                return found
+            begin, count = begin + count, min(count * TIMES, most)
+        return None
+
+    def _ranked(self, trial: Trial) -> tuple[Floats, Floats]:
+        """(K, 2) branches to close and to open, the likeliest first, and the estimated change of loss."""
+        model, work = self.model, self.work
+        work.status[:] = trial.closed[self.numbering.branch]
+        current = solve(self.judge.network, trial.closed).i_series[0, self.numbering.branch]
+        while True:
+            loops = self.loops
+            loops.i_re[:], loops.i_im[:] = current.real, current.imag
+            count = rank(model, work, loops)
+            if count <= len(loops.change):
+                break
+            self.loops = loops_for(self.free, 2 * count)
+        order = np.argsort(loops.change[:count], kind="stable")
+        return np.stack([loops.close[order], loops.away[order]], axis=1), loops.change[order]

@@ -1,0 +1,322 @@
+"""The arrays that the compiled topology search works on.
+
+Buses are renumbered: those that no source holds come first, in the order in which the Laplacian is eliminated
+(0 … n - 1), then the sources (n … N - 1). Only branches that may be closed are here (m).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.compiled.table import Table
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int32]
+States = npt.NDArray[np.int8]
+Bools = npt.NDArray[np.bool_]
+
+OPEN, CLOSED, UNDECIDED = 0, 1, 2
+LEAST, MOST, BETWEEN = 0, 1, 2
+PHI_BITS = 20
+"""Multipliers of voltage limits are multiples of 2^-PHI_BITS."""
+W_BITS = 16
+"""Voltages that are recorded are multiples of 2^-W_BITS."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model(Table):
+    """The grid, in per unit.
+
+    Attributes:
+        n: buses that no source holds.
+        fr, to: (m) ends. r, x, z2: (m) series impedance and its squared magnitude.
+        k_fr, k_to: (m) squared voltage before the impedance per squared voltage of the bus, at each end.
+        g_fr, b_fr, g_to, b_to: (m) shunt admittance at each end, less what stays there while it is open.
+        l_max: (m) squared current limit, inf = none.
+        price: (m) cost of closing the branch.
+        p, q: (N) load of constant power, less generation, the least that may be chosen. p_span, q_span: (N) how much
+            more may be chosen. p_v, q_v: (N) load of constant current, per voltage. p_w, q_w: (N) load of constant
+            impedance, per squared voltage, with what stays of branches while they are open.
+        w_min, w_max: (N) squared voltage: limits, or caps that no state exceeds; both that of the source at sources.
+        worth: (N) what a squared voltage is worth beyond what closed branches lose: what open ones do, and in a part of
+            a grid a price, see `openpoint.search.regions`.
+        start, neighbour, via: adjacency with all sources as the one bus n.
+        column, row: (n + 1), (L) pattern below the diagonal of the factor, column by column.
+        target: for every pair of rows of a column, the entry that eliminating the column changes; the row's own place
+            for the diagonal. up: (n) first row of a column, the parent in the elimination tree; n where there is none.
+        slot: (m) entry of the branch in the factor, -1 beside a source.
+        swap: (m) whether the branch is open today, so that closing it is a change. most_closings: how many may be.
+        bare: branches without impedance. ideal: the conductance they count with.
+        passive: whether no branch has a negative resistance, reactance or conductance.
+        shunts, currents, boxed, rated, bounded, priced: whether there are any admittances, loads of constant current,
+            choices of power, ratings, voltage limits, prices.
+    """
+
+    n: int
+    fr: Numbers
+    to: Numbers
+    r: Floats
+    x: Floats
+    z2: Floats
+    k_fr: Floats
+    k_to: Floats
+    g_fr: Floats
+    b_fr: Floats
+    g_to: Floats
+    b_to: Floats
+    l_max: Floats
+    price: Floats
+    p: Floats
+    q: Floats
+    p_span: Floats
+    q_span: Floats
+    p_v: Floats
+    q_v: Floats
+    p_w: Floats
+    q_w: Floats
+    w_min: Floats
+    w_max: Floats
+    worth: Floats
+    start: Numbers
+    neighbour: Numbers
+    via: Numbers
+    column: Numbers
+    row: Numbers
+    target: Numbers
+    up: Numbers
+    slot: Numbers
+    swap: Bools
+    most_closings: int
+    bare: Numbers
+    ideal: float
+    passive: bool
+    shunts: bool
+    currents: bool
+    boxed: bool
+    rated: bool
+    bounded: bool
+    priced: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Work(Table):
+    """The node at hand and the memory of its bound.
+
+    Attributes:
+        status: (m) OPEN, CLOSED or UNDECIDED. y, mu, phi: (N) multipliers of the balances and of the voltage limits.
+        order, parent, edge: (N) forest of the closed branches, roots first; bus above, branch to it (-1: a root).
+        gain: (N) A, what is lost per squared voltage of the bus. w: (N) squared voltages, an estimate.
+        used: (N) whether the bound uses this estimate, at a rating that counts or for a tangent.
+        alpha, beta, rho, nu: (m) of the bound. steep: (m) (α² + β²) / 4ρ. down: (m) whether power leaves at fr.
+        conductance: (m). drop_y, drop_mu: (m) y_i - y_j, μ_i - μ_j. value: (m) bound with the branch open.
+        guess: (m) estimate of it. status_kept: (m) what trials go back to.
+        factor, diagonal: (L), (n) LDLᵀ. factor_q, diagonal_q: the same for μ where it is another, else of no length.
+        choice_p, choice_q: (N) LEAST, MOST or BETWEEN of the power that may be chosen; taken_p, taken_q: (N) load with
+            what is chosen. y_next, mu_next, one: (N) right-hand sides and solutions.
+        y_kept, mu_kept: (N) what a trial goes back to.
+        leader: (N) union-find. rank, low, came, at: (N) memory of the search for bridges.
+    """
+
+    status: States
+    status_kept: States
+    y: Floats
+    mu: Floats
+    phi: Floats
+    order: Numbers
+    parent: Numbers
+    edge: Numbers
+    gain: Floats
+    w: Floats
+    used: Bools
+    alpha: Floats
+    beta: Floats
+    rho: Floats
+    nu: Floats
+    steep: Floats
+    down: Bools
+    conductance: Floats
+    drop_y: Floats
+    drop_mu: Floats
+    value: Floats
+    guess: Floats
+    factor: Floats
+    diagonal: Floats
+    factor_q: Floats
+    diagonal_q: Floats
+    choice_p: States
+    choice_q: States
+    taken_p: Floats
+    taken_q: Floats
+    y_next: Floats
+    mu_next: Floats
+    one: Floats
+    y_kept: Floats
+    mu_kept: Floats
+    leader: Numbers
+    rank: Numbers
+    low: Numbers
+    came: Numbers
+    at: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Table):
+    """Open nodes: a heap of rows by bound.
+
+    Attributes:
+        status: (C, m). y, mu, phi: (C, N); any multipliers are valid, so half the digits do. bound: (C).
+        origin: (C) number of the node that was branched. depth: (C) branchings above.
+        heap: (C) rows in use first, as a heap; the others are free.
+    """
+
+    status: States
+    y: Singles
+    mu: Singles
+    phi: Singles
+    bound: Floats
+    origin: Numbers
+    depth: Numbers
+    heap: Numbers
+
+
+PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM = 1, 2, 3, 4, 5, 6, 7
+"""Lines of a record: a branch cannot be open; so close all such; nothing below the cutoff here; no radial state here; a
+branch is decided, its closed side first; a radial state left to the power flow; now the open side of a branching."""
+
+
+@dataclass(frozen=True, eq=False)
+class Record(Table):
+    """What a search did and why, line by line, until it is handed on; no rows: nothing is recorded.
+
+    Attributes:
+        kind: (C) PROBE … FROM. branch: (C) of PROBE and SPLIT; of FROM the number of the node. bits: (C) of y and mu.
+        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits. phi: (C, N) times 2^PHI_BITS.
+        w: (C, N) squared voltages that the bound uses, times 2^W_BITS, else 0.
+        top: (C, N) whether the bus is the root of a part of several buses without a source.
+        size: lines in use, an array of one.
+    """
+
+    kind: States
+    branch: Numbers
+    bits: States
+    y: npt.NDArray[np.int64]
+    mu: npt.NDArray[np.int64]
+    phi: npt.NDArray[np.int64]
+    w: npt.NDArray[np.int64]
+    top: States
+    size: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Counts(Table):
+    """Where the search stands, in arrays of one.
+
+    Attributes:
+        size: rows of the heap in use. nodes, probes: done so far. active: whether the node at hand is to be processed.
+        trials, gains: branches tried, and those of them with a gain, see `openpoint.search.kernel.branching`.
+        depth, bound: of the node at hand. cutoff: bound at which a node is done. floor: least bound of the nodes done.
+    """
+
+    size: npt.NDArray[np.int64]
+    nodes: npt.NDArray[np.int64]
+    probes: npt.NDArray[np.int64]
+    active: npt.NDArray[np.int64]
+    trials: npt.NDArray[np.int64]
+    gains: npt.NDArray[np.int64]
+    depth: npt.NDArray[np.int64]
+    bound: Floats
+    cutoff: Floats
+    floor: Floats
+
+
+def work_for(model: Model) -> Work:
+    """Fresh memory: everything undecided, no multipliers."""
+    m, size = len(model.fr), len(model.p)
+    by_bus = ("y", "mu", "phi", "gain", "y_next", "mu_next", "one", "y_kept", "mu_kept", "taken_p", "taken_q")
+    by_branch = ("alpha", "beta", "rho", "nu", "steep", "conductance", "drop_y", "drop_mu", "value", "guess")
+    numbers = ("order", "parent", "edge", "leader", "rank", "low", "came", "at")
+    arrays: dict[str, Any] = {name: np.zeros(size) for name in by_bus}
+    arrays |= {name: np.zeros(m) for name in by_branch}
+    arrays |= {name: np.zeros(size, dtype=np.int32) for name in numbers}
+    arrays |= {"factor": np.zeros(len(model.row)), "diagonal": np.zeros(model.n), "w": model.w_max.copy()}
+    rows, buses = (len(model.row), model.n) if model.boxed else (0, 0)
+    arrays |= {"factor_q": np.zeros(rows), "diagonal_q": np.zeros(buses)}
+    for side, span in (("choice_p", model.p_span), ("choice_q", model.q_span)):
+        arrays[side] = np.where(span > 0.0, BETWEEN, LEAST).astype(np.int8)
+    arrays |= {name: np.full(m, UNDECIDED, dtype=np.int8) for name in ("status", "status_kept")}
+    return Work(down=np.zeros(m, dtype=np.bool_), used=np.zeros(size, dtype=np.bool_), **arrays)
+
+
+def pool_for(model: Model, capacity: int) -> Pool:
+    """An empty pool."""
+    m, size = len(model.fr), len(model.p)
+    return Pool(
+        status=np.zeros((capacity, m), dtype=np.int8),
+        y=np.zeros((capacity, size), dtype=np.float32),
+        mu=np.zeros((capacity, size), dtype=np.float32),
+        phi=np.zeros((capacity, size if model.bounded else 0), dtype=np.float32),
+        bound=np.zeros(capacity),
+        origin=np.zeros(capacity, dtype=np.int32),
+        depth=np.zeros(capacity, dtype=np.int32),
+        heap=np.arange(capacity, dtype=np.int32),
+    )
+
+
+def enlarged(pool: Pool) -> Pool:
+    """The pool with twice the room."""
+    rows = len(pool.heap)
+    arrays: dict[str, npt.NDArray[Any]] = {f.name: getattr(pool, f.name) for f in fields(pool)}
+    arrays = {name: np.concatenate([a, np.zeros_like(a)]) for name, a in arrays.items()}
+    arrays["heap"] = np.concatenate([pool.heap, np.arange(rows, 2 * rows, dtype=np.int32)])
+    return Pool(**arrays)
+
+
+def counts() -> Counts:
+    """A search that has not begun."""
+    whole = {
+        name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active", "trials", "gains", "depth")
+    }
+    return Counts(**whole, bound=np.full(1, -np.inf), cutoff=np.full(1, np.inf), floor=np.full(1, np.inf))
+
+
+def take(work: Work, pool: Pool, counts: Counts) -> None:
+    """Take the node of least bound from a pool that has one, as compiled code does where no node is at hand."""
+    rows = pool.heap[: counts.size[0]]
+    row = int(rows[0])
+    for mine, its in ((work.status, pool.status), (work.y, pool.y), (work.mu, pool.mu), (work.phi, pool.phi)):
+        if its.shape[1]:
+            mine[:] = its[row]
+    counts.bound[0], counts.depth[0], counts.active[0] = pool.bound[row], pool.depth[row], 1
+    rest = rows[1:].copy()
+    rows[:-1] = rest[np.argsort(pool.bound[rest], kind="stable")]  # what is in order is a heap
+    rows[-1] = row
+    counts.size[0] -= 1
+
+
+def lowest(counts: Counts, pool: Pool) -> float:
+    """Least bound of the nodes that are done or open."""
+    bound = counts.floor[0]
+    if counts.size[0]:
+        bound = min(bound, pool.bound[pool.heap[0]])
+    if counts.active[0]:
+        bound = min(bound, counts.bound[0])
+    return float(bound)
+
+
+def record_for(model: Model, capacity: int) -> Record:
+    """An empty record; a capacity of 0 records nothing."""
+    size = len(model.p)
+    wide = {name: np.zeros((capacity, size), dtype=np.int64) for name in ("y", "mu", "phi", "w")}
+    return Record(
+        kind=np.zeros(capacity, dtype=np.int8),
+        branch=np.zeros(capacity, dtype=np.int32),
+        bits=np.zeros(capacity, dtype=np.int8),
+        **wide,
+        top=np.zeros((capacity, size), dtype=np.int8),
+        size=np.zeros(1, dtype=np.int64),
+    )

@@ -1,0 +1,214 @@
+"""Compiled: a lower bound of the loss of every radial completion of a node, in closed form.
+
+**The node.** Every branch is closed, open or undecided. A completion opens or closes each undecided branch so that the
+grid is radial. For a branch e = (a → b), with power p + jq and squared current l at its series impedance on the side
+of a, and squared voltages κ_a w_a and κ_b w_b there and at its far side (κ = 1/tap² before an ideal ratio, else 1),
+the exact power flow of a completion has
+
+    l κ_a w_a = p² + q²        κ_b w_b = κ_a w_a − 2 (r p + x q) + |z|² l        (closed)
+    p = q = l = 0                                                               (open)
+    Σ_out p − Σ_in (p − r l) + demand = 0, and the same for q with x             (buses that no source holds)
+
+whichever way power runs: the direction is a convention. The demand of bus j is P_j + g_j w_j, of which g_j w_j is of
+constant impedance, and each end of a closed branch takes (g − jb) κ w, of which g κ w counts as loss.
+
+An open line may hang on one end (`Network.y_open_fr`, `y_open_to`): it takes (g° − jb°) w there. That is given to the
+bus for good, g° as a price of w beside, and taken off what the end of the closed branch takes. Open and closed are as
+before then; what an undecided branch is sure to take, closed or open, counts, and of the rest what lessens the bound.
+
+**The bound.** Take any y, μ for the balances (0 at sources), ν for the voltage laws of the closed branches, and φ for
+the voltage limits. Adding the balances and laws, which are all zero in a completion, to its loss gives
+
+    loss = Σ (P y + Q μ) + Σ_live [ρ l + α p + β q + (what is linear in w)]
+    α = y_a − y_b + 2 r ν      β = μ_a − μ_b + 2 x ν      ρ = r (1 + y_b) + x μ_b − |z|² ν       (ν = 0: undecided)
+
+1. The least value of ρ l + α p + β q on l κ_a w_a = p² + q² is −κ_a w_a (α² + β²) / 4ρ if ρ > 0; zero if all three
+   vanish; else nothing is bounded. An undecided branch that ends up open adds zero instead, so its terms count
+   where they are negative only; each end alone, which is less.
+2. So loss >= Σ (P y + Q μ) − Σ_j A_j w_j with A_j (`gain`) the sum of what the branches at j take. Closed branches
+   form a forest; each is directed away from the root of its part, and ν = (A_b + φ_b) / κ_b, children first, makes
+   the coefficient of every w_b but those of the roots equal to φ_b. φ_b w_b >= φ_b w_min if φ_b > 0, else φ_b w_max.
+3. A root that is a source has its w. Any other (`root` takes the bus of least y) has w_min <= w <= w_max, so that
+   −A w >= −A w_max if A > 0, else −A w_min.
+4. A rating l <= l_max allows σ (l − l_max) <= 0 with any σ >= 0: ρ grows by σ, σ l_max is lost. The best is
+   ρ + σ = max(ρ, ½ √(α² + β²) √(κ_a w / l_max)) for the voltage that comes true; any estimate of it is valid.
+   An open branch would not lose σ l_max, so the bound stays below.
+5. A price c of closing a branch adds c if closed. Undecided: min(0, c − h w_a) >= −max(0, h − c / w_max) w_a, since
+   the left side is concave in w_a and the right side is its chord on [0, w_max].
+
+6. A load of constant current adds c v to the terms of its bus, c = y p_v + μ q_v with v = √w. A root is concave: on
+   [w_min, w_max] it lies above its chord and below any of its tangents, so c v is at least c times the chord if c > 0,
+   else c times a tangent: a constant and a part of A.
+7. Where the load of a bus may be chosen between P and P + S, the least of y (P + s) is y P + S min(0, y); the same for
+   q. Every choice costs at least that, so the bound holds for the best one.
+8. Sources may have multipliers too, and every squared voltage a price, `worth`, which adds to the loss: then what is
+   bounded is the loss and what the sources' power and the voltages cost. `openpoint.search.regions` puts parts of a
+   grid together so; everywhere else the prices are those of open branches alone.
+
+Nothing here asks how good the multipliers are, nor for a solver's tolerance, nor for the sign of a load. What is used
+of the voltages is w_max at roots (and w_min, which may be 0): they must hold in every completion that counts.
+Rounding is of the order of 1e-16 of the terms; the search keeps a margin.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openpoint.compiled.jit import inner
+from openpoint.search.kernel.arrays import UNDECIDED, Floats, Model, Work
+
+THIN = 1e-4
+"""Share of |z| below which ρ counts as this for the next multipliers: without resistance it is 0 at first."""
+
+
+@inner
+def terms(
+    z: tuple[float, float, float], from_bus: tuple[float, float], to_bus: tuple[float, float], nu: float
+) -> tuple[float, float, float]:
+    """α, β, ρ of a branch with r, x, |z|² between buses with multipliers y, μ."""
+    r, x, z2 = z
+    y_i, mu_i = from_bus
+    y_j, mu_j = to_bus
+    return y_i - y_j + 2.0 * r * nu, mu_i - mu_j + 2.0 * x * nu, r * (1.0 + y_j) + x * mu_j - z2 * nu
+
+
+@inner
+def rate(rho: float, square: float, l_max: float, w: float) -> float:
+    """ρ + σ with the best σ of a rating, for a squared voltage of about w; `square` is α² + β²."""
+    return max(rho, 0.5 * np.sqrt(square * w / l_max)) if l_max < np.inf else rho
+
+
+@inner
+def slope(rho: float, square: float) -> float:
+    """(α² + β²) / 4ρ; nan where nothing is bounded."""
+    if rho > 0.0:
+        return 0.25 * square / rho
+    return 0.0 if rho == 0.0 and square == 0.0 else np.nan
+
+
+@inner
+def above(w_min: float, w_max: float) -> tuple[float, float]:
+    """Constant and slope of the chord of √w on [w_min, w_max]."""
+    low, high = np.sqrt(w_min), np.sqrt(w_max)
+    return low * high / (low + high), 1.0 / (low + high)
+
+
+@inner
+def below(w: float) -> tuple[float, float]:
+    """Constant and slope of the tangent of √w at w."""
+    v = np.sqrt(w)
+    return 0.5 * v, 0.5 / v
+
+
+@inner
+def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
+    """The bound at these multipliers and `work.phi`; -inf where some ρ is not positive.
+
+    Needs the forest of `root`. Leaves α, β, ρ, ν of every live branch in `work`, and its (α² + β²) / 4ρ in `steep`.
+    """
+    # Arrays by their own names: reaching into the tuples inside loops would count references.
+    fr, to, r, x, z2, k_fr, k_to = model.fr, model.to, model.r, model.x, model.z2, model.k_fr, model.k_to
+    g_fr, b_fr, g_to, b_to, l_max, price = model.g_fr, model.b_fr, model.g_to, model.b_to, model.l_max, model.price
+    p, q, p_w, q_w, w_min, w_max = model.p, model.q, model.p_w, model.q_w, model.w_min, model.w_max
+    status, order, edge, parent, phi_of = work.status, work.order, work.edge, work.parent, work.phi
+    gain, w, down, alphas, betas, rhos = work.gain, work.w, work.down, work.alpha, work.beta, work.rho
+    nus, steeps, used = work.nu, work.steep, work.used
+    total = 0.0
+    sound = True
+    for j in range(len(gain)):
+        gain[j] = -model.worth[j]
+        used[j] = False
+        total += p[j] * y[j] + q[j] * mu[j]
+    if model.shunts:
+        for j in range(len(gain)):
+            gain[j] -= y[j] * p_w[j] + mu[j] * q_w[j]
+    if model.currents:
+        for j in range(len(gain)):
+            c = y[j] * model.p_v[j] + mu[j] * model.q_v[j]
+            first, second = above(w_min[j], w_max[j]) if c > 0.0 else below(w[j])
+            used[j] = c < 0.0
+            total += c * first
+            gain[j] -= c * second
+    if model.boxed:
+        for j in range(len(gain)):
+            total += model.p_span[j] * min(0.0, y[j]) + model.q_span[j] * min(0.0, mu[j])
+    for e in range(len(status)):
+        if status[e] != UNDECIDED:
+            continue
+        i, j, k_i, k_j = fr[e], to[e], k_fr[e], k_to[e]
+        down[e] = y[i] <= y[j]
+        if not down[e]:
+            i, j, k_i, k_j = j, i, k_j, k_i
+        alpha, beta, rho = terms((r[e], x[e], z2[e]), (y[i], mu[i]), (y[j], mu[j]), 0.0)
+        square = alpha * alpha + beta * beta
+        if model.rated:
+            higher = rate(rho, square, l_max[e], k_i * w[i])
+            if higher > rho:
+                total -= (higher - rho) * l_max[e]
+                rho = higher
+                used[i] = True
+        steep = slope(rho, square)
+        if not steep >= 0.0:
+            sound = False
+            rho = 0.1 * np.sqrt(z2[e]) + 1e-12  # something to go on with
+            steep = 0.25 * square / rho
+        alphas[e] = alpha
+        betas[e] = beta
+        rhos[e] = max(rho, THIN * np.sqrt(z2[e]))
+        nus[e] = 0.0
+        steeps[e] = steep
+        lost = steep
+        if model.shunts:
+            g_i, b_i, g_j, b_j = (
+                (g_fr[e], b_fr[e], g_to[e], b_to[e]) if down[e] else (g_to[e], b_to[e], g_fr[e], b_fr[e])
+            )
+            lost += b_i * mu[i] - g_i * (1.0 + y[i])
+            gain[j] += max(0.0, k_j * (b_j * mu[j] - g_j * (1.0 + y[j])))
+        lost *= k_i
+        if model.priced:
+            lost -= price[e] / w_max[i]
+        gain[i] += max(0.0, lost)
+    for position in range(len(gain) - 1, -1, -1):
+        j = order[position]
+        e = edge[j]
+        if e < 0:
+            total -= gain[j] * (w_max[j] if gain[j] > 0.0 else w_min[j])
+            continue
+        i = parent[j]
+        down[e] = fr[e] == i
+        k_i, k_j = k_fr[e], k_to[e]
+        if not down[e]:
+            k_i, k_j = k_j, k_i
+        if model.shunts:
+            g_i, b_i, g_j, b_j = (
+                (g_fr[e], b_fr[e], g_to[e], b_to[e]) if down[e] else (g_to[e], b_to[e], g_fr[e], b_fr[e])
+            )
+            gain[j] += k_j * (b_j * mu[j] - g_j * (1.0 + y[j]))
+            gain[i] += k_i * (b_i * mu[i] - g_i * (1.0 + y[i]))
+        nu = gain[j]
+        if model.bounded:
+            phi = phi_of[j]
+            nu += phi
+            total += phi * (w_min[j] if phi > 0.0 else w_max[j])
+        nu /= k_j
+        alpha, beta, rho = terms((r[e], x[e], z2[e]), (y[i], mu[i]), (y[j], mu[j]), nu)
+        square = alpha * alpha + beta * beta
+        if model.rated:
+            higher = rate(rho, square, l_max[e], k_i * w[i])
+            if higher > rho:
+                total -= (higher - rho) * l_max[e]
+                rho = higher
+                used[i] = True
+        steep = slope(rho, square)
+        if not steep >= 0.0:
+            sound = False
+            rho = 0.1 * np.sqrt(z2[e]) + 1e-12
+            steep = 0.25 * square / rho
+        alphas[e] = alpha
+        betas[e] = beta
+        rhos[e] = max(rho, THIN * np.sqrt(z2[e]))
+        nus[e] = nu
+        steeps[e] = steep
+        total += price[e]
+        gain[i] += k_i * (nu + steep)
+    return total if sound else -np.inf

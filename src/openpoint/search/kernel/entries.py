@@ -1,0 +1,63 @@
+"""Compiled: the ways from Python into the topology search."""
+
+from __future__ import annotations
+
+from openpoint.compiled.jit import lean
+from openpoint.search.kernel import forest, loops
+from openpoint.search.kernel.arrays import CLOSED, OPEN, SPLIT, Counts, Model, Numbers, Pool, Record, Work
+from openpoint.search.kernel.loops import Loops
+from openpoint.search.kernel.node import note, pop, process, push
+
+EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
+"""What `explore` ends with: nothing left, time to look up, a radial state to judge, no room in the pool or record."""
+
+
+@lean
+def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, most: int) -> int:
+    """Up to `most` nodes, the best first, each followed down its closed side, until something calls for attention."""
+    for _ in range(most):
+        if 2 * record.size[0] > len(record.kind):
+            return WRITTEN
+        if counts.active[0] == 0:
+            if counts.size[0] == 0:
+                return EXHAUSTED
+            pop(model, work, pool, counts, record)
+        if counts.size[0] == len(pool.heap):
+            return FULL
+        counts.nodes[0] += 1
+        branch = -2
+        if counts.bound[0] < counts.cutoff[0] or len(record.kind) > 0:
+            branch = process(model, work, counts, record)
+        if branch == -1:
+            return LEAF
+        if branch == -2:
+            if counts.bound[0] >= counts.cutoff[0]:
+                counts.floor[0] = min(counts.floor[0], counts.bound[0])
+            counts.active[0] = 0
+            continue
+        note(record, SPLIT, branch)
+        work.status[branch] = OPEN
+        counts.depth[0] += 1
+        push(model, work, pool, counts, max(counts.bound[0], work.value[branch]))
+        work.status[branch] = CLOSED
+    return PAUSED
+
+
+@lean
+def propagate(model: Model, work: Work) -> bool:
+    """`openpoint.search.kernel.forest.propagate`."""
+    return forest.propagate(model, work)
+
+
+@lean
+def span(model: Model, work: Work, order: Numbers) -> bool:
+    """`openpoint.search.kernel.forest.span`."""
+    return forest.span(model, work, order)
+
+
+@lean
+def rank(model: Model, work: Work, loops_of: Loops) -> int:
+    """`openpoint.search.kernel.loops.rank` of the tree in `work.status`."""
+    forest.join(model, work)
+    forest.root(model, work)
+    return loops.rank(model, work, loops_of)

@@ -1,0 +1,185 @@
+"""Compiled: what follows from the states of the branches alone.
+
+A radial state is a spanning tree of the graph whose sources are one bus. So an undecided branch whose ends the closed
+branches join already must open, and one without which a bus would be cut off must close.
+"""
+
+from __future__ import annotations
+
+from openpoint.compiled.jit import inner
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Numbers, States, Work
+
+
+@inner
+def find(leader: Numbers, bus: int) -> int:
+    """Representative of a bus; halves the path on its way."""
+    while leader[bus] != bus:
+        leader[bus] = leader[leader[bus]]
+        bus = leader[bus]
+    return bus
+
+
+@inner
+def join(model: Model, work: Work) -> int:
+    """Union-find of the closed branches in `leader`; how many of them are changes, -1 where there is a loop."""
+    n, leader = model.n, work.leader
+    for bus in range(n + 1):
+        leader[bus] = bus
+    closings = 0
+    for e in range(len(work.status)):
+        if work.status[e] == CLOSED:
+            u, v = find(leader, min(model.fr[e], n)), find(leader, min(model.to[e], n))
+            if u == v:
+                return -1
+            leader[min(u, v)] = max(u, v)  # the sources lead their part
+            closings += model.swap[e]
+    return closings
+
+
+@inner
+def propagate(model: Model, work: Work) -> bool:
+    """Open what would close a loop or be a change too many, close bridges; False where no radial state is left.
+
+    A radial state closes n branches, `most_closings` of them at most anew, so that all the others are closed today:
+    where no more than these are left, they stay closed.
+
+    On return `leader` joins the buses of every closed part; the sources lead theirs.
+    """
+    n, status, leader = model.n, work.status, work.leader
+    before, again = -1, True
+    while True:
+        closings = join(model, work)
+        if closings < 0 or closings > model.most_closings:
+            return False
+        if closings == before and not again:  # the bridges brought no change
+            return True
+        before, again = closings, False
+        full = closings == model.most_closings
+        spare = model.most_closings - n
+        for e in range(len(status)):
+            if status[e] == UNDECIDED:
+                u, v = find(leader, min(model.fr[e], n)), find(leader, min(model.to[e], n))
+                if u == v or (full and model.swap[e]):
+                    status[e] = OPEN
+            spare += status[e] != OPEN and not model.swap[e]
+        if spare < 0:
+            return False
+        if spare == 0:
+            for e in range(len(status)):
+                if status[e] == UNDECIDED and not model.swap[e]:
+                    status[e] = CLOSED
+                    again = True
+        memory = work.rank, work.low, work.came, work.at
+        if not close_bridges(model.fr, model.to, model.start, model.neighbour, model.via, status, status, memory):
+            return False
+
+
+@inner
+def close_bridges(
+    fr: Numbers,
+    to: Numbers,
+    start: Numbers,
+    neighbour: Numbers,
+    via: Numbers,
+    status: States,
+    mark: States,
+    memory: tuple[Numbers, Numbers, Numbers, Numbers],
+) -> bool:
+    """Mark as CLOSED the branches without which the rest falls apart (Tarjan 1974); False where a bus is cut off.
+
+    Args:
+        fr, to: (m) ends; the sources, one bus, are the last one and any number beyond.
+        start, neighbour, via: adjacency.
+        status: (m) of which OPEN ones are not there. mark: (m) may be the same array.
+        memory: four times a number for every bus.
+    """
+    rank, low, came, at = memory
+    last = len(start) - 2
+    for bus in range(last + 1):
+        rank[bus] = -1
+    bus, count, above = last, 1, -1
+    rank[last] = 0
+    low[last] = 0
+    came[last] = -1
+    at[last] = start[last]
+    while True:
+        a = at[bus]
+        if a < start[bus + 1]:
+            at[bus] = a + 1
+            e = via[a]
+            if e == above or status[e] == OPEN:
+                continue
+            other = neighbour[a]
+            if rank[other] < 0:
+                rank[other] = count
+                low[other] = count
+                count += 1
+                came[other] = e
+                at[other] = start[other]
+                bus, above = other, e
+            elif rank[other] < low[bus]:
+                low[bus] = rank[other]
+            continue
+        if above < 0:
+            return count == last + 1
+        u, v = min(fr[above], last), min(to[above], last)
+        up = u if v == bus else v
+        if low[bus] > rank[up]:
+            mark[above] = CLOSED
+        low[up] = min(low[up], low[bus])
+        bus, above = up, came[up]
+
+
+@inner
+def root(model: Model, work: Work) -> None:
+    """Direct the closed branches away from the sources; in a part without a source, from its bus of least y.
+
+    Needs the `leader` of `propagate`.
+    """
+    n, order, edge, parent, leader, top = model.n, work.order, work.edge, work.parent, work.leader, work.low
+    for bus in range(n):
+        top[bus] = bus
+    for bus in range(n):
+        part = find(leader, bus)
+        if part < n and work.y[bus] < work.y[top[part]]:
+            top[part] = bus
+    count = 0
+    for bus in range(len(order)):
+        if bus >= n or leader[bus] == bus:
+            first = bus if bus >= n else top[bus]
+            order[count] = first
+            edge[first] = -1
+            parent[first] = -1
+            count += 1
+    head = 0
+    while count < len(order):
+        above = order[head]
+        bus = min(above, n)
+        for a in range(model.start[bus], model.start[bus + 1]):
+            e = model.via[a]
+            ours = bus < n or model.fr[e] == above or model.to[e] == above  # not another source's branch
+            if work.status[e] == CLOSED and e != edge[above] and ours:
+                other = model.neighbour[a]
+                order[count] = other
+                edge[other] = e
+                parent[other] = above
+                count += 1
+        head += 1
+
+
+@inner
+def span(model: Model, work: Work, order: Numbers) -> bool:
+    """Decide the undecided branches in this order, closing all that close no loop; False where a bus is cut off."""
+    n = model.n
+    if join(model, work) < 0:
+        return False
+    for k in range(len(order)):
+        e = order[k]
+        if work.status[e] == UNDECIDED:
+            u, v = find(work.leader, min(model.fr[e], n)), find(work.leader, min(model.to[e], n))
+            work.status[e] = OPEN if u == v else CLOSED
+            work.leader[min(u, v)] = max(u, v)
+    joined = True
+    for bus in range(n):
+        joined &= find(work.leader, bus) == n
+    return joined

@@ -1,0 +1,352 @@
+"""Compiled: branch and bound, node after node.
+
+A node is bounded by `bound` at the multipliers of its parent, improved by the fixed point of `multipliers`. Then its
+undecided branches are *probed*: what is the bound with the branch open? Where it reaches the cutoff, the branch must
+be closed in all that is left to find. The closings are applied together after the probes (inside, they would change
+the forest under the bound), their consequences drawn, and the node is bounded anew. Then the branch that `branching`
+chooses is decided: the open side, of high bound, waits in the pool; the closed side is followed at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from openpoint.compiled.jit import inner
+from openpoint.search.kernel.arrays import (
+    APPLY,
+    BOUND,
+    CLOSED,
+    FROM,
+    JUDGED,
+    NONE,
+    OPEN,
+    PHI_BITS,
+    PROBE,
+    UNDECIDED,
+    W_BITS,
+    Counts,
+    Floats,
+    Model,
+    Pool,
+    Record,
+    Work,
+)
+from openpoint.search.kernel.bound import bound
+from openpoint.search.kernel.branching import choose
+from openpoint.search.kernel.forest import propagate, root
+from openpoint.search.kernel.multipliers import level, renew, resistance, sag, without
+from openpoint.search.kernel.vectors import copy, keep, recall
+
+MARGIN = 1e-9
+"""Relative margin of a bound: on a full tree it lands up to 1e-11 above the exact loss."""
+NEAR = 0.7
+"""Share of the way to the cutoff that the estimate of a probe must reach for the probe to be made."""
+LIFTS = 6
+"""Buses at which a node's bound is raised by multipliers of their voltage limits."""
+STEPS: Any = np.int64(2)
+"""Iterations of the fixed point of a node but the first one; a plain number would be compiled by itself."""
+NOWHERE: Any = np.int64(-1)
+"""No branch."""
+
+RECORDED = 1e-10
+"""Relative margin of a bound that is recorded, over which it is checked exactly."""
+LARGEST = 2.0**61
+"""Of whole numbers that are recorded; differences of two of them have 64 bits."""
+RESERVE = 4
+"""Rows of a record that probes leave free, for how the node ends."""
+
+
+@inner
+def safe(value: float) -> float:
+    """A bound less the margin."""
+    return value - MARGIN * abs(value)
+
+
+@inner
+def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
+    """Better multipliers, `most` times or until the cutoff or little gain; returns the bound reached."""
+    best = bound(model, work, work.y, work.mu)
+    for _ in range(most):
+        if best >= cutoff:
+            break
+        sag(model, work)
+        renew(model, work)
+        for e in range(len(work.status)):
+            work.drop_y[e] = work.y_next[model.fr[e]] - work.y_next[model.to[e]]
+            work.drop_mu[e] = work.mu_next[model.fr[e]] - work.mu_next[model.to[e]]
+        level(model, work, work.y_next, work.mu_next)
+        value = bound(model, work, work.y_next, work.mu_next)
+        if value < best:  # too far: half the way
+            for k in range(model.n):
+                work.y_next[k] = 0.5 * (work.y_next[k] + work.y[k])
+                work.mu_next[k] = 0.5 * (work.mu_next[k] + work.mu[k])
+            level(model, work, work.y_next, work.mu_next)
+            value = bound(model, work, work.y_next, work.mu_next)
+        if value < best:
+            bound(model, work, work.y, work.mu)
+            break
+        copy(work.y_next, work.y)
+        copy(work.mu_next, work.mu)
+        step = value - best
+        best = value
+        if step < 1e-4 * abs(best) and step < 0.02 * (cutoff - best):
+            break
+    return best
+
+
+@inner
+def worst(model: Model, work: Work) -> tuple[int, float]:
+    """The bus whose voltage misses its limits most in the relaxation, and by how much; below: > 0."""
+    bus, miss = -1, 1e-4
+    for j in range(model.n):
+        under, over = model.w_min[j] - work.w[j], work.w[j] - model.w_max[j]
+        if max(under, over) > miss * model.w_max[j]:
+            bus, miss = j, max(under, over) / model.w_max[j]
+    if bus < 0:
+        return -1, 0.0
+    return bus, model.w_min[bus] - work.w[bus] if work.w[bus] < model.w_min[bus] else model.w_max[bus] - work.w[bus]
+
+
+@inner
+def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
+    """Raise the bound by multipliers of voltage limits, at the bus that misses them most; returns the bound reached.
+
+    A step is doubled while the bound rises, and quartered where it does not. Only what raises the bound is kept.
+    """
+    for _ in range(LIFTS):
+        sag(model, work)
+        j, miss = worst(model, work)
+        if j < 0 or value >= cutoff:
+            break
+        step = 0.5 * (cutoff - value) / miss
+        before = value
+        for _ in range(6):
+            phi = work.phi[j]
+            copy(work.y, work.y_kept)
+            copy(work.mu, work.mu_kept)
+            work.phi[j] = np.rint((phi + step) * 2.0**PHI_BITS) / 2.0**PHI_BITS
+            higher = ascend(model, work, STEPS, cutoff)
+            if higher > value:
+                value = higher
+                step *= 2.0
+                if value >= cutoff:
+                    break
+            else:
+                work.phi[j] = phi
+                copy(work.y_kept, work.y)
+                copy(work.mu_kept, work.mu)
+                step *= 0.25
+                if value > before:
+                    break
+        bound(model, work, work.y, work.mu)
+        if value - before < 0.02 * min(cutoff - before, abs(before)):
+            break
+    return value
+
+
+@inner
+def note(record: Record, kind: int, branch: int) -> None:
+    """Write a line without multipliers, if anything is recorded."""
+    if len(record.kind) > 0:
+        row = record.size[0]
+        record.kind[row] = kind
+        record.branch[row] = branch
+        record.size[0] = row + 1
+
+
+@inner
+def prove(model: Model, work: Work, record: Record, branch: int, y: Floats, mu: Floats, cutoff: float) -> bool:
+    """Write a line with as few digits of the multipliers as reach the cutoff; whether that was possible.
+
+    `branch` is the one that was probed, or `NOWHERE`.
+
+    Uses `y_kept` and `mu_kept`. Where nothing is recorded there is nothing to prove.
+    """
+    if len(record.kind) == 0:
+        return True
+    row = record.size[0]
+    if branch >= 0 and row + RESERVE > len(record.kind):
+        return False
+    if model.rated or model.currents:
+        for k in range(len(y)):
+            work.w[k] = max(np.rint(work.w[k] * 2.0**W_BITS), 1.0) / 2.0**W_BITS
+    largest = 0.0
+    for k in range(len(y)):
+        largest = max(largest, abs(y[k]), abs(mu[k]))
+        if not abs(work.phi[k]) * 2.0**PHI_BITS < LARGEST:
+            return False
+    bits = 6
+    while bits <= 40:
+        scale = 2.0**bits
+        # Where no state is left, multipliers may grow without end, and the bound with them: a share of them will do.
+        share = min(1.0, LARGEST / (largest * scale)) if largest > 0.0 else 1.0
+        for k in range(len(y)):
+            work.y_kept[k] = np.rint(share * y[k] * scale) / scale
+            work.mu_kept[k] = np.rint(share * mu[k] * scale) / scale
+        value = bound(model, work, work.y_kept, work.mu_kept)
+        if value - RECORDED * abs(value) >= cutoff:
+            for k in range(len(y)):
+                record.y[row, k] = int(work.y_kept[k] * scale)
+                record.mu[row, k] = int(work.mu_kept[k] * scale)
+                record.phi[row, k] = int(work.phi[k] * 2.0**PHI_BITS)
+                record.w[row, k] = int(work.w[k] * 2.0**W_BITS) if work.used[k] else 0
+                record.top[row, k] = 0
+            for k in range(len(y)):
+                above = work.parent[k]
+                if work.edge[k] >= 0 and above < model.n and work.edge[above] < 0:
+                    record.top[row, above] = 1
+            record.bits[row] = bits
+            record.kind[row] = PROBE if branch >= 0 else BOUND
+            record.branch[row] = branch
+            record.size[0] = row + 1
+            return True
+        bits += 2
+    return False
+
+
+@inner
+def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> float:
+    """Bound with an undecided branch open."""
+    if not without(model, work, e):
+        return np.inf if len(record.kind) == 0 else -np.inf  # a record wants multipliers
+    work.status[e] = OPEN
+    level(model, work, work.y_next, work.mu_next)
+    value = safe(bound(model, work, work.y_next, work.mu_next))
+    if value >= cutoff and not prove(model, work, record, e, work.y_next, work.mu_next, cutoff):
+        value = cutoff - 1e-9 * abs(cutoff)
+    work.status[e] = UNDECIDED
+    return value
+
+
+@inner
+def estimate(model: Model, work: Work, e: int, value: float) -> float:
+    """What a probe would say, to first order: the power that the branch carries takes the other ways."""
+    conductance = work.conductance[e]
+    rest = max(1.0 - conductance * resistance(model, work.factor, work.diagonal, work.one, e), 1e-10)
+    more: float = 0.5 * conductance * (work.drop_y[e] ** 2 + work.drop_mu[e] ** 2) / rest
+    return value + more
+
+
+@inner
+def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: float) -> bool:
+    """Probe what may be worth it, close what cannot open; whether anything was closed.
+
+    Leaves the probed bounds in `work.value`, -inf where there was no probe, and estimates of all in `work.guess`.
+    """
+    cutoff, status = counts.cutoff[0], work.status
+    highest = NOWHERE
+    for e in range(len(status)):
+        work.value[e] = -np.inf
+        if status[e] == UNDECIDED:
+            work.value[e] = estimate(model, work, e, value)
+            work.guess[e] = work.value[e]
+            if highest < 0 or work.value[e] > work.value[highest]:
+                highest = e
+    least = value + NEAR * (cutoff - value)
+    below = False
+    second = NOWHERE
+    for e in range(len(status)):
+        if status[e] == UNDECIDED:
+            if work.value[e] >= least or e == highest:
+                work.value[e] = probe(model, work, record, e, cutoff)
+                counts.probes[0] += 1
+                below |= work.value[e] < cutoff
+            else:
+                if second < 0 or work.value[e] > work.value[second]:
+                    if second >= 0:
+                        work.value[second] = -np.inf
+                    second = e
+                else:
+                    work.value[e] = -np.inf
+    if second >= 0:
+        work.value[second] = -np.inf if below else probe(model, work, record, second, cutoff)
+    closed = False
+    for e in range(len(status)):
+        if status[e] == UNDECIDED and work.value[e] >= cutoff:
+            counts.floor[0] = min(counts.floor[0], work.value[e])
+            status[e] = CLOSED
+            closed = True
+    if closed:
+        note(record, APPLY, -1)
+    return closed
+
+
+@inner
+def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
+    """Bound the node at hand; the branch to decide next, -1 where it is a leaf to be judged, -2 where it is done."""
+    iterations = 10 if counts.nodes[0] == 1 else STEPS
+    while True:
+        if not propagate(model, work):
+            note(record, NONE, -1)
+            return -2
+        root(model, work)
+        branch = -1
+        for e in range(len(work.status)):
+            if work.status[e] == UNDECIDED:
+                branch = e
+        value = ascend(model, work, 20 if branch < 0 else iterations, counts.cutoff[0])
+        if model.bounded and value > -np.inf:
+            value = lift(model, work, value, counts.cutoff[0])
+        counts.bound[0] = max(counts.bound[0], safe(value))
+        reached = counts.bound[0] if len(record.kind) == 0 else safe(value)  # an inherited bound has no multipliers
+        if reached >= counts.cutoff[0] and prove(model, work, record, NOWHERE, work.y, work.mu, counts.cutoff[0]):
+            return -2
+        if branch < 0:
+            note(record, JUDGED, -1)
+            counts.bound[0] = reached
+            return -1
+        if not probe_all(model, work, counts, record, value):
+            return choose(model, work, counts)
+        iterations = STEPS
+
+
+@inner
+def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> None:
+    """Put the node at hand into the pool with this bound."""
+    heap, bounds, k = pool.heap, pool.bound, counts.size[0]
+    row = heap[k]
+    keep(work.status, pool.status, row)
+    keep(work.y, pool.y, row)
+    keep(work.mu, pool.mu, row)
+    if model.bounded:
+        keep(work.phi, pool.phi, row)
+    bounds[row] = value
+    pool.origin[row] = counts.nodes[0]
+    pool.depth[row] = counts.depth[0]
+    while k > 0 and bounds[heap[(k - 1) // 2]] > value:
+        heap[k] = heap[(k - 1) // 2]
+        k = (k - 1) // 2
+    heap[k] = row
+    counts.size[0] += 1
+
+
+@inner
+def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) -> None:
+    """Take the node of least bound from the pool."""
+    heap, bounds = pool.heap, pool.bound
+    row = heap[0]
+    note(record, FROM, pool.origin[row])
+    recall(pool.status, row, work.status)
+    recall(pool.y, row, work.y)
+    recall(pool.mu, row, work.mu)
+    if model.bounded:
+        recall(pool.phi, row, work.phi)
+    counts.bound[0] = bounds[row]
+    counts.depth[0] = pool.depth[row]
+    counts.active[0] = 1
+    counts.size[0] -= 1
+    size = counts.size[0]
+    last = heap[size]
+    k = 0
+    while 2 * k + 1 < size:
+        child = 2 * k + 1
+        if child + 1 < size and bounds[heap[child + 1]] < bounds[heap[child]]:
+            child += 1
+        if bounds[heap[child]] >= bounds[last]:
+            break
+        heap[k] = heap[child]
+        k = child
+    heap[k] = last
+    heap[size] = row

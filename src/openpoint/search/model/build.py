@@ -1,0 +1,151 @@
+"""The grid as the compiled search wants it: which voltages can occur, and buses in the order of elimination."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.network import Bools, Floats, Ints, Network
+from openpoint.search.kernel.arrays import Model
+from openpoint.search.model.caps import Caps, caps_of
+from openpoint.search.model.ceiling import ceiling, ceiling_by_limits
+from openpoint.search.model.demand import demand
+from openpoint.search.model.pattern import adjacency, eliminate, pattern
+
+TOLERANCE = 1e-6
+"""Relative excess of a limit that counts as kept."""
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """Where the branches and buses of a model stand in its network.
+
+    Attributes:
+        branch: (m) branch of the network. bus: (N) bus of the network.
+        fixed_cost: cost of changes that no choice avoids. caps: of the squared voltages of the network.
+        ceiling: loss that no state of interest exceeds, see `openpoint.search.model.ceiling`.
+    """
+
+    branch: Ints
+    bus: Ints
+    fixed_cost: float
+    caps: Caps
+    ceiling: float
+
+
+def build_model(
+    network: Network,
+    *,
+    must_close: Bools,
+    must_open: Bools,
+    max_changes: int | None = None,
+    change_cost: float = 0.0,
+) -> tuple[Model, Numbering]:
+    """Arrays of the search; the limits are those of the network, and reach `TOLERANCE` beyond.
+
+    A radial state closes as many branches as there are buses without a source, n. If k of them are open today, n − k of
+    today's C stay closed and C − n + k are opened: the number of changes is C − n + 2 k, and only k is left to count.
+
+    Args:
+        network: a balanced network.
+        must_close, must_open: (E) branches whose state is given.
+        max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
+
+    Raises:
+        OptionError: a grid of several phases, or one in which nothing bounds a voltage from above.
+    """
+    if not network.is_balanced:
+        raise OptionError("topology search works on balanced grids (phases '1'); this grid has phases a, b, c")
+    fr, to = network.terminal_fr, network.terminal_to
+    branch = np.flatnonzero(~must_open & (fr != to))
+    source = np.zeros(network.n_terminals, dtype=np.bool_)
+    source[network.source_terminal] = True
+    order, columns = eliminate(fr[branch], to[branch], source)
+    n, m = len(order), len(branch)
+    bus = np.concatenate([np.array(order, dtype=np.int64), network.source_terminal])
+    number = np.empty(network.n_terminals, dtype=np.int32)
+    number[bus] = np.arange(len(bus))
+    a, b = number[fr[branch]], number[to[branch]]
+    taken = demand(network)
+    caps = caps_of(network, ~must_open, taken)
+    l_max = network.l_max * (1.0 + TOLERANCE) ** 2
+    low = network.w_min * (1.0 - TOLERANCE) ** 2
+    most = min(ceiling(network), ceiling_by_limits(network, ~must_open, taken, low, l_max)) * (1.0 + 1e-9)
+    w_min, w_max = voltage_range(network, caps, most)
+    z = np.asarray(network.z.diagonal())[branch]
+    # What an open branch leaves at a bus is there for good; the ends of the closed branch take so much less.
+    stays_fr, stays_to = (np.where(must_close, 0.0, part) for part in (network.y_open_fr, network.y_open_to))
+    stays = np.zeros(network.n_terminals, dtype=np.complex128)
+    np.add.at(stays, fr, stays_fr)
+    np.add.at(stays, to, stays_to)
+    steady = taken.steady + np.where(source, 0.0, stays.conj())
+    half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
+    k_fr = 1.0 / network.tap[branch] ** 2
+    shunt_fr, shunt_to = half - stays_fr[branch] / k_fr, half - stays_to[branch]
+    l_max = l_max[branch]
+    closings, fixed = m, int(network.closed.sum()) - n
+    if max_changes is not None:
+        closings = int(np.floor((max_changes - fixed) / 2))
+    swap = ~network.closed[branch]
+    model = Model(
+        n=n,
+        fr=a,
+        to=b,
+        r=z.real.copy(),
+        x=z.imag.copy(),
+        z2=z.real**2 + z.imag**2,
+        k_fr=k_fr,
+        k_to=np.ones(m),
+        g_fr=shunt_fr.real.copy(),
+        b_fr=shunt_fr.imag.copy(),
+        g_to=shunt_to.real.copy(),
+        b_to=shunt_to.imag.copy(),
+        l_max=l_max,
+        price=np.where(swap, 2.0 * change_cost, 0.0),
+        p=taken.power.real[bus].copy(),
+        q=taken.power.imag[bus].copy(),
+        p_span=taken.span.real[bus].copy(),
+        q_span=taken.span.imag[bus].copy(),
+        p_v=taken.current.real[bus].copy(),
+        q_v=taken.current.imag[bus].copy(),
+        p_w=steady.real[bus].copy(),
+        q_w=steady.imag[bus].copy(),
+        w_min=w_min[bus],
+        w_max=w_max[bus],
+        worth=stays.real[bus].copy(),
+        **adjacency(np.minimum(a, n), np.minimum(b, n), n),
+        **pattern(a, b, [np.sort(number[c]) for c in columns]),
+        swap=swap,
+        most_closings=closings,
+        bare=np.flatnonzero(z == 0).astype(np.int32),
+        ideal=1e4 * float(np.max(1.0 / np.maximum(np.abs(z[z != 0]), 1e-9), initial=1.0)),
+        passive=not any(np.any(part < 0.0) for part in (z.real, z.imag, half.real, stays.real)),
+        shunts=bool(half.any() or stays.any() or taken.steady.any()),
+        currents=bool(taken.current.any()),
+        boxed=bool(taken.span.any()),
+        rated=bool(np.isfinite(l_max).any()),
+        bounded=bool(np.any(w_min[~source] > 0) or np.any(network.w_max[~source] < np.inf)),
+        priced=change_cost > 0.0,
+    )
+    return model, Numbering(branch, bus, change_cost * fixed, caps, most)
+
+
+def voltage_range(network: Network, caps: Caps, value: float) -> tuple[Floats, Floats]:
+    """(N) least and greatest squared voltage that a state can have which keeps the limits and loses at most `value`.
+
+    Raises:
+        OptionError: a bus has no upper limit, and the voltage there could be anything.
+    """
+    held = np.abs(network.source_v) ** 2
+    low = network.w_min * (1.0 - TOLERANCE) ** 2
+    high = np.minimum(network.w_max * (1.0 + TOLERANCE) ** 2, caps.at(value))
+    low[network.source_terminal] = held
+    high[network.source_terminal] = held
+    if not np.isfinite(high).all():
+        raise OptionError(
+            "generation, capacitors or charging may raise voltages here, some branch has no resistance, and the proof "
+            "needs an upper limit of the voltage at every bus; give one, for example Limits(v_max_pu=1.1)"
+        )
+    return low, high

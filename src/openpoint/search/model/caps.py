@@ -1,0 +1,137 @@
+"""How high a voltage can be in any radial state, or in any that loses no more than a given value.
+
+With power p, q arriving at the far end of a branch, w_to = w_fr − 2 (r p + x q) − |z|² l. Along the way from the source
+to a bus, which passes no branch twice, w therefore rises by no more than Σ 2 (r p + x q) of what runs backwards:
+
+- What arrives is the demand beyond and losses, so p >= −P with P all that can be fed in anywhere, and q likewise:
+  w <= w_source + 2 Σ (r P + x Q). P and Q have parts that are proportional to w, of capacitors and charging; with the
+  greatest w on both sides, w <= (w_source + fixed) / (1 − proportional).
+- By Cauchy and Schwarz, Σ (r p + x q) <= Σ √(r l) √(w |z|² / r) <= √(loss) √(w Σ |z|² / r), so that √w_greatest = t has
+  t² <= w_source + 2 t √(loss Σ |z|² / r). A search for states that lose less than a known one may rely on it.
+
+Ideal ratios multiply w, and what it rose by before, by no more than their product along the way. All this needs
+r, x >= 0 (the second r > 0 where there is an impedance) and no negative shunt conductance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.graph import bridges, components, forest
+from openpoint.network import Bools, Floats, Ints, Network
+from openpoint.search.model.demand import Demand
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Caps of the squared voltages of one grid.
+
+    Attributes:
+        source: greatest squared voltage of a source, times the ratios of any way.
+        fixed, proportional: (N) rise along any way to a bus, and its part per greatest squared voltage.
+        by_loss: (N) 4 Σ |z|² / r along any way to a bus, times ratios.
+    """
+
+    source: float
+    fixed: Floats
+    proportional: Floats
+    by_loss: Floats
+
+    def at(self, value: float) -> Floats:
+        """(N) squared voltages that no state with a loss of at most `value` exceeds; inf where none is known."""
+        greatest = np.inf
+        share = float(self.proportional.max())
+        if share < 1.0:
+            greatest = (self.source + float(self.fixed.max())) / (1.0 - share)
+        lossy = np.where(self.by_loss > 0.0, np.inf, 0.0)
+        np.multiply(value, self.by_loss, out=lossy, where=(self.by_loss > 0.0) & np.isfinite(self.by_loss))
+        half = 0.5 * np.sqrt(float(lossy.max()))
+        greatest = min(greatest, float(half + np.sqrt(half * half + self.source)) ** 2)
+        if not np.isfinite(greatest):
+            return np.where(self.proportional > 0.0, np.inf, self.source + self.fixed)
+        by_feeding = self.source + self.fixed + self.proportional * greatest
+        return np.minimum(by_feeding, self.source + np.sqrt(greatest * lossy))
+
+
+def caps_of(network: Network, usable: Bools, taken: Demand) -> Caps:
+    """Caps of a network.
+
+    Args:
+        usable: (E) branches that may be closed.
+        taken: demand and its ranges.
+    """
+    kept = np.flatnonzero(usable)
+    r, x, tap = network.r[kept], network.x[kept], network.tap[kept]
+    ways = _Ways(network.n_terminals, network.terminal_fr[kept], network.terminal_to[kept], network.source_terminal)
+    nothing = np.full(network.n_terminals, np.inf)
+    if np.any(r < 0.0) or np.any(x < 0.0) or np.any(network.g[kept] < 0.0) or np.any(network.y_open.real < 0.0):
+        return Caps(np.inf, nothing, nothing, nothing)
+    gain = float(np.exp(ways.heaviest(2.0 * np.abs(np.log(tap))).max()))
+    # A branch charges while it is closed, or where it is open and hangs on one end.
+    closed = np.where(usable, np.maximum(network.b, 0.0), 0.0) * np.maximum(network.tap, 1.0 / network.tap) ** 2
+    charging = float(np.maximum(closed, network.y_open.imag).sum())
+    # What is fed in at constant current grows with v <= (1 + w) / 2.
+    p, p_w, q, q_w = (
+        _fed(part) + 0.5 * _fed(current)
+        for whole, current in (
+            ((taken.power.real, taken.steady.real), taken.current.real),
+            ((taken.power.imag, taken.steady.imag), taken.current.imag),
+        )
+        for part in whole
+    )
+    fixed = r * p + x * q
+    proportional = r * p_w + x * (q_w + charging)
+    z2 = r * r + x * x
+    by_loss = np.divide(z2, r, out=np.where(z2 > 0.0, np.inf, 0.0), where=r > 0.0)
+    return Caps(
+        source=gain * float(np.max(np.abs(network.source_v) ** 2)),
+        fixed=2.0 * gain * ways.heaviest(fixed),
+        proportional=2.0 * gain * ways.heaviest(proportional),
+        by_loss=4.0 * gain**3 * ways.heaviest(by_loss),
+    )
+
+
+def _fed(part: Floats) -> float:
+    return float(np.maximum(-part, 0.0).sum())
+
+
+class _Ways:
+    """Simple ways from the sources, all of them one bus, to every bus."""
+
+    def __init__(self, n: int, fr: Ints, to: Ints, sources: Ints) -> None:
+        label = np.arange(n)
+        label[sources] = sources[0]
+        self.n, self.fr, self.to, self.first = n, label[fr], label[to], int(sources[0])
+        self.label = label
+        self.bridge = bridges(n, self.fr, self.to)
+        meshed = ~self.bridge
+        self.part = components(n, self.fr[meshed], self.to[meshed])
+
+    def heaviest(self, weight: Floats) -> Floats:
+        """(N) weight that no simple way from a source to the bus exceeds; 0 where there is no way.
+
+        A way passes the bridges between two buses and, in each part that has none, no more than the heaviest forest.
+        """
+        inside = np.flatnonzero(~self.bridge)
+        order = inside[np.argsort(-weight[inside], kind="stable")]
+        chosen = order[forest(self.n, self.fr[order], self.to[order])]
+        of_part = np.zeros(self.n)
+        np.add.at(of_part, self.part[self.fr[chosen]], weight[chosen])
+        around: list[list[tuple[int, int]]] = [[] for _ in range(self.n)]
+        for e in np.flatnonzero(self.bridge).tolist():
+            a, b = int(self.part[self.fr[e]]), int(self.part[self.to[e]])
+            around[a].append((b, e))
+            around[b].append((a, e))
+        begin = int(self.part[self.first])
+        total = np.zeros(self.n)
+        total[begin] = of_part[begin]
+        stack = [(begin, -1)]
+        while stack:
+            here, came = stack.pop()
+            for other, e in around[here]:
+                if e != came:
+                    total[other] = total[here] + weight[e] + of_part[other]
+                    stack.append((other, e))
+        return np.asarray(total[self.part[self.label]])

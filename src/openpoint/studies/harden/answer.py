@@ -1,0 +1,228 @@
+"""From the outcome of a method to the result of hardening: exact costs, operating points, what the plan is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.grid.grid import Grid
+from openpoint.studies.harden import tables
+from openpoint.studies.harden.aftermath import GAP, AfterDisaster, Aftermath
+from openpoint.studies.harden.model import HardenProgram
+from openpoint.studies.harden.plan_value import PlanValue, plan_cost, plan_value
+from openpoint.studies.harden.restoration import RestorationModel
+from openpoint.studies.harden.result import HardenResult
+from openpoint.studies.harden.threat import Threat
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome, Termination, relative_gap
+from openpoint.twostage.methods.wait_and_see import StoppedError
+from openpoint.twostage.risk import probability_set
+from openpoint.twostage.uncertainty import Box, Budget, listed
+
+Floats = npt.NDArray[np.float64]
+
+VALUED_MOST = 50
+"""Distinct disasters up to which the value of information is computed unasked: it takes a program for each."""
+SHOWN_MOST = 20
+"""Disasters whose operating points are computed and shown: those that weigh most."""
+VERIFIED_S = 0.5
+"""Seconds for operating points in any case, also where the method has used up the time."""
+UNASKED_S = 30.0
+"""Seconds that the value of information may take unasked, or as long as the plan itself took."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the answer is made.
+
+    Attributes:
+        method: name and options, for people. gap: of the method. took_s: seconds that it took.
+        wanted: whether the value of information is wanted; None = where there are few disasters.
+        deadline: of the whole study. tell: told what is being computed.
+    """
+
+    method: str
+    gap: float
+    took_s: float
+    wanted: bool | None
+    deadline: Deadline
+    tell: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Costed:
+    """A plan with its costs: the decision (H + G), all costs, the costs and weights of the disasters, those shown."""
+
+    decision: Floats
+    cost_usd: float
+    values: Floats
+    weights: Floats | None
+    shown: Sequence[AfterDisaster] = field(default=())
+
+
+def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome, run: Run) -> HardenResult:
+    """The result of an outcome."""
+    notes = list[str]()
+    aftermath = Aftermath(program)
+    costed = _costed(aftermath, threat, outcome, run, notes)
+    shown = () if costed is None else costed.shown
+    value, without = PlanValue(), None
+    if costed is not None:
+        value, without = _value(aftermath.model, costed.cost_usd, run, notes)
+    notes += _doubts(outcome, shown)
+    cost_usd = None if costed is None else costed.cost_usd
+    lower = outcome.lower_bound if cost_usd is None else min(outcome.lower_bound, cost_usd)
+    hardened, generators = ((), ()) if costed is None else _bought(program, costed.decision)
+    names = program.network.branch_names
+    attack = shown[0].plan.broken if shown and threat.disasters is None else np.zeros(len(names), dtype=np.bool_)
+    return HardenResult(
+        grid=grid,
+        method=run.method,
+        termination=outcome.termination,
+        seconds=outcome.seconds,
+        uncertainty=threat.words,
+        any_lines=threat.any_lines,
+        cost_usd=cost_usd,
+        investment_usd=None if costed is None else program.cost(costed.decision),
+        lower_bound_usd=lower,
+        gap=math.inf if cost_usd is None else relative_gap(lower, cost_usd),
+        hardened_branches=hardened,
+        generators=generators,
+        without_plan_usd=without,
+        **dataclasses.asdict(value),
+        worst_attack=tuple(names[e] for e in np.flatnonzero(attack)),
+        ac_max_mismatch_pu=max((each.check.max_mismatch for each in shown if each.check.converged), default=None),
+        disasters=tables.disasters(
+            program,
+            threat,
+            None if costed is None else costed.values,
+            None if costed is None else costed.weights,
+            shown,
+        ),
+        buses=tables.buses(program, shown),
+        branches=tables.branches(program, grid, shown),
+        sources=tables.sources(program, grid, shown),
+        violations=tables.violations(shown),
+        iterations=tables.iterations(outcome),
+        notes=(*grid.figure_notes, *notes),
+    )
+
+
+def _bought(program: HardenProgram, decision: Floats) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the hardened branches, and of the buses with a backup generator."""
+    net, count = program.network, len(program.lines)
+    hardened = tuple(net.branch_names[e] for e in program.lines[decision[:count] > 0.5])
+    return hardened, tuple(net.bus_names[net.terminal_bus[n]] for n in program.buses[decision[count:] > 0.5])
+
+
+def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, notes: list[str]) -> _Costed | None:
+    """The plan of an outcome with exact costs, as far as disasters are shown; None where there is no plan."""
+    program = aftermath.model.program
+    if outcome.decision is None or outcome.values is None:
+        return None
+    decision = np.round(outcome.decision)
+    if threat.disasters is None:
+        run.tell("operating point after the worst attack")
+        after, worst = _worst_attack(aftermath, decision, outcome.values, run.deadline)
+        return _Costed(decision, program.cost(decision) + worst, np.array([worst]), None, (after,))
+    uncertainty, values = program.uncertainty, outcome.values.copy()
+    assert not isinstance(uncertainty, Box | Budget)
+    odds = probability_set(uncertainty, program.risk)
+    weight = odds.worst(values)[1] * values
+    chosen = np.sort(np.argsort(-weight, kind="stable")[:SHOWN_MOST])
+    if len(chosen) < len(values):
+        notes.append(
+            f"operating points are shown for the {len(chosen)} of {len(values)} distinct disasters that weigh most; "
+            "the costs of the others are those of the method, exact to its gap"
+        )
+    found = dict[int, AfterDisaster]()
+    late = run.deadline.after(VERIFIED_S)
+    for k in sorted(chosen, key=lambda k: -weight[k]):
+        if found and late.over():
+            break
+        run.tell(f"operating points after the disasters: {len(found) + 1} of {len(chosen)}")
+        part = run.deadline.within(run.deadline.left() / (len(chosen) - len(found)))
+        found[k] = aftermath.after(decision, uncertainty.values[k], threat.disasters.names[k], int(k), part)
+        values[k] = min(values[k], found[k].plan.cost_usd)
+    if run.deadline.over():
+        notes.append(
+            f"{_stopped(run)} before all operating points were computed: {len(found)} of {len(chosen)} are shown, and "
+            "after some of these disasters less load may have to be shed than they say"
+        )
+    rho, weights = odds.worst(values)
+    shown = [found[k] for k in chosen if k in found]
+    return _Costed(decision, program.cost(decision) + rho, values, weights, shown)
+
+
+def _stopped(run: Run) -> str:
+    return "Ctrl-C came" if run.deadline.interrupted() else "the time was up"
+
+
+def _worst_attack(
+    aftermath: Aftermath, decision: Floats, values: Floats, deadline: Deadline
+) -> tuple[AfterDisaster, float]:
+    """The worst attack and its cost: of those with the highest bounds, priced until no other can be worse, or as long
+    as there is time."""
+    attacks, bounds = listed(aftermath.model.program.uncertainty), values.copy()
+    priced = np.zeros(len(bounds), dtype=np.bool_)
+    while not priced[k := int(np.argmax(bounds))] and not deadline.over():
+        try:
+            found = aftermath.model.plan(decision, attacks[k], gap=GAP, deadline=deadline)
+        except StoppedError:
+            break
+        bounds[k] = min(bounds[k], found.cost_usd)
+        priced[k] = True
+    return aftermath.after(decision, attacks[k], "worst attack", deadline=deadline), float(bounds.max())
+
+
+def _value(model: RestorationModel, cost_usd: float, run: Run, notes: list[str]) -> tuple[PlanValue, float | None]:
+    """What the plan is worth, and the cost without any; unknown where not wanted or stopped."""
+    program = model.program
+    uncertainty, wanted = program.uncertainty, run.wanted
+    if isinstance(uncertainty, Box | Budget):
+        if wanted:
+            notes.append("the value of information is not defined where any lines may break: attacks have no odds")
+        return PlanValue(), None
+    if wanted is None and len(uncertainty.values) > VALUED_MOST:
+        notes.append(
+            f"the value of information was not computed: there are more than {VALUED_MOST} distinct disasters, and it "
+            "takes a study of each (value_of_information=True, or --value-of-information)"
+        )
+        wanted = False
+    if wanted is False:
+        return PlanValue(), None
+    without: float | None = None
+    deadline = run.deadline if wanted else run.deadline.within(max(UNASKED_S, run.took_s))
+    try:
+        run.tell("value of information: no plan")
+        without = plan_cost(model, np.zeros(len(program.costs)), deadline)
+        return plan_value(model, cost_usd, gap=0.1 * run.gap, deadline=deadline, tell=run.tell), without
+    except StoppedError:
+        notes.append(
+            "the value of information was stopped by Ctrl-C, by the time limit, or because nobody asked for it and it "
+            "takes long; ask for it by value_of_information=True (--value-of-information)"
+        )
+        return PlanValue(), without
+
+
+def _doubts(outcome: Outcome, shown: Sequence[AfterDisaster]) -> list[str]:
+    """What a person must know of the answer."""
+    doubts = []
+    if outcome.termination is Termination.INFEASIBLE:
+        doubts.append(
+            "no operating point keeps the voltage limits even with all load shed: widen the limits, or make branches "
+            "switchable that tie a source to buses with other limits"
+        )
+    if unsolved := [each.name for each in shown if not each.check.converged]:
+        doubts.append(f"no AC power flow solution after {', '.join(unsolved)}: the linear model is too far off there")
+    if broken := [each for each in shown if each.violations]:
+        doubts.append(
+            f"the exact AC power flow breaks limits after {len(broken)} of {len(shown)} disasters shown, by the losses "
+            "that the linear model leaves out: see the violations; tighter limits or a smaller generator_kw leave room"
+        )
+    return doubts

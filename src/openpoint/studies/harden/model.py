@@ -1,0 +1,382 @@
+"""The mathematical model of hardening: which lines to make safe from disasters and where to put backup generators.
+
+min  Σ line_usd h + Σ generator_usd g + ρ_u [ Q(h, g, u) ]        Σ h ≤ lines, Σ g ≤ generators, cost ≤ budget; binary
+Q  = min  Σ voll p shed                                           after the disaster u, 1 where a branch is broken
+     s.t. closed ≤ 1 − u + h, closed ≤ 1;   radial energised islands, each with one root: a substation or a backup
+          generator;   LinDistFlow with shedding, voltage limits and ratings;   generators run in energised islands only
+
+A load is shed in part or whole, active and reactive power alike, and so is net infeed of a bus, at no cost. Generators
+of the grid may run below their least output, but form no grid.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import cvxpy as cp
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.formulations.islands import Islands, islands
+from openpoint.formulations.lindistflow import lindistflow, nominal_demand, voltage_ceiling, voltage_limits
+from openpoint.graph import bridges, components
+from openpoint.network import Network
+from openpoint.studies.harden.recourse_bounds import Restorer
+from openpoint.studies.harden.supply import Supply, built, scattered
+from openpoint.twostage.program import FirstStage, Outlook, PlainProgram, Relief, Stage, Within
+from openpoint.twostage.risk import Risk
+from openpoint.twostage.uncertainty import Uncertainty
+from openpoint.twostage.workers.pool import never
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+RELIEVED = 4
+"""Most backup generators for which it is worth knowing what they save at most wherever they stand: the more there are,
+the less is known of one."""
+ROOT_W = 1.0
+"""Squared voltage that a grid-forming backup generator holds, where the limits of its bus allow it."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """The kind of backup generator that may be bought: it runs from 0 to p_kw and from −q_kvar to q_kvar."""
+
+    p_kw: float
+    q_kvar: float
+
+    def __post_init__(self) -> None:
+        if not (self.p_kw > 0.0 and self.q_kvar >= 0.0):
+            raise OptionError(
+                f"a backup generator of {self.p_kw:g} kW, {self.q_kvar:g} kvar; give above 0 kW, 0 or more kvar"
+            )
+
+
+@dataclass(frozen=True)
+class Restoration(Stage):
+    """The recourse: what is restored after one disaster.
+
+    Attributes:
+        islands: topology.
+        shed: (N) share of the net demand of a bus that is not met.
+        backup: (2, G) active and reactive output of the backup generators, per unit; None where none may be bought.
+        s_gen: (2, D) of the grid's dispatchable generators; None where there are none.
+        w, p, q: flow, see LinDistFlow.
+    """
+
+    islands: Islands
+    shed: cp.Variable
+    backup: cp.Variable | None
+    s_gen: cp.Variable | None
+    w: cp.Variable
+    p: cp.Variable
+    q: cp.Variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardenProgram(PlainProgram):
+    """Hardening as a two-stage program: x = (h, g) is what is bought, u the broken branches, the recourse restores.
+
+    Attributes:
+        network: the grid with the limits to keep.
+        uncertainty: broken branches, realisations of (E) zeros and ones in the order of the network's branches.
+        risk: how the costs of the disasters become one.
+        lines: (H) branches that may be hardened. line_usd: (H) cost of each.
+        buses: (G) buses, no sources, that may get a backup generator. generator_usd: (G) cost of each.
+        backup: the kind of backup generator.
+        voll_usd_per_kw: (N) value of lost load, for the whole outage.
+        max_lines, max_generators, budget_usd: most to buy; None = any number.
+        closed_line_usd: cost of a branch that is closed after the disaster.
+        deep: whether the relaxation goes as deep as least cuts, see `formulations.islands`: to study bounds; the
+            model is then eight times the size on 33 buses, and mixed-integer solvers are faster without.
+        scattered: number of backup generators whose places are left to the recourse, and which may stand at several in
+            shares, see `hardening_supply`: a relaxation, whose decision says which places are allowed. 0 = not so.
+    """
+
+    network: Network
+    uncertainty: Uncertainty
+    risk: Risk
+    lines: Ints
+    line_usd: Floats
+    buses: Ints
+    generator_usd: Floats
+    backup: Backup
+    voll_usd_per_kw: Floats
+    max_lines: int | None = None
+    max_generators: int | None = None
+    budget_usd: float | None = None
+    closed_line_usd: float = 0.0
+    deep: bool = False
+    scattered: int = 0
+
+    recourse_floor = 0.0
+
+    def __post_init__(self) -> None:
+        net = self.network
+        fixed = np.flatnonzero(self.always_closed)
+        label = np.arange(net.n_terminals)
+        label[net.source_terminal] = net.source_terminal[0]
+        a, b = label[net.terminal_fr[fixed]], label[net.terminal_to[fixed]]
+        if len(fixed) > net.n_terminals - 1 - int(components(net.n_terminals, a, b).max()):
+            loop = ", ".join(net.branch_names[e] for e in fixed[~bridges(net.n_terminals, a, b)])
+            remedy = "Make one of them switchable (`openpoint convert --switchable`), or open it"
+            what = "closed and not switchable, they form a loop or join two sources"
+            raise InputError([Problem("branches", loop, "", what, remedy)])
+        if np.isin(self.buses, net.source_terminal).any():
+            raise OptionError("a source needs no backup generator; leave its bus out")
+
+    @cached_property
+    def always_closed(self) -> Bools:
+        """(E) branches that are closed wherever they are whole."""
+        return np.asarray(self.network.closed & ~self.network.switchable)
+
+    @cached_property
+    def always_open(self) -> Bools:
+        """(E) branches that nobody can close."""
+        return np.asarray(~self.network.closed & ~self.network.switchable)
+
+    @cached_property
+    def costs(self) -> Floats:
+        """(H + G) cost of each entry of the decision."""
+        return np.concatenate([self.line_usd, self.generator_usd])
+
+    def hardened(self, decision: Floats) -> Bools:
+        """(E) branches that a decision hardens."""
+        mask = np.zeros(self.network.n_conductors, dtype=np.bool_)
+        mask[self.lines[decision[: len(self.lines)] > 0.5]] = True
+        return mask
+
+    @cached_property
+    def monotone(self) -> bool:
+        """Whether buying more never costs more after any disaster: it only adds to what may be done, unless a hardened
+        branch cannot be opened."""
+        return not self.always_closed[self.lines].any()
+
+    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> Outlook | None:
+        """What parts of the grid are cut off, and which trees serve the rest; not where branches have a cost of their
+        own, or a hardened one cannot be opened."""
+        if not self.monotone or self.closed_line_usd:
+            return None
+        return self._restorer.outlook(decision, realisations, stop)
+
+    def tree(self, decision: Floats, broken: Floats) -> npt.NDArray[np.bool_]:
+        """(E) branches that suffice for a restoration after a disaster (E) at a decision, found without a solver."""
+        return self._restorer.tree(decision, broken)
+
+    @cached_property
+    def _restorer(self) -> Restorer:
+        net = self.network
+        voll = self.voll_usd_per_kw * net.s_base_kva
+        backup = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
+        return Restorer(net, self.lines, self.buses, backup, self.root_w, voll)
+
+    def first_stage(self, *, physics: bool) -> FirstStage:
+        """What to buy, within numbers and money."""
+        count = len(self.lines)
+        x = cp.Variable(len(self.costs), name="bought")
+        constraints: list[cp.Constraint] = [x >= 0, x <= 1]
+        for part, most in ((x[:count], self.max_lines), (x[count:], self.max_generators)):
+            if most is not None and part.size:
+                constraints.append(cp.sum(part) <= most)
+        if self.budget_usd is not None:
+            constraints.append(self.costs @ x <= self.budget_usd)
+        return FirstStage(x, (x,), constraints, self.costs @ x)
+
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
+        """Least shedding after a disaster; the limits are kept, shedding always can."""
+        net, count = self.network, len(self.lines)
+        n, e = net.n_terminals, net.n_conductors
+        hardened = sp.csr_array((np.ones(count), (self.lines, np.arange(count))), shape=(e, count)) @ decision[:count]
+        may_open = ~self.always_closed
+        ends = net.terminal_fr, net.terminal_to
+        may_form = self.buses[:0] if self.scattered else self.buses
+        topology = islands(n, *ends, net.source_terminal, may_form, may_open, each=self.deep)
+        closed = topology.closed
+        kept, never = np.flatnonzero(self.always_closed), np.flatnonzero(self.always_open)
+        constraints = [*topology.constraints, closed <= 1 - realisation + hardened]
+        if len(kept):
+            constraints += [closed[kept] >= (1 - realisation)[kept], closed[kept] >= hardened[kept]]
+        if len(never):
+            constraints.append(closed[never] == 0)
+
+        s = nominal_demand(net)
+        shed = cp.Variable(n, name="shed")
+        supply = self._supply(decision[count:], topology)
+        constraints += [shed >= 0, shed <= 1, 1 - shed <= supply.served, *supply.constraints]
+        demand_p, demand_q = cp.multiply(s.real, 1 - shed) - supply.p, cp.multiply(s.imag, 1 - shed) - supply.q
+        s_gen: cp.Variable | None = None
+        if count_gen := len(net.generator_names):
+            s_gen = cp.Variable((2, count_gen), name="s_gen")
+            fed = supply.served[net.generator_terminal]
+            for k, (least, most) in enumerate(((net.p_min, net.p_max), (net.q_min, net.q_max))):
+                constraints += [
+                    s_gen[k] >= cp.multiply(np.minimum(least, 0.0), fed),
+                    s_gen[k] <= cp.multiply(np.maximum(most, 0.0), fed),
+                ]
+            place = sp.csr_array((np.ones(count_gen), (net.generator_terminal, np.arange(count_gen))), (n, count_gen))
+            demand_p, demand_q = demand_p - place @ s_gen[0], demand_q - place @ s_gen[1]
+
+        low, high = self._voltages
+        flow = lindistflow(net, closed, demand_p, demand_q, most=None, bounds=(low, high))
+        constraints += [*flow.constraints, *self._carried(topology, flow.p, flow.q)]
+        if topology.root is not None:
+            held, off, at = self.root_w, 1 - topology.root, self.buses
+            constraints += [flow.w[at] >= held - cp.multiply(held - low[at], off)]
+            constraints += [flow.w[at] <= held + cp.multiply(high[at] - held, off)]
+        lost_kw = net.s_base_kva * np.maximum(s.real, 0.0)
+        cost = (self.voll_usd_per_kw * lost_kw) @ shed
+        if self.closed_line_usd:
+            cost = cost + self.closed_line_usd * cp.sum(closed)
+        return Restoration(
+            constraints,
+            (),
+            (),
+            cost,
+            integers=topology.integers,
+            islands=topology,
+            shed=shed,
+            backup=supply.output,
+            s_gen=s_gen,
+            w=flow.w,
+            p=flow.p,
+            q=flow.q,
+        )
+
+    def _supply(self, chosen: cp.Expression, topology: Islands) -> Supply:
+        """What the backup generators give that are chosen, (G)."""
+        net = self.network
+        size = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
+        if not self.scattered:
+            return built(self.buses, size, chosen, topology, net.n_terminals)
+        tied = np.zeros(net.n_terminals, dtype=np.bool_)  # there, flows cross that no state of a branch forbids
+        tied[net.terminal_fr[self.always_closed]] = tied[net.terminal_to[self.always_closed]] = True
+        p, q = (
+            (np.where(tied, -feed.sum() - take.sum(), -feed), np.where(tied, feed.sum() + take.sum(), take))
+            for take, feed in self._reach
+        )
+        return scattered(self.buses, size, chosen, topology, self.scattered, (p, q))
+
+    def _carried(self, topology: Islands, p: cp.Variable, q: cp.Variable) -> list[cp.Constraint]:
+        """A branch carries to its child at most what all buses beyond take, and from it at most what they feed in."""
+        carried = []
+        for flow, (take, feed) in zip((p, q), self._reach):
+            (take_fr, take_to), (feed_fr, feed_to) = topology.beyond(take), topology.beyond(feed)
+            carried += [flow <= take_fr + feed_to, flow >= -take_to - feed_fr]
+        return carried
+
+    @cached_property
+    def _reach(self) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+        """For active and reactive power: (N) most that each bus takes, and most that it feeds in.
+
+        Where only sums over all buses count, no more backup generators count than can be bought.
+        """
+        net = self.network
+        share = 1.0 if self.deep else self.generators_most / max(len(self.buses), 1)
+        s = nominal_demand(net)
+        found = []
+        for demand, least, most, size in (
+            (s.real, net.p_min, net.p_max, (0.0, self.backup.p_kw)),
+            (s.imag, net.q_min, net.q_max, (self.backup.q_kvar, self.backup.q_kvar)),
+        ):
+            take, feed = np.maximum(demand, 0.0), np.maximum(-demand, 0.0)
+            np.add.at(take, net.generator_terminal, np.maximum(-least, 0.0))
+            np.add.at(feed, net.generator_terminal, np.maximum(most, 0.0))
+            take[self.buses] += share * size[0] / net.s_base_kva
+            feed[self.buses] += share * size[1] / net.s_base_kva
+            found.append((take, feed))
+        return found[0], found[1]
+
+    @cached_property
+    def root_w(self) -> Floats:
+        """(G) squared voltage that a backup generator holds where it forms a grid."""
+        low, high = voltage_limits(self.network)
+        return np.asarray(np.clip(ROOT_W, low[self.buses], high[self.buses]))
+
+    @cached_property
+    def _voltages(self) -> tuple[Floats, Floats]:
+        """(N) least and most squared voltage."""
+        low, high = voltage_limits(self.network)
+        (_, p_feed), (_, q_feed) = self._reach
+        spare = len(self.buses) - self.generators_most if self.deep else 0  # counted there, but never built
+        p_all = float(p_feed.sum()) - spare * self.backup.p_kw / self.network.s_base_kva
+        q_all = float(q_feed.sum()) - spare * self.backup.q_kvar / self.network.s_base_kva
+        held = float(np.max(np.abs(self.network.source_v) ** 2, initial=0.0))
+        held = max([held, *self.root_w]) if self.generators_most else held
+        ceiling = voltage_ceiling(self.network, held, p_all, q_all)
+        return low, np.clip(ceiling, low, high)
+
+    @cached_property
+    def generators_most(self) -> int:
+        """The most generators that numbers and money allow."""
+        most = [len(self.buses)] + ([] if self.max_generators is None else [self.max_generators])
+        if self.budget_usd is not None:
+            most.append(int(np.sum(np.cumsum(np.sort(self.generator_usd)) <= self.budget_usd)))
+        return min(most)
+
+    def within(self, decision: Floats) -> Within | None:
+        """With the places of its generators alone."""
+        count = len(self.lines)
+        here = decision[count:] > 0.5
+        if here.all() or self.scattered:
+            return None
+        few = dataclasses.replace(
+            self, buses=self.buses[here], generator_usd=self.generator_usd[here], max_generators=None, budget_usd=None
+        )
+        return Within(here.tobytes(), few, np.concatenate([decision[:count], decision[count:][here]]))
+
+    def spared(self) -> Bools | None:
+        """Generators, where lines alone are the quicker search and its cuts say something of them."""
+        if not self.generators_most or not self.monotone or self.closed_line_usd:
+            return None
+        return np.arange(len(self.costs)) >= len(self.lines)
+
+    def relief(self, decision: Floats) -> Sequence[Relief]:
+        """What generators save at most, wherever they stand, where there is none yet."""
+        most, entries = self.generators_most, self.spared()
+        if entries is None or most > RELIEVED or self.deep or (decision[entries] > 0.5).any():
+            return []
+        few = [dataclasses.replace(self, max_generators=number, scattered=number) for number in sorted({1, most})]
+        return [Relief(each.scattered, entries, each) for each in few]
+
+    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+        """To buy nothing."""
+        return [np.zeros(len(self.costs))]
+
+    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+        """Roundings: the largest entries first, shaken, as far as numbers and money go."""
+        rng = np.random.default_rng(0)
+        seen: set[bytes] = set()
+        for k in range(count):
+            weight = decision + (0.3 * rng.random(len(decision)) if k else 0.0)
+            rounded = self._rounded(weight, threshold=0.5 if k % 2 == 0 else 0.25)
+            if (key := rounded.tobytes()) not in seen:
+                seen.add(key)
+                yield rounded
+
+    def _rounded(self, weight: Floats, *, threshold: float) -> Floats:
+        """What is at or above the threshold, the heaviest first, within numbers and money."""
+        left = [len(weight) if most is None else most for most in (self.max_lines, self.max_generators)]
+        money = np.inf if self.budget_usd is None else self.budget_usd
+        rounded = np.zeros(len(weight))
+        for k in np.argsort(-weight, kind="stable"):
+            kind = int(k >= len(self.lines))
+            if weight[k] >= threshold and left[kind] > 0 and self.costs[k] <= money:
+                rounded[k] = 1.0
+                left[kind] -= 1
+                money -= float(self.costs[k])
+        return rounded
+
+    def cost(self, decision: Floats) -> float:
+        """f at a decision, in $."""
+        return float(self.costs @ decision)
+
+    def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
+        """The same program before other disasters."""
+        return dataclasses.replace(self, uncertainty=uncertainty, risk=risk)

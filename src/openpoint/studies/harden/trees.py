@@ -1,0 +1,276 @@
+"""Trees that serve a part of a grid, found fast: spanning trees, the linear flow on them, exchanges, shedding.
+
+What they find are recourses of hardening, and so upper bounds of its cost; that they are least is not promised.
+
+All compiled functions of hardening stand in this one file: numba keeps machine code by the date of the file of the
+outermost function, and would not see a change of an inner one elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.compiled.jit import compiled
+from openpoint.formulations.lindistflow import CORNERS, nominal_demand, voltage_limits
+from openpoint.network import Network
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+STEPS_MOST = 12
+"""Exchanges in a row; a tree that misses limits after them is left as it is."""
+KEPT = 1e-9
+"""Per unit, within which a limit of squared voltage or power is kept."""
+
+
+class Feeder(NamedTuple):
+    """A grid as the compiled functions read it; all sources are one bus.
+
+    Attributes:
+        fr, to: (E) buses, sources merged. fr_at, to_at: (E) buses as they are.
+        r, x, ratio: (E) per unit, and tap². reach: (E) apparent power that keeps every side of the polygon of a rating.
+        p, q: (N) net demand. low, high: (N) limits of squared voltage. held: (N) squared voltage of a bus as a root.
+        price: (N) value of lost load, per unit of power.
+        fixed: (E) branches that nobody can open. heaviest_last: (E) branches in the order in which trees take them.
+        start, neighbour, via: branches of each bus, as compressed rows.
+    """
+
+    fr: Ints
+    to: Ints
+    fr_at: Ints
+    to_at: Ints
+    r: Floats
+    x: Floats
+    ratio: Floats
+    reach: Floats
+    p: Floats
+    q: Floats
+    low: Floats
+    high: Floats
+    held: Floats
+    price: Floats
+    fixed: Bools
+    heaviest_last: Ints
+    start: Ints
+    neighbour: Ints
+    via: Ints
+
+
+def feeder_of(network: Network, price: Floats, buses: Ints, root_w: Floats) -> Feeder:
+    """The grid; `buses` that may get a generator hold `root_w` as roots."""
+    n, e = network.n_terminals, network.n_conductors
+    label = np.arange(n)
+    label[network.source_terminal] = network.source_terminal[0]
+    fr, to = label[network.terminal_fr], label[network.terminal_to]
+    demand = nominal_demand(network)
+    low, high = voltage_limits(network)
+    held = np.ones(n)
+    held[buses] = root_w
+    held[network.source_terminal] = np.abs(network.source_v) ** 2
+    fixed = network.closed & ~network.switchable
+    weight = np.where(fixed, 0.0, np.where(network.closed, 1.0, 2.0) * (1e-6 + np.abs(network.z.diagonal())))
+    ends = np.concatenate([fr, to])
+    by_bus = np.argsort(ends, kind="stable")
+    return Feeder(
+        fr=fr,
+        to=to,
+        fr_at=network.terminal_fr.astype(np.int64),
+        to_at=network.terminal_to.astype(np.int64),
+        r=np.array(network.r, dtype=float),
+        x=np.array(network.x, dtype=float),
+        ratio=np.array(network.tap, dtype=float) ** 2,
+        reach=np.sqrt(network.l_max) * np.cos(np.pi / CORNERS),
+        p=np.ascontiguousarray(demand.real),
+        q=np.ascontiguousarray(demand.imag),
+        low=low,
+        high=high,
+        held=held,
+        price=np.array(price, dtype=float),
+        fixed=np.asarray(fixed),
+        heaviest_last=np.argsort(weight, kind="stable"),
+        start=np.searchsorted(ends[by_bus], np.arange(n + 1)),
+        neighbour=np.concatenate([to, fr])[by_bus],
+        via=np.concatenate([np.arange(e), np.arange(e)])[by_bus],
+    )
+
+
+@compiled
+def spanned(feeder: Feeder, allowed: Bools) -> Bools:
+    """(E) the spanning forest of least weight within the allowed branches (Kruskal 1956)."""
+    leader = np.arange(len(feeder.p))
+    tree = np.zeros(len(allowed), dtype=np.bool_)
+    for e in feeder.heaviest_last:
+        if not allowed[e]:
+            continue
+        a, b = feeder.fr[e], feeder.to[e]
+        while leader[a] != a:
+            leader[a] = leader[leader[a]]
+            a = leader[a]
+        while leader[b] != b:
+            leader[b] = leader[leader[b]]
+            b = leader[b]
+        if a != b:
+            leader[a] = b
+            tree[e] = True
+    return tree
+
+
+@compiled
+def walk(feeder: Feeder, tree: Bools, root: int) -> tuple[Ints, Ints, Ints]:
+    """Buses in order from the root, then by bus: position of the parent, branch to it; −1 at the root."""
+    order = np.empty(len(feeder.p), dtype=np.int64)
+    parent, edge = np.full(len(feeder.p), -1), np.full(len(feeder.p), -1)
+    order[0] = root
+    count, head = 1, 0
+    while head < count:
+        bus = order[head]
+        head += 1
+        for a in range(feeder.start[bus], feeder.start[bus + 1]):
+            e, other = feeder.via[a], feeder.neighbour[a]
+            if tree[e] and e != edge[bus]:
+                parent[other], edge[other] = bus, e
+                order[count] = other
+                count += 1
+    return order[:count], parent, edge
+
+
+@compiled
+def flow(feeder: Feeder, order: Ints, parent: Ints, edge: Ints, p: Floats, q: Floats) -> tuple[Floats, Floats, Floats]:
+    """(N) squared voltages, and active and reactive power to each bus from its parent."""
+    p, q = p.copy(), q.copy()
+    w = np.zeros(len(p))
+    for k in range(len(order) - 1, 0, -1):
+        p[parent[order[k]]] += p[order[k]]
+        q[parent[order[k]]] += q[order[k]]
+    root = order[0]
+    w[root] = feeder.held[root]
+    for k in range(1, len(order)):
+        bus = order[k]
+        e, up = edge[bus], parent[bus]
+        ahead = feeder.to[e] == bus
+        above = w[up]
+        if up == root:
+            above = feeder.held[feeder.fr_at[e] if ahead else feeder.to_at[e]]  # of several sources, the one here
+        drop = 2.0 * (feeder.r[e] * p[bus] + feeder.x[e] * q[bus])
+        w[bus] = above / feeder.ratio[e] - drop if ahead else (above - drop) * feeder.ratio[e]
+    return w, p, q
+
+
+@compiled
+def missed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> float:
+    """By how much limits are missed where a tree serves all that it reaches, summed up."""
+    order, parent, edge = walk(feeder, tree, root)
+    w, p, q = flow(feeder, order, parent, edge, p, q)
+    total = 0.0
+    for k in range(1, len(order)):
+        bus = order[k]
+        total += max(feeder.low[bus] - w[bus], 0.0) + max(w[bus] - feeder.high[bus], 0.0)
+        total += max(np.hypot(p[bus], q[bus]) - feeder.reach[edge[bus]], 0.0)
+    return total
+
+
+@compiled
+def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[float, Floats]:
+    """Cost of shedding so much on a tree that limits are kept, and the share shed at each bus; inf where it fails.
+
+    Again and again the limit that is missed most; what relieves it most for its price is shed.
+    """
+    order, parent, edge = walk(feeder, tree, root)
+    n = len(p)
+    shed = np.zeros(n)
+    gain_r, gain_x = np.zeros(n), np.zeros(n)
+    on_path = np.zeros(n, dtype=np.bool_)
+    for _ in range(4 * n):
+        w, p_in, q_in = flow(feeder, order, parent, edge, p * (1.0 - shed), q * (1.0 - shed))
+        worst, at, rating = KEPT, -1, False
+        for k in range(1, len(order)):
+            bus = order[k]
+            if w[bus] > feeder.high[bus] + KEPT:
+                return np.inf, shed
+            if feeder.low[bus] - w[bus] > worst:
+                worst, at, rating = feeder.low[bus] - w[bus], bus, False
+            over = np.hypot(p_in[bus], q_in[bus]) - feeder.reach[edge[bus]]
+            if over > worst:
+                worst, at, rating = over, bus, True
+        if at < 0:
+            return float(np.sum(feeder.price * np.maximum(p, 0.0) * shed)), shed
+        on_path[:] = False
+        bus = at
+        while bus >= 0:
+            on_path[bus] = True
+            bus = parent[bus]
+        best, chosen, relief = 0.0, -1, 0.0
+        for k in range(len(order)):
+            bus = order[k]
+            up, e = parent[bus], edge[bus]
+            gain_r[bus] = 0.0 if up < 0 else gain_r[up]
+            gain_x[bus] = 0.0 if up < 0 else gain_x[up]
+            if rating:
+                if bus == at:  # what lies behind the branch relieves it, in the direction of its flow
+                    size = np.hypot(p_in[at], q_in[at])
+                    gain_r[bus], gain_x[bus] = p_in[at] / size, q_in[at] / size
+            elif up >= 0 and on_path[bus]:
+                gain_r[bus] += 2.0 * feeder.r[e]
+                gain_x[bus] += 2.0 * feeder.x[e]
+            if p[bus] <= 0.0 or shed[bus] >= 1.0:
+                continue
+            gain = gain_r[bus] * p[bus] + gain_x[bus] * q[bus]
+            worth = gain / (feeder.price[bus] * p[bus] + 1e-12)
+            if gain > 0.0 and worth > best:
+                best, chosen, relief = worth, bus, gain
+        if chosen < 0:
+            return np.inf, shed
+        shed[chosen] = min(1.0, shed[chosen] + worst / relief * (1.0 + 1e-6))
+    return np.inf, shed
+
+
+@compiled
+def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[Bools, float, Floats]:
+    """A tree by exchanges from a first one within the live branches: first the limits, then the price of shedding.
+
+    Returns:
+        the tree, cost of what is shed on it (`inf` where none was found that keeps the limits), and the share shed (N).
+    """
+    tree = tree.copy()
+    best = missed(feeder, tree, root, p, q)
+    for pricing in range(2):
+        if best <= KEPT:
+            return tree, 0.0, np.zeros(len(p))
+        if pricing:
+            best = shed_on(feeder, tree, root, p, q)[0]
+        for _ in range(STEPS_MOST):
+            order, parent, edge = walk(feeder, tree, root)
+            depth = np.full(len(p), -1)
+            depth[root] = 0
+            for k in range(1, len(order)):
+                depth[order[k]] = depth[parent[order[k]]] + 1
+            came, closing, opening = best, -1, -1
+            for tie in range(len(live)):
+                a, b = feeder.fr[tie], feeder.to[tie]
+                if not live[tie] or tree[tie] or depth[a] < 0 or depth[b] < 0:
+                    continue
+                tree[tie] = True
+                while a != b:
+                    if depth[a] < depth[b]:
+                        a, b = b, a
+                    opened = edge[a]
+                    a = parent[a]
+                    if feeder.fixed[opened]:
+                        continue
+                    tree[opened] = False
+                    found = shed_on(feeder, tree, root, p, q)[0] if pricing else missed(feeder, tree, root, p, q)
+                    tree[opened] = True
+                    if found < best:
+                        best, closing, opening = found, tie, opened
+                tree[tie] = False
+            if closing < 0 or not best < came:
+                break
+            tree[closing], tree[opening] = True, False
+            if best <= KEPT:
+                return tree, 0.0, np.zeros(len(p))
+    cost, shed = shed_on(feeder, tree, root, p, q)
+    return tree, cost, shed

@@ -1,0 +1,244 @@
+"""A plan in exact AC power flow: every island a circuit of OpenDSS around its grid-forming generator.
+
+A grid-forming generator holds the voltage and delivers what its island needs; all others deliver what they are told,
+each phase by itself. What the grid-forming ones deliver in each phase is told by the equations of the network, which
+share nothing with OpenDSS and check it at all other terminals. Of one that lies between phases they tell no more than
+what it delivers in all: by how much that differs from what it was told is spread evenly.
+
+Behind a delta no neutral is: a generator there feeds in between phases, with the currents that the linear model has of
+it, and voltages count from where they have no zero sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import scipy.sparse as sp
+
+from openpoint.formulations.lindist3flow_deltas import closed_deltas, floating_terminals
+from openpoint.grid.grid import Grid
+from openpoint.network.load_shares import DELTA_PAIRS, is_delta
+from openpoint.powerflow.check_phases import balances
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.powerflow.opendss import OpenDssCircuit
+from openpoint.results import ac_tables as states
+from openpoint.studies.partition.ac.follow import leading
+from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.setup import load_blocks, terminal_base_kw
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Complexes = npt.NDArray[np.complex128]
+
+
+class PlanLimit(NamedTuple):
+    """A limit that a flow is held against.
+
+    Attributes:
+        kind: `voltage low`, `voltage high`, `current`; of a grid-forming generator `active power`, `reactive power`,
+            `ramp of active power`, `ramp of reactive power`.
+        element: bus, branch or generator. phase: of it. unit: of value and side.
+        side: the limit. sign: 1 if it is the most, −1 if the least. tolerance: excess that is rounding.
+    """
+
+    kind: str
+    element: str
+    phase: str
+    unit: str
+    side: float
+    sign: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class PlanFlows:
+    """K flows of a plan.
+
+    Attributes:
+        converged: (K). excess: (K, L) by how much each limit is missed, negative where it is kept; inf without a flow.
+        beside: (K, 2 H) active and reactive power of the parts of the grid-forming generators beyond what they were
+            told, per unit.
+        mismatch: (K) of the equations of the network, per unit of a phase, and between what they and OpenDSS say that
+            the grid-forming generators deliver; nan without a flow.
+        v: (K, served terminals) magnitudes of voltages, per unit. loss_kw: (K) of all branches.
+    """
+
+    converged: Bools
+    excess: Floats
+    beside: Floats
+    mismatch: Floats
+    v: Floats
+    loss_kw: Floats
+
+
+class PlanCircuit:
+    """One plan, compiled once.
+
+    Attributes:
+        limits: L limits that flows are held against. parts: (H) parts of generators that form a grid.
+    """
+
+    def __init__(self, grid: Grid, program: PartitionProgram, decision: Floats) -> None:
+        """Compile.
+
+        Args:
+            grid: the grid. program: a program of one step. decision: of it, its integers whole.
+        """
+        closed, live, _, p, q = program.parted(decision)
+        net, cut, units = program.network, program.blocks, program.generators
+        self._net, self._base_kw = net, terminal_base_kw(net)
+        forms = leading(program, decision)
+        self._set, lead = np.concatenate([p, q]), units.may_form[forms]
+        led = np.flatnonzero(np.isin(units.of_part, lead))
+        self._led, self._led_at = np.concatenate([led, len(p) + led]), net.generator_terminal[led]
+        self.parts, self._between = led, net.generator_return[led] >= 0
+        self._of_unit = (units.of_part[led][:, None] == lead[None, :]).astype(np.float64)
+        self._forming = dict(zip((units.names[g] for g in lead), np.sqrt(program.steps[0].held_w[forms]).tolist()))
+        self._state = net.closed[np.unique(net.conductor_branch, return_index=True)[1]].copy()
+        self._state[cut.switches] = closed > 0.5
+        on = self._state[net.conductor_branch] & (live > 0.5)[cut.of_terminal][net.terminal_fr]
+        self._floating = floating_terminals(net, closed_deltas(net, self._led_at, on), on)
+        self._grid, self._feeds = _by_phase(grid, program, self._forming, self._floating)
+        self._circuit = OpenDssCircuit(self._grid, closed=self._state, forming=self._forming)
+        # The circuit still has the lost substation, where a dead block may hang on it.
+        served = (live > 0.5)[load_blocks(grid, net, cut)]
+        self._load_kva = np.where(served, grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy(), 0.0)
+        names = grid.loads["name"].to_list()
+        self._uncertain = np.array([names.index(name) for name in program.loads.names], dtype=np.int64)
+        self._served = np.flatnonzero((live > 0.5)[cut.of_terminal])
+        self._terminals = np.setdiff1d(self._served, self._led_at)
+        self._conductors = np.flatnonzero(on & np.isfinite(net.l_max))
+        found = list(self._all_limits(program))
+        self._column, self.limits = np.array([k for k, _ in found], dtype=np.int64), tuple(limit for _, limit in found)
+        self._sign, self._side = (np.array(each) for each in zip(*((x.sign, x.side) for x in self.limits), strict=True))
+
+    def restart(self) -> None:
+        """Forget what was asked before, so that answers do not depend on it."""
+        self._circuit.restart()
+
+    def flows(self, realisations: Floats, changes: Floats) -> PlanFlows:
+        """Flows.
+
+        Args:
+            realisations: (K, M). changes: (K, 2 P) of active and reactive power, per unit.
+        """
+        loads = np.tile(self._load_kva, (len(realisations), 1))
+        if len(self._uncertain):
+            loads[:, self._uncertain] *= 1.0 + realisations
+        told = self._set + changes
+        p, q = np.split(told, 2, axis=1)
+        table, told_kva = self._grid.generators, (p + 1j * q) * self._base_kw
+        made = np.tile(table["p_kw"].to_numpy() + 1j * table["q_kvar"].to_numpy(), (len(loads), 1))
+        moved = np.diff(self._feeds.indptr) > 0
+        made[:, moved] = (self._feeds[moved] @ told_kva.T).T
+        flows = self._circuit.solve(loads_kva=loads, generators_kva=made)
+        said = balances(
+            self._grid,
+            self._circuit.network,
+            flows.v,
+            closed=self._state,
+            energised=flows.energised,
+            forming=self._forming,
+            loads_kva=loads,
+            generators_kva=made,
+        )
+        delivered = said.missing[:, self._led_at]
+        by_engine = flows.source_kva[:, self._grid.sources.height :] / self._base_kw
+        apart = np.abs(delivered @ self._of_unit - by_engine).max(axis=1, initial=0.0)
+        beside = delivered - (p + 1j * q)[:, self.parts]
+        beside = np.where(self._between, beside @ self._of_unit @ self._of_unit.T / 3.0, beside)
+        output = told[:, self._led] + np.hstack([beside.real, beside.imag])
+        v = np.abs(self._to_neutral(flows.v))
+        i = np.maximum(np.abs(flows.i_fr_a), np.abs(flows.i_to_a))[:, self._conductors]
+        measured = np.hstack([v[:, self._terminals], i, output * self._base_kw])
+        excess = self._sign * (measured[:, self._column] - self._side)
+        excess[~flows.converged] = np.inf
+        mismatch = np.maximum(said.mismatch, apart)
+        return PlanFlows(
+            flows.converged, excess, output - told[:, self._led], mismatch, v[:, self._served], flows.loss_kw
+        )
+
+    def _to_neutral(self, v: Complexes) -> Complexes:
+        """(K, N) voltages, without zero sequence where the neutral floats."""
+        bus, floats = self._net.terminal_bus, self._floating.astype(np.float64)
+        mean = sp.csr_array((floats, (bus, np.arange(len(bus)))), shape=(int(bus.max()) + 1, len(bus)))
+        zero = np.asarray(mean @ v.T)[bus].T / np.maximum(np.bincount(bus, weights=floats), 1.0)[bus]
+        return np.asarray(v - zero * floats)
+
+    def _all_limits(self, program: PartitionProgram) -> Iterator[tuple[int, PlanLimit]]:
+        """Every limit with the number of the value that it is about: voltages, currents, output in turn."""
+        net, base = self._net, self._base_kw
+        low, high = (np.sqrt(w) for w in program.steps[0].voltages)
+        rating = states.current_limits(net)
+        number = 0
+        for t in self._terminals:
+            bus, phase = net.bus_names[net.terminal_bus[t]], net.terminal_phase[t]
+            for kind, side, sign in (("voltage low", low[t], -1.0), ("voltage high", high[t], 1.0)):
+                yield number, PlanLimit(kind, bus, phase, "pu", side, sign, LIMIT_TOLERANCE * side)
+            number += 1
+        for e in self._conductors:
+            branch, phase = net.branch_names[net.conductor_branch[e]], net.conductor_phase[e]
+            yield number, PlanLimit("current", branch, phase, "A", rating[e], 1.0, LIMIT_TOLERANCE * rating[e])
+            number += 1
+        units = program.generators
+        most, least = np.concatenate([net.p_max, net.q_max]), np.concatenate([net.p_min, net.q_min])
+        ramp, size = np.concatenate(program.ramps), np.concatenate([units.p_capacity, units.q_capacity])
+        for k in self._led:
+            part = k % len(units.of_part)
+            name, phase = net.generator_names[part], net.terminal_phase[net.generator_terminal[part]]
+            what, unit = ("active power", "kW") if part == k else ("reactive power", "kvar")
+            for kind, ends in (
+                (what, (least[k], most[k])),
+                (f"ramp of {what}", (self._set[k] - ramp[k], self._set[k] + ramp[k])),
+            ):
+                for sign, side in zip((-1.0, 1.0), ends, strict=True):
+                    tolerance = LIMIT_TOLERANCE * size[k] * base
+                    yield number, PlanLimit(kind, name, phase, unit, side * base, sign, tolerance)
+            number += 1
+
+
+def _by_phase(
+    grid: Grid, program: PartitionProgram, whole: Collection[str], floating: Bools
+) -> tuple[Grid, sp.csr_array]:
+    """The grid with a row of its generators for each phase of those dispatched, and (rows, P) how parts make rows."""
+    net, units = program.network, program.generators
+    rows: list[dict[str, Any]] = []
+    feeds: list[tuple[int, int, complex]] = []
+    for row in grid.generators.iter_rows(named=True):
+        name, phases = row["name"], row["phases"]
+        if name in whole or name not in units.names:
+            rows.append(row)
+            continue
+        parts = np.flatnonzero(units.of_part == units.names.index(name))
+        between = is_delta(row["connection"], phases)
+        afloat = not between and len(parts) == 3 and bool(floating[net.generator_terminal[parts]].all())
+        places = DELTA_PAIRS[phases] if between or afloat else tuple(phases)
+        share = {key: row[key] / len(places) for key in _POWERS if row[key] is not None}
+        share |= {"connection": "delta"} if afloat else {}
+        for k, place in zip(parts, places, strict=True):
+            if afloat:
+                feeds += [(len(rows), int(parts["abc".index(at)]), part) for at, part in _across(place)]
+            else:
+                feeds.append((len(rows), int(k), 1.0))
+            rows.append(row | share | {"name": f"{name} ({place})", "phases": "".join(sorted(place))})
+    at, part, value = zip(*feeds) if feeds else ((), (), ())
+    entries = np.array(value, dtype=np.complex128), (np.array(at, dtype=np.int64), np.array(part, dtype=np.int64))
+    split = grid.with_tables(generators=pl.DataFrame(rows, schema=grid.generators.schema))
+    return split, sp.csr_array(entries, shape=(len(rows), len(units.of_part)))
+
+
+def _across(pair: str) -> Iterator[tuple[str, complex]]:
+    """By phase: what a kVA to neutral is between the phases of a pair, if the three currents add up to none."""
+    turn = {"a": 1.0, "b": np.exp(-2j * np.pi / 3.0), "c": np.exp(2j * np.pi / 3.0)}
+    across = turn[pair[0]] - turn[pair[1]]
+    for phase, sign in zip(pair, (1.0, -1.0), strict=True):
+        yield phase, complex(sign * across / turn[phase] / 3.0)
+
+
+_POWERS = ("p_kw", "q_kvar", "p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")

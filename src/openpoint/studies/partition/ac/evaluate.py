@@ -1,0 +1,130 @@
+"""One plan before many realisations: which it holds in, in the linear model and in exact AC power flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.grid.grid import Grid
+from openpoint.studies.partition.ac.circuit import PlanCircuit, PlanLimit
+from openpoint.studies.partition.ac.follow import Follower
+from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.twostage.workers.pool import never
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+ROUNDS = 4
+"""AC flows after which generators no longer follow what is left: each leaves a few per cent of it."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Limits that break in AC, L of them: in how many samples, and the largest excess."""
+
+    samples: Ints
+    worst: Floats
+
+    @staticmethod
+    def of(excess: Floats, tolerance: Floats) -> Broken:
+        """Of samples (K, L) that have a flow."""
+        found = excess > tolerance
+        return Broken(found.sum(axis=0), np.where(found, excess, 0.0).max(axis=0, initial=0.0))
+
+    def and_more(self, other: Broken) -> Broken:
+        """Of both."""
+        return Broken(self.samples + other.samples, np.maximum(self.worst, other.worst))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What K samples say of a plan.
+
+    Attributes:
+        linear: (K) whether generators can follow in the linear model.
+        alone: (K) whether AC keeps the limits where the grid-forming generators make up for all that the linear model
+            does not see. shared: (K) where the others help, as far as a new dispatch in the linear model lets them.
+        unsolved: samples whose AC flow has no solution.
+        broken_alone, broken_shared: limits that break in either case.
+        mismatch: largest mismatch of the AC flows by the equations of the network, per unit.
+        limits: L.
+    """
+
+    linear: Bools
+    alone: Bools
+    shared: Bools
+    unsolved: int
+    broken_alone: Broken
+    broken_shared: Broken
+    mismatch: float
+    limits: tuple[PlanLimit, ...]
+
+    @staticmethod
+    def nothing(count: int) -> Judged:
+        """Of a plan without limits, in so many samples."""
+        every, broken = np.ones(count, dtype=np.bool_), Broken(np.zeros(0, dtype=np.int64), np.zeros(0))
+        return Judged(every, every, every, 0, broken, broken, 0.0, ())
+
+    def and_more(self, other: Judged) -> Judged:
+        """Of both."""
+        if not len(self.linear):
+            return other
+        return Judged(
+            linear=np.concatenate([self.linear, other.linear]),
+            alone=np.concatenate([self.alone, other.alone]),
+            shared=np.concatenate([self.shared, other.shared]),
+            unsolved=self.unsolved + other.unsolved,
+            broken_alone=self.broken_alone.and_more(other.broken_alone),
+            broken_shared=self.broken_shared.and_more(other.broken_shared),
+            mismatch=max(self.mismatch, other.mismatch),
+            limits=self.limits,
+        )
+
+
+@dataclass(frozen=True)
+class JudgePlan:
+    """A plan as work for other processes: realisations (K, M) in, verdicts out.
+
+    Attributes:
+        grid: the grid. program: a program of one step. decision: of it, its integers whole; something is energised.
+    """
+
+    grid: Grid
+    program: PartitionProgram
+    decision: Floats
+
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[Floats], Judged]:
+        """Compile."""
+        follower = Follower(self.program, self.decision)
+        circuit = PlanCircuit(self.grid, self.program, self.decision)
+        return lambda realisations: judged(follower, circuit, realisations)
+
+
+def judged(follower: Follower, circuit: PlanCircuit, realisations: Floats) -> Judged:
+    """The verdict on samples (K, M); it depends on nothing that was asked before."""
+    follower.restart()
+    circuit.restart()
+    count, tolerance = len(realisations), np.array([limit.tolerance for limit in circuit.limits])
+    linear, alone, shared = (np.zeros(count, dtype=np.bool_) for _ in range(3))
+    excess: tuple[Floats, Floats] = tuple(np.full((count, len(tolerance)), -np.inf) for _ in range(2))  # type: ignore[assignment]
+    beside, left, mismatch = np.zeros((count, 2 * len(follower.led))), np.arange(count), 0.0
+    for number in range(ROUNDS):
+        changes = [follower.changes(realisations[k], beside[k]) for k in left]
+        able = np.array([change is not None for change in changes], dtype=np.bool_)
+        left = left[able]
+        if not len(left):
+            break
+        flows = circuit.flows(realisations[left], np.array([change for change in changes if change is not None]))
+        kept = np.all(flows.excess <= tolerance, axis=1)
+        if number == 0:
+            linear[left], alone[left], excess[0][left] = True, kept, flows.excess
+        shared[left], excess[1][left], beside[left] = kept, flows.excess, flows.beside
+        mismatch = max(mismatch, float(np.nanmax(flows.mismatch, initial=0.0)))
+        left = left[~kept & flows.converged]
+    unsolved = np.isposinf(excess[1]).any(axis=1)
+    alone_broken, shared_broken = (Broken.of(each[~np.isposinf(each).any(axis=1)], tolerance) for each in excess)
+    return Judged(linear, alone, shared, int(unsolved.sum()), alone_broken, shared_broken, mismatch, circuit.limits)

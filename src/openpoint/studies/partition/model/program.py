@@ -1,0 +1,295 @@
+"""The mathematical model of partitioning: which switches close and which generators form the grid, robust to the loads.
+
+min  Σ_t [ Σ lost_usd (1 − live) + Σ c p̂ ] + max_u Σ_t Q_t(x_t, u_t)         x_t = (closed, live, forming, p̂, q̂, …)
+s.t. every energised island is a tree of blocks with 1 to k grid-forming generators (`partition_topology`)
+     the set-points p̂, q̂ keep the physics at the nominal loads, 0 in dead blocks (`partition_step`)
+     actions of switches, energy in store: what links the steps (`partition_links`)
+
+Q_t = min  Σ c o                                              the loads of live blocks are nominal (1 + u_t)
+      s.t. |o| ≤ ramp · capacity in each phase, p̂ + o within the limits of the generators;  −r⁻ ≤ Σ o ≤ r⁺ in store;
+           the physics
+
+The first three of x are binary. One step without storage is the problem of Moring et al. (2024).
+
+What the publication leaves open is decided so. Ramping is net (up and down are one variable), in each phase, and of
+reactive power as of active power, each in its own capacity. The set-points are what is run when the loads are nominal,
+so they keep the physics, too. Generators have no constant cost: there would be one to pay in dead blocks, too.
+Where the physics cannot be kept, the least violation is power from nowhere, summed over terminals: feasibility comes
+first, without a weight. A first stage in which everything is dead keeps it always.
+
+A load deviates in each step by itself, and the recourse of a step knows the loads of this step only, so that what is
+promised needs no knowledge of later steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Self
+
+import cvxpy as cp
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.network import Network
+from openpoint.network.blocks import Blocks
+from openpoint.studies.partition.model.colouring import colouring
+from openpoint.studies.partition.model.links import Linked, Links, linked, state_before, sums
+from openpoint.studies.partition.model.step import Grouped, Step, UncertainLoads
+from openpoint.studies.partition.model.topology import Topology, compact
+from openpoint.twostage.program import FirstStage, Limit, PlainProgram, Stage
+from openpoint.twostage.risk import Risk, WorstCase
+from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Microgrids(FirstStage):
+    """The first stage, with its own variables: topology and set-points of every step, and the links."""
+
+    topologies: tuple[Topology, ...]
+    p: tuple[cp.Variable, ...]
+    q: tuple[cp.Variable, ...]
+    links: Linked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Following(Stage):
+    """The recourse, with its own variables: (2 P) change of active and reactive power of the generators, T times."""
+
+    ramp: tuple[cp.Variable, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionProgram(PlainProgram):
+    """Partitioning over T steps as a two-stage program.
+
+    The decision is (closed, live, forming, p̂, q̂, r⁺, r⁻, state), T times; reserves and states where there are any.
+
+    Attributes:
+        steps: T, with the same blocks and generators.
+        links: what links them.
+        uncertainty: deviations (T M) of the uncertain loads step by step, relative to their nominal power.
+        ramp: most change of a generator after the loads are known, a share of its capacity.
+        max_grid_forming: most grid-forming generators in an island.
+        how: the first stage by counting and flows, or as published.
+    """
+
+    steps: tuple[Step, ...]
+    links: Links
+    uncertainty: Uncertainty
+    ramp: float = 0.3
+    max_grid_forming: int = 1
+    how: Literal["compact", "colouring"] = "compact"
+    risk: Risk = dataclasses.field(default_factory=WorstCase)
+
+    @property
+    def network(self) -> Network:
+        """The grid with the limits to keep and the loads of the first step."""
+        return self.steps[0].network
+
+    @property
+    def blocks(self) -> Blocks:
+        """Its blocks."""
+        return self.steps[0].blocks
+
+    @property
+    def loads(self) -> UncertainLoads:
+        """The uncertain loads as they are in the first step."""
+        return self.steps[0].loads
+
+    @property
+    def generators(self) -> Grouped:
+        """The dispatchable generators."""
+        return self.steps[0].generators
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """S switches, B blocks, F generators that may form a grid, P parts of generators."""
+        parts = len(self.generators.of_part)
+        return len(self.blocks.switches), self.blocks.count, len(self.generators.may_form), parts
+
+    @property
+    def _lengths(self) -> list[int]:
+        """Of the parts of the decision of a step."""
+        s, b, f, parts = self.sizes
+        stored = self.links.storage.count
+        return [s, b, f, parts, parts, stored, stored, s if self.links.stated else 0]
+
+    @property
+    def decision_size(self) -> int:
+        """Length of the decision."""
+        return len(self.steps) * sum(self._lengths)
+
+    def parted(self, x: Floats, step: int = 0) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """closed (S), live (B), forming (F), p̂ (P), q̂ (P) of a decision in a step."""
+        return tuple(np.split(self._of_step(x, step), np.cumsum(self._lengths))[:5])  # type: ignore[return-value]
+
+    def reserves(self, x: Floats, step: int) -> tuple[Floats, Floats]:
+        """(K) r⁺ and r⁻ of a decision in a step."""
+        more, less = np.split(self._of_step(x, step), np.cumsum(self._lengths))[5:7]
+        return more, less
+
+    def states(self, x: Floats) -> npt.NDArray[np.bool_]:
+        """(T, S) states of the switches; where nothing asks for another, a switch in a dead part stays as it was."""
+        found, before = [], state_before(self.links, self.steps[0])
+        for t, step in enumerate(self.steps):
+            closed, live, *_ = self.parted(x, t)
+            chosen = np.split(self._of_step(x, t), np.cumsum(self._lengths))[7]
+            used = (live[self.blocks.fr] > 0.5) | (live[self.blocks.to] > 0.5)
+            kept = np.where(used, closed > 0.5, before & ~step.locks.open)
+            before = chosen > 0.5 if len(chosen) else kept
+            found.append(before)
+        return np.array(found)
+
+    def only(self, step: int, links: Links) -> Self:
+        """A step alone, with the deviations of its own."""
+        m = len(self.loads.names)
+        mine = slice(step * m, (step + 1) * m)
+        match self.uncertainty:
+            case Box(lower, upper):
+                own: Uncertainty = Box(lower[mine], upper[mine])
+            case Budget(middle, down, up, most):
+                own = Budget(middle[mine], down[mine], up[mine], most)
+            case Certain(value):
+                own = Certain(value[mine] if m else value)
+            case scenarios:
+                own = dataclasses.replace(scenarios, values=scenarios.values[:, mine])
+        return dataclasses.replace(self, steps=(self.steps[step],), links=links, uncertainty=own)
+
+    def _of_step(self, x: Floats, step: int) -> Floats:
+        size = sum(self._lengths)
+        return x[step * size : (step + 1) * size]
+
+    @cached_property
+    def ramps(self) -> tuple[Floats, Floats]:
+        """(P) most change of active and of reactive power."""
+        return self.ramp * self.generators.p_capacity, self.ramp * self.generators.q_capacity
+
+    @cached_property
+    def recourse_floor(self) -> float:
+        """No recourse saves more than by ramping each generator down as far as ramp and limits let it."""
+        span = np.maximum(self.network.p_max, 0.0) - np.minimum(self.network.p_min, 0.0)
+        least = np.minimum(self.ramps[0], span)
+        return -float(sum(np.abs(step.generation_usd) @ least for step in self.steps))
+
+    def first_stage(self, *, physics: bool) -> Microgrids:
+        """Topology and set-points; they hold the nominal physics whatever else stands in the model."""
+        parts, home = self.sizes[3], self.generators.block[self.generators.may_form]
+        way = compact if self.how == "compact" else colouring
+        topologies = [way(self.blocks, home, self.max_grid_forming) for _ in self.steps]
+        p, q = ([cp.Variable(parts, name=name) for _ in self.steps] for name in ("p_set", "q_set"))
+        joined = linked(self.links, self.steps, topologies, p, uncertain=bool(self.loads.names))
+        constraints, cost = [*joined.constraints], cp.Constant(0.0)
+        pieces: list[cp.Expression] = []
+        operation: list[cp.Constraint] = []
+        x = cp.Variable(self.decision_size, name="decision")
+        still = np.zeros(len(self.loads.names))
+        for t, (step, here) in enumerate(zip(self.steps, topologies)):
+            constraints += here.constraints
+            constraints += [here.closed[k] == 0 for k in np.flatnonzero(step.locks.open)]
+            constraints += [here.live[k] == 0 for k in np.flatnonzero(step.locks.dead)]
+            chosen = here.closed, here.live, here.forming, p[t], q[t]
+            operation += step.within(here.live, p[t], q[t])
+            operation += step.flow(*chosen, moved=still, largest=self._largest(t)).constraints
+            cost = cost + step.lost_usd @ (1 - here.live) + step.generation_usd @ p[t]
+            pieces += [*chosen, *(each[t] for each in (joined.more, joined.less, joined.state) if each)]
+        # The order of rows and columns decides how long HiGHS takes: the decision goes before the physics.
+        constraints += [x == cp.hstack(pieces), *operation]
+        integers = (*(part for here in topologies for part in here.integers), *joined.integers)
+        return Microgrids(
+            x,
+            integers,
+            constraints,
+            cost,
+            binary=False,
+            topologies=tuple(topologies),
+            p=tuple(p),
+            q=tuple(q),
+            links=joined,
+        )
+
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Following:
+        """Generators follow the loads; the limit is that no power comes from nowhere."""
+        size, m = sum(self._lengths), len(self.loads.names)
+        stages = [
+            self._recourse(
+                t, decision[t * size : (t + 1) * size], realisation[t * m : (t + 1) * m] if m else realisation
+            )
+            for t in range(len(self.steps))
+        ]
+        constraints = [constraint for stage in stages for constraint in stage.constraints]
+        kept = tuple(limit for stage in stages for limit in stage.limits)
+        ramp = tuple(ramp for stage in stages for ramp in stage.ramp)
+        return Following(constraints, (), kept, sum((stage.cost for stage in stages), cp.Constant(0.0)), ramp=ramp)
+
+    def _recourse(self, t: int, decision: cp.Expression, realisation: cp.Expression) -> Following:
+        """That of one step; it knows no other."""
+        step, parts = self.steps[t], self.sizes[3]
+        at = np.cumsum([0, *self._lengths])
+        closed, live, forming, p, q = (decision[i:j] for i, j in itertools.pairwise(at[:6]))
+        ramp = cp.Variable(2 * parts, name="ramp")
+        up_p, up_q = ramp[:parts], ramp[parts:]
+        ramp_p, ramp_q = self.ramps
+        constraints = [up_p <= ramp_p, up_p >= -ramp_p, up_q <= ramp_q, up_q >= -ramp_q]
+        constraints += step.within(live, p + up_p, q + up_q)
+        if self.links.storage.count:
+            more, less = (decision[i:j] for i, j in itertools.pairwise(at[5:8]))
+            called = sums(self.links.storage, step) @ up_p
+            constraints += [called <= more, called >= -less]
+        m, n = len(step.loads.names), step.network.n_terminals
+        moved: cp.Expression = realisation
+        if m:  # a load in a dead block does not take what it would
+            low, high = (ends[t * m : (t + 1) * m] for ends in self.deviations)
+            idle, dead = cp.Variable(m, name="idle"), 1 - live[step.loads.block]
+            constraints += [idle <= cp.multiply(high, dead), idle >= cp.multiply(low, dead)]
+            moved = realisation - idle
+        slack = cp.Variable((2, n), name="slack")
+        flow = step.flow(closed, live, forming, p + up_p, q + up_q, moved=moved, largest=self._largest(t), slack=slack)
+        kept = Limit("balance", cp.hstack([slack[0], -slack[0], slack[1], -slack[1]]))
+        return Following([*constraints, *flow.constraints], (), (kept,), step.generation_usd @ up_p, ramp=(ramp,))
+
+    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+        """(2 P) what the generators do once the loads are known, of a program of one step."""
+        assert isinstance(recourse, Following)
+        return recourse.ramp[0] if len(recourse.ramp) == 1 else None
+
+    def whole(self, x: Floats) -> Floats:
+        """A decision with the binaries of the first step whole."""
+        s, b, f, _ = self.sizes
+        return np.concatenate([np.round(x[: s + b + f]), x[s + b + f :]])
+
+    def cost(self, decision: Floats) -> float:
+        """Dead blocks and set-points, in $."""
+        return sum(sum(self.costs(decision, t)) for t in range(len(self.steps)))
+
+    def costs(self, decision: Floats, step: int) -> tuple[float, float]:
+        """Of the dead blocks and of the set-points of a step, in $."""
+        _, live, _, p, _ = self.parted(decision, step)
+        there = self.steps[step]
+        return float(there.lost_usd @ (1.0 - live)), float(there.generation_usd @ p)
+
+    def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
+        """The same program before other deviations."""
+        return dataclasses.replace(self, uncertainty=uncertainty, risk=risk)
+
+    @cached_property
+    def deviations(self) -> tuple[Floats, Floats]:
+        """(T M) least and greatest deviation of each load."""
+        match self.uncertainty:
+            case Box(lower, upper):
+                return np.minimum(lower, 0.0), np.maximum(upper, 0.0)
+            case Budget(middle, down, up):
+                return np.minimum(middle - down, 0.0), np.maximum(middle + up, 0.0)
+            case Certain(value):
+                return np.minimum(value, 0.0), np.maximum(value, 0.0)
+        values = self.uncertainty.values
+        return np.minimum(values.min(axis=0), 0.0), np.maximum(values.max(axis=0), 0.0)
+
+    def _largest(self, t: int) -> float:
+        """The most that a load deviates in a step."""
+        m = len(self.loads.names)
+        return float(np.max(np.abs(np.array(self.deviations)[:, t * m : (t + 1) * m]), initial=0.0))

@@ -1,0 +1,288 @@
+"""Pictures of a partition for papers, switching plans and notebooks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from openpoint.errors import OptionError
+from openpoint.report.figure import style
+from openpoint.report.figure.charts import convergence_figure
+from openpoint.report.figure.marks import BusName, Floats, Mark, branch_marks, draw_bus_names, draw_marks
+from openpoint.report.figure.panels import MARGIN, Plan, dot_size, plan_panels, start_figure, start_panel
+from openpoint.report.layout.labels import shorten
+from openpoint.report.series import partition_convergence
+from openpoint.studies.partition.pictures.scene import Cut, PartitionScene, Unit, build_partition_scene, island_colour
+from openpoint.studies.partition.result import PartitionLevels, PartitionResult
+from openpoint.studies.reconfigure.pictures.figures import encode, format_of
+
+Kind = Literal["grid", "convergence"]
+
+_LINE = 0.15  # inches, of the list of islands
+_CHARTS = 2.5  # inches, of the charts below the panels
+_LISTED = 6  # islands named above a panel
+
+
+def draw_partition(result: PartitionResult | PartitionLevels, *, kind: Kind = "grid") -> Figure:
+    """A picture of a result.
+
+    Args:
+        result: what to draw: one plan, or those of several levels of uncertainty side by side.
+        kind: `grid` (islands in colours with their numbers, what is dead in grey, switches and generators; of several
+            levels also what is served and what it costs) or `convergence` (bounds over time, of one plan).
+
+    Returns:
+        A Matplotlib figure of its own, unknown to pyplot.
+
+    Raises:
+        OptionError: an unknown `kind`, or no plan to draw.
+    """
+    if kind not in get_args(Kind):
+        raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(get_args(Kind))}")
+    if kind == "convergence":
+        if isinstance(result, PartitionLevels):
+            raise OptionError("Levels are solved one by one: draw the convergence of one of result.by_level")
+        with mpl.rc_context(style.RC):
+            return convergence_figure(partition_convergence(result), result.grid.title or result.grid.name)
+    return draw_partition_scene(build_partition_scene(result), result)
+
+
+def draw_partition_scene(scene: PartitionScene, result: PartitionResult | PartitionLevels) -> Figure:
+    """As `draw_partition`, for a scene at hand."""
+    if not scene.cuts:
+        raise OptionError("No plan was found, so there is nothing to draw")
+    levels = isinstance(result, PartitionLevels) and len(result.by_level) > 1
+    with mpl.rc_context(style.RC):
+        listed = [_listed(cut) for cut in scene.cuts]
+        plan = plan_panels(
+            scene.layout,
+            scene.bus_names,
+            len(scene.cuts),
+            least=max(0.088 * len(cut.headline) for cut in scene.cuts),
+            lines=_LINE * max(map(len, listed)),
+            strip=_CHARTS if levels else 0.0,
+        )
+        figure, panels = start_figure(plan, headline(result))
+        for cut, axes in zip(scene.cuts, panels, strict=True):
+            _panel(axes, scene, cut, plan)
+        _legend(figure, scene, plan)
+        if isinstance(result, PartitionLevels) and levels:
+            _charts(figure, result, plan)
+    return figure
+
+
+def save_partition(result: PartitionResult | PartitionLevels, path: str | Path, *, kind: Kind = "grid") -> Path:
+    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
+
+    Raises:
+        OptionError: another extension, and as `draw_partition`.
+    """
+    path = Path(path)
+    path.write_bytes(encode(draw_partition(result, kind=kind), format_of(path)))
+    return path
+
+
+def headline(result: PartitionResult | PartitionLevels) -> str:
+    """What is shown, in one line."""
+    title = result.grid.title or result.grid.name
+    if isinstance(result, PartitionLevels):
+        return f"{title}: {len(result.by_level)} levels of uncertainty"
+    if result.cost_usd is None:
+        return f"{title}: no plan found"
+    islands = result.islands.height
+    return f"{title}: {islands} island{'s' * (islands != 1)}, cost ${result.cost_usd:,.2f} an hour"
+
+
+def _panel(axes: Axes, scene: PartitionScene, cut: Cut, plan: Plan) -> None:
+    start_panel(axes, scene.layout, plan, cut.headline)
+    _list(axes, cut, plan)
+    _branches(axes, scene, cut)
+    dot = dot_size(scene.layout, plan)
+    _buses(axes, scene, cut, dot)
+    taken = _names(axes, scene, cut, plan, dot)
+    loose = set(np.flatnonzero(~cut.closed).tolist())
+    looks = {int(e): switch_look(cut, int(e)) for e in np.flatnonzero(scene.switchable)}
+    switches = branch_marks(scene.layout, scene.branch_names, looks, loose, plan)
+    draw_marks(axes, scene.layout, [*_units(scene, cut, dot), *switches], plan, taken)
+    _numbers(axes, scene, cut)
+
+
+def _listed(cut: Cut) -> list[tuple[int, str]]:
+    """The islands in words, after their numbers."""
+    told = [(each.number, each.words) for each in cut.islands[:_LISTED]]
+    left = len(cut.islands) - _LISTED
+    return [*told, (0, f"and {left} more")] if left > 0 else told
+
+
+def _list(axes: Axes, cut: Cut, plan: Plan) -> None:
+    """The islands in words, below the title."""
+    _, _, w, h = plan.panels[0]
+    for row, (number, text) in enumerate(_listed(cut)):
+        y = 1.0 - (0.26 + row * _LINE) / h
+        # A long line shrinks to the panel (a letter is 0.6 of its size wide).
+        size = min(7.5, (w - 2 * MARGIN) * 72.0 / (0.6 * len(text)))
+        more: dict[str, Any] = {"transform": axes.transAxes, "fontsize": size, "va": "center_baseline"}
+        if number:
+            axes.text(MARGIN / w, y, str(number), color=island_colour(number), weight="bold", **more)
+        axes.text((MARGIN + 0.16) / w, y, text, color=style.SOFT, parse_math=False, **more)
+
+
+def _branches(axes: Axes, scene: PartitionScene, cut: Cut) -> None:
+    ways = scene.layout.ways
+    island = np.array([min(cut.island[a], cut.island[b]) for a, b in scene.ends])
+    shut = np.flatnonzero(cut.closed)
+    live = shut[island[shut] > 0]
+    colours = [island_colour(int(island[e])) for e in live]
+    for width, alpha, order in ((9.0, 0.16, 1), (2.2, 1.0, 2)):
+        axes.add_collection(
+            LineCollection(
+                [ways[e] for e in live],
+                colors=colours,
+                linewidths=width,
+                alpha=alpha,
+                capstyle="round",
+                zorder=order,
+            )
+        )
+    for chosen, pattern in ((shut[island[shut] == 0], "-"), (np.flatnonzero(~cut.closed), (0, (3.5, 2.2)))):
+        axes.add_collection(
+            LineCollection([ways[e] for e in chosen], colors=style.DEAD, linewidths=1.1, linestyles=[pattern], zorder=2)
+        )
+
+
+def _buses(axes: Axes, scene: PartitionScene, cut: Cut, dot: float) -> None:
+    xy = scene.layout.xy
+    colours = [island_colour(int(number)) for number in cut.island]
+    faces = ["white" if number == 0 else colour for number, colour in zip(cut.island, colours, strict=True)]
+    edges = [style.DEAD if number == 0 else style.INK for number in cut.island]
+    axes.scatter(xy[:, 0], xy[:, 1], s=dot**2, c=faces, edgecolors=edges, linewidths=0.7, zorder=4)
+    for n in scene.lost:
+        axes.plot(*xy[n], "s", ms=1.7 * dot, mfc="white", mec=style.BROKEN, mew=1.2, zorder=4.5)
+        axes.plot(*xy[n], "x", ms=1.2 * dot, mec=style.BROKEN, mew=1.4, zorder=4.6)
+
+
+def _names(axes: Axes, scene: PartitionScene, cut: Cut, plan: Plan, dot: float) -> Floats:
+    """Bus names; the boxes they take, in inches."""
+    names = [
+        BusName(shorten(name), style.INK if cut.island[n] else style.SOFT) for n, name in enumerate(scene.bus_names)
+    ]
+    for n in scene.lost:
+        names[n] = BusName(f"{names[n].text}  lost", style.BROKEN, bold=True, away=(5.0, 6.0))
+    units = sorted(cut.units, key=lambda unit: unit.forms_grid)
+    for unit in units:
+        away = (7.0, 6.0) if unit.forms_grid else (4.5, 5.0)
+        names[unit.bus] = replace(names[unit.bus], away=away)
+    return draw_bus_names(axes, scene.layout, names, [*scene.lost, *(unit.bus for unit in reversed(units))], plan, dot)
+
+
+def unit_words(unit: Unit) -> str:
+    """A generator and its set-point of what it has."""
+    return f"{shorten(unit.name)} {unit.p_kw:,.0f}/{unit.p_max_kw:,.0f}" if unit.island else shorten(unit.name)
+
+
+def switch_look(cut: Cut, e: int) -> dict[str, Any]:
+    """How a switch is marked."""
+    if cut.switching[e] == "close":
+        return {"marker": "o", "ms": 6.5, "mfc": style.CLOSES, "mec": style.CLOSES, "mew": 1.4}
+    if cut.switching[e] == "open":
+        return {"marker": "o", "ms": 6.5, "mfc": "white", "mec": style.OPENS, "mew": 1.6}
+    return {"marker": "o", "ms": 5.2, "mfc": style.SOFT if cut.closed[e] else "white", "mec": style.SOFT, "mew": 1.2}
+
+
+def _units(scene: PartitionScene, cut: Cut, dot: float) -> list[Mark]:
+    """Generators with their set-points, those that form a grid first."""
+    marks = []
+    for unit in sorted(cut.units, key=lambda unit: not unit.forms_grid):
+        colour = island_colour(unit.island)
+        look: dict[str, Any] = {"marker": "D", "ms": 1.5 * dot, "mfc": "white", "mec": colour, "mew": 1.2, "zorder": 6}
+        if unit.runs:
+            look |= {"mfc": colour, "mec": style.INK, "mew": 0.8}
+        if unit.forms_grid:
+            look |= {"ms": 13.0, "mew": 1.0, "zorder": 6.5}
+        marks.append(Mark(scene.layout.xy[unit.bus], look, unit_words(unit), colour=None if unit.runs else style.SOFT))
+    return marks
+
+
+def _numbers(axes: Axes, scene: PartitionScene, cut: Cut) -> None:
+    """The number of an island stands in the generators that form its grid."""
+    for unit in cut.units:
+        if unit.forms_grid:
+            ink: dict[str, Any] = {"color": style.ink_on(island_colour(unit.island)), "fontsize": 7.5, "weight": "bold"}
+            x, y = scene.layout.xy[unit.bus]
+            axes.text(x, y, str(unit.island), ha="center", va="center_baseline", zorder=8, **ink)
+
+
+def _legend(figure: style.Picture, scene: PartitionScene, plan: Plan) -> None:
+    width, height = plan.size
+
+    def point(marker: str, edge: str, face: str, size: float = 6.5, **more: Any) -> dict[str, Any]:
+        return {"marker": marker, "ms": size, "mec": edge, "mfc": face, "mew": 1.4, "ls": "none", **more}
+
+    isle = island_colour(1)
+    dash = {"color": style.DEAD, "lw": 1.1}
+    entries: list[tuple[str, dict[str, Any]]] = [
+        ("forms the grid of the island", point("D", style.INK, isle, 9, mew=1.0)),
+        ("generator that follows", point("D", style.INK, isle, 5.5, mew=0.8)),
+        ("generator at rest", point("D", style.DEAD, "white", 5.5)),
+        ("without supply", {**point("o", style.DEAD, "white", 4.5, mew=0.8), "ls": "-", **dash}),
+        ("substation, lost", point("s", style.BROKEN, "white", 6)),
+        ("switch, closed", point("o", style.SOFT, style.SOFT, 5.2)),
+        ("switch, open", {**point("o", style.SOFT, "white", 5.2), "ls": (0, (2.5, 1.5)), **dash}),
+        ("to be closed", point("o", style.CLOSES, style.CLOSES)),
+        ("to be opened", point("o", style.OPENS, "white")),
+    ]
+    more: dict[str, Any] = {"fontsize": 8, "handlelength": 1.7, "columnspacing": 1.3, "borderaxespad": 0.0}
+    handles = [Line2D([0, 1], [0, 0], **look) for _, look in entries]
+    names = [name for name, _ in entries]
+    grid = scene.layout.extent[1] * plan.scale[0] - plan.left + 0.6  # inches, the grid with the names at its right
+    if len(plan.panels) == 1 and width - grid > 2.4:
+        at = (1 - 0.25 / width, 1 - (0.55 + plan.above) / height)
+        figure.legend(handles, names, loc="upper right", bbox_to_anchor=at, **more)
+    else:
+        columns = len(entries) if width > 11.5 else 5 if width > 6.6 else 4
+        at = (0.3 / width, (plan.strip + 0.2) / height)
+        figure.legend(handles, names, loc="lower left", bbox_to_anchor=at, ncols=columns, **more)
+    told = "A colour and a number are an island. Generators: set-point of what they have, kW."
+    figure.text(0.42 / width, (plan.strip + 0.1) / height, told, fontsize=7.5, color=style.SOFT, va="center")
+
+
+def _charts(figure: style.Picture, result: PartitionLevels, plan: Plan) -> None:
+    """What is served and what it costs over the uncertainty, beside each other."""
+    width, height = plan.size
+    share = 100.0 * np.array(list(result.by_level))
+    total = result.results[0].total_kw
+    cost = np.array([np.nan if each.cost_usd is None else each.cost_usd for each in result.results])
+    served = np.array([each.served_kw for each in result.results])
+    each_wide = (width - 2 * MARGIN - 1.5) / 2
+    for k, (title, values, told) in enumerate(
+        (("load served, kW", served, "{:,.0f}"), ("cost at worst, $ an hour", cost, "{:,.0f}"))
+    ):
+        left = MARGIN + 0.55 + k * (each_wide + 0.8)
+        axes = figure.add_axes((left / width, 0.5 / height, each_wide / width, (plan.strip - 1.1) / height))
+        axes.plot(share, values, "o-", color=style.AFTER, ms=4.5, lw=1.4, clip_on=False)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("uncertainty of the loads, ± %", fontsize=8)
+        axes.margins(x=0.1)
+        axes.set_ylim(0.0, 1.15 * max(total if k == 0 else 0.0, float(np.nanmax(values))))
+        axes.tick_params(labelsize=8)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        for x, y in zip(share, values, strict=True):
+            axes.annotate(told.format(y), (x, y), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7.5)
+        if k == 0:
+            axes.axhline(total, color=style.SOFT, lw=0.9, ls=(0, (4, 3)))
+            at: dict[str, Any] = {
+                "textcoords": "offset points",
+                "ha": "right",
+                "va": "bottom",
+                "fontsize": 7.5,
+                "color": style.SOFT,
+            }
+            axes.annotate(f"all load, {total:,.0f}", (share[-1], total), xytext=(0, 2), **at)

@@ -1,0 +1,176 @@
+"""Verification of a partition by samples of the loads, in the linear model and in exact AC power flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import reduce
+
+import numpy as np
+import polars as pl
+
+from openpoint.errors import OptionError
+from openpoint.grid.arguments import of_kind
+from openpoint.studies.partition.ac.circuit import PlanLimit
+from openpoint.studies.partition.ac.evaluate import Broken, Judged, JudgePlan
+from openpoint.studies.partition.ac.verdict import FAILURES, PartitionSamples, PlanSamples, Share
+from openpoint.studies.partition.result import PartitionResult, Plan
+from openpoint.studies.partition.setup import block_loads_kw
+from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.twostage.log import Termination
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.program import Floats
+from openpoint.twostage.stopping import check_stops
+from openpoint.twostage.uncertainty import Certain
+from openpoint.twostage.workers.executors import Choice, InProcess
+from openpoint.twostage.workers.pool import Workers, never
+from openpoint.twostage.worst_case.draws import draw
+
+BATCH = 100
+"""Samples that are judged in one go, from a fresh start."""
+WAVE = 16
+"""Batches after which progress is told."""
+FEW = 20
+"""Samples that are judged also where the time is up."""
+
+SampleProgress = Callable[[int, int], None]
+"""Told how many of how many samples are judged."""
+
+
+def sample_partition(
+    result: PartitionResult,
+    *,
+    count: int = 10_000,
+    seed: int = 0,
+    deterministic: bool = True,
+    executor: Choice | None = None,
+    time_limit_s: float | None = None,
+    progress: SampleProgress | None = None,
+) -> PartitionResult:
+    """Draw loads from the uncertainty set of a plan and see whether it holds, in the linear model and in exact AC.
+
+    Loads are uniform in the set, a box or a budget set (`openpoint.twostage.worst_case.draws`). For each sample the
+    generators follow within their ramps by the cheapest recourse of the linear model
+    (`openpoint.studies.partition.ac.follow`), and the dispatch is put into OpenDSS, every island a circuit in which the
+    grid-forming generator holds the voltage. Checked are voltages and ratings, and limits and ramps of the grid-forming
+    generators in each phase. These make up for what the linear model does not see. Where that is too much for them, the
+    others take their part of it: the difference is measured, the recourse asked again, up to
+    `openpoint.studies.partition.ac.evaluate.ROUNDS` flows.
+
+    The plan made for nominal loads is judged in the same samples, to see what robustness bought.
+
+    Args:
+        result: of `partition`.
+        count: samples; of a plan for certain loads there is only one.
+        seed: of the samples; the same seed gives the same answer.
+        deterministic: whether to find and judge the plan for nominal loads, too.
+        executor: where samples are judged: in this process (default), `Processes(n)` or `Cluster(address)`.
+        time_limit_s: seconds after which to stop; a few samples are judged in any case. None = none.
+        progress: told after some samples.
+
+    Returns:
+        the result with `samples`; after the time limit or Ctrl-C of what was judged by then.
+
+    Raises:
+        OptionError: no samples are asked for, or there is no plan.
+    """
+    of_kind(result, PartitionResult, "the result", "what `partition` answers")
+    if count < 1:
+        raise OptionError(f"{count} samples; give 1 or more")
+    if seed < 0:
+        raise OptionError(f"the seed is {seed}; give 0 or more")
+    plan = result.plan
+    if plan is None:
+        raise OptionError("there is no plan to be judged; give `partition` more time")
+    check_stops(0.0, time_limit_s)
+    realisations = draw(plan.program.uncertainty, count, seed)
+    with (executor or InProcess()).open() as workers, deadline_of(time_limit_s) as deadline:
+        plans = [plan, *(_nominal(plan, deadline) if deterministic else [])]
+        start, hurried = deadline.passed(), deadline.over()
+        batches = [realisations[k : k + BATCH] for k in range(0, len(realisations), BATCH)]
+        batches = [realisations[:FEW]] if hurried else batches
+        together = WAVE if time_limit_s is None or not isinstance(executor or InProcess(), InProcess) else 1
+        judges = [_Judge(result, each) for each in plans]
+        for first in range(0, len(batches), together):
+            wave = batches[first : first + together]
+            stop = deadline.over if first else deadline.interrupted
+            found = [judge.of(wave, workers, never if hurried else stop) for judge in judges]
+            if any(each is None for each in found):
+                break
+            for judge, each in zip(judges, found, strict=True):
+                judge.found += each or []
+            if progress is not None:
+                progress(min((first + together) * BATCH, len(realisations)), len(realisations))
+            if deadline.over():
+                break
+        seconds, why = deadline.passed() - start, deadline.why
+    said = [judge.said() for judge in judges]
+    samples = PartitionSamples(
+        asked=len(realisations),
+        judged=said[0].linear.of,
+        seed=seed,
+        robust=said[0],
+        deterministic=said[1] if len(said) > 1 else None,
+        seconds=seconds,
+        stopped=why if said[0].linear.of < len(realisations) else None,
+    )
+    return replace(result, samples=samples)
+
+
+def _nominal(plan: Plan, deadline: Deadline) -> list[Plan]:
+    """The plan for nominal loads, if there is another and it is found in half of the time."""
+    if not plan.program.loads.names or deadline.over():
+        return []
+    nothing = Certain(np.zeros(len(plan.program.loads.names)))
+    part = deadline.within(0.5 * deadline.left())
+    outcome = ColumnAndConstraint().solve(plan.program.facing(nothing, plan.program.risk), None, part)
+    stopped = outcome.termination in (Termination.TIME, Termination.INTERRUPTED)
+    return [] if outcome.decision is None or stopped else [Plan(plan.program, outcome.decision)]
+
+
+@dataclass
+class _Judge:
+    """A plan and what is known of it so far."""
+
+    result: PartitionResult
+    plan: Plan
+    found: list[Judged] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        program, decision = self.plan.program, self.plan.program.whole(self.plan.decision)
+        self._live = program.parted(decision)[1] > 0.5
+        self._work = JudgePlan(self.result.grid, program, decision)
+
+    def of(self, wave: list[Floats], workers: Workers, stop: Callable[[], bool]) -> list[Judged] | None:
+        """What samples say; None if stopped. Where everything is dead, nothing breaks."""
+        if not self._live.any():
+            return [Judged.nothing(len(batch)) for batch in wave]
+        return workers.run(self._work, wave, stop)
+
+    def said(self) -> PlanSamples:
+        """All of it."""
+        program, judged = self.plan.program, reduce(Judged.and_more, self.found, Judged.nothing(0))
+        kw = block_loads_kw(self.result.grid, program.network, program.blocks)
+        of = len(judged.linear)
+        return PlanSamples(
+            served_kw=float(kw[self._live].sum()),
+            energised_blocks=int(self._live.sum()),
+            linear=Share(int(judged.linear.sum()), of),
+            ac=Share(int(judged.shared.sum()), of),
+            ac_alone=Share(int(judged.alone.sum()), of),
+            unsolved=judged.unsolved,
+            failures=_failures(judged.limits, {True: judged.broken_shared, False: judged.broken_alone}),
+            max_mismatch_pu=judged.mismatch,
+        )
+
+
+def _failures(limits: tuple[PlanLimit, ...], broken: dict[bool, Broken]) -> pl.DataFrame:
+    """Limits that break, the most frequent first."""
+    rows = [
+        (shared, limit.kind, limit.element, limit.phase, int(each.samples[k]), float(each.worst[k]), limit.unit)
+        for shared, each in broken.items()
+        for k, limit in enumerate(limits)
+        if each.samples[k]
+    ]
+    table = pl.DataFrame(rows, schema=FAILURES, orient="row")
+    return table.sort("shared", "samples", "worst_excess", descending=True, maintain_order=True)

@@ -1,0 +1,318 @@
+"""From a grid to the mathematical model of partitioning: generators, prices, and which loads are uncertain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.formulations.lindist3flow_deltas import closed_deltas
+from openpoint.graph import energised
+from openpoint.grid.arguments import Names, names_of, of_kind
+from openpoint.grid.grid import Grid
+from openpoint.grid.rules.problems import did_you_mean, names_in_words
+from openpoint.network import Network, load_shares
+from openpoint.network.blocks import Blocks
+from openpoint.studies.partition.model.links import Links, Storage
+from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.model.step import Grouped, Step, UncertainLoads
+from openpoint.studies.partition.timeline import Timeline
+from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Complexes = npt.NDArray[np.complex128]
+
+BLOCK_USD = 1000.0
+"""$ that a weight of 1 makes of a whole block, where blocks are weighed as published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionCosts:
+    """What counts, for an hour of operation.
+
+    A block of n loads has the weight block_weight + load_weight · n, that of the publication, in $ for each kW that is
+    not served (`weigh="kw"`), or in 1000 $ for the whole block as there (`weigh="block"`). The latter sheds large
+    blocks as readily as small ones.
+
+    Attributes:
+        block_weight, load_weight: see above.
+        weigh: kw or block.
+        priorities: factors on the kW of named loads, 1 where none is given (`weigh="kw"` only).
+        generation_usd_per_kwh: of every generator, or by name.
+    """
+
+    block_weight: float = 10.0
+    load_weight: float = 0.01
+    weigh: Literal["kw", "block"] = "kw"
+    priorities: Mapping[str, float] = field(default_factory=dict)
+    generation_usd_per_kwh: float | Mapping[str, float] = 0.3
+
+    def __post_init__(self) -> None:
+        of_kind(self.priorities, Mapping, "priorities", "factors by load, such as {'hospital': 5.0}")
+        given = self.generation_usd_per_kwh
+        prices = given.values() if isinstance(given, Mapping) else (given,)
+        for name, value in (
+            ("block_weight", self.block_weight),
+            ("load_weight", self.load_weight),
+            *(("priority", value) for value in self.priorities.values()),
+            *(("generation_usd_per_kwh", value) for value in prices),
+        ):
+            if not (math.isfinite(value) and value >= 0.0):
+                raise OptionError(f"{name} is {value:g}; give 0 or more")
+        if self.weigh not in ("kw", "block"):
+            raise OptionError(f"weigh is {self.weigh!r}; give kw or block")
+        if self.priorities and self.weigh == "block":
+            raise OptionError("priorities are factors on kW, which weigh='block' does not count; use weigh='kw'")
+
+
+def program_of(
+    grid: Grid,
+    network: Network,
+    blocks: Blocks,
+    costs: PartitionCosts,
+    *,
+    uncertainty: float,
+    uncertain_loads: Literal["all"] | int | Names,
+    most_deviating: int | None,
+    ramp: float,
+    max_grid_forming: int,
+    timeline: Timeline | None = None,
+    max_actions: int | None = None,
+    keep_energised: bool = False,
+) -> PartitionProgram:
+    """The mathematical model.
+
+    Args:
+        timeline: the steps; default: an hour with the loads of the grid.
+        max_actions: most switches that change their state in a step. keep_energised: whether blocks stay energised.
+
+    Raises:
+        InputError: names that are no load or generator; no generator is dispatchable.
+        OptionError: figures out of range.
+    """
+    check_uncertainty(uncertainty)
+    if not (math.isfinite(ramp) and 0.0 <= ramp <= 1.0):
+        raise OptionError(f"ramp is {ramp:g}; give a share of the capacity from 0 to 1, such as 0.3")
+    if max_grid_forming < 1:
+        raise OptionError(f"max_grid_forming is {max_grid_forming}; every island needs at least 1")
+    if max_actions is not None and max_actions < 0:
+        raise OptionError(f"max_actions is {max_actions}; give 0 or more, or leave it out for no limit")
+    generators = _generators(network, blocks)
+    chosen = _chosen(grid, uncertain_loads) if uncertainty > 0.0 else np.empty(0, dtype=np.int64)
+    timeline = timeline or Timeline.one(grid, blocks)
+    home = load_blocks(grid, network, blocks)
+    base_kw = terminal_base_kw(network)
+    prices = _prices(generators, costs, [store.generator for store in timeline.storage])
+    steps = [
+        Step(
+            name=name,
+            hours=float(hours),
+            network=_loaded(grid, network, share),
+            blocks=blocks,
+            loads=_uncertain(grid, chosen, home, share),
+            generators=generators,
+            lost_usd=hours * _lost(grid, blocks.count, home, costs, share),
+            generation_usd=hours * prices[generators.of_part] * base_kw,
+            locks=locks,
+        )
+        for name, hours, share, locks in zip(timeline.names, timeline.hours, timeline.share, timeline.locks)
+    ]
+    stated = max_actions is not None or any(locks.closed.any() for locks in timeline.locks)
+    return PartitionProgram(
+        steps=tuple(steps),
+        links=Links(_storage(timeline, generators, base_kw), max_actions, keep_energised, stated=stated),
+        uncertainty=_set(len(chosen), len(steps), uncertainty, most_deviating),
+        ramp=ramp,
+        max_grid_forming=max_grid_forming,
+    )
+
+
+def check_uncertainty(uncertainty: float) -> None:
+    """Refuse what is no share of a load.
+
+    Raises:
+        OptionError: out of range.
+    """
+    if not (math.isfinite(uncertainty) and 0.0 <= uncertainty <= 1.0):
+        raise OptionError(f"uncertainty is {uncertainty:g}; give a share of the load from 0 to 1, such as 0.15")
+
+
+def _loaded(grid: Grid, network: Network, share: Floats) -> Network:
+    """The network with a share (L) of each load, at its nominal power."""
+    if (share == 1.0).all():
+        return network
+    shares, more = load_shares(grid), (share - 1.0) * _kva(grid)
+    wye, pairs = np.asarray(shares.wye @ more), np.asarray(shares.delta @ more)
+    delta = replace(network.delta, s_power=network.delta.s_power + pairs)
+    return replace(network, s_power=network.s_power + wye, delta=delta)
+
+
+def _kva(grid: Grid) -> Complexes:
+    """(L) nominal power of the loads."""
+    return np.asarray(grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy())
+
+
+def _storage(timeline: Timeline, generators: Grouped, base_kw: float) -> Storage:
+    stores = timeline.storage
+
+    def each(values: Iterable[float]) -> Floats:
+        return np.array(list(values), dtype=np.float64)
+
+    return Storage(
+        generator=np.array([generators.names.index(store.generator) for store in stores], dtype=np.int64),
+        start=each(store.start_kwh for store in stores) / base_kw,
+        least=each(store.least_kwh for store in stores) / base_kw,
+        most=each(store.energy_kwh for store in stores) / base_kw,
+        end=each(store.end_kwh for store in stores) / base_kw,
+        into=each(store.charge_efficiency for store in stores),
+        out=each(store.discharge_efficiency for store in stores),
+    )
+
+
+def terminal_base_kw(network: Network) -> float:
+    """What one per unit of power is at a terminal, in kW."""
+    return network.s_base_kva / (1.0 if network.is_balanced else 3.0)
+
+
+def block_loads_kw(grid: Grid, network: Network, blocks: Blocks, share: Floats | float = 1.0) -> Floats:
+    """(B) nominal load of each block, or a share (L) of it."""
+    home = load_blocks(grid, network, blocks)
+    return np.asarray(
+        np.bincount(home, weights=share * grid.loads["p_kw"].to_numpy(), minlength=blocks.count), dtype=np.float64
+    )
+
+
+def load_blocks(grid: Grid, network: Network, blocks: Blocks) -> Ints:
+    """(loads) block of each load."""
+    number = {name: i for i, name in enumerate(network.bus_names)}
+    at = np.array([number[bus] for bus in grid.loads["bus"]], dtype=np.int64)
+    return np.asarray(blocks.of_bus[at])
+
+
+def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts, share: Floats) -> Floats:
+    """(B) cost of each dead block for an hour at a share (L) of the loads."""
+    names = grid.loads["name"].to_list()
+    _refuse_unknown("loads", costs.priorities, names)
+    weight = costs.block_weight + costs.load_weight * np.bincount(home, minlength=count)
+    if costs.weigh == "block":
+        return np.asarray(BLOCK_USD * weight * (np.bincount(home, minlength=count) > 0))
+    factor = np.array([costs.priorities.get(name, 1.0) for name in names], dtype=np.float64)
+    return np.asarray(
+        weight * np.bincount(home, weights=factor * share * grid.loads["p_kw"].to_numpy(), minlength=count)
+    )
+
+
+def _prices(generators: Grouped, costs: PartitionCosts, stored: Sequence[str]) -> Floats:
+    """(G) price of a kWh; what storage takes is paid where it is generated, so it costs nothing unless named."""
+    given = costs.generation_usd_per_kwh
+    if not isinstance(given, Mapping):
+        return np.array([0.0 if name in stored else given for name in generators.names])
+    _refuse_unknown("generators", given, generators.names)
+    free = dict.fromkeys(stored, 0.0)
+    if missing := [name for name in generators.names if name not in {**free, **given}]:
+        raise OptionError(f"no generation_usd_per_kwh is given for {', '.join(missing)}; give one price or all")
+    return np.array([{**free, **given}[name] for name in generators.names])
+
+
+def _generators(network: Network, blocks: Blocks) -> Grouped:
+    """Generators that may form a grid have every phase of the network, can feed in, and hold all loads to ground."""
+    part_names = network.generator_names
+    names = tuple(dict.fromkeys(part_names))
+    if not names:
+        what = "no generator is dispatchable"
+        remedy = (
+            "Give generators p_max_kw; without any, no island has a source. OpenDSS files have no such limits: make "
+            "tables of them by openpoint convert and fill in generators.csv"
+        )
+        raise InputError([Problem("generators", "", "p_max_kw", what, remedy)])
+    of_part = np.array([names.index(name) for name in part_names], dtype=np.int64)
+    block = np.array(
+        [blocks.of_terminal[network.generator_terminal[np.argmax(of_part == g)]] for g in range(len(names))]
+    )
+    phases = len(set(network.terminal_phase))
+    may_form = [
+        g
+        for g in range(len(names))
+        if np.sum(of_part == g) == phases
+        and network.p_max[of_part == g].sum() > 0.0
+        and not blocks.lost[block[g]]
+        and _holds_ground(network, network.generator_terminal[of_part == g])
+    ]
+    if not may_form:
+        what = (
+            "none can form a grid: that takes every phase, p_max_kw above 0, a block without the substation, and no "
+            "delta of a transformer between it and loads to ground"
+        )
+        remedy = "Add such a generator, or put a switch between it and the substation"
+        raise InputError([Problem("generators", names_in_words(list(names)), "bus", what, remedy)])
+    return Grouped(
+        names=names,
+        block=block,
+        of_part=of_part,
+        may_form=np.array(may_form, dtype=np.int64),
+        p_capacity=np.maximum(np.abs(network.p_min), np.abs(network.p_max)),
+        q_capacity=np.maximum(np.abs(network.q_min), np.abs(network.q_max)),
+    )
+
+
+def _holds_ground(network: Network, held: Ints) -> bool:
+    """Whether no load to ground lies behind a delta seen from these terminals: no neutral would be there for it."""
+    delta = np.array(["delta" in connection for connection in network.branch_connections], dtype=np.bool_)
+    behind = closed_deltas(network, held, np.ones(network.n_conductors, dtype=np.bool_)).floating.ravel()
+    ends = network.terminal_fr, network.terminal_to
+    reached = energised(network.n_terminals, *ends, ~delta[network.conductor_branch], behind)
+    return not np.any(reached & ((network.s_power != 0) | (network.s_current != 0) | (network.s_impedance != 0)))
+
+
+def _chosen(grid: Grid, wanted: Literal["all"] | int | Names) -> Ints:
+    """Numbers of the uncertain loads; of N the largest, in the order of the table."""
+    names = grid.loads["name"].to_list()
+    if isinstance(wanted, str) and wanted == "all":
+        return np.arange(len(names))
+    if isinstance(wanted, int | np.integer) and not isinstance(wanted, bool):
+        if not 0 <= wanted <= len(names):
+            raise OptionError(f"{wanted} uncertain loads; the grid has {len(names)}, give 0 to {len(names)} or all")
+        return np.sort(np.argsort(-grid.loads["p_kw"].to_numpy(), kind="stable")[:wanted])
+    chosen = names_of(wanted, "uncertain_loads")
+    _refuse_unknown("loads", chosen, names)
+    return np.array(sorted({names.index(name) for name in chosen}), dtype=np.int64)
+
+
+def _uncertain(grid: Grid, chosen: Ints, home: Ints, share: Floats) -> UncertainLoads:
+    shares = load_shares(grid)
+    s = sp.diags_array((share * _kva(grid))[chosen])
+    return UncertainLoads(
+        names=tuple(shares.names[k] for k in chosen),
+        block=home[chosen],
+        wye=sp.csr_array(shares.wye[:, chosen] @ s),
+        delta=sp.csr_array(shares.delta[:, chosen] @ s),
+    )
+
+
+def _set(m: int, steps: int, most: float, deviating: int | None) -> Uncertainty:
+    """Deviations of m loads in each step, each step with a budget of its own."""
+    if deviating is not None and deviating < 0:
+        raise OptionError(f"most_deviating is {deviating}; give 0 or more loads")
+    ends = np.full(m * steps, most)
+    if not m:
+        return Certain(np.zeros(1))  # no variable may be empty
+    if deviating is None or deviating >= m:
+        return Box(-ends, ends)
+    return Budget(0.0 * ends, ends, ends, deviating, np.repeat(np.arange(steps), m))
+
+
+def _refuse_unknown(table: str, given: Sequence[str] | Mapping[str, float], known: Sequence[str]) -> None:
+    problems = []
+    for name in given:
+        if name not in known:
+            remedy = did_you_mean(name, known, f"The {table} are listed in the table {table}")
+            problems.append(Problem(table, name, "name", f"no such {table.removesuffix('s')} in this grid", remedy))
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,192 @@
+"""From the outcome of a method to the result of partitioning over time, each step checked by AC power flow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from openpoint.grid.grid import Grid
+from openpoint.scenarios.horizon import Horizon
+from openpoint.studies.harden.tables import iterations
+from openpoint.studies.partition.ac.circuit import PlanCircuit
+from openpoint.studies.partition.answer import worst_slack
+from openpoint.studies.partition.model.links import Links, Storage, sums, today
+from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.setup import terminal_base_kw
+from openpoint.studies.partition.steps.result import PartitionStepsResult
+from openpoint.studies.partition.tables import StepTables, step_tables, switch_table
+from openpoint.studies.partition.timeline import Timeline
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+def steps_answer(
+    grid: Grid,
+    horizon: Horizon,
+    timeline: Timeline,
+    program: PartitionProgram,
+    outcome: Outcome,
+    *,
+    method: str,
+    uncertainty: float,
+    priorities: Mapping[str, float],
+    notes: tuple[str, ...],
+    deadline: Deadline,
+) -> PartitionStepsResult:
+    """The result in the grid's own names and units.
+
+    Args:
+        grid: the grid with generators that charge. timeline: what happens on it.
+        priorities: factors on the kW of named loads. deadline: of the study.
+    """
+    x = outcome.decision
+    chosen = np.zeros(program.decision_size) if x is None else x
+    tables = [step_tables(grid, program, x, t, share) for t, share in enumerate(timeline.share)]
+    states = program.states(chosen)
+    switches = [_switches(program, states, t) for t in range(len(tables))]
+    checks = [_check(grid, program, timeline, chosen, t, here) for t, here in enumerate(tables)]
+    costs = None if x is None else np.array([program.costs(x, t) for t in range(len(tables))])
+    steps = [
+        {
+            "hours": step.hours,
+            "load_kw": here.load_kw,
+            "served_kw": here.served_kw,
+            "energised_blocks": here.blocks["energised"].sum(),
+            "actions": moved.filter((pl.col("switching") != "") & (pl.col("held") == "")).height,
+            "lost_usd": None if costs is None else costs[t, 0],
+            "generation_usd": None if costs is None else costs[t, 1],
+            **check,
+        }
+        for t, (step, here, moved, (check, _)) in enumerate(zip(program.steps, tables, switches, checks))
+    ]
+    figures = pl.DataFrame([{"step": name, **row} for name, row in zip(timeline.names, steps)], schema=_STEPS)
+
+    def under(frames: list[pl.DataFrame]) -> pl.DataFrame:
+        """The frames of all steps under each other, the step in front."""
+        return pl.concat(
+            [frame.select(pl.lit(name).alias("step"), pl.all()) for name, frame in zip(timeline.names, frames)]
+        )
+
+    weights = [_priorities(grid, program, *each, priorities) for each in zip(tables, timeline.share)]
+    lost, generation = (None, None) if costs is None else (float(total) for total in costs.sum(axis=0))
+    faults = [pl.Series("fault", step.locks.dead) for step in program.steps]
+    return PartitionStepsResult(
+        grid=grid,
+        horizon=horizon,
+        method=method,
+        termination=outcome.termination,
+        seconds=outcome.seconds,
+        uncertainty=uncertainty,
+        uncertain_loads=program.loads.names,
+        max_actions=program.links.max_actions,
+        keep_energised=program.links.keep_energised,
+        cost_usd=None if x is None else outcome.upper_bound,
+        lost_usd=lost,
+        generation_usd=generation,
+        worst_recourse_usd=None if x is None else outcome.upper_bound - program.cost(x),
+        lower_bound_usd=outcome.lower_bound,
+        gap=outcome.gap,
+        served_kwh=float((figures["hours"] * figures["served_kw"]).sum()),
+        total_kwh=float((figures["hours"] * figures["load_kw"]).sum()),
+        worst_slack_kw=0.0 if x is None else worst_slack(program, x, deadline) * terminal_base_kw(program.network),
+        steps=figures,
+        switches=under(switches),
+        blocks=under([here.blocks.with_columns(fault) for here, fault in zip(tables, faults)]),
+        islands=under([here.islands for here in tables]),
+        generators=under([here.generators.with_columns(flow) for here, (_, flow) in zip(tables, checks)]),
+        storage=under(_storage(timeline, program, chosen)),
+        priorities=under(weights),
+        iterations=iterations(outcome),
+        notes=(*grid.figure_notes, *notes),
+    )
+
+
+_STEPS = {
+    "step": pl.String,
+    **dict.fromkeys(("hours", "load_kw", "served_kw"), pl.Float64),
+    **dict.fromkeys(("energised_blocks", "actions"), pl.Int64),
+    **dict.fromkeys(("lost_usd", "generation_usd", "loss_kw", "v_min_pu", "v_max_pu", "v_excess_pu"), pl.Float64),
+}
+
+
+def _switches(program: PartitionProgram, states: Bools, t: int) -> pl.DataFrame:
+    locks = program.steps[t].locks
+    held = np.select([locks.open, locks.closed], ["open", "closed"], "")
+    before = states[t - 1] if t else today(program.steps[0])
+    return switch_table(program, states[t], before).with_columns(pl.Series("held", held, dtype=pl.String))
+
+
+def _check(
+    grid: Grid, program: PartitionProgram, timeline: Timeline, x: Floats, t: int, here: StepTables
+) -> tuple[dict[str, Any], list[pl.Series]]:
+    """Figures of the AC power flow of a step at nominal loads, and what every generator delivers."""
+    step = program.steps[t]
+    set_p, set_q = here.generators["p_kw"].to_numpy().copy(), here.generators["q_kvar"].to_numpy().copy()
+    figures: dict[str, Any] = dict.fromkeys(("loss_kw", "v_min_pu", "v_max_pu", "v_excess_pu"))
+    decision = program.parted(x, t)
+    if np.any(decision[2] > 0.5):
+        share = pl.Series(timeline.share[t])
+        loads = grid.loads.with_columns(pl.col("p_kw") * share, pl.col("q_kvar") * share)
+        alone = dataclasses.replace(program, steps=(step,), links=Links(Storage.none()))
+        plan = PlanCircuit(grid.with_tables(loads=loads), alone, np.concatenate(decision))
+        parts = len(step.generators.of_part)
+        flow = plan.flows(np.zeros((1, len(step.loads.names))), np.zeros((1, 2 * parts)))
+        if flow.converged[0]:
+            wide = [e for limit, e in zip(plan.limits, flow.excess[0]) if limit.kind.startswith("voltage")]
+            figures |= {"loss_kw": flow.loss_kw[0], "v_min_pu": flow.v[0].min(), "v_max_pu": flow.v[0].max()}
+            figures |= {"v_excess_pu": max([0.0, *wide])}
+            unit = step.generators.of_part[plan.parts]
+            for power, beside in zip((set_p, set_q), np.split(flow.beside[0], 2)):
+                np.add.at(power, unit, beside * terminal_base_kw(program.network))
+        else:
+            set_p, set_q = np.full((2, len(set_p)), np.nan)
+    return figures, [pl.Series("ac_p_kw", set_p, nan_to_null=True), pl.Series("ac_q_kvar", set_q, nan_to_null=True)]
+
+
+def _storage(timeline: Timeline, program: PartitionProgram, x: Floats) -> list[pl.DataFrame]:
+    """What is in store, by the equations of `openpoint.studies.partition.model.links`."""
+    stores, base_kw = program.links.storage, terminal_base_kw(program.network)
+    before, found = stores.start * base_kw, []
+
+    def rounded(values: Floats) -> Floats:
+        """Without what a solver leaves of 0."""
+        return np.round(values, 6) + 0.0
+
+    for t, step in enumerate(program.steps):
+        p_kw = sums(stores, step) @ program.parted(x, t)[3] * base_kw
+        after = before - step.hours * np.where(p_kw > 0.0, p_kw / stores.out, p_kw * stores.into)
+        more, less = (part * base_kw for part in program.reserves(x, t))
+        figures = {
+            "p_kw": p_kw,
+            "start_kwh": before,
+            "end_kwh": after,
+            "reserve_more_kw": more,
+            "reserve_less_kw": less,
+        }
+        names = {"generator": [store.generator for store in timeline.storage]}
+        columns = {**names, **{name: rounded(values) for name, values in figures.items()}}
+        found.append(pl.DataFrame(columns, schema_overrides={"generator": pl.String}))
+        before = after
+    return found
+
+
+def _priorities(
+    grid: Grid, program: PartitionProgram, here: StepTables, share: Floats, priorities: Mapping[str, float]
+) -> pl.DataFrame:
+    """Load and served load of each priority, the highest first."""
+    energised = here.blocks["energised"]
+    home = {bus: energised[block] for bus, block in zip(program.network.bus_names, program.blocks.of_bus.tolist())}
+    loads = grid.loads.select(
+        pl.Series("priority", [priorities.get(name, 1.0) for name in grid.loads["name"]], dtype=pl.Float64),
+        load_kw=pl.col("p_kw") * pl.Series(share),
+    ).with_columns(pl.Series("on", [home[bus] for bus in grid.loads["bus"]], dtype=pl.Boolean))
+    served = pl.col("load_kw").filter("on").sum().alias("served_kw")
+    return loads.group_by("priority").agg(pl.col("load_kw").sum(), served).sort("priority", descending=True)

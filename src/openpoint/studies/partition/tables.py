@@ -1,0 +1,143 @@
+"""The tables of one step of a partition: blocks, islands, generators and switches in the grid's own names and units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from openpoint.grid.grid import Grid
+from openpoint.names import join_names
+from openpoint.studies.partition.model.links import today
+from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.setup import block_loads_kw, terminal_base_kw
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class StepTables:
+    """What a decision says of a step; columns as in `openpoint.studies.partition.result.PartitionResult`."""
+
+    blocks: pl.DataFrame
+    islands: pl.DataFrame
+    generators: pl.DataFrame
+    switches: pl.DataFrame
+
+    @property
+    def load_kw(self) -> float:
+        """Nominal load of all blocks."""
+        return float(self.blocks["load_kw"].sum())
+
+    @property
+    def served_kw(self) -> float:
+        """Nominal load of the energised blocks."""
+        return float(self.blocks.filter(energised=True)["load_kw"].sum())
+
+
+def step_tables(
+    grid: Grid, program: PartitionProgram, decision: Floats | None, step: int, share: Floats | float = 1.0
+) -> StepTables:
+    """The tables of a step; without a decision everything is dead.
+
+    Args:
+        grid: the grid. program: its partition. decision: (n). step: its number.
+        share: (L) what each load is, a share of the grid's.
+    """
+    cut, units = program.blocks, program.generators
+    x = np.zeros(program.decision_size) if decision is None else decision
+    closed, live, forming, p, q = program.parted(x, step)
+    shut, on, leads = closed > 0.5, live > 0.5, units.may_form[forming > 0.5]
+    part = cut.islands(shut)
+    order = {int(k): i + 1 for i, k in enumerate(dict.fromkeys(part[on].tolist()))}
+    island = np.array([order[int(k)] if alive else 0 for k, alive in zip(part, on)], dtype=np.int64)
+    load_kw = block_loads_kw(grid, program.network, cut, share)
+    base_kw = terminal_base_kw(program.network)
+    generators = _generators(grid, program, island, leads, p * base_kw, q * base_kw)
+    return StepTables(
+        blocks=_blocks(grid, program, island, load_kw),
+        islands=_islands(program, island, load_kw, generators),
+        generators=generators,
+        switches=switch_table(program, shut, today(program.steps[0])),
+    )
+
+
+def _blocks(grid: Grid, program: PartitionProgram, island: Ints, load_kw: Floats) -> pl.DataFrame:
+    net, cut = program.network, program.blocks
+    home = dict(zip(net.bus_names, cut.of_bus.tolist()))
+    count = np.bincount([home[bus] for bus in grid.loads["bus"]], minlength=cut.count)
+    return pl.DataFrame(
+        {
+            "name": cut.names,
+            "energised": island > 0,
+            "island": island,
+            "load_kw": load_kw,
+            "loads": count,
+            "buses": [join_names(net.bus_names[k] for k in cut.buses(block)) for block in range(cut.count)],
+        }
+    )
+
+
+def _generators(
+    grid: Grid, program: PartitionProgram, island: Ints, leads: Ints, p_kw: Floats, q_kvar: Floats
+) -> pl.DataFrame:
+    units, cut = program.generators, program.blocks
+    count = len(units.names)
+    bus = dict(grid.generators.select("name", "bus").iter_rows())
+    base_kw = terminal_base_kw(program.network)
+
+    def total(values: Floats) -> Floats:
+        return np.asarray(np.bincount(units.of_part, weights=values, minlength=count), dtype=np.float64)
+
+    return pl.DataFrame(
+        {
+            "name": units.names,
+            "bus": [bus[name] for name in units.names],
+            "block": [cut.names[k] for k in units.block],
+            "island": island[units.block],
+            "forms_grid": np.isin(np.arange(count), leads),
+            "p_kw": total(p_kw),
+            "q_kvar": total(q_kvar),
+            "p_max_kw": total(program.network.p_max * base_kw),
+        }
+    )
+
+
+def _islands(program: PartitionProgram, island: Ints, load_kw: Floats, generators: pl.DataFrame) -> pl.DataFrame:
+    rows = []
+    for number in range(1, int(island.max(initial=0)) + 1):
+        members = np.flatnonzero(island == number)
+        own = generators.filter(island=number)
+        rows.append(
+            {
+                "island": number,
+                "blocks": join_names(program.blocks.names[k] for k in members),
+                "grid_forming": join_names(own.filter(forms_grid=True)["name"]),
+                "load_kw": float(load_kw[members].sum()),
+                "capacity_kw": float(own["p_max_kw"].sum()),
+                "generation_kw": float(own["p_kw"].sum()),
+            }
+        )
+    columns = {"island": pl.Int64, "blocks": pl.String, "grid_forming": pl.String}
+    figures = dict.fromkeys(("load_kw", "capacity_kw", "generation_kw"), pl.Float64)
+    return pl.DataFrame(rows, schema={**columns, **figures})
+
+
+def switch_table(program: PartitionProgram, shut: Bools, before: Bools) -> pl.DataFrame:
+    """The switches (S) with what to do about those that differ from before."""
+    net, cut = program.network, program.blocks
+    words = ["" if now == then else "close" if now else "open" for now, then in zip(shut, before)]
+    return pl.DataFrame(
+        {
+            "name": [net.branch_names[k] for k in cut.switches],
+            "kind": [net.branch_kinds[k] for k in cut.switches],
+            "from_block": [cut.names[k] for k in cut.fr],
+            "to_block": [cut.names[k] for k in cut.to],
+            "closed": shut,
+            "switching": words,
+        }
+    )

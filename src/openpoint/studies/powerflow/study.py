@@ -1,0 +1,271 @@
+"""Power flow: the exact AC state of a grid as it stands, of one phase or of several."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+
+from openpoint.errors import InputError, Problem
+from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
+from openpoint.network import Bools, Complexes, Network, build_network
+from openpoint.network.limits import Limits
+from openpoint.powerflow.balanced import FlowStatus, solve
+from openpoint.powerflow.holding import hold_voltages, with_reactive
+from openpoint.results import ac_tables as states
+from openpoint.results import phase_tables as powerflow_phases
+from openpoint.results.base import Written
+from openpoint.studies.reconfigure.model import ac_state
+from openpoint.studies.reconfigure.result import Violation
+from openpoint.studies.reconfigure.today import refuse_meshes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
+class PowerflowResult(Written):
+    """What `powerflow` answers. A balanced grid has one phase, "1", and its powers are those of the three phases.
+
+    Attributes:
+        grid: the grid asked about.
+        loss_kw: active power lost in all branches.
+        v_min_pu, v_min_bus, v_min_phase, v_max_pu, v_max_bus, v_max_phase: extreme voltages and where they are.
+        ac_max_mismatch_pu: largest power mismatch at any bus and phase, per unit of the grid's base of power (that of
+            a phase where there are several).
+        violations: limits that the state breaks, by phase.
+        buses: name, phase, vn_kv, v_min_pu, v_max_pu, v_pu, angle_degree; a row a bus and phase, voltages to neutral
+            per unit of the nominal phase voltage.
+        branches: kind, name, phase, from_bus, to_bus, switchable, closed, i_max_a, i_a, loading_percent, p_from_kw,
+            q_from_kvar, loss_kw; a row a branch and phase. `i_a` is the current of the series element; of
+            several phases it is that at the to end of a transformer, and of a line the larger of both ends. `loss_kw`
+            is the power that enters the conductor at both ends. Phases couple, so that one may gain what others lose:
+            add losses up over the phases of a branch.
+        sources: name, bus, p_kw, q_kvar delivered by all phases.
+        generators: name, bus, p_kw, q_kvar, v_pu (to be held; null: none), holds (whether it is; else a limit of
+            reactive power came first, q_kvar is that limit).
+        notes: what changes the meaning of the figures, as the reader of the grid told it.
+    """
+
+    grid: Grid
+    loss_kw: float
+    v_min_pu: float
+    v_min_bus: str
+    v_min_phase: str
+    v_max_pu: float
+    v_max_bus: str
+    v_max_phase: str
+    ac_max_mismatch_pu: float
+    violations: tuple[Violation, ...]
+    buses: pl.DataFrame
+    branches: pl.DataFrame
+    sources: pl.DataFrame
+    generators: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def plot(self, kind: Literal["grid", "voltage", "loading"] = "grid") -> Figure:
+        """A picture for notebooks: the grid, its voltages by distance from the source, or its loading."""
+        from openpoint.studies.powerflow.scene import draw_powerflow
+
+        return draw_powerflow(self, kind=kind)
+
+
+def powerflow(grid: GridLike) -> PowerflowResult:
+    """Exact AC power flow of the grid in today's state.
+
+    Balanced grids are solved by the radial sweep and checked by the admittances of the grid; generators with `v_pu`
+    hold the voltage of their bus while their reactive power stays within its limits (`powerflow.holding`). Grids of
+    several phases are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor
+    steps and switches stay as they are.
+
+    Args:
+        grid: the grid, a path or a name that `read` takes.
+
+    Raises:
+        InputError: the grid has faults, leaves buses without supply, or has no solution, also none that holds the
+            voltages of generators; a balanced grid is not radial
+            today; one of several phases has something that OpenDSS does not have.
+    """
+    grid = read(grid)
+    network = Limits().applied(build_network(grid, holds_voltages=True))
+    return _balanced(grid, network) if network.is_balanced else _phases(grid, network)
+
+
+def _balanced(grid: Grid, network: Network) -> PowerflowResult:
+    flows = solve(network, network.closed)
+    status = FlowStatus(flows.status[0])
+    if status is FlowStatus.NOT_RADIAL:
+        refuse_meshes(grid)
+    _refuse_dark(network, flows.energised[0], "Close a branch to them, or let `openpoint reconfigure` choose it")
+    held = _held(grid, network)
+    network = held.network
+    state = ac_state(network, network.closed)
+    if state is None:
+        raise _no_solution()
+    return _result(
+        grid,
+        network,
+        state.v,
+        states.branch_columns(network, state, ""),
+        generators=held.generators,
+        delivered_kva=solve(network, network.closed).source_s[0] * network.s_base_kva,
+        loss_kw=state.loss * network.s_base_kva,
+        mismatch=state.check.max_mismatch,
+        violations=states.violations(network, state),
+    )
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A network whose generators hold their voltages, and the table of generators."""
+
+    network: Network
+    generators: pl.DataFrame
+
+
+def _given(grid: Grid) -> pl.DataFrame:
+    """Generators at the output that is given, which hold no voltage."""
+    return grid.generators.select("name", "bus", "p_kw", "q_kvar", "v_pu", pl.lit(None, pl.Boolean).alias("holds"))
+
+
+def _held(grid: Grid, network: Network) -> _Held:
+    """The reactive power of generators that hold a voltage; those of a bus share it by their ranges.
+
+    Raises:
+        InputError: there is none at which the voltages are held.
+    """
+    rows = grid.generators.with_row_index("row").filter(pl.col("v_pu").is_not_null())
+    if rows.is_empty():
+        return _Held(network, _given(grid))
+    s = network.s_base_kva
+    low, high = rows["q_min_kvar"].fill_null(-math.inf).to_numpy(), rows["q_max_kvar"].fill_null(math.inf).to_numpy()
+    buses, at = np.unique([network.bus_names.index(bus) for bus in rows["bus"]], return_inverse=True)
+    today, least, most = (
+        np.bincount(at, weights=part, minlength=len(buses)) / s for part in (rows["q_kvar"].to_numpy(), low, high)
+    )
+    v = np.zeros(len(buses))
+    v[at] = rows["v_pu"].to_numpy()
+    # Today's reactive power is in the loads of the network already.
+    found = hold_voltages(network, network.closed, buses, v, 0.0 * today, least - today, most - today)
+    if found is None:
+        remedy = "Check v_pu against the voltage of the source and the loads, or leave it empty"
+        names = ", ".join(rows["name"].to_list()[:10])
+        message = "no power flow was found in which they hold their voltage, or are at a limit of reactive power"
+        raise InputError([Problem("generators", names, "v_pu", message, remedy)])
+    shares = np.zeros(rows.height)
+    for bus, q in enumerate((found.q + today) * s):
+        shares[at == bus] = _shared(q, low[at == bus], high[at == bus])
+    table = _given(grid)
+    table[rows["row"].to_list(), "q_kvar"] = pl.Series(shares)
+    table[rows["row"].to_list(), "holds"] = pl.Series(found.holds[at])
+    return _Held(with_reactive(network, buses, found.q), table)
+
+
+def _shared(q: float, low: states.Floats, high: states.Floats) -> states.Floats:
+    """Reactive power of the generators of a bus: the same share of their ranges, or by those that have no limit."""
+    span = high - low
+    if np.isfinite(span).all():
+        return np.asarray(low + (q - low.sum()) * span / (span.sum() or 1.0))
+    part = np.clip(np.zeros(len(low)), low, high)
+    return np.asarray(part + np.where(np.isinf(span), (q - part.sum()) / np.isinf(span).sum(), 0.0))
+
+
+def _phases(grid: Grid, network: Network) -> PowerflowResult:
+    state = powerflow_phases.phase_state(grid, network)
+    _refuse_dark(network, state.energised, "Close a branch that has these phases to them, or take them out")
+    if not state.has_solution:
+        raise _no_solution()
+    return _result(
+        grid,
+        network,
+        state.v,
+        powerflow_phases.branch_columns(network, state, ""),
+        generators=_given(grid),
+        delivered_kva=state.source_kva,
+        loss_kw=state.loss_kw,
+        mismatch=state.max_mismatch,
+        violations=powerflow_phases.violations(network, state),
+    )
+
+
+def _refuse_dark(network: Network, energised: Bools, remedy: str) -> None:
+    """Buses that no source reaches, with the phases where it is not all of them."""
+    dark: dict[str, list[str]] = {}
+    for n in np.flatnonzero(~energised):
+        dark.setdefault(network.bus_names[network.terminal_bus[n]], []).append(network.terminal_phase[n])
+    if not dark:
+        return
+    alive = {network.bus_names[network.terminal_bus[n]] for n in np.flatnonzero(energised)}
+    places = [f"{bus} (phase {', '.join(phases)})" if bus in alive else bus for bus, phases in dark.items()]
+    raise InputError([Problem("buses", ", ".join(places[:10]), "", "no source reaches them in today's state", remedy)])
+
+
+def _no_solution() -> InputError:
+    remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
+    return InputError([Problem("buses", "", "", "the power flow has no solution", remedy)])
+
+
+def _result(
+    grid: Grid,
+    network: Network,
+    v_pu: Complexes,
+    columns: dict[str, states.Floats],
+    *,
+    generators: pl.DataFrame,
+    delivered_kva: Complexes,
+    loss_kw: float,
+    mismatch: float,
+    violations: tuple[Violation, ...],
+) -> PowerflowResult:
+    """The tables, a row a terminal and a row a conductor; `columns` are those of the state of the conductors."""
+    v = np.abs(v_pu)
+    names = [network.bus_names[b] for b in network.terminal_bus]
+    low, high = int(np.argmin(v)), int(np.argmax(v))
+    branches = grid.branches()[network.conductor_branch]
+    given = {name: branches[name] for name in ("from_bus", "to_bus", "switchable", "closed")}
+    return PowerflowResult(
+        grid=grid,
+        loss_kw=loss_kw,
+        v_min_pu=float(v[low]),
+        v_min_bus=names[low],
+        v_min_phase=network.terminal_phase[low],
+        v_max_pu=float(v[high]),
+        v_max_bus=names[high],
+        v_max_phase=network.terminal_phase[high],
+        ac_max_mismatch_pu=mismatch,
+        violations=violations,
+        buses=states.frame(
+            {
+                "name": names,
+                "phase": network.terminal_phase,
+                "vn_kv": network.v_base_kv,
+                **states.bus_limits(network),
+                "v_pu": v,
+                "angle_degree": np.degrees(np.angle(v_pu)),
+            }
+        ),
+        branches=states.frame(
+            {
+                "kind": branches["kind"],
+                "name": branches["name"],
+                "phase": network.conductor_phase,
+                **given,
+                "i_max_a": states.current_limits(network),
+                **columns,
+            }
+        ),
+        sources=pl.DataFrame(
+            {
+                "name": grid.sources["name"],
+                "bus": grid.sources["bus"],
+                "p_kw": np.asarray(delivered_kva.real),
+                "q_kvar": np.asarray(delivered_kva.imag),
+            }
+        ),
+        generators=generators,
+        notes=grid.figure_notes,
+    )

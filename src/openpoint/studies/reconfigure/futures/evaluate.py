@@ -1,0 +1,143 @@
+"""One topology in many futures: exact AC states, each verified on its own, and what a person wants to know of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from openpoint.network import Bools, Complexes, Network
+from openpoint.powerflow.balanced import Flows, solve
+from openpoint.powerflow.check import AcCheck, check_flow
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.results import ac_tables as states
+from openpoint.studies.reconfigure.model import RadialProgram, RadialState
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.recourse.evaluation import Recourse
+from openpoint.twostage.recourse.subproblem import Price
+from openpoint.twostage.workers.executors import Choice, InProcess
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A topology in K futures.
+
+    Attributes:
+        closed: (E) state of the branches.
+        loss_kw: (K) inf where no state exists.
+        v: (K, N) magnitudes in pu, and i: (K, E) in per unit, nan where no state exists.
+        lost: (K, E) active power that each branch loses, kW.
+        states: K verified states, None where none exists.
+        v_min, v_max: (K) over the buses that are no source. loading: (K) percent, over the branches with a rating.
+    """
+
+    closed: Bools
+    loss_kw: Floats
+    v: Floats
+    i: Floats
+    lost: Floats
+    states: tuple[RadialState | None, ...]
+    v_min: Floats
+    v_max: Floats
+    loading: Floats
+
+    @property
+    def checks(self) -> list[AcCheck]:
+        """Those of the states that exist."""
+        return [state.check for state in self.states if state is not None]
+
+    @property
+    def broken(self) -> list[int | None]:
+        """(K) number of limits that do not hold."""
+        return [None if state is None else _count(state.check) for state in self.states]
+
+    @property
+    def kept(self) -> Bools:
+        """(K) whether all limits hold."""
+        return np.array([count == 0 for count in self.broken])
+
+
+def judge(program: RadialProgram, closed: Bools, generation: Complexes | None, executor: Choice) -> Judged:
+    """A topology in all futures of a program.
+
+    Args:
+        program: with the futures. closed: (E).
+        generation: (K, G) injections of the dispatchable generators; None = the best ones are to be found.
+        executor: where they are found.
+    """
+    network, demand = program.network, program.demands
+    if generation is None:
+        generation = _dispatch(program, closed, executor)
+    flows = solve(network, closed, s_power=demand, generation=generation)
+    known = flows.converged & flows.energised.all(axis=1)
+    v, i = (np.where(known[:, None], np.abs(part), np.nan) for part in (flows.v, flows.i_series))
+    inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    inner = inner if len(inner) else np.arange(network.n_terminals)
+    rated = np.isfinite(network.l_max)
+    loading = 100.0 * i[:, rated] / np.sqrt(network.l_max[rated])
+    return Judged(
+        closed=closed,
+        loss_kw=np.where(known, flows.loss, np.inf) * network.s_base_kva,
+        v=v,
+        i=i,
+        lost=np.where(known[:, None], (flows.s_fr + flows.s_to).real, np.nan) * network.s_base_kva,
+        states=tuple(
+            _state(network, closed, flows, k, demand[k], generation[k]) if known[k] else None for k in range(len(v))
+        ),
+        v_min=v[:, inner].min(axis=1),
+        v_max=v[:, inner].max(axis=1),
+        loading=loading.max(axis=1) if rated.any() else np.full(len(v), np.nan),
+    )
+
+
+def violations(network: Network, names: tuple[str, ...], judged: Judged | None) -> pl.DataFrame:
+    """The limits that a topology breaks, a row each, in the order of the futures."""
+    rows = [
+        {"future": name, "kind": v.kind, "name": v.name, "value": v.value, "limit": v.limit, "unit": v.unit}
+        for name, state in zip(names, () if judged is None else judged.states)
+        for v in states.violations(network, state)
+    ]
+    texts = ("future", "kind", "name", "unit")
+    order = ("future", "kind", "name", "value", "limit", "unit")
+    return pl.DataFrame(rows, schema={key: pl.String if key in texts else pl.Float64 for key in order})
+
+
+def _state(
+    network: Network, closed: Bools, flows: Flows, k: int, demand: Complexes, generation: Complexes
+) -> RadialState:
+    """Flow number k with its independent check."""
+    v = flows.v[k]
+    check = check_flow(network, closed, v, s_power=demand, generation=generation, tolerance=LIMIT_TOLERANCE)
+    ends = flows.i_series[k], flows.s_fr[k], flows.s_to[k]
+    return RadialState(closed, generation, v, *ends, float(flows.loss[k]), check)
+
+
+def _dispatch(program: RadialProgram, closed: Bools, executor: Choice) -> Complexes:
+    """(K, G) injections of least loss that keep the limits, else of least violation."""
+    network, futures = program.network, program.uncertainty.values
+    given = np.tile(network.generator_s, (len(futures), 1))
+    if not len(network.generator_names):
+        return given
+    with executor.open() as workers:
+        recourse, decision = Recourse(program, workers), closed.astype(float)
+        answers = recourse.ask(Price.COST, decision, list(futures)) or []
+        hopeless = [k for k, answer in enumerate(answers) if not answer.feasible]
+        least = recourse.ask(Price.VIOLATION, decision, [futures[k] for k in hopeless]) or []
+    for k, answer in [*enumerate(answers), *zip(hopeless, least)]:
+        if answer.dispatch is not None:
+            given[k] = answer.dispatch[0::2] + 1j * answer.dispatch[1::2]
+    return given
+
+
+def executor_of(method: object) -> Choice:
+    """Where a method solves its subproblems."""
+    return method.executor if isinstance(method, Benders) else InProcess()
+
+
+def _count(check: AcCheck) -> int:
+    return len(check.v_low) + len(check.v_high) + len(check.overloaded)

@@ -1,0 +1,161 @@
+"""What the pictures of a result for many futures show, as arrays: the grid at its extremes, and how figures spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from openpoint.report.figure import style
+from openpoint.report.layout.forest import ends, source_buses
+from openpoint.report.scene import Scene, State, branch_lengths, numbers
+from openpoint.studies.reconfigure.futures.result import FuturesResult
+from openpoint.studies.reconfigure.result import Violation
+
+Floats = npt.NDArray[np.float64]
+
+TITLES = {"before": "today", "mean": "mean future's topology", "after": "answer"}
+COLOURS = {"before": style.BEFORE, "mean": style.MEAN, "after": style.AFTER}
+_LIMIT = 1e-6  # relative; what sits on its limit does not break it
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Figures of K futures under one topology, NaN where there is no power flow solution.
+
+    Attributes:
+        key: `before`, `mean` or `after`. title: for people.
+        weights: (K) probabilities, equal where nobody knows them.
+        loss, v_min, v_max: (K) in kW and pu.
+    """
+
+    key: str
+    title: str
+    weights: Floats
+    loss: Floats
+    v_min: Floats
+    v_max: Floats
+
+    @property
+    def colour(self) -> str:
+        return COLOURS[self.key]
+
+
+def spreads(result: FuturesResult, table: pl.DataFrame) -> list[Spread]:
+    """Those of the topologies that differ; one that equals the answer is told in its title.
+
+    Args:
+        result: the result. table: its `futures` or its `sample`.
+    """
+    keys = ["before", "mean", "after"]
+    opens = {"before": result.open_before, "mean": result.open_mean, "after": result.open_branches}
+    titles = dict(TITLES)
+    if result.objective_kw is None:
+        keys.remove("after")
+    for key in ("before", "mean"):
+        if result.objective_kw is not None and opens[key] == result.open_branches:
+            titles["after"] += f" (= {TITLES[key]})"
+            keys.remove(key)
+    odds = numbers(table, "probability")
+    weights = np.full(table.height, 1.0 / max(table.height, 1)) if np.isnan(odds).any() else odds
+    return [
+        Spread(
+            key,
+            titles[key],
+            weights,
+            numbers(table, f"loss_{key}_kw"),
+            numbers(table, f"v_min_{key}_pu"),
+            numbers(table, f"v_max_{key}_pu"),
+        )
+        for key in keys
+        if table[f"loss_{key}_kw"].is_not_null().any()
+    ]
+
+
+def cumulative(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Sorted values, each twice, and the share of the weight up to it: a staircase from 0 without NaN."""
+    order = np.argsort(values, kind="stable")[: int(np.sum(~np.isnan(values)))]
+    share = np.cumsum(weights[order])
+    return np.repeat(values[order], 2), np.column_stack([np.concatenate([[0.0], share[:-1]]), share]).ravel()
+
+
+def savings(all_of: list[Spread]) -> list[tuple[Spread, Floats]]:
+    """What the answer saves in each future against the other topologies, kW, in ascending order."""
+    after = next((each for each in all_of if each.key == "after"), None)
+    if after is None:
+        return []
+    found = [(each, each.loss - after.loss) for each in all_of if each.key != "after"]
+    return [(each, np.sort(saved[~np.isnan(saved)])) for each, saved in found]
+
+
+def limits_of(result: FuturesResult) -> list[tuple[str, float]]:
+    """The tightest voltage limits, where there are any."""
+    lows, highs = numbers(result.buses, "v_min_pu"), numbers(result.buses, "v_max_pu")
+    found = [("lower limit", lows, np.fmax), ("upper limit", highs, np.fmin)]
+    return [(name, float(which.reduce(v))) for name, v, which in found if np.isfinite(v).any()]
+
+
+def futures_scene(result: FuturesResult) -> Scene:
+    """The grid with the lowest voltage and the highest current in any future, and the losses expected."""
+    grid = result.grid
+    buses = grid.buses.select("name").join(result.buses, on="name", how="left", maintain_order="left")
+    names = grid.branches().select("name")
+    branches = names.join(result.branches, on="name", how="left", maintain_order="left")
+    limits = (numbers(buses, "v_min_pu"), numbers(buses, "v_max_pu"), numbers(branches, "i_max_a"))
+    expected = dict(result.plans.filter(set="planned").select("topology", "loss_expected_kw").iter_rows())
+    states = {"before": _state("before", "Today, on average", expected.get("before"), buses, branches, limits)}
+    feasible = result.objective_kw is not None
+    if feasible or result.least_violation_open:
+        title = "Answer, on average" if feasible else "Least violation met (not an answer)"
+        states["after"] = _state("after", title, expected.get("after"), buses, branches, limits)
+    before, last = states["before"], states.get("after", states["before"])
+    return Scene(
+        grid=grid,
+        bus_names=tuple(grid.buses["name"]),
+        branch_names=tuple(names["name"]),
+        ends=ends(grid),
+        sources=source_buses(grid),
+        states=states,
+        opened=frozenset(np.flatnonzero(before.closed & ~last.closed).tolist()),
+        closed=frozenset(np.flatnonzero(~before.closed & last.closed).tolist()),
+        v_min=limits[0],
+        v_max=limits[1],
+        i_max=limits[2],
+        lengths=branch_lengths(grid),
+        feasible=feasible,
+    )
+
+
+def _state(
+    key: str,
+    title: str,
+    loss_kw: float | None,
+    buses: pl.DataFrame,
+    branches: pl.DataFrame,
+    limits: tuple[Floats, Floats, Floats],
+) -> State:
+    v, high = numbers(buses, f"v_lowest_{key}_pu"), numbers(buses, f"v_highest_{key}_pu")
+    i = numbers(branches, f"i_highest_{key}_a")
+    lo, hi, i_max = limits
+    bus, branch = buses["name"].to_list(), branches["name"].to_list()
+    broken = [
+        *(Violation("voltage low", bus[k], v[k], lo[k]) for k in np.flatnonzero(v < lo * (1 - _LIMIT))),
+        *(Violation("voltage high", bus[k], high[k], hi[k]) for k in np.flatnonzero(high > hi * (1 + _LIMIT))),
+        *(Violation("current", branch[k], i[k], i_max[k]) for k in np.flatnonzero(i > i_max * (1 + _LIMIT))),
+    ]
+    unknown = np.full(len(i), np.nan)
+    return State(
+        key=key,
+        title=title,
+        loss_kw=loss_kw,
+        v=v,
+        closed=branches[f"closed_{key}"].fill_null(value=False).to_numpy().astype(bool),
+        i=i,
+        loading=numbers(branches, f"loading_highest_{key}_percent"),
+        p=unknown,
+        q=unknown,
+        loss=numbers(branches, f"loss_expected_{key}_kw"),
+        violations=tuple(broken),
+    )

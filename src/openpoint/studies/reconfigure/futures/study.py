@@ -1,0 +1,297 @@
+"""Reconfigure for many futures: one topology for all of them, next to today's and to that of the mean future alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.errors import OptionError
+from openpoint.grid.grid import Grid
+from openpoint.network import Bools, Complexes
+from openpoint.powerflow.ensemble import Ensemble
+from openpoint.results import ac_tables as states
+from openpoint.scenarios.ambiguity import Recipe, name_of
+from openpoint.scenarios.futures import Futures
+from openpoint.search.exchange.pairs import descend
+from openpoint.studies.reconfigure.futures import tables
+from openpoint.studies.reconfigure.futures.evaluate import Judged, executor_of, judge, violations
+from openpoint.studies.reconfigure.futures.result import FuturesResult
+from openpoint.studies.reconfigure.futures.tables import Compared
+from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch, searchable
+from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
+from openpoint.studies.reconfigure.setup import Enumeration, Method, ProvingMethod, iterations_table
+from openpoint.studies.reconfigure.today import why_no_loss
+from openpoint.twostage.ambiguity import Ambiguity
+from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
+from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Finite, Scenarios
+
+Floats = npt.NDArray[np.float64]
+
+SAME = 1e-9
+"""Relative difference of losses that are the same."""
+QUICK_S = 0.25
+"""Seconds for the topology of the mean future where the method has used up the time."""
+PIECE = 2_000
+"""Power flows between two questions whether to stop."""
+
+
+@dataclass(frozen=True)
+class Faced:
+    """The futures and how they count; see `openpoint.reconfigure`.
+
+    Raises:
+        OptionError: the parts contradict each other.
+    """
+
+    futures: Futures
+    risk: Risk
+    ambiguity: Ambiguity | Recipe | None
+    limits_share: float
+    sample: Futures | None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.limits_share <= 1.0:
+            raise OptionError(f"limits_share is {self.limits_share:g}; give a share above 0, up to 1 (all futures)")
+        if self.ambiguity is not None and not isinstance(_inner(self.risk), Expectation):
+            raise OptionError(
+                f"{self.risk} of ambiguous probabilities is not defined; use Expectation(), or leave ambiguity out"
+            )
+        needed = self.ambiguity is not None or isinstance(_inner(self.risk), Expectation | CVaR)
+        if needed and self.futures.probabilities is None:
+            what = "ambiguity" if self.ambiguity is not None else str(self.risk)
+            raise OptionError(
+                f"{what} needs probabilities, and these futures have none: give them in a column probability, or use "
+                "WorstCase() or Regret()"
+            )
+
+    @property
+    def words(self) -> tuple[str, str | None]:
+        """Risk and ambiguity for people."""
+        return str(self.risk), None if self.ambiguity is None else name_of(self._set())
+
+    def uncertainty(self, s_base_kva: float) -> Finite:
+        """The futures as realisations in per unit."""
+        values = _realisations(self.futures, s_base_kva)
+        if self.ambiguity is None:
+            return Scenarios(values, self.futures.probabilities)
+        return AmbiguousScenarios(values, self.futures.probabilities, self._set())
+
+    def sampled(self, s_base_kva: float) -> Finite | None:
+        """The sample as realisations; None where the risk cannot be told of it."""
+        if self.sample is None or self.ambiguity is not None:
+            return None
+        if self.sample.probabilities is None and isinstance(_inner(self.risk), Expectation | CVaR):
+            return None
+        return Scenarios(_realisations(self.sample, s_base_kva), self.sample.probabilities)
+
+    def _set(self) -> Ambiguity:
+        assert self.ambiguity is not None
+        return self.ambiguity(self.futures) if callable(self.ambiguity) else self.ambiguity
+
+
+def reconfigure_futures(
+    grid: Grid, program: RadialProgram, faced: Faced, method: Method, progress: Progress | None
+) -> FuturesResult:
+    """One topology for many futures.
+
+    Args:
+        grid: the grid. program: its program under today's demand. faced: the futures.
+        method: as of `openpoint.reconfigure`. progress: told of every iteration.
+
+    Raises:
+        OptionError: futures of another grid, branch exchange, or a share of kept limits where generators can be
+            dispatched.
+    """
+    network = program.network
+    if isinstance(method, BranchExchange):
+        raise OptionError("branch exchange is for one demand; use Benders for many futures")
+    for futures in (faced.futures, faced.sample):
+        if futures is not None and futures.bus_names != network.bus_names:
+            raise OptionError("these futures are of another grid: their buses are not those of this grid, in its order")
+    if faced.limits_share < 1.0 and len(network.generator_names):
+        raise OptionError(
+            "limits_share below 1 is not possible where generators can be dispatched: which limits they would give up "
+            "is not defined; use limits_share=1, or clear the limits of the generators to fix their output"
+        )
+    with deadline_of(method.time_limit_s) as deadline:
+        uncertainty = faced.uncertainty(network.s_base_kva)
+        facing = replace(program, futures=uncertainty, risk=faced.risk, limits_share=faced.limits_share)
+        with deadline.uncounted():  # compiles the kernels
+            facing.prices(network.closed[None, :])
+        began = deadline.passed()
+        outcome = method.solve(facing, progress, deadline)
+        # Regret takes a solution of every future alone, which the outcome does not count.
+        outcome = replace(outcome, seconds=deadline.passed() - began)
+        notes: list[str] = []
+        mean = _mean_topology(program, faced.futures, method, outcome, deadline, notes)
+        if mean is not None:
+            outcome = _at_least_as_good(facing, mean, method, outcome, deadline, notes)
+        planned = _compare(facing, mean, outcome, method)
+        sampled = None
+        if faced.sample is not None and not deadline.over():
+            others = replace(facing, futures=Scenarios(_realisations(faced.sample, network.s_base_kva)))
+            sampled = _compare(others, mean, replace(outcome, state=None), method, planned.after)
+        elif faced.sample is not None:
+            what = "Ctrl-C came" if deadline.interrupted() else "the time was up"
+            notes.append(f"{what} before the answer was judged in the sample: it is left out")
+        return _result(grid, facing, faced, method, outcome, planned, sampled, notes)
+
+
+def _mean_topology(
+    program: RadialProgram,
+    futures: Futures,
+    method: ProvingMethod,
+    outcome: Outcome,
+    deadline: Deadline,
+    notes: list[str],
+) -> Bools | None:
+    """(E) what would be chosen if the mean future were certain; None where that keeps no limits."""
+    if outcome.termination is Termination.INTERRUPTED or deadline.interrupted():
+        notes.append("interrupted: there is no topology of the mean future to compare with")
+        return None
+    alone = replace(program, futures=Certain(_realisations(futures.mean(), program.network.s_base_kva)[0]))
+    if not isinstance(method, Enumeration) and searchable(alone):
+        method = TopologySearch(gap=method.gap)
+    found = method.solve(alone, None, deadline.after(QUICK_S) if deadline.over() else deadline)
+    if found.decision is None:
+        notes.append(f"the mean future has no topology of its own that keeps the limits ({found.termination})")
+        return None
+    if found.termination not in (Termination.OPTIMAL, Termination.GAP):
+        notes.append(f"the topology of the mean future is proven to a gap of {found.gap:.2%} only")
+    return found.decision > 0.5
+
+
+def _at_least_as_good(
+    program: RadialProgram,
+    mean: Bools,
+    method: ProvingMethod,
+    outcome: Outcome,
+    deadline: Deadline,
+    notes: list[str],
+) -> Outcome:
+    """The outcome, unless the mean future's topology is better than the best that a method found until it was stopped.
+
+    Then branch exchange from there gives the answer. A dispatch or a regret takes more than a price to compare.
+    """
+    if len(program.network.generator_names) or isinstance(program.risk, Regret):
+        return outcome
+    if not program.prices(mean[None, :])[0] < outcome.upper_bound * (1.0 - SAME):
+        return outcome
+    piece = max(1, PIECE // len(program.demands))
+    value, closed = descend(program.choices, mean, program.prices, stop=deadline.over, piece=piece)
+    decision = closed.astype(float)
+    verdict = program.judge(decision, program.uncertainty.values, None)
+    last = Iteration(len(outcome.log) + 1, outcome.seconds, outcome.lower_bound, value, value, "mean future + exchange")
+    outcome = replace(
+        outcome,
+        decision=decision,
+        state=verdict.state,
+        upper_bound=value,
+        values=verdict.values,
+        log=(*outcome.log, last),
+    )
+    notes.append("the answer was found by branch exchange from the topology of the mean future, not by the method")
+    proven = not isinstance(method, Enumeration) and outcome.gap <= method.gap
+    return replace(outcome, termination=Termination.GAP) if proven else outcome
+
+
+def _compare(
+    program: RadialProgram,
+    mean: Bools | None,
+    outcome: Outcome,
+    method: ProvingMethod,
+    after: Judged | None = None,
+) -> Compared:
+    """Three topologies in the futures of a program; `after` names that of the answer where the outcome has no state."""
+    executor, state = executor_of(method), outcome.state
+    judged: Judged | None = None
+    if isinstance(state, Ensemble):
+        judged = judge(program, state.closed, state.generation, executor)
+    elif after is not None:
+        judged = judge(program, after.closed, None, executor)
+    return Compared(
+        before=judge(program, program.network.closed, None, executor),
+        mean=None if mean is None else judge(program, mean, None, executor),
+        after=judged,
+    )
+
+
+def _result(
+    grid: Grid,
+    program: RadialProgram,
+    faced: Faced,
+    method: ProvingMethod,
+    outcome: Outcome,
+    planned: Compared,
+    sampled: Compared | None,
+    notes: list[str],
+) -> FuturesResult:
+    network, futures = program.network, faced.futures
+    after = planned.after
+    answer = after if outcome.decision is not None else None
+    if not np.isfinite(planned.before.loss_kw).any():
+        notes.append(why_no_loss(grid, " in any future"))
+    if outcome.termination is Termination.INFEASIBLE and after is None:
+        notes.append("no radial state has a power flow solution in every future: check the loads of the futures")
+    weights = None if answer is None else _risk(program.uncertainty, program.risk, answer.loss_kw)[1]
+    risk, ambiguity = faced.words
+    plans = tables.plans("planned", futures, planned, lambda loss: _risk(program.uncertainty, program.risk, loss)[0])
+    sample = tables.futures(None, None, None)
+    if sampled is not None and faced.sample is not None:
+        others = faced.sampled(network.s_base_kva)
+        plans = plans.vstack(
+            tables.plans(
+                "sample",
+                faced.sample,
+                sampled,
+                lambda loss: math.nan if others is None else _risk(others, program.risk, loss)[0],
+            )
+        )
+        sample = tables.futures(faced.sample, sampled, None)
+    checks = [] if after is None else after.checks
+    return FuturesResult(
+        grid=grid,
+        method=str(method),
+        termination=outcome.termination,
+        seconds=outcome.seconds,
+        risk=risk,
+        ambiguity=ambiguity,
+        limits_share=faced.limits_share,
+        open_before=states.open_names(network, network.closed),
+        open_mean=() if planned.mean is None else states.open_names(network, planned.mean.closed),
+        open_branches=() if answer is None else states.open_names(network, answer.closed),
+        objective_kw=None if answer is None else states.finite(outcome.upper_bound),
+        lower_bound_kw=outcome.lower_bound,
+        gap=outcome.gap,
+        ac_max_mismatch_pu=max((check.max_mismatch for check in checks), default=None),
+        least_violation_open=() if answer is not None or after is None else states.open_names(network, after.closed),
+        plans=plans,
+        futures=tables.futures(futures, planned, weights),
+        sample=sample.drop("weight"),
+        violations=violations(network, futures.names, after),
+        buses=tables.buses(network, planned),
+        branches=tables.branches(grid, network, planned, futures.weights),
+        iterations=iterations_table(outcome),
+        notes=(*grid.figure_notes, *notes),
+    )
+
+
+def _risk(uncertainty: Finite, risk: Risk, loss_kw: Floats) -> tuple[float, Floats | None]:
+    """The risk of losses, and the probabilities that count; nan where it takes more: what each future loses alone."""
+    if isinstance(risk, Regret):
+        return math.nan, None
+    return probability_set(uncertainty, risk).worst(loss_kw)
+
+
+def _realisations(futures: Futures, s_base_kva: float) -> Floats:
+    demand: Complexes = np.asarray(futures.p_kw + 1j * futures.q_kvar, dtype=np.complex128)
+    return as_realisation(demand / s_base_kva)
+
+
+def _inner(risk: Risk) -> Risk:
+    return risk.of if isinstance(risk, Regret) else risk

@@ -1,0 +1,179 @@
+"""Exact AC power flows of the topologies of a grid of any phases: branch exchange from an answer, and the best of many.
+
+A topology that keeps more of its limits is better, whatever it loses; of those that keep all, the one that loses less.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from openpoint.grid.grid import Grid
+from openpoint.network import Bools, Network
+from openpoint.powerflow.opendss import OpenDssCircuit
+from openpoint.results.phase_tables import PhaseState, excess, state_of
+from openpoint.search.exchange.phases import exchanges_coupled
+from openpoint.studies.reconfigure.phases.model import PhasesProgram, by_branch
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Iteration, Progress
+
+BETTER = 1e-9
+"""Relative difference that counts as better."""
+NEWS_EVERY_S = 1.0
+"""Seconds between two lines of the log."""
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A topology and what the exact power flow says of it.
+
+    Attributes:
+        closed: (B) state of the branches.
+        missed: sum of the relative excesses of the squared limits.
+        value_kw: loss and cost of the changes.
+    """
+
+    closed: Bools
+    missed: float
+    value_kw: float
+
+    def better(self, than: Priced | None) -> bool:
+        """Whether it is better than another topology, or than none."""
+        if than is None or abs(self.missed - than.missed) > BETTER * max(1.0, than.missed):
+            return than is None or self.missed < than.missed
+        return self.value_kw < than.value_kw - BETTER * abs(than.value_kw)
+
+
+@dataclass
+class AcJudge:
+    """Exact power flows of topologies by OpenDSS: the circuit is compiled once, each topology computed once."""
+
+    grid: Grid
+    program: PhasesProgram
+    _circuit: OpenDssCircuit | None = None
+    _known: dict[bytes, Priced | None] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Topologies priced."""
+        return len(self._known)
+
+    def knows(self, closed: Bools) -> bool:
+        """Whether the price of a topology (B) takes no power flow any more."""
+        return closed.tobytes() in self._known or not self.program.allowed(closed)
+
+    def state(self, closed: Bools) -> PhaseState:
+        """The AC state of a topology (B), radial or not."""
+        if self._circuit is None:
+            self._circuit = OpenDssCircuit(self.grid, closed=closed)
+        else:
+            self._circuit.rewire(closed)
+        net = self.program.network
+        return state_of(self.grid, replace(net, closed=closed[net.conductor_branch]), self._circuit.solve())
+
+    def within(self, network: Network) -> AcJudge:
+        """The same with other limits."""
+        return AcJudge(self.grid, replace(self.program, network=network), self._circuit)
+
+    def price(self, closed: Bools) -> Priced | None:
+        """The price of a radial topology (B); None where too much is changed or there is no state."""
+        if not self.program.allowed(closed):
+            return None
+        key = closed.tobytes()
+        if key not in self._known:
+            state = self.state(closed)
+            value = state.loss_kw + self.program.cost(closed.astype(np.float64))
+            known = state.has_solution and bool(state.energised.all())
+            self._known[key] = Priced(closed, excess(self.program.network, state), value) if known else None
+        return self._known[key]
+
+
+def descend_ac(
+    judge: AcJudge, closed: Bools, stop: Callable[[], bool], told: Callable[[Priced | None], None]
+) -> Priced | None:
+    """Best exchange after best exchange from a radial state, until none is better.
+
+    Args:
+        closed: (B) where to start. stop: asked before every power flow but the first. told: of the best after each.
+    """
+    choices, branch = judge.program.choices, judge.program.network.conductor_branch
+    best = judge.price(closed)
+    told(best)
+    while True:
+        here = best
+        near = exchanges_coupled(choices, branch, (closed if here is None else here.closed)[branch])
+        for state in near:
+            if stop():
+                return best
+            priced = judge.price(by_branch(judge.program.network, state))
+            if priced is not None and priced.better(best):
+                best = priced
+            told(best)
+        if best is here:
+            return best
+
+
+def best_of(
+    judge: AcJudge,
+    states: Iterable[Bools],
+    stop: Callable[[], bool],
+    told: Callable[[Priced | None], None],
+    best: Priced | None = None,
+) -> tuple[Priced | None, bool]:
+    """The best of the topologies (B) given, and whether all of them were priced before `stop`.
+
+    Args:
+        states: those that are priced already take no power flow. stop: asked before every power flow.
+        told: of the best after each. best: what is known already; None where none has a state.
+    """
+    for closed in states:
+        if not judge.knows(closed) and stop():
+            return best, False
+        priced = judge.price(closed)
+        if priced is not None and priced.better(best):
+            best = priced
+        told(best)
+    return best, True
+
+
+@dataclass
+class News:
+    """The log: a line a second while topologies are priced, and the lines of a method in between.
+
+    Attributes:
+        what: what prices topologies. judge: who does. progress: told of every line. deadline: of the log.
+        lower, upper: bounds known. log: the lines.
+    """
+
+    what: str
+    judge: AcJudge
+    progress: Progress
+    deadline: Deadline
+    lower: float = -math.inf
+    upper: float = math.inf
+    log: list[Iteration] = field(default_factory=list)
+    last_s: float = 0.0
+
+    def told(self, best: Priced | None) -> None:
+        """The best so far, after one more topology."""
+        if self.deadline.passed() - self.last_s >= NEWS_EVERY_S:
+            self.say(best, interim=True)
+
+    def say(self, best: Priced | None, *, interim: bool = False) -> None:
+        """A line."""
+        self.last_s = self.deadline.passed()
+        missed = 0.0 if best is None else best.missed
+        value = math.inf if best is None or missed > 0.0 else best.value_kw
+        words = f"{self.what}, {self.judge.count:,} topolog{'ies' if self.judge.count != 1 else 'y'}"
+        self._add(Iteration(0, self.last_s, self.lower, self.upper, value, words, missed, "", interim))
+
+    def heard(self, line: Iteration) -> None:
+        """A line of a method that runs now."""
+        self._add(replace(line, seconds=self.deadline.passed()))
+
+    def _add(self, line: Iteration) -> None:
+        self.log.append(replace(line, number=len(self.log) + 1))
+        self.progress(self.log[-1])

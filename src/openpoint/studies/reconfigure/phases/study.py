@@ -1,0 +1,242 @@
+"""Reconfigure a grid of any phases: the linear model proposes, exact AC power flow by OpenDSS decides."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain, islice
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.formulations.radiality_phases import radial_states
+from openpoint.grid.arguments import Names
+from openpoint.grid.grid import Grid
+from openpoint.network import Bools, Complexes, build_network
+from openpoint.network.limits import Limits
+from openpoint.powerflow.opendss import OpenDssCircuit
+from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
+from openpoint.studies.reconfigure.phases.answer import PhasesAnswer, open_branches, phases_result
+from openpoint.studies.reconfigure.phases.exchange import AcJudge, News, Priced, best_of, descend_ac
+from openpoint.studies.reconfigure.phases.model import PhasesProgram, by_branch, choices_of
+from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.studies.reconfigure.setup import Enumeration, Method, check_changes, locks, refuse_impossible
+from openpoint.studies.reconfigure.soft.phases import soften_phases
+from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.extensive import ExtensiveForm
+
+_LOG = logging.getLogger(__name__)
+
+FEW = 200
+"""Radial topologies up to which all of them are tried by exact power flow, unless a method is named."""
+TRIED = 20
+"""Radial topologies tried for reference voltages where today's state and that without open points have none."""
+PROVEN = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.INFEASIBLE)
+
+
+def has_phases(grid: Grid) -> bool:
+    """Whether a grid has phases a, b, c; a faulty grid is said to have none."""
+    return bool((grid.buses["phases"] != "1").any())
+
+
+def reconfigure_phases(
+    grid: Grid,
+    *,
+    method: Method | None,
+    limits: Limits | None,
+    locked_open: Names,
+    locked_closed: Names,
+    max_changes: int | None,
+    change_cost_kw: float,
+    soft_limits: bool,
+    progress: Progress | None,
+) -> ReconfigureResult:
+    """`reconfigure` of a grid of any phases; arguments, result and errors are those of `reconfigure`.
+
+    `Benders` and `ExtensiveForm` prove the optimum of the linear model; branch exchange by exact AC power flow goes on
+    from there. `Enumeration` tries all radial topologies by exact AC power flow, and is the default where they are few.
+    """
+    if isinstance(method, TopologySearch):
+        raise OptionError(
+            "the bound of topology search holds for balanced grids (phases '1'); this grid has phases a, b, c: "
+            "use Benders, or Enumeration where topologies are few"
+        )
+    if isinstance(method, BranchExchange):
+        raise OptionError(
+            "branch exchange alone is for balanced grids (phases '1'); this grid has phases a, b, c: use Benders, "
+            "which ends with it"
+        )
+    with deadline_of(None if method is None else method.time_limit_s) as deadline:
+        program = phases_program(
+            grid,
+            limits=limits,
+            locked_open=locked_open,
+            locked_closed=locked_closed,
+            max_changes=max_changes,
+            change_cost_kw=change_cost_kw,
+        )
+        by = method or phases_method(program)
+        judge = AcJudge(grid, program)
+        _LOG.info("built the network and its exact power flow; the method begins")
+        answer = _answer(judge, by, progress or _silent, deadline)
+        _LOG.info("the method ended")
+        if soft_limits:
+            answer = soften_phases(judge, answer, lambda other: _answer(other, by, _silent, deadline), deadline)
+        return phases_result(judge, str(by), answer)
+
+
+def _answer(
+    judge: AcJudge, method: Enumeration | Benders | ExtensiveForm, progress: Progress, deadline: Deadline
+) -> PhasesAnswer:
+    """What a method says."""
+    if isinstance(method, Enumeration):
+        return _enumerate(judge, method, progress, deadline)
+    return _by_linear_model(judge, method, progress, deadline)
+
+
+def phases_program(
+    grid: Grid,
+    *,
+    limits: Limits | None,
+    locked_open: Names,
+    locked_closed: Names,
+    max_changes: int | None,
+    change_cost_kw: float,
+) -> PhasesProgram:
+    """The program of a grid of any phases under today's demand; arguments as of `reconfigure`.
+
+    Raises:
+        InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
+        OptionError: options that make no sense, or a grid that has no power flow solution.
+    """
+    check_changes(max_changes, change_cost_kw)
+    network = Limits.given(limits).applied(build_network(grid))
+    today, movable = by_branch(network, network.closed), by_branch(network, network.switchable)
+    must_close, must_open = locks(network, today, movable, locked_open, locked_closed)
+    choices = choices_of(network, must_close, must_open)
+    refuse_impossible(grid, network, choices, must_close)
+    some = (by_branch(network, state) for state in islice(radial_states(choices, network.conductor_branch), TRIED))
+    return PhasesProgram(
+        network=network,
+        must_close=must_close,
+        must_open=must_open,
+        v=_reference(grid, chain([today, ~must_open], some)),
+        max_changes=max_changes,
+        change_cost_kw=change_cost_kw,
+    )
+
+
+def phases_method(
+    program: PhasesProgram, *, gap: float | None = None, time_limit_s: float | None = None
+) -> Enumeration | Benders:
+    """The method for a grid of any phases if none is named: all topologies where they are few, else Benders.
+
+    Neither a gap nor a time limit changes that: all topologies tried prove any gap, and a time limit ends any method.
+    """
+    states = radial_states(program.choices, program.network.conductor_branch)
+    if sum(1 for _ in islice(states, FEW + 1)) <= FEW:
+        return Enumeration(time_limit_s=time_limit_s)
+    method = Benders(time_limit_s=time_limit_s)
+    return method if gap is None else replace(method, gap=gap)
+
+
+def _reference(grid: Grid, states: Iterable[Bools]) -> Complexes:
+    """(N) exact voltages of the first of these states (B) that has any at every terminal, loops included.
+
+    Raises:
+        OptionError: none has.
+    """
+    circuit = OpenDssCircuit(grid)
+    for state in states:
+        circuit.rewire(state)
+        flows = circuit.solve()
+        if flows.converged[0] and flows.energised.all():
+            return np.asarray(flows.v[0])
+    raise OptionError(
+        "no AC power flow of this grid has a solution, neither as it stands today nor with all branches closed: check "
+        "loads and impedances, and their units"
+    )
+
+
+def _by_linear_model(
+    judge: AcJudge, method: Benders | ExtensiveForm, progress: Progress, deadline: Deadline
+) -> PhasesAnswer:
+    """Branch exchange by exact power flow, from today's state and from the optimum of the linear model."""
+    program = judge.program
+    news = News("branch exchange", judge, progress, deadline)
+    first = next(iter(program.starts()), None)
+    best = None if first is None else descend_ac(judge, first > 0.5, deadline.over, news.told)
+    news.say(best)
+    outcome = Outcome(deadline.why, None, None, -math.inf, math.inf, (), 0.0)
+    if not deadline.over():
+        outcome = method.solve(program, news.heard, deadline)
+    why = outcome.termination
+    linear = outcome.decision if outcome.decision is not None else outcome.least_violation
+    if linear is not None:
+        news.lower, news.upper = outcome.lower_bound, outcome.upper_bound
+        near = descend_ac(judge, linear > 0.5, lambda: why not in PROVEN or deadline.over(), news.told)
+        best = near if near is not None and near.better(best) else best
+        news.say(best)
+    why = deadline.why if why in PROVEN and deadline.over() else why
+    notes: tuple[str, ...] = ()
+    if outcome.termination in PROVEN and best is not None and linear is not None:
+        notes = _differs(judge, outcome, linear > 0.5, best)
+    if why in PROVEN and best is not None:
+        if best.missed == 0.0:
+            why = Termination.LINEAR
+        elif why is not Termination.INFEASIBLE:
+            why = Termination.LIMITS
+    outcome = replace(outcome, termination=why, log=tuple(news.log), seconds=deadline.passed())
+    return PhasesAnswer(outcome, best, False, notes)
+
+
+def _differs(judge: AcJudge, outcome: Outcome, linear: Bools, best: Priced) -> tuple[str, ...]:
+    """Where the linear model says something else than the answer."""
+    if outcome.decision is None:
+        said = "by the linear model nothing keeps the limits; by AC power flow "
+        return (said + ("this does" if best.missed == 0.0 else "nothing did that branch exchange tried"),)
+    if np.array_equal(linear, best.closed):
+        return ()
+    names = ", ".join(open_branches(judge.program.network, linear)) or "none"
+    head = f"the optimum of the linear model has other open branches ({names}): by AC power flow it "
+    priced = judge.price(linear)
+    if priced is None:
+        return (head + "has no solution",)
+    if priced.missed > best.missed:
+        return (head + "breaks limits that the answer keeps",)
+    return (head + f"comes to {priced.value_kw:.3f} kW, the answer to {best.value_kw:.3f} kW",)
+
+
+def _enumerate(judge: AcJudge, method: Enumeration, progress: Progress, deadline: Deadline) -> PhasesAnswer:
+    """All radial topologies by exact power flow, `most` of them at most, or as many as the time allows.
+
+    Those that branch exchange tries from today's state come first: what is left out is what is likely to be worse.
+    """
+    program = judge.program
+    news = News("enumeration", judge, progress, deadline)
+
+    def stop() -> bool:
+        return deadline.over() or judge.count >= method.most
+
+    near = [descend_ac(judge, start > 0.5, stop, news.told) for start in program.starts()[:1]]
+    states = radial_states(program.choices, program.network.conductor_branch)
+    some = (by_branch(program.network, state) for state in states)
+    best, complete = best_of(judge, some, stop, news.told, best=near[0] if near else None)
+    found = best is not None and best.missed == 0.0
+    why, notes = Termination.OPTIMAL if found else Termination.INFEASIBLE, tuple[str, ...]()
+    if not complete:
+        why = deadline.why if deadline.over() else Termination.ITERATIONS
+        notes = (f"topologies tried: {judge.count:,}; those that were not may be better, so no bound is known",)
+    upper = best.value_kw if best is not None and found else math.inf
+    news.lower, news.upper = upper if complete else -math.inf, upper
+    news.say(best)
+    outcome = Outcome(why, None, None, news.lower, upper, tuple(news.log), deadline.passed())
+    return PhasesAnswer(outcome, best, True, notes)
+
+
+def _silent(_: Iteration) -> None:
+    """No progress wanted."""

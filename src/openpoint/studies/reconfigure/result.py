@@ -1,0 +1,187 @@
+"""Results: bounds, open points and states under the grid's own names and units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from openpoint.grid.grid import Grid
+from openpoint.results.base import SwitchedResult, with_output
+from openpoint.twostage.log import Termination
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def phase_words(phase: str | None) -> str:
+    """What is said of the phase behind the name of a bus or branch; nothing in a balanced grid."""
+    return "" if phase in ("1", None) else f", phase {phase}"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A limit that an operating point breaks.
+
+    Attributes:
+        kind: `voltage low`, `voltage high`, `current`, or of a generator `active power`, `reactive power`.
+        name: bus or branch.
+        value, limit: in the unit of `unit`.
+        phase: of the bus or branch; "1" in a balanced grid.
+    """
+
+    kind: str
+    name: str
+    value: float
+    limit: float
+    phase: str = "1"
+
+    @property
+    def unit(self) -> str:
+        return {"current": "A", "active power": "kW", "reactive power": "kvar"}.get(self.kind, "pu")
+
+    @property
+    def excess(self) -> float:
+        """By what share of the limit it is broken."""
+        return abs(self.value / self.limit - 1.0) if self.limit else math.inf
+
+    @property
+    def place(self) -> str:
+        """Bus or branch, and its phase where there are several."""
+        return self.name + phase_words(self.phase)
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class RelaxedLimit:
+    """A limit that had to give way.
+
+    Attributes:
+        kind: `voltage low`, `voltage high` or `current`.
+        name: branch; None for the voltage limits, which are relaxed alike at all buses.
+        phase: of the branch.
+        percent: by how much of the limit it is relaxed.
+    """
+
+    kind: str
+    name: str | None
+    phase: str | None
+    percent: float
+
+    def __str__(self) -> str:
+        where = " at all buses" if self.name is None else f" at {self.name}{phase_words(self.phase)}"
+        return f"{self.kind}{where} by {self.percent:.1f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLimits:
+    """How the limits were relaxed for an answer where nothing keeps them all.
+
+    Attributes:
+        relaxed: the limits that gave way, to 0.1 % of each; all others are kept.
+        proven: whether no radial state does with less, see `openpoint.studies.reconfigure.soft.limits`.
+        least_percent: proven: no radial state keeps all limits relaxed alike by less than this; 0 = nothing is proven.
+    """
+
+    relaxed: tuple[RelaxedLimit, ...]
+    proven: bool
+    least_percent: float
+
+
+@dataclass(frozen=True, repr=False)
+class ReconfigureResult(SwitchedResult):
+    """What `reconfigure` answers. `loss_kw` is the exact AC loss of the open points found.
+
+    Attributes:
+        grid: the grid asked about, as given.
+        method: name and options of the method, for people.
+        termination: why the run ended; `termination.remedy` says what to do.
+        seconds: of the method alone.
+        open_before, open_branches: names of the open branches today and in the answer (empty if there is none).
+        loss_before_kw: exact AC loss today; None where today's state is not radial or its flow has no solution.
+        loss_kw: exact AC loss of the answer; None where no topology that keeps the limits was found.
+        objective_kw: loss_kw plus the cost of the changes, what the bounds enclose.
+        lower_bound_kw: proven bound of objective_kw, where `bound_of` is "AC power flow"; where it is "linear model",
+            which is so on grids of several phases, of `linear_kw`: the least objective found in that model, which the
+            AC power flow may contradict. gap: (objective − bound) / objective, of what the bound is of.
+        v_min_pu, v_min_bus, v_min_phase: lowest voltage of the answer, its bus and phase; `v_min_before_…` today's.
+        ac_max_mismatch_pu: largest power mismatch of the AC solution at any bus, per unit of `s_base_kva`.
+        violations: limits that the AC solution of the answer breaks (empty when `loss_kw` is verified).
+        least_violation: where infeasible: the limits that break at the least violation met.
+        least_violation_open: the open branches of that state.
+        buses: name, phase, vn_kv, v_min_pu, v_max_pu, v_before_pu, v_after_pu, angle_before_degree, angle_after_degree.
+            A row a bus and phase; voltages are to neutral, per unit of the nominal phase voltage.
+        branches: kind, name, phase, from_bus, to_bus, switchable, closed_before, closed_after, i_max_a, i_before_a,
+            i_after_a, loading_before_percent, loading_after_percent, p_from_before_kw, p_from_after_kw,
+            q_from_before_kvar, q_from_after_kvar, loss_before_kw, loss_after_kw. A row a branch and phase; power is
+            positive from the from bus to the to bus. Phases couple: add losses up over those of a branch.
+        generators: name, bus, p_kw, q_kvar of the answer.
+        iterations: number, seconds, lower_bound_kw, upper_bound_kw, gap, value_kw, verdict, violation, mark.
+        notes: warnings that belong to the answer.
+        soft_limits: with `soft_limits=True`, where nothing keeps all limits: how they were relaxed. The answer then
+            breaks the limits in `violations`, and bounds and gap are those within the relaxed limits. None: kept.
+    """
+
+    grid: Grid
+    method: str
+    termination: Termination
+    seconds: float
+    open_before: tuple[str, ...]
+    open_branches: tuple[str, ...]
+    loss_before_kw: float | None
+    loss_kw: float | None
+    objective_kw: float | None
+    lower_bound_kw: float
+    gap: float
+    v_min_pu: float | None
+    v_min_bus: str | None
+    v_min_before_pu: float | None
+    v_min_before_bus: str | None
+    ac_max_mismatch_pu: float | None
+    violations: tuple[Violation, ...]
+    least_violation: tuple[Violation, ...]
+    least_violation_open: tuple[str, ...]
+    buses: pl.DataFrame
+    branches: pl.DataFrame
+    generators: pl.DataFrame
+    iterations: pl.DataFrame
+    notes: tuple[str, ...] = ()
+    v_min_phase: str | None = "1"
+    v_min_before_phase: str | None = "1"
+    bound_of: Literal["AC power flow", "linear model"] = "AC power flow"
+    linear_kw: float | None = None
+    soft_limits: SoftLimits | None = None
+
+    @property
+    def phases(self) -> pl.DataFrame:
+        """The range of voltages by phase: phase, v_min_before_pu, v_max_before_pu, v_min_after_pu, v_max_after_pu.
+
+        Buses of sources count, too; null where there is no state.
+        """
+        extremes = [
+            getattr(pl.col(f"v_{when}_pu"), side)().alias(f"v_{side}_{when}_pu")
+            for when in ("before", "after")
+            for side in ("min", "max")
+        ]
+        return self.buses.group_by("phase").agg(extremes).sort("phase")
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether a topology was found that keeps the limits, or the relaxed ones."""
+        return self.loss_kw is not None
+
+    @property
+    def grid_after(self) -> Grid | None:
+        """The grid with the switch states of the answer and the output of its generators; None where there is none."""
+        grid = super().grid_after
+        return None if grid is None else with_output(grid, self.generators)
+
+    def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
+        """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""
+        from openpoint.studies.reconfigure.pictures.figures import draw
+
+        return draw(self, kind=kind)

@@ -1,0 +1,305 @@
+"""Where nothing keeps all limits: the state that breaks them least, and of those the one that loses least.
+
+A **limit** is here the lower voltage limit of all buses, the upper one, or the rating of one conductor; it is relaxed
+by a share of itself, a whole number of `STEP`s. What has to give way is found by asking a method again and again
+whether any radial state keeps the limits relaxed so and so:
+
+1. t, the least share by which all limits are relaxed alike (Chebyshev);
+2. s_j, for every limit j that all states within t break: the least share of it alone, the others relaxed by t; 0 for
+   the rest. This is the ideal point of multiple criteria (Zeleny 1973), which no state can be better than;
+3. u, the least share that added to all s_j lets a single state keep the limits, relaxed by at most t: above 0 where
+   one limit or another may be kept, and not all. Then limits are kept at s_j in turn as far as they can be, those of
+   voltage first and then the ratings in the order of the branches;
+4. the state of least loss among those which keep the limits relaxed so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from openpoint.network import Floats, Network
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.studies.reconfigure.result import RelaxedLimit, SoftLimits, Violation
+from openpoint.twostage.log import Termination
+
+STEP = 1e-3
+"""Shares of a limit are told apart by this: 0.1 %."""
+ROUNDING = 1e-9
+"""Of a share."""
+MOST = 20
+"""Limits of which it is asked how far each has to give way; more of them are taken as they are met."""
+LOW, HIGH, RATINGS = 0, 1, 2
+"""Where the shares of the lower limits of voltage, of the upper ones and of the conductors stand."""
+
+Payload = TypeVar("Payload")
+
+
+@dataclass(frozen=True)
+class Reply(Generic[Payload]):
+    """What a method says of relaxed limits.
+
+    Attributes:
+        termination: why it stopped; only INFEASIBLE proves that nothing keeps them.
+        shares: (2 + E) by how much the state found exceeds the limits of the grid, see `shares_of`; None: none found.
+        payload: of the study.
+    """
+
+    termination: Termination
+    shares: Floats | None
+    payload: Payload
+
+
+@dataclass(frozen=True)
+class Softened(Generic[Payload]):
+    """The state of least violation.
+
+    Attributes:
+        reply: with the state. relaxed: (2 + E) shares of the limits relaxed. proven: whether the violation is proven
+            least. least: no state keeps all limits relaxed by less than this share. stopped: what ended the asking, if
+            anything. least_lost: whether `reply` is of the least loss within the relaxed limits; else it is of a state
+            met on the way.
+    """
+
+    reply: Reply[Payload]
+    relaxed: Floats
+    proven: bool
+    least: float
+    stopped: Termination | None
+    least_lost: bool
+
+
+def shares_of(network: Network, v: Floats, i: Floats) -> Floats:
+    """(2 + E) relative excess of the limits by a state: of the lower and the upper voltage limits, of each rating.
+
+    Args:
+        v: (N) magnitudes of voltage. i: (E) of current, per unit. An excess within the tolerance is 0.
+    """
+    low, high, most = np.sqrt(network.w_min), np.sqrt(network.w_max), np.sqrt(network.l_max)
+    held = np.zeros(len(v), dtype=np.bool_)
+    held[network.source_terminal] = True
+    under = np.where(low > 0.0, 1.0 - v / np.where(low > 0.0, low, 1.0), 0.0)
+    over = np.where(i > 0.0, i / np.maximum(most, 1e-9) - 1.0, 0.0)
+    share = np.concatenate([[under[~held].max(initial=0.0), (v / high - 1.0)[~held].max(initial=0.0)], over])
+    return np.asarray(np.where(share > LIMIT_TOLERANCE, share, 0.0))
+
+
+def relaxed(network: Network, shares: Floats) -> Network:
+    """The network with its limits relaxed by these shares, (2 + E)."""
+    return network.with_limits(
+        w_min=network.w_min * np.maximum(1.0 - shares[LOW], 0.0) ** 2,
+        w_max=network.w_max * (1.0 + shares[HIGH]) ** 2,
+        l_max=network.l_max * (1.0 + shares[RATINGS:]) ** 2,
+    )
+
+
+@dataclass
+class _Search(Generic[Payload]):
+    """The questions asked, and the states met.
+
+    Attributes:
+        ask: a method; of shares, and whether the least loss is wanted or any state.
+        known: replies with a state. refused: (2 + E) shares at which there is none. open: at which that is not known.
+        stopped: what ended the asking.
+    """
+
+    ask: Callable[[Floats, bool], Reply[Payload]]
+    known: list[Reply[Payload]]
+    stopped: Termination | None = None
+    refused: list[Floats] = field(default_factory=list)
+    open: list[Floats] = field(default_factory=list)
+
+    @property
+    def bound(self) -> float:
+        """No state keeps all limits relaxed by less than this share."""
+        return max((float(shares.min()) + STEP for shares in self.refused), default=0.0)
+
+    @property
+    def met(self) -> Floats:
+        """(K, 2 + E) shares of the states met."""
+        return np.stack([reply.shares for reply in self.known if reply.shares is not None])
+
+    def met_within(self, shares: Floats) -> bool:
+        """Whether a state was met that keeps the limits relaxed so."""
+        return bool((self.met <= shares + ROUNDING).all(axis=1).any())
+
+    def some_state(self, shares: Floats) -> bool:
+        """Whether any state keeps the limits relaxed so; where the method does not know, as if none did."""
+        if self.met_within(shares):
+            return True
+        if self.stopped is not None or any((shares <= other).all() for other in (*self.refused, *self.open)):
+            return False
+        reply = self.ask(shares, False)
+        if reply.shares is not None:  # what it exceeds them by counts as kept
+            self.known.append(replace(reply, shares=np.minimum(reply.shares, shares)))
+            return True
+        self.reject(reply.termination, shares)
+        return False
+
+    def reject(self, why: Termination, shares: Floats) -> None:
+        """Keep in mind that no state was found at these shares."""
+        (self.refused if why is Termination.INFEASIBLE else self.open).append(shares)
+        if why is Termination.INTERRUPTED:
+            self.stopped = why
+
+    def least(self, shares: Callable[[int], Floats], low: int, high: int) -> int:
+        """The least number of steps above `low`, at which no state is, with one; there is one at `high`."""
+        closely = True
+        while True:
+            met = low
+            while high - met > 1:  # what was met needs no question
+                middle = (met + high) // 2
+                met, high = (met, middle) if self.met_within(shares(middle)) else (middle, high)
+            if high - low <= 1:
+                return high
+            # The last step is where the proof lies; where it is not the last, half of the way saves many.
+            steps = high - 1 if closely else (low + high) // 2
+            closely = not closely
+            if not self.some_state(shares(steps)):
+                low = steps
+
+
+def as_met(reply: Reply[Payload]) -> Softened[Payload]:
+    """The state of a reply, of which nothing is proven."""
+    assert reply.shares is not None
+    return Softened(reply, _rounded(reply.shares), False, 0.0, reply.termination, False)
+
+
+def soften(first: Reply[Payload], ask: Callable[[Floats, bool], Reply[Payload]]) -> Softened[Payload]:
+    """The state of least violation and then of least loss, where nothing keeps the limits.
+
+    Args:
+        first: a state that breaks limits.
+        ask: a method; of shares, and whether the least loss is wanted or any state that keeps them.
+    """
+    assert first.shares is not None
+    search = _Search(ask, [first])
+    size = len(first.shares)
+    steps = search.least(lambda k: np.full(size, k * STEP), 0, _steps(float(first.shares.max())))
+    box = np.full(size, steps * STEP)
+    ideal = _ideal(search, box, steps)
+
+    def at(more: int) -> Floats:
+        return np.asarray(np.minimum(box, ideal + more * STEP))
+
+    best = ask(at(0), True) if search.stopped is None else None
+    within = at(0)
+    if best is not None and best.shares is None:
+        search.reject(best.termination, at(0))
+        within = _kept_in_turn(search, at(search.least(at, 0, steps)), ideal)
+        best = ask(within, True) if search.stopped is None else None
+    if best is None or best.shares is None:  # time is up
+        why = search.stopped if best is None else best.termination
+        nearest = min(search.known, key=lambda known: _worst(known.shares))
+        assert nearest.shares is not None
+        return Softened(nearest, _rounded(nearest.shares), False, search.bound, why, False)
+    return Softened(best, within, not search.open and search.stopped is None, search.bound, None, True)
+
+
+def _ideal(search: _Search[Payload], box: Floats, steps: int) -> Floats:
+    """(2 + E) least share of each limit alone, the others relaxed by `box`."""
+    ideal = np.zeros(len(box))
+    for _ in range(MOST):
+        inside = search.met[(search.met <= box + ROUNDING).all(axis=1)]
+        always = inside.min(axis=0)
+        left = np.flatnonzero((always > 0.0) & (ideal == 0.0))
+        if not len(left) or search.stopped is not None:
+            break
+        j = int(left[np.argmax(always[left])])
+
+        def alone(k: int, j: int = j) -> Floats:
+            shares = box.copy()
+            shares[j] = k * STEP
+            return shares
+
+        ideal[j] = search.least(alone, -1, min(_steps(always[j]), steps)) * STEP
+    inside = search.met[(search.met <= box + ROUNDING).all(axis=1)]
+    left = np.flatnonzero((inside.min(axis=0) > 0.0) & (ideal == 0.0))
+    search.open += [box] * bool(len(left))  # more limits than are asked about
+    ideal[left] = np.minimum(_rounded(inside.min(axis=0)), box)[left]
+    return ideal
+
+
+def _kept_in_turn(search: _Search[Payload], shares: Floats, ideal: Floats) -> Floats:
+    """(2 + E) shares with those of `ideal` wherever a state is left."""
+    asked = len(search.refused) + len(search.known)
+    for j in np.flatnonzero(shares > ideal):
+        fewer = shares.copy()
+        fewer[j] = ideal[j]
+        ask = len(search.refused) + len(search.known) - asked < MOST
+        if search.some_state(fewer) if ask else search.met_within(fewer):
+            shares = fewer
+    return shares
+
+
+def _steps(share: float) -> int:
+    """The whole number of steps that covers a share."""
+    return math.ceil((share - ROUNDING) / STEP)
+
+
+def _rounded(shares: Floats) -> Floats:
+    return np.asarray(np.maximum(np.ceil((shares - ROUNDING) / STEP), 0.0) * STEP)
+
+
+def _worst(shares: Floats | None) -> float:
+    return math.inf if shares is None else float(shares.max())
+
+
+def told(network: Network, softened: Softened[Payload]) -> SoftLimits:
+    """Which limits were relaxed, in the words of a result."""
+    found = []
+    for kind, place in (("voltage low", LOW), ("voltage high", HIGH)):
+        if softened.relaxed[place] > 0.0:
+            found.append(RelaxedLimit(kind, None, None, 100.0 * float(softened.relaxed[place])))
+    for e in np.flatnonzero(softened.relaxed[RATINGS:] > 0.0):
+        if not np.isfinite(network.l_max[e]):
+            continue
+        branch, phase = network.branch_names[network.conductor_branch[e]], network.conductor_phase[e]
+        found.append(RelaxedLimit("current", branch, phase, 100.0 * float(softened.relaxed[RATINGS + e])))
+    return SoftLimits(tuple(found), softened.proven, 100.0 * softened.least)
+
+
+def not_kept(violations: tuple[Violation, ...], soft: SoftLimits) -> str:
+    """The warning that belongs to an answer which breaks limits."""
+    worst = max(violations, key=lambda each: each.excess)
+    more = f", and {len(violations) - 1} more" if len(violations) > 1 else ""
+    proof = (
+        f"proven to {100.0 * STEP:g} % of a limit: no radial state breaks them less"
+        if soft.proven
+        else "the least violation met, which is not proven to be the least"
+    )
+    if not soft.proven and soft.least_percent > 0.0:
+        proof += f": all that is proven is that all limits give way by {soft.least_percent:.1f} % or more"
+    return f"limits are not kept: {_with_percent(worst)}{more}; {proof}"
+
+
+def ways_on(violations: tuple[Violation, ...], free: int, *, proven: bool) -> tuple[str, ...]:
+    """What can be done where nothing keeps the limits, as warnings.
+
+    Args:
+        violations: of the least violation met; none where there is no state.
+        free: how many branches are open to choice. proven: whether nothing else keeps the limits.
+    """
+    if not violations:
+        return ()
+    worst = max(violations, key=lambda each: each.excess)
+    more = f", and {len(violations) - 1} more" if len(violations) > 1 else ""
+    none = "no radial state keeps all limits" if proven else "no state that was met keeps all limits"
+    said = [f"{none}; the least violation met: {_with_percent(worst)}{more}"]
+    if not free:
+        said.append("no switching can help: there is one radial state only. Reinforce there, or relax the limits")
+    ways = ["--soft-limits (soft_limits=True) answers with the state that breaks them least"]
+    kinds = {each.kind for each in violations}
+    if kinds == {"current"}:
+        ways.append("--no-current-limits (Limits(current=False)) alone would do")
+    elif "current" not in kinds:
+        ways.append("--no-voltage-limits (Limits(voltage=False)) alone would do")
+    return (*said, "; ".join(ways))
+
+
+def _with_percent(violation: Violation) -> str:
+    return f"{violation} ({100.0 * violation.value / violation.limit:.1f} %)"

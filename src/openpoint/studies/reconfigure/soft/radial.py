@@ -1,0 +1,113 @@
+"""Soft limits of a balanced grid: relaxed limits are put to the method that was asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.network import Floats
+from openpoint.powerflow.ensemble import Ensemble
+from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
+from openpoint.studies.reconfigure.model import RadialProgram
+from openpoint.studies.reconfigure.result import SoftLimits
+from openpoint.studies.reconfigure.setup import Enumeration, Method
+from openpoint.studies.reconfigure.soft.limits import Reply, Softened, as_met, relaxed, shares_of, soften, told
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome, Progress, Termination
+
+ANY = 0.99
+"""Gap at which a method that is asked for any state stops at the first."""
+ASK_S = 30.0
+"""Seconds of a question at most: near the least violation the proof may take far longer than the answer is worth."""
+ASKING = 0.6
+"""Share of a limit of time that questions may take; the rest is for the least loss."""
+SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY)
+
+
+def refuse_checkpoint(method: Method | None) -> None:
+    """Soft limits take many searches, of which one file cannot keep all.
+
+    Raises:
+        OptionError: the method has a checkpoint.
+    """
+    if isinstance(method, TopologySearch) and method.checkpoint is not None:
+        raise OptionError("soft limits take several searches, and a checkpoint keeps one; leave one of both out")
+
+
+def soften_radial(
+    program: RadialProgram, method: Method, outcome: Outcome, progress: Progress | None, deadline: Deadline
+) -> tuple[Outcome, SoftLimits | None]:
+    """The outcome with the state of least violation as its decision, where no state was found that keeps the limits.
+
+    Args:
+        program: with the limits to keep. method: by which `outcome` came. progress: told of the last question.
+        deadline: of the study.
+    """
+    first = _shares(program, outcome)
+    if outcome.decision is not None or first is None:
+        return outcome, None
+    began = deadline.passed()
+
+    def ask(shares: Floats, least_loss: bool) -> Reply[Outcome]:
+        until = deadline if least_loss else _for_a_question(deadline)
+        if until.over():
+            return Reply(until.why, None, outcome)
+        within = replace(program, network=relaxed(program.network, shares))
+        asked = method if least_loss else _any(method)
+        found = asked.solve(within, progress if least_loss else None, until)
+        return Reply(found.termination, None if found.decision is None else _shares(program, found), found)
+
+    reply = Reply(outcome.termination, first, outcome)
+    # Without a proof that limits cannot be kept there is nothing to go on with: what was met is all that is known.
+    softened = soften(reply, ask) if outcome.termination is Termination.INFEASIBLE else as_met(reply)
+    best = _outcome(program, softened)
+    return replace(best, seconds=outcome.seconds + deadline.passed() - began), told(program.network, softened)
+
+
+def _shares(program: RadialProgram, outcome: Outcome) -> Floats | None:
+    """(2 + E) shares by which the state of an outcome exceeds the limits; None where it has none."""
+    state = outcome.state
+    if not isinstance(state, Ensemble) or not np.isfinite(state.loss[0]):
+        return None
+    return shares_of(program.network, np.abs(state.v[0]), np.abs(state.i[0]))
+
+
+def _for_a_question(deadline: Deadline) -> Deadline:
+    """What a question may take of the time that is left."""
+    if math.isinf(deadline.left()):
+        return deadline.within(ASK_S)
+    passed = deadline.passed()
+    asking = ASKING * (passed + deadline.left()) - passed
+    return deadline.within(max(min(asking / 3.0, ASK_S), 0.0))
+
+
+def _any(method: Method) -> Method:
+    """The method where any state will do."""
+    if isinstance(method, Enumeration | BranchExchange):
+        return method
+    if isinstance(method, TopologySearch):
+        return replace(method, gap=ANY, certificate=None)
+    return replace(method, gap=ANY)
+
+
+def _outcome(program: RadialProgram, softened: Softened[Outcome]) -> Outcome:
+    """What was found, as an outcome whose decision breaks limits."""
+    found = softened.reply.payload
+    if softened.least_lost:
+        return replace(found, termination=Termination.SOFT) if found.termination in SOLVED else found
+    decision = found.least_violation if found.decision is None else found.decision
+    assert decision is not None
+    assert isinstance(found.state, Ensemble)
+    value = program.cost(decision) + float(found.state.loss[0]) * program.network.s_base_kva
+    why = softened.stopped or Termination.SOFT
+    return replace(
+        found,
+        termination=Termination.SOFT if why is Termination.INFEASIBLE else why,
+        decision=decision,
+        least_violation=None,
+        lower_bound=-math.inf,
+        upper_bound=value,
+    )

@@ -1,0 +1,314 @@
+"""Reconfigure: which switches stand open, so that the grid is radial, its losses are least and its limits hold."""
+
+from __future__ import annotations
+
+import logging
+from typing import overload
+
+from openpoint.errors import OptionError
+from openpoint.grid.arguments import Names, Solves, names_of, of_kind
+from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
+from openpoint.network.limits import Limits
+from openpoint.powerflow.ensemble import Ensemble
+from openpoint.results import ac_tables as states
+from openpoint.scenarios.ambiguity import Recipe
+from openpoint.scenarios.futures import FuturesLike, read_futures
+from openpoint.studies.reconfigure.futures.result import FuturesResult
+from openpoint.studies.reconfigure.futures.study import Faced, reconfigure_futures
+from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch, quickest
+from openpoint.studies.reconfigure.model import RadialProgram, RadialState, ac_state
+from openpoint.studies.reconfigure.phases.study import has_phases, phases_method, phases_program, reconfigure_phases
+from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
+from openpoint.studies.reconfigure.setup import Enumeration, Method, iterations_table, radial_program
+from openpoint.studies.reconfigure.soft.limits import not_kept, ways_on
+from openpoint.studies.reconfigure.soft.radial import refuse_checkpoint, soften_radial
+from openpoint.studies.reconfigure.today import as_asked, why_no_loss
+from openpoint.twostage.ambiguity import Ambiguity
+from openpoint.twostage.deadline import deadline_of
+from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.risk import Expectation, Risk
+
+_LOG = logging.getLogger(__name__)
+
+__all__ = ["BranchExchange", "Enumeration", "Method", "TopologySearch", "method_for", "reconfigure"]
+
+
+@overload
+def reconfigure(
+    grid: GridLike,
+    *,
+    method: Method | None = ...,
+    limits: Limits | None = ...,
+    locked_open: Names = ...,
+    locked_closed: Names = ...,
+    switchable: Names = ...,
+    max_changes: int | None = ...,
+    change_cost_kw: float = ...,
+    soft_limits: bool = ...,
+    progress: Progress | None = ...,
+) -> ReconfigureResult: ...
+
+
+@overload
+def reconfigure(
+    grid: GridLike,
+    *,
+    futures: FuturesLike,
+    risk: Risk | None = ...,
+    ambiguity: Ambiguity | Recipe | None = ...,
+    limits_share: float = ...,
+    sample: FuturesLike | None = ...,
+    method: Method | None = ...,
+    limits: Limits | None = ...,
+    locked_open: Names = ...,
+    locked_closed: Names = ...,
+    switchable: Names = ...,
+    max_changes: int | None = ...,
+    change_cost_kw: float = ...,
+    progress: Progress | None = ...,
+) -> FuturesResult: ...
+
+
+def reconfigure(
+    grid: GridLike,
+    *,
+    futures: FuturesLike | None = None,
+    risk: Risk | None = None,
+    ambiguity: Ambiguity | Recipe | None = None,
+    limits_share: float = 1.0,
+    sample: FuturesLike | None = None,
+    method: Method | None = None,
+    limits: Limits | None = None,
+    locked_open: Names = (),
+    locked_closed: Names = (),
+    switchable: Names = (),
+    max_changes: int | None = None,
+    change_cost_kw: float = 0.0,
+    soft_limits: bool = False,
+    progress: Progress | None = None,
+) -> ReconfigureResult | FuturesResult:
+    """The radial state of least loss that keeps the limits, proven to a gap and verified by exact AC power flow.
+
+        min  ρ[loss] + change_cost_kw · changes   over radial states;  exact AC power flow;  limits
+
+    Without futures the loss is that of the grid's own demand, and a branch and bound on the switches finds the state
+    (`openpoint.search.topology`). With futures, one topology serves them all, and ρ says how their losses become one
+    number; then a mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low 2013)
+    judges it and answers with cuts (`openpoint.twostage.methods.benders`).
+
+    On a grid of phases a, b, c the exact power flow is that of OpenDSS. Where radial topologies are few, all are tried;
+    else a linear model proposes, the bound is that of the linear model, and branch exchange by exact power flow has the
+    last word (`openpoint.studies.reconfigure.phases.study`). Generators keep the output that they have today.
+
+    Args:
+        grid: the grid, a path or a name that `read` takes; its closed branches are today's state, from which changes
+            are counted.
+        futures: demands that may come to be (`grow`, or what `read_futures` takes). What follows up to `sample` goes
+            with them.
+        risk: ρ, `Expectation()` (default), `CVaR(0.9)`, `WorstCase()`, or `Regret()`, the worst excess over what each
+            future would lose had it been known; `Regret(Expectation())` is the mean of those.
+        ambiguity: the probabilities are not known better than this set, or than the set that a recipe of
+            `studies.futures_ambiguity` makes of the futures; ρ is then the worst expectation.
+        limits_share: share of the futures, by probability, in which the limits must be kept.
+        sample: other futures by which to judge the answer, such as `grow` draws with another seed.
+        method: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or `Enumeration()`; default: the first of them that
+            can take the question. `BranchExchange()` proves nothing, and answers at once.
+        limits: limits to keep; default: those of the grid.
+        locked_open, locked_closed: branches that must be open or closed: a name, or several. A transformer may be named
+            though it is not switchable.
+        switchable: branches that may be opened or closed beside those that the grid calls switchable, such as parallel
+            transformers: a name, or several.
+        max_changes: most branches whose state may differ from today's.
+        change_cost_kw: cost of each change, in kW of loss.
+        soft_limits: where nothing keeps all limits, answer with the state that breaks them least and of those loses
+            least (`openpoint.studies.reconfigure.soft.limits`); the termination is then `Termination.SOFT`, not
+            `INFEASIBLE`.
+        progress: told of every iteration.
+
+    Returns:
+        `ReconfigureResult`; with futures, `FuturesResult`.
+
+    Raises:
+        InputError: the grid has faults, or a locked branch is unknown.
+        OptionError: options that contradict each other, futures of another grid, or a risk that needs probabilities
+            that nobody knows.
+    """
+    grid = read(grid)
+    if method is not None:
+        of_kind(method, Solves, "method", "a method such as TopologySearch() or Benders()")
+    locked_open, locked_closed = names_of(locked_open, "locked_open"), names_of(locked_closed, "locked_closed")
+    grid = as_asked(grid, names_of(switchable, "switchable"), locked_open, locked_closed)
+    if soft_limits:
+        refuse_checkpoint(method)
+        if futures is not None:
+            raise OptionError("soft limits are for the demand of today; leave out soft_limits, or the futures")
+    if has_phases(grid):
+        if (
+            futures is not None
+            or risk is not None
+            or ambiguity is not None
+            or limits_share != 1.0
+            or sample is not None
+        ):
+            raise OptionError(
+                "many futures are for balanced grids (phases '1'); this grid has phases a, b, c: leave out futures, "
+                "risk, ambiguity, limits_share and sample, or make the grid balanced"
+            )
+        return reconfigure_phases(
+            grid,
+            method=method,
+            limits=limits,
+            locked_open=locked_open,
+            locked_closed=locked_closed,
+            max_changes=max_changes,
+            change_cost_kw=change_cost_kw,
+            soft_limits=soft_limits,
+            progress=progress,
+        )
+    program = radial_program(
+        grid,
+        limits=limits,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        max_changes=max_changes,
+        change_cost_kw=change_cost_kw,
+    )
+    _LOG.info("built the network with its limits")
+    if futures is not None:
+        if risk is not None:
+            of_kind(risk, Risk, "risk", "Expectation(), CVaR(0.9), WorstCase() or Regret()")
+        planned, others = read_futures(futures, grid), None if sample is None else read_futures(sample, grid)
+        faced = Faced(planned, risk or Expectation(), ambiguity, limits_share, others)
+        return reconfigure_futures(grid, program, faced, method or Benders(), progress)
+    if risk is not None or ambiguity is not None or limits_share != 1.0 or sample is not None:
+        raise OptionError("risk, ambiguity, limits_share and sample go with futures; give futures, or leave them out")
+    method = method or quickest(program)
+    before = ac_state(program.network, program.network.closed)
+    _LOG.info("computed today's state by AC power flow")
+    program.prices(program.network.closed[None, :])  # compiles kernels outside the method's time
+    _LOG.info("stated the problem; the method begins")
+    with deadline_of(method.time_limit_s) as deadline:
+        outcome, soft = method.solve(program, progress, deadline), None
+        _LOG.info("the method ended")
+        if soft_limits:
+            outcome, soft = soften_radial(program, method, outcome, progress, deadline)
+        return _result(grid, program, str(method), before, outcome, soft)
+
+
+def method_for(
+    grid: Grid,
+    *,
+    limits: Limits | None,
+    gap: float | None,
+    time_limit_s: float | None,
+    locked_open: Names = (),
+    locked_closed: Names = (),
+) -> Method:
+    """The method that `reconfigure` takes for a grid without futures if none is named.
+
+    Neither the gap nor the time limit has a say in which it is.
+
+    Raises:
+        InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
+    """
+    locked_open, locked_closed = names_of(locked_open, "locked_open"), names_of(locked_closed, "locked_closed")
+    grid = as_asked(grid, (), locked_open, locked_closed)
+    if has_phases(grid):
+        whole = phases_program(
+            grid,
+            limits=limits,
+            locked_open=locked_open,
+            locked_closed=locked_closed,
+            max_changes=None,
+            change_cost_kw=0.0,
+        )
+        return phases_method(whole, gap=gap, time_limit_s=time_limit_s)
+    program = radial_program(
+        grid,
+        limits=limits,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        max_changes=None,
+        change_cost_kw=0.0,
+    )
+    return quickest(program, gap=gap, time_limit_s=time_limit_s)
+
+
+def _result(
+    grid: Grid,
+    program: RadialProgram,
+    method: str,
+    before: RadialState | None,
+    outcome: Outcome,
+    soft: SoftLimits | None,
+) -> ReconfigureResult:
+    network = program.network
+    state = outcome.state
+    assert state is None or isinstance(state, Ensemble)
+    found = None if state is None else ac_state(network, state.closed, state.generation[0])
+    after = found if outcome.decision is not None else None
+    least = found if outcome.least_violation is not None else None
+    shown = after or least
+    closed_after = network.closed if shown is None else shown.closed
+    low, low_bus = states.lowest(network, after)
+    low_before, low_before_bus = states.lowest(network, before)
+    s = network.s_base_kva
+    notes: tuple[str, ...] = () if before is not None else (why_no_loss(grid),)
+    if outcome.termination is Termination.INFEASIBLE and least is None:
+        notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
+    broken, missed = states.violations(network, after), states.violations(network, least)
+    if soft is not None:
+        notes += (not_kept(broken, soft),)
+    else:
+        notes += ways_on(missed, len(program.choices.free), proven=outcome.termination is Termination.INFEASIBLE)
+    buses = states.frame(
+        {
+            **states.bus_names(network),
+            **states.bus_limits(network),
+            **states.bus_columns(network, before, "_before"),
+            **states.bus_columns(network, shown, "_after"),
+        }
+    )
+    table = grid.branches()
+    branches = states.frame(
+        {
+            "kind": table["kind"],
+            "name": table["name"],
+            "phase": list(network.conductor_phase),
+            **{name: table[name] for name in ("from_bus", "to_bus", "switchable")},
+            "closed_before": network.closed,
+            "closed_after": closed_after,
+            "i_max_a": states.current_limits(network),
+            **states.branch_columns(network, before, "_before"),
+            **states.branch_columns(network, shown, "_after"),
+        }
+    )
+    return ReconfigureResult(
+        grid=grid,
+        method=method,
+        termination=outcome.termination,
+        seconds=outcome.seconds,
+        open_before=states.open_names(network, network.closed),
+        open_branches=states.open_names(network, after.closed) if after is not None else (),
+        loss_before_kw=before.loss * s if before is not None else None,
+        loss_kw=after.loss * s if after is not None else None,
+        objective_kw=states.finite(outcome.upper_bound) if after is not None else None,
+        lower_bound_kw=outcome.lower_bound,
+        gap=outcome.gap,
+        v_min_pu=low,
+        v_min_bus=low_bus,
+        v_min_before_pu=low_before,
+        v_min_before_bus=low_before_bus,
+        ac_max_mismatch_pu=after.check.max_mismatch if after is not None else None,
+        violations=broken,
+        least_violation=missed,
+        least_violation_open=states.open_names(network, least.closed) if least is not None else (),
+        buses=buses,
+        branches=branches,
+        generators=states.generators(grid, network, after),
+        iterations=iterations_table(outcome),
+        notes=(*grid.figure_notes, *notes),
+        soft_limits=soft,
+    )

@@ -1,0 +1,75 @@
+"""Today's state: which branches a caller gives to the choice, and why the state may have no power flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from openpoint.errors import InputError, Problem
+from openpoint.grid.grid import Grid
+from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, mesh_problem, meshes, unsupplied
+
+
+def as_asked(grid: Grid, switchable: Iterable[str], locked_open: Iterable[str], locked_closed: Iterable[str]) -> Grid:
+    """The grid with what is asked for by name given to the choice.
+
+    Transformers are not switchable unless the grid says so: to lock one in another state than today's is to ask for
+    it. A line or switch that is not switchable was marked so, and must be named by `switchable`.
+
+    Args:
+        grid: the grid. switchable: branches to be chosen about. locked_open, locked_closed: branches that are locked.
+
+    Raises:
+        InputError: a name of `switchable` that is no branch.
+    """
+    locked = {True: set(locked_open), False: set(locked_closed)}
+    states = grid.transformers.select("name", "switchable", "closed").iter_rows()
+    asked = {name for name, may, closed in states if not may and name in locked[closed]}
+    asked.update(switchable)
+    return grid.with_switchable(asked) if asked else grid
+
+
+def refuse_meshes(grid: Grid) -> None:
+    """Refuse a state of today that is not radial.
+
+    Raises:
+        InputError: naming every loop, and what joins sources.
+    """
+    if found := meshes(grid):
+        raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_TOLD]])
+
+
+def refuse_locked_meshes(grid: Grid, held: Iterable[str]) -> None:
+    """Refuse loops, and ways between sources, of branches that must be closed.
+
+    Args:
+        grid: the grid. held: names of the branches that must be closed.
+
+    Raises:
+        InputError: naming each.
+    """
+    kept = set(held)
+    found = meshes(grid.with_closed({name: name in kept for name in grid.branches()["name"]}))
+    if found:
+        raise InputError([_held_problem(mesh) for mesh in found[:LOOPS_TOLD]])
+
+
+def _held_problem(mesh: Mesh) -> Problem:
+    message = "locked closed, they form a loop"
+    if mesh.sources:
+        message = f"locked closed, they join two sources, {' and '.join(map(repr, mesh.sources))}"
+    if mesh.is_fixed:
+        message = message.replace("locked closed", "closed and not switchable")
+    remedy = mesh.remedy if mesh.is_fixed else "Release one of them, or open it"
+    return Problem("branches", ", ".join(mesh.names), "", message, remedy)
+
+
+def why_no_loss(grid: Grid, where: str = "") -> str:
+    """Why today's state has no loss to compare with, as a note; `where` says in which cases it has no solution."""
+    if found := meshes(grid):
+        told = "; ".join(str(mesh) for mesh in found[:LOOPS_TOLD])
+        more = f"; and {len(found) - LOOPS_TOLD} more" if len(found) > LOOPS_TOLD else ""
+        return f"no loss before: today's state is meshed, and the loss is that of radial states ({told}{more})"
+    if dark := unsupplied(grid):
+        more = f" and {len(dark) - 10} more" if len(dark) > 10 else ""
+        return f"no loss before: in today's state no source reaches the buses {', '.join(dark[:10])}{more}"
+    return f"no loss before: the power flow of today's state has no solution{where}"

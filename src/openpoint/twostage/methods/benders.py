@@ -1,0 +1,157 @@
+"""Benders decomposition with exact conic duals (Geoffrion 1972), multi-cut, for any two-stage program.
+
+The master learns a cut for every realisation: optimality cuts from the recourse, feasibility cuts from the problem of
+least violation, no-good cuts where the exact verdict says more. With `relaxation` it holds copies of the recourse too,
+linear part and tangents of the cones, so that it closes in a handful of iterations; without, every fact must come
+through a cut, which takes hundreds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome, Progress
+from openpoint.twostage.methods.master import Master, Proposal
+from openpoint.twostage.methods.run import Run, Settings
+from openpoint.twostage.methods.solving import solve
+from openpoint.twostage.program import EXACT, Floats, TwoStageProgram
+from openpoint.twostage.recourse.copies import choose_copies
+from openpoint.twostage.recourse.evaluation import Appraisal
+from openpoint.twostage.recourse.subproblem import Response
+
+NEAR_COUNT = 100
+"""Decisions near the root's fractional one that are tried before the first mixed-integer master."""
+START_SHARE, START_S = 0.25, 0.3
+"""Share of the time that the search for good decisions to start from may take, and seconds that it has in any case."""
+NEWS = 1e-9
+"""Relative amount by which a cut must say more than the master knows to be worth a row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benders(Settings):
+    """Two-stage Benders decomposition: HiGHS proposes, Clarabel prices, the exact physics has the last word.
+
+    Use this for grids up to a few hundred branches with a proof; `relaxation=False` is for study only. A recourse with
+    integers is priced exactly, but its cuts are those of its relaxation, so that `ColumnAndConstraint` is the better.
+
+    Attributes:
+        relaxation: whether the master holds copies of the recourse.
+        copies: most copies, at the means of realisations that are alike.
+    """
+
+    relaxation: bool = True
+    copies: int = 4
+
+    def __str__(self) -> str:
+        plain = "" if self.relaxation else ", plain"
+        return f"Benders(gap={self.gap:g}{plain})"
+
+    def solve(
+        self,
+        program: TwoStageProgram[Any, Any],
+        progress: Progress | None = None,
+        deadline: Deadline | None = None,
+    ) -> Outcome:
+        """Solve a program to the gap, or until a limit or Ctrl-C; the best verified answer is kept.
+
+        Where no decision keeps the limits, the outcome names the decision of least violation. A deadline takes the
+        place of the time limit.
+        """
+        return solve(program, self, _Cuts(self.copies if self.relaxation else 0), progress, deadline)
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """What Benders puts into its master."""
+
+    copies: int
+
+    def master(self, run: Run) -> Master:
+        """Copies of the recourse, chosen by the best start, with tangents at the starts, at the root of the relaxation
+        and at decisions near it."""
+        began, early = run.deadline.passed(), run.deadline.within(START_SHARE * run.deadline.left())
+        starts = run.program.starts(lambda: early.over() and run.deadline.passed() - began >= START_S)
+        for start in starts:
+            run.offer(run.appraiser.quick(start))
+        objective = run.appraiser.objective
+        copies = choose_copies(objective, None if run.best is None else run.best.values, run.upper, self.copies)
+        master = Master(run.program, objective, copies)
+        if not copies or not len(starts):
+            return master
+        for start in starts:
+            if run.out_of_time():
+                return master
+            _touch(run, master, start)
+        run.news("start")
+        root = master.root(run.out_of_time)
+        run.raise_lower(root.bound)
+        for near in [] if root.decision is None else run.program.near(root.decision, NEAR_COUNT, run.out_of_time):
+            _touch(run, master, near)
+            if run.out_of_time():
+                break
+        run.news("root")
+        return master
+
+    def learn(self, run: Run, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+        """A cut for each realisation that has news, and a no-good cut where the verdict says more."""
+        words = learn_cuts(master, proposal, appraisal) + run.no_good(master, appraisal, again=again)
+        _learn_points(run, master, appraisal)
+        if proposal.point is not None:
+            master.refine(proposal.point)
+        return words
+
+
+def learn_cuts(master: Master, proposal: Proposal, appraisal: Appraisal) -> list[str]:
+    """A cut for each finding that says more than the master believed; the words for it."""
+    words = []
+    away = 0.0 if proposal.decision is None else proposal.decision - appraisal.decision
+    for finding in appraisal.findings:
+        response = finding.response
+        if response.feasible and proposal.point is not None:
+            believed = master.believed(proposal.point)[finding.k]
+            said = response.value + float(response.slope @ away)
+            if said <= believed + NEWS * max(1.0, abs(response.value)):
+                continue
+        words.append(master.learn_recourse(finding.k, appraisal.decision, response))
+    return list(dict.fromkeys(words))
+
+
+def _learn_points(run: Run, master: Master, appraisal: Appraisal) -> None:
+    """Tangents of every copy at a decision; a copy of one realisation finds them in the appraisal."""
+    known = {finding.realisation.tobytes(): finding.response for finding in appraisal.findings}
+    missing = [copy.realisation for copy in master.copies if copy.realisation.tobytes() not in known]
+    more = iter(run.appraiser.at(appraisal.decision, missing))
+    for number, copy in enumerate(master.copies):
+        response = known.get(copy.realisation.tobytes())
+        master.learn_point(number, next(more) if response is None else response)
+
+
+def _touch(run: Run, master: Master, decision: Floats) -> None:
+    """Tangents of every copy at a decision, and the verdict on it."""
+    responses = run.appraiser.at(decision, [copy.realisation for copy in master.copies])
+    for number, response in enumerate(responses):
+        master.learn_point(number, response)
+    appraisal = run.appraiser.quick(decision, responses[0].dispatch if len(responses) == 1 else None)
+    run.offer(appraisal)
+    if appraisal is not None and appraisal.verdict.final and not any(response.rough for response in responses):
+        known = _by_copies(run, master, appraisal, responses)
+        if known < run.upper and appraisal.settled > known + EXACT * max(1.0, abs(known)):
+            cost = run.appraiser.objective.first_cost(run.program, decision)
+            master.learn_verdict(decision, appraisal.settled - cost)
+
+
+def _by_copies(run: Run, master: Master, appraisal: Appraisal, responses: Sequence[Response]) -> float:
+    """The objective of a decision as far as the copies say it: what the mean of alike realisations leaves out lacks."""
+    objective = run.appraiser.objective
+    if not all(response.feasible for response in responses):
+        return np.inf
+    shares = np.array([copy.share for copy in master.copies])
+    odds = np.sum([copy.share * copy.weights for copy in master.copies], axis=0)
+    costs = np.array([response.value for response in responses])
+    rest = (1.0 - shares.sum()) * objective.floor - float(odds @ objective.alone_upper)
+    return float(objective.first_cost(run.program, appraisal.decision) + shares @ costs + rest)

@@ -1,0 +1,116 @@
+"""Column-and-constraint generation (Zeng and Zhao 2013): the master takes in whole recourses, one realisation a copy.
+
+Over a polyhedral set, a copy for the worst realisation at every proposal. Over a finite set, for those realisations
+whose cost the master underrates most, weighted by the odds that the risk puts on them; cuts stand for all others, so
+that expectations over many realisations need copies of few. A copy holds the recourse with its integers, which no cut
+of its relaxation can say; where a study knows enough of its recourse for cuts that are exact, they take its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome, Progress
+from openpoint.twostage.methods.benders import learn_cuts
+from openpoint.twostage.methods.master import Master, Proposal
+from openpoint.twostage.methods.run import Run, Settings
+from openpoint.twostage.methods.solving import solve
+from openpoint.twostage.program import EXACT, TwoStageProgram
+from openpoint.twostage.recourse.evaluation import Appraisal
+from openpoint.twostage.recourse.template import Template, template_of
+from openpoint.twostage.uncertainty import Box, Budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnAndConstraint(Settings):
+    """Column-and-constraint generation: for worst cases, and for a recourse with integers over a finite set.
+
+    Attributes:
+        columns: most copies of the recourse that an iteration adds.
+    """
+
+    columns: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.columns < 1:
+            raise OptionError(f"columns is {self.columns}; give at least one copy an iteration")
+
+    def __str__(self) -> str:
+        return f"ColumnAndConstraint(gap={self.gap:g})"
+
+    def solve(
+        self,
+        program: TwoStageProgram[Any, Any],
+        progress: Progress | None = None,
+        deadline: Deadline | None = None,
+    ) -> Outcome:
+        """Solve a program to the gap, or until a limit or Ctrl-C; the best verified answer is kept.
+
+        Where no decision keeps the limits, the outcome names the decision of least violation. A deadline takes the
+        place of the time limit.
+        """
+        if program.limits_share < 1.0:
+            raise OptionError("copies keep the limits in every realisation; use Benders() for a share")
+        return solve(program, self, _Columns(self.columns), progress, deadline)
+
+
+@dataclass
+class _Columns:
+    """What column-and-constraint generation puts into its master."""
+
+    columns: int
+    _template: Template | None = None
+    _held: dict[tuple[int, bytes], int] = field(default_factory=dict)
+
+    def master(self, run: Run) -> Master:
+        """The first stage alone."""
+        for start in run.program.starts(run.out_of_time):
+            run.offer(run.appraiser.quick(start))
+        self._template, self._held = None, {}
+        return Master(run.program, run.appraiser.objective, [])
+
+    def learn(self, run: Run, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+        """Copies for the realisations that the master underrates, cuts for all, tangents where a copy has cones."""
+        words = learn_cuts(master, proposal, appraisal)
+        objective = run.appraiser.objective
+        assert proposal.point is not None
+        added = 0
+        underrated = self._underrated(run, master, proposal, appraisal) if appraisal.copies_pay else []
+        for k, realisation in underrated:
+            if (k, realisation.tobytes()) not in self._held and added < self.columns:
+                if self._template is None:
+                    self._template = template_of(run.program, len(appraisal.decision), objective.price)
+                self._held[k, realisation.tobytes()] = master.learn_copy(self._template, k, realisation)
+                added += 1
+        if added:
+            words.append("copy")
+        for finding in appraisal.findings:
+            number = self._held.get((finding.k, finding.realisation.tobytes()))
+            if number is not None and finding.response.point:
+                master.learn_point(number, finding.response)
+        if again or not added:
+            words += run.no_good(master, appraisal, again=again)
+        return words
+
+    def _underrated(
+        self, run: Run, master: Master, proposal: Proposal, appraisal: Appraisal
+    ) -> list[tuple[int, np.ndarray[Any, np.dtype[np.float64]]]]:
+        """θ and realisation, those first whose cost weighs most beyond what the master believed."""
+        assert proposal.point is not None
+        if isinstance(run.program.uncertainty, Box | Budget):
+            return [(finding.k, finding.realisation) for finding in appraisal.findings]
+        objective, believed = run.appraiser.objective, master.believed(proposal.point)
+        values = appraisal.values
+        if not np.isfinite(values).all():
+            lost = np.flatnonzero(~np.isfinite(values))
+            return [(int(k), objective.realisations[k]) for k in lost]
+        weight = objective.worst_odds(values) * (values - believed)
+        order = np.argsort(-weight, kind="stable")
+        least = EXACT * max(1.0, abs(appraisal.value))
+        return [(int(k), objective.realisations[k]) for k in order if weight[k] > least]

@@ -1,0 +1,254 @@
+"""The extensive form: both stages in one mixed-integer cone program, given to one solver. The oracle of the tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.errors import OpenpointError, OptionError
+from openpoint.solvers.base import Answer, Status, require
+from openpoint.solvers.catalog import HIGHS, SCIP, SOLVERS, choose, way_out
+from openpoint.solvers.form import StandardForm
+from openpoint.solvers.highs import HighsModel
+from openpoint.solvers.scip import solve_scip
+from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.methods.wait_and_see import ALONE_GAP, StoppedError, alone_of, as_finite, nothing_yet
+from openpoint.twostage.objective import Objective, objective_of
+from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good, parts
+from openpoint.twostage.recourse.compile import compile_model
+from openpoint.twostage.recourse.embedded import Copy, hold
+from openpoint.twostage.recourse.subproblem import Price
+from openpoint.twostage.risk import Expectation, check_risk
+from openpoint.twostage.stopping import PROVEN_GAP, check_stops
+from openpoint.twostage.uncertainty import Box, Budget, Certain
+
+GROWTH = 1.1
+"""Exponent by which the time to state a model grows with the number of copies in it, as measured on up to 64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtensiveForm:
+    """All realisations in one mixed-integer cone program. Use it to check another method, not for speed.
+
+    Over a polyhedral set it holds every vertex, which is exact where the recourse has no integers. Where the exact
+    verdict on the optimum is worse than the model says, it is added as a no-good cut and the model is solved again.
+
+    Attributes:
+        solver: `scip` takes every program, `highs` those without cones, `gurobi` and `mosek` what their licence allows.
+        gap: relative gap at which to stop.
+        time_limit_s: seconds after which to stop; None = none.
+    """
+
+    solver: str = "scip"
+    gap: float = 1e-4
+    time_limit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.solver not in SOLVERS:
+            raise OptionError(f"unknown solver {self.solver!r}; known are {', '.join(SOLVERS)}")
+        capabilities = SOLVERS[self.solver].capabilities
+        require(capabilities, cones=False, integers=True, way_out=way_out(cones=True, integers=True))
+        check_stops(self.gap, self.time_limit_s)
+
+    def __str__(self) -> str:
+        return f"ExtensiveForm(solver={self.solver}, gap={self.gap:g})"
+
+    def solve(
+        self,
+        program: TwoStageProgram[Any, Any],
+        progress: Progress | None = None,
+        deadline: Deadline | None = None,
+    ) -> Outcome:
+        """Solve a program; where nothing keeps the limits, find the least violation.
+
+        A deadline takes the place of the time limit.
+
+        Raises:
+            OptionError: the solver cannot take the program, there are too many vertices, or limits may be missed in a
+                share of the realisations.
+        """
+        check_risk(program.uncertainty, program.risk)
+        if program.limits_share < 1.0:
+            raise OptionError("the extensive form keeps the limits in every realisation; use Benders() for a share")
+        program = as_finite(program)
+        finer = replace(self, gap=ALONE_GAP * self.gap)
+        with deadline_of(self.time_limit_s, deadline) as until:
+            try:
+                alone = alone_of(program, lambda single, part: finer.solve(single, None, part), until)
+            except StoppedError:
+                return nothing_yet(until)
+            objective = objective_of(program, alone=alone)
+            outcome = self._solve(program, objective, progress, until)
+            if outcome.termination is not Termination.INFEASIBLE or until.over():
+                return outcome
+            least = self._solve(program, objective_of(program, violation=True), None, until)
+        return replace(outcome, state=least.state, least_violation=least.decision)
+
+    def _solve(
+        self,
+        program: TwoStageProgram[Any, Any],
+        objective: Objective,
+        progress: Progress | None,
+        deadline: Deadline,
+    ) -> Outcome:
+        began, violation = deadline.passed(), objective.price is Price.VIOLATION
+        if not self._fits(program, objective.count, deadline):
+            line = Iteration(1, deadline.passed() - began, -math.inf, math.inf, math.inf, "too large for the time left")
+            if progress is not None:
+                progress(line)
+            return replace(nothing_yet(deadline), log=(line,), seconds=line.seconds)
+        model = _OnePiece(program, objective, self.solver)
+        lower, log = -math.inf, list[Iteration]()
+        best: _Found | None = None
+        while True:
+            answer = model.solve(0.5 * self.gap, max(deadline.left(), 0.1), deadline.over)
+            if answer.status is Status.INFEASIBLE and best is not None:
+                lower = best.value
+            elif math.isfinite(answer.bound):
+                lower = max(lower, answer.bound if best is None else min(answer.bound, best.value))
+            word, exact = "nothing found", False
+            value = math.inf
+            if answer.x is not None:
+                found = model.found(answer)
+                cost = 0.0 if violation else program.cost(found.decision)
+                value, exact = found.value, found.exact or found.final
+                if value < (math.inf if best is None else best.value):
+                    best = found
+                word = "one piece"
+                if found.final and found.settled > found.known + EXACT * max(1.0, abs(found.known)):
+                    model.forbid(found.decision, found.settled - cost)
+                    word += " + no-good"
+            upper = math.inf if best is None else best.value
+            log.append(Iteration(len(log) + 1, deadline.passed() - began, min(lower, upper), upper, value, word))
+            if progress is not None:
+                progress(log[-1])
+            if (reason := self._why(answer, log[-1], deadline, again="no-good" in word, exact=exact)) is not None:
+                break
+        return Outcome(
+            reason,
+            None if best is None else best.decision,
+            None if best is None else best.state,
+            min(lower, upper),
+            upper,
+            tuple(log),
+            deadline.passed() - began,
+            values=None if best is None else best.values,
+        )
+
+    def _fits(self, program: TwoStageProgram[Any, Any], count: int, deadline: Deadline) -> bool:
+        """Whether the model can be stated in the time left, which nothing can interrupt; judged by that of one copy."""
+        if deadline.over():
+            return False
+        if math.isinf(deadline.left()) or count == 1 or isinstance(program.uncertainty, Box | Budget | Certain):
+            return True
+        began = deadline.passed()
+        alone = program.facing(Certain(program.uncertainty.values[0]), Expectation())
+        _OnePiece(alone, objective_of(alone), self.solver)
+        return bool((deadline.passed() - began) * float(count) ** GROWTH <= deadline.left())
+
+    def _why(
+        self, answer: Answer, last: Iteration, deadline: Deadline, *, again: bool, exact: bool
+    ) -> Termination | None:
+        if last.gap <= self.gap:
+            return Termination.OPTIMAL if last.gap <= PROVEN_GAP else Termination.GAP
+        if answer.status is Status.INFEASIBLE:
+            return Termination.INFEASIBLE
+        if deadline.interrupted() or answer.status is Status.LIMIT:
+            return deadline.why if deadline.over() or math.isfinite(deadline.left()) else Termination.INTERRUPTED
+        if answer.status is not Status.OPTIMAL:
+            raise OpenpointError(f"{self.solver} failed on the one-piece program; use the method Benders")
+        if again:
+            return None
+        return Termination.ACCURACY if exact else Termination.RELAXATION
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A solution: objective by the exact verdict, by the model, and as a lower bound at this decision; costs, state."""
+
+    decision: Floats
+    value: float
+    known: float
+    settled: float
+    values: Floats
+    state: object
+    final: bool
+    exact: bool
+
+
+class _OnePiece:
+    """Both stages compiled as one model; θ stands for the costs of the recourses."""
+
+    def __init__(self, program: TwoStageProgram[Any, Any], objective: Objective, solver: str) -> None:
+        self._program, self._objective = program, objective
+        first = program.first_stage(physics=True)
+        theta, risk = cp.Variable(objective.count, name="theta"), cp.Variable(name="risk")
+        rho, constraints = objective.odds.block(theta - objective.alone_upper)
+        eye = np.eye(objective.count)
+        copies = [Copy(eye[k], u, math.inf) for k, u in enumerate(objective.realisations)]
+        held = [hold(program, first, theta[k], copy, objective.price) for k, copy in enumerate(copies)]
+        constraints += [*first.constraints, *(each for h in held for each in h.constraints)]
+        cones = [cone for h in held for cone in h.stage.cones]
+        # SCIP is given its cones as they are, in products of columns: written as norms they break its linear programs.
+        constraints += [] if solver == SCIP.name else [cone.constraint() for cone in cones]
+        constraints += [theta >= objective.floor, risk >= rho, risk >= objective.floor_of_risk]
+        violation = objective.price is Price.VIOLATION
+        integers = (*first.integers, *(v for h in held for v in h.stage.integers))
+        form = compile_model(risk if violation else first.cost + risk, constraints, integers, also=(first.decision,))
+        self._form, self._binary = form, first.binary
+        self._rotated = [tuple(form.of(part) for part in parts(cone)) for cone in cones] if solver == SCIP.name else []
+        self._solver, self._solve = solver, choose(solver, form)
+        dispatch = [program.dispatch(h.recourse) for h in held]
+        self._dispatch = [form.of(each) for each in dispatch if each is not None]
+        self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
+
+    def solve(self, gap: float, seconds: float, stop: Callable[[], bool]) -> Answer:
+        """Solve with what was forbidden so far; HiGHS asks whether to stop, the others hear Ctrl-C themselves."""
+        if self._rotated:
+            limit = None if math.isinf(seconds) else seconds
+            return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=limit)
+        if self._solver == HIGHS.name:
+            return HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds, stop=stop)
+        return self._solve(self._form, gap=gap, seconds=seconds)
+
+    def found(self, answer: Answer) -> _Found:
+        """The exact verdict on a solution."""
+        assert answer.x is not None
+        objective, violation = self._objective, self._objective.price is Price.VIOLATION
+        decision = answer.x[self._columns]
+        decision = np.round(decision) if self._binary else decision
+        dispatch = [answer.x[columns] for columns in self._dispatch] or None
+        verdict = self._program.judge(decision, objective.realisations, dispatch)
+        theta, cost = answer.x[self._theta], 0.0 if violation else self._program.cost(decision)
+        known = objective.bound(cost, theta)
+        exact = verdict is None
+        if verdict is None:
+            verdict = Verdict(theta, theta if violation else np.zeros(len(theta)), None, False)
+        judged = verdict
+        if violation:
+            judged = Verdict(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
+        value = objective.value(cost, judged)
+        settled = objective.bound(cost, judged.values) if np.isfinite(value) else math.inf
+        return _Found(decision, value, known, settled, judged.values, verdict.state, verdict.final, exact)
+
+    def forbid(self, decision: Floats, price: float) -> None:
+        """Add the no-good cut as one more inequality."""
+        floor, distance = self._objective.floor_of_risk, self._program.distance_min
+        slope, on_risk, upper = no_good(decision, price, floor=floor, distance_min=distance)
+        row = np.zeros(len(self._form.c))
+        row[self._columns], row[self._risk] = slope, on_risk
+        form: StandardForm = self._form
+        linear = form.n_zero + form.n_nonneg
+        self._form = replace(
+            form,
+            a=sp.csc_array(sp.vstack([form.a[:linear], sp.csr_array(row[None, :]), form.a[linear:]])),
+            b=np.concatenate([form.b[:linear], [upper], form.b[linear:]]),
+            n_nonneg=form.n_nonneg + 1,
+        )

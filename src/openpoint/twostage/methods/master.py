@@ -1,0 +1,206 @@
+"""The master: first stage, θ for the recourse of every realisation, their risk, cuts, and copies of the recourse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.form import Ints
+from openpoint.solvers.highs import HighsModel
+from openpoint.twostage.objective import SHARE_TOLERANCE, Objective
+from openpoint.twostage.program import Bools, Floats, TwoStageProgram, no_good, parts
+from openpoint.twostage.recourse.compile import compile_model
+from openpoint.twostage.recourse.embedded import Copy, hold
+from openpoint.twostage.recourse.subproblem import Price, Response
+from openpoint.twostage.recourse.tangents import Tangents
+from openpoint.twostage.recourse.template import Template
+
+ROOT_ROUNDS = 40
+"""Rounds of tangents at the root; each is one warm-started linear program."""
+ROOT_TOLERANCE = 1e-3
+"""Relative error of the cones that the root's tangents may leave. Few good tangents beat many: rows slow every node."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the master says: a decision (None if there is none) and a proven bound of the whole objective."""
+
+    status: Status
+    decision: Floats | None
+    bound: float
+    point: Floats | None
+
+
+class Master:
+    """A persistent mixed-integer model that learns.
+
+    It holds the linear part of its copies of the recourse, and tangents of their cones take the place of the cones. Of
+    all else it knows only what the cuts say.
+    """
+
+    def __init__(self, program: TwoStageProgram[Any, Any], objective: Objective, copies: Sequence[Copy]) -> None:
+        """Compile once.
+
+        Args:
+            program: the two-stage program.
+            objective: what to minimise over its realisations.
+            copies: recourses to hold.
+        """
+        first = program.first_stage(physics=bool(copies))
+        theta = cp.Variable(objective.count, name="theta")
+        risk = cp.Variable(name="risk")
+        rho, constraints = objective.odds.block(theta - objective.alone_upper)
+        constraints += [*first.constraints, theta >= objective.floor, risk >= objective.floor_of_risk, risk >= rho]
+        held = [hold(program, first, copy.weights @ theta, copy, objective.price) for copy in copies]
+        constraints += [constraint for each in held for constraint in each.constraints]
+        violation = objective.price is Price.VIOLATION
+        waived: cp.Variable | None = None
+        if objective.price is Price.WAIVED:
+            waived = cp.Variable(objective.count, name="waived")
+            spare = 1.0 - objective.share + SHARE_TOLERANCE
+            constraints += [waived >= 0, waived <= 1, objective.weights @ waived <= spare]
+        integers = first.integers if waived is None else (*first.integers, waived)
+        cost = risk if violation else first.cost + risk
+        form = compile_model(cost, constraints, integers)
+        self._model = HighsModel(form)
+        self._floor, self._distance, self.binary = objective.floor_of_risk, program.distance_min, first.binary
+        self._columns, self._theta, self._n = form.of(first.decision), form.of(theta), len(form.c)
+        self._risk = int(form.of(risk)[0])
+        self._waived = None if waived is None else form.of(waived)
+        self.copies = tuple(copies)
+        self._cone_columns = [[tuple(form.of(part) for part in parts(cone)) for cone in h.stage.cones] for h in held]
+        self._tangents = [[Tangents(columns, self._n) for columns in cones] for cones in self._cone_columns]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns now."""
+        return self._model.n_rows, self._n
+
+    def root(self, stop: Callable[[], bool]) -> Proposal:
+        """Solve the linear relaxation, tangents added round by round; its decision is fractional."""
+        answer = self._model.solve(integral=False, stop=stop)
+        for _ in range(ROOT_ROUNDS):
+            if answer.status is Status.LIMIT or answer.x is None or not self._refine(answer.x, ROOT_TOLERANCE):
+                break
+            answer = self._model.solve(integral=False, stop=stop)
+        return self._proposal(answer, fractional=True)
+
+    def propose(
+        self,
+        *,
+        gap: float,
+        seconds: float,
+        stop: Callable[[], bool],
+        watch: Callable[[float], None] | None = None,
+        presolve: bool = True,
+    ) -> Proposal:
+        """The decision that looks best, and the bound it proves."""
+        answer = self._model.solve(integral=True, gap=gap, presolve=presolve, seconds=seconds, stop=stop, watch=watch)
+        return self._proposal(answer, fractional=False)
+
+    def spare(self, entries: Bools) -> None:
+        """Leave some entries of the decision, (n), none of which may be negative, at 0 until `spare_none`."""
+        self._sparing = self._model.n_rows
+        row = np.zeros(self._n)
+        row[self._columns[entries]] = 1.0
+        self._add(sp.csr_array(row[None, :]))
+
+    def spare_none(self) -> None:
+        """Give all entries back."""
+        self._model.set_rows(np.array([self._sparing]), np.array([-np.inf]), np.array([np.inf]))
+
+    def believed(self, point: Floats) -> Floats:
+        """(K) what the master held each recourse to cost at a point; −inf where copies bound only means of them."""
+        if any(copy.weights.max() < 1.0 for copy in self.copies):
+            return np.full(len(self._theta), -np.inf)
+        return np.asarray(point[self._theta])
+
+    def learn_point(self, copy: int, response: Response) -> None:
+        """Tangents at the point of a copy's recourse: there the master holds it, they say all that its cut says."""
+        for tangents, point in zip(self._tangents[copy], response.point):
+            self._add(tangents.rows(point, 1e-6, settled=True))
+
+    def learn_recourse(self, k: int, decision: Floats, response: Response) -> str:
+        """Optimality or feasibility cut of one realisation."""
+        constant = response.value - float(response.slope @ decision)
+        row = np.zeros(self._n)
+        row[self._columns] = response.slope
+        if not response.feasible:
+            scale = max(1.0, float(np.abs(response.slope).max(initial=0.0)), abs(constant))
+            if self._waived is not None:  # whatever a binary decision says, a waiver allows
+                row[self._waived[k]] = -(float(np.maximum(response.slope, 0.0).sum()) + constant)
+            self._add(sp.csr_array(row[None, :] / scale), upper=-constant / scale)
+            return "feasibility"
+        row[self._theta[k]] = -1.0
+        scale = max(1.0, float(np.abs(response.slope).max(initial=0.0)))
+        self._add(sp.csr_array(row[None, :] / scale), upper=-constant / scale)
+        return "optimality"
+
+    def learn_verdict(self, decision: Floats, price: float) -> str:
+        """No-good cut: the risk of this decision is `price`; with inf it may not be chosen."""
+        slope, on_risk, upper = no_good(decision, price, floor=self._floor, distance_min=self._distance)
+        row = np.zeros(self._n)
+        row[self._columns], row[self._risk] = slope, on_risk
+        self._add(sp.csr_array(row[None, :]), upper)
+        return "no-good"
+
+    def learn_copy(self, template: Template, k: int, realisation: Floats) -> int:
+        """A copy of the recourse, integers and all: new columns y, its rows, and θ_k ≥ its cost. The copy's number."""
+        a_x, a_y, b, constant = template.at(realisation)
+        form = template.form
+        lower, upper = np.concatenate([b[: form.n_zero], np.full(form.n_nonneg, -np.inf)]), b
+        single = (np.diff(a_x.indptr) == 0) & (np.diff(a_y.indptr) == 1)
+        low, high = np.full(len(template.y), -np.inf), np.full(len(template.y), np.inf)
+        for row in np.flatnonzero(single):  # bounds of one column are no rows
+            column, factor = a_y.indices[a_y.indptr[row]], a_y.data[a_y.indptr[row]]
+            ends = sorted((lower[row] / factor, upper[row] / factor))
+            low[column], high[column] = max(low[column], ends[0]), min(high[column], ends[1])
+        place = np.full(len(form.c), -1)
+        place[template.y] = np.arange(len(template.y))
+        own = self._model.add_columns(np.zeros(len(template.y)), low, high, integers=place[form.integers])
+        self._n = self._model.n
+        kept = np.flatnonzero(~single & (np.diff(a_x.indptr) + np.diff(a_y.indptr) > 0))
+        self._model.add_rows(self._wide(a_x[kept], a_y[kept], own), lower[kept], upper[kept])
+        cost_x, cost_y = form.c[template.x][None, :], form.c[template.y][None, :]
+        cost = sp.lil_array(self._wide(sp.csr_array(cost_x), sp.csr_array(cost_y), own))
+        cost[0, self._theta[k]] = -1.0
+        self._add(sp.csr_array(cost), -constant)
+        self._cone_columns.append([tuple(own[place[part]] for part in cone) for cone in template.cones])
+        self._tangents.append([Tangents(columns, self._n) for columns in self._cone_columns[-1]])
+        return len(self._tangents) - 1
+
+    def _wide(self, a_x: sp.csr_array, a_y: sp.csr_array, own: Ints) -> sp.csr_array:
+        """Rows over the decision and the columns of a copy as rows over the model."""
+        x, y = sp.coo_array(a_x), sp.coo_array(a_y)
+        rows = np.concatenate([x.coords[0], y.coords[0]])
+        columns = np.concatenate([self._columns[x.coords[1]], own[y.coords[1]]])
+        return sp.csr_array((np.concatenate([x.data, y.data]), (rows, columns)), shape=(a_x.shape[0], self._n))
+
+    def refine(self, point: Floats) -> None:
+        """Tangents at a point of the master itself."""
+        self._refine(point, ROOT_TOLERANCE)
+
+    def _refine(self, x: Floats, tolerance: float) -> bool:
+        added = False
+        for copy, cones in zip(self._tangents, self._cone_columns):
+            for tangents, columns in zip(copy, cones):
+                rows = tangents.rows(tuple(x[c] for c in columns), tolerance, settled=False)
+                self._add(rows)
+                added |= rows.shape[0] > 0
+        return added
+
+    def _add(self, rows: sp.csr_array, upper: float = 0.0) -> None:
+        self._model.add_rows(rows, np.full(rows.shape[0], -np.inf), np.full(rows.shape[0], upper))
+
+    def _proposal(self, answer: Answer, *, fractional: bool) -> Proposal:
+        decision = None
+        if answer.x is not None:
+            decision = answer.x[self._columns]
+            decision = decision if fractional or not self.binary else np.round(decision)
+        return Proposal(answer.status, decision, answer.bound, answer.x)

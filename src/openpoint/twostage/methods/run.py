@@ -1,0 +1,269 @@
+"""One run of a method that learns: a master proposes, an appraiser prices, the master learns, until the bounds meet.
+
+repeat:  x̂ ← master;  lower ← its bound
+         appraisal ← recourse in the realisations that matter at x = x̂, exact verdict
+         upper ← min(upper, verified objective at x̂)
+         master ← what the method makes of the appraisal: cuts, or copies of the recourse
+until upper − lower ≤ gap
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.solvers.base import Status
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
+from openpoint.twostage.methods.master import Master, Proposal
+from openpoint.twostage.program import EXACT, Bools, Floats, TwoStageProgram
+from openpoint.twostage.recourse.evaluation import Appraisal, Appraiser
+from openpoint.twostage.recourse.subproblem import Price
+from openpoint.twostage.stopping import (
+    PROVEN_GAP,
+    check_stops,
+    first_of,
+    gap_reached,
+    iterations_reached,
+)
+from openpoint.twostage.workers.executors import Choice, InProcess
+from openpoint.twostage.worst_case.worst import Separation
+
+_LOG = logging.getLogger(__name__)
+
+ABSURD = 1e-5
+"""Relative excess of a lower bound over a verified value that only a numerical failure explains."""
+SPARING = 0.5
+"""Share of the time limit after which the search without spared entries ends at the latest."""
+ENOUGH = 0.5
+"""Share of the gap within which a bound of a proposal makes it needless to price it."""
+NEWS_EVERY_S = 1.0
+"""Seconds between lines of the log while a master is being solved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """When a method stops, and where its subproblems run.
+
+    Attributes:
+        gap: relative gap at which to stop.
+        time_limit_s: seconds after which to stop with the best verified answer; None = none.
+        max_iterations: iterations after which to stop.
+        executor: where subproblems run; climbs to the worst realisation of a linear recourse are too short to be sent.
+        separation: how the worst realisation of a polyhedral set is found, `vertices`, `dual` or `climb`; None chooses.
+    """
+
+    gap: float = 1e-4
+    time_limit_s: float | None = None
+    max_iterations: int = 10_000
+    executor: Choice = field(default_factory=InProcess)
+    separation: Separation | None = None
+
+    def __post_init__(self) -> None:
+        check_stops(self.gap, self.time_limit_s)
+        if self.max_iterations < 1:
+            raise OptionError(f"max_iterations is {self.max_iterations}; give at least 1")
+
+
+class Learning(Protocol):
+    """What a method puts into its master."""
+
+    def master(self, run: Run) -> Master:
+        """The first master, with what can be known before it is asked."""
+        ...
+
+    def learn(self, run: Run, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+        """Teach the master from an appraisal, and say what; `again`: the decision was proposed before."""
+        ...
+
+
+@dataclass
+class Run:
+    """Bounds, incumbent, log."""
+
+    settings: Settings
+    learning: Learning
+    program: TwoStageProgram[Any, Any]
+    appraiser: Appraiser
+    progress: Progress
+    deadline: Deadline
+    lower: float = -math.inf
+    upper: float = math.inf
+    best: Appraisal | None = None
+    log: list[Iteration] = field(default_factory=list)
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.deadline.passed()
+
+    def to_the_end(self) -> Outcome:
+        """The loop, first without the entries that are spared, if any."""
+        settings = self.settings
+        stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
+        master = self.learning.master(self)
+        _LOG.info("built the master problem")
+        if (spared := self.program.spared()) is not None and self.appraiser.objective.price is Price.COST:
+            self._without(master, spared)
+        seen: Counter[bytes] = Counter()
+        while True:
+            proposal = self._propose(master)
+            self.raise_lower(proposal.bound)
+            if proposal.decision is None:
+                return self._outcome(self._why_nothing(proposal.status))
+            again = proposal.decision.tobytes() in seen
+            seen[proposal.decision.tobytes()] += 1
+            appraisal = self._appraised(master, proposal, spared, again=again)
+            if appraisal is None:
+                return self._outcome(self._why_nothing(Status.LIMIT))
+            words = self._learnt(master, proposal, appraisal, again=again)
+            if proposal.status is Status.LIMIT:
+                return self._outcome(self._why_nothing(proposal.status))
+            if (reason := stop_rule(self.log)) is not None:
+                return self._outcome(reason)
+            if self.deadline.over():
+                return self._outcome(self.deadline.why)
+            if again and "copy" not in words and ("no-good" not in words or seen[proposal.decision.tobytes()] > 2):
+                known = appraisal.exact or appraisal.verdict.final
+                return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
+
+    def _without(self, master: Master, spared: Bools) -> None:
+        """The best decision without some entries, to the gap; its bound holds for no other."""
+        settings, lower = self.settings, -math.inf
+        part = self.deadline.within(SPARING * self.deadline.left())
+        most = iterations_reached(settings.max_iterations)
+
+        def stop() -> bool:
+            return part.over() or relative_gap(lower, self.upper) <= settings.gap
+
+        def watch(bound: float) -> None:
+            nonlocal lower
+            lower = max(lower, bound)
+
+        master.spare(spared)
+        seen: set[bytes] = set()
+        while not stop() and most(self.log) is None:
+            proposal = master.propose(gap=0.3 * settings.gap, seconds=part.left(), stop=stop, watch=watch)
+            watch(proposal.bound)
+            if proposal.decision is None or proposal.decision.tobytes() in seen:
+                break
+            seen.add(proposal.decision.tobytes())
+            appraisal = self.appraiser.full(proposal.decision, stop)
+            if appraisal is None:
+                break
+            self._learnt(master, proposal, appraisal, again=False)
+        master.spare_none()
+
+    def _appraised(self, master: Master, proposal: Proposal, spared: Bools | None, *, again: bool) -> Appraisal | None:
+        """What is to be learnt from a proposal: first of what it is without the spared entries, whose cuts say
+        something of all proposals that have others of them; if they say enough, that is all."""
+        decision = proposal.decision
+        assert decision is not None
+        if spared is not None and decision[spared].any() and not again:
+            plain = self.appraiser.full(np.where(spared, 0.0, decision), self.out_of_time, relieve=True)
+            if plain is None or self._known_at(decision, plain) >= (1.0 - ENOUGH * self.settings.gap) * self.upper:
+                return plain
+            self._learnt(master, proposal, plain, again=False)
+        return self.appraiser.full(decision, self.out_of_time)
+
+    def _known_at(self, decision: Floats, appraisal: Appraisal) -> float:
+        """The objective of a decision, as far as what was found at another says it."""
+        objective = self.appraiser.objective
+        said = np.full(objective.count, objective.floor)
+        for finding in appraisal.findings:
+            if finding.response.feasible:
+                value = finding.response.value + float(finding.response.slope @ (decision - appraisal.decision))
+                said[finding.k] = max(said[finding.k], value)
+        return objective.bound(objective.first_cost(self.program, decision), said)
+
+    def _learnt(self, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+        """Learn, keep, and tell."""
+        self.offer(appraisal)
+        words = self.learning.learn(self, master, proposal, appraisal, again=again)
+        mark = "rough" if appraisal.rough else ""
+        self._say(" + ".join(words), appraisal.value, appraisal.violation, mark, interim=False)
+        return words
+
+    def offer(self, appraisal: Appraisal | None) -> None:
+        """Keep the better decision."""
+        if appraisal is not None and appraisal.value < self.upper:
+            self.upper, self.best = appraisal.value, appraisal
+
+    def raise_lower(self, bound: float) -> None:
+        """Keep the better bound; none above the incumbent is worth more than the incumbent."""
+        self.lower = max(self.lower, min(bound, self.upper))
+
+    def news(self, word: str) -> None:
+        """A line between iterations."""
+        self._say(word, math.inf, 0.0, "", interim=True)
+
+    def out_of_time(self) -> bool:
+        """Whether to stop now."""
+        return self.deadline.over()
+
+    def no_good(self, master: Master, appraisal: Appraisal, *, again: bool) -> list[str]:
+        """A no-good cut where the verdict says more than the recourse did, or where its cut was too shallow to see."""
+        worse = appraisal.settled > appraisal.known + EXACT * max(1.0, abs(appraisal.known))
+        if not master.binary or not (worse or (again and appraisal.verdict.final)):
+            return []
+        cost = self.appraiser.objective.first_cost(self.program, appraisal.decision)
+        return [master.learn_verdict(appraisal.decision, appraisal.settled - cost)]
+
+    def _propose(self, master: Master) -> Proposal:
+        """The master's proposal, asked for twice where it contradicts the incumbent, which every master contains."""
+        gap = 0.3 * self.settings.gap
+        proposal = master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, watch=self._watch)
+        if proposal.bound <= self.upper + ABSURD * abs(self.upper):
+            return proposal
+        return master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, presolve=False)
+
+    def _say(self, word: str, value: float, violation: float, mark: str, *, interim: bool) -> None:
+        number, seconds = len(self.log) + 1, self._seconds()
+        line = Iteration(number, seconds, self.lower, self.upper, value, word, violation, mark, interim)
+        self.log.append(line)
+        self.progress(line)
+
+    def _watch(self, bound: float) -> None:
+        """A better bound from within the master; one above the incumbent is left for `_propose` to question."""
+        if not (math.isfinite(bound) and self.lower < bound <= self.upper):
+            return
+        self.lower = bound
+        if not self.log or self._seconds() - self.log[-1].seconds >= NEWS_EVERY_S:
+            self.news("bound")
+
+    def _stop(self) -> bool:
+        return self.out_of_time() or relative_gap(self.lower, self.upper) <= self.settings.gap
+
+    def _seconds(self) -> float:
+        return self.deadline.passed() - self.began
+
+    def _why_nothing(self, status: Status) -> Termination:
+        """Why there is nothing further to try."""
+        if status is Status.INFEASIBLE:
+            if self.best is None:
+                return Termination.INFEASIBLE
+            self.lower = self.upper
+            return Termination.OPTIMAL
+        if (gap := relative_gap(self.lower, self.upper)) <= self.settings.gap:
+            return Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP
+        return self.deadline.why
+
+    def _outcome(self, termination: Termination) -> Outcome:
+        if not self.log or (self.log[-1].lower_bound, self.log[-1].upper_bound) != (self.lower, self.upper):
+            self.news("bound")
+        best = self.best
+        return Outcome(
+            termination,
+            None if best is None else best.decision,
+            None if best is None else best.verdict.state,
+            self.lower,
+            self.upper,
+            tuple(self.log),
+            self._seconds(),
+            values=None if best is None else best.values,
+        )

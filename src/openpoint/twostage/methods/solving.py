@@ -1,0 +1,108 @@
+"""From a program to the run of a method: checks, regret, the right appraiser, and the least violation at the end."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+from typing import Any
+
+import cvxpy as cp
+
+from openpoint.errors import OptionError
+from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.methods.run import Learning, Run, Settings
+from openpoint.twostage.methods.wait_and_see import ALONE_GAP, StoppedError, alone_of, nothing_yet
+from openpoint.twostage.objective import objective_of
+from openpoint.twostage.program import TwoStageProgram
+from openpoint.twostage.recourse.evaluation import Appraiser, FiniteAppraiser, Recourse
+from openpoint.twostage.recourse.mixed import MixedAppraiser
+from openpoint.twostage.risk import check_risk
+from openpoint.twostage.uncertainty import Box, Budget, Scenarios, centre, listed
+from openpoint.twostage.workers.pool import Workers
+from openpoint.twostage.worst_case.worst import WorstAppraiser, worst_objective
+
+_LOG = logging.getLogger(__name__)
+
+EXPLAIN_GAP = 0.01
+"""Relative gap of the least violation: it only explains."""
+EXPLAIN_S = 20.0
+"""Seconds for it, or twice those of the proof, which it must not outlast by much."""
+
+
+def solve(
+    program: TwoStageProgram[Any, Any],
+    settings: Settings,
+    learning: Learning,
+    progress: Progress | None,
+    deadline: Deadline | None = None,
+) -> Outcome:
+    """Solve a program to the gap, or until a limit or Ctrl-C; the best verified answer is kept.
+
+    Where no decision keeps the limits, the outcome names the decision of least violation.
+
+    Args:
+        program: what to solve. settings: when to stop. learning: the method. progress: told of every iteration.
+        deadline: in place of the time limit of the settings.
+    """
+    check_risk(program.uncertainty, program.risk)
+    integers = _has_integers(program)
+    if integers and isinstance(program.uncertainty, Box | Budget):
+        if isinstance(program.uncertainty, Box):
+            raise OptionError("the worst case of a recourse with integers need not be a vertex of a box; use Budget")
+        program = program.facing(Scenarios(listed(program.uncertainty)), program.risk)
+    finer = replace(settings, gap=ALONE_GAP * settings.gap)
+    with settings.executor.open() as workers, deadline_of(settings.time_limit_s, deadline) as until:
+        try:
+            alone = alone_of(program, lambda single, part: solve(single, finer, learning, None, part), until, finer.gap)
+        except StoppedError:
+            return nothing_yet(until)
+        appraiser = _appraiser(program, settings, workers, alone, integers=integers, violation=False)
+        _LOG.info("compiled the recourse")
+        outcome = Run(settings, learning, program, appraiser, progress or _silent, until).to_the_end()
+        if outcome.termination is not Termination.INFEASIBLE or until.over():
+            return outcome
+        if progress is not None:
+            progress(replace(outcome.log[-1], verdict="infeasible; looking for the least violation", interim=True))
+        explain, part = replace(settings, gap=EXPLAIN_GAP), until.within(max(EXPLAIN_S, 2.0 * outcome.seconds))
+        appraiser = _appraiser(program, settings, workers, None, integers=integers, violation=True)
+        least = Run(explain, learning, program, appraiser, _silent, part).to_the_end()
+    return Outcome(
+        Termination.INFEASIBLE,
+        None,
+        least.state,
+        outcome.lower_bound,
+        math.inf,
+        outcome.log,
+        outcome.seconds + least.seconds,
+        least_violation=least.decision,
+    )
+
+
+def _appraiser(
+    program: TwoStageProgram[Any, Any],
+    settings: Settings,
+    workers: Workers,
+    alone: tuple[Any, Any] | None,
+    *,
+    integers: bool,
+    violation: bool,
+) -> Appraiser:
+    recourse = Recourse(program, workers)
+    if isinstance(program.uncertainty, Box | Budget):
+        return WorstAppraiser(program, worst_objective(program, violation=violation), recourse, settings.separation)
+    objective = objective_of(program, violation=violation, alone=alone)
+    if integers:
+        return MixedAppraiser(program, objective, recourse, 0.1 * settings.gap)
+    return FiniteAppraiser(program, objective, recourse)
+
+
+def _has_integers(program: TwoStageProgram[Any, Any]) -> bool:
+    first = program.first_stage(physics=False)
+    realisation = cp.Constant(centre(program.uncertainty))
+    return bool(program.recourse(first.decision, realisation, limits=True).integers)
+
+
+def _silent(_: Iteration) -> None:
+    """No progress wanted."""

@@ -1,0 +1,76 @@
+"""Which recourses the master holds: few enough to be solved fast, such that little is lost between them.
+
+The recourse is convex in decision and realisation together, so a copy at the mean of some realisations bounds the mean
+of their costs from below (Jensen), whatever the risk. What is lost is the spread within: realisations that are alike go
+together, and those without weight in the risk need no copy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.hierarchy import fcluster, ward
+
+from openpoint.twostage.objective import Objective
+from openpoint.twostage.program import Floats
+from openpoint.twostage.recourse.embedded import Copy
+
+SPREAD = 0.06
+"""Share of the mean square of the realisations that may lie within the clusters: a copy more slows the master down more
+than so small a loss of its bound."""
+
+
+def choose_copies(objective: Objective, values: Floats | None, best: float, count: int) -> list[Copy]:
+    """At most `count` copies.
+
+    Args:
+        objective: of the program.
+        values: (K) recourse costs of the best decision known; None where none is.
+        best: its verified objective; `inf` where none is.
+        count: most copies; 0 = none.
+    """
+    k = objective.count
+    if count == 0:
+        return []
+    guess = objective.odds.worst(np.ones(k))[1] if values is None else objective.worst_odds(values)
+    heavy = np.flatnonzero(guess > 1e-9)
+    if len(heavy) <= count:
+        return [_copy(objective, np.eye(k)[i], guess, best) for i in heavy]
+    label = _alike(objective.realisations[heavy], guess[heavy], count)
+    copies = []
+    for cluster in np.unique(label):
+        weights = np.zeros(k)
+        weights[heavy[label == cluster]] = guess[heavy[label == cluster]]
+        copies.append(_copy(objective, weights / weights.sum(), guess, best))
+    return copies
+
+
+def _alike(points: Floats, weights: Floats, most: int) -> npt.NDArray[np.int64]:
+    """Label of each point: the fewest clusters within which the points spread little, at most so many."""
+    tree = ward(points)
+    size = float(weights @ (points**2).sum(axis=1))
+    label = np.ones(len(points), dtype=np.int64)
+    for count in range(1, most + 1):
+        label = fcluster(tree, count, criterion="maxclust").astype(np.int64)
+        within = 0.0
+        for cluster in np.unique(label):
+            members = label == cluster
+            mean = np.average(points[members], axis=0, weights=weights[members])
+            within += float(weights[members] @ ((points[members] - mean) ** 2).sum(axis=1))
+        if within <= SPREAD * size:
+            break
+    return label
+
+
+def _copy(objective: Objective, weights: Floats, odds: Floats, best: float) -> Copy:
+    """A copy with the most that its cost may be.
+
+    Where f + ρ ≤ best, under any odds p of the set pᵀ(θ − alone) + f ≤ best. If p ≥ share · weights, the copy's part of
+    pᵀθ is share times its cost, and the rest is at least (1 − share) times the floor.
+    """
+    used = weights > 0.0
+    share = float(np.min(odds[used] / weights[used]))
+    most = np.inf
+    if share > 1e-9 and np.isfinite(best):
+        most = (best + float(odds @ objective.alone_upper) - (1.0 - share) * objective.floor) / share
+    return Copy(weights, weights @ objective.realisations, most, share)

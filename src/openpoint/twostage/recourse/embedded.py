@@ -1,0 +1,56 @@
+"""How a recourse stands in a model beside the first stage: a copy at the mean of some realisations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cvxpy as cp
+
+from openpoint.twostage.program import FirstStage, Floats, Stage, TwoStageProgram
+from openpoint.twostage.recourse.subproblem import Price
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A recourse that stands in a model: at the mean of realisations under weights, by Jensen's inequality.
+
+    Attributes:
+        weights: (K), 0 or more, sum 1. The mean of the recourse costs under them is at least the cost of the copy.
+        realisation: (m) the mean.
+        most: cost that the recourse of no decision of interest exceeds, where f ≥ 0; `inf` where none is known.
+        share: with it the weights of all copies, share · weights, add up to at most some odds of the risk.
+    """
+
+    weights: Floats
+    realisation: Floats
+    most: float
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """A copy in a model: its stage, the recourse it was made of, and all constraints but those of the cones."""
+
+    stage: Stage
+    recourse: Stage
+    constraints: list[cp.Constraint]
+
+
+def hold(program: TwoStageProgram[Any, Any], first: FirstStage, theta: cp.Expression, copy: Copy, price: Price) -> Held:
+    """A copy of the recourse whose cost θ is not below; its cones are left to the caller."""
+    always = price is Price.COST
+    recourse: Stage = program.recourse(first.decision, cp.Constant(copy.realisation), limits=always)
+    match price:
+        case Price.COST:
+            stage = recourse.hard()
+        case Price.WAIVED:
+            stage = recourse.waived()
+        case Price.VIOLATION:
+            stage = recourse.softened()
+    constraints = list(stage.constraints)
+    constraints += program.tighten(first, recourse, copy.realisation, most=copy.most, limits=always)
+    # A rotated cone lies in s, t ≥ 0, which its variables must say themselves.
+    constraints += [part >= 0 for cone in stage.cones for part in (cone.s, cone.t)]
+    constraints.append(theta >= stage.cost)
+    return Held(stage, recourse, constraints)

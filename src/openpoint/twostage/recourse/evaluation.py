@@ -1,0 +1,193 @@
+"""Appraisal: what a decision costs in every realisation, by the recourse and by the exact physics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from openpoint.twostage.objective import Objective
+from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.recourse.subproblem import Price, RecourseWork, Response
+from openpoint.twostage.workers.pool import Workers, never
+
+MISSED = 1e-6
+"""Least violation, of the recourse's own solution, that counts as one: the accuracy of the cone solver."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A response, the realisation (m) where it was found, and the θ that it speaks of."""
+
+    k: int
+    realisation: Floats
+    response: Response
+
+
+@dataclass(frozen=True)
+class Appraisal:
+    """A decision and what is known of it.
+
+    Attributes:
+        decision: (n).
+        value: verified objective; `inf` where the limits are not kept.
+        known: the objective as far as the findings say it, a lower bound at this decision.
+        settled: a lower bound at this decision by any means, which a no-good cut may carry into a master.
+        values: (K) verified recourse costs.
+        verdict: of the exact physics.
+        findings: what the recourse answered.
+        exact: whether the recourse itself is the verdict.
+        copies_pay: whether a copy of the recourse would tell a master more than it costs.
+    """
+
+    decision: Floats
+    value: float
+    known: float
+    settled: float
+    values: Floats
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    exact: bool = False
+    copies_pay: bool = True
+
+    @property
+    def violation(self) -> float:
+        """Sum of the violations over the realisations."""
+        return float(self.verdict.violations.sum())
+
+    @property
+    def rough(self) -> bool:
+        """Whether a solver reached only a reduced accuracy."""
+        return any(finding.response.rough for finding in self.findings)
+
+
+class Appraiser(Protocol):
+    """Appraises decisions of a program; compiles its recourse once."""
+
+    @property
+    def objective(self) -> Objective:
+        """What counts."""
+        ...
+
+    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+        """The verdict alone, at a dispatch for all realisations if any; None where that takes a recourse."""
+        ...
+
+    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
+        """Recourse and verdict; None where stopped before.
+
+        `relieve`: where the decision has none of the entries that are spared, say what these save at most.
+        """
+        ...
+
+    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        """The recourse at realisations that need not be among the program's."""
+        ...
+
+
+@dataclass
+class Recourse:
+    """The recourse of a program at work: pairs of decision and realisation in, responses out."""
+
+    program: TwoStageProgram[Any, Any]
+    workers: Workers
+    _works: dict[Price, RecourseWork] = field(default_factory=dict)
+
+    def ask(
+        self, price: Price, decision: Floats, realisations: Sequence[Floats], stop: Callable[[], bool] = never
+    ) -> list[Response] | None:
+        """One response for each realisation, at one decision; None where stopped before."""
+        if not len(realisations):
+            return []
+        if price not in self._works:
+            self._works[price] = RecourseWork(self.program, len(decision), price)
+        return self.workers.run(self._works[price], [(decision, u) for u in realisations], stop)
+
+
+@dataclass
+class FiniteAppraiser:
+    """Every realisation of a finite set; the recourse has no integers."""
+
+    program: TwoStageProgram[Any, Any]
+    objective: Objective
+    recourse: Recourse
+
+    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+        given = None if dispatch is None else [dispatch] * self.objective.count
+        verdict = self.program.judge(decision, self.objective.realisations, given)
+        return None if verdict is None else appraise(self.program, self.objective, decision, verdict, (), exact=False)
+
+    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
+        objective, price = self.objective, self.objective.price
+        answers = self.recourse.ask(price, decision, list(objective.realisations), stop)
+        if answers is None:
+            return None
+        dispatch = [r.dispatch for r in answers if r.dispatch is not None]
+        given = dispatch if len(dispatch) == len(answers) else None
+        verdict = self.program.judge(decision, objective.realisations, given)
+        exact = verdict is None
+        if verdict is None:
+            verdict = as_verdict(answers, price)
+        said = list(enumerate(answers))
+        if price is Price.WAIVED:
+            asked = [k for k, violation in enumerate(verdict.violations) if exact or violation > 0.0]
+            more = self.recourse.ask(Price.VIOLATION, decision, [objective.realisations[k] for k in asked], stop)
+            if more is None:
+                return None
+            if exact:  # the recourse without its limits knows nothing of them
+                missed = np.array([r.value if r.value > MISSED else 0.0 for r in more])
+                verdict = Verdict(verdict.values, missed, None, False)
+            said += [(k, _forbidding(r)) for k, r in zip(asked, more) if r.value > (MISSED if exact else 0.0)]
+        findings = tuple(Finding(k, objective.realisations[k], response) for k, response in said)
+        return appraise(self.program, objective, decision, verdict, findings, exact=exact)
+
+    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        return self.recourse.ask(self.objective.price, decision, realisations) or []
+
+
+def appraise(
+    program: TwoStageProgram[Any, Any],
+    objective: Objective,
+    decision: Floats,
+    verdict: Verdict,
+    findings: tuple[Finding, ...],
+    *,
+    exact: bool,
+    least: Floats | None = None,
+) -> Appraisal:
+    """Verdict and findings of one decision, put together; `least` (K) are lower bounds of the costs beyond findings."""
+    violation = objective.price is Price.VIOLATION
+    cost = objective.first_cost(program, decision)
+    judged = verdict
+    if violation:
+        judged = Verdict(verdict.violations, np.zeros(len(verdict.violations)), verdict.state, verdict.final)
+    known = -np.inf
+    if findings and not any(finding.response.rough for finding in findings):
+        said = np.full(objective.count, objective.floor)
+        for finding in findings:
+            if finding.response.feasible:
+                said[finding.k] = max(said[finding.k], finding.response.value)
+            elif objective.price is Price.COST:
+                said[finding.k] = np.inf
+        known = objective.bound(cost, said)
+    value = objective.value(cost, judged)
+    if least is None and verdict.final:
+        least = judged.values if np.isfinite(value) else np.full(objective.count, np.inf)
+    settled = known if least is None else objective.bound(cost, least)
+    return Appraisal(decision, value, known, settled, judged.values, verdict, findings, exact)
+
+
+def as_verdict(answers: Sequence[Response], price: Price) -> Verdict:
+    """The recourse's own word, where it is exact; what no solver could price is not verified."""
+    priced = [r.feasible and not np.isnan(r.reached) for r in answers]
+    values = np.array([max(r.value, r.reached) if good else np.inf for r, good in zip(answers, priced)])
+    if price is Price.VIOLATION:
+        return Verdict(np.zeros(len(values)), values, None, False)
+    return Verdict(values, np.where(np.isfinite(values), 0.0, np.inf), None, False)
+
+
+def _forbidding(response: Response) -> Response:
+    """A least violation as a condition: the limits are kept only where it is 0."""
+    return Response(False, response.value, response.slope, response.slope_u, (), None, response.rough)

@@ -1,0 +1,347 @@
+"""Appraisal of decisions whose recourse has integers, over a finite set of realisations.
+
+The exact cost in every realisation would take a mixed-integer program each. Two things make most of them needless. A
+recourse found for one realisation serves every other whose constraints it keeps, at the same cost: an upper bound. And
+cuts of the relaxed recourse hold at every realisation: a lower bound. So programs are solved only while the risk of the
+upper bounds lies above that of the lower ones, where it weighs most first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from openpoint.errors import OptionError
+from openpoint.solvers.base import Status
+from openpoint.solvers.form import Ints
+from openpoint.solvers.highs import HighsModel
+from openpoint.twostage.log import SAME
+from openpoint.twostage.objective import Objective
+from openpoint.twostage.program import Bools, Floats, Outlook, Relief, TwoStageProgram, Verdict, Within
+from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
+from openpoint.twostage.recourse.subproblem import Price, Response
+from openpoint.twostage.recourse.template import Template, template_of
+from openpoint.twostage.workers.pool import never, remembered
+
+GAP = 1e-6
+"""Relative gap to which a recourse is solved at most."""
+GAP_SHARE = 0.5
+"""Share of the gap wanted to which a recourse is solved; its own bounds are carried on."""
+FEASIBLE = 1e-6
+"""Slack, relative to 1 or the right-hand side, within which a recourse keeps the constraints of another realisation."""
+BATCH = 128
+"""Realisations that are priced at most before the bounds are looked at again."""
+RELIEF = 1e-6
+"""Relative remainder beyond the outlook from which it pays to ask how much of it entries save."""
+RELIEVED = 32
+"""Realisations of which that is asked at most at a decision, those first where it weighs most."""
+GUESSES = 4
+"""Times that the next worst is guessed for one batch."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A recourse solved with its integers: cost, bound of the cost, and own variables; None where there is none."""
+
+    value: float
+    bound: float
+    y: Floats | None
+
+
+@dataclass(frozen=True)
+class ExactWork:
+    """The recourse with its integers, as work for other processes."""
+
+    template: Template
+    gap: float = GAP
+
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats]], Exact]:
+        """Hand the arrays to the solver."""
+        template = self.template
+        if template.cones:
+            raise OptionError(
+                "a recourse with integers and cones is beyond this method; use ExtensiveForm(solver='scip')"
+            )
+        model = HighsModel(template.form)
+
+        def solve(pair: tuple[Floats, Floats]) -> Exact:
+            model.fix(template.x, pair[0])
+            model.fix(template.u, pair[1])
+            answer = model.solve(integral=True, gap=self.gap, cold=True, stop=stop)
+            if answer.x is None:
+                return Exact(np.inf, np.inf if answer.status is Status.INFEASIBLE else -np.inf, None)
+            return Exact(answer.value, answer.bound, answer.x[template.y])
+
+        return solve
+
+
+class Pool:
+    """Recourses found so far, and which realisations they serve at a decision."""
+
+    def __init__(self, template: Template, realisations: Floats) -> None:
+        a = sp.csr_array(template.form.a)
+        self._a_y, self._a_x = sp.csr_array(a[:, template.y]), sp.csr_array(a[:, template.x])
+        self._c_y, self._c_x = template.form.c[template.y], template.form.c[template.x]
+        a_u = sp.csr_array(a[:, template.u])
+        self._b = template.form.b
+        self._tolerance = FEASIBLE * np.maximum(1.0, np.abs(self._b))
+        # Rows in which realisations differ are looked at one by one, all others once for each recourse and decision.
+        moving = np.diff(a_u.indptr) > 0
+        self._equal = np.arange(len(self._b)) < template.form.n_zero
+        self._moving, self._still = np.flatnonzero(moving), np.flatnonzero(~moving)
+        self._shift = (a_u[self._moving] @ realisations.T).T  # (K, rows)
+        self._u_cost = template.form.offset + realisations @ template.form.c[template.u]
+        self._used: list[Floats] = []
+        self._cost: list[float] = []
+
+    def add(self, y: Floats) -> None:
+        """Keep a recourse."""
+        self._used.append(self._a_y @ y)
+        self._cost.append(float(self._c_y @ y))
+
+    def served(self, decision: Floats) -> Floats:
+        """(K) least cost of any recourse kept that serves each realisation; inf where none does."""
+        upper = np.full(len(self._shift), np.inf)
+        held = self._a_x @ decision
+        for used, cost in zip(self._used, self._cost):
+            slack = self._b - held - used
+            missed = np.where(self._equal, np.abs(slack), -slack) > self._tolerance
+            if missed[self._still].any():
+                continue
+            room = slack[self._moving] - self._shift
+            equal = self._equal[self._moving]
+            keeps = np.where(equal, -np.abs(room), room) >= -self._tolerance[self._moving]
+            good = keeps.all(axis=1)
+            upper[good] = np.minimum(upper[good], cost)
+        return np.asarray(upper + self._u_cost + float(self._c_x @ decision))
+
+
+class Cuts:
+    """Cuts of the relaxed recourse, each valid at every decision and in every realisation."""
+
+    def __init__(self, realisations: Floats) -> None:
+        self._realisations = realisations
+        self._responses: list[Response] = []
+        self._constant: list[float] = []
+        self._by_realisation: list[Floats] = []  # (K) each: slope_uᵀ u
+
+    def add(self, decision: Floats, realisation: Floats, response: Response) -> None:
+        """Keep a cut."""
+        self._responses.append(response)
+        constant = response.value - float(response.slope @ decision) - float(response.slope_u @ realisation)
+        self._constant.append(constant)
+        self._by_realisation.append(self._realisations @ response.slope_u)
+
+    def below(self, decision: Floats, floor: float) -> tuple[Floats, Ints]:
+        """(K) what they say of every realisation at a decision, at least the floor, and which says it; −1 for none."""
+        count = len(self._realisations)
+        if not self._responses:
+            return np.full(count, floor), np.full(count, -1)
+        slopes = np.array([response.slope for response in self._responses])
+        said = np.array(self._by_realisation) + (np.array(self._constant) + slopes @ decision)[:, None]
+        best = np.argmax(said, axis=0)
+        value = said[best, np.arange(count)]
+        return np.maximum(value, floor), np.where(value > floor, best, -1)
+
+    def at(self, cut: int, value: float) -> Response:
+        """A cut as if it had been found where it says `value`."""
+        return replace(self._responses[cut], value=value, point=(), dispatch=None)
+
+
+@dataclass
+class MixedAppraiser:
+    """Finitely many realisations, a linear recourse with integers.
+
+    Attributes:
+        gap: relative difference of the risks of upper and lower bounds up to which realisations are priced.
+    """
+
+    program: TwoStageProgram[Any, Any]
+    objective: Objective
+    recourse: Recourse
+    gap: float
+    _programs: OrderedDict[bytes, tuple[ExactWork, Pool]] = field(default_factory=OrderedDict, init=False)
+    _cuts: Cuts | None = field(default=None, init=False)
+    _known: dict[bytes, tuple[float, float]] = field(default_factory=dict, init=False)
+    _reliefs: dict[int, ExactWork] = field(default_factory=dict, init=False)
+    _relieved: dict[tuple[int, bytes], float] = field(default_factory=dict, init=False)
+
+    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+        return None
+
+    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
+        objective, realisations = self.objective, self.objective.realisations
+        smaller = self.program.within(decision) or Within(b"", self.program, decision)
+        work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
+        outlook = self.program.outlook(decision, realisations, stop) if objective.price is Price.COST else None
+        upper, lower = pool.served(inner), cuts.below(decision, objective.floor)[0]
+        keys = [b""] * objective.count if outlook is None else outlook.alike
+        if outlook is not None:
+            lower, upper = np.maximum(lower, outlook.lower), np.minimum(upper, outlook.upper)
+            self._recall(keys, lower, upper)
+        priced = np.zeros(objective.count, dtype=np.bool_)
+        findings: list[Finding] = []
+        while len(chosen := self._next(decision, lower, upper, priced, keys)):
+            priced[chosen] = True
+            relaxed: list[Response] | None = []
+            if outlook is None:
+                relaxed = self.recourse.ask(objective.price, decision, [realisations[k] for k in chosen], stop)
+            exact = self.recourse.workers.run(work, [(inner, realisations[k]) for k in chosen], stop)
+            if relaxed is None or exact is None:
+                break  # what is known by now is verified all the same
+            for k, response in zip(chosen, relaxed):
+                if response.feasible:
+                    cuts.add(decision, realisations[k], response)
+                else:
+                    findings.append(Finding(int(k), realisations[k], response))
+            for k, answer in zip(chosen, exact):
+                if answer.y is not None:
+                    pool.add(answer.y)
+                lower[k], upper[k] = max(lower[k], answer.bound), min(upper[k], answer.value)
+                if outlook is not None:
+                    self._known[keys[k]] = (answer.bound, answer.value)
+            upper = np.minimum(upper, pool.served(inner))
+            lower = np.maximum(lower, cuts.below(decision, objective.floor)[0])
+            if outlook is not None:
+                self._recall(keys, lower, upper)
+            if np.isinf(lower[chosen]).any():
+                break  # a realisation without a recourse: the decision is out
+        if stop() and not np.isfinite(upper).all():
+            return None
+        verdict = Verdict(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
+        least = np.minimum(lower, upper)
+        if outlook is None:
+            said, which = cuts.below(decision, objective.floor)
+            findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
+        else:
+            saved = self._saved(decision, least, outlook, stop) if relieve else None
+            findings += _monotone(decision, realisations, least, outlook, objective.floor, saved)
+        appraisal = appraise(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
+        return replace(appraisal, copies_pay=outlook is None)  # the cuts of an outlook are exact at this decision
+
+    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        return self.recourse.ask(self.objective.price, decision, realisations) or []
+
+    def _prepared(self, smaller: Within) -> tuple[ExactWork, Pool, Cuts]:
+        self._cuts = self._cuts or Cuts(self.objective.realisations)
+
+        def compiled() -> tuple[ExactWork, Pool]:
+            template = template_of(smaller.program, len(smaller.decision), self.objective.price)
+            return ExactWork(template, self._accuracy), Pool(template, self.objective.realisations)
+
+        return *remembered(self._programs, smaller.key, compiled), self._cuts
+
+    @property
+    def _accuracy(self) -> float:
+        return max(GAP, GAP_SHARE * self.gap)
+
+    def _saved(
+        self, decision: Floats, least: Floats, outlook: Outlook, stop: Callable[[], bool]
+    ) -> tuple[Bools, Floats]:
+        """Entries (n), and the most (K) that each of them that is added saves beyond the outlook's slope."""
+        rest = np.where(np.isfinite(least), np.maximum(least - outlook.lower, 0.0), 0.0)
+        reliefs, before = self.program.relief(decision), 0
+        which = np.argsort(-self.objective.weights * rest, kind="stable")[:RELIEVED]
+        which = which[rest[which] > RELIEF * np.maximum(1.0, least[which])]
+        saved = np.full(len(rest), np.inf)
+        saved[which] = 0.0
+        for relief in reliefs:
+            eased = self._eased(relief, decision, which, outlook, stop)
+            for k, value in eased.items():
+                saved[k] = max(saved[k], (least[k] - value) / (before + 1.0))
+            before = relief.count
+        entries = reliefs[0].entries if reliefs else np.zeros(len(decision), dtype=np.bool_)
+        return entries, np.minimum(saved, rest)
+
+    def _eased(
+        self, relief: Relief, decision: Floats, which: Ints, outlook: Outlook, stop: Callable[[], bool]
+    ) -> dict[int, float]:
+        """What the relaxed recourse costs at least, for each of some realisations."""
+        realisations = self.objective.realisations
+        if stop():
+            return dict.fromkeys(map(int, which), -np.inf)
+        if relief.count not in self._reliefs:
+            self._reliefs[relief.count] = ExactWork(template_of(relief.program, len(decision)), self._accuracy)
+        keys = {int(k): (relief.count, outlook.alike[k]) for k in which}
+        asked = {key: k for k, key in keys.items() if key not in self._relieved}
+        pairs = [(np.maximum(decision, relief.entries & outlook.matters[k]), realisations[k]) for k in asked.values()]
+        answers = self.recourse.workers.run(self._reliefs[relief.count], pairs, stop) if pairs else []
+        for key, answer in zip(asked, answers or []):
+            self._relieved[key] = answer.bound if np.isfinite(answer.value) else -np.inf
+        return {k: self._relieved.get(key, -np.inf) for k, key in keys.items()}
+
+    def _recall(self, keys: Sequence[bytes], lower: Floats, upper: Floats) -> None:
+        """Put in what was solved before in a realisation alike."""
+        for k, key in enumerate(keys):
+            if (known := self._known.get(key)) is not None:
+                lower[k], upper[k] = max(lower[k], known[0]), min(upper[k], known[1])
+
+    def _next(
+        self, decision: Floats, lower: Floats, upper: Floats, priced: npt.NDArray[np.bool_], keys: Sequence[bytes]
+    ) -> Ints:
+        """The realisations to price next: where the difference of the bounds weighs most; none where it is small.
+
+        As many as it takes at least: as if each then cost what its lower bound says. Where all odds lie on the worst
+        realisation, these are the next worst, which would have to be looked at in their turn.
+        """
+        objective = self.objective
+        cost = objective.first_cost(self.program, decision)
+        unknown = ~np.isfinite(upper)
+        guess = np.where(unknown, 10.0 * (np.abs(np.where(unknown, lower, upper)).max() + 1.0), upper)
+        bound = objective.bound(cost, lower)
+        left, taken = ~priced, set[bytes]()
+        chosen: list[int] = []
+        for _ in range(GUESSES):
+            odds = objective.worst_odds(guess)
+            total = objective.value(cost, Verdict(guess, np.zeros(len(guess)), None, False))
+            excess = total - bound - self.gap * abs(total) - SAME
+            if excess <= 0.0 and not unknown[odds > 0.0].any():
+                break
+            weight = np.where(left, odds * np.maximum(guess - lower, 0.0), 0.0)
+            order = np.argsort(-weight, kind="stable")[: BATCH - len(chosen)]
+            enough = int(np.searchsorted(np.cumsum(weight[order]), excess)) + 1
+            heaviest = [k for k in order[:enough] if weight[k] > 0.0]
+            if not heaviest:
+                break
+            for k in heaviest:
+                left[k] = False
+                guess[k], unknown[k] = lower[k], False
+                if not keys[k] or keys[k] not in taken:
+                    taken.add(keys[k])
+                    chosen.append(int(k))
+        return np.asarray(chosen, dtype=np.int64)
+
+
+def _monotone(
+    decision: Floats,
+    realisations: Floats,
+    lower: Floats,
+    outlook: Outlook,
+    floor: float,
+    saved: tuple[Bools, Floats] | None = None,
+) -> list[Finding]:
+    """Cuts that are exact at a binary decision x̂, of a recourse that more ones never make dearer.
+
+    Where no entry that matters is added to x̂, the recourse costs at least what it costs at x̂; elsewhere at least what
+    the outlook says. With its slope a on entries that are 0 at x̂ (all of which may only lower it) and the remainder
+    r = Q(x̂) − outlook, both are Q(x̂) + Σ_{x̂=0} a x − r Σ_{x̂=0, matters} x. Entries of which is known what each
+    saves at most (`saved`: mask (n) and (K) costs) have that in place of r.
+    """
+    added = decision < 0.5
+    findings = []
+    for k, value in enumerate(lower):
+        if not np.isfinite(value) or value <= floor:
+            continue
+        slope = np.where(added, np.minimum(outlook.slope[k], 0.0), 0.0)
+        rest = np.full(len(slope), max(value - outlook.lower[k], 0.0))
+        if saved is not None:
+            rest[saved[0]] = np.minimum(rest[saved[0]], saved[1][k])
+        slope -= rest * (added & outlook.matters[k])
+        findings.append(Finding(k, realisations[k], Response(True, float(value), slope, np.zeros(0), (), None)))
+    return findings

@@ -1,0 +1,181 @@
+"""The recourse at a fixed decision and realisation, with the exact slope of its value: what cuts are made of."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.solvers.form import Ints, StandardForm
+from openpoint.twostage.program import Floats, Stage, TwoStageProgram, parts
+from openpoint.twostage.recourse.compile import compile_model
+from openpoint.twostage.uncertainty import Certain, centre
+from openpoint.twostage.workers.pool import never
+
+RAY = 1e-5
+"""Residual of an infeasibility ray, relative to its depth, up to which it is believed: a point that it wrongly cuts off
+would have to be of size 1/RAY per unit."""
+MARGIN = 1e-7
+"""Relative margin by which cuts are lowered: the duals are exact up to the tolerance of the cone solver."""
+
+
+class Price(enum.Enum):
+    """What a recourse is asked for: its cost with the limits kept, without them, or the least violation of them."""
+
+    COST = "cost"
+    WAIVED = "waived"
+    VIOLATION = "violation"
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the recourse, integers relaxed, says of a decision x̂ in a realisation û. For every decision x and every
+    realisation u, with t = value + slopeᵀ(x − x̂) + slope_uᵀ(u − û):
+
+    feasible: recourse cost at (x, u) ≥ t.  Not feasible: (x, u) keeps the limits only if t ≤ 0.
+
+    Attributes:
+        feasible: whether the limits can be kept.
+        value: recourse cost, else the least violation (or a certificate of infeasibility, scaled to 1).
+        slope: (n) exact dual of x = x̂.
+        slope_u: (m) exact dual of u = û; 0 where nothing is uncertain.
+        point: per cone the values (u…, s, t) at the optimum; empty where there is none.
+        dispatch: values of the program's dispatch variable, if any.
+        rough: whether the solver reached only a reduced accuracy.
+        reached: cost of the solver's own point, above `value` by its accuracy; nan where there is none.
+    """
+
+    feasible: bool
+    value: float
+    slope: Floats
+    slope_u: Floats
+    point: tuple[tuple[Floats, ...], ...]
+    dispatch: Floats | None
+    rough: bool = False
+    reached: float = math.nan
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """A recourse compiled once, coupled to decision and realisation by its first equations."""
+
+    model: ClarabelModel
+    form: StandardForm
+    cones: tuple[tuple[Ints, ...], ...]
+    dispatch: Ints | None
+
+    def point(self, answer: Answer) -> tuple[tuple[Floats, ...], ...]:
+        return (
+            tuple(tuple(answer.x[columns] for columns in cone) for cone in self.cones) if answer.x is not None else ()
+        )
+
+
+class Subproblem:
+    """The recourse of a program, integers relaxed, compiled once; `respond` only changes right-hand sides."""
+
+    def __init__(self, program: TwoStageProgram[Any, Any], n: int, price: Price = Price.COST) -> None:
+        """Compile.
+
+        Args:
+            program: the two-stage program.
+            n: length of the decision.
+            price: what to ask for.
+        """
+        self._program, self._n, self._price = program, n, price
+        uncertainty = program.uncertainty
+        self._fixed = uncertainty.value if isinstance(uncertainty, Certain) else None
+        self._floor = 0.0 if price is Price.VIOLATION else program.recourse_floor
+        self._hard = None if price is Price.VIOLATION else self._compile(soft=False)
+        self._soft = self._compile(soft=True) if price is Price.VIOLATION else None
+
+    def respond(self, decision: Floats, realisation: Floats) -> Response:
+        """Value and slopes at a decision and a realisation; where the cone solver fails, the floor, marked as rough."""
+        head = decision if self._fixed is not None else np.concatenate([decision, realisation])
+        ray: Answer | None = None
+        if self._hard is not None:
+            answer = self._hard.model.solve(head)
+            if answer.status is Status.OPTIMAL:
+                return self._response(self._hard, answer, len(realisation), feasible=True)
+            ray = answer if answer.status is Status.INFEASIBLE else None
+        if self._soft is None:
+            self._soft = self._compile(soft=True)
+        answer = self._soft.model.solve(head)
+        if answer.status is Status.OPTIMAL:
+            response = self._response(self._soft, answer, len(realisation), feasible=self._price is Price.VIOLATION)
+            if self._price is Price.VIOLATION or response.value > 0.0:
+                return response
+        ray = answer if answer.status is Status.INFEASIBLE else ray
+        if ray is None or ray.z is None:
+            return self._unknown(len(realisation))
+        compiled = self._soft if ray is answer else self._hard
+        assert compiled is not None
+        b = compiled.form.b.copy()
+        b[: len(head)] = head
+        depth = -float(b @ ray.z)
+        if np.abs(compiled.form.a.T @ ray.z).max() > RAY * depth:
+            return self._unknown(len(realisation))
+        slope, slope_u = self._slopes(-ray.z / depth, len(realisation))
+        return Response(False, 1.0 - MARGIN, slope, slope_u, (), None)
+
+    def _slopes(self, z: Floats, m: int) -> tuple[Floats, Floats]:
+        """Slopes with respect to decision and realisation, of the duals of the coupling."""
+        return z[: self._n], np.zeros(m) if self._fixed is not None else z[self._n : self._n + m]
+
+    def _unknown(self, m: int) -> Response:
+        """All that is known without a solution is the floor; the exact verdict has the word."""
+        return Response(True, self._floor, np.zeros(self._n), np.zeros(m), (), None, rough=True)
+
+    def _compile(self, *, soft: bool) -> _Compiled:
+        decision = cp.Variable(self._n, name="decision")
+        realisation: cp.Expression = cp.Constant(self._fixed)
+        coupled: tuple[cp.Variable, ...] = (decision,)
+        if self._fixed is None:
+            realisation = cp.Variable(len(centre(self._program.uncertainty)), name="realisation")
+            coupled = (decision, realisation)
+        recourse = self._program.recourse(decision, realisation, limits=self._price is Price.COST and not soft)
+        dispatch = self._program.dispatch(recourse)
+        stage: Stage = recourse.softened() if soft else recourse.hard()
+        if self._price is Price.WAIVED and not soft:
+            stage = recourse.waived()
+        constraints = [*stage.constraints, *(cone.constraint() for cone in stage.cones)]
+        compiled = compile_model(stage.cost, constraints, also=coupled)
+        form = compiled.with_coupling(np.concatenate([compiled.of(part) for part in coupled]))
+        cones = tuple(tuple(form.of(part) for part in parts(cone)) for cone in stage.cones)
+        return _Compiled(ClarabelModel(form), form, cones, None if dispatch is None else form.of(dispatch))
+
+    def _response(self, compiled: _Compiled, answer: Answer, m: int, *, feasible: bool) -> Response:
+        assert answer.x is not None and answer.z is not None
+        value = min(answer.bound, answer.value)
+        value -= MARGIN * max(1.0, abs(value))
+        slope, slope_u = self._slopes(-answer.z, m)
+        return Response(
+            feasible=feasible,
+            value=value,
+            slope=slope,
+            slope_u=slope_u,
+            point=compiled.point(answer),
+            dispatch=None if compiled.dispatch is None else answer.x[compiled.dispatch],
+            rough=abs(answer.value - answer.bound) > 1e-6 * max(1.0, abs(answer.value)),
+            reached=answer.value,
+        )
+
+
+@dataclass(frozen=True)
+class RecourseWork:
+    """The recourse as work for other processes: pairs of decision and realisation in, responses out."""
+
+    program: TwoStageProgram[Any, Any]
+    n: int
+    price: Price
+
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats]], Response]:
+        """Compile."""
+        subproblem = Subproblem(self.program, self.n, self.price)
+        return lambda pair: subproblem.respond(*pair)

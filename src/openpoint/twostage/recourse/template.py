@@ -1,0 +1,69 @@
+"""A recourse compiled once as arrays over (x, u, y): linear rows, integer columns, cones by their columns.
+
+Copies for further realisations, and the dual of the recourse, are made of it without going back to the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.solvers.form import Ints, StandardForm
+from openpoint.twostage.program import Floats, Stage, TwoStageProgram, parts
+from openpoint.twostage.recourse.compile import compile_model
+from openpoint.twostage.recourse.subproblem import Price
+from openpoint.twostage.uncertainty import centre
+
+
+@dataclass(frozen=True)
+class Template:
+    """min cᵀ(x, u, y) + d over y with A (x, u, y) + s = b, s ∈ {0}ᵃ × R₊ᵇ, and cones on some of y.
+
+    Attributes:
+        form: all of it but the cones. x, u, y: columns of the decision, the realisation, and all others.
+        cones: columns (u…, s, t) of each vector of cones.
+        dispatch: columns of the program's dispatch variable, if any.
+    """
+
+    form: StandardForm
+    x: Ints
+    u: Ints
+    y: Ints
+    cones: tuple[tuple[Ints, ...], ...]
+    dispatch: Ints | None = None
+
+    def at(self, realisation: Floats) -> tuple[sp.csr_array, sp.csr_array, Floats, float]:
+        """Rows over x, rows over y, right-hand side and constant cost with u as numbers."""
+        a = sp.csc_array(self.form.a)
+        b = self.form.b - a[:, self.u] @ realisation
+        return (
+            sp.csr_array(a[:, self.x]),
+            sp.csr_array(a[:, self.y]),
+            np.asarray(b),
+            self.form.offset + float(self.form.c[self.u] @ realisation),
+        )
+
+
+def template_of(program: TwoStageProgram[Any, Any], n: int, price: Price = Price.COST) -> Template:
+    """Compile the recourse of a program with a decision of length n."""
+    decision = cp.Variable(n, name="decision")
+    realisation = cp.Variable(len(centre(program.uncertainty)), name="realisation")
+    recourse: Stage = program.recourse(decision, realisation, limits=price is Price.COST)
+    match price:
+        case Price.COST:
+            stage = recourse.hard()
+        case Price.WAIVED:
+            stage = recourse.waived()
+        case Price.VIOLATION:
+            stage = recourse.softened()
+    constraints = [*stage.constraints, *(part >= 0 for cone in stage.cones for part in (cone.s, cone.t))]
+    form = compile_model(stage.cost, constraints, stage.integers, also=(decision, realisation))
+    x, u = form.of(decision), form.of(realisation)
+    y = np.setdiff1d(np.arange(len(form.c)), np.concatenate([x, u]))
+    cones = tuple(tuple(form.of(part) for part in parts(cone)) for cone in stage.cones)
+    dispatch = program.dispatch(recourse)
+    return Template(form, x, u, y, cones, None if dispatch is None else form.of(dispatch))

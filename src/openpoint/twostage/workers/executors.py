@@ -1,0 +1,274 @@
+"""Where subproblems run: in this process, in a pool of processes, or on a Dask cluster. The answers are the same."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+from openpoint.errors import MissingExtraError, OpenpointError, OptionError
+from openpoint.twostage.workers.pool import A, B, Pool, Work, Workers, never, remembered
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_PROCESSES = 61 if sys.platform == "win32" else 4096
+"""Windows cannot wait for more."""
+CONNECT_S = 10.0
+"""Seconds within which a scheduler must answer and have a worker."""
+DESERTED = 60
+"""Seconds that a cluster may be without workers before it is given up."""
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """One after the other, here. Use this for small grids: a subproblem of milliseconds is not worth sending."""
+
+    def __str__(self) -> str:
+        return "serial"
+
+    @contextmanager
+    def open(self) -> Iterator[Workers]:
+        """Workers for the length of the block."""
+        yield _Here()
+
+
+class _Here:
+    def __init__(self) -> None:
+        self._prepared: OrderedDict[int, tuple[object, Callable[[Any], Any]]] = OrderedDict()
+        self._stop: Callable[[], bool] = never
+
+    def run(self, work: Work[A, B], arguments: Sequence[A], stop: Callable[[], bool] = never) -> list[B] | None:
+        self._stop = stop
+        _, answer = remembered(self._prepared, id(work), lambda: (work, work.prepare(lambda: self._stop())))
+        answers: list[B] = []
+        for argument in arguments:
+            if stop():
+                return None
+            answers.append(answer(argument))
+        return answers
+
+
+@dataclass(frozen=True)
+class Processes:
+    """A pool of processes on this machine, started at the first run and kept until the end of the block.
+
+    The processes are spawned, not forked: a fork copies the locks that threads of numba, Polars or a solver hold at
+    that moment, and Windows has none. Therefore a script must start its work below `if __name__ == "__main__":`.
+
+    Attributes:
+        count: processes, at least 1.
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MOST_PROCESSES:
+            raise OptionError(f"{self.count} processes; give a number from 1 to {MOST_PROCESSES}")
+
+    def __str__(self) -> str:
+        return f"processes:{self.count}"
+
+    @contextmanager
+    def open(self) -> Iterator[Workers]:
+        """Workers for the length of the block, at the end of which the processes are killed."""
+        backend = _ProcessBackend(str(self), self.count)
+        try:
+            yield Pool(backend)
+        finally:
+            backend.close()
+
+
+class _ProcessBackend:
+    death: type[Exception] = BrokenExecutor
+    doubt = 2
+    patience = 2
+    remedy = (
+        "Most likely they ran out of memory: take fewer processes, or none to see the fault itself. "
+        'A script must start its work below `if __name__ == "__main__":`.'
+    )
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name, self._count = name, count
+        self._started: list[ProcessPoolExecutor] = []
+
+    def start(self) -> Executor:
+        self._started.append(_Deaf(self._count, multiprocessing.get_context("spawn"), _settle))
+        return self._started[-1]
+
+    def count(self) -> int:
+        return self._count
+
+    def examine(self) -> None:
+        """A process that dies while it sends leaves half an answer, for whose rest the pool would wait forever."""
+        executor = self._started[-1]
+        if connection.wait([process.sentinel for process in _processes(executor)], timeout=0):
+            _kill(executor)
+
+    def close(self) -> None:
+        for executor in self._started:
+            _kill(executor)
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+class _Deaf(ProcessPoolExecutor):
+    """Ctrl-C is the business of this process: workers are born with it blocked, until they ignore it."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        if sys.platform == "win32":
+            return super().submit(fn, *args, **kwargs)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _settle() -> None:
+    """In a new process: leave Ctrl-C to the parent, and end when it has ended, however it did."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _kill(executor: ProcessPoolExecutor) -> None:
+    """Break a pool: kill its processes and close our own end for answers, without which the pool hears their end."""
+    for process in _processes(executor):
+        process.kill()
+    answers: Any = executor._result_queue
+    if answers is not None:
+        answers._writer.close()
+
+
+def _processes(executor: ProcessPoolExecutor) -> list[BaseProcess]:
+    return list((executor._processes or {}).values())
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running Dask cluster (extra `dask`), whose workers have the same openpoint installed.
+
+    A worker uses one thread, so start as many as there are cores: `dask worker HOST:PORT --nworkers 16 --nthreads 1`.
+    Dask replaces a lost worker by the others and sends its work to them.
+
+    Attributes:
+        address: of the scheduler, as `dask://host:port`.
+    """
+
+    address: str
+
+    _PATTERN: ClassVar[re.Pattern[str]] = re.compile(r"dask://([^/\s]+:\d+)/?")
+
+    def __post_init__(self) -> None:
+        if not self._PATTERN.fullmatch(self.address):
+            raise OptionError(f"{self.address!r} is no address of a Dask scheduler; write dask://host:port")
+
+    def __str__(self) -> str:
+        return self.address
+
+    @contextmanager
+    def open(self) -> Iterator[Workers]:
+        """Workers for the length of the block; the cluster runs on after it.
+
+        Raises:
+            MissingExtraError: Dask is not installed.
+            OptionError: no scheduler answers at the address, or it has no workers.
+        """
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError as error:
+            raise MissingExtraError("distributed", "dask", "A Dask cluster") from error
+        connect: Any = Client  # untyped in Dask
+        where = self.address.removeprefix("dask://").rstrip("/")
+        try:
+            client = connect(f"tcp://{where}", timeout=CONNECT_S, set_as_default=False, name="openpoint")
+        except OSError as error:
+            raise OptionError(
+                f"no Dask scheduler answers at {self.address}; start one with `dask scheduler`, or correct the address"
+            ) from error
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=CONNECT_S)
+            except TimeoutError as error:
+                raise OptionError(
+                    f"the Dask scheduler at {self.address} has no workers; start some with "
+                    f"`dask worker {where} --nworkers auto --nthreads 1`"
+                ) from error
+            threads = client.nthreads()
+            if (most := max(threads.values())) > 1:
+                logging.getLogger(__name__).warning(
+                    "workers at %s have up to %d threads each, of which one is used; "
+                    "start them with --nworkers auto --nthreads 1",
+                    self.address,
+                    most,
+                )
+            yield Pool(_DaskBackend(str(self), client, KilledWorker))
+
+
+class _DaskBackend:
+    doubt = 1  # the scheduler has tried several workers itself before it gives up
+    patience = 1
+    remedy = "Most likely they ran out of memory: give the workers more, or run in process to see the fault itself."
+
+    def __init__(self, name: str, client: Any, death: type[Exception]) -> None:
+        self.name, self._client, self.death = name, client, death
+        self._deserted = 0
+
+    def start(self) -> Executor:
+        # Pure would take the error of a chunk for the answer to its repetition.
+        executor: Executor = self._client.get_executor(pure=False)
+        return executor
+
+    def count(self) -> int:
+        return max(1, self._workers())
+
+    def _workers(self) -> int:
+        try:
+            return len(self._client.nthreads())
+        except Exception as error:  # a closed client raises whatever it stumbles over
+            raise OpenpointError(f"{self.name} is gone; start it again, or run in process") from error
+
+    def examine(self) -> None:
+        self._deserted = 0 if self._workers() else self._deserted + 1
+        if self._deserted > DESERTED:
+            raise OpenpointError(f"{self.name}: no workers are left; start new ones, or run in process")
+
+
+Choice = InProcess | Processes | Cluster
+"""Where subproblems run, as the user says it."""
+
+
+def executor_from(text: str | None) -> Choice:
+    """The choice that a text names: None or `serial`, `processes:4`, `dask://host:port`; `str` gives the text back.
+
+    Raises:
+        OptionError: it names none.
+    """
+    if text is None or text == "serial":
+        return InProcess()
+    if text.startswith("dask:"):
+        return Cluster(text)
+    if match := re.fullmatch(r"processes:(\d{1,6})", text):
+        return Processes(int(match[1]))
+    raise OptionError(
+        f"{text!r} is no place to run subproblems; write serial, processes:4 (a number of processes on this machine) "
+        "or dask://host:port (the scheduler of a Dask cluster)"
+    )

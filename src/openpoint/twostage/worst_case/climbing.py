@@ -1,0 +1,120 @@
+"""Climbing: a bad realisation of a polyhedral set, slope by slope from vertex to vertex, a warm linear program each.
+
+The value V(u) of a linear recourse, its cost or its least violation, is convex: V(u') ≥ V(u) + slopeᵀ(u' − u). So the
+vertex that lies farthest along the slope is never worse, and a climb ends after finitely many steps where no vertex
+looks better from here. That is a local answer: it may miss a worse realisation, and proves nothing where it finds none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+
+from openpoint.solvers.base import Status
+from openpoint.solvers.highs import HighsModel
+from openpoint.twostage.program import Floats
+from openpoint.twostage.recourse.subproblem import MARGIN, Price, Response
+from openpoint.twostage.recourse.template import Template
+from openpoint.twostage.uncertainty import Polyhedral
+from openpoint.twostage.workers.pool import never
+
+STEPS = 50
+"""Steps after which a climb ends in any case."""
+BETTER = 1e-7
+"""Relative gain below which a step is rounding."""
+
+
+class LinearRecourse:
+    """A recourse without cones and integers in one HiGHS model: decision and realisation only move bounds."""
+
+    def __init__(self, template: Template, price: Price) -> None:
+        """Load.
+
+        Args:
+            template: the recourse, without cones and integers, compiled for a price.
+            price: cost with the limits kept, or the least violation of them.
+        """
+        self._coupled = np.concatenate([template.x, template.u])
+        self._model, self._n, self._is_cost = HighsModel(template.form), len(template.x), price is Price.COST
+
+    def at(self, decision: Floats, realisation: Floats, *, cold: bool = False) -> Priced | None:
+        """Value and slopes at a decision and a realisation; None where there is no point.
+
+        A least violation is given as a condition that it be 0, not as a cost. `cold`: forget what was solved before.
+        """
+        self._model.fix(self._coupled, np.concatenate([decision, realisation]))
+        answer = self._model.solve(integral=False, presolve=False, cold=cold)
+        if answer.status is not Status.OPTIMAL or answer.reduced is None:
+            return None
+        slope = answer.reduced[self._coupled]
+        value = answer.value - MARGIN * max(1.0, abs(answer.value))
+        parts = slope[: self._n], slope[self._n :]
+        return Priced(realisation, Response(self._is_cost, value, *parts, (), None, reached=answer.value))
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A realisation (m) and what the recourse says there."""
+
+    realisation: Floats
+    response: Response
+
+    @property
+    def value(self) -> float:
+        """Value of the solver's own point."""
+        return self.response.reached
+
+
+def climb(
+    price: Callable[[Floats], Priced | None],
+    polyhedral: Polyhedral,
+    starts: Iterable[Floats],
+    stop: Callable[[], bool] = never,
+) -> Priced | None:
+    """The worst vertex met on climbs from some starts until stopped; None where nothing could be priced.
+
+    Args:
+        price: value and slope at a realisation, None where there is none.
+        polyhedral: the set. starts: (m) vertices.
+    """
+    best: Priced | None = None
+    known: set[bytes] = set()
+    for start in starts:
+        here = None
+        u = start
+        for _ in range(STEPS):
+            if u.tobytes() in known or stop():
+                break
+            known.add(u.tobytes())
+            there = price(u)
+            if there is None or (here is not None and there.value <= here.value + BETTER * max(1.0, abs(here.value))):
+                break
+            here = there
+            if best is None or here.value > best.value:
+                best = here
+            u = farthest(polyhedral, here.response.slope_u)
+    return best
+
+
+def farthest(polyhedral: Polyhedral, slope: Floats) -> Floats:
+    """(m) the vertex farthest along a slope."""
+    gain = slope @ polyhedral.steps
+    if not len(polyhedral.upper):
+        return polyhedral.value((gain > 0.0).astype(np.float64))
+    answer: Any = scipy.optimize.linprog(
+        -gain, A_ub=polyhedral.rows, b_ub=polyhedral.upper, bounds=(0.0, 1.0), method="highs-ds"
+    )
+    return polyhedral.value(np.round(answer.x))
+
+
+def starts_of(polyhedral: Polyhedral, count: int) -> list[Floats]:
+    """Vertices to start from: all deviations one way, all the other, and some at random, always the same."""
+    m = len(polyhedral.origin)
+    rng = np.random.default_rng(0)
+    slopes = [np.ones(m), -np.ones(m), *rng.standard_normal((count, m))]
+    found = {u.tobytes(): u for u in (farthest(polyhedral, slope) for slope in slopes)}
+    return list(found.values())

@@ -1,0 +1,297 @@
+"""The worst realisation of a polyhedral set where the recourse is linear: by all vertices, or by climbing with proof.
+
+Violated limits come first, by the problem of least violation, which has no weights and whose multipliers the limits
+themselves bound; costs count where no realisation breaks a limit. By climbing: what a climb finds is handed over, as
+any realisation that breaks a limit teaches the master enough. Where climbs find none, an affine policy is the
+certificate that there is none, and bounds the cost; where no policy exists, the dual of the least violation says.
+
+Vertices are tried by the workers, in blocks. Climbs are not sent to them: they take milliseconds, warm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+
+from openpoint.twostage.program import Floats, Stage, TwoStageProgram
+from openpoint.twostage.recourse.evaluation import MISSED, Finding
+from openpoint.twostage.recourse.subproblem import Price
+from openpoint.twostage.recourse.template import Template, template_of
+from openpoint.twostage.uncertainty import Polyhedral, Uncertainty
+from openpoint.twostage.workers.pool import Workers, never
+from openpoint.twostage.worst_case.affine import worst_by_policy
+from openpoint.twostage.worst_case.climbing import LinearRecourse, Priced, climb, starts_of
+from openpoint.twostage.worst_case.separation import DualSeparation
+
+STARTS = 8
+"""Climbs from vertices at random, beside those from realisations that were bad before."""
+REMEMBERED = 32
+"""Bad realisations of earlier decisions that are tried first."""
+FOUND_MOST = 64
+"""Realisations that break limits and are handed over at once."""
+COSTLY_MOST = 4
+"""Realisations that cost most and are handed over at once."""
+SPLITS = 5
+"""Deviations that are decided one by one, both ways, where no affine policy serves all realisations."""
+
+BLOCK = 64
+"""Vertices that are tried one after the other, each from where the one before it ended."""
+
+Found = tuple[float, tuple[Finding, ...]]
+"""A bound that no realisation exceeds, inf where one breaks limits, and what was found, the worst first."""
+
+
+class LinearWorst:
+    """Separation over one polyhedral set; compiled once, asked for many decisions."""
+
+    def __init__(self, program: TwoStageProgram[Any, Any], template: Template, polyhedral: Polyhedral, n: int) -> None:
+        """Compile.
+
+        Args:
+            program: the program. template: its recourse, without cones and integers.
+            polyhedral: the set. n: length of the decision.
+        """
+        self._program, self._template, self._set, self._n = program, template, polyhedral, n
+        # Policies are sought without the tolerance, whose narrow ranges they could not solve for.
+        tolerant: Any = _Tolerant(program, program.uncertainty)
+        cost = template_of(tolerant, n)
+        self._cost = LinearRecourse(cost, Price.COST)
+        realisation = cp.Constant(polyhedral.origin)
+        limits = program.recourse(cp.Variable(n), realisation, limits=False).limits
+        violation = template_of(program, n, Price.VIOLATION) if limits else None
+        self._violation = None if violation is None else LinearRecourse(violation, Price.VIOLATION)
+        self._vertices = VertexWork(cost, violation)
+        self._dual: DualSeparation | None = None
+        self._bad: list[Floats] = []
+
+    def by_vertices(
+        self, decision: Floats, vertices: Floats, workers: Workers, stop: Callable[[], bool] = never
+    ) -> Found | None:
+        """All vertices (K, m) tried; None where stopped, or where a vertex has neither cost nor violation."""
+        blocks = [vertices[k : k + BLOCK] for k in range(0, len(vertices), BLOCK)]
+        for price in (Price.VIOLATION, Price.COST):
+            answers = workers.run(self._vertices, [(decision, block, price) for block in blocks], stop)
+            if answers is None or any(answer is None for answer in answers):
+                return None
+            met = [p for answer in answers for p in answer or []]
+            if met and price is Price.VIOLATION:
+                return np.inf, _findings(_worst(met, FOUND_MOST))
+        worst = _worst(met, COSTLY_MOST)
+        return worst[0].value if worst[0].response.feasible else np.inf, _findings(worst)
+
+    def by_climbing(self, decision: Floats, stop: Callable[[], bool] = never) -> Found | None:
+        """See the module; None where stopped."""
+        wrong = self._climbed(lambda u: self._violated(decision, u), MISSED, stop)
+        if wrong is not None:
+            return np.inf, _findings(wrong)
+        return self._costed(decision, stop, doubtful=True)
+
+    def by_dual(self, decision: Floats, stop: Callable[[], bool] = never) -> Found | None:
+        """Violations by the dual alone, the cost as by climbing; where nothing can be violated, the dual of the cost.
+
+        None where stopped.
+        """
+        if self._violation is None:
+            worst = self._dual_of(self._program).worst(decision, stop)
+            there = None if worst is None else self._priced(decision, worst.realisation)
+            return None if worst is None or there is None else (worst.bound, _findings([there]))
+        wrong = self._broken(decision, stop)
+        if wrong is None:
+            return None
+        return (np.inf, _findings(wrong)) if wrong else self._costed(decision, stop, doubtful=False)
+
+    def _costed(self, decision: Floats, stop: Callable[[], bool], *, doubtful: bool) -> Found | None:
+        """The worst cost where no violation was found; doubtful: where one may exist all the same."""
+        costly = self._climbed(lambda u: self._priced(decision, u), -np.inf, stop)
+        if costly is None or stop():
+            return None
+        if not costly[0].response.feasible:
+            return np.inf, _findings(costly)
+        bound = worst_by_policy(self._template, self._set, decision, stop)
+        if bound is None and doubtful:
+            wrong = self._broken(decision, stop)
+            if wrong is None:
+                return None
+            if wrong:
+                return np.inf, _findings(wrong)
+        if bound is None:
+            bound = self._by_splits(decision, costly[0], stop)
+        return max(bound, costly[0].value), _findings(costly)
+
+    def violation(self, decision: Floats, stop: Callable[[], bool] = never) -> Found | None:
+        """The largest of the least violations, climbed, with the bound of the dual.
+
+        None where there are no limits, or stopped.
+        """
+        if self._violation is None:
+            return None
+        climbed = self._climbed(lambda u: self._violated(decision, u), -np.inf, stop) or []
+        exact = self._dual_of_violation().worst(decision, stop)
+        if exact is None:
+            return None
+        there = self._violated(decision, exact.realisation)
+        worst = _worst([p for p in (*climbed, there) if p is not None], COSTLY_MOST)
+        return max(exact.bound, 0.0), _findings(worst)
+
+    def _violated(self, decision: Floats, realisation: Floats) -> Priced | None:
+        return None if self._violation is None else self._violation.at(decision, realisation)
+
+    def _priced(self, decision: Floats, realisation: Floats) -> Priced | None:
+        """The cost; where even a tolerant recourse has none, the violation."""
+        return self._cost.at(decision, realisation) or self._violated(decision, realisation)
+
+    def _climbed(
+        self, price: Callable[[Floats], Priced | None], least: float, stop: Callable[[], bool]
+    ) -> list[Priced] | None:
+        """What climbs met above `least`, the worst first; None if nothing."""
+        met: list[Priced] = []
+
+        def priced(u: Floats) -> Priced | None:
+            if (there := price(u)) is not None and there.value > least:
+                met.append(there)
+            return there
+
+        best = climb(priced, self._set, [*self._bad, *starts_of(self._set, STARTS)], stop)
+        if best is None or not met:
+            return None
+        self._bad = [best.realisation, *(u for u in self._bad if (u != best.realisation).any())][:REMEMBERED]
+        return _worst(met, FOUND_MOST if least > 0.0 else COSTLY_MOST)
+
+    def _broken(self, decision: Floats, stop: Callable[[], bool]) -> list[Priced] | None:
+        """A realisation that breaks limits, if there is one; None where stopped before that was known."""
+        if self._violation is None:
+            return []
+        worst = self._dual_of_violation().worst(decision, stop)
+        if worst is None:
+            return None
+        there = self._violated(decision, worst.realisation)
+        if there is not None and there.value > MISSED:
+            return [there]
+        return None if worst.bound > 2.0 * MISSED and stop() else []
+
+    def _dual_of_violation(self) -> DualSeparation:
+        softened: Any = _Softened(self._program, self._program.uncertainty)
+        return self._dual_of(softened)
+
+    def _dual_of(self, program: TwoStageProgram[Any, Any]) -> DualSeparation:
+        if self._dual is None:
+            self._dual = DualSeparation(program, self._n)
+        return self._dual
+
+    def _by_splits(self, decision: Floats, costly: Priced, stop: Callable[[], bool]) -> float:
+        """A bound of the cost by one policy for each way in which some deviations are decided; inf if that fails."""
+        order = np.argsort(-np.abs(costly.response.slope_u @ self._set.steps), kind="stable")[:SPLITS]
+
+        def bounded(polyhedral: Polyhedral, left: Sequence[int]) -> float:
+            value = worst_by_policy(self._template, polyhedral, decision, stop)
+            if value is not None:
+                return value
+            if not left or stop():
+                return np.inf
+            return max(bounded(decided(polyhedral, left[0], way), left[1:]) for way in (0.0, 1.0))
+
+        return max(bounded(decided(self._set, int(order[0]), way), [int(a) for a in order[1:]]) for way in (0.0, 1.0))
+
+
+def decided(polyhedral: Polyhedral, a: int, way: float) -> Polyhedral:
+    """The face of a set where ζ_a is 0 or 1; its number stays, without effect."""
+    steps, rows = polyhedral.steps.copy(), polyhedral.rows.copy()
+    steps[:, a], rows[:, a] = 0.0, 0.0
+    upper = polyhedral.upper - way * polyhedral.rows[:, a]
+    return replace(
+        polyhedral, origin=polyhedral.origin + way * polyhedral.steps[:, a], steps=steps, rows=rows, upper=upper
+    )
+
+
+@dataclass(frozen=True)
+class VertexWork:
+    """Blocks of vertices, as work for other processes: what breaks limits, or what costs most; None where one has
+    neither. A block begins cold, so that its answer depends on nothing before it."""
+
+    cost: Template
+    violation: Template | None
+
+    def prepare(
+        self, stop: Callable[[], bool] = never
+    ) -> Callable[[tuple[Floats, Floats, Price]], list[Priced] | None]:
+        """Hand the arrays to the solver."""
+        cost = LinearRecourse(self.cost, Price.COST)
+        violation = None if self.violation is None else LinearRecourse(self.violation, Price.VIOLATION)
+
+        def violated(decision: Floats, block: Floats) -> list[Priced] | None:
+            if violation is None:
+                return []
+            found = [violation.at(decision, u, cold=k == 0) for k, u in enumerate(block)]
+            known = [p for p in found if p is not None]
+            return _worst([p for p in known if p.value > MISSED], FOUND_MOST) if len(known) == len(found) else None
+
+        def priced(decision: Floats, block: Floats) -> list[Priced] | None:
+            known = []
+            for k, u in enumerate(block):
+                there = cost.at(decision, u, cold=k == 0)
+                if there is None and violation is not None:
+                    there = violation.at(decision, u, cold=True)
+                if there is None:
+                    return None
+                known.append(there)
+            return _worst(known, COSTLY_MOST)
+
+        return lambda asked: (violated if asked[2] is Price.VIOLATION else priced)(*asked[:2])
+
+
+@dataclass(frozen=True)
+class _Softened:
+    """A program whose recourse is the problem of least violation."""
+
+    program: TwoStageProgram[Any, Any]
+    uncertainty: Uncertainty
+
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Stage:
+        stage: Stage = self.program.recourse(decision, realisation, limits=False)
+        return stage.softened()
+
+    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+        return None
+
+
+@dataclass(frozen=True)
+class _Tolerant:
+    """A program whose recourse keeps its limits up to what no violation is.
+
+    A decision that the master holds to be just feasible has a cost then, not a violation of the last digit.
+    """
+
+    program: TwoStageProgram[Any, Any]
+    uncertainty: Uncertainty
+
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Stage:
+        stage: Stage = self.program.recourse(decision, realisation, limits=limits)
+        if not stage.limits:
+            return stage
+        soft = stage.softened()
+        kept = [*soft.constraints, soft.cost <= 2.0 * MISSED]
+        return Stage(kept, stage.cones, (), stage.cost, integers=stage.integers)
+
+    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+        return None
+
+
+def linear_worst(program: TwoStageProgram[Any, Any], n: int, polyhedral: Polyhedral) -> LinearWorst | None:
+    """The separation of a program, if its recourse has neither cones nor integers."""
+    template = template_of(program, n)
+    if template.cones or len(template.form.integers):
+        return None
+    return LinearWorst(program, template, polyhedral, n)
+
+
+def _worst(priced: Sequence[Priced], most: int) -> list[Priced]:
+    """The worst first, violations before costs."""
+    return sorted(priced, key=lambda p: (p.response.feasible, -p.value))[:most]
+
+
+def _findings(priced: Sequence[Priced]) -> tuple[Finding, ...]:
+    return tuple(Finding(0, p.realisation, p.response) for p in priced)

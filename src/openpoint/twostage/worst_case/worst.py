@@ -1,0 +1,127 @@
+"""Appraisal over a polyhedral set: the worst realisation at a decision, by the separation that suits its size.
+
+`vertices` tries all: the choice for few, and for a recourse with cones. `climb` is for many, where the recourse is
+linear, see `linear_worst`. `dual` puts the dual of the violation, or of the cost where nothing can be violated, in one
+program.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.twostage.ambiguity import all_of
+from openpoint.twostage.objective import Objective
+from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
+from openpoint.twostage.recourse.subproblem import Price, Response
+from openpoint.twostage.uncertainty import Box, Budget, centre, listed
+from openpoint.twostage.workers.pool import never
+from openpoint.twostage.worst_case.linear_worst import Found, LinearWorst, linear_worst
+
+VERTICES_FEW = 64
+"""Vertices up to which trying all is chosen: below it, the dual program takes as long to set up."""
+Separation = Literal["vertices", "dual", "climb"]
+
+
+def worst_objective(program: TwoStageProgram[Any, Any], *, violation: bool = False) -> Objective:
+    """The objective over a polyhedral set: one θ, for the worst realisation."""
+    if program.limits_share < 1.0:
+        raise OptionError("over a polyhedral set the limits are kept in every realisation; give scenarios for a share")
+    zero = np.zeros(1)
+    return Objective(
+        realisations=centre(program.uncertainty)[None, :],
+        odds=all_of(1),
+        alone_lower=zero,
+        alone_upper=zero,
+        weights=np.ones(1),
+        share=0.0 if violation else 1.0,
+        floor=0.0 if violation else program.recourse_floor,
+        price=Price.VIOLATION if violation else Price.COST,
+    )
+
+
+@dataclass
+class WorstAppraiser:
+    """The worst realisation of a polyhedral set.
+
+    Attributes:
+        separation: how it is found; None chooses by the number of vertices and the kind of recourse.
+    """
+
+    program: TwoStageProgram[Any, Any]
+    objective: Objective
+    recourse: Recourse
+    separation: Separation | None = None
+    _vertices: Floats | None = field(default=None, init=False)
+    _linear: LinearWorst | None = field(default=None, init=False)
+    _asked: bool = field(default=False, init=False)
+
+    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+        return None
+
+    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
+        found = self._found(decision, stop)
+        if found is None:
+            return None
+        bound, findings = found
+        values = np.array([bound])
+        missed = np.where(np.isfinite(values), 0.0, np.inf)
+        verdict = Verdict(values, missed, findings[0].realisation, False)
+        if self.objective.price is Price.VIOLATION:
+            verdict = Verdict(np.zeros(1), values, findings[0].realisation, False)
+        return appraise(self.program, self.objective, decision, verdict, findings, exact=True)
+
+    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        return self.recourse.ask(self.objective.price, decision, realisations) or []
+
+    def _found(self, decision: Floats, stop: Callable[[], bool]) -> Found | None:
+        uncertainty, cost = self.program.uncertainty, self.objective.price is Price.COST
+        assert isinstance(uncertainty, Box | Budget)
+        few = uncertainty.count() <= VERTICES_FEW
+        way = self.separation or ("vertices" if few else "climb")
+        if (cost or not (way == "vertices" or few)) and (linear := self._linear_of(len(decision))) is not None:
+            found: Found | None
+            if not cost:
+                found = linear.violation(decision, stop)
+            elif way == "vertices":
+                found = linear.by_vertices(decision, self._listed(), self.recourse.workers, stop)
+            else:
+                found = linear.by_dual(decision, stop) if way == "dual" else linear.by_climbing(decision, stop)
+            if found is not None or stop():
+                return found
+        elif way == "dual" and cost:
+            raise OptionError(
+                "the dual of a recourse with cones or integers is no mixed-integer linear program; separate the worst "
+                "case by `vertices`"
+            )
+        return self._by_vertices(decision, stop)
+
+    def _linear_of(self, n: int) -> LinearWorst | None:
+        """The separation of a linear recourse, compiled when first asked for."""
+        if not self._asked:
+            self._asked = True
+            uncertainty = self.program.uncertainty
+            assert isinstance(uncertainty, Box | Budget)
+            self._linear = linear_worst(self.program, n, uncertainty.polyhedral())
+        return self._linear
+
+    def _listed(self) -> Floats:
+        if self._vertices is None:
+            self._vertices = listed(self.program.uncertainty)
+        return self._vertices
+
+    def _by_vertices(self, decision: Floats, stop: Callable[[], bool]) -> Found | None:
+        vertices = self._listed()
+        answers = self.recourse.ask(self.objective.price, decision, list(vertices), stop)
+        if answers is None:
+            return None
+        # What the cone solver could not price is not known to be cheap.
+        values = np.array([math.inf if not r.feasible or math.isnan(r.reached) else r.reached for r in answers])
+        k = int(np.argmax(values))
+        return float(values[k]), (Finding(0, vertices[k], answers[k]),)

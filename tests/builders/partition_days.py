@@ -1,0 +1,296 @@
+"""Small feeders over two or three steps for tests of partitioning over time, and their best plan by enumeration: every
+state of the switches, every choice of live islands and sources, step after step, and one linear program over all steps
+where energy is in store. Written apart from the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import random
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.linalg
+import scipy.optimize
+
+from openpoint.grid import Grid
+from openpoint.scenarios.horizon import Horizon
+from tests.builders.partitions import Feeder, IslandProgram, Store, island_program, random_feeder, reached
+
+
+@dataclass
+class Day:
+    """Steps. events: (step, line, event). open_today: lines."""
+
+    hours: list[float]
+    share: list[float]
+    events: list[tuple[int, int, str]] = field(default_factory=list)
+    store: Store | None = None
+    max_actions: int | None = None
+    keep_energised: bool = False
+    open_today: set[int] = field(default_factory=set)
+
+    def horizon(self) -> Horizon:
+        """The same as tables."""
+        stored = None
+        if (s := self.store) is not None:
+            stored = [
+                {"generator": f"g{s.generator}", "energy_kwh": s.energy, "start_kwh": s.start, "least_kwh": s.least}
+                | {"end_kwh": s.end, "charge_kw": s.charge, "charge_efficiency": s.into, "discharge_efficiency": s.out}
+            ]
+        return Horizon.from_tables(
+            [
+                {"step": f"t{k}", "hours": h, "load_share": share}
+                for k, (h, share) in enumerate(zip(self.hours, self.share))
+            ],
+            events=[{"step": f"t{t}", "branch": f"l{k}", "event": event} for t, k, event in self.events] or None,
+            storage=stored,
+        )
+
+    def grid(self, feeder: Feeder) -> Grid:
+        """The feeder as it is today."""
+        return feeder.grid().with_closed({f"l{k}": False for k in self.open_today})
+
+
+def random_day(rng: random.Random, steps: int, *, stored: bool) -> tuple[Feeder, Day]:
+    """A feeder with at most five switches and a day on it."""
+    while True:
+        feeder = random_feeder(rng)
+        moving = [k for k, line in enumerate(feeder.lines) if line[3]]
+        fixed = [k for k, line in enumerate(feeder.lines) if not line[3]]
+        loops = any(sum({*feeder.lines[k][:2]} <= part for k in fixed) >= len(part) for part in reached(feeder, fixed))
+        if len(moving) <= (4 if stored else 5) and not loops:
+            break
+    events = []
+    for k in rng.sample(range(len(feeder.lines)), rng.randint(0, 2)):
+        t = rng.randrange(steps)
+        event = rng.choice(("fault", "open", "close")) if k in moving else "fault"
+        events.append((t, k, event))
+        if t + 1 < steps and rng.random() < 0.5:
+            events.append((t + 1, k, "release"))
+    faults = any(event == "fault" and k in fixed for _, k, event in events)
+    if faults:  # a switch at the block of a fault cannot be held closed
+        events = [each for each in events if each[2] != "close"]
+        held = {k for _, k, event in events if event != "release"}
+        events = [each for each in events if each[1] in held]
+    store = None
+    if stored:
+        g = rng.randrange(len(feeder.generators))
+        size = feeder.generators[g][1]
+        energy = rng.uniform(0.2, 1.5) * size
+        start = rng.uniform(0.2, 0.9) * energy
+        store = Store(
+            g,
+            energy,
+            start,
+            least=0.1 * energy,
+            end=rng.choice((0.1 * energy, 0.5 * start + 0.05 * energy)),
+            charge=rng.uniform(0.2, 1.0) * size,
+            into=rng.choice((1.0, 0.9)),
+            out=rng.choice((1.0, 0.95)),
+        )
+    day = Day(
+        hours=[rng.choice((0.5, 1.0, 2.0)) for _ in range(steps)],
+        share=[rng.uniform(0.5, 1.4) for _ in range(steps)],
+        events=events,
+        store=store,
+        max_actions=rng.choice((None, None, 0, 1, 2)),
+        keep_energised=rng.random() < 0.4,
+        open_today={k for k in moving if rng.random() < 0.5},
+    )
+    return feeder, day
+
+
+@dataclass
+class Choice:
+    """What is done in a step: states of the switches, live blocks, programs of its islands, the cost of what is dead,
+    and what it costs at least."""
+
+    states: tuple[bool, ...]
+    live: frozenset[int]
+    islands: list[IslandProgram]
+    dead: float
+    least: float
+
+
+def best_day(feeder: Feeder, day: Day, chosen: list[int], deviation: float) -> float:
+    """Least cost of all plans with one source an island."""
+    moving = [k for k, line in enumerate(feeder.lines) if line[3]]
+    held, options = _held(feeder, day), []
+    for t in range(len(day.hours)):
+        found = _choices(feeder, day, t, held[t], chosen, deviation)
+        options.append(sorted(found, key=lambda c: c.least))
+    rest = [0.0]
+    for each in reversed(options):
+        rest.insert(0, rest[0] + each[0].least)
+    best = math.inf
+
+    def go_on(t: int, before: tuple[bool, ...], live: frozenset[int], plan: list[Choice], spent: float) -> None:
+        nonlocal best
+        if t == len(options):
+            best = min(best, spent if day.store is None else _with_store(day, plan, deviation))
+            return
+        opened, shut, dead = held[t]
+        for choice in options[t]:
+            if spent + choice.least + rest[t + 1] >= best - 1e-9:
+                break
+            free = [k not in opened | shut for k in moving]
+            actions = sum(a != b for a, b, counts in zip(before, choice.states, free) if counts)
+            if day.max_actions is not None and actions > day.max_actions:
+                continue
+            if t and day.keep_energised and not live - dead <= choice.live:
+                continue
+            go_on(t + 1, choice.states, choice.live, [*plan, choice], spent + choice.least)
+
+    today = tuple(k not in day.open_today for k in moving)
+    go_on(0, today, frozenset(), [], 0.0)
+    return best
+
+
+def _held(feeder: Feeder, day: Day) -> list[tuple[set[int], set[int], frozenset[int]]]:
+    """Lines held open, lines held closed and blocks (by number) that are dead, for each step."""
+    fixed = [k for k, line in enumerate(feeder.lines) if not line[3]]
+    blocks = reached(feeder, fixed)
+    now: dict[int, str] = {}
+    found = []
+    for t in range(len(day.hours)):
+        for at, k, event in day.events:
+            if at == t and event == "release":
+                del now[k]
+            elif at == t:
+                now[k] = event
+        dead = frozenset(
+            b for b, part in enumerate(blocks) for k in now if k in fixed and {*feeder.lines[k][:2]} <= part
+        )
+        around = {k for k, line in enumerate(feeder.lines) if line[3] and any({*line[:2]} & blocks[b] for b in dead)}
+        opened = around | {k for k, event in now.items() if event in ("fault", "open") and k not in fixed}
+        found.append((opened, {k for k, event in now.items() if event == "close"}, dead))
+    return found
+
+
+def _choices(
+    feeder: Feeder,
+    day: Day,
+    t: int,
+    held: tuple[set[int], set[int], frozenset[int]],
+    chosen: list[int],
+    deviation: float,
+) -> list[Choice]:
+    scaled = dataclasses.replace(
+        feeder, loads=[(b, ph, d, p * day.share[t], q * day.share[t]) for b, ph, d, p, q in feeder.loads]
+    )
+    moving = [k for k, line in enumerate(feeder.lines) if line[3]]
+    fixed = [k for k, line in enumerate(feeder.lines) if not line[3]]
+    blocks, (opened, shut_by_event, dead) = reached(feeder, fixed), held
+    weight = []
+    for part in blocks:
+        own = [d for d in scaled.loads if d[0] in part]
+        weight.append(day.hours[t] * (10.0 + 0.01 * len(own)) * sum(d[3] for d in own))
+    known: dict[tuple[frozenset[int], frozenset[int], int], tuple[float, IslandProgram]] = {}
+
+    def cheapest(part: set[int], inner: list[int]) -> list[tuple[float, IslandProgram]]:
+        """The island with each of its sources, where it can run."""
+        found = []
+        for g, (bus, _) in enumerate(scaled.generators):
+            if bus not in part:
+                continue
+            key = frozenset(part), frozenset(inner), g
+            if key not in known:
+                program = island_program(scaled, part, inner, g, chosen, deviation, day.store)
+                program.cost = day.hours[t] * program.cost
+                known[key] = program.value(), program
+            if math.isfinite(known[key][0]):
+                found.append(known[key])
+        # Without energy in store nothing links the islands of different steps: the cheapest source will do.
+        return found if day.store is not None else sorted(found, key=lambda each: each[0])[:1]
+
+    found = []
+    for bits in itertools.product((False, True), repeat=len(moving)):
+        state = dict(zip(moving, bits))
+        if any(state[k] for k in opened) or not all(state[k] for k in shut_by_event):
+            continue
+        shut = fixed + [k for k in moving if state[k]]
+        ways: list[list[tuple[set[int], tuple[float, IslandProgram] | None]]] = []
+        for part in reached(feeder, shut):
+            inner = [k for k in shut if feeder.lines[k][0] in part]
+            able = 0 not in part and len(inner) == len(part) - 1 and not any(blocks[b] <= part for b in dead)
+            ways.append([(part, None), *((part, each) for each in (cheapest(part, inner) if able else []))])
+        for way in itertools.product(*ways):
+            live = frozenset(b for b, block in enumerate(blocks) for part, run in way if run and block <= part)
+            off = sum(w for b, w in enumerate(weight) if b not in live)
+            runs = [run for _, run in way if run]
+            found.append(Choice(bits, live, [run[1] for run in runs], off, off + sum(run[0] for run in runs)))
+    return found
+
+
+def _with_store(day: Day, plan: list[Choice], deviation: float) -> float:
+    """The linear program over all steps, tried with charging and with discharging in every step."""
+    store, steps = day.store, len(plan)
+    assert store is not None
+    pieces = [(t, island) for t, choice in enumerate(plan) for island in choice.islands]
+    at = np.cumsum([0, *(len(island.cost) for _, island in pieces)])
+    n, own = int(at[-1]), 5  # out, into, energy, more, less a step
+    total = n + own * steps
+
+    def blocks(name: str) -> np.ndarray:
+        parts = [getattr(island, name) for _, island in pieces]
+        made = scipy.linalg.block_diag(*parts) if parts else np.zeros((0, 0))
+        return np.hstack([made.reshape(-1, n), np.zeros((made.reshape(-1, n).shape[0] if n else 0, own * steps))])
+
+    def joined(name: str) -> list[float]:
+        return [value for _, island in pieces for value in getattr(island, name)]
+
+    eq, ub = list(blocks("eq")) if n else [], list(blocks("ub")) if n else []
+    eq_b, ub_b = joined("eq_b"), joined("ub_b")
+    low = np.array(joined("low") + [0.0, 0.0, store.least, 0.0, 0.0] * steps)
+    high = np.array(
+        joined("high") + [math.inf, math.inf, store.energy, *(2 * [math.inf if deviation else 0.0])] * steps
+    )
+    for t in range(steps):
+        out, into, energy, more, less = range(n + own * t, n + own * (t + 1))
+        power = np.zeros(total)
+        power[out], power[into] = -1.0, 1.0
+        for (step, island), start in zip(pieces, at):
+            if step == t and store.generator in island.set_points:
+                power[[start + c for c in island.set_points[store.generator]]] = 1.0
+                for follow in island.follows[store.generator]:
+                    row = np.zeros(total)
+                    row[[start + c for c in follow]] = 1.0
+                    upper, lower = row.copy(), -row
+                    upper[more], lower[less] = -1.0, -1.0
+                    ub += [upper, lower]
+                    ub_b += [0.0, 0.0]
+        eq.append(power)
+        eq_b.append(0.0)
+        balance = np.zeros(total)
+        balance[energy], balance[out], balance[into] = 1.0, day.hours[t] / store.out, -day.hours[t] * store.into
+        if t:
+            balance[energy - own] = -1.0
+        eq.append(balance)
+        eq_b.append(0.0 if t else store.start)
+        empty, full = np.zeros(total), np.zeros(total)
+        empty[energy], full[energy] = -1.0, 1.0
+        for s in range(t + 1):
+            empty[n + own * s + 3] = day.hours[s] / store.out
+            full[n + own * s + 4] = day.hours[s] / store.out
+        ub += [empty, full]
+        ub_b += [-(store.end if t == steps - 1 else store.least), store.energy]
+    cost = np.array(joined("cost") + [0.0] * (own * steps))
+    dead, best = sum(choice.dead for choice in plan), math.inf
+    for charging in itertools.product((False, True), repeat=steps):
+        top = high.copy()
+        for t, takes in enumerate(charging):
+            top[n + own * t + (0 if takes else 1)] = 0.0
+        answer = scipy.optimize.linprog(
+            cost,
+            A_ub=np.array(ub),
+            b_ub=ub_b,
+            A_eq=np.array(eq),
+            b_eq=eq_b,
+            bounds=np.column_stack([low, top]),
+            method="highs",
+        )
+        if answer.status == 0:
+            best = min(best, dead + float(answer.fun))
+    return best

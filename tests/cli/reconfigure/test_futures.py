@@ -1,0 +1,219 @@
+"""The commands for many futures: what they print and leave behind, and what they refuse with place and remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint.results import json_schema
+from tests.cli.desk import Command
+
+TABLE = """future,bus,p_kw,q_kvar,probability
+A busy,A,1400,420,0.5
+A busy,C,100,30,0.5
+C busy,A,100,30,0.5
+C busy,C,1400,420,0.5
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Two futures of the ring."""
+    file = tmp_path / "futures.csv"
+    file.write_text(TABLE, encoding="utf-8")
+    return file
+
+
+def answer(command: Command, *arguments: object) -> dict[str, Any]:
+    done = command("reconfigure", *arguments, "--json", "-", "--quiet")
+    assert done.code == 0, done.err
+    document: dict[str, Any] = json.loads(done.out)
+    jsonschema.validate(document, json_schema.futures_schema())
+    return document
+
+
+def test_three_topologies_are_shown_side_by_side(command: Command, ring: Path, table: Path) -> None:
+    done = command("reconfigure", ring, "--futures", table)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert "futures: 2" in lines
+    assert "In 2 futures planned for" in lines
+    assert [line.split()[0] for line in lines if line.startswith(("today", "mean", "answer"))] == [
+        "today",
+        "mean",
+        "answer",
+    ]
+    assert any(line.startswith("AC check of every future: largest mismatch ") for line in lines)
+    assert any(line.startswith("Gap: ") for line in lines)
+
+
+def test_every_output_is_written(command: Command, ring: Path, table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = command(
+        *("reconfigure", ring, "--futures", table, "--sample", table, "--quiet", "--json", out / "r.json"),
+        *("--csv", out / "csv", "--parquet", out / "parquet", "--excel", out / "r.xlsx"),
+        *("--report", out / "r.html", "--plot", out / "r.png"),
+    )
+    assert done.code == 0, done.err
+    assert not done.out
+    jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), json_schema.futures_schema())
+    summary = pl.read_csv(out / "csv" / "summary.csv")
+    assert summary["futures_count"].item() == summary["sample_count"].item() == 2
+    for name in ("plans", "futures", "sample", "buses", "branches", "violations", "iterations"):
+        assert (out / "csv" / f"{name}.csv").exists()
+        assert (out / "parquet" / f"{name}.parquet").exists()
+    assert pl.read_parquet(out / "parquet" / "futures.parquet")["future"].to_list() == ["A busy", "C busy"]
+    assert all((out / name).stat().st_size > 0 for name in ("r.xlsx", "r.html", "r.png"))
+
+
+@pytest.mark.parametrize(
+    ("risk", "said"),
+    [
+        ("expected", "expectation"),
+        ("worst", "worst case"),
+        ("cvar:0.9", "CVaR(0.9)"),
+        ("regret", "regret, worst case"),
+        ("regret:expected", "regret, expectation"),
+    ],
+)
+def test_every_risk_can_be_asked_for(risk: str, said: str, command: Command, ring: Path, table: Path) -> None:
+    assert answer(command, ring, "--futures", table, "--risk", risk)["risk"] == said
+
+
+def test_ambiguity_shares_and_executors_reach_the_study(command: Command, ring: Path, table: Path) -> None:
+    plain = answer(command, ring, "--futures", table)
+    wrong = answer(command, ring, "--futures", table, "--ambiguity", "tv:0.2")
+    assert wrong["ambiguity"] == "total variation up to 0.2"
+    assert wrong["objective_kw"] > plain["objective_kw"]
+    shared = answer(command, ring, "--futures", table, "--limits-share", "0.5", "--max-changes", 0)
+    assert shared["limits_share"] == 0.5
+    assert shared["open_branches"] == shared["open_before"]
+    assert answer(command, ring, "--futures", table, "--executor", "serial")["objective_kw"] == plain["objective_kw"]
+
+
+def test_futures_can_be_drawn_on_the_way_or_before(command: Command, ring: Path) -> None:
+    drawn = answer(command, ring, "--grow", 3, "--seed", 5, "--growth", "solar", "--sample", 4)
+    assert (drawn["futures_count"], drawn["sample_count"]) == (3, 4)
+    # The sample is of another seed: none of its futures is one planned for.
+    assert not {f["demand_kw"] for f in drawn["futures"]} & {f["demand_kw"] for f in drawn["sample"]}
+    done = command("futures", ring, "--count", 3, "--seed", 5, "--growth", "solar", "-o", "f.parquet")
+    assert done.code == 0, done.err
+    assert "3 futures of ring" in done.out
+    read = answer(command, ring, "--futures", "f.parquet")
+    assert read["objective_kw"] == pytest.approx(drawn["objective_kw"], rel=1e-9)
+
+
+def test_assumptions_change_what_is_drawn(command: Command, ring: Path) -> None:
+    for file, options in (("a.csv", ()), ("b.csv", ("--assume", "pv_adoption=0.9", "--assume", "pv_kw=8"))):
+        assert command("futures", ring, "--count", 5, "-o", file, "--quiet", *options).code == 0
+    less, more = (openpoint.read_futures(file, openpoint.read(ring)).p_kw for file in ("a.csv", "b.csv"))
+    assert (more <= less).all()
+    assert more.sum() < less.sum()
+
+
+BAD = {
+    "probabilities that do not sum to one": (TABLE.replace("0.5", "0.4"), ("probability", "sum to 0.8", "Correct")),
+    "a probability that differs within a future": (
+        TABLE.replace("30,0.5\nC", "30,0.6\nC", 1),
+        ("A busy", "same in all"),
+    ),
+    "an unknown bus": (TABLE.replace("A busy,C", "A busy,X"), ("line 3", "X")),
+    "an empty file": ("", ("futures.csv", "empty", "Get the whole file")),
+    "no row": (TABLE.splitlines()[0] + "\n", ("futures.csv",)),
+    "no number": (TABLE.replace("1400", "lots", 1), ("line 2", "p_kw", "lots")),
+    "a bus twice": (TABLE + "C busy,C,1,1,0.5\n", ("line 6", "more than once", "Keep one row")),
+    "a misspelt column": (TABLE.replace("q_kvar", "q_kva"), ("q_kva",)),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_table_is_refused_with_row_and_remedy(fault: str, command: Command, ring: Path, table: Path) -> None:
+    content, told = BAD[fault]
+    table.write_text(content, encoding="utf-8")
+    for option in ("--futures", "--sample"):
+        planned = ("--grow", 2) if option == "--sample" else ()
+        done = command("reconfigure", ring, *planned, option, table)
+        assert done.code == 2, done.out
+        assert "Traceback" not in done.err
+        assert "internal error" not in done.err
+        for words in told:
+            assert words in done.err, done.err
+        assert "Stopped" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--futures", "futures.csv", "--grow", "3"], "leave one out"),
+        (["--futures", "futures.csv", "--seed", "3"], "--grow"),
+        (["--futures", "futures.csv", "--growth", "solar"], "--grow"),
+        (["--futures", "futures.csv", "--sample", "10"], "name a table"),
+        (["--futures", "futures.csv", "--risk", "cvar"], "cvar:0.9"),
+        (["--futures", "futures.csv", "--risk", "cvar:1"], "0.9"),
+        (["--futures", "futures.csv", "--risk", "regret:regret"], "regret:expected"),
+        (["--futures", "futures.csv", "--ambiguity", "kl:1"], "tv:0.2"),
+        (["--futures", "futures.csv", "--ambiguity", "tv:0.1", "--risk", "worst"], "leave ambiguity out"),
+        (["--futures", "futures.csv", "--limits-share", "2"], "--limits-share"),
+        (["--futures", "futures.csv", "--executor", "moon"], "processes:4"),
+        (["--futures", "futures.csv", "--method", "enumeration", "--executor", "serial"], "--executor"),
+        (["--futures", "futures.csv", "--method", "enumeration", "--risk", "regret"], "Benders"),
+        (["--futures", "futures.json"], ".parquet"),
+        (["--futures", "missing.csv"], "missing.csv"),
+        (["--grow", "0"], "--grow"),
+        (["--grow", "2", "--assume", "pv=1"], "pv_adoption"),
+        (["--grow", "2", "--assume", "pv_adoption=much"], "pv_adoption=0.5"),
+        (["--grow", "2", "--assume", "pv_adoption=3"], "from 0 to 1"),
+        (["--risk", "worst"], "--futures TABLE or --grow N"),
+        (["--limits-share", "0.9"], "--futures TABLE or --grow N"),
+        (["--sample", "5"], "--grow"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_options_end_with_2_and_say_which(
+    options: list[str], told: str, command: Command, ring: Path, table: Path
+) -> None:
+    assert table.exists()
+    done = command("reconfigure", ring, *options)
+    assert done.code == 2, done.out
+    assert told in done.err
+    assert "Traceback" not in done.err
+    assert "Stopped" not in done.out
+
+
+def test_unknown_probabilities_are_refused_where_they_are_needed(command: Command, ring: Path, table: Path) -> None:
+    table.write_text("\n".join(line.rpartition(",")[0] for line in TABLE.splitlines()), encoding="utf-8")
+    done = command("reconfigure", ring, "--futures", table)
+    assert done.code == 2
+    assert "column probability" in done.err
+    assert answer(command, ring, "--futures", table, "--risk", "worst")["futures"][0]["probability"] is None
+
+
+def test_a_table_of_futures_has_a_known_ending(command: Command, ring: Path) -> None:
+    done = command("futures", ring, "-o", "f.xlsx")
+    assert done.code == 2
+    assert ".parquet" in done.err
+
+
+def test_no_topology_in_all_futures_ends_with_3(command: Command, ring: Path, table: Path) -> None:
+    done = command("reconfigure", ring, "--futures", table, "--v-min", 0.9999)
+    assert done.code == 3
+    assert "keeps the limits in all futures" in done.out
+    assert "Least violation met with these branches open" in done.out
+    assert "voltage low at" in done.out
+
+
+def test_help_teaches(command: Command) -> None:
+    for verb, taught in (("reconfigure", "--risk cvar:0.9"), ("futures", "openpoint futures civanlar16")):
+        done = command(verb, "--help")
+        assert done.code == 0
+        assert taught in done.out
+
+
+def test_the_schema_is_printed(command: Command) -> None:
+    assert json.loads(command("schema", "futures").out) == json_schema.futures_schema()

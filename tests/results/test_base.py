@@ -1,0 +1,209 @@
+"""What every result does with itself: told in short, in tables, in files, and as a grid to go on with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint import Grid, OpenpointError, OptionError
+from openpoint.results import export
+from openpoint.results.base import SwitchedResult, Written
+from tests.builders.partitions import five
+from tests.cli.desk import tables
+from tests.report.conftest import build_result
+
+FUTURES = pl.DataFrame({"future": ["one"], "bus": ["A"], "p_kw": [500.0], "q_kvar": [200.0], "probability": [1.0]})
+NASTY = {"c": "<script>alert(1)</script>", "c-e": "<b>tie</b>", "b-c": "a & b", "title": "<i>Six</i>"}
+
+
+def ring() -> Grid:
+    return Grid.from_tables("ring", tables())
+
+
+STUDIES: dict[str, Callable[[], Any]] = {
+    "reconfigure": lambda: openpoint.reconfigure(ring(), method=openpoint.BranchExchange()),
+    "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
+    "powerflow": lambda: openpoint.run_powerflow(ring()),
+    "harden": lambda: openpoint.harden(ring(), any_lines=1, budget_usd=0.0, value_of_information=False),
+    "partition": lambda: openpoint.partition(five().grid()),
+    "levels": lambda: openpoint.partition_levels(five().grid(), 0.0),
+    "steps": lambda: openpoint.partition_steps(five().grid(), openpoint.Horizon.from_tables({"step": ["noon"]})),
+}
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    return {name: study() for name, study in STUDIES.items()}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_result_is_told_in_a_line(name: str, results: dict[str, Any]) -> None:
+    told = repr(results[name])
+    assert told.startswith(f"{type(results[name]).__name__}({results[name].grid.name!r}: ")
+    assert "\n" not in told
+    assert len(told) < 200
+
+
+def test_the_line_says_what_the_result_says() -> None:
+    assert repr(build_result()) == (
+        "ReconfigureResult('six': ended optimal, loss 24.000 kW → 18.000 kW, open b-c, gap 0.0000 %)"
+    )
+    assert repr(build_result(answer=False)) == "ReconfigureResult('six': ended infeasible, answer none, gap not known)"
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_result_is_written(name: str, results: dict[str, Any], tmp_path: Path) -> None:
+    result = results[name]
+    assert isinstance(result, Written)
+    assert result.to_json() == export.to_json(result)
+    assert list(result.tables()) == list(export.tables(result))
+    assert result.summary() == export.summary(result)
+    file = result.write_json(tmp_path / "deep" / "result.json")
+    assert json.loads(file.read_text(encoding="utf-8"))["study"] == result.summary()["study"]
+    names = {"summary", *result.tables()}
+    assert {path.name for path in result.write_tables(tmp_path / "csv")} == {f"{each}.csv" for each in names}
+    packed = result.write_tables(str(tmp_path / "parquet"), format="parquet")
+    assert {path.name for path in packed} == {f"{each}.parquet" for each in names}
+    assert result.write_tables(tmp_path / "result.xlsx") == [tmp_path / "result.xlsx"]
+    frames = result.to_pandas()
+    assert {key: frame.shape for key, frame in frames.items()} == {k: f.shape for k, f in result.tables().items()}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_result_has_a_report_and_a_picture(name: str, results: dict[str, Any], tmp_path: Path) -> None:
+    page = results[name].write_report(tmp_path / "deep" / "report.html")
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    results[name].plot().savefig(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 0
+
+
+def test_names_of_files_must_fit_what_is_written(tmp_path: Path) -> None:
+    result = build_result()
+    openpoint.write("civanlar16", tmp_path / "grid")
+    (tmp_path / "file").write_text("dear")
+    for call, told in (
+        (lambda: result.write_json(tmp_path / "r.csv"), "must end in .json"),
+        (lambda: result.write_report(tmp_path / "r.pdf"), "must end in .html or .htm"),
+        (lambda: result.write_tables(tmp_path / "r.csv"), "into a folder or an .xlsx file, not as .csv"),
+        (lambda: result.write_tables(tmp_path / "grid"), "holds a grid"),
+        (lambda: result.write_tables(tmp_path / "t", format="xlsx"), "write 'csv' or 'parquet'"),  # type: ignore
+        (lambda: result.write_tables(tmp_path / "file" / "t"), "cannot be written"),
+        (lambda: result.write_json(tmp_path / "file" / "r.json"), "cannot be written"),
+        (lambda: result.write_json(3), "path is 3"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(OptionError, match=told):
+            call()
+    assert openpoint.read(tmp_path / "grid").equals(openpoint.read("civanlar16"))
+
+
+def test_the_switching_list_tells_opening_from_closing() -> None:
+    result = build_result()
+    assert result.changes == ("b-c", "c-e")
+    assert result.switching == (("c-e", "close"), ("b-c", "open"))
+    assert result.switching_list.rows() == [
+        ("c-e", "close", "lines", "c", "e", "both"),
+        ("b-c", "open", "lines", "b", "c", "both"),
+    ]
+    assert result.tables()["switching_list"].equals(result.switching_list)
+    assert json.loads(result.to_json())["changes"] == [
+        {"branch": "c-e", "action": "close", "open_end": "both"},
+        {"branch": "b-c", "action": "open", "open_end": "both"},
+    ]
+    nothing = build_result(answer=False)
+    assert (nothing.switching, nothing.switching_list.height, nothing.grid_after) == ((), 0, None)
+
+
+@pytest.mark.parametrize("name", ["reconfigure", "futures"])
+def test_the_grid_after_has_the_states_of_the_answer(name: str, results: dict[str, Any]) -> None:
+    result = results[name]
+    assert isinstance(result, SwitchedResult)
+    assert result.grid_after is not None
+    assert tuple(result.grid_after.branches().filter(~pl.col("closed"))["name"]) == result.open_branches
+    assert result.grid.equals(ring())
+    if name == "reconfigure":
+        assert openpoint.run_powerflow(result.grid_after).loss_kw == result.loss_kw
+
+
+def test_the_grid_after_has_the_output_of_the_generators() -> None:
+    unit = {"name": ["pv"], "bus": ["B"], "p_kw": [0.0], "q_kvar": [0.0], "p_min_kw": [0.0], "p_max_kw": [300.0]}
+    result = openpoint.reconfigure(Grid.from_tables("ring", tables(generators=unit)))
+    assert result.grid_after is not None
+    assert result.generators["p_kw"][0] == pytest.approx(300.0, rel=1e-4)
+    assert result.grid_after.generators["p_kw"][0] == result.generators["p_kw"][0]
+    assert openpoint.run_powerflow(result.grid_after).loss_kw == pytest.approx(result.loss_kw, rel=1e-9)
+
+
+def test_the_grid_after_a_partition_has_its_switches_and_set_points(results: dict[str, Any]) -> None:
+    result = results["partition"]
+    closed = dict(result.grid_after.branches().select("name", "closed").iter_rows())
+    assert all(closed[name] for name in result.closed_switches)
+    assert not any(closed[name] for name in result.open_switches)
+    output = dict(result.grid_after.generators.select("name", "p_kw").iter_rows())
+    assert output == dict(result.generators.select("name", "p_kw").iter_rows())
+    assert replace(result, cost_usd=None).grid_after is None
+
+
+class Tags(HTMLParser):
+    """The tags and the text of a piece of HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        assert not attributes
+
+    def handle_data(self, data: str) -> None:
+        self.text += f"{data}\n"
+
+
+PLAIN = {"div", "p", "strong", "table", "tr", "td", "th", "code"}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_notebook_shows_a_small_table(name: str, results: dict[str, Any]) -> None:
+    html = results[name]._repr_html_()
+    page = Tags(html)
+    assert page.tags <= PLAIN
+    assert results[name].grid.name in page.text
+    assert len(html) < 4000
+    grid = Tags(results[name].grid._repr_html_())
+    assert grid.tags <= PLAIN
+    assert "buses" in grid.text
+
+
+def test_markup_in_names_stays_text_in_notebooks() -> None:
+    result = build_result(names=NASTY)
+    page = Tags(result._repr_html_())
+    assert page.tags <= PLAIN
+    assert "<b>tie</b>" in page.text
+    assert "1 to close, 1 to open" in page.text
+    assert Tags(result.grid._repr_html_()).text.startswith("<i>Six</i>")
+
+
+def test_a_grid_is_told_in_a_line() -> None:
+    assert repr(ring()) == "Grid('ring': 4 buses, 4 lines, 1 source, 3 loads)"
+
+
+def test_a_horizon_is_told_in_a_line() -> None:
+    events = {"step": ["noon"], "branch": ["l1"], "event": ["fault"]}
+    horizon = openpoint.Horizon.from_tables({"step": ["noon", "night"]}, events=events)
+    assert repr(horizon) == "Horizon(steps: 2, events: 1)"
+
+
+def test_without_pandas_the_pip_command_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(OpenpointError, match="pandas frames needs the package 'pandas': pip install"):
+        build_result().to_pandas()

@@ -1,0 +1,244 @@
+"""Every output holds the published shape, no infinity, and the names as they are."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import polars as pl
+import pytest
+
+from openpoint.errors import OptionError
+from openpoint.grid import Grid
+from openpoint.grid.schemas import SCHEMAS
+from openpoint.names import join_names
+from openpoint.results import export, json_schema
+from openpoint.studies.powerflow.study import powerflow
+from openpoint.studies.reconfigure.result import ReconfigureResult, Violation
+from openpoint.twostage.log import Termination
+
+NASTY = ['=1+1"', "+a", "-b", "@c", "<script>alert(1)</script>", "http://example.org/", "[red]x", "ü, ß\t", "1e5"]
+KEYS = {
+    *("study", "method", "termination", "seconds", "loss_before_kw", "loss_kw", "lower_bound_kw", "gap"),
+    *("open_branches", "v_min_pu", "v_min_bus", "ac_max_mismatch_pu", "violations"),
+}
+
+
+def ring(names: list[str]) -> Grid:
+    """A ring of buses under these names, its last line open; line i leaves bus i and has its name."""
+    n = len(names)
+    return Grid.from_tables(
+        names[0],
+        {
+            "buses": {"name": names, "vn_kv": [10.0] * n},
+            "lines": {
+                "name": names,
+                "from_bus": names,
+                "to_bus": [*names[1:], names[0]],
+                "r_ohm": [0.1] * n,
+                "x_ohm": [0.1] * n,
+                "closed": [True] * (n - 1) + [False],
+            },
+            "sources": {"name": ["grid"], "bus": [names[0]]},
+        },
+    )
+
+
+def result(names: list[str] | None = None, *, solved: bool = True) -> ReconfigureResult:
+    """An answer that moves the open point from the last line to the one before; or a proof that there is none."""
+    grid = ring(names or ["a", "b", "c"])
+    known = 1.0 if solved else math.nan
+    one = pl.lit("1").alias("phase")
+    buses = grid.buses.select("name", one, "vn_kv", "v_min_pu", "v_max_pu").with_columns(
+        v_before_pu=pl.lit(1.0),
+        v_after_pu=pl.lit(known),
+        angle_before_degree=pl.lit(0.0),
+        angle_after_degree=pl.lit(known),
+    )
+    branches = grid.branches().select("kind", "name", one, "from_bus", "to_bus", "switchable")
+    branches = branches.with_columns(
+        closed_before=grid.lines["closed"],
+        closed_after=grid.lines["name"] != grid.lines["name"][-2] if solved else pl.lit(None, dtype=pl.Boolean),
+        i_max_a=pl.lit(None, dtype=pl.Float64),
+        **{
+            name: pl.lit(2.5 if "before" in name else known)
+            for when in ("before", "after")
+            for name in (
+                *(f"i_{when}_a", f"loading_{when}_percent", f"loss_{when}_kw"),
+                *(f"p_from_{when}_kw", f"q_from_{when}_kvar"),
+            )
+        },
+    )
+    last, before_last = grid.lines["name"][-1], grid.lines["name"][-2]
+    broken = (Violation("current", last, 80.0, 60.0), Violation("voltage low", grid.buses["name"][1], 0.9, 0.95))
+    return ReconfigureResult(
+        grid=grid,
+        method="Benders(gap=0.0001)",
+        termination=Termination.GAP if solved else Termination.INFEASIBLE,
+        seconds=0.25,
+        open_before=(last,),
+        open_branches=(before_last,) if solved else (),
+        loss_before_kw=3.0,
+        loss_kw=2.0 if solved else None,
+        objective_kw=2.0 if solved else None,
+        lower_bound_kw=1.9999 if solved else math.inf,
+        gap=5e-5 if solved else math.inf,
+        v_min_pu=0.99 if solved else None,
+        v_min_bus=grid.buses["name"][1] if solved else None,
+        v_min_before_pu=0.98,
+        v_min_before_bus=grid.buses["name"][2],
+        ac_max_mismatch_pu=1e-12 if solved else None,
+        violations=(),
+        least_violation=() if solved else broken,
+        least_violation_open=() if solved else (last,),
+        buses=buses,
+        branches=branches,
+        generators=pl.DataFrame(schema={"name": pl.String, "bus": pl.String, "p_kw": pl.Float64, "q_kvar": pl.Float64}),
+        iterations=pl.DataFrame(
+            {
+                "number": [1, 2],
+                "seconds": [0.1, 0.2],
+                "lower_bound_kw": [-math.inf, 1.9999],
+                "upper_bound_kw": [math.inf, 2.0],
+                "gap": [math.inf, 5e-5],
+                "value_kw": [math.nan, 2.0],
+                "verdict": ["feasibility", "optimality"],
+                "violation": [0.1, 0.0],
+                "mark": ["", ""],
+            }
+        ),
+        notes=("a note",),
+    )
+
+
+@pytest.fixture(params=["solved", "infeasible", "nasty names"])
+def any_result(request: pytest.FixtureRequest) -> ReconfigureResult:
+    if request.param == "nasty names":
+        return result(NASTY)
+    return result(solved=request.param == "solved")
+
+
+def refuse_constant(word: str) -> float:
+    raise AssertionError(f"{word} is no JSON")
+
+
+def check(document: object, schema: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+
+
+def test_json_has_the_published_shape(any_result: ReconfigureResult) -> None:
+    document = json.loads(export.to_json(any_result), parse_constant=refuse_constant)
+    schema = json_schema.result_schema()
+    check(document, schema)
+    assert list(document) == list(schema["properties"])
+    assert set(document) >= KEYS
+
+
+def test_json_says_what_the_result_says() -> None:
+    document = json.loads(export.to_json(result()))
+    assert document["grid"] == "a"
+    assert document["termination"] == "gap"
+    assert document["open_branches"] == ["b"]
+    assert document["changes"] == [
+        {"branch": "c", "action": "close", "open_end": "both"},
+        {"branch": "b", "action": "open", "open_end": "both"},
+    ]
+    assert document["iterations"][0]["lower_bound_kw"] is None
+    assert [row["name"] for row in document["buses"]] == ["a", "b", "c"]
+
+
+def test_a_power_flow_is_written_in_the_same_ways(tmp_path: Path) -> None:
+    flow = powerflow(ring(["a", "b", "c"]))
+    document = json.loads(export.to_json(flow), parse_constant=refuse_constant)
+    schema = json_schema.powerflow_schema()
+    check(document, schema)
+    assert list(document) == list(schema["properties"])
+    assert {path.name for path in export.to_csv(flow, tmp_path)} >= {"summary.csv", "sources.csv"}
+    assert {path.name for path in export.to_parquet(flow, tmp_path)} >= {"summary.parquet", "sources.parquet"}
+    assert export.to_excel(flow, tmp_path / "flow.xlsx").exists()
+
+
+def test_an_infeasible_run_names_the_least_violation() -> None:
+    document = json.loads(export.to_json(result(solved=False)))
+    assert document["loss_kw"] is None
+    assert document["gap"] is None
+    assert document["changes"] == []
+    assert document["least_violation"][0] == {
+        "kind": "current",
+        "name": "c",
+        "phase": "1",
+        "value": 80.0,
+        "limit": 60.0,
+        "unit": "A",
+    }
+    assert document["least_violation_open"] == ["c"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_tables_come_back_as_they_were(ending: str, any_result: ReconfigureResult, tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "here"
+    write, read = {"csv": (export.to_csv, pl.read_csv), "parquet": (export.to_parquet, pl.read_parquet)}[ending]
+    written = write(any_result, folder)
+    assert sorted(path.name for path in written) == sorted(path.name for path in folder.iterdir())
+    for name, frame in export.tables(any_result).items():
+        back = read(folder / f"{name}.{ending}")
+        assert back.columns == frame.columns
+        assert back.height == frame.height
+        if "name" in frame.columns:
+            assert back["name"].cast(pl.String).to_list() == frame["name"].to_list()
+    summary = read(folder / f"summary.{ending}")
+    assert summary.height == 1
+    assert summary["seconds"].item() == 0.25
+
+
+def test_summaries_of_many_runs_go_together(tmp_path: Path) -> None:
+    for i, solved in enumerate([True, False]):
+        export.to_parquet(result(solved=solved), tmp_path / str(i))
+    both = pl.read_parquet(tmp_path / "*" / "summary.parquet")
+    assert both["loss_kw"].to_list() == [2.0, None]
+
+
+def test_no_table_holds_infinity_or_nan(any_result: ReconfigureResult) -> None:
+    for frame in export.tables(any_result).values():
+        for column in frame.select(pl.selectors.float()):
+            assert column.drop_nulls().is_finite().all()
+
+
+def test_excel_takes_names_for_text(tmp_path: Path) -> None:
+    path = export.to_excel(result(NASTY), tmp_path / "book.xlsx")
+    with zipfile.ZipFile(path) as book:
+        sheets = [book.read(name).decode() for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
+        shared = book.read("xl/sharedStrings.xml").decode()
+        titles = book.read("xl/workbook.xml").decode()
+    assert not any("<f>" in sheet or "<hyperlink" in sheet for sheet in sheets)
+    assert "=1+1" in shared
+    assert "&lt;script&gt;" in shared
+    assert [name for name in ("summary", "buses", "branches", "iterations") if f'name="{name}"' not in titles] == []
+
+
+def test_names_in_one_line_can_be_told_apart() -> None:
+    assert join_names(["7", "9", "14"]) == "7 9 14"
+    assert join_names(["tie 7", "9"]) == "tie 7, 9"
+    assert join_names([]) == ""
+
+
+def test_the_schema_of_a_grid_holds_for_its_tables() -> None:
+    grid = ring(["a", "b", "c"])
+    schema = json_schema.grid_schema()
+    rows = {kind: frame.to_dicts() for kind, frame in grid.tables().items()}
+    check(rows, schema)
+    assert Grid.from_tables(grid.name, rows).equals(grid)
+    check({"buses": [{"name": "a", "vn_kv": 10}], "sources": []}, schema)
+    assert set(schema["properties"]) == set(SCHEMAS)
+    with pytest.raises(jsonschema.ValidationError):
+        check({"buses": [{"name": "a", "vn_kv": 10, "colour": "red"}], "sources": []}, schema)
+
+
+def test_an_unknown_schema_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(OptionError, match="result"):
+        json_schema.published("nothing")

@@ -1,0 +1,140 @@
+"""What hardening knows of its recourse without solving it, against enumeration: bounds, slopes, and cuts that hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+
+from openpoint.studies.harden.model import HardenProgram
+from openpoint.studies.harden.recourse_bounds import Restorer
+from openpoint.studies.harden.restoration import RestorationModel
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.program import Outlook
+from openpoint.twostage.recourse.mixed import _monotone
+from openpoint.twostage.risk import WorstCase
+from openpoint.twostage.uncertainty import Budget, Scenarios, listed
+from tests.builders.disasters import A, B, C, brute_force, random_decision, random_program, zhang
+
+
+def monotone_program(seed: int) -> HardenProgram:
+    """A random program in which only branches that can be opened may be hardened, and a closed branch costs nothing."""
+    rng = random.Random(seed)
+    program = random_program(rng)
+    lines = np.flatnonzero(~program.always_closed)
+    program = dataclasses.replace(program, lines=lines, line_usd=program.line_usd[lines], closed_line_usd=0.0)
+    broken = [[float(rng.random() < 0.5) for _ in range(len(program.always_closed))] for _ in range(2)]
+    return dataclasses.replace(program, uncertainty=Scenarios(np.array(broken), np.full(2, 0.5)))
+
+
+def sampled(seed: int) -> tuple[HardenProgram, np.ndarray, list[np.ndarray], np.ndarray]:
+    """A program, its disasters, some decisions, and the exact cost of each in each disaster."""
+    program = monotone_program(seed)
+    rng = random.Random(seed + 1)
+    disasters = listed(program.uncertainty)
+    decisions = [np.zeros(len(program.costs)), *(random_decision(rng, program, 0.3) for _ in range(3))]
+    exact = np.array([[brute_force(program, x, u) for u in disasters] for x in decisions])
+    return program, disasters, decisions, exact
+
+
+@pytest.mark.parametrize("first", [0, 10])
+def test_bounds_enclose_and_slopes_hold_at_every_decision(first: int) -> None:
+    closed = 0
+    for seed in range(first, first + 10):
+        program, disasters, decisions, exact = sampled(seed)
+        for x, costs in zip(decisions, exact):
+            outlook = program.outlook(x, disasters)
+            if not np.isfinite(costs).all():
+                continue  # a source tied to limits that it breaks: no recourse, whatever is shed
+            assert outlook is not None
+            slack = 1e-6 * (1.0 + np.abs(costs))
+            assert (outlook.lower <= costs + slack).all(), seed
+            assert (outlook.upper >= costs - slack).all(), seed
+            closed += int(np.sum(outlook.upper <= outlook.lower + slack))
+            for other, there in zip(decisions, exact):
+                said = outlook.lower + outlook.slope @ (other - x)
+                assert (said <= there + 1e-6 * (1.0 + np.abs(there))).all(), seed
+    assert closed >= 10  # it does not only hold, it often says all
+
+
+@pytest.mark.parametrize("first", [0, 10])
+def test_cuts_are_exact_where_made_and_hold_elsewhere(first: int) -> None:
+    for seed in range(first, first + 10):
+        program, disasters, decisions, exact = sampled(seed)
+        for x, costs in zip(decisions, exact):
+            outlook = program.outlook(x, disasters)
+            if outlook is None or not np.isfinite(costs).all():
+                continue
+            for finding in _monotone(x, disasters, costs, outlook, 0.0):
+                k, response = finding.k, finding.response
+                assert response.value == costs[k]
+                for other, there in zip(decisions, exact):
+                    said = response.value + float(response.slope @ (other - x))
+                    assert said <= there[k] + 1e-6 * (1.0 + abs(there[k])), seed
+
+
+def test_a_study_without_an_outlook_has_none() -> None:
+    program = zhang(A, B, odds=(0.5, 0.5))
+    assert program.outlook(np.zeros(len(program.costs)), listed(program.uncertainty)) is None
+
+
+def test_methods_agree_with_and_without_the_outlook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the 13-bus grid: expectation over three disasters, and any two broken lines."""
+    few = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0, max_lines=2, max_generators=1)
+    e = few.network.n_conductors
+    attack = Budget(np.zeros(e), np.zeros(e), np.ones(e), 2, whole=True)
+    any_two = dataclasses.replace(few, uncertainty=attack, risk=WorstCase())
+    with_it = [method.solve(few) for method in (Benders(relaxation=False), ColumnAndConstraint())]
+    attacked = ColumnAndConstraint().solve(any_two)
+    monkeypatch.setattr(HardenProgram, "outlook", lambda *_: None)
+    without = ColumnAndConstraint().solve(few)
+    oracle = ExtensiveForm(solver="highs").solve(few)
+    for outcome in (*with_it, without):
+        assert outcome.upper_bound == pytest.approx(oracle.upper_bound, rel=2e-4)
+        assert outcome.lower_bound <= oracle.upper_bound * (1 + 1e-6)
+    plain = ColumnAndConstraint(gap=0.01).solve(any_two)
+    assert plain.lower_bound * (1 - 1e-6) <= attacked.upper_bound <= plain.upper_bound * (1 + 1e-6)
+
+
+def test_trees_serve_every_disaster_that_spares_them() -> None:
+    """The second look at the same disasters searches no more."""
+    program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
+    restorer = Restorer(
+        program.network, program.lines, program.buses, (0.1, 0.0), program.root_w, np.full(13, 14.0 * 1000)
+    )
+    disasters = listed(program.uncertainty)
+    first: Outlook = restorer.outlook(np.zeros(len(program.costs)), disasters)
+    second: Outlook = restorer.outlook(np.zeros(len(program.costs)), disasters)
+    np.testing.assert_array_equal(first.upper, second.upper)
+    np.testing.assert_allclose(first.upper, first.lower)
+
+
+def test_what_is_stopped_knows_bounds_that_are_looser_from_above_alone() -> None:
+    program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
+    nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
+    stopped = program.outlook(nothing, disasters, lambda: True)
+    assert stopped is not None
+    whole = program.outlook(nothing, disasters)
+    assert whole is not None
+    np.testing.assert_array_equal(stopped.lower, whole.lower)
+    assert np.isfinite(stopped.upper).all()
+    assert (stopped.upper > whole.upper * (1.0 + 1e-9)).any()
+
+
+def test_branches_of_a_quick_restoration_serve_at_the_cost_that_is_known() -> None:
+    program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
+    model = RestorationModel(program)
+    nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
+    known = program.outlook(nothing, disasters)
+    assert known is not None
+    for upper, broken in zip(known.upper, disasters):
+        tree = program.tree(nothing, broken)
+        assert not (tree & (broken > 0.5)).any()
+        quick, least = model.plan(nothing, broken, tree=tree), model.plan(nothing, broken)
+        assert least.cost_usd - 1e-6 <= quick.cost_usd <= upper + 1e-6
+        assert not (quick.closed & ~tree).any()
+        assert quick.bound_usd <= least.cost_usd + 1e-6

@@ -1,0 +1,316 @@
+"""Partitions against brute force over switches, sources and vertices; methods agree; plans hold in every sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import random
+
+import cvxpy as cp
+import networkx as nx
+import numpy as np
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint.errors import InputError, OptionError
+from openpoint.network import build_network
+from openpoint.network.blocks import blocks
+from openpoint.studies.partition.model.colouring import colouring
+from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.model.topology import Topology, compact
+from openpoint.studies.partition.result import PartitionResult
+from openpoint.studies.partition.setup import PartitionCosts, program_of
+from openpoint.studies.partition.study import partition
+from openpoint.twostage.log import Termination
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.recourse.subproblem import Price
+from openpoint.twostage.recourse.template import template_of
+from openpoint.twostage.uncertainty import Box, Budget
+from openpoint.twostage.worst_case.climbing import LinearRecourse
+from tests.builders.microgrids import Edge, Feeder, Unit, brute_force, joined, random_feeder, sources
+
+SIX = ("s712c", "s720c", "s722b", "s728", "s731b", "s738a")
+GAP = 1e-6
+
+
+def program(feeder: Feeder, chosen: list[int], deviation: float, **options: object) -> PartitionProgram:
+    grid = feeder.grid()
+    network = build_network(grid)
+    given = {"most_deviating": None, "ramp": 0.3, "max_grid_forming": 1} | options
+    return program_of(
+        grid,
+        network,
+        blocks(network),
+        PartitionCosts(),
+        uncertainty=deviation,
+        uncertain_loads=[f"d{k}" for k in chosen],
+        **given,  # type: ignore[arg-type]
+    )
+
+
+def problems(count: int, seed: int) -> list[tuple[Feeder, list[int], float]]:
+    rng, found = random.Random(seed), []
+    for _ in range(count):
+        feeder = random_feeder(rng)
+        chosen = sorted(rng.sample(range(len(feeder.loads)), min(len(feeder.loads), rng.randint(1, 3))))
+        found.append((feeder, chosen, rng.choice((0.1, 0.25, 0.5))))
+    return found
+
+
+def test_the_optimum_is_that_of_brute_force_by_every_method() -> None:
+    served = turned = delta = 0
+    for number, (feeder, chosen, deviation) in enumerate(problems(16, seed=1)):
+        expected = brute_force(feeder, chosen, deviation)
+        question = program(feeder, chosen, deviation)
+        methods = [
+            ColumnAndConstraint(gap=GAP),
+            Benders(gap=GAP, relaxation=False),
+            ExtensiveForm(gap=GAP, solver="highs"),
+        ]
+        for method in methods[: 3 if number < 5 else 1]:
+            outcome = method.solve(question)
+            assert outcome.upper_bound == pytest.approx(expected, rel=1e-5, abs=1e-2), (number, method)
+            assert outcome.lower_bound == pytest.approx(expected, rel=1e-5, abs=1e-2), (number, method)
+        if outcome.decision is not None and question.parted(outcome.decision)[1].any():
+            served += 1
+            turned += any(any(edge.taps) for edge in feeder.edges)
+            delta += any(unit.delta for unit in feeder.generators)
+    assert min(served // 2, turned, delta) >= 3
+
+
+@pytest.mark.parametrize("phases", ["abc", "a"])
+def test_both_ways_to_say_islands_are_what_graphs_say(phases: str) -> None:
+    """States of three switches and three generators on a ring of blocks, for one and for two sources an island; in one
+    ring the third block and its switches have one phase."""
+    ends = [(0, 1, "abc"), (1, 2, "abc"), (2, 3, phases), (3, 1, phases)]
+    edges = [Edge(a, b, switchable=True, phases=has) for a, b, has in ends]
+    units = [Unit(bus, "abc", False, 9.0) for bus in (1, 2, 2)]
+    feeder = Feeder([("abc", 4.16)] * 3 + [(phases, 4.16)], edges, [Unit(1, "abc", False, 1.0)], units)
+    cut, home = blocks(build_network(feeder.grid())), np.array([1, 2, 2])
+    for most, how in itertools.product((1, 2), (compact, colouring)):
+        everything = list(itertools.product((0.0, 1.0), repeat=3 + 3 + 3))
+        for bits in random.Random(most).sample(everything, 90):
+            closed, live, forming = np.array([0.0, *bits[:3]]), np.array([0.0, *bits[3:6]]), np.array(bits[6:])
+            if any(c and not live[edges[k].a] for k, c in enumerate(closed)):
+                continue  # the published form lets switches close among dead blocks
+            expected = not any(f and not live[home[k]] for k, f in enumerate(forming))
+            graph = joined(feeder, [k for k in range(4) if closed[k]])
+            for part in nx.connected_components(graph):
+                inner = [k for _, _, k in graph.subgraph(part).edges(keys=True)]
+                chosen = {k for k, f in enumerate(forming) if f and home[k] in part}
+                if not any(live[bus] for bus in part):
+                    continue
+                reaching = chosen & set(sources(feeder, part, inner))
+                expected &= all(live[bus] for bus in part) and nx.is_tree(graph.subgraph(part))
+                expected &= bool(reaching) and len(chosen) <= most
+            topology = how(cut, home, most)
+            whole = [topology.closed == closed, topology.live == live, topology.forming == forming]
+            integers = [v for v in topology.integers if v.size]
+            assert _exists(topology, integers, whole) == expected, (most, how.__name__, closed, live, forming)
+
+
+def _exists(topology: Topology, integers: list[cp.Variable], whole: list[cp.Constraint]) -> bool:
+    binary = [cp.Variable(v.shape, boolean=True) for v in integers]
+    problem = cp.Problem(cp.Minimize(0), [*topology.constraints, *whole, *(v == b for v, b in zip(integers, binary))])
+    problem.solve(solver="HIGHS")
+    return str(problem.status) == "optimal"
+
+
+def test_the_published_first_stage_has_the_same_optimum() -> None:
+    for feeder, chosen, deviation in problems(3, seed=5):
+        for most in (1, 2):
+            question = program(feeder, chosen, deviation, max_grid_forming=most)
+            ours = ColumnAndConstraint(gap=GAP).solve(question)
+            theirs = ColumnAndConstraint(gap=GAP).solve(dataclasses.replace(question, how="colouring"))
+            assert theirs.upper_bound == pytest.approx(ours.upper_bound, rel=1e-6)
+
+
+def test_the_microgrids_of_the_published_counts() -> None:
+    """Levels as published; six loads are uncertain. Plans are checked by graphs, samples and bounds."""
+    served, costs = [], []
+    grid = openpoint.read("ieee37-microgrids")
+    for level in (0.0, 0.1, 0.15, 0.25):
+        result = partition(grid, uncertainty=level, uncertain_loads=SIX)
+        assert result.termination is Termination.OPTIMAL
+        assert result.worst_slack_kw == 0.0
+        assert result.cost_usd is not None
+        served.append(result.served_kw)
+        costs.append(result.cost_usd)
+        check_by_graphs(result)
+    assert served == [1742.0, 1180.0, 1002.0, 547.0]
+    assert costs == sorted(costs)
+    assert costs == pytest.approx([7701.2, 13207.57, 14943.5, 19366.3], abs=0.01)
+
+
+def check_by_graphs(result: PartitionResult) -> None:
+    """Every island a tree of blocks with one source, which reaches every phase of every bus; nothing closed is dead."""
+    grid = result.grid
+    island = dict(result.blocks.select("name", "island").iter_rows())
+    shut = result.switches.filter(closed=True)
+    assert set(result.closed_switches) == set(shut["name"])
+    blocks_joined = nx.MultiGraph()
+    blocks_joined.add_nodes_from(name for name, number in island.items() if number)
+    blocks_joined.add_edges_from(shut.select("from_block", "to_block").iter_rows())
+    assert set(blocks_joined) == set(result.energised_blocks)
+    assert nx.is_forest(blocks_joined) or not len(blocks_joined)
+    parts = [{island[name] for name in part} for part in nx.connected_components(blocks_joined)]
+    assert sorted(parts) == [{k + 1} for k in range(len(parts))]
+    home = {
+        bus: island[name] for name, buses in result.blocks.select("name", "buses").iter_rows() for bus in buses.split()
+    }
+    assert not any(home[bus] for bus in grid.sources["bus"])
+    terminals = nx.Graph()
+    phases = dict(grid.buses.select("name", "phases").iter_rows())
+    terminals.add_nodes_from((bus, phase) for bus, number in home.items() if number for phase in phases[bus])
+    moving = dict(result.switches.select("name", "closed").iter_rows())
+    for name, a, b, has, closed in grid.branches().select("name", "from_bus", "to_bus", "phases", "closed").iter_rows():
+        if moving.get(name, closed) and home[a]:
+            terminals.add_edges_from(((a, phase), (b, phase)) for phase in has)
+    leaders = result.generators.filter(forms_grid=True)
+    assert sorted(leaders["island"]) == sorted(range(1, len(parts) + 1))
+    fed = {
+        each
+        for bus in leaders["bus"]
+        for phase in "abc"
+        for each in nx.node_connected_component(terminals, (bus, phase))
+    }
+    assert fed == set(terminals)
+    assert set(leaders["name"]) == set(result.grid_forming)
+
+
+@pytest.mark.parametrize(
+    ("name", "loads", "expected"),
+    [
+        ("ieee13-microgrids", 15, {0.0: 3466.316, 0.15: 3168.0, 0.25: 600.0}),
+        ("ieee123-microgrids", 20, {0.15: 2625.855, 0.25: 1320.548}),
+    ],
+)
+def test_the_microgrids_of_other_feeders(name: str, loads: int, expected: dict[float, float]) -> None:
+    """Transformers, regulators, laterals and generators of one phase within islands."""
+    for level, served_kw in expected.items():
+        result = partition(openpoint.read(name), uncertainty=level, uncertain_loads=loads)
+        assert result.termination is Termination.OPTIMAL
+        assert result.worst_slack_kw == 0.0
+        assert result.served_kw == pytest.approx(served_kw, abs=0.001)
+        check_by_graphs(result)
+
+
+@pytest.mark.parametrize(("which", "level"), [(SIX, 0.25), ("all", 0.1)])
+def test_a_robust_plan_holds_in_every_sample_and_a_nominal_one_does_not(which: object, level: float) -> None:
+    grid = openpoint.read("ieee37-microgrids")
+    network = build_network(grid)
+    given = {"most_deviating": None, "ramp": 0.3, "max_grid_forming": 1}
+    question = program_of(
+        grid,
+        network,
+        blocks(network),
+        PartitionCosts(),
+        uncertainty=level,
+        uncertain_loads=which,
+        **given,  # type: ignore[arg-type]
+    )
+    robust = ColumnAndConstraint().solve(question).decision
+    still = question.facing(
+        Box(np.zeros(len(question.loads.names)), np.zeros(len(question.loads.names))), question.risk
+    )
+    nominal = ColumnAndConstraint().solve(still).decision
+    assert robust is not None
+    assert nominal is not None
+    recourse = LinearRecourse(template_of(question, len(robust), Price.VIOLATION), Price.VIOLATION)
+    rng = np.random.default_rng(0)
+    samples = level * rng.uniform(-1.0, 1.0, (300, len(question.loads.names)))
+
+    def kept(decision: np.ndarray) -> float:
+        found = [recourse.at(decision, u) for u in samples]
+        return float(np.mean([p is not None and p.value <= 2e-6 for p in found]))
+
+    assert kept(robust) == 1.0
+    assert kept(nominal) < 0.95
+
+
+def test_fewer_loads_that_deviate_cost_less() -> None:
+    grid = openpoint.read("ieee37-microgrids")
+    costs = [partition(grid, uncertainty=0.15, uncertain_loads=SIX, most_deviating=k).cost_usd for k in (0, 1, 6)]
+    assert costs == sorted(costs)  # type: ignore[type-var]
+    question = program(*problems(1, seed=3)[0], most_deviating=1)
+    assert isinstance(question.uncertainty, Budget | Box)
+
+
+def test_no_recourse_is_below_the_floor() -> None:
+    for feeder, chosen, deviation in problems(3, seed=7):
+        question = program(feeder, chosen, deviation)
+        decision = ColumnAndConstraint(gap=GAP).solve(question).decision
+        assert decision is not None
+        recourse = LinearRecourse(template_of(question, len(decision), Price.COST), Price.COST)
+        for u in (question.deviations[0], 0.0 * question.deviations[0]):
+            if (there := recourse.at(decision, u)) is not None:
+                assert there.value >= question.recourse_floor - 1e-9
+
+
+def test_priorities_move_the_choice() -> None:
+    grid = openpoint.read("ieee37-microgrids")
+    plain = partition(grid, uncertainty=0.15, uncertain_loads=SIX)
+    wanted = PartitionCosts(priorities={"s742b": 50.0, "s712c": 50.0})
+    assert "705" not in plain.energised_blocks
+    assert "705" in partition(grid, uncertainty=0.15, uncertain_loads=SIX, costs=wanted).energised_blocks
+
+
+def test_no_grid_is_formed_through_a_delta_from_loads_to_ground() -> None:
+    grid = openpoint.read("ieee123-microgrids")  # g610 stands behind a delta-delta, all loads of its block before it
+    assert "delta" in grid.transformers.filter(to_bus="610")["connection"].item()
+    network = build_network(grid)
+    options = {"uncertainty": 0.0, "uncertain_loads": 0, "most_deviating": None, "ramp": 0.3, "max_grid_forming": 1}
+    units = program_of(grid, network, blocks(network), PartitionCosts(), **options).generators  # type: ignore[arg-type]
+    whole = set(grid.generators.filter(phases="abc")["name"])
+    assert {units.names[g] for g in units.may_form} == whole - {"g610"}
+
+
+def test_what_the_substation_takes_along_is_told() -> None:
+    grid = openpoint.read("ieee13-microgrids")
+    beside = pl.col("name") == "g634"
+    moved = grid.with_tables(
+        generators=grid.generators.with_columns(bus=pl.when(beside).then(pl.lit("650")).otherwise("bus")),
+        loads=grid.loads.with_columns(bus=pl.when(pl.col("name") == "671").then(pl.lit("650")).otherwise("bus")),
+    )
+    loads, generators = partition(moved).notes
+    assert "1155 kW of load" in loads
+    assert "generators" in generators
+    assert "'g634'" in generators
+    assert partition(grid).notes == ()
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    grid = openpoint.read("ieee37-microgrids")
+    for options, words in (
+        ({"uncertainty": 1.5}, "from 0 to 1"),
+        ({"ramp": -0.1}, "ramp"),
+        ({"max_grid_forming": 0}, "at least 1"),
+        ({"uncertainty": 0.1, "uncertain_loads": 31}, "31 uncertain loads"),
+        ({"uncertainty": 0.1, "most_deviating": -1}, "most_deviating"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            partition(grid, **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="s728"):
+        partition(grid, uncertainty=0.1, uncertain_loads=["s729", "s72x"])
+    with pytest.raises(InputError, match="no such load"):
+        partition(grid, costs=PartitionCosts(priorities={"nobody": 2.0}))
+    with pytest.raises(InputError, match="dispatchable"):
+        partition(openpoint.read("ieee123"))
+    with pytest.raises(OptionError, match="no switchable branch"):
+        partition(openpoint.read("ieee37"))
+    lost = grid.with_tables(generators=grid.generators.with_columns(bus=pl.lit("nowhere")))
+    with pytest.raises(InputError, match="nowhere"):
+        partition(lost)
+    beside = grid.with_tables(generators=grid.generators.with_columns(bus=pl.lit("799")))
+    with pytest.raises(InputError, match="none can form a grid"):
+        partition(beside)
+    apart = grid.buses.filter(name="713").with_columns(name=pl.lit("apart"))
+    moved = grid.generators.with_columns(bus=pl.when(pl.col("name") == "g713").then(pl.lit("apart")).otherwise("bus"))
+    with pytest.raises(InputError, match="apart: it cannot be reached"):
+        partition(grid.with_tables(buses=pl.concat([grid.buses, apart]), generators=moved))
+    bare = grid.loads.with_columns(phases=pl.when(pl.col("name") == "s728").then(pl.lit("")).otherwise("phases"))
+    with pytest.raises(InputError, match="s728, phases: '' is no set of phases"):
+        partition(grid.with_tables(loads=bare))

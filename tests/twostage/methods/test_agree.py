@@ -1,0 +1,251 @@
+"""Every method against brute force over decisions, on a program that is no grid, for all uncertainties and risks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from openpoint.errors import OptionError
+from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation, Wasserstein
+from openpoint.twostage.log import Outcome, Termination
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase, probability_set
+from openpoint.twostage.uncertainty import AmbiguousScenarios, Box, Budget, Certain, Scenarios, listed
+from openpoint.twostage.workers.executors import Processes
+from tests.twostage.depots import Depots, depots
+
+GAP = 1e-5
+Method = Benders | ColumnAndConstraint | ExtensiveForm
+KINDS: dict[str, dict[str, bool]] = {"linear": {}, "cones": {"cones": True}, "trucks": {"trucks": True}}
+RISKS = ("certain", "expected", "worst", "cvar", "regret", "tv", "box of odds", "moments", "wasserstein", "budget")
+
+
+def problem(kind: str, risk: str, seed: int) -> Depots:
+    """A random program with four scenarios, or a set around them."""
+    program = depots(seed, k=4, **KINDS[kind])
+    scenarios = program.uncertainty
+    assert isinstance(scenarios, Scenarios)
+    values, p = scenarios.values, scenarios.probabilities
+    assert p is not None
+    distance = np.abs(values[:, None, :] - values[None, :, :]).sum(axis=2)
+    mean, half = p @ values, 0.5 * (values.max(axis=0) - values.min(axis=0))
+    balls = {
+        "tv": TotalVariation(0.2),
+        "box of odds": ProbabilityBox(0.5 * p, np.minimum(1.8 * p, 1.0)),
+        "moments": Moments(values, mean - 0.1, mean + 0.1),
+        "wasserstein": Wasserstein(0.4, distance),
+    }
+    risks: dict[str, Risk] = {"worst": WorstCase(), "cvar": CVaR(0.6), "regret": Regret()}
+    match risk:
+        case "certain":
+            return replace(program, uncertainty=Certain(values[0]))
+        case "budget":
+            return replace(program, uncertainty=Budget(mean, half, half, 2), risk=WorstCase())
+        case _ if risk in balls:
+            return replace(program, uncertainty=AmbiguousScenarios(values, p, balls[risk]))
+    return replace(program, risk=risks.get(risk, Expectation()))
+
+
+def brute_force(program: Depots) -> float:
+    """The best decision by trying all, with the recourse by another road."""
+    finite = program.uncertainty
+    if isinstance(finite, Box | Budget):
+        finite = Scenarios(listed(finite))
+    table = np.array([[program.exact(x, u) for u in finite.values] for x in program.decisions()])
+    first = np.array([program.cost(x) for x in program.decisions()])
+    alone = np.zeros(table.shape[1])
+    if isinstance(program.risk, Regret):
+        alone = (table + first[:, None]).min(axis=0)
+    odds = probability_set(finite, program.risk)
+    return float(min(f + odds.worst(row - alone)[0] for f, row in zip(first, table)))
+
+
+def methods(kind: str, risk: str) -> Iterator[Method]:
+    yield Benders(gap=GAP)
+    yield Benders(gap=GAP, relaxation=False)
+    yield ColumnAndConstraint(gap=GAP)
+    yield ExtensiveForm(gap=GAP, solver="scip" if kind == "cones" else "highs")
+    if risk == "budget" and kind == "linear":
+        yield Benders(gap=GAP, separation="dual")
+        yield ColumnAndConstraint(gap=GAP, separation="dual")
+
+
+def check(outcome: Outcome, expected: float, scale: float) -> None:
+    """Optimal, right, enclosed by bounds that only close. Regret, a small difference, may end by accuracy."""
+    assert outcome.termination in (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY)
+    assert outcome.lower_bound >= outcome.upper_bound - 2 * GAP * scale
+    tolerance = 3 * GAP * scale
+    assert outcome.upper_bound == pytest.approx(expected, abs=tolerance)
+    assert outcome.lower_bound <= expected + tolerance
+    lower = [line.lower_bound for line in outcome.log]
+    upper = [line.upper_bound for line in outcome.log]
+    assert lower == sorted(lower)
+    assert upper == sorted(upper, reverse=True)
+
+
+@pytest.mark.parametrize("risk", RISKS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_method_equals_brute_force(kind: str, risk: str) -> None:
+    for seed in range(2 if kind == "linear" else 1):
+        program = problem(kind, risk, seed)
+        expected = brute_force(program)
+        scale = max(1.0, abs(brute_force(replace(program, risk=WorstCase()))) if risk == "regret" else abs(expected))
+        for method in methods(kind, risk):
+            check(method.solve(program), expected, scale)
+
+
+def test_a_box_is_attacked_at_its_corners() -> None:
+    for seed, cones in ((0, False), (1, True)):
+        program = depots(seed, cones=cones)
+        values = listed(program.uncertainty)
+        program = replace(program, uncertainty=Box(values.min(axis=0), values.max(axis=0)), risk=WorstCase())
+        expected = brute_force(program)
+        ways: list[Method] = [Benders(gap=GAP), ColumnAndConstraint(gap=GAP)]
+        ways += [] if cones else [Benders(gap=GAP, separation="dual")]
+        for method in ways:
+            check(method.solve(program), expected, expected)
+
+
+def limited(program: Depots, share: float) -> float:
+    """The best decision by trying all, with no town short by much in a share of the odds; costs count everywhere."""
+    scenarios = program.uncertainty
+    assert isinstance(scenarios, Scenarios)
+    free = replace(program, short_most=None)
+    best = np.inf
+    for x in program.decisions():
+        kept = np.array([np.isfinite(program.exact(x, u)) for u in scenarios.values])
+        assert scenarios.probabilities is not None
+        if scenarios.probabilities @ kept >= share - 1e-9:
+            costs = np.array([free.exact(x, u) for u in scenarios.values])
+            best = min(best, program.cost(x) + float(scenarios.probabilities @ costs))
+    return float(best)
+
+
+def tight(seed: int) -> Depots:
+    """A program in which no town may be short by much, and some have too little capacity for that."""
+    program = depots(seed, short_most=0.4)
+    return replace(program, open_most=2 if seed % 2 else 4, capacity=(0.6 if seed < 6 else 0.7) * program.capacity)
+
+
+def test_limits_are_kept_always_or_the_least_violation_is_named() -> None:
+    infeasible = 0
+    for seed in range(6):
+        program = tight(seed)
+        table = {x.tobytes(): [program.exact(x, u) for u in listed(program.uncertainty)] for x in program.decisions()}
+        assert isinstance(program.uncertainty, Scenarios)
+        p = program.uncertainty.probabilities
+        assert p is not None
+        best = min((program.cost(np.frombuffer(x)) + float(p @ row) for x, row in table.items()), default=np.inf)
+        for method in (Benders(gap=GAP), ColumnAndConstraint(gap=GAP), ExtensiveForm(gap=GAP, solver="highs")):
+            outcome = method.solve(program)
+            if np.isfinite(best):
+                check(outcome, best, best)
+            else:
+                infeasible += 1
+                assert outcome.termination is Termination.INFEASIBLE
+                assert outcome.least_violation is not None
+    assert 3 <= infeasible <= 15
+
+
+def test_limits_may_be_missed_in_a_share() -> None:
+    """Benders with waivers against trying all; costs count in every realisation, limits kept or not."""
+    bought = 0
+    for seed in range(6):
+        program = tight(seed)
+        for share in (0.9, 0.6, 0.3):
+            expected = limited(program, share)
+            outcome = Benders(gap=GAP).solve(replace(program, limits_share=share))
+            if np.isfinite(expected):
+                bought += not np.isfinite(limited(program, 1.0))
+                check(outcome, expected, expected)
+            else:
+                assert outcome.termination is Termination.INFEASIBLE
+    assert bought >= 2
+
+
+def test_separation_by_vertices_and_by_the_dual_agree() -> None:
+    from openpoint.twostage.worst_case.separation import DualSeparation
+
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        program = depots(seed, m=4)
+        half = rng.uniform(0.0, 1.0, 4)
+        sets: list[Box | Budget] = [
+            Box(np.ones(4) - half, np.ones(4) + half),
+            Budget(np.ones(4), half, half, 2),
+            Budget(np.ones(4), 0 * half, half, 1, np.array([0, 0, 1, 1])),
+        ]
+        for uncertainty in sets:
+            attacked = replace(program, uncertainty=uncertainty, risk=WorstCase())
+            dual = DualSeparation(attacked, 4)
+            ends = dual.prove()
+            assert ends is not None
+            assert (ends[0] <= ends[1]).all()
+            for x in (np.zeros(4), np.ones(4), rng.integers(0, 2, 4).astype(float), rng.uniform(0, 1, 4)):
+                worst = dual.worst(x)
+                assert worst is not None
+                values = [attacked.exact(x, u) for u in listed(uncertainty)]
+                assert worst.value == pytest.approx(max(values), rel=1e-6, abs=1e-6)
+                assert worst.bound >= max(values) - 1e-6
+                assert attacked.exact(x, worst.realisation) == pytest.approx(max(values), rel=1e-6, abs=1e-6)
+
+
+def test_multipliers_keep_their_proven_bounds() -> None:
+    """The slope of the recourse along every deviation, at many points, lies within what the programs proved."""
+    from openpoint.twostage.recourse.subproblem import Subproblem
+    from openpoint.twostage.worst_case.separation import DualSeparation
+
+    program = depots(3, m=4)
+    attacked = replace(program, uncertainty=Budget(np.ones(4), np.zeros(4), np.ones(4), 2), risk=WorstCase())
+    ends, sub = DualSeparation(attacked, 4).prove(), Subproblem(attacked, 4)
+    assert ends is not None
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        slope = sub.respond(rng.integers(0, 2, 4).astype(float), rng.uniform(0, 2, 4)).slope_u
+        assert (slope >= ends[0] - 1e-6).all()
+        assert (slope <= ends[1] + 1e-6).all()
+
+
+def test_a_recourse_that_may_fail_has_no_bounded_multipliers() -> None:
+    from openpoint.twostage.worst_case.separation import DualSeparation
+
+    program = depots(0, short_most=0.1)
+    program = replace(program, uncertainty=Box(np.zeros(3), np.ones(3)), risk=WorstCase())
+    with pytest.raises(OptionError, match="vertices"):
+        DualSeparation(program, 4).worst(np.zeros(4))
+    with pytest.raises(OptionError, match="cones"):
+        Benders(separation="dual").solve(replace(program, cones=True))
+
+
+def test_processes_give_the_same_answer_bit_for_bit() -> None:
+    program = depots(1, k=12)
+    for kind in ({}, {"trucks": True}):
+        here = Benders(gap=GAP).solve(replace(program, **kind))  # type: ignore[arg-type]
+        there = Benders(gap=GAP, executor=Processes(2)).solve(replace(program, **kind))  # type: ignore[arg-type]
+        assert here.lower_bound == there.lower_bound
+        assert here.upper_bound == there.upper_bound
+        assert here.values is not None
+        assert there.values is not None
+        assert here.values.tobytes() == there.values.tobytes()
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    program = depots(0)
+    values = listed(program.uncertainty)
+    unknown = replace(program, uncertainty=Scenarios(values))
+    box = replace(program, uncertainty=Box(values.min(axis=0), values.max(axis=0)))
+    for bad, words in (
+        (unknown, "probabilities"),
+        (box, "polyhedral"),
+        (replace(box, trucks=True, risk=WorstCase()), "integers"),
+        (replace(program, uncertainty=AmbiguousScenarios(values, None, TotalVariation(0.1))), "nominal"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            Benders().solve(bad)
+    with pytest.raises(OptionError, match="share"):
+        ColumnAndConstraint().solve(replace(program, short_most=0.1, limits_share=0.9))

@@ -1,0 +1,432 @@
+"""Subproblems in process, in processes and on a Dask cluster: the same answers, whoever dies."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from openpoint.errors import MissingExtraError, OpenpointError, OptionError
+from openpoint.twostage.workers import executors
+from openpoint.twostage.workers.executors import Choice, Cluster, InProcess, Processes, executor_from
+from openpoint.twostage.workers.pool import CHUNKS_PER_WORKER, KEPT, Workers
+
+if TYPE_CHECKING:  # every worker imports this module, and must not wait for what it does not need
+    from distributed import LocalCluster
+
+    from openpoint.studies.reconfigure.model import RadialProgram
+    from openpoint.twostage.program import Floats
+    from openpoint.twostage.recourse.subproblem import Response
+
+
+@dataclass(frozen=True)
+class Price:
+    """The recourse of a program at a decision."""
+
+    program: RadialProgram
+
+    def prepare(self, stop: object = None) -> Callable[[Floats], Response]:
+        from openpoint.twostage.recourse.subproblem import Subproblem
+
+        subproblem = Subproblem(self.program, self.program.network.n_conductors)
+        return lambda decision: subproblem.respond(decision, self.program.uncertainty.values[0])
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Squares, and leaves a file for every preparation and every attempt; `deadly` arguments kill their worker.
+
+    Attributes:
+        folder: where the files go.
+        deadly: arguments whose first attempts end in the death of the worker.
+        deaths: number of these attempts.
+        seconds: that an argument takes.
+    """
+
+    folder: Path
+    deadly: tuple[int, ...] = ()
+    deaths: int = 1
+    seconds: float = 0.0
+
+    def prepare(self, stop: object = None) -> Callable[[int], int]:
+        (self.folder / f"prepared-{os.getpid()}-{uuid.uuid4().hex}").touch()
+        return self.square
+
+    def square(self, x: int) -> int:
+        attempt = len(list(self.folder.glob(f"tried-{x}-*")))
+        (self.folder / f"tried-{x}-{uuid.uuid4().hex}").touch()
+        time.sleep(self.seconds)
+        if x in self.deadly and attempt < self.deaths:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x * x
+
+    def prepared(self) -> list[str]:
+        """Process of every preparation."""
+        return [path.name.split("-")[1] for path in self.folder.glob("prepared-*")]
+
+    def tried(self, x: int) -> int:
+        return len(list(self.folder.glob(f"tried-{x}-*")))
+
+
+@dataclass(frozen=True)
+class Picky:
+    """Refuses 13."""
+
+    def prepare(self, stop: object = None) -> Callable[[int], int]:
+        return self.refuse
+
+    def refuse(self, x: int) -> int:
+        if x == 13:
+            raise ZeroDivisionError("13")
+        return x
+
+
+@dataclass(frozen=True)
+class Large:
+    """Large answers; the first worker dies in the middle of sending one."""
+
+    file: Path
+
+    def prepare(self, stop: object = None) -> Callable[[int], bytes]:
+        return self.answer
+
+    def answer(self, x: int) -> bytes:
+        if x == 1 and not self.file.exists():
+            self.file.touch()
+            threading.Thread(target=self.die_sending, daemon=True).start()
+        return bytes([x]) * 100_000_000
+
+    def die_sending(self) -> None:
+        main = threading.main_thread().ident
+        assert main is not None
+        while not sys._current_frames()[main].f_code.co_name.startswith("_send"):
+            time.sleep(0.0005)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    """Two worker processes; Dask's own log says how workers die, which is what happens here."""
+    import dask
+    from distributed import LocalCluster
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+        ) as cluster,
+    ):
+        yield cluster
+
+
+def choice_of(cluster: LocalCluster) -> Cluster:
+    return Cluster(cluster.scheduler_address.replace("tcp://", "dask://"))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Workers]:
+    with Processes(2).open() as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def dask(cluster: LocalCluster) -> Iterator[Workers]:
+    with choice_of(cluster).open() as workers:
+        yield workers
+
+
+@pytest.fixture(params=["serial", "processes", "dask"])
+def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
+    if request.param == "serial":
+        with InProcess().open() as here:
+            yield here
+    else:
+        yield request.getfixturevalue({"processes": "pool"}.get(request.param, request.param))
+
+
+def bits(responses: list[Response] | None) -> list[object]:
+    assert responses is not None
+    return [
+        (r.feasible, r.rough, r.value.hex(), r.slope.tobytes(), [[part.tobytes() for part in c] for c in r.point])
+        for r in responses
+    ]
+
+
+Real = tuple[Price, "list[Floats]", list[object]]
+
+
+@pytest.fixture(scope="module")
+def real() -> Real:
+    """The recourse of a published grid, decisions (topologies and points between them), and the answers in process."""
+    from openpoint.grid.builtin import load
+    from tests.builders.programs import program_of
+
+    program = program_of(load("baran33"))
+    trees = [*program.starts(), *program.near(program.starts()[0], 12)]
+    decisions = trees + [0.7 * a + 0.3 * b for a, b in pairwise(trees)]
+    with InProcess().open() as here:
+        return Price(program), decisions, bits(here.run(Price(program), decisions))
+
+
+def test_real_subproblems_have_the_same_answers_bit_for_bit(pool: Workers, dask: Workers, real: Real) -> None:
+    work, xs, expected = real
+    for workers in (pool, dask):
+        assert bits(workers.run(work, xs)) == expected
+        assert bits(workers.run(work, xs[::-1])) == expected[::-1]
+        assert bits(workers.run(work, xs[:3])) == expected[:3]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 8, 9, 50])
+def test_answers_come_in_the_order_of_the_arguments(workers: Workers, tmp_path: Path, n: int) -> None:
+    assert workers.run(Tracked(tmp_path), range(n)) == [x * x for x in range(n)]
+    assert all(Tracked(tmp_path).tried(x) == 1 for x in range(n))
+
+
+def test_a_work_is_prepared_once_in_each_worker(workers: Workers, tmp_path: Path) -> None:
+    work = Tracked(tmp_path, seconds=0.01)
+    for _ in range(3):
+        assert workers.run(work, range(20)) is not None
+    prepared = work.prepared()
+    assert len(prepared) == len(set(prepared)) <= 2
+
+
+def test_a_worker_forgets_works_not_used_for_long(workers: Workers, tmp_path: Path) -> None:
+    works = [Tracked(tmp_path / str(k)) for k in range(KEPT + 1)]
+    for work in works:
+        work.folder.mkdir()
+    for work in [*works, works[0]]:
+        assert workers.run(work, [3]) == [9]
+
+
+def test_exceptions_of_the_work_come_back_as_they_are(workers: Workers) -> None:
+    with pytest.raises(ZeroDivisionError, match="13"):
+        workers.run(Picky(), range(40))
+    assert workers.run(Picky(), range(5)) == list(range(5))
+
+
+def test_stop_is_heard_at_once(workers: Workers, tmp_path: Path) -> None:
+    work, asked = Tracked(tmp_path, seconds=0.2), list[None]()
+    assert workers.run(work, range(50), lambda: asked.append(None) or len(asked) > 3) is None
+    assert len(list(tmp_path.glob("tried-*"))) < 25
+
+
+def test_answers_that_are_there_are_not_thrown_away_by_a_late_stop(workers: Workers) -> None:
+    asked: list[None] = []
+    assert workers.run(Picky(), [1, 2], lambda: bool(asked.append(None))) == [1, 2]
+    assert asked
+
+
+@pytest.mark.parametrize("deadly", [(5,), tuple(range(0, 50, 10))])
+def test_a_process_that_dies_is_replaced_and_its_work_redone(tmp_path: Path, deadly: tuple[int, ...]) -> None:
+    work = Tracked(tmp_path, deadly=deadly)
+    with Processes(2).open() as workers:
+        assert workers.run(work, range(50)) == [x * x for x in range(50)]
+
+
+def test_a_process_that_dies_while_it_sends_is_replaced(tmp_path: Path) -> None:
+    with Processes(2).open() as workers:
+        answers = workers.run(Large(tmp_path / "died"), range(3))
+    assert answers is not None
+    assert [(len(answer), answer[0]) for answer in answers] == [(100_000_000, x) for x in range(3)]
+
+
+def test_an_idle_process_that_dies_is_replaced(tmp_path: Path) -> None:
+    work = Tracked(tmp_path, seconds=0.01)
+    with Processes(2).open() as workers:
+        workers.run(work, range(8))
+        for pid in set(work.prepared()):
+            os.kill(int(pid), signal.SIGKILL)
+        assert workers.run(work, range(8)) == [x * x for x in range(8)]
+
+
+def test_work_that_always_kills_its_process_is_named(tmp_path: Path) -> None:
+    """One argument a chunk: number 4 of 32 is the culprit, and no other is blamed or lost to the next run."""
+    work = Tracked(tmp_path, deadly=(3,), deaths=99)
+    with Processes(2).open() as workers:
+        with pytest.raises(
+            OpenpointError, match=r"processes:2: workers died again and again on subproblem 4 of 32\. Most"
+        ):
+            workers.run(work, range(2 * CHUNKS_PER_WORKER))
+        assert work.tried(3) == 4
+        assert workers.run(work, [1, 2]) == [1, 4]
+
+
+def test_a_pool_ends_at_once_whatever_it_does(tmp_path: Path) -> None:
+    work = Tracked(tmp_path, seconds=600.0)
+    with Processes(2).open() as workers:
+        assert workers.run(work, range(4), lambda: len(work.prepared()) == 2) is None
+        began = time.perf_counter()
+    assert time.perf_counter() - began < 300.0  # not after the work, on whatever machine
+    assert not [pid for pid in work.prepared() if alive(int(pid))]
+
+
+def test_processes_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\n"
+        "from dataclasses import dataclass\n"
+        "from openpoint.twostage.workers.executors import Processes\n"
+        "@dataclass(frozen=True)\n"
+        "class Sleep:\n"
+        "    def prepare(self, stop=None):\n"
+        "        import os\n"
+        "        os.write(1, b'%d\\n' % os.getpid())\n"
+        "        return time.sleep\n"
+        "if __name__ == '__main__':\n"
+        "    with Processes(2).open() as workers:\n"
+        "        workers.run(Sleep(), [30.0, 30.0])\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pids = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.kill()
+    assert until(lambda: not any(map(alive, pids)), seconds=5.0)
+
+
+def test_ctrl_c_is_for_the_main_process_alone(tmp_path: Path) -> None:
+    """The terminal sends it to all of them."""
+    work = Tracked(tmp_path, seconds=0.1)
+    with Processes(2).open() as workers:
+        interrupted: set[str] = set()
+
+        def interrupt() -> bool:
+            for pid in set(work.prepared()) - interrupted:
+                os.kill(int(pid), signal.SIGINT)
+                interrupted.add(pid)
+            return False
+
+        assert workers.run(work, range(16), interrupt) == [x * x for x in range(16)]
+    assert interrupted
+    assert len(work.prepared()) == 2
+
+
+def test_a_dask_worker_killed_in_the_middle_changes_nothing(dask: Workers, real: Real, tmp_path: Path) -> None:
+    assert dask.run(Tracked(tmp_path, deadly=(5,)), range(20)) == [x * x for x in range(20)]
+    work, xs, expected = real
+    assert bits(dask.run(work, xs)) == expected
+
+
+def test_work_that_dask_gives_up_is_tried_once_more(dask: Workers, tmp_path: Path) -> None:
+    work = Tracked(tmp_path, deadly=(1,), deaths=2, seconds=0.5)
+    assert dask.run(work, [0, 1]) == [0, 1]
+    assert work.tried(1) == 3
+
+
+def test_work_that_always_kills_its_dask_worker_is_named(dask: Workers, tmp_path: Path) -> None:
+    work = Tracked(tmp_path, deadly=(0,), deaths=99, seconds=0.5)
+    # On a busy machine the cluster may be out of workers before Dask has counted the deaths.
+    died = r"dask://.*: (workers died again and again on subproblem 1 of 1\. Most|no workers are left)"
+    with pytest.raises(OpenpointError, match=died):
+        dask.run(work, [0])
+
+
+def test_a_cluster_that_loses_all_workers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its workers were started with more threads than are used, which is said."""
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(executors, "DESERTED", 1)
+    few = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "protocol": "tcp", "dashboard_address": ":0"}
+    with LocalCluster(**few, silence_logs=logging.CRITICAL) as cluster, choice_of(cluster).open() as workers:
+        assert "have up to 2 threads each, of which one is used" in caplog.text
+        work = Tracked(tmp_path, seconds=0.5)
+        assert workers.run(work, [1]) == [1]
+        cluster.scale(0)
+        with pytest.raises(OpenpointError, match="no workers are left; start new ones"):
+            workers.run(work, range(20))
+
+
+def test_a_cluster_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(executors, "CONNECT_S", 2.0)
+
+    few = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "protocol": "tcp", "dashboard_address": ":0"}
+    with LocalCluster(**few, silence_logs=logging.CRITICAL) as cluster, choice_of(cluster).open() as workers:
+        assert workers.run(Tracked(tmp_path), [1]) == [1]
+        cluster.close()
+        with pytest.raises(OpenpointError, match="is gone; start it again"):
+            workers.run(Tracked(tmp_path), [1, 2])
+
+
+def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "CONNECT_S", 1.0)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"dask://127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(OptionError, match="no Dask scheduler answers"), Cluster(address).open():
+        pass
+
+
+def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingExtraError, match="pip install 'distributed"), Cluster("dask://127.0.0.1:8786").open():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        (None, InProcess()),
+        ("serial", InProcess()),
+        ("processes:4", Processes(4)),
+        ("dask://host.example:8786", Cluster("dask://host.example:8786")),
+        ("dask://[::1]:8786", Cluster("dask://[::1]:8786")),
+    ],
+)
+def test_a_choice_is_read_and_written(text: str | None, choice: Choice) -> None:
+    assert executor_from(text) == choice
+    assert executor_from(str(choice)) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("", "write serial, processes:4"),
+        ("processes", "processes:4"),
+        ("processes:", "processes:4"),
+        ("processes:-1", "processes:4"),
+        ("processes:0", "0 processes; give a number from 1"),
+        ("processes:99999", "give a number from 1"),
+        ("threads:4", "'threads:4' is no place"),
+        ("dask:host", "write dask://host:port"),
+        ("dask://host", "write dask://host:port"),
+        ("dask://host:port", "write dask://host:port"),
+        ("tcp://host:8786", "or dask://host:port"),
+    ],
+)
+def test_what_is_no_choice_is_refused_with_the_way_out(text: str, remedy: str) -> None:
+    with pytest.raises(OptionError, match=remedy):
+        executor_from(text)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def until(done: Callable[[], bool], *, seconds: float) -> bool:
+    """Whether something happens in time."""
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        if done():
+            return True
+        time.sleep(0.05)
+    return False

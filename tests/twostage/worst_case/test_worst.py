@@ -1,0 +1,205 @@
+"""The worst realisation of a set: climbing and its certificate against all vertices, on a program that is no grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from openpoint.twostage.log import Termination
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.recourse.template import template_of
+from openpoint.twostage.risk import WorstCase
+from openpoint.twostage.uncertainty import Box, Budget, Uncertainty, listed
+from openpoint.twostage.workers.executors import InProcess, Processes
+from openpoint.twostage.worst_case import linear_worst as linear_worst_module
+from openpoint.twostage.worst_case.affine import worst_by_policy
+from openpoint.twostage.worst_case.climbing import farthest, starts_of
+from openpoint.twostage.worst_case.linear_worst import BLOCK, Found, LinearWorst, decided, linear_worst
+from tests.twostage.depots import Depots, depots
+
+
+def uncertain(seed: int, kind: str) -> Depots:
+    """Depots before a box or a budget around their mean demand; towns may not be short in odd seeds."""
+    program = depots(seed)
+    values = listed(program.uncertainty)
+    mean, half = values.mean(axis=0), 0.6 * (values.max(axis=0) - values.min(axis=0))
+    chosen: Uncertainty = Box(mean - half, mean + half)
+    if kind == "budget":
+        chosen = Budget(mean, half, half, 2)
+    return replace(program, uncertainty=chosen, risk=WorstCase(), short_most=0.5 if seed % 2 else None)
+
+
+def separation(program: Depots) -> LinearWorst:
+    found = linear_worst(program, len(program.fixed), program.uncertainty.polyhedral())  # type: ignore[union-attr]
+    assert found is not None
+    return found
+
+
+def by_vertices(worst: LinearWorst, decision: np.ndarray, vertices: np.ndarray) -> Found | None:
+    with InProcess().open() as workers:
+        return worst.by_vertices(decision, vertices, workers)
+
+
+@pytest.mark.parametrize("kind", ["box", "budget"])
+def test_climbing_with_proof_equals_all_vertices(kind: str) -> None:
+    kept = 0
+    for seed in range(6):
+        program = uncertain(seed, kind)
+        worst, vertices = separation(program), listed(program.uncertainty)
+        for decision in program.decisions():
+            exact, climbed = by_vertices(worst, decision, vertices), worst.by_climbing(decision)
+            assert exact is not None
+            assert climbed is not None
+            if np.isfinite(exact[0]):
+                kept += 1
+                assert climbed[0] >= exact[0] - 1e-6  # a bound, and here what an affine policy attains is close
+                assert climbed[1][0].response.reached <= exact[0] + 1e-6
+            else:
+                assert climbed[0] == np.inf
+                assert climbed[1][0].response.value > 0.0
+    assert kept > 10
+
+
+@pytest.mark.parametrize("kind", ["box", "budget"])
+def test_a_policy_bounds_every_realisation_and_its_faces_bound_closer(kind: str) -> None:
+    for seed in range(4):
+        program = replace(uncertain(seed, kind), short_most=None)
+        polyhedral = program.uncertainty.polyhedral()  # type: ignore[union-attr]
+        template = template_of(program, len(program.fixed))
+        rng = np.random.default_rng(seed)
+        for decision in program.decisions()[1::2]:
+            bound = worst_by_policy(template, polyhedral, decision)
+            assert bound is not None
+            points = [
+                *listed(program.uncertainty),
+                *(polyhedral.origin + polyhedral.steps @ z for z in _inside(rng, polyhedral)),
+            ]
+            exact = max(program.exact(decision, u) for u in points)
+            assert bound >= exact - 1e-6
+            faces = [worst_by_policy(template, decided(polyhedral, 0, way), decision) for way in (0.0, 1.0)]
+            assert max(f for f in faces if f is not None) <= bound + 1e-6
+            assert max(f for f in faces if f is not None) >= exact - 1e-6
+
+
+def _inside(rng: np.random.Generator, polyhedral: object) -> list[np.ndarray]:
+    z = rng.random((5, polyhedral.steps.shape[1]))  # type: ignore[attr-defined]
+    if len(polyhedral.upper):  # type: ignore[attr-defined]
+        z /= np.maximum(1.0, (z @ polyhedral.rows.T / polyhedral.upper).max(axis=1))[:, None]  # type: ignore[attr-defined]
+    return list(z)
+
+
+def test_no_policy_where_a_realisation_breaks_a_limit() -> None:
+    for seed in (1, 3, 5):
+        program = uncertain(seed, "box")
+        template = template_of(program, len(program.fixed))
+        polyhedral = program.uncertainty.polyhedral()  # type: ignore[union-attr]
+        assert worst_by_policy(template, polyhedral, np.zeros(len(program.fixed))) is None
+
+
+@pytest.mark.parametrize("kind", ["box", "budget"])
+def test_the_optimum_is_the_same_by_climbing_and_by_the_dual(kind: str) -> None:
+    for seed in range(4):
+        program = uncertain(seed, kind)
+        by_all = ColumnAndConstraint(gap=1e-6, separation="vertices").solve(program)
+        for way in ("climb", "dual"):
+            other = ColumnAndConstraint(gap=1e-6, separation=way).solve(program)  # type: ignore[arg-type]
+            assert other.termination in (by_all.termination, Termination.ACCURACY)
+            if by_all.decision is not None:
+                assert other.lower_bound == pytest.approx(by_all.upper_bound, rel=1e-5)
+
+
+def test_the_farthest_vertex_is_the_farthest() -> None:
+    rng = np.random.default_rng(0)
+    for chosen in (Box(np.zeros(5), np.ones(5)), Budget(np.zeros(5), np.ones(5), np.full(5, 2.0), 2)):
+        vertices = listed(chosen)
+        for slope in rng.standard_normal((20, 5)):
+            assert slope @ farthest(chosen.polyhedral(), slope) == pytest.approx((vertices @ slope).max())
+        assert {u.tobytes() for u in starts_of(chosen.polyhedral(), 8)} <= {(u + 0.0).tobytes() for u in vertices}
+
+
+@pytest.mark.parametrize("kind", ["box", "budget"])
+def test_where_no_policy_is_found_the_dual_and_the_faces_have_the_word(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that fails proves nothing: the answer must be the same without it."""
+    found = 0
+    for seed in (1, 3):
+        program = uncertain(seed, kind)
+        worst, vertices = separation(program), listed(program.uncertainty)
+        whole = program.uncertainty.polyhedral()  # type: ignore[union-attr]
+
+        def only_on_faces(*given: object) -> float | None:
+            return None if np.array_equal(given[1].steps, whole.steps) else worst_by_policy(*given)  # type: ignore[attr-defined,arg-type]  # noqa: B023
+
+        monkeypatch.setattr(linear_worst_module, "worst_by_policy", only_on_faces)
+        for decision in program.decisions():
+            exact, climbed = by_vertices(worst, decision, vertices), worst.by_climbing(decision)
+            assert exact is not None
+            assert climbed is not None
+            assert np.isfinite(exact[0]) == np.isfinite(climbed[0])
+            if np.isfinite(exact[0]):
+                found += 1
+                assert climbed[0] >= exact[0] - 1e-6
+    assert found
+
+
+def test_the_dual_finds_what_climbs_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With climbs that see nothing, violations are found all the same, and their largest is that of all vertices."""
+    program = uncertain(1, "box")
+    vertices = listed(program.uncertainty)
+    blind = separation(program)
+    monkeypatch.setattr(linear_worst_module, "starts_of", lambda polyhedral, count: [polyhedral.origin])
+    wrong = 0
+    for decision in program.decisions():
+        exact = by_vertices(separation(program), decision, vertices)
+        climbed = blind.by_climbing(decision)
+        assert exact is not None
+        assert climbed is not None
+        assert np.isfinite(exact[0]) == np.isfinite(climbed[0])
+        wrong += not np.isfinite(exact[0])
+        largest = blind.violation(decision)
+        assert largest is not None
+        if not np.isfinite(exact[0]):
+            assert largest[0] == pytest.approx(exact[1][0].response.reached, abs=1e-5)
+    assert wrong
+
+
+def test_vertices_tried_by_processes_give_the_same_answer_bit_for_bit() -> None:
+    program = replace(uncertain(1, "box"), uncertainty=Box(np.zeros(7), np.ones(7)), transport=np.ones((4, 7)))
+    assert program.uncertainty.count() > BLOCK  # type: ignore[union-attr]
+    outcomes = [
+        ColumnAndConstraint(gap=1e-6, separation="vertices", executor=executor).solve(program)
+        for executor in (InProcess(), Processes(2))
+    ]
+    assert outcomes[0].upper_bound == outcomes[1].upper_bound
+    assert outcomes[0].lower_bound == outcomes[1].lower_bound
+    assert outcomes[0].upper_bound == pytest.approx(
+        ColumnAndConstraint(gap=1e-6, separation="climb").solve(program).upper_bound, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("way", ["climb", "dual", "vertices"])
+def test_a_search_that_is_stopped_claims_nothing(way: str) -> None:
+    """At whatever moment it is stopped, the answer is none, or what is true without the stop."""
+    for seed in (0, 1):
+        program = uncertain(seed, "budget")
+        worst, vertices = separation(program), listed(program.uncertainty)
+        for decision in program.decisions()[::3]:
+            exact = by_vertices(worst, decision, vertices)
+            assert exact is not None
+            for patience in (0, 1, 3, 10, 30, 100):
+                asked = iter(range(10**9))
+
+                def stop(asked: Iterator[int] = asked, patience: int = patience) -> bool:
+                    return next(asked) >= patience
+
+                with InProcess().open() as workers:
+                    found = {
+                        "climb": lambda: worst.by_climbing(decision, stop),  # noqa: B023
+                        "dual": lambda: worst.by_dual(decision, stop),  # noqa: B023
+                        "vertices": lambda: worst.by_vertices(decision, vertices, workers, stop),  # noqa: B023
+                    }[way]()
+                assert found is None or found[0] >= exact[0] - 1e-6
