@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import openpoint
+from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
@@ -82,7 +82,7 @@ def test_certificates_of_random_grids_verify(
     refuse_too_much(network, path, states, price)
 
 
-def refuse_too_much(network: Network, path: Path, states: npt.NDArray[np.bool_], price: float) -> None:
+def refuse_too_much(network: Network, path: Path, states: Bools, price: float) -> None:
     """With a worse state for the best one, every bound above the best one is refused."""
     head, lines = content(path)
     outputs = [complex(*pair) for pair in zip(*head["generation"], strict=True)]

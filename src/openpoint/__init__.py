@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from openpoint.version import __version__
+
 if TYPE_CHECKING:
     from openpoint.errors import InputError, OpenpointError, OptionError, Problem
     from openpoint.grid import Grid
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from openpoint.twostage.methods.extensive import ExtensiveForm
     from openpoint.twostage.risk import CVaR, Expectation, Regret, WorstCase
     from openpoint.twostage.workers.executors import Cluster, Processes
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Benders",

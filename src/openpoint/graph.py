@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from openpoint.arrays import Bools, Ints
 
 
 def components(n: int, fr: Ints, to: Ints) -> Ints:

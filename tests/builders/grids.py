@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from openpoint.arrays import Bools
 from openpoint.grid import Grid
-from openpoint.network import Bools, Network, build_network
+from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
 

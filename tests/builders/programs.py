@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from openpoint.arrays import Floats
 from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.twostage.program import Floats, Verdict
+from openpoint.twostage.program import Verdict
 from openpoint.twostage.recourse.subproblem import Price, Response, Subproblem
 
 

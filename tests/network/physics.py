@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Complexes, Ints
 from openpoint.network import Network
 from openpoint.network.arrays import winding_matrix
-
-Complexes = npt.NDArray[np.complex128]
 
 
 def missing_power(network: Network, v: Complexes) -> Complexes:
@@ -30,9 +28,7 @@ def missing_power(network: Network, v: Complexes) -> Complexes:
     return drawn + v * np.conj(current)
 
 
-def branch_currents(
-    network: Network, e: npt.NDArray[np.int64], v: Complexes
-) -> list[tuple[npt.NDArray[np.int64], Complexes]]:
+def branch_currents(network: Network, e: Ints, v: Complexes) -> list[tuple[Ints, Complexes]]:
     """Terminals of a branch of conductors e, and the currents that enter it there."""
     fr, to = network.terminal_fr[e], network.terminal_to[e]
     z = network.z[e][:, e].toarray()

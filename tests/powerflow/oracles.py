@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Complexes
 from openpoint.network import Network
 
 FREQUENCY = 50.0
 
 
-def pandapower_voltages(network: Network, closed: npt.NDArray[np.bool_]) -> npt.NDArray[np.complex128]:
+def pandapower_voltages(network: Network, closed: Bools) -> Complexes:
     """(N) voltages in pu by `pandapower.runpp` (Newton); 0 at buses without a source.
 
     Branches with a ratio become transformers in the pi model (their susceptance must be inductive), branches without
@@ -40,7 +40,7 @@ def pandapower_voltages(network: Network, closed: npt.NDArray[np.bool_]) -> npt.
     return np.nan_to_num(size * np.exp(1j * angle))
 
 
-def pandapower_net(network: Network, closed: npt.NDArray[np.bool_]) -> object:
+def pandapower_net(network: Network, closed: Bools) -> object:
     """The network as a pandapower net."""
     import pandapower as pp
 
@@ -96,7 +96,7 @@ def pandapower_net(network: Network, closed: npt.NDArray[np.bool_]) -> object:
     return net
 
 
-def power_grid_model_input(network: Network, closed: npt.NDArray[np.bool_]) -> dict[str, np.ndarray]:
+def power_grid_model_input(network: Network, closed: Bools) -> dict[str, np.ndarray]:
     """The network as input of power-grid-model: every branch a generic branch."""
     from power_grid_model import LoadGenType, initialize_array
 
@@ -137,7 +137,7 @@ def power_grid_model_input(network: Network, closed: npt.NDArray[np.bool_]) -> d
     return {"node": node, "generic_branch": branch, "source": source, "sym_load": load}
 
 
-def power_grid_model_voltages(network: Network, closed: npt.NDArray[np.bool_]) -> npt.NDArray[np.complex128]:
+def power_grid_model_voltages(network: Network, closed: Bools) -> Complexes:
     """(N) voltages in pu by power-grid-model (Newton); 0 at buses without a source.
 
     Every branch needs an impedance.
@@ -151,9 +151,7 @@ def power_grid_model_voltages(network: Network, closed: npt.NDArray[np.bool_]) -
     return np.where(result["energized"] != 0, result["u_pu"] * np.exp(1j * result["u_angle"]), 0.0)
 
 
-def newton_voltages(
-    network: Network, closed: npt.NDArray[np.bool_], *, load: float = 1.0, iterations: int = 60
-) -> npt.NDArray[np.complex128] | None:
+def newton_voltages(network: Network, closed: Bools, *, load: float = 1.0, iterations: int = 60) -> Complexes | None:
     """(N) voltages by a dense Newton method on the bus admittance matrix, loads times `load`; None if it fails.
 
     Every branch needs an impedance, every bus a source.

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.report.layout.forest import ends, source_buses, spanning_forest
 from openpoint.report.layout.labels import name_boxes, names_that_fit, place_labels, shorten, symbol_spots
@@ -51,11 +51,11 @@ def sane(grid: Grid, layout: Layout) -> None:
         np.testing.assert_allclose(way[-1], layout.xy[b], atol=1e-9)
 
 
-def crossings(ways: list[npt.NDArray[np.float64]]) -> int:
+def crossings(ways: list[Floats]) -> int:
     """Proper crossings of straight pieces of different ways."""
     pieces = [(k, p, q) for k, way in enumerate(ways) for p, q in pairwise(way)]
 
-    def turn(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], c: npt.NDArray[np.float64]) -> float:
+    def turn(a: Floats, b: Floats, c: Floats) -> float:
         value = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
         return float(np.sign(value)) if abs(value) > 1e-9 else 0.0
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import openpoint
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.grid import Grid
-from openpoint.scenarios.futures import Floats, Futures, at_buses, constant_power_kva
+from openpoint.scenarios.futures import Futures, at_buses, constant_power_kva
 from openpoint.scenarios.growth import SUMMER_NOON, WINTER_EVENING, Growth, Snapshot, grow
 from tests.builders.grids import FEED, RICH, grids
 

@@ -7,7 +7,7 @@ import pytest
 
 import openpoint
 from openpoint import TopologySearch
-from openpoint.network import Bools, Complexes
+from openpoint.arrays import Bools, Complexes
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.builders.grids import DISPATCH, random_grid

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from openpoint.arrays import States
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.search import division, regions
-from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, States, work_for
+from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
 from openpoint.search.regions import by_regions

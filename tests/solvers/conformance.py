@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from openpoint.solvers.base import Answer, Floats, Status
+from openpoint.arrays import Floats
+from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.form import StandardForm
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.solvers.base import Floats
-from openpoint.solvers.form import Ints, StandardForm
+from openpoint.arrays import Floats, Ints
+from openpoint.solvers.form import StandardForm
 
 
 def solvable(seed: int, *, cones: bool = False, integers: bool = False, box: float = 3.0) -> StandardForm:

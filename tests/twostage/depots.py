@@ -14,7 +14,8 @@ import cvxpy as cp
 import numpy as np
 import scipy.optimize
 
-from openpoint.twostage.program import Cone, FirstStage, Floats, Limit, PlainProgram, Stage
+from openpoint.arrays import Floats
+from openpoint.twostage.program import Cone, FirstStage, Limit, PlainProgram, Stage
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Scenarios, Uncertainty
 

@@ -10,7 +10,7 @@ import io
 import os
 import sys
 
-from openpoint import __version__
+from openpoint.version import __version__
 
 INTERRUPTED = 130
 DEBUG = "OPENPOINT_DEBUG"

@@ -24,14 +24,12 @@ from dataclasses import dataclass
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.twostage.program import Cone, Limit, Stage
-
-Floats = npt.NDArray[np.float64]
 
 W_BOUND_MAX = 4.0
 """Squared voltage beyond which an upper bound says nothing about a distribution grid."""
@@ -222,7 +220,7 @@ def _current_most(network: Network) -> float:
     return (2.0 * (float(s.sum()) + float(np.hypot(p_gen, q_gen).sum()) + charging)) ** 2 / 0.25
 
 
-def _limits(network: Network, w: cp.Variable, l: cp.Variable, inner: npt.NDArray[np.int64]) -> list[Limit]:
+def _limits(network: Network, w: cp.Variable, l: cp.Variable, inner: Ints) -> list[Limit]:
     """Excesses relative to the squared limit, so that 1 is a violation of the whole limit."""
     low = inner[network.w_min[inner] > 0]
     high = inner[np.isfinite(network.w_max[inner])]

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openpoint.arrays import Bools, Ints
 from openpoint.graph import energised
-from openpoint.network import Bools, Ints, Network
+from openpoint.network import Network
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.lindist3flow_deltas import (
     ClosedDeltas,
     by_branch,
@@ -36,7 +37,7 @@ from openpoint.formulations.lindist3flow_deltas import (
     floating_terminals,
     tied_windings,
 )
-from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.network import Network
 from openpoint.network.arrays import winding_matrix
 
 # Zero sequence of reference voltages that counts as none, pu.

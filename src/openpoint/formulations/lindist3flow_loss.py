@@ -18,10 +18,11 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
+from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import InputError, Problem
 from openpoint.formulations.lindist3flow_deltas import by_branch
 from openpoint.formulations.lindist3flow_equations import idle_shunts, internal_voltages, series_impedance
-from openpoint.network import Complexes, Floats, Ints, Network
+from openpoint.network import Network
 from openpoint.twostage.program import Cone
 
 # Relative size below which an eigenvalue of a resistance matrix is none.

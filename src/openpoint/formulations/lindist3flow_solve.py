@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations.lindist3flow_deltas import ClosedDeltas, closed_deltas, floating_terminals
 from openpoint.formulations.lindist3flow_equations import (
@@ -26,7 +27,7 @@ from openpoint.formulations.lindist3flow_equations import (
     series_impedance,
 )
 from openpoint.graph import energised, is_radial
-from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.network import Network
 
 # Least impedance in a delta-delta, so that the current that circulates in it is defined; and share of the loads that
 # may return through a neutral that does not exist.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.lindist3flow import (
     CORNERS,
     V_MAX_PU,
@@ -23,7 +24,7 @@ from openpoint.formulations.lindist3flow import (
     lindist3flow,
     voltage_limits,
 )
-from openpoint.network import Bools, Complexes, Floats, Network
+from openpoint.network import Network
 
 __all__ = [
     "CORNERS",

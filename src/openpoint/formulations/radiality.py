@@ -12,14 +12,10 @@ from dataclasses import dataclass
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.graph import bridges, components
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from openpoint.formulations.radiality import Bools, Choices, Floats, Ints, contract
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.formulations.radiality import Choices, contract
 
 
 def contract_coupled(

@@ -1,6 +1,6 @@
 """Network: what a solver needs. Frozen arrays in per unit, built from a Grid in this one place."""
 
-from openpoint.network.arrays import Bools, Complexes, DeltaLoads, Floats, Ints, LineWindings, Network
+from openpoint.network.arrays import DeltaLoads, LineWindings, Network
 from openpoint.network.build import build_network
 from openpoint.network.load_shares import LoadShares, load_shares
 

@@ -35,15 +35,10 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import InputError, Problem
-
-Floats = npt.NDArray[np.float64]
-Complexes = npt.NDArray[np.complex128]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Ints
 from openpoint.errors import InputError, Problem
 from openpoint.graph import components, forest
 from openpoint.network import Network
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
+from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.held import refuse_held
 from openpoint.grid.rules.windings import line_windings
-from openpoint.network.arrays import Complexes, DeltaLoads, Floats, Ints, LineWindings, Network
+from openpoint.network.arrays import DeltaLoads, LineWindings, Network
 from openpoint.network.load_shares import (
     DELTA_PAIRS,
     PARTS,

@@ -6,14 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Complexes, Floats, Indices
 from openpoint.compiled.table import Table
-
-Floats = npt.NDArray[np.float64]
-Complexes = npt.NDArray[np.complex128]
-Numbers = npt.NDArray[np.int32]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,18 +23,18 @@ class Wires(Table):
         has_ratio, has_shunt: whether any branch has a ratio or shift, or a shunt.
     """
 
-    start: Numbers
-    neighbour: Numbers
-    via: Numbers
-    fr: Numbers
+    start: Indices
+    neighbour: Indices
+    via: Indices
+    fr: Indices
     z: Complexes
     y: Complexes
     tap: Floats
     shift: Floats
-    source: Numbers
+    source: Indices
     source_v: Complexes
-    hung: Numbers
-    hung_at: Numbers
+    hung: Indices
+    hung_at: Indices
     hung_y: Complexes
     has_ratio: bool
     has_shunt: bool
@@ -84,10 +79,10 @@ class Work(Table):
         u_re, u_im: voltage. l_re, l_im: current of the loads. j_re, j_im: current in the branch to the parent.
     """
 
-    order: Numbers
-    position: Numbers
-    parent: Numbers
-    edge: Numbers
+    order: Indices
+    position: Indices
+    parent: Indices
+    edge: Indices
     flipped: Bools
     z_re: Floats
     z_im: Floats

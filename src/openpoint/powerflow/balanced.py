@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Complexes, Floats, States
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Complexes, Floats, Network
+from openpoint.network import Network
 from openpoint.powerflow import kernel
 from openpoint.powerflow.arrays import Loads, Output, Wires, Work, work_for
 
@@ -50,7 +50,7 @@ class Flows:
     s_to: Complexes
     loss: Floats
     source_s: Complexes
-    status: npt.NDArray[np.int8]
+    status: States
     energised: Bools
 
     @property
@@ -115,7 +115,7 @@ def losses(
     generation: Complexes | None = None,
     tolerance: float = 1e-12,
     iterations: int = 10_000,
-) -> tuple[Floats, npt.NDArray[np.int8]]:
+) -> tuple[Floats, States]:
     """Loss and status of K flows, and nothing else: arguments, errors and figures as in `solve`.
 
     Returns:
@@ -170,9 +170,7 @@ class _Call:
         linear = wires.has_shunt or bool(impedance.any())
         self.loads = Loads(power, current, impedance, linear, bool(current.any()))
 
-    def run(
-        self, tolerance: float, iterations: int, loss: Floats, status: npt.NDArray[np.int8], output: Output
-    ) -> None:
+    def run(self, tolerance: float, iterations: int, loss: Floats, status: States, output: Output) -> None:
         work = _memory_for(len(self.wires.start) - 1)
         kernel.many(self.wires, self.closed, self.loads, float(tolerance), iterations, work, loss, status, output)
 

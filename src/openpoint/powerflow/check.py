@@ -9,8 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.network import Network
 
 STIFF_PU = 1e-7
 """Below this impedance the voltages of the two ends, rounded to double precision, no longer tell the current."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Complexes, DeltaLoads, Floats, LoadShares, Network, load_shares
+from openpoint.network import DeltaLoads, LoadShares, Network, load_shares
 from openpoint.network.load_shares import power_shares
 
 V_LOW_PU = 0.5

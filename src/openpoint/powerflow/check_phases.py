@@ -15,8 +15,9 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.network import Network
 from openpoint.network.arrays import winding_matrix
 from openpoint.network.load_shares import terminals
 from openpoint.powerflow.check import STIFF_PU

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from openpoint.network import Bools, Complexes, Network
+from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.network import Network
 from openpoint.powerflow.balanced import Flows, solve
-
-Floats = npt.NDArray[np.float64]
 
 LIMIT_TOLERANCE = 1e-6
 """Relative excess of a limit that counts as kept: the accuracy of the cone program, far below any meter's."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 
 TOLERANCE = 1e-9

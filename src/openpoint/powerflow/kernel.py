@@ -20,10 +20,10 @@ turns the iteration into a rotation about the origin); it is stopped there.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Floats, States
 from openpoint.compiled.jit import inner, lean
-from openpoint.powerflow.arrays import Bools, Floats, Loads, Output, Wires, Work
+from openpoint.powerflow.arrays import Loads, Output, Wires, Work
 
 CONVERGED, NOT_CONVERGED, NOT_RADIAL = 0, 1, 2
 
@@ -322,7 +322,7 @@ def many(
     iterations: int,
     work: Work,
     loss: Floats,
-    status: npt.NDArray[np.int8],
+    status: States,
     output: Output,
 ) -> None:
     """K flows; `closed` and the loads have K rows or one."""

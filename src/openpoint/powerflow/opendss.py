@@ -15,12 +15,13 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.graph import energised
 from openpoint.grid.grid import Grid
 from openpoint.io.opendss import write
 from openpoint.io.opendss.engine import TOLERANCE_PU, borrow_engine, hand_back, solve_as_it_is
-from openpoint.network import Bools, Complexes, Floats, Ints, Network, build_network
+from openpoint.network import Network, build_network
 
 _NODE = {"1": 1, "a": 1, "b": 2, "c": 3}
 _ITERATIONS = 200

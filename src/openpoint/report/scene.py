@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.report.layout.forest import ends, source_buses, spanning_forest
 from openpoint.report.layout.place import Layout, compute_layout
 from openpoint.studies.reconfigure.result import ReconfigureResult, Violation
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 _TOLERANCE = 1e-6  # relative; a state that sits on its limit does not break it
 

@@ -6,17 +6,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Floats
 from openpoint.report.scene import Scene
 from openpoint.studies.harden.result import HardenResult
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.result import ReconfigureResult
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

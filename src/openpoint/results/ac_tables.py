@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.studies.reconfigure.model import RadialState
 from openpoint.studies.reconfigure.result import Violation
-
-Floats = npt.NDArray[np.float64]
 
 
 def bus_names(network: Network) -> dict[str, object]:
@@ -93,7 +91,7 @@ def violations(network: Network, state: RadialState | None) -> tuple[Violation, 
     return tuple(found)
 
 
-def open_names(network: Network, closed: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+def open_names(network: Network, closed: Bools) -> tuple[str, ...]:
     """Names of the open branches, in the order of the grid."""
     return tuple(network.branch_names[network.conductor_branch[e]] for e in np.flatnonzero(~closed))
 

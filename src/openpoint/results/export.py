@@ -16,7 +16,6 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
-from openpoint import __version__
 from openpoint.names import join_names
 from openpoint.results.base import switched
 from openpoint.studies.harden.export import harden_summary, harden_tables
@@ -36,6 +35,7 @@ from openpoint.studies.powerflow.study import PowerflowResult
 from openpoint.studies.reconfigure.futures.export import futures_summary, futures_tables
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits, Violation
+from openpoint.version import __version__
 
 Partitioned = PartitionResult | PartitionStepsResult | PartitionLevels
 Result = ReconfigureResult | PowerflowResult | HardenResult | FuturesResult | Partitioned

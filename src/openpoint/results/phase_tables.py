@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Complexes, Floats, Network
+from openpoint.network import Network
 from openpoint.powerflow.check_phases import max_mismatch
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.opendss import OpenDssCircuit, PhaseFlows

@@ -11,18 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names, names_of, of_kind, path_of
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.scenarios.disasters_table import SUM_TOLERANCE, Row, is_csv, load_rows, rows_of_frame, sound_rows
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

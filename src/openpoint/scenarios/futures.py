@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.arguments import names_of, of_kind, path_of
 from openpoint.grid.csv_style import decimal_of, separator_of
@@ -25,9 +25,6 @@ from openpoint.io import GridLike, read
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
 from openpoint.scenarios.futures_table import NUMBERS, REQUIRED, SUM_TOLERANCE, read_rows
-
-Floats = npt.NDArray[np.float64]
-Complexes = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +97,7 @@ class Futures:
         p, q = (self.weights @ part for part in (self.p_kw, self.q_kvar))
         return Futures(("mean",), None, self.bus_names, p[np.newaxis], q[np.newaxis])
 
-    def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Futures:
+    def take(self, indices: Sequence[int] | Ints) -> Futures:
         """The futures of these numbers (0 = first), in this order; their probabilities are scaled to sum to one.
 
         Raises:

@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Floats, Ints
 from openpoint.errors import InputError, Problem
 from openpoint.grid.rules.problems import did_you_mean
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 REQUIRED = ("future", "bus", "p_kw", "q_kvar")
 COLUMNS = (*REQUIRED, "probability")

@@ -37,10 +37,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from openpoint.arrays import Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import of_kind
 from openpoint.io import GridLike, read
-from openpoint.scenarios.futures import Complexes, Floats, Futures, at_buses, constant_power_kva
+from openpoint.scenarios.futures import Futures, at_buses, constant_power_kva
 from openpoint.scenarios.futures_table import SUM_TOLERANCE
 
 

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import names_of
 from openpoint.grid.grid import Grid
@@ -40,8 +40,6 @@ from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.io import GridLike, read
 from openpoint.scenarios.disasters import Disasters
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 Kind = Literal["lines", "switches", "transformers"]
 
 # The mean wind is fitted to storms of another seed: it must not follow the storms that are asked for. So many storms,

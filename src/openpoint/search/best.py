@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.network import Bools, Network
+from openpoint.arrays import Bools
+from openpoint.network import Network
 from openpoint.search.dispatch import Dispatcher
 from openpoint.search.exchange.ac_check import Exchange, Judge, Trial
 from openpoint.search.kernel.arrays import CLOSED, Counts, Model, Work

@@ -15,8 +15,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Floats, Network
+from openpoint.network import Network
 from openpoint.search.exchange.ac_check import Trial
 from openpoint.search.kernel.arrays import (
     APPLY,
@@ -197,7 +198,7 @@ class Certificate:
             self.body.unlink(missing_ok=True)
 
 
-def _shifted(numbers: npt.NDArray[np.int64], bits: int) -> npt.NDArray[Any]:
+def _shifted(numbers: Ints, bits: int) -> npt.NDArray[Any]:
     """Whole numbers times 2^bits, as Python's own where they would not fit in 64 bits with a sign."""
     fits = float(np.abs(numbers).max(initial=0)) * 2.0**bits < LARGEST
     return np.asarray(numbers << bits if fits else numbers.astype(object) << bits)

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openpoint import __version__
+from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Network
+from openpoint.network import Network
 from openpoint.search.exchange.ac_check import Trial
 from openpoint.search.kernel.arrays import Counts, Model, Pool, Work, enlarged
+from openpoint.version import __version__
 
 FORMAT = "openpoint checkpoint 1"
 OF_NODE = ("status", "y", "mu", "phi", "w", "choice_p", "choice_q", "taken_p", "taken_q")

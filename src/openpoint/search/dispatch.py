@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from openpoint.network import Bools, Complexes, Floats, Ints, Network
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.network import Network
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Counts, Model, Work, counts, pool_for, record_for, work_for
 from openpoint.search.kernel.entries import explore
 from openpoint.search.model.build import Numbering

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from openpoint.arrays import States
 from openpoint.search.best import Best
-from openpoint.search.kernel.arrays import UNDECIDED, Counts, Model, Pool, States, Work, lowest, take
+from openpoint.search.kernel.arrays import UNDECIDED, Counts, Model, Pool, Work, lowest, take
 from openpoint.search.model.build import Numbering
 from openpoint.search.regions import Outcome, by_regions
 

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from openpoint.arrays import Bools, Floats, Indices, States
 from openpoint.compiled.jit import compiled
 from openpoint.errors import OptionError
 from openpoint.graph import components, forest
-from openpoint.network import Bools, Floats, Network
-from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Numbers, States
+from openpoint.network import Network
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.search.kernel.forest import close_bridges, find
 
 
@@ -34,19 +35,19 @@ class Walk(NamedTuple):
         status: (m) OPEN or UNDECIDED. memory: (4, n) of the search for bridges.
     """
 
-    fr: Numbers
-    to: Numbers
+    fr: Indices
+    to: Indices
     decided: Bools
-    start: Numbers
-    neighbour: Numbers
-    via: Numbers
-    chosen: Numbers
-    at: Numbers
-    depth: Numbers
+    start: Indices
+    neighbour: Indices
+    via: Indices
+    chosen: Indices
+    at: Indices
+    depth: Indices
     bridge: States
-    leader: Numbers
+    leader: Indices
     status: States
-    memory: Numbers
+    memory: Indices
 
 
 @compiled
@@ -58,7 +59,7 @@ def find_bridges(walk: Walk, bridge: States) -> None:
 
 
 @compiled
-def walk_on(walk: Walk, out: Numbers) -> int:
+def walk_on(walk: Walk, out: Indices) -> int:
     """Write the open branches of the next topologies into `out` (rows, F); returns how many there were.
 
     Every node of the search has a completion: what is decided as closed has no loop, and what is not open connects
@@ -194,7 +195,7 @@ def _choice(network: Network, locked_closed: Bools | None, locked_open: Bools | 
     return must, ~never
 
 
-def _ends(network: Network, may: Bools) -> tuple[Numbers, Numbers, int]:
+def _ends(network: Network, may: Bools) -> tuple[Indices, Indices, int]:
     """Ends of the branches that may be closed with all sources as the last bus, and the number of buses."""
     others = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     number = np.full(network.n_terminals, len(others), dtype=np.int32)
@@ -202,7 +203,7 @@ def _ends(network: Network, may: Bools) -> tuple[Numbers, Numbers, int]:
     return number[network.terminal_fr[may]], number[network.terminal_to[may]], len(others) + 1
 
 
-def _merged(fr: Numbers, to: Numbers, n: int) -> Numbers | None:
+def _merged(fr: Indices, to: Indices, n: int) -> Indices | None:
     """(n) first bus of those that the branches given join to a bus; None when they close a loop."""
     ends = fr.astype(np.int64), to.astype(np.int64)
     if not forest(n, *ends).all():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from openpoint.network import Bools, Complexes
+from openpoint.arrays import Bools, Complexes
 from openpoint.twostage.log import Termination
 
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openpoint.arrays import Floats, Ints, States
 from openpoint.compiled.jit import lean
 from openpoint.compiled.table import Table
 from openpoint.search.exchange.ac_check import Exchange, Trial
-from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Floats, Model, States, Work, work_for
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.kernel.forest import propagate
 from openpoint.search.kernel.highest import Reach, reach_for, reached
@@ -46,12 +47,12 @@ class Trail(Table):
     """
 
     stack: States
-    size: npt.NDArray[np.int64]
-    nodes: npt.NDArray[np.int64]
-    active: npt.NDArray[np.int64]
-    edge: npt.NDArray[np.int64]
-    left: npt.NDArray[np.int64]
-    chosen: npt.NDArray[np.int64]
+    size: Ints
+    nodes: Ints
+    active: Ints
+    edge: Ints
+    left: Ints
+    chosen: Ints
     score: Floats
     slack: Floats
 

@@ -37,14 +37,13 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.graph import components
-from openpoint.network import Bools, Floats, Ints
 from openpoint.search.kernel.arrays import (
     CLOSED,
     OPEN,
     UNDECIDED,
     Model,
-    States,
     Work,
     counts,
     enlarged,

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Network
+from openpoint.network import Network
 from openpoint.search.best import Best
 from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of, trial_of

@@ -7,13 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.form import StandardForm
-
-Floats = npt.NDArray[np.float64]
 
 
 class Status(enum.Enum):

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from openpoint.solvers.form import Floats, Ints, StandardForm
+from openpoint.arrays import Floats, Ints
+from openpoint.solvers.form import StandardForm
 
 T = TypeVar("T", bound=np.generic)
 

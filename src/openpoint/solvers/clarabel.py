@@ -8,7 +8,8 @@ import clarabel
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.solvers.base import Answer, Floats, Status, require
+from openpoint.arrays import Floats
+from openpoint.solvers.base import Answer, Status, require
 from openpoint.solvers.catalog import CLARABEL, way_out
 from openpoint.solvers.form import StandardForm
 

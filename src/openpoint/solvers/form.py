@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from openpoint.arrays import Floats, Ints
 
 
 class Identified(Protocol):

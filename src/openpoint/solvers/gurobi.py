@@ -12,11 +12,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
-from openpoint.solvers.base import Answer, Floats, Status
+from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.bounds import bounded, proof
 from openpoint.solvers.catalog import GUROBI, require_package, way_out
 from openpoint.solvers.form import StandardForm
@@ -187,7 +187,7 @@ class _Task:
         return None if found is None else (bounds.duals(*found), found[1])
 
 
-def _own_columns(form: StandardForm) -> npt.NDArray[np.bool_]:
+def _own_columns(form: StandardForm) -> Bools:
     """(rows of cones) whether a row becomes a column of its own.
 
     All do where duals are wanted. With integers, a multiple of a column is taken as it is, unless first in its cone.

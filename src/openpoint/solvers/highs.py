@@ -10,10 +10,11 @@ import highspy
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.solvers.base import Answer, Floats, Status, require
+from openpoint.arrays import Floats, Ints
+from openpoint.solvers.base import Answer, Status, require
 from openpoint.solvers.bounds import BoundedForm, bounded, proof
 from openpoint.solvers.catalog import HIGHS, way_out
-from openpoint.solvers.form import Ints, StandardForm
+from openpoint.solvers.form import StandardForm
 
 CAPABILITIES = HIGHS
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
-from openpoint.solvers.base import Answer, Floats, Status
+from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.catalog import MOSEK, require_package, way_out
 from openpoint.solvers.form import StandardForm
 

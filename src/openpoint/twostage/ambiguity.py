@@ -14,13 +14,11 @@ from typing import Protocol
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 import scipy.optimize
 import scipy.sparse as sp
 
+from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
-
-Floats = npt.NDArray[np.float64]
 
 SUM_TOLERANCE = 1e-6
 """By how much probabilities may miss a sum of 1: rounding in tables."""

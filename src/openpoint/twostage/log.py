@@ -7,8 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
+from openpoint.arrays import Floats
 
 
 class Termination(enum.StrEnum):
@@ -138,14 +137,14 @@ class Outcome:
     """
 
     termination: Termination
-    decision: npt.NDArray[np.float64] | None
+    decision: Floats | None
     state: object | None
     lower_bound: float
     upper_bound: float
     log: tuple[Iteration, ...]
     seconds: float
-    least_violation: npt.NDArray[np.float64] | None = field(default=None)
-    values: npt.NDArray[np.float64] | None = field(default=None)
+    least_violation: Floats | None = field(default=None)
+    values: Floats | None = field(default=None)
 
     @property
     def gap(self) -> float:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.twostage.ambiguity import ProbabilitySet, exactly
-from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.program import TwoStageProgram, Verdict
 from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget, Certain

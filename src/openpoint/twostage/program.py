@@ -12,15 +12,12 @@ from typing import Any, Protocol, Self, TypeVar
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Floats
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty
 from openpoint.twostage.workers.pool import never
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

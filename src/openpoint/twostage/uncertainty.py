@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import Ambiguity, check_probabilities
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 VERTICES_MOST = 2_000_000
 """Vertices above which a polyhedral set is not listed."""

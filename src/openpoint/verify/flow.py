@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from openpoint.network import Complexes, Network
+from openpoint.arrays import Complexes
+from openpoint.network import Network
 
 
 def flow(

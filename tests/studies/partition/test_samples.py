@@ -13,6 +13,7 @@ import pytest
 import scipy.stats
 
 import openpoint
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.grid import Grid
 from openpoint.studies.partition import samples as partition_samples
@@ -24,7 +25,6 @@ from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.samples import sample_partition
 from openpoint.studies.partition.setup import PartitionCosts
 from openpoint.studies.partition.study import partition
-from openpoint.twostage.program import Floats
 from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.workers.executors import Processes

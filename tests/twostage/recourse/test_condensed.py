@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 import openpoint
+from openpoint.arrays import Floats
 from openpoint.network import build_network
 from openpoint.network.blocks import blocks
 from openpoint.solvers.base import Status
@@ -15,7 +16,6 @@ from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.setup import PartitionCosts, program_of
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.program import Floats
 from openpoint.twostage.recourse.condensed import Condensed, condensed
 from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.recourse.template import template_of

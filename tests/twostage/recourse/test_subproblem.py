@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openpoint.arrays import Floats
 from openpoint.grid import Grid
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.twostage.program import Floats
 from openpoint.twostage.recourse.subproblem import MARGIN, Price, Response
 from tests.builders.grids import DISPATCH, FIXED, all_topologies, grids, random_grid
 from tests.builders.programs import Today, program_of

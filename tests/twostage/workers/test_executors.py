@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from openpoint.arrays import Floats
 from openpoint.errors import MissingExtraError, OpenpointError, OptionError
 from openpoint.twostage.workers import executors
 from openpoint.twostage.workers.executors import Choice, Cluster, InProcess, Processes, executor_from
@@ -28,7 +29,6 @@ if TYPE_CHECKING:  # every worker imports this module, and must not wait for wha
     from distributed import LocalCluster
 
     from openpoint.studies.reconfigure.model import RadialProgram
-    from openpoint.twostage.program import Floats
     from openpoint.twostage.recourse.subproblem import Response
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from openpoint.arrays import Bools, Ints
 from openpoint.errors import Problem
-from openpoint.graph import Bools, Ints, components, energised, forest, is_radial, path
+from openpoint.graph import components, energised, forest, is_radial, path
 from openpoint.grid.rules.windings import line_windings
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.errors import Problem
-from openpoint.io.matpower.expression import Floats, NotUnderstoodError, Reader, Value, evaluate
+from openpoint.io.matpower.expression import NotUnderstoodError, Reader, Value, evaluate
 from openpoint.io.matpower.text import Statement, Token, statements
 
 _BUS = "BUS_I BUS_TYPE PD QD GS BS BUS_AREA VM VA BASE_KV ZONE VMAX VMIN LAM_P LAM_Q MU_VMAX MU_VMIN"

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Floats
 from openpoint.io.matpower.text import Token
 
-Floats = npt.NDArray[np.float64]
 Value = np.float64 | Floats
 
 CONSTANTS = {

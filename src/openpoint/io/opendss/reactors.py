@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Complexes
 from openpoint.io.opendss.branches import NO_RATING_A, triangle
 from openpoint.io.opendss.reading import LETTER, Reading
 
@@ -45,7 +45,7 @@ def read_reactor(reading: Reading, element: str) -> None:
     _shunt(reading, element, bus, nodes, (y_each, len(nodes), "delta" if is_delta else "wye"))
 
 
-def _series(reading: Reading, element: str, ends: list[tuple[str, list[int]]], y: npt.NDArray[np.complex128]) -> None:
+def _series(reading: Reading, element: str, ends: list[tuple[str, list[int]]], y: Complexes) -> None:
     (fr, nodes), (to, nodes_to) = ends
     if nodes != nodes_to or 0 in nodes or len(set(nodes)) < len(nodes):
         message = f"its ends have the nodes {'.'.join(map(str, nodes))} and {'.'.join(map(str, nodes_to))}"

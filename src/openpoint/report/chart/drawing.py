@@ -11,9 +11,9 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from openpoint.arrays import Floats, Ints
+
 Shape = Literal["circle", "ring", "square", "crossed", "diamond", "cross", "plus"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 Places = list[float | None]
@@ -157,7 +157,7 @@ def steps(x: Floats, y: Floats) -> list[list[float]]:
     return curve(np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1])
 
 
-def at(values: Sequence[T], chosen: Sequence[int] | npt.NDArray[np.int64]) -> tuple[T, ...]:
+def at(values: Sequence[T], chosen: Sequence[int] | Ints) -> tuple[T, ...]:
     """The values at these numbers."""
     return tuple(values[k] for k in chosen)
 

@@ -9,7 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from openpoint.report.chart.drawing import Axis, Chart, Dots, Floats, Layer, Lines, Words, at, flat
+from openpoint.arrays import Floats
+from openpoint.report.chart.drawing import Axis, Chart, Dots, Layer, Lines, Words, at, flat
 from openpoint.report.layout.labels import crowding, shorten, symbol_spots
 from openpoint.report.layout.place import Layout
 

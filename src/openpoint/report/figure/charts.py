@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+from openpoint.arrays import Floats
 from openpoint.report.figure import style
 from openpoint.report.layout.labels import shorten
 from openpoint.report.scene import Scene
 from openpoint.report.series import Convergence, loading_rows, shown_limits
-
-Floats = npt.NDArray[np.float64]
 
 _COLOUR = {"before": style.BEFORE, "after": style.AFTER}
 

@@ -6,21 +6,19 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
+from openpoint.arrays import Floats
 from openpoint.report.figure import style
 from openpoint.report.figure.marks import BusName, branch_marks, draw_bus_names, draw_marks
 from openpoint.report.figure.panels import Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
 from openpoint.report.page.numerals import figures
 from openpoint.report.scene import Scene, State
-
-Floats = npt.NDArray[np.float64]
 
 
 def grid_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from openpoint.arrays import Floats
 from openpoint.report.figure import style
 from openpoint.report.figure.panels import Plan
 from openpoint.report.layout.labels import (
@@ -23,8 +23,6 @@ from openpoint.report.layout.labels import (
     symbol_spots,
 )
 from openpoint.report.layout.place import Layout
-
-Floats = npt.NDArray[np.float64]
 
 # Behind names, so that lines do not run through them. An outline around the letters would turn text in SVG to paths.
 VEIL: dict[str, Any] = {"boxstyle": "square,pad=0.02", "fc": "white", "ec": "none", "alpha": 0.75}

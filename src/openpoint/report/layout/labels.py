@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Floats
 from openpoint.report.layout.place import Layout
-
-Floats = npt.NDArray[np.float64]
 
 NAMED_BUSES = 180  # beyond it only what matters is named: more names would be ink
 _SIGHT = 0.21  # inches beyond which a symbol has room enough

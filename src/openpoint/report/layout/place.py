@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.report.layout.forest import ends, source_buses, spanning_forest
 from openpoint.report.layout.routes import elbow, rounded, route_ties
 from openpoint.report.layout.rows import place_rows
-
-Floats = npt.NDArray[np.float64]
 
 _ENOUGH = 0.6  # share of buses that must have coordinates for a map
 
@@ -86,7 +84,7 @@ def _schematic(n: int, branches: Sequence[tuple[int, int]], sources: Sequence[in
     )
 
 
-def _filled(given: Floats, known: npt.NDArray[np.bool_], branches: Sequence[tuple[int, int]]) -> Floats:
+def _filled(given: Floats, known: Bools, branches: Sequence[tuple[int, int]]) -> Floats:
     """Coordinates for all: a bus without any lies between its neighbours (a few rounds of averages)."""
     xy = given.copy()
     xy[~known] = given[known].mean(axis=0)

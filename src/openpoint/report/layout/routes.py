@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from openpoint.arrays import Floats
 
 _OVER_BUS, _ALONG_LINE, _CROSSING, _BEND, _LENGTH = 15.0, 12.0, 1.2, 0.35, 0.22
 _NEAR = 0.13  # two parallel lines closer than this are read as one

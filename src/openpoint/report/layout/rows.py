@@ -12,11 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Ints
 from openpoint.report.layout.forest import Forest
-
-Ints = npt.NDArray[np.int64]
 
 _Move = tuple[str, int, int]
 # Layouts tried, and buses placed in them: fixed numbers, so that a picture never depends on the clock.

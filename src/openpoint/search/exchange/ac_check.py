@@ -8,9 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from openpoint.network import Bools, Complexes, Floats, Network
+from openpoint.arrays import Bools, Complexes, Floats, States
+from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
-from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, States, Work, work_for
+from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.entries import rank, span
 from openpoint.search.kernel.loops import loops_for
 from openpoint.search.model.build import TOLERANCE, Numbering

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Network
+from openpoint.network import Network
 from openpoint.search.exchange.ac_check import Exchange, Judge, Trial
 from openpoint.search.found import Found, Standing
 from openpoint.search.kernel.arrays import CLOSED, work_for

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Floats
 from openpoint.formulations.radiality import Choices
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 def exchanges(choices: Choices, closed: Bools) -> Bools:

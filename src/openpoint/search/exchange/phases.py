@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from openpoint.arrays import Bools, Ints
 from openpoint.formulations.radiality import Choices
-from openpoint.network import Bools, Ints
 from openpoint.search.exchange.pairs import rooted
 
 

@@ -12,13 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openpoint.arrays import Bools, Floats, Indices, Ints, Singles, States
 from openpoint.compiled.table import Table
-
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.int32]
-States = npt.NDArray[np.int8]
-Bools = npt.NDArray[np.bool_]
 
 OPEN, CLOSED, UNDECIDED = 0, 1, 2
 LEAST, MOST, BETWEEN = 0, 1, 2
@@ -58,8 +53,8 @@ class Model(Table):
     """
 
     n: int
-    fr: Numbers
-    to: Numbers
+    fr: Indices
+    to: Indices
     r: Floats
     x: Floats
     z2: Floats
@@ -82,17 +77,17 @@ class Model(Table):
     w_min: Floats
     w_max: Floats
     worth: Floats
-    start: Numbers
-    neighbour: Numbers
-    via: Numbers
-    column: Numbers
-    row: Numbers
-    target: Numbers
-    up: Numbers
-    slot: Numbers
+    start: Indices
+    neighbour: Indices
+    via: Indices
+    column: Indices
+    row: Indices
+    target: Indices
+    up: Indices
+    slot: Indices
     swap: Bools
     most_closings: int
-    bare: Numbers
+    bare: Indices
     ideal: float
     passive: bool
     shunts: bool
@@ -127,9 +122,9 @@ class Work(Table):
     y: Floats
     mu: Floats
     phi: Floats
-    order: Numbers
-    parent: Numbers
-    edge: Numbers
+    order: Indices
+    parent: Indices
+    edge: Indices
     gain: Floats
     w: Floats
     used: Bools
@@ -157,11 +152,11 @@ class Work(Table):
     one: Floats
     y_kept: Floats
     mu_kept: Floats
-    leader: Numbers
-    rank: Numbers
-    low: Numbers
-    came: Numbers
-    at: Numbers
+    leader: Indices
+    rank: Indices
+    low: Indices
+    came: Indices
+    at: Indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,9 +174,9 @@ class Pool(Table):
     mu: Singles
     phi: Singles
     bound: Floats
-    origin: Numbers
-    depth: Numbers
-    heap: Numbers
+    origin: Indices
+    depth: Indices
+    heap: Indices
 
 
 PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM = 1, 2, 3, 4, 5, 6, 7
@@ -202,14 +197,14 @@ class Record(Table):
     """
 
     kind: States
-    branch: Numbers
+    branch: Indices
     bits: States
-    y: npt.NDArray[np.int64]
-    mu: npt.NDArray[np.int64]
-    phi: npt.NDArray[np.int64]
-    w: npt.NDArray[np.int64]
+    y: Ints
+    mu: Ints
+    phi: Ints
+    w: Ints
     top: States
-    size: npt.NDArray[np.int64]
+    size: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,13 +217,13 @@ class Counts(Table):
         depth, bound: of the node at hand. cutoff: bound at which a node is done. floor: least bound of the nodes done.
     """
 
-    size: npt.NDArray[np.int64]
-    nodes: npt.NDArray[np.int64]
-    probes: npt.NDArray[np.int64]
-    active: npt.NDArray[np.int64]
-    trials: npt.NDArray[np.int64]
-    gains: npt.NDArray[np.int64]
-    depth: npt.NDArray[np.int64]
+    size: Ints
+    nodes: Ints
+    probes: Ints
+    active: Ints
+    trials: Ints
+    gains: Ints
+    depth: Ints
     bound: Floats
     cutoff: Floats
     floor: Floats

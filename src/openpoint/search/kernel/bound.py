@@ -54,8 +54,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.compiled.jit import inner
-from openpoint.search.kernel.arrays import UNDECIDED, Floats, Model, Work
+from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
 
 THIN = 1e-4
 """Share of |z| below which ρ counts as this for the next multipliers: without resistance it is 0 at first."""

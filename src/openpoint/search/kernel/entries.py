@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from openpoint.arrays import Indices
 from openpoint.compiled.jit import lean
 from openpoint.search.kernel import forest, loops
-from openpoint.search.kernel.arrays import CLOSED, OPEN, SPLIT, Counts, Model, Numbers, Pool, Record, Work
+from openpoint.search.kernel.arrays import CLOSED, OPEN, SPLIT, Counts, Model, Pool, Record, Work
 from openpoint.search.kernel.loops import Loops
 from openpoint.search.kernel.node import note, pop, process, push
 
@@ -50,7 +51,7 @@ def propagate(model: Model, work: Work) -> bool:
 
 
 @lean
-def span(model: Model, work: Work, order: Numbers) -> bool:
+def span(model: Model, work: Work, order: Indices) -> bool:
     """`openpoint.search.kernel.forest.span`."""
     return forest.span(model, work, order)
 

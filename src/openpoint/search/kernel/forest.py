@@ -6,12 +6,13 @@ branches join already must open, and one without which a bus would be cut off mu
 
 from __future__ import annotations
 
+from openpoint.arrays import Indices, States
 from openpoint.compiled.jit import inner
-from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Numbers, States, Work
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
 
 
 @inner
-def find(leader: Numbers, bus: int) -> int:
+def find(leader: Indices, bus: int) -> int:
     """Representative of a bus; halves the path on its way."""
     while leader[bus] != bus:
         leader[bus] = leader[leader[bus]]
@@ -76,14 +77,14 @@ def propagate(model: Model, work: Work) -> bool:
 
 @inner
 def close_bridges(
-    fr: Numbers,
-    to: Numbers,
-    start: Numbers,
-    neighbour: Numbers,
-    via: Numbers,
+    fr: Indices,
+    to: Indices,
+    start: Indices,
+    neighbour: Indices,
+    via: Indices,
     status: States,
     mark: States,
-    memory: tuple[Numbers, Numbers, Numbers, Numbers],
+    memory: tuple[Indices, Indices, Indices, Indices],
 ) -> bool:
     """Mark as CLOSED the branches without which the rest falls apart (Tarjan 1974); False where a bus is cut off.
 
@@ -168,7 +169,7 @@ def root(model: Model, work: Work) -> None:
 
 
 @inner
-def span(model: Model, work: Work, order: Numbers) -> bool:
+def span(model: Model, work: Work, order: Indices) -> bool:
     """Decide the undecided branches in this order, closing all that close no loop; False where a bus is cut off."""
     n = model.n
     if join(model, work) < 0:

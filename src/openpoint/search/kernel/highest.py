@@ -30,9 +30,10 @@ from typing import Any
 
 import numpy as np
 
+from openpoint.arrays import Floats, Indices, States
 from openpoint.compiled.jit import inner
 from openpoint.compiled.table import Table
-from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Floats, Model, Numbers, States, Work
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
 
 SAFE = 1e-9
 """Relative margin of limits, for rounding."""
@@ -60,23 +61,23 @@ class Reach(Table):
     low: Floats
     w: Floats
     barred: States
-    order: Numbers
-    edge: Numbers
-    parent: Numbers
-    part: Numbers
+    order: Indices
+    edge: Indices
+    parent: Indices
+    part: Indices
     fed: States
     fresh: States
-    size: Numbers
-    place: Numbers
+    size: Indices
+    place: Indices
     p_down: Floats
     q_down: Floats
     p_up: Floats
     q_up: Floats
     need: Floats
     need_up: Floats
-    queue: Numbers
-    number: Numbers
-    above: Numbers
+    queue: Indices
+    number: Indices
+    above: Indices
     p_more: Floats
     q_more: Floats
 

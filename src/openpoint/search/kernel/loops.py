@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openpoint.arrays import Bools, Floats, Indices
 from openpoint.compiled.jit import inner
 from openpoint.compiled.table import Table
-from openpoint.search.kernel.arrays import OPEN, Bools, Floats, Model, Numbers, Work
+from openpoint.search.kernel.arrays import OPEN, Model, Work
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +24,8 @@ class Loops(Table):
     free: Bools
     i_re: Floats
     i_im: Floats
-    close: Numbers
-    away: Numbers
+    close: Indices
+    away: Indices
     change: Floats
 
 

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from openpoint.arrays import Floats, States
 from openpoint.compiled.jit import inner
-from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, OPEN, Floats, Model, States, Work
+from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, OPEN, Model, Work
 from openpoint.search.kernel.bound import above
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.compiled.jit import inner
 from openpoint.search.kernel.arrays import (
     APPLY,
@@ -27,7 +28,6 @@ from openpoint.search.kernel.arrays import (
     UNDECIDED,
     W_BITS,
     Counts,
-    Floats,
     Model,
     Pool,
     Record,

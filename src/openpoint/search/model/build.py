@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Floats, Ints, Network
+from openpoint.network import Network
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.caps import Caps, caps_of
 from openpoint.search.model.ceiling import ceiling, ceiling_by_limits

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.graph import bridges, components, forest
-from openpoint.network import Bools, Floats, Ints, Network
+from openpoint.network import Network
 from openpoint.search.model.demand import Demand
 
 

@@ -26,7 +26,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from openpoint.network import Bools, Floats, Network
+from openpoint.arrays import Bools, Floats
+from openpoint.network import Network
 from openpoint.search.model.demand import Demand
 
 ANGLES = 181

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.network import Complexes, Network
+from openpoint.arrays import Complexes
+from openpoint.network import Network
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ import heapq
 
 import numpy as np
 
-from openpoint.network import Bools, Ints
-from openpoint.search.kernel.arrays import Numbers
+from openpoint.arrays import Bools, Indices, Ints
 
 
 def eliminate(fr: Ints, to: Ints, source: Bools) -> tuple[list[int], list[list[int]]]:
@@ -37,7 +36,7 @@ def eliminate(fr: Ints, to: Ints, source: Bools) -> tuple[list[int], list[list[i
     return order, columns
 
 
-def pattern(fr: Numbers, to: Numbers, columns: list[Numbers]) -> dict[str, Numbers]:
+def pattern(fr: Indices, to: Indices, columns: list[Indices]) -> dict[str, Indices]:
     """Fields of the model that describe the factor."""
     n = len(columns)
     start = np.concatenate([[0], np.cumsum([len(c) for c in columns])])
@@ -54,7 +53,7 @@ def pattern(fr: Numbers, to: Numbers, columns: list[Numbers]) -> dict[str, Numbe
     return {name: np.array(values, dtype=np.int32) for name, values in found.items()}
 
 
-def adjacency(fr: Numbers, to: Numbers, n: int) -> dict[str, Numbers]:
+def adjacency(fr: Indices, to: Indices, n: int) -> dict[str, Indices]:
     """Fields of the model that describe the graph of n buses and of all sources as one."""
     ends, others = np.concatenate([fr, to]), np.concatenate([to, fr])
     by_bus = np.argsort(ends, kind="stable")

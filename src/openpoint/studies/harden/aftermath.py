@@ -9,21 +9,19 @@ from typing import Any
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Complexes, Network
+from openpoint.network import Network
 from openpoint.results import ac_tables as states
 from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.studies.harden.restoration import Plan, PlanCheck, RestorationModel, ac_check
 from openpoint.studies.reconfigure.result import Violation
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.methods.wait_and_see import StoppedError
-
-Floats = npt.NDArray[np.float64]
 
 GAP = 1e-7
 """Relative gap of the least cost."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.studies.harden import tables
 from openpoint.studies.harden.aftermath import GAP, AfterDisaster, Aftermath
@@ -23,8 +23,6 @@ from openpoint.twostage.log import Outcome, Termination, relative_gap
 from openpoint.twostage.methods.wait_and_see import StoppedError
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget, listed
-
-Floats = npt.NDArray[np.float64]
 
 VALUED_MOST = 50
 """Distinct disasters up to which the value of information is computed unasked: it takes a program for each."""

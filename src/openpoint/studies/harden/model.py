@@ -19,9 +19,9 @@ from typing import Self
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.formulations.islands import Islands, islands
 from openpoint.formulations.lindistflow import lindistflow, nominal_demand, voltage_ceiling, voltage_limits
@@ -33,10 +33,6 @@ from openpoint.twostage.program import FirstStage, Outlook, PlainProgram, Relief
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty
 from openpoint.twostage.workers.pool import never
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 RELIEVED = 4
 """Most backup generators for which it is worth knowing what they save at most wherever they stand: the more there are,
@@ -166,7 +162,7 @@ class HardenProgram(PlainProgram):
             return None
         return self._restorer.outlook(decision, realisations, stop)
 
-    def tree(self, decision: Floats, broken: Floats) -> npt.NDArray[np.bool_]:
+    def tree(self, decision: Floats, broken: Floats) -> Bools:
         """(E) branches that suffice for a restoration after a disaster (E) at a decision, found without a solver."""
         return self._restorer.tree(decision, broken)
 

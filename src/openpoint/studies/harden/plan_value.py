@@ -29,8 +29,8 @@ from typing import Any
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Floats
 from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.studies.harden.restoration import RestorationModel
 from openpoint.twostage.deadline import Deadline
@@ -41,9 +41,6 @@ from openpoint.twostage.program import TwoStageProgram
 from openpoint.twostage.risk import Expectation, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Scenarios
 from openpoint.twostage.workers.pool import never
-
-Floats = npt.NDArray[np.float64]
-
 
 PRICED = 1e-6
 """Relative gap to which a plan is priced in a disaster."""

@@ -17,18 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.network import Network
 from openpoint.studies.harden.trees import feeder_of, lifted, spanned
-from openpoint.twostage.program import Floats, Outlook
+from openpoint.twostage.program import Outlook
 from openpoint.twostage.workers.pool import never
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass

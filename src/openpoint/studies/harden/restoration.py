@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 
 from openpoint import graph as topology
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand, voltage_limits
-from openpoint.network import Bools, Complexes, Ints, Network
+from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
 from openpoint.solvers.base import Answer, Status
@@ -23,8 +23,6 @@ from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.methods.wait_and_see import StoppedError
 from openpoint.twostage.recourse.compile import compile_model
-
-Floats = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-5
 """Power (per unit) and squared voltage by which a plan may miss an equation: ten times the solver's."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results.ac_tables import finite
@@ -17,8 +17,6 @@ from openpoint.studies.harden.aftermath import AfterDisaster
 from openpoint.studies.harden.model import HardenProgram
 from openpoint.studies.harden.threat import Threat
 from openpoint.twostage.log import Outcome
-
-Floats = npt.NDArray[np.float64]
 
 DISASTERS: dict[str, Any] = {
     "disaster": pl.String,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.scenarios.disasters import Disasters
@@ -14,8 +14,6 @@ from openpoint.studies.harden.ambiguity import Recipe
 from openpoint.twostage.ambiguity import Ambiguity, TotalVariation
 from openpoint.twostage.risk import Expectation, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Budget, Scenarios
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

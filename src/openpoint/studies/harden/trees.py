@@ -11,15 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.compiled.jit import compiled
 from openpoint.formulations.lindistflow import CORNERS, nominal_demand, voltage_limits
 from openpoint.network import Network
-
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 STEPS_MOST = 12
 """Exchanges in a row; a tree that misses limits after them is left as it is."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
+from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.studies.harden.tables import iterations
 from openpoint.studies.partition.model.program import PartitionProgram
@@ -18,8 +16,6 @@ from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget
 from openpoint.twostage.worst_case.climbing import LinearRecourse, climb, starts_of
-
-Floats = npt.NDArray[np.float64]
 
 STARTS = 8
 """Climbs of the last look at the worst realisation, beside all loads up and all down."""

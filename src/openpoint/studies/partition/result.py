@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.results.base import Written, with_output
 from openpoint.studies.partition.ac.verdict import PartitionSamples
@@ -18,8 +17,6 @@ from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

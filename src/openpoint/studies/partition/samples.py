@@ -9,6 +9,7 @@ from functools import reduce
 import numpy as np
 import polars as pl
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import of_kind
 from openpoint.studies.partition.ac.circuit import PlanLimit
@@ -19,7 +20,6 @@ from openpoint.studies.partition.setup import block_loads_kw
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.program import Floats
 from openpoint.twostage.stopping import check_stops
 from openpoint.twostage.uncertainty import Certain
 from openpoint.twostage.workers.executors import Choice, InProcess

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.formulations.lindist3flow_deltas import closed_deltas
 from openpoint.graph import energised
@@ -24,10 +24,6 @@ from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import Grouped, Step, UncertainLoads
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Complexes = npt.NDArray[np.complex128]
 
 BLOCK_USD = 1000.0
 """$ that a weight of 1 makes of a whole block, where blocks are weighed as published."""

@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.studies.partition.model.links import today
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.setup import block_loads_kw, terminal_base_kw
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Floats
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean
@@ -17,8 +17,6 @@ from openpoint.network import Network
 from openpoint.network.blocks import Blocks
 from openpoint.scenarios.horizon import EVENTS, Horizon
 from openpoint.studies.partition.model.step import Locks
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import polars as pl
 
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
-from openpoint.network import Bools, Complexes, Network, build_network
+from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.holding import hold_voltages, with_reactive
@@ -165,7 +166,7 @@ def _held(grid: Grid, network: Network) -> _Held:
     return _Held(with_reactive(network, buses, found.q), table)
 
 
-def _shared(q: float, low: states.Floats, high: states.Floats) -> states.Floats:
+def _shared(q: float, low: Floats, high: Floats) -> Floats:
     """Reactive power of the generators of a bus: the same share of their ranges, or by those that have no limit."""
     span = high - low
     if np.isfinite(span).all():
@@ -213,7 +214,7 @@ def _result(
     grid: Grid,
     network: Network,
     v_pu: Complexes,
-    columns: dict[str, states.Floats],
+    columns: dict[str, Floats],
     *,
     generators: pl.DataFrame,
     delivered_kva: Complexes,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from openpoint.arrays import Bools, Complexes
 from openpoint.errors import OptionError
-from openpoint.network import Bools, Complexes, Network
+from openpoint.network import Network
 from openpoint.search.dispatch import Cone
 from openpoint.search.exchange.local import exchange_branches
 from openpoint.search.found import Found, Standing

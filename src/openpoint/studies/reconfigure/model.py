@@ -12,12 +12,12 @@ from functools import cached_property
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
 from openpoint.formulations.radiality import Choices, contract, heaviest_tree, radiality
-from openpoint.network import Bools, Complexes, Network
+from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE, Ensemble, ensemble, excesses, is_limited
@@ -30,8 +30,6 @@ from openpoint.twostage.program import FirstStage, PlainRecourse, Verdict
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 from openpoint.twostage.workers.pool import never
-
-Floats = npt.NDArray[np.float64]
 
 RIVAL_ROUNDS = 6
 """Trees around which exchanges are tried for rivals of the best start."""

@@ -10,11 +10,12 @@ from numbers import Real
 import numpy as np
 import polars as pl
 
+from openpoint.arrays import Bools, Floats
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.formulations.radiality import Choices, heaviest_tree
 from openpoint.grid.arguments import Names, names_of, of_kind
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Network, build_network
+from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.results import ac_tables as states
 from openpoint.search.enumeration import best_topologies, count_topologies
@@ -25,7 +26,6 @@ from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.twostage.program import Floats
 from openpoint.twostage.risk import Regret
 from openpoint.twostage.stopping import check_stops
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.methods.run import Run, Settings
 from openpoint.twostage.methods.solving import solve
-from openpoint.twostage.program import EXACT, Floats, TwoStageProgram
+from openpoint.twostage.program import EXACT, TwoStageProgram
 from openpoint.twostage.recourse.copies import choose_copies
 from openpoint.twostage.recourse.evaluation import Appraisal
 from openpoint.twostage.recourse.subproblem import Response

@@ -11,6 +11,7 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
+from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
 from openpoint.solvers.base import Answer, Status, require
 from openpoint.solvers.catalog import HIGHS, SCIP, SOLVERS, choose, way_out
@@ -21,7 +22,7 @@ from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.wait_and_see import ALONE_GAP, StoppedError, alone_of, as_finite, nothing_yet
 from openpoint.twostage.objective import Objective, objective_of
-from openpoint.twostage.program import EXACT, Floats, TwoStageProgram, Verdict, no_good, parts
+from openpoint.twostage.program import EXACT, TwoStageProgram, Verdict, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.embedded import Copy, hold
 from openpoint.twostage.recourse.subproblem import Price

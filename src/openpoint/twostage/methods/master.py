@@ -10,11 +10,11 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.solvers.base import Answer, Status
-from openpoint.solvers.form import Ints
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.objective import SHARE_TOLERANCE, Objective
-from openpoint.twostage.program import Bools, Floats, TwoStageProgram, no_good, parts
+from openpoint.twostage.program import TwoStageProgram, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.embedded import Copy, hold
 from openpoint.twostage.recourse.subproblem import Price, Response

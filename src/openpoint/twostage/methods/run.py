@@ -17,12 +17,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.methods.master import Master, Proposal
-from openpoint.twostage.program import EXACT, Bools, Floats, TwoStageProgram
+from openpoint.twostage.program import EXACT, TwoStageProgram
 from openpoint.twostage.recourse.evaluation import Appraisal, Appraiser
 from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.stopping import (

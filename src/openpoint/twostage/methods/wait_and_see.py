@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination
-from openpoint.twostage.program import Floats, TwoStageProgram
+from openpoint.twostage.program import TwoStageProgram
 from openpoint.twostage.risk import Expectation, Regret
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, listed
 

@@ -17,10 +17,10 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
+from openpoint.arrays import Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.solvers.bounds import bounded
-from openpoint.solvers.form import Ints, StandardForm
-from openpoint.twostage.program import Floats
+from openpoint.solvers.form import StandardForm
 from openpoint.twostage.recourse.template import Template
 
 EQUAL = 1e-9

@@ -8,11 +8,10 @@ together, and those without weight in the risk need no copy.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, ward
 
+from openpoint.arrays import Floats, Ints
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import Floats
 from openpoint.twostage.recourse.embedded import Copy
 
 SPREAD = 0.06
@@ -45,7 +44,7 @@ def choose_copies(objective: Objective, values: Floats | None, best: float, coun
     return copies
 
 
-def _alike(points: Floats, weights: Floats, most: int) -> npt.NDArray[np.int64]:
+def _alike(points: Floats, weights: Floats, most: int) -> Ints:
     """Label of each point: the fewest clusters within which the points spread little, at most so many."""
     tree = ward(points)
     size = float(weights @ (points**2).sum(axis=1))

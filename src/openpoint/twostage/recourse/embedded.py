@@ -7,7 +7,8 @@ from typing import Any
 
 import cvxpy as cp
 
-from openpoint.twostage.program import FirstStage, Floats, Stage, TwoStageProgram
+from openpoint.arrays import Floats
+from openpoint.twostage.program import FirstStage, Stage, TwoStageProgram
 from openpoint.twostage.recourse.subproblem import Price
 
 

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.program import TwoStageProgram, Verdict
 from openpoint.twostage.recourse.subproblem import Price, RecourseWork, Response
 from openpoint.twostage.workers.pool import Workers, never
 

@@ -14,16 +14,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
-from openpoint.solvers.form import Ints
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.log import SAME
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import Bools, Floats, Outlook, Relief, TwoStageProgram, Verdict, Within
+from openpoint.twostage.program import Outlook, Relief, TwoStageProgram, Verdict, Within
 from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
 from openpoint.twostage.recourse.subproblem import Price, Response
 from openpoint.twostage.recourse.template import Template, template_of
@@ -282,9 +281,7 @@ class MixedAppraiser:
             if (known := self._known.get(key)) is not None:
                 lower[k], upper[k] = max(lower[k], known[0]), min(upper[k], known[1])
 
-    def _next(
-        self, decision: Floats, lower: Floats, upper: Floats, priced: npt.NDArray[np.bool_], keys: Sequence[bytes]
-    ) -> Ints:
+    def _next(self, decision: Floats, lower: Floats, upper: Floats, priced: Bools, keys: Sequence[bytes]) -> Ints:
         """The realisations to price next: where the difference of the bounds weighs most; none where it is small.
 
         As many as it takes at least: as if each then cost what its lower bound says. Where all odds lie on the worst

@@ -11,10 +11,11 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
+from openpoint.arrays import Floats, Ints
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import Ints, StandardForm
-from openpoint.twostage.program import Floats, Stage, TwoStageProgram, parts
+from openpoint.solvers.form import StandardForm
+from openpoint.twostage.program import Stage, TwoStageProgram, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import Certain, centre
 from openpoint.twostage.workers.pool import never

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.solvers.form import Ints
-from openpoint.twostage.program import Floats
+from openpoint.arrays import Floats, Ints
 
 
 class Tangents:

@@ -12,8 +12,9 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.solvers.form import Ints, StandardForm
-from openpoint.twostage.program import Floats, Stage, TwoStageProgram, parts
+from openpoint.arrays import Floats, Ints
+from openpoint.solvers.form import StandardForm
+from openpoint.twostage.program import Stage, TwoStageProgram, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.uncertainty import centre

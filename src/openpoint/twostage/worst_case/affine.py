@@ -21,10 +21,10 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse import csgraph
 
+from openpoint.arrays import Floats, Ints
 from openpoint.solvers.base import Status
-from openpoint.solvers.form import Ints, StandardForm
+from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.program import Floats
 from openpoint.twostage.recourse.template import Template
 from openpoint.twostage.uncertainty import Polyhedral
 from openpoint.twostage.workers.pool import never

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
+from openpoint.arrays import Floats
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.program import Floats
 from openpoint.twostage.recourse.subproblem import MARGIN, Price, Response
 from openpoint.twostage.recourse.template import Template
 from openpoint.twostage.uncertainty import Polyhedral

@@ -17,8 +17,8 @@ import random
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
-from openpoint.twostage.program import Floats
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from openpoint.twostage.program import Floats, Stage, TwoStageProgram
+from openpoint.arrays import Floats
+from openpoint.twostage.program import Stage, TwoStageProgram
 from openpoint.twostage.recourse.evaluation import MISSED, Finding
 from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.recourse.template import Template, template_of

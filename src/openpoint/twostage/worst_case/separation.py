@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
 from openpoint.solvers.base import Status
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.program import Floats, TwoStageProgram
+from openpoint.twostage.program import TwoStageProgram
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget, Polyhedral
 from openpoint.twostage.workers.pool import never

@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import all_of
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import Floats, TwoStageProgram, Verdict
+from openpoint.twostage.program import TwoStageProgram, Verdict
 from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
 from openpoint.twostage.recourse.subproblem import Price, Response
 from openpoint.twostage.uncertainty import Box, Budget, centre, listed

@@ -9,11 +9,11 @@ from typing import Any
 
 import jsonschema
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 import openpoint
 from openpoint import Benders, CVaR, Enumeration, Expectation, ExtensiveForm, Futures, Grid, Regret, WorstCase
+from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
@@ -35,8 +35,6 @@ from tests.builders.grids import (
     all_topologies,
     random_grid,
 )
-
-Floats = npt.NDArray[np.float64]
 
 GAP = 1e-4
 SAME = 1e-6
@@ -61,7 +59,7 @@ class Truth:
 
     opened: list[frozenset[str]]
     loss: Floats
-    kept: npt.NDArray[np.bool_]
+    kept: Bools
 
 
 def brute_force(grid: Grid, futures: Futures) -> Truth:

@@ -26,9 +26,9 @@ from openpoint import (
     Termination,
     TopologySearch,
 )
+from openpoint.arrays import Bools
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.grid import Grid
-from openpoint.network import Bools
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.report.page.html import render
 from openpoint.results import export

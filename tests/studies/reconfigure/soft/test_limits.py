@@ -13,8 +13,9 @@ import pytest
 
 import openpoint
 from openpoint import Benders, BranchExchange, Enumeration, Limits, OptionError, Termination, TopologySearch
+from openpoint.arrays import Bools, Floats
 from openpoint.grid import Grid
-from openpoint.network import Bools, Floats, build_network
+from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.results import export, json_schema
 from openpoint.studies.reconfigure.study import Method

@@ -7,12 +7,12 @@ from typing import Any, Literal, get_args
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import convergence_figure
@@ -25,7 +25,6 @@ from openpoint.studies.harden.pictures.scene import SHED_KW, After, HardenScene,
 from openpoint.studies.harden.result import HardenResult
 from openpoint.studies.reconfigure.pictures.figures import encode, format_of
 
-Floats = npt.NDArray[np.float64]
 Kind = Literal["grid", "convergence"]
 
 PANELS = 6

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.report.figure import style
 from openpoint.report.layout.forest import ends, source_buses
 from openpoint.report.layout.place import Layout, compute_layout
 from openpoint.studies.harden.result import HardenResult
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 SHED_KW = 0.05
 """Shed load that is worth a sign."""

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.lindist3flow_deltas import closed_deltas, floating_terminals
 from openpoint.grid.grid import Grid
 from openpoint.network.load_shares import DELTA_PAIRS, is_delta
@@ -30,11 +30,6 @@ from openpoint.results import ac_tables as states
 from openpoint.studies.partition.ac.follow import leading
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.setup import load_blocks, terminal_base_kw
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Complexes = npt.NDArray[np.complex128]
 
 
 class PlanLimit(NamedTuple):

@@ -6,17 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.studies.partition.ac.circuit import PlanCircuit, PlanLimit
 from openpoint.studies.partition.ac.follow import Follower
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.twostage.workers.pool import never
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 ROUNDS = 4
 """AC flows after which generators no longer follow what is left: each leaves a few per cent of it."""

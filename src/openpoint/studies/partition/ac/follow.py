@@ -9,9 +9,9 @@ recourse may be asked again with this difference as power that they must deliver
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Floats, Ints
 from openpoint.solvers.base import Status
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
@@ -19,9 +19,6 @@ from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.twostage.recourse.condensed import condensed
 from openpoint.twostage.recourse.evaluation import MISSED
 from openpoint.twostage.recourse.template import template_of
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 TOLERANCE_PU = 2.0 * MISSED
 """Excess of a limit of the linear model, per unit of a phase, that the plan itself tolerates."""

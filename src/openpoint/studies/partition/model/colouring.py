@@ -23,9 +23,10 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
+from openpoint.arrays import Ints
 from openpoint.graph import components
 from openpoint.network.blocks import Blocks
-from openpoint.studies.partition.model.topology import Ints, Topology, binaries
+from openpoint.studies.partition.model.topology import Topology, binaries
 
 
 def colouring(blocks: Blocks, home: Ints, most: int) -> Topology:

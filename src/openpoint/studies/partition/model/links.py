@@ -25,15 +25,12 @@ from typing import TYPE_CHECKING
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
+
+from openpoint.arrays import Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from openpoint.studies.partition.model.step import Step
     from openpoint.studies.partition.model.topology import Topology
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ from typing import Literal, Self
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
 from openpoint.network.blocks import Blocks
 from openpoint.studies.partition.model.colouring import colouring
@@ -42,8 +42,6 @@ from openpoint.studies.partition.model.topology import Topology, compact
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, Stage
 from openpoint.twostage.risk import Risk, WorstCase
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class PartitionProgram(PlainProgram):
         more, less = np.split(self._of_step(x, step), np.cumsum(self._lengths))[5:7]
         return more, less
 
-    def states(self, x: Floats) -> npt.NDArray[np.bool_]:
+    def states(self, x: Floats) -> Bools:
         """(T, S) states of the switches; where nothing asks for another, a switch in a dead part stays as it was."""
         found, before = [], state_before(self.links, self.steps[0])
         for t, step in enumerate(self.steps):

@@ -11,15 +11,12 @@ from functools import cached_property
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.lindist3flow import Demand, Held, LinDist3Flow, lindist3flow, nominal, voltage_limits
-from openpoint.network import Bools, Network
+from openpoint.network import Network
 from openpoint.network.blocks import Blocks
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 HELD_W = 1.0
 """Squared voltage that a grid-forming generator holds, where the limits of its bus allow it."""

@@ -20,12 +20,10 @@ from dataclasses import dataclass
 
 import cvxpy as cp
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from openpoint.arrays import Ints
 from openpoint.network.blocks import Blocks
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import convergence_figure
-from openpoint.report.figure.marks import BusName, Floats, Mark, branch_marks, draw_bus_names, draw_marks
+from openpoint.report.figure.marks import BusName, Mark, branch_marks, draw_bus_names, draw_marks
 from openpoint.report.figure.panels import MARGIN, Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
 from openpoint.report.series import partition_convergence

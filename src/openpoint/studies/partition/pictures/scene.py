@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.blocks import blocks
@@ -19,10 +19,6 @@ from openpoint.report.layout.place import Layout, compute_layout
 from openpoint.studies.partition.export import partition_tables, steps_tables
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
 from openpoint.studies.partition.steps.result import PartitionStepsResult
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 RUNS_KW = 0.05
 """Output that is worth telling."""

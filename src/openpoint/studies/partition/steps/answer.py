@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.scenarios.horizon import Horizon
 from openpoint.studies.harden.tables import iterations
@@ -23,9 +23,6 @@ from openpoint.studies.partition.tables import StepTables, step_tables, switch_t
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 def steps_answer(

@@ -16,15 +16,13 @@ import math
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Floats
 from openpoint.studies.partition.model.links import Links, Storage, sums
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.stopping import PROVEN_GAP
-
-Floats = npt.NDArray[np.float64]
 
 ALONE_SHARE, IN_TURN_SHARE = 0.3, 0.5
 """Share of the time left that the steps alone may take, and then the plan step after step."""

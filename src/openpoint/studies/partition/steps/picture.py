@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
-from openpoint.report.figure.marks import VEIL, Floats
+from openpoint.report.figure.marks import VEIL
 from openpoint.report.layout.labels import shorten
 from openpoint.studies.partition.pictures.scene import RUNS_KW, island_colour
 from openpoint.studies.partition.steps.result import PartitionStepsResult

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from openpoint.network import Bools, Complexes, Network
+from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.network import Network
 from openpoint.powerflow.balanced import Flows, solve
 from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
@@ -18,9 +18,6 @@ from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.recourse.evaluation import Recourse
 from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.workers.executors import Choice, InProcess
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

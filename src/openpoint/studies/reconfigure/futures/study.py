@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Complexes
 from openpoint.powerflow.ensemble import Ensemble
 from openpoint.results import ac_tables as states
 from openpoint.scenarios.ambiguity import Recipe, name_of
@@ -29,8 +28,6 @@ from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Finite, Scenarios
-
-Floats = npt.NDArray[np.float64]
 
 SAME = 1e-9
 """Relative difference of losses that are the same."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.results import ac_tables as states
@@ -17,8 +17,6 @@ from openpoint.scenarios.futures import Futures
 from openpoint.studies.reconfigure.futures.evaluate import Judged
 from openpoint.studies.reconfigure.futures.result import TOPOLOGIES
 from openpoint.twostage.ambiguity import tail_of
-
-Floats = npt.NDArray[np.float64]
 
 TAIL = 0.9
 """Level of the conditional value at risk that every result tells."""

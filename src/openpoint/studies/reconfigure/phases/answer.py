@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Network
+from openpoint.network import Network
 from openpoint.results import ac_tables as states
 from openpoint.results.phase_tables import PhaseState, branch_columns, violations
 from openpoint.studies.reconfigure.phases.exchange import AcJudge, Priced
@@ -146,7 +147,7 @@ def open_branches(network: Network, closed: Bools) -> tuple[str, ...]:
     return tuple(network.branch_names[b] for b in np.flatnonzero(~closed))
 
 
-def _bus_columns(network: Network, state: PhaseState | None, suffix: str) -> dict[str, states.Floats]:
+def _bus_columns(network: Network, state: PhaseState | None, suffix: str) -> dict[str, Floats]:
     v = np.full(network.n_terminals, np.nan + 0j) if state is None else state.v
     return {f"v{suffix}_pu": np.abs(v), f"angle{suffix}_degree": np.degrees(np.angle(v))}
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from openpoint.arrays import Bools
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Network
+from openpoint.network import Network
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.results.phase_tables import PhaseState, excess, state_of
 from openpoint.search.exchange.phases import exchanges_coupled

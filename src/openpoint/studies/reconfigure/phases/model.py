@@ -19,13 +19,14 @@ from typing import Self
 import cvxpy as cp
 import numpy as np
 
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.lindist3flow import Demand, lindist3flow, rating_excess
 from openpoint.formulations.lindist3flow_equations import coefficients
 from openpoint.formulations.lindist3flow_loss import LossTerms, idle_loss, loss_cones, loss_terms
 from openpoint.formulations.lindist3flow_solve import evaluate, no_load
 from openpoint.formulations.radiality import Choices, radiality
 from openpoint.formulations.radiality_phases import contract_coupled, radial_states
-from openpoint.network import Bools, Complexes, Floats, Network
+from openpoint.network import Network
 from openpoint.network.load_shares import phase_bases
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, Stage, Verdict

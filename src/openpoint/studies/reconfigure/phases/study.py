@@ -10,11 +10,12 @@ from itertools import chain, islice
 
 import numpy as np
 
+from openpoint.arrays import Bools, Complexes
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
-from openpoint.network import Bools, Complexes, build_network
+from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch

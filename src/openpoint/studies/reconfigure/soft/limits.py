@@ -22,7 +22,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from openpoint.network import Floats, Network
+from openpoint.arrays import Floats
+from openpoint.network import Network
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.studies.reconfigure.result import RelaxedLimit, SoftLimits, Violation
 from openpoint.twostage.log import Termination

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.network import Floats
+from openpoint.arrays import Floats
 from openpoint.studies.reconfigure.phases.answer import PhasesAnswer
 from openpoint.studies.reconfigure.phases.exchange import AcJudge
 from openpoint.studies.reconfigure.soft.limits import Reply, Softened, as_met, relaxed, shares_of, soften, told

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
-from openpoint.network import Floats
 from openpoint.powerflow.ensemble import Ensemble
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
 from openpoint.studies.reconfigure.model import RadialProgram

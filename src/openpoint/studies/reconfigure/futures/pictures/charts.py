@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.report.chart.charts import axes_chart
-from openpoint.report.chart.drawing import Chart, Dots, Floats, Layer, Lines, Rule, curve, numbers, span
+from openpoint.report.chart.drawing import Chart, Dots, Layer, Lines, Rule, curve, numbers, span
 from openpoint.studies.reconfigure.futures.pictures.scene import Spread, cumulative, savings
 
 _NAMES = {"before": "@before", "mean": "@mean", "after": "@after"}

@@ -12,18 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
-from openpoint.studies.reconfigure.futures.pictures.scene import (
-    Floats,
-    Spread,
-    cumulative,
-    futures_scene,
-    limits_of,
-    spreads,
-)
+from openpoint.studies.reconfigure.futures.pictures.scene import Spread, cumulative, futures_scene, limits_of, spreads
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.pictures.figures import encode, format_of
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from openpoint.arrays import Floats
 from openpoint.report.figure import style
 from openpoint.report.layout.forest import ends, source_buses
 from openpoint.report.scene import Scene, State, branch_lengths, numbers
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.result import Violation
-
-Floats = npt.NDArray[np.float64]
 
 TITLES = {"before": "today", "mean": "mean future's topology", "after": "answer"}
 COLOURS = {"before": style.BEFORE, "mean": style.MEAN, "after": style.AFTER}
