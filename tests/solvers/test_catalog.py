@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from openpoint.errors import MissingExtraError, OptionError, pip_command
-from openpoint.solvers import catalog
-from openpoint.solvers.catalog import SOLVERS, choose, way_out
+from openpoint.solvers import capabilities
+from openpoint.solvers.capabilities import ALL, way_out
+from openpoint.solvers.catalog import SOLVERS, choose
 from tests.solvers.models import solvable
 
 EXTRAS = [name for name, solver in SOLVERS.items() if solver.capabilities.extra]
@@ -17,6 +18,7 @@ EXTRAS = [name for name, solver in SOLVERS.items() if solver.capabilities.extra]
 
 def test_names_are_those_of_the_capabilities() -> None:
     assert list(SOLVERS) == ["highs", "clarabel", "scip", "gurobi", "mosek"]
+    assert [solver.capabilities for solver in SOLVERS.values()] == list(ALL)
     assert all(name == solver.capabilities.name for name, solver in SOLVERS.items())
 
 
@@ -55,7 +57,7 @@ def test_an_unknown_name_is_refused() -> None:
 
 @pytest.mark.parametrize("name", EXTRAS)
 def test_a_missing_package_is_named_with_its_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "find_spec", lambda package: None)
+    monkeypatch.setattr(capabilities, "find_spec", lambda package: None)
     solver, form = SOLVERS[name], solvable(0)
     for refused in (lambda: choose(name, form), lambda: solver.load()(form)):
         with pytest.raises(MissingExtraError) as error:

@@ -1,4 +1,4 @@
-"""What every solver answers, and what each can take."""
+"""What a solver is asked and answers: one solve, its status, its answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from openpoint.arrays import Floats
-from openpoint.errors import OptionError
 from openpoint.solvers.form import StandardForm
 
 
@@ -20,41 +19,6 @@ class Status(enum.Enum):
     UNBOUNDED = "unbounded"
     LIMIT = "limit"
     FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a solver can take; checked before it runs.
-
-    Attributes:
-        name: name in options. cones: second-order cones. integers: integer columns, also together with cones.
-        duals: duals of models without integers, and a ray where they are infeasible; with cones if `cone_rays`.
-        extra: pip extra that brings it, empty if always there. package: its name where it is imported.
-        free: size up to which no licence is needed; None if none ever is.
-    """
-
-    name: str
-    cones: bool
-    integers: bool
-    duals: bool
-    extra: str = ""
-    package: str = ""
-    cone_rays: bool = False
-    free: Size | None = None
-
-    def lacking(self, *, cones: bool, integers: bool) -> str:
-        """What a model needs and the solver has not, in words; empty if it takes the model."""
-        needs = (("second-order cones", cones, self.cones), ("integers", integers, self.integers))
-        return " and no ".join(word for word, needed, has in needs if needed and not has)
-
-
-@dataclass(frozen=True)
-class Size:
-    """Size of a model as a licence counts it: rows (cones too) and columns, fewer of these where there are cones."""
-
-    rows: int
-    columns: int
-    columns_with_cones: int
 
 
 @dataclass(frozen=True)
@@ -98,13 +62,3 @@ class Solve(Protocol):
             OptionError: the solver cannot take the model, or its licence is missing or too small.
         """
         ...
-
-
-def require(capabilities: Capabilities, *, cones: bool, integers: bool, way_out: str) -> None:
-    """Refuse a model that the solver cannot take, before it runs.
-
-    Raises:
-        OptionError: naming what is missing and the way out.
-    """
-    if lacking := capabilities.lacking(cones=cones, integers=integers):
-        raise OptionError(f"{capabilities.name} has no {lacking}; {way_out}")

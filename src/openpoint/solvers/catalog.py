@@ -1,38 +1,25 @@
-"""Every solver by its name: what it can take, and its one-shot solve, imported when asked for."""
+"""Every solver by its name, and its one-shot solve, imported when asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from types import MappingProxyType
 
-from openpoint.errors import MissingExtraError, OptionError, pip_command
-from openpoint.solvers.base import Capabilities, Size, Solve, require
+from openpoint.errors import OptionError
+from openpoint.solvers.base import Solve
+from openpoint.solvers.capabilities import (
+    CLARABEL,
+    GUROBI,
+    HIGHS,
+    MOSEK,
+    SCIP,
+    Capabilities,
+    require,
+    require_package,
+    way_out,
+)
 from openpoint.solvers.form import StandardForm
-
-HIGHS = Capabilities(name="highs", package="highspy", cones=False, integers=True, duals=True)
-CLARABEL = Capabilities(name="clarabel", package="clarabel", cones=True, integers=False, duals=True, cone_rays=True)
-SCIP = Capabilities(name="scip", package="pyscipopt", extra="scip", cones=True, integers=True, duals=False)
-GUROBI = Capabilities(
-    name="gurobi",
-    package="gurobipy",
-    extra="gurobi",
-    cones=True,
-    integers=True,
-    duals=True,
-    free=Size(rows=2000, columns=2000, columns_with_cones=200),
-)
-MOSEK = Capabilities(
-    name="mosek",
-    package="mosek",
-    extra="mosek",
-    cones=True,
-    integers=True,
-    duals=True,
-    cone_rays=True,
-    free=Size(rows=0, columns=0, columns_with_cones=0),
-)
 
 
 @dataclass(frozen=True)
@@ -115,20 +102,3 @@ def choose(name: str, form: StandardForm) -> Solve:
     require_package(solver.capabilities)
     solver.check_licence(form)
     return solver.load()
-
-
-def way_out(*, cones: bool, integers: bool, other_than: str = "") -> str:
-    """Who takes such a model, in words."""
-    known = [solver.capabilities for name, solver in SOLVERS.items() if name != other_than]
-    takers = [c for c in known if not c.lacking(cones=cones, integers=integers)]
-    return "use " + " or ".join(c.name + (f" ({pip_command(c.extra)})" if c.extra else "") for c in takers)
-
-
-def require_package(capabilities: Capabilities) -> None:
-    """Refuse a solver that is not installed, without importing it.
-
-    Raises:
-        MissingExtraError: naming the pip command.
-    """
-    if find_spec(capabilities.package) is None:
-        raise MissingExtraError(capabilities.package, capabilities.extra, f"The solver {capabilities.name}")

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats
-from openpoint.solvers.base import Answer, Status, require
-from openpoint.solvers.catalog import CLARABEL, way_out
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.capabilities import CLARABEL, require, way_out
 from openpoint.solvers.form import StandardForm
 
 CAPABILITIES = CLARABEL

@@ -18,7 +18,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.bounds import bounded, proof
-from openpoint.solvers.catalog import GUROBI, require_package, way_out
+from openpoint.solvers.capabilities import GUROBI, require_package, way_out
 from openpoint.solvers.form import StandardForm
 
 CAPABILITIES = GUROBI

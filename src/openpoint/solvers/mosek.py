@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Answer, Status
-from openpoint.solvers.catalog import MOSEK, require_package, way_out
+from openpoint.solvers.capabilities import MOSEK, require_package, way_out
 from openpoint.solvers.form import StandardForm
 
 CAPABILITIES = MOSEK

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Ints
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.bounds import bounded
-from openpoint.solvers.catalog import SCIP, require_package
+from openpoint.solvers.capabilities import SCIP, require_package
 from openpoint.solvers.form import StandardForm
 
 CAPABILITIES = SCIP

@@ -13,8 +13,9 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
-from openpoint.solvers.base import Answer, Status, require
-from openpoint.solvers.catalog import HIGHS, SCIP, SOLVERS, choose, way_out
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.capabilities import HIGHS, SCIP, require, way_out
+from openpoint.solvers.catalog import SOLVERS, choose
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.scip import solve_scip
