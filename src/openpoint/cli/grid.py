@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from openpoint.grid import Grid
-    from openpoint.grid.rules.held import Held
+    from openpoint.grid.pv_generators import Held
     from openpoint.network.limits import Limits
     from openpoint.studies.reconfigure.study import Method
 

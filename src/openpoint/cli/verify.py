@@ -15,7 +15,7 @@ from openpoint.verify import CertificateError
 from openpoint.verify import verify as checked
 
 if TYPE_CHECKING:
-    from openpoint.grid.rules.held import Held
+    from openpoint.grid.pv_generators import Held
     from openpoint.studies.reconfigure.study import Method
 
 REFUSED = 5

@@ -16,8 +16,7 @@ import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.conform import conform
-from openpoint.grid.grid import Grid
-from openpoint.grid.partial import more_faults
+from openpoint.grid.grid import Grid, more_faults
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.table_text import csv_from_table, table_from_csv
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem, grouped
 from openpoint.grid.arguments import Names, names_of, of_kind
+from openpoint.grid.partial import Read, fill
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS
 
 
@@ -68,7 +69,6 @@ class Grid:
             OptionError: no mapping of tables.
         """
         from openpoint.grid.conform import conform
-        from openpoint.grid.partial import more_faults
 
         of_kind(tables, Mapping, "tables", f"a mapping of {', '.join(SCHEMAS)} to tables")
         read = {kind: conform(kind, tables.get(kind)) for kind in SCHEMAS}
@@ -214,6 +214,22 @@ class Grid:
         cells = [f"<tr><td>{key}</td><td>{told}</td></tr>" for key, told in rows.items() if told]
         title = f"<p><strong>{escape(self.title or self.name)}</strong></p>"
         return f"<div>{title}<table>{''.join(cells)}</table></div>"
+
+
+def more_faults(read: Mapping[str, Read]) -> list[Problem]:
+    """The faults of values, references and wiring that do not follow from faults of form.
+
+    Checks that need cells that are not known are left out.
+
+    Args:
+        read: every table of a grid, with the faults of its form.
+    """
+    from openpoint.grid.rules.problems import judged
+
+    filled = fill(read)
+    return filled.errors_elsewhere(
+        judged(Grid(name="", title="", source="", notes=(), **filled.frames), filled.unknown)
+    )
 
 
 def _refuse_unknown(grid: Grid, names: Iterable[str]) -> None:

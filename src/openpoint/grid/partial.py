@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from openpoint.errors import Problem
-from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import judged
 from openpoint.grid.schemas import SCHEMAS
 
 Read = tuple[pl.DataFrame, list[Problem]]
 """A table with null for what is not known, and the faults of its form."""
 
 
-def more_faults(read: Mapping[str, Read]) -> list[Problem]:
-    """The faults of values, references and wiring that do not follow from faults of form.
+@dataclass(frozen=True)
+class Filled:
+    """Tables in which every cell that is not known holds a stand-in.
 
-    Cells that are not known are filled so that nothing can be said of them, and checks that need them are left out.
+    Attributes:
+        frames: the tables by kind.
+        unknown: (table, column) that have such cells.
+        stand_ins: (table, row, column) of these cells.
+    """
+
+    frames: dict[str, pl.DataFrame]
+    unknown: frozenset[tuple[str, str]]
+    stand_ins: frozenset[tuple[str, str, str]]
+
+    def errors_elsewhere(self, found: Iterable[Problem]) -> list[Problem]:
+        """Of the problems found in the filled tables the errors in cells that were known."""
+        return [p for p in found if p.severity == "error" and (p.table, p.row, p.column) not in self.stand_ins]
+
+
+def fill(read: Mapping[str, Read]) -> Filled:
+    """Fill the cells that are not known so that nothing can be said of them.
 
     Args:
         read: every table of a grid.
     """
     frames: dict[str, pl.DataFrame] = {}
-    bad: set[tuple[str, str, str]] = set()
+    stand_ins: set[tuple[str, str, str]] = set()
     unknown: set[tuple[str, str]] = set()
     for kind, (frame, faults) in read.items():
         columns = SCHEMAS[kind].columns()
@@ -34,13 +50,12 @@ def more_faults(read: Mapping[str, Read]) -> list[Problem]:
             gaps = [name for name, column in columns.items() if row[name] is None and not column.nullable]
             unknown.update((kind, name) for name in gaps)
             name = row["name"] if row["name"] is not None else f"number {number}"
-            bad.update((kind, name, gap) for gap in gaps)
+            stand_ins.update((kind, name, gap) for gap in gaps)
             row.update({gap: _stand_in(kind, gap, row, number) for gap in gaps})
         if faults and not rows:
             unknown.update((kind, name) for name in columns)
         frames[kind] = pl.DataFrame(rows, schema=frame.schema)
-    found = judged(Grid(name="", title="", source="", notes=(), **frames), frozenset(unknown))
-    return [p for p in found if p.severity == "error" and (p.table, p.row, p.column) not in bad]
+    return Filled(frames, frozenset(unknown), frozenset(stand_ins))
 
 
 def _stand_in(kind: str, column: str, row: Mapping[str, Any], number: int) -> Any:

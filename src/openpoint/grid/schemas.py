@@ -13,9 +13,12 @@ phase, three for two phases, six for three.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import dataframely as dy
+import polars as pl
+
+from openpoint.errors import Problem
 
 
 def _meta(doc: str, unit: str = "", **default: Any) -> dict[str, Any]:
@@ -211,3 +214,36 @@ SCHEMAS: dict[str, type[dy.Schema]] = {
     "capacitors": Capacitors,
 }
 BRANCH_TABLES = ("lines", "switches", "transformers")
+
+
+class Tables(Protocol):
+    """The tables of a grid, as the rules of `openpoint.grid.rules` read them; a `Grid` has them all."""
+
+    @property
+    def buses(self) -> pl.DataFrame: ...
+    @property
+    def lines(self) -> pl.DataFrame: ...
+    @property
+    def switches(self) -> pl.DataFrame: ...
+    @property
+    def transformers(self) -> pl.DataFrame: ...
+    @property
+    def sources(self) -> pl.DataFrame: ...
+    @property
+    def loads(self) -> pl.DataFrame: ...
+    @property
+    def generators(self) -> pl.DataFrame: ...
+    @property
+    def capacitors(self) -> pl.DataFrame: ...
+    @property
+    def notes(self) -> tuple[Problem, ...]:
+        """Doubts met while reading."""
+        ...
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The tables by kind, in the order of `SCHEMAS`."""
+        ...
+
+    def branches(self) -> pl.DataFrame:
+        """Lines, switches and transformers in one table, in this order."""
+        ...

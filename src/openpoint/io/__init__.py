@@ -23,7 +23,7 @@ from openpoint.grid import builtin
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.held import Held, with_held
+from openpoint.grid.pv_generators import Held, with_held
 from openpoint.io import reds
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.matpower import read as matpower

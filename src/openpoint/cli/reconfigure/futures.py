@@ -16,7 +16,7 @@ from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
     from openpoint.grid import Grid
-    from openpoint.grid.rules.held import Held
+    from openpoint.grid.pv_generators import Held
     from openpoint.network.limits import Limits
     from openpoint.scenarios.futures import Futures
     from openpoint.scenarios.growth import Growth

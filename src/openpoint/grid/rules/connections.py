@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.rules.windings import TWO_PHASES, line_windings
-
-if TYPE_CHECKING:
-    from openpoint.grid.grid import Grid
+from openpoint.grid.schemas import Tables
 
 SINGLE = ("a", "b", "c")
 _SHIFTED = ("delta-wye", "wye-delta")
@@ -19,7 +16,7 @@ _SHIFTED = ("delta-wye", "wye-delta")
 _DEGREE = 1e-9
 
 
-def connection_faults(grid: Grid) -> Iterator[Problem]:
+def connection_faults(grid: Tables) -> Iterator[Problem]:
     """Deltas of a single phase, transformers whose windings do not fit their phases or shift."""
     single = (pl.col("connection") == "delta") & pl.col("phases").is_in(SINGLE)
     for kind in ("loads", "generators", "capacitors"):
@@ -29,7 +26,7 @@ def connection_faults(grid: Grid) -> Iterator[Problem]:
     yield from _transformer_faults(grid)
 
 
-def _transformer_faults(grid: Grid) -> Iterator[Problem]:
+def _transformer_faults(grid: Tables) -> Iterator[Problem]:
     pairs = line_windings(grid)
     lettered = grid.transformers.filter(pl.col("phases") != "1")
     for name, phases, connection, shift in lettered.select("name", "phases", "connection", "shift_degree").iter_rows():

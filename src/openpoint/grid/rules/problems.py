@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -13,10 +12,7 @@ from openpoint.grid.rules.connections import connection_faults
 from openpoint.grid.rules.held import held_faults
 from openpoint.grid.rules.values import plausibility_doubts, value_faults
 from openpoint.grid.rules.wiring import mesh_doubts, wiring_faults
-from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS
-
-if TYPE_CHECKING:
-    from openpoint.grid.grid import Grid
+from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS, Tables
 
 BALANCED = "1"
 PHASE_SETS = ("1", "a", "b", "c", "ab", "ac", "bc", "abc")
@@ -37,7 +33,7 @@ _WORDS = (
 )
 
 
-def find_problems(grid: Grid) -> list[Problem]:
+def find_problems(grid: Tables) -> list[Problem]:
     """Every fault and doubt of a grid: errors, what changes the meaning of figures, other warnings, the reader's last.
 
     Wiring (loops, joined sources, buses out of reach) is judged on the branches that are sound in themselves.
@@ -45,7 +41,7 @@ def find_problems(grid: Grid) -> list[Problem]:
     return judged(grid, frozenset())
 
 
-def judged(grid: Grid, unknown: frozenset[tuple[str, str]]) -> list[Problem]:
+def judged(grid: Tables, unknown: frozenset[tuple[str, str]]) -> list[Problem]:
     """As `find_problems`, of a grid in which some cells are not known and hold something else.
 
     Args:
@@ -55,7 +51,7 @@ def judged(grid: Grid, unknown: frozenset[tuple[str, str]]) -> list[Problem]:
     return sorted([*found, *grid.notes], key=lambda problem: (problem.severity != "error", not problem.changes_figures))
 
 
-def _checks() -> Iterator[tuple[Callable[[Grid], Iterable[Problem]], tuple[tuple[str, str], ...]]]:
+def _checks() -> Iterator[tuple[Callable[[Tables], Iterable[Problem]], tuple[tuple[str, str], ...]]]:
     """Every check, and the columns of other rows than its own that it needs, in the order of what is told."""
     buses = (("buses", "name"), ("buses", "phases"))
     ends = tuple((kind, column) for kind in BRANCH_TABLES for column in ("name", "from_bus", "to_bus", "phases"))
@@ -76,7 +72,7 @@ def _checks() -> Iterator[tuple[Callable[[Grid], Iterable[Problem]], tuple[tuple
     yield plausibility_doubts, tuple((kind, name) for kind, shape in SCHEMAS.items() for name in shape.columns())
 
 
-def _name_faults(grid: Grid) -> Iterator[Problem]:
+def _name_faults(grid: Tables) -> Iterator[Problem]:
     for kind, frame in grid.tables().items():
         for name in _repeated(frame["name"]):
             yield Problem(kind, name, "name", "this name is given more than once", "Give every row a name of its own")
@@ -97,14 +93,14 @@ def _repeated(names: pl.Series) -> list[str]:
     return names.filter(names.is_duplicated()).unique(maintain_order=True).to_list()
 
 
-def _missing_tables(grid: Grid) -> Iterator[Problem]:
+def _missing_tables(grid: Tables) -> Iterator[Problem]:
     if grid.buses.is_empty():
         yield Problem("buses", "", "", "the grid has no bus", "Give at least one bus")
     if grid.sources.is_empty():
         yield Problem("sources", "", "", "the grid has no source", "Name the bus of a substation in `sources`")
 
 
-def _phase_faults(grid: Grid) -> Iterator[Problem]:
+def _phase_faults(grid: Tables) -> Iterator[Problem]:
     """Words of phases."""
     for kind in ("buses", *BRANCH_TABLES, *WITH_PHASES):
         frame = grid.tables()[kind]
@@ -114,7 +110,7 @@ def _phase_faults(grid: Grid) -> Iterator[Problem]:
             yield Problem(kind, name, "phases", message, remedy)
 
 
-def _mixed_phases(grid: Grid) -> Iterator[Problem]:
+def _mixed_phases(grid: Tables) -> Iterator[Problem]:
     """The mix of a balanced equivalent with phases."""
     lettered = grid.buses.filter((pl.col("phases") != BALANCED) & pl.col("phases").is_in(PHASE_SETS))
     if 0 < lettered.height < (grid.buses["phases"].is_in(PHASE_SETS)).sum():
@@ -124,7 +120,7 @@ def _mixed_phases(grid: Grid) -> Iterator[Problem]:
         yield Problem("buses", "", "phases", message, 'Use either "1" or letters of "abc" throughout the grid')
 
 
-def _reference_faults(grid: Grid) -> Iterator[Problem]:
+def _reference_faults(grid: Tables) -> Iterator[Problem]:
     """Ends that are no bus, branches from a bus to itself, phases that a bus does not have."""
     phases_of = dict(grid.buses.select("name", "phases").iter_rows())
     for kind in BRANCH_TABLES:
@@ -154,14 +150,14 @@ def _end_fault(
         yield Problem(kind, name, "phases", message, "Correct the phases of the row or of the bus")
 
 
-def _word_faults(grid: Grid) -> Iterator[Problem]:
+def _word_faults(grid: Tables) -> Iterator[Problem]:
     for kind, column, words in _WORDS:
         frame = grid.tables()[kind]
         for name, word in frame.filter(~pl.col(column).is_in(words)).select("name", column).iter_rows():
             yield Problem(kind, name, column, f"{word!r} is not known", f"Write one of {', '.join(words)}")
 
 
-def _voltage_level_faults(grid: Grid) -> Iterator[Problem]:
+def _voltage_level_faults(grid: Tables) -> Iterator[Problem]:
     """Lines and switches between two voltage levels."""
     level = dict(grid.buses.select("name", "vn_kv").iter_rows())
     for kind in ("lines", "switches"):

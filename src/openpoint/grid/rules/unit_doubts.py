@@ -11,15 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from openpoint.errors import Problem
 from openpoint.graph import components
-
-if TYPE_CHECKING:
-    from openpoint.grid.grid import Grid
+from openpoint.grid.schemas import Tables
 
 # A line whose impedance would drop this many times the nominal voltage is odd; so is a voltage level whose median line
 # does so at the lower figure. Over eleven published cases and pandapower's examples of medium and low voltage the
@@ -81,7 +78,7 @@ class _Measure:
     odd: tuple[int, ...]
 
 
-def unit_doubts(grid: Grid) -> Iterator[Problem]:
+def unit_doubts(grid: Tables) -> Iterator[Problem]:
     """Loads, generators and lines that are hardly in the units of their columns."""
     for level in _levels(grid):
         if level.lines:
@@ -158,7 +155,7 @@ def _median_doubt(level: _Level, found: _Measure) -> Problem:
     return Problem("lines", first, "r_ohm", message, "Check the units of impedances, loads and `vn_kv`", "warning")
 
 
-def _levels(grid: Grid) -> list[_Level]:
+def _levels(grid: Tables) -> list[_Level]:
     number = {name: i for i, name in enumerate(grid.buses["name"].to_list())}
     vn = grid.buses["vn_kv"].to_list()
     tables = grid.tables()
@@ -191,7 +188,7 @@ def _levels(grid: Grid) -> list[_Level]:
     return levels
 
 
-def _feeds(grid: Grid, number: dict[str, int], feeder: list[int]) -> dict[int, int]:
+def _feeds(grid: Tables, number: dict[str, int], feeder: list[int]) -> dict[int, int]:
     """How many sources, and closed transformers from a higher voltage, feed each feeder."""
     vn = grid.buses["vn_kv"].to_list()
     count: dict[int, int] = {}

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.rules.unit_doubts import unit_doubts
-
-if TYPE_CHECKING:
-    from openpoint.grid.grid import Grid
+from openpoint.grid.schemas import Tables
 
 RATIO_RANGE = (0.5, 2.0)
 
@@ -130,7 +127,7 @@ RULES = (
 )
 
 
-def value_faults(grid: Grid) -> Iterator[Problem]:
+def value_faults(grid: Tables) -> Iterator[Problem]:
     """Numbers that are not finite, have the wrong sign or order, and matrices of the wrong size."""
     tables = grid.tables()
     for kind, frame in tables.items():
@@ -181,7 +178,7 @@ def _matrix_faults(lines: pl.DataFrame) -> Iterator[Problem]:
             yield Problem("lines", name, "r_ohm", _ZERO, _GIVE_Z)
 
 
-def plausibility_doubts(grid: Grid) -> Iterator[Problem]:
+def plausibility_doubts(grid: Tables) -> Iterator[Problem]:
     """Warnings: figures that are allowed and yet look wrong."""
     yield from _source_voltage_doubts(grid)
     yield from _ratio_doubts(grid)
@@ -189,7 +186,7 @@ def plausibility_doubts(grid: Grid) -> Iterator[Problem]:
     yield from unit_doubts(grid)
 
 
-def _source_voltage_doubts(grid: Grid) -> Iterator[Problem]:
+def _source_voltage_doubts(grid: Tables) -> Iterator[Problem]:
     limits = {name: (lo, hi) for name, lo, hi in grid.buses.select("name", "v_min_pu", "v_max_pu").iter_rows()}
     for name, bus, v in grid.sources.select("name", "bus", "v_pu").iter_rows():
         lo, hi = limits.get(bus, (None, None))
@@ -199,7 +196,7 @@ def _source_voltage_doubts(grid: Grid) -> Iterator[Problem]:
             yield Problem("sources", name, "v_pu", message, remedy, "warning")
 
 
-def _ratio_doubts(grid: Grid) -> Iterator[Problem]:
+def _ratio_doubts(grid: Tables) -> Iterator[Problem]:
     """Rated voltages or taps far off the nominal voltages of the buses."""
     level = dict(grid.buses.select("name", "vn_kv").iter_rows())
     step = _STEP.alias("step")
@@ -215,7 +212,7 @@ def _ratio_doubts(grid: Grid) -> Iterator[Problem]:
             yield Problem("transformers", name, "vn_from_kv", message, remedy, "warning")
 
 
-def _band_doubts(grid: Grid) -> Iterator[Problem]:
+def _band_doubts(grid: Tables) -> Iterator[Problem]:
     """Loads that never draw their power, since their voltages lie far off the nominal one of the bus."""
     for name, low, high in grid.loads.select("name", "v_min_pu", "v_max_pu").iter_rows():
         message = "at the nominal voltage of its bus it is an impedance, as its power belongs to {} pu"

@@ -7,12 +7,9 @@ them joins phase b, a winding `ab` feeds a. Three windings ab, bc and ac alone a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
-if TYPE_CHECKING:
-    from openpoint.grid.grid import Grid
+from openpoint.grid.schemas import Tables
 
 TWO_PHASES = ("ab", "ac", "bc")
 _CLOSED_DELTA = {"ab": "ab", "bc": "bc", "ac": "ca"}
@@ -20,7 +17,7 @@ _CLOSED_DELTA = {"ab": "ab", "bc": "bc", "ac": "ca"}
 _Unit = tuple[str, str]  # name, phases
 
 
-def line_windings(grid: Grid) -> dict[str, str]:
+def line_windings(grid: Tables) -> dict[str, str]:
     """Per transformer that is one winding between two lines: the phase it feeds and the phase of its way back.
 
     Empty where the branches beside it leave open which is which: its to side would float.

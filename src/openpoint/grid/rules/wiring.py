@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -18,9 +18,7 @@ from openpoint.arrays import Bools, Ints
 from openpoint.errors import Problem
 from openpoint.graph import components, energised, forest, is_radial, path
 from openpoint.grid.rules.windings import line_windings
-
-if TYPE_CHECKING:
-    from openpoint.grid.grid import Grid
+from openpoint.grid.schemas import Tables
 
 # So many loops are spelt out; the others are counted.
 LOOPS_TOLD = 20
@@ -96,7 +94,7 @@ class _Wires:
         return np.array([terminal for _, _, terminal in self.sources], dtype=np.int64)
 
 
-def wiring_faults(grid: Grid) -> Iterator[Problem]:
+def wiring_faults(grid: Tables) -> Iterator[Problem]:
     """Two sources at a bus; sources joined and loops closed by branches that cannot open; buses out of reach."""
     wires = _wires(grid)
     yield from _shared_buses(grid)
@@ -105,20 +103,20 @@ def wiring_faults(grid: Grid) -> Iterator[Problem]:
         yield from _out_of_reach(wires)
 
 
-def is_radial_today(grid: Grid) -> bool:
+def is_radial_today(grid: Tables) -> bool:
     """Whether every terminal hangs today on exactly one source by exactly one path. The grid is sound."""
     wires = _wires(grid)
     return is_radial(wires.n, wires.fr, wires.to, wires.closed, wires.at) and not unsupplied(grid)
 
 
-def unsupplied(grid: Grid) -> list[str]:
+def unsupplied(grid: Tables) -> list[str]:
     """Buses that no source reaches today, on one of their phases or all. The grid is sound."""
     wires = _wires(grid)
     dark = np.flatnonzero(~energised(wires.n, wires.fr, wires.to, wires.closed, wires.at))
     return list(dict.fromkeys(wires.terminals[n][0] for n in dark))
 
 
-def points_to_open(grid: Grid) -> int:
+def points_to_open(grid: Tables) -> int:
     """Branches that are open in a radial state: a forest with one tree a source has buses − sources branches.
 
     Branches side by side in different phases, like the units of a regulator, count as one.
@@ -138,7 +136,7 @@ def points_to_open(grid: Grid) -> int:
     return sum(map(len, beside.values())) - (grid.buses.height - grid.sources["bus"].n_unique())
 
 
-def _wires(grid: Grid) -> _Wires:
+def _wires(grid: Tables) -> _Wires:
     number: dict[tuple[str, str], int] = {}
     phases_of: dict[str, str] = {}
     for name, phases in grid.buses.select("name", "phases").iter_rows():
@@ -175,7 +173,7 @@ def _wires(grid: Grid) -> _Wires:
     )
 
 
-def _shared_buses(grid: Grid) -> Iterator[Problem]:
+def _shared_buses(grid: Tables) -> Iterator[Problem]:
     holder: dict[str, str] = {}
     for name, bus in grid.sources.select("name", "bus").iter_rows():
         if bus in holder:
@@ -184,12 +182,12 @@ def _shared_buses(grid: Grid) -> Iterator[Problem]:
         holder.setdefault(bus, name)
 
 
-def meshes(grid: Grid) -> list[Mesh]:
+def meshes(grid: Tables) -> list[Mesh]:
     """The independent loops of today's state, then the paths that join sources; empty where it is radial."""
     return _meshes(_wires(grid))
 
 
-def mesh_doubts(grid: Grid) -> Iterator[Problem]:
+def mesh_doubts(grid: Tables) -> Iterator[Problem]:
     """Warnings: today's state is meshed, and could be opened."""
     found = [mesh for mesh in meshes(grid) if not mesh.is_fault]
     for mesh in found[:LOOPS_TOLD]:

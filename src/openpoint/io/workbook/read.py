@@ -19,8 +19,7 @@ import polars as pl
 
 from openpoint.errors import InputError, MissingExtraError, Problem
 from openpoint.grid.conform import empty_table
-from openpoint.grid.grid import Grid
-from openpoint.grid.partial import more_faults
+from openpoint.grid.grid import Grid, more_faults
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.table_text import Row, number_text, table_from_rows
 
