@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench docs lock clean
+.PHONY: help demo test check lint bench docs dist lock clean
 
 help:
 	@echo "make demo    reconfigure the 33-bus grid; leaves $(OUT)/report.html and $(OUT)/result.json"
@@ -19,6 +19,7 @@ help:
 	@echo "make check   the same without the slow tests"
 	@echo "make bench   speed against other solvers, on this machine; GRIDS='a.m b.pos' adds files to the searched grids"
 	@echo "make docs    the site, in $(OUT)/docs"
+	@echo "make dist    the files for a package index, in $(OUT)/dist, once pyproject.toml names the repository"
 	@echo "make lock    resolve requirements-dev.lock anew from pyproject.toml"
 	@echo "make clean   remove $(OUT), .venv and caches"
 
@@ -28,6 +29,7 @@ $(READY): requirements-dev.lock pyproject.toml
 		echo "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "$(PYTHON) is older than Python 3.11. Name a newer one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@test ! -L $(VENV) || { echo "$(VENV) is a link; where it leads would be emptied. Remove the link." >&2; exit 1; }
 	@echo "Making $(VENV) with $(PYTHON); the first time this takes a few minutes"
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
@@ -58,6 +60,11 @@ docs: $(READY)
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/zensical build --strict
 	@rm -f $(OUT)/docs/*.py
+
+dist: $(READY)
+	@$(BIN)/python hatch_build.py
+	@rm -rf $(OUT)/dist
+	@$(BIN)/python -m hatchling build --directory $(OUT)/dist
 
 lock:
 	@"$(PYTHON)" -m venv --clear $(OUT)/lock
