@@ -1,4 +1,7 @@
-"""Write reference.md from the schemas, python.md from the docstrings; with `--check` only see if they are current."""
+"""Write reference.md from the schemas, python.md from the docstrings, tolerances.md from the source.
+
+With `--check` only see if they are current.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import signatures
+import tolerances
 
 from openpoint.grid.reference import tables_markdown
 from openpoint.results import json_schema
@@ -75,7 +79,11 @@ def kind(shape: Schema) -> str:
 
 
 if __name__ == "__main__":
-    for name, text in (("reference.md", reference()), ("python.md", signatures.page())):
+    for name, text in (
+        ("reference.md", reference()),
+        ("python.md", signatures.page()),
+        ("tolerances.md", tolerances.page()),
+    ):
         file = PAGES / name
         if "--check" not in sys.argv:
             file.write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -128,6 +129,19 @@ def test_no_block_is_left_out() -> None:
 def test_the_generated_pages_are_current() -> None:
     done = subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_tolerance_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    found = importlib.import_module("tolerances").found()
+    assert len(found) > 50
+    assert not [f"{each.file}:{each.line} {each.name} has no comment" for each in found if not each.reason]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    text = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]}
+    assert pages == set(re.findall(r'= "([\w/]+\.md)" }', text))
 
 
 def test_the_page_of_signatures_has_every_public_name() -> None:

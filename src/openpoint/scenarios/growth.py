@@ -152,6 +152,7 @@ class Growth:
             raise OptionError("; ".join(faults))
 
 
+# Share, or determinant of correlations, below which it is rounding.
 ROUNDING = 1e-12
 # The shares of 10 000 customers cannot tell a smaller spread from none, and quantiles lose their digits.
 NO_SPREAD = 1e-4

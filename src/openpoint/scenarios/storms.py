@@ -45,6 +45,7 @@ Kind = Literal["lines", "switches", "transformers"]
 # The mean wind is fitted to storms of another seed: it must not follow the storms that are asked for. So many storms,
 # fewer where they would have more than so many numbers.
 _FITTING_SEED, _FITTED, _FITTED_NUMBERS = 0, 5000, 5_000_000
+# Least width of a storm, as a share of the grid's diagonal; the inverse is the greatest.
 _NARROWEST = 1e-3
 # Halvings of the bracket of the wind. More would let the order of a sum decide.
 _HALVINGS = 24

@@ -18,6 +18,7 @@ from openpoint.io.opendss.reading import LETTER, Reading, in_words
 from openpoint.io.opendss.shunts import DEGREE, load_parts
 
 _SOURCES = ("vsource", "isource")
+# Share of a load below which one of its parts is rounding.
 _LEAST = 1e-12
 
 
