@@ -249,7 +249,7 @@ def test_every_extra_is_installed_by_the_names_of_its_packages() -> None:
 
 
 def test_nothing_is_offered_under_a_name_that_no_index_has() -> None:
-    places = [*MODULES, ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    places = [*MODULES, ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     assert not [str(path) for path in places if "openpoint[" in path.read_text(encoding="utf-8")]
 
 
