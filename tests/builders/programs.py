@@ -7,8 +7,9 @@ from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.studies.reconfigure.model import RadialProgram
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.program import Verdict
-from openpoint.twostage.recourse.subproblem import Price, Response, Subproblem
+from openpoint.twostage.recourse.subproblem import Response, Subproblem
 
 
 def program_of(grid: Grid, *, max_changes: int | None = None, change_cost_kw: float = 0.0) -> RadialProgram:
@@ -21,8 +22,8 @@ def program_of(grid: Grid, *, max_changes: int | None = None, change_cost_kw: fl
 class Today:
     """The recourse of a program at today's demand."""
 
-    def __init__(self, program: RadialProgram, price: Price = Price.COST) -> None:
-        self._sub = Subproblem(program, program.network.n_conductors, price)
+    def __init__(self, program: RadialProgram, goal: Goal = Goal.COST) -> None:
+        self._sub = Subproblem(program, program.network.n_conductors, goal)
         self._now = program.uncertainty.values[0]
 
     def respond(self, decision: Floats) -> Response:

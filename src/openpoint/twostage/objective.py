@@ -9,8 +9,8 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.twostage.ambiguity import ProbabilitySet, exactly
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.program import TwoStageProgram, Verdict
-from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget, Certain
 
@@ -29,7 +29,7 @@ class Objective:
         weights: (K) odds by which the share of kept limits is counted.
         share: share of the odds in which the limits must be kept.
         floor: a number that no recourse cost is below.
-        price: what the recourse is asked for.
+        goal: what the recourse is solved for.
     """
 
     realisations: Floats
@@ -39,7 +39,7 @@ class Objective:
     weights: Floats
     share: float
     floor: float
-    price: Price
+    goal: Goal
 
     @property
     def count(self) -> int:
@@ -53,7 +53,7 @@ class Objective:
 
     def first_cost(self, program: TwoStageProgram[Any, Any], decision: Floats) -> float:
         """f, where it counts."""
-        return 0.0 if self.price is Price.VIOLATION else program.cost(decision)
+        return 0.0 if self.goal is Goal.VIOLATION else program.cost(decision)
 
     def value(self, cost: float, verdict: Verdict) -> float:
         """The objective of an exact verdict, an upper bound; `inf` where the limits are not kept often enough."""
@@ -109,5 +109,5 @@ def objective_of(
         weights=equal if given is None else given,
         share=0.0 if violation else program.limits_share,
         floor=0.0 if violation else program.recourse_floor,
-        price=Price.VIOLATION if violation else Price.COST if program.limits_share >= 1.0 else Price.WAIVED,
+        goal=Goal.VIOLATION if violation else Goal.COST if program.limits_share >= 1.0 else Goal.WITHOUT_LIMITS,
     )

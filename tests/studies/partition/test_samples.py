@@ -25,7 +25,7 @@ from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.samples import sample_partition
 from openpoint.studies.partition.setup import PartitionCosts
 from openpoint.studies.partition.study import partition
-from openpoint.twostage.recourse.subproblem import Price
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.workers.executors import Processes
 from openpoint.twostage.worst_case.climbing import LinearRecourse
@@ -96,9 +96,7 @@ def test_the_linear_verdict_is_that_of_the_whole_model_and_the_dispatch_is_the_c
     assert question.plan is not None
     assert nominal.plan is not None
     program, decision = of(replace(question, plan=Plan(question.plan.program, nominal.plan.decision)))
-    violated, priced = (
-        LinearRecourse(template_of(program, len(decision), p), p) for p in (Price.VIOLATION, Price.COST)
-    )
+    violated, priced = (LinearRecourse(template_of(program, len(decision), p), p) for p in (Goal.VIOLATION, Goal.COST))
     follower = Follower(program, decision)
     beside = np.zeros(2 * len(follower.led))
     verdicts = []

@@ -22,11 +22,11 @@ from openpoint.studies.partition.model.topology import Topology, compact
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.setup import PartitionCosts, program_of
 from openpoint.studies.partition.study import partition
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget
 from openpoint.twostage.worst_case.climbing import LinearRecourse
@@ -219,7 +219,7 @@ def test_a_robust_plan_holds_in_every_sample_and_a_nominal_one_does_not(which: o
     nominal = ColumnAndConstraint().solve(still).decision
     assert robust is not None
     assert nominal is not None
-    recourse = LinearRecourse(template_of(question, len(robust), Price.VIOLATION), Price.VIOLATION)
+    recourse = LinearRecourse(template_of(question, len(robust), Goal.VIOLATION), Goal.VIOLATION)
     rng = np.random.default_rng(0)
     samples = level * rng.uniform(-1.0, 1.0, (300, len(question.loads.names)))
 
@@ -244,7 +244,7 @@ def test_no_recourse_is_below_the_floor() -> None:
         question = program(feeder, chosen, deviation)
         decision = ColumnAndConstraint(gap=GAP).solve(question).decision
         assert decision is not None
-        recourse = LinearRecourse(template_of(question, len(decision), Price.COST), Price.COST)
+        recourse = LinearRecourse(template_of(question, len(decision), Goal.COST), Goal.COST)
         for u in (question.deviations[0], 0.0 * question.deviations[0]):
             if (there := recourse.at(decision, u)) is not None:
                 assert there.value >= question.recourse_floor - 1e-9

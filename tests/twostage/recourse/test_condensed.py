@@ -15,9 +15,9 @@ from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.setup import PartitionCosts, program_of
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.recourse.condensed import Condensed, condensed
-from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.worst_case.climbing import LinearRecourse
 
@@ -65,7 +65,7 @@ def test_the_small_program_has_the_optima_of_the_whole(made_for: float) -> None:
     small = condensed(template, decision, *program.deviations, template.dispatch)
     assert len(small.cost) < 60
     assert len(small.lower) < 300
-    whole = LinearRecourse(template, Price.COST)
+    whole = LinearRecourse(template, Goal.COST)
     rng = np.random.default_rng(0)
     agreed = 0
     for u in np.vstack([rng.uniform(*program.deviations, (20, 6)), rng.choice([-0.15, 0.15], (20, 6))]):

@@ -15,7 +15,8 @@ from openpoint.grid import Grid
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.twostage.recourse.subproblem import MARGIN, Price, Response
+from openpoint.twostage.goal import Goal
+from openpoint.twostage.recourse.subproblem import MARGIN, Response
 from tests.builders.grids import DISPATCH, FIXED, all_topologies, grids, random_grid
 from tests.builders.programs import Today, program_of
 
@@ -143,7 +144,7 @@ def test_values_come_with_points_on_their_cones(grid: Grid, pick: int) -> None:
 def test_pricing_by_violation_never_fails_to_price(seed: int) -> None:
     """The least violation is 0 where limits can be kept, and above 0 where they cannot."""
     program, sub, decisions = respond(seed)
-    soft = Today(program, Price.VIOLATION)
+    soft = Today(program, Goal.VIOLATION)
     for x in decisions[:8]:
         hard, least = sub.respond(x), soft.respond(x)
         assert least.feasible

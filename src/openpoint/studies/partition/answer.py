@@ -10,9 +10,9 @@ from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.setup import terminal_base_kw
 from openpoint.studies.partition.tables import step_tables
 from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Outcome
 from openpoint.twostage.recourse.evaluation import MISSED
-from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget
 from openpoint.twostage.worst_case.climbing import LinearRecourse, climb, starts_of
@@ -72,7 +72,7 @@ def worst_slack(program: PartitionProgram, decision: Floats, deadline: Deadline)
 
     Where the time is up, some climbs are made all the same.
     """
-    recourse = LinearRecourse(template_of(program, len(decision), Price.VIOLATION), Price.VIOLATION)
+    recourse = LinearRecourse(template_of(program, len(decision), Goal.VIOLATION), Goal.VIOLATION)
     if isinstance(program.uncertainty, Box | Budget):
         polyhedral = program.uncertainty.polyhedral()
         stop = deadline.after(VERIFIED_S).over

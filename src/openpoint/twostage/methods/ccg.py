@@ -85,7 +85,7 @@ class _Columns:
         for k, realisation in underrated:
             if (k, realisation.tobytes()) not in self._held and added < self.columns:
                 if self._template is None:
-                    self._template = template_of(run.program, len(appraisal.decision), objective.price)
+                    self._template = template_of(run.program, len(appraisal.decision), objective.goal)
                 self._held[k, realisation.tobytes()] = master.learn_copy(self._template, k, realisation)
                 added += 1
         if added:

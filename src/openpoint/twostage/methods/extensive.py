@@ -20,13 +20,13 @@ from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.wait_and_see import ALONE_GAP, StoppedError, alone_of, as_finite, nothing_yet
 from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import EXACT, TwoStageProgram, Verdict, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.embedded import Copy, hold
-from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.risk import Expectation, check_risk
 from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 from openpoint.twostage.uncertainty import Box, Budget, Certain
@@ -100,7 +100,7 @@ class ExtensiveForm:
         progress: Progress | None,
         deadline: Deadline,
     ) -> Outcome:
-        began, violation = deadline.passed(), objective.price is Price.VIOLATION
+        began, violation = deadline.passed(), objective.goal is Goal.VIOLATION
         if not self._fits(program, objective.count, deadline):
             line = Iteration(1, deadline.passed() - began, -math.inf, math.inf, math.inf, "too large for the time left")
             if progress is not None:
@@ -195,13 +195,13 @@ class _OnePiece:
         rho, constraints = objective.odds.block(theta - objective.alone_upper)
         eye = np.eye(objective.count)
         copies = [Copy(eye[k], u, math.inf) for k, u in enumerate(objective.realisations)]
-        held = [hold(program, first, theta[k], copy, objective.price) for k, copy in enumerate(copies)]
+        held = [hold(program, first, theta[k], copy, objective.goal) for k, copy in enumerate(copies)]
         constraints += [*first.constraints, *(each for h in held for each in h.constraints)]
         cones = [cone for h in held for cone in h.stage.cones]
         # SCIP is given its cones as they are, in products of columns: written as norms they break its linear programs.
         constraints += [] if solver == SCIP.name else [cone.constraint() for cone in cones]
         constraints += [theta >= objective.floor, risk >= rho, risk >= objective.floor_of_risk]
-        violation = objective.price is Price.VIOLATION
+        violation = objective.goal is Goal.VIOLATION
         integers = (*first.integers, *(v for h in held for v in h.stage.integers))
         form = compile_model(risk if violation else first.cost + risk, constraints, integers, also=(first.decision,))
         self._form, self._binary = form, first.binary
@@ -223,7 +223,7 @@ class _OnePiece:
     def found(self, answer: Answer) -> _Found:
         """The exact verdict on a solution."""
         assert answer.x is not None
-        objective, violation = self._objective, self._objective.price is Price.VIOLATION
+        objective, violation = self._objective, self._objective.goal is Goal.VIOLATION
         decision = answer.x[self._columns]
         decision = np.round(decision) if self._binary else decision
         dispatch = [answer.x[columns] for columns in self._dispatch] or None

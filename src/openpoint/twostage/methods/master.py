@@ -13,11 +13,12 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.highs import HighsModel
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import SHARE_TOLERANCE, Objective
 from openpoint.twostage.program import TwoStageProgram, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.embedded import Copy, hold
-from openpoint.twostage.recourse.subproblem import Price, Response
+from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.recourse.tangents import Tangents
 from openpoint.twostage.recourse.template import Template
 
@@ -57,11 +58,11 @@ class Master:
         risk = cp.Variable(name="risk")
         rho, constraints = objective.odds.block(theta - objective.alone_upper)
         constraints += [*first.constraints, theta >= objective.floor, risk >= objective.floor_of_risk, risk >= rho]
-        held = [hold(program, first, copy.weights @ theta, copy, objective.price) for copy in copies]
+        held = [hold(program, first, copy.weights @ theta, copy, objective.goal) for copy in copies]
         constraints += [constraint for each in held for constraint in each.constraints]
-        violation = objective.price is Price.VIOLATION
+        violation = objective.goal is Goal.VIOLATION
         waived: cp.Variable | None = None
-        if objective.price is Price.WAIVED:
+        if objective.goal is Goal.WITHOUT_LIMITS:
             waived = cp.Variable(objective.count, name="waived")
             spare = 1.0 - objective.share + SHARE_TOLERANCE
             constraints += [waived >= 0, waived <= 1, objective.weights @ waived <= spare]

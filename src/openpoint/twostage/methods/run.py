@@ -21,11 +21,11 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.program import EXACT, TwoStageProgram
 from openpoint.twostage.recourse.evaluation import Appraisal, Appraiser
-from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.stopping import (
     PROVEN_GAP,
     check_stops,
@@ -109,7 +109,7 @@ class Run:
         stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
         master = self.learning.master(self)
         _LOG.info("built the master problem")
-        if (spared := self.program.spared()) is not None and self.appraiser.objective.price is Price.COST:
+        if (spared := self.program.spared()) is not None and self.appraiser.objective.goal is Goal.COST:
             self._without(master, spared)
         seen: Counter[bytes] = Counter()
         while True:

@@ -8,8 +8,8 @@ from typing import Any
 import cvxpy as cp
 
 from openpoint.arrays import Floats
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.program import FirstStage, Stage, TwoStageProgram
-from openpoint.twostage.recourse.subproblem import Price
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ class Held:
     constraints: list[cp.Constraint]
 
 
-def hold(program: TwoStageProgram[Any, Any], first: FirstStage, theta: cp.Expression, copy: Copy, price: Price) -> Held:
+def hold(program: TwoStageProgram[Any, Any], first: FirstStage, theta: cp.Expression, copy: Copy, goal: Goal) -> Held:
     """A copy of the recourse whose cost θ is not below; its cones are left to the caller."""
-    always = price is Price.COST
+    always = goal is Goal.COST
     recourse: Stage = program.recourse(first.decision, cp.Constant(copy.realisation), limits=always)
-    match price:
-        case Price.COST:
+    match goal:
+        case Goal.COST:
             stage = recourse.hard()
-        case Price.WAIVED:
+        case Goal.WITHOUT_LIMITS:
             stage = recourse.waived()
-        case Price.VIOLATION:
+        case Goal.VIOLATION:
             stage = recourse.softened()
     constraints = list(stage.constraints)
     constraints += program.tighten(first, recourse, copy.realisation, most=copy.most, limits=always)

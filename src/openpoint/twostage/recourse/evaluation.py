@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from openpoint.arrays import Floats
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import TwoStageProgram, Verdict
-from openpoint.twostage.recourse.subproblem import Price, RecourseWork, Response
+from openpoint.twostage.recourse.subproblem import RecourseWork, Response
 from openpoint.twostage.workers.pool import Workers, never
 
 MISSED = 1e-6
@@ -94,17 +95,17 @@ class Recourse:
 
     program: TwoStageProgram[Any, Any]
     workers: Workers
-    _works: dict[Price, RecourseWork] = field(default_factory=dict)
+    _works: dict[Goal, RecourseWork] = field(default_factory=dict)
 
     def ask(
-        self, price: Price, decision: Floats, realisations: Sequence[Floats], stop: Callable[[], bool] = never
+        self, goal: Goal, decision: Floats, realisations: Sequence[Floats], stop: Callable[[], bool] = never
     ) -> list[Response] | None:
         """One response for each realisation, at one decision; None where stopped before."""
         if not len(realisations):
             return []
-        if price not in self._works:
-            self._works[price] = RecourseWork(self.program, len(decision), price)
-        return self.workers.run(self._works[price], [(decision, u) for u in realisations], stop)
+        if goal not in self._works:
+            self._works[goal] = RecourseWork(self.program, len(decision), goal)
+        return self.workers.run(self._works[goal], [(decision, u) for u in realisations], stop)
 
 
 @dataclass
@@ -121,8 +122,8 @@ class FiniteAppraiser:
         return None if verdict is None else appraise(self.program, self.objective, decision, verdict, (), exact=False)
 
     def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
-        objective, price = self.objective, self.objective.price
-        answers = self.recourse.ask(price, decision, list(objective.realisations), stop)
+        objective, goal = self.objective, self.objective.goal
+        answers = self.recourse.ask(goal, decision, list(objective.realisations), stop)
         if answers is None:
             return None
         dispatch = [r.dispatch for r in answers if r.dispatch is not None]
@@ -130,11 +131,11 @@ class FiniteAppraiser:
         verdict = self.program.judge(decision, objective.realisations, given)
         exact = verdict is None
         if verdict is None:
-            verdict = as_verdict(answers, price)
+            verdict = as_verdict(answers, goal)
         said = list(enumerate(answers))
-        if price is Price.WAIVED:
+        if goal is Goal.WITHOUT_LIMITS:
             asked = [k for k, violation in enumerate(verdict.violations) if exact or violation > 0.0]
-            more = self.recourse.ask(Price.VIOLATION, decision, [objective.realisations[k] for k in asked], stop)
+            more = self.recourse.ask(Goal.VIOLATION, decision, [objective.realisations[k] for k in asked], stop)
             if more is None:
                 return None
             if exact:  # the recourse without its limits knows nothing of them
@@ -145,7 +146,7 @@ class FiniteAppraiser:
         return appraise(self.program, objective, decision, verdict, findings, exact=exact)
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
-        return self.recourse.ask(self.objective.price, decision, realisations) or []
+        return self.recourse.ask(self.objective.goal, decision, realisations) or []
 
 
 def appraise(
@@ -159,7 +160,7 @@ def appraise(
     least: Floats | None = None,
 ) -> Appraisal:
     """Verdict and findings of one decision, put together; `least` (K) are lower bounds of the costs beyond findings."""
-    violation = objective.price is Price.VIOLATION
+    violation = objective.goal is Goal.VIOLATION
     cost = objective.first_cost(program, decision)
     judged = verdict
     if violation:
@@ -170,7 +171,7 @@ def appraise(
         for finding in findings:
             if finding.response.feasible:
                 said[finding.k] = max(said[finding.k], finding.response.value)
-            elif objective.price is Price.COST:
+            elif objective.goal is Goal.COST:
                 said[finding.k] = np.inf
         known = objective.bound(cost, said)
     value = objective.value(cost, judged)
@@ -180,11 +181,11 @@ def appraise(
     return Appraisal(decision, value, known, settled, judged.values, verdict, findings, exact)
 
 
-def as_verdict(answers: Sequence[Response], price: Price) -> Verdict:
+def as_verdict(answers: Sequence[Response], goal: Goal) -> Verdict:
     """The recourse's own word, where it is exact; what no solver could price is not verified."""
     priced = [r.feasible and not np.isnan(r.reached) for r in answers]
     values = np.array([max(r.value, r.reached) if good else np.inf for r, good in zip(answers, priced)])
-    if price is Price.VIOLATION:
+    if goal is Goal.VIOLATION:
         return Verdict(np.zeros(len(values)), values, None, False)
     return Verdict(values, np.where(np.isfinite(values), 0.0, np.inf), None, False)
 

@@ -20,11 +20,12 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import SAME
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import Outlook, Relief, TwoStageProgram, Verdict, Within
 from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
-from openpoint.twostage.recourse.subproblem import Price, Response
+from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.workers.pool import never, remembered
 
@@ -178,7 +179,7 @@ class MixedAppraiser:
         objective, realisations = self.objective, self.objective.realisations
         smaller = self.program.within(decision) or Within(b"", self.program, decision)
         work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
-        outlook = self.program.outlook(decision, realisations, stop) if objective.price is Price.COST else None
+        outlook = self.program.outlook(decision, realisations, stop) if objective.goal is Goal.COST else None
         upper, lower = pool.served(inner), cuts.below(decision, objective.floor)[0]
         keys = [b""] * objective.count if outlook is None else outlook.alike
         if outlook is not None:
@@ -190,7 +191,7 @@ class MixedAppraiser:
             priced[chosen] = True
             relaxed: list[Response] | None = []
             if outlook is None:
-                relaxed = self.recourse.ask(objective.price, decision, [realisations[k] for k in chosen], stop)
+                relaxed = self.recourse.ask(objective.goal, decision, [realisations[k] for k in chosen], stop)
             exact = self.recourse.workers.run(work, [(inner, realisations[k]) for k in chosen], stop)
             if relaxed is None or exact is None:
                 break  # what is known by now is verified all the same
@@ -225,13 +226,13 @@ class MixedAppraiser:
         return replace(appraisal, copies_pay=outlook is None)  # the cuts of an outlook are exact at this decision
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
-        return self.recourse.ask(self.objective.price, decision, realisations) or []
+        return self.recourse.ask(self.objective.goal, decision, realisations) or []
 
     def _prepared(self, smaller: Within) -> tuple[ExactWork, Pool, Cuts]:
         self._cuts = self._cuts or Cuts(self.objective.realisations)
 
         def compiled() -> tuple[ExactWork, Pool]:
-            template = template_of(smaller.program, len(smaller.decision), self.objective.price)
+            template = template_of(smaller.program, len(smaller.decision), self.objective.goal)
             return ExactWork(template, self._accuracy), Pool(template, self.objective.realisations)
 
         return *remembered(self._programs, smaller.key, compiled), self._cuts

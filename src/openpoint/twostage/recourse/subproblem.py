@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from openpoint.arrays import Floats, Ints
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.program import Stage, TwoStageProgram, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import Certain, centre
@@ -25,14 +25,6 @@ RAY = 1e-5
 would have to be of size 1/RAY per unit."""
 MARGIN = 1e-7
 """Relative margin by which cuts are lowered: the duals are exact up to the tolerance of the cone solver."""
-
-
-class Price(enum.Enum):
-    """What a recourse is asked for: its cost with the limits kept, without them, or the least violation of them."""
-
-    COST = "cost"
-    WAIVED = "waived"
-    VIOLATION = "violation"
 
 
 @dataclass(frozen=True)
@@ -81,20 +73,20 @@ class _Compiled:
 class Subproblem:
     """The recourse of a program, integers relaxed, compiled once; `respond` only changes right-hand sides."""
 
-    def __init__(self, program: TwoStageProgram[Any, Any], n: int, price: Price = Price.COST) -> None:
+    def __init__(self, program: TwoStageProgram[Any, Any], n: int, goal: Goal = Goal.COST) -> None:
         """Compile.
 
         Args:
             program: the two-stage program.
             n: length of the decision.
-            price: what to ask for.
+            goal: what to ask for.
         """
-        self._program, self._n, self._price = program, n, price
+        self._program, self._n, self._goal = program, n, goal
         uncertainty = program.uncertainty
         self._fixed = uncertainty.value if isinstance(uncertainty, Certain) else None
-        self._floor = 0.0 if price is Price.VIOLATION else program.recourse_floor
-        self._hard = None if price is Price.VIOLATION else self._compile(soft=False)
-        self._soft = self._compile(soft=True) if price is Price.VIOLATION else None
+        self._floor = 0.0 if goal is Goal.VIOLATION else program.recourse_floor
+        self._hard = None if goal is Goal.VIOLATION else self._compile(soft=False)
+        self._soft = self._compile(soft=True) if goal is Goal.VIOLATION else None
 
     def respond(self, decision: Floats, realisation: Floats) -> Response:
         """Value and slopes at a decision and a realisation; where the cone solver fails, the floor, marked as rough."""
@@ -109,8 +101,8 @@ class Subproblem:
             self._soft = self._compile(soft=True)
         answer = self._soft.model.solve(head)
         if answer.status is Status.OPTIMAL:
-            response = self._response(self._soft, answer, len(realisation), feasible=self._price is Price.VIOLATION)
-            if self._price is Price.VIOLATION or response.value > 0.0:
+            response = self._response(self._soft, answer, len(realisation), feasible=self._goal is Goal.VIOLATION)
+            if self._goal is Goal.VIOLATION or response.value > 0.0:
                 return response
         ray = answer if answer.status is Status.INFEASIBLE else ray
         if ray is None or ray.z is None:
@@ -140,10 +132,10 @@ class Subproblem:
         if self._fixed is None:
             realisation = cp.Variable(len(centre(self._program.uncertainty)), name="realisation")
             coupled = (decision, realisation)
-        recourse = self._program.recourse(decision, realisation, limits=self._price is Price.COST and not soft)
+        recourse = self._program.recourse(decision, realisation, limits=self._goal is Goal.COST and not soft)
         dispatch = self._program.dispatch(recourse)
         stage: Stage = recourse.softened() if soft else recourse.hard()
-        if self._price is Price.WAIVED and not soft:
+        if self._goal is Goal.WITHOUT_LIMITS and not soft:
             stage = recourse.waived()
         constraints = [*stage.constraints, *(cone.constraint() for cone in stage.cones)]
         compiled = compile_model(stage.cost, constraints, also=coupled)
@@ -174,9 +166,9 @@ class RecourseWork:
 
     program: TwoStageProgram[Any, Any]
     n: int
-    price: Price
+    goal: Goal
 
     def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats]], Response]:
         """Compile."""
-        subproblem = Subproblem(self.program, self.n, self.price)
+        subproblem = Subproblem(self.program, self.n, self.goal)
         return lambda pair: subproblem.respond(*pair)

@@ -14,9 +14,9 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
 from openpoint.solvers.form import StandardForm
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.program import Stage, TwoStageProgram, parts
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.uncertainty import centre
 
 
@@ -49,17 +49,17 @@ class Template:
         )
 
 
-def template_of(program: TwoStageProgram[Any, Any], n: int, price: Price = Price.COST) -> Template:
+def template_of(program: TwoStageProgram[Any, Any], n: int, goal: Goal = Goal.COST) -> Template:
     """Compile the recourse of a program with a decision of length n."""
     decision = cp.Variable(n, name="decision")
     realisation = cp.Variable(len(centre(program.uncertainty)), name="realisation")
-    recourse: Stage = program.recourse(decision, realisation, limits=price is Price.COST)
-    match price:
-        case Price.COST:
+    recourse: Stage = program.recourse(decision, realisation, limits=goal is Goal.COST)
+    match goal:
+        case Goal.COST:
             stage = recourse.hard()
-        case Price.WAIVED:
+        case Goal.WITHOUT_LIMITS:
             stage = recourse.waived()
-        case Price.VIOLATION:
+        case Goal.VIOLATION:
             stage = recourse.softened()
     constraints = [*stage.constraints, *(part >= 0 for cone in stage.cones for part in (cone.s, cone.t))]
     form = compile_model(stage.cost, constraints, stage.integers, also=(decision, realisation))

@@ -17,7 +17,8 @@ import scipy.optimize
 from openpoint.arrays import Floats
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.recourse.subproblem import MARGIN, Price, Response
+from openpoint.twostage.goal import Goal
+from openpoint.twostage.recourse.subproblem import MARGIN, Response
 from openpoint.twostage.recourse.template import Template
 from openpoint.twostage.uncertainty import Polyhedral
 from openpoint.twostage.workers.pool import never
@@ -31,15 +32,15 @@ BETTER = 1e-7
 class LinearRecourse:
     """A recourse without cones and integers in one HiGHS model: decision and realisation only move bounds."""
 
-    def __init__(self, template: Template, price: Price) -> None:
+    def __init__(self, template: Template, goal: Goal) -> None:
         """Load.
 
         Args:
-            template: the recourse, without cones and integers, compiled for a price.
-            price: cost with the limits kept, or the least violation of them.
+            template: the recourse, without cones and integers, compiled for this goal.
+            goal: cost with the limits kept, or the least violation of them.
         """
         self._coupled = np.concatenate([template.x, template.u])
-        self._model, self._n, self._is_cost = HighsModel(template.form), len(template.x), price is Price.COST
+        self._model, self._n, self._is_cost = HighsModel(template.form), len(template.x), goal is Goal.COST
 
     def at(self, decision: Floats, realisation: Floats, *, cold: bool = False) -> Priced | None:
         """Value and slopes at a decision and a realisation; None where there is no point.

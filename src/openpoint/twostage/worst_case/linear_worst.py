@@ -18,9 +18,9 @@ import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Floats
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.program import Stage, TwoStageProgram
 from openpoint.twostage.recourse.evaluation import MISSED, Finding
-from openpoint.twostage.recourse.subproblem import Price
 from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.uncertainty import Polyhedral, Uncertainty
 from openpoint.twostage.workers.pool import Workers, never
@@ -60,11 +60,11 @@ class LinearWorst:
         # Policies are sought without the tolerance, whose narrow ranges they could not solve for.
         tolerant: Any = _Tolerant(program, program.uncertainty)
         cost = template_of(tolerant, n)
-        self._cost = LinearRecourse(cost, Price.COST)
+        self._cost = LinearRecourse(cost, Goal.COST)
         realisation = cp.Constant(polyhedral.origin)
         limits = program.recourse(cp.Variable(n), realisation, limits=False).limits
-        violation = template_of(program, n, Price.VIOLATION) if limits else None
-        self._violation = None if violation is None else LinearRecourse(violation, Price.VIOLATION)
+        violation = template_of(program, n, Goal.VIOLATION) if limits else None
+        self._violation = None if violation is None else LinearRecourse(violation, Goal.VIOLATION)
         self._vertices = VertexWork(cost, violation)
         self._dual: DualSeparation | None = None
         self._bad: list[Floats] = []
@@ -74,12 +74,12 @@ class LinearWorst:
     ) -> Found | None:
         """All vertices (K, m) tried; None where stopped, or where a vertex has neither cost nor violation."""
         blocks = [vertices[k : k + BLOCK] for k in range(0, len(vertices), BLOCK)]
-        for price in (Price.VIOLATION, Price.COST):
-            answers = workers.run(self._vertices, [(decision, block, price) for block in blocks], stop)
+        for goal in (Goal.VIOLATION, Goal.COST):
+            answers = workers.run(self._vertices, [(decision, block, goal) for block in blocks], stop)
             if answers is None or any(answer is None for answer in answers):
                 return None
             met = [p for answer in answers for p in answer or []]
-            if met and price is Price.VIOLATION:
+            if met and goal is Goal.VIOLATION:
                 return np.inf, _findings(_worst(met, FOUND_MOST))
         worst = _worst(met, COSTLY_MOST)
         return worst[0].value if worst[0].response.feasible else np.inf, _findings(worst)
@@ -216,12 +216,10 @@ class VertexWork:
     cost: Template
     violation: Template | None
 
-    def prepare(
-        self, stop: Callable[[], bool] = never
-    ) -> Callable[[tuple[Floats, Floats, Price]], list[Priced] | None]:
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats, Goal]], list[Priced] | None]:
         """Hand the arrays to the solver."""
-        cost = LinearRecourse(self.cost, Price.COST)
-        violation = None if self.violation is None else LinearRecourse(self.violation, Price.VIOLATION)
+        cost = LinearRecourse(self.cost, Goal.COST)
+        violation = None if self.violation is None else LinearRecourse(self.violation, Goal.VIOLATION)
 
         def violated(decision: Floats, block: Floats) -> list[Priced] | None:
             if violation is None:
@@ -241,7 +239,7 @@ class VertexWork:
                 known.append(there)
             return _worst(known, COSTLY_MOST)
 
-        return lambda asked: (violated if asked[2] is Price.VIOLATION else priced)(*asked[:2])
+        return lambda asked: (violated if asked[2] is Goal.VIOLATION else priced)(*asked[:2])
 
 
 @dataclass(frozen=True)

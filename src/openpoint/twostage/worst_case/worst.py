@@ -17,10 +17,11 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import all_of
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import TwoStageProgram, Verdict
 from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
-from openpoint.twostage.recourse.subproblem import Price, Response
+from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.uncertainty import Box, Budget, centre, listed
 from openpoint.twostage.workers.pool import never
 from openpoint.twostage.worst_case.linear_worst import Found, LinearWorst, linear_worst
@@ -43,7 +44,7 @@ def worst_objective(program: TwoStageProgram[Any, Any], *, violation: bool = Fal
         weights=np.ones(1),
         share=0.0 if violation else 1.0,
         floor=0.0 if violation else program.recourse_floor,
-        price=Price.VIOLATION if violation else Price.COST,
+        goal=Goal.VIOLATION if violation else Goal.COST,
     )
 
 
@@ -74,15 +75,15 @@ class WorstAppraiser:
         values = np.array([bound])
         missed = np.where(np.isfinite(values), 0.0, np.inf)
         verdict = Verdict(values, missed, findings[0].realisation, False)
-        if self.objective.price is Price.VIOLATION:
+        if self.objective.goal is Goal.VIOLATION:
             verdict = Verdict(np.zeros(1), values, findings[0].realisation, False)
         return appraise(self.program, self.objective, decision, verdict, findings, exact=True)
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
-        return self.recourse.ask(self.objective.price, decision, realisations) or []
+        return self.recourse.ask(self.objective.goal, decision, realisations) or []
 
     def _found(self, decision: Floats, stop: Callable[[], bool]) -> Found | None:
-        uncertainty, cost = self.program.uncertainty, self.objective.price is Price.COST
+        uncertainty, cost = self.program.uncertainty, self.objective.goal is Goal.COST
         assert isinstance(uncertainty, Box | Budget)
         few = uncertainty.count() <= VERTICES_FEW
         way = self.separation or ("vertices" if few else "climb")
@@ -119,7 +120,7 @@ class WorstAppraiser:
 
     def _by_vertices(self, decision: Floats, stop: Callable[[], bool]) -> Found | None:
         vertices = self._listed()
-        answers = self.recourse.ask(self.objective.price, decision, list(vertices), stop)
+        answers = self.recourse.ask(self.objective.goal, decision, list(vertices), stop)
         if answers is None:
             return None
         # What the cone solver could not price is not known to be cheap.

@@ -39,8 +39,9 @@ from openpoint.studies.reconfigure.phases.model import PhasesProgram, by_branch
 from openpoint.studies.reconfigure.phases.study import phases_program
 from openpoint.studies.reconfigure.pictures.figures import encode
 from openpoint.studies.reconfigure.study import method_for, reconfigure
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration
-from openpoint.twostage.recourse.subproblem import Price, Subproblem
+from openpoint.twostage.recourse.subproblem import Subproblem
 from tests.builders.clock import held
 from tests.builders.meshed import meshed
 
@@ -80,7 +81,7 @@ def idling(grid: Grid) -> Grid:
 def test_the_recourse_is_the_linear_flow_of_every_topology(seed: int, idle: bool) -> None:
     """The cone program at x is what a direct evaluation says, limits too, and its slope is valid everywhere."""
     program = program_of(idling(limited(seed)) if idle else limited(seed))
-    subproblem = Subproblem(program, len(program.today), Price.COST)
+    subproblem = Subproblem(program, len(program.today), Goal.COST)
     states = states_of(program)
     direct = {state.tobytes(): program.linear(state) for state in states}
     for state in states[:12]:
