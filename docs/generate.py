@@ -14,9 +14,9 @@ import signatures
 import tolerances
 
 from openpoint.grid.reference import tables_markdown
-from openpoint.results import json_schema
-from openpoint.results.json_schema import Schema
+from openpoint.results.schema import Schema
 from openpoint.scenarios.horizon import HORIZON_SCHEMAS
+from openpoint.studies.catalog import STUDIES
 
 PAGES = Path(__file__).parent
 
@@ -44,19 +44,12 @@ def below(markdown: str) -> str:
 def reference() -> str:
     """The page as Markdown."""
     parts = [HEAD + below(tables_markdown()), HORIZON + below(tables_markdown(HORIZON_SCHEMAS))]
-    for title, schema in (
-        ("Result of `openpoint reconfigure`", json_schema.result_schema()),
-        ("Result of `openpoint reconfigure` for many futures", json_schema.futures_schema()),
-        ("Result of `openpoint harden`", json_schema.harden_schema()),
-        ("Result of `openpoint partition`", json_schema.partition_schema()),
-        ("Results of `openpoint partition` at several levels", json_schema.partition_levels_schema()),
-        ("Result of `openpoint partition --steps`", json_schema.partition_steps_schema()),
-        ("Result of `openpoint powerflow`", json_schema.powerflow_schema()),
-    ):
+    for study in STUDIES:
+        schema = study.shape.json_schema()
         properties: Mapping[str, Schema] = schema["properties"]
         frames = {name: shape["items"] for name, shape in properties.items() if is_table(shape)}
         plain = {name: shape for name, shape in properties.items() if name not in frames}
-        parts.append(f"## {title}\n\n{keys(plain)}")
+        parts.append(f"## {study.title}\n\n{keys(plain)}")
         parts += [f"### `{name}` of this result\n\n{keys(rows['properties'])}" for name, rows in frames.items()]
     return "\n\n".join(parts) + "\n"
 

@@ -11,13 +11,8 @@ import re
 from types import UnionType
 
 import openpoint
-from openpoint.results.base import SwitchedResult
-from openpoint.studies.harden.result import HardenResult
-from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-from openpoint.studies.partition.steps.result import PartitionStepsResult
-from openpoint.studies.powerflow.study import PowerflowResult
-from openpoint.studies.reconfigure.futures.result import FuturesResult
-from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.results.switched import SwitchedResult
+from openpoint.studies.catalog import STUDIES
 
 HEAD = """# Python
 
@@ -25,21 +20,13 @@ This page is made from the docstrings: `make docs` writes it anew. The names are
 its functions answer.
 """
 
-RESULTS = (
-    ReconfigureResult,
-    FuturesResult,
-    HardenResult,
-    PartitionResult,
-    PartitionLevels,
-    PartitionStepsResult,
-    PowerflowResult,
-)
+RESULTS = tuple(study.answer for study in STUDIES)
 SHARED = """### Every result
 
-`write_report` is for all but power flows; `has_answer`, `changes`, `switching`, `switching_list` and `grid_after` are
-for those of `reconfigure`."""
-# What methods do with a mathematical program, and where work is done, is not for callers.
-INNER = ("solve", "open")
+`head` is for all but power flows and `PartitionLevels`; `has_answer`, `changes`, `switching`, `switching_list` and
+`grid_after` are for those of `reconfigure`."""
+# What methods do with a mathematical program, where work is done, and of what outputs are made, is not for callers.
+INNER = ("solve", "open", "row", "row_frame", "document", "to_do", "to_switch", "answer_facts")
 WIDTH = 100
 LONGEST_DEFAULT = 60
 _SECTION = re.compile(r"(Args|Attributes|Returns|Raises):")
@@ -86,7 +73,8 @@ def members(of: type, called: str = "") -> list[str]:
         where = next(base for base in of.__mro__ if name in vars(base))
         if name.startswith("_") or name in fields or name in INNER or not where.__module__.startswith("openpoint."):
             continue
-        if of is not SwitchedResult and where in SwitchedResult.__mro__:
+        told_there = where in SwitchedResult.__mro__ or (name in dir(SwitchedResult) and not value.__doc__)
+        if of is not SwitchedResult and told_there:
             continue
         doc = markdown(inspect.getdoc(value) or "")
         if isinstance(value, property):

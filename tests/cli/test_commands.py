@@ -13,7 +13,7 @@ import pytest
 
 import openpoint
 from openpoint import Grid
-from openpoint.results import json_schema
+from openpoint.studies.catalog import published
 from tests.cli.desk import Command, tables
 
 Change = Callable[[dict[str, Any]], None]
@@ -61,7 +61,7 @@ def test_every_method_gives_the_same_answer(method: str, command: Command, ring:
 
 def test_json_on_standard_output_stands_alone(command: Command, ring: Path) -> None:
     done = command("reconfigure", ring, "--json", "-")
-    jsonschema.validate(json.loads(done.out), json_schema.result_schema())
+    jsonschema.validate(json.loads(done.out), published("result"))
     assert "To open: B-C" in done.err
 
 
@@ -73,7 +73,7 @@ def test_all_outputs_are_written_where_folders_are_missing_too(command: Command,
     )
     assert done.code == 0, done.err
     assert not done.out
-    jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), json_schema.result_schema())
+    jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), published("result"))
     assert pl.read_csv(out / "csv" / "summary.csv")["open_branches"].item() == "B-C"
     assert all((out / name).stat().st_size > 0 for name in ("r.xlsx", "r.html", "r.svg"))
 
@@ -217,7 +217,7 @@ def test_powerflow_shows_today(command: Command, ring: Path) -> None:
     assert "lowest voltage" in done.out
     assert "No limit violated." in done.out
     done = command("powerflow", ring, "--json", "-", "--csv", "tables", "--excel", "p.xlsx", "--parquet", "tables")
-    jsonschema.validate(json.loads(done.out), json_schema.powerflow_schema())
+    jsonschema.validate(json.loads(done.out), published("powerflow"))
     done = command("powerflow", ring, "--report", "flow.html", "--plot", "flow.svg")
     assert done.code == 0, done.err
     assert "written: flow.html, flow.svg" in done.out
@@ -241,7 +241,7 @@ def test_powerflow_of_three_phases(name: str, lowest: str, loss: str, command: C
     assert shown["loss"].strip() == loss
     done = command("powerflow", name, "--json", "-", "--csv", "tables")
     document = json.loads(done.out)
-    jsonschema.validate(document, json_schema.powerflow_schema())
+    jsonschema.validate(document, published("powerflow"))
     assert {row["phase"] for row in document["buses"]} == {"a", "b", "c"}
 
 
@@ -443,7 +443,7 @@ def test_generators_that_hold_a_voltage_run_otherwise_if_asked(command: Command,
     held = write(tmp_path / "held", generators={"name": ["g"], "bus": ["B"], **output})
     flow = command("powerflow", held, "--json", "-", "--quiet")
     assert flow.code == 0
-    jsonschema.validate(json.loads(flow.out), json_schema.powerflow_schema())
+    jsonschema.validate(json.loads(flow.out), published("powerflow"))
     assert json.loads(flow.out)["generators"][0]["q_kvar"] == pytest.approx(400.0)
     assert "g does not hold 1 pu at B: 400.0 kvar is a limit of it" in command("powerflow", held).out
     refused = command("reconfigure", held)

@@ -12,7 +12,7 @@ import pytest
 import openpoint
 from openpoint.errors import InputError, OptionError
 from openpoint.grid import Grid
-from openpoint.studies.powerflow.study import PowerflowResult
+from openpoint.studies.powerflow.result import PowerflowResult
 
 
 def feeder(*generators: dict[str, object], r_ohm: float = 0.5) -> Grid:

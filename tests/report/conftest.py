@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from openpoint.grid.grid import Grid
-from openpoint.studies.reconfigure.result import ReconfigureResult, Violation
+from openpoint.results.violation import Violation
+from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
 
 BUSES = ["north", "a", "b", "c", "d", "e"]

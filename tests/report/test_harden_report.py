@@ -16,7 +16,6 @@ from openpoint import Disasters, Grid, HardenCosts, OptionError, harden
 from openpoint.report import write_report
 from openpoint.report.figure import style
 from openpoint.report.page.html import render
-from openpoint.results.in_short import in_short
 from openpoint.studies.harden.pictures.figures import PANELS, draw_harden, save_harden
 from openpoint.studies.harden.pictures.plots import after_chart
 from openpoint.studies.harden.pictures.scene import build_harden_scene
@@ -173,7 +172,7 @@ def test_the_page_says_what_the_result_says(result: HardenResult, tmp_path: Path
         f"investment ${result.investment_usd:,.2f}",
         f"without a plan ${result.without_plan_usd:,.2f}",
         f"backup at {result.generators[0]}",
-        in_short(result),
+        result.in_short,
         "forms an island",
         "value of the stochastic solution",
         "After the disasters",

@@ -20,8 +20,8 @@ from openpoint.errors import Problem
 from openpoint.report import write_report
 from openpoint.report.chart.drawing import SHAPES
 from openpoint.report.page.html import render
-from openpoint.results.in_short import in_short
-from openpoint.studies.reconfigure.result import ReconfigureResult, Violation
+from openpoint.results.violation import Violation
+from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
 from tests.report.pages import SCRIPT, drawable
 
@@ -95,7 +95,7 @@ def test_every_shape_of_result_makes_a_page(any_result: ReconfigureResult) -> No
     page = Page(render(any_result))
     assert ("html", {"lang": "en"}) in page.tags
     assert "Six buses" in page.text
-    assert in_short(any_result) in page.text
+    assert any_result.in_short in page.text
     assert "grid-before" in page.charts
     assert ("grid-after" in page.charts) == (any_result.loss_kw is not None or bool(any_result.least_violation_open))
     assert "nan" not in page.text.lower().split()

@@ -17,7 +17,6 @@ from openpoint import Grid, OptionError, partition, partition_levels, sample_par
 from openpoint.report import write_report
 from openpoint.report.figure import style
 from openpoint.report.page.html import render
-from openpoint.results.in_short import in_short
 from openpoint.studies.partition.pictures.figures import draw_partition, save_partition
 from openpoint.studies.partition.pictures.plots import cut_chart, level_charts
 from openpoint.studies.partition.pictures.scene import build_partition_scene, island_colour
@@ -137,7 +136,7 @@ def test_the_page_says_what_the_result_says(result: PartitionResult, tmp_path: P
         f"${result.cost_usd:,.2f}",
         "2: 2 of 4 blocks",
         "3 of 3 loads ± 30 %",
-        in_short(result),
+        result.in_short,
         "Switches to operate",
         "forms the grid",
         "How it was proven",

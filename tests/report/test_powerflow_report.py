@@ -11,8 +11,9 @@ import pytest
 
 from openpoint import Grid, OptionError
 from openpoint.report.page.html import render
+from openpoint.studies.powerflow.result import PowerflowResult
 from openpoint.studies.powerflow.scene import draw_powerflow, powerflow_scene, save_powerflow
-from openpoint.studies.powerflow.study import PowerflowResult, powerflow
+from openpoint.studies.powerflow.study import powerflow
 from tests.cli.desk import tables
 from tests.report.pages import drawable
 from tests.report.test_html import HOSTILE, Page

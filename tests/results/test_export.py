@@ -16,9 +16,11 @@ from openpoint.errors import OptionError
 from openpoint.grid import Grid
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.names import join_names
-from openpoint.results import export, json_schema
+from openpoint.results import export
+from openpoint.results.violation import Violation
+from openpoint.studies.catalog import published
 from openpoint.studies.powerflow.study import powerflow
-from openpoint.studies.reconfigure.result import ReconfigureResult, Violation
+from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
 
 NASTY = ['=1+1"', "+a", "-b", "@c", "<script>alert(1)</script>", "http://example.org/", "[red]x", "ü, ß\t", "1e5"]
@@ -132,15 +134,15 @@ def check(document: object, schema: dict[str, Any]) -> None:
 
 
 def test_json_has_the_published_shape(any_result: ReconfigureResult) -> None:
-    document = json.loads(export.to_json(any_result), parse_constant=refuse_constant)
-    schema = json_schema.result_schema()
+    document = json.loads(any_result.to_json(), parse_constant=refuse_constant)
+    schema = published("result")
     check(document, schema)
     assert list(document) == list(schema["properties"])
     assert set(document) >= KEYS
 
 
 def test_json_says_what_the_result_says() -> None:
-    document = json.loads(export.to_json(result()))
+    document = json.loads(result().to_json())
     assert document["grid"] == "a"
     assert document["termination"] == "gap"
     assert document["open_branches"] == ["b"]
@@ -154,8 +156,8 @@ def test_json_says_what_the_result_says() -> None:
 
 def test_a_power_flow_is_written_in_the_same_ways(tmp_path: Path) -> None:
     flow = powerflow(ring(["a", "b", "c"]))
-    document = json.loads(export.to_json(flow), parse_constant=refuse_constant)
-    schema = json_schema.powerflow_schema()
+    document = json.loads(flow.to_json(), parse_constant=refuse_constant)
+    schema = published("powerflow")
     check(document, schema)
     assert list(document) == list(schema["properties"])
     assert {path.name for path in export.to_csv(flow, tmp_path)} >= {"summary.csv", "sources.csv"}
@@ -164,7 +166,7 @@ def test_a_power_flow_is_written_in_the_same_ways(tmp_path: Path) -> None:
 
 
 def test_an_infeasible_run_names_the_least_violation() -> None:
-    document = json.loads(export.to_json(result(solved=False)))
+    document = json.loads(result(solved=False).to_json())
     assert document["loss_kw"] is None
     assert document["gap"] is None
     assert document["changes"] == []
@@ -185,7 +187,7 @@ def test_tables_come_back_as_they_were(ending: str, any_result: ReconfigureResul
     write, read = {"csv": (export.to_csv, pl.read_csv), "parquet": (export.to_parquet, pl.read_parquet)}[ending]
     written = write(any_result, folder)
     assert sorted(path.name for path in written) == sorted(path.name for path in folder.iterdir())
-    for name, frame in export.tables(any_result).items():
+    for name, frame in any_result.tables().items():
         back = read(folder / f"{name}.{ending}")
         assert back.columns == frame.columns
         assert back.height == frame.height
@@ -204,7 +206,7 @@ def test_summaries_of_many_runs_go_together(tmp_path: Path) -> None:
 
 
 def test_no_table_holds_infinity_or_nan(any_result: ReconfigureResult) -> None:
-    for frame in export.tables(any_result).values():
+    for frame in any_result.tables().values():
         for column in frame.select(pl.selectors.float()):
             assert column.drop_nulls().is_finite().all()
 
@@ -229,7 +231,7 @@ def test_names_in_one_line_can_be_told_apart() -> None:
 
 def test_the_schema_of_a_grid_holds_for_its_tables() -> None:
     grid = ring(["a", "b", "c"])
-    schema = json_schema.grid_schema()
+    schema = published("grid")
     rows = {kind: frame.to_dicts() for kind, frame in grid.tables().items()}
     check(rows, schema)
     assert Grid.from_tables(grid.name, rows).equals(grid)
@@ -241,4 +243,4 @@ def test_the_schema_of_a_grid_holds_for_its_tables() -> None:
 
 def test_an_unknown_schema_is_refused_with_the_known_ones() -> None:
     with pytest.raises(OptionError, match="result"):
-        json_schema.published("nothing")
+        published("nothing")

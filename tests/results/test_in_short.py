@@ -12,7 +12,6 @@ import pytest
 import openpoint
 from openpoint import Grid, Termination
 from openpoint.report.page.html import render
-from openpoint.results.in_short import in_short
 from tests.builders.partitions import five
 from tests.cli.desk import tables
 from tests.report.conftest import build_result
@@ -46,25 +45,25 @@ STUDIES: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
 def test_the_first_sentence_says_what_is_to_be_done(name: str) -> None:
     study, changed, todo = STUDIES[name]
     result = replace(study(), termination=Termination.OPTIMAL, **changed)
-    assert in_short(result).startswith(f"Proven optimal: {todo}")
-    assert in_short(result) in render(result)
+    assert result.in_short.startswith(f"Proven optimal: {todo}")
+    assert result.in_short in render(result)
     late = replace(result, termination=Termination.TIME)
-    assert in_short(late).startswith(f"{Termination.TIME.remedy} {todo[0].upper()}{todo[1:]}")
+    assert late.in_short.startswith(f"{Termination.TIME.remedy} {todo[0].upper()}{todo[1:]}")
 
 
 def test_switches_of_a_partition_count_from_today() -> None:
     result = openpoint.partition(five().grid())
     moved = result.switches.filter(pl.col("switching") != "").height
-    assert in_short(result).startswith(f"Proven optimal: {moved} switching")
-    assert in_short(result) in render(result)
+    assert result.in_short.startswith(f"Proven optimal: {moved} switching")
+    assert result.in_short in render(result)
     still = replace(result, switches=result.switches.with_columns(switching=pl.lit("")))
-    assert in_short(still) == "Proven optimal: nothing to switch."
+    assert still.in_short == "Proven optimal: nothing to switch."
 
 
 def test_relaxed_limits_are_said_in_the_first_sentence() -> None:
     result = replace(build_result(), termination=Termination.SOFT)
-    assert in_short(result) == f"{Termination.SOFT.remedy} 2 switchings (1 to close, 1 to open)."
+    assert result.in_short == f"{Termination.SOFT.remedy} 2 switchings (1 to close, 1 to open)."
 
 
 def test_without_an_answer_nothing_is_to_be_done() -> None:
-    assert in_short(build_result(answer=False)) == Termination.INFEASIBLE.remedy
+    assert build_result(answer=False).in_short == Termination.INFEASIBLE.remedy

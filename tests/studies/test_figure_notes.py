@@ -16,8 +16,10 @@ import openpoint
 from openpoint import Disasters, Grid, Horizon
 from openpoint.errors import Problem
 from openpoint.report.page.html import render
-from openpoint.results import export, json_schema
-from openpoint.studies.powerflow.study import PowerflowResult
+from openpoint.results import export
+from openpoint.results.base import Result
+from openpoint.studies.catalog import published
+from openpoint.studies.powerflow.result import PowerflowResult
 from tests.builders.partitions import five
 from tests.results.test_export import ring
 
@@ -34,38 +36,38 @@ def storm(grid: Grid) -> Disasters:
 
 
 RING = ["a", "b", "c"]
-STUDIES: dict[str, tuple[Callable[[Grid], export.Result], Callable[[], Grid], Callable[[], json_schema.Schema]]] = {
-    "powerflow": (openpoint.run_powerflow, lambda: ring(RING), json_schema.powerflow_schema),
-    "reconfigure": (openpoint.reconfigure, lambda: ring(RING), json_schema.result_schema),
+STUDIES: dict[str, tuple[Callable[[Grid], Result], Callable[[], Grid], str]] = {
+    "powerflow": (openpoint.run_powerflow, lambda: ring(RING), "powerflow"),
+    "reconfigure": (openpoint.reconfigure, lambda: ring(RING), "result"),
     "futures": (
         lambda grid: openpoint.reconfigure(grid, futures=openpoint.grow(grid, count=2, seed=1)),
         lambda: ring(RING),
-        json_schema.futures_schema,
+        "futures",
     ),
     "harden": (
         lambda grid: openpoint.harden(grid, disasters=storm(grid), max_lines=1, max_generators=0),
         lambda: ring(RING),
-        json_schema.harden_schema,
+        "harden",
     ),
     "powerflow of phases": (
         openpoint.run_powerflow,
         lambda: openpoint.read("ieee13"),
-        json_schema.powerflow_schema,
+        "powerflow",
     ),
     "reconfigure of phases": (
         openpoint.reconfigure,
         lambda: openpoint.read("ieee13"),
-        json_schema.result_schema,
+        "result",
     ),
     "partition": (
         lambda grid: openpoint.partition(grid, uncertainty=0.0),
         lambda: five().grid(),
-        json_schema.partition_schema,
+        "partition",
     ),
     "partition over time": (
         lambda grid: openpoint.partition_steps(grid, Horizon.from_tables([{"step": "now", "hours": 1.0}])),
         lambda: five().grid(),
-        json_schema.partition_steps_schema,
+        "partition-steps",
     ),
 }
 
@@ -77,8 +79,8 @@ def test_every_result_repeats_it(study: str, tmp_path: Path) -> None:
     assert not isinstance(result, openpoint.studies.partition.result.PartitionLevels)
     assert result.notes[0] == str(UNIT)
     assert not any("negative" in note for note in result.notes)
-    document = json.loads(export.to_json(result))
-    jsonschema.validate(document, schema())
+    document = json.loads(result.to_json())
+    jsonschema.validate(document, published(schema))
     assert document["notes"][0] == str(UNIT)
     export.to_csv(result, tmp_path)
     assert str(UNIT) in str(pl.read_csv(tmp_path / "summary.csv")["notes"].item())

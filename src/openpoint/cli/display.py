@@ -20,9 +20,10 @@ from openpoint.cli.guard import complain
 from openpoint.cli.verbose import is_told
 
 if TYPE_CHECKING:
-    from openpoint.results.in_short import Answered
-    from openpoint.studies.powerflow.study import PowerflowResult
-    from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits, Violation
+    from openpoint.results.base import Answer
+    from openpoint.results.violation import Violation
+    from openpoint.studies.powerflow.result import PowerflowResult
+    from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
     from openpoint.twostage.log import Iteration
 
 # Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
@@ -162,14 +163,13 @@ def show_reconfigure(out: Console, result: ReconfigureResult) -> None:
         out.print(Text(f"  with these branches open: {words.names(result.least_violation_open)}"))
 
 
-def show_stop(out: Console, result: Answered) -> None:
+def show_stop(out: Console, result: Answer) -> None:
     """Why a run ended, and what is to be done."""
-    from openpoint.results.in_short import in_short
 
     termination = result.termination
     style = {0: "green", 3: "red"}.get(termination.exit_code, "yellow")
     stopped = Text(f"\nStopped after {result.seconds:.2f} s: {termination.value}. ", style=f"bold {style}")
-    out.print(stopped.append(in_short(result), style="not bold"))
+    out.print(stopped.append(result.in_short, style="not bold"))
     show_notes(out, result.notes)
 
 
@@ -187,7 +187,7 @@ def show_notes(out: Console, notes: Iterable[str]) -> None:
 
 def show_powerflow(out: Console, result: PowerflowResult) -> None:
     """The figures of a power flow."""
-    from openpoint.studies.reconfigure.result import phase_words
+    from openpoint.results.violation import phase_words
 
     show_notes(out, result.notes)
     show_rows(
@@ -231,7 +231,7 @@ def show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int] 
 
 
 def _before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
-    from openpoint.studies.reconfigure.result import phase_words
+    from openpoint.results.violation import phase_words
 
     before, after = (_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
     return [

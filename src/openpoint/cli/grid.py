@@ -249,7 +249,7 @@ def cases() -> int:
 
 def schema(name: str) -> int:
     """Print a JSON Schema."""
-    from openpoint.results.json_schema import published
+    from openpoint.studies.catalog import published
 
     typer.echo(json.dumps(published(name), indent=2, ensure_ascii=False))
     return 0

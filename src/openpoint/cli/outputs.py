@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
@@ -15,7 +15,7 @@ from openpoint.cli.guard import complain
 from openpoint.errors import OpenpointError, OptionError
 
 if TYPE_CHECKING:
-    from openpoint.results.export import Result
+    from openpoint.results.base import Result
 
 _LOG = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Outputs:
         from openpoint.results import export
 
         if self.json is not None:
-            yield "--json", self.json, lambda path: _write_text(path, export.to_json(result))
+            yield "--json", self.json, lambda path: _write_text(path, result.to_json())
         if self.csv is not None:
             yield "--csv", self.csv, lambda path: export.to_csv(result, path)
         if self.parquet is not None:
@@ -197,7 +197,7 @@ def _write_text(path: Path, text: str) -> None:
 def _write_report(result: Result, path: Path) -> None:
     from openpoint.report.page.html import write_report
 
-    write_report(result, path)
+    write_report(cast(Any, result), path)
 
 
 def _write_plot(result: Result, path: Path) -> None:
@@ -206,8 +206,8 @@ def _write_plot(result: Result, path: Path) -> None:
     from openpoint.studies.partition.pictures.figures import save_partition
     from openpoint.studies.partition.steps.picture import save_timeline
     from openpoint.studies.partition.steps.result import PartitionStepsResult
+    from openpoint.studies.powerflow.result import PowerflowResult
     from openpoint.studies.powerflow.scene import save_powerflow
-    from openpoint.studies.powerflow.study import PowerflowResult
     from openpoint.studies.reconfigure.futures.pictures.figures import save_futures
     from openpoint.studies.reconfigure.futures.result import FuturesResult
     from openpoint.studies.reconfigure.pictures.figures import save
@@ -224,4 +224,4 @@ def _write_plot(result: Result, path: Path) -> None:
     elif isinstance(result, PartitionStepsResult):
         save_timeline(result, path)
     else:
-        save_partition(result, path)
+        save_partition(cast(Any, result), path)

@@ -12,7 +12,8 @@ from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.report.layout.forest import ends, source_buses, spanning_forest
 from openpoint.report.layout.place import Layout, compute_layout
-from openpoint.studies.reconfigure.result import ReconfigureResult, Violation
+from openpoint.results.violation import Violation
+from openpoint.studies.reconfigure.result import ReconfigureResult
 
 _TOLERANCE = 1e-6  # relative; a state that sits on its limit does not break it
 

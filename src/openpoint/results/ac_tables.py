@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.model import RadialState
-from openpoint.studies.reconfigure.result import Violation
 
 
 def bus_names(network: Network) -> dict[str, object]:
@@ -111,8 +109,3 @@ def generators(grid: Grid, network: Network, state: RadialState | None) -> pl.Da
         },
         schema={"name": pl.String, "bus": pl.String, "p_kw": pl.Float64, "q_kvar": pl.Float64},
     )
-
-
-def finite(value: float) -> float | None:
-    """None for inf and nan."""
-    return value if math.isfinite(value) else None

@@ -1,46 +1,74 @@
-"""What every result can do: tell itself in short, hand out its tables, and write itself."""
+"""What every result can do: tell itself in short, hand out its tables, draw itself, and write itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import polars as pl
+import polars.selectors as cs
 
 from openpoint.errors import MissingExtraError, OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD
 from openpoint.io.places import file_ending
+from openpoint.names import join_names
+from openpoint.results import export
+from openpoint.results.shape import Shape
+from openpoint.results.violation import Violation
+from openpoint.twostage.log import Termination
+from openpoint.version import __version__
 
 if TYPE_CHECKING:
     import os
 
     from openpoint.grid.grid import Grid
-    from openpoint.report.page.html import Reported
-    from openpoint.results.export import Result
+
+Value = str | float | int | None
 
 
-class Written:
-    """A result that tells itself in short, as a summary, as tables, as JSON, and in files."""
+class Result:
+    """A result that tells itself in short, as a summary, as tables, as JSON, as pictures, and in files.
+
+    Class attributes:
+        shape: the keys and tables of what is written.
+        place: the folder of the study, which has the modules `page` and `pictures`.
+    """
+
+    shape: ClassVar[Shape]
+    place: ClassVar[str]
+
+    if TYPE_CHECKING:
+
+        @property
+        def grid(self) -> Grid: ...
 
     def summary(self) -> dict[str, Any]:
         """Everything that is no table, as plain values under the names of the JSON document."""
-        from openpoint.results.export import summary
-
-        return summary(cast("Result", self))
+        head = {"study": self.shape.study, "version": __version__, "grid": self.grid.name}
+        special = self._special_values()
+        values = {key: special[key] if key in special else getattr(self, key) for key in self.shape.keys}
+        return {**head, **{key: _as_plain(value) for key, value in values.items()}}
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """All tables by name, those that are written; infinity and NaN are null."""
-        from openpoint.results.export import tables
+        special = self._special_tables()
+        frames = {name: special[name] if name in special else getattr(self, name) for name in self.shape.tables}
+        return {name: _finite(frame) for name, frame in frames.items()}
 
-        return tables(cast("Result", self))
+    def document(self) -> dict[str, Any]:
+        """The whole result as plain values, in the order of the published schema; what is not finite is None."""
+        rows = {name: frame.to_dicts() for name, frame in self.tables().items() if name not in self.shape.beside}
+        plain: dict[str, Any] = _without_infinity({**self.summary(), **rows})
+        return plain
 
     def to_json(self) -> str:
         """The whole result as a JSON document, in the shape that `openpoint schema` publishes."""
-        from openpoint.results.export import to_json
-
-        return to_json(cast("Result", self))
+        return json.dumps(self.document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_pandas(self) -> dict[str, Any]:
         """All tables by name as pandas frames.
@@ -75,35 +103,20 @@ class Written:
         Raises:
             OptionError: the name of another kind of file, a folder that holds a grid, or a path that cannot be written.
         """
-        from openpoint.results import export
-
         writers = {"csv": export.to_csv, "parquet": export.to_parquet}
         if format not in writers:
             raise OptionError(f"format={format!r} is not known; write 'csv' or 'parquet'")
-        result = cast("Result", self)
         folder = path_of(path, "path")
         if file_ending(path) == ".xlsx":
-            return [_written(path, (".xlsx",), lambda file: export.to_excel(result, file))]
+            return [_written(path, (".xlsx",), lambda file: export.to_excel(self, file))]
         if ending := file_ending(path):
             raise OptionError(f"{folder}: tables are written into a folder or an .xlsx file, not as {ending}")
         if (folder / HEAD).exists():
             raise OptionError(f"{folder}: this folder holds a grid, whose tables would be replaced; name another")
         try:
-            return writers[format](result, folder)
+            return writers[format](self, folder)
         except OSError as error:
             raise OptionError(f"{folder} cannot be written: {error.strerror or error}") from error
-
-    def __repr__(self) -> str:
-        from openpoint.results.in_short import facts
-
-        result = cast("Result", self)
-        told = ", ".join(f"{name} {value}" for name, value in facts(result).items())
-        return f"{type(self).__name__}({result.grid.name!r}: {told})"
-
-    def _repr_html_(self) -> str:
-        from openpoint.results.in_short_html import result_html
-
-        return result_html(cast("Result", self))
 
     def write_report(self, path: str | os.PathLike[str]) -> Path:
         """Write one self-contained page with pictures and tables (`.html`); folders on the way are made.
@@ -113,71 +126,179 @@ class Written:
         """
         from openpoint.report.page.html import write_report
 
-        return _written(path, (".html", ".htm"), lambda file: write_report(cast("Reported", self), file))
-
-
-class SwitchedResult(Written):
-    """A result that is one topology: what is open before and after, and what to switch in between."""
-
-    grid: Grid
-    open_before: tuple[str, ...]
-    open_branches: tuple[str, ...]
+        return _written(path, (".html", ".htm"), lambda file: write_report(cast(Any, self), file))
 
     @property
-    def has_answer(self) -> bool:
-        """Whether a topology was found that keeps what was asked for."""
+    def headline(self) -> str:
+        """The grid, and the first sentence about the result."""
+        return f"{self.grid.title or self.grid.name}: {self.in_short}"
+
+    @property
+    def in_short(self) -> str:
+        """The first sentence about the result."""
+        raise NotImplementedError
+
+    def facts(self) -> dict[str, str]:
+        """The figures that matter most, in words."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {value}" for name, value in self.facts().items())
+        return f"{type(self).__name__}({self.grid.name!r}: {told})"
+
+    def _repr_html_(self) -> str:
+        from openpoint.results.notebook import notebook_html
+
+        return notebook_html(self.headline, self.facts(), self.to_switch())
+
+    def to_switch(self) -> list[tuple[object, ...]]:
+        """The rows of the switching list, where the result has one."""
+        return []
+
+    def row(self) -> dict[str, Value]:
+        """The summary with one value a key, for tables: lists of names become text, other lists their number."""
+        row: dict[str, Value] = {}
+        for key, value in _without_infinity(self.summary()).items():
+            row |= self._cells(key, value)
+        return row
+
+    def row_frame(self) -> pl.DataFrame:
+        """`row` as a table; columns keep their type also where there is no value, so that many runs go together."""
+        row = self.row()
+        return pl.DataFrame([row], schema={key: self.shape.dtype(key) for key in row})
+
+    def _cells(self, key: str, value: Any) -> dict[str, Value]:
+        """One key of the summary as cells of its row."""
+        if isinstance(value, dict):
+            return {}  # a table holds it
+        if not isinstance(value, list):
+            return {key: value}
+        return {key: join_names(value) if self.shape.dtype(key) == pl.String else len(value)}
+
+    def _special_values(self) -> dict[str, Any]:
+        """Keys of the summary whose value is not the attribute of the same name."""
+        return {}
+
+    def _special_tables(self) -> dict[str, pl.DataFrame]:
+        """Tables that are not the attribute of the same name."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Head:
+    """What every optimisation says of its answer, whatever was asked.
+
+    Attributes:
+        objective: what was minimised, in `unit`; None where there is no answer.
+        bound: proven: no answer is below. gap: (objective − bound) / objective.
+        unit: `kW` or `$`.
+        termination: why the run ended, with its remedy.
+        log: the iterations.
+        violations: limits that the answer breaks, or without an answer the state of least violation; a row each.
+    """
+
+    objective: float | None
+    bound: float
+    gap: float
+    unit: str
+    termination: Termination
+    log: pl.DataFrame
+    violations: pl.DataFrame
+
+
+class Answer(Result):
+    """The result of an optimisation: an answer, a bound, and why the run ended."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def method(self) -> str: ...
+
+        @property
+        def seconds(self) -> float: ...
+
+        @property
+        def notes(self) -> tuple[str, ...]: ...
+
+        @property
+        def gap(self) -> float: ...
+
+        @property
+        def termination(self) -> Termination: ...
+
+    @property
+    def head(self) -> Head:
+        """Objective, bound, gap, termination, log and violations, under the same names for every study."""
+        raise NotImplementedError
+
+    def to_do(self) -> str:
+        """What the answer does in today's grid, in words; empty where there is no answer."""
+        raise NotImplementedError
+
+    def answer_facts(self) -> dict[str, str]:
+        """What the answer is, in words."""
         raise NotImplementedError
 
     @property
-    def changes(self) -> tuple[str, ...]:
-        """Branches whose state differs between today and the answer; `switching` tells which way."""
-        return tuple(sorted(set(self.open_before) ^ set(self.open_branches))) if self.has_answer else ()
+    def in_short(self) -> str:
+        """Why the run ended and what the answer does: `Proven optimal: 8 switchings (4 to close, 4 to open).`"""
+        remedy, to_do = self.termination.remedy, self.to_do()
+        if not to_do:
+            return remedy
+        if self.termination is Termination.OPTIMAL:
+            return f"{remedy.removesuffix('.')}: {to_do}."
+        return f"{remedy} {to_do[0].upper()}{to_do[1:]}."
 
-    @property
-    def switching(self) -> tuple[tuple[str, str], ...]:
-        """(branch, "close" or "open") from today's state to the answer, what is closed first."""
-        closing = [(name, "close") for name in self.open_before if name in self.changes]
-        return (*closing, *((name, "open") for name in self.open_branches if name in self.changes))
+    def facts(self) -> dict[str, str]:
+        gap = f"{100.0 * self.gap:.4f} %" if math.isfinite(self.gap) else "not known"
+        answer = self.answer_facts() if self.to_do() else {"answer": "none"}
+        return {"ended": self.termination.value, **answer, "gap": gap}
 
-    @property
-    def switching_list(self) -> pl.DataFrame:
-        """What to switch, what is closed first: name, action (`close` or `open`), kind, from_bus, to_bus, open_end.
-
-        `open_end` is where it is switched: at its `from` end alone, at its `to` end alone, or at `both`.
-        """
-        actions = pl.DataFrame(self.switching, schema={"name": pl.String, "action": pl.String}, orient="row")
-        places = self.grid.branches().select("name", "kind", "from_bus", "to_bus")
-        places = places.join(self.grid.lines.select("name", "open_end"), on="name", how="left", maintain_order="left")
-        return actions.join(
-            places.with_columns(pl.col("open_end").fill_null("both")), on="name", how="left", maintain_order="left"
-        )
-
-    @property
-    def grid_after(self) -> Grid | None:
-        """The grid with the switch states of the answer; None where there is none."""
-        if not self.has_answer:
-            return None
-        names = self.grid.branches()["name"].to_list()
-        return self.grid.with_closed({name: name not in self.open_branches for name in names})
+    def _special_values(self) -> dict[str, Any]:
+        return {**super()._special_values(), "remedy": self.termination.remedy}
 
 
-def switched(result: SwitchedResult) -> list[dict[str, str]]:
-    """The switching list as it is in JSON."""
-    return (
-        result.switching_list.select("action", "open_end", branch="name")
-        .select("branch", "action", "open_end")
-        .to_dicts()
-    )
+def in_kw(value: float | None) -> str:
+    """A power in words."""
+    return "not known" if value is None else f"{value:,.3f} kW"
 
 
-def with_output(grid: Grid, generators: pl.DataFrame) -> Grid:
-    """The grid with the output of its generators from a table with the columns name, p_kw and q_kvar."""
-    found = {name: (p, q) for name, p, q in generators.select("name", "p_kw", "q_kvar").iter_rows()}
-    given = grid.generators.select("name", "p_kw", "q_kvar").rows()
-    output = [found.get(name, (p, q)) for name, p, q in given]
-    columns = {"p_kw": [p for p, _ in output], "q_kvar": [q for _, q in output]}
-    series = [pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items()]
-    return grid.with_tables(generators=grid.generators.with_columns(series))
+def count_words(number: int, one: str) -> str:
+    """A number of things in words; empty for none."""
+    return "" if not number else f"{number} {one}{'s' if number > 1 else ''}"
+
+
+def switching_words(actions: list[str]) -> str:
+    """The number of actions, and how many of them close and open."""
+    if not actions:
+        return "nothing to switch"
+    kinds = [f"{actions.count(action)} to {action}" for action in ("close", "open") if action in actions]
+    return f"{count_words(len(actions), 'switching')} ({', '.join(kinds)})"
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, Termination):
+        return value.value
+    if isinstance(value, Violation):
+        return value.row
+    if isinstance(value, tuple | list):
+        return [_as_plain(each) for each in value]
+    return value
+
+
+def _without_infinity(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_infinity(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_infinity(inner) for inner in value]
+    return value
+
+
+def _finite(frame: pl.DataFrame) -> pl.DataFrame:
+    numbers = cs.float()
+    return frame.with_columns(pl.when(numbers.is_finite()).then(numbers))
 
 
 def _written(path: str | os.PathLike[str], endings: tuple[str, ...], write: Callable[[Path], object]) -> Path:

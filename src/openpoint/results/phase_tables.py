@@ -13,7 +13,7 @@ from openpoint.powerflow.check_phases import max_mismatch
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.opendss import OpenDssCircuit, PhaseFlows
 from openpoint.results import ac_tables as states
-from openpoint.studies.reconfigure.result import Violation
+from openpoint.results.violation import Violation
 
 
 @dataclass(frozen=True)

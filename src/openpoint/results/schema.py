@@ -46,6 +46,11 @@ def listing(items: Schema, doc: str) -> Schema:
     return {"type": "array", "description": doc, "items": items}
 
 
+def root(name: str, title: str, shape: Schema) -> Schema:
+    """A whole schema, under the name by which it is published."""
+    return {"$schema": DIALECT, "$id": f"urn:openpoint:schema:{name}", "title": title, **shape}
+
+
 def names(doc: str) -> Schema:
     return listing({"type": "string"}, doc)
 

@@ -10,7 +10,7 @@ import jsonschema
 import polars as pl
 import pytest
 
-from openpoint.results import json_schema
+from openpoint.studies.catalog import published
 from tests.cli.desk import Command
 
 A, B, C = ("2", "11"), ("4", "6", "11"), ("2", "5", "8", "14", "15")
@@ -32,7 +32,7 @@ def table(path: Path, **disasters: tuple[float, tuple[str, ...]]) -> Path:
 def valid(text: str) -> dict[str, Any]:
     """A JSON document of the published shape."""
     document: dict[str, Any] = json.loads(text)
-    jsonschema.validate(document, json_schema.harden_schema())
+    jsonschema.validate(document, published("harden"))
     return document
 
 
@@ -219,4 +219,4 @@ def test_a_time_limit_ends_with_4(command: Command) -> None:
 
 def test_the_schema_is_printed(command: Command) -> None:
     done = command("schema", "harden")
-    assert json.loads(done.out) == json_schema.harden_schema()
+    assert json.loads(done.out) == published("harden")

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import openpoint
-from openpoint.results import export, json_schema
+from openpoint.studies.catalog import published
 from tests.builders.partitions import five
 from tests.cli.desk import Command
 
@@ -35,7 +35,7 @@ def test_a_day_is_written_in_every_format_and_shown(command: Command, case: Path
     done = command("partition", case / "grid", "--steps", case / "day", *options, *files)
     assert done.code == 0, done.err
     document = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
-    schema = json_schema.partition_steps_schema()
+    schema = published("partition-steps")
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(document, schema)
     assert list(document) == list(schema["properties"])
@@ -57,9 +57,9 @@ def test_a_day_is_written_in_every_format_and_shown(command: Command, case: Path
 def test_the_tables_and_the_published_horizon_agree(case: Path) -> None:
     day = openpoint.read_horizon(case / "day")
     tables = {"steps": day.steps, "events": day.events, "profiles": day.profiles, "storage": day.storage}
-    jsonschema.validate({name: frame.to_dicts() for name, frame in tables.items()}, json_schema.horizon_schema())
+    jsonschema.validate({name: frame.to_dicts() for name, frame in tables.items()}, published("horizon"))
     result = openpoint.partition_steps(five().grid(), day)
-    assert all(frame.columns[0] == "step" for name, frame in export.tables(result).items() if name != "iterations")
+    assert all(frame.columns[0] == "step" for name, frame in result.tables().items() if name != "iterations")
 
 
 def test_what_does_not_go_together_is_refused(command: Command, case: Path) -> None:

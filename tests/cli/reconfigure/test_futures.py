@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import openpoint
-from openpoint.results import json_schema
+from openpoint.studies.catalog import published
 from tests.cli.desk import Command
 
 TABLE = """future,bus,p_kw,q_kvar,probability
@@ -34,7 +34,7 @@ def answer(command: Command, *arguments: object) -> dict[str, Any]:
     done = command("reconfigure", *arguments, "--json", "-", "--quiet")
     assert done.code == 0, done.err
     document: dict[str, Any] = json.loads(done.out)
-    jsonschema.validate(document, json_schema.futures_schema())
+    jsonschema.validate(document, published("futures"))
     return document
 
 
@@ -62,7 +62,7 @@ def test_every_output_is_written(command: Command, ring: Path, table: Path, tmp_
     )
     assert done.code == 0, done.err
     assert not done.out
-    jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), json_schema.futures_schema())
+    jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), published("futures"))
     summary = pl.read_csv(out / "csv" / "summary.csv")
     assert summary["futures_count"].item() == summary["sample_count"].item() == 2
     for name in ("plans", "futures", "sample", "buses", "branches", "violations", "iterations"):
@@ -216,4 +216,4 @@ def test_help_teaches(command: Command) -> None:
 
 
 def test_the_schema_is_printed(command: Command) -> None:
-    assert json.loads(command("schema", "futures").out) == json_schema.futures_schema()
+    assert json.loads(command("schema", "futures").out) == published("futures")

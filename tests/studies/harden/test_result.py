@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from openpoint import Disasters, Grid, harden
-from openpoint.results import export, json_schema
+from openpoint.results import export
+from openpoint.studies.catalog import published
 from openpoint.studies.harden.result import HardenResult
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from tests.results.test_export import NASTY, ring
@@ -37,19 +38,19 @@ def loaded(names: list[str]) -> Grid:
 
 
 def test_the_json_document_has_the_published_shape(any_result: HardenResult) -> None:
-    document = json.loads(export.to_json(any_result))
-    schema = json_schema.harden_schema()
+    document = json.loads(any_result.to_json())
+    schema = published("harden")
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(document, schema)
     assert list(document) == list(schema["properties"])
-    for name, frame in export.tables(any_result).items():
+    for name, frame in any_result.tables().items():
         assert frame.columns == list(schema["properties"][name]["items"]["properties"])
 
 
 def test_tables_are_written_in_every_format(any_result: HardenResult, tmp_path: Path) -> None:
     for path in export.to_parquet(any_result, tmp_path):
         name = path.stem
-        expected = export.tables(any_result).get(name)
+        expected = any_result.tables().get(name)
         assert expected is None or pl.read_parquet(path).equals(expected)
     assert len(export.to_csv(any_result, tmp_path)) == 7
     with zipfile.ZipFile(export.to_excel(any_result, tmp_path / "r.xlsx")) as book:

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from openpoint import ColumnAndConstraint, OptionError, partition, partition_levels, sample_partition
-from openpoint.results import export, json_schema
+from openpoint.results import export
+from openpoint.studies.catalog import published
 from openpoint.studies.partition import levels as partition_levels_module
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
 from openpoint.twostage.log import Termination
@@ -43,9 +44,9 @@ def check(document: dict[str, Any], schema: dict[str, Any]) -> None:
 
 
 def test_the_json_document_has_the_published_shape(any_result: PartitionResult) -> None:
-    document = json.loads(export.to_json(any_result))
-    check(document, json_schema.partition_schema())
-    for name, frame in export.tables(any_result).items():
+    document = json.loads(any_result.to_json())
+    check(document, published("partition"))
+    for name, frame in any_result.tables().items():
         assert frame.columns == list(document[name][0]) if document[name] else not frame.height
     names = dict(any_result.blocks.select("name", "island").iter_rows())
     for island in document["islands"]:
@@ -55,7 +56,7 @@ def test_the_json_document_has_the_published_shape(any_result: PartitionResult) 
 
 def test_tables_are_written_in_every_format(any_result: PartitionResult, tmp_path: Path) -> None:
     for path in export.to_parquet(any_result, tmp_path):
-        expected = export.tables(any_result).get(path.stem)
+        expected = any_result.tables().get(path.stem)
         assert expected is None or pl.read_parquet(path).equals(expected)
     assert len(export.to_csv(any_result, tmp_path)) == 8
     with zipfile.ZipFile(export.to_excel(any_result, tmp_path / "r.xlsx")) as book:
@@ -71,11 +72,11 @@ def test_levels_are_solved_once_each_from_low_to_high(levels: PartitionLevels, t
     assert costs[0] < costs[1]
     alone = partition(levels.grid, uncertainty=0.3, uncertain_loads=["d0", "d1"])
     assert levels.by_level[0.3].cost_usd == pytest.approx(alone.cost_usd, rel=1e-6)
-    document = json.loads(export.to_json(levels))
-    check(document, json_schema.partition_levels_schema())
+    document = json.loads(levels.to_json())
+    check(document, published("partition-levels"))
     assert [each["level"] for each in document["levels"]] == [0.0, 0.3]
     assert [each["uncertainty"] for each in document["levels"]] == [0.0, 0.3]
-    shape = json_schema.partition_schema()
+    shape = published("partition")
     for each in document["levels"]:
         level = {key: value for key, value in each.items() if key != "level"}
         head = {key: document[key] for key in ("version", "grid")}

@@ -13,8 +13,10 @@ import pytest
 
 import openpoint
 from openpoint.errors import InputError
-from openpoint.results import export, json_schema
-from openpoint.studies.powerflow.study import PowerflowResult, powerflow
+from openpoint.results import export
+from openpoint.studies.catalog import published
+from openpoint.studies.powerflow.result import PowerflowResult
+from openpoint.studies.powerflow.study import powerflow
 from tests.cases.test_three_phase import expected_voltages
 from tests.powerflow.test_opendss import four_buses
 
@@ -26,8 +28,8 @@ SHORT = SHORT.partition("```")[0]
 
 
 def written(flow: PowerflowResult) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(export.to_json(flow))
-    jsonschema.validate(document, json_schema.powerflow_schema(), cls=jsonschema.Draft202012Validator)
+    document: dict[str, Any] = json.loads(flow.to_json())
+    jsonschema.validate(document, published("powerflow"), cls=jsonschema.Draft202012Validator)
     return document
 
 
@@ -99,7 +101,7 @@ def test_from_a_short_file_to_json(tmp_path: Path) -> None:
     assert document["violations"] == [
         {"kind": "current", "name": "ab", "phase": "b", "value": row["i_a"], "limit": 20.0, "unit": "A"}
     ]
-    assert export.tables(flow)["violations"].rows() == [tuple(document["violations"][0].values())]
+    assert flow.tables()["violations"].rows() == [tuple(document["violations"][0].values())]
     for ending, write, read in (
         ("csv", export.to_csv, pl.read_csv),
         ("parquet", export.to_parquet, pl.read_parquet),

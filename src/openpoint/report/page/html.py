@@ -22,8 +22,8 @@ from openpoint.studies.partition.result import PartitionLevels, PartitionResult
 from openpoint.studies.partition.steps import page as partition_steps_sections
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.powerflow import page as powerflow_sections
+from openpoint.studies.powerflow.result import PowerflowResult
 from openpoint.studies.powerflow.scene import powerflow_scene
-from openpoint.studies.powerflow.study import PowerflowResult
 from openpoint.studies.reconfigure import page as sections
 from openpoint.studies.reconfigure.futures import page as futures_sections
 from openpoint.studies.reconfigure.futures.pictures.scene import futures_scene

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -17,9 +16,11 @@ from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.results import ac_tables as states
+from openpoint.results.columns import dtypes
+from openpoint.results.violation import Violation
 from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.studies.harden.restoration import Plan, PlanCheck, RestorationModel, ac_check
-from openpoint.studies.reconfigure.result import Violation
+from openpoint.studies.harden.schema import HARDEN
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.methods.wait_and_see import StoppedError
 
@@ -260,29 +261,12 @@ def source_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl
         row("backup", f"backup at {_bus(net, bus)}", bus, output[place], forms=bool(bus in plan.roots))
     for unit, at, s in zip(net.generator_names, net.generator_terminal, plan.generation):
         row("generator", unit, int(at), s, forms=False)
-    return pl.DataFrame(rows, schema=SOURCES, orient="row").with_columns(pl.col("p_kw", "q_kvar").fill_nan(None))
+    return pl.DataFrame(rows, schema=dtypes(HARDEN.tables["sources"]), orient="row").with_columns(
+        pl.col("p_kw", "q_kvar").fill_nan(None)
+    )
 
 
 def violation_table(after: AfterDisaster) -> pl.DataFrame:
     """The limits that the AC state breaks."""
     rows = [(after.name, v.kind, v.name, v.value, v.limit, v.unit) for v in after.violations]
-    return pl.DataFrame(rows, schema=VIOLATIONS, orient="row")
-
-
-SOURCES: dict[str, Any] = {
-    "disaster": pl.String,
-    "kind": pl.String,
-    "name": pl.String,
-    "bus": pl.String,
-    "forms_grid": pl.Boolean,
-    "p_kw": pl.Float64,
-    "q_kvar": pl.Float64,
-}
-VIOLATIONS: dict[str, Any] = {
-    "disaster": pl.String,
-    "kind": pl.String,
-    "name": pl.String,
-    "value": pl.Float64,
-    "limit": pl.Float64,
-    "unit": pl.String,
-}
+    return pl.DataFrame(rows, schema=dtypes(HARDEN.tables["violations"]), orient="row")

@@ -11,12 +11,14 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
+from openpoint.results.iterations import iterations_table
 from openpoint.studies.harden import tables
 from openpoint.studies.harden.aftermath import GAP, AfterDisaster, Aftermath
 from openpoint.studies.harden.model import HardenProgram
 from openpoint.studies.harden.plan_value import PlanValue, plan_cost, plan_value
 from openpoint.studies.harden.restoration import RestorationModel
 from openpoint.studies.harden.result import HardenResult
+from openpoint.studies.harden.schema import HARDEN
 from openpoint.studies.harden.threat import Threat
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination, relative_gap
@@ -106,7 +108,7 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
         branches=tables.branches(program, grid, shown),
         sources=tables.sources(program, grid, shown),
         violations=tables.violations(shown),
-        iterations=tables.iterations(outcome),
+        iterations=iterations_table(outcome.log, HARDEN.tables["iterations"]),
         notes=(*grid.figure_notes, *notes),
     )
 

@@ -26,7 +26,6 @@ from openpoint.report.page.blocks import (
 )
 from openpoint.report.page.numerals import figures, method_words, mismatch_words
 from openpoint.report.series import gap_text, harden_convergence
-from openpoint.results.in_short import in_short
 from openpoint.studies.harden.pictures import plots as harden_plots
 from openpoint.studies.harden.pictures.figures import draw_harden_scene, headline
 from openpoint.studies.harden.pictures.scene import After, HardenScene
@@ -67,7 +66,7 @@ def _banner(result: HardenResult) -> str:
     elif result.termination not in (Termination.OPTIMAL, Termination.GAP):
         kind, said = "warn", "Stopped early"
     reason = f"{said} ({result.termination.value})." if said.lower() != result.termination.value else f"{said}."
-    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(in_short(result))}</p>'
+    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(result.in_short)}</p>'
 
 
 def _cards(result: HardenResult) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.results.base import Written
+from openpoint.names import join_names
+from openpoint.results.base import Answer, Head, count_words
+from openpoint.results.shape import Shape
+from openpoint.studies.harden.schema import HARDEN
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class HardenResult(Written):
+class HardenResult(Answer):
     """What `harden` answers. Costs are those of the model; every operating point is checked by an exact AC power flow.
 
     The cost is the investment plus the expected cost of the disasters; over ambiguous probabilities the worst
@@ -78,6 +81,31 @@ class HardenResult(Written):
     violations: pl.DataFrame
     iterations: pl.DataFrame
     notes: tuple[str, ...] = ()
+
+    shape: ClassVar[Shape] = HARDEN
+    place: ClassVar[str] = "openpoint.studies.harden"
+
+    @property
+    def head(self) -> Head:
+        return Head(
+            objective=self.cost_usd,
+            bound=self.lower_bound_usd,
+            gap=self.gap,
+            unit="$",
+            termination=self.termination,
+            log=self.iterations,
+            violations=self.violations,
+        )
+
+    def to_do(self) -> str:
+        lines = count_words(len(self.hardened_branches), "line")
+        backups = count_words(len(self.generators), "backup generator")
+        bought = " and ".join(filter(None, (lines and f"{lines} to harden", backups and f"{backups} to buy")))
+        return "" if self.cost_usd is None else bought or "nothing to buy"
+
+    def answer_facts(self) -> dict[str, str]:
+        plan = {"harden": self.hardened_branches, "generators at": self.generators}
+        return {"cost": f"${self.cost_usd:,.2f}", **{key: join_names(v) or "none" for key, v in plan.items()}}
 
     @property
     def shed_kw(self) -> dict[str, float | None]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
-from openpoint.studies.harden.tables import iterations
+from openpoint.results.iterations import iterations_table
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.result import PartitionResult, Plan
+from openpoint.studies.partition.schema import PARTITION
 from openpoint.studies.partition.setup import terminal_base_kw
 from openpoint.studies.partition.tables import step_tables
 from openpoint.twostage.deadline import Deadline
@@ -61,7 +62,7 @@ def answer(
         islands=here.islands,
         generators=here.generators,
         switches=here.switches,
-        iterations=iterations(outcome),
+        iterations=iterations_table(outcome.log, PARTITION.tables["iterations"]),
         notes=(*grid.figure_notes, *notes),
         plan=None if x is None else Plan(program, x),
     )

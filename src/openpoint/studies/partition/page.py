@@ -31,8 +31,6 @@ from openpoint.report.page.blocks import (
 )
 from openpoint.report.page.numerals import figures, method_words
 from openpoint.report.series import gap_text, partition_convergence
-from openpoint.results.in_short import in_short
-from openpoint.studies.partition.export import partition_tables
 from openpoint.studies.partition.pictures import plots as partition_plots
 from openpoint.studies.partition.pictures.figures import draw_partition_scene
 from openpoint.studies.partition.pictures.scene import PartitionScene, Tables, titled
@@ -70,11 +68,11 @@ def body(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> tu
     charts: dict[str, Chart] = {}
     if isinstance(result, PartitionLevels):
         found = titled(result)
-        plans = Plans("level", {title: partition_tables(each) for title, each in found.items()})
+        plans = Plans("level", {title: each.tables() for title, each in found.items()})
         parts = [banner(found), notes(found), _levels(found, result, charts)]
     else:
         found = {"": result}
-        plans = Plans("", {"": partition_tables(result)})
+        plans = Plans("", {"": result.tables()})
         parts = [banner(found), notes(found), _cards(result)]
     parts += [
         pictures(scene, charts, _still(result, scene)),
@@ -97,7 +95,7 @@ def banner(found: Mapping[str, Result]) -> str:
         kind, said = "bad", "No plan found"
     elif result.termination not in (Termination.OPTIMAL, Termination.GAP):
         kind, said = "warn", "Stopped early"
-    told = in_short(result) if len(found) == 1 else result.termination.remedy
+    told = result.in_short if len(found) == 1 else result.termination.remedy
     return f'<p class="banner {kind}"><strong>{said} ({text(result.termination.value)}).</strong> {text(told)}</p>'
 
 

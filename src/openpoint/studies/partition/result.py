@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
-from openpoint.results.base import Written, with_output
-from openpoint.studies.partition.ac.verdict import PartitionSamples
+from openpoint.results.base import Answer, Head, Result, in_kw, switching_words
+from openpoint.results.shape import Shape
+from openpoint.results.switched import with_output
+from openpoint.results.violation import violation_table
+from openpoint.studies.partition.ac.verdict import PartitionSamples, failures_table, samples_table
 from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.schema import LEVELS, PARTITION
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ class Plan:
 
 
 @dataclass(frozen=True, repr=False)
-class PartitionResult(Written):
+class PartitionResult(Answer):
     """What `partition` answers. Costs and bounds are those of the linear model (LinDist3Flow).
 
     Attributes:
@@ -89,6 +93,32 @@ class PartitionResult(Written):
     plan: Plan | None = field(default=None, repr=False)
     samples: PartitionSamples | None = None
 
+    shape: ClassVar[Shape] = PARTITION
+    place: ClassVar[str] = "openpoint.studies.partition"
+
+    @property
+    def head(self) -> Head:
+        return costs_head(self)
+
+    def to_do(self) -> str:
+        return plan_words(self)
+
+    def answer_facts(self) -> dict[str, str]:
+        return {
+            "serves": f"{in_kw(self.served_kw)} of {in_kw(self.total_kw)}",
+            "islands": str(self.islands.height),
+        }
+
+    def document(self) -> dict[str, Any]:
+        return with_names(super().document(), self.blocks, self.generators, ["island"])
+
+    def _special_values(self) -> dict[str, Any]:
+        return {**super()._special_values(), **cost_values(self)}
+
+    def _special_tables(self) -> dict[str, pl.DataFrame]:
+        tables = {"samples": samples_table(self.samples), "failures": failures_table(self.samples)}
+        return {**super()._special_tables(), **tables}
+
     @property
     def grid_after(self) -> Grid | None:
         """The grid with the switch states of the plan and its set-points; None where no plan was found.
@@ -107,8 +137,72 @@ class PartitionResult(Written):
         return draw_partition(self, kind=kind)
 
 
+class _Costed(Protocol):
+    """What plans of one step and of several say of their costs."""
+
+    @property
+    def cost_usd(self) -> float | None: ...
+    @property
+    def lost_usd(self) -> float | None: ...
+    @property
+    def generation_usd(self) -> float | None: ...
+    @property
+    def worst_recourse_usd(self) -> float | None: ...
+    @property
+    def lower_bound_usd(self) -> float: ...
+    @property
+    def gap(self) -> float: ...
+    @property
+    def termination(self) -> Termination: ...
+    @property
+    def iterations(self) -> pl.DataFrame: ...
+    @property
+    def switches(self) -> pl.DataFrame: ...
+
+
+def costs_head(result: _Costed) -> Head:
+    """The head of a plan."""
+    return Head(
+        objective=result.cost_usd,
+        bound=result.lower_bound_usd,
+        gap=result.gap,
+        unit="$",
+        termination=result.termination,
+        log=result.iterations,
+        violations=violation_table(()),
+    )
+
+
+def cost_values(result: _Costed) -> dict[str, float | None]:
+    """Costs under the keys by which they are written; that they are in $ stands in the schema."""
+    return {
+        "cost": result.cost_usd,
+        "lost_cost": result.lost_usd,
+        "generation_cost": result.generation_usd,
+        "worst_recourse_cost": result.worst_recourse_usd,
+        "lower_bound": result.lower_bound_usd,
+    }
+
+
+def plan_words(result: _Costed) -> str:
+    """The switchings of a plan, in words."""
+    moved = [action for action in result.switches["switching"].to_list() if action]
+    return "" if result.cost_usd is None else switching_words(moved)
+
+
+def with_names(
+    document: dict[str, Any], blocks: pl.DataFrame, generators: pl.DataFrame, key: list[str]
+) -> dict[str, Any]:
+    """The document with the names of each island, which `key` tells, as lists."""
+    for row in document["islands"]:
+        here = {column: row[column] for column in key}
+        row["blocks"] = blocks.filter(**here)["name"].to_list()
+        row["grid_forming"] = generators.filter(**here, forms_grid=True)["name"].to_list()
+    return document
+
+
 @dataclass(frozen=True, repr=False)
-class PartitionLevels(Written):
+class PartitionLevels(Result):
     """What `partition_levels` answers: the same question at several levels of uncertainty.
 
     Attributes:
@@ -116,6 +210,9 @@ class PartitionLevels(Written):
     """
 
     by_level: Mapping[float, PartitionResult]
+
+    shape: ClassVar[Shape] = LEVELS
+    place: ClassVar[str] = "openpoint.studies.partition"
 
     @property
     def results(self) -> tuple[PartitionResult, ...]:
@@ -126,6 +223,36 @@ class PartitionLevels(Written):
     def grid(self) -> Grid:
         """The grid asked about, as given."""
         return self.results[0].grid
+
+    @property
+    def level_count(self) -> int:
+        """Levels of uncertainty that were computed."""
+        return len(self.by_level)
+
+    @property
+    def in_short(self) -> str:
+        return f"{len(self.by_level)} levels of uncertainty"
+
+    def facts(self) -> dict[str, str]:
+        return {f"± {100.0 * level:g} %": f"serves {in_kw(each.served_kw)}" for level, each in self.by_level.items()}
+
+    def document(self) -> dict[str, Any]:
+        head = list(self.shape.head)
+        levels = []
+        for level, each in self.by_level.items():
+            own = {key: value for key, value in each.document().items() if key not in head}
+            levels.append({"level": level, **own})
+        return {**super().document(), "levels": levels}
+
+    def _special_tables(self) -> dict[str, pl.DataFrame]:
+        rows: list[pl.DataFrame] = []
+        frames: dict[str, list[pl.DataFrame]] = {name: [] for name in PARTITION.tables}
+        for level, each in self.by_level.items():
+            front = pl.lit(level).alias("level")
+            rows.append(each.row_frame().select(front, pl.all().exclude(*self.shape.head)))
+            for name, frame in each.tables().items():
+                frames[name].append(frame.select(front, pl.all()))
+        return {"levels": pl.concat(rows), **{name: pl.concat(parts) for name, parts in frames.items()}}
 
     def plot(self) -> Figure:
         """A picture for notebooks: the islands side by side, and what is served and what it costs over the levels."""

@@ -12,10 +12,12 @@ import polars as pl
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import of_kind
+from openpoint.results.columns import dtypes
 from openpoint.studies.partition.ac.circuit import PlanLimit
 from openpoint.studies.partition.ac.evaluate import Broken, Judged, JudgePlan
-from openpoint.studies.partition.ac.verdict import FAILURES, PartitionSamples, PlanSamples, Share
+from openpoint.studies.partition.ac.verdict import PartitionSamples, PlanSamples, Share
 from openpoint.studies.partition.result import PartitionResult, Plan
+from openpoint.studies.partition.schema import PARTITION
 from openpoint.studies.partition.setup import block_loads_kw
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Termination
@@ -172,5 +174,6 @@ def _failures(limits: tuple[PlanLimit, ...], broken: dict[bool, Broken]) -> pl.D
         for k, limit in enumerate(limits)
         if each.samples[k]
     ]
-    table = pl.DataFrame(rows, schema=FAILURES, orient="row")
+    columns = dtypes({name: column for name, column in PARTITION.tables["failures"].items() if name != "plan"})
+    table = pl.DataFrame(rows, schema=columns, orient="row")
     return table.sort("shared", "samples", "worst_excess", descending=True, maintain_order=True)

@@ -9,11 +9,11 @@ from openpoint.report.chart.drawing import Chart
 from openpoint.report.page.blocks import Cell, Column, card, doubts, number, remarks, section, table
 from openpoint.report.page.numerals import mismatch_words
 from openpoint.report.scene import Scene
+from openpoint.results.violation import phase_words
+from openpoint.studies.powerflow.result import PowerflowResult
 from openpoint.studies.powerflow.scene import draw_powerflow_scene
-from openpoint.studies.powerflow.study import PowerflowResult
 from openpoint.studies.reconfigure.page import KINDS, filled, grid_section, profiles, violation_table
 from openpoint.studies.reconfigure.pictures.figures import encode
-from openpoint.studies.reconfigure.result import phase_words
 
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 

@@ -14,7 +14,7 @@ from openpoint.report.figure.charts import loading_figure, voltage_figure
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.layout.forest import ends, source_buses
 from openpoint.report.scene import Scene, branch_lengths, numbers, over_phases, read_state
-from openpoint.studies.powerflow.study import PowerflowResult
+from openpoint.studies.powerflow.result import PowerflowResult
 from openpoint.studies.reconfigure.pictures.figures import encode, format_of
 
 Kind = Literal["grid", "voltage", "loading"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -19,60 +19,13 @@ from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.holding import hold_voltages, with_reactive
 from openpoint.results import ac_tables as states
 from openpoint.results import phase_tables as powerflow_phases
-from openpoint.results.base import Written
+from openpoint.results.violation import Violation
+from openpoint.studies.powerflow.result import PowerflowResult
 from openpoint.studies.reconfigure.model import ac_state
-from openpoint.studies.reconfigure.result import Violation
 from openpoint.studies.reconfigure.today import refuse_meshes
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True, repr=False)
-class PowerflowResult(Written):
-    """What `powerflow` answers. A balanced grid has one phase, "1", and its powers are those of the three phases.
-
-    Attributes:
-        grid: the grid asked about.
-        loss_kw: active power lost in all branches.
-        v_min_pu, v_min_bus, v_min_phase, v_max_pu, v_max_bus, v_max_phase: extreme voltages and where they are.
-        ac_max_mismatch_pu: largest power mismatch at any bus and phase, per unit of the grid's base of power (that of
-            a phase where there are several).
-        violations: limits that the state breaks, by phase.
-        buses: name, phase, vn_kv, v_min_pu, v_max_pu, v_pu, angle_degree; a row a bus and phase, voltages to neutral
-            per unit of the nominal phase voltage.
-        branches: kind, name, phase, from_bus, to_bus, switchable, closed, i_max_a, i_a, loading_percent, p_from_kw,
-            q_from_kvar, loss_kw; a row a branch and phase. `i_a` is the current of the series element; of
-            several phases it is that at the to end of a transformer, and of a line the larger of both ends. `loss_kw`
-            is the power that enters the conductor at both ends. Phases couple, so that one may gain what others lose:
-            add losses up over the phases of a branch.
-        sources: name, bus, p_kw, q_kvar delivered by all phases.
-        generators: name, bus, p_kw, q_kvar, v_pu (to be held; null: none), holds (whether it is; else a limit of
-            reactive power came first, q_kvar is that limit).
-        notes: what changes the meaning of the figures, as the reader of the grid told it.
-    """
-
-    grid: Grid
-    loss_kw: float
-    v_min_pu: float
-    v_min_bus: str
-    v_min_phase: str
-    v_max_pu: float
-    v_max_bus: str
-    v_max_phase: str
-    ac_max_mismatch_pu: float
-    violations: tuple[Violation, ...]
-    buses: pl.DataFrame
-    branches: pl.DataFrame
-    sources: pl.DataFrame
-    generators: pl.DataFrame
-    notes: tuple[str, ...] = ()
-
-    def plot(self, kind: Literal["grid", "voltage", "loading"] = "grid") -> Figure:
-        """A picture for notebooks: the grid, its voltages by distance from the source, or its loading."""
-        from openpoint.studies.powerflow.scene import draw_powerflow
-
-        return draw_powerflow(self, kind=kind)
+    pass
 
 
 def powerflow(grid: GridLike) -> PowerflowResult:

@@ -30,9 +30,9 @@ from openpoint.report.page.blocks import (
 from openpoint.report.page.numerals import figures, method_words, mismatch_words
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text
-from openpoint.results.in_short import in_short
+from openpoint.results.violation import Violation, phase_words
 from openpoint.studies.reconfigure.pictures.figures import draw_scene, encode
-from openpoint.studies.reconfigure.result import ReconfigureResult, Violation, phase_words
+from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
 
 KINDS = {"lines": "line", "switches": "switch", "transformers": "transformer"}
@@ -85,7 +85,7 @@ def _banner(result: ReconfigureResult) -> str:
     else:
         kind, said = "bad", "No answer found"
     reason = f"{said} ({result.termination.value})." if said.lower() != result.termination.value else f"{said}."
-    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(in_short(result))}</p>'
+    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(result.in_short)}</p>'
 
 
 def _cards(result: ReconfigureResult) -> str:

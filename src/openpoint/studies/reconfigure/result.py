@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.results.base import SwitchedResult, with_output
+from openpoint.names import join_names
+from openpoint.results.base import Head, Value, in_kw
+from openpoint.results.shape import Shape
+from openpoint.results.switched import SwitchedResult, with_output
+from openpoint.results.violation import Violation, phase_words, violation_table
+from openpoint.studies.reconfigure.schema import RECONFIGURE
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def phase_words(phase: str | None) -> str:
-    """What is said of the phase behind the name of a bus or branch; nothing in a balanced grid."""
-    return "" if phase in ("1", None) else f", phase {phase}"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A limit that an operating point breaks.
-
-    Attributes:
-        kind: `voltage low`, `voltage high`, `current`, or of a generator `active power`, `reactive power`.
-        name: bus or branch.
-        value, limit: in the unit of `unit`.
-        phase: of the bus or branch; "1" in a balanced grid.
-    """
-
-    kind: str
-    name: str
-    value: float
-    limit: float
-    phase: str = "1"
-
-    @property
-    def unit(self) -> str:
-        return {"current": "A", "active power": "kW", "reactive power": "kvar"}.get(self.kind, "pu")
-
-    @property
-    def excess(self) -> float:
-        """By what share of the limit it is broken."""
-        return abs(self.value / self.limit - 1.0) if self.limit else math.inf
-
-    @property
-    def place(self) -> str:
-        """Bus or branch, and its phase where there are several."""
-        return self.name + phase_words(self.phase)
-
-    def __str__(self) -> str:
-        return f"{self.kind} at {self.place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +35,11 @@ class RelaxedLimit:
     name: str | None
     phase: str | None
     percent: float
+
+    @property
+    def row(self) -> dict[str, str | float | None]:
+        """As it is written."""
+        return {"kind": self.kind, "name": self.name, "phase": self.phase, "percent": self.percent}
 
     def __str__(self) -> str:
         where = " at all buses" if self.name is None else f" at {self.name}{phase_words(self.phase)}"
@@ -156,6 +125,25 @@ class ReconfigureResult(SwitchedResult):
     linear_kw: float | None = None
     soft_limits: SoftLimits | None = None
 
+    shape: ClassVar[Shape] = RECONFIGURE
+    place: ClassVar[str] = "openpoint.studies.reconfigure"
+
+    @property
+    def head(self) -> Head:
+        return Head(
+            objective=self.objective_kw,
+            bound=self.lower_bound_kw,
+            gap=self.gap,
+            unit="kW",
+            termination=self.termination,
+            log=self.iterations,
+            violations=violation_table(self.violations or self.least_violation),
+        )
+
+    def answer_facts(self) -> dict[str, str]:
+        loss = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"
+        return {"loss": loss, "open": join_names(self.open_branches) or "none"}
+
     @property
     def phases(self) -> pl.DataFrame:
         """The range of voltages by phase: phase, v_min_before_pu, v_max_before_pu, v_min_after_pu, v_max_after_pu.
@@ -179,6 +167,29 @@ class ReconfigureResult(SwitchedResult):
         """The grid with the switch states of the answer and the output of its generators; None where there is none."""
         grid = super().grid_after
         return None if grid is None else with_output(grid, self.generators)
+
+    def _special_values(self) -> dict[str, Any]:
+        soft = self.soft_limits
+        return {
+            **super()._special_values(),
+            "v_min_phase": self.v_min_phase if self.v_min_bus is not None else None,
+            "v_min_before_phase": self.v_min_before_phase if self.v_min_before_bus is not None else None,
+            "soft_limits": None
+            if soft is None
+            else {
+                "proven": soft.proven,
+                "least_percent": soft.least_percent,
+                "relaxed": [each.row for each in soft.relaxed],
+            },
+        }
+
+    def _special_tables(self) -> dict[str, pl.DataFrame]:
+        return {**super()._special_tables(), "violations": violation_table(self.violations)}
+
+    def _cells(self, key: str, value: Any) -> dict[str, Value]:
+        if key != "soft_limits" or self.soft_limits is None:
+            return super()._cells(key, value)
+        return {key: "; ".join(str(limit) for limit in self.soft_limits.relaxed)}
 
     def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""

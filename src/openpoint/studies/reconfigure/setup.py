@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
-import polars as pl
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import InputError, OptionError, Problem
@@ -17,7 +16,6 @@ from openpoint.grid.arguments import Names, names_of, of_kind
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
-from openpoint.results import ac_tables as states
 from openpoint.search.enumeration import best_topologies, count_topologies
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
 from openpoint.studies.reconfigure.model import RadialProgram
@@ -185,35 +183,6 @@ def check_changes(max_changes: int | None, change_cost_kw: float) -> None:
         raise OptionError(f"max_changes is {max_changes}; give 0 or more")
     if not (math.isfinite(change_cost_kw) and change_cost_kw >= 0.0):
         raise OptionError(f"change_cost_kw is {change_cost_kw:g}; give kW per change, 0 or more")
-
-
-def iterations_table(outcome: Outcome) -> pl.DataFrame:
-    """The log, a row a line."""
-    rows = outcome.log
-    return pl.DataFrame(
-        {
-            "number": [i.number for i in rows],
-            "seconds": [i.seconds for i in rows],
-            "lower_bound_kw": [states.finite(i.lower_bound) for i in rows],
-            "upper_bound_kw": [states.finite(i.upper_bound) for i in rows],
-            "gap": [states.finite(i.gap) for i in rows],
-            "value_kw": [states.finite(i.value) for i in rows],
-            "verdict": [i.verdict for i in rows],
-            "violation": [states.finite(i.violation) for i in rows],
-            "mark": [i.mark for i in rows],
-        },
-        schema={
-            "number": pl.Int64,
-            "seconds": pl.Float64,
-            "lower_bound_kw": pl.Float64,
-            "upper_bound_kw": pl.Float64,
-            "gap": pl.Float64,
-            "value_kw": pl.Float64,
-            "verdict": pl.String,
-            "violation": pl.Float64,
-            "mark": pl.String,
-        },
-    )
 
 
 def locks(

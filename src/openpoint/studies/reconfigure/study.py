@@ -12,6 +12,8 @@ from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
 from openpoint.powerflow.ensemble import Ensemble
 from openpoint.results import ac_tables as states
+from openpoint.results.columns import finite
+from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.ambiguity import Recipe
 from openpoint.scenarios.futures import FuturesLike, read_futures
 from openpoint.studies.reconfigure.futures.result import FuturesResult
@@ -20,7 +22,8 @@ from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
 from openpoint.studies.reconfigure.model import RadialProgram, RadialState, ac_state
 from openpoint.studies.reconfigure.phases.study import has_phases, phases_method, phases_program, reconfigure_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
-from openpoint.studies.reconfigure.setup import Enumeration, Method, iterations_table, radial_program
+from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.setup import Enumeration, Method, radial_program
 from openpoint.studies.reconfigure.soft.limits import not_kept, ways_on
 from openpoint.studies.reconfigure.soft.radial import refuse_checkpoint, soften_radial
 from openpoint.studies.reconfigure.today import as_asked, why_no_loss
@@ -294,7 +297,7 @@ def _result(
         open_branches=states.open_names(network, after.closed) if after is not None else (),
         loss_before_kw=before.loss * s if before is not None else None,
         loss_kw=after.loss * s if after is not None else None,
-        objective_kw=states.finite(outcome.upper_bound) if after is not None else None,
+        objective_kw=finite(outcome.upper_bound) if after is not None else None,
         lower_bound_kw=outcome.lower_bound,
         gap=outcome.gap,
         v_min_pu=low,
@@ -308,7 +311,7 @@ def _result(
         buses=buses,
         branches=branches,
         generators=states.generators(grid, network, after),
-        iterations=iterations_table(outcome),
+        iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*grid.figure_notes, *notes),
         soft_limits=soft,
     )

@@ -17,8 +17,8 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.results import export, json_schema
 from openpoint.scenarios.ambiguity import demand_within, moved, read_ambiguity, transported
+from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.setup import radial_program
@@ -410,9 +410,9 @@ def test_ambiguity_sets_are_made_of_the_futures() -> None:
 
 def check_document(result: FuturesResult) -> None:
     """JSON in the published shape, nothing infinite in it."""
-    schema = json_schema.futures_schema()
+    schema = published("futures")
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(json.loads(export.to_json(result)), schema, cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(json.loads(result.to_json()), schema, cls=jsonschema.Draft202012Validator)
 
 
 def test_documents_have_the_published_shape() -> None:

@@ -32,8 +32,8 @@ from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.report.page.html import render
 from openpoint.results import export
-from openpoint.results.json_schema import result_schema
 from openpoint.search.exchange.phases import exchanges_coupled
+from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.phases.exchange import AcJudge
 from openpoint.studies.reconfigure.phases.model import PhasesProgram, by_branch
 from openpoint.studies.reconfigure.phases.study import phases_program
@@ -365,8 +365,8 @@ def test_a_grid_that_cannot_carry_its_load_is_refused_with_the_reason() -> None:
 
 def test_every_output_holds_the_phases(tmp_path: Path) -> None:
     result = reconfigure(openpoint.read("ieee123"))
-    document = json.loads(export.to_json(result))
-    jsonschema.validate(document, result_schema())
+    document = json.loads(result.to_json())
+    jsonschema.validate(document, published("result"))
     assert {row["phase"] for row in document["buses"]} == {"a", "b", "c"}
     assert len(document["phases"]) == 3
     export.to_csv(result, tmp_path)

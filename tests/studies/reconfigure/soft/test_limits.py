@@ -17,7 +17,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
-from openpoint.results import export, json_schema
+from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.study import Method
 from tests.builders.grids import PLAIN, RICH, all_topologies, random_grid
 
@@ -149,8 +149,8 @@ def test_only_what_nothing_keeps_gives_way() -> None:
     assert "no radial state breaks them less" in result.notes[-1]
     free = openpoint.reconfigure(hot(), limits=Limits(current=False))
     assert result.loss_kw == pytest.approx(free.loss_kw, rel=1e-9)
-    schema = json_schema.result_schema()
-    jsonschema.validate(document := export.document(result), schema, cls=jsonschema.Draft202012Validator)
+    schema = published("result")
+    jsonschema.validate(document := result.document(), schema, cls=jsonschema.Draft202012Validator)
     assert document["termination"] == "limits not kept"
     assert document["soft_limits"]["proven"] is True
     assert document["soft_limits"]["relaxed"][0]["name"] == "a"

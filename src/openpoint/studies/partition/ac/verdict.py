@@ -7,17 +7,10 @@ from dataclasses import dataclass
 import polars as pl
 import scipy.stats
 
+from openpoint.results.columns import dtypes, empty
+from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.log import Termination
 
-FAILURES = {
-    "shared": pl.Boolean,
-    "kind": pl.String,
-    "element": pl.String,
-    "phase": pl.String,
-    "samples": pl.Int64,
-    "worst_excess": pl.Float64,
-    "unit": pl.String,
-}
 CONFIDENCE = 0.95
 """Of the intervals of shares."""
 
@@ -121,17 +114,13 @@ class PartitionSamples:
 def samples_table(samples: PartitionSamples | None) -> pl.DataFrame:
     """A row a plan: plan, seed, asked, judged, served_kw, energised_blocks, linear_share, linear_low, linear_high,
     ac_share, ac_low, ac_high, ac_alone_share, ac_alone_low, ac_alone_high, unsolved, max_mismatch_pu."""
-    whole = dict.fromkeys(("seed", "asked", "judged"), pl.Int64)
-    shares = [f"{kind}_{what}" for kind in ("linear", "ac", "ac_alone") for what in ("share", "low", "high")]
-    schema = {"plan": pl.String, **whole, "served_kw": pl.Float64, "energised_blocks": pl.Int64}
-    schema |= {**dict.fromkeys(shares, pl.Float64), "unsolved": pl.Int64, "max_mismatch_pu": pl.Float64}
     rows = []
     for name, each in samples.by_plan.items() if samples else ():
         assert samples is not None
         judged = [x for share in (each.linear, each.ac, each.ac_alone) for x in (share.share, *share.interval)]
         drawn = samples.seed, samples.asked, samples.judged
         rows.append((name, *drawn, each.served_kw, each.energised_blocks, *judged, each.unsolved, each.max_mismatch_pu))
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=dtypes(PARTITION.tables["samples"]), orient="row")
 
 
 def failures_table(samples: PartitionSamples | None) -> pl.DataFrame:
@@ -140,4 +129,4 @@ def failures_table(samples: PartitionSamples | None) -> pl.DataFrame:
         each.failures.select(pl.lit(name).alias("plan"), pl.all())
         for name, each in (samples.by_plan if samples else {}).items()
     ]
-    return pl.concat(frames) if frames else pl.DataFrame(schema={"plan": pl.String, **FAILURES})
+    return pl.concat(frames) if frames else empty(PARTITION.tables["failures"])

@@ -16,7 +16,6 @@ from openpoint.network.blocks import blocks
 from openpoint.report.figure import style
 from openpoint.report.layout.forest import ends, source_buses
 from openpoint.report.layout.place import Layout, compute_layout
-from openpoint.studies.partition.export import partition_tables, steps_tables
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 
@@ -148,7 +147,7 @@ def _plans(
 ) -> Iterator[tuple[str, tuple[float, float], Tables]]:
     """Title, load served and of all, and tables of every plan that was found."""
     if isinstance(results, PartitionStepsResult):
-        frames = {name: steps_tables(results)[name] for name in ("islands", "blocks", "generators", "switches")}
+        frames = {name: results.tables()[name] for name in ("islands", "blocks", "generators", "switches")}
         for step, served, load in results.steps.select("step", "served_kw", "load_kw").iter_rows():
             if results.cost_usd is not None:
                 yield step, (served, load), {name: frame.filter(step=step) for name, frame in frames.items()}
@@ -156,7 +155,7 @@ def _plans(
     by_title = {_title(results): results} if isinstance(results, PartitionResult) else titled(results)
     for title, each in by_title.items():
         if each.cost_usd is not None:
-            yield title, (each.served_kw, each.total_kw), partition_tables(each)
+            yield title, (each.served_kw, each.total_kw), each.tables()
 
 
 def titled(found: PartitionLevels) -> dict[str, PartitionResult]:

@@ -11,12 +11,13 @@ import polars as pl
 
 from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
+from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.horizon import Horizon
-from openpoint.studies.harden.tables import iterations
 from openpoint.studies.partition.ac.circuit import PlanCircuit
 from openpoint.studies.partition.answer import worst_slack
 from openpoint.studies.partition.model.links import Links, Storage, sums, today
 from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.schema import PARTITION
 from openpoint.studies.partition.setup import terminal_base_kw
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.tables import StepTables, step_tables, switch_table
@@ -101,7 +102,7 @@ def steps_answer(
         generators=under([here.generators.with_columns(flow) for here, (_, flow) in zip(tables, checks)]),
         storage=under(_storage(timeline, program, chosen)),
         priorities=under(weights),
-        iterations=iterations(outcome),
+        iterations=iterations_table(outcome.log, PARTITION.tables["iterations"]),
         notes=(*grid.figure_notes, *notes),
     )
 

@@ -7,7 +7,6 @@ import base64
 from openpoint.report.chart.drawing import Chart
 from openpoint.report.page.blocks import Column, card, doubts, number, section, table, usd
 from openpoint.report.page.numerals import figures, method_words
-from openpoint.studies.partition.export import steps_tables
 from openpoint.studies.partition.page import (
     Plans,
     banner,
@@ -31,7 +30,7 @@ _PIXELS = 84.0  # of an inch
 def body(result: PartitionStepsResult, scene: PartitionScene) -> tuple[str, dict[str, Chart]]:
     """The HTML of all sections, and the charts by the identity of their place."""
     charts: dict[str, Chart] = {}
-    frames = {name: frame for name, frame in steps_tables(result).items() if "step" in frame.columns}
+    frames = {name: frame for name, frame in result.tables().items() if "step" in frame.columns}
     steps = result.steps["step"].to_list()
     plans = Plans("step", {step: {name: each.filter(step=step) for name, each in frames.items()} for step in steps})
     found = {"": result}

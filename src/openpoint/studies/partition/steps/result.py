@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.results.base import Written
+from openpoint.results.base import Answer, Head
+from openpoint.results.shape import Shape
 from openpoint.scenarios.horizon import Horizon
+from openpoint.studies.partition.result import cost_values, costs_head, plan_words, with_names
+from openpoint.studies.partition.schema import STEPS
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class PartitionStepsResult(Written):
+class PartitionStepsResult(Answer):
     """What `partition_steps` answers. Costs and bounds are those of the linear model (LinDist3Flow) over all steps.
 
     Every table but `iterations` has the name of the step in its first column.
@@ -80,6 +83,28 @@ class PartitionStepsResult(Written):
     priorities: pl.DataFrame
     iterations: pl.DataFrame
     notes: tuple[str, ...] = ()
+
+    shape: ClassVar[Shape] = STEPS
+    place: ClassVar[str] = "openpoint.studies.partition.steps"
+
+    @property
+    def head(self) -> Head:
+        return costs_head(self)
+
+    def to_do(self) -> str:
+        return plan_words(self)
+
+    def answer_facts(self) -> dict[str, str]:
+        return {
+            "serves": f"{self.served_kwh:,.3f} of {self.total_kwh:,.3f} kWh",
+            "steps": str(self.steps.height),
+        }
+
+    def document(self) -> dict[str, Any]:
+        return with_names(super().document(), self.blocks, self.generators, ["step", "island"])
+
+    def _special_values(self) -> dict[str, Any]:
+        return {**super()._special_values(), **cost_values(self)}
 
     def plot(self) -> Figure:
         """A picture for notebooks: blocks, switches, generators and what is in store, step by step."""

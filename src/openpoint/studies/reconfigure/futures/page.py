@@ -27,7 +27,6 @@ from openpoint.report.page.blocks import (
 from openpoint.report.page.numerals import figures, method_words, mismatch_words
 from openpoint.report.scene import Scene
 from openpoint.report.series import convergence, gap_text
-from openpoint.results.in_short import in_short
 from openpoint.studies.reconfigure import page as sections
 from openpoint.studies.reconfigure.futures.pictures import charts as futures_charts
 from openpoint.studies.reconfigure.futures.pictures.figures import draw_futures_scene
@@ -70,7 +69,7 @@ def _banner(result: FuturesResult) -> str:
     elif result.termination not in (Termination.OPTIMAL, Termination.GAP):
         kind, said = "warn", "Stopped early"
     reason = f"{said} ({result.termination.value})." if said.lower() != result.termination.value else f"{said}."
-    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(in_short(result))}</p>'
+    return f'<p class="banner {kind}"><strong>{text(reason)}</strong> {text(result.in_short)}</p>'
 
 
 def _plan(result: FuturesResult, name: str, topology: str) -> Row | None:

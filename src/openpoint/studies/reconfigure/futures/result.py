@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.results.base import SwitchedResult
+from openpoint.names import join_names
+from openpoint.results.base import Head, in_kw
+from openpoint.results.shape import Shape
+from openpoint.results.switched import SwitchedResult
+from openpoint.studies.reconfigure.futures.schema import FUTURES
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-TOPOLOGIES = ("before", "mean", "after")
-"""Today's topology, the one that is best for the mean future alone, and the answer."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,6 +79,34 @@ class FuturesResult(SwitchedResult):
     branches: pl.DataFrame
     iterations: pl.DataFrame
     notes: tuple[str, ...] = ()
+
+    shape: ClassVar[Shape] = FUTURES
+    place: ClassVar[str] = "openpoint.studies.reconfigure.futures"
+
+    @property
+    def head(self) -> Head:
+        return Head(
+            objective=self.objective_kw,
+            bound=self.lower_bound_kw,
+            gap=self.gap,
+            unit="kW",
+            termination=self.termination,
+            log=self.iterations,
+            violations=self.violations,
+        )
+
+    def answer_facts(self) -> dict[str, str]:
+        return {self.risk: in_kw(self.objective_kw), "open": join_names(self.open_branches) or "none"}
+
+    @property
+    def futures_count(self) -> int:
+        """Number of futures planned for."""
+        return self.futures.height
+
+    @property
+    def sample_count(self) -> int:
+        """Number of other futures by which the answer is judged."""
+        return self.sample.height
 
     @property
     def has_answer(self) -> bool:

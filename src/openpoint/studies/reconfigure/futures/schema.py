@@ -1,40 +1,43 @@
-"""The shape of the JSON that `openpoint reconfigure` writes where futures are given."""
+"""The shape of what `openpoint reconfigure` writes where futures are given."""
 
 from __future__ import annotations
 
-from openpoint.results.schema import (
-    SWITCHED,
-    Schema,
-    flag,
-    listing,
-    maybe,
-    names,
-    number,
-    text,
-    value,
-    whole,
-)
-from openpoint.studies.reconfigure.futures.result import TOPOLOGIES
-from openpoint.twostage.log import Termination
+from collections.abc import Callable
 
+import dataframely as dy
+
+from openpoint.results import columns as c
+from openpoint.results.common import BRANCH, BUS, run_keys
+from openpoint.results.schema import Schema, listing, maybe, names, number, text, whole
+from openpoint.results.shape import Shape
+from openpoint.results.switched import SWITCHED, SWITCHING_LIST
+from openpoint.studies.reconfigure.schema import ITERATIONS
+
+TOPOLOGIES = ("before", "mean", "after")
+"""Today's topology, the one that is best for the mean future alone, and the answer."""
 _WORDS = {"before": "today's topology", "mean": "that of the mean future", "after": "the answer"}
 
 
 def _each(
-    name: str, unit: str, doc: str, *, of: tuple[str, ...] = TOPOLOGIES, kind: str = "number"
-) -> dict[str, Schema]:
+    name: str,
+    unit: str,
+    doc: str,
+    *,
+    of: tuple[str, ...] = TOPOLOGIES,
+    column: Callable[[str], dy.Column] = c.maybe_number,
+) -> c.Table:
     """The columns of one quantity for some topologies."""
     ending = unit and f"_{unit}"
-    return {f"{name}_{which}{ending}": maybe(kind, f"{doc}, {_WORDS[which]}") for which in of}
+    return {f"{name}_{which}{ending}": column(f"{doc}, {_WORDS[which]}") for which in of}
 
 
 _TWO = ("before", "after")
-_SAMPLE: dict[str, Schema] = {
-    "future": text("name of the future"),
-    "probability": maybe("number", "null where nobody knows it"),
-    "demand_kw": number("net active demand of all buses of constant power, kW"),
+_SAMPLE: c.Table = {
+    "future": c.text("name of the future"),
+    "probability": c.maybe_number("null where nobody knows it"),
+    "demand_kw": c.number("net active demand of all buses of constant power, kW"),
 }
-_STATES: dict[str, Schema] = {
+_STATES: c.Table = {
     column: shape
     for which in TOPOLOGIES
     for column, shape in {
@@ -42,40 +45,38 @@ _STATES: dict[str, Schema] = {
         **_each("v_min", "pu", "lowest voltage of a bus that is no source, pu", of=(which,)),
         **_each("v_max", "pu", "highest voltage of a bus that is no source, pu", of=(which,)),
         **_each("loading", "percent", "highest current in percent of its limit", of=(which,)),
-        **_each("violations", "", "number of limits that do not hold", of=(which,), kind="integer"),
+        **_each("violations", "", "number of limits that do not hold", of=(which,), column=c.maybe_whole),
     }.items()
 }
 
-FUTURES_TABLES: dict[str, dict[str, Schema]] = {
+_TABLES: dict[str, c.Table] = {
+    "switching_list": SWITCHING_LIST,
     "plans": {
-        "set": value("string", "futures planned for, or those of the sample", enum=["planned", "sample"]),
-        "topology": value("string", "; ".join(f"{k}: {v}" for k, v in _WORDS.items()), enum=list(TOPOLOGIES)),
-        "loss_expected_kw": maybe(
-            "number", "mean loss by the probabilities, or by equal ones where they are unknown, kW"
+        "set": c.text("futures planned for, or those of the sample", options=["planned", "sample"]),
+        "topology": c.text("; ".join(f"{k}: {v}" for k, v in _WORDS.items()), options=list(TOPOLOGIES)),
+        "loss_expected_kw": c.maybe_number(
+            "mean loss by the probabilities, or by equal ones where they are unknown, kW"
         ),
-        "loss_cvar90_kw": maybe("number", "mean loss of the worst tenth of the futures, kW"),
-        "loss_worst_kw": maybe("number", "largest loss of any future, kW"),
-        "worst_future": text("where that is"),
-        "risk_kw": maybe("number", "the risk asked for, of these losses, kW; null where it cannot be told"),
-        "limits_kept_share": number("share of the futures in which all limits hold"),
-        "unsolved": whole("futures without a power flow solution"),
-        "v_lowest_pu": maybe("number", "lowest voltage in any future, pu"),
-        "v_highest_pu": maybe("number", "highest voltage in any future, pu"),
-        "loading_highest_percent": maybe("number", "highest current in any future in percent of its limit"),
+        "loss_cvar90_kw": c.maybe_number("mean loss of the worst tenth of the futures, kW"),
+        "loss_worst_kw": c.maybe_number("largest loss of any future, kW"),
+        "worst_future": c.text("where that is"),
+        "risk_kw": c.maybe_number("the risk asked for, of these losses, kW; null where it cannot be told"),
+        "limits_kept_share": c.number("share of the futures in which all limits hold"),
+        "unsolved": c.whole("futures without a power flow solution"),
+        "v_lowest_pu": c.maybe_number("lowest voltage in any future, pu"),
+        "v_highest_pu": c.maybe_number("highest voltage in any future, pu"),
+        "loading_highest_percent": c.maybe_number("highest current in any future in percent of its limit"),
     },
     "futures": {
         "future": _SAMPLE["future"],
         "probability": _SAMPLE["probability"],
-        "weight": maybe("number", "probability that counts for the answer under the risk; null where it is not told"),
+        "weight": c.maybe_number("probability that counts for the answer under the risk; null where it is not told"),
         "demand_kw": _SAMPLE["demand_kw"],
         **_STATES,
     },
     "sample": {**_SAMPLE, **_STATES},
     "buses": {
-        "name": text("name of the bus"),
-        "vn_kv": number("nominal voltage, line to line, kV"),
-        "v_min_pu": maybe("number", "lower voltage limit, pu"),
-        "v_max_pu": maybe("number", "upper voltage limit, pu"),
+        **BUS,
         **{
             column: shape
             for which in _TWO
@@ -86,15 +87,11 @@ FUTURES_TABLES: dict[str, dict[str, Schema]] = {
         },
     },
     "branches": {
-        "kind": value("string", "table of the branch", enum=["lines", "switches", "transformers"]),
-        "name": text("name of the branch"),
-        "from_bus": text("bus at one end"),
-        "to_bus": text("bus at the other end"),
-        "switchable": flag("may be opened or closed by a decision"),
-        "closed_before": flag("closed today"),
-        "closed_mean": maybe("boolean", "closed in the topology of the mean future"),
-        "closed_after": maybe("boolean", "closed in the answer"),
-        "i_max_a": maybe("number", "current limit, A"),
+        **BRANCH,
+        "closed_before": c.flag("closed today"),
+        "closed_mean": c.maybe_flag("closed in the topology of the mean future"),
+        "closed_after": c.maybe_flag("closed in the answer"),
+        "i_max_a": c.maybe_number("current limit, A"),
         **{
             column: shape
             for which in _TWO
@@ -106,23 +103,18 @@ FUTURES_TABLES: dict[str, dict[str, Schema]] = {
         },
     },
     "violations": {
-        "future": text("name of the future"),
-        "kind": value("string", "what is broken", enum=["voltage low", "voltage high", "current"]),
-        "name": text("bus or branch"),
-        "value": number("what the AC power flow gives"),
-        "limit": number("what is allowed"),
-        "unit": value("string", "of value and limit", enum=["pu", "A"]),
+        "future": c.text("name of the future"),
+        "kind": c.text("what is broken", options=["voltage low", "voltage high", "current"]),
+        "name": c.text("bus or branch"),
+        "value": c.number("what the AC power flow gives"),
+        "limit": c.number("what is allowed"),
+        "unit": c.text("of value and limit", options=["pu", "A"]),
     },
+    "iterations": ITERATIONS,
 }
 
-FUTURES: dict[str, Schema] = {
-    "study": {"const": "futures", "description": "what was asked: one topology for many futures"},
-    "version": text("version of openpoint"),
-    "grid": text("name of the grid"),
-    "method": text("name and options of the method"),
-    "termination": value("string", "why the run ended", enum=[t.value for t in Termination]),
-    "remedy": text("what to do about it"),
-    "seconds": number("of the method for the answer, without imports, reading and comparison"),
+_KEYS: dict[str, Schema] = {
+    **run_keys("of the method for the answer, without imports, reading and comparison"),
     "futures_count": whole("number of futures planned for"),
     "sample_count": whole("number of other futures by which the answer is judged"),
     "risk": text("how the losses of the futures become one number"),
@@ -144,3 +136,13 @@ FUTURES: dict[str, Schema] = {
     "least_violation_open": names("where infeasible: the branches open at the least violation met"),
     "notes": names("warnings that belong to the answer"),
 }
+
+FUTURES = Shape(
+    "futures",
+    "futures",
+    "Result of openpoint reconfigure for many futures",
+    _KEYS,
+    _TABLES,
+    beside=("switching_list",),
+    asked="what was asked: one topology for many futures",
+)

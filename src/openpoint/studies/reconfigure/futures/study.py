@@ -12,6 +12,8 @@ from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.powerflow.ensemble import Ensemble
 from openpoint.results import ac_tables as states
+from openpoint.results.columns import finite
+from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.ambiguity import Recipe, name_of
 from openpoint.scenarios.futures import Futures
 from openpoint.search.exchange.pairs import descend
@@ -21,7 +23,8 @@ from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.tables import Compared
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch, searchable
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
-from openpoint.studies.reconfigure.setup import Enumeration, Method, ProvingMethod, iterations_table
+from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.setup import Enumeration, Method, ProvingMethod
 from openpoint.studies.reconfigure.today import why_no_loss
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -262,7 +265,7 @@ def _result(
         open_before=states.open_names(network, network.closed),
         open_mean=() if planned.mean is None else states.open_names(network, planned.mean.closed),
         open_branches=() if answer is None else states.open_names(network, answer.closed),
-        objective_kw=None if answer is None else states.finite(outcome.upper_bound),
+        objective_kw=None if answer is None else finite(outcome.upper_bound),
         lower_bound_kw=outcome.lower_bound,
         gap=outcome.gap,
         ac_max_mismatch_pu=max((check.max_mismatch for check in checks), default=None),
@@ -273,7 +276,7 @@ def _result(
         violations=violations(network, futures.names, after),
         buses=tables.buses(network, planned),
         branches=tables.branches(grid, network, planned, futures.weights),
-        iterations=iterations_table(outcome),
+        iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*grid.figure_notes, *notes),
     )
 

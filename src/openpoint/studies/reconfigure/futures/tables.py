@@ -13,37 +13,16 @@ from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.results import ac_tables as states
+from openpoint.results.columns import dtypes
 from openpoint.scenarios.futures import Futures
 from openpoint.studies.reconfigure.futures.evaluate import Judged
-from openpoint.studies.reconfigure.futures.result import TOPOLOGIES
+from openpoint.studies.reconfigure.futures.schema import FUTURES, TOPOLOGIES
 from openpoint.twostage.ambiguity import tail_of
 
 TAIL = 0.9
 """Level of the conditional value at risk that every result tells."""
 
-FUTURES: dict[str, Any] = {
-    "future": pl.String,
-    **dict.fromkeys(("probability", "weight", "demand_kw"), pl.Float64),
-    **{
-        column: pl.Int64 if column.startswith("violations") else pl.Float64
-        for which in TOPOLOGIES
-        for column in (
-            f"loss_{which}_kw",
-            f"v_min_{which}_pu",
-            f"v_max_{which}_pu",
-            f"loading_{which}_percent",
-            f"violations_{which}",
-        )
-    },
-}
-PLANS: dict[str, Any] = {
-    **dict.fromkeys(("set", "topology"), pl.String),
-    **dict.fromkeys(("loss_expected_kw", "loss_cvar90_kw", "loss_worst_kw"), pl.Float64),
-    "worst_future": pl.String,
-    **dict.fromkeys(("risk_kw", "limits_kept_share"), pl.Float64),
-    "unsolved": pl.Int64,
-    **dict.fromkeys(("v_lowest_pu", "v_highest_pu", "loading_highest_percent"), pl.Float64),
-}
+_TYPES = {name: dtypes(table) for name, table in FUTURES.tables.items()}
 
 
 @dataclass(frozen=True)
@@ -62,7 +41,7 @@ class Compared:
 def futures(given: Futures | None, compared: Compared | None, weights: Floats | None) -> pl.DataFrame:
     """A row a future; none at all where none are given."""
     if given is None or compared is None:
-        return pl.DataFrame(schema=FUTURES)
+        return pl.DataFrame(schema=_TYPES["futures"])
     columns: dict[str, object] = {
         "future": list(given.names),
         "probability": given.probabilities,
@@ -78,7 +57,7 @@ def futures(given: Futures | None, compared: Compared | None, weights: Floats | 
                 f"loading_{which}_percent": judged.loading,
                 f"violations_{which}": judged.broken,
             }
-    return _filled({name: columns.get(name) for name in FUTURES}, FUTURES, len(given))
+    return _filled({name: columns.get(name) for name in _TYPES["futures"]}, _TYPES["futures"], len(given))
 
 
 def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats], float]) -> pl.DataFrame:
@@ -104,7 +83,7 @@ def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats]
             "loading_highest_percent": _extreme(judged.loading, np.max),
         }
         rows.append(row)
-    return pl.DataFrame(rows, schema=PLANS).with_columns(pl.selectors.float().fill_nan(None))
+    return pl.DataFrame(rows, schema=_TYPES["plans"]).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def buses(network: Network, compared: Compared) -> pl.DataFrame:
@@ -152,7 +131,7 @@ def _two(compared: Compared) -> list[tuple[str, Judged | None]]:
     return [(which, judged) for which, judged in compared.items() if which != "mean"]
 
 
-def _filled(columns: dict[str, object], schema: dict[str, Any], count: int) -> pl.DataFrame:
+def _filled(columns: dict[str, object], schema: dict[str, pl.DataType], count: int) -> pl.DataFrame:
     filled = {name: [None] * count if values is None else values for name, values in columns.items()}
     return pl.DataFrame(filled, schema=schema).with_columns(pl.selectors.float().fill_nan(None))
 

@@ -10,11 +10,14 @@ from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.results import ac_tables as states
+from openpoint.results.columns import finite
+from openpoint.results.iterations import iterations_table
 from openpoint.results.phase_tables import PhaseState, branch_columns, violations
+from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.phases.exchange import AcJudge, Priced
 from openpoint.studies.reconfigure.phases.model import is_radial_state
-from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits, Violation
-from openpoint.studies.reconfigure.setup import iterations_table
+from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
+from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.soft.limits import not_kept, ways_on
 from openpoint.studies.reconfigure.today import why_no_loss
 from openpoint.twostage.log import Outcome, Termination
@@ -98,7 +101,7 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
         buses=buses,
         branches=branches,
         generators=states.generators(grid, network, None),
-        iterations=iterations_table(outcome),
+        iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(
             *grid.figure_notes,
             *_notes(grid, network, before, least, outcome),
@@ -108,7 +111,7 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
         v_min_phase=low_phase,
         v_min_before_phase=low_before_phase,
         bound_of="AC power flow" if answer.exact else "linear model",
-        linear_kw=None if answer.exact else states.finite(outcome.upper_bound),
+        linear_kw=None if answer.exact else finite(outcome.upper_bound),
         soft_limits=answer.soft,
     )
 

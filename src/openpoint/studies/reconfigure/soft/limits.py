@@ -25,7 +25,8 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.network import Network
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.studies.reconfigure.result import RelaxedLimit, SoftLimits, Violation
+from openpoint.results.violation import Violation
+from openpoint.studies.reconfigure.result import RelaxedLimit, SoftLimits
 from openpoint.twostage.log import Termination
 
 STEP = 1e-3

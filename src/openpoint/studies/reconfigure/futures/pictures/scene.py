@@ -11,8 +11,8 @@ from openpoint.arrays import Floats
 from openpoint.report.figure import style
 from openpoint.report.layout.forest import ends, source_buses
 from openpoint.report.scene import Scene, State, branch_lengths, numbers
+from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.futures.result import FuturesResult
-from openpoint.studies.reconfigure.result import Violation
 
 TITLES = {"before": "today", "mean": "mean future's topology", "after": "answer"}
 COLOURS = {"before": style.BEFORE, "mean": style.MEAN, "after": style.AFTER}

@@ -1,0 +1,106 @@
+"""Columns of the tables of results, each declared once as a dataframely column with its sentence.
+
+Polars types, the JSON Schema, the reference page and the checks of the tests follow from these declarations. The unit
+is the ending of a column's name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import dataframely as dy
+import polars as pl
+
+from openpoint.results.schema import Schema, listing, record
+
+Table = Mapping[str, dy.Column]
+"""The columns of a table by name, in order."""
+
+
+def text(doc: str, *, nullable: bool = False, options: Sequence[str] = ()) -> dy.String:
+    """Words; only those of the options where there are any."""
+    check = (lambda column: column.is_in(list(options))) if options else None
+    return dy.String(nullable=nullable, check=check, metadata={"doc": doc, "options": list(options)})
+
+
+def names(doc: str) -> dy.String:
+    """Names in one line, see `openpoint.names.join_names`; a list of them in JSON."""
+    return dy.String(nullable=False, metadata={"doc": doc, "listed": True})
+
+
+def number(doc: str) -> dy.Float64:
+    """A number that is always known."""
+    return dy.Float64(nullable=False, metadata={"doc": doc})
+
+
+def maybe_number(doc: str) -> dy.Float64:
+    """A number, or null where there is none."""
+    return dy.Float64(nullable=True, metadata={"doc": doc})
+
+
+def whole(doc: str) -> dy.Int64:
+    """A number of things, from 0."""
+    return dy.Int64(nullable=False, min=0, metadata={"doc": doc})
+
+
+def maybe_whole(doc: str) -> dy.Int64:
+    """A whole number, or null where there is none."""
+    return dy.Int64(nullable=True, metadata={"doc": doc})
+
+
+def flag(doc: str) -> dy.Bool:
+    """True or false."""
+    return dy.Bool(nullable=False, metadata={"doc": doc})
+
+
+def maybe_flag(doc: str) -> dy.Bool:
+    """True or false, or null where it is not known."""
+    return dy.Bool(nullable=True, metadata={"doc": doc})
+
+
+def dtypes(table: Table) -> dict[str, pl.DataType]:
+    """The Polars types of the columns."""
+    return {name: column.dtype for name, column in table.items()}
+
+
+def empty(table: Table) -> pl.DataFrame:
+    """The table without a row."""
+    return pl.DataFrame(schema=dtypes(table))
+
+
+def checker(name: str, table: Table) -> type[dy.Schema]:
+    """The table as a dataframely schema, which checks frames; made when it is asked for, as this takes a while."""
+    return type(name, (dy.Schema,), dict(table))
+
+
+def finite(value: float) -> float | None:
+    """The number, None where it is infinite or not a number: JSON and tables of results know neither."""
+    return value if math.isfinite(value) else None
+
+
+def rows_schema(name: str, table: Table) -> Schema:
+    """The JSON Schema of the rows of a table."""
+    rows = record({column: _column_schema(shape) for column, shape in table.items()})
+    return listing(rows, f"one object a row of the table of {name}")
+
+
+def _column_schema(column: dy.Column) -> Schema:
+    metadata = column.metadata or {}
+    if metadata.get("listed"):
+        return {"type": "array", "description": metadata["doc"], "items": {"type": "string"}}
+    kind = next(word for type_, word in JSON_TYPES if isinstance(column, type_))
+    shape: Schema = {"type": [kind, "null"] if column.nullable else kind, "description": metadata["doc"]}
+    if metadata.get("options"):
+        shape["enum"] = metadata["options"]
+    if isinstance(column, dy.Int64) and not column.nullable:
+        shape["minimum"] = 0
+    return shape
+
+
+JSON_TYPES: tuple[tuple[type[dy.Column], str], ...] = (
+    (dy.Bool, "boolean"),
+    (dy.Int64, "integer"),
+    (dy.Float64, "number"),
+    (dy.String, "string"),
+)

@@ -1,0 +1,39 @@
+"""Keys and columns that several studies write."""
+
+from __future__ import annotations
+
+from openpoint.results import columns as c
+from openpoint.results.schema import Schema, number, text, value
+from openpoint.results.violation import PHASE
+from openpoint.twostage.log import Termination
+
+BUS: c.Table = {
+    "name": c.text("name of the bus"),
+    "vn_kv": c.number("nominal voltage, line to line, kV"),
+    "v_min_pu": c.maybe_number("lower voltage limit, pu"),
+    "v_max_pu": c.maybe_number("upper voltage limit, pu"),
+}
+KIND = c.text("table of the branch", options=["lines", "switches", "transformers"])
+ENDS: c.Table = {
+    "kind": KIND,
+    "name": c.text("name of the branch"),
+    "from_bus": c.text("bus at one end"),
+    "to_bus": c.text("bus at the other end"),
+}
+BRANCH: c.Table = {**ENDS, "switchable": c.flag("may be opened or closed by a decision")}
+
+
+def with_phase(columns: c.Table) -> c.Table:
+    """The columns with the phase behind the name."""
+    head = {key: columns[key] for key in list(columns)[: list(columns).index("name") + 1]}
+    return {**head, "phase": PHASE, **columns}
+
+
+def run_keys(seconds: str) -> dict[str, Schema]:
+    """What every optimisation says of its run; `seconds` is what its time counts."""
+    return {
+        "method": text("name and options of the method"),
+        "termination": value("string", "why the run ended", enum=[t.value for t in Termination]),
+        "remedy": text("what to do about it"),
+        "seconds": number(seconds),
+    }

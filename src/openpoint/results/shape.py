@@ -1,0 +1,83 @@
+"""The shape of a result: the keys and tables of everything that it writes, declared once by its study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import dataframely as dy
+import polars as pl
+
+from openpoint.results import columns
+from openpoint.results.columns import Table, rows_schema
+from openpoint.results.schema import Schema, record, root, text
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a study writes, in order.
+
+    Attributes:
+        study: the key `study` of the document.
+        name: of the published JSON Schema.
+        title: what the document is, for people.
+        keys: everything that is no table, beside the head.
+        tables: the tables by name, those first that are larger.
+        beside: names of tables whose rows a key of the JSON document holds; they stand in tables and workbooks alone.
+        asked: what was asked, for people.
+        nested: keys of the document that are no tables, whose values are made of other results.
+    """
+
+    study: str
+    name: str
+    title: str
+    keys: Mapping[str, Schema]
+    tables: Mapping[str, Table]
+    beside: tuple[str, ...] = ()
+    asked: str = "what was asked"
+    nested: Mapping[str, Schema] | None = None
+
+    @property
+    def head(self) -> dict[str, Schema]:
+        """The keys that every result begins with."""
+        return {
+            "study": {"const": self.study, "description": self.asked},
+            "version": text("version of openpoint"),
+            "grid": text("name of the grid"),
+        }
+
+    @property
+    def rows(self) -> dict[str, Schema]:
+        """The tables as they stand in the document."""
+        return {name: rows_schema(name, table) for name, table in self.tables.items() if name not in self.beside}
+
+    def json_schema(self) -> Schema:
+        """JSON Schema (draft 2020-12) of the document."""
+        return root(self.name, self.title, record({**self.head, **self.keys, **self.rows, **(self.nested or {})}))
+
+    def dtype(self, key: str) -> pl.DataType:
+        """The type of a key in the table of one row that holds the summary; what is listed is counted or joined."""
+        return _column_of(self.keys[key]).dtype if key in self.keys else pl.String()
+
+
+def row_columns(keys: Mapping[str, Schema]) -> Table:
+    """The columns of the table whose rows are summaries; what is listed is counted, names are joined."""
+    return {key: _column_of(shape) for key, shape in keys.items()}
+
+
+def _column_of(shape: Schema) -> dy.Column:
+    kinds, doc = shape.get("type", "string"), shape["description"]
+    words = [kinds] if isinstance(kinds, str) else kinds
+    if "array" in words:
+        return columns.text(doc) if shape["items"].get("type") == "string" else columns.whole(doc)
+    for word, column in _COLUMNS.items():
+        if word in words:
+            return column(doc)
+    return columns.text(doc, nullable=True)
+
+
+_COLUMNS: dict[str, Callable[[str], dy.Column]] = {
+    "boolean": columns.maybe_flag,
+    "integer": columns.maybe_whole,
+    "number": columns.maybe_number,
+}

@@ -1,0 +1,106 @@
+"""A result that is one topology: what is open before and after, and what to switch in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from openpoint.grid.grid import Grid
+from openpoint.names import join_names
+from openpoint.results import columns as c
+from openpoint.results.base import Answer, Value, switching_words
+from openpoint.results.schema import Schema
+
+SWITCHING_LIST: c.Table = {
+    "name": c.text("name of the branch"),
+    "action": c.text("what to do", options=["close", "open"]),
+    "kind": c.text("table of the branch", options=["lines", "switches", "transformers"]),
+    "from_bus": c.text("bus at one end"),
+    "to_bus": c.text("bus at the other end"),
+    "open_end": c.text("end at which a line is switched, or both", options=["both", "from", "to"]),
+}
+_WRITTEN: c.Table = {
+    "branch": c.text("name"),
+    "action": SWITCHING_LIST["action"],
+    "open_end": SWITCHING_LIST["open_end"],
+}
+SWITCHED: Schema = c.rows_schema("changes", _WRITTEN)["items"]
+"""The JSON Schema of what is to be done to a branch."""
+
+
+class SwitchedResult(Answer):
+    """A result that is one topology: what is open before and after, and what to switch in between."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def open_before(self) -> tuple[str, ...]: ...
+
+        @property
+        def open_branches(self) -> tuple[str, ...]: ...
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether a topology was found that keeps what was asked for."""
+        raise NotImplementedError
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """Branches whose state differs between today and the answer; `switching` tells which way."""
+        return tuple(sorted(set(self.open_before) ^ set(self.open_branches))) if self.has_answer else ()
+
+    @property
+    def switching(self) -> tuple[tuple[str, str], ...]:
+        """(branch, "close" or "open") from today's state to the answer, what is closed first."""
+        closing = [(name, "close") for name in self.open_before if name in self.changes]
+        return (*closing, *((name, "open") for name in self.open_branches if name in self.changes))
+
+    @property
+    def switching_list(self) -> pl.DataFrame:
+        """What to switch, what is closed first: name, action (`close` or `open`), kind, from_bus, to_bus, open_end.
+
+        `open_end` is where it is switched: at its `from` end alone, at its `to` end alone, or at `both`.
+        """
+        actions = pl.DataFrame(self.switching, schema={"name": pl.String, "action": pl.String}, orient="row")
+        places = self.grid.branches().select("name", "kind", "from_bus", "to_bus")
+        places = places.join(self.grid.lines.select("name", "open_end"), on="name", how="left", maintain_order="left")
+        return actions.join(
+            places.with_columns(pl.col("open_end").fill_null("both")), on="name", how="left", maintain_order="left"
+        )
+
+    @property
+    def grid_after(self) -> Grid | None:
+        """The grid with the switch states of the answer; None where there is none."""
+        if not self.has_answer:
+            return None
+        names = self.grid.branches()["name"].to_list()
+        return self.grid.with_closed({name: name not in self.open_branches for name in names})
+
+    def to_do(self) -> str:
+        return switching_words([action for _, action in self.switching]) if self.has_answer else ""
+
+    def to_switch(self) -> list[tuple[object, ...]]:
+        return list(self.switching_list.rows())
+
+    def _cells(self, key: str, value: Any) -> dict[str, Value]:
+        if key != "changes":
+            return super()._cells(key, value)
+        actions = ("close", "open")
+        return {
+            f"to_{action}": join_names(name for name, done in self.switching if done == action) for action in actions
+        }
+
+    def _special_values(self) -> dict[str, Any]:
+        listed = self.switching_list.select("action", "open_end", branch="name")
+        return {**super()._special_values(), "changes": listed.select(*_WRITTEN).to_dicts()}
+
+
+def with_output(grid: Grid, generators: pl.DataFrame) -> Grid:
+    """The grid with the output of its generators from a table with the columns name, p_kw and q_kvar."""
+    found = {name: (p, q) for name, p, q in generators.select("name", "p_kw", "q_kvar").iter_rows()}
+    given = grid.generators.select("name", "p_kw", "q_kvar").rows()
+    output = [found.get(name, (p, q)) for name, p, q in given]
+    columns = {"p_kw": [p for p, _ in output], "q_kvar": [q for _, q in output]}
+    series = [pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items()]
+    return grid.with_tables(generators=grid.generators.with_columns(series))

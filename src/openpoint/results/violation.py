@@ -1,0 +1,83 @@
+"""A limit that an operating point breaks, and how it is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from openpoint.results import columns as c
+from openpoint.results.schema import Schema
+
+
+def phase_words(phase: str | None) -> str:
+    """What is said of the phase behind the name of a bus or branch; nothing in a balanced grid."""
+    return "" if phase in ("1", None) else f", phase {phase}"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A limit that an operating point breaks.
+
+    Attributes:
+        kind: `voltage low`, `voltage high`, `current`, or of a generator `active power`, `reactive power`.
+        name: bus or branch.
+        value, limit: in the unit of `unit`.
+        phase: of the bus or branch; "1" in a balanced grid.
+    """
+
+    kind: str
+    name: str
+    value: float
+    limit: float
+    phase: str = "1"
+
+    @property
+    def unit(self) -> str:
+        return {"current": "A", "active power": "kW", "reactive power": "kvar"}.get(self.kind, "pu")
+
+    @property
+    def excess(self) -> float:
+        """By what share of the limit it is broken."""
+        return abs(self.value / self.limit - 1.0) if self.limit else math.inf
+
+    @property
+    def place(self) -> str:
+        """Bus or branch, and its phase where there are several."""
+        return self.name + phase_words(self.phase)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As it is written."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "phase": self.phase,
+            "value": self.value,
+            "limit": self.limit,
+            "unit": self.unit,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
+
+
+PHASE = c.text("1 in a balanced grid, else a, b or c", options=["1", "a", "b", "c"])
+VIOLATIONS: c.Table = {
+    "kind": c.text("what is broken", options=["voltage low", "voltage high", "current"]),
+    "name": c.text("bus or branch"),
+    "phase": PHASE,
+    "value": c.number("what the AC power flow gives"),
+    "limit": c.number("what is allowed"),
+    "unit": c.text("of value and limit", options=["pu", "A"]),
+}
+VIOLATION: Schema = c.rows_schema("violations", VIOLATIONS)["items"]
+"""The JSON Schema of one."""
+
+
+def violation_table(violations: Iterable[Violation]) -> pl.DataFrame:
+    """A row a violation."""
+    return pl.DataFrame([each.row for each in violations], schema=c.dtypes(VIOLATIONS))

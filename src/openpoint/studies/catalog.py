@@ -1,0 +1,99 @@
+"""Every study: the only list of them. What is derived from it: JSON Schemas, the reference page, files and pictures.
+
+Nothing of a study is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from openpoint.errors import OptionError
+
+if TYPE_CHECKING:
+    from openpoint.results.schema import Schema
+    from openpoint.results.shape import Shape
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study and what it answers; where a study answers in several shapes, each has its row.
+
+    Attributes:
+        title: of its result in the reference.
+        place: its folder.
+        result: name of the class of its result, in the module `result` of the folder.
+        schema: name of the shape of the result in the module `schema` of the folder, or as `module:name`.
+    """
+
+    title: str
+    place: str
+    result: str
+    schema: str
+
+    @property
+    def shape(self) -> Shape:
+        """The keys and tables that it writes."""
+        module, _, name = self.schema.rpartition(":")
+        shape: Shape = getattr(import_module(module or f"{self.place}.schema"), name)
+        return shape
+
+    @property
+    def answer(self) -> type[Any]:
+        """The class of its result."""
+        answer: type[Any] = getattr(import_module(f"{self.place}.result"), self.result)
+        return answer
+
+
+_HERE = "openpoint.studies"
+STUDIES = (
+    Study("Result of `openpoint reconfigure`", f"{_HERE}.reconfigure", "ReconfigureResult", "RECONFIGURE"),
+    Study(
+        "Result of `openpoint reconfigure` for many futures", f"{_HERE}.reconfigure.futures", "FuturesResult", "FUTURES"
+    ),
+    Study("Result of `openpoint harden`", f"{_HERE}.harden", "HardenResult", "HARDEN"),
+    Study("Result of `openpoint partition`", f"{_HERE}.partition", "PartitionResult", "PARTITION"),
+    Study("Results of `openpoint partition` at several levels", f"{_HERE}.partition", "PartitionLevels", "LEVELS"),
+    Study(
+        "Result of `openpoint partition --steps`",
+        f"{_HERE}.partition.steps",
+        "PartitionStepsResult",
+        f"{_HERE}.partition.schema:STEPS",
+    ),
+    Study("Result of `openpoint powerflow`", f"{_HERE}.powerflow", "PowerflowResult", "POWERFLOW"),
+)
+
+
+def _horizon() -> Schema:
+    from openpoint.results.input_schema import input_schema
+    from openpoint.scenarios.horizon import HORIZON_SCHEMAS
+
+    return input_schema("horizon", HORIZON_SCHEMAS, ["steps"])
+
+
+def _grid() -> Schema:
+    from openpoint.grid.schemas import SCHEMAS
+    from openpoint.results.input_schema import input_schema
+
+    return input_schema("grid", SCHEMAS, ["buses", "sources"])
+
+
+_INPUTS: dict[str, Callable[[], Schema]] = {"horizon": _horizon, "grid": _grid}
+
+
+def published(name: str) -> Schema:
+    """The JSON Schema (draft 2020-12) of that name: of what a study writes, or of tables that are read.
+
+    What has no value is null: JSON knows neither infinity nor NaN.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    shapes = {study.shape.name: study.shape for study in STUDIES}
+    if name in shapes:
+        return shapes[name].json_schema()
+    if name in _INPUTS:
+        return _INPUTS[name]()
+    raise OptionError(f"no schema is called {name!r}; there are {', '.join([*shapes, *_INPUTS])}")
