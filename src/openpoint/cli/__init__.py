@@ -10,10 +10,8 @@ import io
 import os
 import sys
 
+from openpoint.cli.shell import DEBUG, INTERRUPTED
 from openpoint.version import __version__
-
-INTERRUPTED = 130
-DEBUG = "OPENPOINT_DEBUG"
 
 
 def main() -> None:

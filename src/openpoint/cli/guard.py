@@ -9,7 +9,7 @@ from typing import ParamSpec
 
 import typer
 
-from openpoint.cli import DEBUG, INTERRUPTED
+from openpoint.cli.shell import DEBUG, INTERRUPTED
 from openpoint.cli.words import safe
 from openpoint.errors import MOST_LINES, InputError, OpenpointError, Problem, grouped
 
