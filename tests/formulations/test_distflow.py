@@ -11,7 +11,8 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, voltage_bounds
 from openpoint.network import Network
-from openpoint.studies.reconfigure.model import RadialChoice, RadialProgram, RadialState, ac_state
+from openpoint.powerflow.state import RadialState, ac_state
+from openpoint.studies.reconfigure.model import RadialChoice, RadialProgram
 from tests.builders.grids import DISPATCH, FIXED, PLAIN, all_topologies, random_grid
 from tests.builders.programs import Today, program_of, value_of
 

@@ -8,8 +8,8 @@ import polars as pl
 from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.powerflow.state import RadialState
 from openpoint.results.violation import Violation
-from openpoint.studies.reconfigure.model import RadialState
 
 
 def bus_names(network: Network) -> dict[str, object]:

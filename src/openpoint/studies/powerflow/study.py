@@ -17,11 +17,12 @@ from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.holding import hold_voltages, with_reactive
+from openpoint.powerflow.phase_state import phase_state
+from openpoint.powerflow.state import ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results import phase_tables as powerflow_phases
 from openpoint.results.violation import Violation
 from openpoint.studies.powerflow.result import PowerflowResult
-from openpoint.studies.reconfigure.model import ac_state
 from openpoint.studies.reconfigure.today import refuse_meshes
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _shared(q: float, low: Floats, high: Floats) -> Floats:
 
 
 def _phases(grid: Grid, network: Network) -> PowerflowResult:
-    state = powerflow_phases.phase_state(grid, network)
+    state = phase_state(grid, network)
     _refuse_dark(network, state.energised, "Close a branch that has these phases to them, or take them out")
     if not state.has_solution:
         raise _no_solution()

@@ -11,6 +11,7 @@ from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
 from openpoint.powerflow.ensemble import Ensemble
+from openpoint.powerflow.state import RadialState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
@@ -19,7 +20,7 @@ from openpoint.scenarios.futures import FuturesLike, read_futures
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.study import Faced, reconfigure_futures
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch, quickest
-from openpoint.studies.reconfigure.model import RadialProgram, RadialState, ac_state
+from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.phases.study import has_phases, phases_method, phases_program, reconfigure_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.studies.reconfigure.schema import ITERATIONS

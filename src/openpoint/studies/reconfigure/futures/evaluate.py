@@ -12,8 +12,9 @@ from openpoint.network import Network
 from openpoint.powerflow.balanced import Flows, solve
 from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.powerflow.state import RadialState
 from openpoint.results import ac_tables as states
-from openpoint.studies.reconfigure.model import RadialProgram, RadialState
+from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.recourse.evaluation import Recourse

@@ -9,10 +9,11 @@ import numpy as np
 from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.powerflow.phase_state import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
-from openpoint.results.phase_tables import PhaseState, branch_columns, violations
+from openpoint.results.phase_tables import branch_columns, violations
 from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.phases.exchange import AcJudge, Priced
 from openpoint.studies.reconfigure.phases.model import is_radial_state
