@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import openpoint
-from openpoint.cli import warmup_runs as warmup
+from openpoint.cli import warmup
 from openpoint.cli.display import COMPILING, Progress
 from openpoint.compiled.jit import while_compiling
 from tests.builders.grids import Flavour, random_grid

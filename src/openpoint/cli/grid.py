@@ -1,11 +1,11 @@
-"""What the commands do: read, ask a study, show and write. Each function returns the exit code."""
+"""The grid that a command is asked about: read, checked and told, shown, converted. Commands return the exit code."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +14,7 @@ import typer
 
 from openpoint import io
 from openpoint.cli import words
-from openpoint.cli.display import Progress, console, show_frame, show_pairs, show_powerflow, show_reconfigure
+from openpoint.cli.display import console, show_frame, show_pairs, show_powerflow
 from openpoint.cli.guard import BAD_INPUT, NOT_WRITTEN, show_problems
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import Alike, InputError, OptionError, Problem, grouped
@@ -26,79 +26,12 @@ if TYPE_CHECKING:
     from openpoint.grid import Grid
     from openpoint.grid.pv_generators import Held
     from openpoint.network.limits import Limits
-    from openpoint.studies.reconfigure.study import Method
 
 _LOG = logging.getLogger(__name__)
 
 # Lines of doubts before a run, and of faults and doubts by `openpoint check`, which has --all.
 WARNINGS_SHOWN = 10
 CHECK_SHOWN = 50
-GAP = 1e-4
-"""Relative gap that is proven unless another is asked for; topology search has its own."""
-
-
-def choose_method(
-    name: str | None,
-    *,
-    gap: float | None,
-    time_limit_s: float | None,
-    solver: str | None = None,
-    max_iterations: int | None = None,
-    plain: bool = False,
-    executor: str | None = None,
-) -> Method | None:
-    """The method of that name with its options; None where the grid and the question choose it.
-
-    Raises:
-        OptionError: an option that this method does not have.
-    """
-    from openpoint.studies.reconfigure.study import BranchExchange, Enumeration, TopologySearch
-    from openpoint.twostage.methods.benders import Benders
-    from openpoint.twostage.methods.extensive import ExtensiveForm
-    from openpoint.twostage.workers.executors import executor_from
-
-    for_benders = plain or max_iterations is not None or executor is not None
-    if solver is not None and name != "extensive":
-        raise OptionError(f"--solver is an option of --method extensive, not of {name or 'the default method'}")
-    if name is None and not for_benders:
-        return None
-    if name not in (None, "benders") and for_benders:
-        raise OptionError(f"--plain, --max-iterations and --executor are options of --method benders, not of {name}")
-    if name == "search":
-        search = TopologySearch(time_limit_s=time_limit_s)
-        return search if gap is None else replace(search, gap=gap)
-    if name == "exchange":
-        if gap is not None:
-            raise OptionError("--gap is no option of --method exchange, which proves nothing; leave one out")
-        return BranchExchange(time_limit_s=time_limit_s)
-    gap = GAP if gap is None else gap
-    if name == "extensive":
-        return ExtensiveForm(solver=solver or "scip", gap=gap, time_limit_s=time_limit_s)
-    if name == "enumeration":
-        return Enumeration(time_limit_s=time_limit_s)
-    benders = Benders(gap=gap, time_limit_s=time_limit_s, relaxation=not plain, executor=executor_from(executor))
-    return benders if max_iterations is None else replace(benders, max_iterations=max_iterations)
-
-
-def kept(method: Method | None, file: Path | None) -> Method | None:
-    """The method with a checkpoint.
-
-    Raises:
-        OptionError: this method has none.
-    """
-    from openpoint.studies.reconfigure.study import TopologySearch
-
-    if file is None:
-        return method
-    if not isinstance(method, TopologySearch):
-        raise OptionError("--checkpoint is an option of --method search for the demand of today; leave one out")
-    return replace(method, checkpoint=file)
-
-
-def tell_checkpoint(file: Path, *, to_stderr: bool, quiet: bool) -> None:
-    """Say that the search can go on."""
-    out = console(to_stderr=to_stderr, quiet=quiet)
-    out.print(f"checkpoint: {words.safe(str(file))}; the same command goes on from it")
 
 
 def choose_limits(*, voltage: bool, current: bool, v_min_pu: float | None, v_max_pu: float | None) -> Limits:
@@ -112,55 +45,6 @@ def choose_limits(*, voltage: bool, current: bool, v_min_pu: float | None, v_max
     if not voltage and (v_min_pu is not None or v_max_pu is not None):
         raise OptionError("--no-voltage-limits and --v-min or --v-max contradict each other; leave one out")
     return Limits(voltage=voltage, current=current, v_min_pu=v_min_pu, v_max_pu=v_max_pu)
-
-
-def reconfigure(
-    source: str,
-    method: Method | None,
-    limits: Limits,
-    *,
-    gap: float | None,
-    time_limit_s: float | None,
-    locked_open: tuple[str, ...],
-    locked_closed: tuple[str, ...],
-    switchable: tuple[str, ...],
-    held: Held,
-    max_changes: int | None,
-    change_cost_kw: float,
-    soft_limits: bool,
-    outputs: Outputs,
-    quiet: bool,
-) -> int:
-    """Read the grid, reconfigure it, show and write the result."""
-    from openpoint.studies.reconfigure import study
-
-    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    grid = read_sound(source, Asked(switchable, locked_open, locked_closed, held))
-    method = method or study.method_for(
-        grid,
-        limits=limits,
-        gap=gap,
-        time_limit_s=time_limit_s,
-        locked_open=locked_open,
-        locked_closed=locked_closed,
-    )
-    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
-    with Progress(out) as progress:
-        result = study.reconfigure(
-            grid,
-            method=method,
-            limits=limits,
-            locked_open=locked_open,
-            locked_closed=locked_closed,
-            max_changes=max_changes,
-            change_cost_kw=change_cost_kw,
-            soft_limits=soft_limits,
-            progress=progress,
-        )
-    written, good = outputs.write(result)
-    show_reconfigure(out, result)
-    show_written(out, written)
-    return result.termination.exit_code if good else NOT_WRITTEN
 
 
 def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:

@@ -1,11 +1,18 @@
-"""Compile beforehand everything that is otherwise compiled at its first use on a machine."""
+"""Compile beforehand everything that is otherwise compiled at its first use on a machine: small runs call all of it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from openpoint.cli import words
 from openpoint.cli.display import console
+from openpoint.grid import builtin
+from openpoint.network.limits import Limits
+from openpoint.scenarios.storms import storms
+from openpoint.studies.harden.study import harden
+from openpoint.studies.powerflow.study import powerflow
+from openpoint.studies.reconfigure.study import BranchExchange, Enumeration, TopologySearch, reconfigure
 
 
 def warmup(*, quiet: bool) -> int:
@@ -13,7 +20,6 @@ def warmup(*, quiet: bool) -> int:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    from openpoint.cli import warmup_runs as study
     from openpoint.compiled.jit import while_compiling
 
     out = console(quiet=quiet)
@@ -21,7 +27,7 @@ def warmup(*, quiet: bool) -> int:
     began = time.perf_counter()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Bar(*columns, console=out, transient=True) as bar:
-        task = bar.add_task("compiling", total=len(study.STEPS))
+        task = bar.add_task("compiling", total=len(STEPS))
 
         def tell(name: str, finished: bool) -> None:
             if finished:
@@ -30,7 +36,7 @@ def warmup(*, quiet: bool) -> int:
                 bar.update(task, description=f"compiling {name}")
 
         with while_compiling(tell):
-            for run in study.STEPS:
+            for run in STEPS:
                 run()
                 bar.advance(task)
     if compiled:
@@ -39,3 +45,32 @@ def warmup(*, quiet: bool) -> int:
     else:
         out.print("Everything is compiled already: nothing to do.")
     return 0
+
+
+def _flow() -> None:
+    powerflow(builtin.load("civanlar16"))
+
+
+def _exchange() -> None:
+    reconfigure(builtin.load("civanlar16"), method=BranchExchange())
+
+
+def _search() -> None:
+    reconfigure(builtin.load("civanlar16"), method=TopologySearch())
+
+
+def _impossible_limits() -> None:
+    # Voltages that no state keeps: the search for the highest voltages of all states is compiled for them.
+    reconfigure(builtin.load("baran33"), method=TopologySearch(), limits=Limits(v_min_pu=0.95))
+
+
+def _enumeration() -> None:
+    reconfigure(builtin.load("civanlar16"), method=Enumeration())
+
+
+def _restoration() -> None:
+    grid = builtin.load("zhang13")
+    harden(grid, disasters=storms(grid, count=2, seed=1), max_lines=1, max_generators=1)
+
+
+STEPS: tuple[Callable[[], None], ...] = (_flow, _exchange, _search, _impossible_limits, _enumeration, _restoration)

@@ -211,9 +211,10 @@ def reconfigure(
     from openpoint.twostage.interrupt import install
 
     install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
-    from openpoint.cli import grid as run
     from openpoint.cli import verify
+    from openpoint.cli.grid import choose_held, choose_limits
     from openpoint.cli.reconfigure import futures as many
+    from openpoint.cli.reconfigure import run
 
     outputs = Outputs(
         json=json,
@@ -250,15 +251,13 @@ def reconfigure(
     )
     chosen = verify.certified(chosen, certificate)
     chosen = run.kept(chosen, checkpoint)
-    limits = run.choose_limits(
-        voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max
-    )
+    limits = choose_limits(voltage=not no_voltage_limits, current=not no_current_limits, v_min_pu=v_min, v_max_pu=v_max)
     locks = {
         "locked_open": tuple(locked_open or ()),
         "locked_closed": tuple(locked_closed or ()),
         "switchable": tuple(switchable or ()),
     }
-    held = run.choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
+    held = choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
     if wanted.any:
         if soft_limits:
             raise OptionError("--soft-limits is for the demand of today; leave it out, or the futures")
