@@ -43,7 +43,7 @@ ROOMS = (
     "errors",
 )
 # (importing room, imported room) that may still go up while the studies move into their folders.
-ALLOWED = {("report", "studies"), ("results", "studies"), ("results", "report")}
+ALLOWED = {("report", "studies"), ("results", "studies")}
 PUBLIC = [
     "Benders",
     "BranchExchange",

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from openpoint.report.page.html import render
 from openpoint.studies.reconfigure.result import ReconfigureResult
+from tests.builders.pages import render
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = (

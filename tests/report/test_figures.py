@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from openpoint.errors import OptionError
-from openpoint.report import draw, save
-from openpoint.studies.reconfigure.pictures.figures import Kind, Which
+from openpoint.studies.reconfigure.pictures.figures import Kind, Which, draw, save
 from openpoint.studies.reconfigure.result import ReconfigureResult
 
 Make = Callable[..., ReconfigureResult]

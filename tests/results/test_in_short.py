@@ -11,7 +11,7 @@ import pytest
 
 import openpoint
 from openpoint import Grid, Termination
-from openpoint.report.page.html import render
+from tests.builders.pages import render
 from tests.builders.partitions import five
 from tests.cli.desk import tables
 from tests.report.conftest import build_result

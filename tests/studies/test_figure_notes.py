@@ -15,11 +15,11 @@ import pytest
 import openpoint
 from openpoint import Disasters, Grid, Horizon
 from openpoint.errors import Problem
-from openpoint.report.page.html import render
 from openpoint.results import export
 from openpoint.results.base import Result
 from openpoint.studies.catalog import published
 from openpoint.studies.powerflow.result import PowerflowResult
+from tests.builders.pages import render
 from tests.builders.partitions import five
 from tests.results.test_export import ring
 

@@ -195,9 +195,9 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_report(result: Result, path: Path) -> None:
-    from openpoint.report.page.html import write_report
+    from openpoint.results.base import report_html
 
-    write_report(cast(Any, result), path)
+    path.write_bytes(report_html(result).encode())
 
 
 def _write_plot(result: Result, path: Path) -> None:
@@ -206,8 +206,8 @@ def _write_plot(result: Result, path: Path) -> None:
     from openpoint.studies.partition.pictures.figures import save_partition
     from openpoint.studies.partition.steps.picture import save_timeline
     from openpoint.studies.partition.steps.result import PartitionStepsResult
+    from openpoint.studies.powerflow.pictures.figures import save_powerflow
     from openpoint.studies.powerflow.result import PowerflowResult
-    from openpoint.studies.powerflow.scene import save_powerflow
     from openpoint.studies.reconfigure.futures.pictures.figures import save_futures
     from openpoint.studies.reconfigure.futures.result import FuturesResult
     from openpoint.studies.reconfigure.pictures.figures import save

@@ -1,6 +1,1 @@
-"""Pictures and the HTML report of a result."""
-
-from openpoint.report.page.html import write_report
-from openpoint.studies.reconfigure.pictures.figures import draw, save
-
-__all__ = ["draw", "save", "write_report"]
+"""The kit of reports: layouts, figures, charts and pages. It knows no study."""

@@ -10,11 +10,7 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.report.scene import Scene
-from openpoint.studies.harden.result import HardenResult
-from openpoint.studies.partition.result import PartitionResult
-from openpoint.studies.partition.steps.result import PartitionStepsResult
-from openpoint.studies.reconfigure.futures.result import FuturesResult
-from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.twostage.log import Termination
 
 
 @dataclass(frozen=True)
@@ -39,22 +35,14 @@ class Convergence:
     unit: str
 
 
-def convergence(result: ReconfigureResult | FuturesResult) -> Convergence:
-    """The curves of a result's iterations."""
-    return _convergence(result.iterations, gap_text(result), "kW", "_kw")
+def convergence(log: pl.DataFrame, verdict: str) -> Convergence:
+    """The curves of a log of iterations; the unit is that of its columns, which their names end with.
 
-
-def harden_convergence(result: HardenResult) -> Convergence:
-    """The same of a hardening."""
-    return _convergence(result.iterations, gap_text(result), "$", "_usd")
-
-
-def partition_convergence(result: PartitionResult | PartitionStepsResult) -> Convergence:
-    """The same of a partition."""
-    return _convergence(result.iterations, gap_text(result), "$", "_usd")
-
-
-def _convergence(log: pl.DataFrame, verdict: str, unit: str, ending: str) -> Convergence:
+    Args:
+        log: number, seconds, and lower_bound, upper_bound and value in `_kw` or `_usd`.
+        verdict: the gap at the end in words.
+    """
+    ending, unit = unit_of(log)
     columns: dict[str, Floats] = {}
     for name in ("number", "seconds", "lower_bound", "upper_bound", "value"):
         column = name if name in ("number", "seconds") else name + ending
@@ -77,12 +65,15 @@ def _convergence(log: pl.DataFrame, verdict: str, unit: str, ending: str) -> Con
     )
 
 
-def gap_text(
-    result: ReconfigureResult | HardenResult | FuturesResult | PartitionResult | PartitionStepsResult,
-) -> str:
+def unit_of(log: pl.DataFrame) -> tuple[str, str]:
+    """How the columns of a log end that hold bounds, and their unit."""
+    return ("_usd", "$") if "lower_bound_usd" in log.columns else ("_kw", "kW")
+
+
+def gap_text(gap: float, termination: Termination) -> str:
     """The gap in words, also where there is none."""
-    gap = "no gap" if not math.isfinite(result.gap) else f"gap {result.gap:.2%}" if result.gap >= 5e-5 else "gap 0"
-    return f"{result.termination.value}: {gap}"
+    told = "no gap" if not math.isfinite(gap) else f"gap {gap:.2%}" if gap >= 5e-5 else "gap 0"
+    return f"{termination.value}: {told}"
 
 
 def loading_rows(scene: Scene, keys: list[str], most: int) -> tuple[list[int], int]:

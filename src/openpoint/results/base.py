@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import polars as pl
 import polars.selectors as cs
@@ -124,9 +125,7 @@ class Result:
         Raises:
             OptionError: another ending, or a path that cannot be written.
         """
-        from openpoint.report.page.html import write_report
-
-        return _written(path, (".html", ".htm"), lambda file: write_report(cast(Any, self), file))
+        return _written(path, (".html", ".htm"), lambda file: file.write_bytes(report_html(self).encode()))
 
     @property
     def headline(self) -> str:
@@ -256,6 +255,13 @@ class Answer(Result):
 
     def _special_values(self) -> dict[str, Any]:
         return {**super()._special_values(), "remedy": self.termination.remedy}
+
+
+def report_html(result: Result) -> str:
+    """The report as one page of HTML, made by the module `page` of the study."""
+    html = import_module("openpoint.report.page.html")
+    page: str = html.render(import_module(f"{result.place}.page").page(result))
+    return page
 
 
 def in_kw(value: float | None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.report.chart.drawing import Axis, Chart, Dots, Layer, Lines, Words, at, flat
+from openpoint.report.figure.style import BROKEN, CLOSES, HARDENED, OPENS, SOFT
 from openpoint.report.layout.labels import crowding, shorten, symbol_spots
 from openpoint.report.layout.place import Layout
 
@@ -19,6 +20,8 @@ _APART = 17.0  # pixels between neighbours at which symbols have their full size
 _FINE = 1e-4  # share of the picture below which places are rounded
 OPEN: tuple[float, ...] = (5.0, 4.0)
 """Dashes of a branch that is open."""
+NAMED = {BROKEN: "@broken", CLOSES: "@closes", OPENS: "@opens", SOFT: "@soft", HARDENED: "@hardened"}
+"""Names by which the page calls these colours; it has its own shades of them, for light and dark."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import polars as pl
 from openpoint.report.chart import charts as plotcharts
 from openpoint.report.chart.drawing import Chart
 from openpoint.report.chart.frame import is_wide
+from openpoint.report.figure.files import encode
 from openpoint.report.page.blocks import (
     Cell,
     Column,
@@ -24,13 +25,13 @@ from openpoint.report.page.blocks import (
     text,
     usd,
 )
+from openpoint.report.page.model import Page
 from openpoint.report.page.numerals import figures, method_words, mismatch_words
-from openpoint.report.series import gap_text, harden_convergence
+from openpoint.report.series import convergence, gap_text
 from openpoint.studies.harden.pictures import plots as harden_plots
 from openpoint.studies.harden.pictures.figures import draw_harden_scene, headline
-from openpoint.studies.harden.pictures.scene import After, HardenScene
+from openpoint.studies.harden.pictures.scene import After, HardenScene, build_harden_scene
 from openpoint.studies.harden.result import HardenResult
-from openpoint.studies.reconfigure.pictures.figures import encode
 from openpoint.twostage.log import Termination
 
 PICTURES = 12
@@ -38,8 +39,9 @@ PICTURES = 12
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
 
-def body(result: HardenResult, scene: HardenScene) -> tuple[str, dict[str, Chart]]:
-    """The HTML of all sections, and the charts by the identity of their place."""
+def page(result: HardenResult) -> Page:
+    """The report of a result."""
+    scene = build_harden_scene(result)
     charts: dict[str, Chart] = {}
     parts = [
         _banner(result),
@@ -55,7 +57,7 @@ def body(result: HardenResult, scene: HardenScene) -> tuple[str, dict[str, Chart
         _tables(result),
         _run(result),
     ]
-    return "\n".join(part for part in parts if part), charts
+    return Page(result.grid, "hardening", "\n".join(part for part in parts if part), charts)
 
 
 def _banner(result: HardenResult) -> str:
@@ -281,13 +283,13 @@ def _value(result: HardenResult) -> str:
 
 
 def _convergence(result: HardenResult, charts: dict[str, Chart]) -> str:
-    made = plotcharts.convergence_chart(harden_convergence(result))
+    made = plotcharts.convergence_chart(convergence(result.iterations, gap_text(result.gap, result.termination)))
     if made is None:
         return ""
     charts["convergence"] = made
-    told = f"Lower and upper bound over time, {gap_text(result)}"
+    told = f"Lower and upper bound over time, {gap_text(result.gap, result.termination)}"
     place = chart("convergence", "", told, made.height)
-    return section(f"Convergence of the bounds ({gap_text(result)})", place)
+    return section(f"Convergence of the bounds ({gap_text(result.gap, result.termination)})", place)
 
 
 _TABLES = (

@@ -15,6 +15,7 @@ import polars as pl
 from openpoint.report.chart import charts as plotcharts
 from openpoint.report.chart.drawing import Chart
 from openpoint.report.chart.frame import is_wide
+from openpoint.report.figure.files import encode
 from openpoint.report.page.blocks import (
     Cell,
     Column,
@@ -29,21 +30,19 @@ from openpoint.report.page.blocks import (
     text,
     usd,
 )
+from openpoint.report.page.model import Page
 from openpoint.report.page.numerals import figures, method_words
-from openpoint.report.series import gap_text, partition_convergence
+from openpoint.report.series import convergence, gap_text
 from openpoint.studies.partition.pictures import plots as partition_plots
 from openpoint.studies.partition.pictures.figures import draw_partition_scene
-from openpoint.studies.partition.pictures.scene import PartitionScene, Tables, titled
+from openpoint.studies.partition.pictures.scene import PartitionScene, Tables, build_partition_scene, titled
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-from openpoint.studies.partition.steps.result import PartitionStepsResult
-from openpoint.studies.reconfigure.pictures.figures import encode
 from openpoint.twostage.log import Termination
 
+_LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow, AC is exact."
 PICTURES = 12
 """Plans drawn in the page: each picture weighs some ten kilobytes."""
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
-
-Result = PartitionResult | PartitionStepsResult
 
 
 @dataclass(frozen=True)
@@ -63,17 +62,21 @@ class Plans:
         return [Column(self.heading), *columns], every
 
 
-def body(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> tuple[str, dict[str, Chart]]:
-    """The HTML of all sections, and the charts by the identity of their place."""
+def page(result: PartitionResult | PartitionLevels) -> Page:
+    """The report of a result."""
+    scene = build_partition_scene(result)
     charts: dict[str, Chart] = {}
     if isinstance(result, PartitionLevels):
         found = titled(result)
         plans = Plans("level", {title: each.tables() for title, each in found.items()})
-        parts = [banner(found), notes(found), _levels(found, result, charts)]
+        head = [_levels_banner(found), remarks(dict.fromkeys(note for each in found.values() for note in each.notes))]
+        parts = [*head, _levels(found, result, charts)]
     else:
         found = {"": result}
         plans = Plans("", {"": result.tables()})
-        parts = [banner(found), notes(found), _cards(result)]
+        head = [banner(result.termination, result.cost_usd, result.in_short), remarks(dict.fromkeys(result.notes))]
+        parts = [*head, _cards(result)]
+    logs = {level: (each.iterations, gap_text(each.gap, each.termination)) for level, each in found.items()}
     parts += [
         pictures(scene, charts, _still(result, scene)),
         islands(plans),
@@ -81,26 +84,32 @@ def body(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> tu
         generators(plans),
         blocks(plans),
         _samples(plans),
-        proof(found, plans, charts),
-        doubts(scene.grid.notes),
+        proof(logs, plans, charts),
+        doubts(result.grid.notes),
     ]
-    return "\n".join(part for part in parts if part), charts
+    return Page(result.grid, "microgrids", "\n".join(part for part in parts if part), charts, _LINEAR)
 
 
-def banner(found: Mapping[str, Result]) -> str:
+def _levels_banner(found: Mapping[str, PartitionResult]) -> str:
     # The worst end speaks for all.
     result = max(found.values(), key=lambda each: each.termination.exit_code)
-    kind, said = "good", "Solved"
-    if result.cost_usd is None:
-        kind, said = "bad", "No plan found"
-    elif result.termination not in (Termination.OPTIMAL, Termination.GAP):
-        kind, said = "warn", "Stopped early"
     told = result.in_short if len(found) == 1 else result.termination.remedy
-    return f'<p class="banner {kind}"><strong>{said} ({text(result.termination.value)}).</strong> {text(told)}</p>'
+    return banner(result.termination, result.cost_usd, told)
 
 
-def gap(result: PartitionResult | PartitionStepsResult) -> str:
-    return f"{result.gap:.3%}" if math.isfinite(result.gap) else "–"
+def banner(termination: Termination, cost_usd: float | None, told: str) -> str:
+    """How the run ended, in a sentence."""
+    kind, said = "good", "Solved"
+    if cost_usd is None:
+        kind, said = "bad", "No plan found"
+    elif termination not in (Termination.OPTIMAL, Termination.GAP):
+        kind, said = "warn", "Stopped early"
+    return f'<p class="banner {kind}"><strong>{said} ({text(termination.value)}).</strong> {text(told)}</p>'
+
+
+def gap_words(gap: float) -> str:
+    """The gap as a percentage; a dash where there is none."""
+    return f"{gap:.3%}" if math.isfinite(gap) else "–"
 
 
 def _share(result: PartitionResult) -> str:
@@ -122,7 +131,7 @@ def _cards(result: PartitionResult) -> str:
         card("Cost of an hour, at worst", usd(result.cost_usd), *parts),
         card("Islands", f"{islands}: {made}", f"the grid is formed by {', '.join(result.grid_forming) or 'nobody'}"),
         card("Uncertain", moved if result.uncertain_loads else "No load", ", ".join(result.uncertain_loads[:12])),
-        card("Gap between the bounds", gap(result), f"lower bound {usd(result.lower_bound_usd)}"),
+        card("Gap between the bounds", gap_words(result.gap), f"lower bound {usd(result.lower_bound_usd)}"),
         card("Power that is missing, at worst", f"{number(result.worst_slack_kw, 1)} kW", slack),
         card("Method", method_words(result.method), effort),
     ]
@@ -295,7 +304,7 @@ def _samples(plans: Plans) -> str:
     return section("Checked by samples", f'<p class="sub">{text(told)}</p>', content, long=True)
 
 
-def proof(found: Mapping[str, Result], plans: Plans, charts: dict[str, Chart]) -> str:
+def proof(logs: Mapping[str, tuple[pl.DataFrame, str]], plans: Plans, charts: dict[str, Chart]) -> str:
     told = (
         "Each iteration takes the best plan for the realisations of the loads that are known to matter, and then looks "
         "for realisations that it cannot follow or that cost more. The lower bound is what no plan can cost less than; "
@@ -303,11 +312,11 @@ def proof(found: Mapping[str, Result], plans: Plans, charts: dict[str, Chart]) -
         "power flow."
     )
     places = []
-    for k, (level, each) in enumerate(found.items()):
-        made = plotcharts.convergence_chart(partition_convergence(each))
+    for k, (level, (log, verdict)) in enumerate(logs.items()):
+        made = plotcharts.convergence_chart(convergence(log, verdict))
         if made is not None:
             charts[f"convergence-{k}"] = made
-            name = f"{level}: {gap_text(each)}" if level else gap_text(each)
+            name = f"{level}: {verdict}" if level else verdict
             said = f"Lower and upper bound over time, {name}"
             places.append(chart(f"convergence-{k}", name, said, made.height))
     numbered = [
@@ -322,10 +331,5 @@ def proof(found: Mapping[str, Result], plans: Plans, charts: dict[str, Chart]) -
     order = (*(name for name, _, _ in numbered), "verdict", "mark")
     columns, rows = plans.rows("iterations", lambda frame: frame.select(order), columns)
     pair = f'<div class="pair{" beside" if len(places) > 1 else ""}">{"".join(places)}</div>'
-    log = table("iterations", f"{len(rows)} iterations", columns, rows, low=len(rows) > 12)
-    return section("How it was proven", f"<p>{text(told)}</p>", pair, log, long=True)
-
-
-def notes(found: Mapping[str, Result]) -> str:
-    """What was noted of all results, each once."""
-    return remarks(dict.fromkeys(note for each in found.values() for note in each.notes))
+    listed = table("iterations", f"{len(rows)} iterations", columns, rows, low=len(rows) > 12)
+    return section("How it was proven", f"<p>{text(told)}</p>", pair, listed, long=True)

@@ -6,20 +6,23 @@ import base64
 from collections.abc import Iterator
 
 from openpoint.report.chart.drawing import Chart
+from openpoint.report.figure.files import encode
 from openpoint.report.page.blocks import Cell, Column, card, doubts, number, remarks, section, table
+from openpoint.report.page.common import KINDS, filled, grid_section, profiles, violation_table
+from openpoint.report.page.model import Page
 from openpoint.report.page.numerals import mismatch_words
 from openpoint.report.scene import Scene
 from openpoint.results.violation import phase_words
+from openpoint.studies.powerflow.pictures.figures import draw_powerflow_scene
+from openpoint.studies.powerflow.pictures.scene import powerflow_scene
 from openpoint.studies.powerflow.result import PowerflowResult
-from openpoint.studies.powerflow.scene import draw_powerflow_scene
-from openpoint.studies.reconfigure.page import KINDS, filled, grid_section, profiles, violation_table
-from openpoint.studies.reconfigure.pictures.figures import encode
 
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
 
-def body(result: PowerflowResult, scene: Scene) -> tuple[str, dict[str, Chart]]:
-    """The HTML of all sections, and the charts by the identity of their place."""
+def page(result: PowerflowResult) -> Page:
+    """The report of a result."""
+    scene = powerflow_scene(result)
     charts: dict[str, Chart] = {}
     broken = violation_table("broken", "Limits broken", result.violations)
     parts = [
@@ -32,7 +35,7 @@ def body(result: PowerflowResult, scene: Scene) -> tuple[str, dict[str, Chart]]:
         _tables(result, scene),
         doubts(result.grid.notes),
     ]
-    return "\n".join(part for part in parts if part), charts
+    return Page(result.grid, "power flow", "\n".join(part for part in parts if part), charts)
 
 
 def _banner(result: PowerflowResult) -> str:

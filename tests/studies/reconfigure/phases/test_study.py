@@ -30,20 +30,20 @@ from openpoint.arrays import Bools
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
-from openpoint.report.page.html import render
+from openpoint.report.figure.files import encode
 from openpoint.results import export
 from openpoint.search.exchange.phases import exchanges_coupled
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.phases.exchange import AcJudge
 from openpoint.studies.reconfigure.phases.model import PhasesProgram, by_branch
 from openpoint.studies.reconfigure.phases.study import phases_program
-from openpoint.studies.reconfigure.pictures.figures import encode
 from openpoint.studies.reconfigure.study import method_for, reconfigure
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration
 from openpoint.twostage.recourse.subproblem import Subproblem
 from tests.builders.clock import held
 from tests.builders.meshed import meshed
+from tests.builders.pages import render
 
 
 def program_of(grid: Grid, limits: Limits | None = None) -> PhasesProgram:

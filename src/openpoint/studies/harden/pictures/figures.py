@@ -16,14 +16,14 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import convergence_figure
+from openpoint.report.figure.files import write_figure
 from openpoint.report.figure.marks import BusName, branch_marks, draw_bus_names, draw_marks
 from openpoint.report.figure.panels import Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
 from openpoint.report.page.numerals import figures
-from openpoint.report.series import harden_convergence
+from openpoint.report.series import convergence, gap_text
 from openpoint.studies.harden.pictures.scene import SHED_KW, After, HardenScene, build_harden_scene
 from openpoint.studies.harden.result import HardenResult
-from openpoint.studies.reconfigure.pictures.figures import encode, format_of
 
 Kind = Literal["grid", "convergence"]
 
@@ -50,7 +50,7 @@ def draw_harden(result: HardenResult, *, kind: Kind = "grid") -> Figure:
     title = result.grid.title or result.grid.name
     if kind == "convergence":
         with mpl.rc_context(style.RC):
-            return convergence_figure(harden_convergence(result), title)
+            return convergence_figure(convergence(result.iterations, gap_text(result.gap, result.termination)), title)
     return draw_harden_scene(build_harden_scene(result), headline(result, title))
 
 
@@ -75,9 +75,7 @@ def save_harden(result: HardenResult, path: str | Path, *, kind: Kind = "grid") 
     Raises:
         OptionError: another extension, and as `draw_harden`.
     """
-    path = Path(path)
-    path.write_bytes(encode(draw_harden(result, kind=kind), format_of(path)))
-    return path
+    return write_figure(draw_harden(result, kind=kind), path)
 
 
 def headline(result: HardenResult, title: str) -> str:

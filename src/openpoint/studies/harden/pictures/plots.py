@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.report.chart.drawing import Chart, Dots, Layer, Shape, at
-from openpoint.report.chart.frame import OPEN, GridFrame, grid_frame, rings
-from openpoint.report.figure.style import BROKEN, CLOSES, HARDENED, OPENS, SOFT
+from openpoint.report.chart.frame import NAMED, OPEN, GridFrame, grid_frame, rings
 from openpoint.report.layout.labels import shorten
 from openpoint.report.page.numerals import figures
 from openpoint.studies.harden.pictures.figures import symbol
 from openpoint.studies.harden.pictures.scene import SHED_KW, After, HardenScene
 
 _WIDTHS = 5
-# The page has its own shades of these, for light and dark.
-NAMED = {BROKEN: "@broken", CLOSES: "@closes", OPENS: "@opens", SOFT: "@soft", HARDENED: "@hardened"}
 _SHAPES: dict[str, Shape] = {"x": "cross", "P": "plus", "o": "circle"}
 
 

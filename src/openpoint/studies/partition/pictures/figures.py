@@ -17,13 +17,13 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import convergence_figure
+from openpoint.report.figure.files import write_figure
 from openpoint.report.figure.marks import BusName, Mark, branch_marks, draw_bus_names, draw_marks
 from openpoint.report.figure.panels import MARGIN, Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
-from openpoint.report.series import partition_convergence
+from openpoint.report.series import convergence, gap_text
 from openpoint.studies.partition.pictures.scene import Cut, PartitionScene, Unit, build_partition_scene, island_colour
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-from openpoint.studies.reconfigure.pictures.figures import encode, format_of
 
 Kind = Literal["grid", "convergence"]
 
@@ -52,7 +52,10 @@ def draw_partition(result: PartitionResult | PartitionLevels, *, kind: Kind = "g
         if isinstance(result, PartitionLevels):
             raise OptionError("Levels are solved one by one: draw the convergence of one of result.by_level")
         with mpl.rc_context(style.RC):
-            return convergence_figure(partition_convergence(result), result.grid.title or result.grid.name)
+            return convergence_figure(
+                convergence(result.iterations, gap_text(result.gap, result.termination)),
+                result.grid.title or result.grid.name,
+            )
     return draw_partition_scene(build_partition_scene(result), result)
 
 
@@ -86,9 +89,7 @@ def save_partition(result: PartitionResult | PartitionLevels, path: str | Path, 
     Raises:
         OptionError: another extension, and as `draw_partition`.
     """
-    path = Path(path)
-    path.write_bytes(encode(draw_partition(result, kind=kind), format_of(path)))
-    return path
+    return write_figure(draw_partition(result, kind=kind), path)
 
 
 def headline(result: PartitionResult | PartitionLevels) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,6 @@ from openpoint.report.figure import style
 from openpoint.report.layout.forest import ends, source_buses
 from openpoint.report.layout.place import Layout, compute_layout
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-from openpoint.studies.partition.steps.result import PartitionStepsResult
 
 RUNS_KW = 0.05
 """Output that is worth telling."""
@@ -118,9 +117,16 @@ Tables = Mapping[str, pl.DataFrame]
 """Islands, blocks, generators and switches of one plan."""
 
 
-def build_partition_scene(results: PartitionResult | PartitionLevels | PartitionStepsResult) -> PartitionScene:
-    """The scene of a result, of those of all levels, or of all steps; where no plan was found there is no picture."""
-    grid = results.grid
+def build_partition_scene(results: PartitionResult | PartitionLevels) -> PartitionScene:
+    """The scene of a result or of those of all levels; where no plan was found there is no picture."""
+    by_title = {_title(results): results} if isinstance(results, PartitionResult) else titled(results)
+    found = {title: each for title, each in by_title.items() if each.cost_usd is not None}
+    plans = [(title, (each.served_kw, each.total_kw), each.tables()) for title, each in found.items()]
+    return plans_scene(results.grid, plans)
+
+
+def plans_scene(grid: Grid, plans: Iterable[tuple[str, tuple[float, float], Tables]]) -> PartitionScene:
+    """The scene of plans: title, load served and of all in kW, and the tables of each."""
     network = build_network(grid)
     cut = blocks(network)
     home = {name: cut.names[block] for name, block in zip(network.bus_names, cut.of_bus)}
@@ -138,24 +144,8 @@ def build_partition_scene(results: PartitionResult | PartitionLevels | Partition
         switchable=branches["switchable"].to_numpy().astype(np.bool_),
         block=block,
         load=load,
-        cuts=tuple(_cut(title, *kw, tables, grid, block, bus) for title, kw, tables in _plans(results)),
+        cuts=tuple(_cut(title, *kw, tables, grid, block, bus) for title, kw, tables in plans),
     )
-
-
-def _plans(
-    results: PartitionResult | PartitionLevels | PartitionStepsResult,
-) -> Iterator[tuple[str, tuple[float, float], Tables]]:
-    """Title, load served and of all, and tables of every plan that was found."""
-    if isinstance(results, PartitionStepsResult):
-        frames = {name: results.tables()[name] for name in ("islands", "blocks", "generators", "switches")}
-        for step, served, load in results.steps.select("step", "served_kw", "load_kw").iter_rows():
-            if results.cost_usd is not None:
-                yield step, (served, load), {name: frame.filter(step=step) for name, frame in frames.items()}
-        return
-    by_title = {_title(results): results} if isinstance(results, PartitionResult) else titled(results)
-    for title, each in by_title.items():
-        if each.cost_usd is not None:
-            yield title, (each.served_kw, each.total_kw), each.tables()
 
 
 def titled(found: PartitionLevels) -> dict[str, PartitionResult]:

@@ -5,38 +5,40 @@ from __future__ import annotations
 import base64
 
 from openpoint.report.chart.drawing import Chart
-from openpoint.report.page.blocks import Column, card, doubts, number, section, table, usd
+from openpoint.report.figure.files import encode
+from openpoint.report.page.blocks import Column, card, doubts, number, remarks, section, table, usd
+from openpoint.report.page.model import Page
 from openpoint.report.page.numerals import figures, method_words
+from openpoint.report.series import gap_text
 from openpoint.studies.partition.page import (
     Plans,
     banner,
     blocks,
-    gap,
+    gap_words,
     generators,
     islands,
-    notes,
     pictures,
     proof,
     switches,
 )
-from openpoint.studies.partition.pictures.scene import PartitionScene
-from openpoint.studies.partition.steps.picture import draw_timeline
+from openpoint.studies.partition.steps.picture import draw_timeline, steps_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
-from openpoint.studies.reconfigure.pictures.figures import encode
 
+_LINEAR = "Costs, bounds and set-points are those of a linear three-phase power flow; what is called AC is exact."
 _PIXELS = 84.0  # of an inch
 
 
-def body(result: PartitionStepsResult, scene: PartitionScene) -> tuple[str, dict[str, Chart]]:
-    """The HTML of all sections, and the charts by the identity of their place."""
+def page(result: PartitionStepsResult) -> Page:
+    """The report of a result."""
+    scene = steps_scene(result)
     charts: dict[str, Chart] = {}
     frames = {name: frame for name, frame in result.tables().items() if "step" in frame.columns}
     steps = result.steps["step"].to_list()
     plans = Plans("step", {step: {name: each.filter(step=step) for name, each in frames.items()} for step in steps})
-    found = {"": result}
+    log = Plans("", {"": {"iterations": result.iterations}})
     parts = [
-        banner(found),
-        notes(found),
+        banner(result.termination, result.cost_usd, result.in_short),
+        remarks(dict.fromkeys(result.notes)),
         _cards(result),
         _timeline(result),
         _steps(result),
@@ -46,10 +48,10 @@ def body(result: PartitionStepsResult, scene: PartitionScene) -> tuple[str, dict
         generators(plans),
         _storage(result),
         blocks(plans),
-        proof(found, Plans("", {"": {"iterations": result.iterations}}), charts),
-        doubts(scene.grid.notes),
+        proof({"": (result.iterations, gap_text(result.gap, result.termination))}, log, charts),
+        doubts(result.grid.notes),
     ]
-    return "\n".join(part for part in parts if part), charts
+    return Page(result.grid, "microgrids over time", "\n".join(part for part in parts if part), charts, _LINEAR)
 
 
 def _cards(result: PartitionStepsResult) -> str:
@@ -66,7 +68,7 @@ def _cards(result: PartitionStepsResult) -> str:
         card("Steps", f"{result.steps.height}, {number(float(result.steps['hours'].sum()), 1)} h"),
         card("Switches that change in a step", most, kept),
         card("Uncertain", moved if result.uncertain_loads else "No load", ", ".join(result.uncertain_loads[:12])),
-        card("Gap between the bounds", gap(result), f"lower bound {usd(result.lower_bound_usd)}"),
+        card("Gap between the bounds", gap_words(result.gap), f"lower bound {usd(result.lower_bound_usd)}"),
         card("Method", method_words(result.method), effort),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'

@@ -16,11 +16,11 @@ from matplotlib.patches import Patch
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
+from openpoint.report.figure.files import write_figure
 from openpoint.report.figure.marks import VEIL
 from openpoint.report.layout.labels import shorten
-from openpoint.studies.partition.pictures.scene import RUNS_KW, island_colour
+from openpoint.studies.partition.pictures.scene import RUNS_KW, PartitionScene, island_colour, plans_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
-from openpoint.studies.reconfigure.pictures.figures import encode, format_of
 
 ROWS = 30
 """Rows of a kind; beyond it only those that change are drawn."""
@@ -76,15 +76,23 @@ def draw_timeline(result: PartitionStepsResult) -> Figure:
     return figure
 
 
+def steps_scene(result: PartitionStepsResult) -> PartitionScene:
+    """The islands of every step; where no plan was found there is no picture."""
+    frames = {name: result.tables()[name] for name in ("islands", "blocks", "generators", "switches")}
+    rows = [] if result.cost_usd is None else result.steps.select("step", "served_kw", "load_kw").rows()
+    plans = [
+        (step, (kw, load), {name: frame.filter(step=step) for name, frame in frames.items()}) for step, kw, load in rows
+    ]
+    return plans_scene(result.grid, plans)
+
+
 def save_timeline(result: PartitionStepsResult, path: str | Path) -> Path:
     """Write the timeline; the extension says how (`.png`, `.svg` or `.pdf`).
 
     Raises:
         OptionError: another extension, and as `draw_timeline`.
     """
-    path = Path(path)
-    path.write_bytes(encode(draw_timeline(result), format_of(path)))
-    return path
+    return write_figure(draw_timeline(result), path)
 
 
 def _changing(frame: pl.DataFrame, key: str, columns: list[str]) -> list[str]:

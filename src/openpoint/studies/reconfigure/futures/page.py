@@ -11,6 +11,7 @@ from openpoint.report.chart import charts as plotcharts
 from openpoint.report.chart import grid as plots
 from openpoint.report.chart.drawing import Chart
 from openpoint.report.chart.frame import is_wide
+from openpoint.report.figure.files import encode
 from openpoint.report.page.blocks import (
     Cell,
     Column,
@@ -24,16 +25,16 @@ from openpoint.report.page.blocks import (
     table,
     text,
 )
+from openpoint.report.page.common import legend, switching
+from openpoint.report.page.model import Page
 from openpoint.report.page.numerals import figures, method_words, mismatch_words
 from openpoint.report.scene import Scene
 from openpoint.report.series import convergence, gap_text
-from openpoint.studies.reconfigure import page as sections
 from openpoint.studies.reconfigure.futures.pictures import charts as futures_charts
 from openpoint.studies.reconfigure.futures.pictures.figures import draw_futures_scene
-from openpoint.studies.reconfigure.futures.pictures.scene import TITLES, limits_of, spreads
+from openpoint.studies.reconfigure.futures.pictures.scene import TITLES, futures_scene, limits_of, spreads
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.words import against_mean
-from openpoint.studies.reconfigure.pictures.figures import encode
 from openpoint.twostage.log import Termination
 
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
@@ -42,8 +43,9 @@ _SHORT = {"planned": "planned for", "sample": "others"}
 Row = dict[str, object]
 
 
-def body(result: FuturesResult, scene: Scene) -> tuple[str, dict[str, Chart]]:
-    """The HTML of all sections, and the charts by the identity of their place."""
+def page(result: FuturesResult) -> Page:
+    """The report of a result."""
+    scene = futures_scene(result)
     charts: dict[str, Chart] = {}
     parts = [
         _banner(result),
@@ -53,12 +55,12 @@ def body(result: FuturesResult, scene: Scene) -> tuple[str, dict[str, Chart]]:
         _spread(result, charts),
         _violations(result),
         _grid(result, scene, charts),
-        sections.switching(scene, "highest current"),
+        switching(scene, "highest current"),
         _convergence(result, charts),
         _tables(result),
         _run(result),
     ]
-    return "\n".join(part for part in parts if part), charts
+    return Page(result.grid, "open points for many futures", "\n".join(part for part in parts if part), charts)
 
 
 def _banner(result: FuturesResult) -> str:
@@ -205,7 +207,7 @@ def _grid(result: FuturesResult, scene: Scene, charts: dict[str, Chart]) -> str:
     told = "Buses have the colour of their lowest voltage in any future, branches the width of their highest current."
     tools = grid_tools(told)
     pair = f'<div class="pair{beside}">{"".join(panels)}</div>'
-    return section("Grid", tools, pair, sections.legend(scene), _still(result, scene))
+    return section("Grid", tools, pair, legend(scene), _still(result, scene))
 
 
 def _still(result: FuturesResult, scene: Scene) -> str:
@@ -218,13 +220,13 @@ def _still(result: FuturesResult, scene: Scene) -> str:
 
 
 def _convergence(result: FuturesResult, charts: dict[str, Chart]) -> str:
-    made = plotcharts.convergence_chart(convergence(result))
+    made = plotcharts.convergence_chart(convergence(result.iterations, gap_text(result.gap, result.termination)))
     if made is None:
         return ""
     charts["convergence"] = made
-    told = f"Lower and upper bound over time, {gap_text(result)}"
+    told = f"Lower and upper bound over time, {gap_text(result.gap, result.termination)}"
     place = chart("convergence", "", told, made.height)
-    return section(f"Convergence of the bounds ({gap_text(result)})", place)
+    return section(f"Convergence of the bounds ({gap_text(result.gap, result.termination)})", place)
 
 
 _WORDS = {"before": "today", "mean": "mean future's", "after": "answer"}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -14,15 +12,15 @@ from matplotlib.figure import Figure
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import convergence_figure, loading_figure, voltage_figure
+from openpoint.report.figure.files import write_figure
 from openpoint.report.figure.grid import grid_figure
-from openpoint.report.scene import Scene, build_scene
-from openpoint.report.series import convergence
+from openpoint.report.scene import Scene
+from openpoint.report.series import convergence, gap_text
+from openpoint.studies.reconfigure.pictures.scene import build_scene
 from openpoint.studies.reconfigure.result import ReconfigureResult
 
 Kind = Literal["grid", "voltage", "loading", "convergence"]
 Which = Literal["both", "before", "after"]
-
-_FORMATS = ("png", "svg", "pdf")
 
 
 def draw(result: ReconfigureResult, *, which: Which = "both", kind: Kind = "grid") -> Figure:
@@ -60,7 +58,7 @@ def draw_scene(result: ReconfigureResult, scene: Scene, *, which: Which = "both"
             return voltage_figure(scene, keys, title)
         if kind == "loading":
             return loading_figure(scene, keys, title)
-        return convergence_figure(convergence(result), title)
+        return convergence_figure(convergence(result.iterations, gap_text(result.gap, result.termination)), title)
 
 
 def save(result: ReconfigureResult, path: str | Path, *, which: Which = "both", kind: Kind = "grid") -> Path:
@@ -71,32 +69,7 @@ def save(result: ReconfigureResult, path: str | Path, *, which: Which = "both", 
     Raises:
         OptionError: another extension, and as `draw`.
     """
-    path = Path(path)
-    path.write_bytes(encode(draw(result, which=which, kind=kind), format_of(path)))
-    return path
-
-
-def format_of(path: Path) -> str:
-    """The format that an extension names.
-
-    Raises:
-        OptionError: another extension.
-    """
-    format = path.suffix.lower().lstrip(".")
-    if format not in _FORMATS:
-        raise OptionError(f"{path.name}: the extension must be one of {', '.join('.' + f for f in _FORMATS)}")
-    return format
-
-
-def encode(figure: Figure, format: str) -> bytes:
-    """A figure as a PNG, SVG or PDF file; always the same bytes, text stays text."""
-    # A date in the file would make every copy differ.
-    metadata: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format, {})
-    buffer = io.BytesIO()
-    with mpl.rc_context(style.RC | {"pdf.fonttype": 42}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box is drawn for it
-        figure.savefig(buffer, format=format, metadata=metadata)
-    return buffer.getvalue()
+    return write_figure(draw(result, which=which, kind=kind), path)
 
 
 def headline(result: ReconfigureResult, title: str) -> str:

@@ -15,11 +15,11 @@ from matplotlib.ticker import PercentFormatter
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
+from openpoint.report.figure.files import write_figure
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
 from openpoint.studies.reconfigure.futures.pictures.scene import Spread, cumulative, futures_scene, limits_of, spreads
 from openpoint.studies.reconfigure.futures.result import FuturesResult
-from openpoint.studies.reconfigure.pictures.figures import encode, format_of
 
 Kind = Literal["grid", "losses", "voltages"]
 
@@ -62,9 +62,7 @@ def save_futures(result: FuturesResult, path: str | Path, *, kind: Kind = "grid"
     Raises:
         OptionError: another extension, and as `draw_futures`.
     """
-    path = Path(path)
-    path.write_bytes(encode(draw_futures(result, kind=kind), format_of(path)))
-    return path
+    return write_figure(draw_futures(result, kind=kind), path)
 
 
 def headline(result: FuturesResult, title: str) -> str:

@@ -6,14 +6,82 @@ import json
 import math
 import re
 from dataclasses import fields
+from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from openpoint.report.chart.drawing import SHAPES, Axis, Chart, Dots, Lines, Rule, Words, as_data
+from openpoint.results.base import report_html
 
 PARTS = {"chart": Chart, "axis": Axis, "rule": Rule, "lines": Lines, "dots": Dots, "words": Words}
 SCRIPT = (files("openpoint.report.page") / "chart.js").read_text(encoding="utf-8")
 STYLE = (files("openpoint.report.page") / "page.css").read_text(encoding="utf-8")
+HOSTILE = {
+    "a": "<script>alert(1)</script>",
+    "b": '"><img src=x onerror=alert(1)>',
+    "c": "</script><script>alert(1)</script>",
+    "d": '<a href="javascript:alert(1)">click</a>',
+    "e": "<b>bold</b>&lt;i&gt;'quoted'",
+    "a-b": "</title></style><svg onload=alert(1)>",
+    "b-c": '<a href="http://example.com/">x</a>',
+    "c-e": "@line",
+    "n-a": "%{x} $x^2$ <!-- `",
+    "title": "<!--<script>&amp;",
+}
+
+
+def render(result: Any) -> str:
+    """The report of a result."""
+    return report_html(result)
+
+
+def write_report(result: Any, path: Path) -> Path:
+    written: Path = result.write_report(path)
+    return written
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "script":
+            attrs, before = self.scripts[-1]
+            self.scripts[-1] = (attrs, before + data)
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    @property
+    def charts(self) -> dict[str, Any]:
+        (data,) = (body for attrs, body in self.scripts if attrs.get("id") == "charts")
+        return json.loads(data)
+
+    def content(self, name: str) -> str:
+        (found,) = (a["content"] for t, a in self.tags if t == "meta" and name in (a.get("http-equiv"), a.get("name")))
+        return found or ""
 
 
 def charts_of(page: str) -> dict[str, Any]:

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from openpoint import Grid, OptionError
-from openpoint.report.page.html import render
+from openpoint.studies.powerflow.pictures.figures import draw_powerflow, save_powerflow
+from openpoint.studies.powerflow.pictures.scene import powerflow_scene
 from openpoint.studies.powerflow.result import PowerflowResult
-from openpoint.studies.powerflow.scene import draw_powerflow, powerflow_scene, save_powerflow
 from openpoint.studies.powerflow.study import powerflow
+from tests.builders.pages import HOSTILE, Page, drawable, render
 from tests.cli.desk import tables
-from tests.report.pages import drawable
-from tests.report.test_html import HOSTILE, Page
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,14 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from openpoint import Disasters, Grid, HardenCosts, OptionError, harden
-from openpoint.report import write_report
 from openpoint.report.figure import style
-from openpoint.report.page.html import render
+from openpoint.report.figure.files import encode
 from openpoint.studies.harden.pictures.figures import PANELS, draw_harden, save_harden
 from openpoint.studies.harden.pictures.plots import after_chart
 from openpoint.studies.harden.pictures.scene import build_harden_scene
 from openpoint.studies.harden.result import HardenResult
-from openpoint.studies.reconfigure.pictures.figures import encode
 from openpoint.twostage.log import Termination
-from tests.report.pages import charts_of, drawable, hovers
+from tests.builders.pages import charts_of, drawable, hovers, render, write_report
 
 NASTY = {
     "a": "<script>alert(1)</script>",

@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 
 from openpoint import OptionError
-from openpoint.report.page.html import render
 from openpoint.scenarios.horizon import Horizon
-from openpoint.studies.partition.pictures.scene import build_partition_scene
-from openpoint.studies.partition.steps.picture import draw_timeline, save_timeline
+from openpoint.studies.partition.steps.picture import draw_timeline, save_timeline, steps_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.steps.study import partition_steps
+from tests.builders.pages import charts_of, render
 from tests.builders.partitions import five, renamed
-from tests.report.pages import charts_of
-from tests.report.test_partition_report import NASTY
+from tests.studies.partition.test_page import NASTY
 
 
 def build(names: dict[str, str]) -> PartitionStepsResult:
@@ -37,7 +35,7 @@ def result() -> PartitionStepsResult:
 
 
 def test_every_step_is_a_picture_of_its_own(result: PartitionStepsResult) -> None:
-    night, day = build_partition_scene(result).cuts
+    night, day = steps_scene(result).cuts
     assert night.headline == "night: 60 of 405 kW served"
     assert day.headline == "<i>day: 210 of 810 kW served"
     assert night.island[2] == night.island[3] == 0 < min(day.island[1:4])

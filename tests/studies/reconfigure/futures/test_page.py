@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint import Enumeration, Futures, Grid
 from openpoint.errors import OptionError
-from openpoint.report.page.html import render, write_report
 from openpoint.studies.reconfigure.futures.pictures.charts import loss_chart, saving_chart, voltage_chart
 from openpoint.studies.reconfigure.futures.pictures.figures import draw_futures, headline, save_futures
 from openpoint.studies.reconfigure.futures.pictures.scene import (
@@ -28,8 +27,7 @@ from openpoint.studies.reconfigure.futures.pictures.scene import (
 )
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.words import against_mean
-from tests.report.pages import drawable
-from tests.report.test_html import HOSTILE, Page
+from tests.builders.pages import HOSTILE, Page, drawable, render, write_report
 
 NAMES = ("S", "A", "B", "C")
 

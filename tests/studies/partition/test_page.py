@@ -14,17 +14,15 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from openpoint import Grid, OptionError, partition, partition_levels, sample_partition
-from openpoint.report import write_report
 from openpoint.report.figure import style
-from openpoint.report.page.html import render
+from openpoint.report.figure.files import encode
 from openpoint.studies.partition.pictures.figures import draw_partition, save_partition
 from openpoint.studies.partition.pictures.plots import cut_chart, level_charts
 from openpoint.studies.partition.pictures.scene import build_partition_scene, island_colour
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-from openpoint.studies.reconfigure.pictures.figures import encode
 from openpoint.twostage.log import Termination
+from tests.builders.pages import charts_of, drawable, hovers, render, write_report
 from tests.builders.partitions import five, renamed
-from tests.report.pages import charts_of, drawable, hovers
 
 NASTY = {
     "b1": "<script>alert(1)</script>",

@@ -1,0 +1,51 @@
+"""What the pictures of a power flow show, as arrays: today's state of a grid."""
+
+from __future__ import annotations
+
+from openpoint.report.layout.forest import ends, source_buses
+from openpoint.report.scene import Scene, branch_lengths, numbers, over_phases, read_state
+from openpoint.studies.powerflow.result import PowerflowResult
+
+# As the state of today is called in a result that also has an answer.
+_COLUMNS = {
+    "v_pu": "v_before_pu",
+    "closed": "closed_before",
+    "i_a": "i_before_a",
+    "loading_percent": "loading_before_percent",
+    "p_from_kw": "p_from_before_kw",
+    "q_from_kvar": "q_from_before_kvar",
+    "loss_kw": "loss_before_kw",
+}
+_BUS = {"v_before_pu": "min"}
+_BRANCH = {
+    **dict.fromkeys(("closed_before", "i_max_a"), "first"),
+    **dict.fromkeys(("i_before_a", "loading_before_percent"), "max"),
+    **dict.fromkeys(("p_from_before_kw", "q_from_before_kvar", "loss_before_kw"), "sum"),
+}
+
+
+def powerflow_scene(result: PowerflowResult) -> Scene:
+    """The scene of a power flow: one state, of several phases that of their extremes and sums."""
+    grid = result.grid
+    tables = [table.rename(_COLUMNS, strict=False) for table in (result.buses, result.branches)]
+    own = grid.buses.select("name", lo="v_min_pu", hi="v_max_pu")
+    buses = own.join(over_phases(tables[0], _BUS), on="name", how="left", maintain_order="left")
+    names = grid.branches().select("name")
+    branches = names.join(over_phases(tables[1], _BRANCH), on="name", how="left", maintain_order="left")
+    closed = branches["closed_before"].to_numpy().astype(bool)
+    state = read_state("before", "Today", result.loss_kw, closed, buses, branches, result.violations)
+    return Scene(
+        grid=grid,
+        bus_names=tuple(grid.buses["name"]),
+        branch_names=tuple(names["name"]),
+        ends=ends(grid),
+        sources=source_buses(grid),
+        states={"before": state},
+        opened=frozenset(),
+        closed=frozenset(),
+        v_min=numbers(buses, "lo"),
+        v_max=numbers(buses, "hi"),
+        i_max=numbers(branches, "i_max_a"),
+        lengths=branch_lengths(grid),
+        feasible=True,
+    )
