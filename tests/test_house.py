@@ -164,6 +164,13 @@ def test_public_names_are_these() -> None:
     assert sorted(openpoint.__all__) == dir(openpoint)
 
 
+def test_type_checkers_read_the_same_public_names() -> None:
+    tree = ast.parse((SOURCE / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    read = {alias.name: node.module for node in block.body for alias in getattr(node, "names", ())}
+    assert read == vars(openpoint)["_PLACES"]
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_name_can_be_had(name: str) -> None:
     assert getattr(openpoint, name) is not None

@@ -14,148 +14,99 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from openpoint.version import __version__
+from openpoint.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from openpoint.errors import InputError, OpenpointError, OptionError, Problem
-    from openpoint.grid import Grid
-    from openpoint.grid.builtin import describe as cases
-    from openpoint.io import GridLike, read, write
-    from openpoint.network.limits import Limits
-    from openpoint.scenarios.disasters import Disasters, read_disasters, write_disasters
-    from openpoint.scenarios.futures import Futures, read_futures, write_futures
-    from openpoint.scenarios.growth import Growth, Snapshot, grow
-    from openpoint.scenarios.horizon import Horizon, read_horizon
-    from openpoint.scenarios.storms import storms
-    from openpoint.studies.harden.study import HardenCosts, harden
-    from openpoint.studies.partition.levels import partition_levels
-    from openpoint.studies.partition.samples import sample_partition
-    from openpoint.studies.partition.setup import PartitionCosts
-    from openpoint.studies.partition.steps.study import partition_steps
-    from openpoint.studies.partition.study import partition
-    from openpoint.studies.powerflow.study import powerflow as run_powerflow
-    from openpoint.studies.reconfigure.study import BranchExchange, Enumeration, TopologySearch, reconfigure
-    from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation, Wasserstein
-    from openpoint.twostage.log import Termination
-    from openpoint.twostage.methods.benders import Benders
-    from openpoint.twostage.methods.ccg import ColumnAndConstraint
-    from openpoint.twostage.methods.extensive import ExtensiveForm
-    from openpoint.twostage.risk import CVaR, Expectation, Regret, WorstCase
-    from openpoint.twostage.workers.executors import Cluster, Processes
+    from openpoint.errors import InputError as InputError
+    from openpoint.errors import OpenpointError as OpenpointError
+    from openpoint.errors import OptionError as OptionError
+    from openpoint.errors import Problem as Problem
+    from openpoint.grid import Grid as Grid
+    from openpoint.grid.builtin import cases as cases
+    from openpoint.io import GridLike as GridLike
+    from openpoint.io import read as read
+    from openpoint.io import write as write
+    from openpoint.network.limits import Limits as Limits
+    from openpoint.scenarios.disasters import Disasters as Disasters
+    from openpoint.scenarios.disasters import read_disasters as read_disasters
+    from openpoint.scenarios.disasters import write_disasters as write_disasters
+    from openpoint.scenarios.futures import Futures as Futures
+    from openpoint.scenarios.futures import read_futures as read_futures
+    from openpoint.scenarios.futures import write_futures as write_futures
+    from openpoint.scenarios.growth import Growth as Growth
+    from openpoint.scenarios.growth import Snapshot as Snapshot
+    from openpoint.scenarios.growth import grow as grow
+    from openpoint.scenarios.horizon import Horizon as Horizon
+    from openpoint.scenarios.horizon import read_horizon as read_horizon
+    from openpoint.scenarios.storms import storms as storms
+    from openpoint.studies.harden.study import HardenCosts as HardenCosts
+    from openpoint.studies.harden.study import harden as harden
+    from openpoint.studies.partition.levels import partition_levels as partition_levels
+    from openpoint.studies.partition.samples import sample_partition as sample_partition
+    from openpoint.studies.partition.setup import PartitionCosts as PartitionCosts
+    from openpoint.studies.partition.steps.study import partition_steps as partition_steps
+    from openpoint.studies.partition.study import partition as partition
+    from openpoint.studies.powerflow.study import run_powerflow as run_powerflow
+    from openpoint.studies.reconfigure.study import BranchExchange as BranchExchange
+    from openpoint.studies.reconfigure.study import Enumeration as Enumeration
+    from openpoint.studies.reconfigure.study import TopologySearch as TopologySearch
+    from openpoint.studies.reconfigure.study import reconfigure as reconfigure
+    from openpoint.twostage.ambiguity import Moments as Moments
+    from openpoint.twostage.ambiguity import ProbabilityBox as ProbabilityBox
+    from openpoint.twostage.ambiguity import TotalVariation as TotalVariation
+    from openpoint.twostage.ambiguity import Wasserstein as Wasserstein
+    from openpoint.twostage.log import Termination as Termination
+    from openpoint.twostage.methods.benders import Benders as Benders
+    from openpoint.twostage.methods.ccg import ColumnAndConstraint as ColumnAndConstraint
+    from openpoint.twostage.methods.extensive import ExtensiveForm as ExtensiveForm
+    from openpoint.twostage.risk import CVaR as CVaR
+    from openpoint.twostage.risk import Expectation as Expectation
+    from openpoint.twostage.risk import Regret as Regret
+    from openpoint.twostage.risk import WorstCase as WorstCase
+    from openpoint.twostage.workers.executors import Cluster as Cluster
+    from openpoint.twostage.workers.executors import Processes as Processes
 
-__all__ = [
-    "Benders",
-    "BranchExchange",
-    "CVaR",
-    "Cluster",
-    "ColumnAndConstraint",
-    "Disasters",
-    "Enumeration",
-    "Expectation",
-    "ExtensiveForm",
-    "Futures",
-    "Grid",
-    "GridLike",
-    "Growth",
-    "HardenCosts",
-    "Horizon",
-    "InputError",
-    "Limits",
-    "Moments",
-    "OpenpointError",
-    "OptionError",
-    "PartitionCosts",
-    "ProbabilityBox",
-    "Problem",
-    "Processes",
-    "Regret",
-    "Snapshot",
-    "Termination",
-    "TopologySearch",
-    "TotalVariation",
-    "Wasserstein",
-    "WorstCase",
-    "__version__",
-    "cases",
-    "grow",
-    "harden",
-    "partition",
-    "partition_levels",
-    "partition_steps",
-    "read",
-    "read_disasters",
-    "read_futures",
-    "read_horizon",
-    "reconfigure",
-    "run_powerflow",
-    "sample_partition",
-    "storms",
-    "write",
-    "write_disasters",
-    "write_futures",
-]
-
-# Public name -> where it lives. `powerflow` itself is a room of the house, so the study goes by `run_powerflow`.
+# Where the public names live. `openpoint.powerflow` is a room of the house, so that study is called `run_powerflow`.
 _HOMES = {
-    "Benders": ("openpoint.twostage.methods.benders", "Benders"),
-    "BranchExchange": ("openpoint.studies.reconfigure.study", "BranchExchange"),
-    "CVaR": ("openpoint.twostage.risk", "CVaR"),
-    "Cluster": ("openpoint.twostage.workers.executors", "Cluster"),
-    "ColumnAndConstraint": ("openpoint.twostage.methods.ccg", "ColumnAndConstraint"),
-    "Disasters": ("openpoint.scenarios.disasters", "Disasters"),
-    "Enumeration": ("openpoint.studies.reconfigure.study", "Enumeration"),
-    "Expectation": ("openpoint.twostage.risk", "Expectation"),
-    "ExtensiveForm": ("openpoint.twostage.methods.extensive", "ExtensiveForm"),
-    "Futures": ("openpoint.scenarios.futures", "Futures"),
-    "Grid": ("openpoint.grid", "Grid"),
-    "GridLike": ("openpoint.io", "GridLike"),
-    "Growth": ("openpoint.scenarios.growth", "Growth"),
-    "HardenCosts": ("openpoint.studies.harden.study", "HardenCosts"),
-    "Horizon": ("openpoint.scenarios.horizon", "Horizon"),
-    "InputError": ("openpoint.errors", "InputError"),
-    "Limits": ("openpoint.network.limits", "Limits"),
-    "Moments": ("openpoint.twostage.ambiguity", "Moments"),
-    "OpenpointError": ("openpoint.errors", "OpenpointError"),
-    "OptionError": ("openpoint.errors", "OptionError"),
-    "PartitionCosts": ("openpoint.studies.partition.setup", "PartitionCosts"),
-    "ProbabilityBox": ("openpoint.twostage.ambiguity", "ProbabilityBox"),
-    "Problem": ("openpoint.errors", "Problem"),
-    "Processes": ("openpoint.twostage.workers.executors", "Processes"),
-    "Regret": ("openpoint.twostage.risk", "Regret"),
-    "Snapshot": ("openpoint.scenarios.growth", "Snapshot"),
-    "Termination": ("openpoint.twostage.log", "Termination"),
-    "TopologySearch": ("openpoint.studies.reconfigure.study", "TopologySearch"),
-    "TotalVariation": ("openpoint.twostage.ambiguity", "TotalVariation"),
-    "Wasserstein": ("openpoint.twostage.ambiguity", "Wasserstein"),
-    "WorstCase": ("openpoint.twostage.risk", "WorstCase"),
-    "cases": ("openpoint.grid.builtin", "describe"),
-    "grow": ("openpoint.scenarios.growth", "grow"),
-    "harden": ("openpoint.studies.harden.study", "harden"),
-    "partition": ("openpoint.studies.partition.study", "partition"),
-    "partition_levels": ("openpoint.studies.partition.levels", "partition_levels"),
-    "partition_steps": ("openpoint.studies.partition.steps.study", "partition_steps"),
-    "read": ("openpoint.io", "read"),
-    "read_disasters": ("openpoint.scenarios.disasters", "read_disasters"),
-    "read_futures": ("openpoint.scenarios.futures", "read_futures"),
-    "read_horizon": ("openpoint.scenarios.horizon", "read_horizon"),
-    "reconfigure": ("openpoint.studies.reconfigure.study", "reconfigure"),
-    "run_powerflow": ("openpoint.studies.powerflow.study", "powerflow"),
-    "sample_partition": ("openpoint.studies.partition.samples", "sample_partition"),
-    "storms": ("openpoint.scenarios.storms", "storms"),
-    "write": ("openpoint.io", "write"),
-    "write_disasters": ("openpoint.scenarios.disasters", "write_disasters"),
-    "write_futures": ("openpoint.scenarios.futures", "write_futures"),
+    "openpoint.errors": ("InputError", "OpenpointError", "OptionError", "Problem"),
+    "openpoint.grid": ("Grid",),
+    "openpoint.grid.builtin": ("cases",),
+    "openpoint.io": ("GridLike", "read", "write"),
+    "openpoint.network.limits": ("Limits",),
+    "openpoint.scenarios.disasters": ("Disasters", "read_disasters", "write_disasters"),
+    "openpoint.scenarios.futures": ("Futures", "read_futures", "write_futures"),
+    "openpoint.scenarios.growth": ("Growth", "Snapshot", "grow"),
+    "openpoint.scenarios.horizon": ("Horizon", "read_horizon"),
+    "openpoint.scenarios.storms": ("storms",),
+    "openpoint.studies.harden.study": ("HardenCosts", "harden"),
+    "openpoint.studies.partition.levels": ("partition_levels",),
+    "openpoint.studies.partition.samples": ("sample_partition",),
+    "openpoint.studies.partition.setup": ("PartitionCosts",),
+    "openpoint.studies.partition.steps.study": ("partition_steps",),
+    "openpoint.studies.partition.study": ("partition",),
+    "openpoint.studies.powerflow.study": ("run_powerflow",),
+    "openpoint.studies.reconfigure.study": ("BranchExchange", "Enumeration", "TopologySearch", "reconfigure"),
+    "openpoint.twostage.ambiguity": ("Moments", "ProbabilityBox", "TotalVariation", "Wasserstein"),
+    "openpoint.twostage.log": ("Termination",),
+    "openpoint.twostage.methods.benders": ("Benders",),
+    "openpoint.twostage.methods.ccg": ("ColumnAndConstraint",),
+    "openpoint.twostage.methods.extensive": ("ExtensiveForm",),
+    "openpoint.twostage.risk": ("CVaR", "Expectation", "Regret", "WorstCase"),
+    "openpoint.twostage.workers.executors": ("Cluster", "Processes"),
 }
+_PLACES = {name: module for module, names in _HOMES.items() for name in names}
+
+if not TYPE_CHECKING:  # type checkers read the imports above
+    __all__ = sorted([*_PLACES, "__version__"])
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _PLACES:
         raise AttributeError(f"module 'openpoint' has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    value: object = getattr(importlib.import_module(module), attribute)
+    value: object = getattr(importlib.import_module(_PLACES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*_PLACES, "__version__"])

@@ -75,5 +75,5 @@ def test_voltages_are_those_of_pandapower_and_power_grid_model(name: str) -> Non
 
 
 def test_every_built_in_grid_is_tested_here() -> None:
-    balanced = {name for name in builtin.describe()["name"] if build_network(builtin.load(name)).is_balanced}
+    balanced = {name for name in builtin.cases()["name"] if build_network(builtin.load(name)).is_balanced}
     assert balanced == set(CASES)

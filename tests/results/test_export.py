@@ -19,7 +19,7 @@ from openpoint.names import join_names
 from openpoint.results import export
 from openpoint.results.violation import Violation
 from openpoint.studies.catalog import published
-from openpoint.studies.powerflow.study import powerflow
+from openpoint.studies.powerflow.study import run_powerflow
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
 
@@ -155,7 +155,7 @@ def test_json_says_what_the_result_says() -> None:
 
 
 def test_a_power_flow_is_written_in_the_same_ways(tmp_path: Path) -> None:
-    flow = powerflow(ring(["a", "b", "c"]))
+    flow = run_powerflow(ring(["a", "b", "c"]))
     document = json.loads(flow.to_json(), parse_constant=refuse_constant)
     schema = published("powerflow")
     check(document, schema)

@@ -54,7 +54,7 @@ def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     grid = read_sound(source)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
-    result = study.powerflow(grid)
+    result = study.run_powerflow(grid)
     written, good = outputs.write(result)
     show_powerflow(out, result)
     show_written(out, written)
@@ -127,7 +127,7 @@ def cases() -> int:
     """List the built-in grids."""
     from openpoint.grid import builtin
 
-    show_frame(console(), builtin.describe().drop("source"))  # long; `info` shows it
+    show_frame(console(), builtin.cases().drop("source"))  # long; `info` shows it
     return 0
 
 

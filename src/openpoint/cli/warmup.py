@@ -11,7 +11,7 @@ from openpoint.grid import builtin
 from openpoint.network.limits import Limits
 from openpoint.scenarios.storms import storms
 from openpoint.studies.harden.study import harden
-from openpoint.studies.powerflow.study import powerflow
+from openpoint.studies.powerflow.study import run_powerflow
 from openpoint.studies.reconfigure.study import BranchExchange, Enumeration, TopologySearch, reconfigure
 
 
@@ -48,7 +48,7 @@ def warmup(*, quiet: bool) -> int:
 
 
 def _flow() -> None:
-    powerflow(builtin.load("civanlar16"))
+    run_powerflow(builtin.load("civanlar16"))
 
 
 def _exchange() -> None:

@@ -36,7 +36,7 @@ def load(name: str) -> Grid:
     return _grid(name)
 
 
-def describe() -> pl.DataFrame:
+def cases() -> pl.DataFrame:
     """All built-in cases, a row each.
 
     Columns: name, title, phases (1 = balanced), buses, branches, switchable, sources (counts), load_kw, source

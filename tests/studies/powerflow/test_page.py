@@ -13,19 +13,19 @@ from openpoint import Grid, OptionError
 from openpoint.studies.powerflow.pictures.figures import draw_powerflow, save_powerflow
 from openpoint.studies.powerflow.pictures.scene import powerflow_scene
 from openpoint.studies.powerflow.result import PowerflowResult
-from openpoint.studies.powerflow.study import powerflow
+from openpoint.studies.powerflow.study import run_powerflow
 from tests.builders.pages import HOSTILE, Page, drawable, render
 from tests.cli.desk import tables
 
 
 @pytest.fixture(scope="module")
 def result() -> PowerflowResult:
-    return powerflow(Grid.from_tables("ring", tables()))
+    return run_powerflow(Grid.from_tables("ring", tables()))
 
 
 @pytest.fixture(scope="module")
 def phases() -> PowerflowResult:
-    return powerflow("ieee13")
+    return run_powerflow("ieee13")
 
 
 def test_the_page_says_what_the_result_says(result: PowerflowResult) -> None:
@@ -62,7 +62,7 @@ def test_notes_stand_above_the_figures_they_change(result: PowerflowResult) -> N
 
 def test_broken_limits_are_named() -> None:
     low = {**tables()["buses"], "v_min_pu": [0.9999] * 4}
-    flow = powerflow(Grid.from_tables("ring", tables(buses=low)))
+    flow = run_powerflow(Grid.from_tables("ring", tables(buses=low)))
     assert flow.violations
     page = Page(render(flow))
     assert f"{len(flow.violations)} limits broken." in page.text
@@ -76,7 +76,7 @@ def test_markup_in_names_stays_text() -> None:
     for table, columns in (("buses", ["name"]), ("lines", ["from_bus", "to_bus"]), ("loads", ["bus"])):
         for column in columns:
             text[table][column] = [new[name] for name in text[table][column]]
-    page = Page(render(powerflow(Grid.from_tables("ring", text))))
+    page = Page(render(run_powerflow(Grid.from_tables("ring", text))))
     assert not {tag for tag, _ in page.tags} & {"a", "b", "i"}
     assert HOSTILE["a"] in page.text
 

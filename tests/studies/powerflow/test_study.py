@@ -16,7 +16,7 @@ from openpoint.errors import InputError
 from openpoint.results import export
 from openpoint.studies.catalog import published
 from openpoint.studies.powerflow.result import PowerflowResult
-from openpoint.studies.powerflow.study import powerflow
+from openpoint.studies.powerflow.study import run_powerflow
 from tests.cases.test_three_phase import expected_voltages
 from tests.powerflow.test_opendss import four_buses
 
@@ -35,7 +35,7 @@ def written(flow: PowerflowResult) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", FEEDERS)
 def test_a_feeder_has_the_voltages_of_opendss(name: str) -> None:
-    flow = powerflow(openpoint.read(name))
+    flow = run_powerflow(openpoint.read(name))
     document = written(flow)
     found = {
         (row["name"], row["phase"]): row["v_pu"] * np.exp(1j * np.radians(row["angle_degree"]))
@@ -55,7 +55,7 @@ def test_a_feeder_has_the_voltages_of_opendss(name: str) -> None:
 def test_power_is_balanced_at_every_terminal_without_a_load(name: str) -> None:
     """The conductors of a bus without load, capacitor or transformer of three windings carry on what they bring."""
     grid = openpoint.read(name)
-    flow = powerflow(grid)
+    flow = run_powerflow(grid)
     assert flow.branches["loss_kw"].sum() == pytest.approx(flow.loss_kw, rel=1e-12)
     assert (flow.branches.group_by("name").agg(pl.col("loss_kw").sum())["loss_kw"] > -1e-3).all()
     out = dict.fromkeys(flow.buses.select("name", "phase").iter_rows(), 0.0)
@@ -74,7 +74,7 @@ def test_power_is_balanced_at_every_terminal_without_a_load(name: str) -> None:
 
 
 def test_a_balanced_grid_has_the_phase_1() -> None:
-    flow = powerflow(openpoint.read("baran33"))
+    flow = run_powerflow(openpoint.read("baran33"))
     assert flow.loss_kw == pytest.approx(202.677, abs=1e-3)
     assert flow.buses.height == 33
     assert flow.branches.height == 37
@@ -84,7 +84,7 @@ def test_a_balanced_grid_has_the_phase_1() -> None:
 
 def test_from_a_short_file_to_json(tmp_path: Path) -> None:
     (tmp_path / "short.dss").write_text(SHORT)
-    flow = powerflow(openpoint.read(tmp_path / "short.dss"))
+    flow = run_powerflow(openpoint.read(tmp_path / "short.dss"))
     document = written(flow)
     assert (document["v_min_bus"], document["v_min_phase"]) == ("b", "b")
     # One phase of a line alone: self impedances (z0 + 2 z1) / 3, no current in the other phases.
@@ -114,7 +114,7 @@ def test_from_a_short_file_to_json(tmp_path: Path) -> None:
 def test_limits_are_kept_by_phase() -> None:
     buses = [{"name": n, "vn_kv": 4.16, "phases": "abc"} for n in "ABC"]
     buses.append({"name": "D", "vn_kv": 4.16, "phases": "abc", "v_min_pu": 1.0, "v_max_pu": 1.01})
-    flow = powerflow(four_buses(buses=buses))
+    flow = run_powerflow(four_buses(buses=buses))
     sizes = {row["phase"]: row["v_pu"] for row in flow.buses.filter(name="D").iter_rows(named=True)}
     broken = {(v.kind, v.name, v.phase) for v in flow.violations}
     assert broken == {
@@ -129,7 +129,7 @@ def test_a_loop_of_three_phases_is_solved() -> None:
     alone = [0.3, 0, 0.3, 0, 0, 0.3]
     line = {"from_bus": "A", "to_bus": "B", "phases": "abc", "r_ohm": alone, "x_ohm": alone}
     lines = [*four_buses().lines.to_dicts()[1:], {"name": "one", **line}, {"name": "two", **line}]
-    flow = powerflow(four_buses(lines=lines))
+    flow = run_powerflow(four_buses(lines=lines))
     one, two = (flow.branches.filter(name=name) for name in ("one", "two"))
     np.testing.assert_allclose(one["p_from_kw"], two["p_from_kw"], rtol=1e-9)
     assert flow.ac_max_mismatch_pu < 1e-6
@@ -138,14 +138,14 @@ def test_a_loop_of_three_phases_is_solved() -> None:
 def test_what_no_source_reaches_is_named_with_its_phases() -> None:
     switch = {"name": "BC", "from_bus": "B", "to_bus": "C", "phases": "abc"}
     with pytest.raises(InputError, match="no source reaches") as caught:
-        powerflow(four_buses(switches=[switch | {"closed": False}]))
+        run_powerflow(four_buses(switches=[switch | {"closed": False}]))
     assert caught.value.problems[0].row == "C, D"
     with pytest.raises(InputError, match="no source reaches") as caught:
-        powerflow(four_buses(switches=[switch | {"closed": False}, switch | {"name": "two", "phases": "ab"}]))
+        run_powerflow(four_buses(switches=[switch | {"closed": False}, switch | {"name": "two", "phases": "ab"}]))
     assert caught.value.problems[0].row == "C (phase c), D (phase c)"
 
 
 def test_a_load_that_cannot_be_carried_has_no_solution() -> None:
     heavy = [{"name": "b", "bus": "D", "phases": "abc", "p_kw": 3e6, "q_kvar": 1e6}]
     with pytest.raises(InputError, match="no solution"):
-        powerflow(four_buses(loads=heavy))
+        run_powerflow(four_buses(loads=heavy))

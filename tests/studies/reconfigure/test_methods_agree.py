@@ -35,7 +35,7 @@ CHUNK = 10
 ITERATIONS = 3000
 """Few grids here need a hundred, one (seed 103) more, of no-good cuts; a run that circles ends by this and fails."""
 
-BALANCED = builtin.describe().filter(phases="1")["name"].to_list()
+BALANCED = builtin.cases().filter(phases="1")["name"].to_list()
 """Built-in grids of one phase."""
 MEASURED = ("zhang118", "mantovani136")
 """Those that take Benders minutes: its figures are what `python -m benchmarks` wrote down."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     pass
 
 
-def powerflow(grid: GridLike) -> PowerflowResult:
+def run_powerflow(grid: GridLike) -> PowerflowResult:
     """Exact AC power flow of the grid in today's state.
 
     Balanced grids are solved by the radial sweep and checked by the admittances of the grid; generators with `v_pu`
