@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,6 +11,7 @@ import polars as pl
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
+from openpoint.grid.rules.wiring import LOOPS_TOLD, mesh_problem, meshes
 from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
@@ -23,10 +23,6 @@ from openpoint.results import ac_tables as states
 from openpoint.results import phase_tables as powerflow_phases
 from openpoint.results.violation import Violation
 from openpoint.studies.powerflow.result import PowerflowResult
-from openpoint.studies.reconfigure.today import refuse_meshes
-
-if TYPE_CHECKING:
-    pass
 
 
 def run_powerflow(grid: GridLike) -> PowerflowResult:
@@ -54,7 +50,7 @@ def _balanced(grid: Grid, network: Network) -> PowerflowResult:
     flows = solve(network, network.closed)
     status = FlowStatus(flows.status[0])
     if status is FlowStatus.NOT_RADIAL:
-        refuse_meshes(grid)
+        _refuse_meshes(grid)
     _refuse_dark(network, flows.energised[0], "Close a branch to them, or let `openpoint reconfigure` choose it")
     held = _held(grid, network)
     network = held.network
@@ -224,3 +220,13 @@ def _result(
         generators=generators,
         notes=grid.figure_notes,
     )
+
+
+def _refuse_meshes(grid: Grid) -> None:
+    """Refuse a state of today that is not radial.
+
+    Raises:
+        InputError: naming every loop, and what joins sources.
+    """
+    if found := meshes(grid):
+        raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_TOLD]])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, mesh_problem, meshes, unsupplied
+from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, meshes, unsupplied
 
 
 def as_asked(grid: Grid, switchable: Iterable[str], locked_open: Iterable[str], locked_closed: Iterable[str]) -> Grid:
@@ -26,16 +26,6 @@ def as_asked(grid: Grid, switchable: Iterable[str], locked_open: Iterable[str], 
     asked = {name for name, may, closed in states if not may and name in locked[closed]}
     asked.update(switchable)
     return grid.with_switchable(asked) if asked else grid
-
-
-def refuse_meshes(grid: Grid) -> None:
-    """Refuse a state of today that is not radial.
-
-    Raises:
-        InputError: naming every loop, and what joins sources.
-    """
-    if found := meshes(grid):
-        raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_TOLD]])
 
 
 def refuse_locked_meshes(grid: Grid, held: Iterable[str]) -> None:
