@@ -8,7 +8,7 @@ from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import Verdict
+from openpoint.twostage.program import ExactEvaluation
 from openpoint.twostage.recourse.subproblem import Response, Subproblem
 
 
@@ -30,9 +30,9 @@ class Today:
         return self._sub.respond(decision, self._now)
 
 
-def verdict_of(program: RadialProgram, decision: Floats) -> Verdict:
+def verdict_of(program: RadialProgram, decision: Floats) -> ExactEvaluation:
     """The exact verdict at today's demand and dispatch."""
-    return program.judge(decision, program.uncertainty.values, None)
+    return program.evaluate(decision, program.uncertainty.values, None)
 
 
 def value_of(program: RadialProgram, decision: Floats) -> float:

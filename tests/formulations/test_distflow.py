@@ -77,11 +77,11 @@ def test_what_tightens_cuts_off_no_ac_flow(seed: int) -> None:
     program, flows = case(seed)
     network = program.network
     for limits in (False, True):
-        first: RadialChoice = program.first_stage(physics=True)
+        first: RadialChoice = program.first_stage(with_recourse=True)
         model = program.recourse(first.decision, now(program), limits=limits)
-        starts = [value_of(program, x) for x in program.starts()]
+        starts = [value_of(program, x) for x in program.warm_starts()]
         most = min(starts, default=math.inf) if limits else math.inf
-        more = program.tighten(first, model, program.uncertainty.values[0], most=most, limits=limits)
+        more = program.valid_inequalities(first, model, program.uncertainty.values[0], most=most, limits=limits)
         for closed, state in flows:
             value = value_of(program, closed.astype(float))
             if limits and not (math.isfinite(value) and value <= most):

@@ -100,7 +100,7 @@ def test_the_integer_points_are_the_enumerated_trees(seed: int) -> None:
     program = program_of(random_grid(seed, Flavour(buses=(3, 6), rich=False) if seed % 2 else PLAIN))
     if len(program.choices.free) > 9:
         pytest.skip("too many states to try one by one")
-    first = program.first_stage(physics=False)
+    first = program.first_stage(with_recourse=False)
     trees = {row.tobytes() for row in all_topologies(program.network)}
     form = compile_model(cp.sum(first.decision), first.constraints, first.integers)
     columns = form.of(first.decision)
@@ -118,7 +118,7 @@ def test_the_integer_points_are_the_enumerated_trees(seed: int) -> None:
 def test_every_tree_lies_in_the_model_with_physics(seed: int) -> None:
     """With physics the commodity is left out where loads force the connection; no tree may be lost."""
     program = program_of(random_grid(seed, PLAIN))
-    first = program.first_stage(physics=True)
+    first = program.first_stage(with_recourse=True)
     form = compile_model(cp.sum(first.decision), first.constraints, first.integers)
     held = form.with_coupling(form.of(first.decision))
     model = ClarabelModel(held)

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.optimize
 
 from openpoint.arrays import Floats
-from openpoint.twostage.program import Cone, FirstStage, Limit, PlainProgram, Stage
+from openpoint.twostage.program import Cone, FirstStage, Limit, PlainProgram, SecondStage
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Scenarios, Uncertainty
 
@@ -38,16 +38,16 @@ class Depots(PlainProgram):
     open_most: int | None = None
     limits_share: float = 1.0
 
-    recourse_floor = 0.0
+    recourse_lower_bound = 0.0
 
-    def first_stage(self, *, physics: bool) -> FirstStage:
+    def first_stage(self, *, with_recourse: bool) -> FirstStage:
         x = cp.Variable(len(self.fixed))
         constraints = [x >= 0, x <= 1]
         if self.open_most is not None:
             constraints.append(cp.sum(x) <= self.open_most)
         return FirstStage(x, (x,), constraints, self.fixed @ x)
 
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Stage:
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
         n, m = self.transport.shape
         y, short = cp.Variable((n, m)), cp.Variable(m)
         leaving = cp.sum(y, axis=1)
@@ -65,12 +65,12 @@ class Depots(PlainProgram):
             constraints += [trucks >= 0, leaving <= TRUCK * trucks]
             integers, cost = (trucks,), cost + 2.0 * cp.sum(trucks)
         kept = () if self.short_most is None else (Limit("short", short - self.short_most),)
-        return Stage(constraints, cones, kept, cost, integers=integers)
+        return SecondStage(constraints, cones, kept, cost, integers=integers)
 
-    def cost(self, decision: Floats) -> float:
+    def first_stage_cost(self, decision: Floats) -> float:
         return float(self.fixed @ decision)
 
-    def facing(self, uncertainty: Uncertainty, risk: Risk) -> Depots:
+    def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Depots:
         return replace(self, uncertainty=uncertainty, risk=risk)
 
     def decisions(self) -> list[Floats]:

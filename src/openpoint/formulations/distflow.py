@@ -29,7 +29,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
-from openpoint.twostage.program import Cone, Limit, Stage
+from openpoint.twostage.program import Cone, Limit, SecondStage
 
 W_BOUND_MAX = 4.0
 """Squared voltage beyond which an upper bound says nothing about a distribution grid."""
@@ -39,7 +39,7 @@ IDEAL_R = 1e-6
 
 
 @dataclass(frozen=True)
-class DistFlow(Stage):
+class DistFlow(SecondStage):
     """The power flow of one state of the grid: a stage whose cost is the loss in kW, and its variables.
 
     Attributes:

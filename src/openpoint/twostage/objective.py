@@ -10,7 +10,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.twostage.ambiguity import ProbabilitySet, exactly
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import TwoStageProgram, Verdict
+from openpoint.twostage.program import ExactEvaluation, TwoStageProgram
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget, Certain
 
@@ -34,8 +34,8 @@ class Objective:
 
     realisations: Floats
     odds: ProbabilitySet
-    alone_lower: Floats
-    alone_upper: Floats
+    wait_and_see_lower: Floats
+    wait_and_see_upper: Floats
     weights: Floats
     share: float
     floor: float
@@ -49,13 +49,13 @@ class Objective:
     @property
     def floor_of_risk(self) -> float:
         """A number that ρ is not below."""
-        return self.odds.worst(self.floor - self.alone_upper)[0]
+        return self.odds.worst(self.floor - self.wait_and_see_upper)[0]
 
-    def first_cost(self, program: TwoStageProgram[Any, Any], decision: Floats) -> float:
+    def first_stage_cost(self, program: TwoStageProgram[Any, Any], decision: Floats) -> float:
         """f, where it counts."""
-        return 0.0 if self.goal is Goal.VIOLATION else program.cost(decision)
+        return 0.0 if self.goal is Goal.VIOLATION else program.first_stage_cost(decision)
 
-    def value(self, cost: float, verdict: Verdict) -> float:
+    def value(self, cost: float, verdict: ExactEvaluation) -> float:
         """The objective of an exact verdict, an upper bound; `inf` where the limits are not kept often enough."""
         return float(self.many(np.array([cost]), verdict.values[None, :], verdict.violations[None, :])[0])
 
@@ -66,26 +66,26 @@ class Objective:
         total = np.full(len(costs), np.inf)
         finite = good & np.isfinite(values).all(axis=1)
         if self.odds.only is not None:
-            total[finite] = costs[finite] + (values[finite] - self.alone_lower) @ self.odds.only
+            total[finite] = costs[finite] + (values[finite] - self.wait_and_see_lower) @ self.odds.only
             finite = good & ~finite & np.isfinite(values[:, self.odds.only > 0]).all(axis=1)
         for c in np.flatnonzero(finite):
-            total[c] = costs[c] + self.odds.worst(values[c] - self.alone_lower)[0]
+            total[c] = costs[c] + self.odds.worst(values[c] - self.wait_and_see_lower)[0]
         return total
 
     def bound(self, cost: float, values: Floats) -> float:
         """The objective of lower bounds of the recourse costs, a lower bound."""
-        return cost + self.odds.worst(values - self.alone_upper)[0]
+        return cost + self.odds.worst(values - self.wait_and_see_upper)[0]
 
     def worst_odds(self, values: Floats) -> Floats:
         """(K) the odds under which these costs weigh most."""
-        return self.odds.worst(values - self.alone_lower)[1]
+        return self.odds.worst(values - self.wait_and_see_lower)[1]
 
 
 def objective_of(
     program: TwoStageProgram[Any, Any],
     *,
     violation: bool = False,
-    alone: tuple[Floats, Floats] | None = None,
+    wait_and_see: tuple[Floats, Floats] | None = None,
 ) -> Objective:
     """The objective of a program with a finite set of realisations.
 
@@ -100,14 +100,14 @@ def objective_of(
     equal = np.full(count, 1.0 / count)
     given = None if isinstance(uncertainty, Certain) else uncertainty.probabilities
     zero = np.zeros(count)
-    lower, upper = alone if alone is not None and not violation else (zero, zero)
+    lower, upper = wait_and_see if wait_and_see is not None and not violation else (zero, zero)
     return Objective(
         realisations=uncertainty.values,
         odds=exactly(equal) if violation else probability_set(uncertainty, program.risk),
-        alone_lower=lower,
-        alone_upper=upper,
+        wait_and_see_lower=lower,
+        wait_and_see_upper=upper,
         weights=equal if given is None else given,
         share=0.0 if violation else program.limits_share,
-        floor=0.0 if violation else program.recourse_floor,
+        floor=0.0 if violation else program.recourse_lower_bound,
         goal=Goal.VIOLATION if violation else Goal.COST if program.limits_share >= 1.0 else Goal.WITHOUT_LIMITS,
     )

@@ -66,7 +66,7 @@ class FirstStage:
 
 
 @dataclass(frozen=True)
-class Stage:
+class SecondStage:
     """The recourse: what is done once the decision and the realisation are known.
 
     All of it is affine in decision, realisation and own variables together, cones apart. So its value, integers
@@ -87,26 +87,26 @@ class Stage:
     cost: cp.Expression
     integers: tuple[cp.Variable, ...] = field(default=(), kw_only=True)
 
-    def hard(self) -> Stage:
+    def hard(self) -> SecondStage:
         """The stage with its limits as constraints."""
         kept = [*self.constraints, *(limit.excess <= 0 for limit in self.limits)]
-        return Stage(kept, self.cones, (), self.cost, integers=self.integers)
+        return SecondStage(kept, self.cones, (), self.cost, integers=self.integers)
 
-    def waived(self) -> Stage:
+    def without_limits(self) -> SecondStage:
         """The stage without its limits."""
-        return Stage(self.constraints, self.cones, (), self.cost, integers=self.integers)
+        return SecondStage(self.constraints, self.cones, (), self.cost, integers=self.integers)
 
-    def softened(self) -> Stage:
+    def softened(self) -> SecondStage:
         """The least-violation problem: limits may be exceeded, the sum of the excesses is the cost."""
         slacks = [cp.Variable(limit.excess.shape) for limit in self.limits]
         kept = [limit.excess <= slack for limit, slack in zip(self.limits, slacks, strict=True)]
         kept += [slack >= 0 for slack in slacks]
         cost = cp.sum([cp.sum(slack) for slack in slacks]) if slacks else cp.Constant(0.0)
-        return Stage([*self.constraints, *kept], self.cones, (), cost, integers=self.integers)
+        return SecondStage([*self.constraints, *kept], self.cones, (), cost, integers=self.integers)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ExactEvaluation:
     """What the exact physics says of a decision in K realisations.
 
     Attributes:
@@ -150,27 +150,27 @@ def no_good(decision: Floats, price: float, *, floor: float, distance_min: int) 
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What a study knows of its recourse without solving it, at one decision x̂ in K realisations.
+class RecourseBounds:
+    """Bounds of the recourse cost at one binary decision x̂ in K realisations, known without solving the recourse.
 
     Attributes:
-        lower: (K) the recourse costs no less.
-        slope: (K, n): at every decision x it costs at least lower + slopeᵀ(x − x̂).
-        upper: (K) cost of a recourse that is known; `inf` where none is.
-        matters: (K, n) entries that may, where they become one, lower the cost by more than the slope says.
-        alike: (K) keys; equal keys, at whatever decisions and in whatever realisations, mean equal costs.
+        lower: (K) lower bounds of the cost.
+        slope: (K, n): at every decision x the cost is at least lower + slopeᵀ(x − x̂).
+        upper: (K) costs of recourses that are known; `inf` where none is.
+        may_improve: (K, n) entries that may lower the cost by more than the slope says where they become one.
+        cost_keys: (K) keys; equal keys, at whatever decisions and in whatever realisations, mean equal costs.
     """
 
     lower: Floats
     slope: Floats
     upper: Floats
-    matters: Bools
-    alike: tuple[bytes, ...]
+    may_improve: Bools
+    cost_keys: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
-class Within:
-    """A program that is smaller since a decision is known: what it leaves out can only be idle there.
+class ReducedProgram:
+    """A smaller program with the same recourse cost at one decision: it leaves out what must be idle there.
 
     Attributes:
         key: equal keys mean equal programs. program, decision: the program, and the decision in it.
@@ -182,11 +182,11 @@ class Within:
 
 
 @dataclass(frozen=True)
-class Relief:
-    """The most that some entries can save, whichever of them become one.
+class SavingBound:
+    """A lower bound of the recourse cost after any `count` of some entries are added to a decision.
 
-    From a binary decision x̂, where at most `count` of `entries` are added that matter (see `Outlook`), and nothing else
-    that matters, the recourse costs no less than that of `program` at x̂ with all of those entries.
+    From a binary decision x̂, where at most `count` of `entries` become one that `RecourseBounds.may_improve` names, and
+    no other entry that it names, the recourse costs at least that of `program` at x̂ with all of those entries.
 
     Attributes:
         count: at least 1. entries: (n) mask.
@@ -199,14 +199,14 @@ class Relief:
 
 
 F = TypeVar("F", bound=FirstStage)
-S = TypeVar("S", bound=Stage)
+S = TypeVar("S", bound=SecondStage)
 
 
 class TwoStageProgram(Protocol[F, S]):
     """min f(x) + ρ_u [ Q(x, u) ], with Q the exact recourse; `recourse` is a relaxation of it, exact or below.
 
-    A study may subclass FirstStage and Stage to find its own variables again in `tighten`, and PlainProgram for the
-    answers of a program that knows nothing special.
+    A study may subclass FirstStage and SecondStage to find its own variables again in `valid_inequalities`, and
+    PlainProgram, which has a default for every method that is optional.
     """
 
     @property
@@ -225,7 +225,7 @@ class TwoStageProgram(Protocol[F, S]):
         ...
 
     @property
-    def recourse_floor(self) -> float:
+    def recourse_lower_bound(self) -> float:
         """A number that no recourse cost is below; keeps the first master bounded."""
         ...
 
@@ -234,8 +234,8 @@ class TwoStageProgram(Protocol[F, S]):
         """Least number of entries in which two decisions differ (2 for exchanges); sharpens no-good cuts."""
         ...
 
-    def first_stage(self, *, physics: bool) -> F:
-        """Variables, constraints and cost of the decision; `physics`: a recourse stands in the same model."""
+    def first_stage(self, *, with_recourse: bool) -> F:
+        """Variables, constraints and cost of the decision; `with_recourse`: a recourse stands in the same model."""
         ...
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> S:
@@ -245,7 +245,7 @@ class TwoStageProgram(Protocol[F, S]):
         """
         ...
 
-    def tighten(
+    def valid_inequalities(
         self, first: F, recourse: S, realisation: Floats, *, most: float, limits: bool
     ) -> Sequence[cp.Constraint]:
         """Inequalities that every decision of interest and its recourse keep, for models that hold both.
@@ -254,19 +254,21 @@ class TwoStageProgram(Protocol[F, S]):
         """
         ...
 
-    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """Decisions worth trying before anything is solved, today's first; fewer where it is stopped."""
         ...
 
-    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+    def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """Up to `count` different decisions of the first stage near a fractional one; fewer where it is stopped."""
         ...
 
-    def cost(self, decision: Floats) -> float:
+    def first_stage_cost(self, decision: Floats) -> float:
         """f at a decision."""
         ...
 
-    def judge(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> Verdict | None:
+    def evaluate(
+        self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None
+    ) -> ExactEvaluation | None:
         """Exact verdict on a decision; None where the recourse, integers and all, is itself exact.
 
         Args:
@@ -280,27 +282,29 @@ class TwoStageProgram(Protocol[F, S]):
         """The variables of the recourse that the exact physics needs to know, if any."""
         ...
 
-    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> Outlook | None:
+    def recourse_bounds(
+        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
+    ) -> RecourseBounds | None:
         """What is known of a recourse with integers; None where the study knows nothing of its own.
 
         A study that answers promises that its recourse never costs more where a binary decision has more ones.
         """
         ...
 
-    def within(self, decision: Floats) -> Within | None:
+    def reduced_program(self, decision: Floats) -> ReducedProgram | None:
         """A smaller program whose recourse is that at a decision, cost and all; None where there is none."""
         ...
 
-    def spared(self) -> Bools | None:
+    def deferred_entries(self) -> Bools | None:
         """(n) entries that are left 0 at first, until the best decision without them is found; None where none are."""
         ...
 
-    def relief(self, decision: Floats) -> Sequence[Relief]:
+    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
         """How much the spared entries save at most beyond a decision, by rising count, the last for as many as there
         may be; none where nothing is known, or where the decision has any of them."""
         ...
 
-    def alone(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
+    def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """Lower and upper bound of the optimum where the one realisation is certain, to a relative gap.
 
         They are bounds also where the deadline comes before they meet. None where the study knows no quicker way than
@@ -308,7 +312,7 @@ class TwoStageProgram(Protocol[F, S]):
         """
         ...
 
-    def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
+    def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """The same program before another uncertainty."""
         ...
 
@@ -316,19 +320,21 @@ class TwoStageProgram(Protocol[F, S]):
 class PlainRecourse:
     """What a program answers that knows nothing of a recourse with integers, or has none."""
 
-    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> Outlook | None:
+    def recourse_bounds(
+        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
+    ) -> RecourseBounds | None:
         """Nothing."""
         return None
 
-    def within(self, decision: Floats) -> Within | None:
+    def reduced_program(self, decision: Floats) -> ReducedProgram | None:
         """None."""
         return None
 
-    def spared(self) -> Bools | None:
+    def deferred_entries(self) -> Bools | None:
         """None."""
         return None
 
-    def relief(self, decision: Floats) -> Sequence[Relief]:
+    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
         """Nothing."""
         return []
 
@@ -339,28 +345,30 @@ class PlainProgram(PlainRecourse):
     limits_share = 1.0
     distance_min = 1
 
-    def tighten(
-        self, first: FirstStage, recourse: Stage, realisation: Floats, *, most: float, limits: bool
+    def valid_inequalities(
+        self, first: FirstStage, recourse: SecondStage, realisation: Floats, *, most: float, limits: bool
     ) -> Sequence[cp.Constraint]:
         """Nothing."""
         return []
 
-    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """None."""
         return []
 
-    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+    def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """None."""
         return []
 
-    def judge(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> Verdict | None:
+    def evaluate(
+        self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None
+    ) -> ExactEvaluation | None:
         """The recourse is exact."""
         return None
 
-    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+    def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
         """None."""
         return None
 
-    def alone(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
+    def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """None."""
         return None

@@ -51,7 +51,7 @@ def test_the_recourse_is_the_best_of_all_states_and_roots(rng: random.Random) ->
     expected = brute_force(program, decision, broken)
     found = least(program, decision, broken)
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-3)
-    assert found >= program.recourse_floor
+    assert found >= program.recourse_lower_bound
     assert least(program, decision, broken, integral=False) <= found + 1e-3
 
 
@@ -85,10 +85,12 @@ def test_what_is_alike_costs_the_same(rng: random.Random) -> None:
         broken[program.lines] > 0.5, decision[: len(program.lines)], rng.random() < 0.5
     )
     more = np.where(decision[: len(program.lines)] > 0.5, 1.0, broken)
-    outlooks = [program.outlook(x, u[None, :]) for x, u in ((decision, broken), (other, broken), (decision, more))]
+    outlooks = [
+        program.recourse_bounds(x, u[None, :]) for x, u in ((decision, broken), (other, broken), (decision, more))
+    ]
     if outlooks[0] is None:
         return
-    assert len({outlook.alike[0] for outlook in outlooks if outlook is not None}) == 1
+    assert len({bounds.cost_keys[0] for bounds in outlooks if bounds is not None}) == 1
     first = least(program, decision, broken)
     assert least(program, other, broken) == pytest.approx(first, abs=1e-3)
     assert least(program, decision, more) == pytest.approx(first, abs=1e-3)
@@ -157,7 +159,7 @@ def test_one_attack_on_13_buses(max_lines: int, max_generators: int, usd: float)
     program = zhang((2, 6, 11, 15), max_lines=max_lines, max_generators=max_generators, closed_line_usd=0.0)
     cost, decision = optimum(program)
     assert cost == pytest.approx(usd, abs=0.005)
-    assert program.cost(decision) == pytest.approx(800.0 if max_lines == 2 else 550.0)
+    assert program.first_stage_cost(decision) == pytest.approx(800.0 if max_lines == 2 else 550.0)
 
 
 CASES = [
@@ -179,31 +181,32 @@ def test_two_disasters_on_13_buses(
     assert optimum(program)[0] == pytest.approx(here, abs=0.006)
     assert optimum(dataclasses.replace(program, max_lines=2))[0] == pytest.approx(two_lines, abs=0.006)
     alone = [
-        optimum(program.facing(Scenarios(u[None, :], np.ones(1)), Expectation())) for u in program.uncertainty.values
+        optimum(program.with_uncertainty(Scenarios(u[None, :], np.ones(1)), Expectation()))
+        for u in program.uncertainty.values
     ]
     p = program.uncertainty.probabilities
     assert p @ [cost for cost, _ in alone] == pytest.approx(wait, abs=0.006)
     plan = alone[int(np.argmax(p))][1]
     after = [least(program, plan, u) for u in program.uncertainty.values]
-    assert program.cost(plan) + p @ after == pytest.approx(likely, abs=0.006)
+    assert program.first_stage_cost(plan) + p @ after == pytest.approx(likely, abs=0.006)
 
 
 @pytest.mark.parametrize(("p_c", "bought"), [(0.0505, 0), (0.0513, 400), (0.188, 400), (0.190, 550)])
 def test_investment_starts_where_its_price_is_earned(p_c: float, bought: float) -> None:
     program = zhang(A, C, odds=(1.0 - p_c, p_c), max_lines=1, max_generators=1)
-    assert program.cost(optimum(program)[1]) == pytest.approx(bought)
+    assert program.first_stage_cost(optimum(program)[1]) == pytest.approx(bought)
 
 
 def test_budgets_of_number_and_money_hold() -> None:
     program = zhang(C, budget_usd=500.0)
     _, decision = optimum(program)
-    assert program.cost(decision) <= 500.0
+    assert program.first_stage_cost(decision) <= 500.0
     assert program.generators_most == 3
-    for x in program.near(np.linspace(0.0, 1.0, 27), 20):
-        assert program.cost(x) <= 500.0
+    for x in program.rounding_heuristic(np.linspace(0.0, 1.0, 27), 20):
+        assert program.first_stage_cost(x) <= 500.0
         assert set(x) <= {0.0, 1.0}
     limited = zhang(C, max_lines=1, max_generators=2)
-    for x in limited.near(np.full(27, 0.6), 20):
+    for x in limited.rounding_heuristic(np.full(27, 0.6), 20):
         assert x[:15].sum() <= 1
         assert x[15:].sum() <= 2
 

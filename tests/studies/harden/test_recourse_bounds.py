@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from openpoint.studies.harden.model import HardenProgram
-from openpoint.studies.harden.recourse_bounds import Restorer
+from openpoint.studies.harden.recourse_bounds import RestorationBounds
 from openpoint.studies.harden.restoration import RestorationModel
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.twostage.program import Outlook
+from openpoint.twostage.program import RecourseBounds
 from openpoint.twostage.recourse.mixed import _monotone
 from openpoint.twostage.risk import WorstCase
 from openpoint.twostage.uncertainty import Budget, Scenarios, listed
@@ -47,16 +47,16 @@ def test_bounds_enclose_and_slopes_hold_at_every_decision(first: int) -> None:
     for seed in range(first, first + 10):
         program, disasters, decisions, exact = sampled(seed)
         for x, costs in zip(decisions, exact):
-            outlook = program.outlook(x, disasters)
+            bounds = program.recourse_bounds(x, disasters)
             if not np.isfinite(costs).all():
                 continue  # a source tied to limits that it breaks: no recourse, whatever is shed
-            assert outlook is not None
+            assert bounds is not None
             slack = 1e-6 * (1.0 + np.abs(costs))
-            assert (outlook.lower <= costs + slack).all(), seed
-            assert (outlook.upper >= costs - slack).all(), seed
-            closed += int(np.sum(outlook.upper <= outlook.lower + slack))
+            assert (bounds.lower <= costs + slack).all(), seed
+            assert (bounds.upper >= costs - slack).all(), seed
+            closed += int(np.sum(bounds.upper <= bounds.lower + slack))
             for other, there in zip(decisions, exact):
-                said = outlook.lower + outlook.slope @ (other - x)
+                said = bounds.lower + bounds.slope @ (other - x)
                 assert (said <= there + 1e-6 * (1.0 + np.abs(there))).all(), seed
     assert closed >= 10  # it does not only hold, it often says all
 
@@ -66,10 +66,10 @@ def test_cuts_are_exact_where_made_and_hold_elsewhere(first: int) -> None:
     for seed in range(first, first + 10):
         program, disasters, decisions, exact = sampled(seed)
         for x, costs in zip(decisions, exact):
-            outlook = program.outlook(x, disasters)
-            if outlook is None or not np.isfinite(costs).all():
+            bounds = program.recourse_bounds(x, disasters)
+            if bounds is None or not np.isfinite(costs).all():
                 continue
-            for finding in _monotone(x, disasters, costs, outlook, 0.0):
+            for finding in _monotone(x, disasters, costs, bounds, 0.0):
                 k, response = finding.k, finding.response
                 assert response.value == costs[k]
                 for other, there in zip(decisions, exact):
@@ -79,7 +79,7 @@ def test_cuts_are_exact_where_made_and_hold_elsewhere(first: int) -> None:
 
 def test_a_study_without_an_outlook_has_none() -> None:
     program = zhang(A, B, odds=(0.5, 0.5))
-    assert program.outlook(np.zeros(len(program.costs)), listed(program.uncertainty)) is None
+    assert program.recourse_bounds(np.zeros(len(program.costs)), listed(program.uncertainty)) is None
 
 
 def test_methods_agree_with_and_without_the_outlook(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_methods_agree_with_and_without_the_outlook(monkeypatch: pytest.MonkeyPa
     any_two = dataclasses.replace(few, uncertainty=attack, risk=WorstCase())
     with_it = [method.solve(few) for method in (Benders(relaxation=False), ColumnAndConstraint())]
     attacked = ColumnAndConstraint().solve(any_two)
-    monkeypatch.setattr(HardenProgram, "outlook", lambda *_: None)
+    monkeypatch.setattr(HardenProgram, "recourse_bounds", lambda *_: None)
     without = ColumnAndConstraint().solve(few)
     oracle = ExtensiveForm(solver="highs").solve(few)
     for outcome in (*with_it, without):
@@ -103,12 +103,12 @@ def test_methods_agree_with_and_without_the_outlook(monkeypatch: pytest.MonkeyPa
 def test_trees_serve_every_disaster_that_spares_them() -> None:
     """The second look at the same disasters searches no more."""
     program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
-    restorer = Restorer(
+    restoration_bounds = RestorationBounds(
         program.network, program.lines, program.buses, (0.1, 0.0), program.root_w, np.full(13, 14.0 * 1000)
     )
     disasters = listed(program.uncertainty)
-    first: Outlook = restorer.outlook(np.zeros(len(program.costs)), disasters)
-    second: Outlook = restorer.outlook(np.zeros(len(program.costs)), disasters)
+    first: RecourseBounds = restoration_bounds.recourse_bounds(np.zeros(len(program.costs)), disasters)
+    second: RecourseBounds = restoration_bounds.recourse_bounds(np.zeros(len(program.costs)), disasters)
     np.testing.assert_array_equal(first.upper, second.upper)
     np.testing.assert_allclose(first.upper, first.lower)
 
@@ -116,9 +116,9 @@ def test_trees_serve_every_disaster_that_spares_them() -> None:
 def test_what_is_stopped_knows_bounds_that_are_looser_from_above_alone() -> None:
     program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
     nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
-    stopped = program.outlook(nothing, disasters, lambda: True)
+    stopped = program.recourse_bounds(nothing, disasters, lambda: True)
     assert stopped is not None
-    whole = program.outlook(nothing, disasters)
+    whole = program.recourse_bounds(nothing, disasters)
     assert whole is not None
     np.testing.assert_array_equal(stopped.lower, whole.lower)
     assert np.isfinite(stopped.upper).all()
@@ -129,7 +129,7 @@ def test_branches_of_a_quick_restoration_serve_at_the_cost_that_is_known() -> No
     program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
     model = RestorationModel(program)
     nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
-    known = program.outlook(nothing, disasters)
+    known = program.recourse_bounds(nothing, disasters)
     assert known is not None
     for upper, broken in zip(known.upper, disasters):
         tree = program.tree(nothing, broken)

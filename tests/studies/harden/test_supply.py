@@ -75,9 +75,9 @@ def test_scattered_generators_cost_no_more_than_any_that_stand_somewhere(count: 
     for seed in range(8):
         program, rng = program_of(seed, count)
         x, broken = bought_lines(program, rng), program.uncertainty.values[0]
-        outlook = program.outlook(x, program.uncertainty.values)
-        assert outlook is not None
-        with_source = outlook.matters[0, len(program.lines) :]
+        bounds = program.recourse_bounds(x, program.uncertainty.values)
+        assert bounds is not None
+        with_source = bounds.may_improve[0, len(program.lines) :]
         allowed = with_source if rng.random() < 0.7 else np.ones(len(program.buses), dtype=bool)
         costs = [brute_force(program, each, broken) for each in placed(program, x, allowed, count)]
         if not np.isfinite(costs).all():
@@ -95,19 +95,19 @@ def test_places_without_a_generator_can_be_left_out() -> None:
         program, rng = program_of(seed, 2)
         x, broken = bought_lines(program, rng), program.uncertainty.values[1]
         x[len(program.lines) :] = [float(rng.random() < 0.4) for _ in program.buses]
-        within = program.within(x)
+        within = program.reduced_program(x)
         if within is not None:
             smaller += 1
             found = least(within.program, within.decision, broken)
             assert found == pytest.approx(brute_force(program, x, broken), rel=1e-6, abs=1e-3), seed
     assert smaller >= 4
-    assert program.within(np.ones(len(program.costs))) is None
+    assert program.reduced_program(np.ones(len(program.costs))) is None
 
 
 def appraised(program: HardenProgram, x: np.ndarray) -> Appraisal:
     with InProcess().open() as workers:
         appraiser = MixedAppraiser(program, objective_of(program), Recourse(program, workers), 1e-7)
-        found = appraiser.full(x, relieve=True)
+        found = appraiser.full(x, with_savings=True)
     assert found is not None
     return found
 
@@ -122,8 +122,8 @@ def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int) -> 
         if not np.isfinite([brute_force(program, x, u) for u in disasters]).all():
             continue
         findings = appraised(program, x).findings
-        outlook = program.outlook(x, disasters)
-        assert outlook is not None
+        bounds = program.recourse_bounds(x, disasters)
+        assert bounds is not None
         others = [*placed(program, x, np.ones(len(program.buses)), count)]
         others += [each for _ in "ab" for each in placed(program, bought_lines(program, rng), np.ones(1), 1)]
         for other in others:
@@ -132,8 +132,8 @@ def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int) -> 
                 cut = finding.response.value + float(finding.response.slope @ (other - x))
                 assert cut <= there[finding.k] + 1e-6 * (1.0 + abs(there[finding.k])), seed
         for finding in findings:  # a generator saves less than all that is known to be lost
-            rest = finding.response.value - outlook.lower[finding.k]
-            mine = finding.response.slope[len(program.lines) :][outlook.matters[finding.k][len(program.lines) :]]
+            rest = finding.response.value - bounds.lower[finding.k]
+            mine = finding.response.slope[len(program.lines) :][bounds.may_improve[finding.k][len(program.lines) :]]
             said += bool(rest > 1e-3 and (mine > -rest + 1e-3).any())
     assert said >= 1
 

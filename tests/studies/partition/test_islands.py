@@ -50,13 +50,13 @@ def test_the_optimum_is_that_of_the_best_islands() -> None:
         ramp=0.3,
         max_grid_forming=1,
     )
-    first = program.first_stage(physics=False)
+    first = program.first_stage(with_recourse=False)
     form = compile_model(first.cost, first.constraints, first.integers, also=(first.decision,))
     model = HighsModel(form)
     s, b, f, _ = program.sizes
     binaries = form.of(first.decision)[: s + b + f]
     home = program.generators.block[program.generators.may_form]
-    dark = program.cost(np.zeros(program.decision_size))
+    dark = program.first_stage_cost(np.zeros(program.decision_size))
     every = islands(cut)
 
     def saved(island: Island) -> float:

@@ -213,7 +213,7 @@ def test_a_robust_plan_holds_in_every_sample_and_a_nominal_one_does_not(which: o
         **given,  # type: ignore[arg-type]
     )
     robust = ColumnAndConstraint().solve(question).decision
-    still = question.facing(
+    still = question.with_uncertainty(
         Box(np.zeros(len(question.loads.names)), np.zeros(len(question.loads.names))), question.risk
     )
     nominal = ColumnAndConstraint().solve(still).decision
@@ -247,7 +247,7 @@ def test_no_recourse_is_below_the_floor() -> None:
         recourse = LinearRecourse(template_of(question, len(decision), Goal.COST), Goal.COST)
         for u in (question.deviations[0], 0.0 * question.deviations[0]):
             if (there := recourse.at(decision, u)) is not None:
-                assert there.value >= question.recourse_floor - 1e-9
+                assert there.value >= question.recourse_lower_bound - 1e-9
 
 
 def test_priorities_move_the_choice() -> None:

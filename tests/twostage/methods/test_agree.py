@@ -57,7 +57,7 @@ def brute_force(program: Depots) -> float:
     if isinstance(finite, Box | Budget):
         finite = Scenarios(listed(finite))
     table = np.array([[program.exact(x, u) for u in finite.values] for x in program.decisions()])
-    first = np.array([program.cost(x) for x in program.decisions()])
+    first = np.array([program.first_stage_cost(x) for x in program.decisions()])
     alone = np.zeros(table.shape[1])
     if isinstance(program.risk, Regret):
         alone = (table + first[:, None]).min(axis=0)
@@ -122,7 +122,7 @@ def limited(program: Depots, share: float) -> float:
         assert scenarios.probabilities is not None
         if scenarios.probabilities @ kept >= share - 1e-9:
             costs = np.array([free.exact(x, u) for u in scenarios.values])
-            best = min(best, program.cost(x) + float(scenarios.probabilities @ costs))
+            best = min(best, program.first_stage_cost(x) + float(scenarios.probabilities @ costs))
     return float(best)
 
 
@@ -140,7 +140,9 @@ def test_limits_are_kept_always_or_the_least_violation_is_named() -> None:
         assert isinstance(program.uncertainty, Scenarios)
         p = program.uncertainty.probabilities
         assert p is not None
-        best = min((program.cost(np.frombuffer(x)) + float(p @ row) for x, row in table.items()), default=np.inf)
+        best = min(
+            (program.first_stage_cost(np.frombuffer(x)) + float(p @ row) for x, row in table.items()), default=np.inf
+        )
         for method in (Benders(gap=GAP), ColumnAndConstraint(gap=GAP), ExtensiveForm(gap=GAP, solver="highs")):
             outcome = method.solve(program)
             if np.isfinite(best):

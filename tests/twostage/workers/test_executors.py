@@ -175,7 +175,7 @@ def real() -> Real:
     from tests.builders.programs import program_of
 
     program = program_of(load("baran33"))
-    trees = [*program.starts(), *program.near(program.starts()[0], 12)]
+    trees = [*program.warm_starts(), *program.rounding_heuristic(program.warm_starts()[0], 12)]
     decisions = trees + [0.7 * a + 0.3 * b for a, b in pairwise(trees)]
     with InProcess().open() as here:
         return Price(program), decisions, bits(here.run(Price(program), decisions))

@@ -88,7 +88,7 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
         uncertainty=threat.words,
         any_lines=threat.any_lines,
         cost_usd=cost_usd,
-        investment_usd=None if costed is None else program.cost(costed.decision),
+        investment_usd=None if costed is None else program.first_stage_cost(costed.decision),
         lower_bound_usd=lower,
         gap=math.inf if cost_usd is None else relative_gap(lower, cost_usd),
         hardened_branches=hardened,
@@ -129,7 +129,7 @@ def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, no
     if threat.disasters is None:
         run.tell("operating point after the worst attack")
         after, worst = _worst_attack(aftermath, decision, outcome.values, run.deadline)
-        return _Costed(decision, program.cost(decision) + worst, np.array([worst]), None, (after,))
+        return _Costed(decision, program.first_stage_cost(decision) + worst, np.array([worst]), None, (after,))
     uncertainty, values = program.uncertainty, outcome.values.copy()
     assert not isinstance(uncertainty, Box | Budget)
     odds = probability_set(uncertainty, program.risk)
@@ -156,7 +156,7 @@ def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, no
         )
     rho, weights = odds.worst(values)
     shown = [found[k] for k in chosen if k in found]
-    return _Costed(decision, program.cost(decision) + rho, values, weights, shown)
+    return _Costed(decision, program.first_stage_cost(decision) + rho, values, weights, shown)
 
 
 def _stopped(run: Run) -> str:

@@ -27,14 +27,21 @@ from openpoint.formulations.islands import Islands, islands
 from openpoint.formulations.lindistflow import lindistflow, nominal_demand, voltage_ceiling, voltage_limits
 from openpoint.graph import bridges, components
 from openpoint.network import Network
-from openpoint.studies.harden.recourse_bounds import Restorer
+from openpoint.studies.harden.recourse_bounds import RestorationBounds
 from openpoint.studies.harden.supply import Supply, built, scattered
-from openpoint.twostage.program import FirstStage, Outlook, PlainProgram, Relief, Stage, Within
+from openpoint.twostage.program import (
+    FirstStage,
+    PlainProgram,
+    RecourseBounds,
+    ReducedProgram,
+    SavingBound,
+    SecondStage,
+)
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty
 from openpoint.twostage.workers.pool import never
 
-RELIEVED = 4
+SAVING_COUNTS = 4
 """Most backup generators for which it is worth knowing what they save at most wherever they stand: the more there are,
 the less is known of one."""
 ROOT_W = 1.0
@@ -56,7 +63,7 @@ class Backup:
 
 
 @dataclass(frozen=True)
-class Restoration(Stage):
+class Restoration(SecondStage):
     """The recourse: what is restored after one disaster.
 
     Attributes:
@@ -112,7 +119,7 @@ class HardenProgram(PlainProgram):
     deep: bool = False
     scattered: int = 0
 
-    recourse_floor = 0.0
+    recourse_lower_bound = 0.0
 
     def __post_init__(self) -> None:
         net = self.network
@@ -155,25 +162,27 @@ class HardenProgram(PlainProgram):
         branch cannot be opened."""
         return not self.always_closed[self.lines].any()
 
-    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> Outlook | None:
+    def recourse_bounds(
+        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
+    ) -> RecourseBounds | None:
         """What parts of the grid are cut off, and which trees serve the rest; not where branches have a cost of their
         own, or a hardened one cannot be opened."""
         if not self.monotone or self.closed_line_usd:
             return None
-        return self._restorer.outlook(decision, realisations, stop)
+        return self._restoration_bounds.recourse_bounds(decision, realisations, stop)
 
     def tree(self, decision: Floats, broken: Floats) -> Bools:
         """(E) branches that suffice for a restoration after a disaster (E) at a decision, found without a solver."""
-        return self._restorer.tree(decision, broken)
+        return self._restoration_bounds.tree(decision, broken)
 
     @cached_property
-    def _restorer(self) -> Restorer:
+    def _restoration_bounds(self) -> RestorationBounds:
         net = self.network
         voll = self.voll_usd_per_kw * net.s_base_kva
         backup = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
-        return Restorer(net, self.lines, self.buses, backup, self.root_w, voll)
+        return RestorationBounds(net, self.lines, self.buses, backup, self.root_w, voll)
 
-    def first_stage(self, *, physics: bool) -> FirstStage:
+    def first_stage(self, *, with_recourse: bool) -> FirstStage:
         """What to buy, within numbers and money."""
         count = len(self.lines)
         x = cp.Variable(len(self.costs), name="bought")
@@ -316,7 +325,7 @@ class HardenProgram(PlainProgram):
             most.append(int(np.sum(np.cumsum(np.sort(self.generator_usd)) <= self.budget_usd)))
         return min(most)
 
-    def within(self, decision: Floats) -> Within | None:
+    def reduced_program(self, decision: Floats) -> ReducedProgram | None:
         """With the places of its generators alone."""
         count = len(self.lines)
         here = decision[count:] > 0.5
@@ -325,27 +334,27 @@ class HardenProgram(PlainProgram):
         few = dataclasses.replace(
             self, buses=self.buses[here], generator_usd=self.generator_usd[here], max_generators=None, budget_usd=None
         )
-        return Within(here.tobytes(), few, np.concatenate([decision[:count], decision[count:][here]]))
+        return ReducedProgram(here.tobytes(), few, np.concatenate([decision[:count], decision[count:][here]]))
 
-    def spared(self) -> Bools | None:
+    def deferred_entries(self) -> Bools | None:
         """Generators, where lines alone are the quicker search and its cuts say something of them."""
         if not self.generators_most or not self.monotone or self.closed_line_usd:
             return None
         return np.arange(len(self.costs)) >= len(self.lines)
 
-    def relief(self, decision: Floats) -> Sequence[Relief]:
+    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
         """What generators save at most, wherever they stand, where there is none yet."""
-        most, entries = self.generators_most, self.spared()
-        if entries is None or most > RELIEVED or self.deep or (decision[entries] > 0.5).any():
+        most, entries = self.generators_most, self.deferred_entries()
+        if entries is None or most > SAVING_COUNTS or self.deep or (decision[entries] > 0.5).any():
             return []
         few = [dataclasses.replace(self, max_generators=number, scattered=number) for number in sorted({1, most})]
-        return [Relief(each.scattered, entries, each) for each in few]
+        return [SavingBound(each.scattered, entries, each) for each in few]
 
-    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """To buy nothing."""
         return [np.zeros(len(self.costs))]
 
-    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+    def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """Roundings: the largest entries first, shaken, as far as numbers and money go."""
         rng = np.random.default_rng(0)
         seen: set[bytes] = set()
@@ -369,10 +378,10 @@ class HardenProgram(PlainProgram):
                 money -= float(self.costs[k])
         return rounded
 
-    def cost(self, decision: Floats) -> float:
+    def first_stage_cost(self, decision: Floats) -> float:
         """f at a decision, in $."""
         return float(self.costs @ decision)
 
-    def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
+    def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """The same program before other disasters."""
         return dataclasses.replace(self, uncertainty=uncertainty, risk=risk)

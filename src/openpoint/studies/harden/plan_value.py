@@ -87,7 +87,7 @@ def plan_value(
     likely = outcomes[int(np.argmax(probabilities))].decision
     tell("value of information: mean-value plan")
     mean = np.asarray(probabilities @ uncertainty.values)
-    middle = solve(relaxed(program).facing(Certain(mean), Expectation())).decision
+    middle = solve(relaxed(program).with_uncertainty(Certain(mean), Expectation())).decision
     assert likely is not None
     assert middle is not None
     likely_usd, mean_usd = (plan_cost(model, np.round(plan), deadline) for plan in (likely, middle))
@@ -107,7 +107,7 @@ def plan_cost(model: RestorationModel, decision: Floats, deadline: Deadline) -> 
         costs[k] = model.plan(decision, realisation, gap=PRICED, deadline=deadline).cost_usd
         if deadline.over():
             raise StoppedError
-    return program.cost(decision) + _rho(program, costs)
+    return program.first_stage_cost(decision) + _rho(program, costs)
 
 
 def relaxed(program: HardenProgram) -> HardenProgram:
@@ -120,10 +120,10 @@ class _Relaxed(HardenProgram):
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
         return dataclasses.replace(super().recourse(decision, realisation, limits=limits), integers=())
 
-    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> None:
+    def recourse_bounds(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> None:
         """None: what is known of the recourse holds with its integers."""
 
-    def spared(self) -> None:
+    def deferred_entries(self) -> None:
         """None, for the same reason."""
 
 

@@ -24,12 +24,12 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.network import Network
 from openpoint.studies.harden.trees import feeder_of, lifted, spanned
-from openpoint.twostage.program import Outlook
+from openpoint.twostage.program import RecourseBounds
 from openpoint.twostage.workers.pool import never
 
 
 @dataclass
-class Restorer:
+class RestorationBounds:
     """Lower and upper bounds of the shedding after disasters.
 
     Attributes:
@@ -69,7 +69,9 @@ class Restorer:
         self._trees = np.zeros((1, net.n_conductors), dtype=np.bool_)  # all open
         self._costs = np.array([float(self._value.sum())])
 
-    def outlook(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> Outlook:
+    def recourse_bounds(
+        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
+    ) -> RecourseBounds:
         """Bounds of the recourse in (K, E) disasters at a decision; those from above are looser where it is stopped."""
         net, count = self.network, len(self.lines)
         hardened = np.zeros(net.n_conductors, dtype=np.bool_)
@@ -101,7 +103,7 @@ class Restorer:
             self._search(whole[open_row])
         upper = np.maximum(self._above(whole) - saved, lower)
         bought = decision[count:].tobytes()
-        return Outlook(lower, slope, upper, matters, tuple(row.tobytes() + bought for row in whole))
+        return RecourseBounds(lower, slope, upper, matters, tuple(row.tobytes() + bought for row in whole))
 
     def tree(self, decision: Floats, broken: Floats) -> Bools:
         """(E) branches that suffice for a restoration after a disaster (E) at a decision: the best tree that is known,

@@ -148,7 +148,7 @@ class RestorationModel:
                 "other limits; widen them, or make the branch switchable"
             )
         plan = _plan(self.program, self._form, self._stage, answer, decision[:count], broken)
-        return plan if tree is None else dataclasses.replace(plan, bound_usd=self.program.recourse_floor)
+        return plan if tree is None else dataclasses.replace(plan, bound_usd=self.program.recourse_lower_bound)
 
 
 def _plan(

@@ -159,7 +159,7 @@ def _or_nothing(program: HardenProgram, outcome: Outcome, deadline: Deadline) ->
         return outcome
     finite, nothing = as_finite(program), np.zeros(len(program.costs))
     assert not isinstance(finite.uncertainty, Box | Budget)
-    known = program.outlook(nothing, finite.uncertainty.values, deadline.over)
+    known = program.recourse_bounds(nothing, finite.uncertainty.values, deadline.over)
     if known is None or not np.isfinite(known.upper).all():
         return outcome
     cost = probability_set(finite.uncertainty, finite.risk).worst(known.upper)[0]

@@ -48,7 +48,7 @@ def answer(
         cost_usd=None if x is None else outcome.upper_bound,
         lost_usd=lost,
         generation_usd=generation,
-        worst_recourse_usd=None if x is None else outcome.upper_bound - program.cost(x),
+        worst_recourse_usd=None if x is None else outcome.upper_bound - program.first_stage_cost(x),
         lower_bound_usd=outcome.lower_bound,
         gap=outcome.gap,
         served_kw=here.served_kw,

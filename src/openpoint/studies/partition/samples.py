@@ -125,7 +125,7 @@ def _nominal(plan: Plan, deadline: Deadline) -> list[Plan]:
         return []
     nothing = Certain(np.zeros(len(plan.program.loads.names)))
     part = deadline.within(0.5 * deadline.left())
-    outcome = ColumnAndConstraint().solve(plan.program.facing(nothing, plan.program.risk), None, part)
+    outcome = ColumnAndConstraint().solve(plan.program.with_uncertainty(nothing, plan.program.risk), None, part)
     stopped = outcome.termination in (Termination.TIME, Termination.INTERRUPTED)
     return [] if outcome.decision is None or stopped else [Plan(plan.program, outcome.decision)]
 

@@ -112,7 +112,7 @@ def refuse_others(method: object, costs: object) -> None:
 def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:
     """Everything dead is a plan, too, whose cost is known: what a method has that was stopped early."""
     dark = np.zeros(program.decision_size)
-    cost = program.cost(dark)
+    cost = program.first_stage_cost(dark)
     if outcome.upper_bound <= cost:
         return outcome
     lower = min(outcome.lower_bound, cost)

@@ -144,10 +144,10 @@ def outcome_of(program: RadialProgram, found: Found, log: Log) -> Outcome:
     decision = None if shown is None else shown.astype(float)
     s = found.generation
     dispatch = None if s is None else [np.stack([s.real, s.imag], axis=1).ravel()]
-    verdict = None if decision is None else program.judge(decision, program.uncertainty.values, dispatch)
+    verdict = None if decision is None else program.evaluate(decision, program.uncertainty.values, dispatch)
     value = math.inf
     if found.closed is not None and decision is not None and verdict is not None:
-        value = program.cost(decision) + float(verdict.values[0])
+        value = program.first_stage_cost(decision) + float(verdict.values[0])
     lower = min(found.lower_bound * log.s_base_kva, value)
     log.end(found, lower, value)
     return Outcome(

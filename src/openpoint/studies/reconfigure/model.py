@@ -25,7 +25,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.most import flow_most, loss_most
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.objective import Objective, objective_of
-from openpoint.twostage.program import FirstStage, PlainRecourse, Verdict
+from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 from openpoint.twostage.workers.pool import never
@@ -38,7 +38,7 @@ FEW = 3
 """Futures up to which good states to start from take so little time that nothing stops the search for them."""
 PIECE = 2_000
 """Power flows between two questions whether to stop."""
-ALONE_S = 20.0
+DETERMINISTIC_S = 20.0
 """Seconds for one future alone; its bounds hold whether they meet or not."""
 
 
@@ -74,7 +74,7 @@ class RadialProgram(PlainRecourse):
     risk: Risk = field(default_factory=Expectation)
     limits_share: float = 1.0
 
-    recourse_floor = 0.0
+    recourse_lower_bound = 0.0
     distance_min = 2
 
     @cached_property
@@ -92,7 +92,7 @@ class RadialProgram(PlainRecourse):
         """(K, N) demand of constant power in every future."""
         return as_demand(self.uncertainty.values)
 
-    def facing(self, uncertainty: Uncertainty, risk: Risk) -> RadialProgram:
+    def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> RadialProgram:
         """The same grid before other futures."""
         assert not isinstance(uncertainty, Box | Budget)
         return replace(self, futures=uncertainty, risk=risk)
@@ -132,10 +132,10 @@ class RadialProgram(PlainRecourse):
         idle = not len(net.generator_names) and bool(np.all(net.b_most <= 0))
         return idle and all(bool(np.all(s.imag >= 0)) for s in loads)
 
-    def first_stage(self, *, physics: bool) -> RadialChoice:
+    def first_stage(self, *, with_recourse: bool) -> RadialChoice:
         """Radial choices, locked branches, number and cost of changes."""
         hungry = np.zeros(self.choices.n_blocks, dtype=bool)
-        if physics and self.consumes_p:
+        if with_recourse and self.consumes_p:
             load = np.zeros(self.choices.n_blocks)
             np.add.at(load, self.choices.block, self._least.s_power.real)
             hungry = load > 1e-4 * self._least.s_power.real.sum()
@@ -152,7 +152,7 @@ class RadialProgram(PlainRecourse):
         """The power flow at a decision in a future."""
         return distflow(self._most, decision, voltage_bounds(self._least, limits=limits)[1], realisation)
 
-    def tighten(
+    def valid_inequalities(
         self, first: RadialChoice, recourse: DistFlow, realisation: Floats, *, most: float, limits: bool
     ) -> Sequence[cp.Constraint]:
         """Bounds of flow and current by state, and where buses only consume, flow from parent to child."""
@@ -190,7 +190,7 @@ class RadialProgram(PlainRecourse):
                 ]
         return constraints
 
-    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """The tree nearest to today's state, and where branch exchange leads from it and from least impedance.
 
         The best comes last.
@@ -201,7 +201,7 @@ class RadialProgram(PlainRecourse):
 
     @cached_property
     def _starts(self) -> list[Floats]:
-        """What `starts` found."""
+        """What `warm_starts` found."""
         return []
 
     def _started(self, stop: Callable[[], bool]) -> list[Floats]:
@@ -219,7 +219,7 @@ class RadialProgram(PlainRecourse):
         best = np.argsort([-self.prices(end[None, :] > 0.5)[0] for end in ends], kind="stable")
         return found[:1] + [ends[k] for k in best]
 
-    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+    def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """Half of them heaviest trees under the fractional decision, shaken; half the best around the best start."""
         rng = np.random.default_rng(0)
         seen: set[bytes] = set()
@@ -256,11 +256,11 @@ class RadialProgram(PlainRecourse):
             around = fresh[0]
         return [x.astype(float) for x in known[:count]]
 
-    def cost(self, decision: Floats) -> float:
+    def first_stage_cost(self, decision: Floats) -> float:
         """Cost of the changes, in kW."""
         return self.change_cost_kw * float(np.sum((decision > 0.5) != self.network.closed))
 
-    def judge(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> Verdict:
+    def evaluate(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> ExactEvaluation:
         """Exact AC power flow in every future, at its dispatch."""
         net, closed, demand = self.network, decision > 0.5, as_demand(realisations)
         p, q = net.generator_s.real, net.generator_s.imag
@@ -272,8 +272,8 @@ class RadialProgram(PlainRecourse):
             state = ensemble(net, closed, demand, np.array(chosen).reshape(len(demand), -1))
         final = not len(net.generator_names)
         if state is None or not np.isfinite(state.loss).any():
-            return Verdict(nothing, nothing, None, final)
-        return Verdict(state.loss * net.s_base_kva, state.excess, state, final)
+            return ExactEvaluation(nothing, nothing, None, final)
+        return ExactEvaluation(state.loss * net.s_base_kva, state.excess, state, final)
 
     def prices(self, closed: Bools) -> Floats:
         """(C) objective of C states, (C, E); inf where limits are missed too often or no state exists."""
@@ -317,9 +317,9 @@ class RadialProgram(PlainRecourse):
         """Injections of the dispatchable generators."""
         return recourse.s_gen
 
-    def alone(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
+    def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """Bounds by topology search, which is far quicker for one demand."""
-        within = (deadline or Deadline()).within(ALONE_S)
+        within = (deadline or Deadline()).within(DETERMINISTIC_S)
         net, s = replace(self.network, s_power=self.demands[0]), self.network.s_base_kva
         try:
             found = search_topologies(

@@ -87,7 +87,7 @@ def _enumerated(program: RadialProgram, count: int, deadline: Deadline, progress
         decision = least if math.isfinite(violation) else None
         tried = min(tried, met)
     shown = None if decision is None else decision.astype(float)
-    verdict = None if shown is None else program.judge(shown, futures, None)
+    verdict = None if shown is None else program.evaluate(shown, futures, None)
     complete, seconds = tried >= count, deadline.passed() - began
     reason = Termination.OPTIMAL if found else Termination.INFEASIBLE
     lower = value

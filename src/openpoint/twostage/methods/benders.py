@@ -76,7 +76,7 @@ class _Cuts:
         """Copies of the recourse, chosen by the best start, with tangents at the starts, at the root of the relaxation
         and at decisions near it."""
         began, early = run.deadline.passed(), run.deadline.within(START_SHARE * run.deadline.left())
-        starts = run.program.starts(lambda: early.over() and run.deadline.passed() - began >= START_S)
+        starts = run.program.warm_starts(lambda: early.over() and run.deadline.passed() - began >= START_S)
         for start in starts:
             run.offer(run.appraiser.quick(start))
         objective = run.appraiser.objective
@@ -91,7 +91,9 @@ class _Cuts:
         run.news("start")
         root = master.root(run.out_of_time)
         run.raise_lower(root.bound)
-        for near in [] if root.decision is None else run.program.near(root.decision, NEAR_COUNT, run.out_of_time):
+        for near in (
+            [] if root.decision is None else run.program.rounding_heuristic(root.decision, NEAR_COUNT, run.out_of_time)
+        ):
             _touch(run, master, near)
             if run.out_of_time():
                 break
@@ -142,7 +144,7 @@ def _touch(run: Run, master: Master, decision: Floats) -> None:
     if appraisal is not None and appraisal.verdict.final and not any(response.rough for response in responses):
         known = _by_copies(run, master, appraisal, responses)
         if known < run.upper and appraisal.settled > known + EXACT * max(1.0, abs(known)):
-            cost = run.appraiser.objective.first_cost(run.program, decision)
+            cost = run.appraiser.objective.first_stage_cost(run.program, decision)
             master.learn_verdict(decision, appraisal.settled - cost)
 
 
@@ -154,5 +156,5 @@ def _by_copies(run: Run, master: Master, appraisal: Appraisal, responses: Sequen
     shares = np.array([copy.share for copy in master.copies])
     odds = np.sum([copy.share * copy.weights for copy in master.copies], axis=0)
     costs = np.array([response.value for response in responses])
-    rest = (1.0 - shares.sum()) * objective.floor - float(odds @ objective.alone_upper)
-    return float(objective.first_cost(run.program, appraisal.decision) + shares @ costs + rest)
+    rest = (1.0 - shares.sum()) * objective.floor - float(odds @ objective.wait_and_see_upper)
+    return float(objective.first_stage_cost(run.program, appraisal.decision) + shares @ costs + rest)

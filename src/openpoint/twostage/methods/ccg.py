@@ -70,7 +70,7 @@ class _Columns:
 
     def master(self, run: Run) -> Master:
         """The first stage alone."""
-        for start in run.program.starts(run.out_of_time):
+        for start in run.program.warm_starts(run.out_of_time):
             run.offer(run.appraiser.quick(start))
         self._template, self._held = None, {}
         return Master(run.program, run.appraiser.objective, [])

@@ -22,9 +22,15 @@ from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
-from openpoint.twostage.methods.wait_and_see import ALONE_GAP, StoppedError, alone_of, as_finite, nothing_yet
+from openpoint.twostage.methods.wait_and_see import (
+    WAIT_AND_SEE_GAP,
+    StoppedError,
+    as_finite,
+    nothing_yet,
+    wait_and_see_bounds,
+)
 from openpoint.twostage.objective import Objective, objective_of
-from openpoint.twostage.program import EXACT, TwoStageProgram, Verdict, no_good, parts
+from openpoint.twostage.program import EXACT, ExactEvaluation, TwoStageProgram, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.embedded import Copy, hold
 from openpoint.twostage.risk import Expectation, check_risk
@@ -80,13 +86,13 @@ class ExtensiveForm:
         if program.limits_share < 1.0:
             raise OptionError("the extensive form keeps the limits in every realisation; use Benders() for a share")
         program = as_finite(program)
-        finer = replace(self, gap=ALONE_GAP * self.gap)
+        finer = replace(self, gap=WAIT_AND_SEE_GAP * self.gap)
         with deadline_of(self.time_limit_s, deadline) as until:
             try:
-                alone = alone_of(program, lambda single, part: finer.solve(single, None, part), until)
+                wait_and_see = wait_and_see_bounds(program, lambda single, part: finer.solve(single, None, part), until)
             except StoppedError:
                 return nothing_yet(until)
-            objective = objective_of(program, alone=alone)
+            objective = objective_of(program, wait_and_see=wait_and_see)
             outcome = self._solve(program, objective, progress, until)
             if outcome.termination is not Termination.INFEASIBLE or until.over():
                 return outcome
@@ -119,7 +125,7 @@ class ExtensiveForm:
             value = math.inf
             if answer.x is not None:
                 found = model.found(answer)
-                cost = 0.0 if violation else program.cost(found.decision)
+                cost = 0.0 if violation else program.first_stage_cost(found.decision)
                 value, exact = found.value, found.exact or found.final
                 if value < (math.inf if best is None else best.value):
                     best = found
@@ -151,8 +157,8 @@ class ExtensiveForm:
         if math.isinf(deadline.left()) or count == 1 or isinstance(program.uncertainty, Box | Budget | Certain):
             return True
         began = deadline.passed()
-        alone = program.facing(Certain(program.uncertainty.values[0]), Expectation())
-        _OnePiece(alone, objective_of(alone), self.solver)
+        wait_and_see = program.with_uncertainty(Certain(program.uncertainty.values[0]), Expectation())
+        _OnePiece(wait_and_see, objective_of(wait_and_see), self.solver)
         return bool((deadline.passed() - began) * float(count) ** GROWTH <= deadline.left())
 
     def _why(
@@ -190,9 +196,9 @@ class _OnePiece:
 
     def __init__(self, program: TwoStageProgram[Any, Any], objective: Objective, solver: str) -> None:
         self._program, self._objective = program, objective
-        first = program.first_stage(physics=True)
+        first = program.first_stage(with_recourse=True)
         theta, risk = cp.Variable(objective.count, name="theta"), cp.Variable(name="risk")
-        rho, constraints = objective.odds.block(theta - objective.alone_upper)
+        rho, constraints = objective.odds.block(theta - objective.wait_and_see_upper)
         eye = np.eye(objective.count)
         copies = [Copy(eye[k], u, math.inf) for k, u in enumerate(objective.realisations)]
         held = [hold(program, first, theta[k], copy, objective.goal) for k, copy in enumerate(copies)]
@@ -227,15 +233,15 @@ class _OnePiece:
         decision = answer.x[self._columns]
         decision = np.round(decision) if self._binary else decision
         dispatch = [answer.x[columns] for columns in self._dispatch] or None
-        verdict = self._program.judge(decision, objective.realisations, dispatch)
-        theta, cost = answer.x[self._theta], 0.0 if violation else self._program.cost(decision)
+        verdict = self._program.evaluate(decision, objective.realisations, dispatch)
+        theta, cost = answer.x[self._theta], 0.0 if violation else self._program.first_stage_cost(decision)
         known = objective.bound(cost, theta)
         exact = verdict is None
         if verdict is None:
-            verdict = Verdict(theta, theta if violation else np.zeros(len(theta)), None, False)
+            verdict = ExactEvaluation(theta, theta if violation else np.zeros(len(theta)), None, False)
         judged = verdict
         if violation:
-            judged = Verdict(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
+            judged = ExactEvaluation(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
         value = objective.value(cost, judged)
         settled = objective.bound(cost, judged.values) if np.isfinite(value) else math.inf
         return _Found(decision, value, known, settled, judged.values, verdict.state, verdict.final, exact)

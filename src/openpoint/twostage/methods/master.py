@@ -53,10 +53,10 @@ class Master:
             objective: what to minimise over its realisations.
             copies: recourses to hold.
         """
-        first = program.first_stage(physics=bool(copies))
+        first = program.first_stage(with_recourse=bool(copies))
         theta = cp.Variable(objective.count, name="theta")
         risk = cp.Variable(name="risk")
-        rho, constraints = objective.odds.block(theta - objective.alone_upper)
+        rho, constraints = objective.odds.block(theta - objective.wait_and_see_upper)
         constraints += [*first.constraints, theta >= objective.floor, risk >= objective.floor_of_risk, risk >= rho]
         held = [hold(program, first, copy.weights @ theta, copy, objective.goal) for copy in copies]
         constraints += [constraint for each in held for constraint in each.constraints]
@@ -105,16 +105,16 @@ class Master:
         answer = self._model.solve(integral=True, gap=gap, presolve=presolve, seconds=seconds, stop=stop, watch=watch)
         return self._proposal(answer, fractional=False)
 
-    def spare(self, entries: Bools) -> None:
-        """Leave some entries of the decision, (n), none of which may be negative, at 0 until `spare_none`."""
-        self._sparing = self._model.n_rows
+    def fix_at_zero(self, entries: Bools) -> None:
+        """Leave some entries of the decision, (n), none of which may be negative, at 0 until `release`."""
+        self._fixed_row = self._model.n_rows
         row = np.zeros(self._n)
         row[self._columns[entries]] = 1.0
         self._add(sp.csr_array(row[None, :]))
 
-    def spare_none(self) -> None:
+    def release(self) -> None:
         """Give all entries back."""
-        self._model.set_rows(np.array([self._sparing]), np.array([-np.inf]), np.array([np.inf]))
+        self._model.set_rows(np.array([self._fixed_row]), np.array([-np.inf]), np.array([np.inf]))
 
     def believed(self, point: Floats) -> Floats:
         """(K) what the master held each recourse to cost at a point; −inf where copies bound only means of them."""

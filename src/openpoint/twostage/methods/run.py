@@ -40,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 
 ABSURD = 1e-5
 """Relative excess of a lower bound over a verified value that only a numerical failure explains."""
-SPARING = 0.5
+DEFERRED_SHARE = 0.5
 """Share of the time limit after which the search without spared entries ends at the latest."""
 ENOUGH = 0.5
 """Share of the gap within which a bound of a proposal makes it needless to price it."""
@@ -109,8 +109,8 @@ class Run:
         stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
         master = self.learning.master(self)
         _LOG.info("built the master problem")
-        if (spared := self.program.spared()) is not None and self.appraiser.objective.goal is Goal.COST:
-            self._without(master, spared)
+        if (deferred := self.program.deferred_entries()) is not None and self.appraiser.objective.goal is Goal.COST:
+            self._without_deferred(master, deferred)
         seen: Counter[bytes] = Counter()
         while True:
             proposal = self._propose(master)
@@ -119,7 +119,7 @@ class Run:
                 return self._outcome(self._why_nothing(proposal.status))
             again = proposal.decision.tobytes() in seen
             seen[proposal.decision.tobytes()] += 1
-            appraisal = self._appraised(master, proposal, spared, again=again)
+            appraisal = self._appraised(master, proposal, deferred, again=again)
             if appraisal is None:
                 return self._outcome(self._why_nothing(Status.LIMIT))
             words = self._learnt(master, proposal, appraisal, again=again)
@@ -133,10 +133,10 @@ class Run:
                 known = appraisal.exact or appraisal.verdict.final
                 return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
 
-    def _without(self, master: Master, spared: Bools) -> None:
+    def _without_deferred(self, master: Master, deferred: Bools) -> None:
         """The best decision without some entries, to the gap; its bound holds for no other."""
         settings, lower = self.settings, -math.inf
-        part = self.deadline.within(SPARING * self.deadline.left())
+        part = self.deadline.within(DEFERRED_SHARE * self.deadline.left())
         most = iterations_reached(settings.max_iterations)
 
         def stop() -> bool:
@@ -146,7 +146,7 @@ class Run:
             nonlocal lower
             lower = max(lower, bound)
 
-        master.spare(spared)
+        master.fix_at_zero(deferred)
         seen: set[bytes] = set()
         while not stop() and most(self.log) is None:
             proposal = master.propose(gap=0.3 * settings.gap, seconds=part.left(), stop=stop, watch=watch)
@@ -158,15 +158,17 @@ class Run:
             if appraisal is None:
                 break
             self._learnt(master, proposal, appraisal, again=False)
-        master.spare_none()
+        master.release()
 
-    def _appraised(self, master: Master, proposal: Proposal, spared: Bools | None, *, again: bool) -> Appraisal | None:
+    def _appraised(
+        self, master: Master, proposal: Proposal, deferred: Bools | None, *, again: bool
+    ) -> Appraisal | None:
         """What is to be learnt from a proposal: first of what it is without the spared entries, whose cuts say
         something of all proposals that have others of them; if they say enough, that is all."""
         decision = proposal.decision
         assert decision is not None
-        if spared is not None and decision[spared].any() and not again:
-            plain = self.appraiser.full(np.where(spared, 0.0, decision), self.out_of_time, relieve=True)
+        if deferred is not None and decision[deferred].any() and not again:
+            plain = self.appraiser.full(np.where(deferred, 0.0, decision), self.out_of_time, with_savings=True)
             if plain is None or self._known_at(decision, plain) >= (1.0 - ENOUGH * self.settings.gap) * self.upper:
                 return plain
             self._learnt(master, proposal, plain, again=False)
@@ -180,7 +182,7 @@ class Run:
             if finding.response.feasible:
                 value = finding.response.value + float(finding.response.slope @ (decision - appraisal.decision))
                 said[finding.k] = max(said[finding.k], value)
-        return objective.bound(objective.first_cost(self.program, decision), said)
+        return objective.bound(objective.first_stage_cost(self.program, decision), said)
 
     def _learnt(self, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
         """Learn, keep, and tell."""
@@ -212,7 +214,7 @@ class Run:
         worse = appraisal.settled > appraisal.known + EXACT * max(1.0, abs(appraisal.known))
         if not master.binary or not (worse or (again and appraisal.verdict.final)):
             return []
-        cost = self.appraiser.objective.first_cost(self.program, appraisal.decision)
+        cost = self.appraiser.objective.first_stage_cost(self.program, appraisal.decision)
         return [master.learn_verdict(appraisal.decision, appraisal.settled - cost)]
 
     def _propose(self, master: Master) -> Proposal:

@@ -13,7 +13,7 @@ from openpoint.errors import OptionError
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.run import Learning, Run, Settings
-from openpoint.twostage.methods.wait_and_see import ALONE_GAP, StoppedError, alone_of, nothing_yet
+from openpoint.twostage.methods.wait_and_see import WAIT_AND_SEE_GAP, StoppedError, nothing_yet, wait_and_see_bounds
 from openpoint.twostage.objective import objective_of
 from openpoint.twostage.program import TwoStageProgram
 from openpoint.twostage.recourse.evaluation import Appraiser, FiniteAppraiser, Recourse
@@ -51,14 +51,16 @@ def solve(
     if integers and isinstance(program.uncertainty, Box | Budget):
         if isinstance(program.uncertainty, Box):
             raise OptionError("the worst case of a recourse with integers need not be a vertex of a box; use Budget")
-        program = program.facing(Scenarios(listed(program.uncertainty)), program.risk)
-    finer = replace(settings, gap=ALONE_GAP * settings.gap)
+        program = program.with_uncertainty(Scenarios(listed(program.uncertainty)), program.risk)
+    finer = replace(settings, gap=WAIT_AND_SEE_GAP * settings.gap)
     with settings.executor.open() as workers, deadline_of(settings.time_limit_s, deadline) as until:
         try:
-            alone = alone_of(program, lambda single, part: solve(single, finer, learning, None, part), until, finer.gap)
+            wait_and_see = wait_and_see_bounds(
+                program, lambda single, part: solve(single, finer, learning, None, part), until, finer.gap
+            )
         except StoppedError:
             return nothing_yet(until)
-        appraiser = _appraiser(program, settings, workers, alone, integers=integers, violation=False)
+        appraiser = _appraiser(program, settings, workers, wait_and_see, integers=integers, violation=False)
         _LOG.info("compiled the recourse")
         outcome = Run(settings, learning, program, appraiser, progress or _silent, until).to_the_end()
         if outcome.termination is not Termination.INFEASIBLE or until.over():
@@ -84,7 +86,7 @@ def _appraiser(
     program: TwoStageProgram[Any, Any],
     settings: Settings,
     workers: Workers,
-    alone: tuple[Any, Any] | None,
+    wait_and_see: tuple[Any, Any] | None,
     *,
     integers: bool,
     violation: bool,
@@ -92,14 +94,14 @@ def _appraiser(
     recourse = Recourse(program, workers)
     if isinstance(program.uncertainty, Box | Budget):
         return WorstAppraiser(program, worst_objective(program, violation=violation), recourse, settings.separation)
-    objective = objective_of(program, violation=violation, alone=alone)
+    objective = objective_of(program, violation=violation, wait_and_see=wait_and_see)
     if integers:
         return MixedAppraiser(program, objective, recourse, 0.1 * settings.gap)
     return FiniteAppraiser(program, objective, recourse)
 
 
 def _has_integers(program: TwoStageProgram[Any, Any]) -> bool:
-    first = program.first_stage(physics=False)
+    first = program.first_stage(with_recourse=False)
     realisation = cp.Constant(centre(program.uncertainty))
     return bool(program.recourse(first.decision, realisation, limits=True).integers)
 

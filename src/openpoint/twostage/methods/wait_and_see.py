@@ -16,10 +16,10 @@ from openpoint.twostage.program import TwoStageProgram
 from openpoint.twostage.risk import Expectation, Regret
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, listed
 
-ALONE_GAP = 0.1
+WAIT_AND_SEE_GAP = 0.1
 """Gap of the realisations alone, relative to the gap asked for: regret is a small difference of large numbers."""
 
-ALONE_SHARE = 0.5
+WAIT_AND_SEE_SHARE = 0.5
 """Share of the time left that the realisations alone may take where their costs only serve as a yardstick."""
 
 Solve = Callable[[TwoStageProgram[Any, Any]], Outcome]
@@ -41,16 +41,16 @@ def wait_and_see(program: TwoStageProgram[Any, Any], solve: Solve) -> list[Outco
     Raises:
         OpenpointError: a realisation has no solution even alone.
     """
-    return [_settled(k, solve(single)) for k, single in enumerate(_singles(program))]
+    return [_with_solution(k, solve(single)) for k, single in enumerate(_each_realisation(program))]
 
 
-def alone_of(
+def wait_and_see_bounds(
     program: TwoStageProgram[Any, Any], solve: SolveWithin, deadline: Deadline, gap: float | None = None
 ) -> tuple[Floats, Floats] | None:
     """Lower and upper bounds of what each realisation costs alone, where the risk is regret; else None.
 
-    With a gap, the study may answer itself (`TwoStageProgram.alone`); where it cannot, `solve` has the word. Every
-    realisation may take its part of the time; bounds that do not meet are bounds all the same.
+    With a gap, the study may know the bounds (`TwoStageProgram.deterministic_bounds`); where it does not, `solve`
+    finds them. Every realisation may take its part of the time; bounds that do not meet are still valid.
 
     Raises:
         OpenpointError: a realisation has no solution even alone.
@@ -59,29 +59,29 @@ def alone_of(
     if not isinstance(program.risk, Regret):
         return None
     bounds: list[tuple[float, float]] = []
-    singles = list(_singles(program))
-    whole = deadline.within(ALONE_SHARE * deadline.left())
+    singles = list(_each_realisation(program))
+    whole = deadline.within(WAIT_AND_SEE_SHARE * deadline.left())
     for k, single in enumerate(singles):
         part = whole.within(whole.left() / (len(singles) - k))
-        if gap is None or (known := single.alone(gap, part)) is None:
+        if gap is None or (known := single.deterministic_bounds(gap, part)) is None:
             outcome = solve(single, part)
             if outcome.decision is None and outcome.termination in (Termination.TIME, Termination.INTERRUPTED):
                 raise StoppedError
-            outcome = _settled(k, outcome)
+            outcome = _with_solution(k, outcome)
             known = outcome.lower_bound, outcome.upper_bound
         bounds.append(known)
     lower, upper = np.array(bounds).T
     return lower, upper
 
 
-def _singles(program: TwoStageProgram[Any, Any]) -> Iterator[TwoStageProgram[Any, Any]]:
+def _each_realisation(program: TwoStageProgram[Any, Any]) -> Iterator[TwoStageProgram[Any, Any]]:
     """The program before each of its realisations alone."""
     uncertainty = program.uncertainty
     assert not isinstance(uncertainty, Box | Budget)
-    return (program.facing(Certain(u), Expectation()) for u in uncertainty.values)
+    return (program.with_uncertainty(Certain(u), Expectation()) for u in uncertainty.values)
 
 
-def _settled(k: int, outcome: Outcome) -> Outcome:
+def _with_solution(k: int, outcome: Outcome) -> Outcome:
     if outcome.decision is None:
         raise OpenpointError(
             f"realisation {k + 1} has no solution even where it is known in advance ({outcome.termination}): "
@@ -98,4 +98,4 @@ def as_finite(program: TwoStageProgram[Any, Any]) -> TwoStageProgram[Any, Any]:
     """
     if not isinstance(program.uncertainty, Box | Budget):
         return program
-    return program.facing(Scenarios(listed(program.uncertainty)), program.risk)
+    return program.with_uncertainty(Scenarios(listed(program.uncertainty)), program.risk)

@@ -71,5 +71,5 @@ def _copy(objective: Objective, weights: Floats, odds: Floats, best: float) -> C
     share = float(np.min(odds[used] / weights[used]))
     most = np.inf
     if share > 1e-9 and np.isfinite(best):
-        most = (best + float(odds @ objective.alone_upper) - (1.0 - share) * objective.floor) / share
+        most = (best + float(odds @ objective.wait_and_see_upper) - (1.0 - share) * objective.floor) / share
     return Copy(weights, weights @ objective.realisations, most, share)

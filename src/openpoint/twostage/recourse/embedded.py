@@ -9,7 +9,7 @@ import cvxpy as cp
 
 from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import FirstStage, Stage, TwoStageProgram
+from openpoint.twostage.program import FirstStage, SecondStage, TwoStageProgram
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,24 @@ class Copy:
 class Held:
     """A copy in a model: its stage, the recourse it was made of, and all constraints but those of the cones."""
 
-    stage: Stage
-    recourse: Stage
+    stage: SecondStage
+    recourse: SecondStage
     constraints: list[cp.Constraint]
 
 
 def hold(program: TwoStageProgram[Any, Any], first: FirstStage, theta: cp.Expression, copy: Copy, goal: Goal) -> Held:
     """A copy of the recourse whose cost θ is not below; its cones are left to the caller."""
     always = goal is Goal.COST
-    recourse: Stage = program.recourse(first.decision, cp.Constant(copy.realisation), limits=always)
+    recourse: SecondStage = program.recourse(first.decision, cp.Constant(copy.realisation), limits=always)
     match goal:
         case Goal.COST:
             stage = recourse.hard()
         case Goal.WITHOUT_LIMITS:
-            stage = recourse.waived()
+            stage = recourse.without_limits()
         case Goal.VIOLATION:
             stage = recourse.softened()
     constraints = list(stage.constraints)
-    constraints += program.tighten(first, recourse, copy.realisation, most=copy.most, limits=always)
+    constraints += program.valid_inequalities(first, recourse, copy.realisation, most=copy.most, limits=always)
     # A rotated cone lies in s, t ≥ 0, which its variables must say themselves.
     constraints += [part >= 0 for cone in stage.cones for part in (cone.s, cone.t)]
     constraints.append(theta >= stage.cost)

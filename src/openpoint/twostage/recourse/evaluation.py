@@ -11,7 +11,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import TwoStageProgram, Verdict
+from openpoint.twostage.program import ExactEvaluation, TwoStageProgram
 from openpoint.twostage.recourse.subproblem import RecourseWork, Response
 from openpoint.twostage.workers.pool import Workers, never
 
@@ -49,7 +49,7 @@ class Appraisal:
     known: float
     settled: float
     values: Floats
-    verdict: Verdict
+    verdict: ExactEvaluation
     findings: tuple[Finding, ...] = ()
     exact: bool = False
     copies_pay: bool = True
@@ -77,10 +77,12 @@ class Appraiser(Protocol):
         """The verdict alone, at a dispatch for all realisations if any; None where that takes a recourse."""
         ...
 
-    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
+    def full(
+        self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
+    ) -> Appraisal | None:
         """Recourse and verdict; None where stopped before.
 
-        `relieve`: where the decision has none of the entries that are spared, say what these save at most.
+        `with_savings`: where the decision has none of the entries that are spared, say what these save at most.
         """
         ...
 
@@ -118,17 +120,19 @@ class FiniteAppraiser:
 
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         given = None if dispatch is None else [dispatch] * self.objective.count
-        verdict = self.program.judge(decision, self.objective.realisations, given)
+        verdict = self.program.evaluate(decision, self.objective.realisations, given)
         return None if verdict is None else appraise(self.program, self.objective, decision, verdict, (), exact=False)
 
-    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
+    def full(
+        self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
+    ) -> Appraisal | None:
         objective, goal = self.objective, self.objective.goal
         answers = self.recourse.ask(goal, decision, list(objective.realisations), stop)
         if answers is None:
             return None
         dispatch = [r.dispatch for r in answers if r.dispatch is not None]
         given = dispatch if len(dispatch) == len(answers) else None
-        verdict = self.program.judge(decision, objective.realisations, given)
+        verdict = self.program.evaluate(decision, objective.realisations, given)
         exact = verdict is None
         if verdict is None:
             verdict = as_verdict(answers, goal)
@@ -140,7 +144,7 @@ class FiniteAppraiser:
                 return None
             if exact:  # the recourse without its limits knows nothing of them
                 missed = np.array([r.value if r.value > MISSED else 0.0 for r in more])
-                verdict = Verdict(verdict.values, missed, None, False)
+                verdict = ExactEvaluation(verdict.values, missed, None, False)
             said += [(k, _forbidding(r)) for k, r in zip(asked, more) if r.value > (MISSED if exact else 0.0)]
         findings = tuple(Finding(k, objective.realisations[k], response) for k, response in said)
         return appraise(self.program, objective, decision, verdict, findings, exact=exact)
@@ -153,7 +157,7 @@ def appraise(
     program: TwoStageProgram[Any, Any],
     objective: Objective,
     decision: Floats,
-    verdict: Verdict,
+    verdict: ExactEvaluation,
     findings: tuple[Finding, ...],
     *,
     exact: bool,
@@ -161,10 +165,10 @@ def appraise(
 ) -> Appraisal:
     """Verdict and findings of one decision, put together; `least` (K) are lower bounds of the costs beyond findings."""
     violation = objective.goal is Goal.VIOLATION
-    cost = objective.first_cost(program, decision)
+    cost = objective.first_stage_cost(program, decision)
     judged = verdict
     if violation:
-        judged = Verdict(verdict.violations, np.zeros(len(verdict.violations)), verdict.state, verdict.final)
+        judged = ExactEvaluation(verdict.violations, np.zeros(len(verdict.violations)), verdict.state, verdict.final)
     known = -np.inf
     if findings and not any(finding.response.rough for finding in findings):
         said = np.full(objective.count, objective.floor)
@@ -181,13 +185,13 @@ def appraise(
     return Appraisal(decision, value, known, settled, judged.values, verdict, findings, exact)
 
 
-def as_verdict(answers: Sequence[Response], goal: Goal) -> Verdict:
+def as_verdict(answers: Sequence[Response], goal: Goal) -> ExactEvaluation:
     """The recourse's own word, where it is exact; what no solver could price is not verified."""
     priced = [r.feasible and not np.isnan(r.reached) for r in answers]
     values = np.array([max(r.value, r.reached) if good else np.inf for r, good in zip(answers, priced)])
     if goal is Goal.VIOLATION:
-        return Verdict(np.zeros(len(values)), values, None, False)
-    return Verdict(values, np.where(np.isfinite(values), 0.0, np.inf), None, False)
+        return ExactEvaluation(np.zeros(len(values)), values, None, False)
+    return ExactEvaluation(values, np.where(np.isfinite(values), 0.0, np.inf), None, False)
 
 
 def _forbidding(response: Response) -> Response:

@@ -23,7 +23,7 @@ from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import SAME
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import Outlook, Relief, TwoStageProgram, Verdict, Within
+from openpoint.twostage.program import ExactEvaluation, RecourseBounds, ReducedProgram, SavingBound, TwoStageProgram
 from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
 from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.recourse.template import Template, template_of
@@ -37,9 +37,9 @@ FEASIBLE = 1e-6
 """Slack, relative to 1 or the right-hand side, within which a recourse keeps the constraints of another realisation."""
 BATCH = 128
 """Realisations that are priced at most before the bounds are looked at again."""
-RELIEF = 1e-6
+SAVING_MIN = 1e-6
 """Relative remainder beyond the outlook from which it pays to ask how much of it entries save."""
-RELIEVED = 32
+SAVINGS_MOST = 32
 """Realisations of which that is asked at most at a decision, those first where it weighs most."""
 GUESSES = 4
 """Times that the next worst is guessed for one batch."""
@@ -169,28 +169,30 @@ class MixedAppraiser:
     _programs: OrderedDict[bytes, tuple[ExactWork, Pool]] = field(default_factory=OrderedDict, init=False)
     _cuts: Cuts | None = field(default=None, init=False)
     _known: dict[bytes, tuple[float, float]] = field(default_factory=dict, init=False)
-    _reliefs: dict[int, ExactWork] = field(default_factory=dict, init=False)
-    _relieved: dict[tuple[int, bytes], float] = field(default_factory=dict, init=False)
+    _saving_works: dict[int, ExactWork] = field(default_factory=dict, init=False)
+    _saving_values: dict[tuple[int, bytes], float] = field(default_factory=dict, init=False)
 
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         return None
 
-    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
+    def full(
+        self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
+    ) -> Appraisal | None:
         objective, realisations = self.objective, self.objective.realisations
-        smaller = self.program.within(decision) or Within(b"", self.program, decision)
+        smaller = self.program.reduced_program(decision) or ReducedProgram(b"", self.program, decision)
         work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
-        outlook = self.program.outlook(decision, realisations, stop) if objective.goal is Goal.COST else None
+        bounds = self.program.recourse_bounds(decision, realisations, stop) if objective.goal is Goal.COST else None
         upper, lower = pool.served(inner), cuts.below(decision, objective.floor)[0]
-        keys = [b""] * objective.count if outlook is None else outlook.alike
-        if outlook is not None:
-            lower, upper = np.maximum(lower, outlook.lower), np.minimum(upper, outlook.upper)
+        keys = [b""] * objective.count if bounds is None else bounds.cost_keys
+        if bounds is not None:
+            lower, upper = np.maximum(lower, bounds.lower), np.minimum(upper, bounds.upper)
             self._recall(keys, lower, upper)
         priced = np.zeros(objective.count, dtype=np.bool_)
         findings: list[Finding] = []
         while len(chosen := self._next(decision, lower, upper, priced, keys)):
             priced[chosen] = True
             relaxed: list[Response] | None = []
-            if outlook is None:
+            if bounds is None:
                 relaxed = self.recourse.ask(objective.goal, decision, [realisations[k] for k in chosen], stop)
             exact = self.recourse.workers.run(work, [(inner, realisations[k]) for k in chosen], stop)
             if relaxed is None or exact is None:
@@ -204,31 +206,31 @@ class MixedAppraiser:
                 if answer.y is not None:
                     pool.add(answer.y)
                 lower[k], upper[k] = max(lower[k], answer.bound), min(upper[k], answer.value)
-                if outlook is not None:
+                if bounds is not None:
                     self._known[keys[k]] = (answer.bound, answer.value)
             upper = np.minimum(upper, pool.served(inner))
             lower = np.maximum(lower, cuts.below(decision, objective.floor)[0])
-            if outlook is not None:
+            if bounds is not None:
                 self._recall(keys, lower, upper)
             if np.isinf(lower[chosen]).any():
                 break  # a realisation without a recourse: the decision is out
         if stop() and not np.isfinite(upper).all():
             return None
-        verdict = Verdict(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
+        verdict = ExactEvaluation(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
         least = np.minimum(lower, upper)
-        if outlook is None:
+        if bounds is None:
             said, which = cuts.below(decision, objective.floor)
             findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
         else:
-            saved = self._saved(decision, least, outlook, stop) if relieve else None
-            findings += _monotone(decision, realisations, least, outlook, objective.floor, saved)
+            saved = self._saved(decision, least, bounds, stop) if with_savings else None
+            findings += _monotone(decision, realisations, least, bounds, objective.floor, saved)
         appraisal = appraise(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
-        return replace(appraisal, copies_pay=outlook is None)  # the cuts of an outlook are exact at this decision
+        return replace(appraisal, copies_pay=bounds is None)  # the cuts of an outlook are exact at this decision
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
         return self.recourse.ask(self.objective.goal, decision, realisations) or []
 
-    def _prepared(self, smaller: Within) -> tuple[ExactWork, Pool, Cuts]:
+    def _prepared(self, smaller: ReducedProgram) -> tuple[ExactWork, Pool, Cuts]:
         self._cuts = self._cuts or Cuts(self.objective.realisations)
 
         def compiled() -> tuple[ExactWork, Pool]:
@@ -242,39 +244,41 @@ class MixedAppraiser:
         return max(GAP, GAP_SHARE * self.gap)
 
     def _saved(
-        self, decision: Floats, least: Floats, outlook: Outlook, stop: Callable[[], bool]
+        self, decision: Floats, least: Floats, bounds: RecourseBounds, stop: Callable[[], bool]
     ) -> tuple[Bools, Floats]:
         """Entries (n), and the most (K) that each of them that is added saves beyond the outlook's slope."""
-        rest = np.where(np.isfinite(least), np.maximum(least - outlook.lower, 0.0), 0.0)
-        reliefs, before = self.program.relief(decision), 0
-        which = np.argsort(-self.objective.weights * rest, kind="stable")[:RELIEVED]
-        which = which[rest[which] > RELIEF * np.maximum(1.0, least[which])]
+        rest = np.where(np.isfinite(least), np.maximum(least - bounds.lower, 0.0), 0.0)
+        savings, before = self.program.saving_bounds(decision), 0
+        which = np.argsort(-self.objective.weights * rest, kind="stable")[:SAVINGS_MOST]
+        which = which[rest[which] > SAVING_MIN * np.maximum(1.0, least[which])]
         saved = np.full(len(rest), np.inf)
         saved[which] = 0.0
-        for relief in reliefs:
-            eased = self._eased(relief, decision, which, outlook, stop)
-            for k, value in eased.items():
+        for saving in savings:
+            relaxed_costs = self._relaxed_costs(saving, decision, which, bounds, stop)
+            for k, value in relaxed_costs.items():
                 saved[k] = max(saved[k], (least[k] - value) / (before + 1.0))
-            before = relief.count
-        entries = reliefs[0].entries if reliefs else np.zeros(len(decision), dtype=np.bool_)
+            before = saving.count
+        entries = savings[0].entries if savings else np.zeros(len(decision), dtype=np.bool_)
         return entries, np.minimum(saved, rest)
 
-    def _eased(
-        self, relief: Relief, decision: Floats, which: Ints, outlook: Outlook, stop: Callable[[], bool]
+    def _relaxed_costs(
+        self, saving: SavingBound, decision: Floats, which: Ints, bounds: RecourseBounds, stop: Callable[[], bool]
     ) -> dict[int, float]:
         """What the relaxed recourse costs at least, for each of some realisations."""
         realisations = self.objective.realisations
         if stop():
             return dict.fromkeys(map(int, which), -np.inf)
-        if relief.count not in self._reliefs:
-            self._reliefs[relief.count] = ExactWork(template_of(relief.program, len(decision)), self._accuracy)
-        keys = {int(k): (relief.count, outlook.alike[k]) for k in which}
-        asked = {key: k for k, key in keys.items() if key not in self._relieved}
-        pairs = [(np.maximum(decision, relief.entries & outlook.matters[k]), realisations[k]) for k in asked.values()]
-        answers = self.recourse.workers.run(self._reliefs[relief.count], pairs, stop) if pairs else []
+        if saving.count not in self._saving_works:
+            self._saving_works[saving.count] = ExactWork(template_of(saving.program, len(decision)), self._accuracy)
+        keys = {int(k): (saving.count, bounds.cost_keys[k]) for k in which}
+        asked = {key: k for k, key in keys.items() if key not in self._saving_values}
+        pairs = [
+            (np.maximum(decision, saving.entries & bounds.may_improve[k]), realisations[k]) for k in asked.values()
+        ]
+        answers = self.recourse.workers.run(self._saving_works[saving.count], pairs, stop) if pairs else []
         for key, answer in zip(asked, answers or []):
-            self._relieved[key] = answer.bound if np.isfinite(answer.value) else -np.inf
-        return {k: self._relieved.get(key, -np.inf) for k, key in keys.items()}
+            self._saving_values[key] = answer.bound if np.isfinite(answer.value) else -np.inf
+        return {k: self._saving_values.get(key, -np.inf) for k, key in keys.items()}
 
     def _recall(self, keys: Sequence[bytes], lower: Floats, upper: Floats) -> None:
         """Put in what was solved before in a realisation alike."""
@@ -289,7 +293,7 @@ class MixedAppraiser:
         realisation, these are the next worst, which would have to be looked at in their turn.
         """
         objective = self.objective
-        cost = objective.first_cost(self.program, decision)
+        cost = objective.first_stage_cost(self.program, decision)
         unknown = ~np.isfinite(upper)
         guess = np.where(unknown, 10.0 * (np.abs(np.where(unknown, lower, upper)).max() + 1.0), upper)
         bound = objective.bound(cost, lower)
@@ -297,7 +301,7 @@ class MixedAppraiser:
         chosen: list[int] = []
         for _ in range(GUESSES):
             odds = objective.worst_odds(guess)
-            total = objective.value(cost, Verdict(guess, np.zeros(len(guess)), None, False))
+            total = objective.value(cost, ExactEvaluation(guess, np.zeros(len(guess)), None, False))
             excess = total - bound - self.gap * abs(total) - SAME
             if excess <= 0.0 and not unknown[odds > 0.0].any():
                 break
@@ -320,7 +324,7 @@ def _monotone(
     decision: Floats,
     realisations: Floats,
     lower: Floats,
-    outlook: Outlook,
+    bounds: RecourseBounds,
     floor: float,
     saved: tuple[Bools, Floats] | None = None,
 ) -> list[Finding]:
@@ -336,10 +340,10 @@ def _monotone(
     for k, value in enumerate(lower):
         if not np.isfinite(value) or value <= floor:
             continue
-        slope = np.where(added, np.minimum(outlook.slope[k], 0.0), 0.0)
-        rest = np.full(len(slope), max(value - outlook.lower[k], 0.0))
+        slope = np.where(added, np.minimum(bounds.slope[k], 0.0), 0.0)
+        rest = np.full(len(slope), max(value - bounds.lower[k], 0.0))
         if saved is not None:
             rest[saved[0]] = np.minimum(rest[saved[0]], saved[1][k])
-        slope -= rest * (added & outlook.matters[k])
+        slope -= rest * (added & bounds.may_improve[k])
         findings.append(Finding(k, realisations[k], Response(True, float(value), slope, np.zeros(0), (), None)))
     return findings

@@ -15,7 +15,7 @@ from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import Stage, TwoStageProgram, parts
+from openpoint.twostage.program import SecondStage, TwoStageProgram, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import Certain, centre
 from openpoint.twostage.workers.pool import never
@@ -84,7 +84,7 @@ class Subproblem:
         self._program, self._n, self._goal = program, n, goal
         uncertainty = program.uncertainty
         self._fixed = uncertainty.value if isinstance(uncertainty, Certain) else None
-        self._floor = 0.0 if goal is Goal.VIOLATION else program.recourse_floor
+        self._floor = 0.0 if goal is Goal.VIOLATION else program.recourse_lower_bound
         self._hard = None if goal is Goal.VIOLATION else self._compile(soft=False)
         self._soft = self._compile(soft=True) if goal is Goal.VIOLATION else None
 
@@ -134,9 +134,9 @@ class Subproblem:
             coupled = (decision, realisation)
         recourse = self._program.recourse(decision, realisation, limits=self._goal is Goal.COST and not soft)
         dispatch = self._program.dispatch(recourse)
-        stage: Stage = recourse.softened() if soft else recourse.hard()
+        stage: SecondStage = recourse.softened() if soft else recourse.hard()
         if self._goal is Goal.WITHOUT_LIMITS and not soft:
-            stage = recourse.waived()
+            stage = recourse.without_limits()
         constraints = [*stage.constraints, *(cone.constraint() for cone in stage.cones)]
         compiled = compile_model(stage.cost, constraints, also=coupled)
         form = compiled.with_coupling(np.concatenate([compiled.of(part) for part in coupled]))

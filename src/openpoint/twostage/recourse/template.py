@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Floats, Ints
 from openpoint.solvers.form import StandardForm
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import Stage, TwoStageProgram, parts
+from openpoint.twostage.program import SecondStage, TwoStageProgram, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import centre
 
@@ -53,12 +53,12 @@ def template_of(program: TwoStageProgram[Any, Any], n: int, goal: Goal = Goal.CO
     """Compile the recourse of a program with a decision of length n."""
     decision = cp.Variable(n, name="decision")
     realisation = cp.Variable(len(centre(program.uncertainty)), name="realisation")
-    recourse: Stage = program.recourse(decision, realisation, limits=goal is Goal.COST)
+    recourse: SecondStage = program.recourse(decision, realisation, limits=goal is Goal.COST)
     match goal:
         case Goal.COST:
             stage = recourse.hard()
         case Goal.WITHOUT_LIMITS:
-            stage = recourse.waived()
+            stage = recourse.without_limits()
         case Goal.VIOLATION:
             stage = recourse.softened()
     constraints = [*stage.constraints, *(part >= 0 for cone in stage.cones for part in (cone.s, cone.t))]

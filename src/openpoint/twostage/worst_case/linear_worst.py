@@ -19,7 +19,7 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import Stage, TwoStageProgram
+from openpoint.twostage.program import SecondStage, TwoStageProgram
 from openpoint.twostage.recourse.evaluation import MISSED, Finding
 from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.uncertainty import Polyhedral, Uncertainty
@@ -249,11 +249,11 @@ class _Softened:
     program: TwoStageProgram[Any, Any]
     uncertainty: Uncertainty
 
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Stage:
-        stage: Stage = self.program.recourse(decision, realisation, limits=False)
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        stage: SecondStage = self.program.recourse(decision, realisation, limits=False)
         return stage.softened()
 
-    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+    def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
         return None
 
 
@@ -267,15 +267,15 @@ class _Tolerant:
     program: TwoStageProgram[Any, Any]
     uncertainty: Uncertainty
 
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Stage:
-        stage: Stage = self.program.recourse(decision, realisation, limits=limits)
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        stage: SecondStage = self.program.recourse(decision, realisation, limits=limits)
         if not stage.limits:
             return stage
         soft = stage.softened()
         kept = [*soft.constraints, soft.cost <= 2.0 * MISSED]
-        return Stage(kept, stage.cones, (), stage.cost, integers=stage.integers)
+        return SecondStage(kept, stage.cones, (), stage.cost, integers=stage.integers)
 
-    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+    def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
         return None
 
 

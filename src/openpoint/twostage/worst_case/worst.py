@@ -19,7 +19,7 @@ from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import all_of
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import TwoStageProgram, Verdict
+from openpoint.twostage.program import ExactEvaluation, TwoStageProgram
 from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
 from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.uncertainty import Box, Budget, centre, listed
@@ -39,11 +39,11 @@ def worst_objective(program: TwoStageProgram[Any, Any], *, violation: bool = Fal
     return Objective(
         realisations=centre(program.uncertainty)[None, :],
         odds=all_of(1),
-        alone_lower=zero,
-        alone_upper=zero,
+        wait_and_see_lower=zero,
+        wait_and_see_upper=zero,
         weights=np.ones(1),
         share=0.0 if violation else 1.0,
-        floor=0.0 if violation else program.recourse_floor,
+        floor=0.0 if violation else program.recourse_lower_bound,
         goal=Goal.VIOLATION if violation else Goal.COST,
     )
 
@@ -67,16 +67,18 @@ class WorstAppraiser:
     def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
         return None
 
-    def full(self, decision: Floats, stop: Callable[[], bool] = never, *, relieve: bool = False) -> Appraisal | None:
+    def full(
+        self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
+    ) -> Appraisal | None:
         found = self._found(decision, stop)
         if found is None:
             return None
         bound, findings = found
         values = np.array([bound])
         missed = np.where(np.isfinite(values), 0.0, np.inf)
-        verdict = Verdict(values, missed, findings[0].realisation, False)
+        verdict = ExactEvaluation(values, missed, findings[0].realisation, False)
         if self.objective.goal is Goal.VIOLATION:
-            verdict = Verdict(np.zeros(1), values, findings[0].realisation, False)
+            verdict = ExactEvaluation(np.zeros(1), values, findings[0].realisation, False)
         return appraise(self.program, self.objective, decision, verdict, findings, exact=True)
 
     def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:

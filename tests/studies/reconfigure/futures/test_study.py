@@ -310,7 +310,7 @@ class Hasty:
         if isinstance(program.uncertainty, Certain):
             return METHOD.solve(program)
         today = program.network.closed.astype(float)
-        verdict = program.judge(today, program.uncertainty.values, None)
+        verdict = program.evaluate(today, program.uncertainty.values, None)
         value = float(program.prices(today[None, :] > 0.5)[0])
         return Outcome(Termination.TIME, today, verdict.state, 0.5 * value, value, (), 1.0, values=verdict.values)
 
@@ -446,8 +446,8 @@ def test_a_future_alone_costs_what_enumeration_says(seed: int) -> None:
     rng = np.random.default_rng(seed)
     program = radial_program(grid, limits=None, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0)
     demand = program.demands[0] * rng.uniform(0.0, 2.0, len(program.demands[0]))
-    single = program.facing(Certain(np.concatenate([demand.real, demand.imag])), Expectation())
-    bounds = single.alone(1e-6)
+    single = program.with_uncertainty(Certain(np.concatenate([demand.real, demand.imag])), Expectation())
+    bounds = single.deterministic_bounds(1e-6)
     assert bounds is not None
     lower, upper = bounds
     best = Enumeration().solve(single)

@@ -39,7 +39,7 @@ from openpoint.studies.partition.model.colouring import colouring
 from openpoint.studies.partition.model.links import Linked, Links, linked, state_before, sums
 from openpoint.studies.partition.model.step import Grouped, Step, UncertainLoads
 from openpoint.studies.partition.model.topology import Topology, compact
-from openpoint.twostage.program import FirstStage, Limit, PlainProgram, Stage
+from openpoint.twostage.program import FirstStage, Limit, PlainProgram, SecondStage
 from openpoint.twostage.risk import Risk, WorstCase
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 
@@ -55,7 +55,7 @@ class Microgrids(FirstStage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Following(Stage):
+class Following(SecondStage):
     """The recourse, with its own variables: (2 P) change of active and reactive power of the generators, T times."""
 
     ramp: tuple[cp.Variable, ...]
@@ -168,13 +168,13 @@ class PartitionProgram(PlainProgram):
         return self.ramp * self.generators.p_capacity, self.ramp * self.generators.q_capacity
 
     @cached_property
-    def recourse_floor(self) -> float:
+    def recourse_lower_bound(self) -> float:
         """No recourse saves more than by ramping each generator down as far as ramp and limits let it."""
         span = np.maximum(self.network.p_max, 0.0) - np.minimum(self.network.p_min, 0.0)
         least = np.minimum(self.ramps[0], span)
         return -float(sum(np.abs(step.generation_usd) @ least for step in self.steps))
 
-    def first_stage(self, *, physics: bool) -> Microgrids:
+    def first_stage(self, *, with_recourse: bool) -> Microgrids:
         """Topology and set-points; they hold the nominal physics whatever else stands in the model."""
         parts, home = self.sizes[3], self.generators.block[self.generators.may_form]
         way = compact if self.how == "compact" else colouring
@@ -250,7 +250,7 @@ class PartitionProgram(PlainProgram):
         kept = Limit("balance", cp.hstack([slack[0], -slack[0], slack[1], -slack[1]]))
         return Following([*constraints, *flow.constraints], (), (kept,), step.generation_usd @ up_p, ramp=(ramp,))
 
-    def dispatch(self, recourse: Stage) -> cp.Variable | None:
+    def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
         """(2 P) what the generators do once the loads are known, of a program of one step."""
         assert isinstance(recourse, Following)
         return recourse.ramp[0] if len(recourse.ramp) == 1 else None
@@ -260,7 +260,7 @@ class PartitionProgram(PlainProgram):
         s, b, f, _ = self.sizes
         return np.concatenate([np.round(x[: s + b + f]), x[s + b + f :]])
 
-    def cost(self, decision: Floats) -> float:
+    def first_stage_cost(self, decision: Floats) -> float:
         """Dead blocks and set-points, in $."""
         return sum(sum(self.costs(decision, t)) for t in range(len(self.steps)))
 
@@ -270,7 +270,7 @@ class PartitionProgram(PlainProgram):
         there = self.steps[step]
         return float(there.lost_usd @ (1.0 - live)), float(there.generation_usd @ p)
 
-    def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
+    def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """The same program before other deviations."""
         return dataclasses.replace(self, uncertainty=uncertainty, risk=risk)
 

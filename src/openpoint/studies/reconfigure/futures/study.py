@@ -120,26 +120,26 @@ def reconfigure_futures(
         )
     with deadline_of(method.time_limit_s) as deadline:
         uncertainty = faced.uncertainty(network.s_base_kva)
-        facing = replace(program, futures=uncertainty, risk=faced.risk, limits_share=faced.limits_share)
+        uncertain = replace(program, futures=uncertainty, risk=faced.risk, limits_share=faced.limits_share)
         with deadline.uncounted():  # compiles the kernels
-            facing.prices(network.closed[None, :])
+            uncertain.prices(network.closed[None, :])
         began = deadline.passed()
-        outcome = method.solve(facing, progress, deadline)
+        outcome = method.solve(uncertain, progress, deadline)
         # Regret takes a solution of every future alone, which the outcome does not count.
         outcome = replace(outcome, seconds=deadline.passed() - began)
         notes: list[str] = []
         mean = _mean_topology(program, faced.futures, method, outcome, deadline, notes)
         if mean is not None:
-            outcome = _at_least_as_good(facing, mean, method, outcome, deadline, notes)
-        planned = _compare(facing, mean, outcome, method)
+            outcome = _at_least_as_good(uncertain, mean, method, outcome, deadline, notes)
+        planned = _compare(uncertain, mean, outcome, method)
         sampled = None
         if faced.sample is not None and not deadline.over():
-            others = replace(facing, futures=Scenarios(_realisations(faced.sample, network.s_base_kva)))
+            others = replace(uncertain, futures=Scenarios(_realisations(faced.sample, network.s_base_kva)))
             sampled = _compare(others, mean, replace(outcome, state=None), method, planned.after)
         elif faced.sample is not None:
             what = "Ctrl-C came" if deadline.interrupted() else "the time was up"
             notes.append(f"{what} before the answer was judged in the sample: it is left out")
-        return _result(grid, facing, faced, method, outcome, planned, sampled, notes)
+        return _result(grid, uncertain, faced, method, outcome, planned, sampled, notes)
 
 
 def _mean_topology(
@@ -185,7 +185,7 @@ def _at_least_as_good(
     piece = max(1, PIECE // len(program.demands))
     value, closed = descend(program.choices, mean, program.prices, stop=deadline.over, piece=piece)
     decision = closed.astype(float)
-    verdict = program.judge(decision, program.uncertainty.values, None)
+    verdict = program.evaluate(decision, program.uncertainty.values, None)
     last = Iteration(len(outcome.log) + 1, outcome.seconds, outcome.lower_bound, value, value, "mean future + exchange")
     outcome = replace(
         outcome,

@@ -87,7 +87,7 @@ class AcJudge:
         key = closed.tobytes()
         if key not in self._known:
             state = self.state(closed)
-            value = state.loss_kw + self.program.cost(closed.astype(np.float64))
+            value = state.loss_kw + self.program.first_stage_cost(closed.astype(np.float64))
             known = state.has_solution and bool(state.energised.all())
             self._known[key] = Priced(closed, excess(self.program.network, state), value) if known else None
         return self._known[key]

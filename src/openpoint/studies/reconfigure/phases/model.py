@@ -29,7 +29,7 @@ from openpoint.formulations.radiality_phases import contract_coupled, radial_sta
 from openpoint.network import Network
 from openpoint.network.load_shares import phase_bases
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.twostage.program import FirstStage, Limit, PlainProgram, Stage, Verdict
+from openpoint.twostage.program import ExactEvaluation, FirstStage, Limit, PlainProgram, SecondStage
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Certain, Uncertainty
 from openpoint.twostage.workers.pool import never
@@ -61,12 +61,12 @@ class PhasesProgram(PlainProgram):
     max_changes: int | None = None
     change_cost_kw: float = 0.0
 
-    recourse_floor = 0.0
+    recourse_lower_bound = 0.0
     distance_min = 2
     uncertainty: Certain = field(default_factory=lambda: Certain(np.zeros(0)))
     risk: Risk = field(default_factory=Expectation)
 
-    def facing(self, uncertainty: Uncertainty, risk: Risk) -> Self:
+    def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """Itself: nothing is uncertain."""
         return self
 
@@ -108,7 +108,7 @@ class PhasesProgram(PlainProgram):
         tree = next(self._trees(self.today.astype(np.float64)), None)
         return self.v if tree is None else no_load(self.network, tree)
 
-    def first_stage(self, *, physics: bool) -> FirstStage:
+    def first_stage(self, *, with_recourse: bool) -> FirstStage:
         """Radial choices, locked branches, number and cost of changes."""
         net = self.network
         block = radiality(self.choices, hungry=np.zeros(self.choices.n_blocks, dtype=np.bool_))
@@ -119,7 +119,7 @@ class PhasesProgram(PlainProgram):
             constraints.append(changes <= self.max_changes)
         return FirstStage(closed, block.integers, constraints, self.change_cost_kw * changes)
 
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Stage:
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
         """The linear power flow, whose cost is the loss in kW."""
         net = self.network
         unrated = net.with_limits(w_min=net.w_min, w_max=net.w_max, l_max=np.full(net.n_conductors, np.inf))
@@ -145,15 +145,15 @@ class PhasesProgram(PlainProgram):
             kept.append(Limit("voltage high", cp.multiply(1 / net.w_max[high], flow.w[high]) - 1))
         if np.isfinite(net.l_max).any():
             kept.append(Limit("current", rating_excess(net, decision, flow.p, flow.q)))
-        return Stage([*flow.constraints, *tied], (cone,), tuple(kept), self.price_base_kw * loss)
+        return SecondStage([*flow.constraints, *tied], (cone,), tuple(kept), self.price_base_kw * loss)
 
-    def judge(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> Verdict:
+    def evaluate(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> ExactEvaluation:
         """The same flow without a solver: exact for the linear model."""
         closed = decision > 0.5
         if not self.allowed(closed):
-            return Verdict(np.array([np.inf]), np.array([np.inf]), None, True)
+            return ExactEvaluation(np.array([np.inf]), np.array([np.inf]), None, True)
         loss, excess = self.linear(closed)
-        return Verdict(np.array([loss]), np.array([excess if excess > LIMIT_TOLERANCE else 0.0]), None, True)
+        return ExactEvaluation(np.array([loss]), np.array([excess if excess > LIMIT_TOLERANCE else 0.0]), None, True)
 
     def linear(self, closed: Bools) -> tuple[float, float]:
         """Loss in kW and sum of the excesses of the limits of a radial state (B), in the linear model.
@@ -173,16 +173,16 @@ class PhasesProgram(PlainProgram):
         parts = [1.0 - w[low] / net.w_min[low], w[high] / net.w_max[high] - 1.0, rated]
         return loss, sum(float(np.maximum(part, 0.0).sum()) for part in parts)
 
-    def cost(self, decision: Floats) -> float:
+    def first_stage_cost(self, decision: Floats) -> float:
         """Cost of the changes, in kW."""
         return self.change_cost_kw * float(np.sum((decision > 0.5) != self.today))
 
-    def starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """Today's tree and that of least impedance."""
         found = [*islice(self._trees(self.today.astype(np.float64)), 1), *islice(self._trees(-self._impedance), 1)]
         return [tree.astype(np.float64) for tree in found]
 
-    def near(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+    def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """Heaviest trees under the fractional decision, shaken."""
         rng = np.random.default_rng(0)
         seen: set[bytes] = set()

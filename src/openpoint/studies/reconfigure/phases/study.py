@@ -169,7 +169,7 @@ def _by_linear_model(
     """Branch exchange by exact power flow, from today's state and from the optimum of the linear model."""
     program = judge.program
     news = News("branch exchange", judge, progress, deadline)
-    first = next(iter(program.starts()), None)
+    first = next(iter(program.warm_starts()), None)
     best = None if first is None else descend_ac(judge, first > 0.5, deadline.over, news.told)
     news.say(best)
     outcome = Outcome(deadline.why, None, None, -math.inf, math.inf, (), 0.0)
@@ -223,7 +223,7 @@ def _enumerate(judge: AcJudge, method: Enumeration, progress: Progress, deadline
     def stop() -> bool:
         return deadline.over() or judge.count >= method.most
 
-    near = [descend_ac(judge, start > 0.5, stop, news.told) for start in program.starts()[:1]]
+    near = [descend_ac(judge, start > 0.5, stop, news.told) for start in program.warm_starts()[:1]]
     states = radial_states(program.choices, program.network.conductor_branch)
     some = (by_branch(program.network, state) for state in states)
     best, complete = best_of(judge, some, stop, news.told, best=near[0] if near else None)

@@ -101,7 +101,7 @@ def _outcome(program: RadialProgram, softened: Softened[Outcome]) -> Outcome:
     decision = found.least_violation if found.decision is None else found.decision
     assert decision is not None
     assert isinstance(found.state, Ensemble)
-    value = program.cost(decision) + float(found.state.loss[0]) * program.network.s_base_kva
+    value = program.first_stage_cost(decision) + float(found.state.loss[0]) * program.network.s_base_kva
     why = softened.stopped or Termination.SOFT
     return replace(
         found,
