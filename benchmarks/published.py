@@ -26,7 +26,9 @@ from matplotlib.figure import Figure
 import openpoint
 from openpoint import ColumnAndConstraint, Disasters, ExtensiveForm, HardenCosts, harden
 from openpoint.report.figure import style
-from openpoint.studies.harden.ambiguity import Recipe, moved, outages_within, transported
+from openpoint.scenarios.ambiguity import DisastersRecipe as Recipe
+from openpoint.scenarios.ambiguity import moved, outages_within
+from openpoint.scenarios.ambiguity import outages_moved as transported
 from openpoint.studies.harden.result import HardenResult
 
 from . import tables, timing

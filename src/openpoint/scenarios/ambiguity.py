@@ -1,32 +1,45 @@
-"""How far the probabilities of futures may be wrong: sets of probabilities made of the futures themselves.
+"""How far the probabilities of futures or disasters may be wrong: sets of probabilities made of the scenarios.
 
-Each function gives a recipe: handed the futures, it returns the set. `reconfigure` takes recipes and finished sets
-alike.
+Each function gives a recipe: handed the scenarios, it returns the set. `reconfigure` and `harden` take recipes and
+finished sets alike.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from openpoint.errors import OptionError
+from openpoint.scenarios.disasters import Disasters
 from openpoint.scenarios.futures import Futures
 from openpoint.twostage.ambiguity import Ambiguity, Moments, ProbabilityBox, TotalVariation, Wasserstein
 
-Recipe = Callable[[Futures], Ambiguity]
+FuturesRecipe = Callable[[Futures], Ambiguity]
+DisastersRecipe = Callable[[Disasters], Ambiguity]
+Scenarios = TypeVar("Scenarios", Futures, Disasters)
 
-WAYS = "tv:0.2, wasserstein:300, demand:0.1 or box:0.01"
 
-
-def moved(share: float) -> Recipe:
+def moved(share: float) -> Callable[[Futures | Disasters], Ambiguity]:
     """At most this share of the probability lies elsewhere: total variation."""
     _inside("the share of total variation", share, 1.0)
     return lambda _: TotalVariation(share)
 
 
-def transported(kva: float) -> Recipe:
+def probabilities_within(deviation: float) -> Callable[[Futures | Disasters], Ambiguity]:
+    """Every future, or distinct disaster, has its nominal probability ± `deviation`."""
+    _inside("the deviation of probabilities", deviation, 1.0)
+
+    def recipe(scenarios: Futures | Disasters) -> Ambiguity:
+        nominal = scenarios.weights if isinstance(scenarios, Futures) else scenarios.probabilities
+        return ProbabilityBox(np.maximum(nominal - deviation, 0.0), np.minimum(nominal + deviation, 1.0))
+
+    return recipe
+
+
+def demand_moved(kva: float) -> FuturesRecipe:
     """Probability is moved between futures by as many kVA as their buses differ in all, `kva` on average at most."""
     _inside("the Wasserstein radius", kva, math.inf)
 
@@ -37,7 +50,7 @@ def transported(kva: float) -> Recipe:
     return recipe
 
 
-def demand_within(share: float) -> Recipe:
+def demand_within(share: float) -> FuturesRecipe:
     """The expected active demand of every bus is its nominal one ± `share` of the bus's largest: bounds on moments."""
     _inside("the deviation of expected demand", share, 1.0)
 
@@ -49,36 +62,72 @@ def demand_within(share: float) -> Recipe:
     return recipe
 
 
-def probabilities_within(deviation: float) -> Recipe:
-    """Every future has its nominal probability ± `deviation`."""
-    _inside("the deviation of probabilities", deviation, 1.0)
+def outages_moved(branches: float) -> DisastersRecipe:
+    """Probability is moved between disasters by as many branches as they differ in, `branches` on average at most."""
+    _inside("the Wasserstein radius", branches, math.inf)
 
-    def recipe(futures: Futures) -> Ambiguity:
-        nominal = futures.weights
-        return ProbabilityBox(np.maximum(nominal - deviation, 0.0), np.minimum(nominal + deviation, 1.0))
+    def recipe(disasters: Disasters) -> Ambiguity:
+        broken = disasters.broken.astype(np.float64)
+        common, size = broken @ broken.T, broken.sum(axis=1)
+        return Wasserstein(branches, size[:, None] + size[None, :] - 2.0 * common)
 
     return recipe
 
 
-_KINDS: dict[str, Callable[[float], Recipe]] = {
+def outages_within(deviation: float) -> DisastersRecipe:
+    """Every branch breaks with its nominal probability ± `deviation`: bounds on the first moments of the outages."""
+    _inside("the deviation of outage probabilities", deviation, 1.0)
+
+    def recipe(disasters: Disasters) -> Ambiguity:
+        outages = disasters.broken.astype(np.float64)
+        outages = outages[:, outages.any(axis=0)]
+        nominal = disasters.probabilities @ outages
+        lower, upper = np.maximum(nominal - deviation, 0.0), np.minimum(nominal + deviation, 1.0)
+        return Moments(outages, lower, upper)
+
+    return recipe
+
+
+_OF_FUTURES: dict[str, Callable[[float], FuturesRecipe]] = {
     "tv": moved,
-    "wasserstein": transported,
+    "wasserstein": demand_moved,
     "demand": demand_within,
+    "box": probabilities_within,
+}
+_OF_DISASTERS: dict[str, Callable[[float], DisastersRecipe]] = {
+    "tv": moved,
+    "moments": outages_within,
+    "wasserstein": outages_moved,
     "box": probabilities_within,
 }
 
 
-def read_ambiguity(text: str) -> Recipe:
-    """The recipe that a word and a number name, such as `tv:0.2`.
+def read_futures_ambiguity(text: str) -> FuturesRecipe:
+    """The recipe for futures that a word and a number name, such as `tv:0.2`.
 
     Raises:
         OptionError: another word, no number, or one out of its range.
     """
+    return _read(text, _OF_FUTURES, "tv:0.2, wasserstein:300, demand:0.1 or box:0.01")
+
+
+def read_disasters_ambiguity(text: str) -> DisastersRecipe:
+    """The recipe for disasters that a word and a number name, such as `tv:0.2`.
+
+    Raises:
+        OptionError: another word, no number, or one out of its range.
+    """
+    return _read(text, _OF_DISASTERS, "tv:0.2, moments:0.1, wasserstein:1 or box:0.1")
+
+
+def _read(
+    text: str, kinds: Mapping[str, Callable[[float], Callable[[Scenarios], Ambiguity]]], known: str
+) -> Callable[[Scenarios], Ambiguity]:
     kind, _, size = text.partition(":")
     try:
-        return _KINDS[kind.strip().lower()](float(size))
+        return kinds[kind.strip().lower()](float(size))
     except (KeyError, ValueError):
-        raise OptionError(f"the ambiguity {text!r} is not known; give {WAYS}") from None
+        raise OptionError(f"the ambiguity {text!r} is not known; give {known}") from None
 
 
 def name_of(ambiguity: Ambiguity) -> str:

@@ -14,8 +14,10 @@ import pytest
 
 import openpoint
 from openpoint import Disasters, ExtensiveForm, Grid, HardenCosts, Limits, OptionError, Termination, harden
+from openpoint.scenarios.ambiguity import moved, outages_within, probabilities_within
+from openpoint.scenarios.ambiguity import outages_moved as transported
+from openpoint.scenarios.ambiguity import read_disasters_ambiguity as read_ambiguity
 from openpoint.studies.harden import answer as harden_answer
-from openpoint.studies.harden.ambiguity import moved, outages_within, probabilities_within, read_ambiguity, transported
 from openpoint.studies.harden.result import HardenResult
 from openpoint.twostage.ambiguity import Moments, TotalVariation
 from openpoint.twostage.methods.ccg import ColumnAndConstraint

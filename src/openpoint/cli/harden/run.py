@@ -119,11 +119,11 @@ def harden(
     quiet: bool,
 ) -> int:
     """Read the grid, find the plan, show and write the result; the exit code."""
+    from openpoint.scenarios.ambiguity import read_disasters_ambiguity
     from openpoint.studies.harden import study
-    from openpoint.studies.harden.ambiguity import read_ambiguity
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    ambiguity = None if threats.ambiguity is None else read_ambiguity(threats.ambiguity)
+    ambiguity = None if threats.ambiguity is None else read_disasters_ambiguity(threats.ambiguity)
     grid = read_sound(source)
     disasters = threats.disasters(grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")

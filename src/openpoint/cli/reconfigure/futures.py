@@ -114,13 +114,13 @@ def reconfigure(
     quiet: bool,
 ) -> int:
     """Read the grid and its futures, find one topology for all, show and write the result; the exit code."""
-    from openpoint.scenarios.ambiguity import read_ambiguity
+    from openpoint.scenarios.ambiguity import read_futures_ambiguity
     from openpoint.studies.reconfigure import study
     from openpoint.studies.reconfigure.futures.words import read_risk
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     risk = None if wanted.risk is None else read_risk(wanted.risk)
-    ambiguity = None if wanted.ambiguity is None else read_ambiguity(wanted.ambiguity)
+    ambiguity = None if wanted.ambiguity is None else read_futures_ambiguity(wanted.ambiguity)
     grid = read_sound(source, Asked(switchable, locked_open, locked_closed, held))
     planned, sample = wanted.futures(grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}")

@@ -13,8 +13,8 @@ from openpoint.grid.arguments import Solves, of_kind
 from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
+from openpoint.scenarios.ambiguity import DisastersRecipe
 from openpoint.scenarios.disasters import DisastersLike, read_disasters
-from openpoint.studies.harden.ambiguity import Recipe
 from openpoint.studies.harden.answer import Run, answer
 from openpoint.studies.harden.model import Backup, HardenProgram
 from openpoint.studies.harden.result import HardenResult
@@ -84,7 +84,7 @@ def harden(
     max_generators: int | None = None,
     budget_usd: float | None = None,
     costs: HardenCosts | None = None,
-    ambiguity: Ambiguity | Recipe | None = None,
+    ambiguity: Ambiguity | DisastersRecipe | None = None,
     limits: Limits | None = None,
     method: Method | None = None,
     value_of_information: bool | None = None,
@@ -106,7 +106,7 @@ def harden(
         max_lines, max_generators, budget_usd: most to buy; None = any number, any sum.
         costs: prices, and the size of a backup generator.
         ambiguity: the probabilities of the disasters are not known better than this set, or than the set that a recipe
-            of `studies.harden_ambiguity` makes of the distinct disasters.
+            of `scenarios.ambiguity` makes of the distinct disasters.
         limits: limits to keep; default: those of the grid.
         method: `ColumnAndConstraint()` (default), `ExtensiveForm(solver="highs")` or `Benders()`.
         value_of_information: whether to compute what the plan is worth (see `studies.plan_value`); default: if there

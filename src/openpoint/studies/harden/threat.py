@@ -9,8 +9,8 @@ import numpy as np
 from openpoint.arrays import Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.scenarios.ambiguity import DisastersRecipe
 from openpoint.scenarios.disasters import Disasters
-from openpoint.studies.harden.ambiguity import Recipe
 from openpoint.twostage.ambiguity import Ambiguity, TotalVariation
 from openpoint.twostage.risk import Expectation, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Budget, Scenarios
@@ -28,7 +28,7 @@ class Threat:
 
 
 def threat_of(
-    network: Network, disasters: Disasters | None, any_lines: int | None, ambiguity: Ambiguity | Recipe | None
+    network: Network, disasters: Disasters | None, any_lines: int | None, ambiguity: Ambiguity | DisastersRecipe | None
 ) -> Threat:
     """The uncertainty.
 

@@ -15,7 +15,7 @@ from openpoint.powerflow.state import RadialState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
-from openpoint.scenarios.ambiguity import Recipe
+from openpoint.scenarios.ambiguity import FuturesRecipe
 from openpoint.scenarios.futures import FuturesLike, read_futures
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.study import Faced, reconfigure_futures
@@ -61,7 +61,7 @@ def reconfigure(
     *,
     futures: FuturesLike,
     risk: Risk | None = ...,
-    ambiguity: Ambiguity | Recipe | None = ...,
+    ambiguity: Ambiguity | FuturesRecipe | None = ...,
     limits_share: float = ...,
     sample: FuturesLike | None = ...,
     method: Method | None = ...,
@@ -80,7 +80,7 @@ def reconfigure(
     *,
     futures: FuturesLike | None = None,
     risk: Risk | None = None,
-    ambiguity: Ambiguity | Recipe | None = None,
+    ambiguity: Ambiguity | FuturesRecipe | None = None,
     limits_share: float = 1.0,
     sample: FuturesLike | None = None,
     method: Method | None = None,
@@ -114,7 +114,7 @@ def reconfigure(
         risk: ρ, `Expectation()` (default), `CVaR(0.9)`, `WorstCase()`, or `Regret()`, the worst excess over what each
             future would lose had it been known; `Regret(Expectation())` is the mean of those.
         ambiguity: the probabilities are not known better than this set, or than the set that a recipe of
-            `studies.futures_ambiguity` makes of the futures; ρ is then the worst expectation.
+            `scenarios.ambiguity` makes of the futures; ρ is then the worst expectation.
         limits_share: share of the futures, by probability, in which the limits must be kept.
         sample: other futures by which to judge the answer, such as `grow` draws with another seed.
         method: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or `Enumeration()`; default: the first of them that

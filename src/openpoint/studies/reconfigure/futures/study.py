@@ -14,7 +14,7 @@ from openpoint.powerflow.ensemble import Ensemble
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
-from openpoint.scenarios.ambiguity import Recipe, name_of
+from openpoint.scenarios.ambiguity import FuturesRecipe, name_of
 from openpoint.scenarios.futures import Futures
 from openpoint.search.exchange.pairs import descend
 from openpoint.studies.reconfigure.futures import tables
@@ -50,7 +50,7 @@ class Faced:
 
     futures: Futures
     risk: Risk
-    ambiguity: Ambiguity | Recipe | None
+    ambiguity: Ambiguity | FuturesRecipe | None
     limits_share: float
     sample: Futures | None
 
