@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.core import event
 from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
@@ -117,10 +118,11 @@ def made_of(function: Callable[..., Any]) -> tuple[set[Path], set[str]]:
     constants: set[str] = set()
     waiting, seen = [function], {function}
     while waiting:
-        code, known = waiting[-1].__code__, waiting.pop().__globals__
+        known, code = waiting[-1].__globals__, waiting.pop().__code__
         files.add(Path(code.co_filename))
-        met = [(name, known[name]) for name in code.co_names if name in known]
-        met += [pair for _, room in met if isinstance(room, ModuleType) for pair in _of_package(room, code.co_names)]
+        names = _names(code)
+        met = [(name, known[name]) for name in names if name in known]
+        met += [pair for _, room in met if isinstance(room, ModuleType) for pair in _of_package(room, names)]
         for name, value in met:
             if isinstance(value, Dispatcher):
                 if value.py_func not in seen:
@@ -128,9 +130,17 @@ def made_of(function: Callable[..., Any]) -> tuple[set[Path], set[str]]:
                     waiting.append(value.py_func)
             elif isinstance(value, type) and value.__module__.startswith(_PACKAGE):
                 files.add(Path(inspect.getfile(value)))
-            elif isinstance(value, int | float | str | tuple):
+            elif isinstance(value, int | float | str | tuple | np.generic):
                 constants.add(f"{name} = {value!r}")
+            elif isinstance(value, np.ndarray):
+                constants.add(f"{name} = {value.dtype} {value.shape} {value.tobytes().hex()}")
     return files, constants
+
+
+def _names(code: CodeType) -> set[str]:
+    """Names in the code of a function and of what is defined within it, such as a comprehension."""
+    within = [part for part in code.co_consts if isinstance(part, CodeType)]
+    return set(code.co_names).union(*map(_names, within))
 
 
 def _of_package(room: ModuleType, names: Iterable[str]) -> Iterator[tuple[str, Any]]:

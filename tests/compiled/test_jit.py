@@ -1,0 +1,144 @@
+"""Keys of cached machine code follow from what a kernel is made of, so that none that is out of date can run."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import openpoint
+from openpoint.compiled.jit import made_of
+from openpoint.powerflow.kernel import many
+from openpoint.search.enumeration import walk_on
+from openpoint.search.kernel.entries import explore, propagate
+from openpoint.search.limits import advance
+from openpoint.studies.harden.trees import lifted, spanned
+
+SOURCE = Path(openpoint.__file__).parent
+KERNELS: list[Callable[..., Any]] = [explore, propagate, advance, walk_on, many, lifted, spanned]
+
+
+def file_of(module: str) -> Path:
+    return Path(str(importlib.import_module(module).__file__))
+
+
+def imported(tree: ast.Module) -> dict[str, tuple[str, str]]:
+    """What the names of a module stand for: a module of the package, and a name in it."""
+    return {
+        alias.asname or alias.name: (statement.module, alias.name)
+        for statement in tree.body
+        if isinstance(statement, ast.ImportFrom) and statement.module and statement.module.startswith("openpoint.")
+        for alias in statement.names
+    }
+
+
+def calls(file: Path, name: str) -> Iterator[tuple[Path, str]]:
+    """The functions and classes of the package that one of its functions or classes calls by name."""
+    tree = ast.parse(file.read_text())
+    known = imported(tree)
+    own = {part.name: part for part in tree.body if isinstance(part, ast.FunctionDef | ast.ClassDef)}
+    if name not in own or isinstance(own[name], ast.ClassDef):
+        return
+    for node in ast.walk(own[name]):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in own:
+                yield file, node.func.id
+            elif node.func.id in known:
+                module, original = known[node.func.id]
+                yield file_of(module), original
+
+
+def files_called(function: Callable[..., Any]) -> set[Path]:
+    """Files of everything that a function calls, found in the text of the files alone."""
+    waiting = [(file_of(function.__module__), function.__name__)]
+    seen = set(waiting)
+    while waiting:
+        fresh = set(calls(*waiting.pop())) - seen
+        seen |= fresh
+        waiting += fresh
+    return {file for file, _ in seen}
+
+
+def files_imported(module: str) -> set[Path]:
+    """The file of a module, and of every module of the package that it imports by `from`, at any depth."""
+    waiting, seen = [module], {module}
+    while waiting:
+        fresh = {room for room, _ in imported(ast.parse(file_of(waiting.pop()).read_text())).values()} - seen
+        seen |= fresh
+        waiting += fresh
+    return {file_of(each) for each in seen}
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)
+def test_the_key_holds_every_file_of_what_a_kernel_calls(kernel: Callable[..., Any]) -> None:
+    files, _ = made_of(kernel.py_func)  # type: ignore[attr-defined]
+    called = files_called(kernel.py_func)  # type: ignore[attr-defined]
+    assert called <= files
+    assert files <= files_imported(kernel.__module__)
+    assert files_called(explore.py_func) > {SOURCE / "search/kernel/node.py", SOURCE / "search/kernel/bound.py"}  # type: ignore[attr-defined]
+
+
+def test_constants_of_numpy_are_in_the_key() -> None:
+    _, constants = made_of(explore.py_func)  # type: ignore[attr-defined]
+    assert any(constant.startswith("NOWHERE = ") for constant in constants)
+
+
+TINY = {
+    "__init__.py": "",
+    "constants.py": "import numpy as np\n\nFACTOR = np.int64(3)\nTABLE = np.array([1.0, 2.0])\n",
+    "inside.py": """
+from openpoint.compiled.jit import inner
+
+
+@inner
+def added(x: int) -> int:
+    return x + 1
+""",
+    "kernel.py": """
+from openpoint.compiled.jit import compiled
+from tiny.constants import FACTOR, TABLE
+from tiny.inside import added
+
+
+@compiled
+def value(x: int) -> float:
+    return FACTOR * sum([added(k) for k in range(x)]) + TABLE[1]
+""",
+}
+
+
+def run_tiny(folder: Path) -> tuple[float, bool]:
+    """The result of the tiny kernel in a new process, and whether its machine code came from the cache."""
+    code = "from tiny.kernel import value; print(value(3), sum(value.stats.cache_hits.values()))"
+    path = os.pathsep.join([str(folder), str(SOURCE.parent)])
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": path, "NUMBA_CACHE_DIR": str(folder / "cache")},
+    )
+    value, hits = done.stdout.split()
+    return float(value), int(hits) > 0
+
+
+def test_machine_code_is_made_anew_where_an_inner_file_or_a_constant_changed(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    for name, text in TINY.items():
+        (tmp_path / "tiny" / name).write_text(text)
+    assert run_tiny(tmp_path) == (20.0, False)
+    assert run_tiny(tmp_path) == (20.0, True)
+    (tmp_path / "tiny" / "inside.py").write_text(TINY["inside.py"].replace("x + 1", "x + 2"))
+    assert run_tiny(tmp_path) == (29.0, False)
+    (tmp_path / "tiny" / "constants.py").write_text(TINY["constants.py"].replace("int64(3)", "int64(4)"))
+    assert run_tiny(tmp_path) == (38.0, False)
+    (tmp_path / "tiny" / "constants.py").write_text("import numpy as np\n\nFACTOR = 4\nTABLE = np.array([1.0, 5.0])\n")
+    assert run_tiny(tmp_path) == (41.0, False)
+    assert run_tiny(tmp_path) == (41.0, True)
