@@ -80,10 +80,10 @@ class Enumeration:
 def _enumerated(program: RadialProgram, count: int, deadline: Deadline, progress: Progress | None) -> Outcome:
     """All topologies by their price; where none has any, by their violation."""
     began, futures = deadline.passed(), program.uncertainty.values
-    best, value, tried = _best(program, program.prices, deadline)
+    best, value, tried = _best(program, program.ac.objectives, deadline)
     found, decision = math.isfinite(value), best
     if not found:
-        least, violation, met = _best(program, program.violations, deadline)
+        least, violation, met = _best(program, program.ac.violations, deadline)
         decision = least if math.isfinite(violation) else None
         tried = min(tried, met)
     shown = None if decision is None else decision.astype(float)

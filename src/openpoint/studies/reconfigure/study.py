@@ -191,7 +191,7 @@ def reconfigure(
     method = method or quickest(program)
     before = ac_state(program.network, program.network.closed)
     _LOG.info("computed today's state by AC power flow")
-    program.prices(program.network.closed[None, :])  # compiles kernels outside the method's time
+    program.ac.objectives(program.network.closed[None, :])  # compiles kernels outside the method's time
     _LOG.info("stated the problem; the method begins")
     with deadline_of(method.time_limit_s) as deadline:
         outcome, soft = method.solve(program, progress, deadline), None

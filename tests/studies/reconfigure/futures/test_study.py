@@ -313,7 +313,7 @@ class Hasty:
             return METHOD.solve(program)
         today = program.network.closed.astype(float)
         verdict = program.evaluate(today, program.uncertainty.values, None)
-        value = float(program.prices(today[None, :] > 0.5)[0])
+        value = float(program.ac.objectives(today[None, :] > 0.5)[0])
         return Outcome(Termination.TIME, today, verdict.state, 0.5 * value, value, (), 1.0, values=verdict.values)
 
 

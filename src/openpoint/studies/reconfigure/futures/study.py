@@ -36,8 +36,6 @@ SAME = 1e-9
 """Relative difference of losses that are the same."""
 QUICK_S = 0.25
 """Seconds for the topology of the mean future where the method has used up the time."""
-PIECE = 2_000
-"""Power flows between two questions whether to stop."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def reconfigure_futures(
         uncertainty = faced.uncertainty(network.s_base_kva)
         uncertain = replace(program, futures=uncertainty, risk=faced.risk, limits_share=faced.limits_share)
         with deadline.uncounted():  # compiles the kernels
-            uncertain.prices(network.closed[None, :])
+            uncertain.ac.objectives(network.closed[None, :])
         began = deadline.passed()
         outcome = method.solve(uncertain, progress, deadline)
         # Regret takes a solution of every future alone, which the outcome does not count.
@@ -180,10 +178,10 @@ def _at_least_as_good(
     """
     if len(program.network.generator_names) or isinstance(program.risk, Regret):
         return outcome
-    if not program.prices(mean[None, :])[0] < outcome.upper_bound * (1.0 - SAME):
+    if not program.ac.objectives(mean[None, :])[0] < outcome.upper_bound * (1.0 - SAME):
         return outcome
-    piece = max(1, PIECE // len(program.demands))
-    value, closed = descend(program.choices, mean, program.prices, stop=deadline.over, piece=piece)
+    piece = program.heuristics.piece
+    value, closed = descend(program.choices, mean, program.ac.objectives, stop=deadline.over, piece=piece)
     decision = closed.astype(float)
     verdict = program.evaluate(decision, program.uncertainty.values, None)
     last = Iteration(len(outcome.log) + 1, outcome.seconds, outcome.lower_bound, value, value, "mean future + exchange")
