@@ -60,8 +60,7 @@ class Aftermath:
 
     def __init__(self, program: HardenProgram) -> None:
         self.model = RestorationModel(program)
-        fields = {field.name: getattr(program, field.name) for field in dataclasses.fields(program)}
-        self._quiet = RestorationModel(_Quiet(**fields), more=program.network.n_conductors + 1)
+        self._quiet = RestorationModel(program, fewest_switchings, more=program.network.n_conductors + 1)
 
     def after(
         self,
@@ -106,30 +105,33 @@ class Aftermath:
             return self.model.plan(decision, broken, gap=1.0, tree=tree)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Quiet(HardenProgram):
+def fewest_switchings(program: HardenProgram, decision: cp.Expression, broken: cp.Expression) -> Restoration:
     """The recourse at limited cost whose cost is the number of switchings.
 
-    Its decision goes on with (E) branches that are broken and not hardened, and the most cost, in $. Nobody need open
-    a branch in a dead island, nor one that is broken, so that opening counts at energised ends of whole ones only.
-    """
+        min  Σ_{closed today} opened + Σ_{open today} closed      s.t.  the recourse,  its cost ≤ most
 
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
-        count = len(self.costs)
-        broken, most_usd = decision[count:-1], decision[-1]
-        stage = super().recourse(decision[:count], realisation, limits=limits)
-        net, closed, live = self.network, stage.islands.closed, stage.islands.live
-        shut, loose = np.flatnonzero(net.closed), np.flatnonzero(~net.closed)
-        opened = cp.Variable(len(shut), name="opened")
-        rows = [*stage.constraints, stage.cost <= most_usd, opened >= 0]
-        rows += [opened >= live[end[shut]] - closed[shut] - broken[shut] for end in (net.terminal_fr, net.terminal_to)]
-        changes = cp.sum(opened) + cp.sum(closed[loose])
-        if stage.islands.root is not None and stage.backup is not None:
-            # Nor does a generator run for nothing.
-            reactive, size = cp.Variable(len(self.buses)), self.backup.p_kw / net.s_base_kva
-            rows += [reactive >= stage.backup[1], reactive >= -stage.backup[1]]
-            changes = changes + 0.1 * cp.sum(stage.islands.root) + (0.05 / size) * cp.sum(stage.backup[0] + reactive)
-        return dataclasses.replace(stage, constraints=rows, cost=changes)
+    Nobody need open a branch in a dead island, nor one that is broken, so that opening counts at energised ends of
+    whole ones only: opened ≥ live − closed − broken at both ends.
+
+    Args:
+        decision: that of the program, then (E) branches that are broken and not hardened, and the most cost, in $.
+        broken: (E).
+    """
+    count = len(program.costs)
+    out, most_usd = decision[count:-1], decision[-1]
+    stage = program.recourse(decision[:count], broken, limits=True)
+    net, closed, live = program.network, stage.islands.closed, stage.islands.live
+    shut, loose = np.flatnonzero(net.closed), np.flatnonzero(~net.closed)
+    opened = cp.Variable(len(shut), name="opened")
+    rows = [*stage.constraints, stage.cost <= most_usd, opened >= 0]
+    rows += [opened >= live[end[shut]] - closed[shut] - out[shut] for end in (net.terminal_fr, net.terminal_to)]
+    changes = cp.sum(opened) + cp.sum(closed[loose])
+    if stage.islands.root is not None and stage.backup is not None:
+        # Nor does a generator run for nothing.
+        reactive, size = cp.Variable(len(program.buses)), program.backup.p_kw / net.s_base_kva
+        rows += [reactive >= stage.backup[1], reactive >= -stage.backup[1]]
+        changes = changes + 0.1 * cp.sum(stage.islands.root) + (0.05 / size) * cp.sum(stage.backup[0] + reactive)
+    return dataclasses.replace(stage, constraints=rows, cost=changes)
 
 
 def _violations(program: HardenProgram, plan: Plan, check: PlanCheck) -> tuple[Violation, ...]:

@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Self, final
 
 import cvxpy as cp
 import numpy as np
@@ -27,7 +27,9 @@ from openpoint.formulations.islands import Islands, islands
 from openpoint.formulations.lindistflow import lindistflow, nominal_demand, voltage_ceiling, voltage_limits
 from openpoint.graph import bridges, components
 from openpoint.network import Network
+from openpoint.studies.harden import constraints as block
 from openpoint.studies.harden.recourse_bounds import RestorationBounds
+from openpoint.studies.harden.rounding import BudgetRounding
 from openpoint.studies.harden.supply import Supply, built, scattered
 from openpoint.twostage.program import (
     FirstStage,
@@ -83,6 +85,7 @@ class Restoration(SecondStage):
     q: cp.Variable
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class HardenProgram(PlainProgram):
     """Hardening as a two-stage program: x = (h, g) is what is bought, u the broken branches, the recourse restores.
@@ -100,7 +103,8 @@ class HardenProgram(PlainProgram):
         deep: whether the relaxation goes as deep as least cuts, see `formulations.islands`: to study bounds; the
             model is then eight times the size on 33 buses, and mixed-integer solvers are faster without.
         scattered: number of backup generators whose places are left to the recourse, and which may stand at several in
-            shares, see `hardening_supply`: a relaxation, whose decision says which places are allowed. 0 = not so.
+            shares, see `supply`: a relaxation, whose decision says which places are allowed. 0 = not so.
+        integral: whether the recourse has its integers; without them it is a relaxation, and convex in the disaster.
     """
 
     network: Network
@@ -118,6 +122,7 @@ class HardenProgram(PlainProgram):
     closed_line_usd: float = 0.0
     deep: bool = False
     scattered: int = 0
+    integral: bool = True
 
     recourse_lower_bound = 0.0
 
@@ -166,8 +171,8 @@ class HardenProgram(PlainProgram):
         self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
     ) -> RecourseBounds | None:
         """What parts of the grid are cut off, and which trees serve the rest; not where branches have a cost of their
-        own, or a hardened one cannot be opened."""
-        if not self.monotone or self.closed_line_usd:
+        own, a hardened one cannot be opened, or the recourse has no integers, with which alone it holds."""
+        if not self.monotone or self.closed_line_usd or not self.integral:
             return None
         return self._restoration_bounds.recourse_bounds(decision, realisations, stop)
 
@@ -184,67 +189,47 @@ class HardenProgram(PlainProgram):
 
     def first_stage(self, *, with_recourse: bool) -> FirstStage:
         """What to buy, within numbers and money."""
-        count = len(self.lines)
         x = cp.Variable(len(self.costs), name="bought")
+        return FirstStage(x, (x,), self._budget(x), self.costs @ x)
+
+    def _budget(self, x: cp.Variable) -> list[cp.Constraint]:
+        """0 ≤ x ≤ 1, Σ h ≤ lines, Σ g ≤ generators, cost ≤ budget."""
+        count = len(self.lines)
         constraints: list[cp.Constraint] = [x >= 0, x <= 1]
         for part, most in ((x[:count], self.max_lines), (x[count:], self.max_generators)):
             if most is not None and part.size:
                 constraints.append(cp.sum(part) <= most)
         if self.budget_usd is not None:
             constraints.append(self.costs @ x <= self.budget_usd)
-        return FirstStage(x, (x,), constraints, self.costs @ x)
+        return constraints
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
         """Least shedding after a disaster; the limits are kept, shedding always can."""
         net, count = self.network, len(self.lines)
-        n, e = net.n_terminals, net.n_conductors
-        hardened = sp.csr_array((np.ones(count), (self.lines, np.arange(count))), shape=(e, count)) @ decision[:count]
-        may_open = ~self.always_closed
-        ends = net.terminal_fr, net.terminal_to
-        may_form = self.buses[:0] if self.scattered else self.buses
-        topology = islands(n, *ends, net.source_terminal, may_form, may_open, each=self.deep)
-        closed = topology.closed
-        kept, never = np.flatnonzero(self.always_closed), np.flatnonzero(self.always_open)
-        constraints = [*topology.constraints, closed <= 1 - realisation + hardened]
-        if len(kept):
-            constraints += [closed[kept] >= (1 - realisation)[kept], closed[kept] >= hardened[kept]]
-        if len(never):
-            constraints.append(closed[never] == 0)
-
-        s = nominal_demand(net)
-        shed = cp.Variable(n, name="shed")
+        topology = self._islands()
         supply = self._supply(decision[count:], topology)
-        constraints += [shed >= 0, shed <= 1, 1 - shed <= supply.served, *supply.constraints]
-        demand_p, demand_q = cp.multiply(s.real, 1 - shed) - supply.p, cp.multiply(s.imag, 1 - shed) - supply.q
-        s_gen: cp.Variable | None = None
-        if count_gen := len(net.generator_names):
-            s_gen = cp.Variable((2, count_gen), name="s_gen")
-            fed = supply.served[net.generator_terminal]
-            for k, (least, most) in enumerate(((net.p_min, net.p_max), (net.q_min, net.q_max))):
-                constraints += [
-                    s_gen[k] >= cp.multiply(np.minimum(least, 0.0), fed),
-                    s_gen[k] <= cp.multiply(np.maximum(most, 0.0), fed),
-                ]
-            place = sp.csr_array((np.ones(count_gen), (net.generator_terminal, np.arange(count_gen))), (n, count_gen))
-            demand_p, demand_q = demand_p - place @ s_gen[0], demand_q - place @ s_gen[1]
-
+        shed = cp.Variable(net.n_terminals, name="shed")
+        s_gen = cp.Variable((2, len(net.generator_names)), name="s_gen") if len(net.generator_names) else None
+        demand_p, demand_q = block.net_demand(net, shed, supply, s_gen)
         low, high = self._voltages
-        flow = lindistflow(net, closed, demand_p, demand_q, most=None, bounds=(low, high))
-        constraints += [*flow.constraints, *self._carried(topology, flow.p, flow.q)]
-        if topology.root is not None:
-            held, off, at = self.root_w, 1 - topology.root, self.buses
-            constraints += [flow.w[at] >= held - cp.multiply(held - low[at], off)]
-            constraints += [flow.w[at] <= held + cp.multiply(high[at] - held, off)]
-        lost_kw = net.s_base_kva * np.maximum(s.real, 0.0)
-        cost = (self.voll_usd_per_kw * lost_kw) @ shed
-        if self.closed_line_usd:
-            cost = cost + self.closed_line_usd * cp.sum(closed)
+        flow = lindistflow(net, topology.closed, demand_p, demand_q, most=None, bounds=(low, high))
+        hardened, at = self._selects_lines @ decision[:count], self.buses
+        constraints = [
+            *topology.constraints,
+            *block.damage(topology.closed, realisation, hardened, self.always_closed, self.always_open),
+            *block.load_shedding(shed, supply.served),
+            *supply.constraints,
+            *block.generator_limits(net, s_gen, supply.served),
+            *flow.constraints,
+            *block.flow_limits(topology, (flow.p, flow.q), self._reach),
+            *block.root_voltage(flow.w[at], topology.root, self.root_w, low[at], high[at]),
+        ]
         return Restoration(
             constraints,
             (),
             (),
-            cost,
-            integers=topology.integers,
+            self._outage_cost(shed, topology.closed),
+            integers=topology.integers if self.integral else (),
             islands=topology,
             shed=shed,
             backup=supply.output,
@@ -253,6 +238,26 @@ class HardenProgram(PlainProgram):
             p=flow.p,
             q=flow.q,
         )
+
+    def _islands(self) -> Islands:
+        """Radial islands around the sources, and around backup generators unless these are scattered."""
+        net = self.network
+        may_form = self.buses[:0] if self.scattered else self.buses
+        ends = net.terminal_fr, net.terminal_to
+        return islands(net.n_terminals, *ends, net.source_terminal, may_form, ~self.always_closed, each=self.deep)
+
+    def _outage_cost(self, shed: cp.Variable, closed: cp.Expression) -> cp.Expression:
+        """Σ voll p shed, and what closed branches cost."""
+        net = self.network
+        lost_kw = net.s_base_kva * np.maximum(nominal_demand(net).real, 0.0)
+        cost = (self.voll_usd_per_kw * lost_kw) @ shed
+        return cost + self.closed_line_usd * cp.sum(closed) if self.closed_line_usd else cost
+
+    @cached_property
+    def _selects_lines(self) -> sp.csr_array:
+        """(E, H) takes the lines that may be hardened to the branches."""
+        e, count = self.network.n_conductors, len(self.lines)
+        return sp.csr_array((np.ones(count), (self.lines, np.arange(count))), shape=(e, count))
 
     def _supply(self, chosen: cp.Expression, topology: Islands) -> Supply:
         """What the backup generators give that are chosen, (G)."""
@@ -268,16 +273,8 @@ class HardenProgram(PlainProgram):
         )
         return scattered(self.buses, size, chosen, topology, self.scattered, (p, q))
 
-    def _carried(self, topology: Islands, p: cp.Variable, q: cp.Variable) -> list[cp.Constraint]:
-        """A branch carries to its child at most what all buses beyond take, and from it at most what they feed in."""
-        carried = []
-        for flow, (take, feed) in zip((p, q), self._reach):
-            (take_fr, take_to), (feed_fr, feed_to) = topology.beyond(take), topology.beyond(feed)
-            carried += [flow <= take_fr + feed_to, flow >= -take_to - feed_fr]
-        return carried
-
     @cached_property
-    def _reach(self) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    def _reach(self) -> block.Reach:
         """For active and reactive power: (N) most that each bus takes, and most that it feeds in.
 
         Where only sums over all buses count, no more backup generators count than can be bought.
@@ -338,7 +335,7 @@ class HardenProgram(PlainProgram):
 
     def deferred_entries(self) -> Bools | None:
         """Generators, where lines alone are the quicker search and its cuts say something of them."""
-        if not self.generators_most or not self.monotone or self.closed_line_usd:
+        if not self.generators_most or not self.monotone or self.closed_line_usd or not self.integral:
             return None
         return np.arange(len(self.costs)) >= len(self.lines)
 
@@ -355,28 +352,9 @@ class HardenProgram(PlainProgram):
         return [np.zeros(len(self.costs))]
 
     def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
-        """Roundings: the largest entries first, shaken, as far as numbers and money go."""
-        rng = np.random.default_rng(0)
-        seen: set[bytes] = set()
-        for k in range(count):
-            weight = decision + (0.3 * rng.random(len(decision)) if k else 0.0)
-            rounded = self._rounded(weight, threshold=0.5 if k % 2 == 0 else 0.25)
-            if (key := rounded.tobytes()) not in seen:
-                seen.add(key)
-                yield rounded
-
-    def _rounded(self, weight: Floats, *, threshold: float) -> Floats:
-        """What is at or above the threshold, the heaviest first, within numbers and money."""
-        left = [len(weight) if most is None else most for most in (self.max_lines, self.max_generators)]
-        money = np.inf if self.budget_usd is None else self.budget_usd
-        rounded = np.zeros(len(weight))
-        for k in np.argsort(-weight, kind="stable"):
-            kind = int(k >= len(self.lines))
-            if weight[k] >= threshold and left[kind] > 0 and self.costs[k] <= money:
-                rounded[k] = 1.0
-                left[kind] -= 1
-                money -= float(self.costs[k])
-        return rounded
+        """See `BudgetRounding`."""
+        limits = self.max_lines, self.max_generators, self.budget_usd
+        return BudgetRounding(self.costs, len(self.lines), *limits).plans(decision, count)
 
     def first_stage_cost(self, decision: Floats) -> float:
         """f at a decision, in $."""

@@ -27,11 +27,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.studies.harden.model import HardenProgram, Restoration
+from openpoint.studies.harden.model import HardenProgram
 from openpoint.studies.harden.restoration import RestorationModel
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination
@@ -40,7 +39,6 @@ from openpoint.twostage.methods.wait_and_see import Solve, StoppedError, wait_an
 from openpoint.twostage.program import TwoStageProgram
 from openpoint.twostage.risk import Expectation, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Scenarios
-from openpoint.twostage.workers.pool import never
 
 PRICED = 1e-6
 """Relative gap to which a plan is priced in a disaster."""
@@ -112,19 +110,7 @@ def plan_cost(model: RestorationModel, decision: Floats, deadline: Deadline) -> 
 
 def relaxed(program: HardenProgram) -> HardenProgram:
     """The program whose recourse has no integers."""
-    return _Relaxed(**{field.name: getattr(program, field.name) for field in dataclasses.fields(program)})
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Relaxed(HardenProgram):
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Restoration:
-        return dataclasses.replace(super().recourse(decision, realisation, limits=limits), integers=())
-
-    def recourse_bounds(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> None:
-        """None: what is known of the recourse holds with its integers."""
-
-    def deferred_entries(self) -> None:
-        """None, for the same reason."""
+    return dataclasses.replace(program, integral=False)
 
 
 def _solver(gap: float, deadline: Deadline, tell: Callable[[str], None], count: int) -> Solve:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cvxpy as cp
@@ -95,16 +96,28 @@ def restore(program: HardenProgram, decision: Floats, broken: Floats, *, gap: fl
     return RestorationModel(program).plan(decision, broken, gap=gap)
 
 
+Recourse = Callable[[HardenProgram, cp.Expression, cp.Expression], Restoration]
+"""The model of a restoration: of a program, a decision and the broken branches (E)."""
+
+
+def _least_shedding(program: HardenProgram, decision: cp.Expression, broken: cp.Expression) -> Restoration:
+    return program.recourse(decision, broken, limits=True)
+
+
 class RestorationModel:
     """The recourse of a program, compiled once, for many decisions and disasters."""
 
-    def __init__(self, program: HardenProgram, more: int = 0) -> None:
-        """Compile; `more` entries of the decision belong to the recourse of the program alone."""
+    def __init__(self, program: HardenProgram, recourse: Recourse | None = None, more: int = 0) -> None:
+        """Compile.
+
+        Args:
+            program: what to restore by. recourse: in place of that of the program.
+            more: entries of the decision that belong to `recourse` alone.
+        """
         self.program = program
         decision = cp.Variable(len(program.costs) + more, name="decision")
         broken = cp.Variable(program.network.n_conductors, name="broken")
-        self._stage = program.recourse(decision, broken, limits=True)
-        stage = self._stage
+        stage = self._stage = (recourse or _least_shedding)(program, decision, broken)
         self._form = compile_model(stage.cost, stage.constraints, stage.integers, also=(decision, broken))
         self._given = np.concatenate([self._form.of(decision), self._form.of(broken)])
         self._model = HighsModel(self._form)

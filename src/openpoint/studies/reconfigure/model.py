@@ -188,7 +188,7 @@ class RadialProgram(PlainRecourse):
 
     def first_stage_cost(self, decision: Floats) -> float:
         """Cost of the changes, in kW."""
-        return float(self.switching.first_stage_cost(decision > 0.5))
+        return float(self.switching.cost(decision > 0.5))
 
     def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """See `TreeHeuristics`."""
