@@ -1,0 +1,336 @@
+"""The conformance check passes on good programs and finds each of many that are broken, with what to do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+import openpoint
+from openpoint.arrays import Floats
+from openpoint.errors import InputError, OpenpointError
+from openpoint.network import build_network
+from openpoint.network.blocks import blocks
+from openpoint.studies.partition.setup import PartitionCosts
+from openpoint.studies.partition.setup import program_of as partition_program
+from openpoint.twostage.conformance import ProgramError, check_program, program_faults
+from openpoint.twostage.program import (
+    ExactEvaluation,
+    FirstStage,
+    Limit,
+    RecourseBounds,
+    ReducedProgram,
+    SavingBound,
+    SecondStage,
+)
+from openpoint.twostage.risk import CVaR, Risk, WorstCase
+from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, Uncertainty
+from openpoint.twostage.workers.pool import never
+from tests.builders.disasters import random_program
+from tests.builders.grids import DISPATCH, FIXED, random_grid
+from tests.builders.programs import program_of
+from tests.twostage.depots import Depots, depots
+
+KINDS: dict[str, dict[str, object]] = {
+    "linear": {},
+    "cones": {"cones": True},
+    "trucks": {"trucks": True},
+    "limits": {"short_most": 0.4},
+    "few": {"open_most": 2},
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_program_that_is_no_grid_passes(kind: str, seed: int) -> None:
+    check_program(depots(seed, **KINDS[kind]), seed=seed)
+
+
+@pytest.mark.parametrize("uncertainty", [Certain(np.ones(3)), Box(np.zeros(3), np.ones(3)), None])
+def test_every_kind_of_uncertainty_passes(uncertainty: Uncertainty | None) -> None:
+    budget = Budget(np.ones(3), 0.5 * np.ones(3), np.ones(3), 2)
+    check_program(replace(depots(3), uncertainty=uncertainty or budget, risk=WorstCase()))
+    check_program(replace(depots(3), uncertainty=replace(budget, whole=True), risk=WorstCase()))
+
+
+@pytest.mark.parametrize("seed", range(2000, 2004))
+def test_reconfiguration_passes(seed: int) -> None:
+    flavours = (*FIXED, DISPATCH)
+    check_program(program_of(random_grid(seed, flavours[seed % len(flavours)])), count=4)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_hardening_passes(seed: int) -> None:
+    rng = random.Random(seed)
+    while True:
+        try:
+            check_program(random_program(rng), count=4)
+        except InputError:  # a grid that the study refuses
+            continue
+        return
+
+
+def test_microgrids_pass() -> None:
+    grid = openpoint.read("ieee13-microgrids")
+    network = build_network(grid)
+    options = {"uncertainty": 0.2, "uncertain_loads": 2, "most_deviating": None, "ramp": 0.3, "max_grid_forming": 1}
+    program = partition_program(grid, network, blocks(network), PartitionCosts(), **options)
+    check_program(program, count=3)
+
+
+# Each of the following breaks one rule.
+
+
+class TwoDimensional(Depots):
+    def first_stage(self, *, with_recourse: bool) -> FirstStage:
+        stage = super().first_stage(with_recourse=with_recourse)
+        return replace(stage, decision=cp.Variable((len(self.fixed), 1)))
+
+
+class DeclaredTwice(Depots):
+    def first_stage(self, *, with_recourse: bool) -> FirstStage:
+        x = cp.Variable(len(self.fixed), boolean=True)
+        return FirstStage(x, (x,), [x >= 0, x <= 1], self.fixed @ x)
+
+
+class Contradiction(Depots):
+    def first_stage(self, *, with_recourse: bool) -> FirstStage:
+        stage = super().first_stage(with_recourse=with_recourse)
+        return replace(stage, constraints=[*stage.constraints, stage.decision[0] >= 2.0])
+
+
+class Continuous(Depots):
+    def first_stage(self, *, with_recourse: bool) -> FirstStage:
+        stage = super().first_stage(with_recourse=with_recourse)
+        return replace(stage, integers=(), constraints=[*stage.constraints, cp.sum(stage.decision) == 1.5])
+
+
+class OtherCost(Depots):
+    def first_stage_cost(self, decision: Floats) -> float:
+        return 1.0 + super().first_stage_cost(decision)
+
+
+class Product(Depots):
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        stage = super().recourse(decision, realisation, limits=limits)
+        more = cp.multiply(decision[:3], realisation) <= 100.0
+        return replace(stage, constraints=[*stage.constraints, more])
+
+
+class Quadratic(Depots):
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        stage = super().recourse(decision, realisation, limits=limits)
+        return replace(stage, cost=stage.cost + cp.sum_squares(decision))
+
+
+class ConeAsConstraint(Depots):
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        stage = super().recourse(decision, realisation, limits=limits)
+        return replace(stage, constraints=[*stage.constraints, cp.norm(decision) <= 10.0])
+
+
+@dataclass(frozen=True)
+class Shared(Depots):
+    kept: tuple[cp.Variable, ...] = (cp.Variable(name="kept"),)
+
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        stage = super().recourse(decision, realisation, limits=limits)
+        return replace(stage, constraints=[*stage.constraints, self.kept[0] >= 0], cost=stage.cost + self.kept[0])
+
+
+class Incomplete(Depots):
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        stage = super().recourse(decision, realisation, limits=limits)
+        return replace(stage, constraints=[*stage.constraints, cp.sum(decision) >= 2.0])
+
+
+class Reader(Depots):
+    """What it costs depends on whether numbers come in."""
+
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        stage = super().recourse(decision, realisation, limits=limits)
+        return stage if decision.value is None else replace(stage, cost=stage.cost + 5.0)
+
+
+class HighFloor(Depots):
+    recourse_lower_bound = 1000.0
+
+
+class FarApart(Depots):
+    distance_min = 2
+
+
+class BadStart(Depots):
+    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+        return [np.full(len(self.fixed), 2.0), np.zeros(1)]
+
+
+class Unrounded(Depots):
+    def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+        return [decision] * (count + 1)
+
+
+class Optimist(Depots):
+    """An exact evaluation below the recourse that is said to be its relaxation."""
+
+    def evaluate(
+        self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None
+    ) -> ExactEvaluation | None:
+        count = len(realisations)
+        return ExactEvaluation(np.full(count, -1.0), np.zeros(count), None, False)
+
+
+class Misshapen(Depots):
+    def evaluate(
+        self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None
+    ) -> ExactEvaluation | None:
+        return ExactEvaluation(np.zeros(1), np.zeros(1), None, False)
+
+
+class CutsOff(Depots):
+    def valid_inequalities(
+        self, first: FirstStage, recourse: SecondStage, realisation: Floats, *, most: float, limits: bool
+    ) -> Sequence[cp.Constraint]:
+        return [cp.sum(first.decision) >= 1.5]
+
+
+class Forgetful(Depots):
+    def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Depots:
+        return self
+
+
+class BadBounds(Depots):
+    lower, upper, steep, keyed = 0.0, np.inf, 0.0, True
+
+    def recourse_bounds(
+        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
+    ) -> RecourseBounds | None:
+        count, n = len(realisations), len(decision)
+        keys = tuple(decision.tobytes() + u.tobytes() if self.keyed else b"same" for u in realisations)
+        given = np.full((count, n), self.steep), np.full(count, self.upper), np.ones((count, n), dtype=np.bool_)
+        return RecourseBounds(np.full(count, self.lower), *given, keys)
+
+
+class LowerTooHigh(BadBounds):
+    lower = 1e4
+
+
+class UpperTooLow(BadBounds):
+    upper = 0.0
+
+
+class SlopeTooFlat(BadBounds):
+    steep = 1e4
+
+
+class KeysAlike(BadBounds):
+    keyed = False
+
+
+class WrongReduction(Depots):
+    def reduced_program(self, decision: Floats) -> ReducedProgram | None:
+        return ReducedProgram(b"", replace(self, penalty=0.5 * self.penalty), decision)
+
+
+class WrongMask(Depots):
+    def deferred_entries(self) -> np.ndarray | None:
+        return np.array([True])
+
+
+class WrongSaving(Depots):
+    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
+        return [SavingBound(1, np.ones(len(decision), dtype=np.bool_), replace(self, transport=9.0 * self.transport))]
+
+
+class WrongWay(Depots):
+    def deterministic_bounds(self, gap: float, deadline: object = None) -> tuple[float, float] | None:
+        return 1e6, 0.0
+
+
+class Raises(Depots):
+    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+        raise KeyError("today")
+
+
+class SoftMatrix(Depots):
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        stage = super().recourse(decision, realisation, limits=limits)
+        return replace(stage, limits=(Limit("matrix", cp.Variable((2, 2))),))
+
+
+BROKEN: dict[type[Depots], tuple[str, str]] = {
+    TwoDimensional: ("first_stage(with_recourse=False)", "shape (4, 1)"),
+    DeclaredTwice: ("first_stage(with_recourse=False)", "declared as boolean"),
+    Contradiction: ("first_stage", "no decision keeps"),
+    Continuous: ("first_stage", "entry"),
+    OtherCost: ("first_stage_cost", "where the model says"),
+    Product: ("recourse", "not affine"),
+    Quadratic: ("recourse", "not affine"),
+    ConeAsConstraint: ("recourse", "not affine"),
+    Shared: ("recourse", "share 1 variables"),
+    Incomplete: ("recourse", "there is none at"),
+    Reader: ("recourse", "with numbers"),
+    HighFloor: ("recourse_lower_bound", "it is 1000"),
+    FarApart: ("distance_min", "differ in 1"),
+    BadStart: ("warm_starts", "number 1 has the shape (1,)"),
+    Unrounded: ("rounding_heuristic", "comes twice"),
+    Optimist: ("evaluate", "where the recourse costs"),
+    Misshapen: ("evaluate", "of 5 realisations"),
+    CutsOff: ("valid_inequalities", "leave it no recourse"),
+    Forgetful: ("with_uncertainty", "another uncertainty"),
+    LowerTooHigh: ("recourse_bounds", "10000 … inf"),
+    UpperTooLow: ("recourse_bounds", "0 … 0"),
+    SlopeTooFlat: ("recourse_bounds", "a slope says"),
+    KeysAlike: ("recourse_bounds", "equal keys"),
+    WrongReduction: ("reduced_program", "at decision"),
+    WrongMask: ("deferred_entries", "shape (1,)"),
+    WrongSaving: ("saving_bounds", "the bound is"),
+    WrongWay: ("deterministic_bounds", "is above 0"),
+    Raises: ("warm_starts", "KeyError"),
+    SoftMatrix: ("recourse, limit 'matrix'", "shape (2, 2)"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_broken_program_is_found_out(kind: type[Depots], seed: int) -> None:
+    whole = depots(seed)
+    program = kind(fixed=whole.fixed, capacity=whole.capacity, transport=whole.transport, uncertainty=whole.uncertainty)
+    part, said = BROKEN[kind]
+    faults = program_faults(program)
+    assert any(fault.part == part and said in fault.message for fault in faults), [str(fault) for fault in faults]
+    assert {fault.part.partition("(")[0] for fault in faults} == {part.partition("(")[0]}
+    assert all(fault.remedy for fault in faults)
+    with pytest.raises(ProgramError, match=r"\w"):
+        check_program(program)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    class Many(OtherCost, HighFloor, BadStart):
+        pass
+
+    whole = depots(0)
+    with pytest.raises(OpenpointError) as refused:
+        check_program(Many(whole.fixed, whole.capacity, whole.transport, whole.uncertainty))
+    assert {fault.part for fault in refused.value.faults} == {"first_stage_cost", "recourse_lower_bound", "warm_starts"}
+    assert len(str(refused.value).splitlines()) == len(refused.value.faults)
+
+
+def test_a_risk_without_probabilities_is_a_fault() -> None:
+    program = depots(0)
+    unknown = Scenarios(program.uncertainty.values)
+    (fault,) = program_faults(replace(program, uncertainty=unknown, risk=CVaR(0.5)))
+    assert fault.part == "uncertainty"
+    assert "probabilities" in fault.message
+
+
+def test_decisions_that_are_given_are_tried() -> None:
+    program = replace(depots(0), short_most=None)
+    few = Incomplete(program.fixed, program.capacity, program.transport, program.uncertainty)
+    everywhere = program_faults(few, decisions=[np.zeros(4)], count=1)
+    assert any("decision 0" in fault.message for fault in everywhere)
+    assert not program_faults(few, decisions=[np.ones(4)], count=1, complete_recourse=False)
