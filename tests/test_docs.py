@@ -120,6 +120,14 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     assert capsys.readouterr().out
 
 
+def test_the_page_of_an_own_problem_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = ROOT / "docs" / "own_problem.md"
+    names: dict[str, object] = {}
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), names)
+    assert capsys.readouterr().out == "".join(blocks(page, "text"))
+
+
 def test_no_block_is_left_out() -> None:
     known = {"console", "python", "text", "json", "toml"}
     unknown = {found for page in PAGES for found, _ in BLOCK.findall(page.read_text(encoding="utf-8"))} - known

@@ -97,7 +97,7 @@ def program_faults(
 
 def _found(part: str, rule: Callable[[T], Iterator[Fault]], given: T) -> list[Fault]:
     """The faults by one rule; an error that the program raises is one."""
-    found = []
+    found: list[Fault] = []
     try:
         found.extend(rule(given))
     except Exception as error:
