@@ -11,8 +11,10 @@ import re
 from types import UnionType
 
 import openpoint
+from openpoint.results.base import Answer, Result
 from openpoint.results.switched import SwitchedResult
 from openpoint.studies.catalog import STUDIES
+from openpoint.studies.partition.result import PlanResult
 
 HEAD = """# Python
 
@@ -21,12 +23,10 @@ its functions answer.
 """
 
 RESULTS = tuple(study.answer for study in STUDIES)
-SHARED = """### Every result
-
-`head` is for all but power flows and `PartitionLevels`; `has_answer`, `changes`, `switching`, `switching_list` and
-`grid_after` are for those of `reconfigure`."""
+# What results share: all of them, every optimisation, those that are one topology, and partitions.
+BASES = (Result, Answer, SwitchedResult, PlanResult)
 # What methods do with a mathematical program, where work is done, and of what outputs are made, is not for callers.
-INNER = ("solve", "open", "row", "row_frame", "document", "to_do", "to_switch", "answer_facts")
+INNER = ("solve", "open", "row", "row_frame", "document", "to_do", "to_switch", "answer_facts", "violations_told")
 WIDTH = 100
 LONGEST_DEFAULT = 60
 _SECTION = re.compile(r"(Args|Attributes|Returns|Raises):")
@@ -44,7 +44,7 @@ def page() -> str:
     for title, names in groups.items():
         parts.append(f"## {title}")
         if names is results:
-            parts += [SHARED, *members(SwitchedResult, "result")]
+            parts += [shared(base) for base in BASES]
         parts += [entry(name, value) for name, value in names.items()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -55,8 +55,21 @@ def entry(name: str, value: object) -> str:
         return f"### {name}\n\n```text\n{name} = {plain(str(value))}\n```\n\n{alias_doc(name)}"
     parts = [f"### {name}", f"```text\n{signature(name, value)}\n```", markdown(inspect.getdoc(value) or "")]
     if inspect.isclass(value):
+        parts += [columns(value)] if issubclass(value, Result) else []
         parts += members(value)
     return "\n\n".join(part for part in parts if part)
+
+
+def shared(base: type) -> str:
+    """What the results of a base class have in common."""
+    heading = f"### {base.__name__}\n\n{markdown(inspect.getdoc(base) or '')}"
+    return "\n\n".join([heading, *members(base, "result")])
+
+
+def columns(result: type[Result]) -> str:
+    """The tables of a result with their columns, which the reference explains."""
+    rows = [f"- `{name}`: {', '.join(table)}" for name, table in result.shape.tables.items()]
+    return "**Tables and their columns**\n\n" + "\n".join(rows)
 
 
 def members(of: type, called: str = "") -> list[str]:
@@ -73,8 +86,9 @@ def members(of: type, called: str = "") -> list[str]:
         where = next(base for base in of.__mro__ if name in vars(base))
         if name.startswith("_") or name in fields or name in INNER or not where.__module__.startswith("openpoint."):
             continue
-        told_there = where in SwitchedResult.__mro__ or (name in dir(SwitchedResult) and not value.__doc__)
-        if of is not SwitchedResult and told_there:
+        bases = [base for base in BASES if base is not of and issubclass(of, base)]
+        told_there = any(where in base.__mro__ or (name in dir(base) and not value.__doc__) for base in bases)
+        if told_there:
             continue
         doc = markdown(inspect.getdoc(value) or "")
         if isinstance(value, property):

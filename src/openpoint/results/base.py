@@ -16,6 +16,7 @@ import polars.selectors as cs
 from openpoint.errors import MissingExtraError, OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD
+from openpoint.grid.grid import Grid
 from openpoint.io.places import file_ending
 from openpoint.names import join_names
 from openpoint.results import export
@@ -26,8 +27,6 @@ from openpoint.version import __version__
 
 if TYPE_CHECKING:
     import os
-
-    from openpoint.grid.grid import Grid
 
 Value = str | float | int | None
 
@@ -205,25 +204,27 @@ class Head:
     violations: pl.DataFrame
 
 
+@dataclass(frozen=True, repr=False, kw_only=True)
 class Answer(Result):
-    """The result of an optimisation: an answer, a bound, and why the run ended."""
+    """The result of an optimisation: an answer, a bound, and why the run ended.
 
-    if TYPE_CHECKING:
+    Attributes:
+        grid: the grid asked about, as given.
+        method: name and options of the method, for people.
+        termination: why the run ended; `termination.remedy` says what to do.
+        seconds: of the method alone.
+        gap: (objective − bound) / objective.
+        iterations: the log of the method.
+        notes: warnings that belong to the answer.
+    """
 
-        @property
-        def method(self) -> str: ...
-
-        @property
-        def seconds(self) -> float: ...
-
-        @property
-        def notes(self) -> tuple[str, ...]: ...
-
-        @property
-        def gap(self) -> float: ...
-
-        @property
-        def termination(self) -> Termination: ...
+    grid: Grid
+    method: str
+    termination: Termination
+    seconds: float
+    gap: float
+    iterations: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
     @property
     def head(self) -> Head:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results import columns as c
-from openpoint.results.base import Answer, Value, switching_words
+from openpoint.results.base import Answer, Head, Value, switching_words
 from openpoint.results.schema import Schema
 
 SWITCHING_LIST: c.Table = {
@@ -29,16 +30,43 @@ SWITCHED: Schema = c.rows_schema("changes", _WRITTEN)["items"]
 """The JSON Schema of what is to be done to a branch."""
 
 
+@dataclass(frozen=True, repr=False, kw_only=True)
 class SwitchedResult(Answer):
-    """A result that is one topology: what is open before and after, and what to switch in between."""
+    """A result that is one topology: what is open before and after, and what to switch in between.
 
-    if TYPE_CHECKING:
+    Attributes:
+        open_before, open_branches: names of the open branches today and in the answer (empty if there is none).
+        objective_kw: the losses, or the risk of them, plus the cost of the changes: what the bounds enclose.
+        lower_bound_kw: proven bound of objective_kw.
+        ac_max_mismatch_pu: largest power mismatch of the answer at any bus, per unit of `s_base_kva`.
+        least_violation_open: where infeasible: the open branches of the state of least violation met.
+        buses, branches: their states today and in the answer.
+    """
 
-        @property
-        def open_before(self) -> tuple[str, ...]: ...
+    open_before: tuple[str, ...]
+    open_branches: tuple[str, ...]
+    objective_kw: float | None
+    lower_bound_kw: float
+    ac_max_mismatch_pu: float | None
+    least_violation_open: tuple[str, ...]
+    buses: pl.DataFrame
+    branches: pl.DataFrame
 
-        @property
-        def open_branches(self) -> tuple[str, ...]: ...
+    @property
+    def head(self) -> Head:
+        return Head(
+            objective=self.objective_kw,
+            bound=self.lower_bound_kw,
+            gap=self.gap,
+            unit="kW",
+            termination=self.termination,
+            log=self.iterations,
+            violations=self.violations_told(),
+        )
+
+    def violations_told(self) -> pl.DataFrame:
+        """Limits that the answer breaks, or without an answer the state of least violation."""
+        raise NotImplementedError
 
     @property
     def has_answer(self) -> bool:

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
 
-from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.shape import Shape
 from openpoint.studies.harden.schema import HARDEN
-from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True)
 class HardenResult(Answer):
     """What `harden` answers. Costs are those of the model; every operating point is checked by an exact AC power flow.
 
@@ -26,44 +24,27 @@ class HardenResult(Answer):
     expectation, and where any lines may break the cost of the worst attack.
 
     Attributes:
-        grid: the grid asked about, as given.
-        method: name and options of the method, for people.
-        termination: why the run ended; `termination.remedy` says what to do.
-        seconds: of the method alone.
         uncertainty: the disasters and how they count, for people.
         any_lines: how many lines the attacker breaks; None where disasters were given.
         cost_usd: investment and cost of the disasters; None where no plan was found.
         investment_usd: of the plan.
-        lower_bound_usd: proven bound of cost_usd. gap: (cost − bound) / cost.
+        lower_bound_usd: proven bound of cost_usd.
         hardened_branches: names of the branches to harden. generators: buses that get a backup generator.
         without_plan_usd: the cost if nothing is bought.
-        wait_and_see_usd, evpi_usd, most_likely_plan_usd, mean_value_plan_usd, vss_usd: see `studies.plan_value`; None
-            where not computed.
+        wait_and_see_usd, evpi_usd, most_likely_plan_usd, mean_value_plan_usd, vss_usd: see `studies.harden.plan_value`;
+            None where not computed.
         worst_attack: the lines whose loss costs most after the plan; empty where disasters were given.
         ac_max_mismatch_pu: largest power mismatch of the AC solutions at any bus, per unit of `s_base_kva`.
-        disasters: disaster, count (equal ones given), probability, weight (probability that counts: the worst of the
-            ambiguous ones), broken (names), cost_usd, shed_kw, shed_percent, islands, backups_kw, ac_max_mismatch_pu,
-            violations (their number). Those that are not shown have cost and shed load only.
-        buses: disaster, name, island (0 = without supply, 1 and so on), load_kw, shed_kw, v_pu, angle_degree.
-        branches: disaster, kind, name, from_bus, to_bus, state (`closed`, `open` or `broken`), hardened, switching
-            (`close`, `open` or empty: what must be done in today's state), i_max_a, i_a, loading_percent, p_from_kw,
-            q_from_kvar, loss_kw.
-        sources: disaster, kind (`substation`, `backup` or `generator`), name, bus, forms_grid, p_kw, q_kvar.
-        violations: disaster, kind, name, value, limit, unit: limits that the AC solution breaks.
-        iterations: number, seconds, lower_bound_usd, upper_bound_usd, gap, value_usd, verdict, violation, mark.
-        notes: warnings that belong to the answer.
+        disasters: a row a distinct disaster; those that are not shown have cost and shed load only.
+        buses, branches, sources: their states after every disaster shown.
+        violations: limits that the AC solution breaks.
     """
 
-    grid: Grid
-    method: str
-    termination: Termination
-    seconds: float
     uncertainty: str
     any_lines: int | None
     cost_usd: float | None
     investment_usd: float | None
     lower_bound_usd: float
-    gap: float
     hardened_branches: tuple[str, ...]
     generators: tuple[str, ...]
     without_plan_usd: float | None
@@ -79,8 +60,6 @@ class HardenResult(Answer):
     branches: pl.DataFrame
     sources: pl.DataFrame
     violations: pl.DataFrame
-    iterations: pl.DataFrame
-    notes: tuple[str, ...] = ()
 
     shape: ClassVar[Shape] = HARDEN
     place: ClassVar[str] = "openpoint.studies.harden"

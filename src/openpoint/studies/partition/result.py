@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import polars as pl
 
@@ -17,7 +17,6 @@ from openpoint.results.violation import violation_table
 from openpoint.studies.partition.ac.verdict import PartitionSamples, failures_table, samples_table
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.schema import LEVELS, PARTITION
-from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,40 +34,21 @@ class Plan:
     decision: Floats
 
 
-@dataclass(frozen=True, repr=False)
-class PartitionResult(Answer):
-    """What `partition` answers. Costs and bounds are those of the linear model (LinDist3Flow).
+@dataclass(frozen=True, repr=False, kw_only=True)
+class PlanResult(Answer):
+    """A partition, at one moment or over time. Costs and bounds are those of the linear model (LinDist3Flow).
 
     Attributes:
-        grid: the grid asked about, as given.
-        method: name and options of the method, for people.
-        termination: why the run ended; `termination.remedy` says what to do.
-        seconds: of the method alone.
         uncertainty: largest deviation of an uncertain load, a share of its power. uncertain_loads: their names.
-        cost_usd: dead blocks, set-points and the worst cost of following the loads, for an hour; None where no plan was
-            found.
+        cost_usd: dead blocks, set-points and the worst cost of following the loads; None where no plan was found.
         lost_usd: of the dead blocks. generation_usd: of the set-points. worst_recourse_usd: proven bound of what
             following the loads adds; below 0 where it saves.
-        lower_bound_usd: proven bound of cost_usd. gap: (cost − bound) / cost.
-        served_kw: nominal load of the energised blocks. total_kw: of all.
-        worst_slack_kw: least power from nowhere in the worst of the realisations that were tried last; 0 is none.
-        energised_blocks: names of the blocks, that of their first bus.
-        closed_switches, open_switches: names of the switchable branches.
-        grid_forming: names of the generators that form the grid, 1 to `max_grid_forming` an island.
-        blocks: name, energised, island (0 = dead), load_kw, loads, buses (their names in one line).
-        islands: island, blocks, grid_forming, load_kw, capacity_kw, generation_kw.
-        generators: name, bus, block, island, forms_grid, p_kw, q_kvar, p_max_kw (set-points; 0 in dead blocks).
-        switches: name, kind, from_block, to_block, closed, switching (`close`, `open` or empty, from today's state).
-        iterations: number, seconds, lower_bound_usd, upper_bound_usd, gap, value_usd, verdict, violation, mark.
-        notes: warnings that belong to the answer.
-        plan: the mathematical model and its decision; None where no plan was found.
-        samples: what samples of the loads say of the plan, where they were asked (`sample_partition`).
+        lower_bound_usd: proven bound of cost_usd.
+        worst_slack_kw: least nodal slack in the worst of the realisations that were tried last; 0 is none.
+        blocks: connected parts between switches, called after their first bus; island 0 is dead.
+        islands, switches, generators: as the plan has them, with set-points.
     """
 
-    grid: Grid
-    method: str
-    termination: Termination
-    seconds: float
     uncertainty: float
     uncertain_loads: tuple[str, ...]
     cost_usd: float | None
@@ -76,44 +56,81 @@ class PartitionResult(Answer):
     generation_usd: float | None
     worst_recourse_usd: float | None
     lower_bound_usd: float
-    gap: float
-    served_kw: float
-    total_kw: float
     worst_slack_kw: float
-    energised_blocks: tuple[str, ...]
-    closed_switches: tuple[str, ...]
-    open_switches: tuple[str, ...]
-    grid_forming: tuple[str, ...]
     blocks: pl.DataFrame
     islands: pl.DataFrame
     generators: pl.DataFrame
     switches: pl.DataFrame
-    iterations: pl.DataFrame
-    notes: tuple[str, ...] = ()
+
+    island_key: ClassVar[tuple[str, ...]] = ("island",)
+    """The columns that tell an island."""
+
+    @property
+    def head(self) -> Head:
+        return Head(
+            objective=self.cost_usd,
+            bound=self.lower_bound_usd,
+            gap=self.gap,
+            unit="$",
+            termination=self.termination,
+            log=self.iterations,
+            violations=violation_table(()),
+        )
+
+    def to_do(self) -> str:
+        moved = [action for action in self.switches["switching"].to_list() if action]
+        return "" if self.cost_usd is None else switching_words(moved)
+
+    def document(self) -> dict[str, Any]:
+        document = super().document()
+        for row in document["islands"]:  # names as lists
+            here = {column: row[column] for column in self.island_key}
+            row["blocks"] = self.blocks.filter(**here)["name"].to_list()
+            row["grid_forming"] = self.generators.filter(**here, forms_grid=True)["name"].to_list()
+        return document
+
+    def _special_values(self) -> dict[str, Any]:
+        return {
+            **super()._special_values(),
+            "cost": self.cost_usd,
+            "lost_cost": self.lost_usd,
+            "generation_cost": self.generation_usd,
+            "worst_recourse_cost": self.worst_recourse_usd,
+            "lower_bound": self.lower_bound_usd,
+        }
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class PartitionResult(PlanResult):
+    """What `partition` answers; costs are for an hour.
+
+    Attributes:
+        served_kw: nominal load of the energised blocks. total_kw: of all.
+        energised_blocks: names of the blocks, that of their first bus.
+        closed_switches, open_switches: names of the switchable branches.
+        grid_forming: names of the generators that form the grid, 1 to `max_grid_forming` an island.
+        switches: `switching` is what to do in today's state.
+        plan: the mathematical model and its decision; None where no plan was found.
+        samples: what samples of the loads say of the plan, where they were asked (`sample_partition`).
+    """
+
+    served_kw: float
+    total_kw: float
+    energised_blocks: tuple[str, ...]
+    closed_switches: tuple[str, ...]
+    open_switches: tuple[str, ...]
+    grid_forming: tuple[str, ...]
     plan: Plan | None = field(default=None, repr=False)
     samples: PartitionSamples | None = None
 
     shape: ClassVar[Shape] = PARTITION
     place: ClassVar[str] = "openpoint.studies.partition"
 
-    @property
-    def head(self) -> Head:
-        return costs_head(self)
-
-    def to_do(self) -> str:
-        return plan_words(self)
-
     def answer_facts(self) -> dict[str, str]:
         return {
             "serves": f"{in_kw(self.served_kw)} of {in_kw(self.total_kw)}",
             "islands": str(self.islands.height),
         }
-
-    def document(self) -> dict[str, Any]:
-        return with_names(super().document(), self.blocks, self.generators, ["island"])
-
-    def _special_values(self) -> dict[str, Any]:
-        return {**super()._special_values(), **cost_values(self)}
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         tables = {"samples": samples_table(self.samples), "failures": failures_table(self.samples)}
@@ -135,70 +152,6 @@ class PartitionResult(Answer):
         from openpoint.studies.partition.pictures.figures import draw_partition
 
         return draw_partition(self, kind=kind)
-
-
-class _Costed(Protocol):
-    """What plans of one step and of several say of their costs."""
-
-    @property
-    def cost_usd(self) -> float | None: ...
-    @property
-    def lost_usd(self) -> float | None: ...
-    @property
-    def generation_usd(self) -> float | None: ...
-    @property
-    def worst_recourse_usd(self) -> float | None: ...
-    @property
-    def lower_bound_usd(self) -> float: ...
-    @property
-    def gap(self) -> float: ...
-    @property
-    def termination(self) -> Termination: ...
-    @property
-    def iterations(self) -> pl.DataFrame: ...
-    @property
-    def switches(self) -> pl.DataFrame: ...
-
-
-def costs_head(result: _Costed) -> Head:
-    """The head of a plan."""
-    return Head(
-        objective=result.cost_usd,
-        bound=result.lower_bound_usd,
-        gap=result.gap,
-        unit="$",
-        termination=result.termination,
-        log=result.iterations,
-        violations=violation_table(()),
-    )
-
-
-def cost_values(result: _Costed) -> dict[str, float | None]:
-    """Costs under the keys by which they are written; that they are in $ stands in the schema."""
-    return {
-        "cost": result.cost_usd,
-        "lost_cost": result.lost_usd,
-        "generation_cost": result.generation_usd,
-        "worst_recourse_cost": result.worst_recourse_usd,
-        "lower_bound": result.lower_bound_usd,
-    }
-
-
-def plan_words(result: _Costed) -> str:
-    """The switchings of a plan, in words."""
-    moved = [action for action in result.switches["switching"].to_list() if action]
-    return "" if result.cost_usd is None else switching_words(moved)
-
-
-def with_names(
-    document: dict[str, Any], blocks: pl.DataFrame, generators: pl.DataFrame, key: list[str]
-) -> dict[str, Any]:
-    """The document with the names of each island, which `key` tells, as lists."""
-    for row in document["islands"]:
-        here = {column: row[column] for column in key}
-        row["blocks"] = blocks.filter(**here)["name"].to_list()
-        row["grid_forming"] = generators.filter(**here, forms_grid=True)["name"].to_list()
-    return document
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,12 +9,11 @@ import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
-from openpoint.results.base import Head, Value, in_kw
+from openpoint.results.base import Value, in_kw
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SwitchedResult, with_output
 from openpoint.results.violation import Violation, phase_words, violation_table
 from openpoint.studies.reconfigure.schema import RECONFIGURE
-from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,64 +60,36 @@ class SoftLimits:
     least_percent: float
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True)
 class ReconfigureResult(SwitchedResult):
     """What `reconfigure` answers. `loss_kw` is the exact AC loss of the open points found.
 
     Attributes:
-        grid: the grid asked about, as given.
-        method: name and options of the method, for people.
-        termination: why the run ended; `termination.remedy` says what to do.
-        seconds: of the method alone.
-        open_before, open_branches: names of the open branches today and in the answer (empty if there is none).
         loss_before_kw: exact AC loss today; None where today's state is not radial or its flow has no solution.
         loss_kw: exact AC loss of the answer; None where no topology that keeps the limits was found.
-        objective_kw: loss_kw plus the cost of the changes, what the bounds enclose.
-        lower_bound_kw: proven bound of objective_kw, where `bound_of` is "AC power flow"; where it is "linear model",
-            which is so on grids of several phases, of `linear_kw`: the least objective found in that model, which the
-            AC power flow may contradict. gap: (objective − bound) / objective, of what the bound is of.
+        bound_of: what lower_bound_kw and gap are of: objective_kw ("AC power flow"), or "linear model", which is so on
+            grids of several phases: linear_kw, the least objective found in that model, which the AC power flow may
+            contradict.
         v_min_pu, v_min_bus, v_min_phase: lowest voltage of the answer, its bus and phase; `v_min_before_…` today's.
-        ac_max_mismatch_pu: largest power mismatch of the AC solution at any bus, per unit of `s_base_kva`.
         violations: limits that the AC solution of the answer breaks (empty when `loss_kw` is verified).
         least_violation: where infeasible: the limits that break at the least violation met.
-        least_violation_open: the open branches of that state.
-        buses: name, phase, vn_kv, v_min_pu, v_max_pu, v_before_pu, v_after_pu, angle_before_degree, angle_after_degree.
-            A row a bus and phase; voltages are to neutral, per unit of the nominal phase voltage.
-        branches: kind, name, phase, from_bus, to_bus, switchable, closed_before, closed_after, i_max_a, i_before_a,
-            i_after_a, loading_before_percent, loading_after_percent, p_from_before_kw, p_from_after_kw,
-            q_from_before_kvar, q_from_after_kvar, loss_before_kw, loss_after_kw. A row a branch and phase; power is
-            positive from the from bus to the to bus. Phases couple: add losses up over those of a branch.
-        generators: name, bus, p_kw, q_kvar of the answer.
-        iterations: number, seconds, lower_bound_kw, upper_bound_kw, gap, value_kw, verdict, violation, mark.
-        notes: warnings that belong to the answer.
+        buses: a row a bus and phase; voltages are to neutral, per unit of the nominal phase voltage.
+        branches: a row a branch and phase; power is positive from the from bus to the to bus. Phases couple: add losses
+            up over those of a branch.
+        generators: their output in the answer.
         soft_limits: with `soft_limits=True`, where nothing keeps all limits: how they were relaxed. The answer then
             breaks the limits in `violations`, and bounds and gap are those within the relaxed limits. None: kept.
     """
 
-    grid: Grid
-    method: str
-    termination: Termination
-    seconds: float
-    open_before: tuple[str, ...]
-    open_branches: tuple[str, ...]
     loss_before_kw: float | None
     loss_kw: float | None
-    objective_kw: float | None
-    lower_bound_kw: float
-    gap: float
     v_min_pu: float | None
     v_min_bus: str | None
     v_min_before_pu: float | None
     v_min_before_bus: str | None
-    ac_max_mismatch_pu: float | None
     violations: tuple[Violation, ...]
     least_violation: tuple[Violation, ...]
-    least_violation_open: tuple[str, ...]
-    buses: pl.DataFrame
-    branches: pl.DataFrame
     generators: pl.DataFrame
-    iterations: pl.DataFrame
-    notes: tuple[str, ...] = ()
     v_min_phase: str | None = "1"
     v_min_before_phase: str | None = "1"
     bound_of: Literal["AC power flow", "linear model"] = "AC power flow"
@@ -128,17 +99,8 @@ class ReconfigureResult(SwitchedResult):
     shape: ClassVar[Shape] = RECONFIGURE
     place: ClassVar[str] = "openpoint.studies.reconfigure"
 
-    @property
-    def head(self) -> Head:
-        return Head(
-            objective=self.objective_kw,
-            bound=self.lower_bound_kw,
-            gap=self.gap,
-            unit="kW",
-            termination=self.termination,
-            log=self.iterations,
-            violations=violation_table(self.violations or self.least_violation),
-        )
+    def violations_told(self) -> pl.DataFrame:
+        return violation_table(self.violations or self.least_violation)
 
     def answer_facts(self) -> dict[str, str]:
         loss = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"
