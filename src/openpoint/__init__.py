@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from openpoint.scenarios.horizon import Horizon as Horizon
     from openpoint.scenarios.horizon import read_horizon as read_horizon
     from openpoint.scenarios.storms import storms as storms
-    from openpoint.studies.harden.study import HardenCosts as HardenCosts
+    from openpoint.studies.harden.options import HardenCosts as HardenCosts
     from openpoint.studies.harden.study import harden as harden
     from openpoint.studies.partition.levels import partition_levels as partition_levels
+    from openpoint.studies.partition.options import PartitionCosts as PartitionCosts
     from openpoint.studies.partition.samples import sample_partition as sample_partition
-    from openpoint.studies.partition.setup import PartitionCosts as PartitionCosts
     from openpoint.studies.partition.steps.study import partition_steps as partition_steps
     from openpoint.studies.partition.study import partition as partition
     from openpoint.studies.powerflow.study import run_powerflow as run_powerflow
@@ -78,10 +78,11 @@ _HOMES = {
     "openpoint.scenarios.growth": ("Growth", "Snapshot", "grow"),
     "openpoint.scenarios.horizon": ("Horizon", "read_horizon"),
     "openpoint.scenarios.storms": ("storms",),
-    "openpoint.studies.harden.study": ("HardenCosts", "harden"),
+    "openpoint.studies.harden.options": ("HardenCosts",),
+    "openpoint.studies.harden.study": ("harden",),
     "openpoint.studies.partition.levels": ("partition_levels",),
     "openpoint.studies.partition.samples": ("sample_partition",),
-    "openpoint.studies.partition.setup": ("PartitionCosts",),
+    "openpoint.studies.partition.options": ("PartitionCosts",),
     "openpoint.studies.partition.steps.study": ("partition_steps",),
     "openpoint.studies.partition.study": ("partition",),
     "openpoint.studies.powerflow.study": ("run_powerflow",),

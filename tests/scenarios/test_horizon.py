@@ -9,7 +9,7 @@ import pytest
 
 import openpoint
 from openpoint import Horizon, InputError, OptionError, read_horizon
-from openpoint.studies.partition.priorities import read_priorities
+from openpoint.studies.partition.options import read_priorities
 
 STEPS = {"step": ["t0", "t1", "t2"], "hours": [1.0, 2.0, 3.0]}
 

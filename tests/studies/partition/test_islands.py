@@ -15,7 +15,8 @@ import openpoint
 from openpoint.network import build_network
 from openpoint.network.blocks import Blocks, blocks
 from openpoint.solvers.highs import HighsModel
-from openpoint.studies.partition.setup import PartitionCosts, program_of
+from openpoint.studies.partition.options import PartitionCosts
+from openpoint.studies.partition.setup import program_of
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.recourse.compile import compile_model
 

@@ -21,9 +21,9 @@ from openpoint.studies.partition.ac.circuit import PlanCircuit, PlanFlows
 from openpoint.studies.partition.ac.follow import ROOM_USD, TOLERANCE_PU, Follower, leading
 from openpoint.studies.partition.ac.verdict import PlanSamples, Share, failures_table, samples_table
 from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.options import PartitionCosts
 from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.samples import sample_partition
-from openpoint.studies.partition.setup import PartitionCosts
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.recourse.template import template_of

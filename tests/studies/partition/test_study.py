@@ -19,8 +19,9 @@ from openpoint.network.blocks import blocks
 from openpoint.studies.partition.model.colouring import colouring
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.topology import Topology, compact
+from openpoint.studies.partition.options import PartitionCosts
 from openpoint.studies.partition.result import PartitionResult
-from openpoint.studies.partition.setup import PartitionCosts, program_of
+from openpoint.studies.partition.setup import program_of
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Termination

@@ -14,7 +14,8 @@ from openpoint.solvers.base import Status
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.setup import PartitionCosts, program_of
+from openpoint.studies.partition.options import PartitionCosts
+from openpoint.studies.partition.setup import program_of
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.recourse.condensed import Condensed, condensed

@@ -136,7 +136,7 @@ def harden(
     install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
     from openpoint.cli.grid import choose_limits
     from openpoint.cli.harden import run
-    from openpoint.studies.harden.study import HardenCosts
+    from openpoint.studies.harden.options import HardenCosts
 
     outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(grid, disasters)
     return run.harden(

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from openpoint.grid import Grid
     from openpoint.network.limits import Limits
     from openpoint.scenarios.disasters import Disasters
-    from openpoint.studies.harden.study import HardenCosts, Method
+    from openpoint.studies.harden.options import HardenCosts
+    from openpoint.studies.harden.study import Method
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,8 +125,7 @@ def partition(
 
     install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
     from openpoint.cli.partition import run as partition_run
-    from openpoint.studies.partition.priorities import read_priorities
-    from openpoint.studies.partition.setup import PartitionCosts
+    from openpoint.studies.partition.options import PartitionCosts, read_priorities
     from openpoint.twostage.workers.executors import executor_from
 
     factors = read_priorities(priorities) if priorities is not None else {}

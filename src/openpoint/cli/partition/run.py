@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from openpoint.grid import Grid
     from openpoint.studies.partition.levels import PartitionOptions
+    from openpoint.studies.partition.options import PartitionCosts
     from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-    from openpoint.studies.partition.setup import PartitionCosts
     from openpoint.studies.partition.study import Method
     from openpoint.twostage.log import Iteration
     from openpoint.twostage.workers.executors import Choice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from openpoint.network.limits import Limits
 from openpoint.scenarios.ambiguity import DisastersRecipe
 from openpoint.scenarios.disasters import DisastersLike, read_disasters
 from openpoint.studies.harden.answer import Run, answer
-from openpoint.studies.harden.model import Backup, HardenProgram
+from openpoint.studies.harden.model import HardenProgram
+from openpoint.studies.harden.options import HardenCosts, not_negative
 from openpoint.studies.harden.result import HardenResult
 from openpoint.studies.harden.threat import Threat, threat_of
 from openpoint.twostage.ambiguity import Ambiguity
@@ -35,44 +36,6 @@ Method = ColumnAndConstraint | ExtensiveForm | Benders
 
 TELL_EVERY_S = 1.0
 """Seconds between words on what is done after the plan is found."""
-POWER_FACTOR = 0.8
-"""Rated power factor of diesel generators, by custom."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HardenCosts:
-    """Prices, and the size of a backup generator. The prices are those of a published study of 13 buses, not yours.
-
-    Attributes:
-        line_usd: to harden a line, of any length. generator_usd: of a backup generator.
-        generator_kw: its active power. generator_kvar: its reactive power, to both sides; None = what it has at a power
-            factor of 0.8.
-        voll_usd_per_kw: value of lost load for the whole outage.
-        closed_line_usd: of each branch that is closed after a disaster; a little prefers plans with few of them.
-    """
-
-    line_usd: float = 400.0
-    generator_usd: float = 150.0
-    generator_kw: float = 100.0
-    generator_kvar: float | None = None
-    voll_usd_per_kw: float = 14.0
-    closed_line_usd: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("line_usd", "generator_usd", "voll_usd_per_kw", "closed_line_usd"):
-            _not_negative(name, getattr(self, name))
-        if self.generator_kvar is not None:
-            _not_negative("generator_kvar", self.generator_kvar)
-        if not (math.isfinite(self.generator_kw) and self.generator_kw > 0.0):
-            raise OptionError(f"generator_kw is {self.generator_kw:g}; give kW above 0, or max_generators=0 for none")
-
-    @property
-    def backup(self) -> Backup:
-        """The kind of generator that may be bought."""
-        kvar = self.generator_kvar
-        return Backup(
-            self.generator_kw, self.generator_kw * math.tan(math.acos(POWER_FACTOR)) if kvar is None else kvar
-        )
 
 
 def harden(
@@ -119,7 +82,7 @@ def harden(
     """
     for name, most in (("max_lines", max_lines), ("max_generators", max_generators), ("budget_usd", budget_usd)):
         if most is not None:
-            _not_negative(name, most)
+            not_negative(name, most)
     grid = read(grid)
     if method is not None:
         of_kind(method, Solves, "method", "ColumnAndConstraint(), ExtensiveForm(solver='highs') or Benders()")
@@ -191,8 +154,3 @@ def _program(
         max_generators=max_generators,
         closed_line_usd=float(costs.closed_line_usd),
     )
-
-
-def _not_negative(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value >= 0):
-        raise OptionError(f"{name} is {value:g}; give 0 or more")

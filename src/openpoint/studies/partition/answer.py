@@ -5,10 +5,10 @@ from __future__ import annotations
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.results.iterations import iterations_table
+from openpoint.studies.partition.model.loads import terminal_base_kw
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.schema import PARTITION
-from openpoint.studies.partition.setup import terminal_base_kw
 from openpoint.studies.partition.tables import step_tables
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.goal import Goal

@@ -11,8 +11,8 @@ from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
+from openpoint.studies.partition.options import PartitionCosts, check_uncertainty
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-from openpoint.studies.partition.setup import PartitionCosts, check_uncertainty
 from openpoint.studies.partition.study import Method, partition
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Termination

@@ -16,9 +16,9 @@ from openpoint.results.columns import dtypes
 from openpoint.studies.partition.ac.circuit import PlanLimit
 from openpoint.studies.partition.ac.evaluate import Broken, Judged, JudgePlan
 from openpoint.studies.partition.ac.verdict import PartitionSamples, PlanSamples, Share
+from openpoint.studies.partition.model.loads import block_loads_kw
 from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.schema import PARTITION
-from openpoint.studies.partition.setup import block_loads_kw
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint

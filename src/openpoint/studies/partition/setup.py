@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -14,58 +14,18 @@ from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.formulations.lindist3flow_deltas import closed_deltas
 from openpoint.graph import energised
-from openpoint.grid.arguments import Names, names_of, of_kind
+from openpoint.grid.arguments import Names, names_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean, names_in_words
 from openpoint.network import Network, load_shares
 from openpoint.network.blocks import Blocks
 from openpoint.studies.partition.model.links import Links, Storage
+from openpoint.studies.partition.model.loads import load_blocks, terminal_base_kw
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import Grouped, Step, UncertainLoads
+from openpoint.studies.partition.options import BLOCK_USD, PartitionCosts, check_uncertainty
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
-
-BLOCK_USD = 1000.0
-"""$ that a weight of 1 makes of a whole block, where blocks are weighed as published."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PartitionCosts:
-    """What counts, for an hour of operation.
-
-    A block of n loads has the weight block_weight + load_weight · n, that of the publication, in $ for each kW that is
-    not served (`weigh="kw"`), or in 1000 $ for the whole block as there (`weigh="block"`). The latter sheds large
-    blocks as readily as small ones.
-
-    Attributes:
-        block_weight, load_weight: see above.
-        weigh: kw or block.
-        priorities: factors on the kW of named loads, 1 where none is given (`weigh="kw"` only).
-        generation_usd_per_kwh: of every generator, or by name.
-    """
-
-    block_weight: float = 10.0
-    load_weight: float = 0.01
-    weigh: Literal["kw", "block"] = "kw"
-    priorities: Mapping[str, float] = field(default_factory=dict)
-    generation_usd_per_kwh: float | Mapping[str, float] = 0.3
-
-    def __post_init__(self) -> None:
-        of_kind(self.priorities, Mapping, "priorities", "factors by load, such as {'hospital': 5.0}")
-        given = self.generation_usd_per_kwh
-        prices = given.values() if isinstance(given, Mapping) else (given,)
-        for name, value in (
-            ("block_weight", self.block_weight),
-            ("load_weight", self.load_weight),
-            *(("priority", value) for value in self.priorities.values()),
-            *(("generation_usd_per_kwh", value) for value in prices),
-        ):
-            if not (math.isfinite(value) and value >= 0.0):
-                raise OptionError(f"{name} is {value:g}; give 0 or more")
-        if self.weigh not in ("kw", "block"):
-            raise OptionError(f"weigh is {self.weigh!r}; give kw or block")
-        if self.priorities and self.weigh == "block":
-            raise OptionError("priorities are factors on kW, which weigh='block' does not count; use weigh='kw'")
 
 
 def program_of(
@@ -130,16 +90,6 @@ def program_of(
     )
 
 
-def check_uncertainty(uncertainty: float) -> None:
-    """Refuse what is no share of a load.
-
-    Raises:
-        OptionError: out of range.
-    """
-    if not (math.isfinite(uncertainty) and 0.0 <= uncertainty <= 1.0):
-        raise OptionError(f"uncertainty is {uncertainty:g}; give a share of the load from 0 to 1, such as 0.15")
-
-
 def _loaded(grid: Grid, network: Network, share: Floats) -> Network:
     """The network with a share (L) of each load, at its nominal power."""
     if (share == 1.0).all():
@@ -170,26 +120,6 @@ def _storage(timeline: Timeline, generators: Grouped, base_kw: float) -> Storage
         into=each(store.charge_efficiency for store in stores),
         out=each(store.discharge_efficiency for store in stores),
     )
-
-
-def terminal_base_kw(network: Network) -> float:
-    """What one per unit of power is at a terminal, in kW."""
-    return network.s_base_kva / (1.0 if network.is_balanced else 3.0)
-
-
-def block_loads_kw(grid: Grid, network: Network, blocks: Blocks, share: Floats | float = 1.0) -> Floats:
-    """(B) nominal load of each block, or a share (L) of it."""
-    home = load_blocks(grid, network, blocks)
-    return np.asarray(
-        np.bincount(home, weights=share * grid.loads["p_kw"].to_numpy(), minlength=blocks.count), dtype=np.float64
-    )
-
-
-def load_blocks(grid: Grid, network: Network, blocks: Blocks) -> Ints:
-    """(loads) block of each load."""
-    number = {name: i for i, name in enumerate(network.bus_names)}
-    at = np.array([number[bus] for bus in grid.loads["bus"]], dtype=np.int64)
-    return np.asarray(blocks.of_bus[at])
 
 
 def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts, share: Floats) -> Floats:

@@ -17,9 +17,11 @@ from openpoint.network import Network, build_network
 from openpoint.network.blocks import Blocks, blocks
 from openpoint.network.limits import Limits
 from openpoint.studies.partition.answer import answer
+from openpoint.studies.partition.model.loads import block_loads_kw
 from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.options import PartitionCosts
 from openpoint.studies.partition.result import PartitionResult
-from openpoint.studies.partition.setup import PartitionCosts, block_loads_kw, program_of
+from openpoint.studies.partition.setup import program_of
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.methods.benders import Benders

@@ -11,8 +11,8 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.studies.partition.model.links import today
+from openpoint.studies.partition.model.loads import block_loads_kw, terminal_base_kw
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.setup import block_loads_kw, terminal_base_kw
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 
 import openpoint
 from openpoint.scenarios.horizon import Horizon
-from openpoint.studies.partition.setup import PartitionCosts
+from openpoint.studies.partition.options import PartitionCosts
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.steps.study import partition_steps
 from openpoint.twostage.log import Termination

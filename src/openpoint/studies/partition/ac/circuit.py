@@ -28,8 +28,8 @@ from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.results import ac_tables as states
 from openpoint.studies.partition.ac.follow import leading
+from openpoint.studies.partition.model.loads import load_blocks, terminal_base_kw
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.setup import load_blocks, terminal_base_kw
 
 
 class PlanLimit(NamedTuple):

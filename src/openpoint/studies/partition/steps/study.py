@@ -9,7 +9,8 @@ from openpoint.grid.arguments import Names
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
 from openpoint.scenarios.horizon import HorizonLike, read_horizon
-from openpoint.studies.partition.setup import PartitionCosts, program_of
+from openpoint.studies.partition.options import PartitionCosts
+from openpoint.studies.partition.setup import program_of
 from openpoint.studies.partition.steps.answer import steps_answer
 from openpoint.studies.partition.steps.look_ahead import look_ahead
 from openpoint.studies.partition.steps.result import PartitionStepsResult
