@@ -11,12 +11,14 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench docs dist lock clean
+.PHONY: help demo test check coverage slow lint bench docs dist lock clean
 
 help:
 	@echo "make demo    reconfigure the 33-bus grid; leaves $(OUT)/report.html and $(OUT)/result.json"
 	@echo "make test    style, types and all tests"
 	@echo "make check   the same without the slow tests"
+	@echo "make coverage  which lines the quick tests reach"
+	@echo "make slow    measure anew which tests are slow, into tests/slow.txt; takes an hour of processor time"
 	@echo "make bench   speed against other solvers, on this machine; GRIDS='a.m b.pos' adds files to the searched grids"
 	@echo "make docs    the site, in $(OUT)/docs"
 	@echo "make dist    the files for a package index, in $(OUT)/dist, once pyproject.toml names the repository"
@@ -49,6 +51,15 @@ check: lint
 
 test: lint
 	@$(BIN)/pytest -n auto
+
+coverage: $(READY)
+	@rm -rf $(OUT)/coverage
+	@$(BIN)/coverage run -m pytest -n auto -m "not slow"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+slow: $(READY)
+	@$(BIN)/python -m pytest -n 0 -p tests.processor_time
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks --json $(OUT)/bench.json

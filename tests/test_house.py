@@ -15,6 +15,7 @@ import pytest
 
 import openpoint
 from openpoint.errors import pip_command
+from tests.processor_time import listed, slow
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "openpoint"
@@ -245,6 +246,22 @@ def test_the_readme_names_every_make_command() -> None:
     commands = re.findall(r'@echo "(make \w+) ', makefile)
     assert {"make demo", "make test", "make check", "make bench", "make docs"} <= set(commands)
     assert not [command for command in commands if f"`{command}`" not in readme]
+
+
+def test_the_list_of_slow_tests_is_not_stale() -> None:
+    gone = []
+    for name in listed():
+        file, _, test = name.partition("[")[0].rpartition("::")
+        path = ROOT / file
+        if not path.exists() or f"def {test}(" not in path.read_text(encoding="utf-8"):
+            gone.append(name)
+    assert len(gone) <= len(listed()) / 5, "these are gone; write the list anew with make slow:\n" + "\n".join(gone)
+
+
+def test_slow_is_what_takes_long_alone_or_again() -> None:
+    seconds = {"a.py::x": 5.0, "a.py::y[1]": 1.0, "a.py::y[2]": 2.0, "a.py::z": 0.1, "b.py::u": 4.0, "b.py::v": 9.0}
+    assert slow(seconds) == ["a.py::x", "a.py::y[2]", "b.py::v"]
+    assert slow({"c.py::w": 7.0}) == ["c.py::w"]
 
 
 def test_every_extra_is_installed_by_the_names_of_its_packages() -> None:
