@@ -16,7 +16,7 @@ import openpoint
 from openpoint.cli import main
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 
 # A case file of the kind that a user has: MW and per unit, a ring and a tie, branch 6 open.
@@ -148,7 +148,7 @@ def test_every_tolerance_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_every_page_is_in_the_navigation() -> None:
     text = (ROOT / "zensical.toml").read_text(encoding="utf-8")
-    pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]}
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES[2:]}
     assert pages == set(re.findall(r'= "([\w/]+\.md)" }', text))
 
 
@@ -164,6 +164,18 @@ def test_the_page_of_signatures_has_every_public_name() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_the_citation_has_the_version() -> None:
+    assert f"\nversion: {openpoint.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_the_hooks_call_what_the_environment_has() -> None:
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    programs = set(re.findall(r"entry: \.venv/bin/(\w+)", text))
+    assert programs == {"ruff", "mypy", "python"}
+    assert "repo: local" in text
+    assert "http" not in text
 
 
 def test_the_version_is_in_the_changelog_or_unreleased() -> None:
