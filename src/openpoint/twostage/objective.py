@@ -33,7 +33,7 @@ class Objective:
     """
 
     realisations: Floats
-    odds: ProbabilitySet
+    probabilities: ProbabilitySet
     wait_and_see_lower: Floats
     wait_and_see_upper: Floats
     weights: Floats
@@ -47,9 +47,9 @@ class Objective:
         return len(self.realisations)
 
     @property
-    def floor_of_risk(self) -> float:
+    def risk_lower_bound(self) -> float:
         """A number that ρ is not below."""
-        return self.odds.worst(self.floor - self.wait_and_see_upper)[0]
+        return self.probabilities.worst(self.floor - self.wait_and_see_upper)[0]
 
     def first_stage_cost(self, program: TwoStageProgram[Any, Any], decision: Floats) -> float:
         """f, where it counts."""
@@ -65,20 +65,20 @@ class Objective:
         good = (missed <= 1.0 - self.share + SHARE_TOLERANCE) & np.isfinite(costs)
         total = np.full(len(costs), np.inf)
         finite = good & np.isfinite(values).all(axis=1)
-        if self.odds.only is not None:
-            total[finite] = costs[finite] + (values[finite] - self.wait_and_see_lower) @ self.odds.only
-            finite = good & ~finite & np.isfinite(values[:, self.odds.only > 0]).all(axis=1)
+        if self.probabilities.only is not None:
+            total[finite] = costs[finite] + (values[finite] - self.wait_and_see_lower) @ self.probabilities.only
+            finite = good & ~finite & np.isfinite(values[:, self.probabilities.only > 0]).all(axis=1)
         for c in np.flatnonzero(finite):
-            total[c] = costs[c] + self.odds.worst(values[c] - self.wait_and_see_lower)[0]
+            total[c] = costs[c] + self.probabilities.worst(values[c] - self.wait_and_see_lower)[0]
         return total
 
     def bound(self, cost: float, values: Floats) -> float:
         """The objective of lower bounds of the recourse costs, a lower bound."""
-        return cost + self.odds.worst(values - self.wait_and_see_upper)[0]
+        return cost + self.probabilities.worst(values - self.wait_and_see_upper)[0]
 
-    def worst_odds(self, values: Floats) -> Floats:
+    def worst_probabilities(self, values: Floats) -> Floats:
         """(K) the odds under which these costs weigh most."""
-        return self.odds.worst(values - self.wait_and_see_lower)[1]
+        return self.probabilities.worst(values - self.wait_and_see_lower)[1]
 
 
 def objective_of(
@@ -103,7 +103,7 @@ def objective_of(
     lower, upper = wait_and_see if wait_and_see is not None and not violation else (zero, zero)
     return Objective(
         realisations=uncertainty.values,
-        odds=exactly(equal) if violation else probability_set(uncertainty, program.risk),
+        probabilities=exactly(equal) if violation else probability_set(uncertainty, program.risk),
         wait_and_see_lower=lower,
         wait_and_see_upper=upper,
         weights=equal if given is None else given,

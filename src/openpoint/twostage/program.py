@@ -132,7 +132,7 @@ def parts(cone: Cone) -> tuple[cp.Variable, ...]:
     return (*cone.u, cone.s, cone.t)
 
 
-def no_good(decision: Floats, price: float, *, floor: float, distance_min: int) -> tuple[Floats, float, float]:
+def no_good(decision: Floats, cost: float, *, floor: float, distance_min: int) -> tuple[Floats, float, float]:
     """The inequality slopeᵀx + factor θ ≤ upper that says: at this decision θ ≥ price, elsewhere θ ≥ floor.
 
     With distance(x) = Σ_{x̂=0} x + Σ_{x̂=1} (1 − x), 0 here and at least `distance_min` at every other decision, it is
@@ -143,10 +143,10 @@ def no_good(decision: Floats, price: float, *, floor: float, distance_min: int) 
     """
     away = np.where(decision > 0.5, -1.0, 1.0)
     ones = float((decision > 0.5).sum())
-    if not np.isfinite(price):
+    if not np.isfinite(cost):
         return -away, 0.0, ones - distance_min
-    steep = (price - floor) / distance_min
-    return -steep * away, -1.0, steep * ones - price
+    steep = (cost - floor) / distance_min
+    return -steep * away, -1.0, steep * ones - cost
 
 
 @dataclass(frozen=True)

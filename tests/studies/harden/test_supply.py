@@ -19,8 +19,8 @@ from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.objective import objective_of
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.evaluation import Appraisal, Recourse
-from openpoint.twostage.recourse.mixed import MixedAppraiser
+from openpoint.twostage.recourse.evaluation import Evaluation, RecourseSolver
+from openpoint.twostage.recourse.mixed import MixedIntegerEvaluator
 from openpoint.twostage.risk import WorstCase
 from openpoint.twostage.uncertainty import Budget, Scenarios, listed
 from openpoint.twostage.workers.executors import InProcess
@@ -104,10 +104,10 @@ def test_places_without_a_generator_can_be_left_out() -> None:
     assert program.reduced_program(np.ones(len(program.costs))) is None
 
 
-def appraised(program: HardenProgram, x: np.ndarray) -> Appraisal:
+def appraised(program: HardenProgram, x: np.ndarray) -> Evaluation:
     with InProcess().open() as workers:
-        appraiser = MixedAppraiser(program, objective_of(program), Recourse(program, workers), 1e-7)
-        found = appraiser.full(x, with_savings=True)
+        evaluator = MixedIntegerEvaluator(program, objective_of(program), RecourseSolver(program, workers), 1e-7)
+        found = evaluator.evaluate(x, with_savings=True)
     assert found is not None
     return found
 

@@ -16,7 +16,7 @@ from openpoint.twostage.uncertainty import Box, Budget, Uncertainty, listed
 from openpoint.twostage.workers.executors import InProcess, Processes
 from openpoint.twostage.worst_case import linear_worst as linear_worst_module
 from openpoint.twostage.worst_case.affine import worst_by_policy
-from openpoint.twostage.worst_case.climbing import farthest, starts_of
+from openpoint.twostage.worst_case.climbing import starting_points, vertex_along
 from openpoint.twostage.worst_case.linear_worst import BLOCK, Found, LinearWorst, decided, linear_worst
 from tests.twostage.depots import Depots, depots
 
@@ -116,8 +116,8 @@ def test_the_farthest_vertex_is_the_farthest() -> None:
     for chosen in (Box(np.zeros(5), np.ones(5)), Budget(np.zeros(5), np.ones(5), np.full(5, 2.0), 2)):
         vertices = listed(chosen)
         for slope in rng.standard_normal((20, 5)):
-            assert slope @ farthest(chosen.polyhedral(), slope) == pytest.approx((vertices @ slope).max())
-        assert {u.tobytes() for u in starts_of(chosen.polyhedral(), 8)} <= {(u + 0.0).tobytes() for u in vertices}
+            assert slope @ vertex_along(chosen.polyhedral(), slope) == pytest.approx((vertices @ slope).max())
+        assert {u.tobytes() for u in starting_points(chosen.polyhedral(), 8)} <= {(u + 0.0).tobytes() for u in vertices}
 
 
 @pytest.mark.parametrize("kind", ["box", "budget"])
@@ -151,7 +151,7 @@ def test_the_dual_finds_what_climbs_miss(monkeypatch: pytest.MonkeyPatch) -> Non
     program = uncertain(1, "box")
     vertices = listed(program.uncertainty)
     blind = separation(program)
-    monkeypatch.setattr(linear_worst_module, "starts_of", lambda polyhedral, count: [polyhedral.origin])
+    monkeypatch.setattr(linear_worst_module, "starting_points", lambda polyhedral, count: [polyhedral.origin])
     wrong = 0
     for decision in program.decisions():
         exact = by_vertices(separation(program), decision, vertices)

@@ -59,11 +59,11 @@ def _show_disasters(out: Console, result: HardenResult) -> None:
     head = ["disaster", "probability", *(["worst case"] if ambiguous else []), "cost", "shed kW", "islands", "broken"]
     rows = [head]
     for row in shown.iter_rows(named=True):
-        odds = [_share(row["probability"]), *([_share(row["weight"])] if ambiguous else [])]
+        probabilities = [_share(row["probability"]), *([_share(row["weight"])] if ambiguous else [])]
         islands = "-" if row["islands"] is None else str(row["islands"])
         name = words.safe(row["disaster"]) + (f" (+{row['count'] - 1} equal)" if row["count"] > 1 else "")
         figures = [words.usd(row["cost_usd"]), words.kw(row["shed_kw"]), islands]
-        rows.append([name, *odds, *figures, words.safe(row["broken"]) or "nothing"])
+        rows.append([name, *probabilities, *figures, words.safe(row["broken"]) or "nothing"])
     if result.any_lines is not None:
         rows = [[cell for k, cell in enumerate(row) if head[k] not in ("probability", "worst case")] for row in rows]
     out.print()

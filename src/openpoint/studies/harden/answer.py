@@ -132,8 +132,8 @@ def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, no
         return _Costed(decision, program.first_stage_cost(decision) + worst, np.array([worst]), None, (after,))
     uncertainty, values = program.uncertainty, outcome.values.copy()
     assert not isinstance(uncertainty, Box | Budget)
-    odds = probability_set(uncertainty, program.risk)
-    weight = odds.worst(values)[1] * values
+    probabilities = probability_set(uncertainty, program.risk)
+    weight = probabilities.worst(values)[1] * values
     chosen = np.sort(np.argsort(-weight, kind="stable")[:SHOWN_MOST])
     if len(chosen) < len(values):
         notes.append(
@@ -154,7 +154,7 @@ def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, no
             f"{_stopped(run)} before all operating points were computed: {len(found)} of {len(chosen)} are shown, and "
             "after some of these disasters less load may have to be shed than they say"
         )
-    rho, weights = odds.worst(values)
+    rho, weights = probabilities.worst(values)
     shown = [found[k] for k in chosen if k in found]
     return _Costed(decision, program.first_stage_cost(decision) + rho, values, weights, shown)
 

@@ -40,8 +40,8 @@ def disasters(
         broken = join_names(program.network.branch_names[e] for e in np.flatnonzero(given.broken[k]))
         cost = None if values is None else float(values[k])
         weight = None if weights is None else float(weights[k])
-        odds = float(given.probabilities[k])
-        rows.append(_row(program, name, int(threat.count[k]), odds, weight, cost, broken, by_number.get(k)))
+        probability = float(given.probabilities[k])
+        rows.append(_row(program, name, int(threat.count[k]), probability, weight, cost, broken, by_number.get(k)))
     return pl.DataFrame(rows, schema=_TYPES["disasters"], orient="row")
 
 

@@ -13,10 +13,10 @@ from openpoint.studies.partition.tables import step_tables
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Outcome
-from openpoint.twostage.recourse.evaluation import MISSED
+from openpoint.twostage.recourse.evaluation import VIOLATION_MIN
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget
-from openpoint.twostage.worst_case.climbing import LinearRecourse, climb, starts_of
+from openpoint.twostage.worst_case.climbing import LinearRecourse, climb, starting_points
 
 STARTS = 8
 """Climbs of the last look at the worst realisation, beside all loads up and all down."""
@@ -77,7 +77,7 @@ def worst_slack(program: PartitionProgram, decision: Floats, deadline: Deadline)
     if isinstance(program.uncertainty, Box | Budget):
         polyhedral = program.uncertainty.polyhedral()
         stop = deadline.after(VERIFIED_S).over
-        worst = climb(lambda u: recourse.at(decision, u), polyhedral, starts_of(polyhedral, STARTS), stop)
+        worst = climb(lambda u: recourse.at(decision, u), polyhedral, starting_points(polyhedral, STARTS), stop)
     else:
         worst = recourse.at(decision, program.uncertainty.values[0])
-    return 0.0 if worst is None or worst.value <= 2.0 * MISSED else worst.value
+    return 0.0 if worst is None or worst.value <= 2.0 * VIOLATION_MIN else worst.value

@@ -24,7 +24,7 @@ from openpoint.twostage.recourse.subproblem import Subproblem
 from openpoint.twostage.stopping import check_stops
 from openpoint.twostage.uncertainty import Certain
 
-NEWS_EVERY_S = 1.0
+LOG_EVERY_S = 1.0
 """Seconds between two lines of the log."""
 
 
@@ -212,7 +212,7 @@ class Log:
 
     def told(self, now: Standing) -> None:
         """News of the search."""
-        if self.lines and now.seconds - self.lines[-1].seconds < NEWS_EVERY_S:
+        if self.lines and now.seconds - self.lines[-1].seconds < LOG_EVERY_S:
             return
         words = "exchange"
         if now.nodes:
@@ -221,16 +221,18 @@ class Log:
                 f"{math.floor(1000.0 * now.explored) / 10.0:.1f} % explored"
             )
         lower, value = now.lower_bound * self.s_base_kva, now.value * self.s_base_kva
-        self._say(Iteration(len(self.lines) + 1, now.seconds, lower, value, np.inf, words, 0.0, now.mark, interim=True))
+        self._log_line(
+            Iteration(len(self.lines) + 1, now.seconds, lower, value, np.inf, words, 0.0, now.mark, interim=True)
+        )
 
     def end(self, found: Found, lower: float, value: float) -> None:
         """The last line."""
         words = f"{found.nodes:,} nodes" if found.nodes else "exchange"
         if found.by_cone:
             words += f", trees bounded by the cone program: {found.by_cone:,}"
-        self._say(Iteration(len(self.lines) + 1, found.seconds, lower, value, np.inf, words))
+        self._log_line(Iteration(len(self.lines) + 1, found.seconds, lower, value, np.inf, words))
 
-    def _say(self, line: Iteration) -> None:
+    def _log_line(self, line: Iteration) -> None:
         self.lines.append(line)
         if self.progress is not None:
             self.progress(line)

@@ -16,7 +16,7 @@ from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.program import FirstStage, TwoStageProgram
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.mixed import Exact, ExactWork
+from openpoint.twostage.recourse.mixed import IntegerRecourseWork, IntegerSolution
 from openpoint.twostage.recourse.subproblem import Response, Subproblem
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget, Polyhedral, Uncertainty, centre
@@ -82,7 +82,7 @@ class Samples:
     complete_recourse: bool
     _responses: dict[tuple[bytes, bytes, Goal], Response] = field(default_factory=dict)
     _exact: dict[tuple[bytes, bytes, Goal], float | None] = field(default_factory=dict)
-    _solvers: dict[Goal, Callable[[tuple[Floats, Floats]], Exact] | None] = field(default_factory=dict)
+    _solvers: dict[Goal, Callable[[tuple[Floats, Floats]], IntegerSolution] | None] = field(default_factory=dict)
     _subproblems: dict[Goal, Subproblem] = field(default_factory=dict)
 
     @property
@@ -114,7 +114,7 @@ class Samples:
             return response.reached if response.feasible else np.inf
         if goal not in self._solvers:
             template = template_of(self.program, self.n, goal)
-            self._solvers[goal] = None if template.cones else ExactWork(template).prepare()
+            self._solvers[goal] = None if template.cones else IntegerRecourseWork(template).prepare()
         solve = self._solvers[goal]
         if solve is None:
             return None

@@ -22,14 +22,14 @@ from openpoint.twostage.methods.run import Run, Settings
 from openpoint.twostage.methods.solving import solve
 from openpoint.twostage.program import EXACT, TwoStageProgram
 from openpoint.twostage.recourse.copies import choose_copies
-from openpoint.twostage.recourse.evaluation import Appraisal
+from openpoint.twostage.recourse.evaluation import Evaluation
 from openpoint.twostage.recourse.subproblem import Response
 
-NEAR_COUNT = 100
+ROUNDING_COUNT = 100
 """Decisions near the root's fractional one that are tried before the first mixed-integer master."""
 START_SHARE, START_S = 0.25, 0.3
 """Share of the time that the search for good decisions to start from may take, and seconds that it has in any case."""
-NEWS = 1e-9
+CUT_GAIN_MIN = 1e-9
 """Relative amount by which a cut must say more than the master knows to be worth a row."""
 
 
@@ -78,8 +78,8 @@ class _Cuts:
         began, early = run.deadline.passed(), run.deadline.within(START_SHARE * run.deadline.left())
         starts = run.program.warm_starts(lambda: early.over() and run.deadline.passed() - began >= START_S)
         for start in starts:
-            run.offer(run.appraiser.quick(start))
-        objective = run.appraiser.objective
+            run.offer(run.evaluator.evaluate_exactly(start))
+        objective = run.evaluator.objective
         copies = choose_copies(objective, None if run.best is None else run.best.values, run.upper, self.copies)
         master = Master(run.program, objective, copies)
         if not copies or not len(starts):
@@ -87,74 +87,76 @@ class _Cuts:
         for start in starts:
             if run.out_of_time():
                 return master
-            _touch(run, master, start)
-        run.news("start")
+            _add_tangents_at(run, master, start)
+        run.log_interim("start")
         root = master.root(run.out_of_time)
         run.raise_lower(root.bound)
-        for near in (
-            [] if root.decision is None else run.program.rounding_heuristic(root.decision, NEAR_COUNT, run.out_of_time)
+        for rounded in (
+            []
+            if root.decision is None
+            else run.program.rounding_heuristic(root.decision, ROUNDING_COUNT, run.out_of_time)
         ):
-            _touch(run, master, near)
+            _add_tangents_at(run, master, rounded)
             if run.out_of_time():
                 break
-        run.news("root")
+        run.log_interim("root")
         return master
 
-    def learn(self, run: Run, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+    def learn(self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
         """A cut for each realisation that has news, and a no-good cut where the verdict says more."""
-        words = learn_cuts(master, proposal, appraisal) + run.no_good(master, appraisal, again=again)
-        _learn_points(run, master, appraisal)
+        words = add_cuts(master, proposal, evaluation) + run.no_good(master, evaluation, again=again)
+        _add_tangents(run, master, evaluation)
         if proposal.point is not None:
             master.refine(proposal.point)
         return words
 
 
-def learn_cuts(master: Master, proposal: Proposal, appraisal: Appraisal) -> list[str]:
+def add_cuts(master: Master, proposal: Proposal, evaluation: Evaluation) -> list[str]:
     """A cut for each finding that says more than the master believed; the words for it."""
     words = []
-    away = 0.0 if proposal.decision is None else proposal.decision - appraisal.decision
-    for finding in appraisal.findings:
+    away = 0.0 if proposal.decision is None else proposal.decision - evaluation.decision
+    for finding in evaluation.findings:
         response = finding.response
         if response.feasible and proposal.point is not None:
-            believed = master.believed(proposal.point)[finding.k]
+            estimate = master.recourse_estimates(proposal.point)[finding.k]
             said = response.value + float(response.slope @ away)
-            if said <= believed + NEWS * max(1.0, abs(response.value)):
+            if said <= estimate + CUT_GAIN_MIN * max(1.0, abs(response.value)):
                 continue
-        words.append(master.learn_recourse(finding.k, appraisal.decision, response))
+        words.append(master.add_cut(finding.k, evaluation.decision, response))
     return list(dict.fromkeys(words))
 
 
-def _learn_points(run: Run, master: Master, appraisal: Appraisal) -> None:
+def _add_tangents(run: Run, master: Master, evaluation: Evaluation) -> None:
     """Tangents of every copy at a decision; a copy of one realisation finds them in the appraisal."""
-    known = {finding.realisation.tobytes(): finding.response for finding in appraisal.findings}
+    known = {finding.realisation.tobytes(): finding.response for finding in evaluation.findings}
     missing = [copy.realisation for copy in master.copies if copy.realisation.tobytes() not in known]
-    more = iter(run.appraiser.at(appraisal.decision, missing))
+    more = iter(run.evaluator.recourse_at(evaluation.decision, missing))
     for number, copy in enumerate(master.copies):
         response = known.get(copy.realisation.tobytes())
-        master.learn_point(number, next(more) if response is None else response)
+        master.add_tangents(number, next(more) if response is None else response)
 
 
-def _touch(run: Run, master: Master, decision: Floats) -> None:
+def _add_tangents_at(run: Run, master: Master, decision: Floats) -> None:
     """Tangents of every copy at a decision, and the verdict on it."""
-    responses = run.appraiser.at(decision, [copy.realisation for copy in master.copies])
+    responses = run.evaluator.recourse_at(decision, [copy.realisation for copy in master.copies])
     for number, response in enumerate(responses):
-        master.learn_point(number, response)
-    appraisal = run.appraiser.quick(decision, responses[0].dispatch if len(responses) == 1 else None)
-    run.offer(appraisal)
-    if appraisal is not None and appraisal.verdict.final and not any(response.rough for response in responses):
-        known = _by_copies(run, master, appraisal, responses)
-        if known < run.upper and appraisal.settled > known + EXACT * max(1.0, abs(known)):
-            cost = run.appraiser.objective.first_stage_cost(run.program, decision)
-            master.learn_verdict(decision, appraisal.settled - cost)
+        master.add_tangents(number, response)
+    evaluation = run.evaluator.evaluate_exactly(decision, responses[0].dispatch if len(responses) == 1 else None)
+    run.offer(evaluation)
+    if evaluation is not None and evaluation.verdict.final and not any(response.rough for response in responses):
+        known = _lower_bound_by_copies(run, master, evaluation, responses)
+        if known < run.upper and evaluation.lower_bound > known + EXACT * max(1.0, abs(known)):
+            cost = run.evaluator.objective.first_stage_cost(run.program, decision)
+            master.add_no_good_cut(decision, evaluation.lower_bound - cost)
 
 
-def _by_copies(run: Run, master: Master, appraisal: Appraisal, responses: Sequence[Response]) -> float:
+def _lower_bound_by_copies(run: Run, master: Master, evaluation: Evaluation, responses: Sequence[Response]) -> float:
     """The objective of a decision as far as the copies say it: what the mean of alike realisations leaves out lacks."""
-    objective = run.appraiser.objective
+    objective = run.evaluator.objective
     if not all(response.feasible for response in responses):
         return np.inf
     shares = np.array([copy.share for copy in master.copies])
-    odds = np.sum([copy.share * copy.weights for copy in master.copies], axis=0)
+    probabilities = np.sum([copy.share * copy.weights for copy in master.copies], axis=0)
     costs = np.array([response.value for response in responses])
-    rest = (1.0 - shares.sum()) * objective.floor - float(odds @ objective.wait_and_see_upper)
-    return float(objective.first_stage_cost(run.program, appraisal.decision) + shares @ costs + rest)
+    rest = (1.0 - shares.sum()) * objective.floor - float(probabilities @ objective.wait_and_see_upper)
+    return float(objective.first_stage_cost(run.program, evaluation.decision) + shares @ costs + rest)

@@ -16,12 +16,12 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
-from openpoint.twostage.methods.benders import learn_cuts
+from openpoint.twostage.methods.benders import add_cuts
 from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.methods.run import Run, Settings
 from openpoint.twostage.methods.solving import solve
 from openpoint.twostage.program import EXACT, TwoStageProgram
-from openpoint.twostage.recourse.evaluation import Appraisal
+from openpoint.twostage.recourse.evaluation import Evaluation
 from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.uncertainty import Box, Budget
 
@@ -71,46 +71,46 @@ class _Columns:
     def master(self, run: Run) -> Master:
         """The first stage alone."""
         for start in run.program.warm_starts(run.out_of_time):
-            run.offer(run.appraiser.quick(start))
+            run.offer(run.evaluator.evaluate_exactly(start))
         self._template, self._held = None, {}
-        return Master(run.program, run.appraiser.objective, [])
+        return Master(run.program, run.evaluator.objective, [])
 
-    def learn(self, run: Run, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+    def learn(self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
         """Copies for the realisations that the master underrates, cuts for all, tangents where a copy has cones."""
-        words = learn_cuts(master, proposal, appraisal)
-        objective = run.appraiser.objective
+        words = add_cuts(master, proposal, evaluation)
+        objective = run.evaluator.objective
         assert proposal.point is not None
         added = 0
-        underrated = self._underrated(run, master, proposal, appraisal) if appraisal.copies_pay else []
+        underrated = self._underrated(run, master, proposal, evaluation) if evaluation.copies_pay else []
         for k, realisation in underrated:
             if (k, realisation.tobytes()) not in self._held and added < self.columns:
                 if self._template is None:
-                    self._template = template_of(run.program, len(appraisal.decision), objective.goal)
-                self._held[k, realisation.tobytes()] = master.learn_copy(self._template, k, realisation)
+                    self._template = template_of(run.program, len(evaluation.decision), objective.goal)
+                self._held[k, realisation.tobytes()] = master.add_copy(self._template, k, realisation)
                 added += 1
         if added:
             words.append("copy")
-        for finding in appraisal.findings:
+        for finding in evaluation.findings:
             number = self._held.get((finding.k, finding.realisation.tobytes()))
             if number is not None and finding.response.point:
-                master.learn_point(number, finding.response)
+                master.add_tangents(number, finding.response)
         if again or not added:
-            words += run.no_good(master, appraisal, again=again)
+            words += run.no_good(master, evaluation, again=again)
         return words
 
     def _underrated(
-        self, run: Run, master: Master, proposal: Proposal, appraisal: Appraisal
+        self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation
     ) -> list[tuple[int, np.ndarray[Any, np.dtype[np.float64]]]]:
         """θ and realisation, those first whose cost weighs most beyond what the master believed."""
         assert proposal.point is not None
         if isinstance(run.program.uncertainty, Box | Budget):
-            return [(finding.k, finding.realisation) for finding in appraisal.findings]
-        objective, believed = run.appraiser.objective, master.believed(proposal.point)
-        values = appraisal.values
+            return [(finding.k, finding.realisation) for finding in evaluation.findings]
+        objective, estimates = run.evaluator.objective, master.recourse_estimates(proposal.point)
+        values = evaluation.values
         if not np.isfinite(values).all():
             lost = np.flatnonzero(~np.isfinite(values))
             return [(int(k), objective.realisations[k]) for k in lost]
-        weight = objective.worst_odds(values) * (values - believed)
+        weight = objective.worst_probabilities(values) * (values - estimates)
         order = np.argsort(-weight, kind="stable")
-        least = EXACT * max(1.0, abs(appraisal.value))
+        least = EXACT * max(1.0, abs(evaluation.value))
         return [(int(k), objective.realisations[k]) for k in order if weight[k] > least]

@@ -32,7 +32,7 @@ from openpoint.twostage.methods.wait_and_see import (
 from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import EXACT, ExactEvaluation, TwoStageProgram, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.embedded import Copy, hold
+from openpoint.twostage.recourse.embedded import RecourseCopy, embed_recourse
 from openpoint.twostage.risk import Expectation, check_risk
 from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 from openpoint.twostage.uncertainty import Box, Budget, Certain
@@ -112,9 +112,9 @@ class ExtensiveForm:
             if progress is not None:
                 progress(line)
             return replace(nothing_yet(deadline), log=(line,), seconds=line.seconds)
-        model = _OnePiece(program, objective, self.solver)
+        model = _MonolithicModel(program, objective, self.solver)
         lower, log = -math.inf, list[Iteration]()
-        best: _Found | None = None
+        best: _Solution | None = None
         while True:
             answer = model.solve(0.5 * self.gap, max(deadline.left(), 0.1), deadline.over)
             if answer.status is Status.INFEASIBLE and best is not None:
@@ -130,8 +130,10 @@ class ExtensiveForm:
                 if value < (math.inf if best is None else best.value):
                     best = found
                 word = "one piece"
-                if found.final and found.settled > found.known + EXACT * max(1.0, abs(found.known)):
-                    model.forbid(found.decision, found.settled - cost)
+                if found.final and found.lower_bound > found.recourse_bound + EXACT * max(
+                    1.0, abs(found.recourse_bound)
+                ):
+                    model.forbid(found.decision, found.lower_bound - cost)
                     word += " + no-good"
             upper = math.inf if best is None else best.value
             log.append(Iteration(len(log) + 1, deadline.passed() - began, min(lower, upper), upper, value, word))
@@ -158,7 +160,7 @@ class ExtensiveForm:
             return True
         began = deadline.passed()
         wait_and_see = program.with_uncertainty(Certain(program.uncertainty.values[0]), Expectation())
-        _OnePiece(wait_and_see, objective_of(wait_and_see), self.solver)
+        _MonolithicModel(wait_and_see, objective_of(wait_and_see), self.solver)
         return bool((deadline.passed() - began) * float(count) ** GROWTH <= deadline.left())
 
     def _why(
@@ -178,42 +180,42 @@ class ExtensiveForm:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Solution:
     """A solution: objective by the exact verdict, by the model, and as a lower bound at this decision; costs, state."""
 
     decision: Floats
     value: float
-    known: float
-    settled: float
+    recourse_bound: float
+    lower_bound: float
     values: Floats
     state: object
     final: bool
     exact: bool
 
 
-class _OnePiece:
+class _MonolithicModel:
     """Both stages compiled as one model; θ stands for the costs of the recourses."""
 
     def __init__(self, program: TwoStageProgram[Any, Any], objective: Objective, solver: str) -> None:
         self._program, self._objective = program, objective
         first = program.first_stage(with_recourse=True)
         theta, risk = cp.Variable(objective.count, name="theta"), cp.Variable(name="risk")
-        rho, constraints = objective.odds.block(theta - objective.wait_and_see_upper)
+        rho, constraints = objective.probabilities.block(theta - objective.wait_and_see_upper)
         eye = np.eye(objective.count)
-        copies = [Copy(eye[k], u, math.inf) for k, u in enumerate(objective.realisations)]
-        held = [hold(program, first, theta[k], copy, objective.goal) for k, copy in enumerate(copies)]
-        constraints += [*first.constraints, *(each for h in held for each in h.constraints)]
-        cones = [cone for h in held for cone in h.stage.cones]
+        copies = [RecourseCopy(eye[k], u, math.inf) for k, u in enumerate(objective.realisations)]
+        embedded = [embed_recourse(program, first, theta[k], copy, objective.goal) for k, copy in enumerate(copies)]
+        constraints += [*first.constraints, *(each for h in embedded for each in h.constraints)]
+        cones = [cone for h in embedded for cone in h.stage.cones]
         # SCIP is given its cones as they are, in products of columns: written as norms they break its linear programs.
         constraints += [] if solver == SCIP.name else [cone.constraint() for cone in cones]
-        constraints += [theta >= objective.floor, risk >= rho, risk >= objective.floor_of_risk]
+        constraints += [theta >= objective.floor, risk >= rho, risk >= objective.risk_lower_bound]
         violation = objective.goal is Goal.VIOLATION
-        integers = (*first.integers, *(v for h in held for v in h.stage.integers))
+        integers = (*first.integers, *(v for h in embedded for v in h.stage.integers))
         form = compile_model(risk if violation else first.cost + risk, constraints, integers, also=(first.decision,))
         self._form, self._binary = form, first.binary
         self._rotated = [tuple(form.of(part) for part in parts(cone)) for cone in cones] if solver == SCIP.name else []
         self._solver, self._solve = solver, choose(solver, form)
-        dispatch = [program.dispatch(h.recourse) for h in held]
+        dispatch = [program.dispatch(h.recourse) for h in embedded]
         self._dispatch = [form.of(each) for each in dispatch if each is not None]
         self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
 
@@ -226,7 +228,7 @@ class _OnePiece:
             return HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds, stop=stop)
         return self._solve(self._form, gap=gap, seconds=seconds)
 
-    def found(self, answer: Answer) -> _Found:
+    def found(self, answer: Answer) -> _Solution:
         """The exact verdict on a solution."""
         assert answer.x is not None
         objective, violation = self._objective, self._objective.goal is Goal.VIOLATION
@@ -244,12 +246,12 @@ class _OnePiece:
             judged = ExactEvaluation(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
         value = objective.value(cost, judged)
         settled = objective.bound(cost, judged.values) if np.isfinite(value) else math.inf
-        return _Found(decision, value, known, settled, judged.values, verdict.state, verdict.final, exact)
+        return _Solution(decision, value, known, settled, judged.values, verdict.state, verdict.final, exact)
 
-    def forbid(self, decision: Floats, price: float) -> None:
+    def forbid(self, decision: Floats, cost: float) -> None:
         """Add the no-good cut as one more inequality."""
-        floor, distance = self._objective.floor_of_risk, self._program.distance_min
-        slope, on_risk, upper = no_good(decision, price, floor=floor, distance_min=distance)
+        floor, distance = self._objective.risk_lower_bound, self._program.distance_min
+        slope, on_risk, upper = no_good(decision, cost, floor=floor, distance_min=distance)
         row = np.zeros(len(self._form.c))
         row[self._columns], row[self._risk] = slope, on_risk
         form: StandardForm = self._form

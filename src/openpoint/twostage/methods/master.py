@@ -17,7 +17,7 @@ from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import SHARE_TOLERANCE, Objective
 from openpoint.twostage.program import TwoStageProgram, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.embedded import Copy, hold
+from openpoint.twostage.recourse.embedded import RecourseCopy, embed_recourse
 from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.recourse.tangents import Tangents
 from openpoint.twostage.recourse.template import Template
@@ -45,7 +45,9 @@ class Master:
     all else it knows only what the cuts say.
     """
 
-    def __init__(self, program: TwoStageProgram[Any, Any], objective: Objective, copies: Sequence[Copy]) -> None:
+    def __init__(
+        self, program: TwoStageProgram[Any, Any], objective: Objective, copies: Sequence[RecourseCopy]
+    ) -> None:
         """Compile once.
 
         Args:
@@ -56,10 +58,10 @@ class Master:
         first = program.first_stage(with_recourse=bool(copies))
         theta = cp.Variable(objective.count, name="theta")
         risk = cp.Variable(name="risk")
-        rho, constraints = objective.odds.block(theta - objective.wait_and_see_upper)
-        constraints += [*first.constraints, theta >= objective.floor, risk >= objective.floor_of_risk, risk >= rho]
-        held = [hold(program, first, copy.weights @ theta, copy, objective.goal) for copy in copies]
-        constraints += [constraint for each in held for constraint in each.constraints]
+        rho, constraints = objective.probabilities.block(theta - objective.wait_and_see_upper)
+        constraints += [*first.constraints, theta >= objective.floor, risk >= objective.risk_lower_bound, risk >= rho]
+        embedded = [embed_recourse(program, first, copy.weights @ theta, copy, objective.goal) for copy in copies]
+        constraints += [constraint for each in embedded for constraint in each.constraints]
         violation = objective.goal is Goal.VIOLATION
         waived: cp.Variable | None = None
         if objective.goal is Goal.WITHOUT_LIMITS:
@@ -70,12 +72,14 @@ class Master:
         cost = risk if violation else first.cost + risk
         form = compile_model(cost, constraints, integers)
         self._model = HighsModel(form)
-        self._floor, self._distance, self.binary = objective.floor_of_risk, program.distance_min, first.binary
+        self._floor, self._distance, self.binary = objective.risk_lower_bound, program.distance_min, first.binary
         self._columns, self._theta, self._n = form.of(first.decision), form.of(theta), len(form.c)
         self._risk = int(form.of(risk)[0])
         self._waived = None if waived is None else form.of(waived)
         self.copies = tuple(copies)
-        self._cone_columns = [[tuple(form.of(part) for part in parts(cone)) for cone in h.stage.cones] for h in held]
+        self._cone_columns = [
+            [tuple(form.of(part) for part in parts(cone)) for cone in h.stage.cones] for h in embedded
+        ]
         self._tangents = [[Tangents(columns, self._n) for columns in cones] for cones in self._cone_columns]
 
     @property
@@ -116,18 +120,18 @@ class Master:
         """Give all entries back."""
         self._model.set_rows(np.array([self._fixed_row]), np.array([-np.inf]), np.array([np.inf]))
 
-    def believed(self, point: Floats) -> Floats:
+    def recourse_estimates(self, point: Floats) -> Floats:
         """(K) what the master held each recourse to cost at a point; −inf where copies bound only means of them."""
         if any(copy.weights.max() < 1.0 for copy in self.copies):
             return np.full(len(self._theta), -np.inf)
         return np.asarray(point[self._theta])
 
-    def learn_point(self, copy: int, response: Response) -> None:
+    def add_tangents(self, copy: int, response: Response) -> None:
         """Tangents at the point of a copy's recourse: there the master holds it, they say all that its cut says."""
         for tangents, point in zip(self._tangents[copy], response.point):
             self._add(tangents.rows(point, 1e-6, settled=True))
 
-    def learn_recourse(self, k: int, decision: Floats, response: Response) -> str:
+    def add_cut(self, k: int, decision: Floats, response: Response) -> str:
         """Optimality or feasibility cut of one realisation."""
         constant = response.value - float(response.slope @ decision)
         row = np.zeros(self._n)
@@ -143,15 +147,15 @@ class Master:
         self._add(sp.csr_array(row[None, :] / scale), upper=-constant / scale)
         return "optimality"
 
-    def learn_verdict(self, decision: Floats, price: float) -> str:
-        """No-good cut: the risk of this decision is `price`; with inf it may not be chosen."""
-        slope, on_risk, upper = no_good(decision, price, floor=self._floor, distance_min=self._distance)
+    def add_no_good_cut(self, decision: Floats, cost: float) -> str:
+        """No-good cut: the risk of this decision is `cost`; with inf it may not be chosen."""
+        slope, on_risk, upper = no_good(decision, cost, floor=self._floor, distance_min=self._distance)
         row = np.zeros(self._n)
         row[self._columns], row[self._risk] = slope, on_risk
         self._add(sp.csr_array(row[None, :]), upper)
         return "no-good"
 
-    def learn_copy(self, template: Template, k: int, realisation: Floats) -> int:
+    def add_copy(self, template: Template, k: int, realisation: Floats) -> int:
         """A copy of the recourse, integers and all: new columns y, its rows, and θ_k ≥ its cost. The copy's number."""
         a_x, a_y, b, constant = template.at(realisation)
         form = template.form

@@ -25,7 +25,7 @@ from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.program import EXACT, TwoStageProgram
-from openpoint.twostage.recourse.evaluation import Appraisal, Appraiser
+from openpoint.twostage.recourse.evaluation import Evaluation, RecourseEvaluator
 from openpoint.twostage.stopping import (
     PROVEN_GAP,
     check_stops,
@@ -44,7 +44,7 @@ DEFERRED_SHARE = 0.5
 """Share of the time limit after which the search without spared entries ends at the latest."""
 ENOUGH = 0.5
 """Share of the gap within which a bound of a proposal makes it needless to price it."""
-NEWS_EVERY_S = 1.0
+LOG_EVERY_S = 1.0
 """Seconds between lines of the log while a master is being solved."""
 
 
@@ -79,7 +79,7 @@ class Learning(Protocol):
         """The first master, with what can be known before it is asked."""
         ...
 
-    def learn(self, run: Run, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+    def learn(self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
         """Teach the master from an appraisal, and say what; `again`: the decision was proposed before."""
         ...
 
@@ -91,46 +91,46 @@ class Run:
     settings: Settings
     learning: Learning
     program: TwoStageProgram[Any, Any]
-    appraiser: Appraiser
+    evaluator: RecourseEvaluator
     progress: Progress
     deadline: Deadline
     lower: float = -math.inf
     upper: float = math.inf
-    best: Appraisal | None = None
+    best: Evaluation | None = None
     log: list[Iteration] = field(default_factory=list)
     began: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.began = self.deadline.passed()
 
-    def to_the_end(self) -> Outcome:
+    def execute(self) -> Outcome:
         """The loop, first without the entries that are spared, if any."""
         settings = self.settings
         stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
         master = self.learning.master(self)
         _LOG.info("built the master problem")
-        if (deferred := self.program.deferred_entries()) is not None and self.appraiser.objective.goal is Goal.COST:
+        if (deferred := self.program.deferred_entries()) is not None and self.evaluator.objective.goal is Goal.COST:
             self._without_deferred(master, deferred)
         seen: Counter[bytes] = Counter()
         while True:
             proposal = self._propose(master)
             self.raise_lower(proposal.bound)
             if proposal.decision is None:
-                return self._outcome(self._why_nothing(proposal.status))
+                return self._outcome(self._why_stopped(proposal.status))
             again = proposal.decision.tobytes() in seen
             seen[proposal.decision.tobytes()] += 1
-            appraisal = self._appraised(master, proposal, deferred, again=again)
-            if appraisal is None:
-                return self._outcome(self._why_nothing(Status.LIMIT))
-            words = self._learnt(master, proposal, appraisal, again=again)
+            evaluation = self._evaluated(master, proposal, deferred, again=again)
+            if evaluation is None:
+                return self._outcome(self._why_stopped(Status.LIMIT))
+            words = self._learn(master, proposal, evaluation, again=again)
             if proposal.status is Status.LIMIT:
-                return self._outcome(self._why_nothing(proposal.status))
+                return self._outcome(self._why_stopped(proposal.status))
             if (reason := stop_rule(self.log)) is not None:
                 return self._outcome(reason)
             if self.deadline.over():
                 return self._outcome(self.deadline.why)
             if again and "copy" not in words and ("no-good" not in words or seen[proposal.decision.tobytes()] > 2):
-                known = appraisal.exact or appraisal.verdict.final
+                known = evaluation.exact or evaluation.verdict.final
                 return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
 
     def _without_deferred(self, master: Master, deferred: Bools) -> None:
@@ -154,68 +154,71 @@ class Run:
             if proposal.decision is None or proposal.decision.tobytes() in seen:
                 break
             seen.add(proposal.decision.tobytes())
-            appraisal = self.appraiser.full(proposal.decision, stop)
-            if appraisal is None:
+            evaluation = self.evaluator.evaluate(proposal.decision, stop)
+            if evaluation is None:
                 break
-            self._learnt(master, proposal, appraisal, again=False)
+            self._learn(master, proposal, evaluation, again=False)
         master.release()
 
-    def _appraised(
+    def _evaluated(
         self, master: Master, proposal: Proposal, deferred: Bools | None, *, again: bool
-    ) -> Appraisal | None:
+    ) -> Evaluation | None:
         """What is to be learnt from a proposal: first of what it is without the spared entries, whose cuts say
         something of all proposals that have others of them; if they say enough, that is all."""
         decision = proposal.decision
         assert decision is not None
         if deferred is not None and decision[deferred].any() and not again:
-            plain = self.appraiser.full(np.where(deferred, 0.0, decision), self.out_of_time, with_savings=True)
-            if plain is None or self._known_at(decision, plain) >= (1.0 - ENOUGH * self.settings.gap) * self.upper:
+            plain = self.evaluator.evaluate(np.where(deferred, 0.0, decision), self.out_of_time, with_savings=True)
+            if (
+                plain is None
+                or self._lower_bound_at(decision, plain) >= (1.0 - ENOUGH * self.settings.gap) * self.upper
+            ):
                 return plain
-            self._learnt(master, proposal, plain, again=False)
-        return self.appraiser.full(decision, self.out_of_time)
+            self._learn(master, proposal, plain, again=False)
+        return self.evaluator.evaluate(decision, self.out_of_time)
 
-    def _known_at(self, decision: Floats, appraisal: Appraisal) -> float:
+    def _lower_bound_at(self, decision: Floats, evaluation: Evaluation) -> float:
         """The objective of a decision, as far as what was found at another says it."""
-        objective = self.appraiser.objective
+        objective = self.evaluator.objective
         said = np.full(objective.count, objective.floor)
-        for finding in appraisal.findings:
+        for finding in evaluation.findings:
             if finding.response.feasible:
-                value = finding.response.value + float(finding.response.slope @ (decision - appraisal.decision))
+                value = finding.response.value + float(finding.response.slope @ (decision - evaluation.decision))
                 said[finding.k] = max(said[finding.k], value)
         return objective.bound(objective.first_stage_cost(self.program, decision), said)
 
-    def _learnt(self, master: Master, proposal: Proposal, appraisal: Appraisal, *, again: bool) -> list[str]:
+    def _learn(self, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
         """Learn, keep, and tell."""
-        self.offer(appraisal)
-        words = self.learning.learn(self, master, proposal, appraisal, again=again)
-        mark = "rough" if appraisal.rough else ""
-        self._say(" + ".join(words), appraisal.value, appraisal.violation, mark, interim=False)
+        self.offer(evaluation)
+        words = self.learning.learn(self, master, proposal, evaluation, again=again)
+        mark = "rough" if evaluation.rough else ""
+        self._log_line(" + ".join(words), evaluation.value, evaluation.violation, mark, interim=False)
         return words
 
-    def offer(self, appraisal: Appraisal | None) -> None:
+    def offer(self, evaluation: Evaluation | None) -> None:
         """Keep the better decision."""
-        if appraisal is not None and appraisal.value < self.upper:
-            self.upper, self.best = appraisal.value, appraisal
+        if evaluation is not None and evaluation.value < self.upper:
+            self.upper, self.best = evaluation.value, evaluation
 
     def raise_lower(self, bound: float) -> None:
         """Keep the better bound; none above the incumbent is worth more than the incumbent."""
         self.lower = max(self.lower, min(bound, self.upper))
 
-    def news(self, word: str) -> None:
+    def log_interim(self, word: str) -> None:
         """A line between iterations."""
-        self._say(word, math.inf, 0.0, "", interim=True)
+        self._log_line(word, math.inf, 0.0, "", interim=True)
 
     def out_of_time(self) -> bool:
         """Whether to stop now."""
         return self.deadline.over()
 
-    def no_good(self, master: Master, appraisal: Appraisal, *, again: bool) -> list[str]:
+    def no_good(self, master: Master, evaluation: Evaluation, *, again: bool) -> list[str]:
         """A no-good cut where the verdict says more than the recourse did, or where its cut was too shallow to see."""
-        worse = appraisal.settled > appraisal.known + EXACT * max(1.0, abs(appraisal.known))
-        if not master.binary or not (worse or (again and appraisal.verdict.final)):
+        worse = evaluation.lower_bound > evaluation.recourse_bound + EXACT * max(1.0, abs(evaluation.recourse_bound))
+        if not master.binary or not (worse or (again and evaluation.verdict.final)):
             return []
-        cost = self.appraiser.objective.first_stage_cost(self.program, appraisal.decision)
-        return [master.learn_verdict(appraisal.decision, appraisal.settled - cost)]
+        cost = self.evaluator.objective.first_stage_cost(self.program, evaluation.decision)
+        return [master.add_no_good_cut(evaluation.decision, evaluation.lower_bound - cost)]
 
     def _propose(self, master: Master) -> Proposal:
         """The master's proposal, asked for twice where it contradicts the incumbent, which every master contains."""
@@ -225,7 +228,7 @@ class Run:
             return proposal
         return master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, presolve=False)
 
-    def _say(self, word: str, value: float, violation: float, mark: str, *, interim: bool) -> None:
+    def _log_line(self, word: str, value: float, violation: float, mark: str, *, interim: bool) -> None:
         number, seconds = len(self.log) + 1, self._seconds()
         line = Iteration(number, seconds, self.lower, self.upper, value, word, violation, mark, interim)
         self.log.append(line)
@@ -236,8 +239,8 @@ class Run:
         if not (math.isfinite(bound) and self.lower < bound <= self.upper):
             return
         self.lower = bound
-        if not self.log or self._seconds() - self.log[-1].seconds >= NEWS_EVERY_S:
-            self.news("bound")
+        if not self.log or self._seconds() - self.log[-1].seconds >= LOG_EVERY_S:
+            self.log_interim("bound")
 
     def _stop(self) -> bool:
         return self.out_of_time() or relative_gap(self.lower, self.upper) <= self.settings.gap
@@ -245,7 +248,7 @@ class Run:
     def _seconds(self) -> float:
         return self.deadline.passed() - self.began
 
-    def _why_nothing(self, status: Status) -> Termination:
+    def _why_stopped(self, status: Status) -> Termination:
         """Why there is nothing further to try."""
         if status is Status.INFEASIBLE:
             if self.best is None:
@@ -258,7 +261,7 @@ class Run:
 
     def _outcome(self, termination: Termination) -> Outcome:
         if not self.log or (self.log[-1].lower_bound, self.log[-1].upper_bound) != (self.lower, self.upper):
-            self.news("bound")
+            self.log_interim("bound")
         best = self.best
         return Outcome(
             termination,

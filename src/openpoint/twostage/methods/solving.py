@@ -16,12 +16,12 @@ from openpoint.twostage.methods.run import Learning, Run, Settings
 from openpoint.twostage.methods.wait_and_see import WAIT_AND_SEE_GAP, StoppedError, nothing_yet, wait_and_see_bounds
 from openpoint.twostage.objective import objective_of
 from openpoint.twostage.program import TwoStageProgram
-from openpoint.twostage.recourse.evaluation import Appraiser, FiniteAppraiser, Recourse
-from openpoint.twostage.recourse.mixed import MixedAppraiser
+from openpoint.twostage.recourse.evaluation import FiniteSetEvaluator, RecourseEvaluator, RecourseSolver
+from openpoint.twostage.recourse.mixed import MixedIntegerEvaluator
 from openpoint.twostage.risk import check_risk
 from openpoint.twostage.uncertainty import Box, Budget, Scenarios, centre, listed
 from openpoint.twostage.workers.pool import Workers
-from openpoint.twostage.worst_case.worst import WorstAppraiser, worst_objective
+from openpoint.twostage.worst_case.worst import WorstCaseEvaluator, worst_objective
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,16 +60,16 @@ def solve(
             )
         except StoppedError:
             return nothing_yet(until)
-        appraiser = _appraiser(program, settings, workers, wait_and_see, integers=integers, violation=False)
+        evaluator = _evaluator(program, settings, workers, wait_and_see, integers=integers, violation=False)
         _LOG.info("compiled the recourse")
-        outcome = Run(settings, learning, program, appraiser, progress or _silent, until).to_the_end()
+        outcome = Run(settings, learning, program, evaluator, progress or _silent, until).execute()
         if outcome.termination is not Termination.INFEASIBLE or until.over():
             return outcome
         if progress is not None:
             progress(replace(outcome.log[-1], verdict="infeasible; looking for the least violation", interim=True))
         explain, part = replace(settings, gap=EXPLAIN_GAP), until.within(max(EXPLAIN_S, 2.0 * outcome.seconds))
-        appraiser = _appraiser(program, settings, workers, None, integers=integers, violation=True)
-        least = Run(explain, learning, program, appraiser, _silent, part).to_the_end()
+        evaluator = _evaluator(program, settings, workers, None, integers=integers, violation=True)
+        least = Run(explain, learning, program, evaluator, _silent, part).execute()
     return Outcome(
         Termination.INFEASIBLE,
         None,
@@ -82,7 +82,7 @@ def solve(
     )
 
 
-def _appraiser(
+def _evaluator(
     program: TwoStageProgram[Any, Any],
     settings: Settings,
     workers: Workers,
@@ -90,14 +90,14 @@ def _appraiser(
     *,
     integers: bool,
     violation: bool,
-) -> Appraiser:
-    recourse = Recourse(program, workers)
+) -> RecourseEvaluator:
+    recourse = RecourseSolver(program, workers)
     if isinstance(program.uncertainty, Box | Budget):
-        return WorstAppraiser(program, worst_objective(program, violation=violation), recourse, settings.separation)
+        return WorstCaseEvaluator(program, worst_objective(program, violation=violation), recourse, settings.separation)
     objective = objective_of(program, violation=violation, wait_and_see=wait_and_see)
     if integers:
-        return MixedAppraiser(program, objective, recourse, 0.1 * settings.gap)
-    return FiniteAppraiser(program, objective, recourse)
+        return MixedIntegerEvaluator(program, objective, recourse, 0.1 * settings.gap)
+    return FiniteSetEvaluator(program, objective, recourse)
 
 
 def _has_integers(program: TwoStageProgram[Any, Any]) -> bool:

@@ -31,9 +31,9 @@ DEPENDENT = 1e-10
 """Pivot, relative to the largest, below which an equation is a sum of others."""
 DIGITS = 10
 """Digits to which rows that are parallel agree."""
-FAR = 1e9
+OPEN_BOUND = 1e9
 """Stands for a bound that is open."""
-ASTRAY = 1e-6
+RESIDUAL_MAX = 1e-6
 """Residual of an equation that is a sum of others up to which it is rounding."""
 
 
@@ -81,7 +81,7 @@ def condensed(template: Template, decision: Floats, lower: Floats, upper: Floats
     follows, leads, solution = _solved(e, right)
     astray = _range((right - e[:, follows] @ solution[:, : m + 1])[:, 1:], lower, upper)
     residual = right[:, 0] - e[:, follows] @ solution[:, 0]
-    if max(np.max(residual + astray[1], initial=0.0), np.max(-residual - astray[0], initial=0.0)) > ASTRAY:
+    if max(np.max(residual + astray[1], initial=0.0), np.max(-residual - astray[0], initial=0.0)) > RESIDUAL_MAX:
         raise OptionError(
             "the equations of the recourse contradict each other at this decision; take one that is whole"
         )
@@ -177,6 +177,6 @@ def _clean(rows: Floats) -> Floats:
 
 def _range(rows: Floats, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
     """Least and most of rows · x with x between its ends."""
-    low, high = (np.where(np.isfinite(end), end, np.sign(end) * FAR) for end in (lower, upper))
+    low, high = (np.where(np.isfinite(end), end, np.sign(end) * OPEN_BOUND) for end in (lower, upper))
     plus, minus = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
     return np.asarray(plus @ low + minus @ high), np.asarray(plus @ high + minus @ low)

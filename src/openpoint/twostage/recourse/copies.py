@@ -12,14 +12,14 @@ from scipy.cluster.hierarchy import fcluster, ward
 
 from openpoint.arrays import Floats, Ints
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.recourse.embedded import Copy
+from openpoint.twostage.recourse.embedded import RecourseCopy
 
 SPREAD = 0.06
 """Share of the mean square of the realisations that may lie within the clusters: a copy more slows the master down more
 than so small a loss of its bound."""
 
 
-def choose_copies(objective: Objective, values: Floats | None, best: float, count: int) -> list[Copy]:
+def choose_copies(objective: Objective, values: Floats | None, best: float, count: int) -> list[RecourseCopy]:
     """At most `count` copies.
 
     Args:
@@ -31,7 +31,7 @@ def choose_copies(objective: Objective, values: Floats | None, best: float, coun
     k = objective.count
     if count == 0:
         return []
-    guess = objective.odds.worst(np.ones(k))[1] if values is None else objective.worst_odds(values)
+    guess = objective.probabilities.worst(np.ones(k))[1] if values is None else objective.worst_probabilities(values)
     heavy = np.flatnonzero(guess > 1e-9)
     if len(heavy) <= count:
         return [_copy(objective, np.eye(k)[i], guess, best) for i in heavy]
@@ -61,15 +61,15 @@ def _alike(points: Floats, weights: Floats, most: int) -> Ints:
     return label
 
 
-def _copy(objective: Objective, weights: Floats, odds: Floats, best: float) -> Copy:
+def _copy(objective: Objective, weights: Floats, probabilities: Floats, best: float) -> RecourseCopy:
     """A copy with the most that its cost may be.
 
     Where f + ρ ≤ best, under any odds p of the set pᵀ(θ − alone) + f ≤ best. If p ≥ share · weights, the copy's part of
     pᵀθ is share times its cost, and the rest is at least (1 − share) times the floor.
     """
     used = weights > 0.0
-    share = float(np.min(odds[used] / weights[used]))
+    share = float(np.min(probabilities[used] / weights[used]))
     most = np.inf
     if share > 1e-9 and np.isfinite(best):
-        most = (best + float(odds @ objective.wait_and_see_upper) - (1.0 - share) * objective.floor) / share
-    return Copy(weights, weights @ objective.realisations, most, share)
+        most = (best + float(probabilities @ objective.wait_and_see_upper) - (1.0 - share) * objective.floor) / share
+    return RecourseCopy(weights, weights @ objective.realisations, most, share)

@@ -13,7 +13,7 @@ from openpoint.twostage.program import FirstStage, SecondStage, TwoStageProgram
 
 
 @dataclass(frozen=True)
-class Copy:
+class RecourseCopy:
     """A recourse that stands in a model: at the mean of realisations under weights, by Jensen's inequality.
 
     Attributes:
@@ -30,7 +30,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Held:
+class EmbeddedRecourse:
     """A copy in a model: its stage, the recourse it was made of, and all constraints but those of the cones."""
 
     stage: SecondStage
@@ -38,7 +38,9 @@ class Held:
     constraints: list[cp.Constraint]
 
 
-def hold(program: TwoStageProgram[Any, Any], first: FirstStage, theta: cp.Expression, copy: Copy, goal: Goal) -> Held:
+def embed_recourse(
+    program: TwoStageProgram[Any, Any], first: FirstStage, theta: cp.Expression, copy: RecourseCopy, goal: Goal
+) -> EmbeddedRecourse:
     """A copy of the recourse whose cost θ is not below; its cones are left to the caller."""
     always = goal is Goal.COST
     recourse: SecondStage = program.recourse(first.decision, cp.Constant(copy.realisation), limits=always)
@@ -54,4 +56,4 @@ def hold(program: TwoStageProgram[Any, Any], first: FirstStage, theta: cp.Expres
     # A rotated cone lies in s, t ≥ 0, which its variables must say themselves.
     constraints += [part >= 0 for cone in stage.cones for part in (cone.s, cone.t)]
     constraints.append(theta >= stage.cost)
-    return Held(stage, recourse, constraints)
+    return EmbeddedRecourse(stage, recourse, constraints)

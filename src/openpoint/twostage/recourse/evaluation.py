@@ -15,7 +15,7 @@ from openpoint.twostage.program import ExactEvaluation, TwoStageProgram
 from openpoint.twostage.recourse.subproblem import RecourseWork, Response
 from openpoint.twostage.workers.pool import Workers, never
 
-MISSED = 1e-6
+VIOLATION_MIN = 1e-6
 """Least violation, of the recourse's own solution, that counts as one: the accuracy of the cone solver."""
 
 
@@ -29,7 +29,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Appraisal:
+class Evaluation:
     """A decision and what is known of it.
 
     Attributes:
@@ -46,8 +46,8 @@ class Appraisal:
 
     decision: Floats
     value: float
-    known: float
-    settled: float
+    recourse_bound: float
+    lower_bound: float
     values: Floats
     verdict: ExactEvaluation
     findings: tuple[Finding, ...] = ()
@@ -65,7 +65,7 @@ class Appraisal:
         return any(finding.response.rough for finding in self.findings)
 
 
-class Appraiser(Protocol):
+class RecourseEvaluator(Protocol):
     """Appraises decisions of a program; compiles its recourse once."""
 
     @property
@@ -73,33 +73,33 @@ class Appraiser(Protocol):
         """What counts."""
         ...
 
-    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+    def evaluate_exactly(self, decision: Floats, dispatch: Floats | None = None) -> Evaluation | None:
         """The verdict alone, at a dispatch for all realisations if any; None where that takes a recourse."""
         ...
 
-    def full(
+    def evaluate(
         self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
-    ) -> Appraisal | None:
+    ) -> Evaluation | None:
         """Recourse and verdict; None where stopped before.
 
         `with_savings`: where the decision has none of the entries that are spared, say what these save at most.
         """
         ...
 
-    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
         """The recourse at realisations that need not be among the program's."""
         ...
 
 
 @dataclass
-class Recourse:
+class RecourseSolver:
     """The recourse of a program at work: pairs of decision and realisation in, responses out."""
 
     program: TwoStageProgram[Any, Any]
     workers: Workers
     _works: dict[Goal, RecourseWork] = field(default_factory=dict)
 
-    def ask(
+    def solve(
         self, goal: Goal, decision: Floats, realisations: Sequence[Floats], stop: Callable[[], bool] = never
     ) -> list[Response] | None:
         """One response for each realisation, at one decision; None where stopped before."""
@@ -111,23 +111,25 @@ class Recourse:
 
 
 @dataclass
-class FiniteAppraiser:
+class FiniteSetEvaluator:
     """Every realisation of a finite set; the recourse has no integers."""
 
     program: TwoStageProgram[Any, Any]
     objective: Objective
-    recourse: Recourse
+    recourse: RecourseSolver
 
-    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+    def evaluate_exactly(self, decision: Floats, dispatch: Floats | None = None) -> Evaluation | None:
         given = None if dispatch is None else [dispatch] * self.objective.count
         verdict = self.program.evaluate(decision, self.objective.realisations, given)
-        return None if verdict is None else appraise(self.program, self.objective, decision, verdict, (), exact=False)
+        return (
+            None if verdict is None else evaluation_of(self.program, self.objective, decision, verdict, (), exact=False)
+        )
 
-    def full(
+    def evaluate(
         self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
-    ) -> Appraisal | None:
+    ) -> Evaluation | None:
         objective, goal = self.objective, self.objective.goal
-        answers = self.recourse.ask(goal, decision, list(objective.realisations), stop)
+        answers = self.recourse.solve(goal, decision, list(objective.realisations), stop)
         if answers is None:
             return None
         dispatch = [r.dispatch for r in answers if r.dispatch is not None]
@@ -135,25 +137,27 @@ class FiniteAppraiser:
         verdict = self.program.evaluate(decision, objective.realisations, given)
         exact = verdict is None
         if verdict is None:
-            verdict = as_verdict(answers, goal)
+            verdict = evaluation_by_recourse(answers, goal)
         said = list(enumerate(answers))
         if goal is Goal.WITHOUT_LIMITS:
             asked = [k for k, violation in enumerate(verdict.violations) if exact or violation > 0.0]
-            more = self.recourse.ask(Goal.VIOLATION, decision, [objective.realisations[k] for k in asked], stop)
+            more = self.recourse.solve(Goal.VIOLATION, decision, [objective.realisations[k] for k in asked], stop)
             if more is None:
                 return None
             if exact:  # the recourse without its limits knows nothing of them
-                missed = np.array([r.value if r.value > MISSED else 0.0 for r in more])
+                missed = np.array([r.value if r.value > VIOLATION_MIN else 0.0 for r in more])
                 verdict = ExactEvaluation(verdict.values, missed, None, False)
-            said += [(k, _forbidding(r)) for k, r in zip(asked, more) if r.value > (MISSED if exact else 0.0)]
+            said += [
+                (k, _as_feasibility_cut(r)) for k, r in zip(asked, more) if r.value > (VIOLATION_MIN if exact else 0.0)
+            ]
         findings = tuple(Finding(k, objective.realisations[k], response) for k, response in said)
-        return appraise(self.program, objective, decision, verdict, findings, exact=exact)
+        return evaluation_of(self.program, objective, decision, verdict, findings, exact=exact)
 
-    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
-        return self.recourse.ask(self.objective.goal, decision, realisations) or []
+    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        return self.recourse.solve(self.objective.goal, decision, realisations) or []
 
 
-def appraise(
+def evaluation_of(
     program: TwoStageProgram[Any, Any],
     objective: Objective,
     decision: Floats,
@@ -162,7 +166,7 @@ def appraise(
     *,
     exact: bool,
     least: Floats | None = None,
-) -> Appraisal:
+) -> Evaluation:
     """Verdict and findings of one decision, put together; `least` (K) are lower bounds of the costs beyond findings."""
     violation = objective.goal is Goal.VIOLATION
     cost = objective.first_stage_cost(program, decision)
@@ -182,10 +186,10 @@ def appraise(
     if least is None and verdict.final:
         least = judged.values if np.isfinite(value) else np.full(objective.count, np.inf)
     settled = known if least is None else objective.bound(cost, least)
-    return Appraisal(decision, value, known, settled, judged.values, verdict, findings, exact)
+    return Evaluation(decision, value, known, settled, judged.values, verdict, findings, exact)
 
 
-def as_verdict(answers: Sequence[Response], goal: Goal) -> ExactEvaluation:
+def evaluation_by_recourse(answers: Sequence[Response], goal: Goal) -> ExactEvaluation:
     """The recourse's own word, where it is exact; what no solver could price is not verified."""
     priced = [r.feasible and not np.isnan(r.reached) for r in answers]
     values = np.array([max(r.value, r.reached) if good else np.inf for r, good in zip(answers, priced)])
@@ -194,6 +198,6 @@ def as_verdict(answers: Sequence[Response], goal: Goal) -> ExactEvaluation:
     return ExactEvaluation(values, np.where(np.isfinite(values), 0.0, np.inf), None, False)
 
 
-def _forbidding(response: Response) -> Response:
+def _as_feasibility_cut(response: Response) -> Response:
     """A least violation as a condition: the limits are kept only where it is 0."""
     return Response(False, response.value, response.slope, response.slope_u, (), None, response.rough)

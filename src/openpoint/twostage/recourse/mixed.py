@@ -24,7 +24,7 @@ from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import SAME
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import ExactEvaluation, RecourseBounds, ReducedProgram, SavingBound, TwoStageProgram
-from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
+from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, evaluation_of
 from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.workers.pool import never, remembered
@@ -46,7 +46,7 @@ GUESSES = 4
 
 
 @dataclass(frozen=True)
-class Exact:
+class IntegerSolution:
     """A recourse solved with its integers: cost, bound of the cost, and own variables; None where there is none."""
 
     value: float
@@ -55,13 +55,13 @@ class Exact:
 
 
 @dataclass(frozen=True)
-class ExactWork:
+class IntegerRecourseWork:
     """The recourse with its integers, as work for other processes."""
 
     template: Template
     gap: float = GAP
 
-    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats]], Exact]:
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats]], IntegerSolution]:
         """Hand the arrays to the solver."""
         template = self.template
         if template.cones:
@@ -70,18 +70,18 @@ class ExactWork:
             )
         model = HighsModel(template.form)
 
-        def solve(pair: tuple[Floats, Floats]) -> Exact:
+        def solve(pair: tuple[Floats, Floats]) -> IntegerSolution:
             model.fix(template.x, pair[0])
             model.fix(template.u, pair[1])
             answer = model.solve(integral=True, gap=self.gap, cold=True, stop=stop)
             if answer.x is None:
-                return Exact(np.inf, np.inf if answer.status is Status.INFEASIBLE else -np.inf, None)
-            return Exact(answer.value, answer.bound, answer.x[template.y])
+                return IntegerSolution(np.inf, np.inf if answer.status is Status.INFEASIBLE else -np.inf, None)
+            return IntegerSolution(answer.value, answer.bound, answer.x[template.y])
 
         return solve
 
 
-class Pool:
+class SolutionPool:
     """Recourses found so far, and which realisations they serve at a decision."""
 
     def __init__(self, template: Template, realisations: Floats) -> None:
@@ -105,7 +105,7 @@ class Pool:
         self._used.append(self._a_y @ y)
         self._cost.append(float(self._c_y @ y))
 
-    def served(self, decision: Floats) -> Floats:
+    def upper_bounds(self, decision: Floats) -> Floats:
         """(K) least cost of any recourse kept that serves each realisation; inf where none does."""
         upper = np.full(len(self._shift), np.inf)
         held = self._a_x @ decision
@@ -122,7 +122,7 @@ class Pool:
         return np.asarray(upper + self._u_cost + float(self._c_x @ decision))
 
 
-class Cuts:
+class CutPool:
     """Cuts of the relaxed recourse, each valid at every decision and in every realisation."""
 
     def __init__(self, realisations: Floats) -> None:
@@ -138,7 +138,7 @@ class Cuts:
         self._constant.append(constant)
         self._by_realisation.append(self._realisations @ response.slope_u)
 
-    def below(self, decision: Floats, floor: float) -> tuple[Floats, Ints]:
+    def lower_bounds(self, decision: Floats, floor: float) -> tuple[Floats, Ints]:
         """(K) what they say of every realisation at a decision, at least the floor, and which says it; −1 for none."""
         count = len(self._realisations)
         if not self._responses:
@@ -155,7 +155,7 @@ class Cuts:
 
 
 @dataclass
-class MixedAppraiser:
+class MixedIntegerEvaluator:
     """Finitely many realisations, a linear recourse with integers.
 
     Attributes:
@@ -164,36 +164,38 @@ class MixedAppraiser:
 
     program: TwoStageProgram[Any, Any]
     objective: Objective
-    recourse: Recourse
+    recourse: RecourseSolver
     gap: float
-    _programs: OrderedDict[bytes, tuple[ExactWork, Pool]] = field(default_factory=OrderedDict, init=False)
-    _cuts: Cuts | None = field(default=None, init=False)
+    _programs: OrderedDict[bytes, tuple[IntegerRecourseWork, SolutionPool]] = field(
+        default_factory=OrderedDict, init=False
+    )
+    _cuts: CutPool | None = field(default=None, init=False)
     _known: dict[bytes, tuple[float, float]] = field(default_factory=dict, init=False)
-    _saving_works: dict[int, ExactWork] = field(default_factory=dict, init=False)
+    _saving_works: dict[int, IntegerRecourseWork] = field(default_factory=dict, init=False)
     _saving_values: dict[tuple[int, bytes], float] = field(default_factory=dict, init=False)
 
-    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+    def evaluate_exactly(self, decision: Floats, dispatch: Floats | None = None) -> Evaluation | None:
         return None
 
-    def full(
+    def evaluate(
         self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
-    ) -> Appraisal | None:
+    ) -> Evaluation | None:
         objective, realisations = self.objective, self.objective.realisations
         smaller = self.program.reduced_program(decision) or ReducedProgram(b"", self.program, decision)
         work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
         bounds = self.program.recourse_bounds(decision, realisations, stop) if objective.goal is Goal.COST else None
-        upper, lower = pool.served(inner), cuts.below(decision, objective.floor)[0]
+        upper, lower = pool.upper_bounds(inner), cuts.lower_bounds(decision, objective.floor)[0]
         keys = [b""] * objective.count if bounds is None else bounds.cost_keys
         if bounds is not None:
             lower, upper = np.maximum(lower, bounds.lower), np.minimum(upper, bounds.upper)
-            self._recall(keys, lower, upper)
+            self._apply_known(keys, lower, upper)
         priced = np.zeros(objective.count, dtype=np.bool_)
         findings: list[Finding] = []
-        while len(chosen := self._next(decision, lower, upper, priced, keys)):
+        while len(chosen := self._next_to_solve(decision, lower, upper, priced, keys)):
             priced[chosen] = True
             relaxed: list[Response] | None = []
             if bounds is None:
-                relaxed = self.recourse.ask(objective.goal, decision, [realisations[k] for k in chosen], stop)
+                relaxed = self.recourse.solve(objective.goal, decision, [realisations[k] for k in chosen], stop)
             exact = self.recourse.workers.run(work, [(inner, realisations[k]) for k in chosen], stop)
             if relaxed is None or exact is None:
                 break  # what is known by now is verified all the same
@@ -208,10 +210,10 @@ class MixedAppraiser:
                 lower[k], upper[k] = max(lower[k], answer.bound), min(upper[k], answer.value)
                 if bounds is not None:
                     self._known[keys[k]] = (answer.bound, answer.value)
-            upper = np.minimum(upper, pool.served(inner))
-            lower = np.maximum(lower, cuts.below(decision, objective.floor)[0])
+            upper = np.minimum(upper, pool.upper_bounds(inner))
+            lower = np.maximum(lower, cuts.lower_bounds(decision, objective.floor)[0])
             if bounds is not None:
-                self._recall(keys, lower, upper)
+                self._apply_known(keys, lower, upper)
             if np.isinf(lower[chosen]).any():
                 break  # a realisation without a recourse: the decision is out
         if stop() and not np.isfinite(upper).all():
@@ -219,23 +221,23 @@ class MixedAppraiser:
         verdict = ExactEvaluation(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
         least = np.minimum(lower, upper)
         if bounds is None:
-            said, which = cuts.below(decision, objective.floor)
+            said, which = cuts.lower_bounds(decision, objective.floor)
             findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
         else:
-            saved = self._saved(decision, least, bounds, stop) if with_savings else None
-            findings += _monotone(decision, realisations, least, bounds, objective.floor, saved)
-        appraisal = appraise(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
-        return replace(appraisal, copies_pay=bounds is None)  # the cuts of an outlook are exact at this decision
+            saved = self._savings(decision, least, bounds, stop) if with_savings else None
+            findings += _monotone_cuts(decision, realisations, least, bounds, objective.floor, saved)
+        evaluation = evaluation_of(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
+        return replace(evaluation, copies_pay=bounds is None)  # the cuts of an outlook are exact at this decision
 
-    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
-        return self.recourse.ask(self.objective.goal, decision, realisations) or []
+    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        return self.recourse.solve(self.objective.goal, decision, realisations) or []
 
-    def _prepared(self, smaller: ReducedProgram) -> tuple[ExactWork, Pool, Cuts]:
-        self._cuts = self._cuts or Cuts(self.objective.realisations)
+    def _prepared(self, smaller: ReducedProgram) -> tuple[IntegerRecourseWork, SolutionPool, CutPool]:
+        self._cuts = self._cuts or CutPool(self.objective.realisations)
 
-        def compiled() -> tuple[ExactWork, Pool]:
+        def compiled() -> tuple[IntegerRecourseWork, SolutionPool]:
             template = template_of(smaller.program, len(smaller.decision), self.objective.goal)
-            return ExactWork(template, self._accuracy), Pool(template, self.objective.realisations)
+            return IntegerRecourseWork(template, self._accuracy), SolutionPool(template, self.objective.realisations)
 
         return *remembered(self._programs, smaller.key, compiled), self._cuts
 
@@ -243,7 +245,7 @@ class MixedAppraiser:
     def _accuracy(self) -> float:
         return max(GAP, GAP_SHARE * self.gap)
 
-    def _saved(
+    def _savings(
         self, decision: Floats, least: Floats, bounds: RecourseBounds, stop: Callable[[], bool]
     ) -> tuple[Bools, Floats]:
         """Entries (n), and the most (K) that each of them that is added saves beyond the outlook's slope."""
@@ -269,7 +271,9 @@ class MixedAppraiser:
         if stop():
             return dict.fromkeys(map(int, which), -np.inf)
         if saving.count not in self._saving_works:
-            self._saving_works[saving.count] = ExactWork(template_of(saving.program, len(decision)), self._accuracy)
+            self._saving_works[saving.count] = IntegerRecourseWork(
+                template_of(saving.program, len(decision)), self._accuracy
+            )
         keys = {int(k): (saving.count, bounds.cost_keys[k]) for k in which}
         asked = {key: k for k, key in keys.items() if key not in self._saving_values}
         pairs = [
@@ -280,13 +284,15 @@ class MixedAppraiser:
             self._saving_values[key] = answer.bound if np.isfinite(answer.value) else -np.inf
         return {k: self._saving_values.get(key, -np.inf) for k, key in keys.items()}
 
-    def _recall(self, keys: Sequence[bytes], lower: Floats, upper: Floats) -> None:
+    def _apply_known(self, keys: Sequence[bytes], lower: Floats, upper: Floats) -> None:
         """Put in what was solved before in a realisation alike."""
         for k, key in enumerate(keys):
             if (known := self._known.get(key)) is not None:
                 lower[k], upper[k] = max(lower[k], known[0]), min(upper[k], known[1])
 
-    def _next(self, decision: Floats, lower: Floats, upper: Floats, priced: Bools, keys: Sequence[bytes]) -> Ints:
+    def _next_to_solve(
+        self, decision: Floats, lower: Floats, upper: Floats, priced: Bools, keys: Sequence[bytes]
+    ) -> Ints:
         """The realisations to price next: where the difference of the bounds weighs most; none where it is small.
 
         As many as it takes at least: as if each then cost what its lower bound says. Where all odds lie on the worst
@@ -300,12 +306,12 @@ class MixedAppraiser:
         left, taken = ~priced, set[bytes]()
         chosen: list[int] = []
         for _ in range(GUESSES):
-            odds = objective.worst_odds(guess)
+            probabilities = objective.worst_probabilities(guess)
             total = objective.value(cost, ExactEvaluation(guess, np.zeros(len(guess)), None, False))
             excess = total - bound - self.gap * abs(total) - SAME
-            if excess <= 0.0 and not unknown[odds > 0.0].any():
+            if excess <= 0.0 and not unknown[probabilities > 0.0].any():
                 break
-            weight = np.where(left, odds * np.maximum(guess - lower, 0.0), 0.0)
+            weight = np.where(left, probabilities * np.maximum(guess - lower, 0.0), 0.0)
             order = np.argsort(-weight, kind="stable")[: BATCH - len(chosen)]
             enough = int(np.searchsorted(np.cumsum(weight[order]), excess)) + 1
             heaviest = [k for k in order[:enough] if weight[k] > 0.0]
@@ -320,7 +326,7 @@ class MixedAppraiser:
         return np.asarray(chosen, dtype=np.int64)
 
 
-def _monotone(
+def _monotone_cuts(
     decision: Floats,
     realisations: Floats,
     lower: Floats,

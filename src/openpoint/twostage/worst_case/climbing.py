@@ -42,7 +42,7 @@ class LinearRecourse:
         self._coupled = np.concatenate([template.x, template.u])
         self._model, self._n, self._is_cost = HighsModel(template.form), len(template.x), goal is Goal.COST
 
-    def at(self, decision: Floats, realisation: Floats, *, cold: bool = False) -> Priced | None:
+    def at(self, decision: Floats, realisation: Floats, *, cold: bool = False) -> EvaluatedRealisation | None:
         """Value and slopes at a decision and a realisation; None where there is no point.
 
         A least violation is given as a condition that it be 0, not as a cost. `cold`: forget what was solved before.
@@ -54,11 +54,11 @@ class LinearRecourse:
         slope = answer.reduced[self._coupled]
         value = answer.value - MARGIN * max(1.0, abs(answer.value))
         parts = slope[: self._n], slope[self._n :]
-        return Priced(realisation, Response(self._is_cost, value, *parts, (), None, reached=answer.value))
+        return EvaluatedRealisation(realisation, Response(self._is_cost, value, *parts, (), None, reached=answer.value))
 
 
 @dataclass(frozen=True)
-class Priced:
+class EvaluatedRealisation:
     """A realisation (m) and what the recourse says there."""
 
     realisation: Floats
@@ -71,18 +71,18 @@ class Priced:
 
 
 def climb(
-    price: Callable[[Floats], Priced | None],
+    evaluate: Callable[[Floats], EvaluatedRealisation | None],
     polyhedral: Polyhedral,
     starts: Iterable[Floats],
     stop: Callable[[], bool] = never,
-) -> Priced | None:
+) -> EvaluatedRealisation | None:
     """The worst vertex met on climbs from some starts until stopped; None where nothing could be priced.
 
     Args:
         price: value and slope at a realisation, None where there is none.
         polyhedral: the set. starts: (m) vertices.
     """
-    best: Priced | None = None
+    best: EvaluatedRealisation | None = None
     known: set[bytes] = set()
     for start in starts:
         here = None
@@ -91,17 +91,17 @@ def climb(
             if u.tobytes() in known or stop():
                 break
             known.add(u.tobytes())
-            there = price(u)
+            there = evaluate(u)
             if there is None or (here is not None and there.value <= here.value + BETTER * max(1.0, abs(here.value))):
                 break
             here = there
             if best is None or here.value > best.value:
                 best = here
-            u = farthest(polyhedral, here.response.slope_u)
+            u = vertex_along(polyhedral, here.response.slope_u)
     return best
 
 
-def farthest(polyhedral: Polyhedral, slope: Floats) -> Floats:
+def vertex_along(polyhedral: Polyhedral, slope: Floats) -> Floats:
     """(m) the vertex farthest along a slope."""
     gain = slope @ polyhedral.steps
     if not len(polyhedral.upper):
@@ -112,10 +112,10 @@ def farthest(polyhedral: Polyhedral, slope: Floats) -> Floats:
     return polyhedral.value(np.round(answer.x))
 
 
-def starts_of(polyhedral: Polyhedral, count: int) -> list[Floats]:
+def starting_points(polyhedral: Polyhedral, count: int) -> list[Floats]:
     """Vertices to start from: all deviations one way, all the other, and some at random, always the same."""
     m = len(polyhedral.origin)
     rng = np.random.default_rng(0)
     slopes = [np.ones(m), -np.ones(m), *rng.standard_normal((count, m))]
-    found = {u.tobytes(): u for u in (farthest(polyhedral, slope) for slope in slopes)}
+    found = {u.tobytes(): u for u in (vertex_along(polyhedral, slope) for slope in slopes)}
     return list(found.values())

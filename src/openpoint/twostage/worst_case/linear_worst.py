@@ -20,12 +20,12 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.program import SecondStage, TwoStageProgram
-from openpoint.twostage.recourse.evaluation import MISSED, Finding
+from openpoint.twostage.recourse.evaluation import VIOLATION_MIN, Finding
 from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.uncertainty import Polyhedral, Uncertainty
 from openpoint.twostage.workers.pool import Workers, never
 from openpoint.twostage.worst_case.affine import worst_by_policy
-from openpoint.twostage.worst_case.climbing import LinearRecourse, Priced, climb, starts_of
+from openpoint.twostage.worst_case.climbing import EvaluatedRealisation, LinearRecourse, climb, starting_points
 from openpoint.twostage.worst_case.separation import DualSeparation
 
 STARTS = 8
@@ -42,7 +42,7 @@ SPLITS = 5
 BLOCK = 64
 """Vertices that are tried one after the other, each from where the one before it ended."""
 
-Found = tuple[float, tuple[Finding, ...]]
+WorstFindings = tuple[float, tuple[Finding, ...]]
 """A bound that no realisation exceeds, inf where one breaks limits, and what was found, the worst first."""
 
 
@@ -71,7 +71,7 @@ class LinearWorst:
 
     def by_vertices(
         self, decision: Floats, vertices: Floats, workers: Workers, stop: Callable[[], bool] = never
-    ) -> Found | None:
+    ) -> WorstFindings | None:
         """All vertices (K, m) tried; None where stopped, or where a vertex has neither cost nor violation."""
         blocks = [vertices[k : k + BLOCK] for k in range(0, len(vertices), BLOCK)]
         for goal in (Goal.VIOLATION, Goal.COST):
@@ -84,14 +84,14 @@ class LinearWorst:
         worst = _worst(met, COSTLY_MOST)
         return worst[0].value if worst[0].response.feasible else np.inf, _findings(worst)
 
-    def by_climbing(self, decision: Floats, stop: Callable[[], bool] = never) -> Found | None:
+    def by_climbing(self, decision: Floats, stop: Callable[[], bool] = never) -> WorstFindings | None:
         """See the module; None where stopped."""
-        wrong = self._climbed(lambda u: self._violated(decision, u), MISSED, stop)
+        wrong = self._climbed(lambda u: self._violated(decision, u), VIOLATION_MIN, stop)
         if wrong is not None:
             return np.inf, _findings(wrong)
         return self._costed(decision, stop, doubtful=True)
 
-    def by_dual(self, decision: Floats, stop: Callable[[], bool] = never) -> Found | None:
+    def by_dual(self, decision: Floats, stop: Callable[[], bool] = never) -> WorstFindings | None:
         """Violations by the dual alone, the cost as by climbing; where nothing can be violated, the dual of the cost.
 
         None where stopped.
@@ -105,7 +105,7 @@ class LinearWorst:
             return None
         return (np.inf, _findings(wrong)) if wrong else self._costed(decision, stop, doubtful=False)
 
-    def _costed(self, decision: Floats, stop: Callable[[], bool], *, doubtful: bool) -> Found | None:
+    def _costed(self, decision: Floats, stop: Callable[[], bool], *, doubtful: bool) -> WorstFindings | None:
         """The worst cost where no violation was found; doubtful: where one may exist all the same."""
         costly = self._climbed(lambda u: self._priced(decision, u), -np.inf, stop)
         if costly is None or stop():
@@ -123,7 +123,7 @@ class LinearWorst:
             bound = self._by_splits(decision, costly[0], stop)
         return max(bound, costly[0].value), _findings(costly)
 
-    def violation(self, decision: Floats, stop: Callable[[], bool] = never) -> Found | None:
+    def violation(self, decision: Floats, stop: Callable[[], bool] = never) -> WorstFindings | None:
         """The largest of the least violations, climbed, with the bound of the dual.
 
         None where there are no limits, or stopped.
@@ -138,31 +138,31 @@ class LinearWorst:
         worst = _worst([p for p in (*climbed, there) if p is not None], COSTLY_MOST)
         return max(exact.bound, 0.0), _findings(worst)
 
-    def _violated(self, decision: Floats, realisation: Floats) -> Priced | None:
+    def _violated(self, decision: Floats, realisation: Floats) -> EvaluatedRealisation | None:
         return None if self._violation is None else self._violation.at(decision, realisation)
 
-    def _priced(self, decision: Floats, realisation: Floats) -> Priced | None:
+    def _priced(self, decision: Floats, realisation: Floats) -> EvaluatedRealisation | None:
         """The cost; where even a tolerant recourse has none, the violation."""
         return self._cost.at(decision, realisation) or self._violated(decision, realisation)
 
     def _climbed(
-        self, price: Callable[[Floats], Priced | None], least: float, stop: Callable[[], bool]
-    ) -> list[Priced] | None:
+        self, price: Callable[[Floats], EvaluatedRealisation | None], least: float, stop: Callable[[], bool]
+    ) -> list[EvaluatedRealisation] | None:
         """What climbs met above `least`, the worst first; None if nothing."""
-        met: list[Priced] = []
+        met: list[EvaluatedRealisation] = []
 
-        def priced(u: Floats) -> Priced | None:
+        def priced(u: Floats) -> EvaluatedRealisation | None:
             if (there := price(u)) is not None and there.value > least:
                 met.append(there)
             return there
 
-        best = climb(priced, self._set, [*self._bad, *starts_of(self._set, STARTS)], stop)
+        best = climb(priced, self._set, [*self._bad, *starting_points(self._set, STARTS)], stop)
         if best is None or not met:
             return None
         self._bad = [best.realisation, *(u for u in self._bad if (u != best.realisation).any())][:REMEMBERED]
         return _worst(met, FOUND_MOST if least > 0.0 else COSTLY_MOST)
 
-    def _broken(self, decision: Floats, stop: Callable[[], bool]) -> list[Priced] | None:
+    def _broken(self, decision: Floats, stop: Callable[[], bool]) -> list[EvaluatedRealisation] | None:
         """A realisation that breaks limits, if there is one; None where stopped before that was known."""
         if self._violation is None:
             return []
@@ -170,9 +170,9 @@ class LinearWorst:
         if worst is None:
             return None
         there = self._violated(decision, worst.realisation)
-        if there is not None and there.value > MISSED:
+        if there is not None and there.value > VIOLATION_MIN:
             return [there]
-        return None if worst.bound > 2.0 * MISSED and stop() else []
+        return None if worst.bound > 2.0 * VIOLATION_MIN and stop() else []
 
     def _dual_of_violation(self) -> DualSeparation:
         softened: Any = _Softened(self._program, self._program.uncertainty)
@@ -183,7 +183,7 @@ class LinearWorst:
             self._dual = DualSeparation(program, self._n)
         return self._dual
 
-    def _by_splits(self, decision: Floats, costly: Priced, stop: Callable[[], bool]) -> float:
+    def _by_splits(self, decision: Floats, costly: EvaluatedRealisation, stop: Callable[[], bool]) -> float:
         """A bound of the cost by one policy for each way in which some deviations are decided; inf if that fails."""
         order = np.argsort(-np.abs(costly.response.slope_u @ self._set.steps), kind="stable")[:SPLITS]
 
@@ -216,19 +216,23 @@ class VertexWork:
     cost: Template
     violation: Template | None
 
-    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats, Goal]], list[Priced] | None]:
+    def prepare(
+        self, stop: Callable[[], bool] = never
+    ) -> Callable[[tuple[Floats, Floats, Goal]], list[EvaluatedRealisation] | None]:
         """Hand the arrays to the solver."""
         cost = LinearRecourse(self.cost, Goal.COST)
         violation = None if self.violation is None else LinearRecourse(self.violation, Goal.VIOLATION)
 
-        def violated(decision: Floats, block: Floats) -> list[Priced] | None:
+        def violated(decision: Floats, block: Floats) -> list[EvaluatedRealisation] | None:
             if violation is None:
                 return []
             found = [violation.at(decision, u, cold=k == 0) for k, u in enumerate(block)]
             known = [p for p in found if p is not None]
-            return _worst([p for p in known if p.value > MISSED], FOUND_MOST) if len(known) == len(found) else None
+            return (
+                _worst([p for p in known if p.value > VIOLATION_MIN], FOUND_MOST) if len(known) == len(found) else None
+            )
 
-        def priced(decision: Floats, block: Floats) -> list[Priced] | None:
+        def priced(decision: Floats, block: Floats) -> list[EvaluatedRealisation] | None:
             known = []
             for k, u in enumerate(block):
                 there = cost.at(decision, u, cold=k == 0)
@@ -272,7 +276,7 @@ class _Tolerant:
         if not stage.limits:
             return stage
         soft = stage.softened()
-        kept = [*soft.constraints, soft.cost <= 2.0 * MISSED]
+        kept = [*soft.constraints, soft.cost <= 2.0 * VIOLATION_MIN]
         return SecondStage(kept, stage.cones, (), stage.cost, integers=stage.integers)
 
     def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
@@ -287,10 +291,10 @@ def linear_worst(program: TwoStageProgram[Any, Any], n: int, polyhedral: Polyhed
     return LinearWorst(program, template, polyhedral, n)
 
 
-def _worst(priced: Sequence[Priced], most: int) -> list[Priced]:
+def _worst(priced: Sequence[EvaluatedRealisation], most: int) -> list[EvaluatedRealisation]:
     """The worst first, violations before costs."""
     return sorted(priced, key=lambda p: (p.response.feasible, -p.value))[:most]
 
 
-def _findings(priced: Sequence[Priced]) -> tuple[Finding, ...]:
+def _findings(priced: Sequence[EvaluatedRealisation]) -> tuple[Finding, ...]:
     return tuple(Finding(0, p.realisation, p.response) for p in priced)

@@ -38,7 +38,7 @@ GAP = 1e-9
 
 
 @dataclass(frozen=True)
-class Worst:
+class WorstRealisation:
     """A realisation (m), the recourse cost there as the separation has it, and a bound no realisation exceeds.
 
     Where the search was stopped, the bound lies above the value.
@@ -76,7 +76,7 @@ class DualSeparation:
         self._products = sp.csr_array((self._a_u @ sp.csc_array(self._set.steps)).T)
         self._model: HighsModel | None = None
 
-    def worst(self, decision: Floats, stop: Callable[[], bool] = never) -> Worst | None:
+    def worst(self, decision: Floats, stop: Callable[[], bool] = never) -> WorstRealisation | None:
         """The worst realisation at a decision; None where stopped before there was one.
 
         Raises:
@@ -101,7 +101,7 @@ class DualSeparation:
                 return None
             raise OpenpointError(f"the worst realisation was not found: HiGHS says {answer.status.value}")
         chosen = np.round(answer.x[m + k :])
-        return Worst(polyhedral.value(chosen), constant - answer.value, constant - answer.bound)
+        return WorstRealisation(polyhedral.value(chosen), constant - answer.value, constant - answer.bound)
 
     def prove(self, stop: Callable[[], bool] = never) -> tuple[Floats, Floats] | None:
         """(A) least and greatest π on the dual polyhedron; None where stopped.

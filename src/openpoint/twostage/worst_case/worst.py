@@ -20,11 +20,11 @@ from openpoint.twostage.ambiguity import all_of
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import ExactEvaluation, TwoStageProgram
-from openpoint.twostage.recourse.evaluation import Appraisal, Finding, Recourse, appraise
+from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, evaluation_of
 from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.uncertainty import Box, Budget, centre, listed
 from openpoint.twostage.workers.pool import never
-from openpoint.twostage.worst_case.linear_worst import Found, LinearWorst, linear_worst
+from openpoint.twostage.worst_case.linear_worst import LinearWorst, WorstFindings, linear_worst
 
 VERTICES_FEW = 64
 """Vertices up to which trying all is chosen: below it, the dual program takes as long to set up."""
@@ -38,7 +38,7 @@ def worst_objective(program: TwoStageProgram[Any, Any], *, violation: bool = Fal
     zero = np.zeros(1)
     return Objective(
         realisations=centre(program.uncertainty)[None, :],
-        odds=all_of(1),
+        probabilities=all_of(1),
         wait_and_see_lower=zero,
         wait_and_see_upper=zero,
         weights=np.ones(1),
@@ -49,7 +49,7 @@ def worst_objective(program: TwoStageProgram[Any, Any], *, violation: bool = Fal
 
 
 @dataclass
-class WorstAppraiser:
+class WorstCaseEvaluator:
     """The worst realisation of a polyhedral set.
 
     Attributes:
@@ -58,18 +58,18 @@ class WorstAppraiser:
 
     program: TwoStageProgram[Any, Any]
     objective: Objective
-    recourse: Recourse
+    recourse: RecourseSolver
     separation: Separation | None = None
     _vertices: Floats | None = field(default=None, init=False)
     _linear: LinearWorst | None = field(default=None, init=False)
     _asked: bool = field(default=False, init=False)
 
-    def quick(self, decision: Floats, dispatch: Floats | None = None) -> Appraisal | None:
+    def evaluate_exactly(self, decision: Floats, dispatch: Floats | None = None) -> Evaluation | None:
         return None
 
-    def full(
+    def evaluate(
         self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
-    ) -> Appraisal | None:
+    ) -> Evaluation | None:
         found = self._found(decision, stop)
         if found is None:
             return None
@@ -79,18 +79,18 @@ class WorstAppraiser:
         verdict = ExactEvaluation(values, missed, findings[0].realisation, False)
         if self.objective.goal is Goal.VIOLATION:
             verdict = ExactEvaluation(np.zeros(1), values, findings[0].realisation, False)
-        return appraise(self.program, self.objective, decision, verdict, findings, exact=True)
+        return evaluation_of(self.program, self.objective, decision, verdict, findings, exact=True)
 
-    def at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
-        return self.recourse.ask(self.objective.goal, decision, realisations) or []
+    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
+        return self.recourse.solve(self.objective.goal, decision, realisations) or []
 
-    def _found(self, decision: Floats, stop: Callable[[], bool]) -> Found | None:
+    def _found(self, decision: Floats, stop: Callable[[], bool]) -> WorstFindings | None:
         uncertainty, cost = self.program.uncertainty, self.objective.goal is Goal.COST
         assert isinstance(uncertainty, Box | Budget)
         few = uncertainty.count() <= VERTICES_FEW
         way = self.separation or ("vertices" if few else "climb")
         if (cost or not (way == "vertices" or few)) and (linear := self._linear_of(len(decision))) is not None:
-            found: Found | None
+            found: WorstFindings | None
             if not cost:
                 found = linear.violation(decision, stop)
             elif way == "vertices":
@@ -120,9 +120,9 @@ class WorstAppraiser:
             self._vertices = listed(self.program.uncertainty)
         return self._vertices
 
-    def _by_vertices(self, decision: Floats, stop: Callable[[], bool]) -> Found | None:
+    def _by_vertices(self, decision: Floats, stop: Callable[[], bool]) -> WorstFindings | None:
         vertices = self._listed()
-        answers = self.recourse.ask(self.objective.goal, decision, list(vertices), stop)
+        answers = self.recourse.solve(self.objective.goal, decision, list(vertices), stop)
         if answers is None:
             return None
         # What the cone solver could not price is not known to be cheap.

@@ -70,9 +70,9 @@ class After:
     @property
     def headline(self) -> str:
         """What happened, in one line."""
-        odds = "" if self.probability is None else f", probability {self.probability:.3g}"
+        probability = "" if self.probability is None else f", probability {self.probability:.3g}"
         shed = f"{self.shed_kw:,.1f} kW shed" if self.shed_kw > SHED_KW else "nothing shed"
-        return f"{self.name}{odds}: {shed}"
+        return f"{self.name}{probability}: {shed}"
 
     @property
     def switched(self) -> list[int]:

@@ -17,10 +17,10 @@ from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.twostage.recourse.condensed import condensed
-from openpoint.twostage.recourse.evaluation import MISSED
+from openpoint.twostage.recourse.evaluation import VIOLATION_MIN
 from openpoint.twostage.recourse.template import template_of
 
-TOLERANCE_PU = 2.0 * MISSED
+TOLERANCE_PU = 2.0 * VIOLATION_MIN
 """Excess of a limit of the linear model, per unit of a phase, that the plan itself tolerates."""
 ROOM_USD = 1e-3
 """What the room of the grid-forming generators is worth, so that a dispatch is at most so much above the cheapest."""

@@ -43,7 +43,7 @@ def look_ahead(program: PartitionProgram, method: Timed, progress: Progress | No
     """Solve to the gap, or until the deadline or Ctrl-C; the best verified plan is kept."""
     if len(program.steps) == 1:
         return method.solve(program, progress, deadline)
-    return _Road(program, method, progress, deadline).to_the_end()
+    return _Road(program, method, progress, deadline).execute()
 
 
 class _Road:
@@ -56,7 +56,7 @@ class _Road:
         self._best: Floats | None = None
         self._log: list[Iteration] = []
 
-    def to_the_end(self) -> Outcome:
+    def execute(self) -> Outcome:
         """See the module."""
         program, free = self._program, Links(Storage.none(), stated=self._program.links.stated)
         whole = self._deadline.within(ALONE_SHARE * self._deadline.left() if program.links.any else math.inf)
@@ -102,7 +102,7 @@ class _Road:
             self._upper = math.fsum(outcome.upper_bound for outcome in outcomes)
             self._best = np.concatenate([x for x in chosen if x is not None])
             self._lower = min(self._lower, self._upper)
-        self._say(Iteration(0, self._seconds(), self._lower, self._upper, self._upper, "step by step"))
+        self._log_line(Iteration(0, self._seconds(), self._lower, self._upper, self._upper, "step by step"))
         return self._ended()
 
     def _ended(self) -> Termination | None:
@@ -122,11 +122,13 @@ class _Road:
             if not name:  # all steps at once
                 lower, upper = max(lower, min(line.lower_bound, upper)), min(upper, line.upper_bound)
             moved = dataclasses.replace(line, seconds=began + line.seconds, lower_bound=lower, upper_bound=upper)
-            self._say(dataclasses.replace(moved, interim=True, verdict=f"{name}: {line.verdict}") if name else moved)
+            self._log_line(
+                dataclasses.replace(moved, interim=True, verdict=f"{name}: {line.verdict}") if name else moved
+            )
 
         return self._method.solve(program, told, deadline)
 
-    def _say(self, line: Iteration) -> None:
+    def _log_line(self, line: Iteration) -> None:
         line = dataclasses.replace(line, number=len(self._log) + 1)
         self._log.append(line)
         if self._progress is not None:

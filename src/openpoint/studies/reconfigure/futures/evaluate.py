@@ -17,7 +17,7 @@ from openpoint.results import ac_tables as states
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.recourse.evaluation import Recourse
+from openpoint.twostage.recourse.evaluation import RecourseSolver
 from openpoint.twostage.workers.executors import Choice, InProcess
 
 
@@ -122,10 +122,10 @@ def _dispatch(program: RadialProgram, closed: Bools, executor: Choice) -> Comple
     if not len(network.generator_names):
         return given
     with executor.open() as workers:
-        recourse, decision = Recourse(program, workers), closed.astype(float)
-        answers = recourse.ask(Goal.COST, decision, list(futures)) or []
+        recourse, decision = RecourseSolver(program, workers), closed.astype(float)
+        answers = recourse.solve(Goal.COST, decision, list(futures)) or []
         hopeless = [k for k, answer in enumerate(answers) if not answer.feasible]
-        least = recourse.ask(Goal.VIOLATION, decision, [futures[k] for k in hopeless]) or []
+        least = recourse.solve(Goal.VIOLATION, decision, [futures[k] for k in hopeless]) or []
     for k, answer in [*enumerate(answers), *zip(hopeless, least)]:
         if answer.dispatch is not None:
             given[k] = answer.dispatch[0::2] + 1j * answer.dispatch[1::2]

@@ -24,7 +24,7 @@ from openpoint.twostage.log import Iteration, Progress
 
 BETTER = 1e-9
 """Relative difference that counts as better."""
-NEWS_EVERY_S = 1.0
+LOG_EVERY_S = 1.0
 """Seconds between two lines of the log."""
 
 
@@ -161,7 +161,7 @@ class News:
 
     def told(self, best: Priced | None) -> None:
         """The best so far, after one more topology."""
-        if self.deadline.passed() - self.last_s >= NEWS_EVERY_S:
+        if self.deadline.passed() - self.last_s >= LOG_EVERY_S:
             self.say(best, interim=True)
 
     def say(self, best: Priced | None, *, interim: bool = False) -> None:

@@ -56,8 +56,8 @@ def spreads(result: FuturesResult, table: pl.DataFrame) -> list[Spread]:
         if result.objective_kw is not None and opens[key] == result.open_branches:
             titles["after"] += f" (= {TITLES[key]})"
             keys.remove(key)
-    odds = numbers(table, "probability")
-    weights = np.full(table.height, 1.0 / max(table.height, 1)) if np.isnan(odds).any() else odds
+    probabilities = numbers(table, "probability")
+    weights = np.full(table.height, 1.0 / max(table.height, 1)) if np.isnan(probabilities).any() else probabilities
     return [
         Spread(
             key,
