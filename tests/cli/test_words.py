@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openpoint.cli import words
-from openpoint.report.page import blocks
+from openpoint.report.page import numerals
 
 
 @pytest.mark.parametrize(
@@ -13,8 +13,8 @@ from openpoint.report.page import blocks
     [(-3.012, "-$3.01"), (-0.0, "$0.00"), (-4e-10, "$0.00"), (-0.005, "-$0.01"), (1234.5, "$1,234.50")],
 )
 def test_amounts_of_money_have_one_sign_before_the_dollar(value: float, said: str) -> None:
-    assert words.usd(value) == blocks.usd(value) == said
+    assert words.usd(value) == numerals.usd(value) == said
 
 
 def test_no_amount_is_a_dash() -> None:
-    assert (words.usd(None), blocks.usd(float("inf"))) == ("-", "–")
+    assert (words.usd(None), numerals.usd(float("inf"))) == ("-", "–")

@@ -6,8 +6,9 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -201,27 +202,4 @@ def _write_report(result: Result, path: Path) -> None:
 
 
 def _write_plot(result: Result, path: Path) -> None:
-    from openpoint.studies.harden.pictures.figures import save_harden
-    from openpoint.studies.harden.result import HardenResult
-    from openpoint.studies.partition.pictures.figures import save_partition
-    from openpoint.studies.partition.steps.picture import save_timeline
-    from openpoint.studies.partition.steps.result import PartitionStepsResult
-    from openpoint.studies.powerflow.pictures.figures import save_powerflow
-    from openpoint.studies.powerflow.result import PowerflowResult
-    from openpoint.studies.reconfigure.futures.pictures.figures import save_futures
-    from openpoint.studies.reconfigure.futures.result import FuturesResult
-    from openpoint.studies.reconfigure.pictures.figures import save
-    from openpoint.studies.reconfigure.result import ReconfigureResult
-
-    if isinstance(result, ReconfigureResult):
-        save(result, path)
-    elif isinstance(result, PowerflowResult):
-        save_powerflow(result, path)
-    elif isinstance(result, FuturesResult):
-        save_futures(result, path)
-    elif isinstance(result, HardenResult):
-        save_harden(result, path)
-    elif isinstance(result, PartitionStepsResult):
-        save_timeline(result, path)
-    else:
-        save_partition(cast(Any, result), path)
+    import_module(f"{result.place}.pictures").save(result, path)

@@ -15,7 +15,7 @@ from matplotlib.collections import LineCollection
 from openpoint import Disasters, Grid, HardenCosts, OptionError, harden
 from openpoint.report.figure import style
 from openpoint.report.figure.files import encode
-from openpoint.studies.harden.pictures.figures import PANELS, draw_harden, save_harden
+from openpoint.studies.harden.pictures.figures import PANELS, draw, save
 from openpoint.studies.harden.pictures.plots import after_chart
 from openpoint.studies.harden.pictures.scene import build_harden_scene
 from openpoint.studies.harden.result import HardenResult
@@ -106,7 +106,7 @@ def test_the_scene_is_what_the_result_says(result: HardenResult) -> None:
 
 
 def test_the_picture_shows_every_disaster(result: HardenResult) -> None:
-    figure = draw_harden(result)
+    figure = draw(result)
     assert len(figure.axes) == 3
     words = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert "flood, probability 0.5: 110.0 kW shed" in words
@@ -140,7 +140,7 @@ def test_a_picture_has_only_so_many_panels(result: HardenResult) -> None:
         name: repeat(getattr(result, name)) for name in ("buses", "branches", "sources", "violations")
     }
     crowded = replace(result, disasters=many, **tables)
-    figure = draw_harden(crowded)
+    figure = draw(crowded)
     assert len(figure.axes) == PANELS
     assert any("2 more disasters" in text.get_text() for text in figure.texts)
     assert render(crowded).count('class="chart" id="grid-') == PANELS + 2
@@ -148,18 +148,18 @@ def test_a_picture_has_only_so_many_panels(result: HardenResult) -> None:
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_same_result_gives_the_same_bytes(result: HardenResult, ending: str, tmp_path: Path) -> None:
-    once, twice = (save_harden(result, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
+    once, twice = (save(result, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
     assert once == twice
     assert render(result) == render(result)
 
 
 def test_bad_requests_are_refused(result: HardenResult, none: HardenResult, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="There is no picture"):
-        draw_harden(result, kind="pie")  # type: ignore[arg-type]
+        draw(result, kind="pie")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="extension"):
-        save_harden(result, tmp_path / "x.bmp")
+        save(result, tmp_path / "x.bmp")
     with pytest.raises(OptionError, match="No plan"):
-        draw_harden(none)
+        draw(none)
 
 
 def test_the_page_says_what_the_result_says(result: HardenResult, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_names_are_text_everywhere(nasty: HardenResult) -> None:
     assert "<script>alert" not in page
     assert "<svg onload" not in page
     assert "<b>flood" not in page
-    encode(draw_harden(nasty), "svg")
+    encode(draw(nasty), "svg")
 
 
 def test_the_page_can_draw_every_chart(result: HardenResult, nasty: HardenResult) -> None:

@@ -16,7 +16,7 @@ from matplotlib.collections import PathCollection
 from openpoint import Grid, OptionError, partition, partition_levels, sample_partition
 from openpoint.report.figure import style
 from openpoint.report.figure.files import encode
-from openpoint.studies.partition.pictures.figures import draw_partition, save_partition
+from openpoint.studies.partition.pictures.figures import draw, save
 from openpoint.studies.partition.pictures.plots import cut_chart, level_charts
 from openpoint.studies.partition.pictures.scene import build_partition_scene, island_colour
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
@@ -90,7 +90,7 @@ def test_the_scene_is_what_the_result_says(result: PartitionResult) -> None:
 
 
 def test_the_picture_shows_islands_numbers_and_levels(levels: PartitionLevels) -> None:
-    figure = draw_partition(levels)
+    figure = draw(levels)
     panels, charts = figure.axes[:2], figure.axes[2:]
     for axes, title in zip(panels, ("loads certain", "loads ± 30 %"), strict=True):
         words = [text.get_text() for text in axes.texts]
@@ -108,7 +108,7 @@ def test_the_picture_shows_islands_numbers_and_levels(levels: PartitionLevels) -
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_same_result_gives_the_same_bytes(levels: PartitionLevels, ending: str, tmp_path: Path) -> None:
-    once, twice = (save_partition(levels, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
+    once, twice = (save(levels, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
     assert once == twice
     assert render(levels) == render(levels)
 
@@ -117,13 +117,13 @@ def test_bad_requests_are_refused(
     result: PartitionResult, levels: PartitionLevels, none: PartitionResult, tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match="There is no picture"):
-        draw_partition(result, kind="pie")  # type: ignore[arg-type]
+        draw(result, kind="pie")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="Levels are solved one by one"):
-        draw_partition(levels, kind="convergence")
+        draw(levels, kind="convergence")
     with pytest.raises(OptionError, match="extension"):
-        save_partition(result, tmp_path / "x.bmp")
+        save(result, tmp_path / "x.bmp")
     with pytest.raises(OptionError, match="No plan"):
-        draw_partition(none)
+        draw(none)
 
 
 def test_the_page_says_what_the_result_says(result: PartitionResult, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_names_are_text_everywhere(nasty: PartitionResult) -> None:
     page = render(nasty)
     assert "<img src=x" not in page.replace('<img alt="', "")
     assert not any(tag in page for tag in ("<script>alert", "<svg onload", "<b>unit", "<i>load"))
-    encode(draw_partition(nasty), "svg")
+    encode(draw(nasty), "svg")
 
 
 def test_the_page_can_draw_every_chart(levels: PartitionLevels, nasty: PartitionResult) -> None:

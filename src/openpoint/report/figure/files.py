@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,16 @@ from openpoint.errors import OptionError
 from openpoint.report.figure import style
 
 _FORMATS = ("png", "svg", "pdf")
+
+
+def check_kind(kind: str, kinds: Sequence[str]) -> None:
+    """Refuse a kind of picture that there is not.
+
+    Raises:
+        OptionError: an unknown kind.
+    """
+    if kind not in kinds:
+        raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(kinds)}")
 
 
 def write_figure(figure: Figure, path: str | Path) -> Path:

@@ -1,15 +1,41 @@
-"""Pieces of HTML. Everything that comes from a user passes `text` on its way out."""
+"""The parts of a report as HTML. Everything that comes from a user passes `text` on its way out."""
 
 from __future__ import annotations
 
+import base64
 import html
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import singledispatch
 
-from openpoint.errors import Problem, grouped
+from openpoint.report.page.model import (
+    Banner,
+    Bullets,
+    Card,
+    Cards,
+    Cell,
+    Column,
+    Drawing,
+    GridTools,
+    Legend,
+    Panel,
+    Panels,
+    Remarks,
+    Ring,
+    Scale,
+    Section,
+    Square,
+    Still,
+    Stroke,
+    Symbol,
+    Table,
+    Words,
+)
+from openpoint.report.page.numerals import number
 
-Cell = str | float | int | bool | None
+_MOVES = (
+    "Drag to move, scroll or pinch to zoom, double-click to see all; point at a bus or a branch for its numbers. "
+    "Names appear where they hide nothing: zoom in to see more."
+)
 
 
 def text(value: object) -> str:
@@ -17,53 +43,75 @@ def text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
-def number(value: float | None, digits: int = 3, unit: str = "") -> str:
-    """A number for people with a fixed count of digits; a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:,.{digits}f}{unit and ' ' + unit}"
+@singledispatch
+def html_of(part: object) -> str:
+    """A part or a block of a report as HTML."""
+    raise TypeError(f"{type(part).__name__} is no part of a report")
 
 
-def usd(value: float | None) -> str:
-    """An amount of money for people; a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{'-' if value <= -0.005 else ''}${number(abs(value), 2)}"
+@html_of.register
+def _banner(part: Banner) -> str:
+    return f'<p class="banner {part.kind}"><strong>{text(part.lead)}</strong>{part.text and " " + text(part.text)}</p>'
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: heading, digits of numbers (None = text), and a class for its cells."""
-
-    heading: str
-    digits: int | None = None
+@html_of.register
+def _remarks(part: Remarks) -> str:
+    return f'<ul class="told">{_items(part.notes)}</ul>'
 
 
-def table(
-    identity: str,
-    caption: str,
-    columns: Sequence[Column],
-    rows: Iterable[Sequence[Cell]],
-    *,
-    search: bool = False,
-    low: bool = False,
-) -> str:
-    """A scrollable table whose columns can be sorted; `search` adds a box that filters rows, `low` scrolls early.
+@html_of.register
+def _cards(part: Cards) -> str:
+    return f'<div class="cards">{"".join(map(_card, part.cards))}</div>'
 
-    The cells carry their full number in `data-value`, so that sorting does not depend on what is shown.
-    """
+
+def _card(card: Card) -> str:
+    rest = "".join(f'<p class="more">{text(line)}</p>' for line in card.more if line)
+    size = "figure words" if len(card.figure) > 26 else "figure"
+    return (
+        f'<div class="card"><p class="what">{text(card.what)}</p><p class="{size}">{text(card.figure)}</p>{rest}</div>'
+    )
+
+
+@html_of.register
+def _section(part: Section) -> str:
+    kind = ' class="long"' if part.long else ""
+    return f"<section{kind}>\n<h2>{text(part.heading)}</h2>\n{''.join(map(html_of, part.content))}\n</section>"
+
+
+@html_of.register
+def _words(block: Words) -> str:
+    strong = f"<strong>{text(block.strong)}</strong>." if block.strong is not None else ""
+    kind = ' class="sub"' if block.small else ""
+    return f"<p{kind}>{text(block.text)}{strong}</p>"
+
+
+@html_of.register
+def _bullets(block: Bullets) -> str:
+    return f'<ul class="notes">{_items(block.items)}</ul>'
+
+
+def _items(items: tuple[str, ...]) -> str:
+    return "".join(f"<li>{text(item)}</li>" for item in items)
+
+
+@html_of.register
+def _table(block: Table) -> str:
+    """The cells carry their full number in `data-value`, so that sorting does not depend on what is shown."""
+    columns = block.columns
     head = "".join(f'<th scope="col"{_class(c)}><button type="button">{text(c.heading)}</button></th>' for c in columns)
-    body = "\n".join(f"<tr>{''.join(_cell(c, v) for c, v in zip(columns, row, strict=True))}</tr>" for row in rows)
+    rows = (zip(columns, row, strict=True) for row in block.rows)
+    body = "\n".join(f"<tr>{''.join(_cell(column, value) for column, value in row)}</tr>" for row in rows)
     box = (
         '<div class="tools"><label>Search names '
-        f'<input type="search" data-table="{identity}" autocomplete="off"></label>'
+        f'<input type="search" data-table="{block.identity}" autocomplete="off"></label>'
         '<output aria-live="polite"></output></div>'
-        if search
+        if block.search
         else ""
     )
+    caption = text(block.caption)
     return (
-        f'{box}<div class="scroll{" low" if low else ""}" tabindex="0" role="region" aria-label="{text(caption)}">'
-        f'<table id="{identity}" class="sortable"><caption>{text(caption)}</caption>'
+        f'{box}<div class="scroll{" low" * block.low}" tabindex="0" role="region" aria-label="{caption}">'
+        f'<table id="{block.identity}" class="sortable"><caption>{caption}</caption>'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 
@@ -84,44 +132,76 @@ def _cell(column: Column, value: Cell) -> str:
     return f'<td class="n" data-value="{value!r}">{number(value, column.digits)}</td>'
 
 
-def card(what: str, figure: str, *more: str) -> str:
-    """A headline figure. Arguments are plain text."""
-    rest = "".join(f'<p class="more">{text(line)}</p>' for line in more if line)
-    size = "figure words" if len(figure) > 26 else "figure"
-    return f'<div class="card"><p class="what">{text(what)}</p><p class="{size}">{text(figure)}</p>{rest}</div>'
-
-
-def section(heading: str, *content: str, long: bool = False) -> str:
-    """A section; `content` is HTML."""
-    kind = ' class="long"' if long else ""
-    return f"<section{kind}>\n<h2>{text(heading)}</h2>\n{''.join(content)}\n</section>"
-
-
-def chart(identity: str, caption: str, description: str, height: float) -> str:
+@html_of.register
+def _panel(block: Panel) -> str:
     """The place of a chart, as high as the chart will be, so that nothing jumps."""
     return (
-        f'<figure><figcaption>{text(caption)}</figcaption><div class="chart" id="{identity}" role="img" '
-        f'aria-label="{text(description)}" style="min-height:{round(height)}px"></div></figure>'
+        f'<figure><figcaption>{text(block.caption)}</figcaption><div class="chart" id="{block.identity}" role="img" '
+        f'aria-label="{text(block.description)}" style="min-height:{round(block.chart.height)}px"></div></figure>'
     )
 
 
-def grid_tools(told: str = "") -> str:
-    """What stands above pictures of the grid: whether buses are named, and how the pictures move."""
-    how = "Drag to move, scroll or pinch to zoom, double-click to see all; point at a bus or a branch for its numbers. "
-    how += "Names appear where they hide nothing: zoom in to see more."
+@html_of.register
+def _panels(block: Panels) -> str:
+    return f'<div class="pair{" beside" * block.beside}">{"".join(map(html_of, block.panels))}</div>'
+
+
+@html_of.register
+def _grid_tools(block: GridTools) -> str:
     return (
         '<div class="tools"><label><input type="checkbox" id="names" checked> bus names</label>'
-        f"<span>{text(f'{told} {how}'.strip())}</span></div>"
+        f"<span>{text(f'{block.told} {_MOVES}'.strip())}</span></div>"
     )
 
 
-def remarks(notes: Iterable[str]) -> str:
-    """What changes the meaning of the figures, to stand right above them; empty where there is nothing to say."""
-    items = "".join(f"<li>{text(note)}</li>" for note in notes)
-    return f'<ul class="told">{items}</ul>' if items else ""
+@html_of.register
+def _still(block: Still) -> str:
+    if block.svg is None:
+        return "<noscript><p>The pictures need scripts; all numbers are in the tables below.</p></noscript>"
+    return f'<noscript><img alt="{text(block.alt)}" src="{_embedded(block.svg)}"></noscript>'
 
 
-def doubts(notes: Iterable[Problem]) -> str:
-    """The section of doubts about the grid; empty where there are none. Remarks stand above, alike doubts together."""
-    items = "".join(f"<li>{text(alike)}</li>" for alike in grouped(p for p in notes if not p.changes_figures))
-    return section("Doubts about the grid", f'<ul class="notes">{items}</ul>') if items else ""
+@html_of.register
+def _drawing(block: Drawing) -> str:
+    # Never narrower than it can be read: a narrow screen shows a part of it, which moves sideways.
+    size = f"min-width:{block.width}px;max-width:{round(1.3 * block.width)}px"
+    picture = f'<img alt="{text(block.alt)}" style="{size}" src="{_embedded(block.svg)}">'
+    return f'<div class="sideways" tabindex="0" role="region" aria-label="{text(block.label)}">{picture}</div>'
+
+
+def _embedded(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+
+@html_of.register
+def _legend(block: Legend) -> str:
+    listed = "".join(f"<li>{_symbol(symbol)} {text(name)}</li>" for symbol, name in block.items)
+    return f'<ul class="legend">{listed}{"" if block.scale is None else _scale(block.scale)}</ul>'
+
+
+def _scale(scale: Scale) -> str:
+    stops = ", ".join(f"{colour} {share:.0%}" for share, colour in scale.stops)
+    bar = f'<span class="bar" style="background:linear-gradient(90deg, {stops})"></span>'
+    return f"<li>{text(scale.title)} {scale.low:.4f} {bar} {scale.high:.4f} {text(scale.unit)}</li>"
+
+
+def _symbol(symbol: Symbol) -> str:
+    shapes = "".join(map(_shape, symbol))
+    return f'<svg width="26" height="16" viewBox="0 0 26 16" aria-hidden="true">{shapes}</svg>'
+
+
+def _shape(shape: Ring | Square | Stroke) -> str:
+    if isinstance(shape, Ring):
+        ink = f'fill="{_colour(shape.fill)}" stroke="{_colour(shape.edge)}" stroke-width="2"'
+        return f'<circle cx="13" cy="8" r="{shape.radius}" {ink}/>'
+    if isinstance(shape, Square):
+        ink = f'fill="{_colour(shape.fill)}" stroke="{_colour(shape.edge)}" stroke-width="{shape.width}"'
+        return f'<rect x="8" y="3" width="10" height="10" {ink}/>'
+    fill = "" if shape.fill is None else f' fill="{_colour(shape.fill)}"'
+    dash = "" if shape.dash is None else f' stroke-dasharray="{shape.dash}"'
+    return f'<path d="{shape.way}"{fill} stroke="{_colour(shape.colour)}" stroke-width="{shape.width}"{dash}/>'
+
+
+def _colour(colour: str) -> str:
+    """A colour for the style sheet, which has those that begin with @ in two shades."""
+    return f"var(--{colour[1:]})" if colour.startswith("@") else colour

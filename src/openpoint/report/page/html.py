@@ -10,8 +10,7 @@ from importlib.resources import files
 from string import Template
 
 from openpoint.report.chart.drawing import Chart, as_data
-from openpoint.report.page.blocks import text
-from openpoint.report.page.common import subtitle
+from openpoint.report.page.blocks import html_of, text
 from openpoint.report.page.model import Page
 
 _SCRIPTS = ("chart.js", "pointer.js", "page.js")
@@ -30,8 +29,8 @@ def render(page: Page) -> str:
         title=text(f"{page.heading}: {page.study}"),
         css=_asset("page.css"),
         heading=text(page.heading),
-        subtitle=text(subtitle(page.grid)),
-        body=page.body,
+        subtitle=text(page.subtitle),
+        body="\n".join(map(html_of, page.parts)),
         footer=text(f"Written by openpoint {_version()}. {page.physics}"),
         charts=_json(page.charts),
         script=script,

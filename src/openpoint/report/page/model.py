@@ -1,13 +1,203 @@
-"""What a report is: data that a study makes of its result, and that is then rendered."""
+"""What a report is: plain data that a study makes of its result, and that a renderer shows.
+
+Nothing here is HTML. Texts and names are shown letter by letter, whatever markup they hold. Colours are `#rrggbb`, or
+the name of one that the page has in a light and a dark shade (`@ink`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from openpoint.grid.grid import Grid
 from openpoint.report.chart.drawing import Chart
 
+Cell = str | float | int | bool | None
 EXACT = "Voltages, currents and losses are those of exact AC power flows."
+
+
+@dataclass(frozen=True)
+class Banner:
+    """How the run ended: good, a warning or bad, in a word or two, and why."""
+
+    kind: Literal["good", "warn", "bad"]
+    lead: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What changes the meaning of the figures, to stand right above them."""
+
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A headline figure: what it is, the figure, and lines that say more; empty lines are left out."""
+
+    what: str
+    figure: str
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cards:
+    """The headline figures."""
+
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph; `strong` stands out at its end, `small` explains what is below or above."""
+
+    text: str
+    strong: str | None = None
+    small: bool = False
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its heading, and the digits of its numbers (None = text)."""
+
+    heading: str
+    digits: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose columns can be sorted.
+
+    Attributes:
+        identity: its name in the page. caption: what it holds.
+        columns, rows: headings and cells.
+        search: whether a box filters the rows. low: whether it is low, and scrolls early.
+    """
+
+    identity: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    search: bool = False
+    low: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart with its caption, and what it shows for those who cannot see it."""
+
+    identity: str
+    chart: Chart
+    caption: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Charts that belong together, beside each other where the screen has the room for it."""
+
+    panels: tuple[Panel, ...]
+    beside: bool
+
+
+@dataclass(frozen=True)
+class GridTools:
+    """How pictures of the grid are moved and whether buses are named; `told` says what they show."""
+
+    told: str = ""
+
+
+@dataclass(frozen=True)
+class Still:
+    """The picture for readers without scripts, as SVG; without one the tables must do."""
+
+    alt: str
+    svg: bytes | None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A wide picture, as SVG, that is never narrower than `width` pixels; `label` is its name."""
+
+    label: str
+    alt: str
+    svg: bytes
+    width: int
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A circle."""
+
+    edge: str
+    fill: str
+    radius: float = 5
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square."""
+
+    edge: str
+    fill: str
+    width: float
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """Lines along `way`, the path of an SVG of 26 by 16; the default runs across. `dash` is drawn and left in turn."""
+
+    colour: str
+    width: float
+    dash: str | None = None
+    way: str = "M0 8H26"
+    fill: str | None = None
+
+
+Symbol = tuple[Ring | Square | Stroke, ...]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The colours of a quantity from `low` to `high`: (share of the way, colour)."""
+
+    title: str
+    low: float
+    high: float
+    unit: str
+    stops: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True)
+class Legend:
+    """Symbols in words, and the scale of colours where there is one."""
+
+    items: tuple[tuple[Symbol, str], ...]
+    scale: Scale | None = None
+
+
+Block = Words | Bullets | Table | Panel | Panels | GridTools | Still | Drawing | Legend
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what is below it; one that is `long` may go on over printed pages."""
+
+    heading: str
+    content: tuple[Block, ...]
+    long: bool = False
+
+
+Part = Banner | Remarks | Cards | Section
 
 
 @dataclass(frozen=True)
@@ -16,17 +206,54 @@ class Page:
 
     Attributes:
         grid: the grid asked about. study: what was asked, for the title.
-        body: the sections, as HTML. charts: by the identity of their place.
+        parts: from the top to the bottom.
         physics: where the figures come from, a sentence.
     """
 
     grid: Grid
     study: str
-    body: str
-    charts: dict[str, Chart]
+    parts: tuple[Part, ...]
     physics: str = EXACT
 
     @property
     def heading(self) -> str:
         """The name of the grid."""
         return self.grid.title or self.grid.name
+
+    @property
+    def subtitle(self) -> str:
+        """One line about the grid."""
+        grid = self.grid
+        counts = [
+            f"{grid.buses.height} buses",
+            f"{grid.branches().height} branches",
+            f"{grid.sources.height} source{'s' if grid.sources.height != 1 else ''}",
+            f"load {float(grid.loads['p_kw'].sum()):,.1f} kW",
+        ]
+        return " · ".join([*counts, *([grid.source] if grid.source else [])])
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """The charts by the identity of their place, from the top to the bottom."""
+        return {panel.identity: panel.chart for part in self.parts for panel in _panels(part)}
+
+
+def page_of(grid: Grid, study: str, parts: Iterable[Part | Sequence[Part] | None], *, physics: str = EXACT) -> Page:
+    """The page of those parts that there are: None stands for one that has nothing to say."""
+    found: list[Part] = []
+    for part in parts:
+        found += [] if part is None else part if isinstance(part, Sequence) else [part]
+    return Page(grid, study, tuple(found), physics)
+
+
+def section(heading: str, *content: Block | None, long: bool = False) -> Section:
+    """A section of those blocks that there are."""
+    return Section(heading, tuple(block for block in content if block is not None), long)
+
+
+def _panels(part: Part) -> Iterator[Panel]:
+    for block in part.content if isinstance(part, Section) else ():
+        if isinstance(block, Panel):
+            yield block
+        elif isinstance(block, Panels):
+            yield from block.panels

@@ -3,6 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+
+def number(value: float | None, digits: int = 3, unit: str = "") -> str:
+    """A number with a fixed count of digits; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:,.{digits}f}{unit and ' ' + unit}"
+
+
+def usd(value: float | None) -> str:
+    """An amount of money; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{'-' if value <= -0.005 else ''}${number(abs(value), 2)}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share as a percentage; a dash where there is none."""
+    return "–" if share is None or not math.isfinite(share) else f"{share:.{digits}%}"
+
+
+def names_and_more(names: Sequence[str], most: int) -> str:
+    """The first names, and whether there are more."""
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 def figures(value: float | None, digits: int = 4) -> str:

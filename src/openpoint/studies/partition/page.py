@@ -1,48 +1,60 @@
-"""The sections of the HTML report of a partition: what is served, what to switch, and how it was proven.
+"""The report of a partition: what is served, what to switch, and how it was proven.
 
 A report is of one plan, or of those of several levels of uncertainty; every table then begins with the level.
 """
 
 from __future__ import annotations
 
-import base64
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
-from openpoint.report.chart import charts as plotcharts
-from openpoint.report.chart.drawing import Chart
-from openpoint.report.chart.frame import is_wide
-from openpoint.report.figure.files import encode
-from openpoint.report.page.blocks import (
+from openpoint.report.page.model import (
+    Card,
+    Cards,
     Cell,
     Column,
-    card,
-    chart,
-    doubts,
-    grid_tools,
-    number,
-    remarks,
+    GridTools,
+    Legend,
+    Page,
+    Panel,
+    Panels,
+    Ring,
+    Section,
+    Square,
+    Still,
+    Stroke,
+    Symbol,
+    Words,
+    page_of,
     section,
-    table,
-    text,
-    usd,
 )
-from openpoint.report.page.model import Page
-from openpoint.report.page.numerals import figures, method_words
-from openpoint.report.series import convergence, gap_text
-from openpoint.studies.partition.pictures import plots as partition_plots
-from openpoint.studies.partition.pictures.figures import draw_partition_scene
+from openpoint.report.page.numerals import number, percent, usd
+from openpoint.report.page.sections import (
+    CLOSES,
+    OPENS,
+    Heading,
+    banner,
+    convergence_panel,
+    doubts,
+    effort_card,
+    gap_card,
+    log_columns,
+    panels,
+    remarks,
+    still,
+    table,
+)
+from openpoint.report.series import gap_text
+from openpoint.studies.partition.pictures.figures import draw_scene
+from openpoint.studies.partition.pictures.plots import cut_chart, level_charts
 from openpoint.studies.partition.pictures.scene import PartitionScene, Tables, build_partition_scene, titled
-from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-from openpoint.twostage.log import Termination
+from openpoint.studies.partition.result import PartitionLevels, PartitionResult, PlanResult
 
 _LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow, AC is exact."
 PICTURES = 12
 """Plans drawn in the page: each picture weighs some ten kilobytes."""
-_STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
 
 @dataclass(frozen=True)
@@ -53,95 +65,82 @@ class Plans:
     tables: Mapping[str, Tables]
 
     def rows(
-        self, table: str, view: Callable[[pl.DataFrame], pl.DataFrame], columns: list[Column]
-    ) -> tuple[list[Column], list[tuple[Cell, ...]]]:
+        self, name: str, view: Callable[[pl.DataFrame], pl.DataFrame], columns: list[Heading]
+    ) -> tuple[list[Heading], list[tuple[Cell, ...]]]:
         """Rows of a table of all plans, with the title in front where there are several."""
         if not self.heading:
-            return columns, [row for tables in self.tables.values() for row in view(tables[table]).iter_rows()]
-        every = [(title, *row) for title, tables in self.tables.items() for row in view(tables[table]).iter_rows()]
-        return [Column(self.heading), *columns], every
+            return columns, [row for tables in self.tables.values() for row in view(tables[name]).iter_rows()]
+        every = [(title, *row) for title, tables in self.tables.items() for row in view(tables[name]).iter_rows()]
+        return [self.heading, *columns], every
 
 
 def page(result: PartitionResult | PartitionLevels) -> Page:
     """The report of a result."""
     scene = build_partition_scene(result)
-    charts: dict[str, Chart] = {}
-    if isinstance(result, PartitionLevels):
-        found = titled(result)
-        plans = Plans("level", {title: each.tables() for title, each in found.items()})
-        head = [_levels_banner(found), remarks(dict.fromkeys(note for each in found.values() for note in each.notes))]
-        parts = [*head, _levels(found, result, charts)]
-    else:
-        found = {"": result}
-        plans = Plans("", {"": result.tables()})
-        head = [banner(result.termination, result.cost_usd, result.in_short), remarks(dict.fromkeys(result.notes))]
-        parts = [*head, _cards(result)]
+    found = titled(result) if isinstance(result, PartitionLevels) else {"": result}
+    plans = Plans("level" if isinstance(result, PartitionLevels) else "", {k: v.tables() for k, v in found.items()})
+    # The worst end speaks for all.
+    worst = max(found.values(), key=lambda each: each.termination.exit_code)
+    told = worst.termination.remedy if len(found) > 1 else None
+    alt = "The islands; the tables below hold all numbers."
+    picture = still(result.grid, lambda: draw_scene(scene, result), alt) if scene.cuts else None
     logs = {level: (each.iterations, gap_text(each.gap, each.termination)) for level, each in found.items()}
-    parts += [
-        pictures(scene, charts, _still(result, scene)),
+    parts = [
+        banner(worst, answered=worst.cost_usd is not None, none="No plan found", told=told),
+        remarks(dict.fromkeys(note for each in found.values() for note in each.notes)),
+        _levels(found, result) if isinstance(result, PartitionLevels) else _cards(result),
+        pictures(scene, picture),
         islands(plans),
         switches(plans),
         generators(plans),
         blocks(plans),
         _samples(plans),
-        proof(logs, plans, charts),
+        proof(logs, plans),
         doubts(result.grid.notes),
     ]
-    return Page(result.grid, "microgrids", "\n".join(part for part in parts if part), charts, _LINEAR)
+    return page_of(result.grid, "microgrids", parts, physics=_LINEAR)
 
 
-def _levels_banner(found: Mapping[str, PartitionResult]) -> str:
-    # The worst end speaks for all.
-    result = max(found.values(), key=lambda each: each.termination.exit_code)
-    told = result.in_short if len(found) == 1 else result.termination.remedy
-    return banner(result.termination, result.cost_usd, told)
-
-
-def banner(termination: Termination, cost_usd: float | None, told: str) -> str:
-    """How the run ended, in a sentence."""
-    kind, said = "good", "Solved"
-    if cost_usd is None:
-        kind, said = "bad", "No plan found"
-    elif termination not in (Termination.OPTIMAL, Termination.GAP):
-        kind, said = "warn", "Stopped early"
-    return f'<p class="banner {kind}"><strong>{said} ({text(termination.value)}).</strong> {text(told)}</p>'
-
-
-def gap_words(gap: float) -> str:
-    """The gap as a percentage; a dash where there is none."""
-    return f"{gap:.3%}" if math.isfinite(gap) else "–"
-
-
-def _share(result: PartitionResult) -> str:
-    return f"{result.served_kw / result.total_kw:.1%}" if result.total_kw else "–"
-
-
-def _cards(result: PartitionResult) -> str:
+def _cards(result: PartitionResult) -> Cards:
     moved = f"{len(result.uncertain_loads)} of {result.grid.loads.height} loads ± {100.0 * result.uncertainty:g} %"
-    islands = result.islands.height
-    made = f"{len(result.energised_blocks)} of {result.blocks.height} blocks"
-    parts = [f"dead blocks {usd(result.lost_usd)}, set-points {usd(result.generation_usd)}"]
-    parts.append(f"following the loads, at worst {usd(result.worst_recourse_usd)}")
+    served = f"{number(result.served_kw, 0)} of {number(result.total_kw, 0)} kW"
+    made = f"{result.islands.height}: {len(result.energised_blocks)} of {result.blocks.height} blocks"
+    formed = f"the grid is formed by {', '.join(result.grid_forming) or 'nobody'}"
     slack = "Generators can follow the loads within all limits."
     if result.worst_slack_kw != 0.0:
         slack = "By so much generators fail to follow the loads, or some limit does not hold."
-    effort = f"{figures(result.seconds, 3)} s, {result.iterations.height} iterations"
-    cards = [
-        card("Load served", f"{number(result.served_kw, 0)} of {number(result.total_kw, 0)} kW", _share(result)),
-        card("Cost of an hour, at worst", usd(result.cost_usd), *parts),
-        card("Islands", f"{islands}: {made}", f"the grid is formed by {', '.join(result.grid_forming) or 'nobody'}"),
-        card("Uncertain", moved if result.uncertain_loads else "No load", ", ".join(result.uncertain_loads[:12])),
-        card("Gap between the bounds", gap_words(result.gap), f"lower bound {usd(result.lower_bound_usd)}"),
-        card("Power that is missing, at worst", f"{number(result.worst_slack_kw, 1)} kW", slack),
-        card("Method", method_words(result.method), effort),
+    uncertain = (", ".join(result.uncertain_loads[:12]),)
+    share = percent(result.served_kw / result.total_kw if result.total_kw else None)
+    return Cards(
+        (
+            Card("Load served", served, (share,)),
+            Card("Cost of an hour, at worst", usd(result.cost_usd), cost_lines(result)),
+            Card("Islands", made, (formed,)),
+            Card("Uncertain", moved if result.uncertain_loads else "No load", uncertain),
+            gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
+            Card("Power that is missing, at worst", f"{number(result.worst_slack_kw, 1)} kW", (slack,)),
+            effort_card(result, f"{result.iterations.height} iterations"),
+        )
+    )
+
+
+def cost_lines(result: PlanResult) -> tuple[str, str]:
+    """What makes up the cost of a plan."""
+    return (
+        f"dead blocks {usd(result.lost_usd)}, set-points {usd(result.generation_usd)}",
+        f"following the loads, at worst {usd(result.worst_recourse_usd)}",
+    )
+
+
+def _levels(found: Mapping[str, PartitionResult], result: PartitionLevels) -> Section:
+    columns: list[Heading] = [
+        "level",
+        Column("served, kW", 1),
+        Column("served, %", 1),
+        Column("cost at worst, $", 2),
     ]
-    return f'<div class="cards">{"".join(cards)}</div>'
-
-
-def _levels(found: Mapping[str, PartitionResult], result: PartitionLevels, charts: dict[str, Chart]) -> str:
-    columns = [Column("level"), Column("served, kW", 1), Column("served, %", 1), Column("cost at worst, $", 2)]
     columns += [Column("lower bound, $", 2), Column("gap, %", 4), Column("islands", 0), Column("blocks", 0)]
-    columns += [Column("closed switches"), Column("seconds", 1), Column("ended")]
+    columns += ["closed switches", Column("seconds", 1), "ended"]
     rows: list[tuple[Cell, ...]] = [
         (
             level,
@@ -158,105 +157,81 @@ def _levels(found: Mapping[str, PartitionResult], result: PartitionLevels, chart
         )
         for level, each in found.items()
     ]
-    content = table("levels", f"{len(rows)} levels of uncertainty", columns, rows, low=True)
-    made = partition_plots.level_charts(result)
-    charts |= made
-    places = [
-        chart("served", "Load served", "Load served over the uncertainty; the table has the numbers", 320),
-        chart("cost", "Cost of an hour", "Cost over the uncertainty; the table has the numbers", 320),
-    ]
-    return section("What robustness costs", content, f'<div class="pair beside">{"".join(places)}</div>')
+    listed = table("levels", f"{len(rows)} levels of uncertainty", columns, rows, low=True)
+    made = level_charts(result)
+    served = Panel(
+        "served", made["served"], "Load served", "Load served over the uncertainty; the table has the numbers"
+    )
+    cost = Panel("cost", made["cost"], "Cost of an hour", "Cost over the uncertainty; the table has the numbers")
+    return section("What robustness costs", listed, Panels((served, cost), beside=True))
 
 
-def pictures(scene: PartitionScene, charts: dict[str, Chart], still: str) -> str:
-    """The islands of all plans; `still` is for readers without scripts."""
+def pictures(scene: PartitionScene, picture: Still | None) -> Section | None:
+    """The islands of all plans; `picture` is for readers without scripts."""
     if not scene.cuts:
-        return ""
-    panels = []
+        return None
+    shown = []
     for k, cut in enumerate(scene.cuts[:PICTURES]):
-        identity = f"grid-{k}"
-        charts[identity] = made = partition_plots.cut_chart(scene, cut)
         told = f"{cut.headline} in {len(cut.islands)} islands. The tables below hold all numbers."
-        panels.append(chart(identity, cut.headline, told, made.height))
-    beside = "" if is_wide(scene.layout) or len(panels) == 1 else " beside"
-    tools = grid_tools()
-    pair = f'<div class="pair{beside}">{"".join(panels)}</div>'
+        shown.append(Panel(f"grid-{k}", cut_chart(scene, cut), cut.headline, told))
     left = len(scene.cuts) - PICTURES
-    more = f'<p class="sub">{left} more are in the tables only.</p>' if left > 0 else ""
-    return section("Islands", tools, _legend(), pair, more, still)
+    more = Words(f"{left} more are in the tables only.", small=True) if left > 0 else None
+    return section("Islands", GridTools(), _LEGEND, panels(shown, scene.layout), more, picture)
 
 
-def _legend() -> str:
-    """Symbols in words, as HTML."""
+def _diamond(fill: str, edge: str, r: int) -> Symbol:
+    return (Stroke(edge, 1.2, way=f"M13 {8 - r}L{13 + r} 8L13 {8 + r}L{13 - r} 8Z", fill=fill),)
 
-    def symbol(shape: str) -> str:
-        return f'<svg width="26" height="16" viewBox="0 0 26 16" aria-hidden="true">{shape}</svg>'
 
-    def ring(colour: str, fill: str) -> str:
-        return f'<circle cx="13" cy="8" r="5" fill="{fill}" stroke="var(--{colour})" stroke-width="2"/>'
+_LEGEND = Legend(
+    (
+        (_diamond("@islea", "@ink", 8), "forms the grid of the island of its number"),
+        (_diamond("@islea", "@ink", 5), "generator that follows"),
+        (_diamond("@paper", "@loose", 5), "generator at rest"),
+        ((Stroke("@loose", 1.4),), "without supply"),
+        ((Square("@broken", "@paper", 1.4),), "substation, lost"),
+        ((Ring("@soft", "@soft"),), "switch, closed"),
+        ((Stroke("@loose", 1.4, "4 3"), Ring("@soft", "@paper")), "switch, open"),
+        (CLOSES, "to be closed"),
+        (OPENS, "to be opened"),
+    )
+)
 
-    def diamond(fill: str, edge: str, r: int) -> str:
-        way = f"M13 {8 - r}L{13 + r} 8L13 {8 + r}L{13 - r} 8Z"
-        return f'<path d="{way}" fill="{fill}" stroke="var(--{edge})" stroke-width="1.2"/>'
 
-    dash = '<path d="M0 8H26" stroke="var(--loose)" stroke-width="1.4" stroke-dasharray="4 3"/>'
-    isle = "var(--islea)"
-    square = '<rect x="8" y="3" width="10" height="10" fill="var(--paper)" stroke="var(--broken)" stroke-width="1.4"/>'
-    items = [
-        (diamond(isle, "ink", 8), "forms the grid of the island of its number"),
-        (diamond(isle, "ink", 5), "generator that follows"),
-        (diamond("var(--paper)", "loose", 5), "generator at rest"),
-        ('<path d="M0 8H26" stroke="var(--loose)" stroke-width="1.4"/>', "without supply"),
-        (square, "substation, lost"),
-        (ring("soft", "var(--soft)"), "switch, closed"),
-        (dash + ring("soft", "var(--paper)"), "switch, open"),
-        (ring("closes", "var(--closes)"), "to be closed"),
-        (ring("opens", "var(--paper)"), "to be opened"),
+def islands(plans: Plans) -> Section | None:
+    """The islands, a row each."""
+    columns: list[Heading] = [
+        Column("island", 0),
+        "grid formed by",
+        Column("load, kW", 1),
+        Column("capacity, kW", 1),
     ]
-    listed = "".join(f"<li>{symbol(drawing)} {text(name)}</li>" for drawing, name in items)
-    return f'<ul class="legend">{listed}</ul>'
-
-
-def _still(result: PartitionResult | PartitionLevels, scene: PartitionScene) -> str:
-    """The picture for readers without scripts."""
-    if not scene.cuts:
-        return ""
-    if result.grid.buses.height > _STILL:
-        return "<noscript><p>The pictures need scripts; all numbers are in the tables below.</p></noscript>"
-    data = base64.b64encode(encode(draw_partition_scene(scene, result), "svg")).decode()
-    alt = "The islands; the tables below hold all numbers."
-    return f'<noscript><img alt="{alt}" src="data:image/svg+xml;base64,{data}"></noscript>'
-
-
-def islands(plans: Plans) -> str:
-    columns = [Column("island", 0), Column("grid formed by"), Column("load, kW", 1), Column("capacity, kW", 1)]
-    columns += [Column("set-points, kW", 1), Column("blocks (first bus)")]
+    columns += [Column("set-points, kW", 1), "blocks (first bus)"]
     order = ("island", "grid_forming", "load_kw", "capacity_kw", "generation_kw", "blocks")
     columns, rows = plans.rows("islands", lambda frame: frame.select(order), columns)
-    if not rows:
-        return ""
-    return section("Islands in numbers", table("islands", "Load is nominal", columns, rows))
+    return section("Islands in numbers", table("islands", "Load is nominal", columns, rows)) if rows else None
 
 
-def switches(plans: Plans) -> str:
-    columns = [Column("action"), Column("switch"), Column("from block"), Column("to block")]
+def switches(plans: Plans) -> Section:
+    """What to open and to close."""
 
     def moves(frame: pl.DataFrame) -> pl.DataFrame:
         # What is opened first isolates; what is closed then joins.
         todo = frame.filter(pl.col("switching") != "").sort("switching", descending=True, maintain_order=True)
         return todo.select(pl.col("switching") + "s", "name", "from_block", "to_block")
 
-    columns, rows = plans.rows("switches", moves, columns)
+    columns, rows = plans.rows("switches", moves, ["action", "switch", "from block", "to block"])
     if not rows:
-        return section("Switches to operate", "<p>None: all switches stay as they are today.</p>")
+        return section("Switches to operate", Words("None: all switches stay as they are today."))
     before = "the step before" if plans.heading == "step" else "today's state"
     told = f"From {before}: open first, so that nothing is joined that the plan keeps apart; then close."
-    content = table("switching", f"{len(rows)} actions", columns, rows, search=len(rows) > 12)
-    return section("Switches to operate", f'<p class="sub">{text(told)}</p>', content)
+    listed = table("switching", f"{len(rows)} actions", columns, rows, search=len(rows) > 12)
+    return section("Switches to operate", Words(told, small=True), listed)
 
 
-def generators(plans: Plans) -> str:
-    columns = [Column("generator"), Column("bus"), Column("block"), Column("island", 0), Column("role")]
+def generators(plans: Plans) -> Section:
+    """The generators and their set-points."""
+    columns: list[Heading] = ["generator", "bus", "block", Column("island", 0), "role"]
     columns += [Column("P, kW", 1), Column("Q, kvar", 1), Column("most, kW", 1)]
     fed = pl.when("forms_grid").then(pl.lit("forms the grid")).otherwise(pl.lit("follows"))
     role = pl.when(pl.col("island") == 0).then(pl.lit("without supply")).otherwise(fed)
@@ -266,70 +241,58 @@ def generators(plans: Plans) -> str:
     return section("Generators", table("generators", caption, columns, rows, search=len(rows) > 12), long=True)
 
 
-def blocks(plans: Plans) -> str:
-    columns = [Column("block (first bus)"), Column("island", 0), Column("load, kW", 1), Column("loads", 0)]
-    columns.append(Column("buses"))
+def blocks(plans: Plans) -> Section:
+    """The blocks, and the island of each."""
+    columns: list[Heading] = ["block (first bus)", Column("island", 0), Column("load, kW", 1)]
+    columns += [Column("loads", 0), "buses"]
     order = ("name", "island", "load_kw", "loads", "buses")
     columns, rows = plans.rows("blocks", lambda frame: frame.select(order), columns)
-    content = table("blocks", "Island 0 is without supply", columns, rows, search=len(rows) > 12)
-    return section("Blocks", content, long=True)
+    listed = table("blocks", "Island 0 is without supply", columns, rows, search=len(rows) > 12)
+    return section("Blocks", listed, long=True)
 
 
-def _samples(plans: Plans) -> str:
+def _samples(plans: Plans) -> Section | None:
     """What samples of the loads say, where any were drawn."""
-    percent = [pl.col(f"{kind}_{what}") * 100.0 for kind in ("linear", "ac", "ac_alone") for what in ("share", "low")]
-    columns = [Column("plan"), Column("served, kW", 1), Column("samples", 0)]
+    percents = [pl.col(f"{kind}_{what}") * 100.0 for kind in ("linear", "ac", "ac_alone") for what in ("share", "low")]
+    columns: list[Heading] = ["plan", Column("served, kW", 1), Column("samples", 0)]
     for kind in ("linear, %", "exact AC, %", "AC, forming ones alone, %"):
         columns += [Column(kind, 2), Column("at least, %", 2)]
     columns += [Column("without solution", 0)]
     columns, rows = plans.rows(
-        "samples", lambda frame: frame.select("plan", "served_kw", "judged", *percent, "unsolved"), columns
+        "samples", lambda frame: frame.select("plan", "served_kw", "judged", *percents, "unsolved"), columns
     )
     if not rows:
-        return ""
+        return None
     told = (
         "Share of the samples in which the generators can follow the loads and all limits hold: in the linear model, "
         "in exact AC power flow where all generators share what the linear model misses, and where those that form "
         "the grid make up for it alone. Deterministic is the plan made for nominal loads; at least: 95 % confidence."
     )
-    content = table("samples", "Plans in samples of the loads", columns, rows)
-    broken = [Column("plan"), Column("all share"), Column("limit"), Column("where"), Column("phase")]
-    broken += [Column("samples", 0), Column("worst excess", 4), Column("unit")]
+    listed = table("samples", "Plans in samples of the loads", columns, rows)
+    broken: list[Heading] = ["plan", "all share", "limit", "where", "phase"]
+    broken += [Column("samples", 0), Column("worst excess", 4), "unit"]
     words = pl.when("shared").then(pl.lit("yes")).otherwise(pl.lit("no")).alias("shared")
     limits = ("plan", words, "kind", "element", "phase", "samples", "worst_excess", "unit")
     broken, failures = plans.rows("failures", lambda frame: frame.select(limits), broken)
-    if failures:
-        caption = f"{len(failures)} limits that break in some sample"
-        content += table("failures", caption, broken, failures, search=len(failures) > 12)
-    return section("Checked by samples", f'<p class="sub">{text(told)}</p>', content, long=True)
+    caption = f"{len(failures)} limits that break in some sample"
+    failed = table("failures", caption, broken, failures, search=len(failures) > 12) if failures else None
+    return section("Checked by samples", Words(told, small=True), listed, failed, long=True)
 
 
-def proof(logs: Mapping[str, tuple[pl.DataFrame, str]], plans: Plans, charts: dict[str, Chart]) -> str:
+def proof(logs: Mapping[str, tuple[pl.DataFrame, str]], plans: Plans) -> Section:
+    """How each plan was proven: its log, and the gap at the end in words."""
     told = (
         "Each iteration takes the best plan for the realisations of the loads that are known to matter, and then looks "
         "for realisations that it cannot follow or that cost more. The lower bound is what no plan can cost less than; "
         "the upper bound is what the best plan costs in its worst realisation. Both are those of a linear three-phase "
         "power flow."
     )
-    places = []
-    for k, (level, (log, verdict)) in enumerate(logs.items()):
-        made = plotcharts.convergence_chart(convergence(log, verdict))
-        if made is not None:
-            charts[f"convergence-{k}"] = made
-            name = f"{level}: {verdict}" if level else verdict
-            said = f"Lower and upper bound over time, {name}"
-            places.append(chart(f"convergence-{k}", name, said, made.height))
-    numbered = [
-        ("number", "iteration", 0),
-        ("seconds", "seconds", 3),
-        ("lower_bound_usd", "lower bound, $", 3),
-        ("upper_bound_usd", "upper bound, $", 3),
-        ("value_usd", "value tried, $", 3),
-        ("violation", "least violation", 6),
-    ]
-    columns = [*(Column(heading, digits) for _, heading, digits in numbered), Column("verdict"), Column("mark")]
-    order = (*(name for name, _, _ in numbered), "verdict", "mark")
+    named = [(f"{level}: {verdict}" if level else verdict, log, verdict) for level, (log, verdict) in logs.items()]
+    shown = [convergence_panel(log, verdict, f"convergence-{k}", name) for k, (name, log, verdict) in enumerate(named)]
+    numbers = [*log_columns(next(iter(logs.values()))[0]), ("violation", "least violation", 6)]
+    order = (*(name for name, _, _ in numbers), "verdict", "mark")
+    columns: list[Heading] = [*(Column(heading, digits) for _, heading, digits in numbers), "verdict", "mark"]
     columns, rows = plans.rows("iterations", lambda frame: frame.select(order), columns)
-    pair = f'<div class="pair{" beside" if len(places) > 1 else ""}">{"".join(places)}</div>'
     listed = table("iterations", f"{len(rows)} iterations", columns, rows, low=len(rows) > 12)
-    return section("How it was proven", f"<p>{text(told)}</p>", pair, listed, long=True)
+    drawn = panels([panel for panel in shown if panel is not None])
+    return section("How it was proven", Words(told), drawn, listed, long=True)

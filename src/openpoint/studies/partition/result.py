@@ -149,9 +149,9 @@ class PartitionResult(PlanResult):
 
     def plot(self, kind: Literal["grid", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the islands, or the bounds closing."""
-        from openpoint.studies.partition.pictures.figures import draw_partition
+        from openpoint.studies.partition.pictures import draw
 
-        return draw_partition(self, kind=kind)
+        return draw(self, kind=kind)
 
 
 @dataclass(frozen=True, repr=False)
@@ -209,6 +209,6 @@ class PartitionLevels(Result):
 
     def plot(self) -> Figure:
         """A picture for notebooks: the islands side by side, and what is served and what it costs over the levels."""
-        from openpoint.studies.partition.pictures.figures import draw_partition
+        from openpoint.studies.partition.pictures import draw
 
-        return draw_partition(self)
+        return draw(self)

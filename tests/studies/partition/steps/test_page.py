@@ -10,7 +10,7 @@ import pytest
 
 from openpoint import OptionError
 from openpoint.scenarios.horizon import Horizon
-from openpoint.studies.partition.steps.picture import draw_timeline, save_timeline, steps_scene
+from openpoint.studies.partition.steps.pictures import draw, save, steps_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.steps.study import partition_steps
 from tests.builders.pages import charts_of, render
@@ -42,7 +42,7 @@ def test_every_step_is_a_picture_of_its_own(result: PartitionStepsResult) -> Non
 
 
 def test_the_timeline_shows_states_actions_and_energy(result: PartitionStepsResult, tmp_path: Path) -> None:
-    load, blocks, switches, units, stores = draw_timeline(result).axes
+    load, blocks, switches, units, stores = draw(result).axes
     assert [text.get_text() for text in load.texts] == ["60", "210", "night", "<i>day"]
     assert [label.get_text() for label in blocks.get_yticklabels()] == ["b1", "b2", "b4"]
     dead = sum(
@@ -55,7 +55,7 @@ def test_the_timeline_shows_states_actions_and_energy(result: PartitionStepsResu
     assert sum("◆" in text.get_text() for text in units.texts) == forming
     left = result.storage["end_kwh"].to_list()
     assert [text.get_text() for text in stores.texts] == [*(f"{kwh:,.0f}" for kwh in left), "800 kWh"]
-    once, twice = (save_timeline(result, tmp_path / f"{k}.svg").read_bytes() for k in range(2))
+    once, twice = (save(result, tmp_path / f"{k}.svg").read_bytes() for k in range(2))
     assert once == twice
 
 
@@ -78,5 +78,5 @@ def test_the_page_says_what_the_result_says(result: PartitionStepsResult) -> Non
 def test_without_a_plan_there_is_no_timeline(result: PartitionStepsResult) -> None:
     none = replace(result, cost_usd=None)
     with pytest.raises(OptionError, match="No plan"):
-        draw_timeline(none)
+        draw(none)
     assert "No plan found" in render(none)

@@ -16,7 +16,7 @@ import openpoint
 from openpoint import Enumeration, Futures, Grid
 from openpoint.errors import OptionError
 from openpoint.studies.reconfigure.futures.pictures.charts import loss_chart, saving_chart, voltage_chart
-from openpoint.studies.reconfigure.futures.pictures.figures import draw_futures, headline, save_futures
+from openpoint.studies.reconfigure.futures.pictures.figures import draw, headline, save
 from openpoint.studies.reconfigure.futures.pictures.scene import (
     Spread,
     cumulative,
@@ -175,10 +175,10 @@ def test_without_any_state_there_is_no_chart() -> None:
 @pytest.mark.parametrize("kind", ["grid", "losses", "voltages"])
 def test_pictures_are_the_same_every_time(kind: str, tmp_path: Path) -> None:
     result = result_of()
-    files = [save_futures(result, tmp_path / f"{i}.svg", kind=kind) for i in range(2)]  # type: ignore[arg-type]
+    files = [save(result, tmp_path / f"{i}.svg", kind=kind) for i in range(2)]  # type: ignore[arg-type]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert result.plot(kind).axes  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="no picture"):
-        draw_futures(result, kind="pie")  # type: ignore[arg-type]
+        draw(result, kind="pie")  # type: ignore[arg-type]
     pages = [write_report(result, tmp_path / f"{i}.html").read_bytes() for i in range(2)]
     assert pages[0] == pages[1]

@@ -16,7 +16,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import convergence_figure
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.marks import BusName, branch_marks, draw_bus_names, draw_marks
 from openpoint.report.figure.panels import Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
@@ -31,7 +31,7 @@ PANELS = 6
 """Disasters in one picture."""
 
 
-def draw_harden(result: HardenResult, *, kind: Kind = "grid") -> Figure:
+def draw(result: HardenResult, *, kind: Kind = "grid") -> Figure:
     """A picture of a result.
 
     Args:
@@ -45,17 +45,16 @@ def draw_harden(result: HardenResult, *, kind: Kind = "grid") -> Figure:
     Raises:
         OptionError: an unknown `kind`, or no plan to draw.
     """
-    if kind not in get_args(Kind):
-        raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(get_args(Kind))}")
+    check_kind(kind, get_args(Kind))
     title = result.grid.title or result.grid.name
     if kind == "convergence":
         with mpl.rc_context(style.RC):
             return convergence_figure(convergence(result.iterations, gap_text(result.gap, result.termination)), title)
-    return draw_harden_scene(build_harden_scene(result), headline(result, title))
+    return draw_scene(build_harden_scene(result), headline(result, title))
 
 
-def draw_harden_scene(scene: HardenScene, title: str) -> Figure:
-    """As `draw_harden`, for a scene at hand."""
+def draw_scene(scene: HardenScene, title: str) -> Figure:
+    """As `draw`, for a scene at hand."""
     shown = scene.after[:PANELS]
     if not shown:
         raise OptionError("No plan was found, so there is no grid after a disaster to draw")
@@ -69,13 +68,13 @@ def draw_harden_scene(scene: HardenScene, title: str) -> Figure:
     return figure
 
 
-def save_harden(result: HardenResult, path: str | Path, *, kind: Kind = "grid") -> Path:
+def save(result: HardenResult, path: str | Path, *, kind: Kind = "grid") -> Path:
     """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
 
     Raises:
-        OptionError: another extension, and as `draw_harden`.
+        OptionError: another extension, and as `draw`.
     """
-    return write_figure(draw_harden(result, kind=kind), path)
+    return write_figure(draw(result, kind=kind), path)
 
 
 def headline(result: HardenResult, title: str) -> str:

@@ -17,7 +17,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import convergence_figure
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.marks import BusName, Mark, branch_marks, draw_bus_names, draw_marks
 from openpoint.report.figure.panels import MARGIN, Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
@@ -32,7 +32,7 @@ _CHARTS = 2.5  # inches, of the charts below the panels
 _LISTED = 6  # islands named above a panel
 
 
-def draw_partition(result: PartitionResult | PartitionLevels, *, kind: Kind = "grid") -> Figure:
+def draw(result: PartitionResult | PartitionLevels, *, kind: Kind = "grid") -> Figure:
     """A picture of a result.
 
     Args:
@@ -46,8 +46,7 @@ def draw_partition(result: PartitionResult | PartitionLevels, *, kind: Kind = "g
     Raises:
         OptionError: an unknown `kind`, or no plan to draw.
     """
-    if kind not in get_args(Kind):
-        raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(get_args(Kind))}")
+    check_kind(kind, get_args(Kind))
     if kind == "convergence":
         if isinstance(result, PartitionLevels):
             raise OptionError("Levels are solved one by one: draw the convergence of one of result.by_level")
@@ -56,11 +55,11 @@ def draw_partition(result: PartitionResult | PartitionLevels, *, kind: Kind = "g
                 convergence(result.iterations, gap_text(result.gap, result.termination)),
                 result.grid.title or result.grid.name,
             )
-    return draw_partition_scene(build_partition_scene(result), result)
+    return draw_scene(build_partition_scene(result), result)
 
 
-def draw_partition_scene(scene: PartitionScene, result: PartitionResult | PartitionLevels) -> Figure:
-    """As `draw_partition`, for a scene at hand."""
+def draw_scene(scene: PartitionScene, result: PartitionResult | PartitionLevels) -> Figure:
+    """As `draw`, for a scene at hand."""
     if not scene.cuts:
         raise OptionError("No plan was found, so there is nothing to draw")
     levels = isinstance(result, PartitionLevels) and len(result.by_level) > 1
@@ -83,13 +82,13 @@ def draw_partition_scene(scene: PartitionScene, result: PartitionResult | Partit
     return figure
 
 
-def save_partition(result: PartitionResult | PartitionLevels, path: str | Path, *, kind: Kind = "grid") -> Path:
+def save(result: PartitionResult | PartitionLevels, path: str | Path, *, kind: Kind = "grid") -> Path:
     """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
 
     Raises:
-        OptionError: another extension, and as `draw_partition`.
+        OptionError: another extension, and as `draw`.
     """
-    return write_figure(draw_partition(result, kind=kind), path)
+    return write_figure(draw(result, kind=kind), path)
 
 
 def headline(result: PartitionResult | PartitionLevels) -> str:

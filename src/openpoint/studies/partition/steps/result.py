@@ -58,6 +58,6 @@ class PartitionStepsResult(PlanResult):
 
     def plot(self) -> Figure:
         """A picture for notebooks: blocks, switches, generators and what is in store, step by step."""
-        from openpoint.studies.partition.steps.picture import draw_timeline
+        from openpoint.studies.partition.steps.pictures import draw
 
-        return draw_timeline(self)
+        return draw(self)

@@ -8,10 +8,9 @@ from typing import Literal, get_args
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import loading_figure, voltage_figure
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
 from openpoint.studies.powerflow.pictures.scene import powerflow_scene
@@ -20,7 +19,7 @@ from openpoint.studies.powerflow.result import PowerflowResult
 Kind = Literal["grid", "voltage", "loading"]
 
 
-def draw_powerflow(result: PowerflowResult, *, kind: Kind = "grid") -> Figure:
+def draw(result: PowerflowResult, *, kind: Kind = "grid") -> Figure:
     """A picture of a power flow.
 
     Args:
@@ -34,13 +33,12 @@ def draw_powerflow(result: PowerflowResult, *, kind: Kind = "grid") -> Figure:
     Raises:
         OptionError: an unknown `kind`.
     """
-    if kind not in get_args(Kind):
-        raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(get_args(Kind))}")
-    return draw_powerflow_scene(result, powerflow_scene(result), kind=kind)
+    check_kind(kind, get_args(Kind))
+    return draw_scene(result, powerflow_scene(result), kind=kind)
 
 
-def draw_powerflow_scene(result: PowerflowResult, scene: Scene, *, kind: Kind = "grid") -> Figure:
-    """As `draw_powerflow`, for a scene at hand."""
+def draw_scene(result: PowerflowResult, scene: Scene, *, kind: Kind = "grid") -> Figure:
+    """As `draw`, for a scene at hand."""
     title = result.grid.title or result.grid.name
     keys = list(scene.states)
     with mpl.rc_context(style.RC):
@@ -49,10 +47,10 @@ def draw_powerflow_scene(result: PowerflowResult, scene: Scene, *, kind: Kind = 
         return voltage_figure(scene, keys, title) if kind == "voltage" else loading_figure(scene, keys, title)
 
 
-def save_powerflow(result: PowerflowResult, path: str | Path, *, kind: Kind = "grid") -> Path:
+def save(result: PowerflowResult, path: str | Path, *, kind: Kind = "grid") -> Path:
     """Write a picture of a power flow; the extension says how (`.png`, `.svg` or `.pdf`).
 
     Raises:
-        OptionError: another extension, and as `draw_powerflow`.
+        OptionError: another extension, and as `draw`.
     """
-    return write_figure(draw_powerflow(result, kind=kind), path)
+    return write_figure(draw(result, kind=kind), path)

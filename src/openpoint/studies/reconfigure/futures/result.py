@@ -76,6 +76,6 @@ class FuturesResult(SwitchedResult):
 
     def plot(self, kind: Literal["grid", "losses", "voltages"] = "losses") -> Figure:
         """A picture for notebooks: the grid before and after, or how losses or voltages spread over the futures."""
-        from openpoint.studies.reconfigure.futures.pictures.figures import draw_futures
+        from openpoint.studies.reconfigure.futures.pictures import draw
 
-        return draw_futures(self, kind=kind)
+        return draw(self, kind=kind)

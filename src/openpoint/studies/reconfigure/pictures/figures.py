@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import convergence_figure, loading_figure, voltage_figure
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
 from openpoint.report.series import convergence, gap_text
@@ -40,8 +40,7 @@ def draw(result: ReconfigureResult, *, which: Which = "both", kind: Kind = "grid
     Raises:
         OptionError: an unknown `which` or `kind`, or `after` where there is no such state.
     """
-    if kind not in get_args(Kind):
-        raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(get_args(Kind))}")
+    check_kind(kind, get_args(Kind))
     if which not in get_args(Which):
         raise OptionError(f"which={which!r} is unknown; choose one of {', '.join(get_args(Which))}")
     return draw_scene(result, build_scene(result), which=which, kind=kind)

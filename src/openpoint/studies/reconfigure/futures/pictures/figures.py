@@ -13,9 +13,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
 from openpoint.arrays import Floats
-from openpoint.errors import OptionError
 from openpoint.report.figure import style
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
 from openpoint.studies.reconfigure.futures.pictures.scene import Spread, cumulative, futures_scene, limits_of, spreads
@@ -26,7 +25,7 @@ Kind = Literal["grid", "losses", "voltages"]
 _DASH = {"before": "-", "mean": (0, (5, 2)), "after": "-"}
 
 
-def draw_futures(result: FuturesResult, *, kind: Kind = "grid") -> Figure:
+def draw(result: FuturesResult, *, kind: Kind = "grid") -> Figure:
     """A picture of a result.
 
     Args:
@@ -41,28 +40,27 @@ def draw_futures(result: FuturesResult, *, kind: Kind = "grid") -> Figure:
     Raises:
         OptionError: an unknown `kind`.
     """
-    if kind not in get_args(Kind):
-        raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(get_args(Kind))}")
+    check_kind(kind, get_args(Kind))
     title = result.grid.title or result.grid.name
     with mpl.rc_context(style.RC):
         if kind == "grid":
-            return draw_futures_scene(result, futures_scene(result))
+            return draw_scene(result, futures_scene(result))
         return _spread_figure(result, kind, title)
 
 
-def draw_futures_scene(result: FuturesResult, scene: Scene) -> Figure:
+def draw_scene(result: FuturesResult, scene: Scene) -> Figure:
     """The grid before and after, for a scene at hand."""
     with mpl.rc_context(style.RC):
         return grid_figure(scene, list(scene.states), headline(result, result.grid.title or result.grid.name))
 
 
-def save_futures(result: FuturesResult, path: str | Path, *, kind: Kind = "grid") -> Path:
+def save(result: FuturesResult, path: str | Path, *, kind: Kind = "grid") -> Path:
     """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
 
     Raises:
-        OptionError: another extension, and as `draw_futures`.
+        OptionError: another extension, and as `draw`.
     """
-    return write_figure(draw_futures(result, kind=kind), path)
+    return write_figure(draw(result, kind=kind), path)
 
 
 def headline(result: FuturesResult, title: str) -> str:

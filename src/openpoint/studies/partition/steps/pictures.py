@@ -30,7 +30,7 @@ _ROW, _TALL, _HEAD, _FOOT, _LEFT, _GAP = 0.19, 0.3, 0.75, 0.95, 1.25, 0.36
 _PAPER: dict[str, Any] = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
 
 
-def draw_timeline(result: PartitionStepsResult) -> Figure:
+def draw(result: PartitionStepsResult) -> Figure:
     """Step by step: what is served, which blocks have supply, the switches, the generators and what is in store.
 
     Returns:
@@ -63,13 +63,13 @@ def draw_timeline(result: PartitionStepsResult) -> Figure:
         size = min(12.5, (width - 0.5) * 72.0 / (0.68 * len(title)))
         figure.text(0.25 / width, 1 - 0.22 / height, title, fontsize=size, weight="bold", va="center", parse_math=False)
         top = height - _HEAD
-        for number, (draw, inches, names) in enumerate(parts):
+        for number, (paint, inches, names) in enumerate(parts):
             box = (_LEFT / width, (top - inches) / height, (width - _LEFT - 0.9) / width, inches / height)
             axes = figure.add_axes(box)
             axes.set_xlim(edges[0], edges[-1])
             for x in edges[1:-1]:
                 axes.axvline(x, color=style.PALE, lw=0.8, zorder=0)
-            draw(axes, result, edges, names or [])
+            paint(axes, result, edges, names or [])
             _axis(axes, edges, steps, first=number == 0, last=number == len(parts) - 1)
             top -= inches + _GAP
         _legend(figure, width, height)
@@ -86,13 +86,13 @@ def steps_scene(result: PartitionStepsResult) -> PartitionScene:
     return plans_scene(result.grid, plans)
 
 
-def save_timeline(result: PartitionStepsResult, path: str | Path) -> Path:
+def save(result: PartitionStepsResult, path: str | Path) -> Path:
     """Write the timeline; the extension says how (`.png`, `.svg` or `.pdf`).
 
     Raises:
-        OptionError: another extension, and as `draw_timeline`.
+        OptionError: another extension, and as `draw`.
     """
-    return write_figure(draw_timeline(result), path)
+    return write_figure(draw(result), path)
 
 
 def _changing(frame: pl.DataFrame, key: str, columns: list[str]) -> list[str]:
