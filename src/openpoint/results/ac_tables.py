@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.powerflow.phase_state import PhaseState
 from openpoint.powerflow.state import RadialState
 from openpoint.results.violation import Violation
 
@@ -18,28 +22,98 @@ def bus_names(network: Network) -> dict[str, object]:
     return {"name": names, "phase": list(network.terminal_phase), "vn_kv": network.v_base_kv}
 
 
-def bus_columns(network: Network, state: RadialState | None, suffix: str) -> dict[str, Floats]:
-    """Voltage and angle of every bus; nan where there is no state."""
-    v = np.full(network.n_terminals, np.nan + 0j) if state is None else state.v
-    return {f"v{suffix}_pu": np.abs(v), f"angle{suffix}_degree": np.degrees(np.angle(v))}
+@dataclass(frozen=True)
+class OperatingPoint:
+    """An exact AC state of N terminals and E conductors in the units of the grid.
+
+    Attributes:
+        v: (N) voltage to neutral, per unit of the nominal one.
+        i_a, loading_percent, p_from_kw, q_from_kvar, losses_kw: (E) current, share of the limit, power into each
+            conductor at its from end, and what enters it at both ends.
+        loss_kw: of all.
+        max_mismatch: largest power mismatch at any terminal, per unit.
+    """
+
+    v: Complexes
+    i_a: Floats
+    loading_percent: Floats
+    p_from_kw: Floats
+    q_from_kvar: Floats
+    losses_kw: Floats
+    loss_kw: float
+    max_mismatch: float
 
 
-def branch_columns(network: Network, state: RadialState | None, suffix: str) -> dict[str, Floats]:
-    """State, current, loading, power and loss of every branch; nan where there is no state."""
-    blank = np.full(network.n_conductors, np.nan)
-    s = network.s_base_kva
-    i = blank if state is None else np.abs(state.i)
-    s_fr = blank + 0j if state is None else state.s_fr
-    loss = blank if state is None else (state.s_fr + state.s_to).real
+def of_radial(network: Network, state: RadialState) -> OperatingPoint:
+    """The operating point of a balanced grid."""
+    s, i = network.s_base_kva, np.abs(state.i)
     rated = np.isfinite(network.l_max)
-    loading = np.where(rated, 100.0 * i / np.sqrt(np.where(rated, network.l_max, 1.0)), np.nan)
-    return {
-        f"i{suffix}_a": i * network.i_base_a,
-        f"loading{suffix}_percent": loading,
-        f"p_from{suffix}_kw": s_fr.real * s,
-        f"q_from{suffix}_kvar": s_fr.imag * s,
-        f"loss{suffix}_kw": loss * s,
+    return OperatingPoint(
+        v=state.v,
+        i_a=i * network.i_base_a,
+        loading_percent=np.where(rated, 100.0 * i / np.sqrt(np.where(rated, network.l_max, 1.0)), np.nan),
+        p_from_kw=state.s_fr.real * s,
+        q_from_kvar=state.s_fr.imag * s,
+        losses_kw=(state.s_fr + state.s_to).real * s,
+        loss_kw=state.loss * s,
+        max_mismatch=state.check.max_mismatch,
+    )
+
+
+def of_phases(network: Network, state: PhaseState) -> OperatingPoint:
+    """The operating point of a grid of several phases."""
+    return OperatingPoint(
+        v=state.v,
+        i_a=state.i_a,
+        loading_percent=100.0 * state.i_a / current_limits(network),
+        p_from_kw=state.s_fr_kva.real,
+        q_from_kvar=state.s_fr_kva.imag,
+        losses_kw=(state.s_fr_kva + state.s_to_kva).real,
+        loss_kw=state.loss_kw,
+        max_mismatch=state.max_mismatch,
+    )
+
+
+Points = Mapping[str, OperatingPoint | None]
+"""Operating points by the ending of their columns, None where there is none."""
+
+
+def bus_table(network: Network, points: Points) -> pl.DataFrame:
+    """A row a bus and phase: limits, and voltage and angle in each of the points."""
+    blank = np.full(network.n_terminals, np.nan + 0j)
+    columns: dict[str, object] = {**bus_names(network), **bus_limits(network)}
+    for suffix, point in points.items():
+        v = blank if point is None else point.v
+        columns |= {f"v{suffix}_pu": np.abs(v), f"angle{suffix}_degree": np.degrees(np.angle(v))}
+    return frame(columns)
+
+
+def branch_table(grid: Grid, network: Network, closed: Mapping[str, object], points: Points) -> pl.DataFrame:
+    """A row a branch and phase: what it is, its state, its limit, and its flow in each of the points.
+
+    Args:
+        grid: the grid. network: its network.
+        closed: the columns of states, of all conductors. points: operating points.
+    """
+    blank = np.full(network.n_conductors, np.nan)
+    table = grid.branches()[network.conductor_branch]
+    columns: dict[str, object] = {
+        "kind": table["kind"],
+        "name": table["name"],
+        "phase": list(network.conductor_phase),
+        **{name: table[name] for name in ("from_bus", "to_bus", "switchable")},
+        **closed,
+        "i_max_a": current_limits(network),
     }
+    for suffix, point in points.items():
+        columns |= {
+            f"i{suffix}_a": blank if point is None else point.i_a,
+            f"loading{suffix}_percent": blank if point is None else point.loading_percent,
+            f"p_from{suffix}_kw": blank if point is None else point.p_from_kw,
+            f"q_from{suffix}_kvar": blank if point is None else point.q_from_kvar,
+            f"loss{suffix}_kw": blank if point is None else point.losses_kw,
+        }
+    return frame(columns)
 
 
 def bus_limits(network: Network) -> dict[str, Floats]:
@@ -58,13 +132,13 @@ def frame(columns: dict[str, object]) -> pl.DataFrame:
     return pl.DataFrame(columns).with_columns(pl.selectors.float().fill_nan(None))
 
 
-def lowest(network: Network, state: RadialState | None) -> tuple[float | None, str | None]:
-    """Lowest voltage in pu and its bus, sources excepted where there is another bus."""
-    if state is None:
-        return None, None
-    v = np.abs(state.v)
-    number = int(np.argmin(v))
-    return float(v[number]), network.bus_names[network.terminal_bus[number]]
+def lowest(network: Network, point: OperatingPoint | None) -> tuple[float | None, str | None, str | None]:
+    """Lowest voltage to neutral in pu, its bus and phase."""
+    if point is None:
+        return None, None, "1" if network.is_balanced else None
+    v = np.abs(point.v)
+    n = int(np.argmin(v))
+    return float(v[n]), network.bus_names[network.terminal_bus[n]], network.terminal_phase[n]
 
 
 def violations(network: Network, state: RadialState | None) -> tuple[Violation, ...]:

@@ -20,7 +20,7 @@ from openpoint.powerflow.holding import hold_voltages, with_reactive
 from openpoint.powerflow.phase_state import phase_state
 from openpoint.powerflow.state import ac_state
 from openpoint.results import ac_tables as states
-from openpoint.results import phase_tables as powerflow_phases
+from openpoint.results import phase_violations
 from openpoint.results.violation import Violation
 from openpoint.studies.powerflow.result import PowerflowResult
 
@@ -60,12 +60,9 @@ def _balanced(grid: Grid, network: Network) -> PowerflowResult:
     return _result(
         grid,
         network,
-        state.v,
-        states.branch_columns(network, state, ""),
+        states.of_radial(network, state),
         generators=held.generators,
         delivered_kva=solve(network, network.closed).source_s[0] * network.s_base_kva,
-        loss_kw=state.loss * network.s_base_kva,
-        mismatch=state.check.max_mismatch,
         violations=states.violations(network, state),
     )
 
@@ -133,13 +130,10 @@ def _phases(grid: Grid, network: Network) -> PowerflowResult:
     return _result(
         grid,
         network,
-        state.v,
-        powerflow_phases.branch_columns(network, state, ""),
+        states.of_phases(network, state),
         generators=_given(grid),
         delivered_kva=state.source_kva,
-        loss_kw=state.loss_kw,
-        mismatch=state.max_mismatch,
-        violations=powerflow_phases.violations(network, state),
+        violations=phase_violations.violations(network, state),
     )
 
 
@@ -163,52 +157,29 @@ def _no_solution() -> InputError:
 def _result(
     grid: Grid,
     network: Network,
-    v_pu: Complexes,
-    columns: dict[str, Floats],
+    point: states.OperatingPoint,
     *,
     generators: pl.DataFrame,
     delivered_kva: Complexes,
-    loss_kw: float,
-    mismatch: float,
     violations: tuple[Violation, ...],
 ) -> PowerflowResult:
-    """The tables, a row a terminal and a row a conductor; `columns` are those of the state of the conductors."""
-    v = np.abs(v_pu)
-    names = [network.bus_names[b] for b in network.terminal_bus]
+    """The tables, a row a terminal and a row a conductor."""
+    v = np.abs(point.v)
     low, high = int(np.argmin(v)), int(np.argmax(v))
-    branches = grid.branches()[network.conductor_branch]
-    given = {name: branches[name] for name in ("from_bus", "to_bus", "switchable", "closed")}
+    closed = {"closed": grid.branches()["closed"][network.conductor_branch]}
     return PowerflowResult(
         grid=grid,
-        loss_kw=loss_kw,
+        loss_kw=point.loss_kw,
         v_min_pu=float(v[low]),
-        v_min_bus=names[low],
+        v_min_bus=network.bus_names[network.terminal_bus[low]],
         v_min_phase=network.terminal_phase[low],
         v_max_pu=float(v[high]),
-        v_max_bus=names[high],
+        v_max_bus=network.bus_names[network.terminal_bus[high]],
         v_max_phase=network.terminal_phase[high],
-        ac_max_mismatch_pu=mismatch,
+        ac_max_mismatch_pu=point.max_mismatch,
         violations=violations,
-        buses=states.frame(
-            {
-                "name": names,
-                "phase": network.terminal_phase,
-                "vn_kv": network.v_base_kv,
-                **states.bus_limits(network),
-                "v_pu": v,
-                "angle_degree": np.degrees(np.angle(v_pu)),
-            }
-        ),
-        branches=states.frame(
-            {
-                "kind": branches["kind"],
-                "name": branches["name"],
-                "phase": network.conductor_phase,
-                **given,
-                "i_max_a": states.current_limits(network),
-                **columns,
-            }
-        ),
+        buses=states.bus_table(network, {"": point}),
+        branches=states.branch_table(grid, network, closed, {"": point}),
         sources=pl.DataFrame(
             {
                 "name": grid.sources["name"],

@@ -10,27 +10,21 @@ from openpoint.grid.arguments import Names, Solves, names_of, of_kind
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
-from openpoint.powerflow.ensemble import Ensemble
-from openpoint.powerflow.state import RadialState, ac_state
-from openpoint.results import ac_tables as states
-from openpoint.results.columns import finite
-from openpoint.results.iterations import iterations_table
+from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.ambiguity import FuturesRecipe
 from openpoint.scenarios.futures import FuturesLike, read_futures
+from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.study import Faced, reconfigure_futures
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch, quickest
-from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.phases.study import has_phases, phases_method, phases_program, reconfigure_phases
-from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
-from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.setup import Enumeration, Method, radial_program
-from openpoint.studies.reconfigure.soft.limits import not_kept, ways_on
 from openpoint.studies.reconfigure.soft.radial import refuse_checkpoint, soften_radial
-from openpoint.studies.reconfigure.today import as_asked, why_no_loss
+from openpoint.studies.reconfigure.today import as_asked
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import deadline_of
-from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.log import Progress
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.risk import Expectation, Risk
 
@@ -198,7 +192,7 @@ def reconfigure(
         _LOG.info("the method ended")
         if soft_limits:
             outcome, soft = soften_radial(program, method, outcome, progress, deadline)
-        return _result(grid, program, str(method), before, outcome, soft)
+        return radial_result(grid, program, str(method), before, outcome, soft)
 
 
 def method_for(
@@ -238,81 +232,3 @@ def method_for(
         change_cost_kw=0.0,
     )
     return quickest(program, gap=gap, time_limit_s=time_limit_s)
-
-
-def _result(
-    grid: Grid,
-    program: RadialProgram,
-    method: str,
-    before: RadialState | None,
-    outcome: Outcome,
-    soft: SoftLimits | None,
-) -> ReconfigureResult:
-    network = program.network
-    state = outcome.state
-    assert state is None or isinstance(state, Ensemble)
-    found = None if state is None else ac_state(network, state.closed, state.generation[0])
-    after = found if outcome.decision is not None else None
-    least = found if outcome.least_violation is not None else None
-    shown = after or least
-    closed_after = network.closed if shown is None else shown.closed
-    low, low_bus = states.lowest(network, after)
-    low_before, low_before_bus = states.lowest(network, before)
-    s = network.s_base_kva
-    notes: tuple[str, ...] = () if before is not None else (why_no_loss(grid),)
-    if outcome.termination is Termination.INFEASIBLE and least is None:
-        notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
-    broken, missed = states.violations(network, after), states.violations(network, least)
-    if soft is not None:
-        notes += (not_kept(broken, soft),)
-    else:
-        notes += ways_on(missed, len(program.choices.free), proven=outcome.termination is Termination.INFEASIBLE)
-    buses = states.frame(
-        {
-            **states.bus_names(network),
-            **states.bus_limits(network),
-            **states.bus_columns(network, before, "_before"),
-            **states.bus_columns(network, shown, "_after"),
-        }
-    )
-    table = grid.branches()
-    branches = states.frame(
-        {
-            "kind": table["kind"],
-            "name": table["name"],
-            "phase": list(network.conductor_phase),
-            **{name: table[name] for name in ("from_bus", "to_bus", "switchable")},
-            "closed_before": network.closed,
-            "closed_after": closed_after,
-            "i_max_a": states.current_limits(network),
-            **states.branch_columns(network, before, "_before"),
-            **states.branch_columns(network, shown, "_after"),
-        }
-    )
-    return ReconfigureResult(
-        grid=grid,
-        method=method,
-        termination=outcome.termination,
-        seconds=outcome.seconds,
-        open_before=states.open_names(network, network.closed),
-        open_branches=states.open_names(network, after.closed) if after is not None else (),
-        loss_before_kw=before.loss * s if before is not None else None,
-        loss_kw=after.loss * s if after is not None else None,
-        objective_kw=finite(outcome.upper_bound) if after is not None else None,
-        lower_bound_kw=outcome.lower_bound,
-        gap=outcome.gap,
-        v_min_pu=low,
-        v_min_bus=low_bus,
-        v_min_before_pu=low_before,
-        v_min_before_bus=low_before_bus,
-        ac_max_mismatch_pu=after.check.max_mismatch if after is not None else None,
-        violations=broken,
-        least_violation=missed,
-        least_violation_open=states.open_names(network, least.closed) if least is not None else (),
-        buses=buses,
-        branches=branches,
-        generators=states.generators(grid, network, after),
-        iterations=iterations_table(outcome.log, ITERATIONS),
-        notes=(*grid.figure_notes, *notes),
-        soft_limits=soft,
-    )

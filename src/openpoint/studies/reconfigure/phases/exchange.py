@@ -16,7 +16,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.powerflow.phase_state import PhaseState, state_of
-from openpoint.results.phase_tables import excess
+from openpoint.results.phase_violations import excess
 from openpoint.search.exchange.phases import exchanges_coupled
 from openpoint.studies.reconfigure.phases.model import PhasesProgram, by_branch
 from openpoint.twostage.deadline import Deadline

@@ -1,4 +1,4 @@
-"""Columns and broken limits of AC states of grids of several phases, under the grid's own names and units."""
+"""Broken limits of AC states of grids of several phases, under the grid's own names and units."""
 
 from __future__ import annotations
 
@@ -10,20 +10,6 @@ from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.phase_state import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results.violation import Violation
-
-
-def branch_columns(network: Network, state: PhaseState | None, suffix: str) -> dict[str, Floats]:
-    """Current, loading, power and loss of every conductor; nan where there is no state."""
-    blank = np.full(network.n_conductors, np.nan)
-    i = blank if state is None else state.i_a
-    s_fr = blank + 0j if state is None else state.s_fr_kva
-    return {
-        f"i{suffix}_a": i,
-        f"loading{suffix}_percent": 100.0 * i / states.current_limits(network),
-        f"p_from{suffix}_kw": s_fr.real,
-        f"q_from{suffix}_kvar": s_fr.imag,
-        f"loss{suffix}_kw": blank if state is None else (state.s_fr_kva + state.s_to_kva).real,
-    }
 
 
 def violations(network: Network, state: PhaseState) -> tuple[Violation, ...]:

@@ -1,0 +1,155 @@
+"""The answer of a reconfiguration as a result: tables under the grid's own names, and what is to be said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from openpoint.arrays import Bools
+from openpoint.grid.grid import Grid
+from openpoint.network import Network
+from openpoint.powerflow.ensemble import Ensemble
+from openpoint.powerflow.state import RadialState, ac_state
+from openpoint.results import ac_tables as states
+from openpoint.results.ac_tables import OperatingPoint
+from openpoint.results.columns import finite
+from openpoint.results.iterations import iterations_table
+from openpoint.results.violation import Violation
+from openpoint.studies.reconfigure.model import RadialProgram
+from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
+from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.soft.limits import not_kept, ways_on
+from openpoint.studies.reconfigure.today import why_no_loss
+from openpoint.twostage.log import Outcome, Termination
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method found, of one phase or of several.
+
+    Attributes:
+        outcome: of the method.
+        before: the state of today; None where it has none. shown: that of the answer, or of the least violation.
+        closed: (E) conductors that are closed in it. kept: whether it is an answer.
+        open_before, open_after: names of the branches open today and in what is shown.
+        broken, missed: limits that the answer breaks; limits that break at the least violation.
+        generators: their output. fixed: whether they are not chosen about, though there are any.
+        choices: number of branches that may be chosen about.
+        notes: for the user. proven: whether the bounds are those of the AC power flow.
+        objective_kw: of the answer. soft: how limits were relaxed.
+    """
+
+    outcome: Outcome
+    before: OperatingPoint | None
+    shown: OperatingPoint | None
+    closed: Bools
+    kept: bool
+    open_before: tuple[str, ...]
+    open_after: tuple[str, ...]
+    broken: tuple[Violation, ...]
+    missed: tuple[Violation, ...]
+    generators: pl.DataFrame
+    fixed: bool
+    choices: int
+    notes: tuple[str, ...]
+    proven: bool
+    objective_kw: float | None
+    soft: SoftLimits | None
+
+
+def reconfigure_result(grid: Grid, network: Network, method: str, found: Found) -> ReconfigureResult:
+    """The result, under the grid's own names."""
+    outcome, after = found.outcome, found.shown if found.kept else None
+    points = {"_before": found.before, "_after": found.shown}
+    closed = {"closed_before": network.closed, "closed_after": found.closed}
+    low, low_bus, low_phase = states.lowest(network, after)
+    low_before, low_before_bus, low_before_phase = states.lowest(network, found.before)
+    bound_of: Literal["AC power flow", "linear model"] = "AC power flow" if found.proven else "linear model"
+    return ReconfigureResult(
+        grid=grid,
+        method=method,
+        termination=outcome.termination,
+        seconds=outcome.seconds,
+        open_before=found.open_before,
+        open_branches=found.open_after if after is not None else (),
+        loss_before_kw=None if found.before is None else found.before.loss_kw,
+        loss_kw=None if after is None else after.loss_kw,
+        objective_kw=None if after is None else found.objective_kw,
+        lower_bound_kw=outcome.lower_bound,
+        gap=outcome.gap,
+        v_min_pu=low,
+        v_min_bus=low_bus,
+        v_min_phase=low_phase,
+        v_min_before_pu=low_before,
+        v_min_before_bus=low_before_bus,
+        v_min_before_phase=low_before_phase,
+        ac_max_mismatch_pu=None if after is None else after.max_mismatch,
+        violations=found.broken,
+        least_violation=found.missed,
+        least_violation_open=found.open_after if after is None and found.shown is not None else (),
+        buses=states.bus_table(network, points),
+        branches=states.branch_table(grid, network, closed, points),
+        generators=found.generators,
+        iterations=iterations_table(outcome.log, ITERATIONS),
+        notes=(*grid.figure_notes, *_of_states(grid, found), *found.notes, *_of_limits(found)),
+        bound_of=bound_of,
+        linear_kw=None if found.proven else finite(outcome.upper_bound),
+        soft_limits=found.soft,
+    )
+
+
+def radial_result(
+    grid: Grid,
+    program: RadialProgram,
+    method: str,
+    before: RadialState | None,
+    outcome: Outcome,
+    soft: SoftLimits | None,
+) -> ReconfigureResult:
+    """The result of a method on a balanced grid."""
+    network, state = program.network, outcome.state
+    assert state is None or isinstance(state, Ensemble)
+    best = None if state is None else ac_state(network, state.closed, state.generation[0])
+    after = best if outcome.decision is not None else None
+    least = best if outcome.least_violation is not None else None
+    shown = after or least
+    closed = network.closed if shown is None else shown.closed
+    found = Found(
+        outcome=outcome,
+        before=None if before is None else states.of_radial(network, before),
+        shown=None if shown is None else states.of_radial(network, shown),
+        closed=closed,
+        kept=after is not None,
+        open_before=states.open_names(network, network.closed),
+        open_after=states.open_names(network, closed),
+        broken=states.violations(network, after),
+        missed=states.violations(network, least),
+        generators=states.generators(grid, network, after),
+        fixed=False,
+        choices=len(program.choices.free),
+        notes=(),
+        proven=True,
+        objective_kw=finite(outcome.upper_bound),
+        soft=soft,
+    )
+    return reconfigure_result(grid, network, method, found)
+
+
+def _of_states(grid: Grid, found: Found) -> tuple[str, ...]:
+    """What is to be said where a state is missing."""
+    notes: tuple[str, ...] = () if found.before is not None else (why_no_loss(grid),)
+    if found.fixed:
+        notes += ("generators keep the output that they have today; their limits are not used",)
+    if found.outcome.termination is Termination.INFEASIBLE and found.shown is None:
+        notes += ("no radial state has a power flow solution: the grid cannot carry its load; check loads and units",)
+    return notes
+
+
+def _of_limits(found: Found) -> tuple[str, ...]:
+    """What is to be said of limits that are not kept."""
+    if found.soft is not None:
+        return (not_kept(found.broken, found.soft),)
+    proven = found.proven and found.outcome.termination is Termination.INFEASIBLE
+    return ways_on(found.missed, found.choices, proven=proven)
