@@ -44,7 +44,7 @@ from openpoint.io.pandapower.read import grid_from_text
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.report.figure import style
-from openpoint.search import division
+from openpoint.search import region_decomposition
 
 from . import tables, timing
 
@@ -203,12 +203,12 @@ def generated(buses: int, ties: int, seed: int) -> openpoint.Grid:
 @contextmanager
 def without_regions() -> Iterator[None]:
     """Searches that try no regions."""
-    before = division.FIRST
-    division.FIRST = sys.maxsize
+    before = region_decomposition.FIRST
+    region_decomposition.FIRST = sys.maxsize
     try:
         yield
     finally:
-        division.FIRST = before
+        region_decomposition.FIRST = before
 
 
 def measure(

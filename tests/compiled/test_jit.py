@@ -17,8 +17,8 @@ import openpoint
 from openpoint.compiled.jit import made_of
 from openpoint.powerflow.kernel import many
 from openpoint.search.enumeration import walk_on
+from openpoint.search.infeasibility import advance
 from openpoint.search.kernel.entries import explore, propagate
-from openpoint.search.limits import advance
 from openpoint.studies.harden.trees import lifted, spanned
 
 SOURCE = Path(openpoint.__file__).parent

@@ -12,7 +12,7 @@ from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.ensemble import excesses
 from openpoint.search.enumeration import topologies
-from openpoint.search.exchange.ac_check import Judge
+from openpoint.search.exchange.ac_check import AcEvaluator
 from tests.powerflow.small_networks import Branch, make_network
 
 KINDS: list[tuple[str, ...]] = [
@@ -178,7 +178,7 @@ def judged(network: Network, max_changes: int | None, change_cost: float) -> tup
     states = np.concatenate(found) if found else np.zeros((0, network.n_conductors), dtype=bool)
     if not len(states):
         return states, np.zeros(0)
-    value, miss = Judge(network, change_cost).worth(states)
+    value, miss = AcEvaluator(network, change_cost).evaluate(states)
     allowed = miss == 0.0
     if len(network.generator_names):
         value, allowed = _sampled(network, states, change_cost)

@@ -14,8 +14,8 @@ from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.search import checkpoint, topology
-from openpoint.search.found import Found, Standing
 from openpoint.search.kernel.arrays import pool_for
+from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from openpoint.verify import verify, verify_network
@@ -23,7 +23,7 @@ from tests.search.random_grids import KINDS, random_grid
 from tests.search.test_topology import loaded
 
 
-def in_pieces(network: Network, file: Path, nodes: int, **options: object) -> tuple[Found, int]:
+def in_pieces(network: Network, file: Path, nodes: int, **options: object) -> tuple[SearchResult, int]:
     """The search in runs of so many nodes, and how many runs there were."""
     done, runs = 0, 0
     while True:
@@ -36,7 +36,7 @@ def in_pieces(network: Network, file: Path, nodes: int, **options: object) -> tu
         assert found.nodes == done
 
 
-def the_same(one: Found, other: Found) -> None:
+def the_same(one: SearchResult, other: SearchResult) -> None:
     assert one.termination is other.termination
     assert (one.value, one.lower_bound) == (other.value, other.lower_bound)
     assert (one.nodes, one.probes, one.leaves) == (other.nodes, other.probes, other.leaves)
@@ -168,7 +168,7 @@ def test_it_is_kept_now_and_then_and_whole(tmp_path: Path, monkeypatch: pytest.M
     network, file = loaded("zhang118"), tmp_path / "open"
     whole = search_topologies(network)
 
-    def die(now: Standing) -> None:
+    def die(now: SearchProgress) -> None:
         if now.nodes > 500:
             raise RuntimeError("power cut")
 
@@ -181,7 +181,7 @@ def test_it_is_kept_now_and_then_and_whole(tmp_path: Path, monkeypatch: pytest.M
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    def told(now: Standing) -> None:
+    def told(now: SearchProgress) -> None:
         marks.append(now.mark)
         if now.nodes > 1:
             monkeypatch.setattr(os, "fsync", full)

@@ -14,7 +14,7 @@ from openpoint.arrays import States
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.search import division, regions
+from openpoint.search import region_decomposition, regions
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
@@ -111,7 +111,7 @@ def test_no_bound_is_too_high_and_no_state_is_lost(first: int, wide: float, monk
 def test_a_search_by_regions_answers_as_brute_force_does(
     first: int, divisions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(division, "FIRST", first)
+    monkeypatch.setattr(region_decomposition, "FIRST", first)
     monkeypatch.setattr(regions, "WIDE", math.inf)
     divided = 0
     seen = Seen(monkeypatch)

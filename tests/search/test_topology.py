@@ -13,11 +13,11 @@ from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses
-from openpoint.search import best as keeping
+from openpoint.search import incumbent as keeping
 from openpoint.search import topology
 from openpoint.search.enumeration import topologies
-from openpoint.search.exchange.ac_check import Judge
-from openpoint.search.found import Standing
+from openpoint.search.exchange.ac_check import AcEvaluator
+from openpoint.search.result import SearchProgress
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.powerflow.small_networks import Branch, make_network, random_network
@@ -100,8 +100,8 @@ def test_the_best_lowest_voltage_of_33_buses_is_known() -> None:
     """Of its 50,751 trees the best has 0.94129 at its lowest bus."""
     found = search_topologies(loaded("baran33", 0.9413))
     assert found.termination is Termination.INFEASIBLE
-    assert found.nearest is not None
-    value, miss = Judge(loaded("baran33", 0.9413)).worth(found.nearest[None, :])
+    assert found.least_violation is not None
+    value, miss = AcEvaluator(loaded("baran33", 0.9413)).evaluate(found.least_violation[None, :])
     assert 0.0 < miss[0] < 0.01
     assert np.isfinite(value).all()
 
@@ -112,7 +112,7 @@ def test_limits_that_no_state_keeps_are_proven(name: str, v_min: float) -> None:
     network = loaded(name, v_min)
     found = search_topologies(network, time_limit=100.0)
     assert found.termination is Termination.INFEASIBLE
-    assert found.nearest is not None
+    assert found.least_violation is not None
     assert found.nodes < 5000
 
 
@@ -134,7 +134,7 @@ def test_few_changes_and_their_cost() -> None:
 def test_a_stopped_search_keeps_its_bound_and_its_best_state() -> None:
     network = loaded("zhang118")
     optimum = OPTIMA["zhang118"] / network.s_base_kva
-    told: list[Standing] = []
+    told: list[SearchProgress] = []
     by_nodes = search_topologies(network, node_limit=100, progress=told.append)
     by_time = search_topologies(network, time_limit=0.0)
     by_wish = search_topologies(network, stop=lambda: len(told) > 0)
@@ -159,7 +159,7 @@ def test_a_stopped_search_keeps_its_bound_and_its_best_state() -> None:
 def test_the_share_explored_grows_to_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left is the sum over open nodes of 2^-depth, so that the share is 1 when none is left, and not before."""
     monkeypatch.setattr(topology, "LOOK_UP", 0.0)
-    told: list[Standing] = []
+    told: list[SearchProgress] = []
     search_topologies(loaded(name), progress=told.append)
     shares = [now.explored for now in told]
     assert shares == sorted(shares)
@@ -171,8 +171,8 @@ def test_the_share_explored_grows_to_one(name: str, monkeypatch: pytest.MonkeyPa
 def test_a_start_that_is_left_on_a_large_grid_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
     network = loaded("mantovani136")
     at_once = search_topologies(network, node_limit=1)
-    monkeypatch.setattr(keeping, "BRIEFLY", 0.0)
-    told: list[Standing] = []
+    monkeypatch.setattr(keeping, "START_EVALUATIONS", 0.0)
+    told: list[SearchProgress] = []
     found = search_topologies(network, node_limit=1, progress=told.append)
     assert told[0].nodes == 1  # before any exchange
     assert found.value == pytest.approx(at_once.value, rel=1e-12)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
-from openpoint.search.exchange.ac_check import Trial
+from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import (
     APPLY,
     BOUND,
@@ -134,7 +134,7 @@ class Certificate:
             self.take()
             counts.nodes[0] -= 1
             counts.active[0] = 1
-            counts.cutoff[0] = bound - margin * abs(bound) - ROUNDING * self.numbering.ceiling
+            counts.cutoff[0] = bound - margin * abs(bound) - ROUNDING * self.numbering.loss_upper_bound
             if explore(model, work, pool, counts, self.record, 1) != LEAF:
                 least = float(counts.cutoff[0])
                 break
@@ -149,7 +149,7 @@ class Certificate:
         self,
         locks: tuple[Bools, Bools],
         changes: tuple[int | None, float],
-        best: Trial,
+        best: Candidate,
         cutoff: float,
         gap: float,
     ) -> None:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.network import Network
-from openpoint.search.exchange.ac_check import Trial
+from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import Counts, Model, Pool, Work, enlarged
 from openpoint.version import __version__
 
@@ -130,23 +130,26 @@ def _difference(what: str, theirs: object, ours: str) -> str:
     return f"a search with another {what}: {theirs}, not {ours}"
 
 
-def state_of(model: Model, work: Work, pool: Pool, counts: Counts, best: Trial | None) -> dict[str, npt.NDArray[Any]]:
+def state_of(
+    model: Model, work: Work, pool: Pool, counts: Counts, best: Candidate | None
+) -> dict[str, npt.NDArray[Any]]:
     """The arrays that a search goes on from."""
     rows = pool.heap[: counts.size[0]]
     state: dict[str, npt.NDArray[Any]] = {"w_max": model.w_max}
     state |= {f"pool_{name}": getattr(pool, name)[rows] for name in OF_ROWS}
     state |= {f"work_{name}": getattr(work, name) for name in OF_NODE}
-    if best is not None:
-        state |= {f"best_{field.name}": np.array(getattr(best, field.name)) for field in fields(best)}
+    if best is not None:  # `best_miss` keeps its name, so that older files can be read
+        state |= {"best_closed": best.closed, "best_value": np.array(best.value), "best_miss": np.array(best.violation)}
+        state["best_generation"] = best.generation
     return state | {f"counts_{field.name}": getattr(counts, field.name) for field in fields(counts)}
 
 
-def trial_of(state: Arrays) -> Trial | None:
+def candidate_of(state: Arrays) -> Candidate | None:
     """The best state that was known."""
     if "best_closed" not in state:
         return None
     value, miss = float(state["best_value"]), float(state["best_miss"])
-    return Trial(state["best_closed"], value, miss, state["best_generation"])
+    return Candidate(state["best_closed"], value, miss, state["best_generation"])
 
 
 def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts) -> Pool:

@@ -50,7 +50,7 @@ class Dispatcher:
         for array in (work.y, work.mu, work.phi):
             array[:] = 0.0
         work.status[:] = np.where(closed, CLOSED, OPEN)
-        count.cutoff[0] = self.numbering.ceiling + float(self.model.price.sum())
+        count.cutoff[0] = self.numbering.loss_upper_bound + float(self.model.price.sum())
         count.active[0] = 1
         explore(self.model, work, self.pool, count, self.record, 1)
         return self.outputs(work)

@@ -18,12 +18,11 @@ import numpy as np
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.network import Network
-from openpoint.search.best import Best
 from openpoint.search.certificate import Certificate
-from openpoint.search.checkpoint import Arrays, Checkpoint, key_of, restored, state_of, trial_of
+from openpoint.search.checkpoint import Arrays, Checkpoint, candidate_of, key_of, restored, state_of
 from openpoint.search.dispatch import Cone, Dispatcher
-from openpoint.search.division import Division
-from openpoint.search.found import Found, Standing, gap_between
+from openpoint.search.incumbent import Incumbent
+from openpoint.search.infeasibility import InfeasibilitySearch, infeasibility_search
 from openpoint.search.kernel.arrays import (
     CLOSED,
     Counts,
@@ -36,8 +35,9 @@ from openpoint.search.kernel.arrays import (
     work_for,
 )
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
-from openpoint.search.limits import Limits, limits_for
 from openpoint.search.model.build import build_model
+from openpoint.search.region_decomposition import RegionDecomposition
+from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -63,12 +63,12 @@ def search_topologies(
     node_limit: int | None = None,
     starts: Bools | None = None,
     stop: Callable[[], bool] | None = None,
-    progress: Callable[[Standing], None] | None = None,
+    progress: Callable[[SearchProgress], None] | None = None,
     certificate: Path | None = None,
     cone: Cone | None = None,
     checkpoint: Path | None = None,
     deadline: Deadline | None = None,
-) -> Found:
+) -> SearchResult:
     """The radial state of least loss that keeps the limits of the network, proven to a gap.
 
     It proves in milliseconds to seconds what cone solvers do not finish. Strong reverse flow weakens its bound.
@@ -144,7 +144,7 @@ class _Run:
         self.work.status[must_close[self.numbering.branch]] = CLOSED
         self.pool: Pool = pool_for(self.model, 256)
         self.counts: Counts = counts()
-        self.limits: Limits | None = None
+        self.limits: InfeasibilitySearch | None = None
         self.leaves = 0
         self.locks, self.changes = (must_close, must_open), (max_changes, change_cost)
         self.earlier, self.mark = 0.0, ""
@@ -158,28 +158,28 @@ class _Run:
         if certificate is not None:
             self.certificate = Certificate(certificate, network, self.model, self.numbering, anew=self.saved is None)
         self.record = record_for(self.model, 0) if self.certificate is None else self.certificate.record
-        self.lost = bool(np.any(must_close & (must_open | (network.terminal_fr == network.terminal_to))))
+        self.contradictory = bool(np.any(must_close & (must_open | (network.terminal_fr == network.terminal_to))))
 
     def solve(
         self,
         node_limit: int | None,
         starts: Bools | None,
         stop: Callable[[], bool] | None,
-        progress: Callable[[Standing], None] | None,
-    ) -> Found:
+        progress: Callable[[SearchProgress], None] | None,
+    ) -> SearchResult:
         """The search."""
         with self.deadline.uncounted():  # compiling is not searching
             explore(self.model, self.work, self.pool, self.counts, self.record, 0)
-        joined = not self.lost and propagate(self.model, self.work)
+        joined = not self.contradictory and propagate(self.model, self.work)
 
         def over() -> bool:
             return self.deadline.over() or (stop is not None and stop())
 
-        def told() -> None:
+        def report_progress() -> None:
             if progress is not None:
-                progress(self._standing())
+                progress(self._progress())
 
-        self.best = Best(
+        self.incumbent = Incumbent(
             self.network,
             self.model,
             self.numbering,
@@ -189,22 +189,24 @@ class _Run:
             self.changes[1],
             self.gap,
             over,
-            told,
+            report_progress,
         )
-        self.division = Division(self.model, self.numbering, self.work, self.counts, self.best, over)
+        self.decomposition = RegionDecomposition(
+            self.model, self.numbering, self.work, self.counts, self.incumbent, over
+        )
         if not joined:
             self._forget()
-            return self._found(Termination.INFEASIBLE)
-        self.counts.cutoff[0] = self.numbering.ceiling + float(self.model.price.sum())
+            return self._result(Termination.INFEASIBLE)
+        self.counts.cutoff[0] = self.numbering.loss_upper_bound + float(self.model.price.sum())
         self.counts.active[0] = 1
         self._go_on()
         _LOG.info("made the search ready")
-        self.best.start(starts)
+        self.incumbent.start(starts)
         _LOG.info("found the first states by branch exchange")
         saved = self.saved or {}
-        if math.isinf(self.best.value) or "limits_status" in saved:
+        if math.isinf(self.incumbent.value) or "limits_status" in saved:
             with self.deadline.uncounted():
-                self.limits = limits_for(self.model, self.best.exchange.status)
+                self.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
         if self.limits is not None and "limits_status" in saved:
             self.limits.go_on(saved)
         self._save()
@@ -212,8 +214,8 @@ class _Run:
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
             if event != LEAF and self.counts.nodes[0] == 1:
-                self.best.follow_multipliers()
-            now = self._standing()
+                self.incumbent.follow_multipliers()
+            now = self._progress()
             if progress is not None:
                 progress(now)
             if self.deadline.passed() - saved_at >= SAVE_EVERY_S:
@@ -235,19 +237,19 @@ class _Run:
         else:
             self._try_to_save()
         if progress is not None:
-            progress(self._standing())
-        return self._found(reason)
+            progress(self._progress())
+        return self._result(reason)
 
     def _explore(self, chunk: int) -> int:
         """Some nodes; judges a leaf, makes room."""
         if self.certificate is None:  # regions are not certified
-            self.division.step(self.pool)
-        most = int(min(chunk, self.division.pace))
+            self.decomposition.step(self.pool)
+        most = int(min(chunk, self.decomposition.pace))
         event = explore(self.model, self.work, self.pool, self.counts, self.record, most)
         if event == LEAF:
             self.leaves += 1
             self.counts.active[0] = 0
-            self.best.judge_leaf(self._prove_leaf)
+            self.incumbent.evaluate_leaf(self._prove_leaf)
         elif event == FULL:
             self.pool = enlarged(self.pool)
         elif event == WRITTEN and self.certificate is not None:
@@ -256,10 +258,10 @@ class _Run:
 
     def _hopeless(self) -> bool:
         """Whether nothing keeps all limits; asked for a while, in turn with the search, until some state does."""
-        if self.limits is None or math.isfinite(self.best.value):
+        if self.limits is None or math.isfinite(self.incumbent.value):
             return False
-        proven, trial = self.limits.turn(self.best.exchange, self.best.trial, LOOK_UP)
-        self.best.offer(trial)
+        proven, candidate = self.limits.take_turn(self.incumbent.exchange, self.incumbent.candidate, LOOK_UP)
+        self.incumbent.offer(candidate)
         if proven:
             self.counts.size[0] = self.counts.active[0] = 0
         return proven
@@ -275,24 +277,26 @@ class _Run:
         self.pool = restored(self.saved, self.model, self.work, self.pool, self.counts)
         if self.certificate is not None:
             self.certificate.resume(self.saved)
-        self.leaves, self.best.by_cone, self.earlier = (self.saved[n].item() for n in ("leaves", "by_cone", "seconds"))
-        self.division.state = self.saved["division"].tolist()
-        if (best := trial_of(self.saved)) is not None:
+        self.leaves, self.incumbent.by_cone, self.earlier = (
+            self.saved[n].item() for n in ("leaves", "by_cone", "seconds")
+        )
+        self.decomposition.state = self.saved["division"].tolist()
+        if (best := candidate_of(self.saved)) is not None:
             # What was broken off in the middle of an exchange ends now; any other state stays as it is.
-            self.best.exchange.at(best, best.generation)
-            self.best.offer(best)
-            self.best.exchange.at(best, self.saved["outputs"])
+            self.incumbent.exchange.at(best, best.generation)
+            self.incumbent.offer(best)
+            self.incumbent.exchange.at(best, self.saved["outputs"])
 
     def _save(self) -> None:
         """Write the checkpoint, if one is wanted."""
         if self.checkpoint is None:
             return
-        state = state_of(self.model, self.work, self.pool, self.counts, self.best.trial) | {
+        state = state_of(self.model, self.work, self.pool, self.counts, self.incumbent.candidate) | {
             "leaves": np.array(self.leaves),
-            "by_cone": np.array(self.best.by_cone),
-            "division": np.array(self.division.state),
+            "by_cone": np.array(self.incumbent.by_cone),
+            "division": np.array(self.decomposition.state),
             "seconds": np.array(self._seconds()),
-            "outputs": self.best.exchange.judge.network.generator_s,
+            "outputs": self.incumbent.exchange.evaluator.network.generator_s,
         }
         if self.limits is not None:
             state |= self.limits.kept()
@@ -316,21 +320,22 @@ class _Run:
     def _bound(self) -> float:
         """Lower bound of the whole search."""
         return (
-            min(lowest(self.counts, self.pool), self.best.value - self.numbering.fixed_cost) + self.numbering.fixed_cost
+            min(lowest(self.counts, self.pool), self.incumbent.value - self.numbering.fixed_cost)
+            + self.numbering.fixed_cost
         )
 
-    def _standing(self) -> Standing:
+    def _progress(self) -> SearchProgress:
         counts, depth = self.counts, int(self.counts.depth[0])
         waiting = np.bincount(self.pool.depth[self.pool.heap[: counts.size[0]]], minlength=depth + 1)
         waiting[depth] += counts.active[0]
         left = math.fsum(np.ldexp(waiting.astype(float), -np.arange(len(waiting))))
-        return Standing(
+        return SearchProgress(
             seconds=self._seconds(),
             nodes=self._nodes(),
             open_nodes=int(counts.size[0] + counts.active[0]),
             depth=depth,
             lower_bound=self._bound(),
-            value=self.best.value,
+            value=self.incumbent.value,
             explored=1.0 - left,
             mark=self.mark,
         )
@@ -342,8 +347,8 @@ class _Run:
         """Of the search, before a break too."""
         return self.earlier + self.deadline.passed() - self.began
 
-    def _found(self, reason: Termination) -> Found:
-        value, best = self.best.value, self.best.trial
+    def _result(self, reason: Termination) -> SearchResult:
+        value, best = self.incumbent.value, self.incumbent.candidate
         holds = math.isfinite(value)
         if reason is Termination.OPTIMAL and not holds:
             unknown = self.counts.floor[0] < self.counts.cutoff[0]  # a tree whose dispatch nothing settles
@@ -353,16 +358,16 @@ class _Run:
         ended = reason in (Termination.OPTIMAL, Termination.GAP, Termination.RELAXATION)
         if self.certificate is not None and best is not None and holds and ended:
             self.certificate.finish(self.locks, self.changes, best, float(self.counts.cutoff[0]), self.gap)
-        return Found(
+        return SearchResult(
             termination=reason,
             closed=best.closed if best is not None and holds else None,
             generation=None if best is None else best.generation,
             value=value,
             lower_bound=math.inf if reason is Termination.INFEASIBLE else self._bound(),
-            nearest=best.closed if best is not None and not holds else None,
+            least_violation=best.closed if best is not None and not holds else None,
             nodes=self._nodes(),
             probes=int(self.counts.probes[0]),
             leaves=self.leaves,
-            by_cone=self.best.by_cone,
+            by_cone=self.incumbent.by_cone,
             seconds=self._seconds(),
         )

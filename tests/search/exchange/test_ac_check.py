@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses
 from openpoint.search.enumeration import topologies
-from openpoint.search.exchange.ac_check import Exchange, Judge
+from openpoint.search.exchange.ac_check import AcEvaluator, Exchange
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
@@ -24,7 +24,7 @@ def exchange_on(network: Network) -> Exchange:
     model, numbering = build_model(network, must_close=none, must_open=none)
     work = work_for(model)
     assert propagate(model, work)
-    return Exchange(model, numbering, Judge(network), work.status)
+    return Exchange(model, numbering, AcEvaluator(network), work.status)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(1, 6), st.integers(1, 2))
@@ -35,19 +35,19 @@ def test_the_estimate_is_exact_for_small_loads(seed: int, n_bus: int, n_tie: int
     held = np.ones_like(network.source_v)
     network = Network(**{**{name: getattr(network, name) for name in network.__dataclass_fields__}, "source_v": held})
     exchange = exchange_on(network)
-    trial = exchange.trial(network.closed[exchange.numbering.branch])
-    assert trial is not None
-    pairs, change = exchange._ranked(trial)
+    candidate = exchange.candidate(network.closed[exchange.numbering.branch])
+    assert candidate is not None
+    pairs, change = exchange._ranked(candidate)
     assert (np.diff(change) >= 0).all()
-    near = np.repeat(trial.closed[None, :], len(pairs), axis=0)
+    near = np.repeat(candidate.closed[None, :], len(pairs), axis=0)
     near[np.arange(len(pairs)), exchange.numbering.branch[pairs[:, 0]]] = True
     near[np.arange(len(pairs)), exchange.numbering.branch[pairs[:, 1]]] = False
     assert len(np.unique(near, axis=0)) == len(near)
-    found = losses(network, near)[0] - trial.value if len(near) else np.zeros(0)
-    np.testing.assert_allclose(change, found, rtol=1e-2, atol=1e-3 * trial.value)
+    found = losses(network, near)[0] - candidate.value if len(near) else np.zeros(0)
+    np.testing.assert_allclose(change, found, rtol=1e-2, atol=1e-3 * candidate.value)
     # All radial states that differ by one branch closed and one opened, and no others.
     every = np.concatenate(list(topologies(network, locked_open=np.zeros(network.n_conductors, dtype=bool))))
-    one_away = every[(every != trial.closed).sum(axis=1) == 2]
+    one_away = every[(every != candidate.closed).sum(axis=1) == 2]
     assert {row.tobytes() for row in one_away} == {row.tobytes() for row in near}
 
 
@@ -63,7 +63,7 @@ def test_exchanges_lead_down_to_a_radial_state_judged_exactly(seed: int) -> None
     assert not first.beats(last)
     states, value = judged(network, None, 0.0)
     assert last.closed.tolist() in states.tolist()
-    if last.miss == 0.0:
+    if last.violation == 0.0:
         assert last.value == pytest.approx(value[(states == last.closed).all(axis=1)][0], rel=1e-12)
 
 

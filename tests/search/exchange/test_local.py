@@ -15,13 +15,13 @@ from openpoint.network import Network
 from openpoint.powerflow.balanced import losses
 from openpoint.search.exchange.local import exchange_branches
 from openpoint.search.exchange.pairs import exchanges
-from openpoint.search.found import Found, Standing
+from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.twostage.log import Termination
 from tests.search.random_grids import judged, random_grid
 from tests.search.test_topology import OPTIMA, loaded
 
 
-def exchanged(network: Network, **options: object) -> Found:
+def exchanged(network: Network, **options: object) -> SearchResult:
     """Branch exchange without locks but those of the switches."""
     fixed = ~network.switchable
     return exchange_branches(
@@ -60,7 +60,7 @@ def test_its_answers_are_radial_states_that_keep_limits_and_changes(seed: int) -
     network = random_grid(rng, ("low", "ratings"))
     most = int(rng.integers(0, 5)) if rng.random() < 0.5 else None
     cost = float(rng.uniform(0.0, 0.01)) if rng.random() < 0.5 else 0.0
-    told: list[Standing] = []
+    told: list[SearchProgress] = []
     try:
         found = exchanged(network, max_changes=most, change_cost=cost, progress=told.append)
     except OptionError:

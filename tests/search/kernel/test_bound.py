@@ -21,8 +21,8 @@ from openpoint.search.kernel import forest, multipliers
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import Numbering, build_model
-from openpoint.search.model.caps import caps_of
 from openpoint.search.model.demand import demand
+from openpoint.search.model.voltage_bounds import voltage_upper_bounds
 from openpoint.search.topology import search_topologies
 from openpoint.verify.graph import Graph
 from tests.powerflow.small_networks import Branch, make_network, random_network
@@ -150,20 +150,20 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
 @settings(max_examples=40, deadline=None)
 def test_no_voltage_exceeds_its_cap(kind: tuple[str, ...], seed: int) -> None:
     network = random_grid(np.random.default_rng(seed), kind)
-    caps = caps_of(network, np.ones(network.n_conductors, dtype=bool), demand(network))
-    everywhere = caps.at(np.inf)
+    voltage_bounds = voltage_upper_bounds(network, np.ones(network.n_conductors, dtype=bool), demand(network))
+    everywhere = voltage_bounds.at(np.inf)
     for states in topologies(network):
         flows = solve(network, states)
         for loss, v in zip(flows.loss[flows.converged], flows.v[flows.converged], strict=True):
             w = np.abs(v) ** 2
             assert (w <= everywhere * (1.0 + 1e-9)).all()
-            assert (w <= caps.at(loss) * (1.0 + 1e-9)).all()
+            assert (w <= voltage_bounds.at(loss) * (1.0 + 1e-9)).all()
 
 
 def test_the_cap_of_a_grid_that_only_consumes_is_the_source() -> None:
     network = make_network(3, [Branch(0, 1), Branch(1, 2)], {0: 1.02 + 0.0j}, power=[0.0, 0.1 + 0.1j, 0.1])
-    caps = caps_of(network, np.ones(2, dtype=bool), demand(network))
-    np.testing.assert_allclose(caps.at(np.inf), 1.02**2)
+    voltage_bounds = voltage_upper_bounds(network, np.ones(2, dtype=bool), demand(network))
+    np.testing.assert_allclose(voltage_bounds.at(np.inf), 1.02**2)
 
 
 def test_what_could_raise_voltages_without_end_needs_a_limit() -> None:

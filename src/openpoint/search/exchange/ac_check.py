@@ -26,7 +26,7 @@ HOPELESS = 0.2
 
 
 @dataclass(frozen=True)
-class Judge:
+class AcEvaluator:
     """Exact worth of radial states.
 
     Attributes:
@@ -36,7 +36,7 @@ class Judge:
     network: Network
     change_cost: float = 0.0
 
-    def worth(self, closed: Bools) -> tuple[Floats, Floats]:
+    def evaluate(self, closed: Bools) -> tuple[Floats, Floats]:
         """Value, inf where there is no state, and by how much limits are missed, of (K, E) radial states.
 
         The miss is the sum of the excesses of squared voltages and currents relative to their limits, 0 within
@@ -71,17 +71,17 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Candidate:
     """A radial state, the (G) output of its generators, and its exact worth."""
 
     closed: Bools
     value: float
-    miss: float
+    violation: float
     generation: Complexes
 
-    def beats(self, other: Trial | None) -> bool:
+    def beats(self, other: Candidate | None) -> bool:
         """Whether it misses limits by less, or by the same and costs less."""
-        return other is None or (self.miss, self.value) < (other.miss, other.value)
+        return other is None or (self.violation, self.value) < (other.violation, other.value)
 
 
 class Exchange:
@@ -91,89 +91,91 @@ class Exchange:
         self,
         model: Model,
         numbering: Numbering,
-        judge: Judge,
+        evaluator: AcEvaluator,
         status: States,
         over: Callable[[], bool] = lambda: False,
-        better: Callable[[Trial], None] = lambda trial: None,
+        better: Callable[[Candidate], None] = lambda candidate: None,
     ) -> None:
         """`status`: what is decided in every state, as `propagate` leaves it.
 
         `over`: asked now and then whether to stop. `better`: told of every exchange.
         """
-        self.model, self.numbering, self.judge = model, numbering, judge
+        self.model, self.numbering, self.evaluator = model, numbering, evaluator
         self.status = status.copy()
         self.free = status == UNDECIDED
         self.over, self.better = over, better
-        self.judged = 0
+        self.evaluations = 0
         self.work: Work = work_for(model)
         self.loops = loops_for(self.free, 1024)
 
-    def tree(self, weight: Floats) -> Trial | None:
+    def tree(self, weight: Floats) -> Candidate | None:
         """The tree of greatest weight (Kruskal 1956); None where it changes too much or has no state. weight: (m)."""
         self.work.status[:] = self.status
         if not span(self.model, self.work, np.argsort(-weight, kind="stable").astype(np.int32)):
             return None
-        return self.trial(self.work.status == CLOSED)
+        return self.candidate(self.work.status == CLOSED)
 
-    def trial(self, closed: Bools) -> Trial | None:
+    def candidate(self, closed: Bools) -> Candidate | None:
         """A radial state of the model, (m), judged; None where it changes too much or has no state."""
         if int(np.sum(closed & self.model.swap)) > self.model.most_closings:
             return None
         state = self.full(closed[None, :])
-        value, miss = self.judge.worth(state)
-        generation = self.judge.network.generator_s
-        return Trial(state[0], float(value[0]), float(miss[0]), generation) if np.isfinite(value[0]) else None
+        value, miss = self.evaluator.evaluate(state)
+        generation = self.evaluator.network.generator_s
+        return Candidate(state[0], float(value[0]), float(miss[0]), generation) if np.isfinite(value[0]) else None
 
-    def at(self, trial: Trial, generation: Complexes) -> Trial | None:
+    def at(self, candidate: Candidate, generation: Complexes) -> Candidate | None:
         """A trial with other outputs of its generators, at which further trials are judged too."""
-        self.judge = replace(self.judge, network=replace(self.judge.network, generator_s=generation))
-        return self.trial(trial.closed[self.numbering.branch])
+        self.evaluator = replace(self.evaluator, network=replace(self.evaluator.network, generator_s=generation))
+        return self.candidate(candidate.closed[self.numbering.branch])
 
     def full(self, closed: Bools) -> Bools:
         """(K, E) states from (K, m)."""
-        state = np.zeros((len(closed), self.judge.network.n_conductors), dtype=np.bool_)
+        state = np.zeros((len(closed), self.evaluator.network.n_conductors), dtype=np.bool_)
         state[:, self.numbering.branch] = closed
         return state
 
-    def descend(self, trial: Trial, most: float = np.inf) -> Trial:
+    def descend(self, candidate: Candidate, most: float = np.inf) -> Candidate:
         """Exchange after exchange, until none among the likely ones is better, or `most` states have been judged."""
-        most += self.judged
-        while not self.over() and self.judged < most and (better := self._step(trial)) is not None:
-            trial = better
-            self.better(trial)
-        return trial
+        most += self.evaluations
+        while not self.over() and self.evaluations < most and (better := self._step(candidate)) is not None:
+            candidate = better
+            self.better(candidate)
+        return candidate
 
-    def _step(self, trial: Trial) -> Trial | None:
-        closed = trial.closed[self.numbering.branch]
-        pairs, change = self._ranked(trial)
+    def _step(self, candidate: Candidate) -> Candidate | None:
+        closed = candidate.closed[self.numbering.branch]
+        pairs, change = self._ranked(candidate)
         if np.sum(closed & self.model.swap) + 1 > self.model.most_closings:
             growth = self.model.swap[pairs[:, 0]].astype(int) - self.model.swap[pairs[:, 1]]
             few = np.sum(closed & self.model.swap) + growth <= self.model.most_closings
             pairs, change = pairs[few], change[few]
-        if trial.miss == 0.0 and not self.judge.change_cost:
-            pairs = pairs[change < HOPELESS * trial.value]
+        if candidate.violation == 0.0 and not self.evaluator.change_cost:
+            pairs = pairs[change < HOPELESS * candidate.value]
         begin, count = 0, FIRST
-        most = max(FIRST, int(AT_ONCE / self.judge.network.n_terminals))
+        most = max(FIRST, int(AT_ONCE / self.evaluator.network.n_terminals))
         while begin < len(pairs) and not self.over():
             some = pairs[begin : begin + count]
             near = np.repeat(closed[None, :], len(some), axis=0)
             near[np.arange(len(some)), some[:, 0]] = True
             near[np.arange(len(some)), some[:, 1]] = False
             near = self.full(near)
-            value, miss = self.judge.worth(near)
-            self.judged += len(near)
+            value, miss = self.evaluator.evaluate(near)
+            self.evaluations += len(near)
             best = int(np.lexsort((value, miss))[0])
-            found = Trial(near[best], float(value[best]), float(miss[best]), trial.generation)
-            if found.miss < trial.miss or (found.miss == trial.miss and found.value < trial.value * (1.0 - 1e-9)):
+            found = Candidate(near[best], float(value[best]), float(miss[best]), candidate.generation)
+            if found.violation < candidate.violation or (
+                found.violation == candidate.violation and found.value < candidate.value * (1.0 - 1e-9)
+            ):
                 return found
             begin, count = begin + count, min(count * TIMES, most)
         return None
 
-    def _ranked(self, trial: Trial) -> tuple[Floats, Floats]:
+    def _ranked(self, candidate: Candidate) -> tuple[Floats, Floats]:
         """(K, 2) branches to close and to open, the likeliest first, and the estimated change of loss."""
         model, work = self.model, self.work
-        work.status[:] = trial.closed[self.numbering.branch]
-        current = solve(self.judge.network, trial.closed).i_series[0, self.numbering.branch]
+        work.status[:] = candidate.closed[self.numbering.branch]
+        current = solve(self.evaluator.network, candidate.closed).i_series[0, self.numbering.branch]
         while True:
             loops = self.loops
             loops.i_re[:], loops.i_im[:] = current.real, current.imag

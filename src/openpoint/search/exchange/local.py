@@ -10,11 +10,11 @@ import numpy as np
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.network import Network
-from openpoint.search.exchange.ac_check import Exchange, Judge, Trial
-from openpoint.search.found import Found, Standing
+from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
 from openpoint.search.kernel.arrays import CLOSED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
+from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -28,9 +28,9 @@ def exchange_branches(
     change_cost: float = 0.0,
     time_limit: float = math.inf,
     stop: Callable[[], bool] | None = None,
-    progress: Callable[[Standing], None] | None = None,
+    progress: Callable[[SearchProgress], None] | None = None,
     deadline: Deadline | None = None,
-) -> Found:
+) -> SearchResult:
     """The better of the states to which exchanges lead from today's and from the tree of least impedance.
 
     All exchanges are ranked by an estimate from the currents of an exact flow, and accepted by exact flows; see
@@ -56,7 +56,7 @@ def exchange_branches(
     work = work_for(model)
     work.status[must_close[numbering.branch]] = CLOSED
     possible = propagate(model, work)
-    best: Trial | None = None
+    best: Candidate | None = None
     until = deadline or Deadline(time_limit)
     began = until.passed()
 
@@ -68,31 +68,31 @@ def exchange_branches(
 
     if possible:
 
-        def better(trial: Trial) -> None:
-            value = min(_value(trial), _value(best))
+        def better(candidate: Candidate) -> None:
+            value = min(_value(candidate), _value(best))
             if progress is not None:
-                progress(Standing(seconds(), 0, 0, 0, -math.inf, value, 0.0))
+                progress(SearchProgress(seconds(), 0, 0, 0, -math.inf, value, 0.0))
 
-        exchange = Exchange(model, numbering, Judge(network, change_cost), work.status, over, better)
+        exchange = Exchange(model, numbering, AcEvaluator(network, change_cost), work.status, over, better)
         for weight in (network.closed[numbering.branch].astype(float), -np.sqrt(model.z2)):
             start = exchange.tree(weight)
-            trial = None if start is None else exchange.descend(start)
-            if trial is not None and trial.beats(best):
-                best = trial
+            candidate = None if start is None else exchange.descend(start)
+            if candidate is not None and candidate.beats(best):
+                best = candidate
             if best is not None and over():
                 break
     reason = Termination.LOCAL if possible else Termination.INFEASIBLE
     if possible and over():
         reason = until.why if until.over() else Termination.INTERRUPTED
-    holds = best is not None and best.miss == 0.0
+    holds = best is not None and best.violation == 0.0
     closed = None if best is None else best.closed
-    return Found(
+    return SearchResult(
         termination=reason,
         closed=closed if holds else None,
         generation=None if best is None else best.generation,
         value=_value(best),
         lower_bound=-math.inf if possible else math.inf,
-        nearest=None if holds else closed,
+        least_violation=None if holds else closed,
         nodes=0,
         probes=0,
         leaves=0,
@@ -101,5 +101,5 @@ def exchange_branches(
     )
 
 
-def _value(best: Trial | None) -> float:
-    return best.value if best is not None and best.miss == 0.0 else math.inf
+def _value(best: Candidate | None) -> float:
+    return best.value if best is not None and best.violation == 0.0 else math.inf

@@ -10,10 +10,10 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.kernel.arrays import Model
-from openpoint.search.model.caps import Caps, caps_of
-from openpoint.search.model.ceiling import ceiling, ceiling_by_limits
 from openpoint.search.model.demand import demand
+from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound_by_limits
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
+from openpoint.search.model.voltage_bounds import VoltageUpperBounds, voltage_upper_bounds
 
 TOLERANCE = 1e-6
 """Relative excess of a limit that counts as kept."""
@@ -25,15 +25,15 @@ class Numbering:
 
     Attributes:
         branch: (m) branch of the network. bus: (N) bus of the network.
-        fixed_cost: cost of changes that no choice avoids. caps: of the squared voltages of the network.
-        ceiling: loss that no state of interest exceeds, see `openpoint.search.model.ceiling`.
+        fixed_cost: cost of changes that no choice avoids. voltage_bounds: of the squared voltages of the network.
+        loss_upper_bound: no state of interest loses more, see `openpoint.search.model.loss_bound`.
     """
 
     branch: Ints
     bus: Ints
     fixed_cost: float
-    caps: Caps
-    ceiling: float
+    voltage_bounds: VoltageUpperBounds
+    loss_upper_bound: float
 
 
 def build_model(
@@ -70,11 +70,13 @@ def build_model(
     number[bus] = np.arange(len(bus))
     a, b = number[fr[branch]], number[to[branch]]
     taken = demand(network)
-    caps = caps_of(network, ~must_open, taken)
+    voltage_bounds = voltage_upper_bounds(network, ~must_open, taken)
     l_max = network.l_max * (1.0 + TOLERANCE) ** 2
     low = network.w_min * (1.0 - TOLERANCE) ** 2
-    most = min(ceiling(network), ceiling_by_limits(network, ~must_open, taken, low, l_max)) * (1.0 + 1e-9)
-    w_min, w_max = voltage_range(network, caps, most)
+    most = min(loss_upper_bound(network), loss_upper_bound_by_limits(network, ~must_open, taken, low, l_max)) * (
+        1.0 + 1e-9
+    )
+    w_min, w_max = voltage_range(network, voltage_bounds, most)
     z = np.asarray(network.z.diagonal())[branch]
     # What an open branch leaves at a bus is there for good; the ends of the closed branch take so much less.
     stays_fr, stays_to = (np.where(must_close, 0.0, part) for part in (network.y_open_fr, network.y_open_to))
@@ -130,10 +132,10 @@ def build_model(
         bounded=bool(np.any(w_min[~source] > 0) or np.any(network.w_max[~source] < np.inf)),
         priced=change_cost > 0.0,
     )
-    return model, Numbering(branch, bus, change_cost * fixed, caps, most)
+    return model, Numbering(branch, bus, change_cost * fixed, voltage_bounds, most)
 
 
-def voltage_range(network: Network, caps: Caps, value: float) -> tuple[Floats, Floats]:
+def voltage_range(network: Network, voltage_bounds: VoltageUpperBounds, value: float) -> tuple[Floats, Floats]:
     """(N) least and greatest squared voltage that a state can have which keeps the limits and loses at most `value`.
 
     Raises:
@@ -141,7 +143,7 @@ def voltage_range(network: Network, caps: Caps, value: float) -> tuple[Floats, F
     """
     held = np.abs(network.source_v) ** 2
     low = network.w_min * (1.0 - TOLERANCE) ** 2
-    high = np.minimum(network.w_max * (1.0 + TOLERANCE) ** 2, caps.at(value))
+    high = np.minimum(network.w_max * (1.0 + TOLERANCE) ** 2, voltage_bounds.at(value))
     low[network.source_terminal] = held
     high[network.source_terminal] = held
     if not np.isfinite(high).all():

@@ -13,8 +13,8 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.dispatch import Cone
 from openpoint.search.exchange.local import exchange_branches
-from openpoint.search.found import Found, Standing
 from openpoint.search.model.build import build_model
+from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -138,9 +138,9 @@ def one_demand(program: RadialProgram) -> Network:
     return replace(program.network, s_power=program.demands[0])
 
 
-def outcome_of(program: RadialProgram, found: Found, log: Log) -> Outcome:
+def outcome_of(program: RadialProgram, found: SearchResult, log: Log) -> Outcome:
     """What was found, in the units of the program and judged by it; ends the log."""
-    shown = found.nearest if found.closed is None else found.closed
+    shown = found.least_violation if found.closed is None else found.closed
     decision = None if shown is None else shown.astype(float)
     s = found.generation
     dispatch = None if s is None else [np.stack([s.real, s.imag], axis=1).ravel()]
@@ -158,7 +158,7 @@ def outcome_of(program: RadialProgram, found: Found, log: Log) -> Outcome:
         upper_bound=value,
         log=tuple(log.lines),
         seconds=found.seconds,
-        least_violation=None if found.nearest is None else decision,
+        least_violation=None if found.least_violation is None else decision,
         values=None if found.closed is None or verdict is None else verdict.values,
     )
 
@@ -210,7 +210,7 @@ class Log:
     progress: Progress | None
     lines: list[Iteration] = field(default_factory=list)
 
-    def told(self, now: Standing) -> None:
+    def told(self, now: SearchProgress) -> None:
         """News of the search."""
         if self.lines and now.seconds - self.lines[-1].seconds < LOG_EVERY_S:
             return
@@ -225,7 +225,7 @@ class Log:
             Iteration(len(self.lines) + 1, now.seconds, lower, value, np.inf, words, 0.0, now.mark, interim=True)
         )
 
-    def end(self, found: Found, lower: float, value: float) -> None:
+    def end(self, found: SearchResult, lower: float, value: float) -> None:
         """The last line."""
         words = f"{found.nodes:,} nodes" if found.nodes else "exchange"
         if found.by_cone:

@@ -11,7 +11,7 @@ from openpoint.network import Network
 from openpoint.powerflow.phase_state import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results.phase_violations import violations
-from openpoint.studies.reconfigure.answer import Found, reconfigure_result
+from openpoint.studies.reconfigure.answer import SearchResult, reconfigure_result
 from openpoint.studies.reconfigure.phases.exchange import AcJudge, Priced
 from openpoint.studies.reconfigure.phases.model import is_radial_state
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
@@ -47,7 +47,7 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
     shown = None if best is None else judge.state(closed)
     kept = (best is not None and best.missed == 0.0) or answer.soft is not None
     broken = () if shown is None else violations(network, shown)
-    found = Found(
+    found = SearchResult(
         outcome=answer.outcome,
         before=None if before is None else states.of_phases(network, before),
         shown=None if shown is None else states.of_phases(network, shown),

@@ -10,12 +10,12 @@ import pytest
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
-from openpoint.search.exchange.ac_check import Judge
+from openpoint.search.exchange.ac_check import AcEvaluator
+from openpoint.search.infeasibility import infeasibility_search
 from openpoint.search.kernel import highest
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, propagate
 from openpoint.search.kernel.highest import reach_for
-from openpoint.search.limits import limits_for
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
@@ -72,7 +72,7 @@ def test_no_completion_has_a_higher_voltage_or_is_lost() -> None:
         model, numbering, work = begun(network)
         reach = reach_for(model)
         assert reach is not None
-        good = states[Judge(network).worth(states)[1] == 0.0]
+        good = states[AcEvaluator(network).evaluate(states)[1] == 0.0]
         w = np.abs(solve(network, good).v[:, numbering.bus]) ** 2 if len(good) else np.zeros((0, len(numbering.bus)))
         good = good[:, numbering.branch]
         for status in nodes(states[:, numbering.branch], work.status.copy(), rng):
@@ -109,10 +109,10 @@ def test_it_says_whether_limits_can_be_kept_as_brute_force_does() -> None:
     seen: Counter[str] = Counter()
     for seed in range(600, 1000):
         network, states, _ = tight(seed)
-        value, miss = Judge(network).worth(states)
+        value, miss = AcEvaluator(network).evaluate(states)
         best = float(np.where(miss == 0.0, value, np.inf).min())
         model, numbering, work = begun(network)
-        limits = limits_for(model, work.status)
+        limits = infeasibility_search(model, work.status)
         assert limits is not None
         met = []
         while (event := limits.explore(1.0)) != EXHAUSTED:
@@ -121,7 +121,7 @@ def test_it_says_whether_limits_can_be_kept_as_brute_force_does() -> None:
         full = np.zeros((len(met), network.n_conductors), dtype=bool)
         if met:
             full[:, numbering.branch] = met
-        kept = Judge(network).worth(full)[1] == 0.0 if met else np.zeros(0, dtype=bool)
+        kept = AcEvaluator(network).evaluate(full)[1] == 0.0 if met else np.zeros(0, dtype=bool)
         assert kept.sum() == (miss == 0.0).sum(), seed  # all that keep the limits, none twice
         found = search_topologies(network, gap=0.0)
         assert found.termination is (Termination.INFEASIBLE if np.isinf(best) else Termination.OPTIMAL), seed
@@ -137,7 +137,7 @@ def test_it_says_whether_limits_can_be_kept_as_brute_force_does() -> None:
 def test_few_nodes_prove_that_nothing_keeps_a_limit(name: str, v_min: float, nodes: int) -> None:
     """The best trees known have 0.94129 and 0.93286 at their lowest bus."""
     model, _, work = begun(loaded(name, v_min))
-    limits = limits_for(model, work.status)
+    limits = infeasibility_search(model, work.status)
     assert limits is not None
     while limits.explore(10.0) == LEAF:
         pass
@@ -159,14 +159,14 @@ def test_what_power_may_run_back_for_is_left_to_the_loss() -> None:
 
 def test_a_proof_in_pieces_is_the_proof_in_one() -> None:
     model, _, work = begun(loaded("zhang118", 0.934))
-    whole, pieces = limits_for(model, work.status), limits_for(model, work.status)
+    whole, pieces = infeasibility_search(model, work.status), infeasibility_search(model, work.status)
     assert whole is not None
     assert pieces is not None
     assert whole.explore(100.0) == EXHAUSTED
     runs = 0
     while pieces.explore(0.02) != EXHAUSTED:
         kept = {name: values.copy() for name, values in pieces.kept().items()}
-        pieces = limits_for(model, work.status)
+        pieces = infeasibility_search(model, work.status)
         assert pieces is not None
         pieces.go_on(kept)
         runs += 1

@@ -10,7 +10,7 @@ from openpoint.twostage.log import Termination
 
 
 @dataclass(frozen=True)
-class Standing:
+class SearchProgress:
     """How far a search has come; values per unit.
 
     Attributes:
@@ -35,7 +35,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found; values per unit.
 
     Attributes:
@@ -57,7 +57,7 @@ class Found:
     generation: Complexes | None
     value: float
     lower_bound: float
-    nearest: Bools | None
+    least_violation: Bools | None
     nodes: int
     probes: int
     leaves: int

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from openpoint.arrays import Floats, Ints, States
 from openpoint.compiled.jit import lean
 from openpoint.compiled.table import Table
-from openpoint.search.exchange.ac_check import Exchange, Trial
+from openpoint.search.exchange.ac_check import Candidate, Exchange
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.kernel.forest import propagate
@@ -126,7 +126,7 @@ def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> 
     return PAUSED
 
 
-class Limits:
+class InfeasibilitySearch:
     """The search on one model."""
 
     def __init__(self, model: Model, reach: Reach, status: States) -> None:
@@ -169,14 +169,14 @@ class Limits:
             values = saved[f"limits_{field.name}"]
             getattr(self.trail, field.name)[: len(values)] = values
 
-    def turn(self, exchange: Exchange, best: Trial | None, seconds: float) -> tuple[bool, Trial | None]:
+    def take_turn(self, exchange: Exchange, best: Candidate | None, seconds: float) -> tuple[bool, Candidate | None]:
         """Go on for about so long: whether no state keeps all limits but those met, and one that is better."""
         event = self.explore(seconds)
-        trial = exchange.trial(self.work.status == CLOSED) if event == LEAF else None
-        return event == EXHAUSTED, trial if trial is not None and trial.beats(best) else None
+        candidate = exchange.candidate(self.work.status == CLOSED) if event == LEAF else None
+        return event == EXHAUSTED, candidate if candidate is not None and candidate.beats(best) else None
 
 
-def limits_for(model: Model, status: States) -> Limits | None:
+def infeasibility_search(model: Model, status: States) -> InfeasibilitySearch | None:
     """The search from a root; None on a grid that it is not valid for, or that is too large."""
     reach = reach_for(model)
-    return None if reach is None or len(status) > MOST_BRANCHES else Limits(model, reach, status)
+    return None if reach is None or len(status) > MOST_BRANCHES else InfeasibilitySearch(model, reach, status)

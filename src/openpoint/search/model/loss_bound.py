@@ -34,7 +34,7 @@ ANGLES = 181
 """Proportions of a and b that are tried."""
 
 
-def ceiling(network: Network) -> float:
+def loss_upper_bound(network: Network) -> float:
     """All that is taken and fed."""
     loads = np.abs(network.s_power) + 2.0 * np.abs(network.s_current) + 4.0 * np.abs(network.s_impedance)
     p, q = (np.maximum(-a, b) for a, b in ((network.p_min, network.p_max), (network.q_min, network.q_max)))
@@ -42,7 +42,7 @@ def ceiling(network: Network) -> float:
     return float(power + 4.0 * (network.y_most.real.sum() + network.y_most.imag.sum()))
 
 
-def _lost_open(network: Network) -> float:
+def _loss_of_open_lines(network: Network) -> float:
     """What open lines lose at most; inf where no limit says."""
     ends = ((network.terminal_fr, network.y_open_fr.real), (network.terminal_to, network.y_open_to.real))
     # A limit counts as kept a little beyond, and that of a source is what it holds.
@@ -50,7 +50,7 @@ def _lost_open(network: Network) -> float:
     return float(sum((np.abs(g[g != 0.0]) * high[end[g != 0.0]]).sum() for end, g in ends))
 
 
-def ceiling_by_limits(network: Network, usable: Bools, taken: Demand, w_min: Floats, l_max: Floats) -> float:
+def loss_upper_bound_by_limits(network: Network, usable: Bools, taken: Demand, w_min: Floats, l_max: Floats) -> float:
     """The least that ratings and lower voltage limits allow to say; inf where they say nothing.
 
     Args:
@@ -62,7 +62,7 @@ def ceiling_by_limits(network: Network, usable: Bools, taken: Demand, w_min: Flo
     if np.any(r < 0.0) or np.any(x < 0.0) or network.g[usable].any():
         return np.inf
     lossy = r > 0.0
-    most = float((r[lossy] * l_max[usable][lossy]).sum()) + _lost_open(network)
+    most = float((r[lossy] * l_max[usable][lossy]).sum()) + _loss_of_open_lines(network)
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     every = np.concatenate([taken.power, taken.current, taken.steady])
     fed = np.any(every.real < 0.0) or np.any(every.imag < 0.0) or taken.span.any()

@@ -26,7 +26,7 @@ from openpoint.search.model.demand import Demand
 
 
 @dataclass(frozen=True)
-class Caps:
+class VoltageUpperBounds:
     """Caps of the squared voltages of one grid.
 
     Attributes:
@@ -56,7 +56,7 @@ class Caps:
         return np.minimum(by_feeding, self.source + np.sqrt(greatest * lossy))
 
 
-def caps_of(network: Network, usable: Bools, taken: Demand) -> Caps:
+def voltage_upper_bounds(network: Network, usable: Bools, taken: Demand) -> VoltageUpperBounds:
     """Caps of a network.
 
     Args:
@@ -65,11 +65,13 @@ def caps_of(network: Network, usable: Bools, taken: Demand) -> Caps:
     """
     kept = np.flatnonzero(usable)
     r, x, tap = network.r[kept], network.x[kept], network.tap[kept]
-    ways = _Ways(network.n_terminals, network.terminal_fr[kept], network.terminal_to[kept], network.source_terminal)
+    paths = _SimplePaths(
+        network.n_terminals, network.terminal_fr[kept], network.terminal_to[kept], network.source_terminal
+    )
     nothing = np.full(network.n_terminals, np.inf)
     if np.any(r < 0.0) or np.any(x < 0.0) or np.any(network.g[kept] < 0.0) or np.any(network.y_open.real < 0.0):
-        return Caps(np.inf, nothing, nothing, nothing)
-    gain = float(np.exp(ways.heaviest(2.0 * np.abs(np.log(tap))).max()))
+        return VoltageUpperBounds(np.inf, nothing, nothing, nothing)
+    gain = float(np.exp(paths.heaviest(2.0 * np.abs(np.log(tap))).max()))
     # A branch charges while it is closed, or where it is open and hangs on one end.
     closed = np.where(usable, np.maximum(network.b, 0.0), 0.0) * np.maximum(network.tap, 1.0 / network.tap) ** 2
     charging = float(np.maximum(closed, network.y_open.imag).sum())
@@ -86,11 +88,11 @@ def caps_of(network: Network, usable: Bools, taken: Demand) -> Caps:
     proportional = r * p_w + x * (q_w + charging)
     z2 = r * r + x * x
     by_loss = np.divide(z2, r, out=np.where(z2 > 0.0, np.inf, 0.0), where=r > 0.0)
-    return Caps(
+    return VoltageUpperBounds(
         source=gain * float(np.max(np.abs(network.source_v) ** 2)),
-        fixed=2.0 * gain * ways.heaviest(fixed),
-        proportional=2.0 * gain * ways.heaviest(proportional),
-        by_loss=4.0 * gain**3 * ways.heaviest(by_loss),
+        fixed=2.0 * gain * paths.heaviest(fixed),
+        proportional=2.0 * gain * paths.heaviest(proportional),
+        by_loss=4.0 * gain**3 * paths.heaviest(by_loss),
     )
 
 
@@ -98,7 +100,7 @@ def _fed(part: Floats) -> float:
     return float(np.maximum(-part, 0.0).sum())
 
 
-class _Ways:
+class _SimplePaths:
     """Simple ways from the sources, all of them one bus, to every bus."""
 
     def __init__(self, n: int, fr: Ints, to: Ints, sources: Ints) -> None:

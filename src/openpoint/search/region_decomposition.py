@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from openpoint.arrays import States
-from openpoint.search.best import Best
+from openpoint.search.incumbent import Incumbent
 from openpoint.search.kernel.arrays import UNDECIDED, Counts, Model, Pool, Work, lowest, take
 from openpoint.search.model.build import Numbering
 from openpoint.search.regions import Outcome, by_regions
@@ -24,7 +24,7 @@ PAYING, REST = 4, 64
 """Nodes given to their regions for one that ends so, over which that does not pay; nodes between two of them then."""
 
 
-class Division:
+class RegionDecomposition:
     """How it goes in one search.
 
     Attributes:
@@ -33,10 +33,10 @@ class Division:
     """
 
     def __init__(
-        self, model: Model, numbering: Numbering, work: Work, counts: Counts, best: Best, over: Callable[[], bool]
+        self, model: Model, numbering: Numbering, work: Work, counts: Counts, best: Incumbent, over: Callable[[], bool]
     ) -> None:
         self.model, self.numbering, self.work, self.counts = model, numbering, work, counts
-        self.best, self.over = best, over
+        self.incumbent, self.over = best, over
         self.going, self.patience, self.tried, self.done = False, FIRST, 0, 0
 
     @property
@@ -57,7 +57,7 @@ class Division:
         """Before a node is processed: try the root if it is time, and give the node at hand to its regions."""
         counts = self.counts
         left = counts.active[0] or counts.size[0]
-        if not left or counts.nodes[0] < self.patience or not np.isfinite(self.best.value):
+        if not left or counts.nodes[0] < self.patience or not np.isfinite(self.incumbent.value):
             return
         if not self.going:
             self.patience = TIMES * int(counts.nodes[0])
@@ -88,7 +88,7 @@ class Division:
         Branches that must be closed bring hubs nearer to the regions, and what a hub's voltage is priced at may lose
         more than the states that they rule out: the bound of all states is one of these, too.
         """
-        status = self.best.exchange.status
+        status = self.incumbent.exchange.status
         found = self._by_regions(status)
         if found is None or found.bound >= self.counts.cutoff[0] or np.all(status == UNDECIDED):
             return found
@@ -97,7 +97,7 @@ class Division:
 
     def _by_regions(self, status: States, *, offer: bool = True) -> Outcome | None:
         """Give a node to its regions, and keep the state that they make together if it is a better one and on offer."""
-        best = self.best.trial
+        best = self.incumbent.candidate
         assert best is not None
         self.tried += 1
         value, cutoff = best.value - self.numbering.fixed_cost, float(self.counts.cutoff[0])
@@ -105,9 +105,9 @@ class Division:
         if found is not None:
             self.counts.nodes[0] += found.nodes
         if found is not None and offer:
-            trial = self.best.exchange.trial(found.closed)
-            if trial is not None and trial.beats(best):
-                self.best.offer(trial)
+            candidate = self.incumbent.exchange.candidate(found.closed)
+            if candidate is not None and candidate.beats(best):
+                self.incumbent.offer(candidate)
         return found
 
     def _settle(self, found: Outcome) -> None:

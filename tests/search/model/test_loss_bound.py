@@ -11,14 +11,14 @@ from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
-from openpoint.search.model.ceiling import ceiling, ceiling_by_limits
 from openpoint.search.model.demand import demand
+from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound_by_limits
 from tests.search.random_grids import random_grid
 
 
 def by_limits(network: Network, w_min: np.ndarray, l_max: np.ndarray) -> float:
     every = np.ones(network.n_conductors, dtype=bool)
-    return ceiling_by_limits(network, every, demand(network), w_min, l_max)
+    return loss_upper_bound_by_limits(network, every, demand(network), w_min, l_max)
 
 
 @pytest.mark.parametrize("features", [(), ("stiff",), ("impedance",), ("stiff", "impedance", "generation")])
@@ -33,7 +33,7 @@ def test_no_state_loses_more_than_its_own_limits_allow(features: tuple[str, ...]
         flows = solve(network, states)
         for v, i, loss in zip(*(each[flows.converged] for each in (flows.v, flows.i_series, flows.loss)), strict=True):
             w, l = np.abs(v) ** 2, np.abs(i) ** 2
-            assert loss <= ceiling(network) or w[inner].min() < 0.3
+            assert loss <= loss_upper_bound(network) or w[inner].min() < 0.3
             assert loss <= by_limits(network, np.zeros(n), l) * (1.0 + 1e-9) + 1e-15
             low = np.full(n, w[inner].min())
             assert loss <= by_limits(network, low, np.full(m, np.inf)) * (1.0 + 1e-9) + 1e-15
