@@ -11,7 +11,7 @@ from openpoint.formulations.radiality import Choices
 from openpoint.graph import energised, is_radial
 from openpoint.grid import Grid
 from openpoint.network import Network
-from openpoint.studies.reconfigure.phases.model import by_branch, choices_of
+from openpoint.studies.reconfigure.phases.topology import by_branch, choices_of
 
 MODELS = ("power", "current", "impedance")
 

@@ -45,7 +45,12 @@ def built(places: Ints, size: tuple[float, float], chosen: cp.Expression, topolo
     if not len(places):
         return Supply(None, cp.Constant(np.zeros(n)), cp.Constant(np.zeros(n)), topology.live, [])
     output, on = cp.Variable((2, len(places)), name="backup"), cp.Variable(len(places), name="on")
-    constraints = [on <= chosen, on <= topology.live[places], topology.root <= on, *_within(output, size, on)]
+    constraints = [
+        on <= chosen,
+        on <= topology.live[places],
+        topology.root <= on,  # a root is a generator that runs
+        *_output_limits(output, size, on),
+    ]
     at = _at(places, n)
     return Supply(output, at @ output[0], at @ output[1], topology.live, constraints)
 
@@ -72,25 +77,47 @@ def scattered(
     apart, away, rest = cp.Variable((2, n), name="apart"), cp.Variable(n, name="away"), cp.Variable(name="rest")
     constraints = [
         share <= allowed,
-        *_within(output, size, share),
-        away >= 0,
-        away <= 1 - topology.live,
-        away[places] <= allowed,
-        rest >= 0,
-        cp.sum(share) + rest <= count,
+        *_output_limits(output, size, share),
+        *_served_apart(away, topology.live, allowed, places),
+        *_number(share, rest, count),
+        *_power_apart(apart, away, rest, size, ranges),
+    ]
+    at = _at(places, n)
+    return Supply(output, at @ output[0] + apart[0], at @ output[1] + apart[1], topology.live + away, constraints)
+
+
+def _output_limits(output: cp.Variable, size: tuple[float, float], share: cp.Expression) -> list[cp.Constraint]:
+    """0 ≤ p ≤ p̄ share, |q| ≤ q̄ share."""
+    p, q = size
+    return [output[0] >= 0, output[0] <= p * share, output[1] >= -q * share, output[1] <= q * share]
+
+
+def _served_apart(away: cp.Variable, live: cp.Expression, allowed: cp.Expression, places: Ints) -> list[cp.Constraint]:
+    """0 ≤ away ≤ 1 − live, away ≤ allowed: served for itself is what no source reaches, where a place is allowed."""
+    return [away >= 0, away <= 1 - live, away[places] <= allowed]
+
+
+def _number(share: cp.Variable, rest: cp.Variable, count: int) -> list[cp.Constraint]:
+    """Σ share + rest ≤ count: shares in islands of sources, and the rest apart from them."""
+    return [rest >= 0, cp.sum(share) + rest <= count]
+
+
+def _power_apart(
+    apart: cp.Variable,
+    away: cp.Variable,
+    rest: cp.Variable,
+    size: tuple[float, float],
+    ranges: tuple[tuple[Floats, Floats], tuple[Floats, Floats]],
+) -> list[cp.Constraint]:
+    """0 ≤ Σ p ≤ p̄ rest, |Σ q| ≤ q̄ rest over the buses apart, each within its range where it is served."""
+    constraints = [
         cp.sum(apart[0]) >= 0,
         cp.sum(apart[0]) <= size[0] * rest,
         cp.abs(cp.sum(apart[1])) <= size[1] * rest,
     ]
     for k, (least, most) in enumerate(ranges):
         constraints += [apart[k] >= cp.multiply(least, away), apart[k] <= cp.multiply(most, away)]
-    at = _at(places, n)
-    return Supply(output, at @ output[0] + apart[0], at @ output[1] + apart[1], topology.live + away, constraints)
-
-
-def _within(output: cp.Variable, size: tuple[float, float], share: cp.Expression) -> list[cp.Constraint]:
-    p, q = size
-    return [output[0] >= 0, output[0] <= p * share, output[1] >= -q * share, output[1] <= q * share]
+    return constraints
 
 
 def _at(places: Ints, n: int) -> sp.csr_array:

@@ -19,10 +19,11 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean, names_in_words
 from openpoint.network import Network, load_shares
 from openpoint.network.blocks import Blocks
-from openpoint.studies.partition.model.links import Links, Storage
+from openpoint.studies.partition.model.links import Links
 from openpoint.studies.partition.model.loads import load_blocks, terminal_base_kw
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import Grouped, Step, UncertainLoads
+from openpoint.studies.partition.model.storage import Storage
 from openpoint.studies.partition.options import BLOCK_USD, PartitionCosts, check_uncertainty
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty

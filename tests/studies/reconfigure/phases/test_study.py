@@ -35,8 +35,9 @@ from openpoint.results import export
 from openpoint.search.exchange.phases import exchanges_coupled
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.phases.exchange import AcJudge
-from openpoint.studies.reconfigure.phases.model import PhasesProgram, by_branch
+from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.study import phases_program
+from openpoint.studies.reconfigure.phases.topology import by_branch
 from openpoint.studies.reconfigure.study import method_for, reconfigure
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration
@@ -83,7 +84,7 @@ def test_the_recourse_is_the_linear_flow_of_every_topology(seed: int, idle: bool
     program = program_of(idling(limited(seed)) if idle else limited(seed))
     subproblem = Subproblem(program, len(program.today), Goal.COST)
     states = states_of(program)
-    direct = {state.tobytes(): program.linear(state) for state in states}
+    direct = {state.tobytes(): program.linear.evaluate(state) for state in states}
     for state in states[:12]:
         loss, missed = direct[state.tobytes()]
         response = subproblem.respond(state.astype(float), np.zeros(0))
@@ -101,7 +102,7 @@ def test_what_transformers_lose_without_load_is_part_of_the_linear_loss() -> Non
     added = []
     for each in (grid, idling(grid)):
         program = program_of(each)
-        added.append((program.linear(program.today)[0], float(OpenDssCircuit(each).solve().loss_kw[0])))
+        added.append((program.linear.evaluate(program.today)[0], float(OpenDssCircuit(each).solve().loss_kw[0])))
     (linear, exact), (linear_idle, exact_idle) = added
     assert exact_idle - exact > 10.0
     assert linear_idle - linear == pytest.approx(exact_idle - exact, rel=0.02)
@@ -110,7 +111,7 @@ def test_what_transformers_lose_without_load_is_part_of_the_linear_loss() -> Non
 @pytest.mark.parametrize("seed", [0, 3, 8, 13, 15])
 def test_methods_find_the_least_linear_loss_of_all_topologies(seed: int) -> None:
     program = program_of(limited(seed))
-    found = [program.linear(state) for state in states_of(program)]
+    found = [program.linear.evaluate(state) for state in states_of(program)]
     least = min((loss for loss, missed in found if missed <= 1e-6), default=math.inf)
     methods = [Benders()] if seed in (3, 15) else [ExtensiveForm()]
     for method in methods:
@@ -150,7 +151,7 @@ def test_on_one_phase_it_is_lindistflow() -> None:
 
     states = states_of(program)
     direct = np.array([by_hand(state) for state in states])
-    np.testing.assert_allclose([program.linear(state)[0] for state in states[:20]], direct[:20], rtol=1e-9)
+    np.testing.assert_allclose([program.linear.evaluate(state)[0] for state in states[:20]], direct[:20], rtol=1e-9)
     outcome = ExtensiveForm().solve(program)
     assert outcome.upper_bound == pytest.approx(direct.min(), rel=1e-6)
 
@@ -188,7 +189,7 @@ def test_the_answer_is_the_best_of_its_neighbours_by_exact_power_flow(seed: int)
     around = ac_losses(grid, [by_branch(program.network, state) for state in near])
     assert result.loss_kw <= around.min() * (1 + 1e-8)
     assert result.loss_kw <= (result.loss_before_kw or math.inf)
-    linear = [program.linear(state)[0] for state in states]
+    linear = [program.linear.evaluate(state)[0] for state in states]
     differs = not np.array_equal(states[int(np.argmin(linear))], answer)
     assert differs == any("optimum of the linear model has other open branches" in note for note in result.notes)
 
@@ -393,7 +394,7 @@ def table_rows(first: str) -> list[list[str]]:
 def figures(program: PhasesProgram, judge: AcJudge, closed: Bools) -> list[str]:
     priced = judge.price(closed)
     assert priced is not None
-    loss, _ = program.linear(closed)
+    loss, _ = program.linear.evaluate(closed)
     return [f"{priced.value_kw:.3f}", f"{loss:.3f}", f"{100 * (loss / priced.value_kw - 1):.2f} %"]
 
 

@@ -12,7 +12,7 @@ forms the grid of its island. Mended here:
 - (10): a switch may carry a unit for every other block, which may be more than there are switches;
 - a coloured switch that lacks phases carries no commodity to a block that has them.
 
-It says the same as `partition_topology.compact`, with more binaries: to be checked against, not for speed.
+It says the same as `topology.compact`, with more binaries: to be checked against, not for speed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from openpoint.studies.partition.model.topology import Topology, binaries
 
 
 def colouring(blocks: Blocks, home: Ints, most: int) -> Topology:
-    """The islands by colours; see `partition_topology.compact` for the arguments."""
+    """The islands by colours; see `topology.compact` for the arguments."""
     b, s, f = blocks.count, len(blocks.switches), len(home)
     closed, live, forming = (cp.Variable(k, name=name) for k, name in ((s, "closed"), (b, "live"), (f, "forming")))
     colour = cp.Variable((s, b), name="colour")

@@ -1,9 +1,9 @@
 """The mathematical model of partitioning: which switches close and which generators form the grid, robust to the loads.
 
 min  Σ_t [ Σ lost_usd (1 − live) + Σ c p̂ ] + max_u Σ_t Q_t(x_t, u_t)         x_t = (closed, live, forming, p̂, q̂, …)
-s.t. every energised island is a tree of blocks with 1 to k grid-forming generators (`partition_topology`)
-     the set-points p̂, q̂ keep the physics at the nominal loads, 0 in dead blocks (`partition_step`)
-     actions of switches, energy in store: what links the steps (`partition_links`)
+s.t. every energised island is a tree of blocks with 1 to k grid-forming generators (`topology`)
+     the set-points p̂, q̂ keep the physics at the nominal loads, 0 in dead blocks (`step`)
+     actions of switches, energy in store: what links the steps (`links`, `storage`)
 
 Q_t = min  Σ c o                                              the loads of live blocks are nominal (1 + u_t)
       s.t. |o| ≤ ramp · capacity in each phase, p̂ + o within the limits of the generators;  −r⁻ ≤ Σ o ≤ r⁺ in store;
@@ -14,7 +14,7 @@ The first three of x are binary. One step without storage is the problem of Mori
 What the publication leaves open is decided so. Ramping is net (up and down are one variable), in each phase, and of
 reactive power as of active power, each in its own capacity. The set-points are what is run when the loads are nominal,
 so they keep the physics, too. Generators have no constant cost: there would be one to pay in dead blocks, too.
-Where the physics cannot be kept, the least violation is power from nowhere, summed over terminals: feasibility comes
+Where the physics cannot be kept, the least violation is the nodal slack, summed over terminals: feasibility comes
 first, without a weight. A first stage in which everything is dead keeps it always.
 
 A load deviates in each step by itself, and the recourse of a step knows the loads of this step only, so that what is
@@ -27,7 +27,7 @@ import dataclasses
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Self
+from typing import Literal, Self, final
 
 import cvxpy as cp
 import numpy as np
@@ -36,8 +36,9 @@ from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
 from openpoint.network.blocks import Blocks
 from openpoint.studies.partition.model.colouring import colouring
-from openpoint.studies.partition.model.links import Linked, Links, linked, state_before, sums
+from openpoint.studies.partition.model.links import Linked, Links, linked, state_before
 from openpoint.studies.partition.model.step import Grouped, Step, UncertainLoads
+from openpoint.studies.partition.model.storage import sums
 from openpoint.studies.partition.model.topology import Topology, compact
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, SecondStage
 from openpoint.twostage.risk import Risk, WorstCase
@@ -61,6 +62,7 @@ class Following(SecondStage):
     ramp: tuple[cp.Variable, ...]
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class PartitionProgram(PlainProgram):
     """Partitioning over T steps as a two-stage program.
@@ -188,10 +190,9 @@ class PartitionProgram(PlainProgram):
         still = np.zeros(len(self.loads.names))
         for t, (step, here) in enumerate(zip(self.steps, topologies)):
             constraints += here.constraints
-            constraints += [here.closed[k] == 0 for k in np.flatnonzero(step.locks.open)]
-            constraints += [here.live[k] == 0 for k in np.flatnonzero(step.locks.dead)]
+            constraints += step.locks.constraints(here.closed, here.live)
             chosen = here.closed, here.live, here.forming, p[t], q[t]
-            operation += step.within(here.live, p[t], q[t])
+            operation += step.generator_limits(here.live, p[t], q[t])
             operation += step.flow(*chosen, moved=still, largest=self._largest(t)).constraints
             cost = cost + step.lost_usd @ (1 - here.live) + step.generation_usd @ p[t]
             pieces += [*chosen, *(each[t] for each in (joined.more, joined.less, joined.state) if each)]
@@ -211,7 +212,7 @@ class PartitionProgram(PlainProgram):
         )
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> Following:
-        """Generators follow the loads; the limit is that no power comes from nowhere."""
+        """Generators follow the loads; the limit is that the nodal slack is 0."""
         size, m = sum(self._lengths), len(self.loads.names)
         stages = [
             self._recourse(
@@ -231,24 +232,42 @@ class PartitionProgram(PlainProgram):
         closed, live, forming, p, q = (decision[i:j] for i, j in itertools.pairwise(at[:6]))
         ramp = cp.Variable(2 * parts, name="ramp")
         up_p, up_q = ramp[:parts], ramp[parts:]
-        ramp_p, ramp_q = self.ramps
-        constraints = [up_p <= ramp_p, up_p >= -ramp_p, up_q <= ramp_q, up_q >= -ramp_q]
-        constraints += step.within(live, p + up_p, q + up_q)
-        if self.links.storage.count:
-            more, less = (decision[i:j] for i, j in itertools.pairwise(at[5:8]))
-            called = sums(self.links.storage, step) @ up_p
-            constraints += [called <= more, called >= -less]
-        m, n = len(step.loads.names), step.network.n_terminals
-        moved: cp.Expression = realisation
-        if m:  # a load in a dead block does not take what it would
-            low, high = (ends[t * m : (t + 1) * m] for ends in self.deviations)
-            idle, dead = cp.Variable(m, name="idle"), 1 - live[step.loads.block]
-            constraints += [idle <= cp.multiply(high, dead), idle >= cp.multiply(low, dead)]
-            moved = realisation - idle
-        slack = cp.Variable((2, n), name="slack")
+        reserves = [decision[i:j] for i, j in itertools.pairwise(at[5:8])] if self.links.storage.count else []
+        constraints = [
+            *self._ramp_limits(up_p, up_q),
+            *step.generator_limits(live, p + up_p, q + up_q),
+            *self._reserve_limits(step, up_p, reserves),
+        ]
+        moved, idle = self._deviation(t, live, realisation)
+        constraints += idle
+        slack = cp.Variable((2, step.network.n_terminals), name="slack")
         flow = step.flow(closed, live, forming, p + up_p, q + up_q, moved=moved, largest=self._largest(t), slack=slack)
         kept = Limit("balance", cp.hstack([slack[0], -slack[0], slack[1], -slack[1]]))
         return Following([*constraints, *flow.constraints], (), (kept,), step.generation_usd @ up_p, ramp=(ramp,))
+
+    def _ramp_limits(self, up_p: cp.Expression, up_q: cp.Expression) -> list[cp.Constraint]:
+        """|o| ≤ ramp · capacity in each phase."""
+        ramp_p, ramp_q = self.ramps
+        return [up_p <= ramp_p, up_p >= -ramp_p, up_q <= ramp_q, up_q >= -ramp_q]
+
+    def _reserve_limits(self, step: Step, up_p: cp.Expression, reserves: list[cp.Expression]) -> list[cp.Constraint]:
+        """−r⁻ ≤ Σ o ≤ r⁺ for generators with an energy."""
+        if not reserves:
+            return []
+        called, (more, less) = sums(self.links.storage, step) @ up_p, reserves
+        return [called <= more, called >= -less]
+
+    def _deviation(
+        self, t: int, live: cp.Expression, realisation: cp.Expression
+    ) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """u − idle with u̲ (1 − live) ≤ idle ≤ ū (1 − live): a load in a dead block does not take what it would."""
+        loads = self.steps[t].loads
+        m = len(loads.names)
+        if not m:
+            return realisation, []
+        low, high = (ends[t * m : (t + 1) * m] for ends in self.deviations)
+        idle, dead = cp.Variable(m, name="idle"), 1 - live[loads.block]
+        return realisation - idle, [idle <= cp.multiply(high, dead), idle >= cp.multiply(low, dead)]
 
     def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
         """(2 P) what the generators do once the loads are known, of a program of one step."""

@@ -66,6 +66,13 @@ class Locks:
     closed: Bools
     dead: Bools
 
+    def constraints(self, closed: cp.Variable, live: cp.Variable) -> list[cp.Constraint]:
+        """closed = 0 of switches that are held open, live = 0 of blocks with a fault."""
+        return [
+            *(closed[k] == 0 for k in np.flatnonzero(self.open)),
+            *(live[k] == 0 for k in np.flatnonzero(self.dead)),
+        ]
+
     @staticmethod
     def none(blocks: Blocks) -> Locks:
         """Every choice is free."""
@@ -107,8 +114,8 @@ class Step:
         """(N) least and most squared voltage; a lost substation holds none."""
         return voltage_limits(self.network, np.empty(0, dtype=np.int64))
 
-    def within(self, live: cp.Expression, p: cp.Expression, q: cp.Expression) -> list[cp.Constraint]:
-        """Output within the limits of the generators, 0 in dead blocks."""
+    def generator_limits(self, live: cp.Expression, p: cp.Expression, q: cp.Expression) -> list[cp.Constraint]:
+        """p̲ live ≤ p ≤ p̄ live, and so for q: output within the limits of the generators, 0 in dead blocks."""
         net, on = self.network, live[self.generators.block[self.generators.of_part]]
         return [
             p >= cp.multiply(net.p_min, on),
@@ -134,8 +141,29 @@ class Step:
         Args:
             closed: (S). live: (B). forming: (F). p, q: (P) output.
             moved: (M) deviations of the uncertain loads. largest: the most that any of them may be.
-            slack: (2, N) power from nowhere.
+            slack: (2, N) nodal slack, active and reactive.
         """
+        return lindist3flow(
+            self.network,
+            self._conducting(closed),
+            self._net_demand(live, p, q, moved, slack),
+            sources=np.empty(0, dtype=np.int64),
+            held=self._held(forming),
+            bounds=self.voltages,
+            most=self._carried(largest),
+            always=self._always,
+            energised=live[self.blocks.of_terminal],
+        )
+
+    def _net_demand(
+        self,
+        live: cp.Expression,
+        p: cp.Expression,
+        q: cp.Expression,
+        moved: cp.Expression | Floats,
+        slack: cp.Variable | None,
+    ) -> Demand:
+        """Nominal load · live + deviation − generation − slack, at terminals and between them."""
         net, of = self.network, self.blocks.of_terminal
         fixed = nominal(net)
         at_wye, at_delta = self._places
@@ -150,21 +178,18 @@ class Step:
             delta_p, delta_q = delta_p + self.loads.delta.real @ moved, delta_q + self.loads.delta.imag @ moved
         if slack is not None:
             wye_p, wye_q = wye_p - slack[0], wye_q - slack[1]
+        return Demand(wye_p, wye_q, delta_p, delta_q)
+
+    def _held(self, forming: cp.Expression) -> Held | None:
+        """w = 1 at all terminals of the bus of a generator that forms the grid; None where none may."""
+        net = self.network
         held, at = np.ones(net.n_terminals), np.concatenate([np.empty(0, dtype=np.int64), *self._forming_at])
+        if not len(at):
+            return None
         unit = np.repeat(np.arange(len(self._forming_at)), [len(each) for each in self._forming_at])
         held[at] = self.held_w[unit]
         where = sp.csr_array((np.ones(len(at)), (at, unit)), (net.n_terminals, len(self._forming_at)))
-        return lindist3flow(
-            net,
-            self._conducting(closed),
-            Demand(wye_p, wye_q, delta_p, delta_q),
-            sources=np.empty(0, dtype=np.int64),
-            held=Held(where @ forming, held) if len(at) else None,
-            bounds=self.voltages,
-            most=self._carried(largest),
-            always=self._always,
-            energised=live[of],
-        )
+        return Held(where @ forming, held)
 
     @cached_property
     def _forming_at(self) -> list[Ints]:

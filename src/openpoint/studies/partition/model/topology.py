@@ -55,28 +55,17 @@ def compact(blocks: Blocks, home: Ints, most: int) -> Topology:
     b, s, f = blocks.count, len(blocks.switches), len(home)
     closed, live, forming = (cp.Variable(k, name=name) for k, name in ((s, "closed"), (b, "live"), (f, "forming")))
     has = sp.csr_array((np.ones(f), (home, np.arange(f))), shape=(b, f)) @ forming
-    constraints = [*binaries(blocks, closed, live, forming), closed <= live[blocks.fr], closed <= live[blocks.to]]
-    integers: tuple[cp.Variable, ...] = (closed, live, forming)
-    lead: cp.Expression = has
-    if most > 1:
-        leading = cp.Variable(b, name="lead")
-        constraints += [leading >= 0, leading <= 1, leading <= has]
-        gathered, taken = cp.Variable(s, name="gathered"), cp.Variable(b, name="taken")
-        into = _into(blocks)
-        constraints += [has + into @ gathered == taken, taken >= 0, taken <= most * leading]
-        constraints += [gathered <= f * closed, gathered >= -f * closed]
-        integers, lead = (*integers, leading), leading
-    flow, supply = cp.Variable(s, name="flow"), cp.Variable(b, name="supply")
-    constraints += [
-        lead <= live,
-        has <= most * live,
-        cp.sum(closed) == cp.sum(live) - cp.sum(lead),
-        _into(blocks) @ flow + supply == live,
-        supply >= 0,
-        supply <= b * lead,
-        flow <= (b - 1) * cp.multiply(blocks.ahead, closed),
-        flow >= -(b - 1) * cp.multiply(blocks.back, closed),
+    leading = cp.Variable(b, name="lead") if most > 1 else None
+    lead = has if leading is None else leading
+    constraints = [
+        *binaries(blocks, closed, live, forming),
+        *energised_ends(blocks, closed, live),
+        *([] if leading is None else leaders(blocks, closed, leading, has, f, most)),
+        *formed_if_live(live, lead, has, most),
+        *tree_count(closed, live, lead),
+        *connectivity(blocks, closed, live, lead),
     ]
+    integers = (closed, live, forming) if leading is None else (closed, live, forming, leading)
     return Topology(closed, live, forming, integers, constraints)
 
 
@@ -88,6 +77,62 @@ def binaries(blocks: Blocks, closed: cp.Variable, live: cp.Variable, forming: cp
     if len(within := np.flatnonzero(blocks.fr == blocks.to)):
         constraints.append(closed[within] == 0)
     return constraints
+
+
+def energised_ends(blocks: Blocks, closed: cp.Variable, live: cp.Variable) -> list[cp.Constraint]:
+    """closed_ij ≤ live_i, live_j."""
+    return [closed <= live[blocks.fr], closed <= live[blocks.to]]
+
+
+def leaders(
+    blocks: Blocks, closed: cp.Variable, lead: cp.Variable, has: cp.Expression, forming: int, most: int
+) -> list[cp.Constraint]:
+    """One commodity carries a unit from every grid-forming generator to the leading block, which takes at most k:
+
+        lead ≤ has,      has + Σ into − Σ out of = taken ≤ k lead,      |gathered| ≤ F closed
+
+    Args:
+        has: (B) grid-forming generators of a block. forming: F. most: k.
+    """
+    gathered, taken = cp.Variable(len(blocks.switches), name="gathered"), cp.Variable(blocks.count, name="taken")
+    return [
+        lead >= 0,
+        lead <= 1,
+        lead <= has,
+        has + _into(blocks) @ gathered == taken,
+        taken >= 0,
+        taken <= most * lead,
+        gathered <= forming * closed,
+        gathered >= -forming * closed,
+    ]
+
+
+def formed_if_live(live: cp.Variable, lead: cp.Expression, has: cp.Expression, most: int) -> list[cp.Constraint]:
+    """lead ≤ live, has ≤ k live: generators form grids in energised blocks alone."""
+    return [lead <= live, has <= most * live]
+
+
+def tree_count(closed: cp.Variable, live: cp.Variable, lead: cp.Expression) -> list[cp.Constraint]:
+    """Σ closed = Σ live − Σ lead: as many branches as trees have, one tree a leading block."""
+    return [cp.sum(closed) == cp.sum(live) - cp.sum(lead)]
+
+
+def connectivity(blocks: Blocks, closed: cp.Variable, live: cp.Variable, lead: cp.Expression) -> list[cp.Constraint]:
+    """Single-commodity flow (Gavish and Graves 1978): every live block takes a unit that comes from a leading one,
+
+        Σ flow into − Σ flow out of + supply = live,      0 ≤ supply ≤ B lead,      |flow| ≤ (B − 1) closed
+
+    along switches that have the phases of the block they lead to.
+    """
+    b = blocks.count
+    flow, supply = cp.Variable(len(blocks.switches), name="flow"), cp.Variable(b, name="supply")
+    return [
+        _into(blocks) @ flow + supply == live,
+        supply >= 0,
+        supply <= b * lead,
+        flow <= (b - 1) * cp.multiply(blocks.ahead, closed),
+        flow >= -(b - 1) * cp.multiply(blocks.back, closed),
+    ]
 
 
 def _into(blocks: Blocks) -> sp.csr_array:

@@ -13,7 +13,7 @@ from openpoint.results import ac_tables as states
 from openpoint.results.phase_violations import violations
 from openpoint.studies.reconfigure.answer import SearchResult, reconfigure_result
 from openpoint.studies.reconfigure.phases.exchange import AcJudge, Priced
-from openpoint.studies.reconfigure.phases.model import is_radial_state
+from openpoint.studies.reconfigure.phases.topology import is_radial_state
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.twostage.log import Outcome
 

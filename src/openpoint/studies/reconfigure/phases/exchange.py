@@ -18,7 +18,8 @@ from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.powerflow.phase_state import PhaseState, state_of
 from openpoint.results.phase_violations import excess
 from openpoint.search.exchange.phases import exchanges_coupled
-from openpoint.studies.reconfigure.phases.model import PhasesProgram, by_branch
+from openpoint.studies.reconfigure.phases.model import PhasesProgram
+from openpoint.studies.reconfigure.phases.topology import by_branch
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress
 
@@ -65,7 +66,7 @@ class AcJudge:
 
     def knows(self, closed: Bools) -> bool:
         """Whether the price of a topology (B) takes no power flow any more."""
-        return closed.tobytes() in self._known or not self.program.allowed(closed)
+        return closed.tobytes() in self._known or not self.program.switching.allowed(closed)
 
     def state(self, closed: Bools) -> PhaseState:
         """The AC state of a topology (B), radial or not."""
@@ -82,7 +83,7 @@ class AcJudge:
 
     def price(self, closed: Bools) -> Priced | None:
         """The price of a radial topology (B); None where too much is changed or there is no state."""
-        if not self.program.allowed(closed):
+        if not self.program.switching.allowed(closed):
             return None
         key = closed.tobytes()
         if key not in self._known:

@@ -10,38 +10,39 @@ voltages, which are the exact ones of a known state of the grid, and the loss ar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
-from typing import Self
+from typing import Self, final
 
 import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
-from openpoint.formulations.lindist3flow import Demand, lindist3flow, rating_excess
+from openpoint.formulations.lindist3flow import Demand, LinDist3Flow, lindist3flow, rating_excess
 from openpoint.formulations.lindist3flow_equations import coefficients
 from openpoint.formulations.lindist3flow_loss import LossTerms, idle_loss, loss_cones, loss_terms
-from openpoint.formulations.lindist3flow_solve import evaluate, no_load
+from openpoint.formulations.lindist3flow_solve import no_load
 from openpoint.formulations.radiality import Choices, radiality
-from openpoint.formulations.radiality_phases import contract_coupled, radial_states
 from openpoint.network import Network
 from openpoint.network.load_shares import phase_bases
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.studies.reconfigure.phases.heuristics import CoupledTreeHeuristics
+from openpoint.studies.reconfigure.phases.linear_evaluation import (
+    V_LEAST_PU,
+    V_MOST_PU,
+    LinearEvaluator,
+    voltage_limited,
+)
+from openpoint.studies.reconfigure.phases.topology import by_branch, choices_of, is_radial_state
+from openpoint.studies.reconfigure.switching import Switching
 from openpoint.twostage.program import ExactEvaluation, FirstStage, Limit, PlainProgram, SecondStage
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Certain, Uncertainty
 from openpoint.twostage.workers.pool import never
 
-V_LEAST_PU, V_MOST_PU = 0.5, 1.5
-"""Voltages beyond which a linear flow says nothing: states that leave them are left out."""
-NEAR_ROUNDS = 4
-"""Weights drawn for every tree wanted near a fractional decision; many lead to the same tree."""
-TREES_TRIED = 100
-"""Radial states among which one is sought that keeps to the number of changes."""
 
-
+@final
 @dataclass(frozen=True, kw_only=True)
 class PhasesProgram(PlainProgram):
     """Reconfiguration of a grid of any phases as a two-stage program; nothing is dispatched.
@@ -69,6 +70,21 @@ class PhasesProgram(PlainProgram):
     def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """Itself: nothing is uncertain."""
         return self
+
+    @cached_property
+    def switching(self) -> Switching:
+        """Number and cost of changes."""
+        return Switching(self.today, self.max_changes, self.change_cost_kw)
+
+    @cached_property
+    def heuristics(self) -> CoupledTreeHeuristics:
+        """Radial states worth trying."""
+        return CoupledTreeHeuristics(self.network, self.choices, self.switching)
+
+    @cached_property
+    def linear(self) -> LinearEvaluator:
+        """The evaluation of radial states without a solver."""
+        return LinearEvaluator(self.network, self.demand, self.reference, self.terms, self.idle, self.price_base_kw)
 
     @cached_property
     def today(self) -> Bools:
@@ -105,114 +121,84 @@ class PhasesProgram(PlainProgram):
         """(N) voltages without load of a radial state, around which voltages are linear."""
         if is_radial_state(self.network, self.today):
             return no_load(self.network, self.today)
-        tree = next(self._trees(self.today.astype(np.float64)), None)
+        tree = next(self.heuristics.trees(self.today.astype(np.float64)), None)
         return self.v if tree is None else no_load(self.network, tree)
 
     def first_stage(self, *, with_recourse: bool) -> FirstStage:
         """Radial choices, locked branches, number and cost of changes."""
-        net = self.network
-        block = radiality(self.choices, hungry=np.zeros(self.choices.n_blocks, dtype=np.bool_))
+        tree = radiality(self.choices, hungry=np.zeros(self.choices.n_blocks, dtype=np.bool_))
         closed = cp.Variable(len(self.today), name="state")
-        changes = cp.sum(closed[~self.today]) + cp.sum(1 - closed[self.today])
-        constraints = [*block.constraints, block.closed == closed[net.conductor_branch]]
-        if self.max_changes is not None:
-            constraints.append(changes <= self.max_changes)
-        return FirstStage(closed, block.integers, constraints, self.change_cost_kw * changes)
+        constraints = [
+            *tree.constraints,
+            tree.closed == closed[self.network.conductor_branch],  # conductors open and close together
+            *self.switching.limit(closed),
+        ]
+        return FirstStage(closed, tree.integers, constraints, self.change_cost_kw * self.switching.changes(closed))
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
         """The linear power flow, whose cost is the loss in kW."""
+        flow = self._power_flow(decision, limits=limits)
+        cone, loss, tied = loss_cones(self.terms, decision, flow.p, flow.q)
+        idle_loss, idle = self._idle_loss(decision)
+        if idle_loss is not None:
+            loss = loss + idle_loss
+        constraints = [*flow.constraints, *tied, *idle]
+        return SecondStage(constraints, (cone,), self._limits(decision, flow), self.price_base_kw * loss)
+
+    def _power_flow(self, closed: cp.Expression, *, limits: bool) -> LinDist3Flow:
+        """LinDist3Flow at the demand of the reference voltages; ratings are limits of their own."""
         net = self.network
         unrated = net.with_limits(w_min=net.w_min, w_max=net.w_max, l_max=np.full(net.n_conductors, np.inf))
         s, pairs = (cp.Constant(part) for part in self.demand)
-        flow = lindist3flow(
+        return lindist3flow(
             unrated,
-            decision,
+            closed,
             Demand(cp.real(s), cp.imag(s), cp.real(pairs), cp.imag(pairs)),
             bounds=self._bounds(limits=limits),
             most=self._carried,
             always=by_branch(net, self.choices.state == 1.0),
             reference=self.reference,
         )
-        cone, loss, tied = loss_cones(self.terms, decision, flow.p, flow.q)
-        if self.idle.any():
-            idle = cp.Variable(name="loss_idle")
-            loss, tied = loss + idle, [*tied, idle == self.idle @ decision]
-        low, high = self._limited
+
+    def _idle_loss(self, closed: cp.Expression) -> tuple[cp.Variable | None, list[cp.Constraint]]:
+        """Σ idle x: what the closed transformers lose without load."""
+        if not self.idle.any():
+            return None, []
+        idle = cp.Variable(name="loss_idle")
+        return idle, [idle == self.idle @ closed]
+
+    def _limits(self, closed: cp.Expression, flow: LinDist3Flow) -> tuple[Limit, ...]:
+        """w̲ ≤ w ≤ w̄ and the ratings, as excesses relative to the squared limit."""
+        net = self.network
+        low, high = voltage_limited(net)
         kept = []
         if low.any():
             kept.append(Limit("voltage low", 1 - cp.multiply(1 / net.w_min[low], flow.w[low])))
         if high.any():
             kept.append(Limit("voltage high", cp.multiply(1 / net.w_max[high], flow.w[high]) - 1))
         if np.isfinite(net.l_max).any():
-            kept.append(Limit("current", rating_excess(net, decision, flow.p, flow.q)))
-        return SecondStage([*flow.constraints, *tied], (cone,), tuple(kept), self.price_base_kw * loss)
+            kept.append(Limit("current", rating_excess(net, closed, flow.p, flow.q)))
+        return tuple(kept)
 
     def evaluate(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> ExactEvaluation:
         """The same flow without a solver: exact for the linear model."""
         closed = decision > 0.5
-        if not self.allowed(closed):
+        if not self.switching.allowed(closed):
             return ExactEvaluation(np.array([np.inf]), np.array([np.inf]), None, True)
-        loss, excess = self.linear(closed)
+        loss, excess = self.linear.evaluate(closed)
         return ExactEvaluation(np.array([loss]), np.array([excess if excess > LIMIT_TOLERANCE else 0.0]), None, True)
-
-    def linear(self, closed: Bools) -> tuple[float, float]:
-        """Loss in kW and sum of the excesses of the limits of a radial state (B), in the linear model.
-
-        The excess is inf where voltages leave what the model can say anything about.
-        """
-        net = self.network
-        flow = evaluate(net, closed, *self.demand, reference=self.reference)
-        low, high = self._limited
-        w, s = flow.w[0], flow.s[0]
-        loss = float(self.terms.loss(s)[0] + self.idle[closed].sum()) * self.price_base_kw
-        if w.min() < V_LEAST_PU**2 or w.max() > V_MOST_PU**2:
-            return loss, math.inf
-        rated = np.asarray(
-            rating_excess(net, cp.Constant(closed * 1.0), cp.Constant(s.real), cp.Constant(s.imag)).value
-        )
-        parts = [1.0 - w[low] / net.w_min[low], w[high] / net.w_max[high] - 1.0, rated]
-        return loss, sum(float(np.maximum(part, 0.0).sum()) for part in parts)
 
     def first_stage_cost(self, decision: Floats) -> float:
         """Cost of the changes, in kW."""
-        return self.change_cost_kw * float(np.sum((decision > 0.5) != self.today))
+        return float(self.switching.cost(decision > 0.5))
 
     def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
-        """Today's tree and that of least impedance."""
-        found = [*islice(self._trees(self.today.astype(np.float64)), 1), *islice(self._trees(-self._impedance), 1)]
-        return [tree.astype(np.float64) for tree in found]
+        """See `CoupledTreeHeuristics`."""
+        return self.heuristics.warm_starts()
 
     def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
-        """Heaviest trees under the fractional decision, shaken."""
-        rng = np.random.default_rng(0)
-        seen: set[bytes] = set()
-        for k in range(NEAR_ROUNDS * count):
-            weight = decision + (0.3 * rng.random(len(decision)) if k else 0.0)
-            tree = next(self._trees(weight), None)
-            if tree is not None and tree.tobytes() not in seen and len(seen) < count:
-                seen.add(tree.tobytes())
-                yield tree.astype(np.float64)
-
-    def allowed(self, closed: Bools) -> bool:
-        """Whether a state (B) keeps to the number of changes."""
-        return self.max_changes is None or int(np.sum(closed != self.today)) <= self.max_changes
-
-    def _trees(self, weight: Floats) -> Iterator[Bools]:
-        """Some radial states (B) that keep to the number of changes, those of heavy branches first."""
-        states = islice(radial_states(self.choices, self.network.conductor_branch, weight), TREES_TRIED)
-        return (tree for state in states if self.allowed(tree := by_branch(self.network, state)))
-
-    @cached_property
-    def _impedance(self) -> Floats:
-        """(B) largest impedance of each branch."""
-        largest = np.zeros(len(self.today))
-        np.maximum.at(largest, self.network.conductor_branch, np.abs(self.network.z.diagonal()))
-        return largest
-
-    @cached_property
-    def _limited(self) -> tuple[Bools, Bools]:
-        """(N) terminals with a lower, and with an upper limit."""
-        return self.network.w_min > 0.0, np.isfinite(self.network.w_max)
+        """See `CoupledTreeHeuristics`."""
+        return self.heuristics.rounded(decision, count)
 
     def _bounds(self, *, limits: bool) -> tuple[Floats, Floats]:
         """(N) squared voltages that no point of interest leaves."""
@@ -237,33 +223,6 @@ class PhasesProgram(PlainProgram):
         phases = np.array(net.terminal_phase)
         own = phases[:, None] == np.array(net.conductor_phase)[None, :]
         return np.abs(drawn.real) @ own, np.abs(drawn.imag) @ own
-
-
-def choices_of(network: Network, must_close: Bools, must_open: Bools) -> Choices:
-    """What is left to decide over conductors, of states given by branch (B)."""
-    branch = network.conductor_branch
-    return contract_coupled(
-        network.n_terminals,
-        network.terminal_fr,
-        network.terminal_to,
-        branch,
-        network.source_terminal,
-        must_close[branch],
-        must_open[branch],
-    )
-
-
-def is_radial_state(network: Network, closed: Bools) -> bool:
-    """Whether a state (B) reaches every terminal by one path from one source."""
-    kept = choices_of(network, closed, ~closed)
-    return not (kept.loop or kept.cut_off)
-
-
-def by_branch(network: Network, state: Bools) -> Bools:
-    """(B) state of the branches of that of their conductors (E)."""
-    found = np.zeros(len(network.branch_names), dtype=np.bool_)
-    found[network.conductor_branch] = state
-    return found
 
 
 def demand_at(network: Network, v: Complexes) -> tuple[Complexes, Complexes]:

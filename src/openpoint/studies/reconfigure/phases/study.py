@@ -21,8 +21,9 @@ from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
 from openpoint.studies.reconfigure.phases.answer import PhasesAnswer, open_branches, phases_result
 from openpoint.studies.reconfigure.phases.exchange import AcJudge, News, Priced, best_of, descend_ac
-from openpoint.studies.reconfigure.phases.model import PhasesProgram, by_branch, choices_of
+from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.soft import soften_phases
+from openpoint.studies.reconfigure.phases.topology import by_branch, choices_of
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.setup import Enumeration, Method, check_changes, locks, refuse_impossible
 from openpoint.twostage.deadline import Deadline, deadline_of
