@@ -240,6 +240,53 @@ def test_nobody_asks_an_object_what_it_is(path: Path) -> None:
     assert not asked
 
 
+def test_no_class_derives_from_a_concrete_one() -> None:
+    """Classes are abstract or final: what is constructed anywhere in the package has no subclass in it.
+
+    A record may be extended by fields (a study finds its own variables again in a stage), but nothing is overridden.
+    Errors are a family by nature.
+    """
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+    constructed = {called(node) for node in nodes if isinstance(node, ast.Call)}
+    wrong = []
+    for name, node in classes.items():
+        for base in ancestors(node, classes):
+            if base.name not in constructed or "Exception" in bases(classes, base):
+                continue
+            overridden = defined(node) & defined(base)
+            if overridden or not is_record(node):
+                wrong.append(f"{name} derives from {base.name}, which is constructed ({', '.join(overridden)})")
+    assert not wrong, "\n".join(wrong)
+
+
+def called(node: ast.Call) -> str:
+    """The name of what is called: `Stage`, of `program.Stage` too."""
+    return node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+
+
+def bases(classes: dict[str, ast.ClassDef], node: ast.ClassDef) -> set[str]:
+    """Names of all classes that a class derives from, those of other packages included."""
+    direct = {ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases}
+    return direct.union(*(bases(classes, classes[base]) for base in direct if base in classes and base != node.name))
+
+
+def ancestors(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> list[ast.ClassDef]:
+    """The classes of the package that a class derives from."""
+    return [classes[base] for base in sorted(bases(classes, node)) if base in classes]
+
+
+def defined(node: ast.ClassDef) -> set[str]:
+    """Methods of a class."""
+    return {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+
+
+def is_record(node: ast.ClassDef) -> bool:
+    """Whether a class is a dataclass."""
+    return any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+
+
 def test_the_readme_names_every_make_command() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
