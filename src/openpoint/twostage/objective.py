@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.twostage.ambiguity import ProbabilitySet, exactly
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import ExactEvaluation, TwoStageProgram
+from openpoint.twostage.program import AnyProgram, ExactEvaluation
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget, Certain
 
@@ -51,7 +50,7 @@ class Objective:
         """A number that ρ is not below."""
         return self.probabilities.worst(self.floor - self.wait_and_see_upper)[0]
 
-    def first_stage_cost(self, program: TwoStageProgram[Any, Any], decision: Floats) -> float:
+    def first_stage_cost(self, program: AnyProgram, decision: Floats) -> float:
         """f, where it counts."""
         return 0.0 if self.goal is Goal.VIOLATION else program.first_stage_cost(decision)
 
@@ -82,7 +81,7 @@ class Objective:
 
 
 def objective_of(
-    program: TwoStageProgram[Any, Any],
+    program: AnyProgram,
     *,
     violation: bool = False,
     wait_and_see: tuple[Floats, Floats] | None = None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import cvxpy as cp
 import numpy as np
@@ -177,7 +177,7 @@ class ReducedProgram:
     """
 
     key: bytes
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     decision: Floats
 
 
@@ -195,7 +195,7 @@ class SavingBound:
 
     count: int
     entries: Bools
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
 
 
 F = TypeVar("F", bound=FirstStage)
@@ -315,6 +315,10 @@ class TwoStageProgram(Protocol[F, S]):
     def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """The same program before another uncertainty."""
         ...
+
+
+AnyProgram: TypeAlias = TwoStageProgram[Any, Any]
+"""A program whose own variables a method does not look at."""
 
 
 class PlainRecourse:

@@ -25,7 +25,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -36,7 +35,7 @@ from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.methods.wait_and_see import Solve, StoppedError, wait_and_see
-from openpoint.twostage.program import TwoStageProgram
+from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import Expectation, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Scenarios
 
@@ -117,7 +116,7 @@ def _solver(gap: float, deadline: Deadline, tell: Callable[[str], None], count: 
     """One disaster is one mixed-integer program: the one-piece form, with nothing to decompose."""
     solved = 0
 
-    def solve(program: TwoStageProgram[Any, Any]) -> Outcome:
+    def solve(program: AnyProgram) -> Outcome:
         nonlocal solved
         solved += 1
         if solved <= count:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from openpoint.arrays import Floats
 from openpoint.twostage.conformance import form, optional, sets, values
 from openpoint.twostage.conformance.fault import Fault, ProgramError
 from openpoint.twostage.conformance.samples import Samples, sampled
-from openpoint.twostage.program import TwoStageProgram
+from openpoint.twostage.program import AnyProgram
 
-Program = TwoStageProgram[Any, Any]
+Program = AnyProgram
 T = TypeVar("T")
 
 FORM: tuple[tuple[str, Callable[[Program], Iterator[Fault]]], ...] = (

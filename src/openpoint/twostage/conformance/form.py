@@ -11,11 +11,11 @@ from cvxpy.constraints.nonpos import Inequality
 from cvxpy.constraints.zero import Equality
 
 from openpoint.twostage.conformance.fault import Fault
-from openpoint.twostage.program import Cone, Limit, TwoStageProgram, parts
+from openpoint.twostage.program import AnyProgram, Cone, Limit, parts
 from openpoint.twostage.risk import check_risk
 from openpoint.twostage.uncertainty import centre
 
-Program = TwoStageProgram[Any, Any]
+Program = AnyProgram
 
 
 def uncertainty(program: Program) -> Iterator[Fault]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -14,7 +13,7 @@ from openpoint.arrays import Floats, Ints
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import FirstStage, TwoStageProgram
+from openpoint.twostage.program import AnyProgram, FirstStage
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.mixed import IntegerRecourseWork, IntegerSolution
 from openpoint.twostage.recourse.subproblem import Response, Subproblem
@@ -72,7 +71,7 @@ class Samples:
         realisations: (K, m).
     """
 
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     first: First
     decisions: tuple[Floats, ...]
     costs: tuple[float, ...]
@@ -129,7 +128,7 @@ class Samples:
         return bool(stage.integers)
 
 
-def compiled_first_stage(program: TwoStageProgram[Any, Any]) -> First:
+def compiled_first_stage(program: AnyProgram) -> First:
     """The first stage as a mixed-integer linear program."""
     stage = program.first_stage(with_recourse=False)
     form = compile_model(stage.cost, stage.constraints, stage.integers, also=(stage.decision,))
@@ -137,7 +136,7 @@ def compiled_first_stage(program: TwoStageProgram[Any, Any]) -> First:
 
 
 def sampled(
-    program: TwoStageProgram[Any, Any],
+    program: AnyProgram,
     given: Sequence[Floats],
     count: int,
     rng: np.random.Generator,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.methods.run import Run, Settings
 from openpoint.twostage.methods.solving import solve
-from openpoint.twostage.program import EXACT, TwoStageProgram
+from openpoint.twostage.program import EXACT, AnyProgram
 from openpoint.twostage.recourse.copies import choose_copies
 from openpoint.twostage.recourse.evaluation import Evaluation
 from openpoint.twostage.recourse.subproblem import Response
@@ -54,7 +53,7 @@ class Benders(Settings):
 
     def solve(
         self,
-        program: TwoStageProgram[Any, Any],
+        program: AnyProgram,
         progress: Progress | None = None,
         deadline: Deadline | None = None,
     ) -> Outcome:

@@ -20,7 +20,7 @@ from openpoint.twostage.methods.benders import add_cuts
 from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.methods.run import Run, Settings
 from openpoint.twostage.methods.solving import solve
-from openpoint.twostage.program import EXACT, TwoStageProgram
+from openpoint.twostage.program import EXACT, AnyProgram
 from openpoint.twostage.recourse.evaluation import Evaluation
 from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.uncertainty import Box, Budget
@@ -46,7 +46,7 @@ class ColumnAndConstraint(Settings):
 
     def solve(
         self,
-        program: TwoStageProgram[Any, Any],
+        program: AnyProgram,
         progress: Progress | None = None,
         deadline: Deadline | None = None,
     ) -> Outcome:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -30,7 +29,7 @@ from openpoint.twostage.methods.wait_and_see import (
     wait_and_see_bounds,
 )
 from openpoint.twostage.objective import Objective, objective_of
-from openpoint.twostage.program import EXACT, ExactEvaluation, TwoStageProgram, no_good, parts
+from openpoint.twostage.program import EXACT, AnyProgram, ExactEvaluation, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.embedded import RecourseCopy, embed_recourse
 from openpoint.twostage.risk import Expectation, check_risk
@@ -70,7 +69,7 @@ class ExtensiveForm:
 
     def solve(
         self,
-        program: TwoStageProgram[Any, Any],
+        program: AnyProgram,
         progress: Progress | None = None,
         deadline: Deadline | None = None,
     ) -> Outcome:
@@ -101,7 +100,7 @@ class ExtensiveForm:
 
     def _solve(
         self,
-        program: TwoStageProgram[Any, Any],
+        program: AnyProgram,
         objective: Objective,
         progress: Progress | None,
         deadline: Deadline,
@@ -152,7 +151,7 @@ class ExtensiveForm:
             values=None if best is None else best.values,
         )
 
-    def _fits(self, program: TwoStageProgram[Any, Any], count: int, deadline: Deadline) -> bool:
+    def _fits(self, program: AnyProgram, count: int, deadline: Deadline) -> bool:
         """Whether the model can be stated in the time left, which nothing can interrupt; judged by that of one copy."""
         if deadline.over():
             return False
@@ -196,7 +195,7 @@ class _Solution:
 class _MonolithicModel:
     """Both stages compiled as one model; θ stands for the costs of the recourses."""
 
-    def __init__(self, program: TwoStageProgram[Any, Any], objective: Objective, solver: str) -> None:
+    def __init__(self, program: AnyProgram, objective: Objective, solver: str) -> None:
         self._program, self._objective = program, objective
         first = program.first_stage(with_recourse=True)
         theta, risk = cp.Variable(objective.count, name="theta"), cp.Variable(name="risk")

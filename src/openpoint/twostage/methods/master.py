@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -15,7 +14,7 @@ from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import SHARE_TOLERANCE, Objective
-from openpoint.twostage.program import TwoStageProgram, no_good, parts
+from openpoint.twostage.program import AnyProgram, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.embedded import RecourseCopy, embed_recourse
 from openpoint.twostage.recourse.subproblem import Response
@@ -45,9 +44,7 @@ class Master:
     all else it knows only what the cuts say.
     """
 
-    def __init__(
-        self, program: TwoStageProgram[Any, Any], objective: Objective, copies: Sequence[RecourseCopy]
-    ) -> None:
+    def __init__(self, program: AnyProgram, objective: Objective, copies: Sequence[RecourseCopy]) -> None:
         """Compile once.
 
         Args:

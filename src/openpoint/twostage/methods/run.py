@@ -13,7 +13,7 @@ import logging
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.methods.master import Master, Proposal
-from openpoint.twostage.program import EXACT, TwoStageProgram
+from openpoint.twostage.program import EXACT, AnyProgram
 from openpoint.twostage.recourse.evaluation import Evaluation, RecourseEvaluator
 from openpoint.twostage.stopping import (
     PROVEN_GAP,
@@ -90,7 +90,7 @@ class Run:
 
     settings: Settings
     learning: Learning
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     evaluator: RecourseEvaluator
     progress: Progress
     deadline: Deadline

@@ -15,7 +15,7 @@ from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.run import Learning, Run, Settings
 from openpoint.twostage.methods.wait_and_see import WAIT_AND_SEE_GAP, StoppedError, nothing_yet, wait_and_see_bounds
 from openpoint.twostage.objective import objective_of
-from openpoint.twostage.program import TwoStageProgram
+from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.recourse.evaluation import FiniteSetEvaluator, RecourseEvaluator, RecourseSolver
 from openpoint.twostage.recourse.mixed import MixedIntegerEvaluator
 from openpoint.twostage.risk import check_risk
@@ -32,7 +32,7 @@ EXPLAIN_S = 20.0
 
 
 def solve(
-    program: TwoStageProgram[Any, Any],
+    program: AnyProgram,
     settings: Settings,
     learning: Learning,
     progress: Progress | None,
@@ -83,7 +83,7 @@ def solve(
 
 
 def _evaluator(
-    program: TwoStageProgram[Any, Any],
+    program: AnyProgram,
     settings: Settings,
     workers: Workers,
     wait_and_see: tuple[Any, Any] | None,
@@ -100,7 +100,7 @@ def _evaluator(
     return FiniteSetEvaluator(program, objective, recourse)
 
 
-def _has_integers(program: TwoStageProgram[Any, Any]) -> bool:
+def _has_integers(program: AnyProgram) -> bool:
     first = program.first_stage(with_recourse=False)
     realisation = cp.Constant(centre(program.uncertainty))
     return bool(program.recourse(first.decision, realisation, limits=True).integers)

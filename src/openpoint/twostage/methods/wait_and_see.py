@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination
-from openpoint.twostage.program import TwoStageProgram
+from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import Expectation, Regret
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, listed
 
@@ -22,8 +21,8 @@ WAIT_AND_SEE_GAP = 0.1
 WAIT_AND_SEE_SHARE = 0.5
 """Share of the time left that the realisations alone may take where their costs only serve as a yardstick."""
 
-Solve = Callable[[TwoStageProgram[Any, Any]], Outcome]
-SolveWithin = Callable[[TwoStageProgram[Any, Any], Deadline], Outcome]
+Solve = Callable[[AnyProgram], Outcome]
+SolveWithin = Callable[[AnyProgram, Deadline], Outcome]
 
 
 class StoppedError(Exception):
@@ -35,7 +34,7 @@ def nothing_yet(deadline: Deadline) -> Outcome:
     return Outcome(deadline.why, None, None, -math.inf, math.inf, (), deadline.passed())
 
 
-def wait_and_see(program: TwoStageProgram[Any, Any], solve: Solve) -> list[Outcome]:
+def wait_and_see(program: AnyProgram, solve: Solve) -> list[Outcome]:
     """The program solved for every realisation alone (Madansky 1960).
 
     Raises:
@@ -45,7 +44,7 @@ def wait_and_see(program: TwoStageProgram[Any, Any], solve: Solve) -> list[Outco
 
 
 def wait_and_see_bounds(
-    program: TwoStageProgram[Any, Any], solve: SolveWithin, deadline: Deadline, gap: float | None = None
+    program: AnyProgram, solve: SolveWithin, deadline: Deadline, gap: float | None = None
 ) -> tuple[Floats, Floats] | None:
     """Lower and upper bounds of what each realisation costs alone, where the risk is regret; else None.
 
@@ -74,7 +73,7 @@ def wait_and_see_bounds(
     return lower, upper
 
 
-def _each_realisation(program: TwoStageProgram[Any, Any]) -> Iterator[TwoStageProgram[Any, Any]]:
+def _each_realisation(program: AnyProgram) -> Iterator[AnyProgram]:
     """The program before each of its realisations alone."""
     uncertainty = program.uncertainty
     assert not isinstance(uncertainty, Box | Budget)
@@ -90,7 +89,7 @@ def _with_solution(k: int, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def as_finite(program: TwoStageProgram[Any, Any]) -> TwoStageProgram[Any, Any]:
+def as_finite(program: AnyProgram) -> AnyProgram:
     """The program with the vertices of a polyhedral set in place of the set.
 
     Raises:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cvxpy as cp
 
 from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import FirstStage, SecondStage, TwoStageProgram
+from openpoint.twostage.program import AnyProgram, FirstStage, SecondStage
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class EmbeddedRecourse:
 
 
 def embed_recourse(
-    program: TwoStageProgram[Any, Any], first: FirstStage, theta: cp.Expression, copy: RecourseCopy, goal: Goal
+    program: AnyProgram, first: FirstStage, theta: cp.Expression, copy: RecourseCopy, goal: Goal
 ) -> EmbeddedRecourse:
     """A copy of the recourse whose cost θ is not below; its cones are left to the caller."""
     always = goal is Goal.COST

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import ExactEvaluation, TwoStageProgram
+from openpoint.twostage.program import AnyProgram, ExactEvaluation
 from openpoint.twostage.recourse.subproblem import RecourseWork, Response
 from openpoint.twostage.workers.pool import Workers, never
 
@@ -95,7 +95,7 @@ class RecourseEvaluator(Protocol):
 class RecourseSolver:
     """The recourse of a program at work: pairs of decision and realisation in, responses out."""
 
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     workers: Workers
     _works: dict[Goal, RecourseWork] = field(default_factory=dict)
 
@@ -114,7 +114,7 @@ class RecourseSolver:
 class FiniteSetEvaluator:
     """Every realisation of a finite set; the recourse has no integers."""
 
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     objective: Objective
     recourse: RecourseSolver
 
@@ -158,7 +158,7 @@ class FiniteSetEvaluator:
 
 
 def evaluation_of(
-    program: TwoStageProgram[Any, Any],
+    program: AnyProgram,
     objective: Objective,
     decision: Floats,
     verdict: ExactEvaluation,

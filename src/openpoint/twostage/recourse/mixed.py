@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,7 +22,7 @@ from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import SAME
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import ExactEvaluation, RecourseBounds, ReducedProgram, SavingBound, TwoStageProgram
+from openpoint.twostage.program import AnyProgram, ExactEvaluation, RecourseBounds, ReducedProgram, SavingBound
 from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, evaluation_of
 from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.recourse.template import Template, template_of
@@ -162,7 +161,7 @@ class MixedIntegerEvaluator:
         gap: relative difference of the risks of upper and lower bounds up to which realisations are priced.
     """
 
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     objective: Objective
     recourse: RecourseSolver
     gap: float

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -15,7 +14,7 @@ from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import SecondStage, TwoStageProgram, parts
+from openpoint.twostage.program import AnyProgram, SecondStage, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import Certain, centre
 from openpoint.twostage.workers.pool import never
@@ -73,7 +72,7 @@ class _Compiled:
 class Subproblem:
     """The recourse of a program, integers relaxed, compiled once; `respond` only changes right-hand sides."""
 
-    def __init__(self, program: TwoStageProgram[Any, Any], n: int, goal: Goal = Goal.COST) -> None:
+    def __init__(self, program: AnyProgram, n: int, goal: Goal = Goal.COST) -> None:
         """Compile.
 
         Args:
@@ -164,7 +163,7 @@ class Subproblem:
 class RecourseWork:
     """The recourse as work for other processes: pairs of decision and realisation in, responses out."""
 
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     n: int
     goal: Goal
 

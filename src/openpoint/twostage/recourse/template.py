@@ -6,7 +6,6 @@ Copies for further realisations, and the dual of the recourse, are made of it wi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -15,7 +14,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Floats, Ints
 from openpoint.solvers.form import StandardForm
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import SecondStage, TwoStageProgram, parts
+from openpoint.twostage.program import AnyProgram, SecondStage, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import centre
 
@@ -49,7 +48,7 @@ class Template:
         )
 
 
-def template_of(program: TwoStageProgram[Any, Any], n: int, goal: Goal = Goal.COST) -> Template:
+def template_of(program: AnyProgram, n: int, goal: Goal = Goal.COST) -> Template:
     """Compile the recourse of a program with a decision of length n."""
     decision = cp.Variable(n, name="decision")
     realisation = cp.Variable(len(centre(program.uncertainty)), name="realisation")

@@ -19,7 +19,7 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import SecondStage, TwoStageProgram
+from openpoint.twostage.program import AnyProgram, SecondStage
 from openpoint.twostage.recourse.evaluation import VIOLATION_MIN, Finding
 from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.uncertainty import Polyhedral, Uncertainty
@@ -49,7 +49,7 @@ WorstFindings = tuple[float, tuple[Finding, ...]]
 class LinearWorst:
     """Separation over one polyhedral set; compiled once, asked for many decisions."""
 
-    def __init__(self, program: TwoStageProgram[Any, Any], template: Template, polyhedral: Polyhedral, n: int) -> None:
+    def __init__(self, program: AnyProgram, template: Template, polyhedral: Polyhedral, n: int) -> None:
         """Compile.
 
         Args:
@@ -178,7 +178,7 @@ class LinearWorst:
         softened: Any = _Softened(self._program, self._program.uncertainty)
         return self._dual_of(softened)
 
-    def _dual_of(self, program: TwoStageProgram[Any, Any]) -> DualSeparation:
+    def _dual_of(self, program: AnyProgram) -> DualSeparation:
         if self._dual is None:
             self._dual = DualSeparation(program, self._n)
         return self._dual
@@ -250,7 +250,7 @@ class VertexWork:
 class _Softened:
     """A program whose recourse is the problem of least violation."""
 
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     uncertainty: Uncertainty
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
@@ -268,7 +268,7 @@ class _Tolerant:
     A decision that the master holds to be just feasible has a cost then, not a violation of the last digit.
     """
 
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     uncertainty: Uncertainty
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
@@ -283,7 +283,7 @@ class _Tolerant:
         return None
 
 
-def linear_worst(program: TwoStageProgram[Any, Any], n: int, polyhedral: Polyhedral) -> LinearWorst | None:
+def linear_worst(program: AnyProgram, n: int, polyhedral: Polyhedral) -> LinearWorst | None:
     """The separation of a program, if its recourse has neither cones nor integers."""
     template = template_of(program, n)
     if template.cones or len(template.form.integers):

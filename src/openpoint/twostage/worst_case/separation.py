@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,7 +25,7 @@ from openpoint.errors import OpenpointError, OptionError
 from openpoint.solvers.base import Status
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.program import TwoStageProgram
+from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget, Polyhedral
 from openpoint.twostage.workers.pool import never
@@ -52,7 +51,7 @@ class WorstRealisation:
 class DualSeparation:
     """The worst realisation by the dual of the recourse; compiled once, asked for many decisions."""
 
-    def __init__(self, program: TwoStageProgram[Any, Any], n: int) -> None:
+    def __init__(self, program: AnyProgram, n: int) -> None:
         """Compile.
 
         Args:

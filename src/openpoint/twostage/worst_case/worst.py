@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import all_of
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import ExactEvaluation, TwoStageProgram
+from openpoint.twostage.program import AnyProgram, ExactEvaluation
 from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, evaluation_of
 from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.uncertainty import Box, Budget, centre, listed
@@ -31,7 +31,7 @@ VERTICES_FEW = 64
 Separation = Literal["vertices", "dual", "climb"]
 
 
-def worst_objective(program: TwoStageProgram[Any, Any], *, violation: bool = False) -> Objective:
+def worst_objective(program: AnyProgram, *, violation: bool = False) -> Objective:
     """The objective over a polyhedral set: one θ, for the worst realisation."""
     if program.limits_share < 1.0:
         raise OptionError("over a polyhedral set the limits are kept in every realisation; give scenarios for a share")
@@ -56,7 +56,7 @@ class WorstCaseEvaluator:
         separation: how it is found; None chooses by the number of vertices and the kind of recourse.
     """
 
-    program: TwoStageProgram[Any, Any]
+    program: AnyProgram
     objective: Objective
     recourse: RecourseSolver
     separation: Separation | None = None
