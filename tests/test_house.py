@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import resource
 import subprocess
@@ -11,10 +12,12 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 import openpoint
 from openpoint.errors import pip_command
+from openpoint.studies.catalog import STUDIES, Study
 from tests.processor_time import listed, slow
 
 ROOT = Path(__file__).parents[1]
@@ -43,8 +46,6 @@ ROOMS = (
     "version",
     "errors",
 )
-# (importing room, imported room) that may still go up while the studies move into their folders.
-ALLOWED = {("report", "studies"), ("results", "studies")}
 PUBLIC = [
     "Benders",
     "BranchExchange",
@@ -98,6 +99,7 @@ PUBLIC = [
 ]
 MODULES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 400
+LONGEST_FUNCTION = 80
 
 
 def dotted(path: Path) -> str:
@@ -107,7 +109,7 @@ def dotted(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, module below `openpoint`) of every import of the own package, those inside functions included."""
+    """(line, module below `openpoint`) of every import of the own package, in functions and for type checkers, too."""
     package = ["openpoint", *path.relative_to(SOURCE).parent.parts]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -115,12 +117,16 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
             module = ".".join(part for part in (base, node.module) if part)
-            found = [f"{module}.{alias.name}" for alias in node.names] if module == "openpoint" else [module]
+            found = [f"{module}.{alias.name}" for alias in node.names]
         else:
             continue
         for name in found:
             if name.startswith("openpoint."):
-                yield node.lineno, name.removeprefix("openpoint.")
+                target = name.removeprefix("openpoint.")
+                yield node.lineno, target if target in NAMES else target.rpartition(".")[0]
+
+
+NAMES = {dotted(path) for path in MODULES}
 
 
 def test_every_room_is_known() -> None:
@@ -137,9 +143,57 @@ def test_imports_go_down_only() -> None:
             continue
         for line, target in imports(path):
             other = target.split(".")[0]
-            if other in ROOMS and ROOMS.index(other) < ROOMS.index(room) and (room, other) not in ALLOWED:
+            if other in ROOMS and ROOMS.index(other) < ROOMS.index(room):
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {target}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("depth", range(1, 7))
+def test_no_circles(depth: int) -> None:
+    """Neither of files nor, at any depth, of folders."""
+    graph = nx.DiGraph()
+    for path in MODULES:
+        here = folder_of(dotted(path), depth)
+        graph.add_edges_from(
+            (here, there) for _, target in imports(path) if (there := folder_of(target, depth)) != here
+        )
+    graph.remove_nodes_from([""])  # the face of the package offers names of every room
+    assert not [sorted(part) for part in nx.strongly_connected_components(graph) if len(part) > 1]
+
+
+def folder_of(module: str, depth: int) -> str:
+    """The first parts of a module's name, as many as `depth` says."""
+    return ".".join(module.split(".")[:depth])
+
+
+def test_a_study_knows_no_other_but_its_model() -> None:
+    wrong = []
+    for path in (SOURCE / "studies").rglob("*.py"):
+        here = dotted(path).split(".")
+        for line, target in imports(path):
+            there = target.split(".")
+            if there[0] == "studies" and there[1:2] != here[1:2] and there[2:3] != ["model"]:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_studies_holds_folders_and_the_catalogue() -> None:
+    assert {path.name for path in (SOURCE / "studies").glob("*.py")} == {"__init__.py", "catalog.py"}
+
+
+def test_nobody_but_the_command_knows_the_catalogue() -> None:
+    known = {dotted(path) for path in MODULES for _, target in imports(path) if target == "studies.catalog"}
+    assert {module.split(".")[0] for module in known} <= {"cli"}
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.result)
+def test_what_a_study_names_is_there(study: Study) -> None:
+    assert study.answer.shape is study.shape
+    assert study.answer.place == study.place
+    assert callable(importlib.import_module(f"{study.place}.page").page)
+    pictures = importlib.import_module(f"{study.place}.pictures")
+    assert callable(pictures.draw)
+    assert callable(pictures.save)
 
 
 @pytest.mark.parametrize("room", ["twostage", "solvers"])

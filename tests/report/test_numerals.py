@@ -7,7 +7,7 @@ import math
 import pytest
 
 from openpoint import Benders, BranchExchange, ColumnAndConstraint, Enumeration, ExtensiveForm, TopologySearch
-from openpoint.report.page.numerals import figures, method_words, mismatch_words
+from openpoint.report.numerals import figures, method_words, mismatch_words
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ from openpoint.version import __version__
 if TYPE_CHECKING:
     import os
 
+    from matplotlib.figure import Figure
+
 Value = str | float | int | None
 
 
@@ -152,6 +154,11 @@ class Result:
     def to_switch(self) -> list[tuple[object, ...]]:
         """The rows of the switching list, where the result has one."""
         return []
+
+    def _draw(self, **how: str) -> Figure:
+        """A picture of the result, by the function `draw` of the pictures of its study."""
+        figure: Figure = import_module(f"{self.place}.pictures").draw(self, **how)
+        return figure
 
     def row(self) -> dict[str, Value]:
         """The summary with one value a key, for tables: lists of names become text, other lists their number."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from openpoint.report.chart.drawing import Axis, Chart, Dots, Layer, Lines, Rule, flat, numbers, span, steps
 from openpoint.report.layout.labels import shorten
-from openpoint.report.page.numerals import figures
+from openpoint.report.numerals import figures
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import Convergence, loading_rows, shown_limits
 

@@ -10,7 +10,7 @@ from openpoint.report.chart.drawing import Chart, Dots, Layer, Shape, at
 from openpoint.report.chart.frame import OPEN, GridFrame, grid_frame, rings
 from openpoint.report.figure import style
 from openpoint.report.layout.labels import shorten
-from openpoint.report.page.numerals import figures
+from openpoint.report.numerals import figures
 from openpoint.report.scene import Scene, State
 
 _WIDTHS = 6

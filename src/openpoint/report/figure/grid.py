@@ -17,7 +17,7 @@ from openpoint.report.figure import style
 from openpoint.report.figure.marks import BusName, branch_marks, draw_bus_names, draw_marks
 from openpoint.report.figure.panels import Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
-from openpoint.report.page.numerals import figures
+from openpoint.report.numerals import figures
 from openpoint.report.scene import Scene, State
 
 

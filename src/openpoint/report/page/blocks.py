@@ -7,6 +7,7 @@ import html
 import math
 from functools import singledispatch
 
+from openpoint.report.numerals import number
 from openpoint.report.page.model import (
     Banner,
     Bullets,
@@ -30,7 +31,6 @@ from openpoint.report.page.model import (
     Table,
     Words,
 )
-from openpoint.report.page.numerals import number
 
 _MOVES = (
     "Drag to move, scroll or pinch to zoom, double-click to see all; point at a bus or a branch for its numbers. "

@@ -19,6 +19,7 @@ from openpoint.report.chart import grid as plots
 from openpoint.report.chart.frame import is_wide
 from openpoint.report.figure.files import encode
 from openpoint.report.layout.place import Layout
+from openpoint.report.numerals import figures, method_words, mismatch_words, number, percent
 from openpoint.report.page.model import (
     Banner,
     Bullets,
@@ -41,7 +42,6 @@ from openpoint.report.page.model import (
     Words,
     section,
 )
-from openpoint.report.page.numerals import figures, method_words, mismatch_words, number, percent
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text, unit_of
 from openpoint.results.base import Answer

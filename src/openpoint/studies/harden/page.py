@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from openpoint.report.numerals import names_and_more, number, usd
 from openpoint.report.page.model import (
     Card,
     Cards,
@@ -22,7 +23,6 @@ from openpoint.report.page.model import (
     page_of,
     section,
 )
-from openpoint.report.page.numerals import names_and_more, number, usd
 from openpoint.report.page.sections import (
     CLOSES,
     OPEN_POINT,

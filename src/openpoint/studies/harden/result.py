@@ -93,6 +93,4 @@ class HardenResult(Answer):
 
     def plot(self, kind: Literal["grid", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the grid after the disasters that weigh most, or the bounds closing."""
-        from openpoint.studies.harden.pictures import draw
-
-        return draw(self, kind=kind)
+        return self._draw(kind=kind)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page.model import (
     Card,
     Cards,
@@ -30,7 +31,6 @@ from openpoint.report.page.model import (
     page_of,
     section,
 )
-from openpoint.report.page.numerals import number, percent, usd
 from openpoint.report.page.sections import (
     CLOSES,
     OPENS,

@@ -149,9 +149,7 @@ class PartitionResult(PlanResult):
 
     def plot(self, kind: Literal["grid", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the islands, or the bounds closing."""
-        from openpoint.studies.partition.pictures import draw
-
-        return draw(self, kind=kind)
+        return self._draw(kind=kind)
 
 
 @dataclass(frozen=True, repr=False)
@@ -209,6 +207,4 @@ class PartitionLevels(Result):
 
     def plot(self) -> Figure:
         """A picture for notebooks: the islands side by side, and what is served and what it costs over the levels."""
-        from openpoint.studies.partition.pictures import draw
-
-        return draw(self)
+        return self._draw()

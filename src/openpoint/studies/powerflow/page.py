@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from openpoint.report.numerals import number
 from openpoint.report.page.model import Banner, Card, Cards, Column, Page, page_of, section
-from openpoint.report.page.numerals import number
 from openpoint.report.page.sections import (
     Heading,
     check_card,

@@ -77,6 +77,4 @@ class PowerflowResult(Result):
 
     def plot(self, kind: Literal["grid", "voltage", "loading"] = "grid") -> Figure:
         """A picture for notebooks: the grid, its voltages by distance from the source, or its loading."""
-        from openpoint.studies.powerflow.pictures import draw
-
-        return draw(self, kind=kind)
+        return self._draw(kind=kind)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from openpoint.report.numerals import names_and_more, number
 from openpoint.report.page.model import Card, Cards, Column, Page, Section, Words, page_of, section
-from openpoint.report.page.numerals import names_and_more, number
 from openpoint.report.page.sections import (
     Heading,
     banner,

@@ -155,6 +155,4 @@ class ReconfigureResult(SwitchedResult):
 
     def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""
-        from openpoint.studies.reconfigure.pictures import draw
-
-        return draw(self, kind=kind)
+        return self._draw(kind=kind)

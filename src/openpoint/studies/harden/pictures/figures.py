@@ -20,7 +20,7 @@ from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.marks import BusName, branch_marks, draw_bus_names, draw_marks
 from openpoint.report.figure.panels import Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
-from openpoint.report.page.numerals import figures
+from openpoint.report.numerals import figures
 from openpoint.report.series import convergence, gap_text
 from openpoint.studies.harden.pictures.scene import SHED_KW, After, HardenScene, build_harden_scene
 from openpoint.studies.harden.result import HardenResult

@@ -7,7 +7,7 @@ import numpy as np
 from openpoint.report.chart.drawing import Chart, Dots, Layer, Shape, at
 from openpoint.report.chart.frame import NAMED, OPEN, GridFrame, grid_frame, rings
 from openpoint.report.layout.labels import shorten
-from openpoint.report.page.numerals import figures
+from openpoint.report.numerals import figures
 from openpoint.studies.harden.pictures.figures import symbol
 from openpoint.studies.harden.pictures.scene import SHED_KW, After, HardenScene
 

@@ -9,7 +9,7 @@ from openpoint.report.chart.charts import axes_chart
 from openpoint.report.chart.drawing import Chart, Dots, Layer, Lines, Shape, Words, at, curve, numbers, span
 from openpoint.report.chart.frame import NAMED, OPEN, GridFrame, grid_frame
 from openpoint.report.layout.labels import shorten
-from openpoint.report.page.numerals import figures
+from openpoint.report.numerals import figures
 from openpoint.studies.partition.pictures.figures import switch_look, unit_words
 from openpoint.studies.partition.pictures.scene import Cut, PartitionScene, Unit
 from openpoint.studies.partition.result import PartitionLevels

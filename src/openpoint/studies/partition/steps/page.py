@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from openpoint.report.figure.files import encode
+from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page.model import Card, Cards, Column, Drawing, Page, Section, page_of, section
-from openpoint.report.page.numerals import number, percent, usd
 from openpoint.report.page.sections import banner, doubts, effort_card, frame_table, gap_card, remarks, table
 from openpoint.report.series import gap_text
 from openpoint.studies.partition.page import (

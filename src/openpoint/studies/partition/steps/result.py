@@ -58,6 +58,4 @@ class PartitionStepsResult(PlanResult):
 
     def plot(self) -> Figure:
         """A picture for notebooks: blocks, switches, generators and what is in store, step by step."""
-        from openpoint.studies.partition.steps.pictures import draw
-
-        return draw(self)
+        return self._draw()

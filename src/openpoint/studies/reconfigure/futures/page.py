@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from openpoint.report.numerals import figures, method_words, names_and_more, number
 from openpoint.report.page.model import Card, Cards, Cell, Column, Page, Panel, Section, Words, page_of, section
-from openpoint.report.page.numerals import figures, method_words, names_and_more, number
 from openpoint.report.page.sections import (
     Heading,
     banner,

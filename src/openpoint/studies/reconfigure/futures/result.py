@@ -76,6 +76,4 @@ class FuturesResult(SwitchedResult):
 
     def plot(self, kind: Literal["grid", "losses", "voltages"] = "losses") -> Figure:
         """A picture for notebooks: the grid before and after, or how losses or voltages spread over the futures."""
-        from openpoint.studies.reconfigure.futures.pictures import draw
-
-        return draw(self, kind=kind)
+        return self._draw(kind=kind)
