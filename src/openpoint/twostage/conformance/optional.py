@@ -21,6 +21,8 @@ GAP = 1e-4
 def with_uncertainty(samples: Samples) -> Iterator[Fault]:
     """The program before another uncertainty is the same but for that."""
     u = samples.realisations[0]
+    if not len(u):  # nothing that could be uncertain
+        return
     certain = Certain(u)
     other = samples.program.with_uncertainty(certain, Expectation())
     if other.uncertainty is not certain or not isinstance(other.risk, Expectation):
