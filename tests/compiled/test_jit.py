@@ -94,10 +94,10 @@ TINY = {
     "__init__.py": "",
     "constants.py": "import numpy as np\n\nFACTOR = np.int64(3)\nTABLE = np.array([1.0, 2.0])\n",
     "inside.py": """
-from openpoint.compiled.jit import inner
+from openpoint.compiled.jit import inlined
 
 
-@inner
+@inlined
 def added(x: int) -> int:
     return x + 1
 """,

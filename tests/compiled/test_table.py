@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openpoint.compiled.jit import inner, lean
+from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
 
 
@@ -44,7 +44,7 @@ def things() -> Things:
     )
 
 
-@inner
+@inlined
 def total(values: Any) -> float:
     found = 0.0
     for k in range(len(values)):

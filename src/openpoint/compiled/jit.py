@@ -1,7 +1,7 @@
 """Decorators for compiled functions: numba without Python objects, cached on disk where that is possible.
 
 numba optimises a function and makes machine code of it again for every function on the way to it from outside. An
-`inner` function is only put into others, and the whole is optimised at once. A way in from Python takes long for many
+`inlined` function is only put into others, and the whole is optimised at once. A way in from Python takes long for many
 arrays; `openpoint.compiled.table` makes one argument of them. Where no array is made or copied none needs to be kept
 alive: all but `compiled` do without the counts of references (`_nrt`) that numba writes at each mention of one.
 """
@@ -56,7 +56,7 @@ def _kept(function: Function, options: dict[str, Any]) -> Function:
     return result
 
 
-def inner(function: Function) -> Function:
+def inlined(function: Function) -> Function:
     """As `lean`, but called by compiled functions alone: not kept by itself, and without a way in from Python."""
     result: Function = numba.njit(pipeline_class=_Inner, **_WITHIN)(function)
     return result

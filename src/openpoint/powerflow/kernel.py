@@ -22,13 +22,13 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, States
-from openpoint.compiled.jit import inner, lean
+from openpoint.compiled.jit import inlined, lean
 from openpoint.powerflow.arrays import Loads, Output, Wires, Work
 
 CONVERGED, NOT_CONVERGED, NOT_RADIAL = 0, 1, 2
 
 
-@inner
+@inlined
 def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
     """Breadth-first search from all sources; fills order, position, parent, edge.
 
@@ -70,7 +70,7 @@ def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
     return n, radial
 
 
-@inner
+@inlined
 def refer(wires: Wires, closed: Bools, n: int, work: Work) -> None:
     """Bring impedances, shunts and ratios of the tree into the frame u, with the open branches that hang on it."""
     size, turn, parent = work.size, work.turn, work.parent
@@ -123,7 +123,7 @@ def refer(wires: Wires, closed: Bools, n: int, work: Work) -> None:
             work.line_im[k] += y.imag * size[k]
 
 
-@inner
+@inlined
 def load(n: int, loads: Loads, number: int, work: Work) -> None:
     """Bring the loads of one flow into the frame u, eliminate the shunts, start from the voltages of the sources."""
     s_power = loads.s_power[number if len(loads.s_power) > 1 else 0]
@@ -163,7 +163,7 @@ def load(n: int, loads: Loads, number: int, work: Work) -> None:
         work.below_im[up] += y_re * d_im + y_im * d_re
 
 
-@inner
+@inlined
 def draw(n: int, roots: int, has_current: bool, work: Work) -> float:
     """Currents of the loads at the present voltages; returns the largest change of power (squared) at any bus.
 
@@ -193,7 +193,7 @@ def draw(n: int, roots: int, has_current: bool, work: Work) -> float:
     return change
 
 
-@inner
+@inlined
 def sweep(n: int, roots: int, loads: Loads, tolerance: float, iterations: int, work: Work) -> int:
     """Iterate until no voltage moves by more than `tolerance` and the powers balance; returns the status."""
     parent, z_re, z_im, d_re, d_im = work.parent, work.z_re, work.z_im, work.d_re, work.d_im
@@ -230,7 +230,7 @@ def sweep(n: int, roots: int, loads: Loads, tolerance: float, iterations: int, w
     return NOT_CONVERGED
 
 
-@inner
+@inlined
 def collect(n: int, roots: int, linear: bool, hangs: bool, work: Work) -> float:
     """Currents of all branches at the voltages found; returns the active loss."""
     u_re, u_im, j_re, j_im = work.u_re, work.u_im, work.j_re, work.j_im
@@ -256,7 +256,7 @@ def collect(n: int, roots: int, linear: bool, hangs: bool, work: Work) -> float:
     return loss
 
 
-@inner
+@inlined
 def entering(u_re: float, u_im: float, half_re: float, half_im: float, j_re: float, j_im: float) -> complex:
     """Power u conj(j + half u) that enters a branch at an end with voltage u."""
     re = j_re + half_re * u_re - half_im * u_im
@@ -264,14 +264,14 @@ def entering(u_re: float, u_im: float, half_re: float, half_im: float, j_re: flo
     return complex(u_re * re + u_im * im, u_im * re - u_re * im)
 
 
-@inner
+@inlined
 def turned(re: float, im: float, angle: float, scale: float) -> complex:
     """A complex number times `scale`, turned by an angle."""
     c, s = scale * np.cos(angle), scale * np.sin(angle)
     return complex(re * c - im * s, re * s + im * c)
 
 
-@inner
+@inlined
 def write(wires: Wires, closed: Bools, n: int, number: int, converged: bool, work: Work, output: Output) -> None:
     """Bring a flow out of the frame u."""
     v, i_series, s_fr, s_to = output.v[number], output.i_series[number], output.s_fr[number], output.s_to[number]

@@ -66,7 +66,7 @@ class Incumbent:
         `prove`: called to write what the bound rests on.
         """
         candidate = self.exchange.candidate(self.work.status == CLOSED)
-        if self.model.boxed:
+        if self.model.dispatchable:
             if candidate is not None:
                 candidate = self.exchange.at(candidate, self.dispatcher.outputs(self.work)) or candidate
             bound = self.dispatcher.raised(self.work, self.counts)
@@ -124,7 +124,7 @@ class Incumbent:
         if candidate.beats(self.candidate):
             self._keep(candidate)
         candidate = self.exchange.descend(candidate, most)
-        if self.model.boxed:
+        if self.model.dispatchable:
             candidate = self._redispatched(candidate)
         if candidate.beats(self.candidate):
             self._keep(candidate)

@@ -25,8 +25,8 @@ from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work,
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.kernel.forest import propagate
 from openpoint.search.kernel.highest import Reach, reach_for, reached
-from openpoint.search.kernel.node import NOWHERE
-from openpoint.search.kernel.vectors import copy, keep, recall
+from openpoint.search.kernel.node import NO_BRANCH
+from openpoint.search.kernel.vectors import copy_values, load_row, store_row
 
 MOST_BRANCHES = 2000
 """On larger grids to try all branches takes minutes at the first node."""
@@ -66,7 +66,7 @@ def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> 
             if trail.size[0] == 0:
                 return EXHAUSTED
             trail.size[0] -= 1
-            recall(trail.stack, trail.size[0], status)
+            load_row(trail.stack, trail.size[0], status)
             trail.active[0] = 1
             trail.nodes[0] += 1
             trail.edge[0] = -1
@@ -80,15 +80,15 @@ def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> 
                 trail.active[0] = 0
                 return LEAF
             status[chosen] = OPEN
-            keep(status, trail.stack, trail.size[0])
+            store_row(status, trail.stack, trail.size[0])
             trail.size[0] += 1
             trail.nodes[0] += 1
             status[chosen] = CLOSED
-            e = NOWHERE
+            e = NO_BRANCH
         # The node itself at first, then both sides of a branch.
         margin, other = -1.0, -1.0
         if e >= 0:
-            copy(status, work.status_kept)
+            copy_values(status, work.status_kept)
         for side in range(1 if e < 0 else 2):
             other = margin
             margin = -1.0
@@ -97,7 +97,7 @@ def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> 
             if propagate(model, work):
                 margin = reached(model, work, reach)
             if e >= 0:
-                copy(work.status_kept, status)
+                copy_values(work.status_kept, status)
         if e < 0:
             trail.active[0] = margin >= 0.0
             for a in range(m):

@@ -33,9 +33,13 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 bound, root = entered(bounds.bound), entered(forest.root)
-level, sag, renew = entered(multipliers.level), entered(multipliers.sag), entered(multipliers.renew)
-conduct, factorise = entered(multipliers.conduct), entered(multipliers.factorise)
-solve_laplacian, without = entered(multipliers.solve), entered(multipliers.without)
+equalise_zero_impedance, estimate_voltages, solve_balances = (
+    entered(multipliers.equalise_zero_impedance),
+    entered(multipliers.estimate_voltages),
+    entered(multipliers.solve_balances),
+)
+assemble_balances, factorise = entered(multipliers.assemble_balances), entered(multipliers.factorise)
+solve_laplacian, multipliers_without = entered(multipliers.solve), entered(multipliers.multipliers_without)
 
 
 def modelled(network: Network, **options: object) -> tuple[Model, Numbering, Work]:
@@ -51,9 +55,9 @@ def modelled(network: Network, **options: object) -> tuple[Model, Numbering, Wor
 def iterate(model: Model, work: Work) -> None:
     """One step of the fixed point."""
     bound(model, work, work.y, work.mu)
-    sag(model, work)
-    renew(model, work)
-    level(model, work, work.y_next, work.mu_next)
+    estimate_voltages(model, work)
+    solve_balances(model, work)
+    equalise_zero_impedance(model, work, work.y_next, work.mu_next)
     work.y[:] = work.y_next
     work.mu[:] = work.mu_next
 
@@ -98,7 +102,7 @@ def test_no_bound_exceeds_the_best_completion(kind: tuple[str, ...], seed: int) 
             y, mu = (v + scale * size * rng.normal(size=len(v)) for v in (work.y, work.mu))
             y[model.n :] = mu[model.n :] = 0.0
             work.phi[: model.n] = scale * rng.normal(size=model.n) if model.bounded else 0.0
-            level(model, work, y, mu)
+            equalise_zero_impedance(model, work, y, mu)
             assert bound(model, work, y, mu) <= most
 
 
@@ -124,8 +128,8 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
         return
     root(model, work)
     bound(model, work, work.y, work.mu)
-    sag(model, work)
-    conduct(model, work)
+    estimate_voltages(model, work)
+    assemble_balances(model, work)
     demand = work.y_next.copy(), work.mu_next.copy()
     factorise(model, work, work.factor, work.diagonal, work.choice_p)
     solve_laplacian(model, work.factor, work.diagonal, work.y_next, work.mu_next)
@@ -134,7 +138,7 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
     work.drop_y[:] = work.y[model.fr] - work.y[model.to]
     work.drop_mu[:] = work.mu[model.fr] - work.mu[model.to]
     for e in np.flatnonzero(work.status == UNDECIDED):
-        assert without(model, work, e)
+        assert multipliers_without(model, work, e)
         found = work.y_next.copy(), work.mu_next.copy()
         kept, work.conductance[e] = work.conductance[e], 0.0
         factorise(model, work, work.factor, work.diagonal, work.choice_p)

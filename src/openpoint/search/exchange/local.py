@@ -49,7 +49,7 @@ def exchange_branches(
     model, numbering = build_model(
         network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
     )
-    if model.boxed:
+    if model.dispatchable:
         raise OptionError(
             "branch exchange does not dispatch generators; use topology search, or clear their limits to fix them"
         )

@@ -87,12 +87,12 @@ class Model(Table):
     slot: Indices
     swap: Bools
     most_closings: int
-    bare: Indices
-    ideal: float
+    zero_impedance: Indices
+    ideal_conductance: float
     passive: bool
     shunts: bool
     currents: bool
-    boxed: bool
+    dispatchable: bool
     rated: bool
     bounded: bool
     priced: bool
@@ -239,7 +239,7 @@ def work_for(model: Model) -> Work:
     arrays |= {name: np.zeros(m) for name in by_branch}
     arrays |= {name: np.zeros(size, dtype=np.int32) for name in numbers}
     arrays |= {"factor": np.zeros(len(model.row)), "diagonal": np.zeros(model.n), "w": model.w_max.copy()}
-    rows, buses = (len(model.row), model.n) if model.boxed else (0, 0)
+    rows, buses = (len(model.row), model.n) if model.dispatchable else (0, 0)
     arrays |= {"factor_q": np.zeros(rows), "diagonal_q": np.zeros(buses)}
     for side, span in (("choice_p", model.p_span), ("choice_q", model.q_span)):
         arrays[side] = np.where(span > 0.0, BETWEEN, LEAST).astype(np.int8)

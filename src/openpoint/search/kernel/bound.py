@@ -55,14 +55,14 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.compiled.jit import inner
+from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
 
 THIN = 1e-4
 """Share of |z| below which ρ counts as this for the next multipliers: without resistance it is 0 at first."""
 
 
-@inner
+@inlined
 def terms(
     z: tuple[float, float, float], from_bus: tuple[float, float], to_bus: tuple[float, float], nu: float
 ) -> tuple[float, float, float]:
@@ -73,13 +73,13 @@ def terms(
     return y_i - y_j + 2.0 * r * nu, mu_i - mu_j + 2.0 * x * nu, r * (1.0 + y_j) + x * mu_j - z2 * nu
 
 
-@inner
+@inlined
 def rate(rho: float, square: float, l_max: float, w: float) -> float:
     """ρ + σ with the best σ of a rating, for a squared voltage of about w; `square` is α² + β²."""
     return max(rho, 0.5 * np.sqrt(square * w / l_max)) if l_max < np.inf else rho
 
 
-@inner
+@inlined
 def slope(rho: float, square: float) -> float:
     """(α² + β²) / 4ρ; nan where nothing is bounded."""
     if rho > 0.0:
@@ -87,21 +87,21 @@ def slope(rho: float, square: float) -> float:
     return 0.0 if rho == 0.0 and square == 0.0 else np.nan
 
 
-@inner
+@inlined
 def above(w_min: float, w_max: float) -> tuple[float, float]:
     """Constant and slope of the chord of √w on [w_min, w_max]."""
     low, high = np.sqrt(w_min), np.sqrt(w_max)
     return low * high / (low + high), 1.0 / (low + high)
 
 
-@inner
+@inlined
 def below(w: float) -> tuple[float, float]:
     """Constant and slope of the tangent of √w at w."""
     v = np.sqrt(w)
     return 0.5 * v, 0.5 / v
 
 
-@inner
+@inlined
 def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     """The bound at these multipliers and `work.phi`; -inf where some ρ is not positive.
 
@@ -130,7 +130,7 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             used[j] = c < 0.0
             total += c * first
             gain[j] -= c * second
-    if model.boxed:
+    if model.dispatchable:
         for j in range(len(gain)):
             total += model.p_span[j] * min(0.0, y[j]) + model.q_span[j] * min(0.0, mu[j])
     for e in range(len(status)):

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from openpoint.compiled.jit import inner
+from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Counts, Model, Work
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.forest import propagate, root
-from openpoint.search.kernel.vectors import copy
+from openpoint.search.kernel.vectors import copy_values
 
 TRIES = 32
 """Branches that are tried at a node, at most."""
@@ -31,7 +31,7 @@ REST = 16
 """Nodes of which one has trials while they do not pay."""
 
 
-@inner
+@inlined
 def choose(model: Model, work: Work, counts: Counts) -> int:
     """The undecided branch to decide next.
 
@@ -48,15 +48,15 @@ def choose(model: Model, work: Work, counts: Counts) -> int:
             if chosen < 0 or work.value[e] > work.value[chosen]:
                 chosen = e
     bare = False
-    for k in range(len(model.bare)):
-        e = model.bare[k]
+    for k in range(len(model.zero_impedance)):
+        e = model.zero_impedance[k]
         if status[e] == UNDECIDED:
             chosen = e
             bare = True
     idle = counts.trials[0] > PAYING * (counts.gains[0] + IN_VAIN) and counts.nodes[0] % REST != 0
     if bare or idle or base == -np.inf:
         return chosen
-    copy(status, work.status_kept)
+    copy_values(status, work.status_kept)
     least = LEAST_GAIN * (cutoff - base)
     best, vain = -np.inf, 0
     for _ in range(TRIES):
@@ -74,7 +74,7 @@ def choose(model: Model, work: Work, counts: Counts) -> int:
         if propagate(model, work):
             root(model, work)
             closed = min(bound(model, work, work.y, work.mu), cutoff)
-        copy(work.status_kept, status)
+        copy_values(work.status_kept, status)
         counts.trials[0] += 1
         counts.gains[0] += closed - base > least
         score = max(min(highest, cutoff) - base, least) * max(closed - base, least)

@@ -7,7 +7,7 @@ from openpoint.compiled.jit import lean
 from openpoint.search.kernel import forest, loops
 from openpoint.search.kernel.arrays import CLOSED, OPEN, SPLIT, Counts, Model, Pool, Record, Work
 from openpoint.search.kernel.loops import Loops
-from openpoint.search.kernel.node import note, pop, process, push
+from openpoint.search.kernel.node import pop, process, push, record_event
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
 """What `explore` ends with: nothing left, time to look up, a radial state to judge, no room in the pool or record."""
@@ -36,7 +36,7 @@ def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record
                 counts.floor[0] = min(counts.floor[0], counts.bound[0])
             counts.active[0] = 0
             continue
-        note(record, SPLIT, branch)
+        record_event(record, SPLIT, branch)
         work.status[branch] = OPEN
         counts.depth[0] += 1
         push(model, work, pool, counts, max(counts.bound[0], work.value[branch]))

@@ -7,11 +7,11 @@ branches join already must open, and one without which a bus would be cut off mu
 from __future__ import annotations
 
 from openpoint.arrays import Indices, States
-from openpoint.compiled.jit import inner
+from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
 
 
-@inner
+@inlined
 def find(leader: Indices, bus: int) -> int:
     """Representative of a bus; halves the path on its way."""
     while leader[bus] != bus:
@@ -20,7 +20,7 @@ def find(leader: Indices, bus: int) -> int:
     return bus
 
 
-@inner
+@inlined
 def join(model: Model, work: Work) -> int:
     """Union-find of the closed branches in `leader`; how many of them are changes, -1 where there is a loop."""
     n, leader = model.n, work.leader
@@ -37,7 +37,7 @@ def join(model: Model, work: Work) -> int:
     return closings
 
 
-@inner
+@inlined
 def propagate(model: Model, work: Work) -> bool:
     """Open what would close a loop or be a change too many, close bridges; False where no radial state is left.
 
@@ -75,7 +75,7 @@ def propagate(model: Model, work: Work) -> bool:
             return False
 
 
-@inner
+@inlined
 def close_bridges(
     fr: Indices,
     to: Indices,
@@ -131,7 +131,7 @@ def close_bridges(
         bus, above = up, came[up]
 
 
-@inner
+@inlined
 def root(model: Model, work: Work) -> None:
     """Direct the closed branches away from the sources; in a part without a source, from its bus of least y.
 
@@ -168,7 +168,7 @@ def root(model: Model, work: Work) -> None:
         head += 1
 
 
-@inner
+@inlined
 def span(model: Model, work: Work, order: Indices) -> bool:
     """Decide the undecided branches in this order, closing all that close no loop; False where a bus is cut off."""
     n = model.n

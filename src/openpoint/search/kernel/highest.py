@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Floats, Indices, States
-from openpoint.compiled.jit import inner
+from openpoint.compiled.jit import inlined
 from openpoint.compiled.table import Table
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
 
@@ -91,7 +91,7 @@ def reach_for(model: Model) -> Reach | None:
     taken = np.stack([model.p, model.q, model.p_v, model.q_v, model.p_w, model.q_w])[:, : model.n]
     ratios = np.any(model.k_fr != 1.0) or np.any(model.k_to != 1.0)
     shunts = any(part.any() for part in (model.g_fr, model.b_fr, model.g_to, model.b_to))
-    if model.boxed or shunts or ratios or not np.any(low[: model.n] > 0.0):
+    if model.dispatchable or shunts or ratios or not np.any(low[: model.n] > 0.0):
         return None
     if min(taken.min(), model.r.min(), model.x.min()) < 0.0:
         return None
@@ -108,7 +108,7 @@ def reach_for(model: Model) -> Reach | None:
     return Reach(p=p, q=q, low=low, p_more=np.zeros(size + 1), q_more=np.zeros(size + 1), **arrays)
 
 
-@inner
+@inlined
 def after(model: Model, e: int, w: float, p: float, q: float) -> float:
     """The highest voltage behind a branch; 0 where so much cannot arrive."""
     half = 0.5 * w - model.r[e] * p - model.x[e] * q
@@ -117,7 +117,7 @@ def after(model: Model, e: int, w: float, p: float, q: float) -> float:
     return root
 
 
-@inner
+@inlined
 def before(model: Model, e: int, low: float, p: float, q: float, w_max: float) -> float:
     """The voltage that is needed before a branch; inf where its rating does not allow as much."""
     square = p * p + q * q
@@ -131,14 +131,14 @@ def before(model: Model, e: int, low: float, p: float, q: float, w_max: float) -
     return needed
 
 
-@inner
+@inlined
 def sent(model: Model, e: int, p: float, q: float, w_max: float) -> tuple[float, float]:
     """What leaves for p, q to arrive."""
     l = (p * p + q * q) / w_max
     return p + model.r[e] * l, q + model.x[e] * l
 
 
-@inner
+@inlined
 def trees(model: Model, work: Work, reach: Reach) -> None:
     """The forest of the closed branches, parts one after the other, those with sources first."""
     n, order, edge, parent = model.n, reach.order, reach.edge, reach.parent
@@ -174,7 +174,7 @@ def trees(model: Model, work: Work, reach: Reach) -> None:
         reach.size[first] = count - begin
 
 
-@inner
+@inlined
 def sums(model: Model, reach: Reach) -> None:
     """What arrives at the ends of closed branches, and is needed there; both ways in parts without a source."""
     size, w_max = len(reach.order), model.w_max
@@ -216,14 +216,14 @@ def sums(model: Model, reach: Reach) -> None:
         reach.need_up[j] = need
 
 
-@inner
+@inlined
 def over(model: Model, reach: Reach, j: int) -> float:
     """The voltage that a bus needs to feed its parent."""
     i = reach.parent[j]
     return before(model, reach.edge[j], reach.need_up[j], reach.p_up[j], reach.q_up[j], model.w_max[i])
 
 
-@inner
+@inlined
 def usable(model: Model, work: Work, reach: Reach, e: int, a: int) -> bool:
     """Whether an undecided branch may feed the part at its other end from a."""
     side = 0 if model.fr[e] == a else 1
@@ -236,7 +236,7 @@ def usable(model: Model, work: Work, reach: Reach, e: int, a: int) -> bool:
     )
 
 
-@inner
+@inlined
 def dominate(model: Model, work: Work, reach: Reach) -> bool:
     """What passes every bus and part; False where one is cut off."""
     n, size, above, number, queue = model.n, len(reach.order), reach.above, reach.number, reach.queue
@@ -305,7 +305,7 @@ def dominate(model: Model, work: Work, reach: Reach) -> bool:
     return True
 
 
-@inner
+@inlined
 def along(model: Model, work: Work, reach: Reach, a: int, e: int, j: int) -> float:
     """The highest voltage at j if the branch feeds it from a; 0 where that is too low for what is behind it."""
     w_max = model.w_max[j]
@@ -328,7 +328,7 @@ def along(model: Model, work: Work, reach: Reach, a: int, e: int, j: int) -> flo
     return w if w >= need * (1.0 - SAFE) else 0.0
 
 
-@inner
+@inlined
 def reached(model: Model, work: Work, reach: Reach) -> float:
     """The least that voltages are above their limits at best, squared; -1 where no completion keeps them all.
 

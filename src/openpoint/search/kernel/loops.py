@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Indices
-from openpoint.compiled.jit import inner
+from openpoint.compiled.jit import inlined
 from openpoint.compiled.table import Table
 from openpoint.search.kernel.arrays import OPEN, Model, Work
 
@@ -36,7 +36,7 @@ def loops_for(free: Bools, room: int) -> Loops:
     return Loops(free, np.zeros(m), np.zeros(m), close, away, np.empty(room))
 
 
-@inner
+@inlined
 def rank(model: Model, work: Work, loops: Loops) -> int:
     """Estimated change of the loss by every exchange (Civanlar et al. 1988, with the currents of an exact flow).
 

@@ -10,7 +10,7 @@ once (`openpoint.search.model.build`), and the factorisation is a list of places
 
 Where a load may be chosen, its multiplier is 0 unless the choice is at an end of its range: such a bus is tied to 0
 through a large conductance, and what that carries is what is chosen. Ends and ties are kept from one step to the next
-(`settle`), as an active set. y and μ have matrices of their own then.
+(`update_active_set`), as an active set. y and μ have matrices of their own then.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.arrays import Floats, States
-from openpoint.compiled.jit import inner
+from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, OPEN, Model, Work
 from openpoint.search.kernel.bound import above
 
 
-@inner
-def sag(model: Model, work: Work) -> None:
+@inlined
+def estimate_voltages(model: Model, work: Work) -> None:
     """Squared voltages down the closed forest, with the flows that are least in the terms of the bound."""
     w = work.w
     for position in range(len(w)):
@@ -40,17 +40,17 @@ def sag(model: Model, work: Work) -> None:
         w[j] = max(w[work.parent[j]] * ratio, 0.05 * model.w_max[j])
 
 
-@inner
-def conduct(model: Model, work: Work) -> None:
+@inlined
+def assemble_balances(model: Model, work: Work) -> None:
     """Conductances, and the right-hand sides of the balances in `y_next` and `mu_next`."""
     w, p, q = work.w, work.y_next, work.mu_next
     for j in range(len(w)):
         p[j] = model.p[j]
         q[j] = model.q[j]
-    if model.boxed:
+    if model.dispatchable:
         for j in range(len(w)):
-            p[j] += model.p_span[j] * share(work.choice_p[j])
-            q[j] += model.q_span[j] * share(work.choice_q[j])
+            p[j] += model.p_span[j] * load_share(work.choice_p[j])
+            q[j] += model.q_span[j] * load_share(work.choice_q[j])
     if model.currents:
         for j in range(len(w)):
             v = np.sqrt(w[j])
@@ -76,7 +76,7 @@ def conduct(model: Model, work: Work) -> None:
             q[model.fr[e]] -= model.b_fr[e] * at_fr
             p[model.to[e]] += model.g_to[e] * at_to
             q[model.to[e]] -= model.b_to[e] * at_to
-        conductance = model.ideal if model.z2[e] == 0.0 else 0.5 * k_i * w[i] / work.rho[e]
+        conductance = model.ideal_conductance if model.z2[e] == 0.0 else 0.5 * k_i * w[i] / work.rho[e]
         work.conductance[e] = conductance
         if i >= model.n:
             p[j] += conductance * work.y[i]
@@ -95,20 +95,20 @@ def conduct(model: Model, work: Work) -> None:
         q[i] -= model.x[e] * turn
 
 
-@inner
-def share(choice: int) -> float:
+@inlined
+def load_share(choice: int) -> float:
     """Share of what may be chosen that counts as load."""
     return 0.5 if choice == BETWEEN else float(choice)
 
 
-@inner
-def settle(model: Model, span: Floats, choice: States, least: Floats, y: Floats, taken: Floats) -> None:
+@inlined
+def update_active_set(model: Model, span: Floats, choice: States, least: Floats, y: Floats, taken: Floats) -> None:
     """Move choices to an end of their range, or away from it, by what the multipliers just solved for say."""
     for j in range(model.n):
-        taken[j] = least[j] + span[j] * share(choice[j])
+        taken[j] = least[j] + span[j] * load_share(choice[j])
         if span[j] > 0.0:
             if choice[j] == BETWEEN:
-                more = 0.5 * span[j] - model.ideal * y[j]
+                more = 0.5 * span[j] - model.ideal_conductance * y[j]
                 y[j] = 0.0
                 if more < 0.0:
                     choice[j] = LEAST
@@ -119,14 +119,14 @@ def settle(model: Model, span: Floats, choice: States, least: Floats, y: Floats,
                 choice[j] = BETWEEN
 
 
-@inner
+@inlined
 def factorise(model: Model, work: Work, factor: Floats, diagonal: Floats, choice: States) -> None:
     """LDLᵀ of the Laplacian of the conductances, without the sources, and with the ties of choices."""
     n = model.n
     for a in range(len(factor)):
         factor[a] = 0.0
     for k in range(n):
-        diagonal[k] = model.ideal if choice[k] == BETWEEN else 0.0
+        diagonal[k] = model.ideal_conductance if choice[k] == BETWEEN else 0.0
     for e in range(len(work.status)):
         conductance = work.conductance[e]
         if conductance != 0.0:
@@ -150,7 +150,7 @@ def factorise(model: Model, work: Work, factor: Floats, diagonal: Floats, choice
             factor[a] *= inverse
 
 
-@inner
+@inlined
 def solve(model: Model, factor: Floats, diagonal: Floats, one: Floats, two: Floats) -> None:
     """Solve for two right-hand sides in place, at all buses but the sources."""
     n = model.n
@@ -167,25 +167,25 @@ def solve(model: Model, factor: Floats, diagonal: Floats, one: Floats, two: Floa
         two[k] = second
 
 
-@inner
-def renew(model: Model, work: Work) -> None:
+@inlined
+def solve_balances(model: Model, work: Work) -> None:
     """Multipliers that balance the flows of the last ones, in `y_next` and `mu_next`."""
-    conduct(model, work)
+    assemble_balances(model, work)
     factorise(model, work, work.factor, work.diagonal, work.choice_p)
-    if not model.boxed:
+    if not model.dispatchable:
         solve(model, work.factor, work.diagonal, work.y_next, work.mu_next)
     else:
         solve(model, work.factor, work.diagonal, work.y_next, work.one)
         factorise(model, work, work.factor_q, work.diagonal_q, work.choice_q)
         solve(model, work.factor_q, work.diagonal_q, work.mu_next, work.one)
-        settle(model, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
-        settle(model, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
+        update_active_set(model, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
+        update_active_set(model, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
     for k in range(model.n, len(work.y)):
         work.y_next[k] = work.y[k]
         work.mu_next[k] = work.mu[k]
 
 
-@inner
+@inlined
 def resistance(model: Model, factor: Floats, diagonal: Floats, one: Floats, e: int) -> float:
     """Effective resistance that a branch sees; leaves the half-solved right-hand side in `one`.
 
@@ -210,8 +210,8 @@ def resistance(model: Model, factor: Floats, diagonal: Floats, one: Floats, e: i
     return total
 
 
-@inner
-def without(model: Model, work: Work, e: int) -> bool:
+@inlined
+def multipliers_without(model: Model, work: Work, e: int) -> bool:
     """Multipliers with a live branch open, in `y_next` and `mu_next`; False where it is a bridge.
 
     Opening it changes the Laplacian by rank one: y' = y + L⁻¹b G (y_i − y_j) / (1 − G R), R as of `resistance`.
@@ -224,21 +224,21 @@ def without(model: Model, work: Work, e: int) -> bool:
     for k in range(n, len(one)):
         work.y_next[k] = work.y[k]
         work.mu_next[k] = work.mu[k]
-    back(model, work.factor, work.diagonal, one)
+    back_substitute(model, work.factor, work.diagonal, one)
     for k in range(n):
         work.y_next[k] = work.y[k] + by_y * one[k]
         work.mu_next[k] = work.mu[k] + by_mu * one[k]
-    if model.boxed:
+    if model.dispatchable:
         rest = 1.0 - conductance * resistance(model, work.factor_q, work.diagonal_q, one, e)
         by_mu = conductance * work.drop_mu[e] / max(rest, 1e-10)
-        back(model, work.factor_q, work.diagonal_q, one)
+        back_substitute(model, work.factor_q, work.diagonal_q, one)
         for k in range(n):
             work.mu_next[k] = work.mu[k] + by_mu * one[k]
     return True
 
 
-@inner
-def back(model: Model, factor: Floats, diagonal: Floats, one: Floats) -> None:
+@inlined
+def back_substitute(model: Model, factor: Floats, diagonal: Floats, one: Floats) -> None:
     """Backward substitution in place."""
     for k in range(model.n, len(one)):
         one[k] = 0.0
@@ -249,26 +249,26 @@ def back(model: Model, factor: Floats, diagonal: Floats, one: Floats) -> None:
         one[k] = value
 
 
-@inner
-def level(model: Model, work: Work, y: Floats, mu: Floats) -> None:
+@inlined
+def equalise_zero_impedance(model: Model, work: Work, y: Floats, mu: Floats) -> None:
     """Make the multipliers equal where live branches without impedance join buses, which the bound demands."""
     label = work.at
-    for k in range(len(model.bare)):
-        i, j = model.fr[model.bare[k]], model.to[model.bare[k]]
+    for k in range(len(model.zero_impedance)):
+        i, j = model.fr[model.zero_impedance[k]], model.to[model.zero_impedance[k]]
         label[i] = i
         label[j] = j
     again = True
     while again:
         again = False
-        for k in range(len(model.bare)):
-            e = model.bare[k]
+        for k in range(len(model.zero_impedance)):
+            e = model.zero_impedance[k]
             i, j = model.fr[e], model.to[e]
             if work.status[e] != OPEN and label[i] != label[j]:
                 label[i] = max(label[i], label[j])  # a source wins: its multipliers are given
                 label[j] = label[i]
                 again = True
-    for k in range(len(model.bare)):
-        i, j = model.fr[model.bare[k]], model.to[model.bare[k]]
+    for k in range(len(model.zero_impedance)):
+        i, j = model.fr[model.zero_impedance[k]], model.to[model.zero_impedance[k]]
         if i < model.n:
             y[i] = y[label[i]]
             mu[i] = mu[label[i]]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.compiled.jit import inner
+from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import (
     APPLY,
     BOUND,
@@ -36,18 +36,24 @@ from openpoint.search.kernel.arrays import (
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.branching import choose
 from openpoint.search.kernel.forest import propagate, root
-from openpoint.search.kernel.multipliers import level, renew, resistance, sag, without
-from openpoint.search.kernel.vectors import copy, keep, recall
+from openpoint.search.kernel.multipliers import (
+    equalise_zero_impedance,
+    estimate_voltages,
+    multipliers_without,
+    resistance,
+    solve_balances,
+)
+from openpoint.search.kernel.vectors import copy_values, load_row, store_row
 
 MARGIN = 1e-9
 """Relative margin of a bound: on a full tree it lands up to 1e-11 above the exact loss."""
-NEAR = 0.7
+PROBE_SHARE = 0.7
 """Share of the way to the cutoff that the estimate of a probe must reach for the probe to be made."""
-LIFTS = 6
+LIMIT_BUSES = 6
 """Buses at which a node's bound is raised by multipliers of their voltage limits."""
 STEPS: Any = np.int64(2)
 """Iterations of the fixed point of a node but the first one; a plain number would be compiled by itself."""
-NOWHERE: Any = np.int64(-1)
+NO_BRANCH: Any = np.int64(-1)
 """No branch."""
 
 RECORDED = 1e-10
@@ -58,37 +64,37 @@ RESERVE = 4
 """Rows of a record that probes leave free, for how the node ends."""
 
 
-@inner
+@inlined
 def safe(value: float) -> float:
     """A bound less the margin."""
     return value - MARGIN * abs(value)
 
 
-@inner
-def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
+@inlined
+def dual_ascent(model: Model, work: Work, most: int, cutoff: float) -> float:
     """Better multipliers, `most` times or until the cutoff or little gain; returns the bound reached."""
     best = bound(model, work, work.y, work.mu)
     for _ in range(most):
         if best >= cutoff:
             break
-        sag(model, work)
-        renew(model, work)
+        estimate_voltages(model, work)
+        solve_balances(model, work)
         for e in range(len(work.status)):
             work.drop_y[e] = work.y_next[model.fr[e]] - work.y_next[model.to[e]]
             work.drop_mu[e] = work.mu_next[model.fr[e]] - work.mu_next[model.to[e]]
-        level(model, work, work.y_next, work.mu_next)
+        equalise_zero_impedance(model, work, work.y_next, work.mu_next)
         value = bound(model, work, work.y_next, work.mu_next)
         if value < best:  # too far: half the way
             for k in range(model.n):
                 work.y_next[k] = 0.5 * (work.y_next[k] + work.y[k])
                 work.mu_next[k] = 0.5 * (work.mu_next[k] + work.mu[k])
-            level(model, work, work.y_next, work.mu_next)
+            equalise_zero_impedance(model, work, work.y_next, work.mu_next)
             value = bound(model, work, work.y_next, work.mu_next)
         if value < best:
             bound(model, work, work.y, work.mu)
             break
-        copy(work.y_next, work.y)
-        copy(work.mu_next, work.mu)
+        copy_values(work.y_next, work.y)
+        copy_values(work.mu_next, work.mu)
         step = value - best
         best = value
         if step < 1e-4 * abs(best) and step < 0.02 * (cutoff - best):
@@ -96,8 +102,8 @@ def ascend(model: Model, work: Work, most: int, cutoff: float) -> float:
     return best
 
 
-@inner
-def worst(model: Model, work: Work) -> tuple[int, float]:
+@inlined
+def worst_voltage(model: Model, work: Work) -> tuple[int, float]:
     """The bus whose voltage misses its limits most in the relaxation, and by how much; below: > 0."""
     bus, miss = -1, 1e-4
     for j in range(model.n):
@@ -109,25 +115,25 @@ def worst(model: Model, work: Work) -> tuple[int, float]:
     return bus, model.w_min[bus] - work.w[bus] if work.w[bus] < model.w_min[bus] else model.w_max[bus] - work.w[bus]
 
 
-@inner
-def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
+@inlined
+def ascend_limit_multipliers(model: Model, work: Work, value: float, cutoff: float) -> float:
     """Raise the bound by multipliers of voltage limits, at the bus that misses them most; returns the bound reached.
 
     A step is doubled while the bound rises, and quartered where it does not. Only what raises the bound is kept.
     """
-    for _ in range(LIFTS):
-        sag(model, work)
-        j, miss = worst(model, work)
+    for _ in range(LIMIT_BUSES):
+        estimate_voltages(model, work)
+        j, miss = worst_voltage(model, work)
         if j < 0 or value >= cutoff:
             break
         step = 0.5 * (cutoff - value) / miss
         before = value
         for _ in range(6):
             phi = work.phi[j]
-            copy(work.y, work.y_kept)
-            copy(work.mu, work.mu_kept)
+            copy_values(work.y, work.y_kept)
+            copy_values(work.mu, work.mu_kept)
             work.phi[j] = np.rint((phi + step) * 2.0**PHI_BITS) / 2.0**PHI_BITS
-            higher = ascend(model, work, STEPS, cutoff)
+            higher = dual_ascent(model, work, STEPS, cutoff)
             if higher > value:
                 value = higher
                 step *= 2.0
@@ -135,8 +141,8 @@ def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
                     break
             else:
                 work.phi[j] = phi
-                copy(work.y_kept, work.y)
-                copy(work.mu_kept, work.mu)
+                copy_values(work.y_kept, work.y)
+                copy_values(work.mu_kept, work.mu)
                 step *= 0.25
                 if value > before:
                     break
@@ -146,8 +152,8 @@ def lift(model: Model, work: Work, value: float, cutoff: float) -> float:
     return value
 
 
-@inner
-def note(record: Record, kind: int, branch: int) -> None:
+@inlined
+def record_event(record: Record, kind: int, branch: int) -> None:
     """Write a line without multipliers, if anything is recorded."""
     if len(record.kind) > 0:
         row = record.size[0]
@@ -156,11 +162,11 @@ def note(record: Record, kind: int, branch: int) -> None:
         record.size[0] = row + 1
 
 
-@inner
-def prove(model: Model, work: Work, record: Record, branch: int, y: Floats, mu: Floats, cutoff: float) -> bool:
+@inlined
+def record_bound(model: Model, work: Work, record: Record, branch: int, y: Floats, mu: Floats, cutoff: float) -> bool:
     """Write a line with as few digits of the multipliers as reach the cutoff; whether that was possible.
 
-    `branch` is the one that was probed, or `NOWHERE`.
+    `branch` is the one that was probed, or `NO_BRANCH`.
 
     Uses `y_kept` and `mu_kept`. Where nothing is recorded there is nothing to prove.
     """
@@ -206,21 +212,21 @@ def prove(model: Model, work: Work, record: Record, branch: int, y: Floats, mu: 
     return False
 
 
-@inner
+@inlined
 def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> float:
     """Bound with an undecided branch open."""
-    if not without(model, work, e):
+    if not multipliers_without(model, work, e):
         return np.inf if len(record.kind) == 0 else -np.inf  # a record wants multipliers
     work.status[e] = OPEN
-    level(model, work, work.y_next, work.mu_next)
+    equalise_zero_impedance(model, work, work.y_next, work.mu_next)
     value = safe(bound(model, work, work.y_next, work.mu_next))
-    if value >= cutoff and not prove(model, work, record, e, work.y_next, work.mu_next, cutoff):
+    if value >= cutoff and not record_bound(model, work, record, e, work.y_next, work.mu_next, cutoff):
         value = cutoff - 1e-9 * abs(cutoff)
     work.status[e] = UNDECIDED
     return value
 
 
-@inner
+@inlined
 def estimate(model: Model, work: Work, e: int, value: float) -> float:
     """What a probe would say, to first order: the power that the branch carries takes the other ways."""
     conductance = work.conductance[e]
@@ -229,14 +235,14 @@ def estimate(model: Model, work: Work, e: int, value: float) -> float:
     return value + more
 
 
-@inner
+@inlined
 def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: float) -> bool:
     """Probe what may be worth it, close what cannot open; whether anything was closed.
 
     Leaves the probed bounds in `work.value`, -inf where there was no probe, and estimates of all in `work.guess`.
     """
     cutoff, status = counts.cutoff[0], work.status
-    highest = NOWHERE
+    highest = NO_BRANCH
     for e in range(len(status)):
         work.value[e] = -np.inf
         if status[e] == UNDECIDED:
@@ -244,9 +250,9 @@ def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: f
             work.guess[e] = work.value[e]
             if highest < 0 or work.value[e] > work.value[highest]:
                 highest = e
-    least = value + NEAR * (cutoff - value)
+    least = value + PROBE_SHARE * (cutoff - value)
     below = False
-    second = NOWHERE
+    second = NO_BRANCH
     for e in range(len(status)):
         if status[e] == UNDECIDED:
             if work.value[e] >= least or e == highest:
@@ -269,32 +275,34 @@ def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: f
             status[e] = CLOSED
             closed = True
     if closed:
-        note(record, APPLY, -1)
+        record_event(record, APPLY, -1)
     return closed
 
 
-@inner
+@inlined
 def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
     """Bound the node at hand; the branch to decide next, -1 where it is a leaf to be judged, -2 where it is done."""
     iterations = 10 if counts.nodes[0] == 1 else STEPS
     while True:
         if not propagate(model, work):
-            note(record, NONE, -1)
+            record_event(record, NONE, -1)
             return -2
         root(model, work)
         branch = -1
         for e in range(len(work.status)):
             if work.status[e] == UNDECIDED:
                 branch = e
-        value = ascend(model, work, 20 if branch < 0 else iterations, counts.cutoff[0])
+        value = dual_ascent(model, work, 20 if branch < 0 else iterations, counts.cutoff[0])
         if model.bounded and value > -np.inf:
-            value = lift(model, work, value, counts.cutoff[0])
+            value = ascend_limit_multipliers(model, work, value, counts.cutoff[0])
         counts.bound[0] = max(counts.bound[0], safe(value))
         reached = counts.bound[0] if len(record.kind) == 0 else safe(value)  # an inherited bound has no multipliers
-        if reached >= counts.cutoff[0] and prove(model, work, record, NOWHERE, work.y, work.mu, counts.cutoff[0]):
+        if reached >= counts.cutoff[0] and record_bound(
+            model, work, record, NO_BRANCH, work.y, work.mu, counts.cutoff[0]
+        ):
             return -2
         if branch < 0:
-            note(record, JUDGED, -1)
+            record_event(record, JUDGED, -1)
             counts.bound[0] = reached
             return -1
         if not probe_all(model, work, counts, record, value):
@@ -302,16 +310,16 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
         iterations = STEPS
 
 
-@inner
+@inlined
 def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> None:
     """Put the node at hand into the pool with this bound."""
     heap, bounds, k = pool.heap, pool.bound, counts.size[0]
     row = heap[k]
-    keep(work.status, pool.status, row)
-    keep(work.y, pool.y, row)
-    keep(work.mu, pool.mu, row)
+    store_row(work.status, pool.status, row)
+    store_row(work.y, pool.y, row)
+    store_row(work.mu, pool.mu, row)
     if model.bounded:
-        keep(work.phi, pool.phi, row)
+        store_row(work.phi, pool.phi, row)
     bounds[row] = value
     pool.origin[row] = counts.nodes[0]
     pool.depth[row] = counts.depth[0]
@@ -322,17 +330,17 @@ def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> 
     counts.size[0] += 1
 
 
-@inner
+@inlined
 def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) -> None:
     """Take the node of least bound from the pool."""
     heap, bounds = pool.heap, pool.bound
     row = heap[0]
-    note(record, FROM, pool.origin[row])
-    recall(pool.status, row, work.status)
-    recall(pool.y, row, work.y)
-    recall(pool.mu, row, work.mu)
+    record_event(record, FROM, pool.origin[row])
+    load_row(pool.status, row, work.status)
+    load_row(pool.y, row, work.y)
+    load_row(pool.mu, row, work.mu)
     if model.bounded:
-        recall(pool.phi, row, work.phi)
+        load_row(pool.phi, row, work.phi)
     counts.bound[0] = bounds[row]
     counts.depth[0] = pool.depth[row]
     counts.active[0] = 1
