@@ -16,7 +16,7 @@ from openpoint.results.switched import with_output
 from openpoint.results.violation import violation_table
 from openpoint.studies.partition.ac.verdict import PartitionSamples, failures_table, samples_table
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.schema import LEVELS, PARTITION
+from openpoint.studies.partition.schema import DEPRECATED, LEVELS, PARTITION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,14 +90,7 @@ class PlanResult(Answer):
         return document
 
     def _special_values(self) -> dict[str, Any]:
-        return {
-            **super()._special_values(),
-            "cost": self.cost_usd,
-            "lost_cost": self.lost_usd,
-            "generation_cost": self.generation_usd,
-            "worst_recourse_cost": self.worst_recourse_usd,
-            "lower_bound": self.lower_bound_usd,
-        }
+        return {**super()._special_values(), **{old: getattr(self, new) for old, new in DEPRECATED.items()}}
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
