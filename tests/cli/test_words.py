@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from openpoint.cli import words
 from openpoint.report.page import numerals
+from openpoint.report.terminal import words
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,18 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from openpoint.cli import words
 from openpoint.cli.guard import complain
 from openpoint.cli.verbose import is_told
+from openpoint.report.terminal import words
+from openpoint.report.terminal.render import show, show_rows
 
 if TYPE_CHECKING:
-    from openpoint.results.base import Answer
-    from openpoint.results.violation import Violation
-    from openpoint.studies.powerflow.result import PowerflowResult
+    from openpoint.results.base import Result
     from openpoint.twostage.log import Iteration
 
 # Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
 FIRST_LINES = 30
 LINE_EVERY_S = 1.0
-VIOLATIONS_SHOWN = 10
 COMPILING = (
     "First use on this machine: compiling takes 10 to 20 s of processor time, and is kept; "
     "openpoint warmup does it beforehand."
@@ -116,14 +115,9 @@ class Progress:
         return Text(f"{standing} … {passed:.0f} s  (Ctrl-C keeps the best)", "dim")
 
 
-def show_stop(out: Console, result: Answer) -> None:
-    """Why a run ended, and what is to be done."""
-
-    termination = result.termination
-    style = {0: "green", 3: "red"}.get(termination.exit_code, "yellow")
-    stopped = Text(f"\nStopped after {result.seconds:.2f} s: {termination.value}. ", style=f"bold {style}")
-    out.print(stopped.append(result.in_short, style="not bold"))
-    show_notes(out, result.notes)
+def show_result(out: Console, result: Result) -> None:
+    """A result as its study tells it in a terminal."""
+    show(out, import_module(f"{result.place}.view").view(result), show_notes)
 
 
 def show_notes(out: Console, notes: Iterable[str]) -> None:
@@ -138,33 +132,6 @@ def show_notes(out: Console, notes: Iterable[str]) -> None:
             complain("warning", note)
 
 
-def show_powerflow(out: Console, result: PowerflowResult) -> None:
-    """The figures of a power flow."""
-    from openpoint.results.violation import phase_words
-
-    show_notes(out, result.notes)
-    show_rows(
-        out,
-        [
-            ("loss", f"{words.kw(result.loss_kw)} kW"),
-            ("lowest voltage", words.voltage(result.v_min_pu, result.v_min_bus) + phase_words(result.v_min_phase)),
-            ("highest voltage", words.voltage(result.v_max_pu, result.v_max_bus) + phase_words(result.v_max_phase)),
-            ("delivered", f"{words.kw(float(result.sources['p_kw'].sum()))} kW"),
-            ("AC mismatch", f"{words.small(result.ac_max_mismatch_pu)} pu"),
-        ],
-    )
-    for name, bus, q, v in _not_holding(result.generators):
-        limit = f"{words.safe(name)} does not hold {v:g} pu at {words.safe(bus)}: {q:.1f} kvar is a limit of it"
-        out.print(Text(limit, style="yellow"))
-    show_violations(out, "Limits violated", result.violations)
-    out.print(Text(f"{limits_violated(result.violations).capitalize()}."))
-
-
-def _not_holding(generators: pl.DataFrame) -> Iterable[tuple[str, str, float, float]]:
-    """Name, bus, reactive power and voltage to be held of the generators that do not hold it."""
-    return generators.filter(~pl.col("holds")).select("name", "bus", "q_kvar", "v_pu").iter_rows()
-
-
 def show_frame(out: Console, frame: pl.DataFrame) -> None:
     """A table of names and numbers, numbers to the right."""
     right = [i for i, dtype in enumerate(frame.dtypes) if dtype.is_numeric()]
@@ -175,27 +142,6 @@ def show_pairs(out: Console, title: str, pairs: Iterable[tuple[str, str]]) -> No
     """A title and aligned lines of key and value."""
     out.print(Text(words.safe(title), style="bold"))
     show_rows(out, [(key, words.safe(value)) for key, value in pairs])
-
-
-def show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int] = (), *, head: bool = False) -> None:
-    """Lines with cells under each other; the columns `right` are set to the right."""
-    for number, line in enumerate(words.aligned(rows, right)):
-        out.print(Text(line, style="bold" if head and number == 0 else ""))
-
-
-def limits_violated(violations: tuple[Violation, ...]) -> str:
-    """How many limits are."""
-    return f"{words.count(len(violations), 'limit')} violated" if violations else "no limit violated"
-
-
-def show_violations(out: Console, title: str, violations: tuple[Violation, ...]) -> None:
-    """The first of them under a title; nothing where there are none."""
-    if violations:
-        out.print(Text(f"{title}:"))
-        for violation in violations[:VIOLATIONS_SHOWN]:
-            out.print(Text(f"  {words.safe(str(violation))}"))
-        if (more := len(violations) - VIOLATIONS_SHOWN) > 0:
-            out.print(Text(f"  and {more} more; --json, --csv and --report list all"))
 
 
 def _cell(value: object) -> str:

@@ -13,12 +13,12 @@ import polars as pl
 import typer
 
 from openpoint import io
-from openpoint.cli import words
-from openpoint.cli.display import console, show_frame, show_pairs, show_powerflow
+from openpoint.cli.display import console, show_frame, show_pairs, show_result
 from openpoint.cli.guard import BAD_INPUT, NOT_WRITTEN, show_problems
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import Alike, InputError, OptionError, Problem, grouped
 from openpoint.grid.rules.wiring import LOOPS_TOLD, is_radial_today, mesh_doubts, meshes, points_to_open
+from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +56,7 @@ def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
     result = study.run_powerflow(grid)
     written, good = outputs.write(result)
-    show_powerflow(out, result)
+    show_result(out, result)
     show_written(out, written)
     return 0 if good else NOT_WRITTEN
 

@@ -10,8 +10,8 @@ from typing import ParamSpec
 import typer
 
 from openpoint.cli.shell import DEBUG, INTERRUPTED
-from openpoint.cli.words import safe
 from openpoint.errors import MOST_LINES, InputError, OpenpointError, Problem, grouped
+from openpoint.report.terminal.words import safe
 
 BAD_INPUT = 2
 INTERNAL = 70

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import typer
 
-from openpoint.cli.words import safe
+from openpoint.report.terminal.words import safe
 
 _ALL = logging.getLogger("openpoint")
 

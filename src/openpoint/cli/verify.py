@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from openpoint.cli.display import console, show_notes
 from openpoint.cli.grid import Asked, read_sound
 from openpoint.cli.guard import complain
-from openpoint.cli.words import safe
 from openpoint.errors import OptionError
+from openpoint.report.terminal.words import safe
 from openpoint.verify import CertificateError
 from openpoint.verify import verify as checked
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from openpoint.cli import words
 from openpoint.cli.display import console
 from openpoint.grid import builtin
 from openpoint.network.limits import Limits
+from openpoint.report.terminal import words
 from openpoint.scenarios.storms import storms
 from openpoint.studies.harden.study import harden
 from openpoint.studies.powerflow.study import run_powerflow

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpoint.cli import words
-from openpoint.cli.display import Progress, console
+from rich.text import Text
+
+from openpoint.cli.display import Progress, console, show_result
 from openpoint.cli.grid import read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
-from openpoint.cli.harden.show import show_harden
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import OptionError
+from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
     from openpoint.grid import Grid
@@ -144,6 +145,9 @@ def harden(
             progress=progress,
         )
     written, good = outputs.write(result)
-    show_harden(out, result, pictured=outputs.report is not None)
+    show_result(out, result)
+    if result.cost_usd is not None:
+        more = "; --report FILE.html draws every disaster" if outputs.report is None else ""
+        out.print(Text(f"\nWhat to switch after each disaster: --json or --csv, table branches{more}.", "dim"))
     show_written(out, written)
     return result.termination.exit_code if good else NOT_WRITTEN

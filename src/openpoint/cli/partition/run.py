@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from openpoint.cli import words
-from openpoint.cli.display import Progress, console
+from openpoint.cli.display import Progress, console, show_result
 from openpoint.cli.grid import read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.partition.show import show_levels, show_partition, show_steps
 from openpoint.errors import OptionError
+from openpoint.report.terminal import words
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -132,7 +131,7 @@ def partition(
         result = study.partition(grid, uncertainty=question.levels[0], progress=progress, **options)
     result = _sampled(out, result, sampling, deadline)
     written, good = outputs.write(result)
-    show_partition(out, result)
+    show_result(out, result)
     show_written(out, written)
     return _exit_code(result) if good else NOT_WRITTEN
 
@@ -163,7 +162,7 @@ def _steps(
             **options,
         )
     written, good = outputs.write(result)
-    show_steps(out, result)
+    show_result(out, result)
     show_written(out, written)
     return result.termination.exit_code if good else NOT_WRITTEN
 
@@ -186,7 +185,7 @@ def _levels(
     sampled = {level: _sampled(out, each, sampling, deadline) for level, each in found.by_level.items()}
     found = replace(found, by_level=sampled)
     written, good = outputs.write(found)
-    show_levels(out, found)
+    show_result(out, found)
     show_written(out, written)
     return max(_exit_code(each) for each in found.results) if good else NOT_WRITTEN
 

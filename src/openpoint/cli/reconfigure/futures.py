@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpoint.cli import words
-from openpoint.cli.display import Progress, console, show_pairs
+import polars as pl
+
+from openpoint.cli.display import Progress, console, show_pairs, show_result
 from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.show_futures import show_futures, statistics_rows
 from openpoint.errors import OptionError
+from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
     from openpoint.grid import Grid
@@ -143,7 +144,7 @@ def reconfigure(
             progress=progress,
         )
     written, good = outputs.write(result)
-    show_futures(out, result)
+    show_result(out, result)
     show_written(out, written)
     return result.termination.exit_code if good else NOT_WRITTEN
 
@@ -164,6 +165,24 @@ def draw(
     write_futures(futures, file)
     out = console(quiet=quiet)
     title = f"{words.count(count, 'future')} of {grid.name}, {growth} growth, seed {seed}"
-    show_pairs(out, title, statistics_rows(grid, statistics(futures)))
+    show_pairs(out, title, _statistics_rows(grid, statistics(futures)))
     show_written(out, [file])
     return 0
+
+
+def _statistics_rows(grid: Grid, statistics: pl.DataFrame) -> list[tuple[str, str]]:
+    """What futures are like, next to today."""
+    p = statistics["p_kw"]
+    today = float(grid.loads["p_kw"].sum()) - float(grid.generators["p_kw"].sum())
+    feeding = statistics.filter(pl.col("p_min_kw") < 0.0).height
+    return [
+        ("net demand today", f"{today:,.1f} kW"),
+        ("net demand, lowest", _of(p.min())),
+        ("net demand, mean", _of(p.mean())),
+        ("net demand, highest", _of(p.max())),
+        ("some bus feeds back in", f"{feeding / statistics.height:.1%} of the futures"),
+    ]
+
+
+def _of(value: object) -> str:
+    return f"{value:,.1f} kW" if isinstance(value, float) else "-"

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpoint.cli import words
-from openpoint.cli.display import Progress, console
+from openpoint.cli.display import Progress, console, show_result
 from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.show import show_reconfigure
 from openpoint.errors import OptionError
+from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
     from openpoint.grid.pv_generators import Held
@@ -131,6 +130,6 @@ def reconfigure(
             progress=progress,
         )
     written, good = outputs.write(result)
-    show_reconfigure(out, result)
+    show_result(out, result)
     show_written(out, written)
     return result.termination.exit_code if good else NOT_WRITTEN

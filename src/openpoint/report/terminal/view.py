@@ -1,0 +1,85 @@
+"""A result in the terminal: lines and aligned rows that a study makes of it, and pieces that several studies share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from openpoint.report.page.model import Remarks
+from openpoint.report.terminal import words
+from openpoint.results.base import Answer
+from openpoint.results.switched import SwitchedResult
+from openpoint.results.violation import Violation
+
+VIOLATIONS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text in a style of Rich; `more` follows on it in a style of its own."""
+
+    text: str = ""
+    style: str = ""
+    more: str = ""
+    more_style: str = ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Cells under each other; the columns `right` are set to the right, `head` makes the first row a heading."""
+
+    rows: Sequence[Sequence[str]]
+    right: Iterable[int] = ()
+    head: bool = False
+
+
+View = list[Line | Rows | Remarks]
+
+
+def stop(result: Answer) -> View:
+    """Why a run ended, what is to be done, and what changes the meaning of the figures that follow."""
+    why = result.termination
+    style = {0: "green", 3: "red"}.get(why.exit_code, "yellow")
+    stopped = f"\nStopped after {result.seconds:.2f} s: {why.value}. "
+    return [Line(stopped, f"bold {style}", result.in_short, "not bold"), Remarks(result.notes)]
+
+
+def switching(result: SwitchedResult, places: pl.DataFrame | None = None) -> View:
+    """What is open in the answer and what to switch; `places`: action and name, where that is not the branch alone."""
+    lines: View = [Line(f"Open branches: {words.names(result.open_branches)}", "bold")]
+    todo = result.switching_list if places is None else places
+    for action in ("close", "open"):
+        if branches := todo.filter(action=action)["name"].to_list():
+            lines.append(Line(f"To {action}: {words.names(branches)}"))
+    if not result.changes:
+        lines.append(Line("Nothing to switch: today's open branches are the answer."))
+    return lines
+
+
+def violated(count: int) -> str:
+    """How many limits are violated."""
+    return f"{words.count(count, 'limit')} violated" if count else "no limit violated"
+
+
+def violations(title: str, found: tuple[Violation, ...]) -> View:
+    """The first of them under a title; nothing where there are none."""
+    return [Line(f"{title}:"), *_first([str(each) for each in found])] if found else []
+
+
+def violation_rows(found: pl.DataFrame, where: str, place: str) -> View:
+    """The first rows of a table of violations; `where` says how `place`, a column of it, follows the name."""
+    limits = [
+        f"{row['kind']} at {row['name']} {where} {row[place]}: "
+        f"{row['value']:.5g} {row['unit']}, limit {row['limit']:.5g} {row['unit']}"
+        for row in found.iter_rows(named=True)
+    ]
+    return _first(limits)
+
+
+def _first(limits: list[str]) -> View:
+    lines: View = [Line(f"  {words.safe(limit)}") for limit in limits[:VIOLATIONS_SHOWN]]
+    if (more := len(limits) - VIOLATIONS_SHOWN) > 0:
+        lines.append(Line(f"  and {more} more; --json, --csv and --report list all"))
+    return lines

@@ -1,0 +1,99 @@
+"""A reconfiguration in the terminal: why it stopped, and the grid before and after."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from openpoint.report.terminal import words
+from openpoint.report.terminal.view import (
+    VIOLATIONS_SHOWN,
+    Line,
+    Rows,
+    View,
+    stop,
+    switching,
+    violated,
+    violations,
+)
+from openpoint.results.violation import phase_words
+from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
+
+
+def view(result: ReconfigureResult) -> View:
+    """Why the run stopped, and the grid before and after."""
+    lines = [*stop(result), *_answer(result)]
+    if result.ac_max_mismatch_pu is not None:
+        told = violated(len(result.violations))
+        lines.append(Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {told}"))
+    lines += violations("Limits violated", result.violations)
+    if result.soft_limits is not None:
+        lines.append(Line(f"Limits relaxed for this answer: {words.safe(_relaxed(result.soft_limits))}", "bold red"))
+    lines += violations("Least violation met", result.least_violation)
+    if result.least_violation_open:
+        lines.append(Line(f"  with these branches open: {words.names(result.least_violation_open)}"))
+    return lines
+
+
+def _answer(result: ReconfigureResult) -> View:
+    bound = f"bound {words.kw(result.lower_bound_kw)} kW"
+    if result.loss_kw is None:
+        return [Line(f"No topology that keeps the limits was found ({bound}).")]
+    losses = f"{words.kw(result.loss_before_kw)} → {words.kw(result.loss_kw)} kW"
+    objective = "" if result.objective_kw == result.loss_kw else f" of {words.kw(result.objective_kw)} kW with changes"
+    if result.linear_kw is not None:
+        bound += f" of the linear model, its best {words.kw(result.linear_kw)} kW"
+    gap = "not known, no bound is proven"
+    if math.isfinite(result.gap):
+        gap = f"{words.percent(result.gap)} %{objective} ({bound})"
+    return [
+        Line(f"\nLoss {losses}{_saving(result)}", "bold"),
+        Rows(_before_after(result), head=True),
+        Line(f"Open today: {words.names(result.open_before)}"),
+        *switching(result, _places(result)),
+        Line(f"Gap: {gap}"),
+    ]
+
+
+def _places(result: ReconfigureResult) -> pl.DataFrame:
+    """What is to be opened or closed; of a line that is switched at one end alone the bus there."""
+    end = pl.col("open_end")
+    at = pl.when(end == "from").then("from_bus").when(end == "to").then("to_bus")
+    named = pl.when(end == "both").then("name").otherwise(pl.format("{} (at {})", "name", at))
+    return result.switching_list.select("action", named.alias("name"))
+
+
+def _before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
+    before, after = (_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
+    return [
+        ("", "today", "answer"),
+        ("loss", f"{words.kw(result.loss_before_kw)} kW", f"{words.kw(result.loss_kw)} kW"),
+        (
+            "lowest voltage",
+            words.voltage(result.v_min_before_pu, result.v_min_before_bus) + phase_words(result.v_min_before_phase),
+            words.voltage(result.v_min_pu, result.v_min_bus) + phase_words(result.v_min_phase),
+        ),
+        ("highest loading", before, after),
+    ]
+
+
+def _loading(branches: pl.DataFrame, column: str) -> str:
+    known = branches.filter(pl.col(column).is_not_null()).sort(column)
+    if known.is_empty():
+        return "no ratings given"
+    return f"{known[column][-1]:.1f} % at {words.safe(known['name'][-1])}"
+
+
+def _saving(result: ReconfigureResult) -> str:
+    before, after = result.loss_before_kw, result.loss_kw
+    if before is None or after is None or before <= 0.0:
+        return ""
+    return f" ({100.0 * (after - before) / before:+.2f} %)"
+
+
+def _relaxed(soft: SoftLimits) -> str:
+    shown = [str(each) for each in soft.relaxed[:VIOLATIONS_SHOWN]]
+    more = len(soft.relaxed) - len(shown)
+    proof = "proven to be the least" if soft.proven else "not proven to be the least"
+    return f"{', '.join(shown)}{f', and {more} more' if more else ''}; {proof}"
