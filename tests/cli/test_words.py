@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from openpoint.report.page import numerals
+from openpoint.report import numerals
 from openpoint.report.terminal import words
 
 
