@@ -122,7 +122,7 @@ def heaviest_tree(choices: Choices, weight: Floats) -> Floats:
     return state
 
 
-def radiality(choices: Choices, *, hungry: Bools) -> Radiality:
+def radiality(choices: Choices, *, needs_commodity: Bools) -> Radiality:
     """The radial choices.
 
     Args:
@@ -150,7 +150,7 @@ def radiality(choices: Choices, *, hungry: Bools) -> Radiality:
         (into_to @ arc_fr + into_fr @ arc_to)[0] == 0,
         closed[choices.free] <= 1,
     ]
-    needy = np.flatnonzero(~hungry[1:]) + 1
+    needy = np.flatnonzero(~needs_commodity[1:]) + 1
     if len(needy):
         flow = cp.Variable(count, name="commodity")
         demand = np.zeros(blocks)

@@ -17,7 +17,7 @@ from openpoint import Grid, OptionError, partition, partition_levels, sample_par
 from openpoint.report.figure import style
 from openpoint.report.figure.files import encode
 from openpoint.studies.partition.pictures.figures import draw, save
-from openpoint.studies.partition.pictures.plots import cut_chart, level_charts
+from openpoint.studies.partition.pictures.plots import level_charts, plan_chart
 from openpoint.studies.partition.pictures.scene import build_partition_scene, island_colour
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
 from openpoint.twostage.log import Termination
@@ -75,7 +75,7 @@ def none(result: PartitionResult) -> PartitionResult:
 
 def test_the_scene_is_what_the_result_says(result: PartitionResult) -> None:
     scene = build_partition_scene(result)
-    (cut,) = scene.cuts
+    (cut,) = scene.plan_views
     assert cut.headline == "3 loads ± 30 %: 210 of 810 kW served"
     island = dict(zip(scene.bus_names, cut.island, strict=True))
     assert island["b2"] == island["b3"] != island["b1"]
@@ -186,14 +186,14 @@ def test_names_are_text_everywhere(nasty: PartitionResult) -> None:
 
 def test_the_page_can_draw_every_chart(levels: PartitionLevels, nasty: PartitionResult) -> None:
     scenes = [build_partition_scene(each) for each in (levels, nasty)]
-    charts = [cut_chart(scene, cut) for scene in scenes for cut in scene.cuts]
+    charts = [plan_chart(scene, cut) for scene in scenes for cut in scene.plan_views]
     for made in [*charts, *level_charts(levels).values()]:
         drawable(made)
 
 
 def test_hovering_says_all_about_a_bus(result: PartitionResult) -> None:
     scene = build_partition_scene(result)
-    texts = hovers(cut_chart(scene, scene.cuts[0]))
+    texts = hovers(plan_chart(scene, scene.plan_views[0]))
     assert any(
         "bus b1" in text and "load 120 kW" in text and "g0 forms the grid: 120 of 200 kW" in text for text in texts
     )

@@ -48,7 +48,7 @@ from openpoint.report.page.sections import (
 )
 from openpoint.report.series import gap_text
 from openpoint.studies.partition.pictures.figures import draw_scene
-from openpoint.studies.partition.pictures.plots import cut_chart, level_charts
+from openpoint.studies.partition.pictures.plots import level_charts, plan_chart
 from openpoint.studies.partition.pictures.scene import PartitionScene, Tables, build_partition_scene, titled
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult, PlanResult
 
@@ -83,7 +83,7 @@ def page(result: PartitionResult | PartitionLevels) -> Page:
     worst = max(found.values(), key=lambda each: each.termination.exit_code)
     told = worst.termination.remedy if len(found) > 1 else None
     alt = "The islands; the tables below hold all numbers."
-    picture = still(result.grid, lambda: draw_scene(scene, result), alt) if scene.cuts else None
+    picture = still(result.grid, lambda: draw_scene(scene, result), alt) if scene.plan_views else None
     logs = {level: (each.iterations, gap_text(each.gap, each.termination)) for level, each in found.items()}
     parts = [
         banner(worst, answered=worst.cost_usd is not None, none="No plan found", told=told),
@@ -168,13 +168,13 @@ def _levels(found: Mapping[str, PartitionResult], result: PartitionLevels) -> Se
 
 def pictures(scene: PartitionScene, picture: Still | None) -> Section | None:
     """The islands of all plans; `picture` is for readers without scripts."""
-    if not scene.cuts:
+    if not scene.plan_views:
         return None
     shown = []
-    for k, cut in enumerate(scene.cuts[:PICTURES]):
-        told = f"{cut.headline} in {len(cut.islands)} islands. The tables below hold all numbers."
-        shown.append(Panel(f"grid-{k}", cut_chart(scene, cut), cut.headline, told))
-    left = len(scene.cuts) - PICTURES
+    for k, view in enumerate(scene.plan_views[:PICTURES]):
+        told = f"{view.headline} in {len(view.islands)} islands. The tables below hold all numbers."
+        shown.append(Panel(f"grid-{k}", plan_chart(scene, view), view.headline, told))
+    left = len(scene.plan_views) - PICTURES
     more = Words(f"{left} more are in the tables only.", small=True) if left > 0 else None
     return section("Islands", GridTools(), _LEGEND, panels(shown, scene.layout), more, picture)
 

@@ -14,7 +14,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.arguments import of_kind
 from openpoint.results.columns import dtypes
 from openpoint.studies.partition.ac.circuit import PlanLimit
-from openpoint.studies.partition.ac.evaluate import Broken, Judged, JudgePlan
+from openpoint.studies.partition.ac.evaluate import Broken, EvaluatePlan, SampleEvaluations
 from openpoint.studies.partition.ac.verdict import PartitionSamples, PlanSamples, Share
 from openpoint.studies.partition.model.loads import block_loads_kw
 from openpoint.studies.partition.result import PartitionResult, Plan
@@ -136,22 +136,25 @@ class _Judge:
 
     result: PartitionResult
     plan: Plan
-    found: list[Judged] = field(default_factory=list)
+    found: list[SampleEvaluations] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         program, decision = self.plan.program, self.plan.program.whole(self.plan.decision)
         self._live = program.parted(decision)[1] > 0.5
-        self._work = JudgePlan(self.result.grid, program, decision)
+        self._work = EvaluatePlan(self.result.grid, program, decision)
 
-    def of(self, wave: list[Floats], workers: Workers, stop: Callable[[], bool]) -> list[Judged] | None:
+    def of(self, wave: list[Floats], workers: Workers, stop: Callable[[], bool]) -> list[SampleEvaluations] | None:
         """What samples say; None if stopped. Where everything is dead, nothing breaks."""
         if not self._live.any():
-            return [Judged.nothing(len(batch)) for batch in wave]
+            return [SampleEvaluations.nothing(len(batch)) for batch in wave]
         return workers.run(self._work, wave, stop)
 
     def said(self) -> PlanSamples:
         """All of it."""
-        program, judged = self.plan.program, reduce(Judged.and_more, self.found, Judged.nothing(0))
+        program, judged = (
+            self.plan.program,
+            reduce(SampleEvaluations.and_more, self.found, SampleEvaluations.nothing(0)),
+        )
         kw = block_loads_kw(self.result.grid, program.network, program.blocks)
         of = len(judged.linear)
         return PlanSamples(

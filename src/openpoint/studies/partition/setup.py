@@ -22,7 +22,7 @@ from openpoint.network.blocks import Blocks
 from openpoint.studies.partition.model.links import Links
 from openpoint.studies.partition.model.loads import load_blocks, terminal_base_kw
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.model.step import Grouped, Step, UncertainLoads
+from openpoint.studies.partition.model.step import DispatchableGenerators, Step, UncertainLoads
 from openpoint.studies.partition.model.storage import Storage
 from openpoint.studies.partition.options import BLOCK_USD, PartitionCosts, check_uncertainty
 from openpoint.studies.partition.timeline import Timeline
@@ -106,7 +106,7 @@ def _kva(grid: Grid) -> Complexes:
     return np.asarray(grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy())
 
 
-def _storage(timeline: Timeline, generators: Grouped, base_kw: float) -> Storage:
+def _storage(timeline: Timeline, generators: DispatchableGenerators, base_kw: float) -> Storage:
     stores = timeline.storage
 
     def each(values: Iterable[float]) -> Floats:
@@ -136,7 +136,7 @@ def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts, share: Floa
     )
 
 
-def _prices(generators: Grouped, costs: PartitionCosts, stored: Sequence[str]) -> Floats:
+def _prices(generators: DispatchableGenerators, costs: PartitionCosts, stored: Sequence[str]) -> Floats:
     """(G) price of a kWh; what storage takes is paid where it is generated, so it costs nothing unless named."""
     given = costs.generation_usd_per_kwh
     if not isinstance(given, Mapping):
@@ -148,7 +148,7 @@ def _prices(generators: Grouped, costs: PartitionCosts, stored: Sequence[str]) -
     return np.array([{**free, **given}[name] for name in generators.names])
 
 
-def _generators(network: Network, blocks: Blocks) -> Grouped:
+def _generators(network: Network, blocks: Blocks) -> DispatchableGenerators:
     """Generators that may form a grid have every phase of the network, can feed in, and hold all loads to ground."""
     part_names = network.generator_names
     names = tuple(dict.fromkeys(part_names))
@@ -179,7 +179,7 @@ def _generators(network: Network, blocks: Blocks) -> Grouped:
         )
         remedy = "Add such a generator, or put a switch between it and the substation"
         raise InputError([Problem("generators", names_in_words(list(names)), "bus", what, remedy)])
-    return Grouped(
+    return DispatchableGenerators(
         names=names,
         block=block,
         of_part=of_part,

@@ -78,12 +78,12 @@ def partition(
     refuse_others(method, costs)
     method = method or ColumnAndConstraint()
     with deadline_of(method.time_limit_s) as deadline:
-        network, cut = cut_up(grid, limits)
+        network, block_graph = blocks_and_network(grid, limits)
         _LOG.info("built the network and cut it into blocks")
         program = program_of(
             grid,
             network,
-            cut,
+            block_graph,
             costs or PartitionCosts(),
             uncertainty=uncertainty,
             uncertain_loads=uncertain_loads,
@@ -94,7 +94,7 @@ def partition(
         _LOG.info("stated the problem; the method begins")
         outcome = _or_dark(program, method.solve(program, progress, deadline))
         _LOG.info("the method ended")
-        notes = beside_the_source(grid, network, cut)
+        notes = beside_the_source(grid, network, block_graph)
         deviation = uncertainty if program.loads.names else 0.0
         return answer(grid, program, outcome, str(method), deviation, notes, deadline)
 
@@ -122,7 +122,7 @@ def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:
     return replace(outcome, termination=why, decision=dark, upper_bound=cost, lower_bound=lower)
 
 
-def cut_up(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:
+def blocks_and_network(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:
     """The network with the limits to keep, and its blocks.
 
     Raises:
@@ -130,18 +130,18 @@ def cut_up(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:
         OptionError: it has no switches.
     """
     network = Limits.given(limits).applied(build_network(grid).dead_when_open())
-    cut = blocks(network)
-    if not len(cut.switches):
+    block_graph = blocks(network)
+    if not len(block_graph.switches):
         raise OptionError("the grid has no switchable branch, so there is nothing to cut; mark its switches switchable")
-    return network, cut
+    return network, block_graph
 
 
-def beside_the_source(grid: Grid, network: Network, cut: Blocks) -> tuple[str, ...]:
+def beside_the_source(grid: Grid, network: Network, block_graph: Blocks) -> tuple[str, ...]:
     """Notes on load that no plan can serve, and on generators that no plan can use."""
     notes = []
-    if beside := float(block_loads_kw(grid, network, cut)[cut.lost].sum()):
+    if beside := float(block_loads_kw(grid, network, block_graph)[block_graph.lost].sum()):
         notes.append(f"{beside:.6g} kW of load share a block with the lost substation and cannot be served")
-    at_rest = cut.lost[cut.of_terminal[network.generator_terminal]]
+    at_rest = block_graph.lost[block_graph.of_terminal[network.generator_terminal]]
     if idle := dict.fromkeys(name for name, rests in zip(network.generator_names, at_rest) if rests):
         notes.append(f"generators that share a block with the lost substation cannot run: {names_in_words([*idle])}")
     return tuple(f"{note}; put a switch between" for note in notes)

@@ -44,14 +44,14 @@ def step_tables(
         grid: the grid. program: its partition. decision: (n). step: its number.
         share: (L) what each load is, a share of the grid's.
     """
-    cut, units = program.blocks, program.generators
+    block_graph, units = program.blocks, program.generators
     x = np.zeros(program.decision_size) if decision is None else decision
     closed, live, forming, p, q = program.parted(x, step)
     shut, on, leads = closed > 0.5, live > 0.5, units.may_form[forming > 0.5]
-    part = cut.islands(shut)
+    part = block_graph.islands(shut)
     order = {int(k): i + 1 for i, k in enumerate(dict.fromkeys(part[on].tolist()))}
     island = np.array([order[int(k)] if alive else 0 for k, alive in zip(part, on)], dtype=np.int64)
-    load_kw = block_loads_kw(grid, program.network, cut, share)
+    load_kw = block_loads_kw(grid, program.network, block_graph, share)
     base_kw = terminal_base_kw(program.network)
     generators = _generators(grid, program, island, leads, p * base_kw, q * base_kw)
     return StepTables(
@@ -63,17 +63,19 @@ def step_tables(
 
 
 def _blocks(grid: Grid, program: PartitionProgram, island: Ints, load_kw: Floats) -> pl.DataFrame:
-    net, cut = program.network, program.blocks
-    home = dict(zip(net.bus_names, cut.of_bus.tolist()))
-    count = np.bincount([home[bus] for bus in grid.loads["bus"]], minlength=cut.count)
+    net, block_graph = program.network, program.blocks
+    home = dict(zip(net.bus_names, block_graph.of_bus.tolist()))
+    count = np.bincount([home[bus] for bus in grid.loads["bus"]], minlength=block_graph.count)
     return pl.DataFrame(
         {
-            "name": cut.names,
+            "name": block_graph.names,
             "energised": island > 0,
             "island": island,
             "load_kw": load_kw,
             "loads": count,
-            "buses": [join_names(net.bus_names[k] for k in cut.buses(block)) for block in range(cut.count)],
+            "buses": [
+                join_names(net.bus_names[k] for k in block_graph.buses(block)) for block in range(block_graph.count)
+            ],
         }
     )
 
@@ -81,7 +83,7 @@ def _blocks(grid: Grid, program: PartitionProgram, island: Ints, load_kw: Floats
 def _generators(
     grid: Grid, program: PartitionProgram, island: Ints, leads: Ints, p_kw: Floats, q_kvar: Floats
 ) -> pl.DataFrame:
-    units, cut = program.generators, program.blocks
+    units, block_graph = program.generators, program.blocks
     count = len(units.names)
     bus = dict(grid.generators.select("name", "bus").iter_rows())
     base_kw = terminal_base_kw(program.network)
@@ -93,7 +95,7 @@ def _generators(
         {
             "name": units.names,
             "bus": [bus[name] for name in units.names],
-            "block": [cut.names[k] for k in units.block],
+            "block": [block_graph.names[k] for k in units.block],
             "island": island[units.block],
             "forms_grid": np.isin(np.arange(count), leads),
             "p_kw": total(p_kw),
@@ -125,14 +127,14 @@ def _islands(program: PartitionProgram, island: Ints, load_kw: Floats, generator
 
 def switch_table(program: PartitionProgram, shut: Bools, before: Bools) -> pl.DataFrame:
     """The switches (S) with what to do about those that differ from before."""
-    net, cut = program.network, program.blocks
+    net, block_graph = program.network, program.blocks
     words = ["" if now == then else "close" if now else "open" for now, then in zip(shut, before)]
     return pl.DataFrame(
         {
-            "name": [net.branch_names[k] for k in cut.switches],
-            "kind": [net.branch_kinds[k] for k in cut.switches],
-            "from_block": [cut.names[k] for k in cut.fr],
-            "to_block": [cut.names[k] for k in cut.to],
+            "name": [net.branch_names[k] for k in block_graph.switches],
+            "kind": [net.branch_kinds[k] for k in block_graph.switches],
+            "from_block": [block_graph.names[k] for k in block_graph.fr],
+            "to_block": [block_graph.names[k] for k in block_graph.to],
             "closed": shut,
             "switching": words,
         }

@@ -174,10 +174,10 @@ class _Events:
                     self._take(n, number[name], event, held, seen)
             found.append(self._locks(held))
         for n, _, name, event in rows:
-            self._judge(n, number[name], event)
+            self._check_event(n, number[name], event)
         return found
 
-    def _judge(self, n: int, branch: int, event: str) -> None:
+    def _check_event(self, n: int, branch: int, event: str) -> None:
         """Faults of a row that the other rows do not matter for."""
         if event not in EVENTS:
             self._fault(n, "event", f"unknown event {event!r}", f"The events are {', '.join(EVENTS)}")
@@ -214,20 +214,22 @@ class _Events:
             held[branch] = event, n
 
     def _locks(self, held: dict[int, tuple[str, int]]) -> Locks:
-        cut = self.blocks
-        open_, closed, dead = (np.zeros(k, dtype=np.bool_) for k in (*(2 * [len(cut.switches)]), cut.count))
-        place = {int(branch): k for k, branch in enumerate(cut.switches)}
+        block_graph = self.blocks
+        open_, closed, dead = (
+            np.zeros(k, dtype=np.bool_) for k in (*(2 * [len(block_graph.switches)]), block_graph.count)
+        )
+        place = {int(branch): k for k, branch in enumerate(block_graph.switches)}
         blame: dict[int, int] = {}
         for branch, (event, n) in held.items():
             if branch in place:
                 (closed if event == "close" else open_)[place[branch]] = True
             elif event == "fault":
-                block = int(cut.of_bus[self._from[branch]])
+                block = int(block_graph.of_bus[self._from[branch]])
                 dead[block], blame[block] = True, n
-        open_ |= dead[cut.fr] | dead[cut.to]
+        open_ |= dead[block_graph.fr] | dead[block_graph.to]
         for k in np.flatnonzero(open_ & closed):
-            row = held[int(cut.switches[k])][1]
-            fault = next(blame[block] for block in (int(cut.fr[k]), int(cut.to[k])) if block in blame)
+            row = held[int(block_graph.switches[k])][1]
+            fault = next(blame[block] for block in (int(block_graph.fr[k]), int(block_graph.to[k])) if block in blame)
             message = f"held closed while the fault of row number {fault} holds the switches of its block open"
             problem = _at("events", row, "event", message, "Release one of them before the other begins")
             if problem not in self.faults:

@@ -35,7 +35,7 @@ def result() -> PartitionStepsResult:
 
 
 def test_every_step_is_a_picture_of_its_own(result: PartitionStepsResult) -> None:
-    night, day = steps_scene(result).cuts
+    night, day = steps_scene(result).plan_views
     assert night.headline == "night: 60 of 405 kW served"
     assert day.headline == "<i>day: 210 of 810 kW served"
     assert night.island[2] == night.island[3] == 0 < min(day.island[1:4])

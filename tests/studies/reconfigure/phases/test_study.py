@@ -34,7 +34,7 @@ from openpoint.report.figure.files import encode
 from openpoint.results import export
 from openpoint.search.exchange.phases import exchanges_coupled
 from openpoint.studies.catalog import published
-from openpoint.studies.reconfigure.phases.exchange import AcJudge
+from openpoint.studies.reconfigure.phases.exchange import PhasesAcEvaluator
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.study import phases_program
 from openpoint.studies.reconfigure.phases.topology import by_branch
@@ -391,8 +391,8 @@ def table_rows(first: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
 
 
-def figures(program: PhasesProgram, judge: AcJudge, closed: Bools) -> list[str]:
-    priced = judge.price(closed)
+def figures(program: PhasesProgram, evaluator: PhasesAcEvaluator, closed: Bools) -> list[str]:
+    priced = evaluator.evaluate(closed)
     assert priced is not None
     loss, _ = program.linear.evaluate(closed)
     return [f"{priced.value_kw:.3f}", f"{loss:.3f}", f"{100 * (loss / priced.value_kw - 1):.2f} %"]
@@ -405,9 +405,9 @@ def test_the_losses_on_the_page_are_these() -> None:
         loads = grid.loads.with_columns(pl.col("p_kw") * factor, pl.col("q_kvar") * factor)
         grid = grid.with_tables(loads=loads)
         program = program_of(grid, free)
-        assert figures(program, AcJudge(grid, program), program.today) == told
+        assert figures(program, PhasesAcEvaluator(grid, program), program.today) == told
     grid = openpoint.read("ieee123")
     program = program_of(grid, free)
-    judge, names = AcJudge(grid, program), program.network.branch_names
-    found = {" ".join(names[b] for b in np.flatnonzero(~s)): figures(program, judge, s) for s in states_of(program)}
+    evaluator, names = PhasesAcEvaluator(grid, program), program.network.branch_names
+    found = {" ".join(names[b] for b in np.flatnonzero(~s)): figures(program, evaluator, s) for s in states_of(program)}
     assert found == {names: told for names, *told in table_rows("open")}

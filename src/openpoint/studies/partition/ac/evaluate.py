@@ -37,7 +37,7 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Judged:
+class SampleEvaluations:
     """What K samples say of a plan.
 
     Attributes:
@@ -60,16 +60,16 @@ class Judged:
     limits: tuple[PlanLimit, ...]
 
     @staticmethod
-    def nothing(count: int) -> Judged:
+    def nothing(count: int) -> SampleEvaluations:
         """Of a plan without limits, in so many samples."""
         every, broken = np.ones(count, dtype=np.bool_), Broken(np.zeros(0, dtype=np.int64), np.zeros(0))
-        return Judged(every, every, every, 0, broken, broken, 0.0, ())
+        return SampleEvaluations(every, every, every, 0, broken, broken, 0.0, ())
 
-    def and_more(self, other: Judged) -> Judged:
+    def and_more(self, other: SampleEvaluations) -> SampleEvaluations:
         """Of both."""
         if not len(self.linear):
             return other
-        return Judged(
+        return SampleEvaluations(
             linear=np.concatenate([self.linear, other.linear]),
             alone=np.concatenate([self.alone, other.alone]),
             shared=np.concatenate([self.shared, other.shared]),
@@ -82,7 +82,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class JudgePlan:
+class EvaluatePlan:
     """A plan as work for other processes: realisations (K, M) in, verdicts out.
 
     Attributes:
@@ -93,14 +93,14 @@ class JudgePlan:
     program: PartitionProgram
     decision: Floats
 
-    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[Floats], Judged]:
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[Floats], SampleEvaluations]:
         """Compile."""
         follower = Follower(self.program, self.decision)
         circuit = PlanCircuit(self.grid, self.program, self.decision)
-        return lambda realisations: judged(follower, circuit, realisations)
+        return lambda realisations: evaluate_plan(follower, circuit, realisations)
 
 
-def judged(follower: Follower, circuit: PlanCircuit, realisations: Floats) -> Judged:
+def evaluate_plan(follower: Follower, circuit: PlanCircuit, realisations: Floats) -> SampleEvaluations:
     """The verdict on samples (K, M); it depends on nothing that was asked before."""
     follower.restart()
     circuit.restart()
@@ -123,4 +123,6 @@ def judged(follower: Follower, circuit: PlanCircuit, realisations: Floats) -> Ju
         left = left[~kept & flows.converged]
     unsolved = np.isposinf(excess[1]).any(axis=1)
     alone_broken, shared_broken = (Broken.of(each[~np.isposinf(each).any(axis=1)], tolerance) for each in excess)
-    return Judged(linear, alone, shared, int(unsolved.sum()), alone_broken, shared_broken, mismatch, circuit.limits)
+    return SampleEvaluations(
+        linear, alone, shared, int(unsolved.sum()), alone_broken, shared_broken, mismatch, circuit.limits
+    )

@@ -37,7 +37,7 @@ from openpoint.network import Network
 from openpoint.network.blocks import Blocks
 from openpoint.studies.partition.model.colouring import colouring
 from openpoint.studies.partition.model.links import Linked, Links, linked, state_before
-from openpoint.studies.partition.model.step import Grouped, Step, UncertainLoads
+from openpoint.studies.partition.model.step import DispatchableGenerators, Step, UncertainLoads
 from openpoint.studies.partition.model.storage import sums
 from openpoint.studies.partition.model.topology import Topology, compact
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, SecondStage
@@ -102,7 +102,7 @@ class PartitionProgram(PlainProgram):
         return self.steps[0].loads
 
     @property
-    def generators(self) -> Grouped:
+    def generators(self) -> DispatchableGenerators:
         """The dispatchable generators."""
         return self.steps[0].generators
 

@@ -38,7 +38,7 @@ class UncertainLoads:
 
 
 @dataclass(frozen=True)
-class Grouped:
+class DispatchableGenerators:
     """The dispatchable generators by name, G of them, which have P parts, one a phase.
 
     Attributes:
@@ -98,7 +98,7 @@ class Step:
     network: Network
     blocks: Blocks
     loads: UncertainLoads
-    generators: Grouped
+    generators: DispatchableGenerators
     lost_usd: Floats
     generation_usd: Floats
     locks: Locks

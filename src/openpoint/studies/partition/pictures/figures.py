@@ -22,7 +22,13 @@ from openpoint.report.figure.marks import BusName, Mark, branch_marks, draw_bus_
 from openpoint.report.figure.panels import MARGIN, Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
 from openpoint.report.series import convergence, gap_text
-from openpoint.studies.partition.pictures.scene import Cut, PartitionScene, Unit, build_partition_scene, island_colour
+from openpoint.studies.partition.pictures.scene import (
+    PartitionScene,
+    PlanView,
+    Unit,
+    build_partition_scene,
+    island_colour,
+)
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
 
 Kind = Literal["grid", "convergence"]
@@ -60,22 +66,22 @@ def draw(result: PartitionResult | PartitionLevels, *, kind: Kind = "grid") -> F
 
 def draw_scene(scene: PartitionScene, result: PartitionResult | PartitionLevels) -> Figure:
     """As `draw`, for a scene at hand."""
-    if not scene.cuts:
+    if not scene.plan_views:
         raise OptionError("No plan was found, so there is nothing to draw")
     levels = isinstance(result, PartitionLevels) and len(result.by_level) > 1
     with mpl.rc_context(style.RC):
-        listed = [_listed(cut) for cut in scene.cuts]
+        listed = [_listed(view) for view in scene.plan_views]
         plan = plan_panels(
             scene.layout,
             scene.bus_names,
-            len(scene.cuts),
-            least=max(0.088 * len(cut.headline) for cut in scene.cuts),
+            len(scene.plan_views),
+            least=max(0.088 * len(view.headline) for view in scene.plan_views),
             lines=_LINE * max(map(len, listed)),
             strip=_CHARTS if levels else 0.0,
         )
         figure, panels = start_figure(plan, headline(result))
-        for cut, axes in zip(scene.cuts, panels, strict=True):
-            _panel(axes, scene, cut, plan)
+        for view, axes in zip(scene.plan_views, panels, strict=True):
+            _panel(axes, scene, view, plan)
         _legend(figure, scene, plan)
         if isinstance(result, PartitionLevels) and levels:
             _charts(figure, result, plan)
@@ -102,31 +108,31 @@ def headline(result: PartitionResult | PartitionLevels) -> str:
     return f"{title}: {islands} island{'s' * (islands != 1)}, cost ${result.cost_usd:,.2f} an hour"
 
 
-def _panel(axes: Axes, scene: PartitionScene, cut: Cut, plan: Plan) -> None:
-    start_panel(axes, scene.layout, plan, cut.headline)
-    _list(axes, cut, plan)
-    _branches(axes, scene, cut)
+def _panel(axes: Axes, scene: PartitionScene, view: PlanView, plan: Plan) -> None:
+    start_panel(axes, scene.layout, plan, view.headline)
+    _list(axes, view, plan)
+    _branches(axes, scene, view)
     dot = dot_size(scene.layout, plan)
-    _buses(axes, scene, cut, dot)
-    taken = _names(axes, scene, cut, plan, dot)
-    loose = set(np.flatnonzero(~cut.closed).tolist())
-    looks = {int(e): switch_look(cut, int(e)) for e in np.flatnonzero(scene.switchable)}
+    _buses(axes, scene, view, dot)
+    taken = _names(axes, scene, view, plan, dot)
+    loose = set(np.flatnonzero(~view.closed).tolist())
+    looks = {int(e): switch_look(view, int(e)) for e in np.flatnonzero(scene.switchable)}
     switches = branch_marks(scene.layout, scene.branch_names, looks, loose, plan)
-    draw_marks(axes, scene.layout, [*_units(scene, cut, dot), *switches], plan, taken)
-    _numbers(axes, scene, cut)
+    draw_marks(axes, scene.layout, [*_units(scene, view, dot), *switches], plan, taken)
+    _numbers(axes, scene, view)
 
 
-def _listed(cut: Cut) -> list[tuple[int, str]]:
+def _listed(view: PlanView) -> list[tuple[int, str]]:
     """The islands in words, after their numbers."""
-    told = [(each.number, each.words) for each in cut.islands[:_LISTED]]
-    left = len(cut.islands) - _LISTED
+    told = [(each.number, each.words) for each in view.islands[:_LISTED]]
+    left = len(view.islands) - _LISTED
     return [*told, (0, f"and {left} more")] if left > 0 else told
 
 
-def _list(axes: Axes, cut: Cut, plan: Plan) -> None:
+def _list(axes: Axes, view: PlanView, plan: Plan) -> None:
     """The islands in words, below the title."""
     _, _, w, h = plan.panels[0]
-    for row, (number, text) in enumerate(_listed(cut)):
+    for row, (number, text) in enumerate(_listed(view)):
         y = 1.0 - (0.26 + row * _LINE) / h
         # A long line shrinks to the panel (a letter is 0.6 of its size wide).
         size = min(7.5, (w - 2 * MARGIN) * 72.0 / (0.6 * len(text)))
@@ -136,10 +142,10 @@ def _list(axes: Axes, cut: Cut, plan: Plan) -> None:
         axes.text((MARGIN + 0.16) / w, y, text, color=style.SOFT, parse_math=False, **more)
 
 
-def _branches(axes: Axes, scene: PartitionScene, cut: Cut) -> None:
+def _branches(axes: Axes, scene: PartitionScene, view: PlanView) -> None:
     ways = scene.layout.ways
-    island = np.array([min(cut.island[a], cut.island[b]) for a, b in scene.ends])
-    shut = np.flatnonzero(cut.closed)
+    island = np.array([min(view.island[a], view.island[b]) for a, b in scene.ends])
+    shut = np.flatnonzero(view.closed)
     live = shut[island[shut] > 0]
     colours = [island_colour(int(island[e])) for e in live]
     for width, alpha, order in ((9.0, 0.16, 1), (2.2, 1.0, 2)):
@@ -153,31 +159,31 @@ def _branches(axes: Axes, scene: PartitionScene, cut: Cut) -> None:
                 zorder=order,
             )
         )
-    for chosen, pattern in ((shut[island[shut] == 0], "-"), (np.flatnonzero(~cut.closed), (0, (3.5, 2.2)))):
+    for chosen, pattern in ((shut[island[shut] == 0], "-"), (np.flatnonzero(~view.closed), (0, (3.5, 2.2)))):
         axes.add_collection(
             LineCollection([ways[e] for e in chosen], colors=style.DEAD, linewidths=1.1, linestyles=[pattern], zorder=2)
         )
 
 
-def _buses(axes: Axes, scene: PartitionScene, cut: Cut, dot: float) -> None:
+def _buses(axes: Axes, scene: PartitionScene, view: PlanView, dot: float) -> None:
     xy = scene.layout.xy
-    colours = [island_colour(int(number)) for number in cut.island]
-    faces = ["white" if number == 0 else colour for number, colour in zip(cut.island, colours, strict=True)]
-    edges = [style.DEAD if number == 0 else style.INK for number in cut.island]
+    colours = [island_colour(int(number)) for number in view.island]
+    faces = ["white" if number == 0 else colour for number, colour in zip(view.island, colours, strict=True)]
+    edges = [style.DEAD if number == 0 else style.INK for number in view.island]
     axes.scatter(xy[:, 0], xy[:, 1], s=dot**2, c=faces, edgecolors=edges, linewidths=0.7, zorder=4)
     for n in scene.lost:
         axes.plot(*xy[n], "s", ms=1.7 * dot, mfc="white", mec=style.BROKEN, mew=1.2, zorder=4.5)
         axes.plot(*xy[n], "x", ms=1.2 * dot, mec=style.BROKEN, mew=1.4, zorder=4.6)
 
 
-def _names(axes: Axes, scene: PartitionScene, cut: Cut, plan: Plan, dot: float) -> Floats:
+def _names(axes: Axes, scene: PartitionScene, view: PlanView, plan: Plan, dot: float) -> Floats:
     """Bus names; the boxes they take, in inches."""
     names = [
-        BusName(shorten(name), style.INK if cut.island[n] else style.SOFT) for n, name in enumerate(scene.bus_names)
+        BusName(shorten(name), style.INK if view.island[n] else style.SOFT) for n, name in enumerate(scene.bus_names)
     ]
     for n in scene.lost:
         names[n] = BusName(f"{names[n].text}  lost", style.BROKEN, bold=True, away=(5.0, 6.0))
-    units = sorted(cut.units, key=lambda unit: unit.forms_grid)
+    units = sorted(view.units, key=lambda unit: unit.forms_grid)
     for unit in units:
         away = (7.0, 6.0) if unit.forms_grid else (4.5, 5.0)
         names[unit.bus] = replace(names[unit.bus], away=away)
@@ -189,19 +195,19 @@ def unit_words(unit: Unit) -> str:
     return f"{shorten(unit.name)} {unit.p_kw:,.0f}/{unit.p_max_kw:,.0f}" if unit.island else shorten(unit.name)
 
 
-def switch_look(cut: Cut, e: int) -> dict[str, Any]:
+def switch_look(view: PlanView, e: int) -> dict[str, Any]:
     """How a switch is marked."""
-    if cut.switching[e] == "close":
+    if view.switching[e] == "close":
         return {"marker": "o", "ms": 6.5, "mfc": style.CLOSES, "mec": style.CLOSES, "mew": 1.4}
-    if cut.switching[e] == "open":
+    if view.switching[e] == "open":
         return {"marker": "o", "ms": 6.5, "mfc": "white", "mec": style.OPENS, "mew": 1.6}
-    return {"marker": "o", "ms": 5.2, "mfc": style.SOFT if cut.closed[e] else "white", "mec": style.SOFT, "mew": 1.2}
+    return {"marker": "o", "ms": 5.2, "mfc": style.SOFT if view.closed[e] else "white", "mec": style.SOFT, "mew": 1.2}
 
 
-def _units(scene: PartitionScene, cut: Cut, dot: float) -> list[Mark]:
+def _units(scene: PartitionScene, view: PlanView, dot: float) -> list[Mark]:
     """Generators with their set-points, those that form a grid first."""
     marks = []
-    for unit in sorted(cut.units, key=lambda unit: not unit.forms_grid):
+    for unit in sorted(view.units, key=lambda unit: not unit.forms_grid):
         colour = island_colour(unit.island)
         look: dict[str, Any] = {"marker": "D", "ms": 1.5 * dot, "mfc": "white", "mec": colour, "mew": 1.2, "zorder": 6}
         if unit.runs:
@@ -212,9 +218,9 @@ def _units(scene: PartitionScene, cut: Cut, dot: float) -> list[Mark]:
     return marks
 
 
-def _numbers(axes: Axes, scene: PartitionScene, cut: Cut) -> None:
+def _numbers(axes: Axes, scene: PartitionScene, view: PlanView) -> None:
     """The number of an island stands in the generators that form its grid."""
-    for unit in cut.units:
+    for unit in view.units:
         if unit.forms_grid:
             ink: dict[str, Any] = {"color": style.ink_on(island_colour(unit.island)), "fontsize": 7.5, "weight": "bold"}
             x, y = scene.layout.xy[unit.bus]

@@ -11,7 +11,7 @@ from openpoint.report.chart.frame import NAMED, OPEN, GridFrame, grid_frame
 from openpoint.report.layout.labels import shorten
 from openpoint.report.numerals import figures
 from openpoint.studies.partition.pictures.figures import switch_look, unit_words
-from openpoint.studies.partition.pictures.scene import Cut, PartitionScene, Unit
+from openpoint.studies.partition.pictures.scene import PartitionScene, PlanView, Unit
 from openpoint.studies.partition.result import PartitionLevels
 
 # The page has its own shades of the islands' colours, for light and dark.
@@ -22,16 +22,16 @@ def _colour(number: int) -> str:
     return _ISLANDS[(number - 1) % len(_ISLANDS)] if number else "@loose"
 
 
-def cut_chart(scene: PartitionScene, cut: Cut) -> Chart:
+def plan_chart(scene: PartitionScene, view: PlanView) -> Chart:
     """One plan; hovering a bus or a branch says all about it."""
-    frame = grid_frame(scene.layout, 620 if len(scene.cuts) > 1 else 860)
-    texts = [_branch_text(scene, cut, e) for e in range(len(scene.branch_names))]
+    frame = grid_frame(scene.layout, 620 if len(scene.plan_views) > 1 else 860)
+    texts = [_branch_text(scene, view, e) for e in range(len(scene.branch_names))]
     names = [shorten(name) for name in scene.bus_names]
     return frame.chart(
         [
-            *_lines(scene, cut, frame, texts),
-            *_buses(scene, cut, frame),
-            *_marks(scene, cut, frame, texts),
+            *_lines(scene, view, frame, texts),
+            *_buses(scene, view, frame),
+            *_marks(scene, view, frame, texts),
             *frame.bus_names(names, "@soft", scene.lost),
         ]
     )
@@ -65,31 +65,31 @@ def _levels_chart(
     return axes_chart(320, span(share), "uncertainty of the loads, ± %", span(seen, from_zero=True), title, layers)
 
 
-def _lines(scene: PartitionScene, cut: Cut, frame: GridFrame, texts: list[str]) -> list[Layer]:
-    island = np.array([min(cut.island[a], cut.island[b]) for a, b in scene.ends])
+def _lines(scene: PartitionScene, view: PlanView, frame: GridFrame, texts: list[str]) -> list[Layer]:
+    island = np.array([min(view.island[a], view.island[b]) for a, b in scene.ends])
     layers: list[Layer] = []
-    for number in range(1, len(cut.islands) + 1):
-        live = np.flatnonzero(cut.closed & (island == number)).tolist()
+    for number in range(1, len(view.islands) + 1):
+        live = np.flatnonzero(view.closed & (island == number)).tolist()
         layers += frame.ways(live, _colour(number), 12, opacity=0.16)
         layers += frame.ways(live, _colour(number), 3, hover=texts)
-    layers += frame.ways(np.flatnonzero(cut.closed & (island == 0)).tolist(), "@loose", 1.4, hover=texts)
-    return layers + frame.ways(np.flatnonzero(~cut.closed).tolist(), "@loose", 1.4, dash=OPEN, hover=texts)
+    layers += frame.ways(np.flatnonzero(view.closed & (island == 0)).tolist(), "@loose", 1.4, hover=texts)
+    return layers + frame.ways(np.flatnonzero(~view.closed).tolist(), "@loose", 1.4, dash=OPEN, hover=texts)
 
 
-def _branch_text(scene: PartitionScene, cut: Cut, e: int) -> str:
+def _branch_text(scene: PartitionScene, view: PlanView, e: int) -> str:
     a, b = scene.ends[e]
-    todo = {"close": ", to be closed", "open": ", to be opened", "": ""}[cut.switching[e]]
+    todo = {"close": ", to be closed", "open": ", to be opened", "": ""}[view.switching[e]]
     kind = "switch, " if scene.switchable[e] else ""
     return "\n".join(
         [
             f"branch {shorten(scene.branch_names[e], 40)}",
             f"{shorten(scene.bus_names[a], 40)} – {shorten(scene.bus_names[b], 40)}",
-            f"{kind}{'closed' if cut.closed[e] else 'open'}{todo}",
+            f"{kind}{'closed' if view.closed[e] else 'open'}{todo}",
         ]
     )
 
 
-def _buses(scene: PartitionScene, cut: Cut, frame: GridFrame) -> list[Layer]:
+def _buses(scene: PartitionScene, view: PlanView, frame: GridFrame) -> list[Layer]:
     n = len(scene.bus_names)
     size = 7 if n > 60 else 9
     lost = set(scene.lost)
@@ -99,20 +99,20 @@ def _buses(scene: PartitionScene, cut: Cut, frame: GridFrame) -> list[Layer]:
         (sorted(lost), "crossed", 6),
     )
     for buses, shape, larger in shapes:
-        edges = tuple("@broken" if i in lost else "@ink" if cut.island[i] else "@loose" for i in buses)
-        fills = tuple(_colour(int(cut.island[i])) if cut.island[i] else "@paper" for i in buses)
-        told = tuple(_bus_text(scene, cut, i) for i in buses)
+        edges = tuple("@broken" if i in lost else "@ink" if view.island[i] else "@loose" for i in buses)
+        fills = tuple(_colour(int(view.island[i])) if view.island[i] else "@paper" for i in buses)
+        told = tuple(_bus_text(scene, view, i) for i in buses)
         layers.append(Dots(*frame.places(buses), size + larger, fills, shape, edge=edges, width=1.4, hover=told))
     return layers
 
 
-def _bus_text(scene: PartitionScene, cut: Cut, i: int) -> str:
+def _bus_text(scene: PartitionScene, view: PlanView, i: int) -> str:
     rows = [f"bus {shorten(scene.bus_names[i], 40)}" + (" (substation, lost)" if i in scene.lost else "")]
     rows.append(f"block {shorten(scene.block[i], 40)}")
-    rows.append(f"island {cut.island[i]}" if cut.island[i] else "without supply")
+    rows.append(f"island {view.island[i]}" if view.island[i] else "without supply")
     if scene.load[i]:
         rows.append(f"nominal load {figures(scene.load[i])} kW")
-    return "\n".join([*rows, *(_unit_text(unit) for unit in cut.units if unit.bus == i)])
+    return "\n".join([*rows, *(_unit_text(unit) for unit in view.units if unit.bus == i)])
 
 
 def _unit_text(unit: Unit) -> str:
@@ -121,17 +121,17 @@ def _unit_text(unit: Unit) -> str:
     return f"generator {shorten(unit.name, 40)} {how}{power}"
 
 
-def _marks(scene: PartitionScene, cut: Cut, frame: GridFrame, texts: list[str]) -> list[Layer]:
+def _marks(scene: PartitionScene, view: PlanView, frame: GridFrame, texts: list[str]) -> list[Layer]:
     """Generators and switches with their names; the number of the island stands in what forms its grid."""
-    return [*_switches(scene, cut, frame, texts), *_units(scene, cut, frame)]
+    return [*_switches(scene, view, frame, texts), *_units(scene, view, frame)]
 
 
-def _switches(scene: PartitionScene, cut: Cut, frame: GridFrame, texts: list[str]) -> list[Layer]:
+def _switches(scene: PartitionScene, view: PlanView, frame: GridFrame, texts: list[str]) -> list[Layer]:
     switches = np.flatnonzero(scene.switchable).tolist()
     if not switches:
         return []
-    switches.sort(key=lambda e: not cut.switching[e])
-    looks = [switch_look(cut, e) for e in switches]
+    switches.sort(key=lambda e: not view.switching[e])
+    looks = [switch_look(view, e) for e in switches]
     inks = tuple(NAMED[look["mec"]] for look in looks)
     fills = tuple("@paper" if look["mfc"] == "white" else ink for look, ink in zip(looks, inks, strict=True))
     spots = frame.marks(switches)
@@ -139,8 +139,8 @@ def _switches(scene: PartitionScene, cut: Cut, frame: GridFrame, texts: list[str
     return [dots, *frame.named(spots, [scene.branch_names[e] for e in switches], inks, 12.0)]
 
 
-def _units(scene: PartitionScene, cut: Cut, frame: GridFrame) -> list[Layer]:
-    units = sorted(cut.units, key=lambda unit: not unit.forms_grid)
+def _units(scene: PartitionScene, view: PlanView, frame: GridFrame) -> list[Layer]:
+    units = sorted(view.units, key=lambda unit: not unit.forms_grid)
     if not units:
         return []
     colours = [_colour(unit.island) for unit in units]
@@ -152,7 +152,7 @@ def _units(scene: PartitionScene, cut: Cut, frame: GridFrame) -> list[Layer]:
         "diamond",
         edge=tuple("@ink" if unit.runs else colour for unit, colour in zip(units, colours, strict=True)),
         width=1.4,
-        hover=tuple(_bus_text(scene, cut, unit.bus) for unit in units),
+        hover=tuple(_bus_text(scene, view, unit.bus) for unit in units),
     )
     inks = ["@ink" if unit.runs else "@soft" for unit in units]
     forming = [unit for unit in units if unit.forms_grid]

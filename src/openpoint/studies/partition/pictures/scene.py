@@ -56,7 +56,7 @@ class Island:
 
 
 @dataclass(frozen=True)
-class Cut:
+class PlanView:
     """One plan over N buses and E branches.
 
     Attributes:
@@ -100,7 +100,7 @@ class PartitionScene:
     switchable: Bools
     block: tuple[str, ...]
     load: Floats
-    cuts: tuple[Cut, ...]
+    plan_views: tuple[PlanView, ...]
 
     @cached_property
     def layout(self) -> Layout:
@@ -128,8 +128,8 @@ def build_partition_scene(results: PartitionResult | PartitionLevels) -> Partiti
 def plans_scene(grid: Grid, plans: Iterable[tuple[str, tuple[float, float], Tables]]) -> PartitionScene:
     """The scene of plans: title, load served and of all in kW, and the tables of each."""
     network = build_network(grid)
-    cut = blocks(network)
-    home = {name: cut.names[block] for name, block in zip(network.bus_names, cut.of_bus)}
+    block_graph = blocks(network)
+    home = {name: block_graph.names[block] for name, block in zip(network.bus_names, block_graph.of_bus)}
     bus = {name: n for n, name in enumerate(grid.buses["name"])}
     load = np.zeros(len(bus))
     np.add.at(load, [bus[name] for name in grid.loads["bus"]], grid.loads["p_kw"].to_numpy())
@@ -144,7 +144,7 @@ def plans_scene(grid: Grid, plans: Iterable[tuple[str, tuple[float, float], Tabl
         switchable=branches["switchable"].to_numpy().astype(np.bool_),
         block=block,
         load=load,
-        cuts=tuple(_cut(title, *kw, tables, grid, block, bus) for title, kw, tables in plans),
+        plan_views=tuple(_cut(title, *kw, tables, grid, block, bus) for title, kw, tables in plans),
     )
 
 
@@ -172,14 +172,14 @@ def _cut(
     grid: Grid,
     block: tuple[str, ...],
     bus: dict[str, int],
-) -> Cut:
+) -> PlanView:
     island = dict(tables["blocks"].select("name", "island").iter_rows())
     size = dict(tables["blocks"].group_by("island").len().iter_rows())
     state = dict(tables["switches"].select("name", "closed").iter_rows())
     todo = dict(tables["switches"].select("name", "switching").iter_rows())
     branches = grid.branches().select("name", "closed")
     columns = ("name", "bus", "island", "p_kw", "q_kvar", "p_max_kw", "forms_grid")
-    return Cut(
+    return PlanView(
         title=title,
         served_kw=served_kw,
         total_kw=total_kw,

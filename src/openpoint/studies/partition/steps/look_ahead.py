@@ -44,10 +44,10 @@ def look_ahead(program: PartitionProgram, method: Timed, progress: Progress | No
     """Solve to the gap, or until the deadline or Ctrl-C; the best verified plan is kept."""
     if len(program.steps) == 1:
         return method.solve(program, progress, deadline)
-    return _Road(program, method, progress, deadline).execute()
+    return _RollingSolution(program, method, progress, deadline).execute()
 
 
-class _Road:
+class _RollingSolution:
     """Bounds, the best plan and the log."""
 
     def __init__(self, program: PartitionProgram, method: Timed, progress: Progress | None, deadline: Deadline) -> None:

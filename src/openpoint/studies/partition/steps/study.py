@@ -14,7 +14,7 @@ from openpoint.studies.partition.setup import program_of
 from openpoint.studies.partition.steps.answer import steps_answer
 from openpoint.studies.partition.steps.look_ahead import look_ahead
 from openpoint.studies.partition.steps.result import PartitionStepsResult
-from openpoint.studies.partition.study import Method, beside_the_source, cut_up, refuse_others
+from openpoint.studies.partition.study import Method, beside_the_source, blocks_and_network, refuse_others
 from openpoint.studies.partition.timeline import timeline_of
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress
@@ -65,13 +65,13 @@ def partition_steps(
     given, costs, method = read(grid), costs or PartitionCosts(), method or ColumnAndConstraint()
     with deadline_of(method.time_limit_s) as deadline:
         grid = horizon.equipped(given)
-        network, cut = cut_up(grid, limits)
-        timeline = timeline_of(horizon, grid, network, cut)
+        network, block_graph = blocks_and_network(grid, limits)
+        timeline = timeline_of(horizon, grid, network, block_graph)
         _LOG.info("built the network, cut it into blocks and read the steps")
         program = program_of(
             grid,
             network,
-            cut,
+            block_graph,
             costs,
             uncertainty=uncertainty,
             uncertain_loads=uncertain_loads,
@@ -94,6 +94,6 @@ def partition_steps(
             method=str(method),
             uncertainty=uncertainty if program.loads.names else 0.0,
             priorities=costs.priorities,
-            notes=(*(str(note) for note in horizon.notes), *beside_the_source(grid, network, cut)),
+            notes=(*(str(note) for note in horizon.notes), *beside_the_source(grid, network, block_graph)),
             deadline=deadline,
         )

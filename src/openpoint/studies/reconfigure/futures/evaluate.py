@@ -22,7 +22,7 @@ from openpoint.twostage.workers.executors import Choice, InProcess
 
 
 @dataclass(frozen=True)
-class Judged:
+class FuturesEvaluation:
     """A topology in K futures.
 
     Attributes:
@@ -38,7 +38,7 @@ class Judged:
     loss_kw: Floats
     v: Floats
     i: Floats
-    lost: Floats
+    loss: Floats
     states: tuple[RadialState | None, ...]
     v_min: Floats
     v_max: Floats
@@ -60,7 +60,9 @@ class Judged:
         return np.array([count == 0 for count in self.broken])
 
 
-def judge(program: RadialProgram, closed: Bools, generation: Complexes | None, executor: Choice) -> Judged:
+def evaluate_futures(
+    program: RadialProgram, closed: Bools, generation: Complexes | None, executor: Choice
+) -> FuturesEvaluation:
     """A topology in all futures of a program.
 
     Args:
@@ -78,12 +80,12 @@ def judge(program: RadialProgram, closed: Bools, generation: Complexes | None, e
     inner = inner if len(inner) else np.arange(network.n_terminals)
     rated = np.isfinite(network.l_max)
     loading = 100.0 * i[:, rated] / np.sqrt(network.l_max[rated])
-    return Judged(
+    return FuturesEvaluation(
         closed=closed,
         loss_kw=np.where(known, flows.loss, np.inf) * network.s_base_kva,
         v=v,
         i=i,
-        lost=np.where(known[:, None], (flows.s_fr + flows.s_to).real, np.nan) * network.s_base_kva,
+        loss=np.where(known[:, None], (flows.s_fr + flows.s_to).real, np.nan) * network.s_base_kva,
         states=tuple(
             _state(network, closed, flows, k, demand[k], generation[k]) if known[k] else None for k in range(len(v))
         ),
@@ -93,7 +95,7 @@ def judge(program: RadialProgram, closed: Bools, generation: Complexes | None, e
     )
 
 
-def violations(network: Network, names: tuple[str, ...], judged: Judged | None) -> pl.DataFrame:
+def violations(network: Network, names: tuple[str, ...], judged: FuturesEvaluation | None) -> pl.DataFrame:
     """The limits that a topology breaks, a row each, in the order of the futures."""
     rows = [
         {"future": name, "kind": v.kind, "name": v.name, "value": v.value, "limit": v.limit, "unit": v.unit}

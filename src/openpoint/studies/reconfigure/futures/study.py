@@ -18,7 +18,7 @@ from openpoint.scenarios.ambiguity import FuturesRecipe, name_of
 from openpoint.scenarios.futures import Futures
 from openpoint.search.exchange.pairs import descend
 from openpoint.studies.reconfigure.futures import tables
-from openpoint.studies.reconfigure.futures.evaluate import Judged, executor_of, judge, violations
+from openpoint.studies.reconfigure.futures.evaluate import FuturesEvaluation, evaluate_futures, executor_of, violations
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.tables import Compared
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch, searchable
@@ -203,19 +203,19 @@ def _compare(
     mean: Bools | None,
     outcome: Outcome,
     method: ProvingMethod,
-    after: Judged | None = None,
+    after: FuturesEvaluation | None = None,
 ) -> Compared:
     """Three topologies in the futures of a program; `after` names that of the answer where the outcome has no state."""
     executor, state = executor_of(method), outcome.state
-    judged: Judged | None = None
+    evaluation: FuturesEvaluation | None = None
     if isinstance(state, Ensemble):
-        judged = judge(program, state.closed, state.generation, executor)
+        evaluation = evaluate_futures(program, state.closed, state.generation, executor)
     elif after is not None:
-        judged = judge(program, after.closed, None, executor)
+        evaluation = evaluate_futures(program, after.closed, None, executor)
     return Compared(
-        before=judge(program, program.network.closed, None, executor),
-        mean=None if mean is None else judge(program, mean, None, executor),
-        after=judged,
+        before=evaluate_futures(program, program.network.closed, None, executor),
+        mean=None if mean is None else evaluate_futures(program, mean, None, executor),
+        after=evaluation,
     )
 
 

@@ -15,7 +15,7 @@ from openpoint.network import Network
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import dtypes
 from openpoint.scenarios.futures import Futures
-from openpoint.studies.reconfigure.futures.evaluate import Judged
+from openpoint.studies.reconfigure.futures.evaluate import FuturesEvaluation
 from openpoint.studies.reconfigure.futures.schema import FUTURES, TOPOLOGIES
 from openpoint.twostage.ambiguity import tail_of
 
@@ -29,11 +29,11 @@ _TYPES = {name: dtypes(table) for name, table in FUTURES.tables.items()}
 class Compared:
     """Three topologies in the same futures; None where there is none."""
 
-    before: Judged
-    mean: Judged | None
-    after: Judged | None
+    before: FuturesEvaluation
+    mean: FuturesEvaluation | None
+    after: FuturesEvaluation | None
 
-    def items(self) -> list[tuple[str, Judged | None]]:
+    def items(self) -> list[tuple[str, FuturesEvaluation | None]]:
         """With the names by which columns call them."""
         return list(zip(TOPOLOGIES, (self.before, self.mean, self.after)))
 
@@ -48,14 +48,14 @@ def futures(given: Futures | None, compared: Compared | None, weights: Floats | 
         "weight": weights,
         "demand_kw": given.p_kw.sum(axis=1),
     }
-    for which, judged in compared.items():
-        if judged is not None:
+    for which, evaluation in compared.items():
+        if evaluation is not None:
             columns |= {
-                f"loss_{which}_kw": judged.loss_kw,
-                f"v_min_{which}_pu": judged.v_min,
-                f"v_max_{which}_pu": judged.v_max,
-                f"loading_{which}_percent": judged.loading,
-                f"violations_{which}": judged.broken,
+                f"loss_{which}_kw": evaluation.loss_kw,
+                f"v_min_{which}_pu": evaluation.v_min,
+                f"v_max_{which}_pu": evaluation.v_max,
+                f"loading_{which}_percent": evaluation.loading,
+                f"violations_{which}": evaluation.broken,
             }
     return _filled({name: columns.get(name) for name in _TYPES["futures"]}, _TYPES["futures"], len(given))
 
@@ -63,10 +63,10 @@ def futures(given: Futures | None, compared: Compared | None, weights: Floats | 
 def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats], float]) -> pl.DataFrame:
     """A row a topology: its losses over the futures as single numbers, and how far they go."""
     rows = []
-    for which, judged in compared.items():
-        if judged is None:
+    for which, evaluation in compared.items():
+        if evaluation is None:
             continue
-        loss, weights = judged.loss_kw, given.weights
+        loss, weights = evaluation.loss_kw, given.weights
         worst = int(np.argmax(loss))
         row = {
             "set": name,
@@ -76,11 +76,11 @@ def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats]
             "loss_worst_kw": float(loss[worst]),
             "worst_future": given.names[worst],
             "risk_kw": risk(loss),
-            "limits_kept_share": min(float(judged.kept @ weights), 1.0),
+            "limits_kept_share": min(float(evaluation.kept @ weights), 1.0),
             "unsolved": int(np.isinf(loss).sum()),
-            "v_lowest_pu": _extreme(judged.v_min, np.min),
-            "v_highest_pu": _extreme(judged.v_max, np.max),
-            "loading_highest_percent": _extreme(judged.loading, np.max),
+            "v_lowest_pu": _extreme(evaluation.v_min, np.min),
+            "v_highest_pu": _extreme(evaluation.v_max, np.max),
+            "loading_highest_percent": _extreme(evaluation.loading, np.max),
         }
         rows.append(row)
     return pl.DataFrame(rows, schema=_TYPES["plans"]).with_columns(pl.selectors.float().fill_nan(None))
@@ -93,8 +93,8 @@ def buses(network: Network, compared: Compared) -> pl.DataFrame:
         "vn_kv": network.v_base_kv,
         **states.bus_limits(network),
     }
-    for which, judged in _two(compared):
-        v = np.full((1, network.n_terminals), np.nan) if judged is None else judged.v
+    for which, evaluation in _two(compared):
+        v = np.full((1, network.n_terminals), np.nan) if evaluation is None else evaluation.v
         columns[f"v_lowest_{which}_pu"] = _over(v, np.fmin)
         columns[f"v_highest_{which}_pu"] = _over(v, np.fmax)
     return states.frame(columns)
@@ -111,24 +111,24 @@ def branches(grid: Grid, network: Network, compared: Compared, weights: Floats) 
     }
     rated = np.isfinite(network.l_max)
     rating = np.sqrt(np.where(rated, network.l_max, 1.0))
-    for which, judged in _two(compared):
+    for which, evaluation in _two(compared):
         nothing = np.full((1, network.n_conductors), np.nan)
-        i, lost = (nothing, nothing) if judged is None else (judged.i, judged.lost)
+        i, loss = (nothing, nothing) if evaluation is None else (evaluation.i, evaluation.loss)
         highest = _over(i, np.fmax)
-        known = None if judged is None or np.isnan(lost).any() else weights @ lost
+        known = None if evaluation is None or np.isnan(loss).any() else weights @ loss
         columns[f"i_highest_{which}_a"] = highest * network.i_base_a
         columns[f"loading_highest_{which}_percent"] = np.where(rated, 100.0 * highest / rating, np.nan)
         columns[f"loss_expected_{which}_kw"] = nothing[0] if known is None else known
     return states.frame(columns)
 
 
-def _closed(judged: Judged | None, network: Network) -> pl.Series:
-    values = [None] * network.n_conductors if judged is None else judged.closed.tolist()
+def _closed(evaluation: FuturesEvaluation | None, network: Network) -> pl.Series:
+    values = [None] * network.n_conductors if evaluation is None else evaluation.closed.tolist()
     return pl.Series(values, dtype=pl.Boolean)
 
 
-def _two(compared: Compared) -> list[tuple[str, Judged | None]]:
-    return [(which, judged) for which, judged in compared.items() if which != "mean"]
+def _two(compared: Compared) -> list[tuple[str, FuturesEvaluation | None]]:
+    return [(which, evaluation) for which, evaluation in compared.items() if which != "mean"]
 
 
 def _filled(columns: dict[str, object], schema: dict[str, pl.DataType], count: int) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from openpoint.powerflow.phase_state import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results.phase_violations import violations
 from openpoint.studies.reconfigure.answer import SearchResult, reconfigure_result
-from openpoint.studies.reconfigure.phases.exchange import AcJudge, Priced
+from openpoint.studies.reconfigure.phases.exchange import EvaluatedTopology, PhasesAcEvaluator
 from openpoint.studies.reconfigure.phases.topology import is_radial_state
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.twostage.log import Outcome
@@ -32,20 +32,20 @@ class PhasesAnswer:
     """
 
     outcome: Outcome
-    best: Priced | None
+    best: EvaluatedTopology | None
     exact: bool
     notes: tuple[str, ...]
     soft: SoftLimits | None = None
 
 
-def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> ReconfigureResult:
+def phases_result(evaluator: PhasesAcEvaluator, method: str, answer: PhasesAnswer) -> ReconfigureResult:
     """The result of an answer, under the grid's own names."""
-    grid, program, best = judge.grid, judge.program, answer.best
+    grid, program, best = evaluator.grid, evaluator.program, answer.best
     network = program.network
     closed = program.today if best is None else best.closed
-    before = _known(judge, program.today) if is_radial_state(network, program.today) else None
-    shown = None if best is None else judge.state(closed)
-    kept = (best is not None and best.missed == 0.0) or answer.soft is not None
+    before = _known(evaluator, program.today) if is_radial_state(network, program.today) else None
+    shown = None if best is None else evaluator.state(closed)
+    kept = (best is not None and best.violation == 0.0) or answer.soft is not None
     broken = () if shown is None else violations(network, shown)
     found = SearchResult(
         outcome=answer.outcome,
@@ -68,9 +68,9 @@ def phases_result(judge: AcJudge, method: str, answer: PhasesAnswer) -> Reconfig
     return reconfigure_result(grid, network, method, found)
 
 
-def _known(judge: AcJudge, closed: Bools) -> PhaseState | None:
+def _known(evaluator: PhasesAcEvaluator, closed: Bools) -> PhaseState | None:
     """The AC state of a topology; None where a terminal has no supply or no solution exists."""
-    state = judge.state(closed)
+    state = evaluator.state(closed)
     return state if state.has_solution and state.energised.all() else None
 
 

@@ -30,7 +30,7 @@ LOG_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
-class Priced:
+class EvaluatedTopology:
     """A topology and what the exact power flow says of it.
 
     Attributes:
@@ -40,31 +40,31 @@ class Priced:
     """
 
     closed: Bools
-    missed: float
+    violation: float
     value_kw: float
 
-    def better(self, than: Priced | None) -> bool:
+    def better(self, than: EvaluatedTopology | None) -> bool:
         """Whether it is better than another topology, or than none."""
-        if than is None or abs(self.missed - than.missed) > BETTER * max(1.0, than.missed):
-            return than is None or self.missed < than.missed
+        if than is None or abs(self.violation - than.violation) > BETTER * max(1.0, than.violation):
+            return than is None or self.violation < than.violation
         return self.value_kw < than.value_kw - BETTER * abs(than.value_kw)
 
 
 @dataclass
-class AcJudge:
+class PhasesAcEvaluator:
     """Exact power flows of topologies by OpenDSS: the circuit is compiled once, each topology computed once."""
 
     grid: Grid
     program: PhasesProgram
     _circuit: OpenDssCircuit | None = None
-    _known: dict[bytes, Priced | None] = field(default_factory=dict)
+    _known: dict[bytes, EvaluatedTopology | None] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """Topologies priced."""
         return len(self._known)
 
-    def knows(self, closed: Bools) -> bool:
+    def is_known(self, closed: Bools) -> bool:
         """Whether the price of a topology (B) takes no power flow any more."""
         return closed.tobytes() in self._known or not self.program.switching.allowed(closed)
 
@@ -77,11 +77,11 @@ class AcJudge:
         net = self.program.network
         return state_of(self.grid, replace(net, closed=closed[net.conductor_branch]), self._circuit.solve())
 
-    def within(self, network: Network) -> AcJudge:
+    def with_limits(self, network: Network) -> PhasesAcEvaluator:
         """The same with other limits."""
-        return AcJudge(self.grid, replace(self.program, network=network), self._circuit)
+        return PhasesAcEvaluator(self.grid, replace(self.program, network=network), self._circuit)
 
-    def price(self, closed: Bools) -> Priced | None:
+    def evaluate(self, closed: Bools) -> EvaluatedTopology | None:
         """The price of a radial topology (B); None where too much is changed or there is no state."""
         if not self.program.switching.allowed(closed):
             return None
@@ -90,42 +90,45 @@ class AcJudge:
             state = self.state(closed)
             value = state.loss_kw + self.program.first_stage_cost(closed.astype(np.float64))
             known = state.has_solution and bool(state.energised.all())
-            self._known[key] = Priced(closed, excess(self.program.network, state), value) if known else None
+            self._known[key] = EvaluatedTopology(closed, excess(self.program.network, state), value) if known else None
         return self._known[key]
 
 
-def descend_ac(
-    judge: AcJudge, closed: Bools, stop: Callable[[], bool], told: Callable[[Priced | None], None]
-) -> Priced | None:
+def branch_exchange_ac(
+    evaluator: PhasesAcEvaluator,
+    closed: Bools,
+    stop: Callable[[], bool],
+    on_evaluation: Callable[[EvaluatedTopology | None], None],
+) -> EvaluatedTopology | None:
     """Best exchange after best exchange from a radial state, until none is better.
 
     Args:
         closed: (B) where to start. stop: asked before every power flow but the first. told: of the best after each.
     """
-    choices, branch = judge.program.choices, judge.program.network.conductor_branch
-    best = judge.price(closed)
-    told(best)
+    choices, branch = evaluator.program.choices, evaluator.program.network.conductor_branch
+    best = evaluator.evaluate(closed)
+    on_evaluation(best)
     while True:
         here = best
         near = exchanges_coupled(choices, branch, (closed if here is None else here.closed)[branch])
         for state in near:
             if stop():
                 return best
-            priced = judge.price(by_branch(judge.program.network, state))
+            priced = evaluator.evaluate(by_branch(evaluator.program.network, state))
             if priced is not None and priced.better(best):
                 best = priced
-            told(best)
+            on_evaluation(best)
         if best is here:
             return best
 
 
 def best_of(
-    judge: AcJudge,
+    evaluator: PhasesAcEvaluator,
     states: Iterable[Bools],
     stop: Callable[[], bool],
-    told: Callable[[Priced | None], None],
-    best: Priced | None = None,
-) -> tuple[Priced | None, bool]:
+    on_evaluation: Callable[[EvaluatedTopology | None], None],
+    best: EvaluatedTopology | None = None,
+) -> tuple[EvaluatedTopology | None, bool]:
     """The best of the topologies (B) given, and whether all of them were priced before `stop`.
 
     Args:
@@ -133,17 +136,17 @@ def best_of(
         told: of the best after each. best: what is known already; None where none has a state.
     """
     for closed in states:
-        if not judge.knows(closed) and stop():
+        if not evaluator.is_known(closed) and stop():
             return best, False
-        priced = judge.price(closed)
+        priced = evaluator.evaluate(closed)
         if priced is not None and priced.better(best):
             best = priced
-        told(best)
+        on_evaluation(best)
     return best, True
 
 
 @dataclass
-class News:
+class EvaluationLog:
     """The log: a line a second while topologies are priced, and the lines of a method in between.
 
     Attributes:
@@ -152,7 +155,7 @@ class News:
     """
 
     what: str
-    judge: AcJudge
+    evaluator: PhasesAcEvaluator
     progress: Progress
     deadline: Deadline
     lower: float = -math.inf
@@ -160,20 +163,20 @@ class News:
     log: list[Iteration] = field(default_factory=list)
     last_s: float = 0.0
 
-    def told(self, best: Priced | None) -> None:
+    def on_evaluation(self, best: EvaluatedTopology | None) -> None:
         """The best so far, after one more topology."""
         if self.deadline.passed() - self.last_s >= LOG_EVERY_S:
-            self.say(best, interim=True)
+            self.write_line(best, interim=True)
 
-    def say(self, best: Priced | None, *, interim: bool = False) -> None:
+    def write_line(self, best: EvaluatedTopology | None, *, interim: bool = False) -> None:
         """A line."""
         self.last_s = self.deadline.passed()
-        missed = 0.0 if best is None else best.missed
+        missed = 0.0 if best is None else best.violation
         value = math.inf if best is None or missed > 0.0 else best.value_kw
-        words = f"{self.what}, {self.judge.count:,} topolog{'ies' if self.judge.count != 1 else 'y'}"
+        words = f"{self.what}, {self.evaluator.count:,} topolog{'ies' if self.evaluator.count != 1 else 'y'}"
         self._add(Iteration(0, self.last_s, self.lower, self.upper, value, words, missed, "", interim))
 
-    def heard(self, line: Iteration) -> None:
+    def add_line(self, line: Iteration) -> None:
         """A line of a method that runs now."""
         self._add(replace(line, seconds=self.deadline.passed()))
 

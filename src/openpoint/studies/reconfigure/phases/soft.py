@@ -10,17 +10,17 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.studies.reconfigure.phases.answer import PhasesAnswer
-from openpoint.studies.reconfigure.phases.exchange import AcJudge
+from openpoint.studies.reconfigure.phases.exchange import PhasesAcEvaluator
 from openpoint.studies.reconfigure.soft.limits import Reply, Softened, as_met, relaxed, shares_of, soften, told
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
 SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.LINEAR)
 
-Solve = Callable[[AcJudge], PhasesAnswer]
+Solve = Callable[[PhasesAcEvaluator], PhasesAnswer]
 
 
-def soften_phases(judge: AcJudge, answer: PhasesAnswer, solve: Solve, deadline: Deadline) -> PhasesAnswer:
+def soften_phases(evaluator: PhasesAcEvaluator, answer: PhasesAnswer, solve: Solve, deadline: Deadline) -> PhasesAnswer:
     """The answer with the state of least violation as its best, where none was found that keeps the limits.
 
     That limits cannot be kept is proven only where all topologies are tried by exact power flow; else the limits are
@@ -29,18 +29,18 @@ def soften_phases(judge: AcJudge, answer: PhasesAnswer, solve: Solve, deadline: 
     Args:
         judge: with the limits to keep. solve: by the same method, with other limits. deadline: of the study.
     """
-    if answer.best is None or answer.best.missed == 0.0:
+    if answer.best is None or answer.best.violation == 0.0:
         return answer
-    network = judge.program.network
+    network = evaluator.program.network
 
     def ask(shares: Floats, _: bool) -> Reply[PhasesAnswer]:
         if deadline.over():
             return Reply(deadline.why, None, answer)
-        found = solve(judge.within(relaxed(network, shares)))
-        good = found.best is not None and found.best.missed == 0.0
-        return Reply(found.outcome.termination, _shares(judge, found) if good else None, found)
+        found = solve(evaluator.with_limits(relaxed(network, shares)))
+        good = found.best is not None and found.best.violation == 0.0
+        return Reply(found.outcome.termination, _shares(evaluator, found) if good else None, found)
 
-    first = Reply(answer.outcome.termination, _shares(judge, answer), answer)
+    first = Reply(answer.outcome.termination, _shares(evaluator, answer), answer)
     if answer.exact and answer.outcome.termination is Termination.INFEASIBLE:
         softened = soften(first, ask)
     else:
@@ -49,17 +49,19 @@ def soften_phases(judge: AcJudge, answer: PhasesAnswer, solve: Solve, deadline: 
             again = ask(softened.relaxed, True)
             if again.shares is not None:
                 softened = Softened(again, softened.relaxed, False, 0.0, None, True)
-    return _answer(judge, answer, softened, deadline.passed())
+    return _answer(evaluator, answer, softened, deadline.passed())
 
 
-def _shares(judge: AcJudge, answer: PhasesAnswer) -> Floats:
+def _shares(evaluator: PhasesAcEvaluator, answer: PhasesAnswer) -> Floats:
     """(2 + E) shares by which the best state exceeds the limits of the grid."""
     assert answer.best is not None
-    state = judge.state(answer.best.closed)
-    return shares_of(judge.program.network, np.abs(state.v), state.i_a / judge.program.network.i_base_a)
+    state = evaluator.state(answer.best.closed)
+    return shares_of(evaluator.program.network, np.abs(state.v), state.i_a / evaluator.program.network.i_base_a)
 
 
-def _answer(judge: AcJudge, first: PhasesAnswer, softened: Softened[PhasesAnswer], seconds: float) -> PhasesAnswer:
+def _answer(
+    evaluator: PhasesAcEvaluator, first: PhasesAnswer, softened: Softened[PhasesAnswer], seconds: float
+) -> PhasesAnswer:
     found = softened.reply.payload
     why = found.outcome.termination
     if softened.least_lost:
@@ -75,4 +77,4 @@ def _answer(judge: AcJudge, first: PhasesAnswer, softened: Softened[PhasesAnswer
             upper_bound=found.best.value_kw if found.exact else math.inf,
             seconds=seconds,
         )
-    return replace(found, outcome=outcome, notes=first.notes, soft=told(judge.program.network, softened))
+    return replace(found, outcome=outcome, notes=first.notes, soft=told(evaluator.program.network, softened))

@@ -20,7 +20,13 @@ from openpoint.network.limits import Limits
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
 from openpoint.studies.reconfigure.phases.answer import PhasesAnswer, open_branches, phases_result
-from openpoint.studies.reconfigure.phases.exchange import AcJudge, News, Priced, best_of, descend_ac
+from openpoint.studies.reconfigure.phases.exchange import (
+    EvaluatedTopology,
+    EvaluationLog,
+    PhasesAcEvaluator,
+    best_of,
+    branch_exchange_ac,
+)
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.soft import soften_phases
 from openpoint.studies.reconfigure.phases.topology import by_branch, choices_of
@@ -82,22 +88,22 @@ def reconfigure_phases(
             change_cost_kw=change_cost_kw,
         )
         by = method or phases_method(program)
-        judge = AcJudge(grid, program)
+        evaluator = PhasesAcEvaluator(grid, program)
         _LOG.info("built the network and its exact power flow; the method begins")
-        answer = _answer(judge, by, progress or _silent, deadline)
+        answer = _answer(evaluator, by, progress or _silent, deadline)
         _LOG.info("the method ended")
         if soft_limits:
-            answer = soften_phases(judge, answer, lambda other: _answer(other, by, _silent, deadline), deadline)
-        return phases_result(judge, str(by), answer)
+            answer = soften_phases(evaluator, answer, lambda other: _answer(other, by, _silent, deadline), deadline)
+        return phases_result(evaluator, str(by), answer)
 
 
 def _answer(
-    judge: AcJudge, method: Enumeration | Benders | ExtensiveForm, progress: Progress, deadline: Deadline
+    evaluator: PhasesAcEvaluator, method: Enumeration | Benders | ExtensiveForm, progress: Progress, deadline: Deadline
 ) -> PhasesAnswer:
     """What a method says."""
     if isinstance(method, Enumeration):
-        return _enumerate(judge, method, progress, deadline)
-    return _by_linear_model(judge, method, progress, deadline)
+        return _enumerate(evaluator, method, progress, deadline)
+    return _by_linear_model(evaluator, method, progress, deadline)
 
 
 def phases_program(
@@ -165,78 +171,89 @@ def _reference(grid: Grid, states: Iterable[Bools]) -> Complexes:
 
 
 def _by_linear_model(
-    judge: AcJudge, method: Benders | ExtensiveForm, progress: Progress, deadline: Deadline
+    evaluator: PhasesAcEvaluator, method: Benders | ExtensiveForm, progress: Progress, deadline: Deadline
 ) -> PhasesAnswer:
     """Branch exchange by exact power flow, from today's state and from the optimum of the linear model."""
-    program = judge.program
-    news = News("branch exchange", judge, progress, deadline)
+    program = evaluator.program
+    evaluation_log = EvaluationLog("branch exchange", evaluator, progress, deadline)
     first = next(iter(program.warm_starts()), None)
-    best = None if first is None else descend_ac(judge, first > 0.5, deadline.over, news.told)
-    news.say(best)
+    best = (
+        None
+        if first is None
+        else branch_exchange_ac(evaluator, first > 0.5, deadline.over, evaluation_log.on_evaluation)
+    )
+    evaluation_log.write_line(best)
     outcome = Outcome(deadline.why, None, None, -math.inf, math.inf, (), 0.0)
     if not deadline.over():
-        outcome = method.solve(program, news.heard, deadline)
+        outcome = method.solve(program, evaluation_log.add_line, deadline)
     why = outcome.termination
     linear = outcome.decision if outcome.decision is not None else outcome.least_violation
     if linear is not None:
-        news.lower, news.upper = outcome.lower_bound, outcome.upper_bound
-        near = descend_ac(judge, linear > 0.5, lambda: why not in PROVEN or deadline.over(), news.told)
+        evaluation_log.lower, evaluation_log.upper = outcome.lower_bound, outcome.upper_bound
+        near = branch_exchange_ac(
+            evaluator, linear > 0.5, lambda: why not in PROVEN or deadline.over(), evaluation_log.on_evaluation
+        )
         best = near if near is not None and near.better(best) else best
-        news.say(best)
+        evaluation_log.write_line(best)
     why = deadline.why if why in PROVEN and deadline.over() else why
     notes: tuple[str, ...] = ()
     if outcome.termination in PROVEN and best is not None and linear is not None:
-        notes = _differs(judge, outcome, linear > 0.5, best)
+        notes = _differs(evaluator, outcome, linear > 0.5, best)
     if why in PROVEN and best is not None:
-        if best.missed == 0.0:
+        if best.violation == 0.0:
             why = Termination.LINEAR
         elif why is not Termination.INFEASIBLE:
             why = Termination.LIMITS
-    outcome = replace(outcome, termination=why, log=tuple(news.log), seconds=deadline.passed())
+    outcome = replace(outcome, termination=why, log=tuple(evaluation_log.log), seconds=deadline.passed())
     return PhasesAnswer(outcome, best, False, notes)
 
 
-def _differs(judge: AcJudge, outcome: Outcome, linear: Bools, best: Priced) -> tuple[str, ...]:
+def _differs(evaluator: PhasesAcEvaluator, outcome: Outcome, linear: Bools, best: EvaluatedTopology) -> tuple[str, ...]:
     """Where the linear model says something else than the answer."""
     if outcome.decision is None:
         said = "by the linear model nothing keeps the limits; by AC power flow "
-        return (said + ("this does" if best.missed == 0.0 else "nothing did that branch exchange tried"),)
+        return (said + ("this does" if best.violation == 0.0 else "nothing did that branch exchange tried"),)
     if np.array_equal(linear, best.closed):
         return ()
-    names = ", ".join(open_branches(judge.program.network, linear)) or "none"
+    names = ", ".join(open_branches(evaluator.program.network, linear)) or "none"
     head = f"the optimum of the linear model has other open branches ({names}): by AC power flow it "
-    priced = judge.price(linear)
+    priced = evaluator.evaluate(linear)
     if priced is None:
         return (head + "has no solution",)
-    if priced.missed > best.missed:
+    if priced.violation > best.violation:
         return (head + "breaks limits that the answer keeps",)
     return (head + f"comes to {priced.value_kw:.3f} kW, the answer to {best.value_kw:.3f} kW",)
 
 
-def _enumerate(judge: AcJudge, method: Enumeration, progress: Progress, deadline: Deadline) -> PhasesAnswer:
+def _enumerate(
+    evaluator: PhasesAcEvaluator, method: Enumeration, progress: Progress, deadline: Deadline
+) -> PhasesAnswer:
     """All radial topologies by exact power flow, `most` of them at most, or as many as the time allows.
 
     Those that branch exchange tries from today's state come first: what is left out is what is likely to be worse.
     """
-    program = judge.program
-    news = News("enumeration", judge, progress, deadline)
+    program = evaluator.program
+    evaluation_log = EvaluationLog("enumeration", evaluator, progress, deadline)
 
     def stop() -> bool:
-        return deadline.over() or judge.count >= method.most
+        return deadline.over() or evaluator.count >= method.most
 
-    near = [descend_ac(judge, start > 0.5, stop, news.told) for start in program.warm_starts()[:1]]
+    near = [
+        branch_exchange_ac(evaluator, start > 0.5, stop, evaluation_log.on_evaluation)
+        for start in program.warm_starts()[:1]
+    ]
     states = radial_states(program.choices, program.network.conductor_branch)
     some = (by_branch(program.network, state) for state in states)
-    best, complete = best_of(judge, some, stop, news.told, best=near[0] if near else None)
-    found = best is not None and best.missed == 0.0
+    best, complete = best_of(evaluator, some, stop, evaluation_log.on_evaluation, best=near[0] if near else None)
+    found = best is not None and best.violation == 0.0
     why, notes = Termination.OPTIMAL if found else Termination.INFEASIBLE, tuple[str, ...]()
     if not complete:
         why = deadline.why if deadline.over() else Termination.ITERATIONS
-        notes = (f"topologies tried: {judge.count:,}; those that were not may be better, so no bound is known",)
+        notes = (f"topologies tried: {evaluator.count:,}; those that were not may be better, so no bound is known",)
     upper = best.value_kw if best is not None and found else math.inf
-    news.lower, news.upper = upper if complete else -math.inf, upper
-    news.say(best)
-    outcome = Outcome(why, None, None, news.lower, upper, tuple(news.log), deadline.passed())
+    evaluation_log.lower, evaluation_log.upper = upper if complete else -math.inf, upper
+    evaluation_log.write_line(best)
+    outcome = Outcome(why, None, None, evaluation_log.lower, upper, tuple(evaluation_log.log), deadline.passed())
     return PhasesAnswer(outcome, best, True, notes)
 
 
