@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import networkx as nx
@@ -108,10 +109,20 @@ def dotted(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> tuple[tuple[int, str], ...]:
     """(line, module below `openpoint`) of every import of the own package, in functions and for type checkers, too."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
     package = ["openpoint", *path.relative_to(SOURCE).parent.parts]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -286,11 +297,7 @@ def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_nobody_asks_an_object_what_it_is(path: Path) -> None:
-    asked = [
-        node.lineno
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Name) and node.id == "hasattr"
-    ]
+    asked = [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.Name) and node.id == "hasattr"]
     assert not asked
 
 
@@ -300,7 +307,7 @@ def test_no_class_derives_from_a_concrete_one() -> None:
     A record may be extended by fields (a study finds its own variables again in a stage), but nothing is overridden.
     Errors are a family by nature.
     """
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+    trees = {path: parsed(path) for path in MODULES}
     nodes = [node for tree in trees.values() for node in ast.walk(tree)]
     classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
     constructed = {called(node) for node in nodes if isinstance(node, ast.Call)}
