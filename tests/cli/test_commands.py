@@ -204,7 +204,7 @@ def test_a_fault_of_our_own_is_no_traceback(command: Command, ring: Path, monkey
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("openpoint.studies.reconfigure.study.reconfigure", broken)
+    monkeypatch.setattr("openpoint.studies.reconfigure.study.prepare", broken)
     done = command("reconfigure", ring)
     assert done.code == 70
     assert "internal error: ZeroDivisionError: oh" in done.err

@@ -18,6 +18,7 @@ from openpoint.solvers.base import Answer
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.result import HardenResult
 from openpoint.studies.harden.study import harden
+from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.twostage.log import Iteration
 from openpoint.twostage.risk import Risk
@@ -131,7 +132,7 @@ def test_ctrl_c_before_the_method_begins_leaves_a_state_that_keeps_the_limits(mo
 
 def test_starts_that_are_stopped_are_states_all_the_same() -> None:
     grid = openpoint.read("civanlar16")
-    program = radial_program(grid, limits=None, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0)
+    program = radial_program(grid, ReconfigureOptions())
     program = replace(program, futures=Scenarios(np.tile(program.uncertainty.values, (5, 1)), np.full(5, 0.2)))
     stopped, whole = replace(program).warm_starts(lambda: True), replace(program).warm_starts()
     assert 1 <= len(stopped) < len(whole)

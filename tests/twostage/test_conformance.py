@@ -17,6 +17,7 @@ from openpoint.network import build_network
 from openpoint.network.blocks import blocks
 from openpoint.studies.partition.setup import PartitionCosts
 from openpoint.studies.partition.setup import program_of as partition_program
+from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.study import phases_program
 from openpoint.twostage.conformance import ProgramError, check_program, program_faults
 from openpoint.twostage.program import (
@@ -84,8 +85,7 @@ def test_microgrids_pass() -> None:
 
 
 def test_reconfiguration_of_several_phases_passes() -> None:
-    nothing = {"locked_open": (), "locked_closed": (), "max_changes": None, "change_cost_kw": 0.0}
-    check_program(phases_program(openpoint.read("ieee13"), limits=None, **nothing), count=3)
+    check_program(phases_program(openpoint.read("ieee13"), ReconfigureOptions()), count=3)
 
 
 # Each of the following breaks one rule.

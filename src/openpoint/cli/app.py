@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from openpoint.cli.completion import wanted
-from openpoint.cli.config import configured
+from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
-from openpoint.cli.harden.command import HARDEN_EPILOG, harden
-from openpoint.cli.options import (
-    EXIT_CODES,
-    CsvOption,
-    ExcelOption,
-    FreeQOption,
-    GridArgument,
-    JsonOption,
-    ParquetOption,
-    PvAsPqOption,
-    QuietOption,
-    ReportOption,
-    SwitchableOption,
-)
-from openpoint.cli.outputs import Outputs
-from openpoint.cli.partition.command import PARTITION_EPILOG, partition
-from openpoint.cli.reconfigure.command import FUTURES_EPILOG, RECONFIGURE_EPILOG, futures, reconfigure
+from openpoint.cli.options import EXIT_CODES, GridArgument, GridOptions, QuietOption
 
 HELP = ["-h", "--help"]
+FIRST = ("reconfigure", "futures", "partition", "harden", "verify")
+"""The order in which the help lists commands; the others follow."""
+SCHEMA = "schema"
 
 MAIN_EPILOG = f"""\b
 Also:
@@ -70,21 +58,48 @@ class Tables(StrEnum):
     PARQUET = "parquet"
 
 
-class Shape(StrEnum):
-    """What a published JSON Schema describes."""
+class Commands(TyperGroup):
+    """The commands of this module, and those that the catalogue of studies brings.
 
-    RESULT = "result"
-    FUTURES = "futures"
-    POWERFLOW = "powerflow"
-    HARDEN = "harden"
-    PARTITION = "partition"
-    PARTITION_LEVELS = "partition-levels"
-    PARTITION_STEPS = "partition-steps"
-    HORIZON = "horizon"
-    GRID = "grid"
+    The catalogue is opened when a command is asked for that is not here, or all are listed.
+    """
+
+    def load(self, name: str) -> Any:
+        """The command of that name, if there is one."""
+        if name not in self.commands:
+            self._open_catalog()
+        return self.commands.get(name)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self.load(cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        self._open_catalog()
+        return list(self.commands)
+
+    def _open_catalog(self) -> None:
+        if SCHEMA in self.commands:
+            return
+        from openpoint.cli import schema
+        from openpoint.studies.catalog import STUDIES
+
+        others = typer.Typer(add_completion=False, rich_markup_mode=None)
+        for study in STUDIES:
+            if study.command:
+                import_module(study.command).register(others)
+        found = typer.main.get_group(others).commands
+        last = typer.Typer(add_completion=False, rich_markup_mode=None)
+        schema.register(last)
+        every = {**found, **self.commands, SCHEMA: typer.main.get_command(last)}
+        self.commands = {name: every[name] for name in sorted(every, key=_rank)}
+
+
+def _rank(name: str) -> int:
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 app = typer.Typer(
+    cls=Commands,
     add_completion=wanted(),
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -99,48 +114,21 @@ def _common() -> None:
     """Decide where the open points of a distribution grid lie, and prove how good the answer is."""
 
 
-app.command(epilog=RECONFIGURE_EPILOG)(guarded(configured(reconfigure)))
-app.command(epilog=FUTURES_EPILOG)(guarded(configured(futures)))
-app.command(epilog=PARTITION_EPILOG)(guarded(configured(partition)))
-app.command(epilog=HARDEN_EPILOG)(guarded(configured(harden)))
-
-
 @app.command(epilog=VERIFY_EPILOG)
 @guarded
+@grouped
 def verify(
     grid: GridArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate.", show_default=False)],
-    switchable: SwitchableOption = None,
-    pv_as_pq: PvAsPqOption = False,
-    free_q: FreeQOption = False,
+    *,
+    changed: GridOptions,
     quiet: QuietOption = False,
 ) -> int:
     """Check the certificate of a reconfiguration, without the code that wrote it."""
     from openpoint.cli import verify as command
-    from openpoint.cli.grid import choose_held
+    from openpoint.cli.grid import Asked
 
-    held = choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
-    return command.verify(grid, file, switchable=tuple(switchable or ()), held=held, quiet=quiet)
-
-
-@app.command()
-@guarded
-@configured
-def powerflow(
-    grid: GridArgument,
-    json: JsonOption = None,
-    csv: CsvOption = None,
-    parquet: ParquetOption = None,
-    excel: ExcelOption = None,
-    report: ReportOption = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the grid, .png, .svg or .pdf.")] = None,
-    quiet: QuietOption = False,
-) -> int:
-    """Compute the exact AC power flow of today's state."""
-    from openpoint.cli import grid as run
-
-    outputs = Outputs(json=json, csv=csv, parquet=parquet, excel=excel, report=report, plot=plot).check(grid)
-    return run.powerflow(grid, outputs, quiet=quiet)
+    return command.verify(grid, file, Asked(changed), quiet=quiet)
 
 
 @app.command()
@@ -174,6 +162,7 @@ def check(
 
 @app.command()
 @guarded
+@grouped
 def convert(
     grid: GridArgument,
     path: Annotated[
@@ -181,16 +170,13 @@ def convert(
         typer.Argument(metavar="FOLDER", help="Where the tables go, or a file .xlsx or .dss.", show_default=False),
     ],
     tables: Annotated[Tables | None, typer.Option(help="Format of the tables in a folder.  [default: csv]")] = None,
-    switchable: SwitchableOption = None,
-    pv_as_pq: PvAsPqOption = False,
-    free_q: FreeQOption = False,
+    *,
+    changed: GridOptions,
 ) -> int:
     """Write a grid as a folder of tables, an Excel workbook (.xlsx) or an OpenDSS circuit (.dss)."""
     from openpoint.cli import grid as run
 
-    held = run.choose_held(pv_as_pq=pv_as_pq, free_q=free_q)
-    asked = run.Asked(tuple(switchable or ()), held=held)
-    return run.convert(grid, path, None if tables is None else tables.value, asked)
+    return run.convert(grid, path, None if tables is None else tables.value, run.Asked(changed))
 
 
 @app.command()
@@ -214,20 +200,12 @@ def cases() -> int:
     return run.cases()
 
 
-@app.command()
-@guarded
-def schema(shape: Annotated[Shape, typer.Argument(metavar="SHAPE", help="What it describes.")] = Shape.RESULT) -> int:
-    """Print the JSON Schema of a result or of a grid."""
-    from openpoint.cli import grid as run
-
-    return run.schema(shape.value)
-
-
 def run_app(arguments: list[str]) -> None:
     """Run the command that the arguments name; leaves by `SystemExit`."""
     group = typer.main.get_command(app)
-    known = group.commands if isinstance(group, TyperGroup) else {}
-    if len(arguments) == 2 and arguments[0] in known and arguments[1] in HELP:
+    if isinstance(group, Commands) and len(arguments) == 2 and arguments[1] in HELP:
         # Straight to its help: on the way through the group Typer would load pydantic, slower than all the rest.
-        known[arguments[0]].main(arguments[1:], prog_name=f"openpoint {arguments[0]}")
+        command = group.load(arguments[0])
+        if command is not None:
+            command.main(arguments[1:], prog_name=f"openpoint {arguments[0]}")
     group.main(arguments, prog_name="openpoint")

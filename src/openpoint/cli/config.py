@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from openpoint.cli.groups import with_parameters
 from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import STDOUT, check_file
 from openpoint.errors import OptionError
@@ -66,9 +67,7 @@ def configured(command: Callable[..., int]) -> Callable[..., int]:
         inspect.Parameter("save_config", keyword, default=None, annotation=_SaveOption),
         inspect.Parameter("verbose", keyword, default=False, annotation=_VerboseOption),
     ]
-    run.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in own} | {"return": int}
-    return run
+    return with_parameters(run, own)
 
 
 def _run(command: Callable[..., int], options: Mapping[str, Any], *, verbose: bool) -> int:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
-import typer
 
 from openpoint import io
-from openpoint.cli.display import console, show_frame, show_pairs, show_result
-from openpoint.cli.guard import BAD_INPUT, NOT_WRITTEN, show_problems
-from openpoint.cli.outputs import Outputs
+from openpoint.cli.display import console, show_frame, show_pairs
+from openpoint.cli.guard import BAD_INPUT, show_problems
+from openpoint.cli.options import GridOptions
 from openpoint.errors import Alike, InputError, OptionError, Problem, grouped
 from openpoint.grid.rules.wiring import LOOPS_TOLD, is_radial_today, mesh_doubts, meshes, points_to_open
 from openpoint.report.terminal import words
@@ -25,40 +23,12 @@ if TYPE_CHECKING:
 
     from openpoint.grid import Grid
     from openpoint.grid.pv_generators import Held
-    from openpoint.network.limits import Limits
 
 _LOG = logging.getLogger(__name__)
 
 # Lines of doubts before a run, and of faults and doubts by `openpoint check`, which has --all.
 WARNINGS_SHOWN = 10
 CHECK_SHOWN = 50
-
-
-def choose_limits(*, voltage: bool, current: bool, v_min_pu: float | None, v_max_pu: float | None) -> Limits:
-    """The limits to hold.
-
-    Raises:
-        OptionError: limits that contradict each other.
-    """
-    from openpoint.network.limits import Limits
-
-    if not voltage and (v_min_pu is not None or v_max_pu is not None):
-        raise OptionError("--no-voltage-limits and --v-min or --v-max contradict each other; leave one out")
-    return Limits(voltage=voltage, current=current, v_min_pu=v_min_pu, v_max_pu=v_max_pu)
-
-
-def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:
-    """Read the grid, compute its power flow, show and write the result."""
-    from openpoint.studies.powerflow import study
-
-    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    grid = read_sound(source)
-    out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
-    result = study.run_powerflow(grid)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
-    return 0 if good else NOT_WRITTEN
 
 
 def info(source: str, *, branches: bool) -> int:
@@ -131,38 +101,22 @@ def cases() -> int:
     return 0
 
 
-def schema(name: str) -> int:
-    """Print a JSON Schema."""
-    from openpoint.studies.catalog import published
-
-    typer.echo(json.dumps(published(name), indent=2, ensure_ascii=False))
-    return 0
-
-
-def choose_held(*, pv_as_pq: bool, free_q: bool) -> Held:
-    """What becomes of generators that hold a voltage.
-
-    Raises:
-        OptionError: both were asked for.
-    """
-    if pv_as_pq and free_q:
-        raise OptionError("--pv-as-pq and --free-q contradict each other; leave one out")
-    return "pq" if pv_as_pq else "free" if free_q else "hold"
-
-
 @dataclass(frozen=True)
 class Asked:
     """What a command changes of a grid: branches that it gives to the choice by name, and generators.
 
     Attributes:
-        switchable: names, or several between commas. locked_open, locked_closed: names.
-        held: what becomes of generators that hold a voltage.
+        options: of the command. locked_open, locked_closed: names of branches.
     """
 
-    switchable: tuple[str, ...] = ()
+    options: GridOptions = field(default_factory=GridOptions)
     locked_open: tuple[str, ...] = ()
     locked_closed: tuple[str, ...] = ()
-    held: Held = "hold"
+
+    @property
+    def held(self) -> Held:
+        """What becomes of generators that hold a voltage."""
+        return self.options.held
 
     def applied(self, grid: Grid) -> Grid:
         """The grid with them switchable.
@@ -173,7 +127,8 @@ class Asked:
         from openpoint.studies.reconfigure.today import as_asked
 
         known = set(grid.branches()["name"])
-        parts = [[text] if text in known else [part.strip() for part in text.split(",")] for text in self.switchable]
+        given = self.options.switchable or ()
+        parts = [[text] if text in known else [part.strip() for part in text.split(",")] for text in given]
         return as_asked(grid, [name for part in parts for name in part], self.locked_open, self.locked_closed)
 
 
@@ -184,9 +139,10 @@ def read_sound(source: str, asked: Asked | None = None) -> Grid:
         InputError: it cannot be read, or has faults.
     """
     _LOG.info("loaded the libraries")
-    grid = io.read(source, pv="hold" if asked is None else asked.held)
+    asked = asked or Asked()
+    grid = io.read(source, pv=asked.held)
     _LOG.info("read the grid")
-    grid = grid if asked is None else asked.applied(grid)
+    grid = asked.applied(grid)
     problems = grid.problems()
     _LOG.info("checked the grid")
     _show_doubts(problems, but=mesh_doubts(grid))

@@ -1,13 +1,18 @@
-"""Options and arguments that several commands share."""
+"""Options and arguments that several commands share, and groups of them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from openpoint.cli.completion import complete_grids
+from openpoint.errors import OptionError
+
+if TYPE_CHECKING:
+    from openpoint.grid.pv_generators import Held
+    from openpoint.network.limits import Limits
 
 EXIT_CODES = """\b
 Exit codes:
@@ -29,50 +34,75 @@ GridArgument = Annotated[
         autocompletion=complete_grids,
     ),
 ]
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is the standard output.")
-]
-CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FOLDER", help="Write its tables as CSV files.")]
-ParquetOption = Annotated[
-    Path | None, typer.Option("--parquet", metavar="FOLDER", help="Write its tables as Parquet files.")
-]
-ExcelOption = Annotated[Path | None, typer.Option("--excel", metavar="FILE", help="Write it as a workbook, .xlsx.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
 ]
-SwitchableOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAMES",
-        help="These may be switched though the grid does not say so, as T1,T2; repeatable. Transformers need it.",
-    ),
-]
 GapOption = Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")]
 TimeLimitOption = Annotated[float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best.")]
-VMinOption = Annotated[
-    float | None,
-    typer.Option(metavar="PU", min=0.0, help="Lower voltage limit of all buses, instead of the grid's."),
-]
-VMaxOption = Annotated[
-    float | None,
-    typer.Option(metavar="PU", min=0.0, help="Upper voltage limit of all buses, instead of the grid's."),
-]
-NoVoltageOption = Annotated[bool, typer.Option("--no-voltage-limits", help="Ignore all voltage limits.")]
-NoCurrentOption = Annotated[bool, typer.Option("--no-current-limits", help="Ignore all current limits.")]
-PvAsPqOption = Annotated[
-    bool,
-    typer.Option("--pv-as-pq", help="Generators that hold a voltage run at today's output instead."),
-]
-FreeQOption = Annotated[
-    bool,
-    typer.Option(
-        "--free-q", help="Of generators that hold a voltage the reactive power is chosen within its limits instead."
-    ),
-]
-SoftLimitsOption = Annotated[
-    bool,
-    typer.Option("--soft-limits", help="Where nothing keeps all limits: break them least, and of that lose least."),
-]
-ReportOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write a self-contained page with pictures, .html.")
-]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitOptions:
+    """The limits to keep, where they are not those of the grid."""
+
+    v_min: Annotated[
+        float | None,
+        typer.Option(metavar="PU", min=0.0, help="Lower voltage limit of all buses, instead of the grid's."),
+    ] = None
+    v_max: Annotated[
+        float | None,
+        typer.Option(metavar="PU", min=0.0, help="Upper voltage limit of all buses, instead of the grid's."),
+    ] = None
+    no_voltage_limits: Annotated[bool, typer.Option("--no-voltage-limits", help="Ignore all voltage limits.")] = False
+    no_current_limits: Annotated[bool, typer.Option("--no-current-limits", help="Ignore all current limits.")] = False
+
+    def limits(self) -> Limits:
+        """The limits.
+
+        Raises:
+            OptionError: limits that contradict each other.
+        """
+        from openpoint.network.limits import Limits
+
+        if self.no_voltage_limits and (self.v_min is not None or self.v_max is not None):
+            raise OptionError("--no-voltage-limits and --v-min or --v-max contradict each other; leave one out")
+        return Limits(
+            voltage=not self.no_voltage_limits,
+            current=not self.no_current_limits,
+            v_min_pu=self.v_min,
+            v_max_pu=self.v_max,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridOptions:
+    """What is changed of a grid before anything is asked: branches given to the choice, and generators."""
+
+    switchable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES",
+            help="These may be switched though the grid does not say so, as T1,T2; repeatable. Transformers need it.",
+        ),
+    ] = None
+    pv_as_pq: Annotated[
+        bool,
+        typer.Option("--pv-as-pq", help="Generators that hold a voltage run at today's output instead."),
+    ] = False
+    free_q: Annotated[
+        bool,
+        typer.Option(
+            "--free-q", help="Of generators that hold a voltage the reactive power is chosen within its limits instead."
+        ),
+    ] = False
+
+    @property
+    def held(self) -> Held:
+        """What becomes of generators that hold a voltage.
+
+        Raises:
+            OptionError: both were asked for.
+        """
+        if self.pv_as_pq and self.free_q:
+            raise OptionError("--pv-as-pq and --free-q contradict each other; leave one out")
+        return "pq" if self.pv_as_pq else "free" if self.free_q else "hold"

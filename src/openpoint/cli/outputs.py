@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,18 +33,24 @@ _OTHERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Outputs:
     """Where the result goes; None = not asked for. `json` may be `-`, the standard output.
 
     `certificate` and `checkpoint` are written by the search itself.
     """
 
-    json: Path | None = None
-    csv: Path | None = None
-    parquet: Path | None = None
-    excel: Path | None = None
-    report: Path | None = None
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is the standard output.")
+    ] = None
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FOLDER", help="Write its tables as CSV files.")] = None
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", metavar="FOLDER", help="Write its tables as Parquet files.")
+    ] = None
+    excel: Annotated[Path | None, typer.Option("--excel", metavar="FILE", help="Write it as a workbook, .xlsx.")] = None
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a self-contained page with pictures, .html.")
+    ] = None
     plot: Path | None = None
     certificate: Path | None = None
     checkpoint: Path | None = None

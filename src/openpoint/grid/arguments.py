@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import UnionType
 from typing import Any, Protocol, runtime_checkable
@@ -67,3 +67,19 @@ def of_kind(given: Any, kind: type | UnionType, what: str, advice: str) -> None:
     if not isinstance(given, kind):
         shown = repr(given) if isinstance(given, str | int | float) else f"of type {type(given).__name__}"
         raise OptionError(f"{what} is {shown}; give {advice}")
+
+
+def all_checked(*checks: Callable[[], object]) -> None:
+    """Run all checks of arguments, so that all that is wrong is said at once.
+
+    Raises:
+        OptionError: with what every check says that raises one.
+    """
+    said = []
+    for check in checks:
+        try:
+            check()
+        except OptionError as error:
+            said.append(str(error))
+    if said:
+        raise OptionError(". Also: ".join(said))

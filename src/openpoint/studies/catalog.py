@@ -26,12 +26,16 @@ class Study:
         place: its folder.
         result: name of the class of its result, in the module `result` of the folder.
         schema: name of the shape of the result in the module `schema` of the folder, or as `module:name`.
+        name: by which its JSON Schema is asked for, that of the shape.
+        command: module of the command line that adds its commands by `register(app)`; empty where another row does.
     """
 
     title: str
     place: str
     result: str
     schema: str
+    name: str
+    command: str = ""
 
     @property
     def shape(self) -> Shape:
@@ -48,21 +52,61 @@ class Study:
 
 
 _HERE = "openpoint.studies"
+_CLI = "openpoint.cli"
 STUDIES = (
-    Study("Result of `openpoint reconfigure`", f"{_HERE}.reconfigure", "ReconfigureResult", "RECONFIGURE"),
     Study(
-        "Result of `openpoint reconfigure` for many futures", f"{_HERE}.reconfigure.futures", "FuturesResult", "FUTURES"
+        "Result of `openpoint reconfigure`",
+        f"{_HERE}.reconfigure",
+        "ReconfigureResult",
+        "RECONFIGURE",
+        "result",
+        f"{_CLI}.reconfigure.command",
     ),
-    Study("Result of `openpoint harden`", f"{_HERE}.harden", "HardenResult", "HARDEN"),
-    Study("Result of `openpoint partition`", f"{_HERE}.partition", "PartitionResult", "PARTITION"),
-    Study("Results of `openpoint partition` at several levels", f"{_HERE}.partition", "PartitionLevels", "LEVELS"),
+    Study(
+        "Result of `openpoint reconfigure` for many futures",
+        f"{_HERE}.reconfigure.futures",
+        "FuturesResult",
+        "FUTURES",
+        "futures",
+    ),
+    Study(
+        "Result of `openpoint powerflow`",
+        f"{_HERE}.powerflow",
+        "PowerflowResult",
+        "POWERFLOW",
+        "powerflow",
+        f"{_CLI}.powerflow.command",
+    ),
+    Study(
+        "Result of `openpoint harden`",
+        f"{_HERE}.harden",
+        "HardenResult",
+        "HARDEN",
+        "harden",
+        f"{_CLI}.harden.command",
+    ),
+    Study(
+        "Result of `openpoint partition`",
+        f"{_HERE}.partition",
+        "PartitionResult",
+        "PARTITION",
+        "partition",
+        f"{_CLI}.partition.command",
+    ),
+    Study(
+        "Results of `openpoint partition` at several levels",
+        f"{_HERE}.partition",
+        "PartitionLevels",
+        "LEVELS",
+        "partition-levels",
+    ),
     Study(
         "Result of `openpoint partition --steps`",
         f"{_HERE}.partition.steps",
         "PartitionStepsResult",
         f"{_HERE}.partition.schema:STEPS",
+        "partition-steps",
     ),
-    Study("Result of `openpoint powerflow`", f"{_HERE}.powerflow", "PowerflowResult", "POWERFLOW"),
 )
 
 
@@ -83,6 +127,11 @@ def _grid() -> Schema:
 _INPUTS: dict[str, Callable[[], Schema]] = {"horizon": _horizon, "grid": _grid}
 
 
+def names() -> tuple[str, ...]:
+    """The names of all JSON Schemas."""
+    return (*(study.name for study in STUDIES), *_INPUTS)
+
+
 def published(name: str) -> Schema:
     """The JSON Schema (draft 2020-12) of that name: of what a study writes, or of tables that are read.
 
@@ -91,9 +140,9 @@ def published(name: str) -> Schema:
     Raises:
         OptionError: there is none of that name.
     """
-    shapes = {study.shape.name: study.shape for study in STUDIES}
-    if name in shapes:
-        return shapes[name].json_schema()
+    for study in STUDIES:
+        if study.name == name:
+            return study.shape.json_schema()
     if name in _INPUTS:
         return _INPUTS[name]()
-    raise OptionError(f"no schema is called {name!r}; there are {', '.join([*shapes, *_INPUTS])}")
+    raise OptionError(f"no schema is called {name!r}; there are {', '.join(names())}")

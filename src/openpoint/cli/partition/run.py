@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from openpoint.cli.display import Progress, console, show_result
 from openpoint.cli.grid import read_sound, show_written, size
@@ -20,85 +19,22 @@ from openpoint.twostage.log import Termination
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from openpoint.cli.partition.options import OverTime, Question, Sampling
     from openpoint.grid import Grid
     from openpoint.studies.partition.levels import PartitionOptions
     from openpoint.studies.partition.options import PartitionCosts
     from openpoint.studies.partition.result import PartitionLevels, PartitionResult
     from openpoint.studies.partition.study import Method
     from openpoint.twostage.log import Iteration
-    from openpoint.twostage.workers.executors import Choice
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is uncertain, and what generators may do; see `openpoint.studies.partition.study.partition`."""
-
-    levels: tuple[float, ...]
-    uncertain_loads: Literal["all"] | int | Sequence[str]
-    most_deviating: int | None
-    max_grid_forming: int
-    ramp: float
-    over: OverTime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OverTime:
-    """Steps, and what links them; see `openpoint.studies.partition.steps.study.partition_steps`."""
-
-    steps: Path
-    max_actions: int | None
-    keep_energised: bool
-
-
-def over_time(steps: Path | None, *, max_actions: int | None, keep_energised: bool) -> OverTime | None:
-    """The steps asked about; None where there are none.
-
-    Raises:
-        OptionError: options that need steps, without any.
-    """
-    if steps is not None:
-        return OverTime(steps=steps, max_actions=max_actions, keep_energised=keep_energised)
-    if max_actions is not None or keep_energised:
-        raise OptionError("--max-actions and --keep-energised are about several steps; give them by --steps")
-    return None
-
 
 LEAST_S = 1e-3
 """Seconds that samples have in any case."""
-SAMPLES = 1000
-"""Samples where the user names no number: a second or two."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Loads to be drawn at random, 0 or more, and where they are judged."""
-
-    count: int | None
-    seed: int
-    executor: Choice
-
-    @property
-    def wanted(self) -> int:
-        """The number, which has a default."""
-        return SAMPLES if self.count is None else self.count
-
-
-def choose_method(name: str, *, gap: float, time_limit_s: float | None) -> Method:
-    """The method of that name."""
-    from openpoint.twostage.methods.benders import Benders
-    from openpoint.twostage.methods.ccg import ColumnAndConstraint
-    from openpoint.twostage.methods.extensive import ExtensiveForm
-
-    if name == "extensive":
-        return ExtensiveForm(solver="highs", gap=gap, time_limit_s=time_limit_s)
-    if name == "benders":
-        return Benders(relaxation=False, gap=gap, time_limit_s=time_limit_s)
-    return ColumnAndConstraint(gap=gap, time_limit_s=time_limit_s)
 
 
 def partition(
     source: str,
     question: Question,
+    over: OverTime,
     costs: PartitionCosts,
     method: Method,
     *,
@@ -110,25 +46,27 @@ def partition(
     from openpoint.studies.partition import study
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    levels = question.levels
+    sampling.where()  # a wrong one is told before the work begins
     grid = read_sound(source)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
     options: PartitionOptions = {
-        "uncertain_loads": question.uncertain_loads,
+        "uncertain_loads": question.loads,
         "most_deviating": question.most_deviating,
         "max_grid_forming": question.max_grid_forming,
         "ramp": question.ramp,
         "costs": costs,
         "method": method,
     }
-    if question.over is not None:
-        if sampling.count:
+    if over.steps is not None:
+        if sampling.samples:
             raise OptionError("--samples are of the loads of one step; leave --steps or --samples out")
-        return _steps(out, grid, question.levels, question.over, options, outputs)
-    if len(question.levels) > 1:
-        return _levels(out, grid, question.levels, options, sampling, outputs)
+        return _steps(out, grid, levels, over.steps, over, options, outputs)
+    if len(levels) > 1:
+        return _levels(out, grid, levels, options, sampling, outputs)
     deadline = Deadline(method.time_limit_s)
     with Progress(out, unit="$") as progress:
-        result = study.partition(grid, uncertainty=question.levels[0], progress=progress, **options)
+        result = study.partition(grid, uncertainty=levels[0], progress=progress, **options)
     result = _sampled(out, result, sampling, deadline)
     written, good = outputs.write(result)
     show_result(out, result)
@@ -140,6 +78,7 @@ def _steps(
     out: Console,
     grid: Grid,
     levels: tuple[float, ...],
+    steps: Path,
     over: OverTime,
     options: PartitionOptions,
     outputs: Outputs,
@@ -150,7 +89,7 @@ def _steps(
 
     if len(levels) > 1:
         raise OptionError("several levels of uncertainty and --steps do not go together; give one level")
-    horizon = read_horizon(over.steps)
+    horizon = read_horizon(steps)
     with Progress(out, unit="$") as progress:
         result = partition_steps(
             grid,
@@ -201,7 +140,7 @@ def _sampled(out: Console, result: PartitionResult, sampling: Sampling, deadline
             result,
             count=sampling.wanted,
             seed=sampling.seed,
-            executor=sampling.executor,
+            executor=sampling.where(),
             time_limit_s=None if math.isinf(left := deadline.left()) else max(left, LEAST_S),
             progress=lambda done, of: status.update(f"samples: {done} of {of} judged  (Ctrl-C keeps these)"),
         )

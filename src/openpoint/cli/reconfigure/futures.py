@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,133 +15,31 @@ from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
+    from openpoint.cli.reconfigure.options import FuturesOptions
     from openpoint.grid import Grid
-    from openpoint.grid.pv_generators import Held
-    from openpoint.network.limits import Limits
-    from openpoint.scenarios.futures import Futures
-    from openpoint.scenarios.growth import Growth
-    from openpoint.studies.reconfigure.study import Method
-
-SEED = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """The futures to plan for and to judge by, as options say it.
-
-    Attributes:
-        table: file of futures. grow: number of futures to draw; seed, growth, assume: how.
-        risk, ambiguity, limits_share: how they count. sample: a number to draw, or a file.
-    """
-
-    table: Path | None
-    grow: int | None
-    seed: int | None
-    growth: str | None
-    assume: tuple[str, ...]
-    risk: str | None
-    ambiguity: str | None
-    limits_share: float | None
-    sample: str | None
-
-    @property
-    def any(self) -> bool:
-        """Whether there are futures to plan for."""
-        return self.table is not None or self.grow is not None
-
-    def check(self) -> Wanted:
-        """These options, if they go together.
-
-        Raises:
-            OptionError: two ways to name futures, or options of one that is not there.
-        """
-        if self.table is not None and self.grow is not None:
-            raise OptionError("--futures and --grow both say what the futures are; leave one out")
-        drawn = {"--seed": self.seed, "--growth": self.growth, "--assume": self.assume or None}
-        if self.grow is None and (named := [option for option, value in drawn.items() if value is not None]):
-            raise OptionError(f"{named[0]} is an option of --grow, the number of futures to draw; give that too")
-        if self.grow is None and self.sample is not None and self.sample.isdigit():
-            raise OptionError("--sample N draws futures as --grow does; with --futures name a table of other futures")
-        counted = {
-            "--risk": self.risk,
-            "--ambiguity": self.ambiguity,
-            "--limits-share": self.limits_share,
-            "--sample": self.sample,
-        }
-        if not self.any and (named := [option for option, value in counted.items() if value is not None]):
-            raise OptionError(f"{named[0]} is for many futures; give them by --futures TABLE or --grow N")
-        return self
-
-    def futures(self, grid: Grid) -> tuple[Futures, Futures | None]:
-        """Those to plan for and those to judge by."""
-        from openpoint.scenarios.futures import read_futures
-        from openpoint.scenarios.growth import grow
-
-        if self.table is not None:
-            planned = read_futures(self.table, grid)
-        else:
-            planned = grow(grid, count=self.grow or 1, seed=self._seed, growth=self._growth())
-        if self.sample is None:
-            return planned, None
-        if self.sample.isdigit():
-            # Another seed, or the sample would hold the very futures planned for.
-            return planned, grow(grid, count=int(self.sample), seed=self._seed + 1, growth=self._growth())
-        return planned, read_futures(self.sample, grid)
-
-    @property
-    def _seed(self) -> int:
-        return SEED if self.seed is None else self.seed
-
-    def _growth(self) -> Growth:
-        from openpoint.studies.reconfigure.futures.words import read_growth
-
-        return read_growth(self.growth or "moderate", self.assume)
+    from openpoint.studies.reconfigure.options import ReconfigureOptions
 
 
 def reconfigure(
-    source: str,
-    wanted: Wanted,
-    method: Method | None,
-    limits: Limits,
-    *,
-    locked_open: tuple[str, ...],
-    locked_closed: tuple[str, ...],
-    switchable: tuple[str, ...],
-    held: Held,
-    max_changes: int | None,
-    change_cost_kw: float,
-    outputs: Outputs,
-    quiet: bool,
+    source: str, asked: Asked, options: ReconfigureOptions, many: FuturesOptions, *, outputs: Outputs, quiet: bool
 ) -> int:
     """Read the grid and its futures, find one topology for all, show and write the result; the exit code."""
     from openpoint.scenarios.ambiguity import read_futures_ambiguity
-    from openpoint.studies.reconfigure import study
     from openpoint.studies.reconfigure.futures.words import read_risk
+    from openpoint.studies.reconfigure.options import FuturesQuestion
+    from openpoint.studies.reconfigure.study import reconfigure_for
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    risk = None if wanted.risk is None else read_risk(wanted.risk)
-    ambiguity = None if wanted.ambiguity is None else read_futures_ambiguity(wanted.ambiguity)
-    grid = read_sound(source, Asked(switchable, locked_open, locked_closed, held))
-    planned, sample = wanted.futures(grid)
+    risk = None if many.risk is None else read_risk(many.risk)
+    ambiguity = None if many.ambiguity is None else read_futures_ambiguity(many.ambiguity)
+    grid = read_sound(source, asked)
+    planned, sample = many.of(grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
     others = "" if sample is None else f", judged also by {words.count(len(sample), 'other')}"
-    out.print(f"futures: {len(planned)}{others}\nmethod: {method}\n")
+    out.print(f"futures: {len(planned)}{others}\nmethod: {options.method}\n")
+    question = FuturesQuestion(planned, risk, ambiguity, many.share, sample)
     with Progress(out) as progress:
-        result = study.reconfigure(
-            grid,
-            futures=planned,
-            risk=risk,
-            ambiguity=ambiguity,
-            limits_share=1.0 if wanted.limits_share is None else wanted.limits_share,
-            sample=sample,
-            method=method,
-            limits=limits,
-            locked_open=locked_open,
-            locked_closed=locked_closed,
-            max_changes=max_changes,
-            change_cost_kw=change_cost_kw,
-            progress=progress,
-        )
+        result = reconfigure_for(grid, options, question, progress)
     written, good = outputs.write(result)
     show_result(out, result)
     show_written(out, written)

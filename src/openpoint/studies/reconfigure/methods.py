@@ -1,4 +1,4 @@
-"""Topology search and branch exchange as methods of reconfigure, see `openpoint.search`."""
+"""The methods of reconfigure; topology search and branch exchange are those of `openpoint.search`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from openpoint.search.exchange.local import exchange_branches
 from openpoint.search.model.build import build_model
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
+from openpoint.studies.reconfigure.enumeration import Enumeration
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress
 from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.recourse.subproblem import Subproblem
 from openpoint.twostage.stopping import check_stops
 from openpoint.twostage.uncertainty import Certain
@@ -125,6 +127,10 @@ class BranchExchange:
                 progress=log.told,
             )
         return outcome_of(program, found, log)
+
+
+ProvingMethod = TopologySearch | Benders | ExtensiveForm | Enumeration
+Method = ProvingMethod | BranchExchange
 
 
 def one_demand(program: RadialProgram) -> Network:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import overload
 
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, Solves, names_of, of_kind
+from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
@@ -14,13 +15,16 @@ from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.ambiguity import FuturesRecipe
 from openpoint.scenarios.futures import FuturesLike, read_futures
 from openpoint.studies.reconfigure.answer import radial_result
+from openpoint.studies.reconfigure.enumeration import Enumeration
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.study import Faced, reconfigure_futures
-from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch, quickest
-from openpoint.studies.reconfigure.phases.study import has_phases, phases_method, phases_program, reconfigure_phases
+from openpoint.studies.reconfigure.methods import BranchExchange, Method, TopologySearch, quickest
+from openpoint.studies.reconfigure.model import RadialProgram
+from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions
+from openpoint.studies.reconfigure.phases.study import PreparedPhases, has_phases, prepare_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult
-from openpoint.studies.reconfigure.setup import Enumeration, Method, radial_program
-from openpoint.studies.reconfigure.soft.radial import refuse_checkpoint, soften_radial
+from openpoint.studies.reconfigure.setup import radial_program
+from openpoint.studies.reconfigure.soft.radial import soften_radial
 from openpoint.studies.reconfigure.today import as_asked
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import deadline_of
@@ -30,7 +34,7 @@ from openpoint.twostage.risk import Expectation, Risk
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["BranchExchange", "Enumeration", "Method", "TopologySearch", "method_for", "reconfigure"]
+__all__ = ["BranchExchange", "Enumeration", "Method", "TopologySearch", "prepare", "reconfigure"]
 
 
 @overload
@@ -133,102 +137,86 @@ def reconfigure(
         OptionError: options that contradict each other, futures of another grid, or a risk that needs probabilities
             that nobody knows.
     """
-    grid = read(grid)
-    if method is not None:
-        of_kind(method, Solves, "method", "a method such as TopologySearch() or Benders()")
-    locked_open, locked_closed = names_of(locked_open, "locked_open"), names_of(locked_closed, "locked_closed")
-    grid = as_asked(grid, names_of(switchable, "switchable"), locked_open, locked_closed)
-    if soft_limits:
-        refuse_checkpoint(method)
-        if futures is not None:
-            raise OptionError("soft limits are for the demand of today; leave out soft_limits, or the futures")
-    if has_phases(grid):
-        if (
-            futures is not None
-            or risk is not None
-            or ambiguity is not None
-            or limits_share != 1.0
-            or sample is not None
-        ):
-            raise OptionError(
-                "many futures are for balanced grids (phases '1'); this grid has phases a, b, c: leave out futures, "
-                "risk, ambiguity, limits_share and sample, or make the grid balanced"
-            )
-        return reconfigure_phases(
-            grid,
-            method=method,
-            limits=limits,
-            locked_open=locked_open,
-            locked_closed=locked_closed,
-            max_changes=max_changes,
-            change_cost_kw=change_cost_kw,
-            soft_limits=soft_limits,
-            progress=progress,
-        )
-    program = radial_program(
-        grid,
+    options = ReconfigureOptions(
+        method=method,
         limits=limits,
         locked_open=locked_open,
         locked_closed=locked_closed,
+        switchable=switchable,
         max_changes=max_changes,
         change_cost_kw=change_cost_kw,
+        soft_limits=soft_limits,
     )
-    _LOG.info("built the network with its limits")
-    if futures is not None:
-        if risk is not None:
-            of_kind(risk, Risk, "risk", "Expectation(), CVaR(0.9), WorstCase() or Regret()")
-        planned, others = read_futures(futures, grid), None if sample is None else read_futures(sample, grid)
-        faced = Faced(planned, risk or Expectation(), ambiguity, limits_share, others)
-        return reconfigure_futures(grid, program, faced, method or Benders(), progress)
-    if risk is not None or ambiguity is not None or limits_share != 1.0 or sample is not None:
-        raise OptionError("risk, ambiguity, limits_share and sample go with futures; give futures, or leave them out")
-    method = method or quickest(program)
-    before = ac_state(program.network, program.network.closed)
-    _LOG.info("computed today's state by AC power flow")
-    program.ac.objectives(program.network.closed[None, :])  # compiles kernels outside the method's time
-    _LOG.info("stated the problem; the method begins")
-    with deadline_of(method.time_limit_s) as deadline:
-        outcome, soft = method.solve(program, progress, deadline), None
-        _LOG.info("the method ended")
-        if soft_limits:
-            outcome, soft = soften_radial(program, method, outcome, progress, deadline)
-        return radial_result(grid, program, str(method), before, outcome, soft)
+    many = FuturesQuestion(futures, risk, ambiguity, limits_share, sample)
+    if futures is None and not many.counted:
+        return prepare(read(grid), options).solve(progress)
+    return reconfigure_for(read(grid), options, many, progress)
 
 
-def method_for(
-    grid: Grid,
-    *,
-    limits: Limits | None,
-    gap: float | None,
-    time_limit_s: float | None,
-    locked_open: Names = (),
-    locked_closed: Names = (),
-) -> Method:
-    """The method that `reconfigure` takes for a grid without futures if none is named.
-
-    Neither the gap nor the time limit has a say in which it is.
+def prepare(grid: Grid, options: ReconfigureOptions) -> Prepared | PreparedPhases:
+    """All that a run for the demand of today needs: the grid is checked, its network built and the method chosen.
 
     Raises:
         InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
+        OptionError: a method that cannot take the question.
     """
-    locked_open, locked_closed = names_of(locked_open, "locked_open"), names_of(locked_closed, "locked_closed")
-    grid = as_asked(grid, (), locked_open, locked_closed)
+    grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
     if has_phases(grid):
-        whole = phases_program(
-            grid,
-            limits=limits,
-            locked_open=locked_open,
-            locked_closed=locked_closed,
-            max_changes=None,
-            change_cost_kw=0.0,
+        return prepare_phases(grid, options)
+    program = radial_program(grid, options)
+    method = options.method or quickest(program, gap=options.gap, time_limit_s=options.time_limit_s)
+    return Prepared(grid, program, method, options.soft_limits)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A question about a balanced grid, ready to be solved.
+
+    Attributes:
+        grid: with what is asked for given to the choice. program: its network, limits and locks.
+        method: named, or chosen for the program. soft_limits: as of `reconfigure`.
+    """
+
+    grid: Grid
+    program: RadialProgram
+    method: Method
+    soft_limits: bool
+
+    def solve(self, progress: Progress | None = None) -> ReconfigureResult:
+        """The result, verified by exact AC power flow."""
+        program, method = self.program, self.method
+        before = ac_state(program.network, program.network.closed)
+        _LOG.info("computed today's state by AC power flow")
+        program.ac.objectives(program.network.closed[None, :])  # compiles kernels outside the method's time
+        _LOG.info("stated the problem; the method begins")
+        with deadline_of(method.time_limit_s) as deadline:
+            outcome, soft = method.solve(program, progress, deadline), None
+            _LOG.info("the method ended")
+            if self.soft_limits:
+                outcome, soft = soften_radial(program, method, outcome, progress, deadline)
+            return radial_result(self.grid, program, str(method), before, outcome, soft)
+
+
+def reconfigure_for(
+    grid: Grid, options: ReconfigureOptions, many: FuturesQuestion, progress: Progress | None = None
+) -> FuturesResult:
+    """`reconfigure` for many futures.
+
+    Raises:
+        OptionError: no futures, soft limits, a grid of several phases.
+    """
+    if options.soft_limits and many.futures is not None:
+        raise OptionError("soft limits are for the demand of today; leave out soft_limits, or the futures")
+    grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
+    if has_phases(grid):
+        raise OptionError(
+            "many futures are for balanced grids (phases '1'); this grid has phases a, b, c: leave out futures, "
+            "risk, ambiguity, limits_share and sample, or make the grid balanced"
         )
-        return phases_method(whole, gap=gap, time_limit_s=time_limit_s)
-    program = radial_program(
-        grid,
-        limits=limits,
-        locked_open=locked_open,
-        locked_closed=locked_closed,
-        max_changes=None,
-        change_cost_kw=0.0,
-    )
-    return quickest(program, gap=gap, time_limit_s=time_limit_s)
+    if many.futures is None:
+        raise OptionError("risk, ambiguity, limits_share and sample go with futures; give futures, or leave them out")
+    program = radial_program(grid, options)
+    planned = read_futures(many.futures, grid)
+    others = None if many.sample is None else read_futures(many.sample, grid)
+    faced = Faced(planned, many.risk or Expectation(), many.ambiguity, many.limits_share, others)
+    return reconfigure_futures(grid, program, faced, options.method or Benders(), progress)

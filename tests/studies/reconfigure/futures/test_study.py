@@ -23,6 +23,7 @@ from openpoint.scenarios.ambiguity import read_futures_ambiguity as read_ambigui
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.model import RadialProgram
+from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.twostage.log import Outcome, Termination
 from openpoint.twostage.uncertainty import Certain
@@ -84,8 +85,7 @@ def brute_force(grid: Grid, futures: Futures) -> Truth:
 
 
 def network_of(grid: Grid) -> Network:
-    options: dict[str, Any] = {"locked_open": (), "locked_closed": (), "max_changes": None, "change_cost_kw": 0.0}
-    return radial_program(grid, limits=None, **options).network
+    return radial_program(grid, ReconfigureOptions()).network
 
 
 def expected(truth: Truth, p: Floats) -> Floats:
@@ -446,7 +446,7 @@ def test_a_future_alone_costs_what_enumeration_says(seed: int) -> None:
     """The yardstick of regret."""
     grid = openpoint.read("civanlar16")
     rng = np.random.default_rng(seed)
-    program = radial_program(grid, limits=None, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0)
+    program = radial_program(grid, ReconfigureOptions())
     demand = program.demands[0] * rng.uniform(0.0, 2.0, len(program.demands[0]))
     single = program.with_uncertainty(Certain(np.concatenate([demand.real, demand.imag])), Expectation())
     bounds = single.deterministic_bounds(1e-6)

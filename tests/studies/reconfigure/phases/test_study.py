@@ -34,11 +34,12 @@ from openpoint.report.figure.files import encode
 from openpoint.results import export
 from openpoint.search.exchange.phases import exchanges_coupled
 from openpoint.studies.catalog import published
+from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.exchange import PhasesAcEvaluator
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.study import phases_program
 from openpoint.studies.reconfigure.phases.topology import by_branch
-from openpoint.studies.reconfigure.study import method_for, reconfigure
+from openpoint.studies.reconfigure.study import prepare, reconfigure
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration
 from openpoint.twostage.recourse.subproblem import Subproblem
@@ -48,7 +49,7 @@ from tests.builders.pages import render
 
 
 def program_of(grid: Grid, limits: Limits | None = None) -> PhasesProgram:
-    return phases_program(grid, limits=limits, locked_open=(), locked_closed=(), max_changes=None, change_cost_kw=0.0)
+    return phases_program(grid, ReconfigureOptions(limits=limits))
 
 
 def states_of(program: PhasesProgram) -> list[Bools]:
@@ -293,10 +294,10 @@ def test_neither_a_gap_nor_a_time_limit_changes_the_method(
     gap: float | None, limit: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid = meshed(8)
-    few = method_for(grid, limits=None, gap=gap, time_limit_s=limit)
+    few = prepare(grid, ReconfigureOptions(gap=gap, time_limit_s=limit)).method
     assert few == Enumeration(time_limit_s=limit)
     monkeypatch.setattr("openpoint.studies.reconfigure.phases.study.FEW", 3)
-    many = method_for(grid, limits=None, gap=gap, time_limit_s=limit)
+    many = prepare(grid, ReconfigureOptions(gap=gap, time_limit_s=limit)).method
     assert many == Benders(gap=1e-4 if gap is None else gap, time_limit_s=limit)
 
 
@@ -304,7 +305,7 @@ def test_the_method_is_chosen_by_what_the_locks_leave(monkeypatch: pytest.Monkey
     grid = meshed(8)
     monkeypatch.setattr("openpoint.studies.reconfigure.phases.study.FEW", 3)
     locks = [name for name in grid.branches()["name"] if name not in reconfigure(grid).open_branches]
-    assert method_for(grid, limits=None, gap=None, time_limit_s=None, locked_closed=locks) == Enumeration()
+    assert prepare(grid, ReconfigureOptions(locked_closed=locks)).method == Enumeration()
 
 
 @pytest.mark.parametrize("limit", [5.5, 30.5])

@@ -17,14 +17,14 @@ from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.ambiguity import FuturesRecipe, name_of
 from openpoint.scenarios.futures import Futures
 from openpoint.search.exchange.pairs import descend
+from openpoint.studies.reconfigure.enumeration import Enumeration
 from openpoint.studies.reconfigure.futures import tables
 from openpoint.studies.reconfigure.futures.evaluate import FuturesEvaluation, evaluate_futures, executor_of, violations
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.tables import Compared
-from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch, searchable
+from openpoint.studies.reconfigure.methods import BranchExchange, Method, ProvingMethod, TopologySearch, searchable
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
 from openpoint.studies.reconfigure.schema import ITERATIONS
-from openpoint.studies.reconfigure.setup import Enumeration, Method, ProvingMethod
 from openpoint.studies.reconfigure.today import why_no_loss
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import Deadline, deadline_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import numpy as np
@@ -13,12 +13,13 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality_phases import radial_states
-from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.opendss import OpenDssCircuit
+from openpoint.studies.reconfigure.enumeration import Enumeration
 from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
+from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.answer import PhasesAnswer, open_branches, phases_result
 from openpoint.studies.reconfigure.phases.exchange import (
     EvaluatedTopology,
@@ -31,7 +32,7 @@ from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.soft import soften_phases
 from openpoint.studies.reconfigure.phases.topology import by_branch, choices_of
 from openpoint.studies.reconfigure.result import ReconfigureResult
-from openpoint.studies.reconfigure.setup import Enumeration, Method, check_changes, locks, refuse_impossible
+from openpoint.studies.reconfigure.setup import locks, refuse_impossible
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.benders import Benders
@@ -51,23 +52,14 @@ def has_phases(grid: Grid) -> bool:
     return bool((grid.buses["phases"] != "1").any())
 
 
-def reconfigure_phases(
-    grid: Grid,
-    *,
-    method: Method | None,
-    limits: Limits | None,
-    locked_open: Names,
-    locked_closed: Names,
-    max_changes: int | None,
-    change_cost_kw: float,
-    soft_limits: bool,
-    progress: Progress | None,
-) -> ReconfigureResult:
-    """`reconfigure` of a grid of any phases; arguments, result and errors are those of `reconfigure`.
+def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
+    """All that a run on a grid of any phases needs.
 
-    `Benders` and `ExtensiveForm` prove the optimum of the linear model; branch exchange by exact AC power flow goes on
-    from there. `Enumeration` tries all radial topologies by exact AC power flow, and is the default where they are few.
+    Raises:
+        InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
+        OptionError: a method for balanced grids, or a grid that has no power flow solution.
     """
+    method = options.method
     if isinstance(method, TopologySearch):
         raise OptionError(
             "the bound of topology search holds for balanced grids (phases '1'); this grid has phases a, b, c: "
@@ -78,23 +70,40 @@ def reconfigure_phases(
             "branch exchange alone is for balanced grids (phases '1'); this grid has phases a, b, c: use Benders, "
             "which ends with it"
         )
-    with deadline_of(None if method is None else method.time_limit_s) as deadline:
-        program = phases_program(
-            grid,
-            limits=limits,
-            locked_open=locked_open,
-            locked_closed=locked_closed,
-            max_changes=max_changes,
-            change_cost_kw=change_cost_kw,
-        )
-        by = method or phases_method(program)
-        evaluator = PhasesAcEvaluator(grid, program)
-        _LOG.info("built the network and its exact power flow; the method begins")
-        answer = _answer(evaluator, by, progress or _silent, deadline)
-        _LOG.info("the method ended")
-        if soft_limits:
-            answer = soften_phases(evaluator, answer, lambda other: _answer(other, by, _silent, deadline), deadline)
-        return phases_result(evaluator, str(by), answer)
+    program = phases_program(grid, options)
+    method = method or phases_method(program, gap=options.gap, time_limit_s=options.time_limit_s)
+    return PreparedPhases(grid, program, method, options.soft_limits)
+
+
+@dataclass(frozen=True)
+class PreparedPhases:
+    """A question about a grid of any phases, ready to be solved.
+
+    `Benders` and `ExtensiveForm` prove the optimum of the linear model; branch exchange by exact AC power flow goes on
+    from there. `Enumeration` tries all radial topologies by exact AC power flow, and is the default where they are few.
+
+    Attributes:
+        grid: with what is asked for given to the choice. program: its network, limits and locks.
+        method: named, or chosen for the program. soft_limits: as of `reconfigure`.
+    """
+
+    grid: Grid
+    program: PhasesProgram
+    method: Enumeration | Benders | ExtensiveForm
+    soft_limits: bool
+
+    def solve(self, progress: Progress | None = None) -> ReconfigureResult:
+        """The result, verified by exact AC power flow."""
+        with deadline_of(self.method.time_limit_s) as deadline:
+            evaluator = PhasesAcEvaluator(self.grid, self.program)
+            _LOG.info("built the network and its exact power flow; the method begins")
+            answer = _answer(evaluator, self.method, progress or _silent, deadline)
+            _LOG.info("the method ended")
+            if self.soft_limits:
+                answer = soften_phases(
+                    evaluator, answer, lambda other: _answer(other, self.method, _silent, deadline), deadline
+                )
+            return phases_result(evaluator, str(self.method), answer)
 
 
 def _answer(
@@ -106,25 +115,16 @@ def _answer(
     return _by_linear_model(evaluator, method, progress, deadline)
 
 
-def phases_program(
-    grid: Grid,
-    *,
-    limits: Limits | None,
-    locked_open: Names,
-    locked_closed: Names,
-    max_changes: int | None,
-    change_cost_kw: float,
-) -> PhasesProgram:
-    """The program of a grid of any phases under today's demand; arguments as of `reconfigure`.
+def phases_program(grid: Grid, options: ReconfigureOptions) -> PhasesProgram:
+    """The program of a grid of any phases under today's demand.
 
     Raises:
         InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
-        OptionError: options that make no sense, or a grid that has no power flow solution.
+        OptionError: a grid that has no power flow solution.
     """
-    check_changes(max_changes, change_cost_kw)
-    network = Limits.given(limits).applied(build_network(grid))
+    network = Limits.given(options.limits).applied(build_network(grid))
     today, movable = by_branch(network, network.closed), by_branch(network, network.switchable)
-    must_close, must_open = locks(network, today, movable, locked_open, locked_closed)
+    must_close, must_open = locks(network, today, movable, options)
     choices = choices_of(network, must_close, must_open)
     refuse_impossible(grid, network, choices, must_close)
     some = (by_branch(network, state) for state in islice(radial_states(choices, network.conductor_branch), TRIED))
@@ -133,8 +133,8 @@ def phases_program(
         must_close=must_close,
         must_open=must_open,
         v=_reference(grid, chain([today, ~must_open], some)),
-        max_changes=max_changes,
-        change_cost_kw=change_cost_kw,
+        max_changes=options.max_changes,
+        change_cost_kw=options.change_cost_kw,
     )
 
 

@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.errors import OptionError
 from openpoint.powerflow.ensemble import Ensemble
-from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
+from openpoint.studies.reconfigure.enumeration import Enumeration
+from openpoint.studies.reconfigure.methods import BranchExchange, Method, TopologySearch
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.result import SoftLimits
-from openpoint.studies.reconfigure.setup import Enumeration, Method
 from openpoint.studies.reconfigure.soft.limits import Reply, Softened, as_met, relaxed, shares_of, soften, told
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
@@ -25,16 +24,6 @@ ASK_S = 30.0
 ASKING = 0.6
 """Share of a limit of time that questions may take; the rest is for the least loss."""
 SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY)
-
-
-def refuse_checkpoint(method: Method | None) -> None:
-    """Soft limits take many searches, of which one file cannot keep all.
-
-    Raises:
-        OptionError: the method has a checkpoint.
-    """
-    if isinstance(method, TopologySearch) and method.checkpoint is not None:
-        raise OptionError("soft limits take several searches, and a checkpoint keeps one; leave one of both out")
 
 
 def soften_radial(

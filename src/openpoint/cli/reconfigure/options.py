@@ -1,0 +1,295 @@
+"""The options of the commands `reconfigure` and `futures` in groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openpoint.cli.options import TimeLimitOption
+from openpoint.errors import OptionError
+
+if TYPE_CHECKING:
+    from openpoint.grid import Grid
+    from openpoint.scenarios.futures import Futures
+    from openpoint.scenarios.growth import Growth
+    from openpoint.studies.reconfigure.study import Method
+
+SEED = 1
+GAP = 1e-4
+"""Relative gap that is proven unless another is asked for; topology search has its own."""
+
+
+class MethodName(StrEnum):
+    """How the optimum is found and proven."""
+
+    SEARCH = "search"
+    EXCHANGE = "exchange"
+    BENDERS = "benders"
+    EXTENSIVE = "extensive"
+    ENUMERATION = "enumeration"
+
+
+class GrowthName(StrEnum):
+    """Assumptions on growth."""
+
+    MODERATE = "moderate"
+    SOLAR = "solar"
+
+
+AssumeOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Another figure for growth, such as pv_adoption=0.8; repeatable."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodOptions:
+    """How the optimum is found and proven."""
+
+    method: Annotated[
+        MethodName | None,
+        typer.Option(
+            help="How the optimum is found and proven; exchange proves nothing and answers at once.  [default: search; "
+            "benders for many futures; of several phases enumeration, or benders where topologies are many]"
+        ),
+    ] = None
+    solver: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: scip]")
+    ] = None
+    gap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            min=0.0,
+            help="Relative gap to prove; 1e-4 is 0.01 %.  [default: 1e-6 by search, 1e-4 by the others]",
+        ),
+    ] = None
+    time_limit: TimeLimitOption = None
+    max_iterations: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (benders).")
+    ] = None
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Plain Benders, no relaxation of the physics in the master: slow, to compare."),
+    ] = False
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Where subproblems run (benders): serial, processes:4 or dask://host:port.  [default: serial]",
+        ),
+    ] = None
+
+    def named(self, name: MethodName | None) -> Method | None:
+        """The method of that name with these options; None where the grid and the question choose it.
+
+        Raises:
+            OptionError: an option that this method does not have.
+        """
+        from openpoint.studies.reconfigure.study import BranchExchange, Enumeration, TopologySearch
+        from openpoint.twostage.methods.extensive import ExtensiveForm
+
+        for_benders = self.plain or self.max_iterations is not None or self.executor is not None
+        if self.solver is not None and name is not MethodName.EXTENSIVE:
+            method = "the default method" if name is None else name.value
+            raise OptionError(f"--solver is an option of --method extensive, not of {method}")
+        if name is None and not for_benders:
+            return None
+        if name not in (None, MethodName.BENDERS) and for_benders:
+            raise OptionError(
+                f"--plain, --max-iterations and --executor are options of --method benders, not of {name}"
+            )
+        if name is MethodName.SEARCH:
+            search = TopologySearch(time_limit_s=self.time_limit)
+            return search if self.gap is None else replace(search, gap=self.gap)
+        if name is MethodName.EXCHANGE:
+            if self.gap is not None:
+                raise OptionError("--gap is no option of --method exchange, which proves nothing; leave one out")
+            return BranchExchange(time_limit_s=self.time_limit)
+        if name is MethodName.EXTENSIVE:
+            return ExtensiveForm(solver=self.solver or "scip", gap=self._gap, time_limit_s=self.time_limit)
+        if name is MethodName.ENUMERATION:
+            return Enumeration(time_limit_s=self.time_limit)
+        return self._benders()
+
+    def _benders(self) -> Method:
+        from openpoint.twostage.methods.benders import Benders
+        from openpoint.twostage.workers.executors import executor_from
+
+        benders = Benders(
+            gap=self._gap,
+            time_limit_s=self.time_limit,
+            relaxation=not self.plain,
+            executor=executor_from(self.executor),
+        )
+        return benders if self.max_iterations is None else replace(benders, max_iterations=self.max_iterations)
+
+    @property
+    def _gap(self) -> float:
+        return GAP if self.gap is None else self.gap
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockOptions:
+    """Branches whose state is given."""
+
+    locked_open: Annotated[
+        list[str] | None, typer.Option("--open", metavar="BRANCH", help="This branch stays open; repeatable.")
+    ] = None
+    locked_closed: Annotated[
+        list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeOptions:
+    """How far the answer may be from today's state."""
+
+    max_changes: Annotated[int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")] = None
+    change_cost: Annotated[
+        float, typer.Option(metavar="KW", min=0.0, help="Loss that one switching must save to be worth it.")
+    ] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuturesOptions:
+    """The futures to plan for and to judge by, and how they count."""
+
+    futures: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Plan for many futures, one topology for all: .csv, .parquet or .xlsx."),
+    ] = None
+    grow: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Plan for so many futures, drawn with growth.")
+    ] = None
+    seed: Annotated[int | None, typer.Option(metavar="S", min=0, help="Seed of --grow.  [default: 1]")] = None
+    growth: Annotated[
+        GrowthName | None, typer.Option(help="What --grow assumes.  [default: moderate]", show_default=False)
+    ] = None
+    assume: AssumeOption = None
+    risk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RISK",
+            help="What is minimised of the losses of the futures: expected, worst, cvar:0.9 (mean of the worst tenth), "
+            "regret (worst excess over the future's own best), regret:expected.  [default: expected]",
+        ),
+    ] = None
+    ambiguity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SET",
+            help="How wrong the probabilities may be; the worst expectation is minimised: tv:0.2 (share that lies "
+            "elsewhere), wasserstein:300 (kVA of demand moved on average), demand:0.1 (expected demand of each bus, ± "
+            "that share of its largest), box:0.01 (each future ±).",
+        ),
+    ] = None
+    limits_share: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", min=0.0, max=1.0, help="Share of the futures that must keep the limits.  [default: 1]"
+        ),
+    ] = None
+    sample: Annotated[
+        str | None,
+        typer.Option(metavar="N|TABLE", help="Judge the answer also by so many others (with --grow), or by a table."),
+    ] = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there are futures to plan for."""
+        return self.futures is not None or self.grow is not None
+
+    @property
+    def share(self) -> float:
+        """Share of the futures that must keep the limits."""
+        return 1.0 if self.limits_share is None else self.limits_share
+
+    def check(self) -> FuturesOptions:
+        """These options, if they go together.
+
+        Raises:
+            OptionError: two ways to name futures, or options of one that is not there.
+        """
+        if self.futures is not None and self.grow is not None:
+            raise OptionError("--futures and --grow both say what the futures are; leave one out")
+        drawn = {"--seed": self.seed, "--growth": self.growth, "--assume": self.assume or None}
+        if self.grow is None and (named := [option for option, value in drawn.items() if value is not None]):
+            raise OptionError(f"{named[0]} is an option of --grow, the number of futures to draw; give that too")
+        if self.grow is None and self.sample is not None and self.sample.isdigit():
+            raise OptionError("--sample N draws futures as --grow does; with --futures name a table of other futures")
+        counted = {
+            "--risk": self.risk,
+            "--ambiguity": self.ambiguity,
+            "--limits-share": self.limits_share,
+            "--sample": self.sample,
+        }
+        if not self.any and (named := [option for option, value in counted.items() if value is not None]):
+            raise OptionError(f"{named[0]} is for many futures; give them by --futures TABLE or --grow N")
+        return self
+
+    def of(self, grid: Grid) -> tuple[Futures, Futures | None]:
+        """Those to plan for and those to judge by."""
+        from openpoint.scenarios.futures import read_futures
+        from openpoint.scenarios.growth import grow
+
+        if self.futures is not None:
+            planned = read_futures(self.futures, grid)
+        else:
+            planned = grow(grid, count=self.grow or 1, seed=self._seed, growth=self._growth())
+        if self.sample is None:
+            return planned, None
+        if self.sample.isdigit():
+            # Another seed, or the sample would hold the very futures planned for.
+            return planned, grow(grid, count=int(self.sample), seed=self._seed + 1, growth=self._growth())
+        return planned, read_futures(self.sample, grid)
+
+    @property
+    def _seed(self) -> int:
+        return SEED if self.seed is None else self.seed
+
+    def _growth(self) -> Growth:
+        from openpoint.studies.reconfigure.futures.words import read_growth
+
+        return read_growth((self.growth or GrowthName.MODERATE).value, tuple(self.assume or ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofOptions:
+    """Files that topology search writes by itself."""
+
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the proof as well (search); openpoint verify checks it by itself."),
+    ] = None
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the open search here, now and then and when it stops (search); if it is there, go on from it.",
+        ),
+    ] = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return self.certificate is not None or self.checkpoint is not None
+
+    def of(self, method: Method | None) -> Method | None:
+        """The method with these files to write.
+
+        Raises:
+            OptionError: this method writes none.
+        """
+        from openpoint.studies.reconfigure.study import TopologySearch
+
+        for option, file in (("--certificate", self.certificate), ("--checkpoint", self.checkpoint)):
+            if file is not None and not isinstance(method, TopologySearch):
+                raise OptionError(f"{option} is an option of --method search for the demand of today; leave one out")
+        if not isinstance(method, TopologySearch):
+            return method
+        return replace(method, certificate=self.certificate, checkpoint=self.checkpoint)
