@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-ALONE_S = 3.5
-AGAIN_S = 0.3
-FILE_S = 6.0
+ALONE_S = 2.5
+AGAIN_S = 0.2
+FILE_S = 5.0
 LIST = Path(__file__).with_name("slow.txt")
 _HEAD = "# Made by `make slow`, see processor_time.py. Tests that make check leaves out."
 _seconds: dict[str, float] = {}
