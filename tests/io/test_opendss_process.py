@@ -83,7 +83,7 @@ def test_a_process_that_was_damaged_before_is_replaced(tmp_path: Path) -> None:
 def test_a_script_without_a_guard_reads_too_and_leaves_nothing_behind(tmp_path: Path) -> None:
     path = put(tmp_path, "! nothing")
     code = (
-        "import sys, openpoint; from openpoint.io import opendss_process as p\n"
+        "import sys, openpoint; from openpoint.io.opendss import process as p\n"
         f"print(openpoint.read({str(path)!r}).lines.height, 'opendssdirect' in sys.modules, p._kept[0]._process.pid)"
     )
     done = subprocess.run(

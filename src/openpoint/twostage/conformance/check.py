@@ -13,10 +13,9 @@ from openpoint.twostage.conformance.fault import Fault, ProgramError
 from openpoint.twostage.conformance.samples import Samples, sampled
 from openpoint.twostage.program import AnyProgram
 
-Program = AnyProgram
 T = TypeVar("T")
 
-FORM: tuple[tuple[str, Callable[[Program], Iterator[Fault]]], ...] = (
+FORM: tuple[tuple[str, Callable[[AnyProgram], Iterator[Fault]]], ...] = (
     ("uncertainty", form.uncertainty),
     ("first_stage", form.first_stage),
     ("recourse", form.recourse),
@@ -45,7 +44,7 @@ VALUES: tuple[tuple[str, Callable[[Samples], Iterator[Fault]]], ...] = (
 
 
 def check_program(
-    program: Program,
+    program: AnyProgram,
     *,
     decisions: Sequence[Floats] = (),
     count: int = 5,
@@ -73,7 +72,7 @@ def check_program(
 
 
 def program_faults(
-    program: Program,
+    program: AnyProgram,
     *,
     decisions: Sequence[Floats] = (),
     count: int = 5,

@@ -15,10 +15,8 @@ from openpoint.twostage.program import AnyProgram, Cone, Limit, parts
 from openpoint.twostage.risk import check_risk
 from openpoint.twostage.uncertainty import centre
 
-Program = AnyProgram
 
-
-def uncertainty(program: Program) -> Iterator[Fault]:
+def uncertainty(program: AnyProgram) -> Iterator[Fault]:
     """Realisations are vectors of numbers, the risk is defined on them, numbers of the program lie in their ranges."""
     middle = np.asarray(centre(program.uncertainty))
     if middle.ndim != 1 or not np.isfinite(middle).all():
@@ -37,7 +35,7 @@ def uncertainty(program: Program) -> Iterator[Fault]:
         )
 
 
-def first_stage(program: Program) -> Iterator[Fault]:
+def first_stage(program: AnyProgram) -> Iterator[Fault]:
     """A vector of variables, linear constraints, an affine cost; integers are declared beside CVXPY."""
     for with_recourse in (False, True):
         stage = program.first_stage(with_recourse=with_recourse)
@@ -52,7 +50,7 @@ def first_stage(program: Program) -> Iterator[Fault]:
         yield from _plain(part, "integers", stage.integers)
 
 
-def recourse(program: Program) -> Iterator[Fault]:
+def recourse(program: AnyProgram) -> Iterator[Fault]:
     """Affine in decision, realisation and own variables together, cones apart; new variables at every call."""
     decision = cp.Variable(program.first_stage(with_recourse=False).decision.size, name="decision")
     realisation = cp.Variable(len(centre(program.uncertainty)), name="realisation")
