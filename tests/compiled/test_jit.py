@@ -87,7 +87,7 @@ def test_the_key_holds_every_file_of_what_a_kernel_calls(kernel: Callable[..., A
 
 def test_constants_of_numpy_are_in_the_key() -> None:
     _, constants = made_of(explore.py_func)  # type: ignore[attr-defined]
-    assert any(constant.startswith("NOWHERE = ") for constant in constants)
+    assert any(constant.startswith("NO_BRANCH = ") for constant in constants)
 
 
 TINY = {
