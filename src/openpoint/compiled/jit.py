@@ -62,6 +62,12 @@ def inlined(function: Function) -> Function:
     return result
 
 
+def always_inlined(function: Function) -> Function:
+    """As `inlined`, whatever its length, which the optimiser else weighs: for what is called in several loops."""
+    result: Function = numba.njit(pipeline_class=_Inner, forceinline=True, **_WITHIN)(function)
+    return result
+
+
 @contextmanager
 def while_compiling(tell: Callable[[str, bool], None]) -> Iterator[None]:
     """Within this context, `tell(name, False)` is called before a function is compiled and `tell(name, True)` after.

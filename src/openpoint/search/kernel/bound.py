@@ -55,7 +55,7 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.compiled.jit import inlined
+from openpoint.compiled.jit import always_inlined, inlined
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
 
 THIN = 1e-4
@@ -102,73 +102,101 @@ def below(w: float) -> tuple[float, float]:
 
 
 @inlined
-def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
-    """The bound at these multipliers and `work.phi`; -inf where some ρ is not positive.
+def shunts(model: Model, e: int, down: bool) -> tuple[float, float, float, float]:
+    """g and b of a branch at its near and at its far end; `down`: directed as in the grid."""
+    if down:
+        return model.g_fr[e], model.b_fr[e], model.g_to[e], model.b_to[e]
+    return model.g_to[e], model.b_to[e], model.g_fr[e], model.b_fr[e]
 
-    Needs the forest of `root`. Leaves α, β, ρ, ν of every live branch in `work`, and its (α² + β²) / 4ρ in `steep`.
+
+@always_inlined
+def series(
+    model: Model, work: Work, y: Floats, mu: Floats, e: int, i: int, j: int, k_i: float, nu: float
+) -> tuple[float, float, bool]:
+    """The series impedance of a branch from bus i to bus j, steps 1 and 4: (α² + β²) / 4 (ρ + σ) and σ l_max.
+
+    The last is whether ρ + σ is positive. Leaves α, β, ρ, ν and the first in `work`.
     """
-    # Arrays by their own names: reaching into the tuples inside loops would count references.
-    fr, to, r, x, z2, k_fr, k_to = model.fr, model.to, model.r, model.x, model.z2, model.k_fr, model.k_to
-    g_fr, b_fr, g_to, b_to, l_max, price = model.g_fr, model.b_fr, model.g_to, model.b_to, model.l_max, model.price
-    p, q, p_w, q_w, w_min, w_max = model.p, model.q, model.p_w, model.q_w, model.w_min, model.w_max
-    status, order, edge, parent, phi_of = work.status, work.order, work.edge, work.parent, work.phi
-    gain, w, down, alphas, betas, rhos = work.gain, work.w, work.down, work.alpha, work.beta, work.rho
-    nus, steeps, used = work.nu, work.steep, work.used
+    alpha, beta, rho = terms((model.r[e], model.x[e], model.z2[e]), (y[i], mu[i]), (y[j], mu[j]), nu)
+    square = alpha * alpha + beta * beta
+    limit = 0.0
+    if model.rated:
+        higher = rate(rho, square, model.l_max[e], k_i * work.w[i])
+        if higher > rho:
+            limit = (higher - rho) * model.l_max[e]
+            rho = higher
+            work.used[i] = True
+    steep = slope(rho, square)
+    sound = steep >= 0.0
+    if not sound:
+        rho = 0.1 * np.sqrt(model.z2[e]) + 1e-12  # something to go on with
+        steep = 0.25 * square / rho
+    work.alpha[e] = alpha
+    work.beta[e] = beta
+    work.rho[e] = max(rho, THIN * np.sqrt(model.z2[e]))
+    work.nu[e] = nu
+    work.steep[e] = steep
+    return steep, limit, sound
+
+
+@inlined
+def balances(model: Model, work: Work, y: Floats, mu: Floats) -> float:
+    """Σ (P y + Q μ), with what steps 6 to 8 say of loads; A becomes what the buses themselves take."""
+    p, q, gain, used = model.p, model.q, work.gain, work.used
     total = 0.0
-    sound = True
     for j in range(len(gain)):
         gain[j] = -model.worth[j]
         used[j] = False
         total += p[j] * y[j] + q[j] * mu[j]
     if model.shunts:
         for j in range(len(gain)):
-            gain[j] -= y[j] * p_w[j] + mu[j] * q_w[j]
+            gain[j] -= y[j] * model.p_w[j] + mu[j] * model.q_w[j]
     if model.currents:
         for j in range(len(gain)):
             c = y[j] * model.p_v[j] + mu[j] * model.q_v[j]
-            first, second = above(w_min[j], w_max[j]) if c > 0.0 else below(w[j])
+            first, second = above(model.w_min[j], model.w_max[j]) if c > 0.0 else below(work.w[j])
             used[j] = c < 0.0
             total += c * first
             gain[j] -= c * second
     if model.dispatchable:
         for j in range(len(gain)):
             total += model.p_span[j] * min(0.0, y[j]) + model.q_span[j] * min(0.0, mu[j])
+    return total
+
+
+@inlined
+def undecided(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tuple[float, bool]:
+    """The sum less what ratings of undecided branches take off it; their ends go into A where they lessen the bound."""
+    status, gain, down = work.status, work.gain, work.down
+    sound = True
     for e in range(len(status)):
         if status[e] != UNDECIDED:
             continue
-        i, j, k_i, k_j = fr[e], to[e], k_fr[e], k_to[e]
+        i, j, k_i, k_j = model.fr[e], model.to[e], model.k_fr[e], model.k_to[e]
         down[e] = y[i] <= y[j]
         if not down[e]:
             i, j, k_i, k_j = j, i, k_j, k_i
-        alpha, beta, rho = terms((r[e], x[e], z2[e]), (y[i], mu[i]), (y[j], mu[j]), 0.0)
-        square = alpha * alpha + beta * beta
+        lost, limit, is_positive = series(model, work, y, mu, e, i, j, k_i, 0.0)
+        sound = sound and is_positive
         if model.rated:
-            higher = rate(rho, square, l_max[e], k_i * w[i])
-            if higher > rho:
-                total -= (higher - rho) * l_max[e]
-                rho = higher
-                used[i] = True
-        steep = slope(rho, square)
-        if not steep >= 0.0:
-            sound = False
-            rho = 0.1 * np.sqrt(z2[e]) + 1e-12  # something to go on with
-            steep = 0.25 * square / rho
-        alphas[e] = alpha
-        betas[e] = beta
-        rhos[e] = max(rho, THIN * np.sqrt(z2[e]))
-        nus[e] = 0.0
-        steeps[e] = steep
-        lost = steep
+            total -= limit
         if model.shunts:
-            g_i, b_i, g_j, b_j = (
-                (g_fr[e], b_fr[e], g_to[e], b_to[e]) if down[e] else (g_to[e], b_to[e], g_fr[e], b_fr[e])
-            )
+            g_i, b_i, g_j, b_j = shunts(model, e, down[e])
             lost += b_i * mu[i] - g_i * (1.0 + y[i])
             gain[j] += max(0.0, k_j * (b_j * mu[j] - g_j * (1.0 + y[j])))
         lost *= k_i
         if model.priced:
-            lost -= price[e] / w_max[i]
+            lost -= model.price[e] / model.w_max[i]
         gain[i] += max(0.0, lost)
+    return total, sound
+
+
+@inlined
+def forest(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tuple[float, bool]:
+    """The sum with the closed branches, children first, and with the voltages of the roots, steps 2 and 3."""
+    order, edge, parent, gain, down = work.order, work.edge, work.parent, work.gain, work.down
+    w_min, w_max = model.w_min, model.w_max
+    sound = True
     for position in range(len(gain) - 1, -1, -1):
         j = order[position]
         e = edge[j]
@@ -176,40 +204,36 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             total -= gain[j] * (w_max[j] if gain[j] > 0.0 else w_min[j])
             continue
         i = parent[j]
-        down[e] = fr[e] == i
-        k_i, k_j = k_fr[e], k_to[e]
+        down[e] = model.fr[e] == i
+        k_i, k_j = model.k_fr[e], model.k_to[e]
         if not down[e]:
             k_i, k_j = k_j, k_i
         if model.shunts:
-            g_i, b_i, g_j, b_j = (
-                (g_fr[e], b_fr[e], g_to[e], b_to[e]) if down[e] else (g_to[e], b_to[e], g_fr[e], b_fr[e])
-            )
+            g_i, b_i, g_j, b_j = shunts(model, e, down[e])
             gain[j] += k_j * (b_j * mu[j] - g_j * (1.0 + y[j]))
             gain[i] += k_i * (b_i * mu[i] - g_i * (1.0 + y[i]))
         nu = gain[j]
         if model.bounded:
-            phi = phi_of[j]
+            phi = work.phi[j]
             nu += phi
             total += phi * (w_min[j] if phi > 0.0 else w_max[j])
         nu /= k_j
-        alpha, beta, rho = terms((r[e], x[e], z2[e]), (y[i], mu[i]), (y[j], mu[j]), nu)
-        square = alpha * alpha + beta * beta
+        steep, limit, is_positive = series(model, work, y, mu, e, i, j, k_i, nu)
+        sound = sound and is_positive
         if model.rated:
-            higher = rate(rho, square, l_max[e], k_i * w[i])
-            if higher > rho:
-                total -= (higher - rho) * l_max[e]
-                rho = higher
-                used[i] = True
-        steep = slope(rho, square)
-        if not steep >= 0.0:
-            sound = False
-            rho = 0.1 * np.sqrt(z2[e]) + 1e-12
-            steep = 0.25 * square / rho
-        alphas[e] = alpha
-        betas[e] = beta
-        rhos[e] = max(rho, THIN * np.sqrt(z2[e]))
-        nus[e] = nu
-        steeps[e] = steep
-        total += price[e]
+            total -= limit
+        total += model.price[e]
         gain[i] += k_i * (nu + steep)
-    return total if sound else -np.inf
+    return total, sound
+
+
+@inlined
+def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
+    """The bound at these multipliers and `work.phi`; -inf where some ρ is not positive.
+
+    Needs the forest of `root`. Leaves α, β, ρ, ν of every live branch in `work`, and its (α² + β²) / 4ρ in `steep`.
+    """
+    total = balances(model, work, y, mu)
+    total, sound = undecided(model, work, y, mu, total)
+    total, sound_forest = forest(model, work, y, mu, total)
+    return total if sound and sound_forest else -np.inf

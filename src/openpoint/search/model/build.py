@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Ints
+from openpoint.arrays import Bools, Complexes, Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.kernel.arrays import Model
-from openpoint.search.model.demand import demand
+from openpoint.search.model.demand import Demand, demand
 from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound_by_limits
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
 from openpoint.search.model.voltage_bounds import VoltageUpperBounds, voltage_upper_bounds
@@ -61,36 +61,19 @@ def build_model(
         raise OptionError("topology search works on balanced grids (phases '1'); this grid has phases a, b, c")
     fr, to = network.terminal_fr, network.terminal_to
     branch = np.flatnonzero(~must_open & (fr != to))
-    source = np.zeros(network.n_terminals, dtype=np.bool_)
-    source[network.source_terminal] = True
-    order, columns = eliminate(fr[branch], to[branch], source)
-    n, m = len(order), len(branch)
-    bus = np.concatenate([np.array(order, dtype=np.int64), network.source_terminal])
-    number = np.empty(network.n_terminals, dtype=np.int32)
-    number[bus] = np.arange(len(bus))
+    source = np.isin(np.arange(network.n_terminals), network.source_terminal)
+    bus, number, columns = numbered(network, fr[branch], to[branch], source)
+    n, m = len(columns), len(branch)
     a, b = number[fr[branch]], number[to[branch]]
     taken = demand(network)
-    voltage_bounds = voltage_upper_bounds(network, ~must_open, taken)
-    l_max = network.l_max * (1.0 + TOLERANCE) ** 2
-    low = network.w_min * (1.0 - TOLERANCE) ** 2
-    most = min(loss_upper_bound(network), loss_upper_bound_by_limits(network, ~must_open, taken, low, l_max)) * (
-        1.0 + 1e-9
-    )
+    voltage_bounds, most = of_interest(network, ~must_open, taken)
     w_min, w_max = voltage_range(network, voltage_bounds, most)
     z = np.asarray(network.z.diagonal())[branch]
-    # What an open branch leaves at a bus is there for good; the ends of the closed branch take so much less.
-    stays_fr, stays_to = (np.where(must_close, 0.0, part) for part in (network.y_open_fr, network.y_open_to))
-    stays = np.zeros(network.n_terminals, dtype=np.complex128)
-    np.add.at(stays, fr, stays_fr)
-    np.add.at(stays, to, stays_to)
+    shunt_fr, shunt_to, stays = shunts(network, branch, must_close)
     steady = taken.steady + np.where(source, 0.0, stays.conj())
     half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
-    k_fr = 1.0 / network.tap[branch] ** 2
-    shunt_fr, shunt_to = half - stays_fr[branch] / k_fr, half - stays_to[branch]
-    l_max = l_max[branch]
-    closings, fixed = m, int(network.closed.sum()) - n
-    if max_changes is not None:
-        closings = int(np.floor((max_changes - fixed) / 2))
+    l_max = network.l_max[branch] * (1.0 + TOLERANCE) ** 2
+    fixed = int(network.closed.sum()) - n
     swap = ~network.closed[branch]
     model = Model(
         n=n,
@@ -99,7 +82,7 @@ def build_model(
         r=z.real.copy(),
         x=z.imag.copy(),
         z2=z.real**2 + z.imag**2,
-        k_fr=k_fr,
+        k_fr=1.0 / network.tap[branch] ** 2,
         k_to=np.ones(m),
         g_fr=shunt_fr.real.copy(),
         b_fr=shunt_fr.imag.copy(),
@@ -119,9 +102,9 @@ def build_model(
         w_max=w_max[bus],
         worth=stays.real[bus].copy(),
         **adjacency(np.minimum(a, n), np.minimum(b, n), n),
-        **pattern(a, b, [np.sort(number[c]) for c in columns]),
+        **pattern(a, b, columns),
         swap=swap,
-        most_closings=closings,
+        most_closings=m if max_changes is None else int(np.floor((max_changes - fixed) / 2)),
         zero_impedance=np.flatnonzero(z == 0).astype(np.int32),
         ideal_conductance=1e4 * float(np.max(1.0 / np.maximum(np.abs(z[z != 0]), 1e-9), initial=1.0)),
         passive=not any(np.any(part < 0.0) for part in (z.real, z.imag, half.real, stays.real)),
@@ -133,6 +116,37 @@ def build_model(
         priced=change_cost > 0.0,
     )
     return model, Numbering(branch, bus, change_cost * fixed, voltage_bounds, most)
+
+
+def numbered(network: Network, fr: Ints, to: Ints, source: Bools) -> tuple[Ints, Indices, list[Indices]]:
+    """Buses in the order of elimination, sources last; the place of each; the later neighbours of each when it goes."""
+    order, columns = eliminate(fr, to, source)
+    bus = np.concatenate([np.array(order, dtype=np.int64), network.source_terminal])
+    number = np.empty(network.n_terminals, dtype=np.int32)
+    number[bus] = np.arange(len(bus))
+    return bus, number, [np.sort(number[c]) for c in columns]
+
+
+def of_interest(network: Network, may_close: Bools, taken: Demand) -> tuple[VoltageUpperBounds, float]:
+    """What bounds the squared voltages of a state by its loss, and the loss that no state of interest exceeds."""
+    low, l_max = network.w_min * (1.0 - TOLERANCE) ** 2, network.l_max * (1.0 + TOLERANCE) ** 2
+    bounds = voltage_upper_bounds(network, may_close, taken)
+    most = min(loss_upper_bound(network), loss_upper_bound_by_limits(network, may_close, taken, low, l_max))
+    return bounds, most * (1.0 + 1e-9)
+
+
+def shunts(network: Network, branch: Ints, must_close: Bools) -> tuple[Complexes, Complexes, Complexes]:
+    """(m), (m) admittance that a closed branch has at its ends beyond an open one's; (N) what the open ones have.
+
+    What an open branch leaves at a bus is there for good; the ends of the closed branch take so much less.
+    """
+    open_fr, open_to = (np.where(must_close, 0.0, part) for part in (network.y_open_fr, network.y_open_to))
+    stays = np.zeros(network.n_terminals, dtype=np.complex128)
+    np.add.at(stays, network.terminal_fr, open_fr)
+    np.add.at(stays, network.terminal_to, open_to)
+    half = 0.5 * np.asarray(network.y_shunt.diagonal(), dtype=np.complex128)[branch]
+    k_fr = 1.0 / network.tap[branch] ** 2
+    return half - open_fr[branch] / k_fr, half - open_to[branch], stays
 
 
 def voltage_range(network: Network, voltage_bounds: VoltageUpperBounds, value: float) -> tuple[Floats, Floats]:
