@@ -12,6 +12,8 @@ from openpoint.verify.graph import FREE, OPEN, Graph
 
 FINE, COARSE, PHI, NEAR = 96, 40, 20, 16
 """Binary digits of A, ν and roots of voltages; of y and μ; of φ; of the voltages that σ and tangents are best at."""
+ONE = 1 << COARSE
+"""1 as y and μ are kept."""
 
 
 class Exact:
@@ -61,85 +63,113 @@ class Exact:
             status: of every branch. order: its closed branches, directed. y, mu: by bus, times 2^COARSE.
             phi: by bus, times 2^PHI. near: by bus, times 2^NEAR; where it is not given σ is 0 and a tangent is at 1.
         """
-        at, k, one, ends, ratio, z2 = self.at, self.k, 1 << COARSE, self.graph.fr, self.ratio, self.z2
-        r, x, g, b, l_max, price, w_min, w_max = at.r, at.x, at.g, at.b, at.l_max, at.price, at.w_min, at.w_max
         if any(y[bus] or mu[bus] for bus in self.graph.sources) or any(w <= 0 for w in near.values()):
             return False
+        node = _Node(self, y, mu, near)
+        node.add_loads()
+        return node.add_undecided(status) and node.add_closed(order, phi) and node.total >= self.goal
+
+
+class _Node:
+    """The bound of a node at its multipliers, as far as its terms are added up: a sum, and A by bus (`gain`)."""
+
+    __slots__ = ("at", "ends", "exact", "gain", "k", "mu", "near", "ratio", "total", "y")
+
+    def __init__(self, exact: Exact, y: list[int], mu: list[int], near: Mapping[int, int]) -> None:
+        self.exact, self.at, self.k, self.ends, self.ratio = exact, exact.at, exact.k, exact.graph.fr, exact.ratio
+        self.y, self.mu, self.near = y, mu, near
+        self.total = 0
+        self.gain = [0] * len(y)
+
+    def add_loads(self) -> None:
+        """What the loads take, whatever part of them may be chosen or follows the voltage."""
+        at, k, y, mu, gain = self.at, self.k, self.y, self.mu, self.gain
         total: int = sum(map(mul, at.p, y)) + sum(map(mul, at.q, mu))
-        for j in self.boxes:
+        for j in self.exact.boxes:
             total += at.p_span[j] * min(0, y[j]) + at.q_span[j] * min(0, mu[j])
         total <<= FINE - COARSE
         # >> rounds downwards, and what is subtracted from A is rounded so.
-        gain = [0] * len(y)
-        for j in self.steady:
+        for j in self.exact.steady:
             gain[j] -= (at.p_w[j] * y[j] + at.q_w[j] * mu[j]) << FINE - COARSE >> k
-        for j in self.currents:
+        for j in self.exact.currents:
             c = y[j] * at.p_v[j] + mu[j] * at.q_v[j]
-            constant, slope = self.chord[j]
+            constant, slope = self.exact.chord[j]
             if c < 0:  # √w <= t / 2 + w / 2t with any t
-                t = isqrt(near.get(j, 1 << NEAR) << 2 * FINE - NEAR)
+                t = isqrt(self.near.get(j, 1 << NEAR) << 2 * FINE - NEAR)
                 constant, slope = -(-t // 2), -(-(1 << 2 * FINE) // (2 * t))
             total += c * constant >> COARSE
             gain[j] -= c * slope >> COARSE + k
+        self.total += total
 
-        def seen(e: int, bus: int, value: int) -> int:
-            """κ times a value, rounded upwards."""
-            return -(-(value << 2 * k) // ratio[e]) if ratio[e] and bus == ends[e] else value
-
-        def taken(e: int, bus: int, value: int) -> int:
-            """κ times what a branch takes: a value and what the shunt at this end does."""
-            return seen(e, bus, value - ((g[e] * (one + y[bus]) - b[e] * mu[bus]) << FINE - COARSE >> k))
-
-        def series(e: int, i: int, j: int, nu: int) -> int:
-            """(α² + β²) / 4 (ρ + σ), rounded upwards, -1 where nothing is bounded; takes σ l_max off the sum."""
-            nonlocal total
-            up = FINE + k - COARSE
-            alpha = (y[i] - y[j] << up) + 2 * r[e] * nu
-            beta = (mu[i] - mu[j] << up) + 2 * x[e] * nu
-            rho: int = (r[e] * (one + y[j]) + x[e] * mu[j] << up) - z2[e] * nu
-            square: int = alpha * alpha + beta * beta
-            if i in near and l_max[e] > 0:
-                # ½ √(α² + β²) √(κ w / l_max) is best for ρ + σ; any σ >= 0 is valid.
-                best = isqrt(square * seen(e, i, near[i] << 3 * k - NEAR - 2) // l_max[e])
-                total += -max(0, best - rho) * l_max[e] >> 2 * k
-                rho = max(rho, best)
-            if rho > 0:
-                return -(-square // (4 * rho))
-            return -1 if square or rho else 0
-
-        def hung(e: int) -> dict[int, int]:
-            """What an open branch takes at its ends, by bus."""
-            ends = self.hanging.get(e, [])
-            return {bus: -((g * (one + y[bus]) - b * mu[bus]) << FINE - COARSE >> k) for bus, g, b in ends}
-
+    def add_undecided(self, status: list[int]) -> bool:
+        """What undecided branches take for sure, and open ones; False where a branch is not bounded."""
+        at, gain, hanging = self.at, self.gain, self.exact.hanging
         for e, state in enumerate(status):
-            if state == OPEN and e in self.hanging:
-                for bus, value in hung(e).items():
+            if state == OPEN and e in hanging:
+                for bus, value in self._hung(e).items():
                     gain[bus] += value
             if state != FREE:
                 continue
-            i, j = ends[e], self.graph.to[e]
-            if y[i] > y[j]:
+            i, j = self.ends[e], self.exact.graph.to[e]
+            if self.y[i] > self.y[j]:
                 i, j = j, i
-            if (steep := series(e, i, j, 0)) < 0:
+            if (steep := self._series(e, i, j, 0)) < 0:
                 return False
-            lost = taken(e, i, steep)
-            if price[e] and w_max[i] > 0:
-                lost -= (price[e] << FINE) // w_max[i]
-            instead = hung(e)
+            lost = self._taken(e, i, steep)
+            if at.price[e] and at.w_max[i] > 0:
+                lost -= (at.price[e] << FINE) // at.w_max[i]
+            instead = self._hung(e)
             gain[i] += max(instead.get(i, 0), lost)
-            gain[j] += max(instead.get(j, 0), taken(e, j, 0))
+            gain[j] += max(instead.get(j, 0), self._taken(e, j, 0))
+        return True
+
+    def add_closed(self, order: list[tuple[int, int, int]], phi: Mapping[int, int]) -> bool:
+        """What closed branches take, children first, and the roots; False where a branch is not bounded."""
+        k, gain, ratio, w_min, w_max = self.k, self.gain, self.ratio, self.at.w_min, self.at.w_max
         for j, i, e in reversed(order):
             if i < 0:
-                total -= gain[j] * (w_max[j] if gain[j] > 0 else w_min[j])
+                self.total -= gain[j] * (w_max[j] if gain[j] > 0 else w_min[j])
                 continue
-            gain[j] += taken(e, j, 0)
+            gain[j] += self._taken(e, j, 0)
             limit = phi.get(j, 0) << FINE - PHI
-            total += limit * (w_min[j] if limit > 0 else w_max[j]) + (price[e] << FINE)
+            self.total += limit * (w_min[j] if limit > 0 else w_max[j]) + (self.at.price[e] << FINE)
             nu = gain[j] + limit
-            if ratio[e] and j == ends[e]:
+            if ratio[e] and j == self.ends[e]:
                 nu = -(-nu * ratio[e] >> 2 * k)
-            if (steep := series(e, i, j, nu)) < 0:
+            if (steep := self._series(e, i, j, nu)) < 0:
                 return False
-            gain[i] += taken(e, i, nu + steep)
-        return total >= self.goal
+            gain[i] += self._taken(e, i, nu + steep)
+        return True
+
+    def _seen(self, e: int, bus: int, value: int) -> int:
+        """κ times a value, rounded upwards."""
+        ratio = self.ratio[e]
+        return -(-(value << 2 * self.k) // ratio) if ratio and bus == self.ends[e] else value
+
+    def _taken(self, e: int, bus: int, value: int) -> int:
+        """κ times what a branch takes: a value and what the shunt at this end does."""
+        shunt = self.at.g[e] * (ONE + self.y[bus]) - self.at.b[e] * self.mu[bus]
+        value -= shunt << FINE - COARSE >> self.k
+        return self._seen(e, bus, value) if self.ratio[e] else value
+
+    def _series(self, e: int, i: int, j: int, nu: int) -> int:
+        """(α² + β²) / 4 (ρ + σ), rounded upwards, -1 where nothing is bounded; takes σ l_max off the sum."""
+        at, k, y, mu = self.at, self.k, self.y, self.mu
+        r, x, l_max, up = at.r[e], at.x[e], at.l_max[e], FINE + k - COARSE
+        alpha = (y[i] - y[j] << up) + 2 * r * nu
+        beta = (mu[i] - mu[j] << up) + 2 * x * nu
+        rho: int = (r * (ONE + y[j]) + x * mu[j] << up) - self.exact.z2[e] * nu
+        square: int = alpha * alpha + beta * beta
+        if i in self.near and l_max > 0:
+            # ½ √(α² + β²) √(κ w / l_max) is best for ρ + σ; any σ >= 0 is valid.
+            best = isqrt(square * self._seen(e, i, self.near[i] << 3 * k - NEAR - 2) // l_max)
+            self.total += -max(0, best - rho) * l_max >> 2 * k
+            rho = max(rho, best)
+        if rho > 0:
+            return -(-square // (4 * rho))
+        return -1 if square or rho else 0
+
+    def _hung(self, e: int) -> dict[int, int]:
+        """What an open branch takes at its ends, by bus."""
+        ends = self.exact.hanging.get(e, [])
+        return {bus: -((g * (ONE + self.y[bus]) - b * self.mu[bus]) << FINE - COARSE >> self.k) for bus, g, b in ends}
