@@ -129,6 +129,6 @@ def test_every_tree_lies_in_the_model_with_physics(seed: int) -> None:
 def test_nothing_free_gives_no_arcs() -> None:
     one = np.array([0])
     choices = contract(2, one, np.array([1]), one, np.array([False]), np.array([False]))
-    block = radiality(choices, needs_commodity=np.zeros(choices.n_blocks, dtype=bool))
+    block = radiality(choices, consuming=np.zeros(choices.n_blocks, dtype=bool))
     assert block.arc_fr is None
     assert choices.state.tolist() == [1.0]

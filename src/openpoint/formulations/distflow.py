@@ -121,23 +121,74 @@ def distflow(network: Network, closed: cp.Expression, w_upper: Floats, demand: c
         demand: (2N) active, then reactive demand of constant power, per unit; default: that of the network.
     """
     n, e, s = network.n_terminals, network.n_conductors, network.s_base_kva
-    r, x, g, b = network.r, network.x, network.g, network.b
-    w = cp.Variable(n, name="w")
+    w, l = cp.Variable(n, name="w"), cp.Variable(e, name="l")
     p, q = cp.Variable(e, name="p"), cp.Variable(e, name="q")
-    l = cp.Variable(e, name="l")
     w_fr, w_to = cp.Variable(e, name="w_fr"), cp.Variable(e, name="w_to")
-    rows = np.arange(e)
-    at_fr = sp.csr_array((1.0 / network.tap**2, (rows, network.terminal_fr)), shape=(e, n))
-    at_to = sp.csr_array((np.ones(e), (rows, network.terminal_to)), shape=(e, n))
-    one_fr = sp.csr_array((np.ones(e), (rows, network.terminal_fr)), shape=(e, n))
-    upper_fr, upper_to = at_fr @ w_upper, at_to @ w_upper
-
+    at_fr, at_to = _at_ends(network)
+    rest_fr, rest_to = at_fr @ w - w_fr, at_to @ w - w_to
+    inner = np.setdiff1d(np.arange(n), network.source_terminal)
+    if demand is None:
+        demand = cp.Constant(np.concatenate([network.s_power.real, network.s_power.imag]))
+    demand_p, demand_q, chord = _demand(network, demand, w, w_upper)
+    s_gen, generation = _generation(network)
+    if s_gen is not None:
+        place = _incidence(network.generator_terminal, n).T
+        demand_p, demand_q = demand_p - place @ s_gen[0], demand_q - place @ s_gen[1]
+    open_p, open_q, open_loss = _open_ends(network, rest_fr, rest_to)
+    taken_p, taken_q = _net_injection(network, at_to, (p, q, l, w_fr, w_to), (open_p, open_q))
     constraints: list[cp.Constraint] = [
         w[network.source_terminal] == np.abs(network.source_v) ** 2,
         w >= 0,
         w_fr >= 0,
         w_to >= 0,
-        w_to == w_fr - 2 * (cp.multiply(r, p) + cp.multiply(x, q)) + cp.multiply(r**2 + x**2, l),
+        *_voltage_drop(network, (p, q, l, w_fr, w_to)),
+        *_switched_voltages(closed, (w_fr, w_to), (at_fr, at_to), w, w_upper),
+        *chord,
+        *generation,
+        taken_p[inner] == demand_p[inner],
+        taken_q[inner] == demand_q[inner],
+        *_ideal_switches(network, l, closed),
+    ]
+    cones = (Cone(u=(p, q), s=l, t=w_fr),)
+    loss = cp.sum(cp.multiply(network.r, l)) + cp.sum(cp.multiply(network.g / 2, w_fr + w_to)) + open_loss
+    limits = tuple(_limits(network, w, l, inner))
+    return DistFlow(constraints, cones, limits, s * loss, w=w, p=p, q=q, l=l, w_fr=w_fr, w_to=w_to, s_gen=s_gen)
+
+
+_Flow = tuple[cp.Variable, cp.Variable, cp.Variable, cp.Variable, cp.Variable]
+"""p, q, l, w_fr, w_to."""
+
+
+def _incidence(terminals: Ints, n: int) -> sp.csr_array:
+    """(K, N) takes terminals to the rows that stand at them."""
+    rows = np.arange(len(terminals))
+    return sp.csr_array((np.ones(len(terminals)), (rows, terminals)), shape=(len(terminals), n))
+
+
+def _at_ends(network: Network) -> tuple[sp.csr_array, sp.csr_array]:
+    """(E, N) squared voltage of the buses at both ends of the branches, beyond the transformer at the from end."""
+    rows, shape = np.arange(network.n_conductors), (network.n_conductors, network.n_terminals)
+    at_fr = sp.csr_array((1.0 / network.tap**2, (rows, network.terminal_fr)), shape=shape)
+    return at_fr, _incidence(network.terminal_to, network.n_terminals)
+
+
+def _voltage_drop(network: Network, flow: _Flow) -> list[cp.Constraint]:
+    """w_to = w_fr − 2 (r p + x q) + (r² + x²) l: Ohm's law in squared magnitudes (Baran and Wu 1989)."""
+    (p, q, l, w_fr, w_to), r, x = flow, network.r, network.x
+    return [w_to == w_fr - 2 * (cp.multiply(r, p) + cp.multiply(x, q)) + cp.multiply(r**2 + x**2, l)]
+
+
+def _switched_voltages(
+    closed: cp.Expression,
+    ends: tuple[cp.Variable, cp.Variable],
+    at: tuple[sp.csr_array, sp.csr_array],
+    w: cp.Variable,
+    w_upper: Floats,
+) -> list[cp.Constraint]:
+    """w_end = x w_bus at both ends, by w_end ≤ w̄ x, w_end ≤ w_bus, w_bus − w_end ≤ w̄ (1 − x) (McCormick 1976)."""
+    (w_fr, w_to), (at_fr, at_to) = ends, at
+    upper_fr, upper_to = at_fr @ w_upper, at_to @ w_upper
+    return [
         w_fr <= cp.multiply(upper_fr, closed),
         w_to <= cp.multiply(upper_to, closed),
         w_fr <= at_fr @ w,
@@ -145,51 +196,67 @@ def distflow(network: Network, closed: cp.Expression, w_upper: Floats, demand: c
         at_fr @ w - w_fr <= cp.multiply(upper_fr, 1 - closed),
         at_to @ w - w_to <= cp.multiply(upper_to, 1 - closed),
     ]
-    inner = np.setdiff1d(np.arange(n), network.source_terminal)
-    if demand is None:
-        demand = cp.Constant(np.concatenate([network.s_power.real, network.s_power.imag]))
-    demand_p, demand_q, more = _demand(network, demand, w, w_upper)
-    constraints += more
-    s_gen: cp.Variable | None = None
-    if len(network.generator_names):
-        count = len(network.generator_names)
-        s_gen = cp.Variable((2, count), name="s_gen")
-        constraints += [
-            s_gen[0] >= network.p_min,
-            s_gen[0] <= network.p_max,
-            s_gen[1] >= network.q_min,
-            s_gen[1] <= network.q_max,
-        ]
-        place = sp.csr_array((np.ones(count), (network.generator_terminal, np.arange(count))), shape=(n, count))
-        demand_p, demand_q = demand_p - place @ s_gen[0], demand_q - place @ s_gen[1]
+
+
+def _generation(network: Network) -> tuple[cp.Variable | None, list[cp.Constraint]]:
+    """p̲ ≤ p ≤ p̄, q̲ ≤ q ≤ q̄ of the dispatchable generators; None where there are none."""
+    if not (count := len(network.generator_names)):
+        return None, []
+    s_gen = cp.Variable((2, count), name="s_gen")
+    return s_gen, [
+        s_gen[0] >= network.p_min,
+        s_gen[0] <= network.p_max,
+        s_gen[1] >= network.q_min,
+        s_gen[1] <= network.q_max,
+    ]
+
+
+def _open_ends(
+    network: Network, rest_fr: cp.Expression, rest_to: cp.Expression
+) -> tuple[list[cp.Expression], list[cp.Expression], cp.Expression | float]:
+    """(N) active and reactive power that branches draw which are open at one end, and what of it is lost.
+
+    Args:
+        rest_fr, rest_to: (E) squared voltage of a bus as far as the branch is open.
+    """
+    n, drawn_p, drawn_q = network.n_terminals, list[cp.Expression](), list[cp.Expression]()
+    lost: cp.Expression | float = 0.0
+    for end, rest, y in (
+        (network.terminal_fr, rest_fr, network.y_open_fr * network.tap**2),
+        (network.terminal_to, rest_to, network.y_open_to),
+    ):
+        if (hangs := np.flatnonzero(y)).size:
+            at, w = _incidence(end[hangs], n).T, rest[hangs]
+            drawn_p.append(at @ cp.multiply(y[hangs].real, w))
+            drawn_q.append(at @ cp.multiply(y[hangs].imag, w))
+            lost += cp.sum(cp.multiply(y[hangs].real, w))
+    return drawn_p, drawn_q, lost
+
+
+def _net_injection(
+    network: Network, at_to: sp.csr_array, flow: _Flow, drawn: tuple[list[cp.Expression], list[cp.Expression]]
+) -> tuple[cp.Expression, cp.Expression]:
+    """(N) Σ (p − r l − g/2 w_to) that arrives less Σ (p + g/2 w_fr) that leaves, and so for q: the balance of a bus."""
+    (p, q, l, w_fr, w_to), (r, x, g, b) = flow, (network.r, network.x, network.g, network.b)
+    one_fr = _incidence(network.terminal_fr, network.n_terminals)
     arrive_p = at_to.T @ (p - cp.multiply(r, l) - cp.multiply(g / 2, w_to))
     arrive_q = at_to.T @ (q - cp.multiply(x, l) + cp.multiply(b / 2, w_to))
     leave_p = one_fr.T @ (p + cp.multiply(g / 2, w_fr))
     leave_q = one_fr.T @ (q - cp.multiply(b / 2, w_fr))
-    lost_open: cp.Expression | float = 0.0
-    for end, rest, y in (
-        (network.terminal_fr, at_fr @ w - w_fr, network.y_open_fr * network.tap**2),
-        (network.terminal_to, at_to @ w - w_to, network.y_open_to),
-    ):
-        if (hangs := np.flatnonzero(y)).size:
-            open_w = rest[hangs]
-            at = sp.csr_array((np.ones(len(hangs)), (end[hangs], np.arange(len(hangs)))), shape=(n, len(hangs)))
-            leave_p += at @ cp.multiply(y[hangs].real, open_w)
-            leave_q -= at @ cp.multiply(y[hangs].imag, open_w)
-            lost_open += cp.sum(cp.multiply(y[hangs].real, open_w))
-    constraints += [
-        (arrive_p - leave_p)[inner] == demand_p[inner],
-        (arrive_q - leave_q)[inner] == demand_q[inner],
-    ]
-    ideal = np.flatnonzero(r < IDEAL_R)
-    if len(ideal):
-        # Where current costs nothing, l could grow without end, and a cone that is all but shut still lets much power
-        # through: the slope of the value would be infinite at an open switch.
-        constraints.append(l[ideal] <= _current_most(network) * closed[ideal])
-    cones = (Cone(u=(p, q), s=l, t=w_fr),)
-    loss = cp.sum(cp.multiply(r, l)) + cp.sum(cp.multiply(g / 2, w_fr + w_to)) + lost_open
-    limits = tuple(_limits(network, w, l, inner))
-    return DistFlow(constraints, cones, limits, s * loss, w=w, p=p, q=q, l=l, w_fr=w_fr, w_to=w_to, s_gen=s_gen)
+    for active, reactive in zip(*drawn):
+        leave_p += active
+        leave_q -= reactive
+    return arrive_p - leave_p, arrive_q - leave_q
+
+
+def _ideal_switches(network: Network, l: cp.Variable, closed: cp.Expression) -> list[cp.Constraint]:
+    """l ≤ l̄ x for branches of no resistance.
+
+    Where current costs nothing, l could grow without end, and a cone that is all but shut still lets much power
+    through: the slope of the value would be infinite at an open switch.
+    """
+    ideal = np.flatnonzero(network.r < IDEAL_R)
+    return [l[ideal] <= _current_most(network) * closed[ideal]] if len(ideal) else []
 
 
 def _demand(

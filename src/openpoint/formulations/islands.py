@@ -83,27 +83,23 @@ def islands(
     along_fr, along_to = cp.Variable((e, columns), name="along_fr"), cp.Variable((e, columns), name="along_to")
     arriving = sp.csr_array(into_to - into_fr)[reached] @ (along_fr - along_to)
     share = np.full((1, columns), size)
-    constraints: list[cp.Constraint] = [
+    constraints = [
         arc_fr >= 0,
         arc_to >= 0,
         live >= 0,
         live[sources] == 1,
         parents[sources] == 0,
-        along_fr >= 0,
-        along_to >= 0,
-        along_fr <= arc_fr[:, None] @ share,
-        along_to <= arc_to[:, None] @ share,
+        *_along_arcs((along_fr, along_to), (arc_fr, arc_to), share),
+        *_dead_open((fr, to), (arc_fr, arc_to), live, may_open),
     ]
-    if len(free := np.flatnonzero(may_open)):
-        constraints += [arc_fr[free] <= live[fr[free]], arc_to[free] <= live[to[free]]]
     if root is not None:
         supply = cp.Variable((forms, columns), name="supply")
         at_root = sp.csr_array((np.ones(forms), (may_form, np.arange(forms))), shape=(n, forms))
-        constraints += [root >= 0, supply >= 0, supply <= root[:, None] @ share]
+        constraints += _from_roots(supply, root, share)
         parents = parents + at_root @ root
         arriving = arriving + at_root[reached] @ supply
-    fed, wanted = parents[reached], cp.diag(live[reached]) if each else live[reached][:, None]
-    constraints += [fed <= 1, live[reached] <= fed, arriving == wanted]
+    constraints += _one_parent(parents[reached], live[reached])
+    constraints += _connectivity(arriving, live[reached], each=each)
     return Islands(
         closed=arc_fr + arc_to,
         arc_fr=arc_fr,
@@ -116,3 +112,39 @@ def islands(
         integers=(arc_fr, arc_to) if root is None else (arc_fr, arc_to, root),
         constraints=constraints,
     )
+
+
+def _along_arcs(
+    along: tuple[cp.Variable, cp.Variable], arcs: tuple[cp.Variable, cp.Variable], share: Floats
+) -> list[cp.Constraint]:
+    """0 ≤ f ≤ N arc, or 0 ≤ f ≤ arc for each of the commodities: they run along arcs."""
+    (along_fr, along_to), (arc_fr, arc_to) = along, arcs
+    return [
+        along_fr >= 0,
+        along_to >= 0,
+        along_fr <= arc_fr[:, None] @ share,
+        along_to <= arc_to[:, None] @ share,
+    ]
+
+
+def _dead_open(
+    ends: tuple[Ints, Ints], arcs: tuple[cp.Variable, cp.Variable], live: cp.Variable, may_open: Bools
+) -> list[cp.Constraint]:
+    """arc ≤ live at its parent, of branches that may be opened: in a dead island they are."""
+    free = np.flatnonzero(may_open)
+    return [arc[free] <= live[end[free]] for arc, end in zip(arcs, ends)] if len(free) else []
+
+
+def _from_roots(supply: cp.Variable, root: cp.Variable, share: Floats) -> list[cp.Constraint]:
+    """0 ≤ supply ≤ N root: commodities come from sources and roots alone."""
+    return [root >= 0, supply >= 0, supply <= root[:, None] @ share]
+
+
+def _one_parent(parents: cp.Expression, live: cp.Expression) -> list[cp.Constraint]:
+    """live ≤ Σ arcs into the bus + root ≤ 1: a live bus is a root or has one parent, so that its island is a tree."""
+    return [parents <= 1, live <= parents]
+
+
+def _connectivity(arriving: cp.Expression, live: cp.Expression, *, each: bool) -> list[cp.Constraint]:
+    """Σ f into n − Σ f out of n + supply_n = live_n, of the commodity of n alone where each bus has its own."""
+    return [arriving == (cp.diag(live) if each else live[:, None])]

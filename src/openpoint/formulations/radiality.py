@@ -122,12 +122,12 @@ def heaviest_tree(choices: Choices, weight: Floats) -> Floats:
     return state
 
 
-def radiality(choices: Choices, *, needs_commodity: Bools) -> Radiality:
+def radiality(choices: Choices, *, consuming: Bools) -> Radiality:
     """The radial choices.
 
     Args:
         choices: what is left to decide.
-        hungry: (blocks) blocks that no power flow could leave in a loop of their own, because they consume and nothing
+        consuming: (blocks) blocks that no power flow could leave in a loop of their own, because they consume and nothing
             feeds in anywhere; the others need the commodity.
     """
     fixed = np.flatnonzero(~np.isnan(choices.state))
@@ -141,23 +141,41 @@ def radiality(choices: Choices, *, needs_commodity: Bools) -> Radiality:
     into_to = sp.csr_array((np.ones(count), (choices.to, columns)), shape=(blocks, count))
     into_fr = sp.csr_array((np.ones(count), (choices.fr, columns)), shape=(blocks, count))
     constraints += [
+        *_one_parent(closed[choices.free], (arc_fr, arc_to), into_to @ arc_fr + into_fr @ arc_to),
+        *_connectivity((arc_fr, arc_to), into_to - into_fr, np.flatnonzero(~consuming[1:]) + 1),
+    ]
+    return Radiality(closed, arc_fr, arc_to, (arc_fr, arc_to), constraints)
+
+
+def _one_parent(
+    closed: cp.Expression, arcs: tuple[cp.Variable, cp.Variable], parents: cp.Expression
+) -> list[cp.Constraint]:
+    """closed = arc_fr + arc_to ≤ 1, Σ arcs into a block = 1, into that of the sources 0: spanning tree by parents."""
+    arc_fr, arc_to = arcs
+    return [
         arc_fr >= 0,
         arc_to >= 0,
         arc_fr <= 1,
         arc_to <= 1,
-        closed[choices.free] == arc_fr + arc_to,
-        (into_to @ arc_fr + into_fr @ arc_to)[1:] == 1,
-        (into_to @ arc_fr + into_fr @ arc_to)[0] == 0,
-        closed[choices.free] <= 1,
+        closed == arc_fr + arc_to,
+        parents[1:] == 1,
+        parents[0] == 0,
+        closed <= 1,
     ]
-    needy = np.flatnonzero(~needs_commodity[1:]) + 1
-    if len(needy):
-        flow = cp.Variable(count, name="commodity")
-        demand = np.zeros(blocks)
-        demand[needy] = 1.0
-        constraints += [
-            ((into_to - into_fr) @ flow)[1:] == demand[1:],
-            flow <= len(needy) * arc_fr,
-            flow >= -len(needy) * arc_to,
-        ]
-    return Radiality(closed, arc_fr, arc_to, (arc_fr, arc_to), constraints)
+
+
+def _connectivity(arcs: tuple[cp.Variable, cp.Variable], into: sp.csr_array, needy: Ints) -> list[cp.Constraint]:
+    """Single-commodity flow (Gavish and Graves 1978): each of M needy blocks takes a unit that comes from the sources,
+
+    Σ flow into − Σ flow out of = 1 (0 for the others),      −M arc_to ≤ flow ≤ M arc_fr
+    """
+    if not len(needy):
+        return []
+    flow = cp.Variable(into.shape[1], name="commodity")
+    demand = np.zeros(into.shape[0])
+    demand[needy] = 1.0
+    return [
+        (into @ flow)[1:] == demand[1:],
+        flow <= len(needy) * arcs[0],
+        flow >= -len(needy) * arcs[1],
+    ]

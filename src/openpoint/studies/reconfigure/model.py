@@ -110,7 +110,7 @@ class RadialProgram(PlainRecourse):
 
     def first_stage(self, *, with_recourse: bool) -> RadialChoice:
         """Radial choices, locked branches, number and cost of changes."""
-        tree = radiality(self.choices, needs_commodity=self._consuming(with_recourse=with_recourse))
+        tree = radiality(self.choices, consuming=self._consuming(with_recourse=with_recourse))
         constraints = [*tree.constraints, *self.switching.limit(tree.closed)]
         cost = self.switching.cost_kw * self.switching.changes(tree.closed)
         return RadialChoice(tree.closed, tree.integers, constraints, cost, tree.arc_fr, tree.arc_to)

@@ -126,7 +126,7 @@ class PhasesProgram(PlainProgram):
 
     def first_stage(self, *, with_recourse: bool) -> FirstStage:
         """Radial choices, locked branches, number and cost of changes."""
-        tree = radiality(self.choices, needs_commodity=np.zeros(self.choices.n_blocks, dtype=np.bool_))
+        tree = radiality(self.choices, consuming=np.zeros(self.choices.n_blocks, dtype=np.bool_))
         closed = cp.Variable(len(self.today), name="state")
         constraints = [
             *tree.constraints,
