@@ -127,8 +127,8 @@ def radiality(choices: Choices, *, consuming: Bools) -> Radiality:
 
     Args:
         choices: what is left to decide.
-        consuming: (blocks) blocks that no power flow could leave in a loop of their own, because they consume and nothing
-            feeds in anywhere; the others need the commodity.
+        consuming: (blocks) blocks that no power flow could leave in a loop of their own, because they consume and
+            nothing feeds in anywhere; the others need the commodity.
     """
     fixed = np.flatnonzero(~np.isnan(choices.state))
     closed = cp.Variable(len(choices.state), name="closed")

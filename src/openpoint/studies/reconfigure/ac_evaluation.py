@@ -13,6 +13,7 @@ from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.ensemble import Ensemble, ensemble, excesses, is_limited
 from openpoint.studies.reconfigure.switching import Switching
+from openpoint.twostage.log import Outcome
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import ExactEvaluation
 
@@ -82,3 +83,9 @@ class AcEvaluator:
                 excess[good] = excesses(net, solve(net, states[good], s_power=demand[good]))
             loss[part], violation[part] = lost.reshape(-1, k) * net.s_base_kva, excess.reshape(-1, k)
         return loss, violation
+
+
+def states_of(outcome: Outcome) -> Ensemble | None:
+    """The AC states that `AcEvaluator.evaluate` handed over with the decision of an outcome; None where it has none."""
+    assert outcome.state is None or isinstance(outcome.state, Ensemble)
+    return outcome.state

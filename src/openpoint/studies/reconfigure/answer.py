@@ -10,13 +10,13 @@ import polars as pl
 from openpoint.arrays import Bools
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.powerflow.ensemble import Ensemble
 from openpoint.powerflow.state import RadialState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results.ac_tables import OperatingPoint
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.results.violation import Violation
+from openpoint.studies.reconfigure.ac_evaluation import states_of
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.studies.reconfigure.schema import ITERATIONS
@@ -109,8 +109,7 @@ def radial_result(
     soft: SoftLimits | None,
 ) -> ReconfigureResult:
     """The result of a method on a balanced grid."""
-    network, state = program.network, outcome.state
-    assert state is None or isinstance(state, Ensemble)
+    network, state = program.network, states_of(outcome)
     best = None if state is None else ac_state(network, state.closed, state.generation[0])
     after = best if outcome.decision is not None else None
     least = best if outcome.least_violation is not None else None

@@ -10,13 +10,13 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.powerflow.ensemble import Ensemble
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.ambiguity import FuturesRecipe, name_of
 from openpoint.scenarios.futures import Futures
 from openpoint.search.exchange.pairs import descend
+from openpoint.studies.reconfigure.ac_evaluation import states_of
 from openpoint.studies.reconfigure.enumeration import Enumeration
 from openpoint.studies.reconfigure.futures import tables
 from openpoint.studies.reconfigure.futures.evaluate import FuturesEvaluation, evaluate_futures, executor_of, violations
@@ -206,9 +206,9 @@ def _compare(
     after: FuturesEvaluation | None = None,
 ) -> Compared:
     """Three topologies in the futures of a program; `after` names that of the answer where the outcome has no state."""
-    executor, state = executor_of(method), outcome.state
+    executor, state = executor_of(method), states_of(outcome)
     evaluation: FuturesEvaluation | None = None
-    if isinstance(state, Ensemble):
+    if state is not None:
         evaluation = evaluate_futures(program, state.closed, state.generation, executor)
     elif after is not None:
         evaluation = evaluate_futures(program, after.closed, None, executor)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.powerflow.ensemble import Ensemble
+from openpoint.studies.reconfigure.ac_evaluation import states_of
 from openpoint.studies.reconfigure.enumeration import Enumeration
 from openpoint.studies.reconfigure.methods import BranchExchange, Method, TopologySearch
 from openpoint.studies.reconfigure.model import RadialProgram
@@ -58,8 +58,8 @@ def soften_radial(
 
 def _shares(program: RadialProgram, outcome: Outcome) -> Floats | None:
     """(2 + E) shares by which the state of an outcome exceeds the limits; None where it has none."""
-    state = outcome.state
-    if not isinstance(state, Ensemble) or not np.isfinite(state.loss[0]):
+    state = states_of(outcome)
+    if state is None or not np.isfinite(state.loss[0]):
         return None
     return shares_of(program.network, np.abs(state.v[0]), np.abs(state.i[0]))
 
@@ -89,8 +89,9 @@ def _outcome(program: RadialProgram, softened: Softened[Outcome]) -> Outcome:
         return replace(found, termination=Termination.SOFT) if found.termination in SOLVED else found
     decision = found.least_violation if found.decision is None else found.decision
     assert decision is not None
-    assert isinstance(found.state, Ensemble)
-    value = program.first_stage_cost(decision) + float(found.state.loss[0]) * program.network.s_base_kva
+    state = states_of(found)
+    assert state is not None
+    value = program.first_stage_cost(decision) + float(state.loss[0]) * program.network.s_base_kva
     why = softened.stopped or Termination.SOFT
     return replace(
         found,
