@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import final
 
 import cvxpy as cp
 import numpy as np
@@ -34,6 +35,7 @@ NOTHING_KW = 1e-3
 """Shed load that is rounding."""
 
 
+@final
 @dataclass(frozen=True)
 class AfterDisaster:
     """One disaster after the plan: what the model does, the exact AC state, and the limits that this breaks.
@@ -51,6 +53,7 @@ class AfterDisaster:
     violations: tuple[Violation, ...]
 
 
+@final
 class Aftermath:
     """What is done after disasters: the restoration of least cost with the fewest switchings, checked by AC.
 

@@ -50,6 +50,7 @@ ROOT_W = 1.0
 """Squared voltage that a grid-forming backup generator holds, where the limits of its bus allow it."""
 
 
+@final
 @dataclass(frozen=True)
 class Backup:
     """The kind of backup generator that may be bought: it runs from 0 to p_kw and from −q_kvar to q_kvar."""
@@ -64,6 +65,7 @@ class Backup:
             )
 
 
+@final
 @dataclass(frozen=True)
 class Restoration(SecondStage):
     """The recourse: what is restored after one disaster.

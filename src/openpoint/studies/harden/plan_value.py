@@ -25,6 +25,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -43,6 +44,7 @@ PRICED = 1e-6
 """Relative gap to which a plan is priced in a disaster."""
 
 
+@final
 @dataclass(frozen=True)
 class PlanValue:
     """Figures in $, None where they are unknown; see the module."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import final
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,6 +29,7 @@ from openpoint.twostage.program import RecourseBounds
 from openpoint.twostage.workers.pool import never
 
 
+@final
 @dataclass
 class RestorationBounds:
     """Lower and upper bounds of the shedding after disasters.

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import final
 
 import cvxpy as cp
 import numpy as np
@@ -29,6 +30,7 @@ TOLERANCE = 1e-5
 """Power (per unit) and squared voltage by which a plan may miss an equation: ten times the solver's."""
 
 
+@final
 @dataclass(frozen=True)
 class Plan:
     """The restored grid after one disaster, by the numbers of the network.
@@ -60,6 +62,7 @@ class Plan:
     bound_usd: float
 
 
+@final
 @dataclass(frozen=True)
 class PlanCheck:
     """Exact AC state of a plan: roots hold their voltage, all other generators run as planned.
@@ -104,6 +107,7 @@ def _least_shedding(program: HardenProgram, decision: cp.Expression, broken: cp.
     return program.recourse(decision, broken, limits=True)
 
 
+@final
 class RestorationModel:
     """The recourse of a program, compiled once, for many decisions and disasters."""
 

@@ -14,6 +14,7 @@ between them. Every plan with so many generators, wherever they stand, is a poin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import cvxpy as cp
 import numpy as np
@@ -23,6 +24,7 @@ from openpoint.arrays import Floats, Ints
 from openpoint.formulations.islands import Islands
 
 
+@final
 @dataclass(frozen=True)
 class Supply:
     """What backup generators give.

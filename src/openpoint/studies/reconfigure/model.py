@@ -37,6 +37,7 @@ CONSUMES = 1e-4
 """Share of all demand from which a bus counts as one that must be supplied."""
 
 
+@final
 @dataclass(frozen=True)
 class RadialChoice(FirstStage):
     """The first stage, with the arcs of the free branches (F); None where nothing is free."""

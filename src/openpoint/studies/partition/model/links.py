@@ -11,7 +11,7 @@ Storage is linked by its energy, see `storage`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import cvxpy as cp
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from openpoint.studies.partition.model.topology import Topology
 
 
+@final
 @dataclass(frozen=True)
 class Links:
     """What links the steps.
@@ -51,6 +52,7 @@ class Links:
         return bool(self.storage.count) or self.max_actions is not None or self.keep_energised
 
 
+@final
 @dataclass(frozen=True)
 class Linked:
     """Variables and constraints of the links; where there are no links, there are none.

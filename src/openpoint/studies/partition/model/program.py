@@ -45,6 +45,7 @@ from openpoint.twostage.risk import Risk, WorstCase
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 
 
+@final
 @dataclass(frozen=True)
 class Microgrids(FirstStage):
     """The first stage, with its own variables: topology and set-points of every step, and the links."""
@@ -55,6 +56,7 @@ class Microgrids(FirstStage):
     links: Linked
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class Following(SecondStage):
     """The recourse, with its own variables: (2 P) change of active and reactive power of the generators, T times."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import final
 
 import cvxpy as cp
 import numpy as np
@@ -22,6 +23,7 @@ HELD_W = 1.0
 """Squared voltage that a grid-forming generator holds, where the limits of its bus allow it."""
 
 
+@final
 @dataclass(frozen=True)
 class UncertainLoads:
     """The loads that are uncertain, M of them.
@@ -37,6 +39,7 @@ class UncertainLoads:
     delta: sp.csr_array
 
 
+@final
 @dataclass(frozen=True)
 class DispatchableGenerators:
     """The dispatchable generators by name, G of them, which have P parts, one a phase.
@@ -54,6 +57,7 @@ class DispatchableGenerators:
     q_capacity: Floats
 
 
+@final
 @dataclass(frozen=True)
 class Locks:
     """What events leave no choice about.
@@ -80,6 +84,7 @@ class Locks:
         return Locks(switches, switches, dead)
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """A span of time with its loads.

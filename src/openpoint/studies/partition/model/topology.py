@@ -17,6 +17,7 @@ A switch that lacks phases feeds no block that has them: the first commodity run
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import cvxpy as cp
 import numpy as np
@@ -26,6 +27,7 @@ from openpoint.arrays import Ints
 from openpoint.network.blocks import Blocks
 
 
+@final
 @dataclass(frozen=True)
 class Topology:
     """Variables and constraints of the first stage's binaries.

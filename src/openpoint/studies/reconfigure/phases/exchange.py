@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import final
 
 import numpy as np
 
@@ -29,6 +30,7 @@ LOG_EVERY_S = 1.0
 """Seconds between two lines of the log."""
 
 
+@final
 @dataclass(frozen=True)
 class EvaluatedTopology:
     """A topology and what the exact power flow says of it.
@@ -50,6 +52,7 @@ class EvaluatedTopology:
         return self.value_kw < than.value_kw - BETTER * abs(than.value_kw)
 
 
+@final
 @dataclass
 class PhasesAcEvaluator:
     """Exact power flows of topologies by OpenDSS: the circuit is compiled once, each topology computed once."""
@@ -145,6 +148,7 @@ def best_of(
     return best, True
 
 
+@final
 @dataclass
 class EvaluationLog:
     """The log: a line a second while topologies are priced, and the lines of a method in between.
