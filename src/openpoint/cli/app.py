@@ -80,13 +80,15 @@ class Commands(TyperGroup):
     def _open_catalog(self) -> None:
         if SCHEMA in self.commands:
             return
-        from openpoint.cli import schema
+        from openpoint.cli import plain, schema
         from openpoint.studies.catalog import STUDIES
 
         others = typer.Typer(add_completion=False, rich_markup_mode=None)
         for study in STUDIES:
             if study.command:
                 import_module(study.command).register(others)
+            elif study.run:
+                plain.register_plain(others, study)
         found = typer.main.get_group(others).commands
         last = typer.Typer(add_completion=False, rich_markup_mode=None)
         schema.register(last)

@@ -28,6 +28,8 @@ class Study:
         schema: name of the shape of the result in the module `schema` of the folder, or as `module:name`.
         name: by which its JSON Schema is asked for, that of the shape.
         command: module of the command line that adds its commands by `register(app)`; empty where another row does.
+        run: name of the function that takes a grid and options, in the module `study` of the folder, for a study
+            without a command of its own: the command line makes one of the options, called `name`.
     """
 
     title: str
@@ -36,6 +38,13 @@ class Study:
     schema: str
     name: str
     command: str = ""
+    run: str = ""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What `run` names."""
+        function: Callable[..., Any] = getattr(import_module(f"{self.place}.study"), self.run)
+        return function
 
     @property
     def shape(self) -> Shape:
