@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from openpoint.search.infeasibility import InfeasibilitySearch, infeasibility_se
 from openpoint.search.kernel.arrays import (
     CLOSED,
     Counts,
+    Model,
     Pool,
     counts,
     enlarged,
@@ -35,7 +37,7 @@ from openpoint.search.kernel.arrays import (
     work_for,
 )
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
-from openpoint.search.model.build import build_model
+from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.twostage.deadline import Deadline
@@ -68,6 +70,7 @@ def search_topologies(
     cone: Cone | None = None,
     checkpoint: Path | None = None,
     deadline: Deadline | None = None,
+    built: tuple[Model, Numbering] | None = None,
 ) -> SearchResult:
     """The radial state of least loss that keeps the limits of the network, proven to a gap.
 
@@ -86,6 +89,7 @@ def search_topologies(
         checkpoint: file from which the search goes on if it is there, and where it is kept now and then and when it is
             stopped by a limit; deleted when the search is at its end.
         deadline: in place of the time limit; what compiles at its first use does not count.
+        built: what `build_model` makes of these arguments, where it is at hand; it stays as it is.
 
     Raises:
         OptionError: options that make no sense, a grid that the bound is not valid for, or a checkpoint of another
@@ -99,10 +103,17 @@ def search_topologies(
     if not 0.0 <= change_cost < math.inf:
         raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
     fixed = ~network.switchable
+    must_close = network.closed & fixed if must_close is None else must_close
+    must_open = ~network.closed & fixed if must_open is None else must_open
+    model, numbering = built or build_model(
+        network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
+    )
     run = _Run(
         network,
-        network.closed & fixed if must_close is None else must_close,
-        ~network.closed & fixed if must_open is None else must_open,
+        replace(model, w_max=model.w_max.copy()),  # the search tightens it in place
+        numbering,
+        must_close,
+        must_open,
         max_changes,
         change_cost,
         gap,
@@ -124,6 +135,8 @@ class _Run:
     def __init__(
         self,
         network: Network,
+        model: Model,
+        numbering: Numbering,
         must_close: Bools,
         must_open: Bools,
         max_changes: int | None,
@@ -136,9 +149,7 @@ class _Run:
     ) -> None:
         self.deadline, self.began = deadline, deadline.passed()
         self.network, self.gap = network, gap
-        self.model, self.numbering = build_model(
-            network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
-        )
+        self.model, self.numbering = model, numbering
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone)
         self.work = work_for(self.model)
         self.work.status[must_close[self.numbering.branch]] = CLOSED

@@ -10,10 +10,8 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes
 from openpoint.errors import OptionError
-from openpoint.network import Network
 from openpoint.search.dispatch import Cone
 from openpoint.search.exchange.local import exchange_branches
-from openpoint.search.model.build import build_model
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.enumeration import Enumeration
@@ -24,7 +22,6 @@ from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.recourse.subproblem import Subproblem
 from openpoint.twostage.stopping import check_stops
-from openpoint.twostage.uncertainty import Certain
 
 LOG_EVERY_S = 1.0
 """Seconds between two lines of the log."""
@@ -68,7 +65,7 @@ class TopologySearch:
             OptionError: many futures, a grid that the bound is not valid for, or a checkpoint of another search or a
                 damaged one.
         """
-        net = one_demand(program)
+        net = program.one_demand
         log = Log(net.s_base_kva, progress)
         with deadline_of(self.time_limit_s, deadline) as until:
             found = search_topologies(
@@ -83,6 +80,7 @@ class TopologySearch:
                 certificate=self.certificate,
                 checkpoint=self.checkpoint,
                 cone=_cone_of(program) if len(net.generator_names) else None,
+                built=program.search_model,
             )
         return outcome_of(program, found, log)
 
@@ -114,7 +112,7 @@ class BranchExchange:
         Raises:
             OptionError: many futures, generators to dispatch, or voltages without limit.
         """
-        net = one_demand(program)
+        net = program.one_demand
         log = Log(net.s_base_kva, progress)
         with deadline_of(self.time_limit_s, deadline) as until:
             found = exchange_branches(
@@ -131,17 +129,6 @@ class BranchExchange:
 
 ProvingMethod = TopologySearch | Benders | ExtensiveForm | Enumeration
 Method = ProvingMethod | BranchExchange
-
-
-def one_demand(program: RadialProgram) -> Network:
-    """The network under the one demand of a program.
-
-    Raises:
-        OptionError: there are many.
-    """
-    if not isinstance(program.uncertainty, Certain):
-        raise OptionError("topology search and branch exchange are for one demand; use Benders for many futures")
-    return replace(program.network, s_power=program.demands[0])
 
 
 def outcome_of(program: RadialProgram, found: SearchResult, log: Log) -> Outcome:
@@ -198,14 +185,10 @@ def quickest(
 
 def searchable(program: RadialProgram) -> bool:
     """Whether topology search can take a program."""
-    if not isinstance(program.uncertainty, Certain):
-        return False
     try:
-        network = replace(program.network, s_power=program.demands[0])
-        build_model(network, must_close=program.must_close, must_open=program.must_open)
+        return bool(program.search_model)
     except OptionError:
         return False
-    return True
 
 
 @dataclass

@@ -19,6 +19,8 @@ from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
 from openpoint.formulations.radiality import Choices, contract, radiality
 from openpoint.network import Network
+from openpoint.search.kernel.arrays import Model
+from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure import valid_inequalities as valid
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
@@ -98,6 +100,33 @@ class RadialProgram(PlainRecourse):
     def heuristics(self) -> TreeHeuristics:
         """Radial states worth trying."""
         return TreeHeuristics(self.choices, self.ac)
+
+    @cached_property
+    def one_demand(self) -> Network:
+        """The network under the one demand.
+
+        Raises:
+            OptionError: there are many.
+        """
+        if not isinstance(self.uncertainty, Certain):
+            raise OptionError("topology search and branch exchange are for one demand; use Benders for many futures")
+        return replace(self.network, s_power=self.demands[0])
+
+    @cached_property
+    def search_model(self) -> tuple[Model, Numbering]:
+        """The arrays of topology search.
+
+        Raises:
+            OptionError: many futures, or a grid that the bound of topology search is not valid for.
+        """
+        net = self.one_demand
+        return build_model(
+            net,
+            must_close=self.must_close,
+            must_open=self.must_open,
+            max_changes=self.max_changes,
+            change_cost=self.change_cost_kw / net.s_base_kva,
+        )
 
     @cached_property
     def choices(self) -> Choices:
