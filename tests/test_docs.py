@@ -9,11 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import openpoint
 from openpoint.cli import main
+from openpoint.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -181,3 +184,40 @@ def test_the_hooks_call_what_the_environment_has() -> None:
 def test_the_version_is_in_the_changelog_or_unreleased() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert "## [Unreleased]" in text or f"## [{openpoint.__version__}]" in text
+
+
+def glossary() -> list[list[str]]:
+    """The cells of every row of the glossary: term, definition, also called, code, option, key."""
+    lines = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    return [row for row in rows if row[0] != "term"]
+
+
+def named(column: int) -> list[str]:
+    return sorted({name for row in glossary() for name in re.findall(r"`([^`]+)`", row[column])})
+
+
+@pytest.mark.parametrize("name", named(3))
+def test_a_code_name_of_the_glossary_exists(name: str) -> None:
+    parts, found = name.split("."), None
+    for k, part in enumerate(parts):
+        try:
+            found = importlib.import_module(f"openpoint.{'.'.join(parts[: k + 1])}")
+        except ModuleNotFoundError:
+            holder = openpoint if found is None else found
+            if part not in getattr(holder, "__dataclass_fields__", {}):
+                found = getattr(holder, part)
+
+
+def test_options_and_keys_of_the_glossary_exist() -> None:
+    root: Any = typer.main.get_command(app)
+    commands = [root.get_command(None, name) for name in root.list_commands(None)]
+    options = {option for command in commands for each in command.params for option in each.opts}
+    reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert [option for option in named(4) if option not in options] == []
+    assert [key for key in named(5) if f"`{key}`" not in reference] == []
+
+
+def test_the_glossary_says_every_term_once() -> None:
+    terms = [row[0] for row in glossary()]
+    assert len(terms) == len(set(terms))
