@@ -295,6 +295,16 @@ def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
 
 
+def test_a_function_fits_on_a_screen_or_two() -> None:
+    long = [
+        f"{dotted(path)}.{node.name}: {length} lines"
+        for path in MODULES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef) and (length := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
+    ]
+    assert not long, "\n".join(long)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_nobody_asks_an_object_what_it_is(path: Path) -> None:
     asked = [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.Name) and node.id == "hasattr"]
