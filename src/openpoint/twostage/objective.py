@@ -23,8 +23,8 @@ class Objective:
 
     Attributes:
         realisations: (K, m).
-        odds: the set of probability vectors.
-        alone_lower, alone_upper: (K) bounds of what each realisation would cost alone, where regret counts; else 0.
+        probabilities: the set of probability vectors.
+        wait_and_see_lower, wait_and_see_upper: (K) bounds of the wait-and-see values where the risk is regret; else 0.
         weights: (K) odds by which the share of kept limits is counted.
         share: share of the odds in which the limits must be kept.
         floor: a number that no recourse cost is below.
@@ -91,7 +91,7 @@ def objective_of(
     Args:
         program: the program.
         violation: the mean violation counts in place of the cost.
-        alone: lower and upper bounds of what each realisation would cost alone, where regret counts.
+        wait_and_see: lower and upper bounds of the wait-and-see values, where the risk is regret.
     """
     uncertainty = program.uncertainty
     assert not isinstance(uncertainty, Box | Budget)

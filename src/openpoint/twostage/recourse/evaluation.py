@@ -1,4 +1,4 @@
-"""Appraisal: what a decision costs in every realisation, by the recourse and by the exact physics."""
+"""Evaluation: what a decision costs in every realisation, by the recourse and by the exact physics."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Evaluation:
     Attributes:
         decision: (n).
         value: verified objective; `inf` where the limits are not kept.
-        known: the objective as far as the findings say it, a lower bound at this decision.
-        settled: a lower bound at this decision by any means, which a no-good cut may carry into a master.
+        recourse_bound: lower bound of the objective at this decision that follows from the findings.
+        lower_bound: best lower bound at this decision; a no-good cut may carry it into a master.
         values: (K) verified recourse costs.
         verdict: of the exact physics.
         findings: what the recourse answered.
@@ -66,7 +66,7 @@ class Evaluation:
 
 
 class RecourseEvaluator(Protocol):
-    """Appraises decisions of a program; compiles its recourse once."""
+    """Evaluates decisions of a program; compiles its recourse once."""
 
     @property
     def objective(self) -> Objective:
@@ -93,7 +93,7 @@ class RecourseEvaluator(Protocol):
 
 @dataclass
 class RecourseSolver:
-    """The recourse of a program at work: pairs of decision and realisation in, responses out."""
+    """Solves the recourse of a program at pairs of a decision and a realisation."""
 
     program: AnyProgram
     workers: Workers

@@ -1,4 +1,4 @@
-"""Appraisal of decisions whose recourse has integers, over a finite set of realisations.
+"""Evaluation of decisions whose recourse has integers, over a finite set of realisations.
 
 The exact cost in every realisation would take a mixed-integer program each. Two things make most of them needless. A
 recourse found for one realisation serves every other whose constraints it keeps, at the same cost: an upper bound. And

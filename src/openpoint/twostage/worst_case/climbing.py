@@ -79,7 +79,7 @@ def climb(
     """The worst vertex met on climbs from some starts until stopped; None where nothing could be priced.
 
     Args:
-        price: value and slope at a realisation, None where there is none.
+        evaluate: value and slope at a realisation, None where there is none.
         polyhedral: the set. starts: (m) vertices.
     """
     best: EvaluatedRealisation | None = None

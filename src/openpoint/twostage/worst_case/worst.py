@@ -1,4 +1,4 @@
-"""Appraisal over a polyhedral set: the worst realisation at a decision, by the separation that suits its size.
+"""Evaluation over a polyhedral set: the worst realisation at a decision, by the separation that suits its size.
 
 `vertices` tries all: the choice for few, and for a recourse with cones. `climb` is for many, where the recourse is
 linear, see `linear_worst`. `dual` puts the dual of the violation, or of the cost where nothing can be violated, in one
