@@ -1,0 +1,1 @@
+"""numba without Python objects: decorators, and one argument for many arrays."""

@@ -1,0 +1,1 @@
+"""Physics and structure as constraints on CVXPY variables."""

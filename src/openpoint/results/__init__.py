@@ -1,0 +1,1 @@
+"""What all results share: summaries, tables, JSON, JSON Schemas, files."""

@@ -1,1 +1,1 @@
-"""The studies: one file each, the recipe, its options and its result."""
+"""The studies: a folder each, and the catalogue of them."""

@@ -1,0 +1,1 @@
+"""The commands `reconfigure` and `futures`."""

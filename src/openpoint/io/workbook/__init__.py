@@ -1,0 +1,1 @@
+"""Excel workbooks of the tables of a grid."""

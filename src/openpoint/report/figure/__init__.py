@@ -1,0 +1,1 @@
+"""Pictures as files: grids, charts and panels drawn with matplotlib."""

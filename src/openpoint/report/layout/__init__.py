@@ -1,0 +1,1 @@
+"""Where buses, branches and labels of a grid lie in a picture."""

@@ -1,0 +1,1 @@
+"""A result in the terminal: lines and rows that a study hands over, printed by one renderer."""

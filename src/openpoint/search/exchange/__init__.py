@@ -1,0 +1,1 @@
+"""Branch exchange: good states by closing one branch and opening another."""

@@ -1,0 +1,1 @@
+"""Compiled: the lower bound, propagation and the nodes of the topology search."""

@@ -1,0 +1,1 @@
+"""The model of the topology search: a network as arrays, bounds of voltages and of the loss."""

@@ -1,0 +1,1 @@
+"""Lines to harden and places for backup generators, before disasters."""

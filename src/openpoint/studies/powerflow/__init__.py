@@ -1,0 +1,1 @@
+"""The power flow of today's state."""

@@ -1,0 +1,1 @@
+"""Which branches stand open, so that losses are least and limits hold."""

@@ -1,0 +1,1 @@
+"""Methods: Benders decomposition, column-and-constraint generation, the extensive form."""

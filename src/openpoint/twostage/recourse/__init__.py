@@ -1,0 +1,1 @@
+"""The recourse: compiled, solved, evaluated, embedded into the master problem."""

@@ -1,0 +1,1 @@
+"""Where subproblems are solved: in this process, in others, on a cluster."""

@@ -1,0 +1,1 @@
+"""The worst realisation of an uncertainty set."""

@@ -1,0 +1,1 @@
+"""The exact AC power flow of the islands of a plan."""

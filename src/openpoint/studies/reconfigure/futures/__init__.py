@@ -1,0 +1,1 @@
+"""One topology for many futures."""

@@ -1,0 +1,1 @@
+"""Reconfiguration of grids of several phases."""

@@ -1,0 +1,1 @@
+"""The state that breaks limits least, where nothing keeps them all."""
