@@ -90,6 +90,7 @@ PUBLIC = [
     "read_disasters",
     "read_futures",
     "read_horizon",
+    "read_shapes",
     "reconfigure",
     "run_powerflow",
     "sample_partition",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from openpoint.io import GridLike as GridLike
     from openpoint.io import read as read
     from openpoint.io import write as write
+    from openpoint.io.opendss.shapes import read_shapes as read_shapes
     from openpoint.network.limits import Limits as Limits
     from openpoint.scenarios.disasters import Disasters as Disasters
     from openpoint.scenarios.disasters import read_disasters as read_disasters
@@ -72,6 +73,7 @@ _HOMES = {
     "openpoint.grid": ("Grid",),
     "openpoint.grid.builtin": ("cases",),
     "openpoint.io": ("GridLike", "read", "write"),
+    "openpoint.io.opendss.shapes": ("read_shapes",),
     "openpoint.network.limits": ("Limits",),
     "openpoint.scenarios.disasters": ("Disasters", "read_disasters", "write_disasters"),
     "openpoint.scenarios.futures": ("Futures", "read_futures", "write_futures"),

@@ -181,4 +181,4 @@ def _shape_note(reading: Reading) -> None:
     shapes = [name for name in engine.LoadShape.AllNames() if name.lower() not in ("default", "none", "")]
     if shapes:
         message = f"load shapes are not part of a grid: {in_words(shapes)}"
-        reading.note("", message, "openpoint.io.opendss.shapes.read_shapes reads them as tables")
+        reading.note("", message, "openpoint.read_shapes reads them as tables")

@@ -32,10 +32,10 @@ class LoadShapes:
 
 
 def read_shapes(path: str | os.PathLike[str]) -> LoadShapes:
-    """The load shapes in an OpenDSS circuit file.
+    """The load shapes in an OpenDSS circuit file: `shapes`, a row a step, and `uses`, who follows them.
 
     Raises:
-        InputError: as `openpoint.io.opendss.read.grid_from_file`.
+        InputError: the circuit cannot be read; each fault with its file and line.
     """
     path = Path(path)
     found = run_script("shapes", path.name, read_script(path))
