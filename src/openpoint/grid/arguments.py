@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
+from numbers import Real
 from pathlib import Path
 from types import UnionType
 from typing import Any, Protocol, runtime_checkable
@@ -67,6 +69,17 @@ def of_kind(given: Any, kind: type | UnionType, what: str, advice: str) -> None:
     if not isinstance(given, kind):
         shown = repr(given) if isinstance(given, str | int | float) else f"of type {type(given).__name__}"
         raise OptionError(f"{what} is {shown}; give {advice}")
+
+
+def not_negative(name: str, value: Any) -> None:
+    """Refuse what is no number, and a number below 0.
+
+    Raises:
+        OptionError: saying which.
+    """
+    of_kind(value, Real, name, "0 or more")
+    if not (math.isfinite(value) and value >= 0):
+        raise OptionError(f"{name} is {value:g}; give 0 or more")
 
 
 def all_checked(*checks: Callable[[], object]) -> None:

@@ -306,6 +306,23 @@ def test_options_that_make_no_sense_are_refused(zhang: Grid, options: dict[str, 
         harden(zhang, **options)
 
 
+def test_all_wrong_options_are_said_at_once() -> None:
+    with pytest.raises(OptionError) as raised:
+        harden("zhang13", any_lines=1, ambiguity=moved(0.1), max_lines=-1, budget_usd=-2.0, method="ccg", limits={})  # type: ignore[arg-type]
+    for told in (
+        "any_lines has no probabilities",
+        "max_lines is -1",
+        "budget_usd is -2",
+        "method is 'ccg'",
+        "limits is of",
+    ):
+        assert told in str(raised.value)
+    with pytest.raises(
+        OptionError, match=r"line_usd is -1; give 0 or more. Also: .*generator_kw is 0; give kW above 0"
+    ):
+        HardenCosts(line_usd=-1.0, generator_kw=0.0)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

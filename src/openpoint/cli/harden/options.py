@@ -15,8 +15,7 @@ from openpoint.errors import OptionError
 if TYPE_CHECKING:
     from openpoint.grid import Grid
     from openpoint.scenarios.disasters import Disasters
-    from openpoint.studies.harden.options import HardenCosts
-    from openpoint.studies.harden.study import Method
+    from openpoint.studies.harden.options import HardenCosts, Method
 
 
 class HardenMethod(StrEnum):

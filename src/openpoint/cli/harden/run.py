@@ -15,8 +15,7 @@ from openpoint.report.terminal import words
 if TYPE_CHECKING:
     from openpoint.cli.harden.options import Means, Threats
     from openpoint.network.limits import Limits
-    from openpoint.studies.harden.options import HardenCosts
-    from openpoint.studies.harden.study import Method
+    from openpoint.studies.harden.options import HardenCosts, Method
 
 
 def harden(
@@ -33,28 +32,28 @@ def harden(
 ) -> int:
     """Read the grid, find the plan, show and write the result; the exit code."""
     from openpoint.scenarios.ambiguity import read_disasters_ambiguity
-    from openpoint.studies.harden import study
+    from openpoint.studies.harden.options import HardenOptions
+    from openpoint.studies.harden.study import prepare
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     ambiguity = None if threats.ambiguity is None else read_disasters_ambiguity(threats.ambiguity)
     grid = read_sound(source)
-    disasters = threats.of(grid)
-    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
+    options = HardenOptions(
+        disasters=threats.of(grid),
+        any_lines=threats.any_lines,
+        max_lines=means.max_lines,
+        max_generators=means.max_generators,
+        budget_usd=means.budget,
+        costs=costs,
+        ambiguity=ambiguity,
+        limits=limits,
+        method=method,
+        value_of_information=value_of_information,
+    )
+    prepared = prepare(grid, options)
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {prepared.method}\n")
     with Progress(out, unit="$") as progress:
-        result = study.harden(
-            grid,
-            disasters=disasters,
-            any_lines=threats.any_lines,
-            max_lines=means.max_lines,
-            max_generators=means.max_generators,
-            budget_usd=means.budget,
-            costs=costs,
-            ambiguity=ambiguity,
-            limits=limits,
-            method=method,
-            value_of_information=value_of_information,
-            progress=progress,
-        )
+        result = prepared.solve(progress)
     written, good = outputs.write(result)
     show_result(out, result)
     if result.cost_usd is not None:

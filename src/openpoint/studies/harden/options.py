@@ -1,13 +1,24 @@
-"""What a user of hardening gives besides the grid and what threatens it: prices, and the size of a generator."""
+"""What hardening is asked beside its grid, checked in one place; prices, and the size of a generator."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import final
 
 from openpoint.errors import OptionError
+from openpoint.grid.arguments import Solves, all_checked, not_negative, of_kind
+from openpoint.network.limits import Limits
+from openpoint.scenarios.ambiguity import DisastersRecipe
+from openpoint.scenarios.disasters import DisastersLike
 from openpoint.studies.harden.model import Backup
+from openpoint.twostage.ambiguity import Ambiguity
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.extensive import ExtensiveForm
+
+Method = ColumnAndConstraint | ExtensiveForm | Benders
 
 POWER_FACTOR = 0.8
 """Rated power factor of diesel generators, by custom."""
@@ -34,10 +45,15 @@ class HardenCosts:
     closed_line_usd: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("line_usd", "generator_usd", "voll_usd_per_kw", "closed_line_usd"):
-            not_negative(name, getattr(self, name))
-        if self.generator_kvar is not None:
-            not_negative("generator_kvar", self.generator_kvar)
+        prices = ("line_usd", "generator_usd", "voll_usd_per_kw", "closed_line_usd")
+        size = () if self.generator_kvar is None else ("generator_kvar",)
+        all_checked(
+            *(lambda name=name: not_negative(name, getattr(self, name)) for name in (*prices, *size)),
+            self._check_generator_kw,
+        )
+
+    def _check_generator_kw(self) -> None:
+        of_kind(self.generator_kw, Real, "generator_kw", "kW above 0, or max_generators=0 for none")
         if not (math.isfinite(self.generator_kw) and self.generator_kw > 0.0):
             raise OptionError(f"generator_kw is {self.generator_kw:g}; give kW above 0, or max_generators=0 for none")
 
@@ -50,11 +66,54 @@ class HardenCosts:
         )
 
 
-def not_negative(name: str, value: float) -> None:
-    """Refuse a figure below 0.
+@final
+@dataclass(frozen=True, kw_only=True)
+class HardenOptions:
+    """The arguments of `openpoint.harden` about the answer and the way to it; see there.
 
     Raises:
-        OptionError: saying which.
+        OptionError: with all that is wrong.
     """
-    if not (math.isfinite(value) and value >= 0):
-        raise OptionError(f"{name} is {value:g}; give 0 or more")
+
+    disasters: DisastersLike | None = None
+    any_lines: int | None = None
+    max_lines: int | None = None
+    max_generators: int | None = None
+    budget_usd: float | None = None
+    costs: HardenCosts | None = None
+    ambiguity: Ambiguity | DisastersRecipe | None = None
+    limits: Limits | None = None
+    method: Method | None = None
+    value_of_information: bool | None = None
+
+    def __post_init__(self) -> None:
+        all_checked(
+            self._check_threat,
+            self._check_ambiguity,
+            *(lambda name=name: self._check_most(name) for name in ("max_lines", "max_generators", "budget_usd")),
+            self._check_method,
+            self._check_costs,
+            lambda: Limits.given(self.limits),
+        )
+
+    def _check_threat(self) -> None:
+        if (self.disasters is None) == (self.any_lines is None):
+            both = "both" if self.any_lines is not None else "neither"
+            raise OptionError(f"give disasters or any_lines, what may break; here are {both}")
+
+    def _check_ambiguity(self) -> None:
+        if self.disasters is None and self.any_lines is not None and self.ambiguity is not None:
+            raise OptionError("any_lines has no probabilities that could be ambiguous; leave the ambiguity out")
+
+    def _check_most(self, name: str) -> None:
+        if (most := getattr(self, name)) is not None:
+            not_negative(name, most)
+
+    def _check_method(self) -> None:
+        if self.method is not None:
+            advice = "ColumnAndConstraint(), ExtensiveForm(solver='highs') or Benders()"
+            of_kind(self.method, Solves, "method", advice)
+
+    def _check_costs(self) -> None:
+        if self.costs is not None:
+            of_kind(self.costs, HardenCosts, "costs", "HardenCosts()")

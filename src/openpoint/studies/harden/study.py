@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openpoint.errors import OptionError
-from openpoint.grid.arguments import Solves, of_kind
+from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
-from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.scenarios.ambiguity import DisastersRecipe
-from openpoint.scenarios.disasters import DisastersLike, read_disasters
+from openpoint.scenarios.disasters import DisastersLike
 from openpoint.studies.harden.answer import Run, answer
 from openpoint.studies.harden.model import HardenProgram
-from openpoint.studies.harden.options import HardenCosts, not_negative
+from openpoint.studies.harden.options import HardenCosts, HardenOptions, Method
 from openpoint.studies.harden.result import HardenResult
-from openpoint.studies.harden.threat import Threat, threat_of
+from openpoint.studies.harden.setup import harden_program
+from openpoint.studies.harden.threat import Threat
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Outcome, Progress, Termination
-from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.methods.wait_and_see import as_finite
-from openpoint.twostage.risk import Expectation, WorstCase, probability_set
+from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget
 
 _LOG = logging.getLogger(__name__)
-
-Method = ColumnAndConstraint | ExtensiveForm | Benders
 
 TELL_EVERY_S = 1.0
 """Seconds between words on what is done after the plan is found."""
@@ -80,40 +76,73 @@ def harden(
         InputError: the grid has faults.
         OptionError: options that make no sense or contradict each other.
     """
-    for name, most in (("max_lines", max_lines), ("max_generators", max_generators), ("budget_usd", budget_usd)):
-        if most is not None:
-            not_negative(name, most)
-    grid = read(grid)
-    if method is not None:
-        of_kind(method, Solves, "method", "ColumnAndConstraint(), ExtensiveForm(solver='highs') or Benders()")
-    if costs is not None:
-        of_kind(costs, HardenCosts, "costs", "HardenCosts()")
-    method = method or ColumnAndConstraint()
-    with deadline_of(method.time_limit_s) as deadline:
-        network = build_network(grid).dead_when_open()
-        if not network.is_balanced:
-            raise OptionError("harden works on balanced grids (phases '1'); this grid has phases a, b, c")
-        _LOG.info("built the network")
-        disasters = None if disasters is None else read_disasters(disasters, grid)
-        threat = threat_of(network, disasters, any_lines, ambiguity)
-        kept = Limits.given(limits).applied(network)
-        program = _program(kept, threat, costs or HardenCosts(), max_lines, max_generators)
-        program = replace(program, budget_usd=budget_usd)
+    options = HardenOptions(
+        disasters=disasters,
+        any_lines=any_lines,
+        max_lines=max_lines,
+        max_generators=max_generators,
+        budget_usd=budget_usd,
+        costs=costs,
+        ambiguity=ambiguity,
+        limits=limits,
+        method=method,
+        value_of_information=value_of_information,
+    )
+    return prepare(read(grid), options).solve(progress)
+
+
+def prepare(grid: Grid, options: HardenOptions) -> Prepared:
+    """All that a run needs: the grid is checked, its network and model built and the method chosen.
+
+    Raises:
+        InputError: the grid or the disasters have faults.
+        OptionError: a grid of several phases, or disasters that do not fit it.
+    """
+    program, threat = harden_program(grid, options)
+    return Prepared(grid, program, threat, options.method or ColumnAndConstraint(), options.value_of_information)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A question about a grid and what threatens it, ready to be solved.
+
+    Attributes:
+        program: the mathematical model, with the limits to keep. threat: what may break.
+        method: named, or chosen. value_of_information: as of `harden`.
+    """
+
+    grid: Grid
+    program: HardenProgram
+    threat: Threat
+    method: Method
+    value_of_information: bool | None
+
+    def solve(self, progress: Progress | None = None) -> HardenResult:
+        """The result, verified by exact AC power flow."""
+        method, wanted = self.method, self.value_of_information
         _LOG.info("stated the problem; the method begins")
-        outcome = _or_nothing(program, method.solve(program, progress, deadline), deadline)
-        _LOG.info("the method ended")
-        ended, told_at = deadline.passed(), -math.inf
+        with deadline_of(method.time_limit_s) as deadline:
+            found = method.solve(self.program, progress, deadline)
+            outcome = _or_nothing(self.program, found, deadline)
+            _LOG.info("the method ended")
+            tell = _teller(outcome, progress, deadline)
+            run = Run(str(method), method.gap, outcome.seconds, wanted=wanted, deadline=deadline, tell=tell)
+            return answer(self.grid, self.program, self.threat, outcome, run)
 
-        def tell(word: str) -> None:
-            nonlocal told_at
-            now = deadline.passed()
-            if progress is not None and outcome.log and now - told_at >= TELL_EVERY_S:
-                told_at, last = now, outcome.log[-1]
-                spent = outcome.seconds + now - ended
-                progress(replace(last, seconds=spent, verdict=word, value=math.inf, mark="", interim=True))
 
-        run = Run(str(method), method.gap, outcome.seconds, wanted=value_of_information, deadline=deadline, tell=tell)
-        return answer(grid, program, threat, outcome, run)
+def _teller(outcome: Outcome, progress: Progress | None, deadline: Deadline) -> Callable[[str], None]:
+    """Tells, at most every second, what is done after the plan is found."""
+    ended, told_at = deadline.passed(), -math.inf
+
+    def tell(word: str) -> None:
+        nonlocal told_at
+        now = deadline.passed()
+        if progress is not None and outcome.log and now - told_at >= TELL_EVERY_S:
+            told_at, last = now, outcome.log[-1]
+            spent = outcome.seconds + now - ended
+            progress(replace(last, seconds=spent, verdict=word, value=math.inf, mark="", interim=True))
+
+    return tell
 
 
 def _or_nothing(program: HardenProgram, outcome: Outcome, deadline: Deadline) -> Outcome:
@@ -128,29 +157,3 @@ def _or_nothing(program: HardenProgram, outcome: Outcome, deadline: Deadline) ->
     cost = probability_set(finite.uncertainty, finite.risk).worst(known.upper)[0]
     lower = min(outcome.lower_bound, cost)
     return replace(outcome, decision=nothing, upper_bound=cost, lower_bound=lower, values=known.upper)
-
-
-def _program(
-    network: Network, threat: Threat, costs: HardenCosts, max_lines: int | None, max_generators: int | None
-) -> HardenProgram:
-    """The mathematical model. Lines that never break are not worth hardening, so they are left out."""
-    uncertainty = threat.uncertainty
-    breaks = uncertainty.up > 0.0 if isinstance(uncertainty, Budget) else uncertainty.values.any(axis=0)
-    lines = np.flatnonzero(breaks & np.array([kind == "lines" for kind in network.branch_kinds]))
-    buses = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
-    lines = lines[:0] if max_lines == 0 else lines
-    buses = buses[:0] if max_generators == 0 else buses
-    return HardenProgram(
-        network=network,
-        uncertainty=uncertainty,
-        risk=WorstCase() if isinstance(uncertainty, Budget) else Expectation(),
-        lines=lines,
-        line_usd=np.full(len(lines), float(costs.line_usd)),
-        buses=buses,
-        generator_usd=np.full(len(buses), float(costs.generator_usd)),
-        backup=costs.backup,
-        voll_usd_per_kw=np.full(network.n_terminals, float(costs.voll_usd_per_kw)),
-        max_lines=max_lines,
-        max_generators=max_generators,
-        closed_line_usd=float(costs.closed_line_usd),
-    )

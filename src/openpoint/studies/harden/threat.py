@@ -28,20 +28,18 @@ class Threat:
 
 
 def threat_of(
-    network: Network, disasters: Disasters | None, any_lines: int | None, ambiguity: Ambiguity | DisastersRecipe | None
+    network: Network,
+    disasters: Disasters | None,
+    any_lines: int | None = None,
+    ambiguity: Ambiguity | DisastersRecipe | None = None,
 ) -> Threat:
-    """The uncertainty.
+    """The uncertainty of disasters; without any, that of the loss of any so many lines.
 
     Raises:
-        OptionError: neither disasters nor any_lines, or both, or they do not fit the grid.
+        OptionError: they do not fit the grid.
     """
-    if (disasters is None) == (any_lines is None):
-        both = "both" if any_lines is not None else "neither"
-        raise OptionError(f"give disasters or any_lines, what may break; here are {both}")
     if disasters is None:
         assert any_lines is not None
-        if ambiguity is not None:
-            raise OptionError("any_lines has no probabilities that could be ambiguous; leave the ambiguity out")
         can_break = np.array([kind == "lines" for kind in network.branch_kinds])
         if not 1 <= any_lines <= can_break.sum():
             raise OptionError(f"any_lines is {any_lines}; give 1 to {can_break.sum()}, the number of lines")
