@@ -359,6 +359,50 @@ def is_record(node: ast.ClassDef) -> bool:
     return any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
 
 
+def test_docstrings_describe_parameters_and_fields_that_exist() -> None:
+    wrong = [
+        f"{dotted(path)}.{node.name} describes {name!r}, which it does not have"
+        for path in MODULES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        for name in described(ast.get_docstring(node) or "")
+        if name not in offered(node)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def described(docstring: str) -> list[str]:
+    """Names in the sections `Args:` and `Attributes:` of a docstring, several in one line included."""
+    sections = re.findall(r"^(?:Args|Attributes):\n((?:    .*\n|\n)*)", f"{docstring}\n", flags=re.MULTILINE)
+    found = [
+        names
+        for section in sections
+        for names in re.findall(r"(?:^    |(?<=\. ))(\*{0,2}[a-z_]\w*(?:, \*{0,2}[a-z_]\w*)*): ", section, re.MULTILINE)
+    ]
+    return [name.strip(" *") for names in found for name in names.split(",")]
+
+
+def offered(node: ast.FunctionDef | ast.ClassDef) -> set[str]:
+    """Parameters of a function; of a class its own names, the arguments of its constructor, and what it inherits."""
+    if isinstance(node, ast.FunctionDef):
+        return {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
+    names = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name | ast.Attribute) and isinstance(part.ctx, ast.Store):
+            names.add(part.id if isinstance(part, ast.Name) else part.attr)
+        elif isinstance(part, ast.FunctionDef):
+            names |= {part.name} | (offered(part) if part.name == "__init__" else set())
+    parents = {ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases}
+    return names.union(*(offered(each) for name in parents for each in classes_called(name) if each is not node))
+
+
+@cache
+def classes_called(name: str) -> list[ast.ClassDef]:
+    """All classes of the package with this name."""
+    nodes = [node for path in MODULES for node in ast.walk(parsed(path))]
+    return [node for node in nodes if isinstance(node, ast.ClassDef) and node.name == name]
+
+
 def test_the_readme_names_every_make_command() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

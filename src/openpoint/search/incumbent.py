@@ -23,7 +23,8 @@ class Incumbent:
     """The best state so far, and the ways to a better one.
 
     Attributes:
-        trial: the state. by_cone: trees whose bound is that of a cone solver. exchange: of branches.
+        candidate: the state; None where there is none. by_cone: trees whose bound is that of a cone solver.
+        exchange: of branches.
     """
 
     def __init__(

@@ -44,9 +44,9 @@ class SearchResult:
             that those which do lose more than all that is taken and fed); LOCAL: no exchange is better; TIME,
             ITERATIONS, INTERRUPTED: stopped.
         closed: (E) best state that keeps the limits; None if there is none. value: of that state, inf = none.
-        generation: (G) output of the dispatchable generators in that state, or in the nearest.
+        generation: (G) output of the dispatchable generators in that state, or in that of least violation.
         lower_bound: no radial state that keeps the limits is worth less; -inf where nothing is proven.
-        nearest: (E) state that misses the limits least, of those met while none kept them; None else.
+        least_violation: (E) state of the smallest violation among those met while none kept the limits; None else.
         nodes, probes, leaves: nodes bounded, bounds with one branch open, states judged at leaves.
         by_cone: leaves whose bound, for the best output of generators, is that of a cone solver.
         seconds: of the whole search, before a break too.

@@ -89,7 +89,7 @@ class PartitionScene:
         grid: the grid asked about. bus_names, branch_names: names. ends: bus numbers of every branch.
         lost: bus numbers of the lost substations. switchable: (E). block: (N) name of the block of every bus.
         load: (N) nominal kW.
-        cuts: the plans shown.
+        plan_views: the plans shown.
     """
 
     grid: Grid

@@ -29,7 +29,7 @@ class FuturesEvaluation:
         closed: (E) state of the branches.
         loss_kw: (K) inf where no state exists.
         v: (K, N) magnitudes in pu, and i: (K, E) in per unit, nan where no state exists.
-        lost: (K, E) active power that each branch loses, kW.
+        loss: (K, E) active power that each branch loses, kW.
         states: K verified states, None where none exists.
         v_min, v_max: (K) over the buses that are no source. loading: (K) percent, over the branches with a rating.
     """

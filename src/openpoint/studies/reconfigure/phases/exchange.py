@@ -37,7 +37,7 @@ class EvaluatedTopology:
 
     Attributes:
         closed: (B) state of the branches.
-        missed: sum of the relative excesses of the squared limits.
+        violation: sum of the relative excesses of the squared limits.
         value_kw: loss and cost of the changes.
     """
 
@@ -106,7 +106,8 @@ def branch_exchange_ac(
     """Best exchange after best exchange from a radial state, until none is better.
 
     Args:
-        closed: (B) where to start. stop: asked before every power flow but the first. told: of the best after each.
+        evaluator: the exact power flow. closed: (B) where to start. stop: asked before every power flow but the first.
+        on_evaluation: called with the best after each.
     """
     choices, branch = evaluator.program.choices, evaluator.program.network.conductor_branch
     best = evaluator.evaluate(closed)
@@ -132,11 +133,12 @@ def best_of(
     on_evaluation: Callable[[EvaluatedTopology | None], None],
     best: EvaluatedTopology | None = None,
 ) -> tuple[EvaluatedTopology | None, bool]:
-    """The best of the topologies (B) given, and whether all of them were priced before `stop`.
+    """The best of the topologies (B) given, and whether all of them were evaluated before `stop`.
 
     Args:
-        states: those that are priced already take no power flow. stop: asked before every power flow.
-        told: of the best after each. best: what is known already; None where none has a state.
+        evaluator: the exact power flow. states: those that are evaluated already take no power flow.
+        stop: asked before every power flow.
+        on_evaluation: called with the best after each. best: what is known already; None where none has a state.
     """
     for closed in states:
         if not evaluator.is_known(closed) and stop():
@@ -151,11 +153,11 @@ def best_of(
 @final
 @dataclass
 class EvaluationLog:
-    """The log: a line a second while topologies are priced, and the lines of a method in between.
+    """The log: a line a second while topologies are evaluated, and the lines of a method in between.
 
     Attributes:
-        what: what prices topologies. judge: who does. progress: told of every line. deadline: of the log.
-        lower, upper: bounds known. log: the lines.
+        what: name of the step that evaluates topologies. evaluator: the exact power flow. progress: called with every
+            line. deadline: of the log. lower, upper: bounds known. log: the lines. last_s: time of the last line.
     """
 
     what: str

@@ -27,7 +27,8 @@ def soften_phases(evaluator: PhasesAcEvaluator, answer: PhasesAnswer, solve: Sol
     relaxed as the best that was met needs it, and the question is put once more.
 
     Args:
-        judge: with the limits to keep. solve: by the same method, with other limits. deadline: of the study.
+        evaluator: with the limits to keep. answer: of the search with these limits.
+        solve: by the same method, with other limits. deadline: of the study.
     """
     if answer.best is None or answer.best.violation == 0.0:
         return answer
