@@ -393,14 +393,20 @@ def offered(node: ast.FunctionDef | ast.ClassDef) -> set[str]:
         elif isinstance(part, ast.FunctionDef):
             names |= {part.name} | (offered(part) if part.name == "__init__" else set())
     parents = {ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases}
-    return names.union(*(offered(each) for name in parents for each in classes_called(name) if each is not node))
+    return names.union(
+        *(offered(each) for name in parents for each in classes_by_name().get(name, ()) if each is not node)
+    )
 
 
 @cache
-def classes_called(name: str) -> list[ast.ClassDef]:
-    """All classes of the package with this name."""
-    nodes = [node for path in MODULES for node in ast.walk(parsed(path))]
-    return [node for node in nodes if isinstance(node, ast.ClassDef) and node.name == name]
+def classes_by_name() -> dict[str, list[ast.ClassDef]]:
+    """The classes of the package by their names."""
+    found: dict[str, list[ast.ClassDef]] = {}
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(node)
+    return found
 
 
 def test_the_readme_names_every_make_command() -> None:

@@ -1,1 +1,1 @@
-"""The two-stage engine: programs, methods, logs. It knows numbers, never buses."""
+"""Two-stage programs, the methods that solve them, and their logs. Nothing here depends on grids."""

@@ -1,10 +1,10 @@
-"""Sets of probability vectors, as polytopes: what a risk averse to its own odds takes the worst of.
+"""Sets of probability vectors, as polytopes: a risk is the worst expectation over such a set.
 
 Expectation, conditional value at risk, worst case and worst expectation over an ambiguity set are all
 
     ρ(θ) = max { pᵀθ : p ∈ P },    P = { p = C z : G z ≤ h, E z = f, z ≥ 0 }
 
-and P alone says which (Artzner et al. 1999; Shapiro 2017). Its linear dual puts ρ into a minimisation.
+and differ in P only (Artzner et al. 1999; Shapiro 2017). The linear dual expresses ρ in a minimisation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ SUM_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class ProbabilitySet:
-    """{ p = C z : G z ≤ h, E z = f, z ≥ 0 }, with K probabilities. `only` is the one vector of a set of one."""
+    """The set { p = C z : G z ≤ h, E z = f, z ≥ 0 } of probability vectors of K realisations.
+
+    `only` is the vector where the set has no other.
+    """
 
     c: sp.csr_array
     g: sp.csr_array
@@ -80,14 +83,14 @@ def exactly(probabilities: Floats) -> ProbabilitySet:
 
 
 def all_of(k: int) -> ProbabilitySet:
-    """Every probability vector: the worst case."""
+    """The set of all probability vectors; its risk is the worst case."""
     if k == 1:
         return exactly(np.ones(1))
     return _simplex(k, sp.csr_array((0, k)), np.empty(0))
 
 
 def tail_of(probabilities: Floats, level: float) -> ProbabilitySet:
-    """Conditional value at risk: no scenario weighs more than p / (1 − level) (Rockafellar and Uryasev 2000)."""
+    """The set of conditional value at risk: no probability above p / (1 − level) (Rockafellar and Uryasev 2000)."""
     k = len(probabilities)
     return _simplex(k, sp.csr_array(sp.eye_array(k)), probabilities / (1.0 - level))
 
@@ -98,7 +101,7 @@ def _simplex(k: int, g: sp.csr_array, h: Floats) -> ProbabilitySet:
 
 
 class Ambiguity(Protocol):
-    """A set of probability vectors around what is known of them."""
+    """An ambiguity set: probability vectors near the nominal one, or with given properties."""
 
     def around(self, probabilities: Floats | None, count: int) -> ProbabilitySet:
         """The set for `count` scenarios with nominal probabilities, if it needs them."""
@@ -107,7 +110,7 @@ class Ambiguity(Protocol):
 
 @dataclass(frozen=True)
 class TotalVariation:
-    """½ Σ |q − p| ≤ radius: 0 is the nominal vector, 1 every vector."""
+    """Probability vectors q with ½ Σ |q − p| ≤ radius: with 0 the nominal vector only, with 1 every vector."""
 
     radius: float
 
@@ -128,7 +131,7 @@ class TotalVariation:
 
 @dataclass(frozen=True)
 class ProbabilityBox:
-    """lower ≤ q ≤ upper, (K) each."""
+    """Probability vectors with lower ≤ q ≤ upper, (K) each."""
 
     lower: Floats
     upper: Floats
@@ -149,7 +152,7 @@ class ProbabilityBox:
 
 @dataclass(frozen=True)
 class Moments:
-    """lower ≤ Σ_k q_k features[k] ≤ upper: bounds on expected features, such as how likely a line is to break.
+    """Bounds on expected features, lower ≤ Σ_k q_k features[k] ≤ upper, such as the probability that a line breaks.
 
     Attributes:
         features: (K, J). lower, upper: (J); infinite where there is no bound.
@@ -171,7 +174,9 @@ class Moments:
 
 @dataclass(frozen=True)
 class Wasserstein:
-    """Probability moved times the distance it is moved over ≤ radius (Wasserstein-1; Mohajerin Esfahani, Kuhn 2018).
+    """Probability vectors within a transport distance: probability moved times distance, in all at most the radius.
+
+    Wasserstein-1 (Mohajerin Esfahani, Kuhn 2018).
 
     Attributes:
         radius: 0 is the nominal vector; the largest distance admits every vector.
@@ -198,7 +203,7 @@ class Wasserstein:
 
 
 def check_probabilities(p: Floats, count: int) -> None:
-    """Refuse what is no probability vector of `count` scenarios.
+    """Refuse what is not a probability vector of `count` scenarios.
 
     Raises:
         OptionError: saying what is wrong.

@@ -1,4 +1,4 @@
-"""When a study is to end: one clock, one limit and one wish to stop, handed down to all that takes time."""
+"""When a study is to end: a clock, a time limit and the user's request to stop, shared by all its parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from openpoint.twostage.log import Termination
 
 @dataclass
 class _Watch:
-    """A clock that can be held."""
+    """A clock that can be paused."""
 
     clock: Callable[[], float]
     held: float = 0.0
@@ -41,7 +41,7 @@ class Deadline:
 
         Args:
             seconds: the limit; None = none.
-            interrupt: the wish to stop; None = nobody asks.
+            interrupt: whether the user asked to stop; None = it cannot be asked.
             clock: seconds of a clock that never goes back; None = that of the machine.
         """
         self._watch = _Watch(clock or perf_counter)
@@ -70,16 +70,16 @@ class Deadline:
         return Termination.INTERRUPTED if self.interrupted() else Termination.TIME
 
     def within(self, seconds: float) -> Deadline:
-        """One that ends so many seconds from now, but not after this one; clock and wish are the same."""
+        """A deadline that ends so many seconds from now, but not after this one; clock and interrupt are shared."""
         part = Deadline.__new__(Deadline)
         part._watch, part._interrupt, part._began = self._watch, self._interrupt, self._watch.time()
         part._seconds = min(seconds, self.left())
         return part
 
     def after(self, seconds: float) -> Deadline:
-        """One that ends so many seconds after this one, or from now if this one is over; nobody can ask it to stop.
+        """A deadline that ends so many seconds after this one, or from now if this one is over; without interrupt.
 
-        For what is done in any case once the time is up: to verify the answer.
+        For what is done also once the time is up: the verification of the answer.
         """
         part = self.within(self.left())
         part._interrupt = Interrupt()
@@ -88,7 +88,7 @@ class Deadline:
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
-        """The time that the block takes does not count: it compiles what is compiled once on a machine."""
+        """Do not count the time of the block: it compiles functions, which is done once on a machine."""
         began = self._watch.time()
         try:
             yield
@@ -98,7 +98,7 @@ class Deadline:
 
 @contextmanager
 def deadline_of(seconds: float | None, given: Deadline | None = None) -> Iterator[Deadline]:
-    """The deadline given; else a new one, whose wish to stop is a Ctrl-C within the block."""
+    """The deadline given; else a new one, which a Ctrl-C within the block ends."""
     if given is not None:
         yield given
         return

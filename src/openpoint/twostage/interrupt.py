@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish, not as an exception: the method ends at the next safe place with what it has."""
+"""Ctrl-C as a request, not as an exception: the method ends at the next safe place with the best answer found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a method says of its run: the log of iterations, why it stopped, and the outcome."""
+"""What a method returns of its run: the log of iterations, why it stopped, and the outcome."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _EXIT_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One line of the log, an iteration or news between two.
+    """One line of the log: an iteration, or new bounds between two iterations.
 
     Bounds are of the whole objective, in the program's own unit; `inf` where not yet known.
 
@@ -83,7 +83,7 @@ class Iteration:
         lower_bound: best proven so far.
         upper_bound: best verified so far.
         value: exact value of the decision tried in this iteration (`inf` if it violates limits).
-        verdict: what was learnt: `optimality`, `feasibility`, `no-good`, in the order added, joined by ` + `; for lines
+        verdict: the cuts added: `optimality`, `feasibility`, `no-good`, in the order added, joined by ` + `; for lines
             between iterations `start`, `root` or `bound`.
         violation: least violation of the decision tried (0 where limits hold).
         mark: a short warning where the numbers were bad, else empty.
@@ -123,16 +123,16 @@ def relative_gap(lower: float, upper: float) -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method hands back: numbers only.
+    """The result of a method, numbers only.
 
     Attributes:
         termination: why it stopped.
         decision: (n) first-stage decision of the best verified solution; None if there is none.
-        state: what the judge handed over with the best decision (the study knows its type); None if there is none.
+        state: `ExactEvaluation.state` of the best decision (the study knows its type); None if there is none.
         lower_bound, upper_bound: of the whole objective.
         log: the iterations.
         seconds: of the method alone.
-        least_violation: decision with the smallest violation met, where nothing kept the limits, else None.
+        least_violation: decision with the smallest violation found, where no decision kept the limits, else None.
         values: (K) verified recourse cost of the decision in every realisation; None where there is none.
     """
 

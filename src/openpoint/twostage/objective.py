@@ -1,4 +1,5 @@
-"""The objective over finitely many realisations: first cost, risk of the recourse, and what counts as verified."""
+"""The objective over finitely many realisations: first-stage cost, risk of the recourse costs, and the share of
+realisations that must keep the limits."""
 
 from __future__ import annotations
 
@@ -19,15 +20,17 @@ SHARE_TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Objective:
-    """f(x) + ρ(Q(x, ·) − alone), ρ the worst expectation over a set of odds.
+    """The objective f(x) + ρ(Q(x, ·) − W), with ρ the worst expectation over a set of probability vectors.
+
+    W are the wait-and-see values where the risk is regret, else 0.
 
     Attributes:
         realisations: (K, m).
         probabilities: the set of probability vectors.
         wait_and_see_lower, wait_and_see_upper: (K) bounds of the wait-and-see values where the risk is regret; else 0.
-        weights: (K) odds by which the share of kept limits is counted.
-        share: share of the odds in which the limits must be kept.
-        floor: a number that no recourse cost is below.
+        weights: (K) probabilities by which the share of realisations that keep the limits is counted.
+        share: share of the probability in which the limits must be kept.
+        floor: a lower bound of all recourse costs.
         goal: what the recourse is solved for.
     """
 
@@ -47,19 +50,19 @@ class Objective:
 
     @property
     def risk_lower_bound(self) -> float:
-        """A number that ρ is not below."""
+        """A lower bound of ρ."""
         return self.probabilities.worst(self.floor - self.wait_and_see_upper)[0]
 
     def first_stage_cost(self, program: AnyProgram, decision: Floats) -> float:
-        """f, where it counts."""
+        """f at a decision; 0 where the violation takes the place of the cost."""
         return 0.0 if self.goal is Goal.VIOLATION else program.first_stage_cost(decision)
 
     def value(self, cost: float, verdict: ExactEvaluation) -> float:
-        """The objective of an exact verdict, an upper bound; `inf` where the limits are not kept often enough."""
+        """The objective by an exact evaluation, an upper bound; `inf` where too few realisations keep the limits."""
         return float(self.many(np.array([cost]), verdict.values[None, :], verdict.violations[None, :])[0])
 
     def many(self, costs: Floats, values: Floats, violations: Floats) -> Floats:
-        """(C) the same for C decisions: first costs (C), recourse costs and violations (C, K)."""
+        """(C) the same for C decisions: first-stage costs (C), recourse costs and violations (C, K)."""
         missed = (violations > 0.0) @ self.weights
         good = (missed <= 1.0 - self.share + SHARE_TOLERANCE) & np.isfinite(costs)
         total = np.full(len(costs), np.inf)
@@ -76,7 +79,7 @@ class Objective:
         return cost + self.probabilities.worst(values - self.wait_and_see_upper)[0]
 
     def worst_probabilities(self, values: Floats) -> Floats:
-        """(K) the odds under which these costs weigh most."""
+        """(K) the probabilities of the set under which the expectation of these costs is greatest."""
         return self.probabilities.worst(values - self.wait_and_see_lower)[1]
 
 

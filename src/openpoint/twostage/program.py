@@ -1,7 +1,7 @@
-"""The contract between a study and the methods: what is decided first, what follows, what is uncertain.
+"""The two-stage program that a study gives to the methods: first stage, recourse, uncertainty.
 
-A study hands over a `TwoStageProgram`; every method works on any of them. Models are written in CVXPY once and put in
-standard form once; no method rebuilds them in its loop.
+A study gives a `TwoStageProgram`, and every method works on any such program. Models are written in CVXPY once and put
+in standard form once; no method rebuilds them in its loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from openpoint.twostage.workers.pool import never
 
 @dataclass(frozen=True)
 class Cone:
-    """Rotated second-order cones, one an entry: Σ_k u_k[i]² ≤ s[i] t[i], s, t ≥ 0. All parts are plain variables."""
+    """Rotated second-order cones, one for each entry: Σ_k u_k[i]² ≤ s[i] t[i], s, t ≥ 0. All parts are variables."""
 
     u: tuple[cp.Variable, ...]
     s: cp.Variable
@@ -35,7 +35,7 @@ class Cone:
 
 @dataclass(frozen=True)
 class Limit:
-    """Limits that may be missed at a price: excess[i] ≤ 0, in units in which 1 is a violation of the whole limit.
+    """Soft limits: excess[i] ≤ 0, where a positive excess is a violation and 1 is as much as the limit itself.
 
     Attributes:
         name: kind of limit.
@@ -48,7 +48,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class FirstStage:
-    """What is decided before anything is known.
+    """The first stage: what is decided before the realisation is known.
 
     Attributes:
         decision: (n) vector x that couples the stages.
@@ -67,7 +67,7 @@ class FirstStage:
 
 @dataclass(frozen=True)
 class SecondStage:
-    """The recourse: what is done once the decision and the realisation are known.
+    """The recourse: what is done once decision and realisation are known.
 
     All of it is affine in decision, realisation and own variables together, cones apart. So its value, integers
     relaxed, is convex in decision and realisation together: a cut found at one realisation holds at every other, and
@@ -75,8 +75,8 @@ class SecondStage:
 
     Attributes:
         constraints: linear.
-        cones: the rest of the physics.
-        limits: limits that a decision may turn out not to keep.
+        cones: second-order cones.
+        limits: limits that some decisions may not keep.
         cost: g(y), affine.
         integers: the integer variables.
     """
@@ -107,14 +107,14 @@ class SecondStage:
 
 @dataclass(frozen=True)
 class ExactEvaluation:
-    """What the exact physics says of a decision in K realisations.
+    """Cost and violation of a decision in K realisations by the exact model, where the recourse is a relaxation.
 
     Attributes:
         values: (K) exact recourse cost, limits kept or not; `inf` where no state exists.
         violations: (K) sum of the excesses of the limits, 0 where they are kept, `inf` where no state exists.
-        state: whatever the study wants back with the best decision.
-        final: True if no other recourse could do better at this decision (nothing is dispatchable), so that the
-            verdict may be carried into the master as a no-good cut.
+        state: data of the study's own, returned with the best decision.
+        final: True if no other recourse can be better at this decision (nothing is dispatchable), so that a no-good
+            cut with this cost is valid.
     """
 
     values: Floats
@@ -133,10 +133,10 @@ def parts(cone: Cone) -> tuple[cp.Variable, ...]:
 
 
 def no_good(decision: Floats, cost: float, *, floor: float, distance_min: int) -> tuple[Floats, float, float]:
-    """The inequality slopeᵀx + factor θ ≤ upper that says: at this decision θ ≥ price, elsewhere θ ≥ floor.
+    """The no-good cut slopeᵀx + factor θ ≤ upper: at this decision θ ≥ cost, at every other only θ ≥ floor.
 
     With distance(x) = Σ_{x̂=0} x + Σ_{x̂=1} (1 − x), 0 here and at least `distance_min` at every other decision, it is
-    θ ≥ price − (price − floor) distance / distance_min; a price of inf forbids the decision.
+    θ ≥ cost − (cost − floor) distance / distance_min; a cost of inf forbids the decision.
 
     Returns:
         slope (n), factor of θ, upper.
@@ -157,7 +157,7 @@ class RecourseBounds:
         lower: (K) lower bounds of the cost.
         slope: (K, n): at every decision x the cost is at least lower + slopeᵀ(x − x̂).
         upper: (K) costs of recourses that are known; `inf` where none is.
-        may_improve: (K, n) entries that may lower the cost by more than the slope says where they become one.
+        may_improve: (K, n) entries that, where they become one, may lower the cost at x̂ by more than their slope.
         cost_keys: (K) keys; equal keys, at whatever decisions and in whatever realisations, mean equal costs.
     """
 
@@ -170,7 +170,7 @@ class RecourseBounds:
 
 @dataclass(frozen=True)
 class ReducedProgram:
-    """A smaller program with the same recourse cost at one decision: it leaves out what must be idle there.
+    """A smaller program with the same recourse cost at one decision: without variables that must be 0 there.
 
     Attributes:
         key: equal keys mean equal programs. program, decision: the program, and the decision in it.
@@ -185,8 +185,8 @@ class ReducedProgram:
 class SavingBound:
     """A lower bound of the recourse cost after any `count` of some entries are added to a decision.
 
-    From a binary decision x̂, where at most `count` of `entries` become one that `RecourseBounds.may_improve` names, and
-    no other entry that it names, the recourse costs at least that of `program` at x̂ with all of those entries.
+    Let at most `count` entries of `RecourseBounds.may_improve` become one from a binary decision x̂, all of them in
+    `entries`. Then the recourse costs at least as much as that of `program` at x̂ with all of these `entries` one.
 
     Attributes:
         count: at least 1. entries: (n) mask.
@@ -203,7 +203,9 @@ S = TypeVar("S", bound=SecondStage)
 
 
 class TwoStageProgram(Protocol[F, S]):
-    """min f(x) + ρ_u [ Q(x, u) ], with Q the exact recourse; `recourse` is a relaxation of it, exact or below.
+    """The two-stage program min f(x) + ρ_u [ Q(x, u) ], with Q the exact recourse cost.
+
+    `recourse` gives Q, or a relaxation of it whose cost is not above Q.
 
     A study may subclass FirstStage and SecondStage to find its own variables again in `valid_inequalities`, and
     PlainProgram, which has a default for every method that is optional.
@@ -221,21 +223,21 @@ class TwoStageProgram(Protocol[F, S]):
 
     @property
     def limits_share(self) -> float:
-        """Share of the odds in which the limits must be kept; 1 is always. Without odds, share of the realisations."""
+        """Share of the probability in which the limits must be kept, 1 = always; of the realisations without one."""
         ...
 
     @property
     def recourse_lower_bound(self) -> float:
-        """A number that no recourse cost is below; keeps the first master bounded."""
+        """A lower bound of all recourse costs; with it the first master is bounded."""
         ...
 
     @property
     def distance_min(self) -> int:
-        """Least number of entries in which two decisions differ (2 for exchanges); sharpens no-good cuts."""
+        """Least number of entries in which two decisions differ (2 for exchanges); makes no-good cuts stronger."""
         ...
 
     def first_stage(self, *, with_recourse: bool) -> F:
-        """Variables, constraints and cost of the decision; `with_recourse`: a recourse stands in the same model."""
+        """Variables, constraints and cost of the decision; `with_recourse`: the same model contains a recourse."""
         ...
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> S:
@@ -248,14 +250,14 @@ class TwoStageProgram(Protocol[F, S]):
     def valid_inequalities(
         self, first: F, recourse: S, realisation: Floats, *, most: float, limits: bool
     ) -> Sequence[cp.Constraint]:
-        """Inequalities that every decision of interest and its recourse keep, for models that hold both.
+        """Inequalities that every decision of interest and its recourse keep, for models that contain both.
 
-        With `limits` they may cut off what breaks limits, and decisions where f + recourse cost exceeds `most`.
+        With `limits` they may cut off decisions that break limits, and those where f + recourse cost exceeds `most`.
         """
         ...
 
     def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
-        """Decisions worth trying before anything is solved, today's first; fewer where it is stopped."""
+        """Decisions that are evaluated before anything is solved, today's first; fewer where it is stopped."""
         ...
 
     def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
@@ -269,7 +271,7 @@ class TwoStageProgram(Protocol[F, S]):
     def evaluate(
         self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None
     ) -> ExactEvaluation | None:
-        """Exact verdict on a decision; None where the recourse, integers and all, is itself exact.
+        """The exact evaluation of a decision; None where the recourse, with its integers, is itself exact.
 
         Args:
             decision: (n).
@@ -279,41 +281,44 @@ class TwoStageProgram(Protocol[F, S]):
         ...
 
     def dispatch(self, recourse: S) -> cp.Variable | None:
-        """The variables of the recourse that the exact physics needs to know, if any."""
+        """The variables of the recourse that the exact evaluation needs, if any."""
         ...
 
     def recourse_bounds(
         self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
     ) -> RecourseBounds | None:
-        """What is known of a recourse with integers; None where the study knows nothing of its own.
+        """Bounds of the cost of a recourse with integers that need no solve; None where the study has none.
 
-        A study that answers promises that its recourse never costs more where a binary decision has more ones.
+        They require that the recourse never costs more where a binary decision has more ones.
         """
         ...
 
     def reduced_program(self, decision: Floats) -> ReducedProgram | None:
-        """A smaller program whose recourse is that at a decision, cost and all; None where there is none."""
+        """A smaller program with the same recourse cost at a decision; None where there is none."""
         ...
 
     def deferred_entries(self) -> Bools | None:
-        """(n) entries that are left 0 at first, until the best decision without them is found; None where none are."""
+        """(n) entries that are fixed at 0 until the best decision without them is found; None where there are none."""
         ...
 
     def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
-        """How much the spared entries save at most beyond a decision, by rising count, the last for as many as there
-        may be; none where nothing is known, or where the decision has any of them."""
+        """How much the deferred entries save at most when they are added to a decision, by rising count.
+
+        The last count is the most that a decision may have. Empty where nothing is known, or where the decision has
+        any of these entries.
+        """
         ...
 
     def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
-        """Lower and upper bound of the optimum where the one realisation is certain, to a relative gap.
+        """Lower and upper bound of the optimum where the only realisation is certain, to a relative gap.
 
-        They are bounds also where the deadline comes before they meet. None where the study knows no quicker way than
-        the methods do.
+        They are valid also where the deadline comes before they reach the gap. None where the study has no method that
+        is faster than the general ones.
         """
         ...
 
     def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
-        """The same program before another uncertainty."""
+        """The same program with another uncertainty set and risk."""
         ...
 
 
@@ -322,7 +327,7 @@ AnyProgram: TypeAlias = TwoStageProgram[Any, Any]
 
 
 class PlainRecourse:
-    """What a program answers that knows nothing of a recourse with integers, or has none."""
+    """Defaults of the methods that concern a recourse with integers: no bounds, no smaller program."""
 
     def recourse_bounds(
         self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
@@ -344,7 +349,7 @@ class PlainRecourse:
 
 
 class PlainProgram(PlainRecourse):
-    """What a program answers that knows nothing special."""
+    """Defaults of all optional methods of a program."""
 
     limits_share = 1.0
     distance_min = 1
@@ -366,7 +371,7 @@ class PlainProgram(PlainRecourse):
     def evaluate(
         self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None
     ) -> ExactEvaluation | None:
-        """The recourse is exact."""
+        """None: the recourse is exact."""
         return None
 
     def dispatch(self, recourse: SecondStage) -> cp.Variable | None:

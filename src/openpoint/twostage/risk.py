@@ -21,7 +21,10 @@ class Expectation:
 
 @dataclass(frozen=True)
 class CVaR:
-    """The mean of the worst share 1 − level of the odds (Rockafellar and Uryasev 2000): 0 is the expectation."""
+    """The mean cost of the worst realisations, those of probability 1 − level; at level 0 the expectation.
+
+    Conditional value at risk (Rockafellar and Uryasev 2000).
+    """
 
     level: float
 
@@ -35,7 +38,7 @@ class CVaR:
 
 @dataclass(frozen=True)
 class WorstCase:
-    """The largest cost, whatever the odds."""
+    """The largest cost, whatever the probabilities."""
 
     def __str__(self) -> str:
         return "worst case"
@@ -43,9 +46,9 @@ class WorstCase:
 
 @dataclass(frozen=True)
 class Regret:
-    """How much more each realisation costs than if it had been known (Savage 1951), then the risk `of` that.
+    """The risk `of` the regret: the cost of each realisation beyond its wait-and-see value (Savage 1951).
 
-    For finitely many realisations; each must be solved alone first.
+    For finitely many realisations; the program of each realisation by itself is solved first.
     """
 
     of: Expectation | CVaR | WorstCase = field(default_factory=WorstCase)
@@ -87,7 +90,7 @@ def check_risk(uncertainty: Uncertainty, risk: Risk) -> None:
     """Refuse a risk that the uncertainty does not define.
 
     Raises:
-        OptionError: with the way out.
+        OptionError: naming a risk that can be used.
     """
     if not isinstance(uncertainty, Box | Budget):
         probability_set(uncertainty, risk)

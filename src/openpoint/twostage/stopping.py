@@ -14,7 +14,7 @@ PROVEN_GAP = 1e-4
 
 
 def check_stops(gap: float, time_limit_s: float | None) -> None:
-    """Refuse a gap or a time limit that makes no sense.
+    """Refuse a gap or a time limit that is out of range.
 
     Raises:
         OptionError: saying which.

@@ -1,4 +1,5 @@
-"""What is uncertain: realisations u ∈ Rᵐ, finite in number or all of a polyhedron, and what is known of their odds."""
+"""Uncertainty sets: realisations u ∈ Rᵐ, a finite number of them or a polyhedron, and what is known of their
+probabilities."""
 
 from __future__ import annotations
 
@@ -87,7 +88,7 @@ class Polyhedral:
 
 @dataclass(frozen=True)
 class Box:
-    """Every entry between two ends, (m) each, independently of the others."""
+    """Every entry between a lower and an upper end, (m) each, independently of the others."""
 
     lower: Floats
     upper: Floats
@@ -97,7 +98,7 @@ class Box:
             raise OptionError("the box is empty: a lower end lies above its upper end; swap or mend them")
 
     def polyhedral(self) -> Polyhedral:
-        """One binary an entry that can move."""
+        """The box as a polyhedral set: one binary ζ for each entry that can change."""
         free = np.flatnonzero(self.upper > self.lower)
         steps = np.zeros((len(self.lower), len(free)))
         steps[free, np.arange(len(free))] = (self.upper - self.lower)[free]
@@ -124,8 +125,9 @@ class Budget:
     Attributes:
         nominal: (m). down, up: (m) largest deviation to either side, 0 or more.
         most: Γ, a whole number: the most entries that deviate.
-        groups: (m) group of each entry, such as its period, each with a budget of its own; None = one for all.
-        whole: only realisations that use the whole budget; right where no deviation ever helps, such as broken lines.
+        groups: (m) group of each entry, such as its period; each group has a budget. None = one budget for all.
+        whole: only realisations that use the whole budget; valid where a deviation never lowers the cost, such as
+            broken lines.
     """
 
     nominal: Floats
@@ -142,7 +144,7 @@ class Budget:
             raise OptionError("a deviation is negative; give sizes, 0 or more")
 
     def polyhedral(self) -> Polyhedral:
-        """One binary for each entry and side that can deviate."""
+        """The budget set as a polyhedral set: one binary ζ for each entry and side that can deviate."""
         m = len(self.nominal)
         sides = [(j, size) for j in range(m) for size in (self.up[j], -self.down[j]) if size != 0.0]
         steps = np.zeros((m, len(sides)))
@@ -224,7 +226,7 @@ def listed(uncertainty: Uncertainty) -> Floats:
 
 
 def centre(uncertainty: Uncertainty) -> Floats:
-    """(m) a realisation in the midst: the one, the mean, or the nominal one."""
+    """(m) a central realisation: the only one, the mean, the middle of a box, or the nominal one."""
     match uncertainty:
         case Certain(value):
             return value
