@@ -1,7 +1,7 @@
 """Columns of the tables of results, each declared once as a dataframely column with its sentence.
 
-Polars types, the JSON Schema, the reference page and the checks of the tests follow from these declarations. The unit
-is the ending of a column's name.
+Polars types, the JSON Schema, the reference page, the checks of the tests and the tables of reports follow from these
+declarations. The unit is the ending of a column's name. What reports show has a heading, a number its digits.
 """
 
 from __future__ import annotations
@@ -18,45 +18,47 @@ Table = Mapping[str, dy.Column]
 """The columns of a table by name, in order."""
 
 
-def text(doc: str, *, nullable: bool = False, options: Sequence[str] = ()) -> dy.String:
+def text(doc: str, heading: str = "", *, nullable: bool = False, options: Sequence[str] = ()) -> dy.String:
     """Words; only those of the options where there are any."""
     check = (lambda column: column.is_in(list(options))) if options else None
-    return dy.String(nullable=nullable, check=check, metadata={"doc": doc, "options": list(options)})
+    return dy.String(
+        nullable=nullable, check=check, metadata={"doc": doc, "heading": heading, "options": list(options)}
+    )
 
 
-def names(doc: str) -> dy.String:
+def names(doc: str, heading: str = "") -> dy.String:
     """Names in one line, see `openpoint.names.join_names`; a list of them in JSON."""
-    return dy.String(nullable=False, metadata={"doc": doc, "listed": True})
+    return dy.String(nullable=False, metadata={"doc": doc, "heading": heading, "listed": True})
 
 
-def number(doc: str) -> dy.Float64:
+def number(doc: str, heading: str = "", digits: int = 0) -> dy.Float64:
     """A number that is always known."""
-    return dy.Float64(nullable=False, metadata={"doc": doc})
+    return dy.Float64(nullable=False, metadata={"doc": doc, "heading": heading, "digits": digits})
 
 
-def maybe_number(doc: str) -> dy.Float64:
+def maybe_number(doc: str, heading: str = "", digits: int = 0) -> dy.Float64:
     """A number, or null where there is none."""
-    return dy.Float64(nullable=True, metadata={"doc": doc})
+    return dy.Float64(nullable=True, metadata={"doc": doc, "heading": heading, "digits": digits})
 
 
-def whole(doc: str) -> dy.Int64:
+def whole(doc: str, heading: str = "", digits: int = 0) -> dy.Int64:
     """A number of things, from 0."""
-    return dy.Int64(nullable=False, min=0, metadata={"doc": doc})
+    return dy.Int64(nullable=False, min=0, metadata={"doc": doc, "heading": heading, "digits": digits})
 
 
-def maybe_whole(doc: str) -> dy.Int64:
+def maybe_whole(doc: str, heading: str = "", digits: int = 0) -> dy.Int64:
     """A whole number, or null where there is none."""
-    return dy.Int64(nullable=True, metadata={"doc": doc})
+    return dy.Int64(nullable=True, metadata={"doc": doc, "heading": heading, "digits": digits})
 
 
-def flag(doc: str) -> dy.Bool:
+def flag(doc: str, heading: str = "") -> dy.Bool:
     """True or false."""
-    return dy.Bool(nullable=False, metadata={"doc": doc})
+    return dy.Bool(nullable=False, metadata={"doc": doc, "heading": heading})
 
 
-def maybe_flag(doc: str) -> dy.Bool:
+def maybe_flag(doc: str, heading: str = "") -> dy.Bool:
     """True or false, or null where it is not known."""
-    return dy.Bool(nullable=True, metadata={"doc": doc})
+    return dy.Bool(nullable=True, metadata={"doc": doc, "heading": heading})
 
 
 def dtypes(table: Table) -> dict[str, pl.DataType]:

@@ -8,15 +8,15 @@ from openpoint.results.violation import PHASE
 from openpoint.twostage.log import Termination
 
 BUS: c.Table = {
-    "name": c.text("name of the bus"),
-    "vn_kv": c.number("nominal voltage, line to line, kV"),
-    "v_min_pu": c.maybe_number("lower voltage limit, pu"),
-    "v_max_pu": c.maybe_number("upper voltage limit, pu"),
+    "name": c.text("name of the bus", "bus"),
+    "vn_kv": c.number("nominal voltage, line to line, kV", "nominal, kV", 3),
+    "v_min_pu": c.maybe_number("lower voltage limit, pu", "limit low, pu", 4),
+    "v_max_pu": c.maybe_number("upper voltage limit, pu", "limit high, pu", 4),
 }
 KIND = c.text("table of the branch", options=["lines", "switches", "transformers"])
 ENDS: c.Table = {
     "kind": KIND,
-    "name": c.text("name of the branch"),
+    "name": c.text("name of the branch", "branch"),
     "from_bus": c.text("bus at one end"),
     "to_bus": c.text("bus at the other end"),
 }

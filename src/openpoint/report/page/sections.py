@@ -20,48 +20,31 @@ from openpoint.report.chart.frame import is_wide
 from openpoint.report.figure.files import encode
 from openpoint.report.layout.place import Layout
 from openpoint.report.numerals import figures, method_words, mismatch_words, number, percent
-from openpoint.report.page.model import (
-    Banner,
-    Bullets,
-    Card,
-    Cell,
-    Column,
-    GridTools,
-    Legend,
-    Panel,
-    Panels,
-    Remarks,
-    Ring,
-    Scale,
-    Section,
-    Square,
-    Still,
-    Stroke,
-    Symbol,
-    Table,
-    Words,
-    section,
-)
+from openpoint.report.page import model as m
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text, unit_of
+from openpoint.results import columns
 from openpoint.results.base import Answer
+from openpoint.results.shape import Shape
 from openpoint.results.violation import Violation
 from openpoint.twostage.log import Termination
 
 KINDS = {"lines": "line", "switches": "switch", "transformers": "transformer"}
-SOURCE: Symbol = (Square("@ink", "none", 1.5),)
-OPEN_POINT: Symbol = (Stroke("@loose", 1.4, "4 3"), Ring("@soft", "@paper", 4))
-OPENS: Symbol = (Ring("@opens", "@paper"),)
-CLOSES: Symbol = (Ring("@closes", "@closes"),)
+SOURCE: m.Symbol = (m.Square("@ink", "none", 1.5),)
+OPEN_POINT: m.Symbol = (m.Stroke("@loose", 1.4, "4 3"), m.Ring("@soft", "@paper", 4))
+OPENS: m.Symbol = (m.Ring("@opens", "@paper"),)
+CLOSES: m.Symbol = (m.Ring("@closes", "@closes"),)
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
-Heading = str | Column
+Heading = str | m.Column
 """A column of texts by its heading alone, or a column."""
 Spec = tuple[str, str, int]
-"""A column of numbers: its name in the table, its heading, its digits."""
+"""A column of numbers of a log: its name in the table, its heading, its digits."""
+STATES = ("before", "mean", "after")
+"""Words in the names of columns that tell one quantity in several states."""
 
 
-def banner(result: Answer, *, answered: bool, none: str, told: str | None = None) -> Banner:
+def banner(result: Answer, *, answered: bool, none: str, told: str | None = None) -> m.Banner:
     """How the run ended; `none` says that there is no answer, `told` what is said instead of what the answer does."""
     why = result.termination
     kind: Literal["good", "warn", "bad"] = "bad"
@@ -74,117 +57,125 @@ def banner(result: Answer, *, answered: bool, none: str, told: str | None = None
     else:
         kind, lead = "warn", "Stopped early"
     reason = f"{lead} ({why.value})." if lead.lower() != why.value else f"{lead}."
-    return Banner(kind, reason, result.in_short if told is None else told)
+    return m.Banner(kind, reason, result.in_short if told is None else told)
 
 
-def remarks(notes: Iterable[str]) -> Remarks | None:
+def remarks(notes: Iterable[str]) -> m.Remarks | None:
     """What changes the meaning of the figures."""
     found = tuple(notes)
-    return Remarks(found) if found else None
+    return m.Remarks(found) if found else None
 
 
-def doubts(notes: Iterable[Problem]) -> Section | None:
+def doubts(notes: Iterable[Problem]) -> m.Section | None:
     """Doubts about the grid, alike ones together; remarks stand above the figures."""
     items = tuple(str(alike) for alike in grouped(p for p in notes if not p.changes_figures))
-    return section("Doubts about the grid", Bullets(items)) if items else None
+    return m.section("Doubts about the grid", m.Bullets(items)) if items else None
 
 
-def check_card(mismatch_pu: float | None, *more: str) -> Card:
+def check_card(mismatch_pu: float | None, *more: str) -> m.Card:
     """What the AC power flow of the answer leaves over."""
-    return Card("AC check, largest mismatch", mismatch_words(mismatch_pu), more)
+    return m.Card("AC check, largest mismatch", mismatch_words(mismatch_pu), more)
 
 
 def table(
     identity: str,
     caption: str,
     columns: Iterable[Heading],
-    rows: Iterable[Sequence[Cell]],
+    rows: Iterable[Sequence[m.Cell]],
     *,
     search: bool = False,
     low: bool = False,
-) -> Table:
+) -> m.Table:
     """A table; a column of texts is given by its heading alone."""
-    heads = tuple(Column(column) if isinstance(column, str) else column for column in columns)
-    return Table(identity, caption, heads, tuple(map(tuple, rows)), search, low)
+    heads = tuple(m.Column(column) if isinstance(column, str) else column for column in columns)
+    return m.Table(identity, caption, heads, tuple(map(tuple, rows)), search, low)
 
 
 def frame_table(
     identity: str,
     caption: str,
     frame: pl.DataFrame,
+    declared: columns.Table,
     texts: Mapping[str, str] | Sequence[str],
-    numbers: Iterable[Spec] = (),
     *,
-    last: Mapping[str, str] | None = None,
+    last: Sequence[str] = (),
+    blank: bool = False,
     search: bool = False,
     low: bool = False,
-) -> Table:
-    """A table of the columns `texts`, of those of `numbers` that hold any number, and of the texts `last`.
+) -> m.Table:
+    """A table of a result: the columns `texts`, all numbers that are declared with a heading, and the columns `last`.
 
-    Texts are given by name and heading, or by name alone where the name is the heading.
+    Args:
+        identity: of its place. caption: above it. frame: the rows. declared: its columns, as the study declares them.
+        texts: names, or names with headings in place of those declared. last: names.
+        blank: whether numbers are shown, too, that no row has: one without ratings has no loading.
+        search, low: as in `Table`.
     """
-    named = texts if isinstance(texts, Mapping) else {name: name.replace("_", " ") for name in texts}
-    shown = filled(frame, numbers)
-    last = last or {}
-    columns: list[Heading] = [
-        *named.values(),
-        *(Column(heading, digits) for _, heading, digits in shown),
-        *last.values(),
+    own = dict(texts) if isinstance(texts, Mapping) else {}
+    numbers = [each for each in shown_numbers(frame, declared, blank=blank) if each not in {*texts, *last}]
+    names = [*texts, *numbers, *last]
+    heads = [m.Column(own[name]) if name in own else _column(name, declared) for name in names]
+    return table(identity, caption, heads, frame.select(names).iter_rows(), search=search, low=low)
+
+
+def shown_numbers(frame: pl.DataFrame, declared: columns.Table, *, blank: bool = False) -> list[str]:
+    """Names of the numbers with a heading; those of one quantity in several states stand next to each other."""
+    told = {name: declared[name].metadata or {} for name in frame.columns if name in declared}
+    shown = [
+        name
+        for name, about in told.items()
+        if "digits" in about and about["heading"]
+        if blank or not declared[name].nullable or frame[name].is_not_null().any()
     ]
-    rows = frame.select(*named, *(name for name, _, _ in shown), *last).iter_rows()
-    return table(identity, caption, columns, rows, search=search, low=low)
+    quantities = [[part for part in name.split("_") if part not in STATES] for name in shown]
+    return [shown[i] for i in sorted(range(len(shown)), key=lambda i: quantities.index(quantities[i]))]
 
 
-def filled(frame: pl.DataFrame, columns: Iterable[Spec]) -> list[Spec]:
-    """The columns that hold any number: one without ratings has no loading to show."""
-    return [each for each in columns if each[0] in frame.columns and frame[each[0]].is_not_null().any()]
+def _column(name: str, declared: columns.Table) -> m.Column:
+    """What is declared of a column; the heading of one that is not is its name."""
+    told = (declared[name].metadata if name in declared else None) or {"heading": ""}
+    return m.Column(told["heading"] or name.replace("_", " "), told.get("digits"))
 
 
-def place_tables(
-    scene: Scene,
-    buses: pl.DataFrame,
-    branches: pl.DataFrame,
-    bus_numbers: Iterable[Spec],
-    branch_numbers: Iterable[Spec],
-    states: Mapping[str, str],
-) -> list[Section]:
-    """All buses and all branches; `states`: columns that tell whether a branch is closed, and their headings."""
-    phase = {"phase": "phase"} if scene.has_phases else {}
+def place_tables(scene: Scene, shape: Shape, buses: pl.DataFrame, branches: pl.DataFrame) -> list[m.Section]:
+    """All buses and all branches, with their states in words."""
+    phase = ["phase"] if scene.has_phases else []
+    states = [name for name in branches.columns if name.startswith("closed")]
     words = [pl.when(pl.col(c)).then(pl.lit("closed")).when(~pl.col(c)).then(pl.lit("open")).alias(c) for c in states]
     told = branches.with_columns(
         pl.col("kind").replace_strict(KINDS),
         pl.when("switchable").then(pl.lit("yes")).otherwise(pl.lit("no")).alias("switchable"),
         *words,
     )
-    texts = {"kind": "kind", "from_bus": "from bus", "to_bus": "to bus", "switchable": "switchable", **states}
-    own, other = {"name": "bus", **phase}, {"name": "branch", **phase, **texts}
+    texts = ["name", *phase, "kind", "from_bus", "to_bus", "switchable", *states]
+    own, other = shape.tables["buses"], shape.tables["branches"]
     listed = (
-        frame_table("buses", f"{len(scene.bus_names)} buses", buses, own, bus_numbers, search=True),
-        frame_table("branches", f"{len(scene.branch_names)} branches", told, other, branch_numbers, search=True),
+        frame_table("buses", f"{len(scene.bus_names)} buses", buses, own, ["name", *phase], search=True),
+        frame_table("branches", f"{len(scene.branch_names)} branches", told, other, texts, search=True),
     )
-    return [section(heading, each, long=True) for heading, each in zip(("Buses", "Branches"), listed, strict=True)]
+    return [m.section(heading, each, long=True) for heading, each in zip(("Buses", "Branches"), listed, strict=True)]
 
 
-def violation_table(identity: str, caption: str, violations: tuple[Violation, ...]) -> Table | None:
+def violation_table(identity: str, caption: str, violations: tuple[Violation, ...]) -> m.Table | None:
     """The limits that a state breaks; None where there are none."""
     if not violations:
         return None
-    columns: list[Heading] = ["limit", "bus or branch", Column("value", 4), Column("limit is", 4), "unit"]
+    columns: list[Heading] = ["limit", "bus or branch", m.Column("value", 4), m.Column("limit is", 4), "unit"]
     rows = [(v.kind, v.place, v.value, v.limit, v.unit) for v in violations]
     return table(identity, f"{caption} ({len(rows)})", columns, rows, low=True)
 
 
-def panels(shown: Sequence[Panel], layout: Layout | None = None) -> Panels:
+def panels(shown: Sequence[m.Panel], layout: Layout | None = None) -> m.Panels:
     """Panels beside each other where there are several; pictures of a wide `layout` take a row each."""
-    return Panels(tuple(shown), len(shown) > 1 and not (layout is not None and is_wide(layout)))
+    return m.Panels(tuple(shown), len(shown) > 1 and not (layout is not None and is_wide(layout)))
 
 
-def still(grid: Grid, figure: Callable[[], Figure], alt: str) -> Still:
+def still(grid: Grid, figure: Callable[[], Figure], alt: str) -> m.Still:
     """The picture for readers without scripts, where the grid is not too large for it."""
-    return Still(alt, encode(figure(), "svg") if grid.buses.height <= _STILL else None)
+    return m.Still(alt, encode(figure(), "svg") if grid.buses.height <= _STILL else None)
 
 
-def grid_section(scene: Scene, picture: Still, extremes: str = "", told: str = "") -> Section:
+def grid_section(scene: Scene, picture: m.Still, extremes: str = "", told: str = "") -> m.Section:
     """The pictures of all states.
 
     Args:
@@ -203,35 +194,35 @@ def grid_section(scene: Scene, picture: Still, extremes: str = "", told: str = "
         n = int((~state.closed).sum())
         said = f"{extremes}{loss}." if extremes else f"voltage, {n} open branches{loss}. Tables below."
         said = f"{state.title}: {len(scene.bus_names)} buses coloured by {said}"
-        shown.append(Panel(f"grid-{key}", plots.grid_chart(scene, state, loads), f"{state.title}{loss}", said))
-    return section("Grid", GridTools(told), panels(shown, scene.layout), legend(scene), picture)
+        shown.append(m.Panel(f"grid-{key}", plots.grid_chart(scene, state, loads), f"{state.title}{loss}", said))
+    return m.section("Grid", m.GridTools(told), panels(shown, scene.layout), legend(scene), picture)
 
 
-def legend(scene: Scene) -> Legend:
+def legend(scene: Scene) -> m.Legend:
     """Symbols in words, and the scale of colours: the same for all panels."""
-    items: list[tuple[Symbol, str]] = [(SOURCE, "source"), (OPEN_POINT, "open point")]
+    items: list[tuple[m.Symbol, str]] = [(SOURCE, "source"), (OPEN_POINT, "open point")]
     items += [(OPENS, "opens")] if scene.opened else []
     items += [(CLOSES, "closes")] if scene.closed else []
     if any(state.violations for state in scene.states.values()):
-        items.append(((Ring("@broken", "none", 7),), "limit broken"))
-    items.append(((Stroke("@line", 5.6),), f"{figures(scene.stress_max, 3)} {'%' if scene.rated else 'A'}"))
+        items.append(((m.Ring("@broken", "none", 7),), "limit broken"))
+    items.append(((m.Stroke("@line", 5.6),), f"{figures(scene.stress_max, 3)} {'%' if scene.rated else 'A'}"))
     known = any(np.isfinite(state.v).any() for state in scene.states.values())
-    scale = Scale(scene.voltage_word, *scene.v_range, "pu", tuple(plots.colour_stops())) if known else None
-    return Legend(tuple(items), scale)
+    scale = m.Scale(scene.voltage_word, *scene.v_range, "pu", tuple(plots.colour_stops())) if known else None
+    return m.Legend(tuple(items), scale)
 
 
-def switching(scene: Scene, current: str = "current") -> Section | None:
+def switching(scene: Scene, current: str = "current") -> m.Section | None:
     """What to close and to open; `current` says which of a branch's currents is shown."""
     after = scene.states.get("after")
     if after is None:
         return None
     if not scene.opened | scene.closed:
-        return section("Switching list", Words("Nothing to switch: the open points stay where they are."))
+        return m.section("Switching list", m.Words("Nothing to switch: the open points stay where they are."))
     before = scene.states["before"]
     branches = scene.grid.branches()
     kind = dict(zip(branches["name"], branches["kind"], strict=True))
     columns = ["action", "branch", "kind", "from bus", "to bus"]
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[tuple[m.Cell, ...]] = []
     for action, chosen in (("closes", scene.closed), ("opens", scene.opened)):
         for e in sorted(chosen):
             a, b = (scene.bus_names[i] for i in scene.ends[e])
@@ -241,42 +232,44 @@ def switching(scene: Scene, current: str = "current") -> Section | None:
     if not scene.feasible:
         told = "This is the state of least violation met, not an answer. " + told
     caption = f"{len(scene.closed)} to close, {len(scene.opened)} to open"
-    currents = (Column(f"{current} today, A", 2), Column(f"{current} after, A", 2))
-    return section("Switching list", table("switching", caption, [*columns, *currents], rows), Words(told, small=True))
+    currents = (m.Column(f"{current} today, A", 2), m.Column(f"{current} after, A", 2))
+    return m.section(
+        "Switching list", table("switching", caption, [*columns, *currents], rows), m.Words(told, small=True)
+    )
 
 
 def _current(state: State, e: int) -> float:
     return float(state.i[e]) if state.closed[e] else 0.0
 
 
-def profiles(scene: Scene) -> list[Section]:
+def profiles(scene: Scene) -> list[m.Section]:
     """The voltages over the distance to the source, and the most loaded branches."""
     parts = []
     if voltage := plotcharts.voltage_chart(scene):
         told = "Voltage of every bus over the distance to its source"
-        parts.append(section("Voltage profile", Panel("voltage", voltage, "", told)))
+        parts.append(m.section("Voltage profile", m.Panel("voltage", voltage, "", told)))
     if loading := plotcharts.loading_chart(scene):
         made, left = loading
         what = "Branch loading" if scene.rated else "Branch current"
         heading = what + (f" ({left} less loaded branches left out)" if left else "")
-        parts.append(section(heading, Panel("loading", made, "", f"{what} of branches")))
+        parts.append(m.section(heading, m.Panel("loading", made, "", f"{what} of branches")))
     return parts
 
 
 def convergence_panel(
     log: pl.DataFrame, verdict: str, identity: str = "convergence", name: str | None = None
-) -> Panel | None:
+) -> m.Panel | None:
     """The bounds over time; None where none was logged. `name` is its caption, None where the heading says it."""
     made = plotcharts.convergence_chart(convergence(log, verdict))
     said = f"Lower and upper bound over time, {name or verdict}"
-    return None if made is None else Panel(identity, made, name or "", said)
+    return None if made is None else m.Panel(identity, made, name or "", said)
 
 
-def convergence_section(result: Answer) -> Section | None:
+def convergence_section(result: Answer) -> m.Section | None:
     """The bounds over time."""
     verdict = gap_text(result.gap, result.termination)
     panel = convergence_panel(result.head.log, verdict)
-    return None if panel is None else section(f"Convergence of the bounds ({verdict})", panel)
+    return None if panel is None else m.section(f"Convergence of the bounds ({verdict})", panel)
 
 
 def log_columns(log: pl.DataFrame) -> list[Spec]:
@@ -288,23 +281,23 @@ def log_columns(log: pl.DataFrame) -> list[Spec]:
     return [("number", "iteration", 0), ("seconds", "seconds", 3), *told]
 
 
-def log_section(result: Answer, *more: Spec) -> Section | None:
+def log_section(result: Answer, *more: Spec) -> m.Section | None:
     """The iterations of the method; `more` numbers of each."""
     log = result.head.log
     if not log.height:
         return None
     shown = [*log_columns(log), *more]
-    columns: list[Heading] = [*(Column(heading, digits) for _, heading, digits in shown), "verdict", "mark"]
+    columns: list[Heading] = [*(m.Column(heading, digits) for _, heading, digits in shown), "verdict", "mark"]
     rows = log.select(*(name for name, _, _ in shown), "verdict", "mark").iter_rows()
     listed = table("iterations", f"{log.height} iterations", columns, rows)
-    return section("Log of the method", listed, long=True)
+    return m.section("Log of the method", listed, long=True)
 
 
-def effort_card(result: Answer, *more: str) -> Card:
+def effort_card(result: Answer, *more: str) -> m.Card:
     """The method, how long it took, and what more there is to say of that."""
-    return Card("Method", method_words(result.method), (", ".join([f"{figures(result.seconds, 3)} s", *more]),))
+    return m.Card("Method", method_words(result.method), (", ".join([f"{figures(result.seconds, 3)} s", *more]),))
 
 
-def gap_card(result: Answer, bound: str) -> Card:
+def gap_card(result: Answer, bound: str) -> m.Card:
     """The gap between the bounds; that of states that cannot be is none."""
-    return Card("Gap between the bounds", percent(result.gap, 3), (bound,))
+    return m.Card("Gap between the bounds", percent(result.gap, 3), (bound,))

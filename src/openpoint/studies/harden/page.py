@@ -5,42 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from openpoint.report.numerals import names_and_more, number, usd
-from openpoint.report.page.model import (
-    Card,
-    Cards,
-    Cell,
-    Column,
-    GridTools,
-    Legend,
-    Page,
-    Panel,
-    Ring,
-    Section,
-    Square,
-    Stroke,
-    Symbol,
-    Words,
-    page_of,
-    section,
-)
-from openpoint.report.page.sections import (
-    CLOSES,
-    OPEN_POINT,
-    OPENS,
-    Heading,
-    banner,
-    check_card,
-    convergence_section,
-    doubts,
-    effort_card,
-    frame_table,
-    gap_card,
-    log_section,
-    panels,
-    remarks,
-    still,
-    table,
-)
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
 from openpoint.studies.harden.pictures.figures import draw_scene, headline
 from openpoint.studies.harden.pictures.plots import after_chart
 from openpoint.studies.harden.pictures.scene import HardenScene, build_harden_scene
@@ -48,38 +14,14 @@ from openpoint.studies.harden.result import HardenResult
 
 PICTURES = 12
 """Disasters drawn in the page: each picture weighs some ten kilobytes."""
-_DISASTERS = (
-    ("count", "equal ones", 0),
-    ("probability", "probability", 4),
-    ("weight", "weight", 4),
-    ("cost_usd", "cost, $", 2),
-    ("shed_kw", "shed, kW", 2),
-    ("shed_percent", "shed, %", 2),
-    ("islands", "islands", 0),
-    ("violations", "limits broken", 0),
-)
-_BUSES = (
-    ("island", "island", 0),
-    ("load_kw", "load, kW", 2),
-    ("shed_kw", "shed, kW", 2),
-    ("v_pu", "voltage, pu", 5),
-)
-_BRANCHES = (
-    ("p_from_kw", "P, kW", 2),
-    ("q_from_kvar", "Q, kvar", 2),
-    ("i_a", "current, A", 2),
-    ("loading_percent", "loading, %", 1),
-    ("loss_kw", "loss, kW", 3),
-)
-_SOURCES = (("p_kw", "P, kW", 2), ("q_kvar", "Q, kvar", 2))
 
 
-def page(result: HardenResult) -> Page:
+def page(result: HardenResult) -> m.Page:
     """The report of a result."""
     scene = build_harden_scene(result)
     parts = [
-        banner(result, answered=result.cost_usd is not None, none="No plan found"),
-        remarks(result.notes),
+        s.banner(result, answered=result.cost_usd is not None, none="No plan found"),
+        s.remarks(result.notes),
         _cards(result),
         _plan(result),
         _violations(result),
@@ -87,15 +29,15 @@ def page(result: HardenResult) -> Page:
         _pictures(result, scene),
         _switching(scene),
         _value(result),
-        convergence_section(result),
+        s.convergence_section(result),
         _tables(result),
-        doubts(result.grid.notes),
-        log_section(result),
+        s.doubts(result.grid.notes),
+        s.log_section(result),
     ]
-    return page_of(result.grid, "hardening", parts)
+    return m.page_of(result.grid, "hardening", parts)
 
 
-def _cards(result: HardenResult) -> Cards:
+def _cards(result: HardenResult) -> m.Cards:
     outage = None
     if result.cost_usd is not None and result.investment_usd is not None:
         outage = result.cost_usd - result.investment_usd
@@ -108,105 +50,104 @@ def _cards(result: HardenResult) -> Cards:
     worst = "–" if shed.is_empty() else f"{number(float(shed.max() or 0.0), 1)} kW"  # type: ignore[arg-type]
     broken = result.violations.height
     kept = f"{broken} limits broken, see below." if broken else "All limits hold."
-    return Cards(
+    return m.Cards(
         (
-            Card(
+            m.Card(
                 "Cost", usd(result.cost_usd), (f"investment {usd(result.investment_usd)}, {word} {usd(outage)}", saved)
             ),
-            Card("Plan", names_and_more(bought, 8) or "Nothing to buy"),
-            Card("Most load shed after a disaster", worst, (result.uncertainty,)),
-            gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
-            check_card(result.ac_max_mismatch_pu, "" if result.cost_usd is None else kept),
-            effort_card(result),
+            m.Card("Plan", names_and_more(bought, 8) or "Nothing to buy"),
+            m.Card("Most load shed after a disaster", worst, (result.uncertainty,)),
+            s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
+            s.check_card(result.ac_max_mismatch_pu, "" if result.cost_usd is None else kept),
+            s.effort_card(result),
         )
     )
 
 
-def _plan(result: HardenResult) -> Section | None:
+def _plan(result: HardenResult) -> m.Section | None:
     if result.cost_usd is None:
         return None
     branches = result.grid.branches().filter(pl.col("name").is_in(result.hardened_branches))
     ends = branches.select("name", "from_bus", "to_bus").iter_rows()
-    rows: list[tuple[Cell, ...]] = [("harden line", name, f"{a} – {b}") for name, a, b in ends]
+    rows: list[tuple[m.Cell, ...]] = [("harden line", name, f"{a} – {b}") for name, a, b in ends]
     rows += [("buy backup generator", f"at bus {bus}", bus) for bus in result.generators]
     if not rows:
-        return section("Plan", Words("Nothing: no investment pays for itself within the limits given."))
+        return m.section("Plan", m.Words("Nothing: no investment pays for itself within the limits given."))
     caption = f"{len(rows)} to buy, {usd(result.investment_usd)}"
-    return section("Plan", table("plan", caption, ("what to do", "where", "buses"), rows))
+    return m.section("Plan", s.table("plan", caption, ("what to do", "where", "buses"), rows))
 
 
-def _violations(result: HardenResult) -> Section | None:
+def _violations(result: HardenResult) -> m.Section | None:
     if result.violations.is_empty():
         return None
-    columns: list[Heading] = ["disaster", "limit broken", "where", Column("value", 4), Column("limit", 4), "unit"]
-    rows = result.violations.select("disaster", "kind", "name", "value", "limit", "unit").iter_rows()
     told = (
         "The plan is optimal for a linear power flow without losses; the exact AC power flow shows what that leaves "
         "out. Tighter limits or a smaller generator leave room for it."
     )
+    declared, names = result.shape.tables["violations"], ["disaster", "kind", "name", "value", "limit", "unit"]
     caption = f"{result.violations.height} limits that the AC power flow breaks"
-    return section("Limits", Words(told), table("broken", caption, columns, rows))
+    return m.section("Limits", m.Words(told), s.frame_table("broken", caption, result.violations, declared, names))
 
 
-def _disasters(result: HardenResult) -> Section | None:
+def _disasters(result: HardenResult) -> m.Section | None:
     frame = result.disasters
     if frame.is_empty():
         return None
     hidden = {"weight"} if frame["weight"].equals(frame["probability"]) else set()
     hidden |= set() if (frame["count"] > 1).any() else {"count"}
-    numbers = [each for each in _DISASTERS if each[0] not in hidden]
     caption = f"{frame.height} distinct disasters" if result.any_lines is None else "The worst attack on the plan"
     told = "The weight is the probability that counts: the worst that the ambiguity allows."
     weighed = "weight" not in hidden and bool(frame["weight"].is_not_null().any())
-    more = Words(told, small=True) if weighed else None
-    last = {"broken": "broken"}
-    listed = frame_table("disasters", caption, frame, ["disaster"], numbers, last=last, search=frame.height > 12)
-    return section("Disasters", more, listed, long=True)
+    more = m.Words(told, small=True) if weighed else None
+    declared, shown = result.shape.tables["disasters"], frame.drop(hidden)
+    texts, last = ["disaster"], ["broken"]
+    listed = s.frame_table("disasters", caption, shown, declared, texts, last=last, search=frame.height > 12)
+    return m.section("Disasters", more, listed, long=True)
 
 
-def _pictures(result: HardenResult, scene: HardenScene) -> Section | None:
+def _pictures(result: HardenResult, scene: HardenScene) -> m.Section | None:
     if not scene.after:
         return None
     shown = []
     for k, after in enumerate(scene.after[:PICTURES]):
         told = f"{after.headline}; {int(after.broken.sum())} branches broken. The tables below hold all numbers."
         caption = f"{after.headline}, ${number(after.cost_usd, 2)}"
-        shown.append(Panel(f"grid-{k}", after_chart(scene, after), caption, told))
+        shown.append(m.Panel(f"grid-{k}", after_chart(scene, after), caption, told))
     left = len(scene.after) - PICTURES
-    more = Words(f"{left} disasters that weigh less are in the tables only.", small=True) if left > 0 else None
+    more = m.Words(f"{left} disasters that weigh less are in the tables only.", small=True) if left > 0 else None
     title = headline(result, result.grid.title or result.grid.name)
     alt = "The grid after the disasters that weigh most; the tables below hold all numbers."
-    picture = still(result.grid, lambda: draw_scene(scene, title), alt)
-    return section("After the disasters", GridTools(), _legend(scene), panels(shown, scene.layout), more, picture)
+    picture = s.still(result.grid, lambda: draw_scene(scene, title), alt)
+    return m.section("After the disasters", m.GridTools(), _legend(scene), s.panels(shown, scene.layout), more, picture)
 
 
-def _legend(scene: HardenScene) -> Legend:
+def _legend(scene: HardenScene) -> m.Legend:
     """Symbols in words."""
     fed = scene.island_colour(1)
     island = scene.island_colour(len(scene.sources) + 1)
-    items: list[tuple[Symbol, str]] = [((Square("@ink", fed, 1.2),), "substation")]
+    items: list[tuple[m.Symbol, str]] = [((m.Square("@ink", fed, 1.2),), "substation")]
     if scene.generators:
-        diamond = Stroke("@ink", 1.2, way="M13 1L20 8L13 15L6 8Z", fill=island)
+        diamond = m.Stroke("@ink", 1.2, way="M13 1L20 8L13 15L6 8Z", fill=island)
         items.append(((diamond,), "backup generator (hollow: stands still)"))
     if scene.hardened:
-        plus = Stroke("@hardened", 3, way="M13 3V13M8 8H18")
-        items.append(((Stroke("@hardened", 9, ""), plus), "hardened"))
-    cross = Stroke("@broken", 2.4, way="M9 4L17 12M9 12L17 4")
+        plus = m.Stroke("@hardened", 3, way="M13 3V13M8 8H18")
+        items.append(((m.Stroke("@hardened", 9, ""), plus), "hardened"))
+    cross = m.Stroke("@broken", 2.4, way="M9 4L17 12M9 12L17 4")
     items += [
-        ((Stroke("@broken", 1.6, "2 3"), cross), "broken"),
-        (CLOSES, "to be closed"),
-        (OPENS, "to be opened"),
-        (OPEN_POINT, "open point"),
-        ((Ring("@broken", "none", 6),), "load shed"),
-        ((Stroke(fed, 5, ""),), "fed by a substation"),
+        ((m.Stroke("@broken", 1.6, "2 3"), cross), "broken"),
+        (s.CLOSES, "to be closed"),
+        (s.OPENS, "to be opened"),
+        (s.OPEN_POINT, "open point"),
+        ((m.Ring("@broken", "none", 6),), "load shed"),
+        ((m.Stroke(fed, 5, ""),), "fed by a substation"),
     ]
     if scene.generators:
-        items.append(((Stroke(island, 5, ""),), "island of a generator"))
-    return Legend(tuple(items))
+        items.append(((m.Stroke(island, 5, ""),), "island of a generator"))
+    return m.Legend(tuple(items))
 
 
-def _switching(scene: HardenScene) -> Section | None:
-    rows: list[tuple[Cell, ...]] = []
+def _switching(scene: HardenScene) -> m.Section | None:
+    rows: list[tuple[m.Cell, ...]] = []
     for after in scene.after:
         for e in after.switched:
             a, b = (scene.bus_names[i] for i in scene.ends[e])
@@ -220,11 +161,11 @@ def _switching(scene: HardenScene) -> Section | None:
     columns = ("disaster", "action", "branch or unit", "from bus", "to bus, or power")
     told = "After a disaster: isolate what is broken, then do this. The list is no order of switching."
     caption = f"{len(rows)} actions after {len({row[0] for row in rows})} disasters"
-    listed = table("switching", caption, columns, rows, search=len(rows) > 12, low=True)
-    return section("What to do after a disaster", listed, Words(told, small=True), long=len(rows) > 30)
+    listed = s.table("switching", caption, columns, rows, search=len(rows) > 12, low=True)
+    return m.section("What to do after a disaster", listed, m.Words(told, small=True), long=len(rows) > 30)
 
 
-def _value(result: HardenResult) -> Section | None:
+def _value(result: HardenResult) -> m.Section | None:
     if result.wait_and_see_usd is None:
         return None
     cost = result.cost_usd or 0.0
@@ -245,24 +186,28 @@ def _value(result: HardenResult) -> Section | None:
     if result.without_plan_usd is not None:
         plans.append(("no plan", result.without_plan_usd, "nothing is bought"))
     rows = [(plan, usd_, None if usd_ is None else usd_ - cost, what) for plan, usd_, what in plans]
-    columns: list[Heading] = ["plan", Column("cost, $", 2), Column("against this plan, $", 2), "what that is"]
-    return section("What the plan is worth", table("value", "Costs in all disasters", columns, rows))
+    columns: list[s.Heading] = ["plan", m.Column("cost, $", 2), m.Column("against this plan, $", 2), "what that is"]
+    return m.section("What the plan is worth", s.table("value", "Costs in all disasters", columns, rows))
 
 
-def _tables(result: HardenResult) -> list[Section]:
-    ends = ["from_bus", "to_bus"]
-    frames: tuple[tuple[str, pl.DataFrame, list[str], tuple[tuple[str, str, int], ...]], ...] = (
-        ("buses", result.buses, ["disaster", "name"], _BUSES),
-        ("branches", result.branches, ["disaster", "name", *ends, "state", "switching"], _BRANCHES),
-        ("sources", result.sources, ["disaster", "kind", "name", "bus"], _SOURCES),
+def _tables(result: HardenResult) -> list[m.Section]:
+    flows = ["i_a", "loading_percent", "loss_kw"]  # behind the powers
+    branches = result.branches.select(pl.exclude(flows), *flows)
+    named = {"disaster": "disaster", "name": "name"}
+    ends = {"from_bus": "from bus", "to_bus": "to bus", "state": "state", "switching": "switching"}
+    sources = {"disaster": "disaster", "kind": "kind", "name": "name", "bus": "bus"}
+    frames = (
+        ("buses", result.buses, named),
+        ("branches", branches, named | ends),
+        ("sources", result.sources, sources),
     )
-    caption = "{} rows, exact AC power flow"
+    caption, tables = "{} rows, exact AC power flow", result.shape.tables
     return [
-        section(
+        m.section(
             name.capitalize(),
-            frame_table(name, caption.format(frame.height), frame, texts, numbers, search=True),
+            s.frame_table(name, caption.format(frame.height), frame, tables[name], texts, search=True),
             long=True,
         )
-        for name, frame, texts, numbers in frames
+        for name, frame, texts in frames
         if not frame.is_empty()
     ]

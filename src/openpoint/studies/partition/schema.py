@@ -40,46 +40,46 @@ _KEYS: dict[str, Schema] = {
     "notes": names("warnings that belong to the answer"),
 }
 
-_ISLAND = c.whole("number of the island, 0 = without supply")
+_ISLAND = c.whole("number of the island, 0 = without supply", "island")
 
 
-def _share(name: str, doc: str) -> c.Table:
+def _share(name: str, heading: str, doc: str) -> c.Table:
     return {
-        f"{name}_share": c.number(f"share of the samples in which {doc}"),
-        f"{name}_low": c.number("lower end of its 95 % confidence interval (Clopper-Pearson)"),
+        f"{name}_share": c.number(f"share of the samples in which {doc}", heading, 2),
+        f"{name}_low": c.number("lower end of its 95 % confidence interval (Clopper-Pearson)", "at least, %", 2),
         f"{name}_high": c.number("upper end"),
     }
 
 
 _TABLES: dict[str, c.Table] = {
     "islands": {
-        "island": c.whole("number of the island, from 1"),
-        "blocks": c.names("its blocks"),
-        "grid_forming": c.names("generators that form its grid"),
-        "load_kw": c.number("its nominal load, kW"),
-        "capacity_kw": c.number("most power of its generators, kW"),
-        "generation_kw": c.number("their set-points, kW"),
+        "island": c.whole("number of the island, from 1", "island"),
+        "blocks": c.names("its blocks", "blocks (first bus)"),
+        "grid_forming": c.names("generators that form its grid", "grid formed by"),
+        "load_kw": c.number("its nominal load, kW", "load, kW", 1),
+        "capacity_kw": c.number("most power of its generators, kW", "capacity, kW", 1),
+        "generation_kw": c.number("their set-points, kW", "set-points, kW", 1),
     },
     "blocks": {
-        "name": c.text("name of the block, that of its first bus"),
+        "name": c.text("name of the block, that of its first bus", "block (first bus)"),
         "energised": c.flag("has supply"),
         "island": _ISLAND,
-        "load_kw": c.number("its nominal load, kW"),
-        "loads": c.whole("number of its loads"),
+        "load_kw": c.number("its nominal load, kW", "load, kW", 1),
+        "loads": c.whole("number of its loads", "loads"),
         "buses": c.text("names of its buses"),
     },
     "generators": {
-        "name": c.text("name of the generator"),
+        "name": c.text("name of the generator", "generator"),
         "bus": c.text("its bus"),
         "block": c.text("its block"),
         "island": _ISLAND,
         "forms_grid": c.flag("holds the voltage of its island"),
-        "p_kw": c.number("set-point, kW"),
-        "q_kvar": c.number("set-point, kvar"),
-        "p_max_kw": c.number("most active power, kW"),
+        "p_kw": c.number("set-point, kW", "P, kW", 1),
+        "q_kvar": c.number("set-point, kvar", "Q, kvar", 1),
+        "p_max_kw": c.number("most active power, kW", "most, kW", 1),
     },
     "switches": {
-        "name": c.text("name of the switchable branch"),
+        "name": c.text("name of the switchable branch", "switch"),
         "kind": KIND,
         "from_block": c.text("block at one end"),
         "to_block": c.text("block at the other end"),
@@ -90,23 +90,31 @@ _TABLES: dict[str, c.Table] = {
         "plan": c.text("the plan asked about, or that for nominal loads", options=["robust", "deterministic"]),
         "seed": c.whole("of the samples"),
         "asked": c.whole("samples asked for"),
-        "judged": c.whole("samples judged before Ctrl-C, if it came"),
-        "served_kw": c.number("nominal load of the energised blocks, kW"),
+        "judged": c.whole("samples judged before Ctrl-C, if it came", "samples"),
+        "served_kw": c.number("nominal load of the energised blocks, kW", "served, kW", 1),
         "energised_blocks": c.whole("their number"),
-        **_share("linear", "generators can follow the loads in the linear model"),
-        **_share("ac", "exact AC power flow keeps all limits, all generators sharing what the linear model misses"),
-        **_share("ac_alone", "exact AC keeps all limits, the grid-forming generators making up for that alone"),
-        "unsolved": c.whole("samples whose AC power flow has no solution"),
+        **_share("linear", "linear, %", "generators can follow the loads in the linear model"),
+        **_share(
+            "ac",
+            "exact AC, %",
+            "exact AC power flow keeps all limits, all generators sharing what the linear model misses",
+        ),
+        **_share(
+            "ac_alone",
+            "AC, forming ones alone, %",
+            "exact AC keeps all limits, the grid-forming generators making up for that alone",
+        ),
+        "unsolved": c.whole("samples whose AC power flow has no solution", "without solution"),
         "max_mismatch_pu": c.number("largest mismatch of the AC flows by the equations of the network, pu"),
     },
     "failures": {
         "plan": c.text("as in the samples", options=["robust", "deterministic"]),
-        "shared": c.flag("all generators share what the linear model misses"),
-        "kind": c.text("the limit that breaks, such as voltage low, current, active power"),
-        "element": c.text("bus, branch or generator"),
+        "shared": c.flag("all generators share what the linear model misses", "all share"),
+        "kind": c.text("the limit that breaks, such as voltage low, current, active power", "limit"),
+        "element": c.text("bus, branch or generator", "where"),
         "phase": c.text("its phase"),
-        "samples": c.whole("in how many samples"),
-        "worst_excess": c.number("by how much at most, in the unit"),
+        "samples": c.whole("in how many samples", "samples"),
+        "worst_excess": c.number("by how much at most, in the unit", "worst excess", 4),
         "unit": c.text("pu, A, kW or kvar"),
     },
     "iterations": iteration_columns(
@@ -139,17 +147,21 @@ _STEPS_KEYS: dict[str, Schema] = {
 _STEPS_TABLES: dict[str, c.Table] = {
     "steps": {
         **_STEP,
-        "hours": c.number("how long it is, h"),
-        "load_kw": c.number("nominal load of all blocks, kW"),
-        "served_kw": c.number("nominal load of the energised blocks, kW"),
-        "energised_blocks": c.whole("blocks with supply"),
-        "actions": c.whole("switches that change their state, but for those that events hold"),
-        "lost_usd": c.maybe_number("of the dead blocks, $"),
-        "generation_usd": c.maybe_number("of the set-points, $"),
-        "loss_kw": c.maybe_number("AC losses at nominal loads, kW; null: nothing energised, or no power flow found"),
-        "v_min_pu": c.maybe_number("lowest AC voltage to neutral, pu"),
-        "v_max_pu": c.maybe_number("highest AC voltage to neutral, pu"),
-        "v_excess_pu": c.maybe_number("the most by which an AC voltage misses its limits, pu; 0 keeps all"),
+        "hours": c.number("how long it is, h", "hours", 2),
+        "load_kw": c.number("nominal load of all blocks, kW", "load, kW", 1),
+        "served_kw": c.number("nominal load of the energised blocks, kW", "served, kW", 1),
+        "energised_blocks": c.whole("blocks with supply", "blocks"),
+        "actions": c.whole("switches that change their state, but for those that events hold", "actions"),
+        "lost_usd": c.maybe_number("of the dead blocks, $", "dead blocks, $", 2),
+        "generation_usd": c.maybe_number("of the set-points, $", "set-points, $", 2),
+        "loss_kw": c.maybe_number(
+            "AC losses at nominal loads, kW; null: nothing energised, or no power flow found", "AC loss, kW", 2
+        ),
+        "v_min_pu": c.maybe_number("lowest AC voltage to neutral, pu", "AC voltage from, pu", 4),
+        "v_max_pu": c.maybe_number("highest AC voltage to neutral, pu", "to, pu", 4),
+        "v_excess_pu": c.maybe_number(
+            "the most by which an AC voltage misses its limits, pu; 0 keeps all", "beyond limits, pu", 4
+        ),
     },
     "switches": {
         **_STEP,
@@ -168,11 +180,11 @@ _STEPS_TABLES: dict[str, c.Table] = {
     "storage": {
         **_STEP,
         "generator": c.text("generator that has an energy"),
-        "p_kw": c.number("set-point, kW; below 0 it charges"),
-        "start_kwh": c.number("energy at the start of the step, kWh"),
-        "end_kwh": c.number("energy at its end, kWh"),
-        "reserve_more_kw": c.number("what it may deliver beyond p_kw when loads deviate, kW"),
-        "reserve_less_kw": c.number("what it may deliver less, kW"),
+        "p_kw": c.number("set-point, kW; below 0 it charges", "P, kW", 1),
+        "start_kwh": c.number("energy at the start of the step, kWh", "start, kWh", 1),
+        "end_kwh": c.number("energy at its end, kWh", "end, kWh", 1),
+        "reserve_more_kw": c.number("what it may deliver beyond p_kw when loads deviate, kW", "may add, kW", 1),
+        "reserve_less_kw": c.number("what it may deliver less, kW", "may take back, kW", 1),
     },
     "priorities": {
         **_STEP,

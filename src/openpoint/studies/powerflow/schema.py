@@ -11,28 +11,28 @@ from openpoint.results.violation import VIOLATION, VIOLATIONS
 _TABLES: dict[str, c.Table] = {
     "buses": {
         **with_phase(BUS),
-        "v_pu": c.maybe_number("voltage to neutral, pu of the nominal phase voltage"),
-        "angle_degree": c.maybe_number("voltage angle, degree"),
+        "v_pu": c.maybe_number("voltage to neutral, pu of the nominal phase voltage", "voltage, pu", 5),
+        "angle_degree": c.maybe_number("voltage angle, degree", "angle, °", 4),
     },
     "branches": {
         **with_phase(BRANCH),
-        "closed": c.flag("closed today"),
-        "i_max_a": c.maybe_number("current limit, A"),
+        "closed": c.flag("closed today", "state"),
+        "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
         "i_a": c.maybe_number(
-            "current, A; of several phases: of a line its larger end, of a transformer its to end",
+            "current, A; of several phases: of a line its larger end, of a transformer its to end", "current, A", 2
         ),
-        "loading_percent": c.maybe_number("current in percent of the limit"),
-        "p_from_kw": c.maybe_number("active power into the branch at its from end, kW"),
-        "q_from_kvar": c.maybe_number("reactive power into the branch at its from end, kvar"),
+        "loading_percent": c.maybe_number("current in percent of the limit", "loading, %", 1),
+        "p_from_kw": c.maybe_number("active power into the branch at its from end, kW", "P, kW", 2),
+        "q_from_kvar": c.maybe_number("reactive power into the branch at its from end, kvar", "Q, kvar", 2),
         "loss_kw": c.maybe_number(
-            "active power in at both ends, kW; add it up over the phases of a branch, which couple"
+            "active power in at both ends, kW; add it up over the phases of a branch, which couple", "loss, kW", 3
         ),
     },
     "sources": {
-        "name": c.text("name of the source"),
+        "name": c.text("name of the source", "source"),
         "bus": c.text("its bus"),
-        "p_kw": c.number("active power delivered by all phases, kW"),
-        "q_kvar": c.number("reactive power delivered by all phases, kvar"),
+        "p_kw": c.number("active power delivered by all phases, kW", "P, kW", 2),
+        "q_kvar": c.number("reactive power delivered by all phases, kvar", "Q, kvar", 2),
     },
     "generators": {
         "name": c.text("name of the generator"),

@@ -5,83 +5,42 @@ from __future__ import annotations
 import math
 
 from openpoint.report.numerals import names_and_more, number
-from openpoint.report.page.model import Card, Cards, Column, Page, Section, Words, page_of, section
-from openpoint.report.page.sections import (
-    Heading,
-    banner,
-    check_card,
-    convergence_section,
-    doubts,
-    effort_card,
-    gap_card,
-    grid_section,
-    log_section,
-    place_tables,
-    profiles,
-    remarks,
-    still,
-    switching,
-    table,
-    violation_table,
-)
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
 from openpoint.report.scene import Scene
 from openpoint.results.violation import phase_words
 from openpoint.studies.reconfigure.pictures.figures import draw_scene
 from openpoint.studies.reconfigure.pictures.scene import build_scene
 from openpoint.studies.reconfigure.result import ReconfigureResult
 
-_BUSES = (
-    ("vn_kv", "nominal, kV", 3),
-    ("v_min_pu", "limit low, pu", 4),
-    ("v_max_pu", "limit high, pu", 4),
-    ("v_before_pu", "today, pu", 5),
-    ("v_after_pu", "answer, pu", 5),
-    ("angle_before_degree", "angle today, °", 4),
-    ("angle_after_degree", "angle answer, °", 4),
-)
-_BRANCHES = (
-    ("i_max_a", "limit, A", 1),
-    ("i_before_a", "today, A", 2),
-    ("i_after_a", "answer, A", 2),
-    ("loading_before_percent", "today, %", 1),
-    ("loading_after_percent", "answer, %", 1),
-    ("p_from_before_kw", "P today, kW", 2),
-    ("p_from_after_kw", "P answer, kW", 2),
-    ("q_from_before_kvar", "Q today, kvar", 2),
-    ("q_from_after_kvar", "Q answer, kvar", 2),
-    ("loss_before_kw", "loss today, kW", 3),
-    ("loss_after_kw", "loss answer, kW", 3),
-)
-_STATES = {"closed_before": "state today", "closed_after": "state after"}
 
-
-def page(result: ReconfigureResult) -> Page:
+def page(result: ReconfigureResult) -> m.Page:
     """The report of a result."""
     scene = build_scene(result)
     alt = "The grid today and with the answer; the tables below hold all numbers."
     limits = _limits(result, scene)
     urgent = bool(result.violations or result.least_violation)
     parts = [
-        banner(result, answered=result.loss_kw is not None, none="No answer found"),
-        remarks(result.notes),
+        s.banner(result, answered=result.loss_kw is not None, none="No answer found"),
+        s.remarks(result.notes),
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
         limits if urgent else None,
-        grid_section(scene, still(result.grid, lambda: draw_scene(result, scene), alt)),
-        switching(scene),
+        s.grid_section(scene, s.still(result.grid, lambda: draw_scene(result, scene), alt)),
+        s.switching(scene),
         None if urgent else limits,
-        profiles(scene),
-        convergence_section(result),
+        s.profiles(scene),
+        s.convergence_section(result),
         _phases(result) if scene.has_phases else None,
-        place_tables(scene, result.buses, result.branches, _BUSES, _BRANCHES, _STATES),
+        s.place_tables(scene, result.shape, result.buses, result.branches),
         _generators(result),
-        doubts(result.grid.notes),
-        log_section(result, ("violation", "violation", 6)),
+        s.doubts(result.grid.notes),
+        s.log_section(result, ("violation", "violation", 6)),
     ]
-    return page_of(result.grid, "open points", parts)
+    return m.page_of(result.grid, "open points", parts)
 
 
-def _cards(result: ReconfigureResult) -> Cards:
+def _cards(result: ReconfigureResult) -> m.Cards:
     before, after = result.loss_before_kw, result.loss_kw
     answered = after is not None
     lowest = f"{result.v_min_pu:.5f} pu" if result.v_min_pu is not None else "–"
@@ -92,18 +51,18 @@ def _cards(result: ReconfigureResult) -> Cards:
     n = len(result.changes)
     changed = "as today" if not n else f"{n} branch{'es' if n > 1 else ''} to switch"
     points = names_and_more(result.open_branches, 24)
-    return Cards(
+    return m.Cards(
         (
-            Card("Loss, today → answer" if before is not None else "Loss", *_losses(before, after)),
-            Card(
+            m.Card("Loss, today → answer" if before is not None else "Loss", *_losses(before, after)),
+            m.Card(
                 "Open points",
                 str(len(result.open_branches)) if answered else "–",
                 (points, changed if answered else ""),
             ),
-            gap_card(result, _bound(result)),
-            Card("Lowest voltage", lowest, (at, was)),
-            check_card(result.ac_max_mismatch_pu, kept if answered else ""),
-            effort_card(result),
+            s.gap_card(result, _bound(result)),
+            m.Card("Lowest voltage", lowest, (at, was)),
+            s.check_card(result.ac_max_mismatch_pu, kept if answered else ""),
+            s.effort_card(result),
         )
     )
 
@@ -132,34 +91,33 @@ def _bound(result: ReconfigureResult) -> str:
     return said
 
 
-def _limits(result: ReconfigureResult, scene: Scene) -> Section | None:
+def _limits(result: ReconfigureResult, scene: Scene) -> m.Section | None:
     parts = []
     if result.least_violation:
         told = "Relax these limits, or reinforce here. The state with the least violation has these open points: "
-        parts.append(Words(told, ", ".join(result.least_violation_open)))
+        parts.append(m.Words(told, ", ".join(result.least_violation_open)))
     if result.soft_limits is not None:
         proof = "no radial state does with less" if result.soft_limits.proven else "not proven to be the least"
         said = f"Nothing was found that keeps all limits. Relaxed for the answer, all others kept ({proof}): "
-        parts.append(Words(said, ", ".join(str(limit) for limit in result.soft_limits.relaxed)))
+        parts.append(m.Words(said, ", ".join(str(limit) for limit in result.soft_limits.relaxed)))
     broken = [
-        violation_table("broken", "Limits broken by the answer", result.violations),
-        violation_table("least", "Limits broken at the least violation met", result.least_violation),
-        violation_table("today", "Limits broken today", scene.states["before"].violations),
+        s.violation_table("broken", "Limits broken by the answer", result.violations),
+        s.violation_table("least", "Limits broken at the least violation met", result.least_violation),
+        s.violation_table("today", "Limits broken today", scene.states["before"].violations),
     ]
-    return section("Limits", *parts, *broken, long=True) if parts or any(broken) else None
+    return m.section("Limits", *parts, *broken, long=True) if parts or any(broken) else None
 
 
-def _phases(result: ReconfigureResult) -> Section:
+def _phases(result: ReconfigureResult) -> m.Section:
     """The range of voltages by phase."""
-    columns: list[Heading] = [
-        Column(f"{side} {when}, pu", 5) for when in ("today", "answer") for side in ("lowest", "highest")
-    ]
-    return section("Voltages by phase", table("phases", "To neutral", ["phase", *columns], result.phases.iter_rows()))
+    phases = result.phases
+    listed = s.frame_table("phases", "To neutral", phases, result.shape.tables["phases"], phases.columns)
+    return m.section("Voltages by phase", listed)
 
 
-def _generators(result: ReconfigureResult) -> Section | None:
+def _generators(result: ReconfigureResult) -> m.Section | None:
     if not result.generators.height:
         return None
-    columns: list[Heading] = ["generator", "bus", Column("P, kW", 2), Column("Q, kvar", 2)]
-    rows = result.generators.select("name", "bus", "p_kw", "q_kvar").iter_rows()
-    return section("Generators", table("generators", "Output of the answer", columns, rows), long=True)
+    declared, names = result.shape.tables["generators"], ["name", "bus", "p_kw", "q_kvar"]
+    listed = s.frame_table("generators", "Output of the answer", result.generators, declared, names)
+    return m.section("Generators", listed, long=True)

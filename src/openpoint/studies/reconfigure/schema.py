@@ -28,18 +28,19 @@ _SOFT = record(
 }
 
 
-def _both(name: str, unit: str, doc: str) -> c.Table:
-    """The columns of one quantity today and in the answer."""
-    return {f"{name}_{when}_{unit}": c.maybe_number(f"{doc}, {word}") for when, word in _TIMES}
+def _both(name: str, unit: str, doc: str, heading: str, digits: int) -> c.Table:
+    """The columns of one quantity today and in the answer; `{}` in the heading is which."""
+    return {
+        f"{name}_{when}_{unit}": c.maybe_number(f"{doc}, {word}", heading.format(short), digits)
+        for when, word, short in (("before", "today", "today"), ("after", "in the answer", "answer"))
+    }
 
-
-_TIMES = (("before", "today"), ("after", "in the answer"))
 
 GENERATORS: c.Table = {
-    "name": c.text("name of the generator"),
+    "name": c.text("name of the generator", "generator"),
     "bus": c.text("its bus"),
-    "p_kw": c.maybe_number("active power in the answer, kW"),
-    "q_kvar": c.maybe_number("reactive power in the answer, kvar"),
+    "p_kw": c.maybe_number("active power in the answer, kW", "P, kW", 2),
+    "q_kvar": c.maybe_number("reactive power in the answer, kvar", "Q, kvar", 2),
 }
 ITERATIONS = iteration_columns(
     "kw",
@@ -50,25 +51,31 @@ ITERATIONS = iteration_columns(
 _TABLES: dict[str, c.Table] = {
     "buses": {
         **with_phase(BUS),
-        **_both("v", "pu", "voltage to neutral, pu of the nominal phase voltage"),
-        **_both("angle", "degree", "voltage angle, degree"),
+        **_both("v", "pu", "voltage to neutral, pu of the nominal phase voltage", "{}, pu", 5),
+        **_both("angle", "degree", "voltage angle, degree", "angle {}, °", 4),
     },
     "branches": {
         **with_phase(BRANCH),
-        "closed_before": c.flag("closed today"),
-        "closed_after": c.maybe_flag("closed in the answer"),
-        "i_max_a": c.maybe_number("current limit, A"),
-        **_both("i", "a", "current, A"),
-        **_both("loading", "percent", "current in percent of the limit"),
-        **_both("p_from", "kw", "active power into the branch at its from end, kW"),
-        **_both("q_from", "kvar", "reactive power into the branch at its from end, kvar"),
-        **_both("loss", "kw", "active power in at both ends, kW; add it up over the phases of a branch, which couple"),
+        "closed_before": c.flag("closed today", "state today"),
+        "closed_after": c.maybe_flag("closed in the answer", "state after"),
+        "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+        **_both("i", "a", "current, A", "{}, A", 2),
+        **_both("loading", "percent", "current in percent of the limit", "{}, %", 1),
+        **_both("p_from", "kw", "active power into the branch at its from end, kW", "P {}, kW", 2),
+        **_both("q_from", "kvar", "reactive power into the branch at its from end, kvar", "Q {}, kvar", 2),
+        **_both(
+            "loss",
+            "kw",
+            "active power in at both ends, kW; add it up over the phases of a branch, which couple",
+            "loss {}, kW",
+            3,
+        ),
     },
     "switching_list": SWITCHING_LIST,
     "phases": {
         "phase": PHASE,
-        **_both("v_min", "pu", "lowest voltage of the phase, pu"),
-        **_both("v_max", "pu", "highest voltage of the phase, pu"),
+        **_both("v_min", "pu", "lowest voltage of the phase, pu", "lowest {}, pu", 5),
+        **_both("v_max", "pu", "highest voltage of the phase, pu", "highest {}, pu", 5),
     },
     "generators": GENERATORS,
     "iterations": ITERATIONS,

@@ -5,24 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from openpoint.report.numerals import figures, method_words, names_and_more, number
-from openpoint.report.page.model import Card, Cards, Cell, Column, Page, Panel, Section, Words, page_of, section
-from openpoint.report.page.sections import (
-    Heading,
-    banner,
-    check_card,
-    convergence_section,
-    doubts,
-    filled,
-    frame_table,
-    gap_card,
-    grid_section,
-    log_section,
-    panels,
-    remarks,
-    still,
-    switching,
-    table,
-)
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
 from openpoint.studies.reconfigure.futures.pictures import charts as futures_charts
 from openpoint.studies.reconfigure.futures.pictures.figures import draw_scene
 from openpoint.studies.reconfigure.futures.pictures.scene import TITLES, futures_scene, limits_of, spreads
@@ -31,66 +15,30 @@ from openpoint.studies.reconfigure.futures.words import against_mean
 
 _SETS = {"planned": "futures planned for", "sample": "other futures"}
 _SHORT = {"planned": "planned for", "sample": "others"}
-_WORDS = {"before": "today", "mean": "mean future's", "after": "answer"}
-_PLANS = (
-    ("loss_expected_kw", "mean loss", 2),
-    ("loss_cvar90_kw", "worst 10 %", 2),
-    ("loss_worst_kw", "worst", 2),
-    ("limits_kept_share", "limits hold in", 3),
-    ("v_lowest_pu", "lowest voltage", 4),
-    ("v_highest_pu", "highest", 4),
-    ("loading_highest_percent", "loading, %", 1),
-)
-_FUTURES = (
-    ("probability", "probability", 5),
-    ("weight", "weight", 5),
-    ("demand_kw", "demand, kW", 1),
-    *((f"loss_{key}_kw", f"loss {word}, kW", 2) for key, word in _WORDS.items()),
-    *((f"v_min_{key}_pu", f"lowest {word}, pu", 4) for key, word in _WORDS.items()),
-    *((f"v_max_{key}_pu", f"highest {word}, pu", 4) for key, word in _WORDS.items()),
-    *((f"violations_{key}", f"limits broken {word}", 0) for key, word in _WORDS.items()),
-)
-_BUSES = tuple(
-    (f"v_{which}_{key}_pu", f"{which} {_WORDS[key]}, pu", 5)
-    for which in ("lowest", "highest")
-    for key in ("before", "after")
-)
-_BRANCHES = (
-    ("i_max_a", "limit, A", 1),
-    *(
-        (f"{name}_{key}_{unit}", f"{word} {_WORDS[key]}, {sign}", digits)
-        for name, unit, word, sign, digits in (
-            ("i_highest", "a", "highest current", "A", 2),
-            ("loading_highest", "percent", "highest loading", "%", 1),
-            ("loss_expected", "kw", "mean loss", "kW", 3),
-        )
-        for key in ("before", "after")
-    ),
-)
 Row = dict[str, object]
 
 
-def page(result: FuturesResult) -> Page:
+def page(result: FuturesResult) -> m.Page:
     """The report of a result."""
     scene = futures_scene(result)
     told = "Buses have the colour of their lowest voltage in any future, branches the width of their highest current."
     alt = "The grid today and with the answer; the tables below hold all numbers."
-    picture = still(result.grid, lambda: draw_scene(result, scene), alt)
+    picture = s.still(result.grid, lambda: draw_scene(result, scene), alt)
     parts = [
-        banner(result, answered=result.objective_kw is not None, none="No answer found"),
-        remarks(result.notes),
+        s.banner(result, answered=result.objective_kw is not None, none="No answer found"),
+        s.remarks(result.notes),
         _cards(result),
         _comparison(result),
         _spread(result),
         _violations(result),
-        grid_section(scene, picture, "their lowest voltage in any future", told),
-        switching(scene, "highest current"),
-        convergence_section(result),
+        s.grid_section(scene, picture, "their lowest voltage in any future", told),
+        s.switching(scene, "highest current"),
+        s.convergence_section(result),
         _tables(result),
-        doubts(result.grid.notes),
-        log_section(result),
+        s.doubts(result.grid.notes),
+        s.log_section(result),
     ]
-    return page_of(result.grid, "open points for many futures", parts)
+    return m.page_of(result.grid, "open points for many futures", parts)
 
 
 def _plan(result: FuturesResult, name: str, topology: str) -> Row | None:
@@ -103,7 +51,7 @@ def _figure(row: Row | None, key: str, digits: int = 2) -> str:
     return number(value if isinstance(value, float) else None, digits)
 
 
-def _cards(result: FuturesResult) -> Cards:
+def _cards(result: FuturesResult) -> m.Cards:
     found = result.objective_kw is not None
     before = _plan(result, "planned", "before")
     after = _plan(result, "planned", "after") if found else None
@@ -112,6 +60,7 @@ def _cards(result: FuturesResult) -> Cards:
     changed = "as today" if not n else f"{n} branch{'es' if n > 1 else ''} to switch"
     bound = f"objective {number(result.objective_kw)} kW, bound {number(result.lower_bound_kw)} kW" if found else ""
     minimised = f"minimised: {result.risk}" + (f", {result.ambiguity}" if result.ambiguity else "")
+    asked = f"asked for: {result.limits_share:.0%}"
     kept = [
         f"{_percent(row['limits_kept_share'])} of the {_SETS[name]}"
         for name, row in (("planned", after), ("sample", sample))
@@ -123,14 +72,14 @@ def _cards(result: FuturesResult) -> Cards:
     now, then = (f"{_figure(row, 'v_lowest_pu', 4)} … {_figure(row, 'v_highest_pu', 4)} pu" for row in (before, after))
     points = (names_and_more(result.open_branches, 24), changed if found else "")
     effort = (method_words(result.method), f"{figures(result.seconds, 3)} s")
-    return Cards(
+    return m.Cards(
         (
-            Card("Mean loss, today → answer", losses, (f"worst {worst}", minimised)),
-            Card("Open points", str(len(result.open_branches)) if found else "–", points),
-            gap_card(result, bound),
-            Card("All limits hold in", kept[0] if kept else "–", (*kept[1:], f"asked for: {result.limits_share:.0%}")),
-            Card("Lowest and highest voltage", then, (f"today {now}",)),
-            check_card(result.ac_max_mismatch_pu, *effort),
+            m.Card("Mean loss, today → answer", losses, (f"worst {worst}", minimised)),
+            m.Card("Open points", str(len(result.open_branches)) if found else "–", points),
+            s.gap_card(result, bound),
+            m.Card("All limits hold in", kept[0] if kept else "–", (*kept[1:], asked)),
+            m.Card("Lowest and highest voltage", then, (f"today {now}",)),
+            s.check_card(result.ac_max_mismatch_pu, *effort),
         )
     )
 
@@ -139,30 +88,27 @@ def _percent(value: object) -> str:
     return f"{value:.1%}" if isinstance(value, float) else "–"
 
 
-def _comparison(result: FuturesResult) -> Section:
-    shown = filled(result.plans, _PLANS)
-    columns: list[Heading] = [
-        "futures",
-        "topology",
-        *(Column(title, digits) for _, title, digits in shown),
-        "open branches",
-    ]
+def _comparison(result: FuturesResult) -> m.Section:
     opens = {"before": result.open_before, "mean": result.open_mean, "after": result.open_branches}
     if result.objective_kw is None:
         opens["after"] = result.least_violation_open
     counts = {"planned": result.futures.height, "sample": result.sample.height}
-    rows: list[tuple[Cell, ...]] = []
-    for row in result.plans.iter_rows(named=True):
-        after = row["topology"] == "after"
-        title = "least violation met" if after and result.objective_kw is None else TITLES[row["topology"]]
-        place = f"{counts[row['set']]} {_SHORT[row['set']]}"
-        rows.append((place, title, *(row[key] for key, _, _ in shown), ", ".join(opens[row["topology"]])))
+    titles = TITLES if result.objective_kw is not None else TITLES | {"after": "least violation met"}
+    states = result.plans["topology"]
+    frame = result.plans.with_columns(
+        futures=pl.Series([f"{counts[name]} {_SHORT[name]}" for name in result.plans["set"]], dtype=pl.String),
+        topology=pl.Series([titles[each] for each in states], dtype=pl.String),
+        open_branches=pl.Series([", ".join(opens[each]) for each in states], dtype=pl.String),
+    )
+    declared, texts = result.shape.tables["plans"], ["futures", "topology"]
     caption = "Exact AC power flow in every future; losses in kW, voltages in pu, limits hold in a share of the futures"
-    told = Words(against_mean(result), small=True)
-    return section("Three topologies", told, table("plans", caption, columns, rows))
+    told = m.Words(against_mean(result), small=True)
+    return m.section(
+        "Three topologies", told, s.frame_table("plans", caption, frame, declared, texts, last=["open_branches"])
+    )
 
 
-def _spread(result: FuturesResult) -> list[Section]:
+def _spread(result: FuturesResult) -> list[m.Section]:
     parts = []
     sets = [("planned", result.futures)] + ([("sample", result.sample)] if result.sample.height else [])
     for kind, heading, chart in (
@@ -178,32 +124,38 @@ def _spread(result: FuturesResult) -> list[Section]:
         for name, frame in sets:
             if (made := chart(spreads(result, frame))) is not None:
                 caption = f"{frame.height} {_SETS[name]}"
-                shown.append(Panel(f"{kind}-{name}", made, caption, f"{heading}: {caption}"))
+                shown.append(m.Panel(f"{kind}-{name}", made, caption, f"{heading}: {caption}"))
         if shown:
-            parts.append(section(heading, panels(shown)))
+            parts.append(m.section(heading, s.panels(shown)))
     return parts
 
 
-def _violations(result: FuturesResult) -> Section | None:
+def _violations(result: FuturesResult) -> m.Section | None:
     if result.violations.is_empty():
         return None
-    columns: list[Heading] = ["future", "limit broken", "bus or branch", Column("value", 4), Column("limit", 4), "unit"]
-    rows = result.violations.select("future", "kind", "name", "value", "limit", "unit").iter_rows()
     whose = "answer" if result.objective_kw is not None else "state of least violation met"
     caption = f"Limits broken by the {whose} ({result.violations.height})"
-    return section("Limits", table("broken", caption, columns, rows, low=True, search=True), long=True)
-
-
-def _tables(result: FuturesResult) -> list[Section]:
-    everywhere = "over all futures planned for"
-    frames: tuple[tuple[str, str, pl.DataFrame, list[str], tuple[tuple[str, str, int], ...]], ...] = (
-        ("futures", "Futures planned for", result.futures, ["future"], _FUTURES),
-        ("sample", "Other futures", result.sample, ["future"], _FUTURES),
-        ("buses", f"Buses, {everywhere}", result.buses, ["name"], _BUSES),
-        ("branches", f"Branches, {everywhere}", result.branches, ["name", "from_bus", "to_bus"], _BRANCHES),
+    names = ["future", "kind", "name", "value", "limit", "unit"]
+    declared = result.shape.tables["violations"]
+    return m.section(
+        "Limits", s.frame_table("broken", caption, result.violations, declared, names, low=True, search=True), long=True
     )
+
+
+def _tables(result: FuturesResult) -> list[m.Section]:
+    everywhere = "over all futures planned for"
+    ends = {"name": "name", "from_bus": "from bus", "to_bus": "to bus"}
+    frames = (
+        ("futures", "Futures planned for", result.futures, {"future": "future"}),
+        ("sample", "Other futures", result.sample, {"future": "future"}),
+        ("buses", f"Buses, {everywhere}", result.buses.drop("vn_kv", "v_min_pu", "v_max_pu"), {"name": "name"}),
+        ("branches", f"Branches, {everywhere}", result.branches, ends),
+    )
+    tables = result.shape.tables
     return [
-        section(heading, frame_table(identity, f"{frame.height} rows", frame, texts, numbers, search=True), long=True)
-        for identity, heading, frame, texts, numbers in frames
+        m.section(
+            heading, s.frame_table(name, f"{len(frame)} rows", frame, tables[name], texts, search=True), long=True
+        )
+        for name, heading, frame, texts in frames
         if not frame.is_empty()
     ]

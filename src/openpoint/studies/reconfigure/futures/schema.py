@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import dataframely as dy
 
@@ -16,38 +16,53 @@ from openpoint.studies.reconfigure.schema import ITERATIONS
 TOPOLOGIES = ("before", "mean", "after")
 """Today's topology, the one that is best for the mean future alone, and the answer."""
 _WORDS = {"before": "today's topology", "mean": "that of the mean future", "after": "the answer"}
+_SHORT = {"before": "today", "mean": "mean future's", "after": "answer"}
 
 
-def _each(
-    name: str,
-    unit: str,
-    doc: str,
-    *,
-    of: tuple[str, ...] = TOPOLOGIES,
-    column: Callable[[str], dy.Column] = c.maybe_number,
-) -> c.Table:
-    """The columns of one quantity for some topologies."""
-    ending = unit and f"_{unit}"
-    return {f"{name}_{which}{ending}": column(f"{doc}, {_WORDS[which]}") for which in of}
+Quantity = tuple[Callable[[str, str, int], dy.Column], str, str, int]
+"""Kind of column, sentence, heading and digits; `{}` in the heading is the topology."""
+
+
+def _each(topologies: tuple[str, ...], quantities: Mapping[str, Quantity]) -> c.Table:
+    """The columns of some quantities for some topologies, by names in which `{}` is the topology."""
+    return {
+        name.format(which): column(f"{doc}, {_WORDS[which]}", heading.format(_SHORT[which]), digits)
+        for which in topologies
+        for name, (column, doc, heading, digits) in quantities.items()
+    }
 
 
 _TWO = ("before", "after")
 _SAMPLE: c.Table = {
     "future": c.text("name of the future"),
-    "probability": c.maybe_number("null where nobody knows it"),
-    "demand_kw": c.number("net active demand of all buses of constant power, kW"),
+    "probability": c.maybe_number("null where nobody knows it", "probability", 5),
+    "demand_kw": c.number("net active demand of all buses of constant power, kW", "demand, kW", 1),
 }
-_STATES: c.Table = {
-    column: shape
-    for which in TOPOLOGIES
-    for column, shape in {
-        **_each("loss", "kw", "exact AC loss, kW; null without a power flow solution", of=(which,)),
-        **_each("v_min", "pu", "lowest voltage of a bus that is no source, pu", of=(which,)),
-        **_each("v_max", "pu", "highest voltage of a bus that is no source, pu", of=(which,)),
-        **_each("loading", "percent", "highest current in percent of its limit", of=(which,)),
-        **_each("violations", "", "number of limits that do not hold", of=(which,), column=c.maybe_whole),
-    }.items()
-}
+_STATES = _each(
+    TOPOLOGIES,
+    {
+        "loss_{}_kw": (c.maybe_number, "exact AC loss, kW; null without a power flow solution", "loss {}, kW", 2),
+        "v_min_{}_pu": (c.maybe_number, "lowest voltage of a bus that is no source, pu", "lowest {}, pu", 4),
+        "v_max_{}_pu": (c.maybe_number, "highest voltage of a bus that is no source, pu", "highest {}, pu", 4),
+        "loading_{}_percent": (c.maybe_number, "highest current in percent of its limit", "", 0),
+        "violations_{}": (c.maybe_whole, "number of limits that do not hold", "limits broken {}", 0),
+    },
+)
+_BUSES = _each(
+    _TWO,
+    {
+        "v_lowest_{}_pu": (c.maybe_number, "lowest voltage in any future, pu", "lowest {}, pu", 5),
+        "v_highest_{}_pu": (c.maybe_number, "highest voltage in any future, pu", "highest {}, pu", 5),
+    },
+)
+_BRANCHES = _each(
+    _TWO,
+    {
+        "i_highest_{}_a": (c.maybe_number, "highest current in any future, A", "highest current {}, A", 2),
+        "loading_highest_{}_percent": (c.maybe_number, "the same in percent of the limit", "highest loading {}, %", 1),
+        "loss_expected_{}_kw": (c.maybe_number, "mean active power lost, kW", "mean loss {}, kW", 3),
+    },
+)
 
 _TABLES: dict[str, c.Table] = {
     "switching_list": SWITCHING_LIST,
@@ -55,59 +70,45 @@ _TABLES: dict[str, c.Table] = {
         "set": c.text("futures planned for, or those of the sample", options=["planned", "sample"]),
         "topology": c.text("; ".join(f"{k}: {v}" for k, v in _WORDS.items()), options=list(TOPOLOGIES)),
         "loss_expected_kw": c.maybe_number(
-            "mean loss by the probabilities, or by equal ones where they are unknown, kW"
+            "mean loss by the probabilities, or by equal ones where they are unknown, kW", "mean loss", 2
         ),
-        "loss_cvar90_kw": c.maybe_number("mean loss of the worst tenth of the futures, kW"),
-        "loss_worst_kw": c.maybe_number("largest loss of any future, kW"),
+        "loss_cvar90_kw": c.maybe_number("mean loss of the worst tenth of the futures, kW", "worst 10 %", 2),
+        "loss_worst_kw": c.maybe_number("largest loss of any future, kW", "worst", 2),
         "worst_future": c.text("where that is"),
         "risk_kw": c.maybe_number("the risk asked for, of these losses, kW; null where it cannot be told"),
-        "limits_kept_share": c.number("share of the futures in which all limits hold"),
+        "limits_kept_share": c.number("share of the futures in which all limits hold", "limits hold in", 3),
         "unsolved": c.whole("futures without a power flow solution"),
-        "v_lowest_pu": c.maybe_number("lowest voltage in any future, pu"),
-        "v_highest_pu": c.maybe_number("highest voltage in any future, pu"),
-        "loading_highest_percent": c.maybe_number("highest current in any future in percent of its limit"),
+        "v_lowest_pu": c.maybe_number("lowest voltage in any future, pu", "lowest voltage", 4),
+        "v_highest_pu": c.maybe_number("highest voltage in any future, pu", "highest", 4),
+        "loading_highest_percent": c.maybe_number(
+            "highest current in any future in percent of its limit", "loading, %", 1
+        ),
     },
     "futures": {
         "future": _SAMPLE["future"],
         "probability": _SAMPLE["probability"],
-        "weight": c.maybe_number("probability that counts for the answer under the risk; null where it is not told"),
+        "weight": c.maybe_number(
+            "probability that counts for the answer under the risk; null where it is not told", "weight", 5
+        ),
         "demand_kw": _SAMPLE["demand_kw"],
         **_STATES,
     },
     "sample": {**_SAMPLE, **_STATES},
-    "buses": {
-        **BUS,
-        **{
-            column: shape
-            for which in _TWO
-            for column, shape in {
-                **_each("v_lowest", "pu", "lowest voltage in any future, pu", of=(which,)),
-                **_each("v_highest", "pu", "highest voltage in any future, pu", of=(which,)),
-            }.items()
-        },
-    },
+    "buses": {**BUS, **_BUSES},
     "branches": {
         **BRANCH,
         "closed_before": c.flag("closed today"),
         "closed_mean": c.maybe_flag("closed in the topology of the mean future"),
         "closed_after": c.maybe_flag("closed in the answer"),
-        "i_max_a": c.maybe_number("current limit, A"),
-        **{
-            column: shape
-            for which in _TWO
-            for column, shape in {
-                **_each("i_highest", "a", "highest current in any future, A", of=(which,)),
-                **_each("loading_highest", "percent", "the same in percent of the limit", of=(which,)),
-                **_each("loss_expected", "kw", "mean active power lost, kW", of=(which,)),
-            }.items()
-        },
+        "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+        **_BRANCHES,
     },
     "violations": {
         "future": c.text("name of the future"),
-        "kind": c.text("what is broken", options=["voltage low", "voltage high", "current"]),
-        "name": c.text("bus or branch"),
-        "value": c.number("what the AC power flow gives"),
-        "limit": c.number("what is allowed"),
+        "kind": c.text("what is broken", "limit broken", options=["voltage low", "voltage high", "current"]),
+        "name": c.text("bus or branch", "bus or branch"),
+        "value": c.number("what the AC power flow gives", "value", 4),
+        "limit": c.number("what is allowed", "limit", 4),
         "unit": c.text("of value and limit", options=["pu", "A"]),
     },
     "iterations": ITERATIONS,
