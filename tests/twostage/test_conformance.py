@@ -15,7 +15,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import InputError, OpenpointError
 from openpoint.network import build_network
 from openpoint.network.blocks import blocks
-from openpoint.studies.partition.setup import PartitionCosts
+from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.setup import program_of as partition_program
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.study import phases_program
@@ -79,8 +79,7 @@ def test_hardening_passes(seed: int) -> None:
 def test_microgrids_pass() -> None:
     grid = openpoint.read("ieee13-microgrids")
     network = build_network(grid)
-    options = {"uncertainty": 0.2, "uncertain_loads": 2, "most_deviating": None, "ramp": 0.3, "max_grid_forming": 1}
-    program = partition_program(grid, network, blocks(network), PartitionCosts(), **options)
+    program = partition_program(grid, network, blocks(network), PartitionOptions(uncertainty=0.2, uncertain_loads=2))
     check_program(program, count=3)
 
 

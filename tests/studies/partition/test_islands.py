@@ -15,7 +15,7 @@ import openpoint
 from openpoint.network import build_network
 from openpoint.network.blocks import Blocks, blocks
 from openpoint.solvers.highs import HighsModel
-from openpoint.studies.partition.options import PartitionCosts
+from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.setup import program_of
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.recourse.compile import compile_model
@@ -44,12 +44,13 @@ def test_the_optimum_is_that_of_the_best_islands() -> None:
         grid,
         network,
         cut,
-        PartitionCosts(),
-        uncertainty=0.0,
-        uncertain_loads=0,
-        most_deviating=None,
-        ramp=0.3,
-        max_grid_forming=1,
+        PartitionOptions(
+            uncertainty=0.0,
+            uncertain_loads=0,
+            most_deviating=None,
+            ramp=0.3,
+            max_grid_forming=1,
+        ),
     )
     first = program.first_stage(with_recourse=False)
     form = compile_model(first.cost, first.constraints, first.integers, also=(first.decision,))

@@ -15,8 +15,8 @@ import pytest
 from openpoint import ColumnAndConstraint, OptionError, partition, partition_levels, sample_partition
 from openpoint.results import export
 from openpoint.studies.catalog import published
-from openpoint.studies.partition import levels as partition_levels_module
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
+from openpoint.studies.partition.study import Prepared
 from openpoint.twostage.log import Termination
 from tests.builders.partitions import five, renamed
 
@@ -109,5 +109,5 @@ def test_levels_that_make_no_sense_are_refused_before_any_is_solved() -> None:
 
 def test_levels_stop_where_the_user_interrupts(levels: PartitionLevels, monkeypatch: pytest.MonkeyPatch) -> None:
     cut_short = replace(levels.results[0], termination=Termination.INTERRUPTED)
-    monkeypatch.setattr(partition_levels_module, "partition", lambda *_, **__: cut_short)
+    monkeypatch.setattr(Prepared, "solve", lambda *_: cut_short)
     assert partition_levels(levels.grid, (0.1, 0.2)).by_level == {0.1: cut_short}

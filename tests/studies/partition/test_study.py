@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
+import re
 
 import cvxpy as cp
 import networkx as nx
@@ -16,12 +17,14 @@ import openpoint
 from openpoint.errors import InputError, OptionError
 from openpoint.network import build_network
 from openpoint.network.blocks import blocks
+from openpoint.studies.partition.levels import partition_levels
 from openpoint.studies.partition.model.colouring import colouring
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.topology import Topology, compact
-from openpoint.studies.partition.options import PartitionCosts
+from openpoint.studies.partition.options import PartitionCosts, PartitionOptions
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.setup import program_of
+from openpoint.studies.partition.steps.study import partition_steps
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Termination
@@ -45,10 +48,11 @@ def program(feeder: Feeder, chosen: list[int], deviation: float, **options: obje
         grid,
         network,
         blocks(network),
-        PartitionCosts(),
-        uncertainty=deviation,
-        uncertain_loads=[f"d{k}" for k in chosen],
-        **given,  # type: ignore[arg-type]
+        PartitionOptions(
+            uncertainty=deviation,
+            uncertain_loads=[f"d{k}" for k in chosen],
+            **given,  # type: ignore[arg-type]
+        ),
     )
 
 
@@ -208,10 +212,11 @@ def test_a_robust_plan_holds_in_every_sample_and_a_nominal_one_does_not(which: o
         grid,
         network,
         blocks(network),
-        PartitionCosts(),
-        uncertainty=level,
-        uncertain_loads=which,
-        **given,  # type: ignore[arg-type]
+        PartitionOptions(
+            uncertainty=level,
+            uncertain_loads=which,
+            **given,  # type: ignore[arg-type]
+        ),
     )
     robust = ColumnAndConstraint().solve(question).decision
     still = question.with_uncertainty(
@@ -263,8 +268,7 @@ def test_no_grid_is_formed_through_a_delta_from_loads_to_ground() -> None:
     grid = openpoint.read("ieee123-microgrids")  # g610 stands behind a delta-delta, all loads of its block before it
     assert "delta" in grid.transformers.filter(to_bus="610")["connection"].item()
     network = build_network(grid)
-    options = {"uncertainty": 0.0, "uncertain_loads": 0, "most_deviating": None, "ramp": 0.3, "max_grid_forming": 1}
-    units = program_of(grid, network, blocks(network), PartitionCosts(), **options).generators  # type: ignore[arg-type]
+    units = program_of(grid, network, blocks(network), PartitionOptions(uncertain_loads=0)).generators
     whole = set(grid.generators.filter(phases="abc")["name"])
     assert {units.names[g] for g in units.may_form} == whole - {"g610"}
 
@@ -281,6 +285,39 @@ def test_what_the_substation_takes_along_is_told() -> None:
     assert "generators" in generators
     assert "'g634'" in generators
     assert partition(grid).notes == ()
+
+
+def test_all_wrong_options_are_said_at_once() -> None:
+    wrong = {
+        "uncertain_loads": None,
+        "most_deviating": -1,
+        "ramp": 2.0,
+        "max_grid_forming": 0,
+        "costs": 3.0,
+        "method": "ccg",
+    }
+    told = (
+        "uncertain_loads has None",
+        "most_deviating is -1",
+        "ramp is 2",
+        "max_grid_forming is 0",
+        "costs is 3.0",
+        "method is",
+    )
+    asked = (
+        ("uncertainty is 1.5", lambda: partition("ieee13-microgrids", uncertainty=1.5, **wrong)),
+        ("uncertainty is 15; .*uncertainty is -1", lambda: partition_levels("ieee13-microgrids", (15, -1), **wrong)),
+        ("max_actions is -2", lambda: partition_steps("ieee13-microgrids", "nowhere", max_actions=-2, **wrong)),
+    )
+    for more, ask in asked:
+        with pytest.raises(OptionError) as raised:
+            ask()
+        assert all(each in str(raised.value) for each in told)
+        assert re.search(more, str(raised.value))
+    with pytest.raises(
+        OptionError, match=r"block_weight is -1; give 0 or more. Also: weigh is 'load'; give kw or block"
+    ):
+        PartitionCosts(block_weight=-1.0, weigh="load")  # type: ignore[arg-type]
 
 
 def test_what_makes_no_sense_is_refused() -> None:

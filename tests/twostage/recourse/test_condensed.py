@@ -14,7 +14,7 @@ from openpoint.solvers.base import Status
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.options import PartitionCosts
+from openpoint.studies.partition.options import PartitionCosts, PartitionOptions
 from openpoint.studies.partition.setup import program_of
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
@@ -31,12 +31,14 @@ def question(level: float) -> PartitionProgram:
         grid,
         network,
         blocks(network),
-        PartitionCosts(generation_usd_per_kwh=prices),
-        uncertainty=level,
-        uncertain_loads=6,
-        most_deviating=None,
-        ramp=0.3,
-        max_grid_forming=1,
+        PartitionOptions(
+            costs=PartitionCosts(generation_usd_per_kwh=prices),
+            uncertainty=level,
+            uncertain_loads=6,
+            most_deviating=None,
+            ramp=0.3,
+            max_grid_forming=1,
+        ),
     )
 
 

@@ -13,8 +13,7 @@ from openpoint.cli.options import TimeLimitOption
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
-    from openpoint.studies.partition.options import PartitionCosts
-    from openpoint.studies.partition.study import Method
+    from openpoint.studies.partition.options import Method, PartitionCosts
     from openpoint.twostage.workers.executors import Choice
 
 SAMPLES = 1000

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
     from openpoint.cli.partition.options import OverTime, Question, Sampling
     from openpoint.grid import Grid
-    from openpoint.studies.partition.levels import PartitionOptions
-    from openpoint.studies.partition.options import PartitionCosts
+    from openpoint.studies.partition.levels import PreparedLevels
+    from openpoint.studies.partition.options import Method, PartitionCosts, PartitionOptions
     from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-    from openpoint.studies.partition.study import Method
     from openpoint.twostage.log import Iteration
 
 LEAST_S = 1e-3
@@ -43,30 +42,42 @@ def partition(
     quiet: bool,
 ) -> int:
     """Read the grid, find the plan or one for every level, show and write the result; the exit code."""
-    from openpoint.studies.partition import study
+    from openpoint.studies.partition.options import PartitionOptions
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     levels = question.levels
     sampling.where()  # a wrong one is told before the work begins
+    if over.steps is not None and sampling.samples:
+        raise OptionError("--samples are of the loads of one step; leave --steps or --samples out")
+    if over.steps is not None and len(levels) > 1:
+        raise OptionError("several levels of uncertainty and --steps do not go together; give one level")
+    options = PartitionOptions(
+        uncertainty=levels[0] if len(levels) == 1 else 0.0,
+        levels=levels if len(levels) > 1 else (),
+        uncertain_loads=question.loads,
+        most_deviating=question.most_deviating,
+        max_grid_forming=question.max_grid_forming,
+        ramp=question.ramp,
+        max_actions=over.max_actions,
+        keep_energised=over.keep_energised,
+        costs=costs,
+        method=method,
+    )
     grid = read_sound(source)
-    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
-    options: PartitionOptions = {
-        "uncertain_loads": question.loads,
-        "most_deviating": question.most_deviating,
-        "max_grid_forming": question.max_grid_forming,
-        "ramp": question.ramp,
-        "costs": costs,
-        "method": method,
-    }
     if over.steps is not None:
-        if sampling.samples:
-            raise OptionError("--samples are of the loads of one step; leave --steps or --samples out")
-        return _steps(out, grid, levels, over.steps, over, options, outputs)
-    if len(levels) > 1:
-        return _levels(out, grid, levels, options, sampling, outputs)
-    deadline = Deadline(method.time_limit_s)
+        return _steps(out, grid, over.steps, options, outputs)
+    return (_levels if len(levels) > 1 else _plan)(out, grid, options, sampling, outputs)
+
+
+def _plan(out: Console, grid: Grid, options: PartitionOptions, sampling: Sampling, outputs: Outputs) -> int:
+    """One plan."""
+    from openpoint.studies.partition.study import prepare
+
+    prepared = prepare(grid, options)
+    _tell(out, grid, prepared.method)
+    deadline = Deadline(prepared.method.time_limit_s)
     with Progress(out, unit="$") as progress:
-        result = study.partition(grid, uncertainty=levels[0], progress=progress, **options)
+        result = prepared.solve(progress)
     result = _sampled(out, result, sampling, deadline)
     written, good = outputs.write(result)
     show_result(out, result)
@@ -74,52 +85,34 @@ def partition(
     return _exit_code(result) if good else NOT_WRITTEN
 
 
-def _steps(
-    out: Console,
-    grid: Grid,
-    levels: tuple[float, ...],
-    steps: Path,
-    over: OverTime,
-    options: PartitionOptions,
-    outputs: Outputs,
-) -> int:
+def _tell(out: Console, grid: Grid, method: Method) -> None:
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
+
+
+def _steps(out: Console, grid: Grid, steps: Path, options: PartitionOptions, outputs: Outputs) -> int:
     """The same over time."""
     from openpoint.scenarios.horizon import read_horizon
-    from openpoint.studies.partition.steps.study import partition_steps
+    from openpoint.studies.partition.steps.study import prepare_steps
 
-    if len(levels) > 1:
-        raise OptionError("several levels of uncertainty and --steps do not go together; give one level")
-    horizon = read_horizon(steps)
+    prepared = prepare_steps(grid, read_horizon(steps), options)
+    _tell(out, grid, prepared.method)
     with Progress(out, unit="$") as progress:
-        result = partition_steps(
-            grid,
-            horizon,
-            max_actions=over.max_actions,
-            keep_energised=over.keep_energised,
-            uncertainty=levels[0],
-            progress=progress,
-            **options,
-        )
+        result = prepared.solve(progress)
     written, good = outputs.write(result)
     show_result(out, result)
     show_written(out, written)
     return result.termination.exit_code if good else NOT_WRITTEN
 
 
-def _levels(
-    out: Console,
-    grid: Grid,
-    levels: tuple[float, ...],
-    options: PartitionOptions,
-    sampling: Sampling,
-    outputs: Outputs,
-) -> int:
+def _levels(out: Console, grid: Grid, options: PartitionOptions, sampling: Sampling, outputs: Outputs) -> int:
     """The same for several levels."""
-    method = options["method"]
-    assert method is not None
-    deadline = Deadline(method.time_limit_s)
-    found = _solved(out, grid, levels, options)
-    if missing := sorted(set(levels) - set(found.by_level)):
+    from openpoint.studies.partition.levels import prepare_levels
+
+    prepared = prepare_levels(grid, options)
+    _tell(out, grid, prepared.method)
+    deadline = Deadline(prepared.method.time_limit_s)
+    found = _solved(out, prepared)
+    if missing := sorted(set(prepared.by_level) - set(found.by_level)):
         complain("interrupted", f"not computed: {', '.join(f'{level:g}' for level in missing)}")
     sampled = {level: _sampled(out, each, sampling, deadline) for level, each in found.by_level.items()}
     found = replace(found, by_level=sampled)
@@ -157,9 +150,7 @@ def _exit_code(result: PartitionResult) -> int:
     return max(result.termination.exit_code, 0 if stopped is None else stopped.exit_code)
 
 
-def _solved(out: Console, grid: Grid, levels: tuple[float, ...], options: PartitionOptions) -> PartitionLevels:
-    from openpoint.studies.partition.levels import partition_levels
-
+def _solved(out: Console, prepared: PreparedLevels) -> PartitionLevels:
     with Progress(out, unit="$") as progress:
         last: float | None = None
 
@@ -170,4 +161,4 @@ def _solved(out: Console, grid: Grid, levels: tuple[float, ...], options: Partit
                 last = level
             progress(iteration)
 
-        return partition_levels(grid, levels, progress=told, **options)
+        return prepared.solve(told)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from numbers import Real
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict, Unpack
 
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names
+from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
-from openpoint.studies.partition.options import PartitionCosts, check_uncertainty
+from openpoint.studies.partition.options import Method, PartitionCosts, PartitionOptions, levels_of
 from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-from openpoint.studies.partition.study import Method, partition
+from openpoint.studies.partition.setup import cut_network
+from openpoint.studies.partition.study import Prepared, prepare_on
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
+
+LevelProgress = Callable[[float, Iteration], None]
 
 LEAST_S = 1e-3
 """Seconds that a level has in any case."""
 
 
-class PartitionOptions(TypedDict, total=False):
-    """The options of `partition` that all levels share."""
+class LevelOptions(TypedDict, total=False):
+    """The options of `openpoint.partition` that all levels share."""
 
     uncertain_loads: Literal["all"] | int | Names
     most_deviating: int | None
@@ -39,7 +42,7 @@ def partition_levels(
     levels: float | Iterable[float],
     *,
     progress: Callable[[float, Iteration], None] | None = None,
-    **options: Unpack[PartitionOptions],
+    **options: Unpack[LevelOptions],
 ) -> PartitionLevels:
     """The same partition at several levels of uncertainty, the lowest first.
 
@@ -60,35 +63,50 @@ def partition_levels(
         InputError: as `openpoint.partition`.
         OptionError: no level, one that is no number or out of range, and as `openpoint.partition`.
     """
-    grid, levels = read(grid), _several(levels)
-    if not levels:
-        raise OptionError("no level of uncertainty; give at least one share of the load, such as 0.15")
-    for level in levels:
-        check_uncertainty(level)
-    found: dict[float, PartitionResult] = {}
-    method = options.get("method") or ColumnAndConstraint()
-    deadline, rising = Deadline(method.time_limit_s), sorted(set(levels))
-    for number, level in enumerate(rising):
-        part = None if method.time_limit_s is None else max(deadline.left() / (len(rising) - number), LEAST_S)
-
-        def told(iteration: Iteration, level: float = level) -> None:
-            if progress is not None:
-                progress(level, iteration)
-
-        options["method"] = replace(method, time_limit_s=part)
-        found[level] = partition(grid, uncertainty=level, progress=told, **options)
-        if found[level].termination is Termination.INTERRUPTED:
-            break
-    return PartitionLevels(found)
+    return prepare_levels(read(grid), PartitionOptions(levels=levels, **options)).solve(progress)
 
 
-def _several(levels: float | Iterable[float]) -> tuple[float, ...]:
-    """The levels; a single number is one.
+def prepare_levels(grid: Grid, options: PartitionOptions) -> PreparedLevels:
+    """All that a run at several levels needs: the network is built once, the model of each level is stated.
 
     Raises:
-        OptionError: something that is no number.
+        InputError: as `openpoint.partition`.
+        OptionError: no level, and as `openpoint.partition`.
     """
-    given = tuple(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else (levels,)
-    if wrong := [level for level in given if not isinstance(level, Real)]:
-        raise OptionError(f"levels has {wrong[0]!r}, which is no number; give shares of the load, such as [0.0, 0.15]")
-    return tuple(map(float, given))
+    levels = levels_of(options.levels)
+    if not levels:
+        raise OptionError("no level of uncertainty; give at least one share of the load, such as 0.15")
+    network, blocks = cut_network(grid, options)
+    each = {
+        level: prepare_on(grid, network, blocks, replace(options, levels=(), uncertainty=level)) for level in levels
+    }
+    return PreparedLevels(each, options.method or ColumnAndConstraint())
+
+
+@dataclass(frozen=True)
+class PreparedLevels:
+    """The same question at several levels of uncertainty, ready to be solved.
+
+    Attributes:
+        by_level: the question of each level, the lowest first. method: whose time limit is that of all levels.
+    """
+
+    by_level: Mapping[float, Prepared]
+    method: Method
+
+    def solve(self, progress: LevelProgress | None = None) -> PartitionLevels:
+        """A result a level; where the user interrupts, those of the levels up to then."""
+        method, found = self.method, dict[float, PartitionResult]()
+        deadline = Deadline(method.time_limit_s)
+        for number, (level, prepared) in enumerate(self.by_level.items()):
+            left = len(self.by_level) - number
+            part = None if method.time_limit_s is None else max(deadline.left() / left, LEAST_S)
+
+            def told(iteration: Iteration, level: float = level) -> None:
+                if progress is not None:
+                    progress(level, iteration)
+
+            found[level] = replace(prepared, method=replace(method, time_limit_s=part)).solve(told)
+            if found[level].termination is Termination.INTERRUPTED:
+                break
+        return PartitionLevels(found)

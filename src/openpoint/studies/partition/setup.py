@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -17,52 +16,49 @@ from openpoint.graph import energised
 from openpoint.grid.arguments import Names, names_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean, names_in_words
-from openpoint.network import Network, load_shares
+from openpoint.network import Network, build_network, load_shares
 from openpoint.network.blocks import Blocks
+from openpoint.network.blocks import blocks as blocks_of
+from openpoint.network.limits import Limits
 from openpoint.studies.partition.model.links import Links
-from openpoint.studies.partition.model.loads import load_blocks, terminal_base_kw
+from openpoint.studies.partition.model.loads import block_loads_kw, load_blocks, terminal_base_kw
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import DispatchableGenerators, Step, UncertainLoads
 from openpoint.studies.partition.model.storage import Storage
-from openpoint.studies.partition.options import BLOCK_USD, PartitionCosts, check_uncertainty
+from openpoint.studies.partition.options import BLOCK_USD, PartitionCosts, PartitionOptions
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 
 
+def cut_network(grid: Grid, options: PartitionOptions) -> tuple[Network, Blocks]:
+    """The network with the limits to keep, and its blocks.
+
+    Raises:
+        InputError: the grid has faults.
+        OptionError: it has no switches.
+    """
+    network = Limits.given(options.limits).applied(build_network(grid).dead_when_open())
+    block_graph = blocks_of(network)
+    if not len(block_graph.switches):
+        raise OptionError("the grid has no switchable branch, so there is nothing to cut; mark its switches switchable")
+    return network, block_graph
+
+
 def program_of(
-    grid: Grid,
-    network: Network,
-    blocks: Blocks,
-    costs: PartitionCosts,
-    *,
-    uncertainty: float,
-    uncertain_loads: Literal["all"] | int | Names,
-    most_deviating: int | None,
-    ramp: float,
-    max_grid_forming: int,
-    timeline: Timeline | None = None,
-    max_actions: int | None = None,
-    keep_energised: bool = False,
+    grid: Grid, network: Network, blocks: Blocks, options: PartitionOptions, timeline: Timeline | None = None
 ) -> PartitionProgram:
     """The mathematical model.
 
     Args:
         timeline: the steps; default: an hour with the loads of the grid.
-        max_actions: most switches that change their state in a step. keep_energised: whether blocks stay energised.
 
     Raises:
         InputError: names that are no load or generator; no generator is dispatchable.
-        OptionError: figures out of range.
+        OptionError: figures that do not fit the grid.
     """
-    check_uncertainty(uncertainty)
-    if not (math.isfinite(ramp) and 0.0 <= ramp <= 1.0):
-        raise OptionError(f"ramp is {ramp:g}; give a share of the capacity from 0 to 1, such as 0.3")
-    if max_grid_forming < 1:
-        raise OptionError(f"max_grid_forming is {max_grid_forming}; every island needs at least 1")
-    if max_actions is not None and max_actions < 0:
-        raise OptionError(f"max_actions is {max_actions}; give 0 or more, or leave it out for no limit")
+    costs, uncertainty = options.costs or PartitionCosts(), options.uncertainty
     generators = _generators(network, blocks)
-    chosen = _chosen(grid, uncertain_loads) if uncertainty > 0.0 else np.empty(0, dtype=np.int64)
+    chosen = _chosen(grid, options.uncertain_loads) if uncertainty > 0.0 else np.empty(0, dtype=np.int64)
     timeline = timeline or Timeline.one(grid, blocks)
     home = load_blocks(grid, network, blocks)
     base_kw = terminal_base_kw(network)
@@ -81,14 +77,27 @@ def program_of(
         )
         for name, hours, share, locks in zip(timeline.names, timeline.hours, timeline.share, timeline.locks)
     ]
-    stated = max_actions is not None or any(locks.closed.any() for locks in timeline.locks)
+    stated = options.max_actions is not None or any(locks.closed.any() for locks in timeline.locks)
     return PartitionProgram(
         steps=tuple(steps),
-        links=Links(_storage(timeline, generators, base_kw), max_actions, keep_energised, stated=stated),
-        uncertainty=_set(len(chosen), len(steps), uncertainty, most_deviating),
-        ramp=ramp,
-        max_grid_forming=max_grid_forming,
+        links=Links(
+            _storage(timeline, generators, base_kw), options.max_actions, options.keep_energised, stated=stated
+        ),
+        uncertainty=_set(len(chosen), len(steps), uncertainty, options.most_deviating),
+        ramp=options.ramp,
+        max_grid_forming=options.max_grid_forming,
     )
+
+
+def beside_the_source(grid: Grid, network: Network, block_graph: Blocks) -> tuple[str, ...]:
+    """Notes on load that no plan can serve, and on generators that no plan can use."""
+    notes = []
+    if beside := float(block_loads_kw(grid, network, block_graph)[block_graph.lost].sum()):
+        notes.append(f"{beside:.6g} kW of load share a block with the lost substation and cannot be served")
+    at_rest = block_graph.lost[block_graph.of_terminal[network.generator_terminal]]
+    if idle := dict.fromkeys(name for name, rests in zip(network.generator_names, at_rest) if rests):
+        notes.append(f"generators that share a block with the lost substation cannot run: {names_in_words([*idle])}")
+    return tuple(f"{note}; put a switch between" for note in notes)
 
 
 def _loaded(grid: Grid, network: Network, share: Floats) -> Network:
@@ -225,8 +234,6 @@ def _uncertain(grid: Grid, chosen: Ints, home: Ints, share: Floats) -> Uncertain
 
 def _set(m: int, steps: int, most: float, deviating: int | None) -> Uncertainty:
     """Deviations of m loads in each step, each step with a budget of its own."""
-    if deviating is not None and deviating < 0:
-        raise OptionError(f"most_deviating is {deviating}; give 0 or more loads")
     ends = np.full(m * steps, most)
     if not m:
         return Certain(np.zeros(1))  # no variable may be empty

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, Solves, of_kind
+from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import names_in_words
 from openpoint.io import GridLike, read
-from openpoint.network import Network, build_network
-from openpoint.network.blocks import Blocks, blocks
+from openpoint.network import Network
+from openpoint.network.blocks import Blocks
 from openpoint.network.limits import Limits
 from openpoint.studies.partition.answer import answer
-from openpoint.studies.partition.model.loads import block_loads_kw
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.options import PartitionCosts
+from openpoint.studies.partition.options import Method, PartitionCosts, PartitionOptions
 from openpoint.studies.partition.result import PartitionResult
-from openpoint.studies.partition.setup import program_of
+from openpoint.studies.partition.setup import beside_the_source, cut_network, program_of
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Outcome, Progress, Termination, relative_gap
-from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.stopping import PROVEN_GAP
 
 _LOG = logging.getLogger(__name__)
-
-Method = ColumnAndConstraint | ExtensiveForm | Benders
 
 
 def partition(
@@ -74,41 +67,61 @@ def partition(
         InputError: the grid has faults, a name is no load or generator, or no generator can be dispatched.
         OptionError: options that make no sense.
     """
-    grid = read(grid)
-    refuse_others(method, costs)
-    method = method or ColumnAndConstraint()
-    with deadline_of(method.time_limit_s) as deadline:
-        network, block_graph = blocks_and_network(grid, limits)
-        _LOG.info("built the network and cut it into blocks")
-        program = program_of(
-            grid,
-            network,
-            block_graph,
-            costs or PartitionCosts(),
-            uncertainty=uncertainty,
-            uncertain_loads=uncertain_loads,
-            most_deviating=most_deviating,
-            ramp=ramp,
-            max_grid_forming=max_grid_forming,
-        )
-        _LOG.info("stated the problem; the method begins")
-        outcome = _or_dark(program, method.solve(program, progress, deadline))
-        _LOG.info("the method ended")
-        notes = beside_the_source(grid, network, block_graph)
-        deviation = uncertainty if program.loads.names else 0.0
-        return answer(grid, program, outcome, str(method), deviation, notes, deadline)
+    options = PartitionOptions(
+        uncertainty=uncertainty,
+        uncertain_loads=uncertain_loads,
+        most_deviating=most_deviating,
+        ramp=ramp,
+        max_grid_forming=max_grid_forming,
+        costs=costs,
+        limits=limits,
+        method=method,
+    )
+    return prepare(read(grid), options).solve(progress)
 
 
-def refuse_others(method: object, costs: object) -> None:
-    """Refuse a method or costs of another kind.
+def prepare(grid: Grid, options: PartitionOptions) -> Prepared:
+    """All that a run needs: the grid is checked, its network and model built and the method chosen.
 
     Raises:
-        OptionError: saying which.
+        InputError: the grid has faults, a name is no load or generator, or no generator can be dispatched.
+        OptionError: a grid without switches, or figures that do not fit it.
     """
-    if method is not None:
-        of_kind(method, Solves, "method", "ColumnAndConstraint(), Benders(relaxation=False) or ExtensiveForm()")
-    if costs is not None:
-        of_kind(costs, PartitionCosts, "costs", "PartitionCosts()")
+    network, blocks = cut_network(grid, options)
+    _LOG.info("built the network and cut it into blocks")
+    return prepare_on(grid, network, blocks, options)
+
+
+def prepare_on(grid: Grid, network: Network, blocks: Blocks, options: PartitionOptions) -> Prepared:
+    """`prepare` where the network and its blocks are known."""
+    program = program_of(grid, network, blocks, options)
+    deviation = options.uncertainty if program.loads.names else 0.0
+    return Prepared(grid, program, options.method or ColumnAndConstraint(), deviation)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A question about a grid, ready to be solved.
+
+    Attributes:
+        program: the mathematical model, with the limits to keep. method: named, or chosen.
+        uncertainty: largest deviation of an uncertain load, a share; 0 where there is none.
+    """
+
+    grid: Grid
+    program: PartitionProgram
+    method: Method
+    uncertainty: float
+
+    def solve(self, progress: Progress | None = None) -> PartitionResult:
+        """The result."""
+        program, method = self.program, self.method
+        _LOG.info("stated the problem; the method begins")
+        with deadline_of(method.time_limit_s) as deadline:
+            outcome = _or_dark(program, method.solve(program, progress, deadline))
+            _LOG.info("the method ended")
+            notes = beside_the_source(self.grid, program.network, program.blocks)
+            return answer(self.grid, program, outcome, str(method), self.uncertainty, notes, deadline)
 
 
 def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:
@@ -120,28 +133,3 @@ def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:
     lower = min(outcome.lower_bound, cost)
     why = Termination.OPTIMAL if relative_gap(lower, cost) <= PROVEN_GAP else outcome.termination
     return replace(outcome, termination=why, decision=dark, upper_bound=cost, lower_bound=lower)
-
-
-def blocks_and_network(grid: Grid, limits: Limits | None) -> tuple[Network, Blocks]:
-    """The network with the limits to keep, and its blocks.
-
-    Raises:
-        InputError: the grid has faults.
-        OptionError: it has no switches.
-    """
-    network = Limits.given(limits).applied(build_network(grid).dead_when_open())
-    block_graph = blocks(network)
-    if not len(block_graph.switches):
-        raise OptionError("the grid has no switchable branch, so there is nothing to cut; mark its switches switchable")
-    return network, block_graph
-
-
-def beside_the_source(grid: Grid, network: Network, block_graph: Blocks) -> tuple[str, ...]:
-    """Notes on load that no plan can serve, and on generators that no plan can use."""
-    notes = []
-    if beside := float(block_loads_kw(grid, network, block_graph)[block_graph.lost].sum()):
-        notes.append(f"{beside:.6g} kW of load share a block with the lost substation and cannot be served")
-    at_rest = block_graph.lost[block_graph.of_terminal[network.generator_terminal]]
-    if idle := dict.fromkeys(name for name, rests in zip(network.generator_names, at_rest) if rests):
-        notes.append(f"generators that share a block with the lost substation cannot run: {names_in_words([*idle])}")
-    return tuple(f"{note}; put a switch between" for note in notes)

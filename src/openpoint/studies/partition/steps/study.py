@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Literal
 
 from openpoint.grid.arguments import Names
+from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
-from openpoint.scenarios.horizon import HorizonLike, read_horizon
-from openpoint.studies.partition.options import PartitionCosts
-from openpoint.studies.partition.setup import program_of
+from openpoint.scenarios.horizon import Horizon, HorizonLike, read_horizon
+from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.options import Method, PartitionCosts, PartitionOptions
+from openpoint.studies.partition.setup import beside_the_source, cut_network, program_of
 from openpoint.studies.partition.steps.answer import steps_answer
 from openpoint.studies.partition.steps.look_ahead import look_ahead
 from openpoint.studies.partition.steps.result import PartitionStepsResult
-from openpoint.studies.partition.study import Method, beside_the_source, blocks_and_network, refuse_others
-from openpoint.studies.partition.timeline import timeline_of
+from openpoint.studies.partition.timeline import Timeline, timeline_of
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
@@ -60,40 +62,75 @@ def partition_steps(
         InputError: the grid or the horizon has faults, a name is no load or generator, or none can be dispatched.
         OptionError: options that make no sense.
     """
-    refuse_others(method, costs)
+    options = PartitionOptions(
+        uncertainty=uncertainty,
+        uncertain_loads=uncertain_loads,
+        most_deviating=most_deviating,
+        ramp=ramp,
+        max_grid_forming=max_grid_forming,
+        max_actions=max_actions,
+        keep_energised=keep_energised,
+        costs=costs,
+        limits=limits,
+        method=method,
+    )
     horizon = read_horizon(horizon)
-    given, costs, method = read(grid), costs or PartitionCosts(), method or ColumnAndConstraint()
-    with deadline_of(method.time_limit_s) as deadline:
-        grid = horizon.equipped(given)
-        network, block_graph = blocks_and_network(grid, limits)
-        timeline = timeline_of(horizon, grid, network, block_graph)
-        _LOG.info("built the network, cut it into blocks and read the steps")
-        program = program_of(
-            grid,
-            network,
-            block_graph,
-            costs,
-            uncertainty=uncertainty,
-            uncertain_loads=uncertain_loads,
-            most_deviating=most_deviating,
-            ramp=ramp,
-            max_grid_forming=max_grid_forming,
-            timeline=timeline,
-            max_actions=max_actions,
-            keep_energised=keep_energised,
-        )
+    return prepare_steps(read(grid), horizon, options).solve(progress)
+
+
+def prepare_steps(grid: Grid, horizon: Horizon, options: PartitionOptions) -> PreparedSteps:
+    """All that a run over several steps needs: grid and horizon are checked, the network and the model built.
+
+    Raises:
+        InputError: the grid or the horizon has faults, a name is no load or generator, or none can be dispatched.
+        OptionError: a grid without switches, or figures that do not fit it.
+    """
+    equipped = horizon.equipped(grid)
+    network, blocks = cut_network(equipped, options)
+    timeline = timeline_of(horizon, equipped, network, blocks)
+    _LOG.info("built the network, cut it into blocks and read the steps")
+    program = program_of(equipped, network, blocks, options, timeline)
+    notes = (*(str(note) for note in horizon.notes), *beside_the_source(equipped, network, blocks))
+    return PreparedSteps(grid, horizon, timeline, program, options, notes)
+
+
+@dataclass(frozen=True)
+class PreparedSteps:
+    """A question about a grid and what happens to it step by step, ready to be solved.
+
+    Attributes:
+        grid: as given. timeline: the horizon on the grid. program: the mathematical model of all steps.
+        notes: on the tables, and on what no plan can serve or use.
+    """
+
+    grid: Grid
+    horizon: Horizon
+    timeline: Timeline
+    program: PartitionProgram
+    options: PartitionOptions
+    notes: tuple[str, ...]
+
+    @property
+    def method(self) -> Method:
+        """Named, or chosen."""
+        return self.options.method or ColumnAndConstraint()
+
+    def solve(self, progress: Progress | None = None) -> PartitionStepsResult:
+        """The result."""
+        program, method = self.program, self.method
         _LOG.info("stated the problem; the method begins")
-        outcome = look_ahead(program, method, progress, deadline)
-        _LOG.info("the method ended")
-        return steps_answer(
-            given,
-            horizon,
-            timeline,
-            program,
-            outcome,
-            method=str(method),
-            uncertainty=uncertainty if program.loads.names else 0.0,
-            priorities=costs.priorities,
-            notes=(*(str(note) for note in horizon.notes), *beside_the_source(grid, network, block_graph)),
-            deadline=deadline,
-        )
+        with deadline_of(method.time_limit_s) as deadline:
+            outcome = look_ahead(program, method, progress, deadline)
+            _LOG.info("the method ended")
+            return steps_answer(
+                self.grid,
+                self.horizon,
+                self.timeline,
+                program,
+                outcome,
+                method=str(method),
+                uncertainty=self.options.uncertainty if program.loads.names else 0.0,
+                priorities=(self.options.costs or PartitionCosts()).priorities,
+                notes=self.notes,
+                deadline=deadline,
+            )
