@@ -238,6 +238,9 @@ class Answer(Result):
         """Objective, bound, gap, termination, log and violations, under the same names for every study."""
         raise NotImplementedError
 
+    def _head(self, objective: float | None, bound: float, unit: str, violations: pl.DataFrame) -> Head:
+        return Head(objective, bound, self.gap, unit, self.termination, self.iterations, violations)
+
     def to_do(self) -> str:
         """What the answer does in today's grid, in words; empty where there is no answer."""
         raise NotImplementedError

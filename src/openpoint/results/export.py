@@ -5,7 +5,7 @@ CSV and Parquet hold a file a table, the summary being the table of one row; Exc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,12 +27,12 @@ class Tabled(Protocol):
 
 def to_csv(result: Tabled, folder: str | Path) -> list[Path]:
     """Write a CSV file a table into the folder, which is made where missing; the paths written."""
-    return [_write_csv(frame, path) for frame, path in _files(result, Path(folder), "csv")]
+    return _write(result, Path(folder), "csv", pl.DataFrame.write_csv)
 
 
 def to_parquet(result: Tabled, folder: str | Path) -> list[Path]:
     """Write a Parquet file a table into the folder, which is made where missing; the paths written."""
-    return [_write_parquet(frame, path) for frame, path in _files(result, Path(folder), "parquet")]
+    return _write(result, Path(folder), "parquet", pl.DataFrame.write_parquet)
 
 
 def to_excel(result: Tabled, file: str | Path) -> Path:
@@ -63,20 +63,13 @@ def to_excel(result: Tabled, file: str | Path) -> Path:
     return path
 
 
-def _files(result: Tabled, folder: Path, ending: str) -> list[tuple[pl.DataFrame, Path]]:
+def _write(result: Tabled, folder: Path, ending: str, write: Callable[[pl.DataFrame, Path], None]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     frames = {"summary": result.row_frame(), **result.tables()}
-    return [(frame, folder / f"{name}.{ending}") for name, frame in frames.items()]
-
-
-def _write_csv(frame: pl.DataFrame, path: Path) -> Path:
-    frame.write_csv(path)
-    return path
-
-
-def _write_parquet(frame: pl.DataFrame, path: Path) -> Path:
-    frame.write_parquet(path)
-    return path
+    paths = [folder / f"{name}.{ending}" for name in frames]
+    for frame, path in zip(frames.values(), paths, strict=True):
+        write(frame, path)
+    return paths
 
 
 def _write_cell(sheet: Any, row: int, column: int, value: str | float | int | None) -> None:

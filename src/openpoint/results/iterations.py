@@ -9,22 +9,23 @@ from openpoint.results.columns import finite
 from openpoint.twostage.log import Iteration
 
 
-def iteration_columns(unit: str, sign: str, *, value: str, violation: str) -> c.Table:
+def iteration_columns(unit: str, sign: str, *, value: str, violation: str, heading: str = "") -> c.Table:
     """The columns of a log.
 
     Args:
         unit: ending of the columns of bounds. sign: the unit in words.
-        value, violation: what they are of what was tried.
+        value, violation: what they are of what was tried. heading: of the violation in reports; empty: not shown.
     """
+    digits = 4 if unit == "kw" else 3
     return {
-        "number": c.whole("1, 2, …"),
-        "seconds": c.number("since the start of the method"),
-        f"lower_bound_{unit}": c.maybe_number(f"best proven so far, {sign}"),
-        f"upper_bound_{unit}": c.maybe_number(f"best verified so far, {sign}"),
+        "number": c.whole("1, 2, …", "iteration"),
+        "seconds": c.number("since the start of the method", "seconds", 3),
+        f"lower_bound_{unit}": c.maybe_number(f"best proven so far, {sign}", f"lower bound, {sign}", digits),
+        f"upper_bound_{unit}": c.maybe_number(f"best verified so far, {sign}", f"upper bound, {sign}", digits),
         "gap": c.maybe_number("(upper − lower) / upper"),
-        f"value_{unit}": c.maybe_number(value),
+        f"value_{unit}": c.maybe_number(value, f"value tried, {sign}", digits),
         "verdict": c.text("what was learnt"),
-        "violation": c.maybe_number(violation),
+        "violation": c.maybe_number(violation, heading, 6),
         "mark": c.text("a warning where the numbers were bad, else empty"),
     }
 

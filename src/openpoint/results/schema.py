@@ -58,13 +58,3 @@ def root(name: str, title: str, shape: Schema) -> Schema:
 
 def names(doc: str) -> Schema:
     return listing({"type": "string"}, doc)
-
-
-SWITCHED = record(
-    {
-        "branch": text("name"),
-        "action": value("string", "what to do", enum=["close", "open"]),
-        "open_end": value("string", "end at which a line is switched, or both", enum=["both", "from", "to"]),
-    }
-)
-"""What is to be done to a branch."""

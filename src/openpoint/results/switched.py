@@ -54,15 +54,7 @@ class SwitchedResult(Answer):
 
     @property
     def head(self) -> Head:
-        return Head(
-            objective=self.objective_kw,
-            bound=self.lower_bound_kw,
-            gap=self.gap,
-            unit="kW",
-            termination=self.termination,
-            log=self.iterations,
-            violations=self.violations_told(),
-        )
+        return self._head(self.objective_kw, self.lower_bound_kw, "kW", self.violations_told())
 
     def violations_told(self) -> pl.DataFrame:
         """Limits that the answer breaks, or without an answer the state of least violation."""

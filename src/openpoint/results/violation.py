@@ -52,14 +52,7 @@ class Violation:
     @property
     def row(self) -> dict[str, Any]:
         """As it is written."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "phase": self.phase,
-            "value": self.value,
-            "limit": self.limit,
-            "unit": self.unit,
-        }
+        return {key: getattr(self, key) for key in VIOLATIONS}
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
@@ -67,11 +60,11 @@ class Violation:
 
 PHASE = c.text("1 in a balanced grid, else a, b or c", options=["1", "a", "b", "c"])
 VIOLATIONS: c.Table = {
-    "kind": c.text("what is broken", options=["voltage low", "voltage high", "current"]),
-    "name": c.text("bus or branch"),
+    "kind": c.text("what is broken", "limit broken", options=["voltage low", "voltage high", "current"]),
+    "name": c.text("bus or branch", "bus or branch"),
     "phase": PHASE,
-    "value": c.number("what the AC power flow gives"),
-    "limit": c.number("what is allowed"),
+    "value": c.number("what the AC power flow gives", "value", 4),
+    "limit": c.number("what is allowed", "limit", 4),
     "unit": c.text("of value and limit", options=["pu", "A"]),
 }
 VIOLATION: Schema = c.rows_schema("violations", VIOLATIONS)["items"]

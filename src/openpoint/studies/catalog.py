@@ -61,60 +61,42 @@ class Study:
 
 
 _HERE = "openpoint.studies"
-_CLI = "openpoint.cli"
+
+
+def _study(folder: str, result: str, schema: str, name: str, title: str, *, command: bool = True) -> Study:
+    """A study of this package; its command is in the folder of the same name of the command line."""
+    module = f"openpoint.cli.{folder}.command" if command else ""
+    return Study(title, f"{_HERE}.{folder}", result, schema, name, module)
+
+
 STUDIES = (
-    Study(
-        "Result of `openpoint reconfigure`",
-        f"{_HERE}.reconfigure",
-        "ReconfigureResult",
-        "RECONFIGURE",
-        "result",
-        f"{_CLI}.reconfigure.command",
-    ),
-    Study(
-        "Result of `openpoint reconfigure` for many futures",
-        f"{_HERE}.reconfigure.futures",
+    _study("reconfigure", "ReconfigureResult", "RECONFIGURE", "result", "Result of `openpoint reconfigure`"),
+    _study(
+        "reconfigure.futures",
         "FuturesResult",
         "FUTURES",
         "futures",
+        "Result of `openpoint reconfigure` for many futures",
+        command=False,
     ),
-    Study(
-        "Result of `openpoint powerflow`",
-        f"{_HERE}.powerflow",
-        "PowerflowResult",
-        "POWERFLOW",
-        "powerflow",
-        f"{_CLI}.powerflow.command",
-    ),
-    Study(
-        "Result of `openpoint harden`",
-        f"{_HERE}.harden",
-        "HardenResult",
-        "HARDEN",
-        "harden",
-        f"{_CLI}.harden.command",
-    ),
-    Study(
-        "Result of `openpoint partition`",
-        f"{_HERE}.partition",
-        "PartitionResult",
-        "PARTITION",
+    _study("powerflow", "PowerflowResult", "POWERFLOW", "powerflow", "Result of `openpoint powerflow`"),
+    _study("harden", "HardenResult", "HARDEN", "harden", "Result of `openpoint harden`"),
+    _study("partition", "PartitionResult", "PARTITION", "partition", "Result of `openpoint partition`"),
+    _study(
         "partition",
-        f"{_CLI}.partition.command",
-    ),
-    Study(
-        "Results of `openpoint partition` at several levels",
-        f"{_HERE}.partition",
         "PartitionLevels",
         "LEVELS",
         "partition-levels",
+        "Results of `openpoint partition` at several levels",
+        command=False,
     ),
-    Study(
-        "Result of `openpoint partition --steps`",
-        f"{_HERE}.partition.steps",
+    _study(
+        "partition.steps",
         "PartitionStepsResult",
         f"{_HERE}.partition.schema:STEPS",
         "partition-steps",
+        "Result of `openpoint partition --steps`",
+        command=False,
     ),
 )
 

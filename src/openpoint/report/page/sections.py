@@ -22,7 +22,7 @@ from openpoint.report.layout.place import Layout
 from openpoint.report.numerals import figures, method_words, mismatch_words, number, percent
 from openpoint.report.page import model as m
 from openpoint.report.scene import Scene, State
-from openpoint.report.series import convergence, gap_text, unit_of
+from openpoint.report.series import convergence, gap_text
 from openpoint.results import columns
 from openpoint.results.base import Answer
 from openpoint.results.shape import Shape
@@ -38,8 +38,6 @@ _STILL = 400  # buses up to which a page without scripts shows a picture; beyond
 
 Heading = str | m.Column
 """A column of texts by its heading alone, or a column."""
-Spec = tuple[str, str, int]
-"""A column of numbers of a log: its name in the table, its heading, its digits."""
 STATES = ("before", "mean", "after")
 """Words in the names of columns that tell one quantity in several states."""
 
@@ -272,24 +270,15 @@ def convergence_section(result: Answer) -> m.Section | None:
     return None if panel is None else m.section(f"Convergence of the bounds ({verdict})", panel)
 
 
-def log_columns(log: pl.DataFrame) -> list[Spec]:
-    """The numbers of a log of iterations that every method tells."""
-    ending, unit = unit_of(log)
-    digits = 4 if unit == "kW" else 3
-    bounds = (("lower_bound", "lower bound"), ("upper_bound", "upper bound"), ("value", "value tried"))
-    told = [(name + ending, f"{heading}, {unit}", digits) for name, heading in bounds]
-    return [("number", "iteration", 0), ("seconds", "seconds", 3), *told]
-
-
-def log_section(result: Answer, *more: Spec) -> m.Section | None:
-    """The iterations of the method; `more` numbers of each."""
+def log_section(result: Answer, hidden: str = "") -> m.Section | None:
+    """The iterations of the method, but for the column `hidden`."""
     log = result.head.log
     if not log.height:
         return None
-    shown = [*log_columns(log), *more]
-    columns: list[Heading] = [*(m.Column(heading, digits) for _, heading, digits in shown), "verdict", "mark"]
-    rows = log.select(*(name for name, _, _ in shown), "verdict", "mark").iter_rows()
-    listed = table("iterations", f"{log.height} iterations", columns, rows)
+    caption, declared = f"{log.height} iterations", result.shape.tables["iterations"]
+    listed = frame_table(
+        "iterations", caption, log.drop(hidden, strict=False), declared, [], last=["verdict", "mark"], blank=True
+    )
     return m.section("Log of the method", listed, long=True)
 
 

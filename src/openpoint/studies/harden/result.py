@@ -66,15 +66,7 @@ class HardenResult(Answer):
 
     @property
     def head(self) -> Head:
-        return Head(
-            objective=self.cost_usd,
-            bound=self.lower_bound_usd,
-            gap=self.gap,
-            unit="$",
-            termination=self.termination,
-            log=self.iterations,
-            violations=self.violations,
-        )
+        return self._head(self.cost_usd, self.lower_bound_usd, "$", self.violations)
 
     def to_do(self) -> str:
         lines = count_words(len(self.hardened_branches), "line")

@@ -247,11 +247,8 @@ def proof(logs: Mapping[str, tuple[pl.DataFrame, str]], plans: Plans) -> m.Secti
     shown = [
         s.convergence_panel(log, verdict, f"convergence-{k}", name) for k, (name, log, verdict) in enumerate(named)
     ]
-    numbers = [*s.log_columns(next(iter(logs.values()))[0]), ("violation", "least violation", 6)]
-    heads: list[s.Heading] = [*(m.Column(heading, digits) for _, heading, digits in numbers), "verdict", "mark"]
-    front = [plans.heading] if plans.heading else []
-    frame = plans.frame("iterations").select(*front, *(name for name, _, _ in numbers), "verdict", "mark")
+    frame, ends = plans.frame("iterations"), ["verdict", "mark"]
     n = frame.height
-    listed = s.table("iterations", f"{n} iterations", [*front, *heads], frame.iter_rows(), low=n > 12)
+    listed = plans.table("iterations", f"{n} iterations", frame, [], last=ends, low=n > 12)
     drawn = s.panels([panel for panel in shown if panel is not None])
     return m.section("How it was proven", m.Words(told), drawn, listed, long=True)

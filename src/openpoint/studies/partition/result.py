@@ -67,15 +67,7 @@ class PlanResult(Answer):
 
     @property
     def head(self) -> Head:
-        return Head(
-            objective=self.cost_usd,
-            bound=self.lower_bound_usd,
-            gap=self.gap,
-            unit="$",
-            termination=self.termination,
-            log=self.iterations,
-            violations=violation_table(()),
-        )
+        return self._head(self.cost_usd, self.lower_bound_usd, "$", violation_table(()))
 
     def to_do(self) -> str:
         moved = [action for action in self.switches["switching"].to_list() if action]

@@ -122,6 +122,7 @@ _TABLES: dict[str, c.Table] = {
         "$",
         value="cost of the plan tried, $",
         violation="least violation of the plan tried, pu; 0 where the physics holds",
+        heading="least violation",
     ),
 }
 

@@ -10,9 +10,11 @@ import polars as pl
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
+from openpoint.results.columns import dtypes
 from openpoint.studies.partition.model.links import today
 from openpoint.studies.partition.model.loads import block_loads_kw, terminal_base_kw
 from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.schema import PARTITION
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,7 @@ def _islands(program: PartitionProgram, island: Ints, load_kw: Floats, generator
                 "generation_kw": float(own["p_kw"].sum()),
             }
         )
-    columns = {"island": pl.Int64, "blocks": pl.String, "grid_forming": pl.String}
-    figures = dict.fromkeys(("load_kw", "capacity_kw", "generation_kw"), pl.Float64)
-    return pl.DataFrame(rows, schema={**columns, **figures})
+    return pl.DataFrame(rows, schema=dtypes(PARTITION.tables["islands"]))
 
 
 def switch_table(program: PartitionProgram, shut: Bools, before: Bools) -> pl.DataFrame:

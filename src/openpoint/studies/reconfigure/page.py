@@ -35,7 +35,7 @@ def page(result: ReconfigureResult) -> m.Page:
         s.place_tables(scene, result.shape, result.buses, result.branches),
         _generators(result),
         s.doubts(result.grid.notes),
-        s.log_section(result, ("violation", "violation", 6)),
+        s.log_section(result),
     ]
     return m.page_of(result.grid, "open points", parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import polars as pl
@@ -38,7 +38,7 @@ class RelaxedLimit:
     @property
     def row(self) -> dict[str, str | float | None]:
         """As it is written."""
-        return {"kind": self.kind, "name": self.name, "phase": self.phase, "percent": self.percent}
+        return asdict(self)
 
     def __str__(self) -> str:
         where = " at all buses" if self.name is None else f" at {self.name}{phase_words(self.phase)}"

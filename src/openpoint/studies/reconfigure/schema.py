@@ -47,6 +47,7 @@ ITERATIONS = iteration_columns(
     "kW",
     value="exact objective of the topology tried, kW; null where it breaks limits",
     violation="least violation of the topology tried; 0 where limits hold",
+    heading="violation",
 )
 _TABLES: dict[str, c.Table] = {
     "buses": {

@@ -36,7 +36,7 @@ def page(result: FuturesResult) -> m.Page:
         s.convergence_section(result),
         _tables(result),
         s.doubts(result.grid.notes),
-        s.log_section(result),
+        s.log_section(result, hidden="violation"),
     ]
     return m.page_of(result.grid, "open points for many futures", parts)
 

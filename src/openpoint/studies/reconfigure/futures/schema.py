@@ -11,6 +11,7 @@ from openpoint.results.common import BRANCH, BUS, run_keys
 from openpoint.results.schema import Schema, listing, maybe, names, number, text, whole
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SWITCHED, SWITCHING_LIST
+from openpoint.results.violation import VIOLATIONS
 from openpoint.studies.reconfigure.schema import ITERATIONS
 
 TOPOLOGIES = ("before", "mean", "after")
@@ -104,12 +105,8 @@ _TABLES: dict[str, c.Table] = {
         **_BRANCHES,
     },
     "violations": {
-        "future": c.text("name of the future"),
-        "kind": c.text("what is broken", "limit broken", options=["voltage low", "voltage high", "current"]),
-        "name": c.text("bus or branch", "bus or branch"),
-        "value": c.number("what the AC power flow gives", "value", 4),
-        "limit": c.number("what is allowed", "limit", 4),
-        "unit": c.text("of value and limit", options=["pu", "A"]),
+        "future": _SAMPLE["future"],
+        **{name: column for name, column in VIOLATIONS.items() if name != "phase"},
     },
     "iterations": ITERATIONS,
 }
