@@ -1,4 +1,7 @@
-"""Certificates: the tree of a search, line by line, for `openpoint.verify`. The format is in docs/formats.md."""
+"""Certificates: files with the branch-and-bound tree of a search, which `openpoint.verify` checks.
+
+docs/formats.md describes the format.
+"""
 
 from __future__ import annotations
 
@@ -51,14 +54,15 @@ WORDS = {PROBE: "probe", APPLY: "apply", BOUND: "bound", NONE: "none", SPLIT: "s
 
 
 class Certificate:
-    """A certificate that is being written.
+    """A certificate that is being written during a search.
 
-    The lines go to a file beside; `finish` puts the head, which is known last, before them. Until then, and if it is
-    never called, there is no file at `path`. A certificate that is to be gone on with is left at a `pause`.
+    The lines of the tree go to a temporary file in the same folder. `finish` writes the header, which is known only at
+    the end, and then the lines to `path`; before that there is no file at `path`. `pause` and `resume` interrupt and
+    continue a certificate together with its search.
     """
 
     def __init__(self, path: Path, network: Network, model: Model, numbering: Numbering, *, anew: bool = True) -> None:
-        """`anew`: forget what may be there; else `resume` follows."""
+        """`anew`: start with an empty temporary file; otherwise `resume` must follow."""
         self.path, self.network, self.numbering = path, network, numbering
         row = 33 * max(len(model.p), 1)
         self.record = record_for(model, int(np.clip(MEMORY / row, 64, 4096)))
@@ -74,7 +78,7 @@ class Certificate:
         self.last = np.zeros((2, len(model.p)), dtype=np.int64)
 
     def take(self) -> None:
-        """Write what is recorded, and make room."""
+        """Write the recorded lines to the file and empty the record."""
         for row in range(int(self.record.size[0])):
             kind = int(self.record.kind[row])
             line: list[Any] = [WORDS[kind]]
@@ -100,7 +104,7 @@ class Certificate:
         return [bits, tops, *pairs, *(now - before).tolist()]
 
     def pause(self) -> dict[str, npt.NDArray[Any]]:
-        """Write what is recorded to the disk; returns what `resume` needs."""
+        """Write the recorded lines to the disk; returns the state that `resume` needs."""
         self.take()
         self.file.close()
         size = self.body.stat().st_size
@@ -109,10 +113,10 @@ class Certificate:
         return {"certificate": counts, "certificate_last": self.last, "certificate_least": np.array(self.least)}
 
     def resume(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go on after a `pause`, forgetting what was written since.
+        """Continue after a `pause`; lines that were written after it are discarded.
 
         Raises:
-            OptionError: the file beside is gone or was cut short.
+            OptionError: the temporary file is missing or shorter than at the pause.
         """
         size, self.lines, self.bits = state["certificate"].tolist()
         self.last, self.least = state["certificate_last"], float(state["certificate_least"])
@@ -126,7 +130,7 @@ class Certificate:
         self.file = self._append()
 
     def prove_leaf(self, model: Model, work: Work, pool: Pool, counts: Counts) -> None:
-        """Record the bound of a state with outputs to choose, which was just left to the power flow, instead."""
+        """Record the bound of a radial state with generators to dispatch, in place of the line `LEAF` just recorded."""
         bound, kept = float(counts.bound[0]), (float(counts.cutoff[0]), float(counts.floor[0]))
         least = -math.inf
         for margin in MARGINS if bound > -math.inf else ():
@@ -153,11 +157,12 @@ class Certificate:
         cutoff: float,
         gap: float,
     ) -> None:
-        """Write the file: what is claimed, then the lines; no file where no multipliers bound a state.
+        """Write the file: the claim, then the lines. No file is written where a state has no bound by multipliers.
 
         Args:
-            locks: (E) what must close and open. changes: most, and cost of each. best: state that keeps the limits.
-            cutoff: what all lines reach, or `least`. gap: what was asked for.
+            locks: (E) branches that must be closed, and that must be open. changes: maximum number of switch changes,
+                and the cost of each. best: best state that keeps the limits.
+            cutoff: value that the bounds of all lines reach, or `least`. gap: relative gap that was requested.
         """
         self.take()
         self.file.close()
@@ -192,25 +197,25 @@ class Certificate:
         self.drop()
 
     def drop(self, *, keep: bool = False) -> None:
-        """Leave no file beside, or keep it for `resume`."""
+        """Delete the temporary file, or keep it for `resume`."""
         self.file.close()
         if not keep:
             self.body.unlink(missing_ok=True)
 
 
 def _shifted(numbers: Ints, bits: int) -> npt.NDArray[Any]:
-    """Whole numbers times 2^bits, as Python's own where they would not fit in 64 bits with a sign."""
+    """Whole numbers times 2^bits, as Python integers where they would not fit in signed 64 bits."""
     fits = float(np.abs(numbers).max(initial=0)) * 2.0**bits < LARGEST
     return np.asarray(numbers << bits if fits else numbers.astype(object) << bits)
 
 
 def _limits(limit: Floats) -> list[float | None]:
-    """Squares with the tolerance; None is none."""
+    """Squared limits with their tolerance; None where there is no limit."""
     return [value if np.isfinite(value) else None for value in (limit * (1.0 + TOLERANCE) ** 2).tolist()]
 
 
 def digest(network: Network) -> str:
-    """SHA-256 of what a certificate relies on, limits apart, as docs/formats.md lists it."""
+    """SHA-256 of the network data that a certificate relies on, without the limits; docs/formats.md lists them."""
     net = network
     digested = hashlib.sha256(json.dumps([net.bus_names, net.branch_names, net.generator_names]).encode())
     for numbers in (net.terminal_fr, net.terminal_to, net.source_terminal, net.generator_terminal):

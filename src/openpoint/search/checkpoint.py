@@ -1,9 +1,10 @@
-"""Checkpoints: an open search on disk, from which it goes on.
+"""Checkpoints: files with the state of an unfinished search, from which it is continued.
 
 The file is a line of text, `openpoint checkpoint 1` and the SHA-256 of the rest, and then NumPy's npz without Python
-objects: `key`, a JSON text of what the search is about, and the arrays of its state. It is written beside and renamed,
-so that there is always a whole one. A search that goes on does what it would have done without the break; only
-the outputs of generators that are dispatched depend a little on the trees before, and start anew.
+objects: `key`, a JSON text that identifies the search, and the arrays of its state. A new checkpoint is written to a
+temporary file and then renamed, so that a complete file exists at any time. A continued search takes the same steps as
+one without interruption, with one exception: the outputs of dispatched generators depend slightly on the trees
+evaluated before, and this history is not saved.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the state of a search is kept.
+    """The checkpoint file of one search.
 
     Attributes:
-        path: of the file. key: what the search is about, by words for people; see `key_of`.
+        path: of the file. key: identifies the search; from readable labels to values, see `key_of`.
     """
 
     path: Path
     key: Mapping[str, str]
 
     def write(self, state: Arrays) -> None:
-        """Put a whole file in the place of what is there.
+        """Write the file, replacing an earlier one in a single step.
 
         Raises:
-            OSError: it cannot be written; what is there stays.
+            OSError: it cannot be written; the earlier file remains.
         """
         body = io.BytesIO()
         np.savez(body, allow_pickle=False, key=np.array(json.dumps(dict(self.key))), **state)
@@ -69,7 +70,7 @@ class Checkpoint:
             beside.unlink(missing_ok=True)
 
     def read(self) -> dict[str, npt.NDArray[Any]] | None:
-        """The state that is kept; None where there is no file.
+        """The saved state; None where there is no file.
 
         Raises:
             OptionError: the file is no checkpoint, is damaged, or is that of another search.
@@ -106,7 +107,7 @@ def key_of(
     gap: float,
     certificate: bool,
 ) -> dict[str, str]:
-    """What a search is about: version, options, and a SHA-256 of the names and of all numbers of its model."""
+    """What identifies a search: version, options, and a SHA-256 of the names and of all numbers of its model."""
     names = network.branch_names
     chosen = [[names[e] for e in np.flatnonzero(lock & network.switchable)] for lock in locks]
     digest = hashlib.sha256(json.dumps([network.bus_names, names]).encode())
@@ -133,7 +134,7 @@ def _difference(what: str, theirs: object, ours: str) -> str:
 def state_of(
     model: Model, work: Work, pool: Pool, counts: Counts, best: Candidate | None
 ) -> dict[str, npt.NDArray[Any]]:
-    """The arrays that a search goes on from."""
+    """The arrays from which a search is continued."""
     rows = pool.heap[: counts.size[0]]
     state: dict[str, npt.NDArray[Any]] = {"w_max": model.w_max}
     state |= {f"pool_{name}": getattr(pool, name)[rows] for name in OF_ROWS}
@@ -145,7 +146,7 @@ def state_of(
 
 
 def candidate_of(state: Arrays) -> Candidate | None:
-    """The best state that was known."""
+    """The best radial state in a checkpoint; None if there is none."""
     if "best_closed" not in state:
         return None
     value, miss = float(state["best_value"]), float(state["best_miss"])
@@ -153,7 +154,7 @@ def candidate_of(state: Arrays) -> Candidate | None:
 
 
 def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts) -> Pool:
-    """Fill the arrays of a search, whose pool is returned: it may have grown."""
+    """Load a checkpoint into the arrays of a search; returns the pool, which may be a larger one."""
     size = int(state["counts_size"][0])
     while len(pool.heap) < size:
         pool = enlarged(pool)

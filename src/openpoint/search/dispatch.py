@@ -1,9 +1,10 @@
-"""The best output of dispatchable generators on one tree.
+"""Dispatch: the output of the dispatchable generators with the least loss on one tree.
 
-On a tree the multipliers of the bound reach the optimum of the cone program, and what the ties of choices carry is the
-output that goes with them (`openpoint.search.kernel.multipliers`). It is judged by the exact power flow like any other.
-Where limits bind, a few steps of their multipliers do not land on the output that just keeps them; then a cone program
-is asked, if one is given. That nothing keeps the limits is not left to its solver where more steps prove it.
+On a tree the bound with the best multipliers equals the optimum of the cone program, and the flows in the ties of the
+choices (`openpoint.search.kernel.multipliers`) are the output at this optimum. It is evaluated by the exact power flow
+like any other. Where limits bind, a few steps of their multipliers do not reach the output that just keeps them; then
+a cone program is solved, if one is given. If no output keeps the limits, this is proven by more steps of the
+multipliers where possible, without the cone solver.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from openpoint.search.kernel.entries import explore
 from openpoint.search.model.build import Numbering
 
 STEPS_MOST = 40
-"""Times that a bound is raised by multipliers of limits."""
+"""How often a bound is raised by multipliers of limits, at most."""
 LITTLE = 1e-3
-"""Relative gain of one such time that is too little to go on."""
+"""Relative gain of one such step below which no more are made."""
 
 Cone = Callable[[Bools], tuple[float, Complexes | None]]
 """From the (E) state of a tree to a lower bound of its loss, inf if nothing keeps the limits, and the (G) outputs."""
 
 
 class Dispatcher:
-    """Outputs for one tree after the other."""
+    """Outputs of the dispatchable generators for one tree after another."""
 
     def __init__(self, model: Model, numbering: Numbering, network: Network, cone: Cone | None) -> None:
         self.model, self.numbering, self.network, self.cone = model, numbering, network, cone
@@ -36,16 +37,16 @@ class Dispatcher:
 
     @property
     def today(self) -> Complexes:
-        """(G) today's output, or what is nearest to it within the ranges."""
+        """(G) today's output, or the nearest output within the ranges."""
         return self.within(self.network.generator_s)
 
     def within(self, s: Complexes) -> Complexes:
-        """(G) outputs within the ranges, nearest to these."""
+        """(G) the outputs within the ranges that are nearest to the given ones."""
         net = self.network
         return np.asarray(np.clip(s.real, net.p_min, net.p_max) + 1j * np.clip(s.imag, net.q_min, net.q_max))
 
     def on(self, closed: Bools) -> Complexes:
-        """(G) output of least loss on a tree, (m)."""
+        """(G) output with the least loss on a tree; `closed`: (m)."""
         work, count = self.work, counts()
         for array in (work.y, work.mu, work.phi):
             array[:] = 0.0
@@ -56,9 +57,9 @@ class Dispatcher:
         return self.outputs(work)
 
     def raised(self, work: Work, found: Counts) -> float:
-        """The bound of the tree of `work`, raised by multipliers of its limits until the cutoff or little gain.
+        """Lower bound of the tree in `work`, raised by multipliers of its limits until the cutoff or little gain.
 
-        `found`: of the node, whose bound is set.
+        `found`: counts of the node, whose bound is set.
         """
         count = counts()
         count.bound[0], count.cutoff[0] = found.bound[0], found.cutoff[0]
@@ -72,7 +73,7 @@ class Dispatcher:
         return float(count.bound[0])
 
     def outputs(self, work: Work) -> Complexes:
-        """(G) what is chosen at the multipliers at hand, shared by the generators of a bus."""
+        """(G) output at the current multipliers; the generators of a bus share what the bus feeds in."""
         net, model, today = self.network, self.model, self.today
         place = np.full(net.n_terminals, -1)
         place[self.numbering.bus] = np.arange(len(model.p))
@@ -83,6 +84,6 @@ class Dispatcher:
 
 
 def _output(taken: Floats, least: Floats, span: Floats, at: Ints, low: Floats, high: Floats, today: Floats) -> Floats:
-    """(G) outputs that leave the loads `taken` at their buses; today's where nothing can be chosen."""
+    """(G) outputs with which the net loads of the buses are `taken`; today's where an output has no range."""
     share = np.clip((taken - least)[at] / np.where(span[at] > 0.0, span[at], 1.0), 0.0, 1.0)
     return np.where(span[at] > 0.0, high - share * (high - low), today)

@@ -1,4 +1,4 @@
-"""All radial topologies of a grid, each exactly once, and how many there are.
+"""Enumeration: all radial topologies of a grid, each exactly once, and their number.
 
 A radial topology connects every bus to exactly one source without a loop. With all sources merged into one bus these
 are the spanning trees of the graph of the branches that may be closed and that contain those that must be.
@@ -60,10 +60,11 @@ def find_bridges(walk: Walk, bridge: States) -> None:
 
 @compiled
 def walk_on(walk: Walk, out: Indices) -> int:
-    """Write the open branches of the next topologies into `out` (rows, F); returns how many there were.
+    """Write the open branches of the next topologies into `out` (rows, F); returns their number.
 
-    Every node of the search has a completion: what is decided as closed has no loop, and what is not open connects
-    all buses. So no work is lost in dead ends, and the bridges are found once for all leaves of a node.
+    Every node of the enumeration has a completion: the branches decided as closed contain no loop, and the branches
+    that are not open connect all buses. So every node leads to a topology, and the bridges are found once for all
+    leaves of a node.
     """
     n_open = out.shape[1]
     m = len(walk.fr)
@@ -86,7 +87,7 @@ def walk_on(walk: Walk, out: Indices) -> int:
                 walk.chosen[depth] = e
                 out[written] = walk.chosen
                 written += 1
-            # What follows at this depth has e closed, and must have no loop.
+            # In all further topologies at this depth e is closed; it must not close a loop.
             u, v = find(leader, walk.fr[e]), find(leader, walk.to[e])
             down = may_open and depth < n_open - 1
             if down:
@@ -155,16 +156,16 @@ def best_topologies(
     chunk: int = 4096,
     stop: Callable[[], bool] | None = None,
 ) -> tuple[Floats, Bools]:
-    """The topologies of least objective among all, or among those that were tried before `stop`.
+    """The topologies with the least objective among all, or among those evaluated before `stop`.
 
     Args:
         objective: from (K, E) states to (K) values; inf (or nan) rules a topology out.
         keep: how many to return.
         network, locked_closed, locked_open, limit, chunk: as in `topologies`.
-        stop: asked before every chunk but the first; True ends the trials.
+        stop: called before every chunk but the first; True ends the enumeration.
 
     Returns:
-        (K) values in ascending order and (K, E) states, K <= keep; of equal values the first met comes first.
+        (K) values in ascending order and (K, E) states, K <= keep; equal values stay in the order of enumeration.
     """
     values = np.empty(0)
     states = np.empty((0, network.n_conductors), dtype=np.bool_)
@@ -204,7 +205,7 @@ def _ends(network: Network, may: Bools) -> tuple[Indices, Indices, int]:
 
 
 def _merged(fr: Indices, to: Indices, n: int) -> Indices | None:
-    """(n) first bus of those that the branches given join to a bus; None when they close a loop."""
+    """(n) lowest-numbered bus that the given branches connect to each bus; None when the branches contain a loop."""
     ends = fr.astype(np.int64), to.astype(np.int64)
     if not forest(n, *ends).all():
         return None
@@ -248,7 +249,7 @@ def _chunks(network: Network, must: Bools, may: Bools, chunk: int) -> Iterator[B
 
 
 def _count(network: Network, must: Bools, may: Bools) -> int:
-    """Determinant of the reduced Laplacian, by eliminating one bus after the other in fractions.
+    """Number of spanning trees: the determinant of the reduced Laplacian, by elimination in exact fractions.
 
     The bus with the fewest neighbours goes first: grids are close to trees, so little fill-in arises. Branches that
     must be closed are contracted.

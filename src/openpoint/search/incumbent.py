@@ -1,4 +1,4 @@
-"""The best state that a search knows: what it starts from, what leaves add, what exchange and dispatch make of both."""
+"""The incumbent: the best radial state that a search knows, improved by branch exchange and dispatch."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from openpoint.search.kernel.arrays import CLOSED, Counts, Model, Work
 from openpoint.search.model.build import Numbering
 
 START_EVALUATIONS = 2e6
-"""States that are judged before the root is bounded, times buses; a large grid has a better start in the root."""
+"""States evaluated before the root is bounded, times buses; on a large grid the root gives a better starting state."""
 
 
 class Incumbent:
-    """The best state so far, and the ways to a better one.
+    """The best radial state so far, and the heuristics that improve it.
 
     Attributes:
-        candidate: the state; None where there is none. by_cone: trees whose bound is that of a cone solver.
-        exchange: of branches.
+        candidate: the state; None while there is none. by_cone: trees whose bound comes from a cone solver.
+        exchange: the branch exchange on this grid.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Incumbent:
         over: Callable[[], bool],
         on_improvement: Callable[[], None],
     ) -> None:
-        """`over`: asked regularly whether to stop. `on_improvement`: called after exchange has found a better state."""
+        """`over`: called regularly; True stops. `on_improvement`: called after exchange has found a better state."""
         self.network, self.model, self.numbering = network, model, numbering
         self.work, self.counts, self.dispatcher, self.gap = work, counts, dispatcher, gap
         self.inner = np.arange(len(numbering.bus)) < model.n
@@ -58,13 +58,13 @@ class Incumbent:
 
     @property
     def value(self) -> float:
-        """Its value if it keeps the limits, else inf."""
+        """Objective value of the incumbent if it keeps the limits; inf otherwise."""
         return self.candidate.value if self.candidate is not None and self.candidate.violation == 0.0 else math.inf
 
     def evaluate_leaf(self, prove: Callable[[], None]) -> None:
-        """Judge the state that is left of a node; where outputs may be chosen, its bound is all that is proven of it.
+        """Evaluate a leaf: the one radial state of a node. With dispatchable generators only its bound is proven.
 
-        `prove`: called to write what the bound rests on.
+        `prove`: called to write the proof of this bound.
         """
         candidate = self.exchange.candidate(self.work.status == CLOSED)
         if self.model.dispatchable:
@@ -83,7 +83,7 @@ class Incumbent:
             self.offer(candidate)
 
     def _by_cone(self, candidate: Candidate) -> tuple[float, Candidate]:
-        """What a cone program says of a state: a bound, and the state at its outputs if that is better."""
+        """Lower bound of a state by the cone program, and the state with the program's outputs if it is better."""
         if self.dispatcher.cone is None:
             return -math.inf, candidate
         bound, found = self.dispatcher.cone(candidate.closed)
@@ -93,7 +93,7 @@ class Incumbent:
         return bound + changes, other if other is not None and other.beats(candidate) else candidate
 
     def _redispatched(self, candidate: Candidate) -> Candidate:
-        """Outputs and exchanges in turn, until neither is better."""
+        """Improve a state by dispatch and by exchange in turns, until neither finds a better one."""
         while not self.exchange.over():
             other = self.exchange.at(candidate, self.dispatcher.on(candidate.closed[self.numbering.branch]))
             if other is None or other.violation > 0.0:
@@ -105,7 +105,7 @@ class Incumbent:
         return candidate
 
     def start(self, starts: Bools | None) -> None:
-        """Exchange from the states given, from today's, and from the tree of least impedance, for a while."""
+        """Improve the given states, today's state and the tree of least impedance by exchange, with limited effort."""
         given = [] if starts is None else list(starts[:, self.numbering.branch])
         for state in given if self.candidate is not None else [*given, self.network.closed[self.numbering.branch]]:
             self.offer(self.exchange.tree(state.astype(float)), self.briefly)
@@ -113,13 +113,13 @@ class Incumbent:
             self.offer(self.exchange.tree(-np.sqrt(self.model.z2)), self.briefly)
 
     def follow_multipliers(self) -> None:
-        """Exchange from the tree that carries most in the relaxation of the root, and on from a start that was left."""
+        """Exchange from the tree with the largest flows in the root relaxation, and continue a start cut short."""
         work, left = self.work, self.candidate if self.exchange.evaluations >= self.briefly else None
         self.offer(self.exchange.tree(work.conductance * np.hypot(work.drop_y, work.drop_mu)))
         self.offer(left)
 
     def offer(self, candidate: Candidate | None, most: float = math.inf) -> None:
-        """Improve a state, judging so many others, and keep it if it is the best."""
+        """Improve a state by at most `most` evaluations, and keep it if it is the best."""
         if candidate is None:
             return
         if candidate.beats(self.candidate):
@@ -131,11 +131,11 @@ class Incumbent:
             self._keep(candidate)
 
     def _keep(self, candidate: Candidate) -> None:
-        """A better state than any before."""
+        """Store a new best state and lower the cutoff."""
         self.candidate = candidate
         if candidate.violation == 0.0:
             value = candidate.value - self.numbering.fixed_cost
             self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(candidate.value))
-            # Only states that lose less are still looked for, and their voltages are the lower for it.
+            # From here on only states with less loss matter; this also lowers the upper bounds of their voltages.
             most = self.numbering.voltage_bounds.at(candidate.value)[self.numbering.bus]
             np.minimum(self.model.w_max, most, out=self.model.w_max, where=self.inner)

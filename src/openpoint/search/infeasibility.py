@@ -1,10 +1,11 @@
-"""Is there a radial state that keeps all limits? A search that asks for nothing else.
+"""Infeasibility search: a tree search for a radial state that keeps all limits, or for a proof that none does.
 
-The search for the least loss learns little from limits while it knows no state that keeps them. This one decides
-branches by the highest voltages that are left (`openpoint.search.kernel.highest`): it opens and closes every undecided
-branch for a try; where one of both leaves no completion, the other is decided (probing of all variables, Savelsbergh
-1994). It branches where both sides lower the least margin most, follows the closed side first, and so proves that
-limits cannot be kept, or comes to radial states that the exact flow is to judge.
+While the search for the least loss knows no state that keeps the limits, limits hardly strengthen its bound. The
+search here ignores the loss. It uses upper bounds of the voltages in all completions of a node
+(`openpoint.search.kernel.highest`). At each node it probes every undecided branch: if no completion is left with the
+branch open, it must close, and the other way round (probing of all variables, Savelsbergh 1994). It branches where
+both sides reduce the least margin most, and searches the closed side first. It ends with a proof that the limits
+cannot be kept, or reaches radial states, which the exact power flow then evaluates.
 """
 
 from __future__ import annotations
@@ -29,20 +30,21 @@ from openpoint.search.kernel.node import NO_BRANCH
 from openpoint.search.kernel.vectors import copy_values, load_row, store_row
 
 MOST_BRANCHES = 2000
-"""On larger grids to try all branches takes minutes at the first node."""
+"""On larger grids, probing all branches of the first node takes minutes."""
 AT_ONCE = 50
-"""Branches that are tried before the clock is looked at, at first."""
+"""Branches that are probed between two looks at the clock, at first."""
 LEAST_GAIN = 1e-5
-"""Of a side, per unit: a product with 0 would tell nothing."""
+"""Least gain of a side in the score, per unit; with a gain of 0 the product of both would be 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trail(Table):
-    """The way down to the node at hand, arrays of one but for `stack`.
+    """State of the depth-first search; arrays of length 1, except `stack`.
 
     Attributes:
-        stack: (m + 1, m) open sides that wait. size: how many. nodes: begun. active: whether there is a node at hand.
-        edge: next branch to try; -1: bound the node first. left: how many to try since the last that was decided.
+        stack: (m + 1, m) states of the branches at the open sides still to be searched. size: their number.
+        nodes: begun so far. active: whether a node is being processed.
+        edge: next branch to probe; -1: bound the node first. left: branches still to probe since the last decision.
         chosen: the branch to decide next, -1 = none. score: of it. slack: least margin at this node.
     """
 
@@ -59,7 +61,7 @@ class Trail(Table):
 
 @lean
 def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> int:
-    """Tries of at most so many branches; EXHAUSTED, LEAF or PAUSED."""
+    """Continue the search by probing at most `most` branches; returns EXHAUSTED, LEAF or PAUSED."""
     status, m = work.status, len(work.status)
     for _ in range(most):
         if trail.active[0] == 0:
@@ -85,7 +87,7 @@ def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> 
             trail.nodes[0] += 1
             status[chosen] = CLOSED
             e = NO_BRANCH
-        # The node itself at first, then both sides of a branch.
+        # First the node itself, then both sides of a branch.
         margin, other = -1.0, -1.0
         if e >= 0:
             copy_values(status, work.status_kept)
@@ -127,7 +129,7 @@ def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> 
 
 
 class InfeasibilitySearch:
-    """The search on one model."""
+    """The search for a radial state that keeps all limits, on one model."""
 
     def __init__(self, model: Model, reach: Reach, status: States) -> None:
         """`status`: (m) what is decided in every state, as `propagate` leaves it."""
@@ -146,7 +148,11 @@ class InfeasibilitySearch:
         return int(self.trail.nodes[0])
 
     def explore(self, seconds: float) -> int:
-        """Go on for about so long; LEAF: `work.status` is to be judged, EXHAUSTED: no other state keeps all limits."""
+        """Search for about so long.
+
+        Returns:
+            LEAF: `work.status` is a radial state to evaluate; EXHAUSTED: no other state keeps all limits; else PAUSED.
+        """
         end = time.perf_counter() + seconds
         while (now := time.perf_counter()) < end:
             event = advance(self.model, self.work, self.reach, self.trail, self.at_once)
@@ -157,26 +163,30 @@ class InfeasibilitySearch:
         return PAUSED
 
     def kept(self) -> dict[str, npt.NDArray[Any]]:
-        """What `go_on` needs, under names for a checkpoint."""
+        """The state that `go_on` needs, by the names of a checkpoint."""
         trail = {f"limits_{field.name}": getattr(self.trail, field.name) for field in fields(Trail)}
         trail["limits_stack"] = self.trail.stack[: self.trail.size[0]]
         return trail | {"limits_status": self.work.status}
 
     def go_on(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go on from what was kept."""
+        """Continue from the state of a checkpoint."""
         self.work.status[:] = saved["limits_status"]
         for field in fields(Trail):
             values = saved[f"limits_{field.name}"]
             getattr(self.trail, field.name)[: len(values)] = values
 
     def take_turn(self, exchange: Exchange, best: Candidate | None, seconds: float) -> tuple[bool, Candidate | None]:
-        """Go on for about so long: whether no state keeps all limits but those met, and one that is better."""
+        """Search for about so long.
+
+        Returns:
+            whether it is proven that no states but those evaluated keep all limits, and a state better than `best`.
+        """
         event = self.explore(seconds)
         candidate = exchange.candidate(self.work.status == CLOSED) if event == LEAF else None
         return event == EXHAUSTED, candidate if candidate is not None and candidate.beats(best) else None
 
 
 def infeasibility_search(model: Model, status: States) -> InfeasibilitySearch | None:
-    """The search from a root; None on a grid that it is not valid for, or that is too large."""
+    """An infeasibility search from the root; None where it is not valid for the grid, or the grid is too large."""
     reach = reach_for(model)
     return None if reach is None or len(status) > MOST_BRANCHES else InfeasibilitySearch(model, reach, status)

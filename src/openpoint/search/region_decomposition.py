@@ -1,7 +1,8 @@
-"""When a search gives its nodes to their regions: where these say more of the root than all nodes so far.
+"""Region decomposition in a search: when it is used, and what its result changes.
 
-Then the search begins anew, and every node is first given to its regions; what they leave of it is branched as ever.
-While few nodes end so, few are given.
+After a number of nodes the root is bounded by its regions (`openpoint.search.regions`). If this bound is better than
+that of the search so far, the search restarts, and every node is first bounded by its regions. A node that this does
+not prune is branched as usual. While few nodes are pruned in this way, few are tried.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from openpoint.search.model.build import Numbering
 from openpoint.search.regions import Outcome, by_regions
 
 FIRST, TIMES = 1000, 8
-"""Nodes after which regions are tried at the root, and by how much they grow until that is done again."""
+"""Nodes after which regions are tried at the root, and the factor by which this number grows until the next try."""
 MOST = 1000
-"""Nodes that a region may have."""
+"""Most nodes of the search in one region."""
 PAYING, REST = 4, 64
-"""Nodes given to their regions for one that ends so, over which that does not pay; nodes between two of them then."""
+"""Tried nodes for each one pruned, above which regions are tried rarely; nodes between two tries then."""
 
 
 class RegionDecomposition:
-    """How it goes in one search.
+    """The use of region decomposition in one search, and its statistics.
 
     Attributes:
-        going: whether nodes are given. patience: nodes after which the root is tried, or the next node while that does
-            not pay. tried, done: nodes that were given, and those of them that ended so.
+        going: whether nodes are bounded by their regions. patience: number of nodes after which the root is tried, or
+            the next node while few are pruned. tried, done: nodes that were tried, and nodes of these that were pruned.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class RegionDecomposition:
 
     @property
     def state(self) -> tuple[bool, int, int, int]:
-        """What it needs to be gone on with."""
+        """The state for a checkpoint."""
         return self.going, self.patience, self.tried, self.done
 
     @state.setter
@@ -50,11 +51,11 @@ class RegionDecomposition:
 
     @property
     def pace(self) -> float:
-        """Nodes until it is to be asked again."""
+        """Nodes until `step` is due again."""
         return max(1.0, self.patience - self.counts.nodes[0]) if self.going else np.inf
 
     def step(self, pool: Pool) -> None:
-        """Before a node is processed: try the root if it is time, and give the node at hand to its regions."""
+        """Called before a node is processed: tries the root if due, and bounds the current node by its regions."""
         counts = self.counts
         left = counts.active[0] or counts.size[0]
         if not left or counts.nodes[0] < self.patience or not np.isfinite(self.incumbent.value):
@@ -83,20 +84,21 @@ class RegionDecomposition:
                 return
 
     def _of_root(self) -> Outcome | None:
-        """The root by its regions; where that does not end the search, also with all branches free.
+        """Bound the root by its regions; where that does not end the search, also with all branches undecided.
 
-        Branches that must be closed bring hubs nearer to the regions, and what a hub's voltage is priced at may lose
-        more than the states that they rule out: the bound of all states is one of these, too.
+        Branches that must be closed move the hubs closer to the regions. The terms for the voltages of hubs can then
+        weaken the bound by more than the excluded states strengthen it. The bound with all branches undecided holds
+        for all states, so it is valid for the root too.
         """
         status = self.incumbent.exchange.status
         found = self._by_regions(status)
         if found is None or found.bound >= self.counts.cutoff[0] or np.all(status == UNDECIDED):
             return found
-        free = self._by_regions(np.full_like(status, UNDECIDED), offer=False)  # its state may break a lock
+        free = self._by_regions(np.full_like(status, UNDECIDED), offer=False)  # its state may violate a lock
         return free if free is not None and free.bound >= self.counts.cutoff[0] else found
 
     def _by_regions(self, status: States, *, offer: bool = True) -> Outcome | None:
-        """Give a node to its regions, and keep the state that they make together if it is a better one and on offer."""
+        """Bound a node by its regions; with `offer`, the state made of their best ones is offered to the incumbent."""
         best = self.incumbent.candidate
         assert best is not None
         self.tried += 1
@@ -111,7 +113,7 @@ class RegionDecomposition:
         return found
 
     def _settle(self, found: Outcome) -> None:
-        """Go on with what regions leave of the node at hand."""
+        """Apply the result of the regions to the current node."""
         counts, work, node = self.counts, self.work, found.node
         counts.bound[0] = max(counts.bound[0], found.bound)
         work.status[:], work.y[:], work.mu[:], work.phi[:] = node.status, node.work.y, node.work.mu, node.work.phi

@@ -1,4 +1,4 @@
-"""Regions that can be searched one by one: nodes add up where they would multiply.
+"""Regions: parts of the grid that are searched separately, so that their node counts add instead of multiplying.
 
 **Parts.** At a node some buses are joined to the sources by closed branches: the supplied part. Without it the live
 rest falls into *regions*, which touch each other only in buses of the supplied part, their *hubs*. Seen from a region
@@ -26,8 +26,8 @@ least the least demand that may lie beyond it, what leaves at the near end at mo
 the value of the best state known limits. A region counts whole where all its hubs lie beyond the branch, else for any
 part of its buses. Hubs whose range is too wide are left to the regions.
 
-**What else it tells.** In one region no state matters that is worse than its minimum by more than the sum lacks to the
-cutoff. Probes with that cutoff decide branches for the whole search.
+**Decided branches.** A state of one region is of interest only if it exceeds the region's minimum by no more than the
+difference between the cutoff and the sum. Probes with this cutoff decide branches for the whole search.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, span
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
 
 WIDE = 1e-3
-"""Loss at a hub per squared voltage, times its range, over which the hub is left to the regions; share of the value."""
+"""Loss at a hub per squared voltage, times its range, above which the hub joins the regions; share of the value."""
 SHARE = 0.5
-"""Share of the gap that is left to the searches of all regions together."""
+"""Share of the gap that the searches of all regions together may leave."""
 AS_IT_STANDS = -1e300
-"""Cutoff that any multipliers reach, so that nothing is done but to bound."""
+"""Cutoff that every bound reaches, so that a node is bounded and nothing else is done."""
 CHUNK = 64
 """Nodes between two looks at the clock."""
 BY_BRANCH = ("r", "x", "z2", "k_fr", "k_to", "g_fr", "b_fr", "g_to", "b_to", "l_max", "price", "swap")
@@ -69,7 +69,7 @@ BY_BUS = ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w")
 
 @dataclass(frozen=True)
 class Node:
-    """A node that was processed once: its memory, bound, and (m) states, with what was branched undecided again."""
+    """A node that was processed once: its arrays, bound, and (m) states, the branching itself undone."""
 
     work: Work
     bound: float
@@ -78,11 +78,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the regions say.
+    """Result of bounding a node by its regions.
 
     Attributes:
-        bound: no radial state of interest is worth less. node: with what is decided in all that are below the cutoff.
-        closed: (m) the best state of each region, put together. nodes: of all searches.
+        bound: no radial state of interest has a lower value. node: with the branches decided in all states below the
+            cutoff. closed: (m) the best states of all regions, combined. nodes: of all searches.
     """
 
     bound: float
@@ -92,7 +92,7 @@ class Outcome:
 
 
 def process(model: Model, status: States, y: Floats, mu: Floats, phi: Floats, cutoff: float) -> Node:
-    """Process one node from these multipliers; at the cutoff `AS_IT_STANDS` it is bounded just there."""
+    """Process one node from these multipliers; at the cutoff `AS_IT_STANDS` it is only bounded, at just these."""
     work, pool, count = work_for(model), pool_for(model, 2), counts()
     work.status[:] = status
     work.y[:], work.mu[:], work.phi[:] = y, mu, phi
@@ -106,14 +106,19 @@ def process(model: Model, status: States, y: Floats, mu: Floats, phi: Floats, cu
 
 @dataclass(frozen=True)
 class Parts:
-    """Attributes: supplied: (N) buses of the supplied part. region: (N) number of the region, -1 there. count."""
+    """The supplied part and the regions of a node.
+
+    Attributes:
+        supplied: (N) buses of the supplied part. region: (N) number of the region, -1 in the supplied part.
+        count: number of regions.
+    """
 
     supplied: Bools
     region: Ints
     count: int
 
     def branches(self, model: Model, status: States) -> list[Bools]:
-        """(m) live branches of each region, those to its hubs among them."""
+        """(m) branches of each region that are not open, including those to its hubs."""
         one = np.maximum(self.region[model.fr], self.region[model.to])
         return [(status != OPEN) & (one == k) for k in range(self.count)]
 
@@ -124,7 +129,7 @@ class Parts:
 
 
 def parts_of(model: Model, status: States, usable: Bools) -> Parts:
-    """The parts of a node; the supplied one grows through usable buses alone, (N)."""
+    """The parts of a node; the supplied part contains only buses that are `usable`, (N), or reached from such."""
     n, size = model.n, len(model.p)
     fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
     through = (status == CLOSED) & usable[model.fr] & usable[model.to]
@@ -140,7 +145,7 @@ def parts_of(model: Model, status: States, usable: Bools) -> Parts:
 
 
 def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, value: float) -> tuple[Floats, Floats]:
-    """(N) least and greatest squared voltage in the supplied part in any completion that loses at most `value`.
+    """(N) least and greatest squared voltages in the supplied part, in any completion with a loss of at most `value`.
 
     Args:
         branches: of each region. tree: a completion of the node, with its forest.
@@ -162,7 +167,7 @@ def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, value
     if not model.passive:
         return least, most
     hubs = [parts.hubs(model, some) for some in branches]
-    # Beyond a bus: least and greatest demand of its own part, and of each region how many hubs.
+    # Beyond a bus: least and greatest demand of the supplied part, and the number of hubs of each region.
     beyond_low, beyond_high = low.T * parts.supplied[:, None], high.T * parts.supplied[:, None]
     met: list[dict[int, int]] = [{} for _ in model.p]
     for k, some in enumerate(hubs):
@@ -192,7 +197,7 @@ def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, value
             some += few
             all_of += many
         z = model.r[e], model.x[e]
-        greatest = sum(2.0 * a * float(b) for a, b in zip(z, all_of) if a > 0.0)  # what is lost may have no limit
+        greatest = sum(2.0 * a * float(b) for a, b in zip(z, all_of) if a > 0.0)  # the losses may be unbounded
         smallest = sum(2.0 * a * float(b) for a, b in zip(z, some))
         least[bus] = max(least[bus], (k_above * least[above] - greatest) / k_bus)
         most[bus] = min(most[bus], (k_above * most[above] - smallest) / k_bus)
@@ -202,7 +207,7 @@ def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, value
 def restrict(
     model: Model, buses: Ints, hubs: Ints, branches: Ints, worth: Floats, w: tuple[Floats, Floats]
 ) -> tuple[Model, Ints]:
-    """The model of some buses, with hubs as its sources, and the (N') buses of the whole that its buses are.
+    """The model of some buses, with hubs as its sources, and the (N') numbers of its buses in the whole model.
 
     Args:
         worth: (N) price of squared voltages. w: (N) least and greatest squared voltage of hubs.
@@ -235,10 +240,10 @@ def restrict(
 
 
 class Region:
-    """A topology search in one region, by its bound alone."""
+    """A topology search in one region; its states are valued by their bound g, without a power flow."""
 
     def __init__(self, model: Model, bus: Ints, branches: Ints, root: Node, held: Node, far: float) -> None:
-        """`root`: the node. held: the tree whose multipliers are held at the hubs. far: more than it may be worth."""
+        """`root`: the node. `held`: the tree whose multipliers are held at the hubs. `far`: range of g of interest."""
         self.model, self.bus, self.branches = model, bus, branches
         inner = np.arange(len(bus)) < model.n
         y = np.where(inner, root.work.y[bus], held.work.y[bus])
@@ -251,12 +256,12 @@ class Region:
         self.bound, self.nodes = -np.inf, 0
 
     def worth(self, closed: Bools) -> float:
-        """The g of a state; from the multipliers held, since those of its node may be too far from its own."""
+        """The value g of a state, starting from the held multipliers: those of the node may be too different."""
         state = np.where(closed, CLOSED, OPEN).astype(np.int8)
         return process(self.model, state, *self.held, self.far).bound
 
     def search(self, tolerance: float, most: int, over: Callable[[], bool]) -> None:
-        """Find the least g of its states up to a tolerance, or as far as `most` nodes go."""
+        """Find the least g of the region's states to a tolerance, with at most `most` nodes."""
         model = self.model
         work, pool, count, record = work_for(model), pool_for(model, 64), counts(), record_for(model, 0)
         work.status[:], work.y[:], work.mu[:], work.phi[:] = self.begin
@@ -279,7 +284,7 @@ class Region:
         self.nodes = int(count.nodes[0])
 
     def decide(self, cutoff: float) -> States | None:
-        """(m') what is decided in all states of g below a cutoff; None where there are none."""
+        """(m') branches that are decided in all states with g below a cutoff; None where there is no such state."""
         self.nodes += 1
         node = process(self.model, *self.begin, cutoff)
         return None if node.bound >= cutoff else node.status
@@ -288,12 +293,12 @@ class Region:
 def by_regions(
     model: Model, status: States, closed: Bools, value: float, cutoff: float, most: int, over: Callable[[], bool]
 ) -> Outcome | None:
-    """Search a node by its regions; None where it has none to tell apart.
+    """Search a node by its regions; None where it has fewer than two.
 
     Args:
-        status: (m) what is decided at the node. closed: (m) the best radial state known.
-        value: its worth. cutoff: what states of interest are worth less than.
-        most: nodes that the search of a region may have. over: whether to stop.
+        status: (m) states of the branches at the node. closed: (m) the best radial state known.
+        value: of this state. cutoff: states of interest have a lower value.
+        most: most nodes of the search in one region. over: called regularly; True stops.
     """
     size = len(model.p)
     nothing = np.zeros(size), np.zeros(size), np.zeros(size)
@@ -307,7 +312,7 @@ def by_regions(
     tree = work.status == CLOSED
     state = np.where(tree, CLOSED, OPEN).astype(np.int8)
     held = process(model, state, *nothing, value + abs(value))
-    for values in (held.work.y, held.work.mu):  # waiting nodes keep half the digits, and these must not change
+    for values in (held.work.y, held.work.mu):  # open nodes store half the digits; these must not change
         values[:] = values.astype(np.float32)
 
     usable = np.ones(size, dtype=np.bool_)
@@ -344,7 +349,7 @@ def by_regions(
     for region in sorted(regions, key=lambda region: len(region.branches)):
         region.search(tolerance, most, over)
     bound += sum(region.bound for region in regions)
-    if not np.isfinite(bound):  # no multipliers bound some part
+    if not np.isfinite(bound):  # some part is not bounded by any multipliers
         return None
     found, chosen = root.status.copy(), tree.copy()
     for region in regions:

@@ -1,4 +1,4 @@
-"""What a search tells of itself while it runs, and hands back."""
+"""Progress and result of a topology search."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class SearchProgress:
     Attributes:
         seconds: since the start. nodes: done. open_nodes: waiting. depth: branchings above the node at hand.
         lower_bound: of the whole search. value: of the best state found, inf = none.
-        explored: share of the search that is done: of a node that is branched, half lies on either side; 1 at the end.
-        mark: a warning, else empty.
+        explored: share of the search that is done, where each child of a node counts as half of it; 1 at the end.
+        mark: a warning, or an empty text.
     """
 
     seconds: float
@@ -36,20 +36,20 @@ class SearchProgress:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found; values per unit.
+    """Result of a topology search; values per unit.
 
     Attributes:
-        termination: OPTIMAL or GAP: proven to the gap; RELAXATION: as far as the relaxation goes, which is not exact on
-            some tree with generators to dispatch; INFEASIBLE: proven that no radial state keeps the limits (or
-            that those which do lose more than all that is taken and fed); LOCAL: no exchange is better; TIME,
-            ITERATIONS, INTERRUPTED: stopped.
+        termination: OPTIMAL or GAP: proven to the gap; RELAXATION: the search is complete, but the relaxation is not
+            exact on some tree with dispatchable generators; INFEASIBLE: proven that no radial state keeps the limits
+            (or that all that do have a loss above the sum of all loads and generation); LOCAL: no exchange is better;
+            TIME, ITERATIONS, INTERRUPTED: stopped.
         closed: (E) best state that keeps the limits; None if there is none. value: of that state, inf = none.
-        generation: (G) output of the dispatchable generators in that state, or in that of least violation.
-        lower_bound: no radial state that keeps the limits is worth less; -inf where nothing is proven.
-        least_violation: (E) state of the smallest violation among those met while none kept the limits; None else.
-        nodes, probes, leaves: nodes bounded, bounds with one branch open, states judged at leaves.
-        by_cone: leaves whose bound, for the best output of generators, is that of a cone solver.
-        seconds: of the whole search, before a break too.
+        generation: (G) output of the dispatchable generators in that state, or in `least_violation`.
+        lower_bound: no radial state that keeps the limits has a lower value; -inf where nothing is proven.
+        least_violation: (E) state with the least violation, if no state that keeps the limits was found; None else.
+        nodes, probes, leaves: nodes bounded, bounds with one branch open, states evaluated at leaves.
+        by_cone: leaves whose bound, for the best output of generators, comes from a cone solver.
+        seconds: of the whole search, including the time before it was continued from a checkpoint.
     """
 
     termination: Termination

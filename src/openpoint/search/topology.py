@@ -1,9 +1,9 @@
 """Topology search: branch and bound on which branches are closed, with a bound in closed form.
 
 Every branch is closed, open or undecided; a bound of the loss of all completions costs microseconds and is rigorous
-whatever multipliers it is computed with (`openpoint.search.kernel.bound`), `openpoint.search.kernel.node` is the tree
-search, and `openpoint.search.exchange.ac_check` finds good states. What ends as a radial state is judged by the exact
-AC power flow.
+for any multipliers (`openpoint.search.kernel.bound`). `openpoint.search.kernel.node` is the tree search, and
+`openpoint.search.exchange.ac_check` finds good radial states. A node in which every branch is decided is evaluated by
+the exact AC power flow.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ from openpoint.twostage.log import Termination
 _LOG = logging.getLogger(__name__)
 
 LOOK_UP = 0.05
-"""Seconds after which the compiled search looks up."""
+"""Seconds after which the compiled search returns to Python."""
 OPTIMAL = 1e-6
-"""Relative gap that counts as none."""
+"""Relative gap below which a result counts as optimal."""
 SAVE_EVERY_S = 30.0
 """Seconds between two checkpoints."""
 
@@ -72,9 +72,9 @@ def search_topologies(
     deadline: Deadline | None = None,
     built: tuple[Model, Numbering] | None = None,
 ) -> SearchResult:
-    """The radial state of least loss that keeps the limits of the network, proven to a gap.
+    """The radial state with the least loss that keeps the limits of the network, proven to a gap.
 
-    It proves in milliseconds to seconds what cone solvers do not finish. Strong reverse flow weakens its bound.
+    Grids on which cone solvers do not finish take milliseconds to seconds. Strong reverse flow weakens the bound.
 
     Args:
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
@@ -82,14 +82,14 @@ def search_topologies(
         max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
         gap: relative gap at which to stop.
         time_limit: seconds. node_limit: nodes.
-        starts: (K, E) radial states to begin with, beside today's and what the search finds by itself.
-        stop: asked now and then whether to stop. progress: told now and then how far the search is.
+        starts: (K, E) radial states to start from, in addition to today's and those that the search finds itself.
+        stop: called regularly; True stops. progress: called regularly with the progress of the search.
         certificate: file for the proof, which `openpoint.verify` checks; not written where nothing is proven.
-        cone: asked for the output of dispatchable generators on a tree where limits bind.
-        checkpoint: file from which the search goes on if it is there, and where it is kept now and then and when it is
-            stopped by a limit; deleted when the search is at its end.
-        deadline: in place of the time limit; what compiles at its first use does not count.
-        built: what `build_model` makes of these arguments, where it is at hand; it stays as it is.
+        cone: a cone program for the output of dispatchable generators on a tree where limits bind.
+        checkpoint: file from which the search is continued if it exists. It is written regularly and when a limit
+            stops the search; it is deleted when the search is complete.
+        deadline: used in place of the time limit; the time to compile functions at their first use does not count.
+        built: the result of `build_model` for these arguments, if it is available; it is not changed.
 
     Raises:
         OptionError: options that make no sense, a grid that the bound is not valid for, or a checkpoint of another
@@ -130,7 +130,7 @@ def search_topologies(
 
 
 class _Run:
-    """State of one search."""
+    """One topology search and its state."""
 
     def __init__(
         self,
@@ -178,8 +178,8 @@ class _Run:
         stop: Callable[[], bool] | None,
         progress: Callable[[SearchProgress], None] | None,
     ) -> SearchResult:
-        """The search."""
-        with self.deadline.uncounted():  # compiling is not searching
+        """Run the search."""
+        with self.deadline.uncounted():  # time to compile does not count
             explore(self.model, self.work, self.pool, self.counts, self.record, 0)
         joined = not self.contradictory and propagate(self.model, self.work)
 
@@ -238,7 +238,7 @@ class _Run:
             if over():
                 reason = self.deadline.why if self.deadline.over() else Termination.INTERRUPTED
                 break
-            # As many nodes as fit the time to look up, growing from one.
+            # As many nodes as fit between two returns to Python, growing from one.
             rate = (now.nodes - begun) / max(now.seconds - self.earlier, 1e-6)
             chunk = max(1, min(2 * chunk, int(rate * LOOK_UP)))
             if node_limit is not None:
@@ -252,7 +252,7 @@ class _Run:
         return self._result(reason)
 
     def _explore(self, chunk: int) -> int:
-        """Some nodes; judges a leaf, makes room."""
+        """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
         if self.certificate is None:  # regions are not certified
             self.decomposition.step(self.pool)
         most = int(min(chunk, self.decomposition.pace))
@@ -268,7 +268,10 @@ class _Run:
         return EXHAUSTED if event == EXHAUSTED or self._hopeless() else event
 
     def _hopeless(self) -> bool:
-        """Whether nothing keeps all limits; asked for a while, in turn with the search, until some state does."""
+        """Whether the infeasibility search has proven that no state keeps all limits.
+
+        It runs in turns with the topology search, until a state that keeps the limits is known.
+        """
         if self.limits is None or math.isfinite(self.incumbent.value):
             return False
         proven, candidate = self.limits.take_turn(self.incumbent.exchange, self.incumbent.candidate, LOOK_UP)
@@ -282,7 +285,7 @@ class _Run:
             self.certificate.prove_leaf(self.model, self.work, self.pool, self.counts)
 
     def _go_on(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Continue from the checkpoint, if there is one."""
         if self.saved is None:
             return
         self.pool = restored(self.saved, self.model, self.work, self.pool, self.counts)
@@ -293,13 +296,13 @@ class _Run:
         )
         self.decomposition.state = self.saved["division"].tolist()
         if (best := candidate_of(self.saved)) is not None:
-            # What was broken off in the middle of an exchange ends now; any other state stays as it is.
+            # An exchange that was interrupted is completed now; any other state stays as it is.
             self.incumbent.exchange.at(best, best.generation)
             self.incumbent.offer(best)
             self.incumbent.exchange.at(best, self.saved["outputs"])
 
     def _save(self) -> None:
-        """Write the checkpoint, if one is wanted."""
+        """Write the checkpoint, if a file is given."""
         if self.checkpoint is None:
             return
         state = state_of(self.model, self.work, self.pool, self.counts, self.incumbent.candidate) | {
@@ -316,7 +319,7 @@ class _Run:
         self.checkpoint.write(state)
 
     def _try_to_save(self) -> None:
-        """The same in the middle of a search, which a full disk must not end."""
+        """Write the checkpoint during the search; a write error, such as a full disk, does not end the search."""
         try:
             self._save()
             self.mark = ""
@@ -324,7 +327,7 @@ class _Run:
             self.mark = f"checkpoint not written: {error.strerror}"
 
     def _forget(self) -> None:
-        """Delete the checkpoint: there is nothing to go on with."""
+        """Delete the checkpoint: the search is complete."""
         if self.checkpoint is not None:
             self.checkpoint.path.unlink(missing_ok=True)
 
@@ -355,14 +358,14 @@ class _Run:
         return int(self.counts.nodes[0]) + (0 if self.limits is None else self.limits.nodes)
 
     def _seconds(self) -> float:
-        """Of the search, before a break too."""
+        """Seconds of the search, including the time before it was continued from a checkpoint."""
         return self.earlier + self.deadline.passed() - self.began
 
     def _result(self, reason: Termination) -> SearchResult:
         value, best = self.incumbent.value, self.incumbent.candidate
         holds = math.isfinite(value)
         if reason is Termination.OPTIMAL and not holds:
-            unknown = self.counts.floor[0] < self.counts.cutoff[0]  # a tree whose dispatch nothing settles
+            unknown = self.counts.floor[0] < self.counts.cutoff[0]  # a tree whose best dispatch is not proven
             reason = Termination.RELAXATION if unknown else Termination.INFEASIBLE
         elif reason is Termination.OPTIMAL and (left := gap_between(self._bound(), value)) > OPTIMAL:
             reason = Termination.GAP if left <= self.gap * (1.0 + 1e-9) else Termination.RELAXATION

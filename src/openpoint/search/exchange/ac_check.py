@@ -1,4 +1,4 @@
-"""Good radial states and what they are worth: branch exchange, ranked by an estimate, judged by exact power flow."""
+"""Branch exchange with AC evaluation: exchanges are ranked by an estimate and evaluated by the exact power flow."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from openpoint.search.kernel.loops import loops_for
 from openpoint.search.model.build import TOLERANCE, Numbering
 
 FIRST = 12
-"""Exchanges judged at first, the best by estimate; the number grows by TIMES while none is better."""
+"""Exchanges evaluated at first, those with the best estimate; the number grows by TIMES while none is better."""
 TIMES = 5
 AT_ONCE = 1e6
-"""States judged in one call, times buses: a second at most, for limits of time."""
+"""States evaluated in one call, times buses: at most a second of work, so that time limits are met."""
 HOPELESS = 0.2
-"""Estimated rise of the loss, as a share of it, beyond which an exchange is not judged for its loss."""
+"""Estimated increase of the loss, relative to it, above which an exchange is not evaluated for its loss."""
 
 
 @dataclass(frozen=True)
 class AcEvaluator:
-    """Exact worth of radial states.
+    """Exact objective value and violation of radial states.
 
     Attributes:
         network: with the limits to keep. change_cost: per change, per unit.
@@ -37,10 +37,10 @@ class AcEvaluator:
     change_cost: float = 0.0
 
     def evaluate(self, closed: Bools) -> tuple[Floats, Floats]:
-        """Value, inf where there is no state, and by how much limits are missed, of (K, E) radial states.
+        """Objective values and violations of (K, E) radial states; both are inf where the power flow has no solution.
 
-        The miss is the sum of the excesses of squared voltages and currents relative to their limits, 0 within
-        `TOLERANCE`; inf where there is no state.
+        The violation is the sum of the excesses of squared voltages and currents relative to their limits; it is 0
+        where all limits are kept within `TOLERANCE`.
         """
         net = self.network
         low, high, most = self._accepted
@@ -63,7 +63,7 @@ class AcEvaluator:
 
     @cached_property
     def _accepted(self) -> tuple[Floats, Floats, Floats]:
-        """(N), (N), (E) squared voltages and currents that still count as kept; anything at sources."""
+        """(N) least and (N) greatest squared voltages and (E) squared currents that count as kept; any at sources."""
         net = self.network
         low, high = net.w_min * (1.0 - TOLERANCE) ** 2, net.w_max * (1.0 + TOLERANCE) ** 2
         low[net.source_terminal], high[net.source_terminal] = 0.0, np.inf
@@ -72,7 +72,7 @@ class AcEvaluator:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A radial state, the (G) output of its generators, and its exact worth."""
+    """A radial state, the (G) output of its generators, and its exact objective value and violation."""
 
     closed: Bools
     value: float
@@ -80,7 +80,7 @@ class Candidate:
     generation: Complexes
 
     def beats(self, other: Candidate | None) -> bool:
-        """Whether it misses limits by less, or by the same and costs less."""
+        """Whether its violation is less, or equal with a lower objective value."""
         return other is None or (self.violation, self.value) < (other.violation, other.value)
 
 
@@ -98,7 +98,7 @@ class Exchange:
     ) -> None:
         """`status`: what is decided in every state, as `propagate` leaves it.
 
-        `over`: asked now and then whether to stop. `better`: told of every exchange.
+        `over`: called regularly; True stops. `better`: called with the new state after every exchange.
         """
         self.model, self.numbering, self.evaluator = model, numbering, evaluator
         self.status = status.copy()
@@ -109,14 +109,14 @@ class Exchange:
         self.loops = loops_for(self.free, 1024)
 
     def tree(self, weight: Floats) -> Candidate | None:
-        """The tree of greatest weight (Kruskal 1956); None where it changes too much or has no state. weight: (m)."""
+        """The spanning tree of greatest weight (Kruskal 1956), evaluated; None as in `candidate`. weight: (m)."""
         self.work.status[:] = self.status
         if not span(self.model, self.work, np.argsort(-weight, kind="stable").astype(np.int32)):
             return None
         return self.candidate(self.work.status == CLOSED)
 
     def candidate(self, closed: Bools) -> Candidate | None:
-        """A radial state of the model, (m), judged; None where it changes too much or has no state."""
+        """A radial state of the model, (m), evaluated; None where it has too many changes or no power flow solution."""
         if int(np.sum(closed & self.model.swap)) > self.model.most_closings:
             return None
         state = self.full(closed[None, :])
@@ -125,7 +125,7 @@ class Exchange:
         return Candidate(state[0], float(value[0]), float(miss[0]), generation) if np.isfinite(value[0]) else None
 
     def at(self, candidate: Candidate, generation: Complexes) -> Candidate | None:
-        """A trial with other outputs of its generators, at which further trials are judged too."""
+        """The candidate with other generator outputs; later states are evaluated at these outputs too."""
         self.evaluator = replace(self.evaluator, network=replace(self.evaluator.network, generator_s=generation))
         return self.candidate(candidate.closed[self.numbering.branch])
 
@@ -136,7 +136,7 @@ class Exchange:
         return state
 
     def descend(self, candidate: Candidate, most: float = np.inf) -> Candidate:
-        """Exchange after exchange, until none among the likely ones is better, or `most` states have been judged."""
+        """Repeat exchanges until none of the promising ones is better, or `most` states have been evaluated."""
         most += self.evaluations
         while not self.over() and self.evaluations < most and (better := self._step(candidate)) is not None:
             candidate = better
@@ -172,7 +172,7 @@ class Exchange:
         return None
 
     def _ranked(self, candidate: Candidate) -> tuple[Floats, Floats]:
-        """(K, 2) branches to close and to open, the likeliest first, and the estimated change of loss."""
+        """(K, 2) branches to close and to open, best estimate first, and the estimated change of loss."""
         model, work = self.model, self.work
         work.status[:] = candidate.closed[self.numbering.branch]
         current = solve(self.evaluator.network, candidate.closed).i_series[0, self.numbering.branch]

@@ -31,17 +31,17 @@ def exchange_branches(
     progress: Callable[[SearchProgress], None] | None = None,
     deadline: Deadline | None = None,
 ) -> SearchResult:
-    """The better of the states to which exchanges lead from today's and from the tree of least impedance.
+    """The better of two local optima of branch exchange: from today's state and from the tree of least impedance.
 
     All exchanges are ranked by an estimate from the currents of an exact flow, and accepted by exact flows; see
-    `Exchange`. Where a state misses limits, those exchanges count that miss them less.
+    `Exchange`. Where a state violates limits, an exchange is accepted if it reduces the violation.
 
     Args:
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
         must_close, must_open: (E) branches whose state is given.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
-        time_limit: seconds. stop: asked now and then whether to stop. progress: told of every exchange.
-        deadline: in place of the time limit.
+        time_limit: seconds. stop: called regularly; True stops. progress: called after every exchange.
+        deadline: used in place of the time limit.
 
     Raises:
         OptionError: several phases, generators to dispatch, or a voltage without limit.

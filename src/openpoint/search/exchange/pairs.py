@@ -1,7 +1,7 @@
 """Branch exchange (Civanlar et al. 1988): close an open branch, open another on the loop that this makes.
 
-Every exchange is priced by the exact power flow, all in one batch; the best is taken until none is better. The end is a
-local optimum, without a bound.
+Every exchange is evaluated by the exact power flow, all in one batch; the best is accepted, until none is better. The
+result is a local optimum, without a bound.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ def descend(
     stop: Callable[[], bool] | None = None,
     piece: int = 1000,
 ) -> tuple[float, Bools]:
-    """Best exchange after best exchange from a radial state, until none is better, or the price is `enough`.
+    """Repeat the best exchange from a radial state until none is better, or the objective value is at most `enough`.
 
     Args:
         choices: what may be exchanged.
         closed: (E) radial state to start from.
-        price: from (K, E) states to (K) prices.
+        price: from (K, E) states to (K) objective values.
         most: exchanges after which to stop.
-        enough: price at which to stop.
-        stop: asked before every `piece` of states; True ends with the best of those that were priced.
+        enough: objective value at which to stop.
+        stop: called before every `piece` of states; True ends with the best of those that were evaluated.
 
     Returns:
-        The price and the state reached.
+        The objective value and the state reached.
     """
     value = float(price(closed[None, :])[0])
     for _ in range(most):
@@ -69,7 +69,7 @@ def descend(
 
 
 def _priced(near: Bools, price: Callable[[Bools], Floats], stop: Callable[[], bool] | None, piece: int) -> Floats:
-    """(K) prices of K states; inf from where it was stopped."""
+    """(K) objective values of K states; inf for those not evaluated because of `stop`."""
     if stop is None:
         return price(near)
     prices = np.full(len(near), np.inf)

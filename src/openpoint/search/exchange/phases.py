@@ -1,7 +1,7 @@
 """Branch exchange where branches have conductors of several phases, which open and close together.
 
-To close a branch of phases abc makes a loop in each, and one branch of phases abc may open them all, or one of each
-phase, or one of ab and one of c; and the other way round.
+Closing a branch of phases abc makes a loop in each phase. The loops are opened by one branch of phases abc, or by one
+of each phase, or by one of ab and one of c. The reverse holds for opening a branch.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from openpoint.search.exchange.pairs import rooted
 
 
 def exchanges_coupled(choices: Choices, branch: Ints, closed: Bools) -> Bools:
-    """All radial states (K, E) where one branch closes and others take its place, or one opens and others do.
+    """All radial states (K, E) in which one branch closes and others open, or one opens and others close.
 
     Args:
         choices: of `contract_coupled`. branch: (E) branch of each conductor. closed: (E) a radial state.
     """
     own = branch[choices.free]
     size = dict(zip(*(part.tolist() for part in np.unique(own, return_counts=True))))
-    # For each branch, those that can take the place of some of its conductors, and of which.
+    # For each branch, the branches that can replace some of its conductors, and which conductors.
     instead: dict[int, dict[int, set[int]]] = {b: {} for b in size}
     for k, j in _loops(choices, closed[choices.free]):
         instead[int(own[k])].setdefault(int(own[j]), set()).add(k)
@@ -40,7 +40,7 @@ def exchanges_coupled(choices: Choices, branch: Ints, closed: Bools) -> Bools:
 
 
 def _loops(choices: Choices, state: Bools) -> Iterator[tuple[int, int]]:
-    """Pairs of an open conductor and a closed one on the loop that it would make."""
+    """Pairs of an open conductor and a closed one on the loop that closing the first would make."""
     parent, via, depth = rooted(choices, state)
     for k in np.flatnonzero(~state).tolist():
         a, b = int(choices.fr[k]), int(choices.to[k])
@@ -52,7 +52,7 @@ def _loops(choices: Choices, state: Bools) -> Iterator[tuple[int, int]]:
 
 
 def _covers(conductors: frozenset[int], pieces: dict[int, frozenset[int]]) -> Iterator[tuple[int, ...]]:
-    """Every choice of pieces that covers the conductors, each once."""
+    """Every choice of pieces that covers each of the conductors exactly once."""
     if not conductors:
         yield ()
         return

@@ -46,10 +46,10 @@ class Model(Table):
             for the diagonal. up: (n) first row of a column, the parent in the elimination tree; n where there is none.
         slot: (m) entry of the branch in the factor, -1 beside a source.
         swap: (m) whether the branch is open today, so that closing it is a change. most_closings: how many may be.
-        zero_impedance: branches without impedance. ideal_conductance: the conductance they count with.
+        zero_impedance: branches without impedance. ideal_conductance: the conductance that represents them.
         passive: whether no branch has a negative resistance, reactance or conductance.
         shunts, currents, dispatchable, rated, bounded, priced: whether there are any admittances, loads of constant
-            current, choices of power, ratings, voltage limits, prices.
+            current, dispatchable generators, ratings, voltage limits, prices.
     """
 
     n: int

@@ -1,4 +1,4 @@
-"""The grid as the compiled search wants it: which voltages can occur, and buses in the order of elimination."""
+"""The search model: the arrays of a grid for the compiled search, with bounds of voltages and an elimination order."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from openpoint.search.model.pattern import adjacency, eliminate, pattern
 from openpoint.search.model.voltage_bounds import VoltageUpperBounds, voltage_upper_bounds
 
 TOLERANCE = 1e-6
-"""Relative excess of a limit that counts as kept."""
+"""Relative excess up to which a limit counts as kept."""
 
 
 @dataclass(frozen=True)
 class Numbering:
-    """Where the branches and buses of a model stand in its network.
+    """Mapping from the branches and buses of a search model to those of its network.
 
     Attributes:
         branch: (m) branch of the network. bus: (N) bus of the network.
-        fixed_cost: cost of changes that no choice avoids. voltage_bounds: of the squared voltages of the network.
-        loss_upper_bound: no state of interest loses more, see `openpoint.search.model.loss_bound`.
+        fixed_cost: cost of the changes that every choice has. voltage_bounds: of the squared voltages of the network.
+        loss_upper_bound: no state of interest has a larger loss, see `openpoint.search.model.loss_bound`.
     """
 
     branch: Ints
@@ -44,7 +44,7 @@ def build_model(
     max_changes: int | None = None,
     change_cost: float = 0.0,
 ) -> tuple[Model, Numbering]:
-    """Arrays of the search; the limits are those of the network, and reach `TOLERANCE` beyond.
+    """The arrays of the search model; its limits are those of the network, relaxed by `TOLERANCE`.
 
     A radial state closes as many branches as there are buses without a source, n. If k of them are open today, n − k of
     today's C stay closed and C − n + k are opened: the number of changes is C − n + 2 k, and only k is left to count.
@@ -128,7 +128,7 @@ def numbered(network: Network, fr: Ints, to: Ints, source: Bools) -> tuple[Ints,
 
 
 def of_interest(network: Network, may_close: Bools, taken: Demand) -> tuple[VoltageUpperBounds, float]:
-    """What bounds the squared voltages of a state by its loss, and the loss that no state of interest exceeds."""
+    """Upper bounds of the squared voltages as functions of the loss, and the loss that no state of interest exceeds."""
     low, l_max = network.w_min * (1.0 - TOLERANCE) ** 2, network.l_max * (1.0 + TOLERANCE) ** 2
     bounds = voltage_upper_bounds(network, may_close, taken)
     most = min(loss_upper_bound(network), loss_upper_bound_by_limits(network, may_close, taken, low, l_max))
@@ -136,9 +136,9 @@ def of_interest(network: Network, may_close: Bools, taken: Demand) -> tuple[Volt
 
 
 def shunts(network: Network, branch: Ints, must_close: Bools) -> tuple[Complexes, Complexes, Complexes]:
-    """(m), (m) admittance that a closed branch has at its ends beyond an open one's; (N) what the open ones have.
+    """(m), (m) admittances at the ends of closed branches less those of open ones; (N) admittances of open ones.
 
-    What an open branch leaves at a bus is there for good; the ends of the closed branch take so much less.
+    The admittance of an open branch is always added to its bus, so the ends of the closed branch have that much less.
     """
     open_fr, open_to = (np.where(must_close, 0.0, part) for part in (network.y_open_fr, network.y_open_to))
     stays = np.zeros(network.n_terminals, dtype=np.complex128)
@@ -150,7 +150,7 @@ def shunts(network: Network, branch: Ints, must_close: Bools) -> tuple[Complexes
 
 
 def voltage_range(network: Network, voltage_bounds: VoltageUpperBounds, value: float) -> tuple[Floats, Floats]:
-    """(N) least and greatest squared voltage that a state can have which keeps the limits and loses at most `value`.
+    """(N) least and greatest squared voltages of any state that keeps the limits and has a loss of at most `value`.
 
     Raises:
         OptionError: a bus has no upper limit, and the voltage there could be anything.

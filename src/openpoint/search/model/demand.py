@@ -1,4 +1,4 @@
-"""What is taken and fed at the buses, as the search sees it."""
+"""Demand and generation at the buses, in the form that the search model uses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from openpoint.network import Network
 
 @dataclass(frozen=True)
 class Demand:
-    """(N) demand per unit; 0 at sources, where it loses nothing.
+    """(N) demand less generation, per unit; 0 at sources, where it causes no loss.
 
     Attributes:
-        power: constant power, the least of what may be chosen: less the most that can be generated.
-        span: how much more may be chosen. current: of constant current, per voltage. steady: of constant impedance, per
-            squared voltage.
+        power: constant power at the greatest output of the dispatchable generators.
+        span: width of the range of the dispatchable generators. current: demand of constant current, per voltage.
+        steady: demand of constant impedance, per squared voltage.
     """
 
     power: Complexes

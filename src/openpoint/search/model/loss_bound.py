@@ -1,14 +1,15 @@
-"""A loss that no state of interest exceeds, known before any state is.
+"""An upper bound of the loss of every state of interest, computed before any state is known.
 
-Without it, a search that knows no state which keeps the limits has nothing to compare its bounds with.
+The search needs it as a first cutoff, while it knows no state that keeps the limits. It is the least of three bounds.
 
-**All that is taken and fed.** More is lost only beyond the nose of the voltage curve, where nobody runs a grid.
+**All loads and generation.** The loss exceeds the sum of all loads and generation only beyond the nose of the voltage
+curve, where no grid is operated.
 
-**Ratings.** Where every branch with a resistance has one, no more is lost than Σ r l_max, and what open lines lose that
-hang on one end, at the greatest voltages that limits allow.
+**Ratings.** Where every branch with a resistance has one, the loss is at most Σ r l_max, plus the loss of lines that
+are open at one end, at the greatest voltages that limits allow.
 
 **Lower voltage limits**, where every bus has one and only consumes, and there are neither shunts nor ratios. Power then
-runs from the sources outwards. For a branch (i → j) let p, q arrive at j, so that w_i − w_j = 2 (r p + x q) + |z|² l
+flows from the sources outwards. For a branch (i → j) let p, q arrive at j, so that w_i − w_j = 2 (r p + x q) + |z|² l
 and l w_j = p² + q². With weights P̃_j = P_j + Σ r l of the branches that leave j, the power that arrives is the flow of
 just these weights down the tree, and so with Q̃_j = Q_j + Σ x l. With Δ the greatest drop from a source to a limit and
 any a, b >= 0,
@@ -19,7 +20,7 @@ any a, b >= 0,
 where θ (a, b) is the least of 2 (a cos φ + b sin φ)(r cos φ + x sin φ) over the angles φ that p + jq can have. That is
 a sum of loads s_j and of losses z l, so φ lies between the least and the greatest of their angles, all in [0, 90°]; on
 such an arc a quadratic form with a product term >= 0 is least at one end. If θ w_min >= Δ (a r + b x) + η r at every
-branch, the loss is at most Δ Σ (a P_j + b Q_j) / η. Any a, b will do; the best of a row of them is taken.
+branch, the loss is at most Δ Σ (a P_j + b Q_j) / η. This is valid for any a, b; the best of several pairs is taken.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ ANGLES = 181
 
 
 def loss_upper_bound(network: Network) -> float:
-    """All that is taken and fed."""
+    """The sum of all loads and generation, per unit."""
     loads = np.abs(network.s_power) + 2.0 * np.abs(network.s_current) + 4.0 * np.abs(network.s_impedance)
     p, q = (np.maximum(-a, b) for a, b in ((network.p_min, network.p_max), (network.q_min, network.q_max)))
     power = loads.sum() + np.hypot(p, q).sum()
@@ -43,20 +44,20 @@ def loss_upper_bound(network: Network) -> float:
 
 
 def _loss_of_open_lines(network: Network) -> float:
-    """What open lines lose at most; inf where no limit says."""
+    """Greatest loss of lines that are open at one end; inf where no voltage limit bounds it."""
     ends = ((network.terminal_fr, network.y_open_fr.real), (network.terminal_to, network.y_open_to.real))
-    # A limit counts as kept a little beyond, and that of a source is what it holds.
+    # A limit counts as kept up to its tolerance; a source has the voltage that it holds.
     high = np.maximum(network.w_max * (1.0 + 1e-5), float(np.max(np.abs(network.source_v) ** 2)))
     return float(sum((np.abs(g[g != 0.0]) * high[end[g != 0.0]]).sum() for end, g in ends))
 
 
 def loss_upper_bound_by_limits(network: Network, usable: Bools, taken: Demand, w_min: Floats, l_max: Floats) -> float:
-    """The least that ratings and lower voltage limits allow to say; inf where they say nothing.
+    """The lesser of the bounds by ratings and by lower voltage limits; inf where neither applies.
 
     Args:
         usable: (E) branches that may be closed.
         taken: demand and its ranges.
-        w_min, l_max: (N), (E) limits, with what they are exceeded by and still count as kept.
+        w_min, l_max: (N), (E) limits, relaxed by their tolerance.
     """
     r, x = network.r[usable], network.x[usable]
     if np.any(r < 0.0) or np.any(x < 0.0) or network.g[usable].any():

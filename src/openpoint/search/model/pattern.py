@@ -1,4 +1,4 @@
-"""The graph as the factor of its Laplacian wants it: an order of elimination, and the pattern that it fills."""
+"""Sparsity pattern of the Laplacian's factor: an order of elimination, and the entries that fill-in makes nonzero."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from openpoint.arrays import Bools, Indices, Ints
 
 
 def eliminate(fr: Ints, to: Ints, source: Bools) -> tuple[list[int], list[list[int]]]:
-    """Buses without a source in the order of least degree, and the neighbours that each has when it goes."""
+    """Buses without a source in the order of least degree, and the neighbours of each when it is eliminated."""
     around: list[set[int]] = [set() for _ in source]
     for a, b in zip(fr.tolist(), to.tolist()):
         if not source[a] and not source[b]:

@@ -1,7 +1,7 @@
-"""How high a voltage can be in any radial state, or in any that loses no more than a given value.
+"""Upper bounds of the voltages in any radial state, or in any radial state with at most a given loss.
 
-With power p, q arriving at the far end of a branch, w_to = w_fr − 2 (r p + x q) − |z|² l. Along the way from the source
-to a bus, which passes no branch twice, w therefore rises by no more than Σ 2 (r p + x q) of what runs backwards:
+With power p, q arriving at the far end of a branch, w_to = w_fr − 2 (r p + x q) − |z|² l. Along the path from the
+source to a bus, which passes no branch twice, w therefore rises by at most Σ −2 (r p + x q) over reverse flows:
 
 - What arrives is the demand beyond and losses, so p >= −P with P all that can be fed in anywhere, and q likewise:
   w <= w_source + 2 Σ (r P + x Q). P and Q have parts that are proportional to w, of capacitors and charging; with the
@@ -9,7 +9,7 @@ to a bus, which passes no branch twice, w therefore rises by no more than Σ 2 (
 - By Cauchy and Schwarz, Σ (r p + x q) <= Σ √(r l) √(w |z|² / r) <= √(loss) √(w Σ |z|² / r), so that √w_greatest = t has
   t² <= w_source + 2 t √(loss Σ |z|² / r). A search for states that lose less than a known one may rely on it.
 
-Ideal ratios multiply w, and what it rose by before, by no more than their product along the way. All this needs
+Ideal ratios multiply w, and its rise up to them, by at most their product along the path. Both bounds require
 r, x >= 0 (the second r > 0 where there is an impedance) and no negative shunt conductance.
 """
 
@@ -27,12 +27,12 @@ from openpoint.search.model.demand import Demand
 
 @dataclass(frozen=True)
 class VoltageUpperBounds:
-    """Caps of the squared voltages of one grid.
+    """Upper bounds of the squared voltages of one grid.
 
     Attributes:
-        source: greatest squared voltage of a source, times the ratios of any way.
-        fixed, proportional: (N) rise along any way to a bus, and its part per greatest squared voltage.
-        by_loss: (N) 4 Σ |z|² / r along any way to a bus, times ratios.
+        source: greatest squared voltage of a source, times the ratios of any path.
+        fixed, proportional: (N) rise along any path to a bus, and its part per greatest squared voltage.
+        by_loss: (N) 4 Σ |z|² / r along any path to a bus, times ratios.
     """
 
     source: float
@@ -41,7 +41,7 @@ class VoltageUpperBounds:
     by_loss: Floats
 
     def at(self, value: float) -> Floats:
-        """(N) squared voltages that no state with a loss of at most `value` exceeds; inf where none is known."""
+        """(N) upper bounds of the squared voltages where the loss is at most `value`; inf where none is known."""
         greatest = np.inf
         share = float(self.proportional.max())
         if share < 1.0:
@@ -57,7 +57,7 @@ class VoltageUpperBounds:
 
 
 def voltage_upper_bounds(network: Network, usable: Bools, taken: Demand) -> VoltageUpperBounds:
-    """Caps of a network.
+    """Upper bounds of the squared voltages of a network.
 
     Args:
         usable: (E) branches that may be closed.
@@ -72,7 +72,7 @@ def voltage_upper_bounds(network: Network, usable: Bools, taken: Demand) -> Volt
     if np.any(r < 0.0) or np.any(x < 0.0) or np.any(network.g[kept] < 0.0) or np.any(network.y_open.real < 0.0):
         return VoltageUpperBounds(np.inf, nothing, nothing, nothing)
     gain = float(np.exp(paths.heaviest(2.0 * np.abs(np.log(tap))).max()))
-    # A branch charges while it is closed, or where it is open and hangs on one end.
+    # A branch has charging while it is closed, and also while it is open at one end only.
     closed = np.where(usable, np.maximum(network.b, 0.0), 0.0) * np.maximum(network.tap, 1.0 / network.tap) ** 2
     charging = float(np.maximum(closed, network.y_open.imag).sum())
     # What is fed in at constant current grows with v <= (1 + w) / 2.
@@ -101,7 +101,7 @@ def _fed(part: Floats) -> float:
 
 
 class _SimplePaths:
-    """Simple ways from the sources, all of them one bus, to every bus."""
+    """Simple paths from the sources, merged into one bus, to every bus."""
 
     def __init__(self, n: int, fr: Ints, to: Ints, sources: Ints) -> None:
         label = np.arange(n)
@@ -113,9 +113,10 @@ class _SimplePaths:
         self.part = components(n, self.fr[meshed], self.to[meshed])
 
     def heaviest(self, weight: Floats) -> Floats:
-        """(N) weight that no simple way from a source to the bus exceeds; 0 where there is no way.
+        """(N) upper bound of the weight of simple paths from a source to the bus; 0 where there is no path.
 
-        A way passes the bridges between two buses and, in each part that has none, no more than the heaviest forest.
+        A path consists of the bridges between two buses and of edges in the parts without bridges; in each such part
+        its weight is at most that of the heaviest forest.
         """
         inside = np.flatnonzero(~self.bridge)
         order = inside[np.argsort(-weight[inside], kind="stable")]

@@ -33,7 +33,7 @@ LOG_EVERY_S = 1.0
 @final
 @dataclass(frozen=True)
 class EvaluatedTopology:
-    """A topology and what the exact power flow says of it.
+    """A topology and its evaluation by the exact power flow.
 
     Attributes:
         closed: (B) state of the branches.
@@ -103,7 +103,7 @@ def branch_exchange_ac(
     stop: Callable[[], bool],
     on_evaluation: Callable[[EvaluatedTopology | None], None],
 ) -> EvaluatedTopology | None:
-    """Best exchange after best exchange from a radial state, until none is better.
+    """Repeat the best exchange from a radial state until none is better.
 
     Args:
         evaluator: the exact power flow. closed: (B) where to start. stop: asked before every power flow but the first.
