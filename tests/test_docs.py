@@ -221,3 +221,28 @@ def test_options_and_keys_of_the_glossary_exist() -> None:
 def test_the_glossary_says_every_term_once() -> None:
     terms = [row[0] for row in glossary()]
     assert len(terms) == len(set(terms))
+
+
+def leads_somewhere(name: str) -> bool:
+    """Whether a dotted name leads to a module, or to something in one, such as a field of a class."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        place = ROOT.joinpath("src", *parts[:length])
+        if place.is_dir() or place.with_suffix(".py").is_file():
+            found: Any = importlib.import_module(".".join(parts[:length]))
+            for part in parts[length:]:
+                if part in getattr(found, "__annotations__", {}):
+                    return True
+                if part not in dir(found):
+                    return False
+                found = getattr(found, part)
+            return True
+    return False
+
+
+def test_dotted_names_of_the_package_exist() -> None:
+    wrong = []
+    for page in [*PAGES, *sorted((ROOT / "src").rglob("*.py"))]:
+        names = re.findall(r"`(openpoint\.[\w.]*\w)(?:\(\))?`", page.read_text(encoding="utf-8"))
+        wrong += [f"{page.relative_to(ROOT)}: {name}" for name in names if not leads_somewhere(name)]
+    assert not wrong, "\n".join(wrong)

@@ -25,7 +25,7 @@ W_BITS = 16
 
 @dataclass(frozen=True, eq=False)
 class Model(Table):
-    """The grid, in per unit.
+    """The search model: a grid in per unit.
 
     Attributes:
         n: buses that no source holds.
@@ -38,8 +38,8 @@ class Model(Table):
             more may be chosen. p_v, q_v: (N) load of constant current, per voltage. p_w, q_w: (N) load of constant
             impedance, per squared voltage, with what stays of branches while they are open.
         w_min, w_max: (N) squared voltage: limits, or caps that no state exceeds; both that of the source at sources.
-        worth: (N) what a squared voltage is worth beyond what closed branches lose: what open ones do, and in a part of
-            a grid a price, see `openpoint.search.regions`.
+        worth: (N) cost per squared voltage in addition to the loss of closed branches: the loss of open ones, and in a
+            region a further cost, see `openpoint.search.regions`.
         start, neighbour, via: adjacency with all sources as the one bus n.
         column, row: (n + 1), (L) pattern below the diagonal of the factor, column by column.
         target: for every pair of rows of a column, the entry that eliminating the column changes; the row's own place
@@ -100,20 +100,20 @@ class Model(Table):
 
 @dataclass(frozen=True, eq=False)
 class Work(Table):
-    """The node at hand and the memory of its bound.
+    """The current node and the arrays of its bound.
 
     Attributes:
         status: (m) OPEN, CLOSED or UNDECIDED. y, mu, phi: (N) multipliers of the balances and of the voltage limits.
         order, parent, edge: (N) forest of the closed branches, roots first; bus above, branch to it (-1: a root).
-        gain: (N) A, what is lost per squared voltage of the bus. w: (N) squared voltages, an estimate.
+        gain: (N) A, the coefficient of −w in the bound. w: (N) squared voltages, an estimate.
         used: (N) whether the bound uses this estimate, at a rating that counts or for a tangent.
         alpha, beta, rho, nu: (m) of the bound. steep: (m) (α² + β²) / 4ρ. down: (m) whether power leaves at fr.
         conductance: (m). drop_y, drop_mu: (m) y_i - y_j, μ_i - μ_j. value: (m) bound with the branch open.
-        guess: (m) estimate of it. status_kept: (m) what trials go back to.
+        guess: (m) estimate of it. status_kept: (m) states to restore after a trial.
         factor, diagonal: (L), (n) LDLᵀ. factor_q, diagonal_q: the same for μ where it is another, else of no length.
         choice_p, choice_q: (N) LEAST, MOST or BETWEEN of the power that may be chosen; taken_p, taken_q: (N) load with
             what is chosen. y_next, mu_next, one: (N) right-hand sides and solutions.
-        y_kept, mu_kept: (N) what a trial goes back to.
+        y_kept, mu_kept: (N) multipliers to restore after a trial.
         leader: (N) union-find. rank, low, came, at: (N) memory of the search for bridges.
     """
 
@@ -180,13 +180,14 @@ class Pool(Table):
 
 
 PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM = 1, 2, 3, 4, 5, 6, 7
-"""Lines of a record: a branch cannot be open; so close all such; nothing below the cutoff here; no radial state here; a
-branch is decided, its closed side first; a radial state left to the power flow; now the open side of a branching."""
+"""Lines of a record: a branch cannot be open; close all such branches; the bound of the node reaches the cutoff; the
+node has no radial state; a branch is decided, its closed side first; a radial state for the power flow; the open side
+of an earlier branching follows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Record(Table):
-    """What a search did and why, line by line, until it is handed on; no rows: nothing is recorded.
+    """The lines of a certificate that are not written yet; with no rows, nothing is recorded.
 
     Attributes:
         kind: (C) PROBE … FROM. branch: (C) of PROBE and SPLIT; of FROM the number of the node. bits: (C) of y and mu.
@@ -209,12 +210,12 @@ class Record(Table):
 
 @dataclass(frozen=True, eq=False)
 class Counts(Table):
-    """Where the search stands, in arrays of one.
+    """Counters and bounds of the search, in arrays of length 1.
 
     Attributes:
-        size: rows of the heap in use. nodes, probes: done so far. active: whether the node at hand is to be processed.
+        size: rows of the heap in use. nodes, probes: done so far. active: whether the current node is to be processed.
         trials, gains: branches tried, and those of them with a gain, see `openpoint.search.kernel.branching`.
-        depth, bound: of the node at hand. cutoff: bound at which a node is done. floor: least bound of the nodes done.
+        depth, bound: of the current node. cutoff: bound at which a node is done. floor: least bound of the nodes done.
     """
 
     size: Ints
@@ -230,7 +231,7 @@ class Counts(Table):
 
 
 def work_for(model: Model) -> Work:
-    """Fresh memory: everything undecided, no multipliers."""
+    """New arrays for a node: all branches undecided, all multipliers 0."""
     m, size = len(model.fr), len(model.p)
     by_bus = ("y", "mu", "phi", "gain", "y_next", "mu_next", "one", "y_kept", "mu_kept", "taken_p", "taken_q")
     by_branch = ("alpha", "beta", "rho", "nu", "steep", "conductance", "drop_y", "drop_mu", "value", "guess")
@@ -263,7 +264,7 @@ def pool_for(model: Model, capacity: int) -> Pool:
 
 
 def enlarged(pool: Pool) -> Pool:
-    """The pool with twice the room."""
+    """The pool with twice the capacity."""
     rows = len(pool.heap)
     arrays: dict[str, npt.NDArray[Any]] = {f.name: getattr(pool, f.name) for f in fields(pool)}
     arrays = {name: np.concatenate([a, np.zeros_like(a)]) for name, a in arrays.items()}
@@ -272,7 +273,7 @@ def enlarged(pool: Pool) -> Pool:
 
 
 def counts() -> Counts:
-    """A search that has not begun."""
+    """Counts of a search that has not begun."""
     whole = {
         name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active", "trials", "gains", "depth")
     }
@@ -280,7 +281,7 @@ def counts() -> Counts:
 
 
 def take(work: Work, pool: Pool, counts: Counts) -> None:
-    """Take the node of least bound from a pool that has one, as compiled code does where no node is at hand."""
+    """Make the node of least bound in a pool the current one, as compiled code does where there is none."""
     rows = pool.heap[: counts.size[0]]
     row = int(rows[0])
     for mine, its in ((work.status, pool.status), (work.y, pool.y), (work.mu, pool.mu), (work.phi, pool.phi)):
@@ -288,7 +289,7 @@ def take(work: Work, pool: Pool, counts: Counts) -> None:
             mine[:] = its[row]
     counts.bound[0], counts.depth[0], counts.active[0] = pool.bound[row], pool.depth[row], 1
     rest = rows[1:].copy()
-    rows[:-1] = rest[np.argsort(pool.bound[rest], kind="stable")]  # what is in order is a heap
+    rows[:-1] = rest[np.argsort(pool.bound[rest], kind="stable")]  # a sorted array is a heap
     rows[-1] = row
     counts.size[0] -= 1
 

@@ -9,12 +9,14 @@ the exact power flow of a completion has
     p = q = l = 0                                                               (open)
     Σ_out p − Σ_in (p − r l) + demand = 0, and the same for q with x             (buses that no source holds)
 
-whichever way power runs: the direction is a convention. The demand of bus j is P_j + g_j w_j, of which g_j w_j is of
-constant impedance, and each end of a closed branch takes (g − jb) κ w, of which g κ w counts as loss.
+for either direction of the power: the direction of a branch is a convention. The demand of bus j is P_j + g_j w_j, of
+which g_j w_j is of constant impedance, and each end of a closed branch draws (g − jb) κ w, of which g κ w counts as
+loss.
 
-An open line may hang on one end (`Network.y_open_fr`, `y_open_to`): it takes (g° − jb°) w there. That is given to the
-bus for good, g° as a price of w beside, and taken off what the end of the closed branch takes. Open and closed are as
-before then; what an undecided branch is sure to take, closed or open, counts, and of the rest what lessens the bound.
+A line that is open at one end only (`Network.y_open_fr`, `y_open_to`) draws (g° − jb°) w at the other. This admittance
+is always added to the bus (g° also as a cost of w), and subtracted from what the end of the closed branch draws. Open
+and closed branches are then as above. Of an undecided branch, what it draws both closed and open is counted, and of
+the rest, what lowers the bound.
 
 **The bound.** Take any y, μ for the balances (0 at sources), ν for the voltage laws of the closed branches, and φ for
 the voltage limits. Adding the balances and laws, which are all zero in a completion, to its loss gives
@@ -23,16 +25,16 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
     α = y_a − y_b + 2 r ν      β = μ_a − μ_b + 2 x ν      ρ = r (1 + y_b) + x μ_b − |z|² ν       (ν = 0: undecided)
 
 1. The least value of ρ l + α p + β q on l κ_a w_a = p² + q² is −κ_a w_a (α² + β²) / 4ρ if ρ > 0; zero if all three
-   vanish; else nothing is bounded. An undecided branch that ends up open adds zero instead, so its terms count
-   where they are negative only; each end alone, which is less.
+   vanish; otherwise there is no bound. An undecided branch adds zero in completions where it is open, so its terms
+   count only where they are negative; each end is treated separately, which is less.
 2. So loss >= Σ (P y + Q μ) − Σ_j A_j w_j with A_j (`gain`) the sum of what the branches at j take. Closed branches
    form a forest; each is directed away from the root of its part, and ν = (A_b + φ_b) / κ_b, children first, makes
    the coefficient of every w_b but those of the roots equal to φ_b. φ_b w_b >= φ_b w_min if φ_b > 0, else φ_b w_max.
 3. A root that is a source has its w. Any other (`root` takes the bus of least y) has w_min <= w <= w_max, so that
    −A w >= −A w_max if A > 0, else −A w_min.
-4. A rating l <= l_max allows σ (l − l_max) <= 0 with any σ >= 0: ρ grows by σ, σ l_max is lost. The best is
-   ρ + σ = max(ρ, ½ √(α² + β²) √(κ_a w / l_max)) for the voltage that comes true; any estimate of it is valid.
-   An open branch would not lose σ l_max, so the bound stays below.
+4. A rating l <= l_max allows adding σ (l − l_max) <= 0 with any σ >= 0: ρ grows by σ, the bound loses σ l_max. The best
+   is ρ + σ = max(ρ, ½ √(α² + β²) √(κ_a w / l_max)) with the w of the completion; any estimate of w is valid. For an
+   undecided branch σ l_max is subtracted too, although an open one would not need it; so the bound stays valid.
 5. A price c of closing a branch adds c if closed. Undecided: min(0, c − h w_a) >= −max(0, h − c / w_max) w_a, since
    the left side is concave in w_a and the right side is its chord on [0, w_max].
 
@@ -41,13 +43,13 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
    else c times a tangent: a constant and a part of A.
 7. Where the load of a bus may be chosen between P and P + S, the least of y (P + s) is y P + S min(0, y); the same for
    q. Every choice costs at least that, so the bound holds for the best one.
-8. Sources may have multipliers too, and every squared voltage a price, `worth`, which adds to the loss: then what is
-   bounded is the loss and what the sources' power and the voltages cost. `openpoint.search.regions` puts parts of a
-   grid together so; everywhere else the prices are those of open branches alone.
+8. Sources may have multipliers too, and every squared voltage a cost, `worth`, which is added to the loss: the bound is
+   then one of the loss plus the costs of the sources' power and of the voltages. `openpoint.search.regions` combines
+   parts of a grid in this way; everywhere else the costs are those of open branches alone.
 
-Nothing here asks how good the multipliers are, nor for a solver's tolerance, nor for the sign of a load. What is used
-of the voltages is w_max at roots (and w_min, which may be 0): they must hold in every completion that counts.
-Rounding is of the order of 1e-16 of the terms; the search keeps a margin.
+The bound is valid for any multipliers, without a solver's tolerance, and for loads of either sign. Of the voltages it
+uses w_max at roots (and w_min, which may be 0); these must hold in every completion of interest. Rounding is of the
+order of 1e-16 of the terms; the search keeps a margin.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ from openpoint.compiled.jit import always_inlined, inlined
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
 
 THIN = 1e-4
-"""Share of |z| below which ρ counts as this for the next multipliers: without resistance it is 0 at first."""
+"""Share of |z| that is the least ρ used to compute the next multipliers: without resistance ρ is 0 at first."""
 
 
 @inlined
@@ -75,13 +77,13 @@ def terms(
 
 @inlined
 def rate(rho: float, square: float, l_max: float, w: float) -> float:
-    """ρ + σ with the best σ of a rating, for a squared voltage of about w; `square` is α² + β²."""
+    """ρ + σ with the best σ of a rating, at an estimate w of the squared voltage; `square` is α² + β²."""
     return max(rho, 0.5 * np.sqrt(square * w / l_max)) if l_max < np.inf else rho
 
 
 @inlined
 def slope(rho: float, square: float) -> float:
-    """(α² + β²) / 4ρ; nan where nothing is bounded."""
+    """(α² + β²) / 4ρ; nan where there is no bound."""
     if rho > 0.0:
         return 0.25 * square / rho
     return 0.0 if rho == 0.0 and square == 0.0 else np.nan
@@ -113,9 +115,9 @@ def shunts(model: Model, e: int, down: bool) -> tuple[float, float, float, float
 def series(
     model: Model, work: Work, y: Floats, mu: Floats, e: int, i: int, j: int, k_i: float, nu: float
 ) -> tuple[float, float, bool]:
-    """The series impedance of a branch from bus i to bus j, steps 1 and 4: (α² + β²) / 4 (ρ + σ) and σ l_max.
+    """Terms of the series impedance of a branch from bus i to bus j, steps 1 and 4: (α² + β²) / 4 (ρ + σ) and σ l_max.
 
-    The last is whether ρ + σ is positive. Leaves α, β, ρ, ν and the first in `work`.
+    The last value returned is whether ρ + σ is positive. Writes α, β, ρ, ν and the first value to `work`.
     """
     alpha, beta, rho = terms((model.r[e], model.x[e], model.z2[e]), (y[i], mu[i]), (y[j], mu[j]), nu)
     square = alpha * alpha + beta * beta
@@ -129,7 +131,7 @@ def series(
     steep = slope(rho, square)
     sound = steep >= 0.0
     if not sound:
-        rho = 0.1 * np.sqrt(model.z2[e]) + 1e-12  # something to go on with
+        rho = 0.1 * np.sqrt(model.z2[e]) + 1e-12  # a positive value for the next iteration
         steep = 0.25 * square / rho
     work.alpha[e] = alpha
     work.beta[e] = beta
@@ -141,7 +143,7 @@ def series(
 
 @inlined
 def balances(model: Model, work: Work, y: Floats, mu: Floats) -> float:
-    """Σ (P y + Q μ), with what steps 6 to 8 say of loads; A becomes what the buses themselves take."""
+    """Σ (P y + Q μ) with the terms of loads of steps 6 to 8; sets A to the terms of the buses themselves."""
     p, q, gain, used = model.p, model.q, work.gain, work.used
     total = 0.0
     for j in range(len(gain)):
@@ -166,7 +168,7 @@ def balances(model: Model, work: Work, y: Floats, mu: Floats) -> float:
 
 @inlined
 def undecided(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tuple[float, bool]:
-    """The sum less what ratings of undecided branches take off it; their ends go into A where they lessen the bound."""
+    """Subtract the rating terms of undecided branches from the sum; add their ends to A where they lower the bound."""
     status, gain, down = work.status, work.gain, work.down
     sound = True
     for e in range(len(status)):
@@ -193,7 +195,7 @@ def undecided(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> 
 
 @inlined
 def forest(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tuple[float, bool]:
-    """The sum with the closed branches, children first, and with the voltages of the roots, steps 2 and 3."""
+    """Add the terms of closed branches, children first, and of the voltages of the roots to the sum, steps 2 and 3."""
     order, edge, parent, gain, down = work.order, work.edge, work.parent, work.gain, work.down
     w_min, w_max = model.w_min, model.w_max
     sound = True
@@ -229,9 +231,10 @@ def forest(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tup
 
 @inlined
 def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
-    """The bound at these multipliers and `work.phi`; -inf where some ρ is not positive.
+    """The lower bound at these multipliers and `work.phi`; -inf where some ρ is not positive.
 
-    Needs the forest of `root`. Leaves α, β, ρ, ν of every live branch in `work`, and its (α² + β²) / 4ρ in `steep`.
+    Requires the forest of `root`. Writes α, β, ρ, ν of every branch that is not open to `work`, and its
+    (α² + β²) / 4ρ to `work.steep`.
     """
     total = balances(model, work, y, mu)
     total, sound = undecided(model, work, y, mu, total)

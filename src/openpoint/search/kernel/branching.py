@@ -1,12 +1,12 @@
-"""Compiled: which branch a node decides next.
+"""Compiled: branching, the choice of the branch that a node decides next.
 
-A branch is worth deciding if both sides gain: the bound with it open, and the bound with it closed and all that
-follows from that (what would close a loop opens, bridges close), at the multipliers as they stand. The score is the
-product of both gains (Achterberg, Koch, Martin 2005), each counted up to the cutoff. Branches are tried from the
-greatest gain of opening on, until some in a row are no better.
+The gains of a branch are the increases of the bound with the branch open, and with the branch closed and all
+consequences applied (branches that would close a loop open, bridges close), both at the current multipliers. The score
+is the product of both gains (Achterberg, Koch, Martin 2005), each counted up to the cutoff. Branches are tried in
+descending order of the gain of opening, until several in a row have not improved the score.
 
-Branches without impedance come first: power crosses them for nothing in all directions until they are decided, and no
-bound of another branch sees that.
+Branches without impedance are decided first: while they are undecided, the relaxation lets power cross them in both
+directions without loss, and no decision of another branch changes that.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from openpoint.search.kernel.vectors import copy_values
 TRIES = 32
 """Branches that are tried at a node, at most."""
 IN_VAIN = 8
-"""Branches in a row that are no better, after which no more are tried."""
+"""Number of branches in a row without a better score after which no more are tried."""
 LEAST_GAIN = 0.01
-"""Share of the way to the cutoff that a gain counts as at least: a product with 0 would tell nothing."""
+"""Least gain in the score, as a share of the gap to the cutoff; with a gain of 0 the product of both would be 0."""
 PAYING = 20
-"""Trials for one that tells a gain, over which trials do not pay: on large grids little follows from one closing."""
+"""Trials per trial with a gain, above which trials are made rarely: on large grids one closing has few consequences."""
 REST = 16
-"""Nodes of which one has trials while they do not pay."""
+"""Nodes of which one has trials while trials are made rarely."""
 
 
 @inlined
 def choose(model: Model, work: Work, counts: Counts) -> int:
     """The undecided branch to decide next.
 
-    Needs the bounds with a branch open of those probed in `work.value`, and estimates of all in `work.guess`, which it
-    uses up. Leaves no forest behind.
+    Requires the bounds of probed branches in `work.value`, and the estimates of all branches in `work.guess`; it
+    overwrites the latter. The forest in `work` is invalid afterwards.
     """
     status, guess = work.status, work.guess
     base, cutoff = counts.bound[0], counts.cutoff[0]

@@ -1,4 +1,4 @@
-"""Compiled: the ways from Python into the topology search."""
+"""Compiled: the functions of the topology search that Python calls."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from openpoint.search.kernel.loops import Loops
 from openpoint.search.kernel.node import pop, process, push, record_event
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
-"""What `explore` ends with: nothing left, time to look up, a radial state to judge, no room in the pool or record."""
+"""Results of `explore`: no nodes left, paused, a radial state to evaluate, no room in the pool or record."""
 
 
 @lean
 def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, most: int) -> int:
-    """Up to `most` nodes, the best first, each followed down its closed side, until something calls for attention."""
+    """Process up to `most` nodes, least bound first and then the closed side of each; returns why it stopped."""
     for _ in range(most):
         if 2 * record.size[0] > len(record.kind):
             return WRITTEN

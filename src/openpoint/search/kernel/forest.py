@@ -1,7 +1,7 @@
-"""Compiled: what follows from the states of the branches alone.
+"""Compiled: propagation, the consequences of branch states that follow from the graph alone.
 
-A radial state is a spanning tree of the graph whose sources are one bus. So an undecided branch whose ends the closed
-branches join already must open, and one without which a bus would be cut off must close.
+A radial state is a spanning tree of the graph in which all sources are one bus. So an undecided branch must open if
+closed branches already connect its ends, and it must close if without it a bus would be disconnected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
 
 @inlined
 def find(leader: Indices, bus: int) -> int:
-    """Representative of a bus; halves the path on its way."""
+    """Representative of a bus in the union-find structure, with path halving."""
     while leader[bus] != bus:
         leader[bus] = leader[leader[bus]]
         bus = leader[bus]
@@ -22,7 +22,7 @@ def find(leader: Indices, bus: int) -> int:
 
 @inlined
 def join(model: Model, work: Work) -> int:
-    """Union-find of the closed branches in `leader`; how many of them are changes, -1 where there is a loop."""
+    """Union-find of the closed branches in `leader`; returns how many of them are changes, -1 where there is a loop."""
     n, leader = model.n, work.leader
     for bus in range(n + 1):
         leader[bus] = bus
@@ -32,19 +32,19 @@ def join(model: Model, work: Work) -> int:
             u, v = find(leader, min(model.fr[e], n)), find(leader, min(model.to[e], n))
             if u == v:
                 return -1
-            leader[min(u, v)] = max(u, v)  # the sources lead their part
+            leader[min(u, v)] = max(u, v)  # a source represents its part
             closings += model.swap[e]
     return closings
 
 
 @inlined
 def propagate(model: Model, work: Work) -> bool:
-    """Open what would close a loop or be a change too many, close bridges; False where no radial state is left.
+    """Open branches that would close a loop or exceed the number of changes, close bridges; False: no radial state.
 
-    A radial state closes n branches, `most_closings` of them at most anew, so that all the others are closed today:
-    where no more than these are left, they stay closed.
+    A radial state closes n branches. At most `most_closings` of them are open today, so at least n − `most_closings`
+    are closed today. Where no more than these are left, they stay closed.
 
-    On return `leader` joins the buses of every closed part; the sources lead theirs.
+    On return `leader` joins the buses of every closed part; a source represents its part.
     """
     n, status, leader = model.n, work.status, work.leader
     before, again = -1, True
@@ -52,7 +52,7 @@ def propagate(model: Model, work: Work) -> bool:
         closings = join(model, work)
         if closings < 0 or closings > model.most_closings:
             return False
-        if closings == before and not again:  # the bridges brought no change
+        if closings == before and not again:  # closing bridges added no change
             return True
         before, again = closings, False
         full = closings == model.most_closings
@@ -86,12 +86,12 @@ def close_bridges(
     mark: States,
     memory: tuple[Indices, Indices, Indices, Indices],
 ) -> bool:
-    """Mark as CLOSED the branches without which the rest falls apart (Tarjan 1974); False where a bus is cut off.
+    """Mark bridges as CLOSED (Tarjan 1974); False where a bus is disconnected.
 
     Args:
         fr, to: (m) ends; the sources, one bus, are the last one and any number beyond.
         start, neighbour, via: adjacency.
-        status: (m) of which OPEN ones are not there. mark: (m) may be the same array.
+        status: (m) states; OPEN branches are not in the graph. mark: (m) may be the same array.
         memory: four times a number for every bus.
     """
     rank, low, came, at = memory
@@ -135,7 +135,7 @@ def close_bridges(
 def root(model: Model, work: Work) -> None:
     """Direct the closed branches away from the sources; in a part without a source, from its bus of least y.
 
-    Needs the `leader` of `propagate`.
+    Requires the `leader` of `propagate`.
     """
     n, order, edge, parent, leader, top = model.n, work.order, work.edge, work.parent, work.leader, work.low
     for bus in range(n):
@@ -170,7 +170,7 @@ def root(model: Model, work: Work) -> None:
 
 @inlined
 def span(model: Model, work: Work, order: Indices) -> bool:
-    """Decide the undecided branches in this order, closing all that close no loop; False where a bus is cut off."""
+    """Decide the undecided branches in this order: close each that makes no loop. False: a bus is disconnected."""
     n = model.n
     if join(model, work) < 0:
         return False

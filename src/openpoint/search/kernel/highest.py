@@ -1,8 +1,8 @@
 """Compiled: the highest voltages that any completion of a node can have, where all buses only take power.
 
-The bound of the loss sees no voltage of a bus that closed branches do not join to a source yet. This one does, and
-knows neither multipliers nor loss. Let every bus take at least P, Q >= 0, all r, x >= 0, without shunts, ratios or
-choices. Power then runs from the sources outwards on every branch.
+The bound of the loss does not depend on voltage limits of buses that no closed branches connect to a source. The
+bounds here do, and use neither multipliers nor the loss. Let every bus draw at least P, Q >= 0, all r, x >= 0, without
+shunts, ratios or dispatchable generators. Power then flows from the sources outwards on every branch.
 
 1. *One branch*, a → b, at whose end at least p, q arrive: with s² = p² + q², w_a = f(w_b) = w_b + 2 (r p + x q) +
    |z|² s² / w_b in a state in which just that arrives, and more in any other. So w_b is at most the greater root of
@@ -13,14 +13,14 @@ choices. Power then runs from the sources outwards on every branch.
    through a single undecided branch, entirely: at least all that it takes arrives there, and inside, a closed branch
    a → b carries at least what is on the side of b. What must be there for the part to keep its limits is known for
    every bus at which it may be fed (`need`).
-3. *Dominators.* If all ways from the sources to a part pass a bus, or another part, all that the part takes passes
+3. *Dominators.* If all paths from the sources to a part pass a bus, or another part, all power of the part passes
    there too, in every completion (immediate dominators as of Cooper, Harvey, Kennedy 2001).
-4. Upper bounds of w are longest ways from the sources with `after` along branches. A branch into a part counts in that
-   direction only if it brings what the part needs there, else the direction is *barred*. Barred directions leave fewer
-   ways, so 3 and 4 are repeated until none is new.
+4. Upper bounds of w are longest paths from the sources with `after` along branches. A branch into a part is used in
+   that direction only if the voltage behind it is at least what the part needs there; otherwise the direction is
+   *barred*. With barred directions there are fewer paths, so 3 and 4 are repeated until no more directions are barred.
 
-A node is done if a bus stays below its lower limit, and a branch barred both ways must open. On a full tree the bounds
-differ from the exact voltages by what losses add to losses.
+A node is infeasible if the bound of a bus is below its lower limit, and a branch barred in both directions must open.
+On a full tree the bounds differ from the exact voltages by a term of second order in the losses.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SAFE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Reach(Table):
-    """What `reach` needs and leaves.
+    """Arrays of the voltage bounds: data, memory and results of `reached`.
 
     Attributes:
         p, q: (N) the least that a bus takes. low: (N) squared voltage below which limits are missed for sure.
@@ -83,7 +83,7 @@ class Reach(Table):
 
 
 def reach_for(model: Model) -> Reach | None:
-    """Memory for a model; None where power may run backwards, or nothing limits voltages from below."""
+    """Arrays for a model; None where power may flow towards a source, or there are no lower voltage limits."""
     size, m = len(model.p), len(model.fr)
     low = model.w_min * (1.0 - SAFE)
     v = np.sqrt(low)
@@ -110,7 +110,7 @@ def reach_for(model: Model) -> Reach | None:
 
 @inlined
 def after(model: Model, e: int, w: float, p: float, q: float) -> float:
-    """The highest voltage behind a branch; 0 where so much cannot arrive."""
+    """The highest squared voltage at the far end of a branch; 0 where p, q cannot arrive there."""
     half = 0.5 * w - model.r[e] * p - model.x[e] * q
     rest = half * half - model.z2[e] * (p * p + q * q)
     root: float = half + np.sqrt(rest) if half > 0.0 and rest >= 0.0 else 0.0
@@ -119,7 +119,7 @@ def after(model: Model, e: int, w: float, p: float, q: float) -> float:
 
 @inlined
 def before(model: Model, e: int, low: float, p: float, q: float, w_max: float) -> float:
-    """The voltage that is needed before a branch; inf where its rating does not allow as much."""
+    """The squared voltage needed at the near end of a branch; inf where its rating does not allow p, q."""
     square = p * p + q * q
     if square > model.l_max[e] * w_max * (1.0 + SAFE):
         return np.inf
@@ -133,7 +133,7 @@ def before(model: Model, e: int, low: float, p: float, q: float, w_max: float) -
 
 @inlined
 def sent(model: Model, e: int, p: float, q: float, w_max: float) -> tuple[float, float]:
-    """What leaves for p, q to arrive."""
+    """Least power that enters a branch so that p, q arrive at its far end."""
     l = (p * p + q * q) / w_max
     return p + model.r[e] * l, q + model.x[e] * l
 
@@ -176,7 +176,10 @@ def trees(model: Model, work: Work, reach: Reach) -> None:
 
 @inlined
 def sums(model: Model, reach: Reach) -> None:
-    """What arrives at the ends of closed branches, and is needed there; both ways in parts without a source."""
+    """Least power that arrives at the ends of closed branches, and the voltage needed there.
+
+    In parts without a source both directions are computed.
+    """
     size, w_max = len(reach.order), model.w_max
     for j in range(size):
         reach.p_down[j] = reach.p[j]
@@ -218,7 +221,7 @@ def sums(model: Model, reach: Reach) -> None:
 
 @inlined
 def over(model: Model, reach: Reach, j: int) -> float:
-    """The voltage that a bus needs to feed its parent."""
+    """The squared voltage that a bus needs to feed its parent."""
     i = reach.parent[j]
     return before(model, reach.edge[j], reach.need_up[j], reach.p_up[j], reach.q_up[j], model.w_max[i])
 
@@ -238,7 +241,7 @@ def usable(model: Model, work: Work, reach: Reach, e: int, a: int) -> bool:
 
 @inlined
 def dominate(model: Model, work: Work, reach: Reach) -> bool:
-    """What passes every bus and part; False where one is cut off."""
+    """Least power that passes through every bus and part, by dominators; False where one is disconnected."""
     n, size, above, number, queue = model.n, len(reach.order), reach.above, reach.number, reach.queue
     for j in range(size + 1):
         number[j] = -1
@@ -298,7 +301,7 @@ def dominate(model: Model, work: Work, reach: Reach) -> bool:
         else:
             p, q = reach.p_more[j], reach.q_more[j]
             for position in range(reach.place[j], reach.place[j] + reach.size[j]):
-                p += reach.p[reach.order[position]]  # what is lost inside depends on where the part is fed
+                p += reach.p[reach.order[position]]  # the losses inside depend on where the part is fed
                 q += reach.q[reach.order[position]]
         reach.p_more[above[j]] += p
         reach.q_more[above[j]] += q
@@ -307,7 +310,7 @@ def dominate(model: Model, work: Work, reach: Reach) -> bool:
 
 @inlined
 def along(model: Model, work: Work, reach: Reach, a: int, e: int, j: int) -> float:
-    """The highest voltage at j if the branch feeds it from a; 0 where that is too low for what is behind it."""
+    """The highest squared voltage at j if the branch feeds it from a; 0 where that is too low for the part of j."""
     w_max = model.w_max[j]
     if work.status[e] == CLOSED:
         down = reach.edge[j] == e
@@ -330,9 +333,9 @@ def along(model: Model, work: Work, reach: Reach, a: int, e: int, j: int) -> flo
 
 @inlined
 def reached(model: Model, work: Work, reach: Reach) -> float:
-    """The least that voltages are above their limits at best, squared; -1 where no completion keeps them all.
+    """Upper bound of the least margin of squared voltages to their lower limits; -1: no completion keeps them all.
 
-    Needs the consequences of `propagate`. Leaves `w` and `barred` in `reach`.
+    Requires the consequences of `propagate`. Writes `w` and `barred` to `reach`.
     """
     n, size, w = model.n, len(reach.order), reach.w
     trees(model, work, reach)

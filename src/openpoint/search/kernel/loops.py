@@ -14,11 +14,11 @@ from openpoint.search.kernel.arrays import OPEN, Model, Work
 
 @dataclass(frozen=True, eq=False)
 class Loops(Table):
-    """What `rank` needs beside the tree, and finds.
+    """Input and output arrays of `rank`, in addition to the tree.
 
     Attributes:
         free: (m) branches that may change. i_re, i_im: (m) current from fr to to.
-        close, away, change: rooms for exchanges: the branch to close, that to open, the estimated change of the loss.
+        close, away, change: of each exchange the branch to close, that to open, the estimated change of the loss.
     """
 
     free: Bools
@@ -30,7 +30,7 @@ class Loops(Table):
 
 
 def loops_for(free: Bools, room: int) -> Loops:
-    """With room for so many exchanges."""
+    """Empty arrays with room for `room` exchanges."""
     m = len(free)
     close, away = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
     return Loops(free, np.zeros(m), np.zeros(m), close, away, np.empty(room))
@@ -43,8 +43,8 @@ def rank(model: Model, work: Work, loops: Loops) -> int:
     Closing e and opening k of the loop sends the current ψ of k through e. With R and S the sums around the loop of r
     and of r times the current in the direction of ψ, the same load currents then lose R |ψ|² + 2 Re(ψ* S) more.
 
-    Needs the tree in `work`, directed by `root`. Returns how many exchanges there are; those beyond the room are not
-    written.
+    Requires the tree in `work`, directed by `root`. Returns the number of exchanges; those that do not fit in the
+    arrays are not written.
     """
     free, i_re, i_im, change = loops.free, loops.i_re, loops.i_im, loops.change
     depth = work.rank

@@ -1,16 +1,16 @@
-"""Compiled: good multipliers, by a fixed point on conductances.
+"""Compiled: multipliers that make the bound large, by a fixed-point iteration on conductances.
 
 At the best multipliers the flow that is least in each branch's term of the bound, p = −α κ w / 2ρ, fulfils the
 balances. With ρ and w held, p = G (y_b − y_a − 2 r ν) with G = κ w / 2ρ, so the balances are a linear system in y with
-the weighted Laplacian of the live branches, and the same one in μ. Solving it, then ρ, ν and w anew, converges by a
-factor of 20 to 40 an iteration, to the exact loss on a full tree.
+the weighted Laplacian of the branches that are not open, and the same one in μ. An iteration solves it and then
+updates ρ, ν and w; the error falls by a factor of 20 to 40 in each, and on a full tree the limit is the exact loss.
 
-The Laplacian has the pattern of the grid whatever is open, so the order of elimination, of least degree, is chosen
-once (`openpoint.search.model.build`), and the factorisation is a list of places.
+The Laplacian always has the sparsity pattern of the whole grid, whichever branches are open. So the order of
+elimination, of least degree, is chosen once (`openpoint.search.model.build`), with the positions of all entries.
 
-Where a load may be chosen, its multiplier is 0 unless the choice is at an end of its range: such a bus is tied to 0
-through a large conductance, and what that carries is what is chosen. Ends and ties are kept from one step to the next
-(`update_active_set`), as an active set. y and μ have matrices of their own then.
+Where a bus has a dispatchable generator, its multiplier is 0 unless the output is at an end of its range. Such a bus
+is tied to 0 through a large conductance, and the flow in this tie is the output. Ends and ties are kept from one step
+to the next (`update_active_set`), as an active set. y and μ have matrices of their own then.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from openpoint.search.kernel.bound import above
 
 @inlined
 def estimate_voltages(model: Model, work: Work) -> None:
-    """Squared voltages down the closed forest, with the flows that are least in the terms of the bound."""
+    """Estimate the squared voltages along the closed forest, from the flows that minimise the terms of the bound."""
     w = work.w
     for position in range(len(w)):
         j = work.order[position]
@@ -42,7 +42,7 @@ def estimate_voltages(model: Model, work: Work) -> None:
 
 @inlined
 def assemble_balances(model: Model, work: Work) -> None:
-    """Conductances, and the right-hand sides of the balances in `y_next` and `mu_next`."""
+    """Compute the conductances, and the right-hand sides of the balances in `y_next` and `mu_next`."""
     w, p, q = work.w, work.y_next, work.mu_next
     for j in range(len(w)):
         p[j] = model.p[j]
@@ -86,7 +86,7 @@ def assemble_balances(model: Model, work: Work) -> None:
             q[i] += conductance * work.mu[j]
         if model.z2[e] == 0.0:
             continue
-        # r l is drawn at the far end; the turn of the voltage law, 2 r ν, drives a flow from i to j.
+        # r l is drawn at the far end; the term 2 r ν of the voltage law drives a flow from i to j.
         current = work.steep[e] * k_i * w[i] / work.rho[e]
         turn = 2.0 * work.nu[e] * conductance
         p[j] += model.r[e] * (current + turn)
@@ -97,13 +97,13 @@ def assemble_balances(model: Model, work: Work) -> None:
 
 @inlined
 def load_share(choice: int) -> float:
-    """Share of what may be chosen that counts as load."""
+    """Share of the range of a choice that counts as load."""
     return 0.5 if choice == BETWEEN else float(choice)
 
 
 @inlined
 def update_active_set(model: Model, span: Floats, choice: States, least: Floats, y: Floats, taken: Floats) -> None:
-    """Move choices to an end of their range, or away from it, by what the multipliers just solved for say."""
+    """Update the active set: which choices are at an end of their range, by the multipliers of the last solve."""
     for j in range(model.n):
         taken[j] = least[j] + span[j] * load_share(choice[j])
         if span[j] > 0.0:
@@ -169,7 +169,7 @@ def solve(model: Model, factor: Floats, diagonal: Floats, one: Floats, two: Floa
 
 @inlined
 def solve_balances(model: Model, work: Work) -> None:
-    """Multipliers that balance the flows of the last ones, in `y_next` and `mu_next`."""
+    """One fixed-point step: multipliers for which the flows keep the balances, in `y_next` and `mu_next`."""
     assemble_balances(model, work)
     factorise(model, work, work.factor, work.diagonal, work.choice_p)
     if not model.dispatchable:
@@ -187,9 +187,10 @@ def solve_balances(model: Model, work: Work) -> None:
 
 @inlined
 def resistance(model: Model, factor: Floats, diagonal: Floats, one: Floats, e: int) -> float:
-    """Effective resistance that a branch sees; leaves the half-solved right-hand side in `one`.
+    """Effective resistance between the ends of a branch; leaves the forward-substituted right-hand side in `one`.
 
-    The forward substitution of a unit current between two buses touches only their ways up the elimination tree.
+    The forward substitution of a unit current between two buses changes only entries on their paths to the root of the
+    elimination tree.
     """
     n = model.n
     for k in range(len(one)):
@@ -212,7 +213,7 @@ def resistance(model: Model, factor: Floats, diagonal: Floats, one: Floats, e: i
 
 @inlined
 def multipliers_without(model: Model, work: Work, e: int) -> bool:
-    """Multipliers with a live branch open, in `y_next` and `mu_next`; False where it is a bridge.
+    """Multipliers with one branch opened, in `y_next` and `mu_next`; False where it is a bridge.
 
     Opening it changes the Laplacian by rank one: y' = y + L⁻¹b G (y_i − y_j) / (1 − G R), R as of `resistance`.
     """
@@ -251,7 +252,7 @@ def back_substitute(model: Model, factor: Floats, diagonal: Floats, one: Floats)
 
 @inlined
 def equalise_zero_impedance(model: Model, work: Work, y: Floats, mu: Floats) -> None:
-    """Make the multipliers equal where live branches without impedance join buses, which the bound demands."""
+    """Make the multipliers equal at buses joined by zero-impedance branches that are not open; the bound needs this."""
     label = work.at
     for k in range(len(model.zero_impedance)):
         i, j = model.fr[model.zero_impedance[k]], model.to[model.zero_impedance[k]]
@@ -264,7 +265,7 @@ def equalise_zero_impedance(model: Model, work: Work, y: Floats, mu: Floats) -> 
             e = model.zero_impedance[k]
             i, j = model.fr[e], model.to[e]
             if work.status[e] != OPEN and label[i] != label[j]:
-                label[i] = max(label[i], label[j])  # a source wins: its multipliers are given
+                label[i] = max(label[i], label[j])  # a source represents its group: its multipliers are given
                 label[j] = label[i]
                 again = True
     for k in range(len(model.zero_impedance)):

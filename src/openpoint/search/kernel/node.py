@@ -1,10 +1,11 @@
-"""Compiled: branch and bound, node after node.
+"""Compiled: processing of the nodes of branch and bound.
 
 A node is bounded by `bound` at the multipliers of its parent, improved by the fixed point of `multipliers`. Then its
-undecided branches are *probed*: what is the bound with the branch open? Where it reaches the cutoff, the branch must
-be closed in all that is left to find. The closings are applied together after the probes (inside, they would change
-the forest under the bound), their consequences drawn, and the node is bounded anew. Then the branch that `branching`
-chooses is decided: the open side, of high bound, waits in the pool; the closed side is followed at once.
+undecided branches are *probed*: the node is bounded with the branch open. Where this bound reaches the cutoff, the
+branch must be closed in every state of interest. The closings are applied together after all probes, since each would
+change the forest that the bound uses. Their consequences are propagated, and the node is bounded again. Then the
+branch that `branching` chooses is decided: the open side, with its high bound, is put into the pool; the closed side
+is processed next.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ from openpoint.search.kernel.multipliers import (
 from openpoint.search.kernel.vectors import copy_values, load_row, store_row
 
 MARGIN = 1e-9
-"""Relative margin of a bound: on a full tree it lands up to 1e-11 above the exact loss."""
+"""Relative margin of a bound: on a full tree, rounding may make it up to 1e-11 larger than the exact loss."""
 PROBE_SHARE = 0.7
-"""Share of the way to the cutoff that the estimate of a probe must reach for the probe to be made."""
+"""Share of the gap to the cutoff that the estimate of a probe must reach for the probe to be made."""
 LIMIT_BUSES = 6
 """Buses at which a node's bound is raised by multipliers of their voltage limits."""
 STEPS: Any = np.int64(2)
@@ -57,9 +58,9 @@ NO_BRANCH: Any = np.int64(-1)
 """No branch."""
 
 RECORDED = 1e-10
-"""Relative margin of a bound that is recorded, over which it is checked exactly."""
+"""Relative margin of a recorded bound, within which the exact check must still accept it."""
 LARGEST = 2.0**61
-"""Of whole numbers that are recorded; differences of two of them have 64 bits."""
+"""Largest whole number that is recorded; differences of two such numbers fit in 64 bits."""
 RESERVE = 4
 """Rows of a record that probes leave free, for how the node ends."""
 
@@ -72,7 +73,7 @@ def safe(value: float) -> float:
 
 @inlined
 def dual_ascent(model: Model, work: Work, most: int, cutoff: float) -> float:
-    """Better multipliers, `most` times or until the cutoff or little gain; returns the bound reached."""
+    """Improve the multipliers, at most `most` times, until the cutoff or little gain; returns the bound reached."""
     best = bound(model, work, work.y, work.mu)
     for _ in range(most):
         if best >= cutoff:
@@ -84,7 +85,7 @@ def dual_ascent(model: Model, work: Work, most: int, cutoff: float) -> float:
             work.drop_mu[e] = work.mu_next[model.fr[e]] - work.mu_next[model.to[e]]
         equalise_zero_impedance(model, work, work.y_next, work.mu_next)
         value = bound(model, work, work.y_next, work.mu_next)
-        if value < best:  # too far: half the way
+        if value < best:  # the step was too long: halve it
             for k in range(model.n):
                 work.y_next[k] = 0.5 * (work.y_next[k] + work.y[k])
                 work.mu_next[k] = 0.5 * (work.mu_next[k] + work.mu[k])
@@ -104,7 +105,7 @@ def dual_ascent(model: Model, work: Work, most: int, cutoff: float) -> float:
 
 @inlined
 def worst_voltage(model: Model, work: Work) -> tuple[int, float]:
-    """The bus whose voltage misses its limits most in the relaxation, and by how much; below: > 0."""
+    """The bus with the largest violation of its voltage limits in the relaxation, and the violation; > 0: too low."""
     bus, miss = -1, 1e-4
     for j in range(model.n):
         under, over = model.w_min[j] - work.w[j], work.w[j] - model.w_max[j]
@@ -117,9 +118,9 @@ def worst_voltage(model: Model, work: Work) -> tuple[int, float]:
 
 @inlined
 def ascend_limit_multipliers(model: Model, work: Work, value: float, cutoff: float) -> float:
-    """Raise the bound by multipliers of voltage limits, at the bus that misses them most; returns the bound reached.
+    """Raise the bound by multipliers of voltage limits, at the bus with the largest violation; returns the bound.
 
-    A step is doubled while the bound rises, and quartered where it does not. Only what raises the bound is kept.
+    A step is doubled while the bound rises, and quartered where it does not. Only steps that raise the bound are kept.
     """
     for _ in range(LIMIT_BUSES):
         estimate_voltages(model, work)
@@ -164,11 +165,9 @@ def record_event(record: Record, kind: int, branch: int) -> None:
 
 @inlined
 def record_bound(model: Model, work: Work, record: Record, branch: int, y: Floats, mu: Floats, cutoff: float) -> bool:
-    """Write a line with as few digits of the multipliers as reach the cutoff; whether that was possible.
+    """Write a line with the fewest digits of the multipliers at which the bound reaches the cutoff; False if none do.
 
-    `branch` is the one that was probed, or `NO_BRANCH`.
-
-    Uses `y_kept` and `mu_kept`. Where nothing is recorded there is nothing to prove.
+    `branch` is the one that was probed, or `NO_BRANCH`. Uses `y_kept` and `mu_kept`. Without a record it does nothing.
     """
     if len(record.kind) == 0:
         return True
@@ -186,7 +185,7 @@ def record_bound(model: Model, work: Work, record: Record, branch: int, y: Float
     bits = 6
     while bits <= 40:
         scale = 2.0**bits
-        # Where no state is left, multipliers may grow without end, and the bound with them: a share of them will do.
+        # Where no state is left, the multipliers and the bound may be unbounded: a share of the multipliers suffices.
         share = min(1.0, LARGEST / (largest * scale)) if largest > 0.0 else 1.0
         for k in range(len(y)):
             work.y_kept[k] = np.rint(share * y[k] * scale) / scale
@@ -216,7 +215,7 @@ def record_bound(model: Model, work: Work, record: Record, branch: int, y: Float
 def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> float:
     """Bound with an undecided branch open."""
     if not multipliers_without(model, work, e):
-        return np.inf if len(record.kind) == 0 else -np.inf  # a record wants multipliers
+        return np.inf if len(record.kind) == 0 else -np.inf  # a record needs multipliers
     work.status[e] = OPEN
     equalise_zero_impedance(model, work, work.y_next, work.mu_next)
     value = safe(bound(model, work, work.y_next, work.mu_next))
@@ -228,7 +227,7 @@ def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> fl
 
 @inlined
 def estimate(model: Model, work: Work, e: int, value: float) -> float:
-    """What a probe would say, to first order: the power that the branch carries takes the other ways."""
+    """Estimate of a probe to first order: the power of the branch is rerouted over other paths."""
     conductance = work.conductance[e]
     rest = max(1.0 - conductance * resistance(model, work.factor, work.diagonal, work.one, e), 1e-10)
     more: float = 0.5 * conductance * (work.drop_y[e] ** 2 + work.drop_mu[e] ** 2) / rest
@@ -237,9 +236,9 @@ def estimate(model: Model, work: Work, e: int, value: float) -> float:
 
 @inlined
 def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: float) -> bool:
-    """Probe what may be worth it, close what cannot open; whether anything was closed.
+    """Probe the promising branches and close those that cannot be open; returns whether any was closed.
 
-    Leaves the probed bounds in `work.value`, -inf where there was no probe, and estimates of all in `work.guess`.
+    Writes the bounds to `work.value`, -inf where there was no probe, and estimates of all branches to `work.guess`.
     """
     cutoff, status = counts.cutoff[0], work.status
     highest = NO_BRANCH
@@ -281,7 +280,7 @@ def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: f
 
 @inlined
 def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
-    """Bound the node at hand; the branch to decide next, -1 where it is a leaf to be judged, -2 where it is done."""
+    """Bound the current node; returns the branch to decide next, -1 for a leaf to evaluate, -2 if the node is done."""
     iterations = 10 if counts.nodes[0] == 1 else STEPS
     while True:
         if not propagate(model, work):
@@ -312,7 +311,7 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
 
 @inlined
 def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> None:
-    """Put the node at hand into the pool with this bound."""
+    """Put the current node into the pool with this bound."""
     heap, bounds, k = pool.heap, pool.bound, counts.size[0]
     row = heap[k]
     store_row(work.status, pool.status, row)

@@ -1,4 +1,4 @@
-"""Compiled: copies of vectors and rows; slices would take long to compile."""
+"""Compiled: copies of vectors and rows; slice assignments would take long to compile."""
 
 from __future__ import annotations
 
