@@ -1,9 +1,8 @@
 """Benders decomposition with exact conic duals (Geoffrion 1972), multi-cut, for any two-stage program.
 
-The master learns a cut for every realisation: optimality cuts from the recourse, feasibility cuts from the problem of
-least violation, no-good cuts where the exact verdict says more. With `relaxation` it holds copies of the recourse too,
-linear part and tangents of the cones, so that it closes in a handful of iterations; without, every fact must come
-through a cut, which takes hundreds.
+Each iteration adds a cut for every realisation: optimality cuts from the recourse, feasibility cuts from the problem of
+least violation, no-good cuts where the exact evaluation is above the recourse. With `relaxation` the master also
+contains copies of the recourse, linear part and tangents of the cones, and needs few iterations; without, hundreds.
 """
 
 from __future__ import annotations
@@ -34,13 +33,14 @@ CUT_GAIN_MIN = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Benders(Settings):
-    """Two-stage Benders decomposition: HiGHS proposes, Clarabel prices, the exact physics has the last word.
+    """Benders decomposition of two-stage programs: HiGHS solves the master, Clarabel the subproblems; the incumbent is
+    evaluated exactly.
 
-    Use this for grids up to a few hundred branches with a proof; `relaxation=False` is for study only. A recourse with
-    integers is priced exactly, but its cuts are those of its relaxation, so that `ColumnAndConstraint` is the better.
+    Use this for grids up to a few hundred branches with a proof; `relaxation=False` is for comparison only. For a
+    recourse with integers use `ColumnAndConstraint`: here it is evaluated exactly, but cuts are of its relaxation.
 
     Attributes:
-        relaxation: whether the master holds copies of the recourse.
+        relaxation: whether the master contains copies of the recourse.
         copies: most copies, at the means of realisations that are alike.
     """
 
@@ -67,13 +67,15 @@ class Benders(Settings):
 
 @dataclass(frozen=True)
 class _Cuts:
-    """What Benders puts into its master."""
+    """The rule of Benders decomposition: which cuts are added to the master."""
 
     copies: int
 
     def master(self, run: Run) -> Master:
-        """Copies of the recourse, chosen by the best start, with tangents at the starts, at the root of the relaxation
-        and at decisions near it."""
+        """The first stage with copies of the recourse, chosen by the best warm start.
+
+        Tangents are added at the warm starts, at the root of the relaxation and at decisions near it.
+        """
         began, early = run.deadline.passed(), run.deadline.within(START_SHARE * run.deadline.left())
         starts = run.program.warm_starts(lambda: early.over() and run.deadline.passed() - began >= START_S)
         for start in starts:
@@ -102,7 +104,7 @@ class _Cuts:
         return master
 
     def learn(self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
-        """A cut for each realisation that has news, and a no-good cut where the verdict says more."""
+        """Add a cut for each realisation that the master underestimates, and a no-good cut where it is stronger."""
         words = add_cuts(master, proposal, evaluation) + run.no_good(master, evaluation, again=again)
         _add_tangents(run, master, evaluation)
         if proposal.point is not None:
@@ -111,7 +113,7 @@ class _Cuts:
 
 
 def add_cuts(master: Master, proposal: Proposal, evaluation: Evaluation) -> list[str]:
-    """A cut for each finding that says more than the master believed; the words for it."""
+    """Add a cut for each finding above the master's estimate; the names of the cuts."""
     words = []
     away = 0.0 if proposal.decision is None else proposal.decision - evaluation.decision
     for finding in evaluation.findings:
@@ -126,7 +128,7 @@ def add_cuts(master: Master, proposal: Proposal, evaluation: Evaluation) -> list
 
 
 def _add_tangents(run: Run, master: Master, evaluation: Evaluation) -> None:
-    """Tangents of every copy at a decision; a copy of one realisation finds them in the appraisal."""
+    """Add tangents of every copy at a decision; for a copy of one realisation they are in the evaluation."""
     known = {finding.realisation.tobytes(): finding.response for finding in evaluation.findings}
     missing = [copy.realisation for copy in master.copies if copy.realisation.tobytes() not in known]
     more = iter(run.evaluator.recourse_at(evaluation.decision, missing))
@@ -136,7 +138,7 @@ def _add_tangents(run: Run, master: Master, evaluation: Evaluation) -> None:
 
 
 def _add_tangents_at(run: Run, master: Master, decision: Floats) -> None:
-    """Tangents of every copy at a decision, and the verdict on it."""
+    """Add tangents of every copy at a decision, and evaluate the decision exactly."""
     responses = run.evaluator.recourse_at(decision, [copy.realisation for copy in master.copies])
     for number, response in enumerate(responses):
         master.add_tangents(number, response)
@@ -150,7 +152,7 @@ def _add_tangents_at(run: Run, master: Master, decision: Floats) -> None:
 
 
 def _lower_bound_by_copies(run: Run, master: Master, evaluation: Evaluation, responses: Sequence[Response]) -> float:
-    """The objective of a decision as far as the copies say it: what the mean of alike realisations leaves out lacks."""
+    """A lower bound of the objective of a decision by the copies, each at the mean of its realisations."""
     objective = run.evaluator.objective
     if not all(response.feasible for response in responses):
         return np.inf

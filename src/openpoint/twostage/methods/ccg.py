@@ -1,9 +1,9 @@
-"""Column-and-constraint generation (Zeng and Zhao 2013): the master takes in whole recourses, one realisation a copy.
+"""Column-and-constraint generation (Zeng and Zhao 2013): whole recourses are embedded in the master, one a realisation.
 
-Over a polyhedral set, a copy for the worst realisation at every proposal. Over a finite set, for those realisations
-whose cost the master underrates most, weighted by the odds that the risk puts on them; cuts stand for all others, so
-that expectations over many realisations need copies of few. A copy holds the recourse with its integers, which no cut
-of its relaxation can say; where a study knows enough of its recourse for cuts that are exact, they take its place.
+Over a polyhedral set, a copy is added for the worst realisation at every proposal. Over a finite set, for those whose
+cost the master underestimates most, weighted by the probabilities of the risk; all others have cuts, so that
+expectations over many realisations need few copies. A copy contains the recourse with its integers, which cuts of the
+relaxation do not. Where a study has recourse bounds from which exact cuts follow, these take the place of copies.
 """
 
 from __future__ import annotations
@@ -62,21 +62,21 @@ class ColumnAndConstraint(Settings):
 
 @dataclass
 class _Columns:
-    """What column-and-constraint generation puts into its master."""
+    """The rule of column-and-constraint generation: which copies and cuts are added to the master."""
 
     columns: int
     _template: Template | None = None
     _held: dict[tuple[int, bytes], int] = field(default_factory=dict)
 
     def master(self, run: Run) -> Master:
-        """The first stage alone."""
+        """The first stage only."""
         for start in run.program.warm_starts(run.out_of_time):
             run.offer(run.evaluator.evaluate_exactly(start))
         self._template, self._held = None, {}
         return Master(run.program, run.evaluator.objective, [])
 
     def learn(self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
-        """Copies for the realisations that the master underrates, cuts for all, tangents where a copy has cones."""
+        """Add copies for the realisations that the master underestimates, cuts for all, and tangents of cones."""
         words = add_cuts(master, proposal, evaluation)
         objective = run.evaluator.objective
         assert proposal.point is not None
@@ -101,7 +101,7 @@ class _Columns:
     def _underrated(
         self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation
     ) -> list[tuple[int, np.ndarray[Any, np.dtype[np.float64]]]]:
-        """θ and realisation, those first whose cost weighs most beyond what the master believed."""
+        """Number of θ and realisation, sorted by the weighted cost beyond the master's estimate, the largest first."""
         assert proposal.point is not None
         if isinstance(run.program.uncertainty, Box | Budget):
             return [(finding.k, finding.realisation) for finding in evaluation.findings]

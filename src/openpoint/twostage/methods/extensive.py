@@ -1,4 +1,4 @@
-"""The extensive form: both stages in one mixed-integer cone program, given to one solver. The oracle of the tests."""
+"""The extensive form: both stages in one mixed-integer cone program, given to one solver. A reference for tests."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ GROWTH = 1.1
 
 @dataclass(frozen=True, kw_only=True)
 class ExtensiveForm:
-    """All realisations in one mixed-integer cone program. Use it to check another method, not for speed.
+    """The extensive form: all realisations in one mixed-integer cone program. For checks of another method.
 
-    Over a polyhedral set it holds every vertex, which is exact where the recourse has no integers. Where the exact
-    verdict on the optimum is worse than the model says, it is added as a no-good cut and the model is solved again.
+    Over a polyhedral set it contains every vertex, which is exact where the recourse has no integers. Where the exact
+    evaluation of the optimum is above the model's value, a no-good cut is added and the model is solved again.
 
     Attributes:
         solver: `scip` takes every program, `highs` those without cones, `gurobi` and `mosek` what their licence allows.
@@ -78,8 +78,8 @@ class ExtensiveForm:
         A deadline takes the place of the time limit.
 
         Raises:
-            OptionError: the solver cannot take the program, there are too many vertices, or limits may be missed in a
-                share of the realisations.
+            OptionError: the solver cannot take the program, there are too many vertices, or limits need not be kept
+                in all realisations.
         """
         check_risk(program.uncertainty, program.risk)
         if program.limits_share < 1.0:
@@ -152,7 +152,10 @@ class ExtensiveForm:
         )
 
     def _fits(self, program: AnyProgram, count: int, deadline: Deadline) -> bool:
-        """Whether the model can be stated in the time left, which nothing can interrupt; judged by that of one copy."""
+        """Whether the model can be compiled in the time left, estimated by the time that one copy takes.
+
+        Compilation cannot be interrupted.
+        """
         if deadline.over():
             return False
         if math.isinf(deadline.left()) or count == 1 or isinstance(program.uncertainty, Box | Budget | Certain):
@@ -180,7 +183,8 @@ class ExtensiveForm:
 
 @dataclass(frozen=True)
 class _Solution:
-    """A solution: objective by the exact verdict, by the model, and as a lower bound at this decision; costs, state."""
+    """A solution: objective by the exact evaluation, by the model, and as a lower bound at this decision; costs and
+    state."""
 
     decision: Floats
     value: float
@@ -193,7 +197,7 @@ class _Solution:
 
 
 class _MonolithicModel:
-    """Both stages compiled as one model; θ stands for the costs of the recourses."""
+    """Both stages compiled as one model; θ are the costs of the recourses."""
 
     def __init__(self, program: AnyProgram, objective: Objective, solver: str) -> None:
         self._program, self._objective = program, objective
@@ -219,7 +223,7 @@ class _MonolithicModel:
         self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
 
     def solve(self, gap: float, seconds: float, stop: Callable[[], bool]) -> Answer:
-        """Solve with what was forbidden so far; HiGHS asks whether to stop, the others hear Ctrl-C themselves."""
+        """Solve with the no-good cuts so far; HiGHS calls `stop`, other solvers react to Ctrl-C themselves."""
         if self._rotated:
             limit = None if math.isinf(seconds) else seconds
             return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=limit)
@@ -228,7 +232,7 @@ class _MonolithicModel:
         return self._solve(self._form, gap=gap, seconds=seconds)
 
     def found(self, answer: Answer) -> _Solution:
-        """The exact verdict on a solution."""
+        """The exact evaluation of a solution."""
         assert answer.x is not None
         objective, violation = self._objective, self._objective.goal is Goal.VIOLATION
         decision = answer.x[self._columns]
@@ -248,7 +252,7 @@ class _MonolithicModel:
         return _Solution(decision, value, known, settled, judged.values, verdict.state, verdict.final, exact)
 
     def forbid(self, decision: Floats, cost: float) -> None:
-        """Add the no-good cut as one more inequality."""
+        """Add a no-good cut of a decision as one more inequality."""
         floor, distance = self._objective.risk_lower_bound, self._program.distance_min
         slope, on_risk, upper = no_good(decision, cost, floor=floor, distance_min=distance)
         row = np.zeros(len(self._form.c))

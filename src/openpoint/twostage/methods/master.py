@@ -29,7 +29,7 @@ ROOT_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the master says: a decision (None if there is none) and a proven bound of the whole objective."""
+    """The answer of a master: a decision (None if there is none) and a lower bound of the whole objective."""
 
     status: Status
     decision: Floats | None
@@ -38,19 +38,19 @@ class Proposal:
 
 
 class Master:
-    """A persistent mixed-integer model that learns.
+    """The master: one mixed-integer model to which cuts and copies of the recourse are added.
 
-    It holds the linear part of its copies of the recourse, and tangents of their cones take the place of the cones. Of
-    all else it knows only what the cuts say.
+    It contains the first stage, the linear part of the copies, and tangents in place of the cones of the copies. All
+    other recourses are represented by cuts only.
     """
 
     def __init__(self, program: AnyProgram, objective: Objective, copies: Sequence[RecourseCopy]) -> None:
-        """Compile once.
+        """Compile the model, once.
 
         Args:
             program: the two-stage program.
             objective: what to minimise over its realisations.
-            copies: recourses to hold.
+            copies: recourses to embed.
         """
         first = program.first_stage(with_recourse=bool(copies))
         theta = cp.Variable(objective.count, name="theta")
@@ -81,7 +81,7 @@ class Master:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and columns now."""
+        """Numbers of rows and columns at present."""
         return self._model.n_rows, self._n
 
     def root(self, stop: Callable[[], bool]) -> Proposal:
@@ -102,40 +102,40 @@ class Master:
         watch: Callable[[float], None] | None = None,
         presolve: bool = True,
     ) -> Proposal:
-        """The decision that looks best, and the bound it proves."""
+        """The decision that is optimal in the master, and the lower bound that this proves."""
         answer = self._model.solve(integral=True, gap=gap, presolve=presolve, seconds=seconds, stop=stop, watch=watch)
         return self._proposal(answer, fractional=False)
 
     def fix_at_zero(self, entries: Bools) -> None:
-        """Leave some entries of the decision, (n), none of which may be negative, at 0 until `release`."""
+        """Fix some entries of the decision, (n), none of which may be negative, at 0 until `release`."""
         self._fixed_row = self._model.n_rows
         row = np.zeros(self._n)
         row[self._columns[entries]] = 1.0
         self._add(sp.csr_array(row[None, :]))
 
     def release(self) -> None:
-        """Give all entries back."""
+        """Undo `fix_at_zero`."""
         self._model.set_rows(np.array([self._fixed_row]), np.array([-np.inf]), np.array([np.inf]))
 
     def recourse_estimates(self, point: Floats) -> Floats:
-        """(K) what the master held each recourse to cost at a point; −inf where copies bound only means of them."""
+        """(K) cost of each recourse by the master's model at a point; −inf where copies bound only means of them."""
         if any(copy.weights.max() < 1.0 for copy in self.copies):
             return np.full(len(self._theta), -np.inf)
         return np.asarray(point[self._theta])
 
     def add_tangents(self, copy: int, response: Response) -> None:
-        """Tangents at the point of a copy's recourse: there the master holds it, they say all that its cut says."""
+        """Add tangents at the optimum of the recourse that is embedded as a copy; they imply the cut found there."""
         for tangents, point in zip(self._tangents[copy], response.point):
             self._add(tangents.rows(point, 1e-6, settled=True))
 
     def add_cut(self, k: int, decision: Floats, response: Response) -> str:
-        """Optimality or feasibility cut of one realisation."""
+        """Add an optimality or feasibility cut of one realisation."""
         constant = response.value - float(response.slope @ decision)
         row = np.zeros(self._n)
         row[self._columns] = response.slope
         if not response.feasible:
             scale = max(1.0, float(np.abs(response.slope).max(initial=0.0)), abs(constant))
-            if self._waived is not None:  # whatever a binary decision says, a waiver allows
+            if self._waived is not None:  # the binary of a realisation that need not keep its limits lifts the cut
                 row[self._waived[k]] = -(float(np.maximum(response.slope, 0.0).sum()) + constant)
             self._add(sp.csr_array(row[None, :] / scale), upper=-constant / scale)
             return "feasibility"
@@ -145,7 +145,7 @@ class Master:
         return "optimality"
 
     def add_no_good_cut(self, decision: Floats, cost: float) -> str:
-        """No-good cut: the risk of this decision is `cost`; with inf it may not be chosen."""
+        """Add a no-good cut: the risk of this decision is `cost`; with inf it may not be chosen."""
         slope, on_risk, upper = no_good(decision, cost, floor=self._floor, distance_min=self._distance)
         row = np.zeros(self._n)
         row[self._columns], row[self._risk] = slope, on_risk
@@ -153,7 +153,7 @@ class Master:
         return "no-good"
 
     def add_copy(self, template: Template, k: int, realisation: Floats) -> int:
-        """A copy of the recourse, integers and all: new columns y, its rows, and θ_k ≥ its cost. The copy's number."""
+        """Add a copy of the recourse with its integers: columns y, rows, and θ_k ≥ its cost. The number of the copy."""
         a_x, a_y, b, constant = template.at(realisation)
         form = template.form
         lower, upper = np.concatenate([b[: form.n_zero], np.full(form.n_nonneg, -np.inf)]), b
@@ -185,7 +185,7 @@ class Master:
         return sp.csr_array((np.concatenate([x.data, y.data]), (rows, columns)), shape=(a_x.shape[0], self._n))
 
     def refine(self, point: Floats) -> None:
-        """Tangents at a point of the master itself."""
+        """Add tangents at a point of the master itself."""
         self._refine(point, ROOT_TOLERANCE)
 
     def _refine(self, x: Floats, tolerance: float) -> bool:

@@ -1,9 +1,9 @@
-"""One run of a method that learns: a master proposes, an appraiser prices, the master learns, until the bounds meet.
+"""One run of a decomposition: a master proposes a decision, it is evaluated, cuts or copies are added to the master.
 
 repeat:  x̂ ← master;  lower ← its bound
-         appraisal ← recourse in the realisations that matter at x = x̂, exact verdict
+         evaluation ← recourse at x = x̂ in the realisations that decide the risk, and exact evaluation
          upper ← min(upper, verified objective at x̂)
-         master ← what the method makes of the appraisal: cuts, or copies of the recourse
+         master ← what the method makes of the evaluation: cuts, or copies of the recourse
 until upper − lower ≤ gap
 """
 
@@ -56,7 +56,7 @@ class Settings:
         gap: relative gap at which to stop.
         time_limit_s: seconds after which to stop with the best verified answer; None = none.
         max_iterations: iterations after which to stop.
-        executor: where subproblems run; climbs to the worst realisation of a linear recourse are too short to be sent.
+        executor: where subproblems run; the search for the worst realisation by climbing always runs in this process.
         separation: how the worst realisation of a polyhedral set is found, `vertices`, `dual` or `climb`; None chooses.
     """
 
@@ -73,20 +73,20 @@ class Settings:
 
 
 class Learning(Protocol):
-    """What a method puts into its master."""
+    """The rule of a method: which cuts and copies are added to the master."""
 
     def master(self, run: Run) -> Master:
-        """The first master, with what can be known before it is asked."""
+        """The first master, with the cuts and copies that are known before it is solved."""
         ...
 
     def learn(self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
-        """Teach the master from an appraisal, and say what; `again`: the decision was proposed before."""
+        """Add cuts or copies by an evaluation, and name them; `again`: the decision was proposed before."""
         ...
 
 
 @dataclass
 class Run:
-    """Bounds, incumbent, log."""
+    """One run: bounds, incumbent and log."""
 
     settings: Settings
     learning: Learning
@@ -104,7 +104,7 @@ class Run:
         self.began = self.deadline.passed()
 
     def execute(self) -> Outcome:
-        """The loop, first without the entries that are spared, if any."""
+        """Run the loop, first without the deferred entries, if any."""
         settings = self.settings
         stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
         master = self.learning.master(self)
@@ -134,7 +134,7 @@ class Run:
                 return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
 
     def _without_deferred(self, master: Master, deferred: Bools) -> None:
-        """The best decision without some entries, to the gap; its bound holds for no other."""
+        """Find the best decision without the deferred entries, to the gap; its bound is not one of the program."""
         settings, lower = self.settings, -math.inf
         part = self.deadline.within(DEFERRED_SHARE * self.deadline.left())
         most = iterations_reached(settings.max_iterations)
@@ -163,8 +163,11 @@ class Run:
     def _evaluated(
         self, master: Master, proposal: Proposal, deferred: Bools | None, *, again: bool
     ) -> Evaluation | None:
-        """What is to be learnt from a proposal: first of what it is without the spared entries, whose cuts say
-        something of all proposals that have others of them; if they say enough, that is all."""
+        """The evaluation of a proposal; first of the decision without its deferred entries.
+
+        Cuts of that one also bound proposals with other deferred entries. Where they show that this proposal is not
+        better than the incumbent, it is not evaluated itself.
+        """
         decision = proposal.decision
         assert decision is not None
         if deferred is not None and decision[deferred].any() and not again:
@@ -178,7 +181,7 @@ class Run:
         return self.evaluator.evaluate(decision, self.out_of_time)
 
     def _lower_bound_at(self, decision: Floats, evaluation: Evaluation) -> float:
-        """The objective of a decision, as far as what was found at another says it."""
+        """A lower bound of the objective of a decision, by the cuts of the evaluation of another."""
         objective = self.evaluator.objective
         said = np.full(objective.count, objective.floor)
         for finding in evaluation.findings:
@@ -188,7 +191,7 @@ class Run:
         return objective.bound(objective.first_stage_cost(self.program, decision), said)
 
     def _learn(self, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
-        """Learn, keep, and tell."""
+        """Update incumbent, master and log by an evaluation."""
         self.offer(evaluation)
         words = self.learning.learn(self, master, proposal, evaluation, again=again)
         mark = "rough" if evaluation.rough else ""
@@ -196,16 +199,16 @@ class Run:
         return words
 
     def offer(self, evaluation: Evaluation | None) -> None:
-        """Keep the better decision."""
+        """Make the decision the incumbent if it is better."""
         if evaluation is not None and evaluation.value < self.upper:
             self.upper, self.best = evaluation.value, evaluation
 
     def raise_lower(self, bound: float) -> None:
-        """Keep the better bound; none above the incumbent is worth more than the incumbent."""
+        """Keep the better lower bound, at most the value of the incumbent."""
         self.lower = max(self.lower, min(bound, self.upper))
 
     def log_interim(self, word: str) -> None:
-        """A line between iterations."""
+        """Add a line between iterations to the log."""
         self._log_line(word, math.inf, 0.0, "", interim=True)
 
     def out_of_time(self) -> bool:
@@ -213,7 +216,7 @@ class Run:
         return self.deadline.over()
 
     def no_good(self, master: Master, evaluation: Evaluation, *, again: bool) -> list[str]:
-        """A no-good cut where the verdict says more than the recourse did, or where its cut was too shallow to see."""
+        """Add a no-good cut where the exact evaluation is above the recourse's, or a decision is proposed again."""
         worse = evaluation.lower_bound > evaluation.recourse_bound + EXACT * max(1.0, abs(evaluation.recourse_bound))
         if not master.binary or not (worse or (again and evaluation.verdict.final)):
             return []
@@ -221,7 +224,7 @@ class Run:
         return [master.add_no_good_cut(evaluation.decision, evaluation.lower_bound - cost)]
 
     def _propose(self, master: Master) -> Proposal:
-        """The master's proposal, asked for twice where it contradicts the incumbent, which every master contains."""
+        """The master's proposal; solved once more, without presolve, where its bound lies above the incumbent."""
         gap = 0.3 * self.settings.gap
         proposal = master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, watch=self._watch)
         if proposal.bound <= self.upper + ABSURD * abs(self.upper):
@@ -235,7 +238,7 @@ class Run:
         self.progress(line)
 
     def _watch(self, bound: float) -> None:
-        """A better bound from within the master; one above the incumbent is left for `_propose` to question."""
+        """Take a better bound from the master's solver; one above the incumbent is checked by `_propose`."""
         if not (math.isfinite(bound) and self.lower < bound <= self.upper):
             return
         self.lower = bound
@@ -249,7 +252,7 @@ class Run:
         return self.deadline.passed() - self.began
 
     def _why_stopped(self, status: Status) -> Termination:
-        """Why there is nothing further to try."""
+        """Why the run ends, by the status of the master."""
         if status is Status.INFEASIBLE:
             if self.best is None:
                 return Termination.INFEASIBLE

@@ -1,4 +1,4 @@
-"""From a program to the run of a method: checks, regret, the right appraiser, and the least violation at the end."""
+"""Solve a program by a method: checks, wait-and-see values, the evaluator, and the least violation at the end."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def solve(
     Where no decision keeps the limits, the outcome names the decision of least violation.
 
     Args:
-        program: what to solve. settings: when to stop. learning: the method. progress: told of every iteration.
-        deadline: in place of the time limit of the settings.
+        program: what to solve. settings: when to stop. learning: the rule of the method.
+        progress: called with every line of the log. deadline: in place of the time limit of the settings.
     """
     check_risk(program.uncertainty, program.risk)
     integers = _has_integers(program)
@@ -107,4 +107,4 @@ def _has_integers(program: AnyProgram) -> bool:
 
 
 def _silent(_: Iteration) -> None:
-    """No progress wanted."""
+    """Ignore the progress."""

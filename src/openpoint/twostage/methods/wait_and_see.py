@@ -1,4 +1,4 @@
-"""What each realisation would cost if it were known: the yardstick of regret, and of the value of information."""
+"""Wait-and-see values: the optimum of each realisation that is known in advance, for regret and EVPI."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ SolveWithin = Callable[[AnyProgram, Deadline], Outcome]
 
 
 class StoppedError(Exception):
-    """The time was up, or the user asked to stop, before every realisation was solved alone."""
+    """The time was up, or the user asked to stop, before every realisation had a wait-and-see value."""
 
 
 def nothing_yet(deadline: Deadline) -> Outcome:
-    """The outcome of a run that was stopped before there was anything to keep."""
+    """The outcome of a run that was stopped before there was any answer."""
     return Outcome(deadline.why, None, None, -math.inf, math.inf, (), deadline.passed())
 
 
 def wait_and_see(program: AnyProgram, solve: Solve) -> list[Outcome]:
-    """The program solved for every realisation alone (Madansky 1960).
+    """The program solved for every realisation by itself (Madansky 1960).
 
     Raises:
-        OpenpointError: a realisation has no solution even alone.
+        OpenpointError: a realisation has no solution even by itself.
     """
     return [_with_solution(k, solve(single)) for k, single in enumerate(_each_realisation(program))]
 
@@ -46,13 +46,13 @@ def wait_and_see(program: AnyProgram, solve: Solve) -> list[Outcome]:
 def wait_and_see_bounds(
     program: AnyProgram, solve: SolveWithin, deadline: Deadline, gap: float | None = None
 ) -> tuple[Floats, Floats] | None:
-    """Lower and upper bounds of what each realisation costs alone, where the risk is regret; else None.
+    """Lower and upper bounds of the wait-and-see values, where the risk is regret; else None.
 
-    With a gap, the study may know the bounds (`TwoStageProgram.deterministic_bounds`); where it does not, `solve`
-    finds them. Every realisation may take its part of the time; bounds that do not meet are still valid.
+    With a gap, the study may compute the bounds (`TwoStageProgram.deterministic_bounds`); where it does not, `solve`
+    does. Every realisation gets a part of the time left; bounds that do not reach the gap are still valid.
 
     Raises:
-        OpenpointError: a realisation has no solution even alone.
+        OpenpointError: a realisation has no solution even by itself.
         StoppedError: the deadline came before every realisation had bounds.
     """
     if not isinstance(program.risk, Regret):
@@ -74,7 +74,7 @@ def wait_and_see_bounds(
 
 
 def _each_realisation(program: AnyProgram) -> Iterator[AnyProgram]:
-    """The program before each of its realisations alone."""
+    """The program with each of its realisations as the only one."""
     uncertainty = program.uncertainty
     assert not isinstance(uncertainty, Box | Budget)
     return (program.with_uncertainty(Certain(u), Expectation()) for u in uncertainty.values)

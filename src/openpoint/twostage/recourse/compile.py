@@ -1,8 +1,8 @@
-"""Compile: a CVXPY model put in standard form, once.
+"""Compilation: a CVXPY model is put in standard form, once.
 
-Models here are affine but for their cones, so that nothing is left to reduce. The last step of CVXPY's own way, the
-matrix of affine expressions, is all that is asked of it: the reductions before that copy and judge every expression
-several times, which takes more than half of the time.
+Models here are affine but for their cones, so that they need no reduction. Only the last step of CVXPY is used, which
+makes the matrix of affine expressions: the reductions before it copy and check every expression several times, which
+takes more than half of the time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def compile_model(
         also: variables that must have columns even where no constraint mentions them.
     """
     integers = tuple(integers)
-    # A variable that no constraint mentions would have no column; bind it harmlessly.
+    # A variable without constraints would have no column; a constraint without effect gives it one.
     mentioned = {v.id for c in constraints for v in c.variables()} | {v.id for v in cost.variables()}
     extra = [v == v for v in (*integers, *also) if v.id not in mentioned]
     problem = cp.Problem(cp.Minimize(cost), [*constraints, *extra])

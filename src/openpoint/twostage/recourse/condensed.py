@@ -5,8 +5,8 @@ y into a few free entries z and the others, which follow from them and from u:
 
     y = y_0 + Y_u u + Y_z z,      lower ≤ G_u u + G_z z ≤ upper
 
-Limits that no z within its bounds and no u within its own can miss are left out. A power flow of hundreds of variables
-becomes a program over what generators may do.
+Limits that every z and every u within their bounds keep are left out. A power flow of hundreds of variables becomes a
+program over the output of generators.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ RESIDUAL_MAX = 1e-6
 
 @dataclass(frozen=True)
 class Condensed:
-    """Limits over the realisation u (M) and free variables z (Z), and variables asked for (W) as functions of them.
+    """Limits over the realisation u (M) and free variables z (Z), and wanted variables (W) as functions of them.
 
     Attributes:
         by_u, by_z: (R, M), (R, Z). lower, upper: (R) sides of by_u u + by_z z.
-        z_lower, z_upper: (Z) bounds. cost: (Z) of z; what u costs by itself is left out.
+        z_lower, z_upper: (Z) bounds. cost: (Z) of z; the part of the cost that depends on u only is left out.
         wanted: (W) at u = 0, z = 0. wanted_by_u, wanted_by_z: (W, M), (W, Z).
     """
 
@@ -60,7 +60,7 @@ class Condensed:
 
 
 def condensed(template: Template, decision: Floats, lower: Floats, upper: Floats, wanted: Ints) -> Condensed:
-    """Eliminate.
+    """Eliminate the equations of a linear recourse at a decision.
 
     Args:
         template: the recourse, without cones and integers.
@@ -129,7 +129,7 @@ class _Rows:
 
 
 def _rows(template: Template, decision: Floats) -> _Rows:
-    """The limits with the decision as numbers. Two inequalities that say an equation become one."""
+    """The limits with the decision as numbers. Two inequalities that together are an equation become one row."""
     form, m = template.form, len(template.u)
     columns = np.concatenate([template.u, template.y])
     within = bounded(
@@ -160,7 +160,8 @@ def _rows(template: Template, decision: Floats) -> _Rows:
 
 
 def _solved(e: Floats, right: Floats) -> tuple[Ints, Ints, Floats]:
-    """Columns of E y = right that follow, those that lead, and what follows as columns over right and the leading."""
+    """E y = right solved: dependent columns, free columns, and the coefficients of the dependent ones over `right` and
+    the free ones."""
     q, r, order = scipy.linalg.qr(e, mode="economic", pivoting=True)
     pivots = np.abs(np.diag(r))
     rank = int(np.sum(pivots > DEPENDENT * pivots.max(initial=0.0)))
@@ -170,7 +171,7 @@ def _solved(e: Floats, right: Floats) -> tuple[Ints, Ints, Floats]:
 
 
 def _clean(rows: Floats) -> Floats:
-    """Without entries that are rounding."""
+    """The rows with entries that are rounding errors set to 0."""
     size = np.abs(rows)
     return np.where(size < ROUNDING * np.maximum(size.max(axis=1, keepdims=True, initial=0.0), ROUNDING), 0.0, rows)
 

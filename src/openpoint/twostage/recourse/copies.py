@@ -1,8 +1,8 @@
-"""Which recourses the master holds: few enough to be solved fast, such that little is lost between them.
+"""Choice of the recourses that are embedded in the master: few of them, such that the bound is still strong.
 
 The recourse is convex in decision and realisation together, so a copy at the mean of some realisations bounds the mean
-of their costs from below (Jensen), whatever the risk. What is lost is the spread within: realisations that are alike go
-together, and those without weight in the risk need no copy.
+of their costs from below (Jensen), whatever the risk. The bound is weaker the more these realisations differ: so a copy
+stands for realisations that are alike, and those without weight in the risk need no copy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ than so small a loss of its bound."""
 
 
 def choose_copies(objective: Objective, values: Floats | None, best: float, count: int) -> list[RecourseCopy]:
-    """At most `count` copies.
+    """Choose at most `count` copies of the recourse.
 
     Args:
         objective: of the program.
@@ -62,10 +62,11 @@ def _alike(points: Floats, weights: Floats, most: int) -> Ints:
 
 
 def _copy(objective: Objective, weights: Floats, probabilities: Floats, best: float) -> RecourseCopy:
-    """A copy with the most that its cost may be.
+    """A copy of the recourse, with an upper bound of its cost.
 
-    Where f + ρ ≤ best, under any odds p of the set pᵀ(θ − alone) + f ≤ best. If p ≥ share · weights, the copy's part of
-    pᵀθ is share times its cost, and the rest is at least (1 − share) times the floor.
+    Where f + ρ ≤ best, every probability vector p of the set has pᵀ(θ − W) + f ≤ best, with W the wait-and-see values.
+    If p ≥ share · weights, the copy's part of pᵀθ is share times its cost, and the rest is at least (1 − share) times
+    the lower bound of all recourse costs.
     """
     used = weights > 0.0
     share = float(np.min(probabilities[used] / weights[used]))

@@ -1,4 +1,4 @@
-"""How a recourse stands in a model beside the first stage: a copy at the mean of some realisations."""
+"""Embedded recourse: a copy of the recourse in the model of the first stage, at the mean of some realisations."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from openpoint.twostage.program import AnyProgram, FirstStage, SecondStage
 
 @dataclass(frozen=True)
 class RecourseCopy:
-    """A recourse that stands in a model: at the mean of realisations under weights, by Jensen's inequality.
+    """The choice of an embedded recourse: one at the weighted mean of realisations, by Jensen's inequality.
 
     Attributes:
         weights: (K), 0 or more, sum 1. The mean of the recourse costs under them is at least the cost of the copy.
         realisation: (m) the mean.
-        most: cost that the recourse of no decision of interest exceeds, where f ≥ 0; `inf` where none is known.
-        share: with it the weights of all copies, share · weights, add up to at most some odds of the risk.
+        most: upper bound of the copy's cost at every decision of interest, where f ≥ 0; `inf` where none is known.
+        share: factor such that share · weights, summed over all copies, is at most a probability vector of the risk.
     """
 
     weights: Floats
@@ -30,7 +30,7 @@ class RecourseCopy:
 
 @dataclass(frozen=True)
 class EmbeddedRecourse:
-    """A copy in a model: its stage, the recourse it was made of, and all constraints but those of the cones."""
+    """A recourse in a model: its stage, the choice it was made from, and all constraints but those of the cones."""
 
     stage: SecondStage
     recourse: SecondStage
@@ -40,7 +40,7 @@ class EmbeddedRecourse:
 def embed_recourse(
     program: AnyProgram, first: FirstStage, theta: cp.Expression, copy: RecourseCopy, goal: Goal
 ) -> EmbeddedRecourse:
-    """A copy of the recourse whose cost θ is not below; its cones are left to the caller."""
+    """Embed a copy of the recourse, with θ ≥ its cost; the caller adds its cones."""
     always = goal is Goal.COST
     recourse: SecondStage = program.recourse(first.decision, cp.Constant(copy.realisation), limits=always)
     match goal:
@@ -52,7 +52,7 @@ def embed_recourse(
             stage = recourse.softened()
     constraints = list(stage.constraints)
     constraints += program.valid_inequalities(first, recourse, copy.realisation, most=copy.most, limits=always)
-    # A rotated cone lies in s, t ≥ 0, which its variables must say themselves.
+    # A rotated cone includes s, t ≥ 0, which must be constraints where the caller leaves the cone out.
     constraints += [part >= 0 for cone in stage.cones for part in (cone.s, cone.t)]
     constraints.append(theta >= stage.cost)
     return EmbeddedRecourse(stage, recourse, constraints)

@@ -1,4 +1,4 @@
-"""Evaluation: what a decision costs in every realisation, by the recourse and by the exact physics."""
+"""Evaluation: what a decision costs in every realisation, by the recourse and by the exact model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VIOLATION_MIN = 1e-6
 
 @dataclass(frozen=True)
 class Finding:
-    """A response, the realisation (m) where it was found, and the θ that it speaks of."""
+    """A response, the realisation (m) where it was found, and the number of the θ that it bounds."""
 
     k: int
     realisation: Floats
@@ -30,7 +30,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A decision and what is known of it.
+    """The evaluation of a decision: its objective, bounds, and what cuts are made of.
 
     Attributes:
         decision: (n).
@@ -38,10 +38,10 @@ class Evaluation:
         recourse_bound: lower bound of the objective at this decision that follows from the findings.
         lower_bound: best lower bound at this decision; a no-good cut may carry it into a master.
         values: (K) verified recourse costs.
-        verdict: of the exact physics.
-        findings: what the recourse answered.
-        exact: whether the recourse itself is the verdict.
-        copies_pay: whether a copy of the recourse would tell a master more than it costs.
+        verdict: the exact evaluation.
+        findings: responses of the recourse.
+        exact: whether the exact evaluation is that of the recourse itself.
+        copies_pay: whether an embedded recourse strengthens a master more than the cuts do.
     """
 
     decision: Floats
@@ -70,24 +70,24 @@ class RecourseEvaluator(Protocol):
 
     @property
     def objective(self) -> Objective:
-        """What counts."""
+        """The objective that decisions are evaluated by."""
         ...
 
     def evaluate_exactly(self, decision: Floats, dispatch: Floats | None = None) -> Evaluation | None:
-        """The verdict alone, at a dispatch for all realisations if any; None where that takes a recourse."""
+        """The exact evaluation only, at a dispatch for all realisations if any; None where it needs a recourse."""
         ...
 
     def evaluate(
         self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
     ) -> Evaluation | None:
-        """Recourse and verdict; None where stopped before.
+        """Solve the recourse and evaluate the decision exactly; None where stopped before.
 
-        `with_savings`: where the decision has none of the entries that are spared, say what these save at most.
+        `with_savings`: where the decision has no deferred entry, also bound what these save at most.
         """
         ...
 
     def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
-        """The recourse at realisations that need not be among the program's."""
+        """The recourse at given realisations, which need not be those of the program."""
         ...
 
 
@@ -112,7 +112,7 @@ class RecourseSolver:
 
 @dataclass
 class FiniteSetEvaluator:
-    """Every realisation of a finite set; the recourse has no integers."""
+    """Evaluates decisions in every realisation of a finite set, for a recourse without integers."""
 
     program: AnyProgram
     objective: Objective
@@ -167,7 +167,7 @@ def evaluation_of(
     exact: bool,
     least: Floats | None = None,
 ) -> Evaluation:
-    """Verdict and findings of one decision, put together; `least` (K) are lower bounds of the costs beyond findings."""
+    """The evaluation made of exact evaluation and findings; `least` (K) are further lower bounds of the costs."""
     violation = objective.goal is Goal.VIOLATION
     cost = objective.first_stage_cost(program, decision)
     judged = verdict
@@ -190,7 +190,7 @@ def evaluation_of(
 
 
 def evaluation_by_recourse(answers: Sequence[Response], goal: Goal) -> ExactEvaluation:
-    """The recourse's own word, where it is exact; what no solver could price is not verified."""
+    """The evaluation by the recourse where that is exact; a realisation that no solver could solve is not verified."""
     priced = [r.feasible and not np.isnan(r.reached) for r in answers]
     values = np.array([max(r.value, r.reached) if good else np.inf for r, good in zip(answers, priced)])
     if goal is Goal.VIOLATION:
@@ -199,5 +199,5 @@ def evaluation_by_recourse(answers: Sequence[Response], goal: Goal) -> ExactEval
 
 
 def _as_feasibility_cut(response: Response) -> Response:
-    """A least violation as a condition: the limits are kept only where it is 0."""
+    """A least violation as a feasibility cut: the limits are kept only where it is 0."""
     return Response(False, response.value, response.slope, response.slope_u, (), None, response.rough)

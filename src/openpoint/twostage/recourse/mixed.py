@@ -1,9 +1,9 @@
 """Evaluation of decisions whose recourse has integers, over a finite set of realisations.
 
-The exact cost in every realisation would take a mixed-integer program each. Two things make most of them needless. A
-recourse found for one realisation serves every other whose constraints it keeps, at the same cost: an upper bound. And
-cuts of the relaxed recourse hold at every realisation: a lower bound. So programs are solved only while the risk of the
-upper bounds lies above that of the lower ones, where it weighs most first.
+The exact costs would take one mixed-integer program for each realisation. Bounds make most of them unnecessary. A
+recourse found for one realisation is feasible in every other whose constraints it keeps, at the same cost: an upper
+bound. Cuts of the relaxed recourse hold at every realisation: a lower bound. So programs are solved only while the risk
+of the upper bounds lies above that of the lower ones, first for the realisations with the greatest weight in the risk.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class IntegerRecourseWork:
     gap: float = GAP
 
     def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats]], IntegerSolution]:
-        """Hand the arrays to the solver."""
+        """Load the arrays into the solver."""
         template = self.template
         if template.cones:
             raise OptionError(
@@ -81,7 +81,7 @@ class IntegerRecourseWork:
 
 
 class SolutionPool:
-    """Recourses found so far, and which realisations they serve at a decision."""
+    """Recourses found so far, and the realisations in which they are feasible at a decision."""
 
     def __init__(self, template: Template, realisations: Floats) -> None:
         a = sp.csr_array(template.form.a)
@@ -90,7 +90,7 @@ class SolutionPool:
         a_u = sp.csr_array(a[:, template.u])
         self._b = template.form.b
         self._tolerance = FEASIBLE * np.maximum(1.0, np.abs(self._b))
-        # Rows in which realisations differ are looked at one by one, all others once for each recourse and decision.
+        # Rows that depend on the realisation are checked for each of them, others once for each recourse and decision.
         moving = np.diff(a_u.indptr) > 0
         self._equal = np.arange(len(self._b)) < template.form.n_zero
         self._moving, self._still = np.flatnonzero(moving), np.flatnonzero(~moving)
@@ -105,7 +105,7 @@ class SolutionPool:
         self._cost.append(float(self._c_y @ y))
 
     def upper_bounds(self, decision: Floats) -> Floats:
-        """(K) least cost of any recourse kept that serves each realisation; inf where none does."""
+        """(K) least cost of the recourses kept that are feasible in each realisation; inf where none is."""
         upper = np.full(len(self._shift), np.inf)
         held = self._a_x @ decision
         for used, cost in zip(self._used, self._cost):
@@ -138,7 +138,7 @@ class CutPool:
         self._by_realisation.append(self._realisations @ response.slope_u)
 
     def lower_bounds(self, decision: Floats, floor: float) -> tuple[Floats, Ints]:
-        """(K) what they say of every realisation at a decision, at least the floor, and which says it; −1 for none."""
+        """(K) lower bounds of the cost at a decision, at least `floor`, and the number of the cut, −1 for none."""
         count = len(self._realisations)
         if not self._responses:
             return np.full(count, floor), np.full(count, -1)
@@ -149,16 +149,16 @@ class CutPool:
         return np.maximum(value, floor), np.where(value > floor, best, -1)
 
     def at(self, cut: int, value: float) -> Response:
-        """A cut as if it had been found where it says `value`."""
+        """A cut as a response at the point where its value is `value`."""
         return replace(self._responses[cut], value=value, point=(), dispatch=None)
 
 
 @dataclass
 class MixedIntegerEvaluator:
-    """Finitely many realisations, a linear recourse with integers.
+    """Evaluates decisions in finitely many realisations, for a linear recourse with integers.
 
     Attributes:
-        gap: relative difference of the risks of upper and lower bounds up to which realisations are priced.
+        gap: relative difference of the risks of upper and lower bounds at which no further realisation is solved.
     """
 
     program: AnyProgram
@@ -197,7 +197,7 @@ class MixedIntegerEvaluator:
                 relaxed = self.recourse.solve(objective.goal, decision, [realisations[k] for k in chosen], stop)
             exact = self.recourse.workers.run(work, [(inner, realisations[k]) for k in chosen], stop)
             if relaxed is None or exact is None:
-                break  # what is known by now is verified all the same
+                break  # the bounds known by now are valid
             for k, response in zip(chosen, relaxed):
                 if response.feasible:
                     cuts.add(decision, realisations[k], response)
@@ -214,7 +214,7 @@ class MixedIntegerEvaluator:
             if bounds is not None:
                 self._apply_known(keys, lower, upper)
             if np.isinf(lower[chosen]).any():
-                break  # a realisation without a recourse: the decision is out
+                break  # a realisation without a recourse: the decision is infeasible
         if stop() and not np.isfinite(upper).all():
             return None
         verdict = ExactEvaluation(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
@@ -226,7 +226,7 @@ class MixedIntegerEvaluator:
             saved = self._savings(decision, least, bounds, stop) if with_savings else None
             findings += _monotone_cuts(decision, realisations, least, bounds, objective.floor, saved)
         evaluation = evaluation_of(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
-        return replace(evaluation, copies_pay=bounds is None)  # the cuts of an outlook are exact at this decision
+        return replace(evaluation, copies_pay=bounds is None)  # cuts of recourse bounds are exact at this decision
 
     def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
         return self.recourse.solve(self.objective.goal, decision, realisations) or []
@@ -247,7 +247,7 @@ class MixedIntegerEvaluator:
     def _savings(
         self, decision: Floats, least: Floats, bounds: RecourseBounds, stop: Callable[[], bool]
     ) -> tuple[Bools, Floats]:
-        """Entries (n), and the most (K) that each of them that is added saves beyond the outlook's slope."""
+        """Entries (n), and the most (K) that each added one of them saves beyond the slope of the recourse bounds."""
         rest = np.where(np.isfinite(least), np.maximum(least - bounds.lower, 0.0), 0.0)
         savings, before = self.program.saving_bounds(decision), 0
         which = np.argsort(-self.objective.weights * rest, kind="stable")[:SAVINGS_MOST]
@@ -265,7 +265,7 @@ class MixedIntegerEvaluator:
     def _relaxed_costs(
         self, saving: SavingBound, decision: Floats, which: Ints, bounds: RecourseBounds, stop: Callable[[], bool]
     ) -> dict[int, float]:
-        """What the relaxed recourse costs at least, for each of some realisations."""
+        """Lower bounds of the cost of the relaxed recourse, for each of some realisations."""
         realisations = self.objective.realisations
         if stop():
             return dict.fromkeys(map(int, which), -np.inf)
@@ -284,7 +284,7 @@ class MixedIntegerEvaluator:
         return {k: self._saving_values.get(key, -np.inf) for k, key in keys.items()}
 
     def _apply_known(self, keys: Sequence[bytes], lower: Floats, upper: Floats) -> None:
-        """Put in what was solved before in a realisation alike."""
+        """Set the bounds of realisations whose key was solved before."""
         for k, key in enumerate(keys):
             if (known := self._known.get(key)) is not None:
                 lower[k], upper[k] = max(lower[k], known[0]), min(upper[k], known[1])
@@ -292,10 +292,10 @@ class MixedIntegerEvaluator:
     def _next_to_solve(
         self, decision: Floats, lower: Floats, upper: Floats, priced: Bools, keys: Sequence[bytes]
     ) -> Ints:
-        """The realisations to price next: where the difference of the bounds weighs most; none where it is small.
+        """The realisations to solve next: where the difference of the bounds weighs most; none where it is small.
 
-        As many as it takes at least: as if each then cost what its lower bound says. Where all odds lie on the worst
-        realisation, these are the next worst, which would have to be looked at in their turn.
+        The number is the least that can suffice: each is assumed to cost its lower bound. Where the whole probability
+        lies on the worst realisation, these are the next worst ones, which would have to be solved later anyway.
         """
         objective = self.objective
         cost = objective.first_stage_cost(self.program, decision)
@@ -333,12 +333,12 @@ def _monotone_cuts(
     floor: float,
     saved: tuple[Bools, Floats] | None = None,
 ) -> list[Finding]:
-    """Cuts that are exact at a binary decision x̂, of a recourse that more ones never make dearer.
+    """Cuts that are exact at a binary decision x̂, of a recourse that never costs more where there are more ones.
 
-    Where no entry that matters is added to x̂, the recourse costs at least what it costs at x̂; elsewhere at least what
-    the outlook says. With its slope a on entries that are 0 at x̂ (all of which may only lower it) and the remainder
-    r = Q(x̂) − outlook, both are Q(x̂) + Σ_{x̂=0} a x − r Σ_{x̂=0, matters} x. Entries of which is known what each
-    saves at most (`saved`: mask (n) and (K) costs) have that in place of r.
+    Let B = lower + slopeᵀ(x − x̂) be the recourse bound, a its slope on entries that are 0 at x̂ (a ≤ 0), M the entries
+    of `may_improve`, and r = Q(x̂) − lower. Where no entry of M is added to x̂, the recourse costs at least Q(x̂) plus
+    the slope; elsewhere at least B. One cut covers both: Q ≥ Q(x̂) + Σ_{x̂=0} a x − r Σ_{x̂=0, M} x. For entries with
+    a known bound of what each saves (`saved`: mask (n) and (K) costs), that bound takes the place of r where smaller.
     """
     added = decision < 0.5
     findings = []

@@ -1,4 +1,4 @@
-"""The recourse at a fixed decision and realisation, with the exact slope of its value: what cuts are made of."""
+"""The subproblem: the recourse at a fixed decision and realisation, with the slopes of its value for cuts."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ MARGIN = 1e-7
 
 @dataclass(frozen=True)
 class Response:
-    """What the recourse, integers relaxed, says of a decision x̂ in a realisation û. For every decision x and every
-    realisation u, with t = value + slopeᵀ(x − x̂) + slope_uᵀ(u − û):
+    """Value and slopes of the recourse, integers relaxed, at a decision x̂ and a realisation û.
+
+    For every decision x and every realisation u, with t = value + slopeᵀ(x − x̂) + slope_uᵀ(u − û):
 
     feasible: recourse cost at (x, u) ≥ t.  Not feasible: (x, u) keeps the limits only if t ≤ 0.
 
@@ -70,15 +71,15 @@ class _Compiled:
 
 
 class Subproblem:
-    """The recourse of a program, integers relaxed, compiled once; `respond` only changes right-hand sides."""
+    """The recourse of a program, integers relaxed, compiled once; `respond` changes right-hand sides only."""
 
     def __init__(self, program: AnyProgram, n: int, goal: Goal = Goal.COST) -> None:
-        """Compile.
+        """Compile the recourse.
 
         Args:
             program: the two-stage program.
             n: length of the decision.
-            goal: what to ask for.
+            goal: what the recourse minimises.
         """
         self._program, self._n, self._goal = program, n, goal
         uncertainty = program.uncertainty
@@ -88,7 +89,10 @@ class Subproblem:
         self._soft = self._compile(soft=True) if goal is Goal.VIOLATION else None
 
     def respond(self, decision: Floats, realisation: Floats) -> Response:
-        """Value and slopes at a decision and a realisation; where the cone solver fails, the floor, marked as rough."""
+        """Value and slopes at a decision and a realisation.
+
+        Where the cone solver fails, the value is the lower bound of all recourse costs, marked as rough.
+        """
         head = decision if self._fixed is not None else np.concatenate([decision, realisation])
         ray: Answer | None = None
         if self._hard is not None:
@@ -121,7 +125,7 @@ class Subproblem:
         return z[: self._n], np.zeros(m) if self._fixed is not None else z[self._n : self._n + m]
 
     def _unknown(self, m: int) -> Response:
-        """All that is known without a solution is the floor; the exact verdict has the word."""
+        """The response where there is no solution: the lower bound of all recourse costs."""
         return Response(True, self._floor, np.zeros(self._n), np.zeros(m), (), None, rough=True)
 
     def _compile(self, *, soft: bool) -> _Compiled:
@@ -161,7 +165,7 @@ class Subproblem:
 
 @dataclass(frozen=True)
 class RecourseWork:
-    """The recourse as work for other processes: pairs of decision and realisation in, responses out."""
+    """The recourse as work for other processes: from pairs of decision and realisation to responses."""
 
     program: AnyProgram
     n: int

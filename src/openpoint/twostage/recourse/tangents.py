@@ -16,7 +16,7 @@ class Tangents:
     """Tangents of one vector of cones, as rows over the columns of a model."""
 
     def __init__(self, columns: tuple[Ints, ...], n: int) -> None:
-        """Start without any.
+        """Start without tangents.
 
         Args:
             columns: columns (u…, s, t), each (C).
@@ -27,13 +27,13 @@ class Tangents:
         self.slopes: list[list[Floats]] = [[] for _ in self._s]
 
     def rows(self, point: tuple[Floats, ...], tolerance: float, *, settled: bool) -> sp.csr_array:
-        """Rows (≤ 0) that cut off `point` where it misses its cone by more than a relative tolerance.
+        """Rows (≤ 0) that cut off `point` where it violates its cone by more than a relative tolerance.
 
         Args:
             point: (u…, s, t), each (C).
             tolerance: relative to the s that the cone needs.
-            settled: the point lies on the cone; then s is what the tangents held so far say, and tangents are added
-                where they say too little.
+            settled: the point lies on the cone; then s is the value by the tangents so far, and tangents are added
+                where that is too small.
         """
         u, s, t = np.array(point[:-2]), point[-2], np.asarray(point[-1])
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,6 +1,6 @@
 """A recourse compiled once as arrays over (x, u, y): linear rows, integer columns, cones by their columns.
 
-Copies for further realisations, and the dual of the recourse, are made of it without going back to the model.
+Copies for further realisations, and the dual of the recourse, are made from these arrays without a new compilation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from openpoint.twostage.uncertainty import centre
 
 @dataclass(frozen=True)
 class Template:
-    """min cᵀ(x, u, y) + d over y with A (x, u, y) + s = b, s ∈ {0}ᵃ × R₊ᵇ, and cones on some of y.
+    """A compiled recourse: min cᵀ(x, u, y) + d over y with A (x, u, y) + s = b, s ∈ {0}ᵃ × R₊ᵇ, and cones on some y.
 
     Attributes:
         form: all of it but the cones. x, u, y: columns of the decision, the realisation, and all others.
