@@ -53,8 +53,8 @@ def check_program(
 ) -> None:
     """Check that a two-stage program keeps the contract that all methods rely on.
 
-    Use it in the tests of a program of your own: what passes is no proof, but a method that is given a program that
-    breaks the contract may call a wrong answer optimal. It solves a few hundred small programs; small data suffice.
+    Use it in the tests of a program of your own. A program that breaks the contract may get a wrong answer that is
+    called optimal. A check without faults is not a proof. It solves a few hundred small programs; small data suffice.
 
     Args:
         program: the program.

@@ -19,7 +19,7 @@ GAP = 1e-4
 
 
 def with_uncertainty(samples: Samples) -> Iterator[Fault]:
-    """The program before another uncertainty is the same but for that."""
+    """The program with another uncertainty set differs in nothing else."""
     u = samples.realisations[0]
     if not len(u):  # nothing that could be uncertain
         return
@@ -83,7 +83,7 @@ def _shapes(found: RecourseBounds, count: int, n: int) -> Iterator[Fault]:
 
 
 def _elsewhere(samples: Samples, found: RecourseBounds, x: Floats) -> Fault | None:
-    """The slopes, and the promise that more ones cost no more, at the other decisions."""
+    """Check the slopes at the other decisions, and that more ones cost no more."""
     for other in samples.decisions:
         for k, u in enumerate(samples.realisations):
             here, there = samples.exact(x, u), samples.exact(other, u)
@@ -176,7 +176,7 @@ def deterministic_bounds(samples: Samples) -> Iterator[Fault]:
 
 
 def _exact_of(samples: Samples, program: object, x: Floats, u: Floats) -> float | None:
-    """Cost of the recourse of another program; None where no solver here can tell."""
+    """Cost of the recourse of another program; None where no solver here takes it."""
     other = Samples(
         program,  # type: ignore[arg-type]
         samples.first,

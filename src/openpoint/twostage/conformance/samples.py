@@ -63,7 +63,7 @@ class First:
 
 @dataclass(frozen=True)
 class Samples:
-    """A program, and where it is looked at.
+    """A program, and the sampled decisions and realisations at which it is checked.
 
     Attributes:
         decisions: of the first stage. costs: f of each by its expression.
@@ -90,7 +90,7 @@ class Samples:
         return len(self.decisions[0])
 
     def respond(self, x: Floats, u: Floats, goal: Goal = Goal.COST) -> Response:
-        """The recourse, integers relaxed, as the methods see it: value and slopes."""
+        """The recourse, integers relaxed, as the methods use it: value and slopes."""
         if goal not in self._subproblems:
             self._subproblems[goal] = Subproblem(self.program, self.n, goal)
         key = (x.tobytes(), u.tobytes(), goal)
@@ -99,7 +99,7 @@ class Samples:
         return self._responses[key]
 
     def exact(self, x: Floats, u: Floats, goal: Goal = Goal.COST) -> float | None:
-        """Cost of the recourse with its integers; inf where there is none, None where no solver here can tell."""
+        """Cost of the recourse with its integers; inf where there is none, None where no solver here takes it."""
         key = (x.tobytes(), u.tobytes(), goal)
         if key not in self._exact:
             self._exact[key] = self._solved(x, u, goal)
@@ -173,7 +173,7 @@ def sampled(
 
 
 def realisations_of(uncertainty: Uncertainty, count: int, rng: np.random.Generator) -> Floats:
-    """(K, m) some of the realisations: of a box or a budget its midst and corners."""
+    """(K, m) some of the realisations: of a box or a budget its centre and vertices."""
     if not isinstance(uncertainty, Box | Budget):
         values = uncertainty.values
         chosen = rng.permutation(len(values))[:count]
@@ -185,7 +185,7 @@ def realisations_of(uncertainty: Uncertainty, count: int, rng: np.random.Generat
 
 
 def _corner(shape: Polyhedral, rng: np.random.Generator, *, whole: bool) -> Floats:
-    """A vertex: deviations added in random order as long as the budget allows, or until a random moment."""
+    """A vertex: deviations added in random order as long as the budget allows, or up to a random number of them."""
     chosen = np.zeros(shape.steps.shape[1])
     stop = 1.0 if whole else rng.random()
     for a in rng.permutation(len(chosen)):

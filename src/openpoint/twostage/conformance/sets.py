@@ -1,4 +1,4 @@
-"""Rules on decisions: what they cost, how far they lie apart, and that heuristics give none but theirs."""
+"""Rules on decisions: their cost, the entries in which they differ, and that heuristics give decisions only."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def _nearest(samples: Samples, decision: Floats) -> float | None:
 
 
 def warm_starts(samples: Samples) -> Iterator[Fault]:
-    """What is tried before anything is solved are decisions."""
+    """Warm starts are decisions."""
     yield from _are_decisions(samples, "warm_starts", samples.program.warm_starts())
 
 
 def rounding_heuristic(samples: Samples) -> Iterator[Fault]:
-    """Roundings are decisions, different ones, and no more than asked for."""
+    """Roundings are decisions, all different, and not more than asked for."""
     most = 3
     for middle in samples.between:
         found = list(itertools.islice(samples.program.rounding_heuristic(middle, most), most + 1))

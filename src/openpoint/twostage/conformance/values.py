@@ -36,7 +36,7 @@ def complete_recourse(samples: Samples) -> Iterator[Fault]:
 
 
 def numbers_as_variables(samples: Samples) -> Iterator[Fault]:
-    """The recourse of numbers is the recourse of variables that are held at these numbers."""
+    """The recourse of numbers is the recourse of variables that are fixed at these numbers."""
     for place, x, u in list(_pairs(samples))[:4]:
         held = samples.respond(x, u)
         stage = samples.program.recourse(cp.Constant(x), cp.Constant(u), limits=True).hard()
@@ -122,7 +122,7 @@ def evaluation(samples: Samples) -> Iterator[Fault]:
 
 
 def valid_inequalities(samples: Samples) -> Iterator[Fault]:
-    """They cut off no decision that keeps the limits, nor make its recourse dearer than it is."""
+    """They cut off no decision that keeps the limits, and do not raise its recourse cost."""
     for number, x in enumerate(samples.decisions[:3]):
         evaluation = exact_evaluation(samples, x)
         if evaluation is not None and evaluation.values.shape != (len(samples.realisations),):

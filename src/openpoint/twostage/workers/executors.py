@@ -34,7 +34,7 @@ DESERTED = 60
 
 @dataclass(frozen=True)
 class InProcess:
-    """One after the other, here. Use this for small grids: a subproblem of milliseconds is not worth sending."""
+    """Subproblems one after the other in this process. For small grids, whose subproblems take milliseconds."""
 
     def __str__(self) -> str:
         return "serial"
@@ -112,7 +112,7 @@ class _ProcessBackend:
         return self._count
 
     def examine(self) -> None:
-        """A process that dies while it sends leaves half an answer, for whose rest the pool would wait forever."""
+        """End the pool where a process has ended: after half an answer the pool would wait for the rest forever."""
         executor = self._started[-1]
         if connection.wait([process.sentinel for process in _processes(executor)], timeout=0):
             _kill(executor)
@@ -124,7 +124,7 @@ class _ProcessBackend:
 
 
 class _Deaf(ProcessPoolExecutor):
-    """Ctrl-C is the business of this process: workers are born with it blocked, until they ignore it."""
+    """A pool whose processes start with Ctrl-C blocked, until they ignore it: this process reacts to it."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         if sys.platform == "win32":
@@ -137,7 +137,7 @@ class _Deaf(ProcessPoolExecutor):
 
 
 def _settle() -> None:
-    """In a new process: leave Ctrl-C to the parent, and end when it has ended, however it did."""
+    """In a new process: ignore Ctrl-C, and end when the parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
@@ -150,7 +150,7 @@ def _follow_parent() -> None:
 
 
 def _kill(executor: ProcessPoolExecutor) -> None:
-    """Break a pool: kill its processes and close our own end for answers, without which the pool hears their end."""
+    """End a pool: kill its processes, and close this side of the pipe of answers so that the pool sees their end."""
     for process in _processes(executor):
         process.kill()
     answers: Any = executor._result_queue
@@ -167,7 +167,7 @@ class Cluster:
     """A running Dask cluster (extra `dask`), whose workers have the same openpoint installed.
 
     A worker uses one thread, so start as many as there are cores: `dask worker HOST:PORT --nworkers 16 --nthreads 1`.
-    Dask replaces a lost worker by the others and sends its work to them.
+    Where a worker is lost, Dask sends its work to the others.
 
     Attributes:
         address: of the scheduler, as `dask://host:port`.
@@ -233,7 +233,7 @@ class _DaskBackend:
         self._deserted = 0
 
     def start(self) -> Executor:
-        # Pure would take the error of a chunk for the answer to its repetition.
+        # With `pure=True` Dask would return the stored error of a chunk when it is repeated.
         executor: Executor = self._client.get_executor(pure=False)
         return executor
 
@@ -243,7 +243,7 @@ class _DaskBackend:
     def _workers(self) -> int:
         try:
             return len(self._client.nthreads())
-        except Exception as error:  # a closed client raises whatever it stumbles over
+        except Exception as error:  # a closed client raises exceptions of many types
             raise OpenpointError(f"{self.name} is gone; start it again, or run in process") from error
 
     def examine(self) -> None:
@@ -257,7 +257,7 @@ Choice = InProcess | Processes | Cluster
 
 
 def executor_from(text: str | None) -> Choice:
-    """The choice that a text names: None or `serial`, `processes:4`, `dask://host:port`; `str` gives the text back.
+    """The executor that a text names: None or `serial`, `processes:4`, `dask://host:port`; `str` is the inverse.
 
     Raises:
         OptionError: it names none.

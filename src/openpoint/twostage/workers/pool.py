@@ -1,4 +1,4 @@
-"""Subproblems over any `concurrent.futures.Executor`: sent in chunks, redone where a worker died, back in order."""
+"""Subproblems over any `concurrent.futures.Executor`: sent in chunks, repeated where a worker ended, in order."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def never() -> bool:
 
 
 class Work(Protocol[A_contra, B_co]):
-    """What is to be done with every argument: a picklable value, such as a frozen dataclass that holds a program.
+    """A computation for every argument: a picklable value, such as a frozen dataclass that contains a program.
 
-    The answer to an argument may depend on nothing but the work and the argument, bit for bit: not on the answers
-    before it, nor on the worker. Then no choice of workers changes a result.
+    The answer to an argument must depend on the work and the argument only, bit for bit: not on earlier answers and
+    not on the worker. Then no choice of workers changes a result.
     """
 
     def prepare(self, stop: Callable[[], bool] = never) -> Callable[[A_contra], B_co]:
-        """Compile: expensive, called once in each worker, which keeps the callable.
+        """Make the function of an argument. Expensive, called once in each worker, which keeps the function.
 
         Args:
-            stop: whether the run is over, so that an answer in the making may end with what there is. In processes of
-                their own it is never asked: there an answer that comes too late is not waited for.
+            stop: whether the run is over; then an answer that is being computed may end early. It is not used in
+                processes of their own: there the run does not wait for late answers.
         """
         ...
 
 
 class Workers(Protocol):
-    """Where works are done."""
+    """Workers: where works are computed."""
 
     def run(self, work: Work[A, B], arguments: Sequence[A], stop: Callable[[], bool] = never) -> list[B] | None:
         """The answers in the order of the arguments; None if stopped before all were there.
@@ -62,24 +62,24 @@ class Workers(Protocol):
         Args:
             work: the same object in every run of a method, so that it is pickled and prepared once.
             arguments: picklable; answers must be so too.
-            stop: asked at least every 0.2 s, in process between two arguments.
+            stop: called at least every 0.2 s, in process between two arguments.
 
         Raises:
-            OpenpointError: workers died again and again on the same arguments, or the cluster is gone.
-            Exception: whatever the work raised, as it is; what was not yet begun is dropped.
+            OpenpointError: workers ended repeatedly on the same arguments, or the cluster does not answer.
+            Exception: what the work raised, unchanged; arguments that were not yet begun are dropped.
         """
         ...
 
 
 class Backend(Protocol):
-    """What differs between one executor and another.
+    """The properties in which executors differ.
 
     Attributes:
-        name: as the user calls it.
-        death: what the future of a chunk raises when its worker died.
-        doubt: deaths on a chunk after which it flies alone, so that no other chunk can be the cause.
-        patience: deaths on a chunk alone after which it is given up.
-        remedy: what the user can do about workers that die.
+        name: in messages.
+        death: exception of the future of a chunk whose worker ended.
+        doubt: such failures of a chunk after which it is run by itself, so that no other chunk can be the cause.
+        patience: failures of a chunk run by itself after which the run ends with an error.
+        remedy: what the user can do about workers that end.
     """
 
     name: str
@@ -93,11 +93,11 @@ class Backend(Protocol):
         ...
 
     def count(self) -> int:
-        """Workers at this moment, at least 1."""
+        """Number of workers at present, at least 1."""
         ...
 
     def examine(self) -> None:
-        """Called after every second in which no chunk landed: put down what is half dead, raise if nobody is left."""
+        """Called after every second in which no chunk came back: end broken workers, raise if none is left."""
         ...
 
 
@@ -105,7 +105,7 @@ class Pool:
     """Workers of any `concurrent.futures.Executor`: a process pool, Dask, `mpi4py.futures`."""
 
     def __init__(self, backend: Backend) -> None:
-        """Nothing is started before the first run."""
+        """Make a pool; workers start at the first run."""
         self._backend = backend
         self._executor: Executor | None = None
         self._parcels: OrderedDict[int, _Parcel] = OrderedDict()
@@ -147,7 +147,7 @@ class Pool:
         return any(chunk.deaths >= self._backend.doubt for chunk in chunks)
 
     def _submit(self, parcel: _Parcel, chunk: _Chunk[A, B]) -> Future[Any]:
-        """A broken executor says so when it is given something; then it is replaced."""
+        """Submit a chunk. A broken executor raises an error at that point; then it is replaced."""
         pickled = parcel.pickled if chunk.with_work else None
         if self._executor is not None:
             try:
@@ -182,7 +182,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class _Parcel:
-    """A work ready to be sent. It holds the work, so that no other object takes its id."""
+    """A pickled work. It keeps a reference to the work, so that no other object gets its id."""
 
     work: object
     pickled: bytes
@@ -196,7 +196,7 @@ class _Parcel:
 
 @dataclass
 class _Chunk(Generic[A, B]):
-    """Some of the arguments, from number `first` on; what happened to it, and whether a worker asked for its work."""
+    """Some of the arguments, from number `first` on; its failures, and whether a worker requested its work."""
 
     first: int
     arguments: Sequence[A]
@@ -212,7 +212,7 @@ class _Chunk(Generic[A, B]):
 
 
 def remembered(kept: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
-    """The value of a key, made where it is not among the last KEPT asked for."""
+    """The value of a key, made where it is not among the KEPT last used ones."""
     if key not in kept:
         while len(kept) >= KEPT:
             kept.popitem(last=False)
@@ -229,7 +229,7 @@ _busy = threading.Lock()
 
 
 def _work_on(digest: str, pickled: bytes | None, arguments: Sequence[Any]) -> list[Any] | None:
-    """Answers to a chunk of arguments; None where the work is not known here and must be sent along."""
+    """Answers to a chunk of arguments; None where this worker does not have the work, which then must be sent."""
     with _busy:
         if pickled is None and digest not in _prepared:
             return None

@@ -1,13 +1,14 @@
-"""Affine policies: a certificate that a linear recourse exists for every realisation of a polyhedral set, and its cost.
+"""Affine policies: a proof that a linear recourse exists for every realisation of a polyhedral set, and a bound of its
+cost.
 
 A recourse that reacts to u = u₀ + S ζ by y(ζ) = y₀ + Y ζ (Ben-Tal et al. 2004) is one of many, so the worst cost of the
-best affine one is an upper bound of the worst cost, and that one exists proves that no realisation is infeasible. Where
-none exists, nothing is proven. At a fixed decision the rows read A y ≤ b + B ζ. Bounds that meet fix columns; the
+best affine one is an upper bound of the worst cost, and its existence proves that no realisation is infeasible. Where
+none exists, nothing is proven. At a fixed decision the rows are A y ≤ b + B ζ. Columns with equal bounds are fixed; the
 equations are solved for some of the others, so that few remain, t; and with t = t₀ + T ζ a row is
 
     g t₀ + max_ζ (g T − B) ζ ≤ b         max over {0 ≤ ζ ≤ 1, R ζ ≤ r} by its dual: rᵀ μ + Σ ν, ν + Rᵀ μ ≥ (g T − B)ᵀ
 
-Rows are taken in as they are violated. What hangs together neither by columns nor by ζ is solved apart.
+Rows are added when they are violated. Parts of the model that share neither columns nor ζ are solved separately.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Reduced:
     """A recourse at a fixed decision in its free columns: G t ≤ h + H ζ, cost = constant + along ζ + c t.
 
     Attributes:
-        g: (R, T). h: (R). by: (R, A). cost: (T). along: (A). constant: cost that nothing changes.
+        g: (R, T) G. h: (R). by: (R, A) H. cost: (T) c. along: (A). constant: constant part of the cost.
     """
 
     g: Floats
@@ -91,7 +92,7 @@ def worst_by_policy(
 
 
 def reduce(template: Template, polyhedral: Polyhedral, decision: Floats) -> Reduced | None:
-    """The recourse at a decision without its equations; None where they, or rows without columns, contradict."""
+    """The recourse at a decision, its equations eliminated; None where these or rows without columns are infeasible."""
     form = template.form
     a = sp.csc_array(form.a)
     rows = sp.csr_array(a[:, template.y])
@@ -132,7 +133,7 @@ def reduce(template: Template, polyhedral: Polyhedral, decision: Floats) -> Redu
 
 
 def _ends(rows: sp.csr_array, b: Floats, moved: Floats, n_zero: int) -> tuple[Floats, Floats, np.ndarray]:
-    """Bounds of columns from rows of one entry that no ζ moves, and which rows those are."""
+    """Bounds of columns from rows of one entry that do not depend on ζ, and the mask of these rows."""
     single = (np.diff(rows.indptr) == 1) & (np.abs(moved).sum(axis=1) == 0.0)
     low, high = np.full(rows.shape[1], -np.inf), np.full(rows.shape[1], np.inf)
     for row in np.flatnonzero(single):
@@ -157,7 +158,7 @@ class _Solved:
 
 
 def _solved(a: Floats, b: Floats, moved: Floats, finite: np.ndarray) -> _Solved | None:
-    """A y = b + moved ζ solved, for columns without bounds first; None where it contradicts."""
+    """Solve A y = b + moved ζ, for columns without bounds first; None where it is infeasible."""
     weight = np.where(finite, 1e-3, 1.0)
     _, r, order = scipy.linalg.qr(a * weight, mode="economic", pivoting=True)
     size = np.abs(np.diag(r)) if r.size else np.empty(0)
@@ -178,7 +179,7 @@ def _clean(a: Floats) -> Floats:
 
 
 def _without_idle(reduced: Reduced) -> Reduced | None:
-    """Rows that hold neither columns nor ζ are true or false; equal rows are one."""
+    """Remove rows without columns and ζ, and rows without a bound; None where a removed row does not hold."""
     busy = (np.abs(reduced.g).sum(axis=1) + np.abs(reduced.by).sum(axis=1)) > 0.0
     if np.any(reduced.h[~busy] < -VIOLATED):
         return None
@@ -187,7 +188,7 @@ def _without_idle(reduced: Reduced) -> Reduced | None:
 
 
 def _parts(reduced: Reduced, polyhedral: Polyhedral) -> Ints:
-    """(T + A) number of the part of each column and each move."""
+    """(T + A) number of the separate part of each column and each ζ."""
     links = [np.hstack([reduced.g, reduced.by]) != 0.0]
     if len(polyhedral.upper):
         width = len(reduced.cost)
@@ -197,7 +198,7 @@ def _parts(reduced: Reduced, polyhedral: Polyhedral) -> Ints:
 
 
 def _policy(piece: Reduced, rows: Floats, upper: Floats, stop: Callable[[], bool]) -> float | None:
-    """The worst cost of the best policy of one part, rows taken in as they are violated."""
+    """The worst cost of the best policy of one part; rows are added when they are violated."""
     n_t, n_a = piece.g.shape[1], piece.by.shape[1]
     # The cost is a row like the others: c t − cap ≤ −along ζ, its cap the objective.
     g = np.vstack([piece.g, piece.cost])
@@ -226,7 +227,7 @@ def _policy(piece: Reduced, rows: Floats, upper: Floats, stop: Callable[[], bool
 
 
 def _start(columns: int, floor: float) -> HighsModel:
-    """A model of free columns without rows; the last one is minimised, and bounded below until its row is there."""
+    """A model of free columns without rows; the last column is minimised, and bounded below until it has a row."""
     cost = np.zeros(columns)
     cost[-1] = 1.0
     bound = sp.csc_array(([-1.0], ([0], [columns - 1])), shape=(1, columns))
@@ -237,7 +238,7 @@ def _start(columns: int, floor: float) -> HighsModel:
 def _take_in(
     model: HighsModel, g: Floats, h: float, by: Floats, rows: Floats, upper: Floats, cap: int, per_cap: float
 ) -> None:
-    """One robust row: g t₀ + rᵀ μ + Σ ν − cap ≤ h, ν_a + (Rᵀ μ)_a ≥ g T_a − by_a."""
+    """Add one robust row: g t₀ + rᵀ μ + Σ ν − cap ≤ h, ν_a + (Rᵀ μ)_a ≥ g T_a − by_a."""
     n_t, n_a, n_r = len(g), len(by), len(upper)
     extra = model.add_columns(np.zeros(n_r + n_a), np.zeros(n_r + n_a), np.full(n_r + n_a, math.inf))
     mu, nu = extra[:n_r], extra[n_r:]
@@ -264,7 +265,7 @@ def _take_in(
 
 
 def _support(slopes: Floats, rows: Floats, upper: Floats) -> Floats:
-    """(R) max slopes · ζ over the set, greedily exact without budgets, else an upper bound by single budgets."""
+    """(R) max slopes · ζ over the set: exact without budgets, else an upper bound by each budget for itself."""
     gain = np.maximum(slopes, 0.0)
     most: Floats = gain.sum(axis=1)
     for row, limit in zip(rows, upper):

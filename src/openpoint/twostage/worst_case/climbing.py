@@ -1,8 +1,9 @@
-"""Climbing: a bad realisation of a polyhedral set, slope by slope from vertex to vertex, a warm linear program each.
+"""Climbing: local search for the worst realisation of a polyhedral set, from vertex to vertex along the slope of the
+recourse cost; each step is a linear program with a warm start.
 
 The value V(u) of a linear recourse, its cost or its least violation, is convex: V(u') ≥ V(u) + slopeᵀ(u' − u). So the
-vertex that lies farthest along the slope is never worse, and a climb ends after finitely many steps where no vertex
-looks better from here. That is a local answer: it may miss a worse realisation, and proves nothing where it finds none.
+vertex that lies farthest along the slope has at least the same value, and a climb ends after finitely many steps where
+no vertex lies farther along the slope. The result is a local maximum: it proves no upper bound of the value.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ BETTER = 1e-7
 
 
 class LinearRecourse:
-    """A recourse without cones and integers in one HiGHS model: decision and realisation only move bounds."""
+    """A recourse without cones and integers in one HiGHS model; decision and realisation change bounds only."""
 
     def __init__(self, template: Template, goal: Goal) -> None:
-        """Load.
+        """Load the recourse into the solver.
 
         Args:
             template: the recourse, without cones and integers, compiled for this goal.
@@ -45,7 +46,7 @@ class LinearRecourse:
     def at(self, decision: Floats, realisation: Floats, *, cold: bool = False) -> EvaluatedRealisation | None:
         """Value and slopes at a decision and a realisation; None where there is no point.
 
-        A least violation is given as a condition that it be 0, not as a cost. `cold`: forget what was solved before.
+        A least violation is given as a feasibility cut, not as a cost. `cold`: solve without a warm start.
         """
         self._model.fix(self._coupled, np.concatenate([decision, realisation]))
         answer = self._model.solve(integral=False, presolve=False, cold=cold)
@@ -59,7 +60,7 @@ class LinearRecourse:
 
 @dataclass(frozen=True)
 class EvaluatedRealisation:
-    """A realisation (m) and what the recourse says there."""
+    """A realisation (m) and the response of the recourse there."""
 
     realisation: Floats
     response: Response
@@ -76,7 +77,7 @@ def climb(
     starts: Iterable[Floats],
     stop: Callable[[], bool] = never,
 ) -> EvaluatedRealisation | None:
-    """The worst vertex met on climbs from some starts until stopped; None where nothing could be priced.
+    """The worst vertex found by climbs from some starts until stopped; None where no vertex could be evaluated.
 
     Args:
         evaluate: value and slope at a realisation, None where there is none.
@@ -113,7 +114,7 @@ def vertex_along(polyhedral: Polyhedral, slope: Floats) -> Floats:
 
 
 def starting_points(polyhedral: Polyhedral, count: int) -> list[Floats]:
-    """Vertices to start from: all deviations one way, all the other, and some at random, always the same."""
+    """Vertices to start from: those of largest and smallest sum, and some along random slopes (fixed seed)."""
     m = len(polyhedral.origin)
     rng = np.random.default_rng(0)
     slopes = [np.ones(m), -np.ones(m), *rng.standard_normal((count, m))]

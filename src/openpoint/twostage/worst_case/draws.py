@@ -7,8 +7,9 @@ cube and x_0 = 0,
     a_j = x_{j−1} − x_j,  plus 1 where that is negative,
 
 keeps volumes, and d < Σ a < d + 1 where x_1 … x_m has d ascents. So the number of ascents, fewer than Γ, is drawn by
-the Eulerian numbers, an order with so many by their recurrence, and numbers in that order: exact, without rejections or
-a chain that must mix. (R. Stanley: Eulerian partitions of a unit hypercube. In: Higher Combinatorics, 1977.)
+the Eulerian numbers, an order with so many by their recurrence, and numbers in that order. The distribution is exact,
+without rejections or a Markov chain. (R. Stanley: Eulerian partitions of a unit hypercube. In: Higher Combinatorics,
+1977.)
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def draw(uncertainty: Uncertainty, count: int, seed: int) -> Floats:
     """(count, m) realisations, uniform in the volume of the set; the one of a certain set, (1, m).
 
     Raises:
-        OptionError: a finite set, which needs no drawing.
+        OptionError: a finite set, whose realisations can all be used.
     """
     rng = np.random.default_rng(seed)
     match uncertainty:
@@ -70,7 +71,7 @@ def _eulerian(m: int) -> list[list[int]]:
 
 
 def _order(m: int, ascents: int, numbers: list[list[int]], chance: random.Random) -> list[int]:
-    """An order of 0 … m−1 with so many ascents, each as likely: number by number, each where it makes one or not."""
+    """An order of 0 … m−1, uniform among those with so many ascents; numbers are inserted one after the other."""
     makes = []
     k = ascents
     for n in range(m, 1, -1):
@@ -80,7 +81,7 @@ def _order(m: int, ascents: int, numbers: list[list[int]], chance: random.Random
     order = [0]
     for n, rises in zip(range(1, m), reversed(makes), strict=True):
         i = chance.randrange(n + 1)
-        # The largest number so far makes an ascent more at the end and in a descent.
+        # The largest number so far adds an ascent where it is put at the end or into a descent.
         while (i == n or (i > 0 and order[i - 1] > order[i])) != rises:
             i = chance.randrange(n + 1)
         order.insert(i, n)

@@ -1,11 +1,11 @@
-"""The worst realisation of a polyhedral set where the recourse is linear: by all vertices, or by climbing with proof.
+"""The worst realisation of a polyhedral set where the recourse is linear: by all vertices, or by climbing and a proof.
 
-Violated limits come first, by the problem of least violation, which has no weights and whose multipliers the limits
-themselves bound; costs count where no realisation breaks a limit. By climbing: what a climb finds is handed over, as
-any realisation that breaks a limit teaches the master enough. Where climbs find none, an affine policy is the
-certificate that there is none, and bounds the cost; where no policy exists, the dual of the least violation says.
+Violations come first, by the problem of least violation, which needs no weights and whose multipliers are bounded;
+costs count where no realisation breaks a limit. By climbing: any realisation that breaks a limit gives a cut, so the
+first one found is enough. Where climbs find none, an affine policy proves that there is none, and bounds the cost;
+where no policy exists, the dual of the least violation decides.
 
-Vertices are tried by the workers, in blocks. Climbs are not sent to them: they take milliseconds, warm.
+Vertices are evaluated by the workers, in blocks. Climbs run in this process: with a warm start they take milliseconds.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ WorstFindings = tuple[float, tuple[Finding, ...]]
 
 
 class LinearWorst:
-    """Separation over one polyhedral set; compiled once, asked for many decisions."""
+    """Separation over one polyhedral set; compiled once, used for many decisions."""
 
     def __init__(self, program: AnyProgram, template: Template, polyhedral: Polyhedral, n: int) -> None:
-        """Compile.
+        """Compile the separation.
 
         Args:
             program: the program. template: its recourse, without cones and integers.
             polyhedral: the set. n: length of the decision.
         """
         self._program, self._template, self._set, self._n = program, template, polyhedral, n
-        # Policies are sought without the tolerance, whose narrow ranges they could not solve for.
+        # Policies use the recourse without the tolerance: with it, equal limits become narrow ranges.
         tolerant: Any = _Tolerant(program, program.uncertainty)
         cost = template_of(tolerant, n)
         self._cost = LinearRecourse(cost, Goal.COST)
@@ -72,7 +72,7 @@ class LinearWorst:
     def by_vertices(
         self, decision: Floats, vertices: Floats, workers: Workers, stop: Callable[[], bool] = never
     ) -> WorstFindings | None:
-        """All vertices (K, m) tried; None where stopped, or where a vertex has neither cost nor violation."""
+        """The worst of all vertices (K, m); None where stopped, or where a vertex has neither cost nor violation."""
         blocks = [vertices[k : k + BLOCK] for k in range(0, len(vertices), BLOCK)]
         for goal in (Goal.VIOLATION, Goal.COST):
             answers = workers.run(self._vertices, [(decision, block, goal) for block in blocks], stop)
@@ -85,14 +85,14 @@ class LinearWorst:
         return worst[0].value if worst[0].response.feasible else np.inf, _findings(worst)
 
     def by_climbing(self, decision: Floats, stop: Callable[[], bool] = never) -> WorstFindings | None:
-        """See the module; None where stopped."""
+        """The worst realisation by climbing and its proof, as the module describes; None where stopped."""
         wrong = self._climbed(lambda u: self._violated(decision, u), VIOLATION_MIN, stop)
         if wrong is not None:
             return np.inf, _findings(wrong)
         return self._costed(decision, stop, doubtful=True)
 
     def by_dual(self, decision: Floats, stop: Callable[[], bool] = never) -> WorstFindings | None:
-        """Violations by the dual alone, the cost as by climbing; where nothing can be violated, the dual of the cost.
+        """Violations by the dual only, the cost as by climbing; the dual of the cost where there are no limits.
 
         None where stopped.
         """
@@ -106,7 +106,7 @@ class LinearWorst:
         return (np.inf, _findings(wrong)) if wrong else self._costed(decision, stop, doubtful=False)
 
     def _costed(self, decision: Floats, stop: Callable[[], bool], *, doubtful: bool) -> WorstFindings | None:
-        """The worst cost where no violation was found; doubtful: where one may exist all the same."""
+        """The worst cost where no violation was found; `doubtful`: it is not proven that there is none."""
         costly = self._climbed(lambda u: self._priced(decision, u), -np.inf, stop)
         if costly is None or stop():
             return None
@@ -148,7 +148,7 @@ class LinearWorst:
     def _climbed(
         self, price: Callable[[Floats], EvaluatedRealisation | None], least: float, stop: Callable[[], bool]
     ) -> list[EvaluatedRealisation] | None:
-        """What climbs met above `least`, the worst first; None if nothing."""
+        """Realisations that climbs found with a value above `least`, the worst first; None if there are none."""
         met: list[EvaluatedRealisation] = []
 
         def priced(u: Floats) -> EvaluatedRealisation | None:
@@ -184,7 +184,7 @@ class LinearWorst:
         return self._dual
 
     def _by_splits(self, decision: Floats, costly: EvaluatedRealisation, stop: Callable[[], bool]) -> float:
-        """A bound of the cost by one policy for each way in which some deviations are decided; inf if that fails."""
+        """A bound of the cost by one policy for each choice of some ζ as 0 or 1; inf if a policy does not exist."""
         order = np.argsort(-np.abs(costly.response.slope_u @ self._set.steps), kind="stable")[:SPLITS]
 
         def bounded(polyhedral: Polyhedral, left: Sequence[int]) -> float:
@@ -199,7 +199,7 @@ class LinearWorst:
 
 
 def decided(polyhedral: Polyhedral, a: int, way: float) -> Polyhedral:
-    """The face of a set where ζ_a is 0 or 1; its number stays, without effect."""
+    """The face of a set where ζ_a is 0 or 1; the number of ζ is unchanged."""
     steps, rows = polyhedral.steps.copy(), polyhedral.rows.copy()
     steps[:, a], rows[:, a] = 0.0, 0.0
     upper = polyhedral.upper - way * polyhedral.rows[:, a]
@@ -210,8 +210,11 @@ def decided(polyhedral: Polyhedral, a: int, way: float) -> Polyhedral:
 
 @dataclass(frozen=True)
 class VertexWork:
-    """Blocks of vertices, as work for other processes: what breaks limits, or what costs most; None where one has
-    neither. A block begins cold, so that its answer depends on nothing before it."""
+    """Blocks of vertices, as work for other processes: those that break limits, or those that cost most.
+
+    None where a vertex has neither cost nor violation. Each block is solved without a warm start, so that its answer
+    does not depend on earlier blocks.
+    """
 
     cost: Template
     violation: Template | None
@@ -219,7 +222,7 @@ class VertexWork:
     def prepare(
         self, stop: Callable[[], bool] = never
     ) -> Callable[[tuple[Floats, Floats, Goal]], list[EvaluatedRealisation] | None]:
-        """Hand the arrays to the solver."""
+        """Load the arrays into the solver."""
         cost = LinearRecourse(self.cost, Goal.COST)
         violation = None if self.violation is None else LinearRecourse(self.violation, Goal.VIOLATION)
 
@@ -263,9 +266,9 @@ class _Softened:
 
 @dataclass(frozen=True)
 class _Tolerant:
-    """A program whose recourse keeps its limits up to what no violation is.
+    """A program whose recourse keeps its limits up to the tolerance below which nothing is a violation.
 
-    A decision that the master holds to be just feasible has a cost then, not a violation of the last digit.
+    Then a decision that is just feasible in the master has a cost, not a violation by rounding.
     """
 
     program: AnyProgram

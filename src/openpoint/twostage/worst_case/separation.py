@@ -1,4 +1,4 @@
-"""Separation by the dual: the worst realisation of a polyhedral set at a decision, as one mixed-integer program.
+"""Dual separation: the worst realisation of a polyhedral set at a decision, as one mixed-integer program.
 
 The recourse cost is convex in u, so its maximum lies at a vertex u = u₀ + S ζ, ζ binary. With the dual of a linear
 recourse (Zeng and Zhao 2013, Thiele et al. 2009) it is
@@ -6,9 +6,9 @@ recourse (Zeng and Zhao 2013, Thiele et al. 2009) it is
     max_{λ, ζ}  −(b − A_x x̂ − A_u u₀)ᵀ λ + Σ_a π_a ζ_a,    π_a = (A_u S_a)ᵀ λ,    A_yᵀ λ = −c_y,  λ ≥ 0 on inequalities
 
 with v_a = π_a ζ_a between its McCormick bounds, which are exact at binary ζ wherever l_a ≤ π_a ≤ h_a holds. Those
-bounds are not guessed: π_a is a linear function on the dual polyhedron, which knows neither x̂ nor u, and l_a and h_a
-are its minimum and maximum there, a linear program each, solved once. They are finite if and only if no deviation can
-make the recourse infeasible; otherwise this way is refused.
+bounds are computed: π_a is a linear function on the dual polyhedron, which depends neither on x̂ nor on u, and l_a and
+h_a are its minimum and maximum there, each by a linear program that is solved once. They are finite if and only if no
+deviation can make the recourse infeasible; otherwise the method is refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GAP = 1e-9
 
 @dataclass(frozen=True)
 class WorstRealisation:
-    """A realisation (m), the recourse cost there as the separation has it, and a bound no realisation exceeds.
+    """A realisation (m), the recourse cost there by the separation, and an upper bound of the cost in all realisations.
 
     Where the search was stopped, the bound lies above the value.
     """
@@ -49,10 +49,10 @@ class WorstRealisation:
 
 
 class DualSeparation:
-    """The worst realisation by the dual of the recourse; compiled once, asked for many decisions."""
+    """The worst realisation by the dual of the recourse; compiled once, used for many decisions."""
 
     def __init__(self, program: AnyProgram, n: int) -> None:
-        """Compile.
+        """Compile the dual.
 
         Args:
             program: with a polyhedral uncertainty and a linear recourse.
@@ -141,7 +141,7 @@ class DualSeparation:
         return StandardForm(np.zeros(n), 0.0, sp.csc_array(a), b, rows.shape[0], m - form.n_zero, (), none, {})
 
     def _compiled(self, low: Floats, high: Floats) -> HighsModel:
-        """The program over λ, v, ζ, its cost left open."""
+        """The program over λ, v, ζ, without its cost."""
         m, k = len(self._template.form.b), self._products.shape[0]
         polyhedral, model = self._set, HighsModel(self._dual(m))
         model.add_columns(np.zeros(k), np.full(k, -math.inf), np.full(k, math.inf))

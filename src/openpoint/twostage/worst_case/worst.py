@@ -1,8 +1,8 @@
-"""Evaluation over a polyhedral set: the worst realisation at a decision, by the separation that suits its size.
+"""Evaluation over a polyhedral set: the worst realisation at a decision, by a separation chosen by its size.
 
-`vertices` tries all: the choice for few, and for a recourse with cones. `climb` is for many, where the recourse is
-linear, see `linear_worst`. `dual` puts the dual of the violation, or of the cost where nothing can be violated, in one
-program.
+`vertices` evaluates all vertices: for few of them, and for a recourse with cones. `climb` is for many, where the
+recourse is linear, see `linear_worst`. `dual` solves one mixed-integer program, the dual of the violation, or of the
+cost where no limit can be violated.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def worst_objective(program: AnyProgram, *, violation: bool = False) -> Objectiv
 
 @dataclass
 class WorstCaseEvaluator:
-    """The worst realisation of a polyhedral set.
+    """Evaluates decisions in the worst realisation of a polyhedral set.
 
     Attributes:
         separation: how it is found; None chooses by the number of vertices and the kind of recourse.
@@ -107,7 +107,7 @@ class WorstCaseEvaluator:
         return self._by_vertices(decision, stop)
 
     def _linear_of(self, n: int) -> LinearWorst | None:
-        """The separation of a linear recourse, compiled when first asked for."""
+        """The separation of a linear recourse, compiled at the first use."""
         if not self._asked:
             self._asked = True
             uncertainty = self.program.uncertainty
@@ -125,7 +125,7 @@ class WorstCaseEvaluator:
         answers = self.recourse.solve(self.objective.goal, decision, list(vertices), stop)
         if answers is None:
             return None
-        # What the cone solver could not price is not known to be cheap.
+        # A realisation that the cone solver could not solve has no known upper bound.
         values = np.array([math.inf if not r.feasible or math.isnan(r.reached) else r.reached for r in answers])
         k = int(np.argmax(values))
         return float(values[k]), (Finding(0, vertices[k], answers[k]),)
