@@ -246,6 +246,11 @@ def page_of(grid: Grid, study: str, parts: Iterable[Part | Sequence[Part] | None
     return Page(grid, study, tuple(found), physics)
 
 
+def cards(*shown: Card) -> Cards:
+    """The headline figures, from the left to the right."""
+    return Cards(shown)
+
+
 def section(heading: str, *content: Block | None, long: bool = False) -> Section:
     """A section of those blocks that there are."""
     return Section(heading, tuple(block for block in content if block is not None), long)

@@ -19,13 +19,14 @@ from openpoint.report.chart import grid as plots
 from openpoint.report.chart.frame import is_wide
 from openpoint.report.figure.files import encode
 from openpoint.report.layout.place import Layout
-from openpoint.report.numerals import figures, method_words, mismatch_words, number, percent
+from openpoint.report.numerals import figures, method_words, mismatch_words, names_and_more, number, percent
 from openpoint.report.page import model as m
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text
 from openpoint.results import columns
 from openpoint.results.base import Answer
 from openpoint.results.shape import Shape
+from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation
 from openpoint.twostage.log import Termination
 
@@ -285,6 +286,14 @@ def log_section(result: Answer, hidden: str = "") -> m.Section | None:
 def effort_card(result: Answer, *more: str) -> m.Card:
     """The method, how long it took, and what more there is to say of that."""
     return m.Card("Method", method_words(result.method), (", ".join([f"{figures(result.seconds, 3)} s", *more]),))
+
+
+def points_card(result: SwitchedResult) -> m.Card:
+    """The open points of the answer, and how many branches are switched for it."""
+    n, found = len(result.changes), result.has_answer
+    changed = "as today" if not n else f"{n} branch{'es' if n > 1 else ''} to switch"
+    count = str(len(result.open_branches)) if found else "–"
+    return m.Card("Open points", count, (names_and_more(result.open_branches, 24), changed if found else ""))
 
 
 def gap_card(result: Answer, bound: str) -> m.Card:

@@ -80,6 +80,7 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
     hardened, generators = ((), ()) if costed is None else _bought(program, costed.decision)
     names = program.network.branch_names
     attack = shown[0].plan.broken if shown and threat.disasters is None else np.zeros(len(names), dtype=np.bool_)
+    after = tables.after_disasters(program, grid, shown)
     return HardenResult(
         grid=grid,
         method=run.method,
@@ -104,10 +105,10 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
             None if costed is None else costed.weights,
             shown,
         ),
-        buses=tables.buses(program, shown),
-        branches=tables.branches(program, grid, shown),
-        sources=tables.sources(program, grid, shown),
-        violations=tables.violations(shown),
+        buses=after["buses"],
+        branches=after["branches"],
+        sources=after["sources"],
+        violations=after["violations"],
         iterations=iterations_table(outcome.log, HARDEN.tables["iterations"]),
         notes=(*grid.figure_notes, *notes),
     )

@@ -50,17 +50,13 @@ def _cards(result: HardenResult) -> m.Cards:
     worst = "–" if shed.is_empty() else f"{number(float(shed.max() or 0.0), 1)} kW"  # type: ignore[arg-type]
     broken = result.violations.height
     kept = f"{broken} limits broken, see below." if broken else "All limits hold."
-    return m.Cards(
-        (
-            m.Card(
-                "Cost", usd(result.cost_usd), (f"investment {usd(result.investment_usd)}, {word} {usd(outage)}", saved)
-            ),
-            m.Card("Plan", names_and_more(bought, 8) or "Nothing to buy"),
-            m.Card("Most load shed after a disaster", worst, (result.uncertainty,)),
-            s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
-            s.check_card(result.ac_max_mismatch_pu, "" if result.cost_usd is None else kept),
-            s.effort_card(result),
-        )
+    return m.cards(
+        m.Card("Cost", usd(result.cost_usd), (f"investment {usd(result.investment_usd)}, {word} {usd(outage)}", saved)),
+        m.Card("Plan", names_and_more(bought, 8) or "Nothing to buy"),
+        m.Card("Most load shed after a disaster", worst, (result.uncertainty,)),
+        s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
+        s.check_card(result.ac_max_mismatch_pu, "" if result.cost_usd is None else kept),
+        s.effort_card(result),
     )
 
 

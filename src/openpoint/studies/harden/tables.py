@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Floats
+from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results.columns import dtypes, finite
@@ -31,37 +31,31 @@ def disasters(
     given = threat.disasters
     if given is None:
         rows = [
-            _row(program, each.name, 1, None, None, each.plan.cost_usd, _broken(program, each), each) for each in shown
+            _row(program, (each.name, 1, None, None, _names(program, each.plan.broken)), each.plan.cost_usd, each)
+            for each in shown
         ]
         return pl.DataFrame(rows, schema=_TYPES["disasters"], orient="row")
     by_number = {each.number: each for each in shown}
     rows = []
     for k, name in enumerate(given.names):
-        broken = join_names(program.network.branch_names[e] for e in np.flatnonzero(given.broken[k]))
         cost = None if values is None else float(values[k])
         weight = None if weights is None else float(weights[k])
         probability = float(given.probabilities[k])
-        rows.append(_row(program, name, int(threat.count[k]), probability, weight, cost, broken, by_number.get(k)))
+        head = (name, int(threat.count[k]), probability, weight, _names(program, given.broken[k]))
+        rows.append(_row(program, head, cost, by_number.get(k)))
     return pl.DataFrame(rows, schema=_TYPES["disasters"], orient="row")
 
 
 def _row(
-    program: HardenProgram,
-    name: str,
-    count: int,
-    probability: float | None,
-    weight: float | None,
-    cost: float | None,
-    broken: str,
-    after: AfterDisaster | None,
+    program: HardenProgram, head: tuple[object, ...], cost: float | None, after: AfterDisaster | None
 ) -> tuple[object, ...]:
-    head = (name, count, probability, weight, broken, cost)
+    """A disaster: name, number, probability, weight and what breaks, then what follows from it."""
     load = single.load_kw(program).sum()
     shed = _shed_by_cost(program, cost) if after is None else single.shed_kw(after.plan)
     share = None if shed is None else 100.0 * shed / load if load > 0.0 else 0.0
     if after is None:
-        return (*head, shed, share, None, None, None)
-    return (*head, shed, share, len(after.plan.roots), finite(after.check.max_mismatch), len(after.violations))
+        return (*head, cost, shed, share, None, None, None)
+    return (*head, cost, shed, share, len(after.plan.roots), finite(after.check.max_mismatch), len(after.violations))
 
 
 def _shed_by_cost(program: HardenProgram, cost: float | None) -> float | None:
@@ -72,28 +66,18 @@ def _shed_by_cost(program: HardenProgram, cost: float | None) -> float | None:
     return cost / float(voll[0])
 
 
-def _broken(program: HardenProgram, after: AfterDisaster) -> str:
-    return join_names(program.network.branch_names[e] for e in np.flatnonzero(after.plan.broken))
+def _names(program: HardenProgram, branches: Bools) -> str:
+    return join_names(program.network.branch_names[e] for e in np.flatnonzero(branches))
 
 
-def buses(program: HardenProgram, shown: Sequence[AfterDisaster]) -> pl.DataFrame:
-    """All buses after every disaster shown."""
-    return _all("buses", [single.bus_table(program, each) for each in shown])
-
-
-def branches(program: HardenProgram, grid: Grid, shown: Sequence[AfterDisaster]) -> pl.DataFrame:
-    """All branches after every disaster shown."""
-    return _all("branches", [single.branch_table(program, grid, each) for each in shown])
-
-
-def sources(program: HardenProgram, grid: Grid, shown: Sequence[AfterDisaster]) -> pl.DataFrame:
-    """All that feeds after every disaster shown."""
-    return _all("sources", [single.source_table(program, grid, each) for each in shown])
-
-
-def violations(shown: Sequence[AfterDisaster]) -> pl.DataFrame:
-    """All limits broken after every disaster shown."""
-    return _all("violations", [single.violation_table(each) for each in shown])
+def after_disasters(program: HardenProgram, grid: Grid, shown: Sequence[AfterDisaster]) -> dict[str, pl.DataFrame]:
+    """Buses, branches, what feeds and limits broken, after every disaster shown."""
+    return {
+        "buses": _all("buses", [single.bus_table(program, each) for each in shown]),
+        "branches": _all("branches", [single.branch_table(program, grid, each) for each in shown]),
+        "sources": _all("sources", [single.source_table(program, grid, each) for each in shown]),
+        "violations": _all("violations", [single.violation_table(each) for each in shown]),
+    }
 
 
 def _all(name: str, frames: list[pl.DataFrame]) -> pl.DataFrame:

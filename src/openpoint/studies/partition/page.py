@@ -75,25 +75,21 @@ def page(result: PartitionResult | PartitionLevels) -> m.Page:
 
 
 def _cards(result: PartitionResult) -> m.Cards:
-    moved = f"{len(result.uncertain_loads)} of {result.grid.loads.height} loads ± {100.0 * result.uncertainty:g} %"
     served = f"{number(result.served_kw, 0)} of {number(result.total_kw, 0)} kW"
     made = f"{result.islands.height}: {len(result.energised_blocks)} of {result.blocks.height} blocks"
     formed = f"the grid is formed by {', '.join(result.grid_forming) or 'nobody'}"
     slack = "Generators can follow the loads within all limits."
     if result.worst_slack_kw != 0.0:
         slack = "By so much generators fail to follow the loads, or some limit does not hold."
-    uncertain = (", ".join(result.uncertain_loads[:12]),)
     share = percent(result.served_kw / result.total_kw if result.total_kw else None)
-    return m.Cards(
-        (
-            m.Card("Load served", served, (share,)),
-            m.Card("Cost of an hour, at worst", usd(result.cost_usd), cost_lines(result)),
-            m.Card("Islands", made, (formed,)),
-            m.Card("Uncertain", moved if result.uncertain_loads else "No load", uncertain),
-            s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
-            m.Card("Power that is missing, at worst", f"{number(result.worst_slack_kw, 1)} kW", (slack,)),
-            s.effort_card(result, f"{result.iterations.height} iterations"),
-        )
+    return m.cards(
+        m.Card("Load served", served, (share,)),
+        m.Card("Cost of an hour, at worst", usd(result.cost_usd), cost_lines(result)),
+        m.Card("Islands", made, (formed,)),
+        uncertain_card(result),
+        s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
+        m.Card("Power that is missing, at worst", f"{number(result.worst_slack_kw, 1)} kW", (slack,)),
+        s.effort_card(result, f"{result.iterations.height} iterations"),
     )
 
 
@@ -105,32 +101,32 @@ def cost_lines(result: PlanResult) -> tuple[str, str]:
     )
 
 
+def uncertain_card(result: PlanResult) -> m.Card:
+    """The uncertain loads."""
+    loads = result.uncertain_loads
+    moved = f"{len(loads)} of {result.grid.loads.height} loads ± {100.0 * result.uncertainty:g} %"
+    return m.Card("Uncertain", moved if loads else "No load", (", ".join(loads[:12]),))
+
+
 def _levels(found: Mapping[str, PartitionResult], result: PartitionLevels) -> m.Section:
-    columns: list[s.Heading] = [
-        "level",
-        m.Column("served, kW", 1),
-        m.Column("served, %", 1),
-        m.Column("cost at worst, $", 2),
-    ]
-    columns += [m.Column("lower bound, $", 2), m.Column("gap, %", 4), m.Column("islands", 0), m.Column("blocks", 0)]
-    columns += ["closed switches", m.Column("seconds", 1), "ended"]
-    rows: list[tuple[m.Cell, ...]] = [
-        (
-            level,
-            each.served_kw,
-            100.0 * each.served_kw / each.total_kw if each.total_kw else None,
-            each.cost_usd,
-            each.lower_bound_usd,
-            100.0 * each.gap,
-            each.islands.height,
-            len(each.energised_blocks),
-            ", ".join(each.closed_switches) or "none",
-            each.seconds,
-            each.termination.value,
-        )
+    rows: list[dict[s.Heading, m.Cell]] = [
+        {
+            "level": level,
+            m.Column("served, kW", 1): each.served_kw,
+            m.Column("served, %", 1): 100.0 * each.served_kw / each.total_kw if each.total_kw else None,
+            m.Column("cost at worst, $", 2): each.cost_usd,
+            m.Column("lower bound, $", 2): each.lower_bound_usd,
+            m.Column("gap, %", 4): 100.0 * each.gap,
+            m.Column("islands", 0): each.islands.height,
+            m.Column("blocks", 0): len(each.energised_blocks),
+            "closed switches": ", ".join(each.closed_switches) or "none",
+            m.Column("seconds", 1): each.seconds,
+            "ended": each.termination.value,
+        }
         for level, each in found.items()
     ]
-    listed = s.table("levels", f"{len(rows)} levels of uncertainty", columns, rows, low=True)
+    cells = [tuple(row.values()) for row in rows]
+    listed = s.table("levels", f"{len(rows)} levels of uncertainty", rows[0], cells, low=True)
     made = level_charts(result)
     served = m.Panel(
         "served", made["served"], "Load served", "Load served over the uncertainty; the table has the numbers"

@@ -46,12 +46,10 @@ def _cards(result: PowerflowResult) -> m.Cards:
         for bus, phase in ((result.v_min_bus, result.v_min_phase), (result.v_max_bus, result.v_max_phase))
     )
     share = f"{result.loss_kw / sent:.2%} of what the sources deliver" if sent > 0.0 else ""
-    return m.Cards(
-        (
-            m.Card("Loss", f"{number(result.loss_kw)} kW", (share,)),
-            m.Card("Lowest voltage", f"{result.v_min_pu:.5f} pu", (low,)),
-            m.Card("Highest voltage", f"{result.v_max_pu:.5f} pu", (high,)),
-            m.Card("Delivered by the sources", f"{number(sent, 1)} kW", (f"{number(reactive, 1)} kvar",)),
-            s.check_card(result.ac_max_mismatch_pu),
-        )
+    return m.cards(
+        m.Card("Loss", f"{number(result.loss_kw)} kW", (share,)),
+        m.Card("Lowest voltage", f"{result.v_min_pu:.5f} pu", (low,)),
+        m.Card("Highest voltage", f"{result.v_max_pu:.5f} pu", (high,)),
+        m.Card("Delivered by the sources", f"{number(sent, 1)} kW", (f"{number(reactive, 1)} kvar",)),
+        s.check_card(result.ac_max_mismatch_pu),
     )

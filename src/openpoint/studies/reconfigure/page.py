@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from openpoint.report.numerals import names_and_more, number
+from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.scene import Scene
@@ -48,22 +48,13 @@ def _cards(result: ReconfigureResult) -> m.Cards:
     where = f"{result.v_min_before_bus}{phase_words(result.v_min_before_phase)}"
     was = f"today {result.v_min_before_pu:.5f} pu at bus {where}" if result.v_min_before_pu is not None else ""
     kept = "All limits hold." if not result.violations else "Limits are broken, see below."
-    n = len(result.changes)
-    changed = "as today" if not n else f"{n} branch{'es' if n > 1 else ''} to switch"
-    points = names_and_more(result.open_branches, 24)
-    return m.Cards(
-        (
-            m.Card("Loss, today → answer" if before is not None else "Loss", *_losses(before, after)),
-            m.Card(
-                "Open points",
-                str(len(result.open_branches)) if answered else "–",
-                (points, changed if answered else ""),
-            ),
-            s.gap_card(result, _bound(result)),
-            m.Card("Lowest voltage", lowest, (at, was)),
-            s.check_card(result.ac_max_mismatch_pu, kept if answered else ""),
-            s.effort_card(result),
-        )
+    return m.cards(
+        m.Card("Loss, today → answer" if before is not None else "Loss", *_losses(before, after)),
+        s.points_card(result),
+        s.gap_card(result, _bound(result)),
+        m.Card("Lowest voltage", lowest, (at, was)),
+        s.check_card(result.ac_max_mismatch_pu, kept if answered else ""),
+        s.effort_card(result),
     )
 
 

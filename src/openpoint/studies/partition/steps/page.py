@@ -7,16 +7,7 @@ from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.series import gap_text
-from openpoint.studies.partition.page import (
-    Plans,
-    blocks,
-    cost_lines,
-    generators,
-    islands,
-    pictures,
-    proof,
-    switches,
-)
+from openpoint.studies.partition import page as moment
 from openpoint.studies.partition.steps.pictures import draw, steps_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 
@@ -28,7 +19,9 @@ def page(result: PartitionStepsResult) -> m.Page:
     """The report of a result."""
     frames = {name: frame for name, frame in result.tables().items() if "step" in frame.columns}
     steps = result.steps["step"].to_list()
-    plans = Plans("step", {step: {name: each.filter(step=step) for name, each in frames.items()} for step in steps})
+    plans = moment.Plans(
+        "step", {step: {name: each.filter(step=step) for name, each in frames.items()} for step in steps}
+    )
     log = {"": (result.iterations, gap_text(result.gap, result.termination))}
     parts = [
         s.banner(result, answered=result.cost_usd is not None, none="No plan found"),
@@ -36,13 +29,13 @@ def page(result: PartitionStepsResult) -> m.Page:
         _cards(result),
         _timeline(result),
         _steps(result),
-        pictures(steps_scene(result), None),
-        switches(plans),
-        islands(plans),
-        generators(plans),
+        moment.pictures(steps_scene(result), None),
+        moment.switches(plans),
+        moment.islands(plans),
+        moment.generators(plans),
         _storage(result),
-        blocks(plans),
-        proof(log, Plans("", {"": {"iterations": result.iterations}})),
+        moment.blocks(plans),
+        moment.proof(log, moment.Plans("", {"": {"iterations": result.iterations}})),
         s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "microgrids over time", parts, physics=_LINEAR)
@@ -50,21 +43,17 @@ def page(result: PartitionStepsResult) -> m.Page:
 
 def _cards(result: PartitionStepsResult) -> m.Cards:
     share = percent(result.served_kwh / result.total_kwh if result.total_kwh else None)
-    moved = f"{len(result.uncertain_loads)} of {result.grid.loads.height} loads ± {100.0 * result.uncertainty:g} %"
     most = "any number" if result.max_actions is None else f"at most {result.max_actions}"
     kept = "a block with supply keeps it unless it has a fault" if result.keep_energised else ""
     served = f"{number(result.served_kwh, 0)} of {number(result.total_kwh, 0)} kWh"
-    uncertain = (", ".join(result.uncertain_loads[:12]),)
-    return m.Cards(
-        (
-            m.Card("Energy served", served, (share,)),
-            m.Card("Cost, at worst", usd(result.cost_usd), cost_lines(result)),
-            m.Card("Steps", f"{result.steps.height}, {number(float(result.steps['hours'].sum()), 1)} h"),
-            m.Card("Switches that change in a step", most, (kept,)),
-            m.Card("Uncertain", moved if result.uncertain_loads else "No load", uncertain),
-            s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
-            s.effort_card(result, f"{result.iterations.height} iterations"),
-        )
+    return m.cards(
+        m.Card("Energy served", served, (share,)),
+        m.Card("Cost, at worst", usd(result.cost_usd), moment.cost_lines(result)),
+        m.Card("Steps", f"{result.steps.height}, {number(float(result.steps['hours'].sum()), 1)} h"),
+        m.Card("Switches that change in a step", most, (kept,)),
+        moment.uncertain_card(result),
+        s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
+        s.effort_card(result, f"{result.iterations.height} iterations"),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from openpoint.report.numerals import figures, method_words, names_and_more, number
+from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.studies.reconfigure.futures.pictures import charts as futures_charts
@@ -56,8 +56,6 @@ def _cards(result: FuturesResult) -> m.Cards:
     before = _plan(result, "planned", "before")
     after = _plan(result, "planned", "after") if found else None
     sample = _plan(result, "sample", "after") if found else None
-    n = len(result.changes)
-    changed = "as today" if not n else f"{n} branch{'es' if n > 1 else ''} to switch"
     bound = f"objective {number(result.objective_kw)} kW, bound {number(result.lower_bound_kw)} kW" if found else ""
     minimised = f"minimised: {result.risk}" + (f", {result.ambiguity}" if result.ambiguity else "")
     asked = f"asked for: {result.limits_share:.0%}"
@@ -70,17 +68,14 @@ def _cards(result: FuturesResult) -> m.Cards:
         f"{_figure(before, key)} → {_figure(after, key)} kW" for key in ("loss_expected_kw", "loss_worst_kw")
     )
     now, then = (f"{_figure(row, 'v_lowest_pu', 4)} … {_figure(row, 'v_highest_pu', 4)} pu" for row in (before, after))
-    points = (names_and_more(result.open_branches, 24), changed if found else "")
     effort = (method_words(result.method), f"{figures(result.seconds, 3)} s")
-    return m.Cards(
-        (
-            m.Card("Mean loss, today → answer", losses, (f"worst {worst}", minimised)),
-            m.Card("Open points", str(len(result.open_branches)) if found else "–", points),
-            s.gap_card(result, bound),
-            m.Card("All limits hold in", kept[0] if kept else "–", (*kept[1:], asked)),
-            m.Card("Lowest and highest voltage", then, (f"today {now}",)),
-            s.check_card(result.ac_max_mismatch_pu, *effort),
-        )
+    return m.cards(
+        m.Card("Mean loss, today → answer", losses, (f"worst {worst}", minimised)),
+        s.points_card(result),
+        s.gap_card(result, bound),
+        m.Card("All limits hold in", kept[0] if kept else "–", (*kept[1:], asked)),
+        m.Card("Lowest and highest voltage", then, (f"today {now}",)),
+        s.check_card(result.ac_max_mismatch_pu, *effort),
     )
 
 

@@ -57,7 +57,9 @@ def futures(given: Futures | None, compared: Compared | None, weights: Floats | 
                 f"loading_{which}_percent": evaluation.loading,
                 f"violations_{which}": evaluation.broken,
             }
-    return _filled({name: columns.get(name) for name in _TYPES["futures"]}, _TYPES["futures"], len(given))
+    blank = [None] * len(given)
+    filled = {name: blank if columns.get(name) is None else columns[name] for name in _TYPES["futures"]}
+    return pl.DataFrame(filled, schema=_TYPES["futures"]).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats], float]) -> pl.DataFrame:
@@ -129,11 +131,6 @@ def _closed(evaluation: FuturesEvaluation | None, network: Network) -> pl.Series
 
 def _two(compared: Compared) -> list[tuple[str, FuturesEvaluation | None]]:
     return [(which, evaluation) for which, evaluation in compared.items() if which != "mean"]
-
-
-def _filled(columns: dict[str, object], schema: dict[str, pl.DataType], count: int) -> pl.DataFrame:
-    filled = {name: [None] * count if values is None else values for name, values in columns.items()}
-    return pl.DataFrame(filled, schema=schema).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def _mean(loss: Floats, weights: Floats) -> float:
