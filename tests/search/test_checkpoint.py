@@ -13,7 +13,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
-from openpoint.search import checkpoint, topology
+from openpoint.search import checkpoint, saving, topology
 from openpoint.search.kernel.arrays import pool_for
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
@@ -164,7 +164,7 @@ def test_no_objects_are_unpickled(tmp_path: Path) -> None:
 
 def test_it_is_kept_now_and_then_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that dies leaves the last checkpoint, one that cannot write says so and goes on."""
-    monkeypatch.setattr(topology, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(saving, "SAVE_EVERY_S", 0.0)
     network, file = loaded("zhang118"), tmp_path / "open"
     whole = search_topologies(network)
 

@@ -20,15 +20,14 @@ from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.certificate import Certificate
-from openpoint.search.checkpoint import Arrays, Checkpoint, candidate_of, key_of, restored, state_of
+from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.incumbent import Incumbent
-from openpoint.search.infeasibility import InfeasibilitySearch, infeasibility_search
+from openpoint.search.infeasibility import infeasibility_search
 from openpoint.search.kernel.arrays import (
     CLOSED,
     Counts,
     Model,
-    Pool,
     counts,
     enlarged,
     lowest,
@@ -40,6 +39,7 @@ from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, expl
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
+from openpoint.search.saving import SearchCheckpoint, SearchState
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -49,8 +49,6 @@ LOOK_UP = 0.05
 """Seconds after which the compiled search returns to Python."""
 OPTIMAL = 1e-6
 """Relative gap below which a result counts as optimal."""
-SAVE_EVERY_S = 30.0
-"""Seconds between two checkpoints."""
 
 
 def search_topologies(
@@ -153,21 +151,17 @@ class _Run:
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone)
         self.work = work_for(self.model)
         self.work.status[must_close[self.numbering.branch]] = CLOSED
-        self.pool: Pool = pool_for(self.model, 256)
         self.counts: Counts = counts()
-        self.limits: InfeasibilitySearch | None = None
-        self.leaves = 0
         self.locks, self.changes = (must_close, must_open), (max_changes, change_cost)
-        self.earlier, self.mark = 0.0, ""
-        self.checkpoint: Checkpoint | None = None
-        self.saved: Arrays | None = None
+        file: Checkpoint | None = None
         if checkpoint is not None:
             key = key_of(network, self.model, self.locks, max_changes, change_cost, gap, certificate is not None)
-            self.checkpoint = Checkpoint(checkpoint, key)
-            self.saved = self.checkpoint.read()
+            file = Checkpoint(checkpoint, key)
+        self.checkpoint = SearchCheckpoint(file, self._seconds)
         self.certificate: Certificate | None = None
         if certificate is not None:
-            self.certificate = Certificate(certificate, network, self.model, self.numbering, anew=self.saved is None)
+            anew = not self.checkpoint.saved
+            self.certificate = Certificate(certificate, network, self.model, self.numbering, anew=anew)
         self.record = record_for(self.model, 0) if self.certificate is None else self.certificate.record
         self.contradictory = bool(np.any(must_close & (must_open | (network.terminal_fr == network.terminal_to))))
 
@@ -179,8 +173,9 @@ class _Run:
         progress: Callable[[SearchProgress], None] | None,
     ) -> SearchResult:
         """Run the search."""
+        pool = pool_for(self.model, 256)
         with self.deadline.uncounted():  # time to compile does not count
-            explore(self.model, self.work, self.pool, self.counts, self.record, 0)
+            explore(self.model, self.work, pool, self.counts, self.record, 0)
         joined = not self.contradictory and propagate(self.model, self.work)
 
         def over() -> bool:
@@ -205,23 +200,25 @@ class _Run:
         self.decomposition = RegionDecomposition(
             self.model, self.numbering, self.work, self.counts, self.incumbent, over
         )
+        parts = (self.model, self.work, pool, self.counts, self.incumbent, self.decomposition, self.certificate)
+        self.state = SearchState(*parts)
         if not joined:
-            self._forget()
+            self.checkpoint.forget()
             return self._result(Termination.INFEASIBLE)
         self.counts.cutoff[0] = self.numbering.loss_upper_bound + float(self.model.price.sum())
         self.counts.active[0] = 1
-        self._go_on()
+        saved = self.checkpoint.saved
+        if saved:
+            self.state.go_on(saved)
         _LOG.info("made the search ready")
         self.incumbent.start(starts)
         _LOG.info("found the first states by branch exchange")
-        saved = self.saved or {}
         if math.isinf(self.incumbent.value) or "limits_status" in saved:
             with self.deadline.uncounted():
-                self.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
-        if self.limits is not None and "limits_status" in saved:
-            self.limits.go_on(saved)
-        self._save()
-        saved_at = self.began
+                self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
+        if self.state.limits is not None and "limits_status" in saved:
+            self.state.limits.go_on(saved)
+        self.checkpoint.begin(self.state)
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
             if event != LEAF and self.counts.nodes[0] == 1:
@@ -229,9 +226,7 @@ class _Run:
             now = self._progress()
             if progress is not None:
                 progress(now)
-            if self.deadline.passed() - saved_at >= SAVE_EVERY_S:
-                self._try_to_save()
-                saved_at = self.deadline.passed()
+            self.checkpoint.now_and_then(self.state)
             if node_limit is not None and now.nodes >= node_limit:
                 reason = Termination.ITERATIONS
                 break
@@ -239,14 +234,14 @@ class _Run:
                 reason = self.deadline.why if self.deadline.over() else Termination.INTERRUPTED
                 break
             # As many nodes as fit between two returns to Python, growing from one.
-            rate = (now.nodes - begun) / max(now.seconds - self.earlier, 1e-6)
+            rate = (now.nodes - begun) / max(now.seconds - self.state.earlier, 1e-6)
             chunk = max(1, min(2 * chunk, int(rate * LOOK_UP)))
             if node_limit is not None:
                 chunk = min(chunk, node_limit - now.nodes)
         if reason is Termination.OPTIMAL:
-            self._forget()
+            self.checkpoint.forget()
         else:
-            self._try_to_save()
+            self.checkpoint.try_to_write(self.state)
         if progress is not None:
             progress(self._progress())
         return self._result(reason)
@@ -254,15 +249,15 @@ class _Run:
     def _explore(self, chunk: int) -> int:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
         if self.certificate is None:  # regions are not certified
-            self.decomposition.step(self.pool)
+            self.decomposition.step(self.state.pool)
         most = int(min(chunk, self.decomposition.pace))
-        event = explore(self.model, self.work, self.pool, self.counts, self.record, most)
+        event = explore(self.model, self.work, self.state.pool, self.counts, self.record, most)
         if event == LEAF:
-            self.leaves += 1
+            self.state.leaves += 1
             self.counts.active[0] = 0
             self.incumbent.evaluate_leaf(self._prove_leaf)
         elif event == FULL:
-            self.pool = enlarged(self.pool)
+            self.state.pool = enlarged(self.state.pool)
         elif event == WRITTEN and self.certificate is not None:
             self.certificate.take()
         return EXHAUSTED if event == EXHAUSTED or self._hopeless() else event
@@ -272,9 +267,9 @@ class _Run:
 
         It runs in turns with the topology search, until a state that keeps the limits is known.
         """
-        if self.limits is None or math.isfinite(self.incumbent.value):
+        if self.state.limits is None or math.isfinite(self.incumbent.value):
             return False
-        proven, candidate = self.limits.take_turn(self.incumbent.exchange, self.incumbent.candidate, LOOK_UP)
+        proven, candidate = self.state.limits.take_turn(self.incumbent.exchange, self.incumbent.candidate, LOOK_UP)
         self.incumbent.offer(candidate)
         if proven:
             self.counts.size[0] = self.counts.active[0] = 0
@@ -282,65 +277,18 @@ class _Run:
 
     def _prove_leaf(self) -> None:
         if self.certificate is not None:
-            self.certificate.prove_leaf(self.model, self.work, self.pool, self.counts)
-
-    def _go_on(self) -> None:
-        """Continue from the checkpoint, if there is one."""
-        if self.saved is None:
-            return
-        self.pool = restored(self.saved, self.model, self.work, self.pool, self.counts)
-        if self.certificate is not None:
-            self.certificate.resume(self.saved)
-        self.leaves, self.incumbent.by_cone, self.earlier = (
-            self.saved[n].item() for n in ("leaves", "by_cone", "seconds")
-        )
-        self.decomposition.state = self.saved["division"].tolist()
-        if (best := candidate_of(self.saved)) is not None:
-            # An exchange that was interrupted is completed now; any other state stays as it is.
-            self.incumbent.exchange.at(best, best.generation)
-            self.incumbent.offer(best)
-            self.incumbent.exchange.at(best, self.saved["outputs"])
-
-    def _save(self) -> None:
-        """Write the checkpoint, if a file is given."""
-        if self.checkpoint is None:
-            return
-        state = state_of(self.model, self.work, self.pool, self.counts, self.incumbent.candidate) | {
-            "leaves": np.array(self.leaves),
-            "by_cone": np.array(self.incumbent.by_cone),
-            "division": np.array(self.decomposition.state),
-            "seconds": np.array(self._seconds()),
-            "outputs": self.incumbent.exchange.evaluator.network.generator_s,
-        }
-        if self.limits is not None:
-            state |= self.limits.kept()
-        if self.certificate is not None:
-            state |= self.certificate.pause()
-        self.checkpoint.write(state)
-
-    def _try_to_save(self) -> None:
-        """Write the checkpoint during the search; a write error, such as a full disk, does not end the search."""
-        try:
-            self._save()
-            self.mark = ""
-        except OSError as error:
-            self.mark = f"checkpoint not written: {error.strerror}"
-
-    def _forget(self) -> None:
-        """Delete the checkpoint: the search is complete."""
-        if self.checkpoint is not None:
-            self.checkpoint.path.unlink(missing_ok=True)
+            self.certificate.prove_leaf(self.model, self.work, self.state.pool, self.counts)
 
     def _bound(self) -> float:
         """Lower bound of the whole search."""
         return (
-            min(lowest(self.counts, self.pool), self.incumbent.value - self.numbering.fixed_cost)
+            min(lowest(self.counts, self.state.pool), self.incumbent.value - self.numbering.fixed_cost)
             + self.numbering.fixed_cost
         )
 
     def _progress(self) -> SearchProgress:
-        counts, depth = self.counts, int(self.counts.depth[0])
-        waiting = np.bincount(self.pool.depth[self.pool.heap[: counts.size[0]]], minlength=depth + 1)
+        counts, pool, depth = self.counts, self.state.pool, int(self.counts.depth[0])
+        waiting = np.bincount(pool.depth[pool.heap[: counts.size[0]]], minlength=depth + 1)
         waiting[depth] += counts.active[0]
         left = math.fsum(np.ldexp(waiting.astype(float), -np.arange(len(waiting))))
         return SearchProgress(
@@ -351,15 +299,15 @@ class _Run:
             lower_bound=self._bound(),
             value=self.incumbent.value,
             explored=1.0 - left,
-            mark=self.mark,
+            mark=self.checkpoint.mark,
         )
 
     def _nodes(self) -> int:
-        return int(self.counts.nodes[0]) + (0 if self.limits is None else self.limits.nodes)
+        return int(self.counts.nodes[0]) + (0 if self.state.limits is None else self.state.limits.nodes)
 
     def _seconds(self) -> float:
         """Seconds of the search, including the time before it was continued from a checkpoint."""
-        return self.earlier + self.deadline.passed() - self.began
+        return self.state.earlier + self.deadline.passed() - self.began
 
     def _result(self, reason: Termination) -> SearchResult:
         value, best = self.incumbent.value, self.incumbent.candidate
@@ -381,7 +329,7 @@ class _Run:
             least_violation=best.closed if best is not None and not holds else None,
             nodes=self._nodes(),
             probes=int(self.counts.probes[0]),
-            leaves=self.leaves,
+            leaves=self.state.leaves,
             by_cone=self.incumbent.by_cone,
             seconds=self._seconds(),
         )

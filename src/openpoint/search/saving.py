@@ -1,0 +1,120 @@
+"""What changes while a search goes on, and the checkpoint that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.search.certificate import Certificate
+from openpoint.search.checkpoint import Arrays, Checkpoint, candidate_of, restored, state_of
+from openpoint.search.incumbent import Incumbent
+from openpoint.search.infeasibility import InfeasibilitySearch
+from openpoint.search.kernel.arrays import Counts, Model, Pool, Work
+from openpoint.search.region_decomposition import RegionDecomposition
+
+SAVE_EVERY_S = 30.0
+"""Seconds between two checkpoints."""
+
+
+@dataclass
+class SearchState:
+    """All that changes while a search goes on.
+
+    Attributes:
+        model: whose voltage limits the search tightens. work, pool, counts: of the compiled search.
+        certificate: None where none is wanted. leaves: states evaluated so far. earlier: seconds before a break.
+        limits: the infeasibility search; None where a state is known from the start that keeps all limits.
+    """
+
+    model: Model
+    work: Work
+    pool: Pool
+    counts: Counts
+    incumbent: Incumbent
+    decomposition: RegionDecomposition
+    certificate: Certificate | None
+    limits: InfeasibilitySearch | None = None
+    leaves: int = 0
+    earlier: float = 0.0
+
+    def kept(self, seconds: float) -> dict[str, npt.NDArray[Any]]:
+        """The arrays that `go_on` needs. `seconds`: of the search so far."""
+        state = state_of(self.model, self.work, self.pool, self.counts, self.incumbent.candidate) | {
+            "leaves": np.array(self.leaves),
+            "by_cone": np.array(self.incumbent.by_cone),
+            "division": np.array(self.decomposition.state),
+            "seconds": np.array(seconds),
+            "outputs": self.incumbent.exchange.evaluator.network.generator_s,
+        }
+        if self.limits is not None:
+            state |= self.limits.kept()
+        if self.certificate is not None:
+            state |= self.certificate.pause()
+        return state
+
+    def go_on(self, saved: Arrays) -> None:
+        """Continue from what was kept; the infeasibility search (`limits`) continues by its own method of that name."""
+        self.pool = restored(saved, self.model, self.work, self.pool, self.counts)
+        if self.certificate is not None:
+            self.certificate.resume(saved)
+        self.leaves, self.incumbent.by_cone, self.earlier = (saved[n].item() for n in ("leaves", "by_cone", "seconds"))
+        self.decomposition.state = saved["division"].tolist()
+        if (best := candidate_of(saved)) is not None:
+            # An exchange that was interrupted is completed now; any other state stays as it is.
+            self.incumbent.exchange.at(best, best.generation)
+            self.incumbent.offer(best)
+            self.incumbent.exchange.at(best, saved["outputs"])
+
+
+class SearchCheckpoint:
+    """The checkpoint of a search, written at its start, now and then, and where a limit stops it; none without a file.
+
+    Attributes:
+        saved: what the file held at the start; empty where there was none. mark: why the last one was not written.
+    """
+
+    def __init__(self, file: Checkpoint | None, seconds: Callable[[], float]) -> None:
+        """Read the file, if it is there. `seconds`: of the search so far.
+
+        Raises:
+            OptionError: it is no checkpoint, is damaged, or is that of another search.
+        """
+        self._file, self._seconds = file, seconds
+        self.saved: Arrays = {} if file is None else file.read() or {}
+        self.mark, self._last = "", 0.0
+
+    def begin(self, state: SearchState) -> None:
+        """Write it for the first time.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._last = state.earlier
+        self._write(state)
+
+    def now_and_then(self, state: SearchState) -> None:
+        """Write it if the last one is old."""
+        if self._seconds() - self._last >= SAVE_EVERY_S:
+            self.try_to_write(state)
+            self._last = self._seconds()
+
+    def try_to_write(self, state: SearchState) -> None:
+        """Write it in the middle of a search, which a full disk must not end."""
+        try:
+            self._write(state)
+            self.mark = ""
+        except OSError as error:
+            self.mark = f"checkpoint not written: {error.strerror}"
+
+    def _write(self, state: SearchState) -> None:
+        if self._file is not None:
+            self._file.write(state.kept(self._seconds()))
+
+    def forget(self) -> None:
+        """Delete it: there is nothing to continue with."""
+        if self._file is not None:
+            self._file.path.unlink(missing_ok=True)
