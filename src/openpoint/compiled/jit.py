@@ -1,9 +1,9 @@
 """Decorators for compiled functions: numba without Python objects, cached on disk where that is possible.
 
-numba optimises a function and makes machine code of it again for every function on the way to it from outside. An
-`inlined` function is only put into others, and the whole is optimised at once. A way in from Python takes long for many
-arrays; `openpoint.compiled.table` makes one argument of them. Where no array is made or copied none needs to be kept
-alive: all but `compiled` do without the counts of references (`_nrt`) that numba writes at each mention of one.
+numba optimises and compiles a function again for each compiled function that calls it, directly or not. An `inlined`
+function is only inserted into its callers, and the whole is optimised at once. A function with many array arguments
+that Python can call takes long to compile; `openpoint.compiled.table` makes one argument of them. Functions that make
+and copy no arrays need no reference counts: all decorators but `compiled` leave them out (`_nrt`).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _WITHIN: dict[str, Any] = {**_LEAN, "no_cpython_wrapper": True, "no_cfunc_wrappe
 def compiled(function: Function) -> Function:
     """Compile a function with numba at its first call.
 
-    Division by zero gives inf or nan as in numpy: a flow that breaks down is found by its numbers. The lock of the
-    interpreter is released. The machine code is kept beside the package, or in the user's cache folder where the
-    package is read-only; where neither can be written it is compiled anew in each process.
+    Division by zero gives inf or nan as in numpy, by which a flow without solution is found. The interpreter lock is
+    released. The machine code is kept beside the package, or in the user's cache folder where the package is
+    read-only; where neither can be written, each process compiles it.
     """
     return _kept(function, _OPTIONS)
 
 
 def lean(function: Function) -> Function:
-    """As `compiled`, for a function that makes no arrays and copies none at once."""
+    """As `compiled`, for a function that makes no arrays and copies no whole arrays."""
     return _kept(function, _LEAN)
 
 
@@ -57,13 +57,13 @@ def _kept(function: Function, options: dict[str, Any]) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """As `lean`, but called by compiled functions alone: not kept by itself, and without a way in from Python."""
+    """As `lean`, but called by compiled functions only: not kept by itself, and not callable from Python."""
     result: Function = numba.njit(pipeline_class=_Inner, **_WITHIN)(function)
     return result
 
 
 def always_inlined(function: Function) -> Function:
-    """As `inlined`, whatever its length, which the optimiser else weighs: for what is called in several loops."""
+    """As `inlined`, but inlined whatever its length, not by the optimiser's choice: for calls in several loops."""
     result: Function = numba.njit(pipeline_class=_Inner, forceinline=True, **_WITHIN)(function)
     return result
 
@@ -72,14 +72,14 @@ def always_inlined(function: Function) -> Function:
 def while_compiling(tell: Callable[[str, bool], None]) -> Iterator[None]:
     """Within this context, `tell(name, False)` is called before a function is compiled and `tell(name, True)` after.
 
-    A function whose machine code is read from the cache, and one that is only put into others, is not told.
+    There is no call for a function whose machine code is read from the cache, or that is only inserted into others.
     """
     with event.install_listener("numba:compile", _Listener(tell)):
         yield
 
 
 class _Listener(event.Listener):  # type: ignore[misc]
-    """Hears of every function that is compiled and tells of the outermost."""
+    """A listener to numba's compilation events that reports the outermost function."""
 
     def __init__(self, tell: Callable[[str, bool], None]) -> None:
         self._tell = tell
@@ -97,14 +97,14 @@ class _Listener(event.Listener):  # type: ignore[misc]
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """Machine code under a key that holds the text of all files it is made of.
+    """A cache of machine code whose key contains the text of all files that the code is made of.
 
-    numba goes by the date of the file of the outermost function, and would not see that an inner one changed.
+    numba compares the date of the file of the outermost function only, and would miss a change in an inner one.
     """
 
     @cached_property
     def text(self) -> str:
-        """Of everything that the function is made of, see `made_of`; known when all its modules are imported."""
+        """The text of everything that the function is made of, see `made_of`, once all its modules are imported."""
         files, constants = made_of(self._py_func)
         own = {Path(__file__), Path(__file__).with_name("table.py")}
         texts = [file.read_bytes() for file in sorted(files | own)]
@@ -117,8 +117,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 def made_of(function: Callable[..., Any]) -> tuple[set[Path], set[str]]:
     """What the machine code of a function is made of: files of compiled functions and of tuples, and constants.
 
-    Follows the names in the code of a function, and of all compiled functions that it calls, to what its module
-    imports under them.
+    Each name in the code of a function, and of all compiled functions that it calls, is resolved in its module.
     """
     files: set[Path] = set()
     constants: set[str] = set()
@@ -150,13 +149,13 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _of_package(room: ModuleType, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """What names mean in a module of this package."""
+    """The names with their values in a module of this package."""
     if room.__name__.startswith(_PACKAGE):
         yield from ((name, vars(room)[name]) for name in names if name in vars(room))
 
 
 class _Part(JITCodeLibrary):  # type: ignore[misc]
-    """Code of a function that is only put into others: neither optimised nor made machine code of by itself."""
+    """The code of a function that is only inserted into others: not optimised and not compiled by itself."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
@@ -172,7 +171,7 @@ class _Part(JITCodeLibrary):  # type: ignore[misc]
         return self
 
     def set_env(self, name: str, env: Any) -> None:
-        """Without machine code there is nowhere to put the environment, and none is read without Python objects."""
+        """Do nothing: without machine code there is no place for the environment, and no Python object reads it."""
 
 
 class _Inner(Compiler):  # type: ignore[misc]

@@ -1,10 +1,10 @@
-"""Arrays and numbers that compiled functions take as one: the address of a table of theirs.
+"""Tables: arrays and numbers that compiled functions take as one argument, the address of a table.
 
-numba hands a tuple over field by field, an array as seven numbers, so that a hundred arrays make functions of seven
-hundred arguments, and most of the time to compile goes into these. A `Table` is one argument. Python, and code that is
-not compiled, see the fields as they are. To compiled code an array of a table is an address too, that of its place in
-the table. It has a length, and items by indices that are not negative (NUMBA_BOUNDSCHECK=1 has them checked); items are
-whole numbers and fractions of 64 bits, however they are kept, flags or complex numbers.
+numba passes a tuple field by field and an array as seven numbers, so that a hundred arrays make seven hundred
+arguments, which take most of the time to compile. A `Table` is one argument. In Python, and in code that is not
+compiled, its fields are plain arrays and numbers. In compiled code an array of a table is the address of its cells in
+the table. It has a length, and items by indices that are not negative (checked with NUMBA_BOUNDSCHECK=1); items are
+64-bit integers and floats, whatever the width in memory, flags or complex numbers.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from numba.np.numpy_support import from_dtype
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Base of frozen dataclasses whose fields are C-contiguous arrays, whole numbers, fractions and flags."""
+    """Base of frozen dataclasses whose fields are C-contiguous arrays, integers, floats and flags."""
 
     @cached_property
     def layout(self) -> tuple[TableType, np.ndarray[Any, np.dtype[np.int64]]]:
-        """What the fields are, for numba, and the cells: numbers, and of arrays the address and the shape.
+        """The types of the fields for numba, and the cells: numbers, and of arrays the address and the shape.
 
         Raises:
-            ValueError: an array has gaps.
+            ValueError: an array is not contiguous.
         """
         names = tuple(field.name for field in fields(self))
         kinds: list[Any] = []
@@ -59,7 +59,7 @@ class Table:
 
     @cached_property
     def address(self) -> int:
-        """Where the cells are."""
+        """Address of the cells."""
         return int(self.layout[1].ctypes.data)
 
 
@@ -91,7 +91,7 @@ class TableType(types.Type):
 
     @property
     def key(self) -> tuple[str, str]:
-        """What makes two types the same."""
+        """Key by which numba compares types."""
         return self.name, self.text
 
 
@@ -157,7 +157,7 @@ def _index(member: MemberType) -> Any:
 
 
 def _cell(builder: Any, pointer: Any, number: int, kind: Any = cgutils.intp_t) -> Any:
-    """Load a cell. Cells never change while compiled code runs, which lets them be loaded once before a loop."""
+    """Load a cell. Cells never change while compiled code runs, so that the optimiser can load them before a loop."""
     cells = builder.bitcast(pointer, kind.as_pointer())
     value = builder.load(builder.gep(cells, [cgutils.intp_t(number)]) if number else cells)
     value.set_metadata("invariant.load", builder.module.add_metadata([]))
@@ -165,7 +165,7 @@ def _cell(builder: Any, pointer: Any, number: int, kind: Any = cgutils.intp_t) -
 
 
 def _field(context: Any, builder: Any, kind: TableType, pointer: Any, name: str) -> Any:
-    """A number, or the place of an array in the table."""
+    """A number, or the address of an array's cells in the table."""
     member = kind.members[name]
     place = builder.bitcast(pointer, cgutils.intp_t.as_pointer())
     place = builder.bitcast(builder.gep(place, [cgutils.intp_t(kind.first[name])]), cgutils.voidptr_t)
@@ -177,7 +177,7 @@ def _field(context: Any, builder: Any, kind: TableType, pointer: Any, name: str)
 
 
 def _place(context: Any, builder: Any, member: MemberType, pointer: Any, index: Any) -> Any:
-    """Where an item is."""
+    """Address of an item of an array."""
     if context.enable_boundscheck:  # NUMBA_BOUNDSCHECK=1
         for axis, part in enumerate(cgutils.unpack_tuple(builder, index) if member.ndim > 1 else [index]):
             cgutils.do_boundscheck(context, builder, part, _cell(builder, pointer, 1 + axis), axis)

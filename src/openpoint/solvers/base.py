@@ -1,4 +1,4 @@
-"""What a solver is asked and answers: one solve, its status, its answer."""
+"""The interface of solvers: one solve, its status, its answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a solve gives.
+    """The answer of a solve.
 
     Attributes:
         status: how it ended.
@@ -44,18 +44,18 @@ class Answer:
 
 
 class Solve(Protocol):
-    """One solve of one model, from nothing."""
+    """One solve of one model, without a warm start."""
 
     def __call__(
         self, form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None
     ) -> Answer:
-        """Solve a model that the solver can take (`catalog.choose` asks before).
+        """Solve a model that the solver can take (`catalog.choose` checks this before).
 
         Args:
             form: the model.
             gap: relative gap at which a model with integers may end.
-            seconds: most to spend; an answer LIMIT keeps the bound proven so far.
-            tolerance: feasibility and duality tolerance; None is what suits the solver.
+            seconds: time limit; an answer LIMIT has the bound proven so far.
+            tolerance: feasibility and duality tolerance; None is the default for the solver.
 
         Raises:
             MissingExtraError: the package is not installed.

@@ -1,7 +1,7 @@
-"""Rows of one entry as bounds of their column, and the duals of the bounds back on those rows.
+"""Rows of one entry as bounds of their column, and the duals of the bounds as duals of those rows.
 
-Most rows of a compiled model say 0 ≤ x ≤ u. A solver with bounds of columns wants them there, but who reads its duals
-wants them on the rows of the model as it was written.
+Most rows of a compiled model are 0 ≤ x ≤ u. Solvers with bounds of columns are faster with bounds in place of these
+rows, but the duals are needed for the rows of the model as it was written.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class BoundedForm:
         a: (k, n) rows kept. rows: (k) their numbers in the form.
         row_lower, row_upper: (k) their sides, ±inf where open.
         lower, upper: (n) bounds of columns, ±inf where open.
-        lower_row, upper_row: (n) row of the form that a bound comes from, −1 if none; an equation is named by both,
-            also where an inequality says the same, so that its dual is the whole slope.
+        lower_row, upper_row: (n) row of the form that a bound comes from, −1 if none. For an equation both are its row,
+            also where an inequality has the same bound, so that its dual is the whole slope.
         equation: (n) equation of one entry, −1 if none.
         column, entry: (m) the only column and entry of a row of one entry, else −1 and 1.
     """
@@ -112,7 +112,7 @@ class BoundedForm:
 
 
 def bounded(form: StandardForm) -> BoundedForm:
-    """Take the rows of one entry out of the linear rows of a form; its cones are left aside."""
+    """Separate the rows of one entry from the other linear rows of a form; its cones are left out."""
     m, n = form.n_zero + form.n_nonneg, len(form.c)
     a = sp.csr_array(form.a)[:m]
     a.eliminate_zeros()
@@ -149,15 +149,15 @@ def bounded(form: StandardForm) -> BoundedForm:
 
 
 def proof(a: sp.csr_array, y: Floats, rows: Floats, columns: Floats) -> tuple[Floats, Floats] | None:
-    """Slopes (k), (n) of rows and columns that prove, with depth 1, that lower ≤ a · x ≤ upper has no point in bounds.
+    """A proof that lower ≤ a · x ≤ upper has no point within the bounds: slopes (k) of rows and (n) of columns.
 
     Args:
         a: (k, n). y: (k) multipliers of its rows that a solver offers, of either sign.
         rows: (2, k) sides of rows. columns: (2, n) bounds of columns.
 
     Returns:
-        None if y proves nothing. Else the derivatives, with respect to the sides and bounds at work, of a violation
-        that is 1 here and 0 or less wherever there is a point.
+        None if y proves nothing. Else the derivatives, with respect to the active sides and bounds, of a violation
+        that is 1 here and 0 or less wherever the model is feasible.
     """
     for signed in (y, -y):
         slope, at_rows, _ = _active(signed, rows)
@@ -169,7 +169,7 @@ def proof(a: sp.csr_array, y: Floats, rows: Floats, columns: Floats) -> tuple[Fl
 
 
 def _active(slope: Floats, sides: Floats) -> tuple[Floats, Floats, float]:
-    """Slopes without those on an open side, the sides that they pull at, and the largest one left out."""
+    """Slopes without those on an infinite side, the sides that the others act on, and the largest slope left out."""
     side = np.where(slope > 0.0, sides[0], sides[1])
     held = np.isfinite(side)
     lost = float(np.abs(slope[~held]).max(initial=0.0))
@@ -177,14 +177,14 @@ def _active(slope: Floats, sides: Floats) -> tuple[Floats, Floats, float]:
 
 
 def _put(array: npt.NDArray[T], at: Ints, values: npt.NDArray[T]) -> npt.NDArray[T]:
-    """A copy with other values at some places."""
+    """A copy of an array with other values at some indices."""
     copy = array.copy()
     copy[at] = values
     return copy
 
 
 def _tightest(n: int, column: Ints, at: Floats, row: Ints) -> tuple[Floats, Ints]:
-    """Least bound of every column and the row that says it."""
+    """Least bound of every column and the row that it comes from."""
     bound, owner = np.full(n, np.inf), np.full(n, -1, dtype=np.int64)
     order = np.lexsort((-at, column))  # the last of a column is the least
     order = order[np.isfinite(at[order])]

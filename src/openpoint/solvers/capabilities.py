@@ -1,4 +1,4 @@
-"""What each solver can take, as data, and the refusals that follow from it before a solver is imported."""
+"""Capabilities of the solvers, as data, and checks of a model against them before a solver is imported."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from openpoint.errors import MissingExtraError, OptionError, pip_command
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a solver can take; checked before it runs.
+    """The capabilities of a solver; checked before it runs.
 
     Attributes:
         name: name in options. cones: second-order cones. integers: integer columns, also together with cones.
         duals: duals of models without integers, and a ray where they are infeasible; with cones if `cone_rays`.
-        extra: pip extra that brings it, empty if always there. package: its name where it is imported.
+        extra: pip extra that installs it, empty if always installed. package: name of its module.
         free: size up to which no licence is needed; None if none ever is.
     """
 
@@ -29,14 +29,14 @@ class Capabilities:
     free: Size | None = None
 
     def lacking(self, *, cones: bool, integers: bool) -> str:
-        """What a model needs and the solver has not, in words; empty if it takes the model."""
+        """What a model needs and the solver lacks, in words; empty if the solver takes the model."""
         needs = (("second-order cones", cones, self.cones), ("integers", integers, self.integers))
         return " and no ".join(word for word, needed, has in needs if needed and not has)
 
 
 @dataclass(frozen=True)
 class Size:
-    """Size of a model as a licence counts it: rows (cones too) and columns, fewer of these where there are cones."""
+    """Size limits of a licence: rows (cones counted) and columns, with a smaller number of columns for cones."""
 
     rows: int
     columns: int
@@ -72,14 +72,14 @@ def require(capabilities: Capabilities, *, cones: bool, integers: bool, way_out:
     """Refuse a model that the solver cannot take, before it runs.
 
     Raises:
-        OptionError: naming what is missing and the way out.
+        OptionError: naming what is missing and what to do.
     """
     if lacking := capabilities.lacking(cones=cones, integers=integers):
         raise OptionError(f"{capabilities.name} has no {lacking}; {way_out}")
 
 
 def way_out(*, cones: bool, integers: bool, other_than: str = "") -> str:
-    """Who takes such a model, in words."""
+    """The solvers that take such a model, in words."""
     others = [c for c in ALL if c.name != other_than]
     takers = [c for c in others if not c.lacking(cones=cones, integers=integers)]
     return "use " + " or ".join(c.name + (f" ({pip_command(c.extra)})" if c.extra else "") for c in takers)

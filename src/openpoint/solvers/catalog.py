@@ -1,4 +1,4 @@
-"""Every solver by its name, and its one-shot solve, imported when asked for."""
+"""Every solver by its name, and its one-shot solve, imported at the first use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from openpoint.solvers.form import StandardForm
 
 @dataclass(frozen=True)
 class Solver:
-    """What a solver can take, the import of its solve, and the refusal where a licence is missing."""
+    """A solver: its capabilities, the import of its solve, and the check of its licence."""
 
     capabilities: Capabilities
     load: Callable[[], Solve]
@@ -91,8 +91,8 @@ def choose(name: str, form: StandardForm) -> Solve:
     """The one-shot solve of a solver, if it can take the model.
 
     Raises:
-        OptionError: the name is unknown, the solver lacks what the model needs (the text names who has it), or its
-            licence is missing or too small.
+        OptionError: the name is unknown, the solver lacks what the model needs (the text names solvers that have it),
+            or its licence is missing or too small.
         MissingExtraError: its package is not installed.
     """
     if name not in SOLVERS:

@@ -1,4 +1,4 @@
-"""Clarabel: interior point for cones, with exact duals and in-place update of the right-hand side."""
+"""Clarabel: an interior-point solver for cones, with exact duals and in-place update of the right-hand side."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class ClarabelModel:
     """A compiled model in one persistent Clarabel solver; only the right-hand side changes between solves."""
 
     def __init__(self, form: StandardForm, *, tolerance: float = TOLERANCE, seconds: float = math.inf) -> None:
-        """Set up once.
+        """Set up the solver, once.
 
         Args:
             form: the model; integrality is ignored.
             tolerance: feasibility and gap tolerance, relative.
-            seconds: most to spend on a solve.
+            seconds: time limit of a solve.
         """
         settings = clarabel.DefaultSettings()
         settings.verbose = False
@@ -75,7 +75,7 @@ class ClarabelModel:
 
 
 def solve(form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None) -> Answer:
-    """Solve once; see `base.Solve`. `gap` is for integers, which Clarabel has not.
+    """Solve once; see `base.Solve`. `gap` has no effect: Clarabel takes no integers.
 
     Raises:
         OptionError: the model has integers.

@@ -15,7 +15,7 @@ from openpoint.arrays import Floats, Ints
 
 
 class Identified(Protocol):
-    """A variable of a model: whatever has an id and a number of entries."""
+    """A variable of a model: an object with an id and a number of entries."""
 
     id: int
     size: int

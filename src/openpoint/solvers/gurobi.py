@@ -1,7 +1,7 @@
 """Gurobi through gurobipy (extra `gurobi`): mixed-integer programs with second-order cones, duals.
 
-The licence that comes with the package takes 2,000 rows (cones counted) and 2,000 columns, but 200 columns where there
-are cones (asked of version 13.0); most rows of cones become one column more.
+The licence that comes with the package allows 2,000 rows (cones counted) and 2,000 columns, but 200 columns where there
+are cones (tested with version 13.0); most rows of cones become one column more.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ def solve(form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, to
 
 
 def check_licence(form: StandardForm) -> None:
-    """Refuse a model that the licence does not take.
+    """Refuse a model that is too large for the licence.
 
     Raises:
         MissingExtraError: gurobipy is not installed.
-        OptionError: naming the sizes and the way out.
+        OptionError: naming the sizes, and solvers without this limit.
     """
     require_package(CAPABILITIES)
     free = CAPABILITIES.free
@@ -138,7 +138,7 @@ class _Task:
         self._model.dispose()
 
     def answer(self) -> Answer:
-        """Solve."""
+        """Solve the model and read the answer."""
         status = self._status()
         if status is Status.UNBOUNDED:  # or infeasible; without cost a model is never unbounded
             self._model.setObjective(0.0)
@@ -190,7 +190,8 @@ class _Task:
 def _own_columns(form: StandardForm) -> Bools:
     """(rows of cones) whether a row becomes a column of its own.
 
-    All do where duals are wanted. With integers, a multiple of a column is taken as it is, unless first in its cone.
+    All do where duals are wanted. With integers, a row that is a multiple of one column uses that column, unless it is
+    the first row of its cone.
     """
     at = form.n_zero + form.n_nonneg
     own = np.ones(sum(form.cones), dtype=bool)
@@ -202,7 +203,7 @@ def _own_columns(form: StandardForm) -> Bools:
 
 @cache
 def _only_free() -> bool:
-    """Whether there is no licence but the one that comes with the package."""
+    """Whether the only licence is the one that comes with the package."""
     import gurobipy
 
     free = CAPABILITIES.free

@@ -1,4 +1,4 @@
-"""HiGHS: mixed-integer linear programs on one persistent model, changed in place; exact duals of linear programs."""
+"""HiGHS: mixed-integer linear programs in one persistent model that is changed in place; exact duals of linear ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class HighsModel:
     """
 
     def __init__(self, form: StandardForm, *, tolerance: float = FEASIBILITY) -> None:
-        """Load once.
+        """Load the model, once.
 
         Args:
             form: the model.
@@ -97,13 +97,13 @@ class HighsModel:
             )
 
     def delete_rows(self, numbers: Ints) -> None:
-        """Remove rows of `add_rows` by number; those behind move up."""
+        """Remove rows of `add_rows` by number; the numbers of later rows fall."""
         if len(numbers):
             self._highs.deleteRows(len(numbers), numbers.astype(np.int32))
 
     def set_rows(self, numbers: Ints, lower: Floats, upper: Floats) -> None:
         """Give rows, by number, new sides lower ≤ row · x ≤ upper."""
-        for number, low, high in zip(numbers, lower, upper):  # the call for many came after version 1.11
+        for number, low, high in zip(numbers, lower, upper):  # version 1.11 has no call for several rows
             self._highs.changeRowBounds(number, low, high)
 
     def add_columns(
@@ -115,14 +115,14 @@ class HighsModel:
         integers: Ints | None = None,
         entries: sp.csc_array | None = None,
     ) -> Ints:
-        """Append k columns and give back their numbers; `n` grows by k.
+        """Append k columns; `n` grows by k. Returns their numbers.
 
-        Rows that hold them too come after them, by `add_rows` with rows of the new width.
+        New rows with these columns are added after them, by `add_rows` with rows of the new width.
 
         Args:
             cost: (k). lower, upper: (k) bounds.
-            integers: which of the k are integer, by their place 0 … k−1.
-            entries: (n_rows, k) coefficients in the rows that are there; none if left out.
+            integers: which of the k are integer, by their index 0 … k−1.
+            entries: (n_rows, k) coefficients in the existing rows; none if left out.
         """
         k, number = len(cost), np.arange(self.n, self.n + len(cost))
         entries = sp.csc_array((self.n_rows, k)) if entries is None else entries
@@ -136,9 +136,9 @@ class HighsModel:
         return number
 
     def set_b(self, rows: Ints, b: Floats) -> None:
-        """Give rows of the form, those of one entry included, new right-hand sides.
+        """Set the right-hand sides of rows of the form, those of one entry included.
 
-        A row of one entry takes its column back from `fix` and `set_bounds`, and one of several from `set_rows`.
+        For a row of one entry this replaces what `fix` and `set_bounds` set, for other rows what `set_rows` set.
         """
         self._form.b[rows] = b
         self._bounds = after = self._bounds.with_sides(self._form, rows)
@@ -148,7 +148,7 @@ class HighsModel:
         self._change_columns(columns, after.lower[columns], after.upper[columns])
 
     def fix(self, columns: Ints, values: Floats) -> None:
-        """Hold columns at values, in place of their bounds, until `fix`, `set_bounds` or `set_b` says else.
+        """Fix columns at values, in place of their bounds, until another `fix`, `set_bounds` or `set_b`.
 
         The derivative of the optimum with respect to the values is `Answer.reduced[columns]`. Of a column with an
         equation of its own in the form (`StandardForm.with_coupling`), it is −z of that equation, too.
@@ -156,13 +156,13 @@ class HighsModel:
         self.set_bounds(columns, values, values)
 
     def set_bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
-        """Give columns the bounds lower ≤ x ≤ upper, in place of those that they have."""
+        """Set the bounds lower ≤ x ≤ upper of columns."""
         old = columns < len(self._form.c)
         self._bounds = self._bounds.with_bounds(columns[old], lower[old], upper[old])
         self._change_columns(columns, lower, upper)
 
     def set_cost(self, cost: Floats, offset: float = 0.0) -> None:
-        """Give all columns, (n), a new cost."""
+        """Set the cost of all columns, (n)."""
         self._highs.changeColsCost(self.n, np.arange(self.n, dtype=np.int32), cost)
         self._highs.changeObjectiveOffset(offset)
 
@@ -185,24 +185,24 @@ class HighsModel:
         watch: Callable[[float], None] | None = None,
         cold: bool = False,
     ) -> Answer:
-        """Solve what is in the model now.
+        """Solve the model as it is now.
 
         Duals come with a linear solve (not `integral`, or no integers). OPTIMAL: `z` over the rows of the form (−z is
         the derivative of the optimum with respect to b, also of rows of one entry) and `reduced` over all columns.
-        INFEASIBLE, if HiGHS has a proof: the same of a ray of depth 1, so that every b and every fixed x with a point
-        keeps 1 − zᵀ(b − b̂) ≤ 0 and 1 + reducedᵀ(x − x̂) ≤ 0, with the others of `add_rows` held.
+        INFEASIBLE, if HiGHS has a proof: the same of a ray, scaled such that every feasible b keeps 1 − zᵀ(b − b̂) ≤ 0
+        and every feasible fixed x keeps 1 + reducedᵀ(x − x̂) ≤ 0, with the rows of `add_rows` unchanged.
 
         Args:
             integral: with integers, or their relaxation.
             gap: relative gap at which to end.
-            presolve: off to take another road after an answer that cannot be.
-            seconds: most to spend; `stop` is not asked in every corner of the solver.
-            stop: asked often; True ends the solve with what there is.
-            watch: told the lower bound of the mixed-integer solve from time to time.
-            cold: forget what was solved before, so that the same model gives the same answer, bit for bit.
+            presolve: False to solve in another way after an answer that contradicts what is known.
+            seconds: time limit; some parts of the solver do not call `stop`.
+            stop: called often; True ends the solve with the best answer found.
+            watch: called with the lower bound of the mixed-integer solve from time to time.
+            cold: solve without a warm start, so that the same model gives the same answer, bit for bit.
         """
         if cold:
-            self._highs.passModel(self._highs.getLp())  # clearSolver leaves something behind that moves last bits
+            self._highs.passModel(self._highs.getLp())  # after clearSolver some state remains that changes last bits
         self._set_integral(integral=integral)
         self._stop, self._watch = stop or _never, watch
         self._highs.setOptionValue("mip_rel_gap", gap)
@@ -227,14 +227,14 @@ class HighsModel:
         return Answer(status, x, value, value, self._duals(y, reduced), reduced)
 
     def _run(self, *, presolve: bool, seconds: float) -> Status:
-        # HiGHS counts the time of all its runs.
+        # HiGHS adds up the time of all its runs.
         self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(seconds, 0.0))
         self._highs.setOptionValue("presolve", "choose" if presolve else "off")
         self._highs.run()
         return _MODEL_STATUS.get(self._highs.getModelStatus(), Status.FAILED)
 
     def _without_cost(self, *, linear: bool) -> Answer:
-        """Tell unbounded from infeasible: without cost a model is never unbounded."""
+        """Distinguish unbounded from infeasible: without cost a model is never unbounded."""
         number, cost = np.arange(self.n, dtype=np.int32), np.array(self._highs.getLp().col_cost_)
         self._highs.changeColsCost(self.n, number, np.zeros(self.n))
         self._highs.run()
@@ -252,7 +252,7 @@ class HighsModel:
         return np.array(self._highs.getSolution().col_value), float(info.objective_function_value)
 
     def _infeasible(self, *, linear: bool) -> Answer:
-        """With a ray: of bounds that exclude each other, or of the simplex, which may have it without presolve only."""
+        """The answer with a ray: of contradicting bounds, or of the simplex method, without presolve where needed."""
         nothing = Answer(Status.INFEASIBLE, None, math.inf, math.inf)
         if not linear:
             return nothing
@@ -289,7 +289,7 @@ class HighsModel:
             self._highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
 
     def _set_integral(self, *, integral: bool) -> None:
-        """Make the integers integer, with whole bounds, or continuous, with the bounds they have."""
+        """Make the integer columns integer, with rounded bounds, or continuous, with their own bounds."""
         if integral == self._integral or not len(self._integers):
             return
         kind = highspy.HighsVarType.kInteger if integral else highspy.HighsVarType.kContinuous
@@ -302,7 +302,7 @@ class HighsModel:
         self._integral = integral
 
     def _interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
-        if event.data_in is not None:  # HiGHS keeps the wish, also for the next run, until it is taken back
+        if event.data_in is not None:  # HiGHS keeps the request, also for the next run, until it is reset
             event.data_in.user_interrupt = self._stop()
 
     def _report(self, event: highspy.highs.HighsCallbackEvent) -> None:

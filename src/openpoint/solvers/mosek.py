@@ -1,7 +1,7 @@
 """MOSEK (extra `mosek`): mixed-integer programs with second-order cones, duals. It needs a licence.
 
 In MOSEK's terms l ≤ A x ≤ u has the multiplier y and F x + g ∈ D the multiplier ẏ ∈ D*, with Aᵀy + Fᵀẏ = c. Linear rows
-are handed over as they are, cones as F = −A, g = b, so that z = (−y, ẏ); a certificate of infeasibility reads the same
+are passed as they are, cones as F = −A, g = b, so that z = (−y, ẏ); a certificate of infeasibility has the same form
 with c = 0 (Optimizer API, chapter "Conic Optimization").
 """
 
@@ -55,7 +55,7 @@ def check_licence(form: StandardForm) -> None:
 
     Raises:
         MissingExtraError: mosek is not installed.
-        OptionError: saying where a licence comes from, and who needs none.
+        OptionError: naming where to get a licence, and solvers that need none.
     """
     require_package(CAPABILITIES)
     import mosek
@@ -102,7 +102,7 @@ def load(task: Any, form: StandardForm) -> None:
 
 
 def set_options(task: Any, *, gap: float, seconds: float, tolerance: float) -> None:
-    """Limits and tolerances."""
+    """Set the limits and tolerances of a task."""
     import mosek
 
     parameter = mosek.dparam
@@ -122,7 +122,7 @@ def set_options(task: Any, *, gap: float, seconds: float, tolerance: float) -> N
 
 
 def read(task: Any, form: StandardForm, *, limited: bool) -> Answer:
-    """The answer that a task holds; `limited` if it was stopped by its time."""
+    """The answer in a task; `limited` if it was stopped by its time limit."""
     import mosek
 
     state, problem = mosek.solsta, mosek.prosta
@@ -155,7 +155,7 @@ def read(task: Any, form: StandardForm, *, limited: bool) -> Answer:
 
 
 def dual(task: Any, form: StandardForm, kind: Any) -> Floats:
-    """(m) the multipliers that a task holds for the rows of the form."""
+    """(m) the multipliers in a task for the rows of the form."""
     z = -np.array(task.gety(kind))
     return np.concatenate([z, np.array(task.getaccdotys(kind))]) if form.cones else z
 

@@ -113,7 +113,7 @@ def _linear_part(model: Any, form: StandardForm) -> list[Any]:
 
 
 def _cones(model: Any, x: list[Any], form: StandardForm) -> None:
-    """The cones of the form, over columns t, u of their own: |u| ≤ t, as a norm, whose error is that of the point."""
+    """Add the cones of the form over columns t, u of their own: |u| ≤ t as a norm, with the tolerance of the point."""
     import pyscipopt
 
     a = sp.csr_array(form.a)
