@@ -11,10 +11,11 @@ hold at every binary x exactly: an open branch has w_fr = w_to = 0 and carries n
 convex hull of a branch that is open or closed, given bounds on the voltages, and its dual gives the slope of the loss
 with respect to the state of every branch, open ones too.
 
-What an open line takes that hangs on one end (`Network.y_open_fr`, `y_open_to`) is proportional to the rest of these
-products, w_a / tap² − w_fr = (1 − x) w_a / tap², so that it is exact at every binary x as well.
+A line that is open at one end only (`Network.y_open_fr`, `y_open_to`) draws power in proportion to the complement of
+these products, w_a / tap² − w_fr = (1 − x) w_a / tap², so that this is exact at every binary x as well.
 
-The cone is exact at the optimum unless upper voltage limits bind or power flows back; then the AC flow has the word.
+The cone is exact at the optimum unless upper voltage limits bind or there is reverse power flow; an AC power flow
+evaluates the answer in any case.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ from openpoint.network import Network
 from openpoint.twostage.program import Cone, Limit, SecondStage
 
 W_BOUND_MAX = 4.0
-"""Squared voltage beyond which an upper bound says nothing about a distribution grid."""
+"""Largest upper bound of a squared voltage that is used; larger ones are of no use in a distribution grid."""
 
 IDEAL_R = 1e-6
-"""Resistance (pu) below which the cost of a current no longer bounds it: switches."""
+"""Resistance (pu) below which the current needs an explicit bound, since its loss is too small: switches."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class DistFlow(SecondStage):
 
 
 def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
-    """Squared voltages that no power flow leaves: (N) lower and (N) upper bound.
+    """(N) lower and (N) upper bounds of the squared voltages of all power flows.
 
-    A voltage rises along a branch by at most 2 (r P⁻ + x Q⁻), with P⁻, Q⁻ all that the grid could feed back, because
-    losses only consume. Summed over the worst path this bounds every voltage; a limit that is kept bounds it too.
+    A voltage rises along a branch by at most 2 (r P⁻ + x Q⁻), with P⁻, Q⁻ the largest reverse power of the grid,
+    because losses only consume. Summed over the worst path this bounds every voltage; a limit that is kept bounds it too.
 
     Args:
         network: the grid.
@@ -112,10 +113,10 @@ def _worst_path(network: Network, p: float, q: float, length: int) -> float:
 
 
 def distflow(network: Network, closed: cp.Expression, w_upper: Floats, demand: cp.Expression | None = None) -> DistFlow:
-    """The power flow for the branches that `closed` (E) says.
+    """The DistFlow relaxation for the state `closed` (E) of the branches.
 
     Args:
-        network: the grid, balanced. Its loads are the largest of interest where `demand` says others.
+        network: the grid, balanced. If `demand` is given, the loads of the network must be the largest of interest.
         closed: (E) state of the branches, between 0 and 1.
         w_upper: (N) upper bounds of the squared voltage, valid at every power flow of interest.
         demand: (2N) active, then reactive demand of constant power, per unit; default: that of the network.
@@ -160,7 +161,7 @@ _Flow = tuple[cp.Variable, cp.Variable, cp.Variable, cp.Variable, cp.Variable]
 
 
 def _incidence(terminals: Ints, n: int) -> sp.csr_array:
-    """(K, N) takes terminals to the rows that stand at them."""
+    """(K, N) incidence matrix: a row has a 1 at its terminal."""
     rows = np.arange(len(terminals))
     return sp.csr_array((np.ones(len(terminals)), (rows, terminals)), shape=(len(terminals), n))
 
@@ -214,10 +215,10 @@ def _generation(network: Network) -> tuple[cp.Variable | None, list[cp.Constrain
 def _open_ends(
     network: Network, rest_fr: cp.Expression, rest_to: cp.Expression
 ) -> tuple[list[cp.Expression], list[cp.Expression], cp.Expression | float]:
-    """(N) active and reactive power that branches draw which are open at one end, and what of it is lost.
+    """(N) active and reactive power drawn by branches that are open at one end, and their loss.
 
     Args:
-        rest_fr, rest_to: (E) squared voltage of a bus as far as the branch is open.
+        rest_fr, rest_to: (E) squared voltage of a bus times (1 − x).
     """
     n, drawn_p, drawn_q = network.n_terminals, list[cp.Expression](), list[cp.Expression]()
     lost: cp.Expression | float = 0.0
@@ -252,8 +253,8 @@ def _net_injection(
 def _ideal_switches(network: Network, l: cp.Variable, closed: cp.Expression) -> list[cp.Constraint]:
     """l ≤ l̄ x for branches of no resistance.
 
-    Where current costs nothing, l could grow without end, and a cone that is all but shut still lets much power
-    through: the slope of the value would be infinite at an open switch.
+    Without a resistance current causes no loss, so l would be unbounded, and the cone would allow large flows even at x
+    close to 0: the derivative of the value with respect to x would be infinite at an open switch.
     """
     ideal = np.flatnonzero(network.r < IDEAL_R)
     return [l[ideal] <= _current_most(network) * closed[ideal]] if len(ideal) else []
@@ -278,7 +279,7 @@ def _demand(
 
 
 def _current_most(network: Network) -> float:
-    """A squared current that no branch carries: what is taken and fed in, as much again for what is lost, at half the
+    """An upper bound of the squared current of any branch: all loads and generation, twice for losses, at half
     voltage."""
     s = np.abs(network.s_power) + 2 * np.abs(network.s_current) + 4 * np.abs(network.s_impedance)
     p_gen = np.maximum(np.abs(network.p_min), np.abs(network.p_max))

@@ -5,16 +5,16 @@ arcs from parent to child; a bus has at most one parent, a root none:
 
     closed = arc_fr + arc_to,     Σ arcs into bus n ≤ 1 − root_n
 
-So an island of N buses has at most N − 1 branches if it has a root, never two roots, and is then a tree. An island
-without a root might hold a loop, but it is dead: a bus is live only if it is reached from a root along arcs. That is
-said by one commodity for all buses, of which each takes live_n,
+So an island of N buses that has a root has exactly one, has at most N − 1 branches, and is a tree. An island without a
+root might contain a loop, but it is not energised: a bus is live only if it is reached from a root along arcs. This is
+modelled by one commodity for all buses, of which each takes live_n,
 
     Σ f into n − Σ f out of n + supply_n = live_n,     0 ≤ f ≤ N arc,   0 ≤ supply_n ≤ N root_n
 
-or by one commodity a bus, of which no arc and no root gives more than its own size (Magnanti and Wong 1981). Both are
-exact where arcs and roots are binary. Between 0 and 1 the latter says that a bus is live at most as far as the least
-cut between it and all roots, which bounds a line that is half hardened or a generator half built; the former says next
-to nothing, but is smaller by a factor of N, and faster wherever a mixed-integer solver makes its own cuts.
+or by one commodity for each bus, whose flow is at most the value of each arc and root (Magnanti and Wong 1981). Both
+are exact where arcs and roots are binary. For values between 0 and 1 the latter limits live_n to the minimum cut
+between the bus and all roots, which gives strong bounds for fractional hardening and generators. The former gives weak
+bounds, but is smaller by a factor of N, and faster where a mixed-integer solver adds its own cuts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Islands:
     Attributes:
         closed: (E) state of every branch. arc_fr, arc_to: (E) its arc from the from to the to bus, and back.
         root: (R) whether the unit at each of the given buses forms a grid; None where there are none.
-        live: (N) whether the bus is in an island with a root; less may be claimed.
+        live: (N) 1 only where the bus is in an island with a root; it may be 0 there too.
         along_fr, along_to: (E, C) commodities of the buses along the arcs; None where there is one for all.
         reached: (C) buses, the sources excepted.
         integers: the integer variables. constraints: linear.
@@ -68,7 +68,7 @@ def islands(
     Args:
         n: number of buses. fr, to: (E) ends of the branches. sources: buses that are sources.
         may_form: (R) buses, no sources, with a unit that may form a grid.
-        may_open: (E) branches that may be opened: in a dead island they are.
+        may_open: (E) branches that may be opened: in an island that is not energised they are open.
         each: whether each bus has a commodity of its own.
     """
     e, reached = len(fr), np.setdiff1d(np.arange(n), sources)
@@ -130,7 +130,7 @@ def _along_arcs(
 def _dead_open(
     ends: tuple[Ints, Ints], arcs: tuple[cp.Variable, cp.Variable], live: cp.Variable, may_open: Bools
 ) -> list[cp.Constraint]:
-    """arc ≤ live at its parent, of branches that may be opened: in a dead island they are."""
+    """arc ≤ live at its parent, for branches that may be opened: in an island that is not energised they are open."""
     free = np.flatnonzero(may_open)
     return [arc[free] <= live[end[free]] for arc, end in zip(arcs, ends)] if len(free) else []
 

@@ -10,11 +10,11 @@ with four more inequalities that make it the convex hull of a conductor that is 
 the voltages: the products x y, projected out. A rating is a regular polygon in the circle of the apparent power at
 nominal voltage, scaled with x.
 
-Magnetising branches of transformers draw what their voltage asks for; those of transformers that may open or be dead,
-what the reference voltages ask for, scaled with x. Losses and line charging are left out; so is the current that a
-wye-delta draws from an unbalanced voltage. Loads are the caller's (`Demand`): `nominal` takes all at nominal voltage,
-capacitors too, `following` lets those of constant current and impedance follow w. Wye loads behind a delta without a
-ground must balance, as their neutral floats. An exact power flow has the word on what that leaves.
+Magnetising branches of transformers draw power in proportion to their squared voltage; those of transformers that may
+be open or not energised draw it at the reference voltages, scaled with x. Losses and line charging are neglected; so is
+the current that a wye-delta draws from an unbalanced voltage. The caller provides the loads (`Demand`): `nominal` takes
+all at nominal voltage, capacitors too; with `following` those of constant current and impedance follow w. Wye loads
+behind a delta without a ground must be balanced, as their neutral floats. An exact power flow evaluates the answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from openpoint.formulations.lindist3flow_equations import Coefficients, balanced
 from openpoint.network import Network
 
 V_MIN_PU, V_MAX_PU = 0.9, 1.1
-"""Voltage limits of buses that have none: the hull of the voltage law needs some."""
+"""Voltage limits of buses that have none: the convex hull of the voltage law needs bounds."""
 
 CORNERS = 16
 """Corners of the polygon in the circle of a rating, one on each axis: at most 1 − cos(π/16) = 1.9 % too strict."""
@@ -39,7 +39,7 @@ CORNERS = 16
 
 @dataclass(frozen=True)
 class Demand:
-    """What is drawn, per unit, affine; positive consumption, net of all generation.
+    """Net demand (consumption less generation), per unit, affine.
 
     Attributes:
         p, q: (N) by terminal. delta_p, delta_q: (D) by pair of `Network.delta`.
@@ -53,7 +53,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class Held:
-    """Terminals that hold a voltage where a decision says so; no power balance is waived there.
+    """Terminals that hold a voltage depending on a decision; their power balances stay in the model.
 
     Attributes:
         share: (N) 0..1, affine: 1 where held. w: (N) squared voltage held; 0 where the terminal never is.
@@ -65,7 +65,7 @@ class Held:
 
 @dataclass(frozen=True)
 class LinDist3Flow:
-    """Variables and constraints of the flow.
+    """Variables and constraints of the linear power flow.
 
     Attributes:
         w: (N) squared voltage. p, q: (E) power from the from to the to end of each conductor, 0 where open.
@@ -105,7 +105,7 @@ def following(network: Network, w: cp.Variable, reference: Complexes | None = No
 
 
 def voltage_limits(network: Network, sources: Ints | None = None) -> tuple[Floats, Floats]:
-    """(N) lower and upper limit of the squared voltage: those of the buses, else the usual; sources hold theirs.
+    """(N) lower and upper limits of the squared voltage: those of the buses, or defaults; sources hold their voltage.
 
     Args:
         sources: numbers among the sources that hold their voltage; default: all.
@@ -133,22 +133,22 @@ def lindist3flow(
     w: cp.Variable | None = None,
     energised: cp.Expression | None = None,
 ) -> LinDist3Flow:
-    """The power flow for the branches that `closed` says, at a demand net of all generation.
+    """The linear power flow for the state `closed` of the branches and a net demand.
 
     Args:
         network: the grid; its sources are the rows of `network.source_terminal`, a row a phase.
         closed: (B) state of the branches, between 0 and 1, affine.
-        demand: affine in whatever the caller likes.
+        demand: affine in variables of the caller.
         sources: (S) numbers among the sources that feed and hold their voltage; default: all. Where the substation is
             lost: an empty array, its terminals are then like any other.
-        source_p, source_q: (S) what those sources deliver, affine; default: anything.
-        held: terminals that hold a voltage where a decision says so, such as those of grid-forming generators.
-        bounds: (N) least and most squared voltage, the tighter the better; default: `voltage_limits`. Sources hold
-            theirs whatever the bounds.
-        most: active and reactive power that no conductor exceeds, magnetising left aside, numbers or (E); None where
-            the caller binds the flow of open branches.
-        always: (B) branches that are closed whatever happens: their law is one equation. Default: where `closed` is
-            a constant, those of 1.
+        source_p, source_q: (S) power that those sources deliver, affine; default: free.
+        held: terminals that hold a voltage depending on a decision, such as those of grid-forming generators.
+        bounds: (N) lower and upper bounds of the squared voltage, better if tighter; default: `voltage_limits`. They do
+            not apply to sources.
+        most: upper bounds of the active and reactive power of any conductor, without magnetising branches, numbers or
+            (E); None where the caller bounds the flow of open branches.
+        always: (B) branches that are always closed: their voltage law is one equation. Default: where `closed` is a
+            constant, those of 1.
         reference: (N) voltages around which is linearised, see `lindist3flow_equations`; default: balanced.
         w: (N) variable to be used as the squared voltage, for loads that follow it.
         energised: (N) share to which terminals have a voltage, 0..1, affine; default: all have one. Where they have
@@ -208,7 +208,7 @@ def _balance(
     delivered: tuple[cp.Expression | None, cp.Expression | None],
     idle: tuple[cp.Expression, cp.Expression] | None,
 ) -> list[cp.Constraint]:
-    """What arrives at every terminal is its demand, that of magnetising branches (`idle`) with it."""
+    """Power balance: what arrives at every terminal is its demand plus that of magnetising branches (`idle`)."""
     feeding = network.source_terminal if sources is None else network.source_terminal[sources]
     arriving = _products(sp.csr_array(matrix.s_to - matrix.s_fr), flow)
     drawn = [demand.p, demand.q]
@@ -272,7 +272,7 @@ def _voltage_law(
     variables: tuple[cp.Variable, cp.Variable, cp.Variable],
     bounds: tuple[Floats, Floats],
 ) -> list[cp.Constraint]:
-    """See the module: x y_fr and x y_to in the hull of their products, their difference D, eliminated."""
+    """The voltage law of the module: the convex hull of x y_fr and x y_to with difference D, products eliminated."""
     w, p, q = variables
     constraints: list[cp.Constraint] = []
     if (fixed := np.flatnonzero(always)).size:
@@ -293,7 +293,7 @@ def _voltage_law(
 
 
 def _range(squared: sp.csr_array, bounds: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Least and most of internal voltages within the bounds of the terminals."""
+    """Least and greatest squared internal voltages within the bounds of the terminals."""
     low, high = bounds
     plus, minus = squared.maximum(0.0), squared.minimum(0.0)
     return plus @ low + minus @ high, plus @ high + minus @ low
@@ -326,6 +326,6 @@ _REACH = math.cos(math.pi / CORNERS)
 
 
 def _facets(rated: Ints, p: cp.Expression, q: cp.Expression) -> list[cp.Expression]:
-    """What each facet of a polygon bounds by its reach, over the conductors rated."""
+    """For each facet of the polygon, the expression that the rating bounds, over the rated conductors."""
     angles = (2 * np.arange(CORNERS) + 1) * math.pi / CORNERS
     return [math.cos(angle) * p[rated] + math.sin(angle) * q[rated] for angle in angles]

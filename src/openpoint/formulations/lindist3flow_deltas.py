@@ -1,6 +1,6 @@
-"""What deltas do with the zero sequence: where a current may circulate, where a neutral floats, what regulators tie.
+"""Zero sequence at deltas: where a current may circulate, where a neutral floats, and which voltages regulators tie.
 
-All of it follows from where the grid is fed.
+All of these depend on where the grid is fed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from openpoint.network import Network
 
 @dataclass(frozen=True)
 class ClosedDeltas:
-    """Deltas in which a current can circulate that no power and no magnitude of a voltage tells: C of them.
+    """C deltas in which a circulating current is possible, not determined by powers or voltage magnitudes.
 
     Attributes:
-        conductors: (C, 3). floating: (C, 3) terminals behind them, whose neutral nothing fixes.
+        conductors: (C, 3). floating: (C, 3) terminals behind them, whose neutral floats.
     """
 
     conductors: Ints
@@ -53,7 +53,7 @@ def closed_deltas(network: Network, feeding: Ints, joined: Bools) -> ClosedDelta
 
 
 def floating_terminals(network: Network, deltas: ClosedDeltas, joined: Bools) -> Bools:
-    """(N) terminals behind closed deltas, as far as branches of three phases without delta reach.
+    """(N) terminals behind closed deltas, reached over three-phase branches without a delta.
 
     Args:
         joined: (E) conductors that are closed, or may be.
@@ -66,9 +66,9 @@ def floating_terminals(network: Network, deltas: ClosedDeltas, joined: Bools) ->
 
 
 def tied_windings(network: Network, feeding: Ints, joined: Bools) -> Ints:
-    """(U) 1 where a winding between two lines takes its to side from its from side, -1 the other way round.
+    """(U) 1 where a winding between two lines is fed at its from side, -1 where at its to side.
 
-    Their other phase is joined by a branch beside them, as in an open delta; 0 where it is not.
+    Its other phase is joined by a parallel branch, as in an open delta; 0 where it is not.
 
     Args:
         feeding, joined: as for `closed_deltas`.

@@ -13,9 +13,9 @@ and carries s = u conj(i) from its from to its to end, without losses. Around re
     |u_fr|² / tap² − |u_to|²                      M_P p + M_Q q, M_P + j M_Q = 2 conj(conj(Z) ∘ u0_to / u0_toᵀ)
 
 The last is the law of Gan and Low (2014), whose rotation by e^(∓j 2π/3) is the ratio of balanced v0; only the ratios
-of v0 among the phases of a bus count. Between two lines B w is (w_a + w_b) / 2 for balanced v0: by how much the angles
-move it does not see (`phasors` in `lindist3flow_solve` does). Where no zero sequence can flow, behind deltas, the three
-magnitudes of a bus tell the angles, and B w = (2 w_a + 2 w_b − w_c) / 3 is exact. The open delta has a law of its own.
+of v0 among the phases of a bus count. Between two lines B w is (w_a + w_b) / 2 for balanced v0: it neglects changes of
+the angles (`phasors` in `lindist3flow_solve` includes them). Where no zero sequence can flow, behind deltas, the three
+magnitudes of a bus determine the angles, and B w = (2 w_a + 2 w_b − w_c) / 3 is exact. The open delta has its own law.
 
 The magnetising branch y of a transformer draws conj(y) |u|² at its to end (`Network.y_ends`). Where the zero sequence
 is free, one to the ground would fix the neutral; there it is left out, as loads to neutral are refused.
@@ -206,17 +206,17 @@ def internal_voltages(network: Network) -> tuple[sp.csr_array, sp.csr_array]:
 
 
 def series_impedance(network: Network) -> sp.csr_array:
-    """(E, E) impedance that the internal voltages see."""
+    """(E, E) series impedance between the internal voltages."""
     scale = np.ones(network.n_conductors)
     scale[network.windings.conductor] = 1.0 / 3.0
     return sp.csr_array(sp.diags_array(scale) @ network.z)
 
 
 def idle_shunts(network: Network, floating: Bools) -> tuple[Complexes, Complexes]:
-    """(E) magnetising admittance at each end of a transformer that the internal voltages see; 0 of lines.
+    """(E) magnetising admittance at each end of a transformer, at the internal voltages; 0 of lines.
 
     Args:
-        floating: (N) terminals whose neutral nothing fixes; a wye has none there.
+        floating: (N) terminals whose neutral floats; a wye has no magnetising branch there.
     """
     transformers = np.array([kind == "transformers" for kind in network.branch_kinds], dtype=np.bool_)
     words = [connection.split("-") for connection in network.branch_connections]

@@ -6,8 +6,9 @@ impedance matrix Z = R + jX, symmetric, loses Re(i^H Z i) = i^H R i. With R = F 
     Σ_k |j_k|²,   j_k = Σ_φ F_φk i_φ        as many terms as R has rank, mutual resistances included
     |j_k|² ≤ x l_k                           x the state of the branch: the perspective of a closed branch
 
-so that the loss Σ l is a cone program, and at x = 0 no current flows. Flows without losses on the way lose too little:
-some percent, where the grid loses some percent of its load. Magnetising branches lose g |u|², whatever is carried.
+so that the loss Σ l is a cone program, and at x = 0 no current flows. Since the flows themselves contain no losses, the
+loss is underestimated by some percent where the grid loses some percent of its load. Magnetising branches lose g |u|²,
+independent of the flow.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from openpoint.formulations.lindist3flow_equations import idle_shunts, internal_
 from openpoint.network import Network
 from openpoint.twostage.program import Cone
 
-# Relative size below which an eigenvalue of a resistance matrix is none.
+# Relative size below which an eigenvalue of a resistance matrix counts as 0.
 _RANK = 1e-12
 # Relative size of a negative one that rounding in the data explains.
 _ROUNDED = 1e-4
@@ -83,7 +84,7 @@ def loss_terms(network: Network, v: Complexes) -> LossTerms:
 def loss_cones(
     terms: LossTerms, closed: cp.Expression, p: cp.Variable, q: cp.Variable
 ) -> tuple[Cone, cp.Expression, list[cp.Constraint]]:
-    """The cones of the loss, the loss per unit, and what ties the cones to state and flow.
+    """The loss per unit, its cones, and the constraints that link the cones to states and flows.
 
     Args:
         closed: (B) state of the branches, between 0 and 1, affine.
@@ -101,7 +102,7 @@ def loss_cones(
 
 
 def idle_loss(network: Network, v: Complexes) -> Floats:
-    """(B) what the magnetising branch of each transformer loses at voltages v (N) where it is closed, per unit."""
+    """(B) loss of the magnetising branch of each transformer at voltages v (N) where it is closed, per unit."""
     nothing_floats = np.zeros(network.n_terminals, dtype=np.bool_)
     squares = [np.abs(np.asarray(a @ v)) ** 2 for a in internal_voltages(network)]
     squares[0] = squares[0] / network.tap**2

@@ -1,9 +1,9 @@
 """LinDist3Flow of given branches without an optimiser: one sparse factorisation, many loads at once.
 
-`evaluate` solves the very equations of `lindist3flow`. `phasors` keeps the angles as well: around the voltages without
-load v0 the currents are conj(s / v0), the circuit says by how much ε the voltages change, and v = v0 √(1 + 2 Re ε) e^(j
-Im ε). It is exact to first order in the loads for every connection, so that voltages between lines are right where
-squared voltages of phases say too little of them; where all is wye, |v|² is w.
+`evaluate` solves the same equations as `lindist3flow`. `phasors` computes the angles as well: around the voltages
+without load v0 the currents are conj(s / v0), the circuit gives the relative change ε of the voltages, and
+v = v0 √(1 + 2 Re ε) e^(j Im ε). It is exact to first order in the loads for every connection, so it gives correct
+line-to-line voltages, which squared phase voltages do not determine; where all connections are wye, |v|² is w.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LinearFlows:
 
 @dataclass(frozen=True)
 class Holding:
-    """Terminals that hold a voltage and deliver whatever is wanted.
+    """Terminals that hold a voltage and deliver what the balance requires.
 
     Attributes:
         terminal: (H). v: (H) complex voltage.
@@ -68,9 +68,10 @@ def loads_at_nominal(network: Network) -> tuple[Complexes, Complexes]:
 
 
 def charging(network: Network, closed: Bools) -> Complexes:
-    """(N) what the shunts of lines draw at nominal balanced voltages, of closed branches.
+    """(N) power that the shunts of closed lines draw at nominal balanced voltages.
 
-    Behind a delta, where the neutral floats, `evaluate` takes none: there it is what fixes the neutral.
+    Not for terminals behind a delta, where the neutral floats: there the shunts fix the neutral, and `evaluate` does
+    not accept them.
     """
     lines = np.array([kind == "lines" for kind in network.branch_kinds], dtype=np.bool_)
     drawing = (np.asarray(closed, dtype=np.bool_) & lines)[network.conductor_branch]
@@ -99,7 +100,7 @@ def evaluate(
             What not energised terminals demand is not served.
         holding: what holds a voltage; default: the sources of the network.
         reference: as for `lindist3flow`.
-        per_w: (N) what terminals demand beside s per unit of their squared voltage, such as `charging`.
+        per_w: (N) demand of terminals in addition to s, per unit of their squared voltage, such as `charging`.
 
     Raises:
         OptionError: not radial, or loads whose current has no way back (a wye behind a delta).
@@ -145,7 +146,7 @@ def phasors(
 ) -> Complexes:
     """(K, N) complex voltages, first order in the loads around those without load; 0 where not energised.
 
-    The voltage of a neutral that nothing fixes (behind a delta) is that of balanced phases, none.
+    The voltage of a floating neutral (behind a delta) is that of balanced phases, 0.
 
     Args:
         closed, s, s_delta, holding: as for `evaluate`.
@@ -240,7 +241,7 @@ class _Case:
 
     @property
     def floating(self) -> Bools:
-        """(N) terminals whose neutral nothing fixes."""
+        """(N) terminals whose neutral floats."""
         return floating_terminals(self.network, self.deltas, self.joined)
 
     def samples(self, s: Complexes, s_delta: Complexes) -> tuple[Complexes, Complexes]:
@@ -256,7 +257,7 @@ class _Case:
         return self._columns(held[:, None], value[:, None])
 
     def ground(self, value: Complexes | Floats) -> sp.csr_array:
-        """(alive, C) a way back at the terminals behind each closed delta: none is taken where loads need none."""
+        """(alive, C) return path at the terminals behind each closed delta; unused where the loads need none."""
         return self._columns(self.deltas.floating, value[self.deltas.floating])
 
     def _columns(self, terminals: Ints, value: Complexes | Floats) -> sp.csr_array:
@@ -265,7 +266,7 @@ class _Case:
         return sp.csr_array(sp.coo_array((value.ravel(), (row, column)), shape=(len(self.alive), len(terminals))))
 
     def refuse_stray(self, stray: Complexes | Floats, drawn: Complexes) -> None:
-        """Raise where loads return through a neutral that is not there."""
+        """Raise where the current of loads returns through a neutral that does not exist."""
         if np.abs(stray).max(initial=0.0) > _ASTRAY * max(np.abs(drawn).max(initial=0.0), 1e-9):
             raise OptionError("loads to neutral lie behind a delta, where no neutral is; connect them as delta")
 

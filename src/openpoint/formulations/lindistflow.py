@@ -5,8 +5,8 @@ state x, taps and w = v²
 
     D = 2 (r p + x q)                            the voltage law where closed:  w_a / tap² − w_b = D
 
-and where open D = 0, p = q = 0; loads of constant current or impedance are taken at nominal voltage, and transformers
-magnetise themselves for nothing, as parts of the grid may be dead.
+and where open D = 0, p = q = 0. Loads of constant current or impedance are taken at nominal voltage. The power of
+magnetising branches is neglected, as parts of the grid may not be energised.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ LinDistFlow = LinDist3Flow
 
 
 def nominal_demand(network: Network) -> Complexes:
-    """(N) what the loads take at nominal voltage, fixed generation and capacitors deducted."""
+    """(N) demand of the loads at nominal voltage, less fixed generation and capacitors."""
     return np.asarray(network.s_power + network.s_current + network.s_impedance)
 
 
 def voltage_ceiling(network: Network, held: float, p_feed: float, q_feed: float) -> float:
-    """A squared voltage that no bus exceeds where roots hold at most `held` and buses feed in at most this power (pu).
+    """Upper bound of all squared voltages where roots hold at most `held` and buses feed in at most this power (pu).
 
     It rises along a branch by at most 2 (r P + x Q), summed over the worst path, and by the ratios of transformers.
     """
@@ -65,7 +65,7 @@ def lindistflow(
     bounds: tuple[Floats, Floats] | None = None,
     always: Bools | None = None,
 ) -> LinDistFlow:
-    """The power flow for the branches that `closed` says, at a demand net of all generation.
+    """The linear power flow for the state `closed` of the branches and a net demand.
 
     Args:
         network: the grid, balanced.

@@ -1,9 +1,10 @@
-"""Radiality by orientation and a single-commodity flow.
+"""Radiality: constraints on branch states so that the grid is radial, by arcs and a single-commodity flow.
 
 Branches that must be closed (not switchable, locked, or bridges of the grid) are contracted first. On what is left,
 every block without a source has exactly one parent: Σ of the arcs into it = 1; a closed branch is one of its two arcs.
-That alone admits loops cut off from every source where nothing is consumed, so a fictitious commodity flows from the
-sources to the blocks where power alone does not force a connection (Lavorato et al. 2012).
+These constraints alone admit loops that are disconnected from every source where nothing is consumed. So a fictitious
+commodity flows from the sources to those blocks that the power balance does not force to be connected (Lavorato et al.
+2012).
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from openpoint.graph import bridges, components
 
 @dataclass(frozen=True)
 class Choices:
-    """What is left to decide after contraction.
+    """The branches and blocks that are left after contraction.
 
     Attributes:
-        free: branches whose state is open to choice (F of E).
+        free: branches whose state is undecided (F of E).
         state: (E) 1 closed, 0 open where fixed; nan where free.
         fr, to: (F) blocks at the ends of the free branches; the block of all sources is 0.
         block: (N) block of each bus.
@@ -61,7 +62,7 @@ class Radiality:
 
 
 def contract(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools, must_open: Bools) -> Choices:
-    """Contract what must be closed, bridges included; all sources become block 0.
+    """Contract the branches that must be closed, bridges included; all sources become block 0.
 
     Args:
         n: number of buses. fr, to: (E) ends of the branches. sources: buses that are sources.
@@ -123,11 +124,11 @@ def heaviest_tree(choices: Choices, weight: Floats) -> Floats:
 
 
 def radiality(choices: Choices, *, consuming: Bools) -> Radiality:
-    """The radial choices.
+    """Variables and constraints of the radial choices.
 
     Args:
-        choices: what is left to decide.
-        consuming: (blocks) blocks that no power flow could leave in a loop of their own, because they consume and
+        choices: from `contract`.
+        consuming: (blocks) blocks that the power balance forces to be connected to a source, because they consume and
             nothing feeds in anywhere; the others need the commodity.
     """
     fixed = np.flatnonzero(~np.isnan(choices.state))

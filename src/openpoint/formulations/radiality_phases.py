@@ -1,7 +1,7 @@
 """Radial choices where a branch has conductors of several phases, which open and close together.
 
-The graph is that of terminals and conductors: every terminal hangs on one source by one path. What `radiality` knows of
-branches holds of conductors; what settles one conductor of a branch settles the others.
+The graph is that of terminals and conductors: every terminal is connected to one source by one path. The constraints of
+`radiality` apply to conductors in place of branches, and all conductors of a branch have the same state.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from openpoint.formulations.radiality import Choices, contract
 def contract_coupled(
     n: int, fr: Ints, to: Ints, branch: Ints, sources: Ints, must_close: Bools, must_open: Bools
 ) -> Choices:
-    """Contract what must be closed, and what that implies for conductors of the same branch; see `contract`.
+    """Contract the conductors that must be closed, including all conductors of the same branches; see `contract`.
 
     Args:
         n: number of terminals. fr, to: (E) ends of the conductors. branch: (E) branch of each, 0 … B - 1.

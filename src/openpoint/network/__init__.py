@@ -1,4 +1,4 @@
-"""Network: what a solver needs. Frozen arrays in per unit, built from a Grid in this one place."""
+"""Network: the immutable arrays in per unit that solvers use, built from a Grid in this one place."""
 
 from openpoint.network.arrays import DeltaLoads, LineWindings, Network
 from openpoint.network.build import build_network

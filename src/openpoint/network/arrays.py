@@ -3,8 +3,8 @@
 Base: `s_base_kva` for power, the nominal line-to-line voltage of each bus for voltage, so that impedance is based on
 `vn_kv² · 1000 / s_base_kva` ohm and current on `s_base_kva / (√3 vn_kv)` A. The power of one of three phases is based
 on a third of `s_base_kva`, its voltage on `vn_kv / √3`, so that v conj(i) is power in each phase. `s_base_kva` follows
-the total load (or generation, if larger), so that flows are of order one whatever the size of the grid: cone programs
-solved in ill-chosen units go wrong.
+the total load (or generation, if larger), so that flows are of order one for grids of any size: cone solvers become
+inaccurate on badly scaled problems.
 
 The arrays run over terminals (bus, phase) and conductors (branch, phase), in the order of the tables. A balanced grid
 has one phase, "1", and its terminals and conductors are its buses and branches. Neutrals are no terminals: every wye
@@ -179,12 +179,12 @@ class Network:
 
     @property
     def y_open(self) -> Complexes:
-        """(E) what stays under voltage of an open conductor, at whichever end."""
+        """(E) admittance of an open conductor at the end that stays energised, whichever it is."""
         return self.y_open_fr + self.y_open_to
 
     @property
     def hangs(self) -> Bools:
-        """(E) whether the conductor stays under voltage while it is open."""
+        """(E) whether the conductor stays energised from one end while it is open."""
         return np.asarray(self.y_open != 0)
 
     @property

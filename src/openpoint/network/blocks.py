@@ -1,7 +1,7 @@
-"""Blocks: what is left of a grid where every switchable branch is open, and the graph that switches make of them.
+"""Blocks: the connected parts of a grid when all switchable branches are open, and the block graph of the switches.
 
-A block is energised or dead as a whole. Blocks are numbered by their first bus in the order of the table and named
-after it.
+A block is energised as a whole or not at all. Blocks are numbered by their first bus in the order of the table and
+named after it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def blocks(network: Network) -> Blocks:
 
 
 def _refuse_loops(network: Network) -> None:
-    """Loops are judged phase by phase: three units of one phase side by side make none."""
+    """Raise for loops within a block, phase by phase: parallel single-phase units of different phases are none."""
     fixed = np.flatnonzero(network.closed & ~network.switchable)
     tree = forest(network.n_terminals, network.terminal_fr[fixed], network.terminal_to[fixed])
     if not tree.all():

@@ -31,12 +31,12 @@ _MODELS = ("power", "current", "impedance")
 def build_network(grid: Grid, *, holds_voltages: bool = False) -> Network:
     """The arrays of a grid.
 
-    The band of a load (`v_min_pu`, `v_max_pu`) is not in them: its model is taken to hold at every voltage. Neither is
-    what generators hold their voltage at.
+    They do not contain the voltage band of a load (`v_min_pu`, `v_max_pu`): its model is assumed to hold at every
+    voltage. Nor do they contain the voltages that generators hold.
 
     Args:
         grid: the grid.
-        holds_voltages: the caller holds the voltages of generators with `v_pu` by itself.
+        holds_voltages: the caller computes the reactive power of generators with `v_pu` itself.
 
     Raises:
         InputError: the grid has faults (`Grid.check`), or generators that hold a voltage and a caller that does not.
@@ -215,7 +215,7 @@ class _Builder:
 
 
 def _open_ended(open_end: str, z: complex, y: complex) -> tuple[complex, complex]:
-    """What stays at the from and to bus of a line that is open at one end: half of its shunt, and the rest behind z."""
+    """Admittances at the from and to bus of a line open at one end: half of its shunt, and the other half behind z."""
     half = 0.5 * y
     stays = half + half / (1.0 + z * half)
     return stays if open_end == "to" else 0j, stays if open_end == "from" else 0j

@@ -1,4 +1,4 @@
-"""Which limits a study keeps."""
+"""Limits of voltage and current that a study keeps."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Limits:
         return limits
 
     def applied(self, network: Network) -> Network:
-        """The network with exactly these limits; sources have none, they hold their voltage."""
+        """The network with exactly these limits; sources have none, since they hold their voltage."""
         shape = network.w_min.shape
         w_min = network.w_min if self.voltage else np.zeros(shape)
         w_max = network.w_max if self.voltage else np.full(shape, np.inf)

@@ -1,4 +1,4 @@
-"""Which load draws where: from loads by name to terminals and pairs of terminals."""
+"""Load shares: matrices from loads by name to terminals and pairs of terminals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from openpoint.grid.grid import Grid
 
 DELTA_PAIRS = {"ab": ("ab",), "bc": ("bc",), "ac": ("ca",), "abc": ("ab", "bc", "ca")}
-# What stays constant of the active and the reactive power, by model of a load.
+# Which of power, current and impedance is constant, for the active and the reactive part of each load model.
 PARTS = {model: (model, model) for model in ("power", "current", "impedance")} | {"cvr": ("current", "impedance")}
 
 Terminals = dict[tuple[str, str], int]
@@ -22,7 +22,7 @@ Pairs = dict[tuple[int, int], int]
 
 @dataclass(frozen=True)
 class LoadShares:
-    """What a kVA of each of L loads is in per unit at the N terminals and D pairs of a Network.
+    """Per-unit load at the N terminals and D pairs of a Network for one kVA of each of L loads.
 
     `wye @ s` and `delta @ s` of complex powers s in kVA of the loads of one model give the arrays of that model.
 
@@ -51,7 +51,7 @@ def load_shares(grid: Grid) -> LoadShares:
 
 
 def power_shares(grid: Grid, table: pl.DataFrame) -> tuple[sp.csr_array, sp.csr_array]:
-    """(N, rows) and (D, rows): what a kVA of each load or generator is in per unit at terminals and between them."""
+    """(N, rows) and (D, rows) per-unit power at terminals and between them for one kVA of each load or generator."""
     terminal, pair = terminals(grid), delta_pairs(grid)
     base = 1.0 / power_base_kva(grid)
     wye: list[tuple[int, int, float]] = []
@@ -71,7 +71,7 @@ def power_base_kva(grid: Grid) -> float:
     total = max(
         math.hypot(table["p_kw"].abs().sum(), table["q_kvar"].abs().sum()) for table in (grid.loads, grid.generators)
     )
-    # A power of ten keeps per-unit figures readable and conversions exact to the last bit but a few.
+    # A power of ten keeps per-unit values readable and conversions exact to the last few bits.
     return 10.0 ** round(math.log10(total)) if total > 0 else 1000.0
 
 
@@ -108,7 +108,7 @@ def pairs_at(terminal: Terminals, bus: str, phases: str) -> Iterator[tuple[int, 
 
 
 def phase_bases(phases: str) -> int:
-    """How many times the base of one phase goes into the base of the grid."""
+    """Base of the grid divided by the base of one phase."""
     return 1 if phases == "1" else 3
 
 

@@ -1,4 +1,4 @@
-"""The arrays that the compiled power flow works on."""
+"""The arrays of the compiled power flow."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from openpoint.compiled.table import Table
 
 @dataclass(frozen=True, eq=False)
 class Wires(Table):
-    """What does not change between flows: N buses, E branches, in per unit.
+    """The grid data that all flows share: N buses, E branches, in per unit.
 
     Attributes:
         start: (N + 1) where the neighbours of a bus begin. neighbour, via: (2E) bus at the other end, and branch.
         fr: (E) from bus. z, y: (E) series impedance, shunt admittance of both ends together. tap, shift: (E).
         source, source_v: (S) buses that sources hold, and their voltages.
-        hung, hung_at, hung_y: (H) branches that stay under voltage while they are open, at which bus, and as what.
+        hung, hung_at, hung_y: (H) branches that stay energised at one end while they are open, the bus of this end,
+            and their admittance there.
         has_ratio, has_shunt: whether any branch has a ratio or shift, or a shunt.
     """
 
@@ -54,7 +55,7 @@ class Loads(NamedTuple):
 
 
 class Output(NamedTuple):
-    """The fields of `Flows`, to be filled; complex ones arrive as zeros. Without rows where only losses are asked."""
+    """The fields of `Flows` to be filled; complex ones must be zeros. They have no rows if only losses are needed."""
 
     energised: Bools
     v: Complexes
@@ -112,7 +113,7 @@ class Work(Table):
 
 
 def work_for(n_bus: int) -> Work:
-    """Fresh memory for flows of `n_bus` buses."""
+    """New arrays for flows of `n_bus` buses."""
     arrays: dict[str, Any] = {field.name: np.empty(n_bus) for field in fields(Work)}
     arrays |= {name: np.empty(n_bus, dtype=np.int32) for name in ("order", "position", "parent", "edge")}
     arrays["flipped"] = np.empty(n_bus, dtype=np.bool_)

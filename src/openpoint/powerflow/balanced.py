@@ -183,11 +183,11 @@ def _memory_for(n_bus: int) -> Work:
 
 
 def _rows(name: str, given: Complexes | None, default: Complexes, width: int) -> Complexes:
-    """The argument as a complex matrix of the given width."""
+    """An argument as a complex matrix of the given width."""
     if given is None and default.flags.carray and default.dtype == np.complex128:
         return default[None, :]
     array = np.asarray(default if given is None else given, dtype=np.complex128)
-    # numba compiles anew for read-only arrays and for other layouts: rather copy these than wait seconds.
+    # numba compiles again for read-only arrays and for other layouts, which takes seconds: copy these instead.
     matrix = np.require(np.atleast_2d(array), requirements=("C", "W"))
     if matrix.ndim != 2 or matrix.shape[1] != width:
         raise OptionError(f"{name} has shape {array.shape}; it needs {width} columns")
@@ -205,7 +205,7 @@ _known: dict[int, tuple[weakref.ref[Network], Wires]] = {}
 
 
 def wires_of(network: Network) -> Wires:
-    """The network as the kernel wants it; kept as long as the network lives.
+    """The arrays of a network for the kernel; cached as long as the network exists.
 
     Raises:
         OptionError: the network has several phases.

@@ -14,20 +14,20 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 
 STIFF_PU = 1e-7
-"""Below this impedance the voltages of the two ends, rounded to double precision, no longer tell the current."""
+"""Below this impedance the current cannot be computed from the voltages of both ends in double precision."""
 
 
 @dataclass(frozen=True)
 class AcCheck:
-    """What the power flow equations say about given voltages.
+    """Mismatch, loss and violations of given voltages by the power flow equations.
 
     Attributes:
         max_mismatch: the largest of: power missing at an energised bus that is no source (per unit of `s_base_kva`),
             difference of a source's voltage from what it holds, voltage at a bus without a source, and voltage that
             Ohm's law misses at a branch of (almost) no impedance (pu). inf where a voltage is not a number.
         loss: active power that all branches take, per unit.
-        v_low, v_high: energised terminals, sources excepted, whose voltage breaks its limit.
-        overloaded: conductors whose current breaks its limit.
+        v_low, v_high: energised terminals, sources excepted, whose voltage violates its limit.
+        overloaded: conductors whose current violates its limit.
         current: (E) magnitude of the current through the series impedance, per unit.
     """
 
@@ -60,7 +60,7 @@ def check_flow(
     Args:
         network: a balanced network. closed: (E) state of the branches. v: (N) voltages, pu.
         s_power, s_current, s_impedance, generation: (N), (N), (N), (G); default: those of the network.
-        tolerance: a limit counts as broken when it is exceeded by more than this share of itself.
+        tolerance: a limit counts as violated when it is exceeded by more than this share of itself.
 
     Raises:
         OptionError: shapes do not fit, or the network has several phases.
@@ -129,7 +129,7 @@ def _injections(
     s_impedance: Complexes,
     generation: Complexes,
 ) -> Complexes:
-    """(N) power that loads and generators bring in at these voltages."""
+    """(N) power that loads and generators inject at these voltages."""
     size = np.abs(v)
     s = -(s_power + s_current * size + s_impedance * size**2)
     np.add.at(s, network.generator_terminal, generation)
@@ -147,7 +147,7 @@ def _energised(network: Network, closed: Bools) -> Bools:
 def _stiff_currents(
     fr: Ints, to: Ints, a: Complexes, v: Complexes, missing: Complexes, free: Bools
 ) -> tuple[Complexes, Complexes]:
-    """Currents of the branches without impedance from what the others leave over, and the power that is then missing.
+    """Currents of the branches without impedance, from the current balances of their buses, and the missing power.
 
     Buses that such branches join form groups. An ideal ratio keeps power, so the power missing in a group is the sum
     over its buses; it is free where a source is among them.

@@ -1,4 +1,4 @@
-"""What loads, capacitors and generators draw at given voltages, by their models; for the checks of power flows."""
+"""Load models: what loads, capacitors and generators draw at given voltages; for the checks of power flows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from openpoint.network import DeltaLoads, LoadShares, Network, load_shares
 from openpoint.network.load_shares import power_shares
 
 V_LOW_PU = 0.5
-"""Voltage at which OpenDSS has a load below its band wholly as the impedance that draws its power at nominal one."""
+"""Voltage (pu) below which OpenDSS models a load as the impedance that draws its nominal power at nominal voltage."""
 _DEGREE = {"power": 0, "current": 1, "impedance": 2}
 
 
@@ -23,9 +23,10 @@ class Powers:
     """Power of the loads and generators of a grid in K cases, in kVA.
 
     Attributes:
-        shares: which load draws where. load: (L, K) at nominal voltage. load_more: (L, K) beyond that of the table.
-        low, high: (L) band of voltage in which a load is what its model says.
-        made_wye, made_delta: (N, G), (D, G) where generators feed in. made_more: (G, K) beyond that of the table.
+        shares: share of each load at terminals and pairs. load: (L, K) at nominal voltage. load_more: (L, K) power in
+            addition to that of the table. low, high: (L) voltage band in which the model of a load applies.
+        made_wye, made_delta: (N, G), (D, G) where generators feed in. made_more: (G, K) power in addition to that of
+            the table.
     """
 
     shares: LoadShares
@@ -39,10 +40,10 @@ class Powers:
 
     @staticmethod
     def of(grid: Grid, leave_out: Collection[str], loads: Complexes | None, generators: Complexes | None) -> Powers:
-        """Of a grid.
+        """The powers of a grid.
 
         Args:
-            leave_out: generators that deliver whatever is wanted.
+            leave_out: generators that hold a voltage and deliver what the balance requires.
             loads, generators: (K, rows) or (rows) of each row of the table; None = the table.
         """
         tables = [(t["p_kw"].to_numpy() + 1j * t["q_kvar"].to_numpy())[:, None] for t in (grid.loads, grid.generators)]
@@ -72,7 +73,8 @@ def drawn_current(network: Network, v: Complexes, energised: Bools, powers: Powe
     """
     delta, on = network.delta, energised[:, None]
     alive = on[delta.fr]
-    u = np.where(on, v, 1.0), np.where(alive, v[delta.fr] - v[delta.to], 1.0)  # what is dead draws nothing at any
+    # Where not energised, 1 avoids a division by 0.
+    u = np.where(on, v, 1.0), np.where(alive, v[delta.fr] - v[delta.to], 1.0)
     size = np.abs(u[0]), np.abs(u[1]) / np.sqrt(3.0)
     wye = _drawn(network, size[0], powers, powers.shares.wye) - powers.made_wye @ powers.made_more
     pairs = _drawn(delta, size[1], powers, powers.shares.delta) - powers.made_delta @ powers.made_more
@@ -90,7 +92,7 @@ def drawn_current(network: Network, v: Complexes, energised: Bools, powers: Powe
 
 
 def _drawn(known: Network | DeltaLoads, size: Floats, powers: Powers, shares: sp.csr_array) -> Complexes:
-    """(rows, K) power of today's loads at voltages of this size, what they draw more, and what out of their band."""
+    """(rows, K) power at voltages of this size: today's loads, additional power, corrections outside the band."""
     drawn = known.s_power[:, None] + known.s_current[:, None] * size + known.s_impedance[:, None] * size**2
     models = powers.shares
     for model, degree in _DEGREE.items():
@@ -111,7 +113,7 @@ def _drawn(known: Network | DeltaLoads, size: Floats, powers: Powers, shares: sp
 
 
 def _beyond(model: str, u: Floats, low: float, high: float) -> Floats:
-    """(K) share of its power that a load draws at voltages u out of its band, as OpenDSS has it.
+    """(K) share of its power that a load draws at voltages u outside its band, as in OpenDSS.
 
     Above the band it is the impedance that draws at `high` what a load of constant power (current) draws there. Below,
     its current goes in a straight line from that of its model (of constant power or current) at `low` to that of the

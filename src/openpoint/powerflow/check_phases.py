@@ -1,7 +1,7 @@
-"""Verification of operating points of any phases by the equations of the network; shares nothing with OpenDSS.
+"""Verification of operating points of any phases by the equations of the network; independent of OpenDSS.
 
-The currents of the branches follow from voltages by the matrices of `openpoint.network.arrays`, those of loads by
-their models. What then is missing at each terminal is the mismatch.
+The currents of the branches follow from the voltages by the matrices of `openpoint.network.arrays`, those of loads by
+their models. The power that is then missing at each terminal is the mismatch.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _ANGLE = {"1": 0.0, "a": 0.0, "b": -2.0 * np.pi / 3.0, "c": 2.0 * np.pi / 3.0}
 
 @dataclass(frozen=True)
 class Balances:
-    """What the equations of the network say of K operating points, per unit.
+    """Power balances of K operating points by the equations of the network, per unit.
 
     Attributes:
-        missing: (K, N) power that nobody is known to deliver, of the base of a phase: what holds a voltage delivers it,
-            elsewhere it is a mismatch. Terminals that branches of (almost) no impedance join have the sum of theirs
-            each, as voltages do not tell the current between them. 0 where not energised.
+        missing: (K, N) power missing in the balance, of the base of a phase. A source or grid-forming generator
+            delivers it; elsewhere it is a mismatch. Terminals joined by branches of (almost) no impedance each have the
+            sum of their group, as the currents between them do not follow from voltages. 0 where not energised.
         mismatch: (K) the largest of: power missing at a terminal that nothing holds, difference of a voltage from what
             is held, voltage that Ohm's law misses at a branch of (almost) no impedance; nan where the voltages are.
     """
@@ -62,7 +62,7 @@ def balances(
     loads_kva: Complexes | None = None,
     generators_kva: Complexes | None = None,
 ) -> Balances:
-    """K operating points of one topology.
+    """Balances of K operating points of one topology.
 
     Args:
         grid, network: as for `max_mismatch`. v: (K, N) voltage to neutral, per unit.

@@ -1,4 +1,4 @@
-"""One topology under many demands: exact AC states, what they lose and by how much they miss limits."""
+"""Ensembles: exact AC states of one topology under many demands, with their losses and violations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openpoint.network import Network
 from openpoint.powerflow.balanced import Flows, solve
 
 LIMIT_TOLERANCE = 1e-6
-"""Relative excess of a limit that counts as kept: the accuracy of the cone program, far below any meter's."""
+"""Relative excess up to which a limit counts as kept: the accuracy of the cone program, far finer than any meter's."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Ensemble:
 
 
 def ensemble(network: Network, closed: Bools, demand: Complexes, generation: Complexes) -> Ensemble:
-    """The states of a topology; one that leaves a bus without a source has none."""
+    """The states of a topology; there are none if a bus is not connected to a source."""
     flows = solve(network, closed, s_power=demand, generation=generation)
     lost = ~(flows.converged & flows.energised.all(axis=1))
     loss = np.where(lost, np.inf, flows.loss)
@@ -55,5 +55,5 @@ def excesses(network: Network, flows: Flows) -> Floats:
 
 
 def is_limited(network: Network) -> bool:
-    """Whether there is any limit to keep."""
+    """Whether there is any limit of voltage or current."""
     return bool(np.any(network.w_min > 0) or np.any(np.isfinite(network.w_max)) or np.any(np.isfinite(network.l_max)))

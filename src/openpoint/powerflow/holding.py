@@ -16,11 +16,11 @@ from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 
 TOLERANCE = 1e-9
-"""Difference from the voltage held that counts as none, pu."""
+"""Difference from the set voltage up to which it counts as held, pu."""
 NUDGE = 1e-5
 """Reactive power by which sensitivities are found, per unit of the load of the grid."""
 STIFF = 1e-9
-"""Sensitivity of a voltage, pu per unit of power, below which it does not follow."""
+"""Sensitivity, pu of voltage per unit of reactive power, below which the voltage cannot be controlled."""
 ITERATIONS = 60
 HALVINGS = 12
 """Of a step after which the power flow has no solution."""
@@ -47,7 +47,7 @@ def hold_voltages(
     Args:
         network: balanced, with loads and generation but that of these generators' reactive power.
         closed: (E) radial state that supplies all buses. terminal: (H) buses, each once. v: (H) voltage to hold.
-        q: (H) where to start, and where to stay if the voltage does not follow and there is no limit to go to.
+        q: (H) initial value, also the final one where the voltage cannot be controlled and there is no limit.
         q_min, q_max: (H) limits, infinite where there is none.
     """
     q = np.clip(q, q_min, q_max)
@@ -79,12 +79,12 @@ def hold_voltages(
 
 
 def with_reactive(network: Network, terminal: Ints, q: Floats) -> Network:
-    """The network with so much more reactive power fed in at these terminals, (H)."""
+    """The network with this additional reactive power fed in at these terminals, (H)."""
     return replace(network, s_power=_drawn(network, terminal, q[None, :])[0])
 
 
 def _look(network: Network, closed: Bools, terminal: Ints, q: Floats) -> tuple[Floats | None, Floats | None]:
-    """(H) voltages at reactive powers, and (H, H) how they follow each of them; None where there is no solution."""
+    """(H) voltages at reactive powers, and their (H, H) sensitivities to these; None where there is no solution."""
     rows = np.vstack([q, q + NUDGE * np.eye(len(q))])
     flows = solve(network, closed, s_power=_drawn(network, terminal, rows))
     size = np.abs(flows.v[:, terminal])

@@ -3,14 +3,14 @@
 The sweep of Shirmohammadi, Hong, Semlyen and Luo, "A compensation-based power flow method for weakly meshed
 distribution and transmission networks", IEEE Trans. Power Systems 3(2), 1988, in changes of form:
 
-- **Ratios vanish.** In a tree every bus k has one product t_k of the ideal ratios and of the source's angle between
-  the source and itself. With v_k = t_k u_k and i_k = j_k / conj(t_k), power v conj(i) = u conj(j) is unchanged, u is
-  continuous through an ideal ratio, and the magnitude of t is all that an impedance or a load sees of it. A ratio may
-  so be met from either side, and the sweep itself runs without any.
+- **Ratios are eliminated.** In a tree every bus k has one product t_k of the source's angle and the ideal ratios
+  between the source and the bus. With v_k = t_k u_k and i_k = j_k / conj(t_k), power v conj(i) = u conj(j) is
+  unchanged, u is continuous across an ideal ratio, and impedances and loads depend on the magnitude of t only. So a
+  ratio may be at either end of a branch, and the sweep itself contains none.
 - **Shunts are eliminated.** All that is linear at a bus (charging, capacitors, loads of constant impedance) is an
   admittance; the admittance seen below a bus is Y_k = y_k + Σ Y_c / (1 + z_c Y_c), and the sweep iterates on the loads
   of constant power and current alone: u_c = (u_p - z_c j_c) / (1 + z_c Y_c).
-- An open branch that hangs on a bus is an admittance too, whose conductance counts as loss.
+- An open branch that is energised from one end is an admittance too, whose conductance counts as loss.
 - Buses are renumbered in the order of a breadth-first search, so that parents come before children.
 
 A flow without solution shows in the frame u as a real part that falls to zero (a load beyond the nose of its curve
@@ -72,7 +72,7 @@ def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
 
 @inlined
 def refer(wires: Wires, closed: Bools, n: int, work: Work) -> None:
-    """Bring impedances, shunts and ratios of the tree into the frame u, with the open branches that hang on it."""
+    """Refer impedances, shunts and ratios of the tree to the frame u, with open branches energised from one end."""
     size, turn, parent = work.size, work.turn, work.parent
     for k in range(n):
         work.line_re[k] = 0.0
@@ -125,7 +125,7 @@ def refer(wires: Wires, closed: Bools, n: int, work: Work) -> None:
 
 @inlined
 def load(n: int, loads: Loads, number: int, work: Work) -> None:
-    """Bring the loads of one flow into the frame u, eliminate the shunts, start from the voltages of the sources."""
+    """Refer the loads of one flow to the frame u, eliminate the shunts, start from the voltages of the sources."""
     s_power = loads.s_power[number if len(loads.s_power) > 1 else 0]
     s_current = loads.s_current[number if len(loads.s_current) > 1 else 0]
     s_impedance = loads.s_impedance[number if len(loads.s_impedance) > 1 else 0]
@@ -266,14 +266,14 @@ def entering(u_re: float, u_im: float, half_re: float, half_im: float, j_re: flo
 
 @inlined
 def turned(re: float, im: float, angle: float, scale: float) -> complex:
-    """A complex number times `scale`, turned by an angle."""
+    """A complex number times `scale`, rotated by an angle."""
     c, s = scale * np.cos(angle), scale * np.sin(angle)
     return complex(re * c - im * s, re * s + im * c)
 
 
 @inlined
 def write(wires: Wires, closed: Bools, n: int, number: int, converged: bool, work: Work, output: Output) -> None:
-    """Bring a flow out of the frame u."""
+    """Write the results of a flow, transformed from the frame u to actual voltages and currents."""
     v, i_series, s_fr, s_to = output.v[number], output.i_series[number], output.s_fr[number], output.s_to[number]
     for k in range(n):
         output.energised[number, work.order[k]] = True
@@ -325,7 +325,7 @@ def many(
     status: States,
     output: Output,
 ) -> None:
-    """K flows; `closed` and the loads have K rows or one."""
+    """Compute K flows; `closed` and the loads have K rows or one."""
     roots = len(wires.source)
     n, radial = 0, False
     for number in range(len(loss)):

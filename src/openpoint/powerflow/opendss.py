@@ -62,7 +62,7 @@ class OpenDssCircuit:
         grid: the grid; sound.
         closed: (branches) state of each, in the order of `Grid.branches`; default: today's.
         forming: grid-forming generators by name, with the voltage they hold in pu (angle 0). They deliver what their
-            island needs, whatever they are set to.
+            island needs, whatever output the table has.
         tolerance: largest relative change of a voltage in the last iteration.
 
     Raises:
@@ -85,7 +85,7 @@ class OpenDssCircuit:
         self.rewire(closed, forming=forming)
 
     def rewire(self, closed: Bools | None = None, *, forming: Mapping[str, float] | None = None) -> None:
-        """Go over to another topology; faster than a new circuit.
+        """Switch to another topology; faster than a new circuit.
 
         Args:
             closed, forming: as for a new circuit.
@@ -103,13 +103,13 @@ class OpenDssCircuit:
         engine.Solution.Convergence(self._tolerance)
         engine.Solution.MaxIterations(_ITERATIONS)
         solve_as_it_is(engine)
-        # Power of every load and generator in the engine; nothing is known to be there yet.
+        # Power of every load and generator in the engine; unknown at first.
         self._drawn: Complexes = np.full(len(self._load_rows) + len(self._generator_rows), np.nan, dtype=np.complex128)
         self._place(self._names)
         self._wire(branches)
 
     def _statements(self, names: write.Names) -> tuple[list[str], list[tuple[int, str]]]:
-        """What describes the energised part, and its branches by number with their element."""
+        """OpenDSS statements of the energised part, and its branches by number with their element."""
         grid = self.grid
         sources = write.source_statements(grid, names)
         for name, v_pu in self.forming.items():
@@ -171,7 +171,7 @@ class OpenDssCircuit:
         return self._flows(v, source_kva, converged)
 
     def restart(self) -> None:
-        """Forget the last flow, so that the next one does not begin from its voltages."""
+        """Discard the last flow, so that the next one does not start from its voltages."""
         self._engine.Solution.InitSnap()
 
     def _solve_one(self, drawn: Complexes, v: Complexes, source_kva: Complexes) -> bool:
@@ -212,7 +212,7 @@ class OpenDssCircuit:
         return lambda bus, phases: any((bus, phase) in live for phase in phases)
 
     def _place(self, names: write.Names) -> None:
-        """Which node of the engine is which terminal."""
+        """Map the nodes of the engine to terminals."""
         network = self.network
         bus_of = {safe: name for name, safe in names.bus.items()}
         number = {
@@ -228,7 +228,7 @@ class OpenDssCircuit:
         self._base_v = network.v_base_kv * 1000.0 / math.sqrt(3.0)
 
     def _wire(self, live: list[tuple[int, str]]) -> None:
-        """Admittances from voltages in V to currents in A at both ends of every conductor, as the engine has them."""
+        """Build the engine's admittance matrices, from voltages in V to currents in A at both ends of conductors."""
         network, engine = self.network, self._engine
         conductors: dict[int, list[int]] = {}
         for e, branch in enumerate(network.conductor_branch.tolist()):
@@ -282,7 +282,7 @@ def _rows(name: str, given: Complexes | None, table: pl.DataFrame) -> Complexes:
 
 
 def _state(grid: Grid, closed: Bools | None) -> Bools:
-    """(branches) which are closed."""
+    """(branches) whether each is closed."""
     branches = grid.branches()
     state = branches["closed"].to_numpy() if closed is None else np.asarray(closed)
     if state.shape != (branches.height,) or state.dtype != np.bool_:
@@ -313,7 +313,7 @@ def _energised(network: Network, state: Bools, held: Ints) -> Bools:
 
 
 def _way_back(network: Network) -> tuple[Ints, Ints]:
-    """Terminals against which the voltage of a conductor counts; N is the neutral."""
+    """Terminals to which the voltage of a conductor refers; N is the neutral."""
     fr = np.full(network.n_conductors, network.n_terminals)
     to = fr.copy()
     fr[network.windings.conductor], to[network.windings.conductor] = (

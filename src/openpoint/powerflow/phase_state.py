@@ -22,8 +22,8 @@ class PhaseState:
         v: (N) voltage to neutral, per unit of the nominal one; nan where the flow has no solution.
         i_a: (E) current: of a line or switch at the end where it is larger, of a transformer at its to end.
         s_fr_kva, s_to_kva: (E) power that enters at each end. source_kva: (S) power delivered.
-        max_mismatch: by the equations of the network, which OpenDSS does not use, per unit of the base of a phase. It
-            does not go below some 1e-6: OpenDSS adds a susceptance of a millionth of its rating to a transformer.
+        max_mismatch: by the equations of the network, independent of OpenDSS, per unit of the base of a phase. It is
+            about 1e-6 at best: OpenDSS adds a susceptance of a millionth of its rating to a transformer.
     """
 
     energised: Bools
@@ -45,7 +45,7 @@ class PhaseState:
 
 
 def phase_state(grid: Grid, network: Network) -> PhaseState:
-    """State of the grid as it stands; no control acts. Loops, and several sources on one part, are solved as they are.
+    """Today's state of the grid, without control actions. Loops and several sources in one part are allowed.
 
     Raises:
         InputError: something that OpenDSS does not have.

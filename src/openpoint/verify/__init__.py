@@ -1,4 +1,4 @@
-"""An independent checker of certificates: no code of `openpoint.search`, no floating point in any bound."""
+"""Independent checker of certificates; it shares no code with `openpoint.search` and computes bounds exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lower bound in integers. Its proof is in `openpoint.verify.proof`."""
+"""The lower bound of a node in integer arithmetic. Its proof is in `openpoint.verify.proof`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Exact:
     """
 
     def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction) -> None:
-        """`goal`: what every bound is to reach."""
+        """`goal`: the value that every bound must reach."""
         self.graph, (self.at, self.k) = graph, data.whole()
         at, k = self.at, self.k
         self.goal: int = -(-(goal.numerator << k + FINE) // goal.denominator)
@@ -40,7 +40,7 @@ class Exact:
             if g_fr or b_fr or g_to or b_to
         }
         self.currents = [j for j in range(graph.n) if at.p_v[j] or at.q_v[j]]
-        # √w from below: a line that is below it at both ends of a range is below it on the range.
+        # A lower bound of √w: since √w is concave, a line below it at both ends of a range is below it on the range.
         self.chord = {}
         for j in self.currents:
             low, high = (isqrt(w[j] << 2 * FINE >> k) for w in (at.w_min, at.w_max))
@@ -71,7 +71,7 @@ class Exact:
 
 
 class _Node:
-    """The bound of a node at its multipliers, as far as its terms are added up: a sum, and A by bus (`gain`)."""
+    """The bound of a node at its multipliers while its terms are added up: a sum, and A by bus (`gain`)."""
 
     __slots__ = ("at", "ends", "exact", "gain", "k", "mu", "near", "ratio", "total", "y")
 
@@ -82,13 +82,13 @@ class _Node:
         self.gain = [0] * len(y)
 
     def add_loads(self) -> None:
-        """What the loads take, whatever part of them may be chosen or follows the voltage."""
+        """Add the terms of the loads, including dispatchable and voltage-dependent parts."""
         at, k, y, mu, gain = self.at, self.k, self.y, self.mu, self.gain
         total: int = sum(map(mul, at.p, y)) + sum(map(mul, at.q, mu))
         for j in self.exact.boxes:
             total += at.p_span[j] * min(0, y[j]) + at.q_span[j] * min(0, mu[j])
         total <<= FINE - COARSE
-        # >> rounds downwards, and what is subtracted from A is rounded so.
+        # >> rounds downwards, as a term subtracted from A must be.
         for j in self.exact.steady:
             gain[j] -= (at.p_w[j] * y[j] + at.q_w[j] * mu[j]) << FINE - COARSE >> k
         for j in self.exact.currents:
@@ -102,7 +102,7 @@ class _Node:
         self.total += total
 
     def add_undecided(self, status: list[int]) -> bool:
-        """What undecided branches take for sure, and open ones; False where a branch is not bounded."""
+        """Add the terms of undecided and open branches; False where the term of a branch has no bound."""
         at, gain, hanging = self.at, self.gain, self.exact.hanging
         for e, state in enumerate(status):
             if state == OPEN and e in hanging:
@@ -124,7 +124,7 @@ class _Node:
         return True
 
     def add_closed(self, order: list[tuple[int, int, int]], phi: Mapping[int, int]) -> bool:
-        """What closed branches take, children first, and the roots; False where a branch is not bounded."""
+        """Add the terms of closed branches, children first, and of roots; False where a term has no bound."""
         k, gain, ratio, w_min, w_max = self.k, self.gain, self.ratio, self.at.w_min, self.at.w_max
         for j, i, e in reversed(order):
             if i < 0:
@@ -147,13 +147,13 @@ class _Node:
         return -(-(value << 2 * self.k) // ratio) if ratio and bus == self.ends[e] else value
 
     def _taken(self, e: int, bus: int, value: int) -> int:
-        """κ times what a branch takes: a value and what the shunt at this end does."""
+        """κ times what a branch draws at this end: a value plus the term of the shunt."""
         shunt = self.at.g[e] * (ONE + self.y[bus]) - self.at.b[e] * self.mu[bus]
         value -= shunt << FINE - COARSE >> self.k
         return self._seen(e, bus, value) if self.ratio[e] else value
 
     def _series(self, e: int, i: int, j: int, nu: int) -> int:
-        """(α² + β²) / 4 (ρ + σ), rounded upwards, -1 where nothing is bounded; takes σ l_max off the sum."""
+        """(α² + β²) / 4 (ρ + σ), rounded upwards, -1 where there is no bound; subtracts σ l_max from the sum."""
         at, k, y, mu = self.at, self.k, self.y, self.mu
         r, x, l_max, up = at.r[e], at.x[e], at.l_max[e], FINE + k - COARSE
         alpha = (y[i] - y[j] << up) + 2 * r * nu
@@ -170,6 +170,6 @@ class _Node:
         return -1 if square or rho else 0
 
     def _hung(self, e: int) -> dict[int, int]:
-        """What an open branch takes at its ends, by bus."""
+        """What an open branch draws at its ends, by bus."""
         ends = self.exact.hanging.get(e, [])
         return {bus: -((g * (ONE + self.y[bus]) - b * self.mu[bus]) << FINE - COARSE >> self.k) for bus, g, b in ends}

@@ -1,10 +1,10 @@
-"""How high a voltage can be in a state that loses at most a given value, in fractions that are rounded upwards.
+"""Upper bounds of the voltages in states with at most a given loss, in fractions that are rounded upwards.
 
 Towards the far end of a branch w = |v|² rises by at most 2 (r P + x Q), P and Q all that is fed in beyond, since losses
-and draws only lower it: along a way from a source to a bus by no more than the sum of these. Of P and Q, a part grows
+and demand only lower it: along a path from a source to a bus by no more than the sum of these. Of P and Q, a part grows
 with w (capacitors, charging; of constant current at most (1 + w) / 2), so that the greatest w is on both sides. By
 Cauchy and Schwarz, w also rises by no more than √(loss) √(W Σ 4 |z|² / r), W the greatest w. Ideal ratios multiply w,
-and what it rose by before, by no more than their product along the way. All this wants r, x, g >= 0.
+and its rise up to them, by no more than their product along the path. These bounds require r, x, g >= 0.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from openpoint.verify.data import Data
 from openpoint.verify.graph import Graph
 
 DIGITS = 64
-"""Binary digits of what is rounded."""
+"""Binary digits of rounded values."""
 
 
 def caps(
     data: Data[Fraction], graph: Graph, usable: list[int], value: Fraction, held: Fraction
 ) -> list[Fraction | float]:
-    """Squared voltages that no state exceeds which loses at most `value`; inf: unknown.
+    """Upper bounds of the squared voltages of states with a loss of at most `value`; inf: unknown.
 
     Args:
         usable: branches that may be closed. held: greatest squared voltage of a source.
@@ -41,21 +41,21 @@ def caps(
         sum((max(Fraction(0), -value) for value in part), Fraction(0))
         for part in (data.p, data.q, data.p_v, data.q_v, data.p_w, data.q_w)
     )
-    # A branch charges while it is closed, or while it is open and hangs on one end.
+    # A branch has charging while it is closed, and also while it is open at one end only.
     charging = [b_fr + b_to for b_fr, b_to in zip(data.b_open_fr, data.b_open_to, strict=True)]
     for e in usable:
         charging[e] = max(charging[e], 2 * data.b[e] * ratio[e])
     q_w += sum(max(Fraction(0), b) for b in charging)
 
     def along(weight: Callable[[Fraction, Fraction], Fraction]) -> list[Fraction]:
-        """For every bus what the rises 2 r P + 2 x Q, or whatever `weight` makes of r and x, add up to at most."""
+        """For every bus an upper bound of the sum of 2 r P + 2 x Q, or of `weight` of r and x, along any path to it."""
         return _heaviest(graph, usable, [_up(weight(r, x)) for r, x in zip(data.r, data.x, strict=True)])
 
     source = gain * held
     fixed = along(lambda r, x: 2 * gain * (r * (p + p_v / 2) + x * (q + q_v / 2)))
     grown = along(lambda r, x: 2 * gain * (r * (p_w + p_v / 2) + x * (q_w + q_v / 2)))
     lossy = along(lambda r, x: 4 * gain**3 * value * (r * r + x * x) / r if r else Fraction(0))
-    blind = along(lambda r, x: Fraction(not r and x > 0))  # without resistance losses do not bound what flows
+    blind = along(lambda r, x: Fraction(not r and x > 0))  # without resistance, losses do not bound the flow
     most = [(source + max(fixed)) / (1 - max(grown))] if max(grown) < 1 else []
     if not any(blind):
         half = _root(max(lossy)) / 2
@@ -88,9 +88,10 @@ def _heaviest(
     join: Callable[[Fraction, Fraction], Fraction] = add,
     nothing: Fraction = Fraction(0),
 ) -> list[Fraction]:
-    """For every bus a weight that no way from a source exceeds which passes no bus twice; `nothing` where no way is.
+    """For every bus an upper bound of the weight of simple paths from a source; `nothing` where there is no path.
 
-    It passes the bridges between, and of the edges within a part without bridges no more than the heaviest forest.
+    A path consists of bridges and of edges in the parts without bridges; in each such part its weight is at most that
+    of the heaviest forest.
     """
     cut, _ = graph.bridges(edges)
     within = sorted((e for e in edges if e not in cut), key=weight.__getitem__, reverse=True)

@@ -1,4 +1,4 @@
-"""What a certificate relies on: the numbers of a grid as exact fractions, and their digest."""
+"""The data of a grid that a certificate relies on, as exact fractions, and their digest."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Data(Generic[Number]):
 
     Attributes:
         r, x, tap: by branch, the ratio at its from bus. g, b: half of its shunt. g_open_fr, b_open_fr, g_open_to,
-            b_open_to: what it is at its from and to bus while it is open. l_max: greatest squared current, 0 if there
-            is none. price: of closing it.
-        p, q: by bus what is drawn at least, p_span, q_span how much more may be chosen; p_v, q_v per voltage, p_w, q_w
-            per squared voltage. w_min, w_max: squared voltages.
+            b_open_to: its admittance at its from and to bus while it is open. l_max: greatest squared current, 0 if
+            there is no limit. price: cost of closing it.
+        p, q: by bus the least demand; p_span, q_span: width of its range; p_v, q_v: demand per voltage. p_w, q_w: per
+            squared voltage. w_min, w_max: bounds of the squared voltages.
     """
 
     r: list[Number]
@@ -51,21 +51,21 @@ class Data(Generic[Number]):
     w_max: list[Number]
 
     def whole(self) -> tuple[Data[int], int]:
-        """The data times 2^k, all integers, and k, at least 32: a float is a fraction of a power of two."""
+        """The data times 2^k, all integers, and k, at least 32; the denominator of a float is a power of two."""
         columns: list[list[Fraction]] = [getattr(self, field.name) for field in fields(self)]
         k = max(32, *(value.denominator.bit_length() - 1 for column in columns for value in column))
         return Data[int](*([int(value * 2**k) for value in column] for column in columns)), k
 
 
 def read(net: Network, l_max: list[float], change_cost: Fraction) -> Data[Fraction]:
-    """The data of a grid, without voltage limits; a closing comes with an opening: its price is that of two changes."""
+    """The data of a grid, without voltage limits. A closing costs two changes, as an opening comes with it."""
     held = set(net.source_terminal.tolist())
 
     def exact(part: Any) -> list[Fraction]:
         return [Fraction(value) for value in part.tolist()]
 
     def taken(drawn: Any, *fed: Any) -> list[Fraction]:
-        """By bus, less what generators feed; 0 at sources, where it loses nothing."""
+        """By bus, less the generation; 0 at sources, where demand causes no loss."""
         found = exact(drawn)
         for output in fed:
             for bus, value in zip(net.generator_terminal.tolist(), exact(output), strict=True):
@@ -99,7 +99,7 @@ def read(net: Network, l_max: list[float], change_cost: Fraction) -> Data[Fracti
 
 
 def digest(net: Network) -> str:
-    """SHA-256 of all that is read here but the limits, as docs/formats.md lists it."""
+    """SHA-256 of the data read here without the limits; docs/formats.md lists them."""
     names = json.dumps([net.bus_names, net.branch_names, net.generator_names]).encode()
     wholes = net.terminal_fr, net.terminal_to, net.source_terminal, net.generator_terminal
     loads = net.s_power, net.s_current, net.s_impedance

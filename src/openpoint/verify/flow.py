@@ -16,7 +16,7 @@ def flow(
     """Loss, inf where the sweeps diverge; squared voltages by bus and squared currents by closed branch.
 
     Args:
-        order: (bus, bus above, branch to it), those above first, -1 at sources. generation: (G).
+        order: (bus, parent bus, branch to it), parents first, -1 at sources. generation: (G).
     """
     power = net.s_power.copy()
     np.subtract.at(power, net.generator_terminal, generation)
@@ -29,7 +29,7 @@ def flow(
         for e, (bus, y) in enumerate(zip(ends.tolist(), parts.tolist(), strict=True))
         if y and e not in used
     ]
-    for bus, y in hung:  # what hangs on a bus is a load of constant impedance, and what it takes is lost
+    for bus, y in hung:  # an open branch is a load of constant impedance, and its power counts as loss
         constant, by_v, by_w = drawn[bus]
         drawn[bus] = constant, by_v, by_w + y.conjugate()
     below = [(bus, above, e, net.terminal_fr[e] == above) for bus, above, e in order if above >= 0]
@@ -46,7 +46,7 @@ def flow(
             constant, by_v, by_w = drawn[bus]
             current[bus] = ((constant + abs(u) * (by_v + abs(u) * by_w)) / u).conjugate()
         for bus, above, e, forth in reversed(below):
-            # The ratio is at the from bus, the shunt behind it; shifts turn voltages and change nothing else.
+            # The ratio is at the from bus, the shunt behind it; phase shifts change only voltage angles.
             if forth:
                 series[e] = current[bus] + half[e] * v[bus]
                 current[above] += (series[e] + half[e] * v[above] / tap[e]) / tap[e]

@@ -22,7 +22,7 @@ class Graph:
     most: float
 
     def parts(self, edges: list[int]) -> tuple[list[int], list[int]]:
-        """The part that edges put each bus into; those of the edges that join two parts, the first ones first."""
+        """The connected component of each bus, and the edges that join two components, in the given order."""
         first = min(self.sources)
         leader = [first if bus in self.sources else bus for bus in range(self.n)]
 
@@ -40,7 +40,7 @@ class Graph:
         return [find(bus) for bus in range(self.n)], kept
 
     def around(self, edges: list[int]) -> list[list[tuple[int, int]]]:
-        """Of every bus the (edge, other bus)."""
+        """For every bus its adjacent (edge, other bus)."""
         ends: list[list[tuple[int, int]]] = [[] for _ in range(self.n)]
         for e in edges:
             ends[self.fr[e]].append((e, self.to[e]))
@@ -76,12 +76,12 @@ class Graph:
         return found, len(rank) - 1
 
     def consequences(self, status: list[int]) -> bool:
-        """Open what would close a loop or be a closing too many, close bridges, until nothing changes.
+        """Open edges that would close a loop or exceed `most`, close bridges, until nothing changes.
 
-        A radial state closes as many edges as there are buses without source, `most` of them at most anew: where no
-        more than the others are left of those closed today, these close.
+        A radial state closes as many edges as there are buses without source; at most `most` of these are open today,
+        so the others are closed today. Where no more edges than these are left of those closed today, they must close.
 
-        False where no radial state is left.
+        Returns False where no radial state is left.
         """
         while True:
             closed = [e for e, state in enumerate(status) if state == CLOSED]
@@ -110,9 +110,9 @@ class Graph:
                 status[e] = CLOSED
 
     def directed(self, status: list[int], tops: set[int], y: list[int]) -> list[tuple[int, int, int]]:
-        """(bus, bus above, edge to it) of the closed edges, those above first; -1, -1 at roots.
+        """(bus, parent bus, edge to it) of the closed edges, parents first; -1, -1 at roots.
 
-        A part without a source is directed from its bus in `tops`, else from that of least y.
+        The root of a part without a source is its bus in `tops`, or else that of least y.
         """
         ends = self.around([e for e, state in enumerate(status) if state == CLOSED])
         order: list[tuple[int, int, int]] = []

@@ -1,17 +1,19 @@
 """Check a certificate of `openpoint reconfigure --certificate` without the code that wrote it.
 
-A certificate (docs/formats.md) claims that no radial state of the grid which keeps the locks and limits in it loses
-less than `bound`, changes priced if they are, and shows one that loses `value`. Its lines lead through a tree of
-branchings. The checker keeps the states of the branches itself, draws the graph's consequences with its own search for
-loops and bridges and its own count of closings, and accepts
+A certificate (docs/formats.md) claims that every radial state of the grid that keeps the locks and limits in the file
+has an objective value (loss plus cost of changes) of at least `bound`, and contains a state with the value `value`.
+Its lines describe a branch-and-bound tree. The checker tracks the states of the branches itself, and derives what
+follows from the graph with its own search for loops and bridges and its own count of closings. It accepts
 
-- that a branch cannot be open, or that nothing is left at a node, only by a lower bound of at least `bound`, evaluated
-  in integers: data and multipliers are multiples of powers of two, all divisions and roots are rounded safely;
-- that no radial state is left at a node, only by the graph;
-- a radial state as it is by power flow: a sweep in floating point, the only place where rounding enters; not where
-  outputs may be chosen: there a bound must do. A state within 1e-8 of a limit of the file, which reaches 1e-6 beyond
-  that of the grid, is neither said to keep nor to miss it: the best one may be such, and others may lose less;
-- the end, when every open side of every branching has been closed.
+- that a branch cannot be open, or that a node contains no state of interest, only by a lower bound of at least `bound`,
+  evaluated in integers: data and multipliers are multiples of powers of two, all divisions and roots are rounded to the
+  safe side;
+- that a node contains no radial state, only by the graph;
+- a radial state by its power flow, a sweep in floating point: the only place where rounding enters. With dispatchable
+  generators it accepts a radial state by a lower bound only. The limits in the file are 1e-6 wider than those of the
+  grid. A state within 1e-8 of such a limit counts neither as keeping nor as violating it: the best state may be one,
+  and other such states may have less loss;
+- the end of the file, when both sides of every branching are done.
 
 **The bound.** For a branch from i to j with p + jq and squared current l behind a ratio at i, w = |v|², κ = 1 / tap² at
 the from bus and 1 at the other: l κ_i w_i = p² + q² and κ_j w_j = κ_i w_i − 2 (r p + x q) + |z|² l where it is closed,
@@ -22,8 +24,8 @@ closed branches, times ν, to the loss Σ r l + Σ g κ w; all added is zero, so
     loss = Σ (P y + Q μ) + Σ [ρ l + α p + β q] + (terms in w)
     α = y_i − y_j + 2 r ν    β = μ_i − μ_j + 2 x ν    ρ = r (1 + y_j) + x μ_j − |z|² ν
 
-1. In brackets stands at least −κ_i w_i (α² + β²) / 4ρ if ρ > 0 (0 if all vanish). Since σ (l_max − l) >= 0, ρ + σ for ρ
-   is valid at the cost of σ l_max, with any σ >= 0.
+1. The bracket is at least −κ_i w_i (α² + β²) / 4ρ if ρ > 0 (0 if all vanish). Since σ (l_max − l) >= 0 for any σ >= 0,
+   ρ may be replaced by ρ + σ if σ l_max is subtracted.
 2. Closed branches form trees, each is directed away from a source or any bus; undecided ones (ν = 0) may be directed at
    will, and as they add nothing if open, what each takes per w_i and w_j counts if it is positive. A price c of
    closing lessens it: min(0, c − h w) >= −max(0, h − c / w_max) w on [0, w_max]. An open line that hangs on one end
@@ -62,28 +64,28 @@ from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
 
 FORMAT = "openpoint certificate 2"
 EXACT = 1e-8
-"""Relative tolerance of what a power flow in floating point says of a radial state."""
+"""Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
 NOTHING = 1e-12
 """A loss per unit below which gaps are relative to this."""
 SLACK = 3e-6
-"""How far limits of squares reach beyond those of the grid (1e-6 of a voltage or current counts as kept)."""
+"""Relative tolerance of limits of squares (1e-6 of a voltage or current counts as kept)."""
 
 
 class CertificateError(OpenpointError):
-    """A certificate that is damaged or proves nothing; `verify` names the line and the node at fault."""
+    """The error for a certificate that is damaged or does not prove its claim; it names the line and the node."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What a certificate proves of a grid.
+    """Result of a check: what a certificate proves about a grid.
 
     Attributes:
-        loss_kw: of the best state by power flow. value_kw: the same with the price of its changes. bound_kw: no radial
-            state is worth less. gap: between value and bound, relative to the value.
-        open_branches: of the best state. changes: from today's. nodes, bounds, judged: of the proof: nodes, bounds
-            evaluated, radial states left to the power flow. given: (open, closed) branches with a given state although
-            they are switchable. change_cost_kw: price of a change.
-        limits: in words, what the states keep.
+        loss_kw: of the best state by power flow. value_kw: the same plus the cost of its changes. bound_kw: no radial
+            state has a lower value. gap: between value and bound, relative to the value.
+        open_branches: of the best state. changes: from today's state. nodes, bounds, judged: of the proof: nodes,
+            bounds evaluated, radial states evaluated by power flow. given: (open, closed) switchable branches whose
+            state is given. change_cost_kw: cost of a change.
+        limits: text that describes the limits that the states keep.
     """
 
     loss_kw: float
@@ -119,7 +121,7 @@ def verify(grid: Grid, path: Path | str, progress: Callable[[int, int], None] | 
     """Check a certificate against a grid.
 
     Args:
-        progress: told how many lines are done, of how many.
+        progress: called with the number of lines checked and their total number.
 
     Raises:
         InputError: the grid has faults. OSError: the file cannot be read.
@@ -129,7 +131,7 @@ def verify(grid: Grid, path: Path | str, progress: Callable[[int, int], None] | 
 
 
 def verify_network(network: Network, path: Path | str, progress: Callable[[int, int], None] | None = None) -> Verified:
-    """As `verify`, of a grid that is built already."""
+    """Check a certificate against a network; otherwise as `verify`."""
     proof = None
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -148,7 +150,7 @@ def verify_network(network: Network, path: Path | str, progress: Callable[[int, 
 
 
 def _with_locks(net: Network, head: Any) -> Network:
-    """Transformers that the certificate locks in another state than today's count as switchable, as they do there."""
+    """The network in which transformers that the certificate locks in another state than today's are switchable."""
     if not isinstance(head, dict):
         return net
     locked = {state: set(head.get(key, ())) for key, state in (("locked_open", True), ("locked_closed", False))}
@@ -164,7 +166,7 @@ def _where(proof: _Proof | None) -> str:
 
 
 class _Proof:
-    """The state of a check: the node at hand, and the open sides still to come."""
+    """The state of a check: the current node, and the open sides still to be checked."""
 
     def __init__(self, net: Network, head: Any) -> None:
         net = _with_locks(net, head)
@@ -189,7 +191,7 @@ class _Proof:
         self.most = None if most is None else int(most)
         if not all(limit >= 0.0 for limit in [*self.w_min, *self.w_max, *self.l_max, self.price]):
             raise CertificateError("a limit or the price of a change is negative, or no number")
-        # The count of closings leaves that of changes: see above.
+        # The number of closings determines that of changes: see the module.
         self.unavoidable = int(net.closed.sum()) - (net.n_terminals - len(self.source))
         self.graph = Graph(
             *(net.n_terminals, net.terminal_fr.tolist(), net.terminal_to.tolist(), set(self.source)),
@@ -231,7 +233,7 @@ class _Proof:
         return (self.value - self.bound) / max(abs(self.value), NOTHING)
 
     def _exact(self) -> Exact:
-        """The bound with the limits, or with what no state exceeds that is worth less than the best one."""
+        """The bound, with the voltage limits or upper bounds of the voltages of states better than the best one."""
         data = read(self.net, self.l_max, Fraction(self.price))
         self.chosen = any(data.p_span) or any(data.q_span)
         held = {bus: Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for bus, v in self.source.items()}
@@ -245,7 +247,7 @@ class _Proof:
         return Exact(replace(data, w_min=w_min, w_max=w_max), self.graph, goal)
 
     def step(self, line: list[Any]) -> None:
-        """One line of the file."""
+        """Check one line of the file."""
         word, *rest = line
         if (self.status is None) != (word == "from"):
             raise CertificateError(f"'{word}' where a node {'is done' if self.status is None else 'is not'}")
@@ -295,7 +297,7 @@ class _Proof:
         self.alive = self.graph.consequences(status)
 
     def _bounded(self, status: list[int], given: list[Any]) -> None:
-        """Check that nothing below the bound is left with these states of the branches."""
+        """Check that no state with these states of the branches has a value below the claimed bound."""
         bits, tops, phi, near, *changes = given
         if not 0 <= bits <= COARSE or any(bus not in range(self.net.n_terminals) for bus in tops):
             raise CertificateError(f"multipliers of {bits} binary digits, roots at {tops}")
@@ -313,9 +315,9 @@ class _Proof:
             raise CertificateError("the bound of these multipliers does not reach the bound claimed")
 
     def worth(self, status: list[int], beyond: float = EXACT) -> tuple[float, bool]:
-        """Loss and price of a radial state, inf where no power flow is found; whether its limits are kept.
+        """Loss plus cost of changes of a radial state, inf without a power flow solution; whether it keeps the limits.
 
-        `beyond`: share of a limit by which a figure may lie beyond it; < 0: by which it must lie within.
+        `beyond`: share of a limit by which a value may exceed it; < 0: by which it must stay below.
         """
         net, order = self.net, self.graph.directed(status, set(), [0] * self.net.n_terminals)
         if status.count(CLOSED) + len(self.source) != net.n_terminals or any(
@@ -331,7 +333,7 @@ class _Proof:
         return loss + self.price * int(np.sum(np.array(status) != net.closed)), kept
 
     def _limits(self) -> str:
-        """What the states keep, in words."""
+        """Text that describes the limits."""
         net, rated = self.net, min(self.l_max, default=math.inf) < math.inf
         inner = [bus for bus in range(net.n_terminals) if bus not in self.source]
         pairs = [(self.w_min[b], net.w_min[b]) for b in inner] + [(net.w_max[b], self.w_max[b]) for b in inner]
@@ -353,7 +355,7 @@ class _Proof:
         return ", ".join(words) + ("," if len(words) > 1 else "")
 
     def end(self) -> Verified:
-        """What is proven, when the last line is read."""
+        """The result, after the last line."""
         if self.status is not None or self.waiting or self.lines != self.declared:
             raise CertificateError(f"the file ends with nodes left, or has not {self.declared} lines")
         net = self.net
@@ -375,5 +377,5 @@ class _Proof:
 
 
 def _same(pairs: Iterable[tuple[float, float]]) -> bool:
-    """Whether limits are those of the grid, or looser by what counts as kept; pairs of the lower and the higher one."""
+    """Whether limits equal those of the grid within the tolerance; pairs of the lower and the higher value."""
     return all(low <= high <= low * (1.0 + SLACK) for low, high in pairs)
