@@ -62,7 +62,7 @@ def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
     """(N) lower and (N) upper bounds of the squared voltages of all power flows.
 
     A voltage rises along a branch by at most 2 (r P⁻ + x Q⁻), with P⁻, Q⁻ the largest reverse power of the grid,
-    because losses only consume. Summed over the worst path this bounds every voltage; a limit that is kept bounds it too.
+    because losses only consume. Summed over the worst path this bounds every voltage; a limit that is kept also does.
 
     Args:
         network: the grid.

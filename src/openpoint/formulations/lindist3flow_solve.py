@@ -70,8 +70,7 @@ def loads_at_nominal(network: Network) -> tuple[Complexes, Complexes]:
 def charging(network: Network, closed: Bools) -> Complexes:
     """(N) power that the shunts of closed lines draw at nominal balanced voltages.
 
-    Not for terminals behind a delta, where the neutral floats: there the shunts fix the neutral, and `evaluate` does
-    not accept them.
+    Not valid behind a delta, where the neutral floats: there the shunts fix the neutral, which `evaluate` neglects.
     """
     lines = np.array([kind == "lines" for kind in network.branch_kinds], dtype=np.bool_)
     drawing = (np.asarray(closed, dtype=np.bool_) & lines)[network.conductor_branch]

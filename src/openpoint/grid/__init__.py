@@ -1,4 +1,4 @@
-"""The engineering model of a grid: tables under the user's own names and units."""
+"""The model of a grid that users work with: tables with names as keys and units in the column names."""
 
 from openpoint.grid.grid import Grid
 

@@ -1,4 +1,4 @@
-"""What a caller hands over, before anything is done with it: names, paths, objects of a kind."""
+"""Checks of arguments of public functions: names, paths, objects of a type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from openpoint.errors import OptionError
 
 Names = str | Iterable[str]
-"""One name, or several. A text is always one name, never its letters."""
+"""One name, or several. A text is always one name."""
 
 
 @runtime_checkable
@@ -83,10 +83,10 @@ def not_negative(name: str, value: Any) -> None:
 
 
 def all_checked(*checks: Callable[[], object]) -> None:
-    """Run all checks of arguments, so that all that is wrong is said at once.
+    """Run all checks of arguments and report all errors at once.
 
     Raises:
-        OptionError: with what every check says that raises one.
+        OptionError: with the messages of all checks that raise one.
     """
     said = []
     for check in checks:

@@ -1,8 +1,8 @@
-"""How a CSV file writes its cells and numbers: commas and points, or as much of Europe does, semicolons and commas.
+"""Separator and decimal sign of a CSV file: commas and points, or semicolons and commas as in much of Europe.
 
-The line of the column names tells the sign between cells: a comma, a semicolon or a tab. With commas between cells the
-decimal sign is a point. Else the numbers of the whole file tell it, and those that could be read in two ways are
-refused: whether `1,234` is a little more than one or more than a thousand, only other numbers can say.
+The separator (a comma, a semicolon or a tab) is found in the line of the column names. If it is a comma, the decimal
+sign is a point. Otherwise the decimal sign is found from all numbers of the file. A file in which it remains ambiguous
+is refused: `1,234` alone may be 1.234 or 1234.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def separator_of(text: str, file: str) -> tuple[str, list[Problem]]:
 
 
 def decimal_of(numbers: Iterable[Cell], separator: str, file: str) -> tuple[str, list[Problem]]:
-    """The decimal sign of a file, and faults where its numbers do not agree or do not tell.
+    """The decimal sign of a file, and faults where its numbers contradict each other or are ambiguous.
 
     Args:
         numbers: the cells of the columns of numbers; one may hold several numbers between blanks.

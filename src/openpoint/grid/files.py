@@ -1,6 +1,6 @@
-"""A Grid as named files: grid.toml and a CSV or Parquet file a table. The own format, apart from where it is stored.
+"""The format of openpoint as named files, independent of storage: grid.toml and a CSV or Parquet file for each table.
 
-grid.toml holds `format = 1`, `name`, `title`, `source` and what the reader of the original noted (`[[notes]]`).
+grid.toml holds `format = 1`, `name`, `title`, `source` and the notes of the reader of the original (`[[notes]]`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _head_text(grid: Grid) -> str:
 
 
 def _quoted(text: str) -> str:
-    # A JSON string is a TOML basic string but for DEL, which TOML wants escaped.
+    # A JSON string is a TOML basic string, except for DEL, which must be escaped in TOML.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,4 +1,4 @@
-"""Grid: what a person means. Immutable tables, one a kind of component."""
+"""Grid: a distribution grid as immutable tables, one for each kind of component."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Grid:
 
         Raises:
             InputError: unknown tables or columns, missing columns, values of the wrong type; all of them at once, with
-                what else is wrong as far as it can be judged.
+                other faults as far as they can be found.
             OptionError: no mapping of tables.
         """
         from openpoint.grid.conform import conform
@@ -143,7 +143,7 @@ class Grid:
     def with_switchable(self, names: Names) -> Grid:
         """A copy in which the named branches may be opened or closed by a decision.
 
-        This is how a transformer is given to the choice: readers take none as switchable, though it has breakers.
+        Readers never mark a transformer as switchable, although it has breakers; with this it can be made so.
 
         Args:
             names: a name of a branch, or several.
@@ -160,7 +160,7 @@ class Grid:
 
     @property
     def figure_notes(self) -> tuple[str, ...]:
-        """Those of the notes that change what figures mean, such as units: every result repeats them in its own."""
+        """The notes that change the meaning of figures, such as units; the notes of every result include them."""
         return tuple(str(alike) for alike in grouped(note for note in self.notes if note.changes_figures))
 
     def problems(self) -> list[Problem]:
@@ -169,7 +169,7 @@ class Grid:
 
     @cached_property
     def _problems(self) -> tuple[Problem, ...]:
-        # Every study asks again whether its grid is sound; tables do not change, nor does the answer.
+        # Cached: every study checks its grid, and tables do not change.
         from openpoint.grid.rules.problems import find_problems
 
         return tuple(find_problems(self))

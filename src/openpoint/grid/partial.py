@@ -1,4 +1,4 @@
-"""Tables with faults of form: what can be judged of them all the same, so that every fault comes in one pass."""
+"""Checks of tables with faults of form, as far as possible, so that all faults are reported at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Filled:
 
 
 def fill(read: Mapping[str, Read]) -> Filled:
-    """Fill the cells that are not known so that nothing can be said of them.
+    """Fill unknown cells with values in which no check finds a fault.
 
     Args:
         read: every table of a grid.
@@ -59,7 +59,7 @@ def fill(read: Mapping[str, Read]) -> Filled:
 
 
 def _stand_in(kind: str, column: str, row: Mapping[str, Any], number: int) -> Any:
-    """A value of which no rule complains in another cell: none, but where checks go through the rows one by one."""
+    """A value that causes no fault in other cells: null, except where checks go through the rows one by one."""
     schema = SCHEMAS[kind].columns()[column]
     metadata = schema.metadata or {}
     dtype = schema.dtype

@@ -1,4 +1,4 @@
-"""Generators that hold the voltage of their bus (PV buses) run in another way, for studies with given powers."""
+"""Conversion of generators that hold the voltage of their bus (PV buses), for studies with given powers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.grid import Grid
 
 Held = Literal["hold", "pq", "free"]
-"""What becomes of generators that hold a voltage: they do; they run at today's output; their reactive power is free."""
+"""Generators that hold a voltage: keep it, run at today's output, or have free reactive power within its limits."""
 HELD: tuple[Held, ...] = ("hold", "pq", "free")
 _LIMITS = ("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")
 
 
 def with_held(grid: Grid, held: Held) -> Grid:
-    """The grid with its generators that hold a voltage run in another way.
+    """The grid with its generators that hold a voltage converted.
 
     Raises:
         OptionError: another word than those of `Held`.

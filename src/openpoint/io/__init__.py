@@ -1,4 +1,4 @@
-"""Grids in and out: one file a format, one door in (`read`) and one out (`write`).
+"""Reading and writing of grids: `read` for all formats, `write` for those that can be written.
 
 | format | how it is known |
 |---|---|
@@ -37,7 +37,7 @@ from openpoint.io.workbook import read as workbook
 __all__ = ["GridLike", "read", "write"]
 
 GridLike = Grid | str | os.PathLike[str]
-"""What stands for a grid: a `Grid`, or what `read` takes, a path or the name of a built-in case."""
+"""A `Grid`, or what `read` accepts: a path or the name of a built-in case."""
 
 _Reader = Callable[[str, str], Grid]
 _READERS: dict[str, _Reader] = {
@@ -57,22 +57,22 @@ _FORMATS = (
 
 
 def read(path_or_name: GridLike, *, pv: Held = "hold") -> Grid:
-    """The grid in a file or folder, or a built-in case by its name. A `Grid` is handed back as it is.
+    """Read the grid in a file or folder, or a built-in case by its name. A `Grid` is returned unchanged.
 
-    A path that exists goes before a built-in name. Nothing in a file is ever executed, but for those statements of an
-    OpenDSS script that describe its circuit. Reading finds what is wrong with the file; what is wrong with the grid in
-    it is told by `Grid.problems`.
+    A path that exists takes precedence over a built-in name. Nothing in a file is executed, except those statements of
+    an OpenDSS script that describe its circuit. Reading reports faults of the file; `Grid.problems` lists faults of the
+    grid in it.
 
     Args:
         path_or_name: a path, a name from `openpoint.cases()`, or a grid.
-        pv: what becomes of generators that hold the voltage of their bus (PV buses), for studies that cannot hold it:
+        pv: how generators that hold the voltage of their bus (PV buses) are read, for studies that cannot hold it:
             `"hold"` keeps their `v_pu`; with `"pq"` they run at today's active and reactive power, with `"free"` their
             reactive power is free within its limits.
 
     Raises:
-        InputError: there is no such file or case, or the file is faulty; with all faults. Reactive power that is to be
-            free has no limits.
-        OptionError: something else, or `pv` is no such word.
+        InputError: there is no such file or case, or the file has faults (the error lists all), or with `"free"`
+            reactive power has no limits.
+        OptionError: `path_or_name` is of another type, or `pv` is not one of these words.
     """
     return with_held(_read(path_or_name), pv)
 
@@ -99,20 +99,20 @@ def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat |
     """Write a grid into a folder that `read` reads back without loss, or as an OpenDSS circuit (`.dss`)
     or an Excel workbook (`.xlsx`, without loss, too).
 
-    What is at the path is replaced. A circuit has no limits of voltage nor of generators. A name with another ending
-    (a dot, a letter and up to seven letters or digits) is refused: `grid.m` would be a folder and no MATPOWER case. A
-    slash at the end, or a folder of that name that is there already, says that a folder is meant.
+    An existing file or grid at the path is replaced. A circuit contains no limits of voltages or generators. A name
+    with another ending (a dot, a letter and up to seven letters or digits) is refused: `grid.m` would be a folder and
+    not a MATPOWER case. A path is a folder if it ends with a slash or if a folder of that name exists.
 
     Args:
-        grid: the grid, a path or a name that `read` takes; of a folder sound or not.
-        path: a folder, made where there is none, or a file that ends in `.dss` or `.xlsx`.
-        tables: of a folder: `"csv"` for people (default), `"parquet"` for large grids.
+        grid: the grid, or a path or name that `read` accepts; a grid with faults can be written into a folder.
+        path: a folder, which is created if needed, or a file that ends in `.dss` or `.xlsx`.
+        tables: format of the tables in a folder: `"csv"` (default, readable as text) or `"parquet"` (large grids).
 
     Raises:
         InputError: the grid has faults, or something that OpenDSS does not have (`.dss` only); texts that a workbook
             cannot hold.
-        OptionError: an ending that is not written, the folder holds other things, the path cannot be written, `tables`
-            is not known, or is given for a file.
+        OptionError: an ending that cannot be written, the folder contains other files, the path cannot be written,
+            `tables` is unknown, or is given for a file.
     """
     grid = read(grid)
     folder = path_of(path, "path")

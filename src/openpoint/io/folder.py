@@ -1,4 +1,7 @@
-"""The own format: a folder with grid.toml and a CSV or Parquet file a table. Lossless; see `openpoint.grid.files`."""
+"""The format of openpoint: a folder with grid.toml and a CSV or Parquet file for each table, without loss.
+
+See `openpoint.grid.files`.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,10 @@ def read_folder(folder: Path) -> Grid:
 
 
 def write_folder(grid: Grid, folder: Path, *, tables: TableFormat = "csv") -> None:
-    """Write a grid into a folder, which is made where there is none; an earlier grid in it is replaced.
+    """Write a grid into a folder, which is created if needed; an earlier grid in it is replaced.
 
     Raises:
-        OptionError: the folder holds other things, or cannot be written; `tables` is not known.
+        OptionError: the folder contains other files, or cannot be written; `tables` is unknown.
     """
     files = files_from_grid(grid, tables=tables)
     try:

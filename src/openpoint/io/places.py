@@ -1,4 +1,4 @@
-"""Names of files and folders that are to be written: what an ending says."""
+"""Paths to be written: whether a path is a file or a folder, by its ending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generators that hold the voltage of their bus (`v_pu`): what they may be."""
+"""Rules for generators that hold the voltage of their bus (`v_pu`)."""
 
 from __future__ import annotations
 

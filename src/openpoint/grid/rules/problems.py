@@ -36,7 +36,7 @@ _WORDS = (
 def find_problems(grid: Tables) -> list[Problem]:
     """Every fault and doubt of a grid: errors, what changes the meaning of figures, other warnings, the reader's last.
 
-    Wiring (loops, joined sources, buses out of reach) is judged on the branches that are sound in themselves.
+    Wiring (loops, joined sources, buses out of reach) is checked on the branches without faults of their own.
     """
     return judged(grid, frozenset())
 
@@ -52,7 +52,7 @@ def judged(grid: Tables, unknown: frozenset[tuple[str, str]]) -> list[Problem]:
 
 
 def _checks() -> Iterator[tuple[Callable[[Tables], Iterable[Problem]], tuple[tuple[str, str], ...]]]:
-    """Every check, and the columns of other rows than its own that it needs, in the order of what is told."""
+    """Every check, and the columns of other rows than its own that it needs, in the order of the messages."""
     buses = (("buses", "name"), ("buses", "phases"))
     ends = tuple((kind, column) for kind in BRANCH_TABLES for column in ("name", "from_bus", "to_bus", "phases"))
     states = tuple((kind, column) for kind in BRANCH_TABLES for column in ("switchable", "closed"))
@@ -101,7 +101,7 @@ def _missing_tables(grid: Tables) -> Iterator[Problem]:
 
 
 def _phase_faults(grid: Tables) -> Iterator[Problem]:
-    """Words of phases."""
+    """Faults in the words of phases."""
     for kind in ("buses", *BRANCH_TABLES, *WITH_PHASES):
         frame = grid.tables()[kind]
         for name, phases in frame.filter(~pl.col("phases").is_in(PHASE_SETS)).select("name", "phases").iter_rows():
@@ -111,7 +111,7 @@ def _phase_faults(grid: Tables) -> Iterator[Problem]:
 
 
 def _mixed_phases(grid: Tables) -> Iterator[Problem]:
-    """The mix of a balanced equivalent with phases."""
+    """The fault of a grid that has both the balanced equivalent and phases with letters."""
     lettered = grid.buses.filter((pl.col("phases") != BALANCED) & pl.col("phases").is_in(PHASE_SETS))
     if 0 < lettered.height < (grid.buses["phases"].is_in(PHASE_SETS)).sum():
         balanced = grid.buses.filter(pl.col("phases") == BALANCED)

@@ -1,9 +1,10 @@
-"""Doubts about units: impedances, loads and generators that do not go together at one voltage level.
+"""Doubts about units: impedances, loads and generators that do not match at one voltage level.
 
 A level is what lines and switches join, open or closed; a feeder is what closed ones join. A line is measured by the
 voltage drop, per unit, that the load of its feeder would cause in it, |z| · S / vn², shared by the sources and the
-transformers from a higher voltage that feed it. Loads fed through transformers do not count, so the measure errs on
-the quiet side. Where a single load or generator is the cause, it is named, and the lines are measured without it.
+transformers from a higher voltage that feed it. Loads fed through transformers do not count, so some wrong units are
+not found, but few correct ones are reported. Where a single load or generator is the cause, it is named, and the lines
+are measured without it.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def _measured(level: _Level, loads: list[_Power]) -> _Measure:
     ohm, drop = float(np.median([line.ohm for line in level.lines])), float(np.median(drops))
     limit = MEDIAN_DROP_MAX if level.vn_kv >= MEDIUM_VOLTAGE_KV else LINE_DROP_MAX
     is_odd = len(level.lines) >= FEWEST_LINES and (drop > limit or _is_too_short(level, ohm))
-    most = OUTSTANDING * ohm if is_odd else 0.0  # of an odd level only what stands out even there
+    most = OUTSTANDING * ohm if is_odd else 0.0  # on an odd level only lines that stand out even there
     odd = [k for k, line in enumerate(level.lines) if drops[k] > LINE_DROP_MAX and line.ohm > most]
     return _Measure(drops, ohm, drop, is_odd, tuple(odd))
 

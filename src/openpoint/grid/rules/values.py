@@ -1,4 +1,4 @@
-"""What numbers a grid may hold: rules that are errors, and plausibility that is a warning."""
+"""Rules for the numbers of a grid: errors, and warnings about implausible values."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _matrix_faults(lines: pl.DataFrame) -> Iterator[Problem]:
 
 
 def plausibility_doubts(grid: Tables) -> Iterator[Problem]:
-    """Warnings: figures that are allowed and yet look wrong."""
+    """Warnings: values that are allowed but implausible."""
     yield from _source_voltage_doubts(grid)
     yield from _ratio_doubts(grid)
     yield from _band_doubts(grid)

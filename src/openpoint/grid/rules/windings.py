@@ -1,8 +1,8 @@
 """Transformers that are one winding between two lines: a delta-delta of two phases, as in open-delta regulators.
 
-Such a winding ties the voltage between two phases only, so that it feeds one phase; the other is its way back. It is
-written with both, and which is which follows from the branches beside it, between the same two buses: where one of
-them joins phase b, a winding `ab` feeds a. Three windings ab, bc and ac alone are a closed delta and feed a, b and c.
+Such a winding fixes the voltage between two phases only, so it feeds one phase; the other is its return. It is written
+with both phases. Which one it feeds follows from the parallel branches between the same two buses: where one of them
+joins phase b, a winding `ab` feeds a. Three windings ab, bc and ac alone are a closed delta and feed a, b and c.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _Unit = tuple[str, str]  # name, phases
 
 
 def line_windings(grid: Tables) -> dict[str, str]:
-    """Per transformer that is one winding between two lines: the phase it feeds and the phase of its way back.
+    """Per transformer that is one winding between two lines: the phase that it feeds and the phase of its return.
 
-    Empty where the branches beside it leave open which is which: its to side would float.
+    Empty where the parallel branches do not determine them: its to side would float.
     """
     lone = (pl.col("connection") == "delta-delta") & pl.col("phases").is_in(TWO_PHASES)
     rows = grid.transformers.filter(lone).select("name", "from_bus", "to_bus", "phases")
@@ -41,7 +41,7 @@ def line_windings(grid: Tables) -> dict[str, str]:
 
 
 def _pairs(units: list[_Unit], held: str) -> dict[str, str]:
-    """Feeding phase and way back of the windings of a bank; `held` are the phases that other branches join."""
+    """Phase fed and return phase of the windings of a bank; `held` are the phases that other branches join."""
     if not held and sorted(phases for _, phases in units) == sorted(_CLOSED_DELTA):
         return {name: _CLOSED_DELTA[phases] for name, phases in units}
     pairs: dict[str, str] = {}

@@ -1,8 +1,8 @@
 """Faults of the wiring: sources that cannot be separated, loops that cannot be opened, buses out of reach; and meshes.
 
-Judged over terminals (bus, phase), so that two single-phase lines side by side are no loop. Today's state is meshed
-where closed branches form a loop or join two sources. That is a fault only where nobody could open it: a transformer,
-though not switchable by itself, may be named to be opened.
+Checked on terminals (bus, phase), so that two parallel single-phase lines of different phases are no loop. Today's
+state is meshed where closed branches form a loop or join two sources. That is a fault only where no branch of it can be
+opened; a transformer can, since a user may name it as switchable.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Mesh:
     """A loop of closed branches, or a path of closed branches between two sources.
 
     Attributes:
-        branches: (table, name) of each, that which closes the loop first.
+        branches: (table, name) of each; the first is the one that closes the loop.
         sources: names of the two sources; empty for a loop.
         is_fixed: whether no branch of it is switchable.
     """
@@ -52,7 +52,7 @@ class Mesh:
 
     @property
     def is_fault(self) -> bool:
-        """Whether nobody can open it."""
+        """Whether no branch of it can be opened."""
         return self.is_fixed and not self.transformers
 
     def __str__(self) -> str:
@@ -104,22 +104,22 @@ def wiring_faults(grid: Tables) -> Iterator[Problem]:
 
 
 def is_radial_today(grid: Tables) -> bool:
-    """Whether every terminal hangs today on exactly one source by exactly one path. The grid is sound."""
+    """Whether today every terminal is connected to exactly one source by exactly one path. The grid has no faults."""
     wires = _wires(grid)
     return is_radial(wires.n, wires.fr, wires.to, wires.closed, wires.at) and not unsupplied(grid)
 
 
 def unsupplied(grid: Tables) -> list[str]:
-    """Buses that no source reaches today, on one of their phases or all. The grid is sound."""
+    """Buses that no source reaches today, on one of their phases or all. The grid has no faults."""
     wires = _wires(grid)
     dark = np.flatnonzero(~energised(wires.n, wires.fr, wires.to, wires.closed, wires.at))
     return list(dict.fromkeys(wires.terminals[n][0] for n in dark))
 
 
 def points_to_open(grid: Tables) -> int:
-    """Branches that are open in a radial state: a forest with one tree a source has buses − sources branches.
+    """Number of open branches in a radial state: a forest with one tree for each source has buses − sources branches.
 
-    Branches side by side in different phases, like the units of a regulator, count as one.
+    Parallel branches in different phases, like the units of a regulator, count as one.
     """
     pairs = line_windings(grid)
     beside: dict[frozenset[str], list[str]] = {}
@@ -200,7 +200,7 @@ def mesh_doubts(grid: Tables) -> Iterator[Problem]:
 
 
 def mesh_problem(mesh: Mesh, severity: Literal["error", "warning"] = "error") -> Problem:
-    """What is told of a mesh."""
+    """The problem that reports a mesh."""
     (kind, name), *others = mesh.branches
     if mesh.sources:
         first, other = mesh.sources
@@ -211,7 +211,7 @@ def mesh_problem(mesh: Mesh, severity: Literal["error", "warning"] = "error") ->
 
 
 def _meshes(wires: _Wires) -> list[Mesh]:
-    """What nobody can open comes first into the tree, so that it is closed by what can be."""
+    """The meshes; branches that cannot be opened join the tree first, so that a loop is closed by one that can."""
     hard = np.array([kind != "transformers" for kind, _ in wires.branch], dtype=np.bool_) & ~wires.switchable
     closed = np.flatnonzero(wires.closed)
     closed = closed[np.lexsort((wires.switchable[closed], ~hard[closed]))]
@@ -245,7 +245,7 @@ def _meshes(wires: _Wires) -> list[Mesh]:
 
 
 def _fixed_meshes(wires: _Wires) -> Iterator[Problem]:
-    """Sources joined and loops closed by branches that nobody can open."""
+    """Faults: sources joined and loops closed by branches that cannot be opened."""
     kinds = np.array([kind != "transformers" for kind, _ in wires.branch], dtype=np.bool_)
     hard = replace(wires, closed=wires.closed & ~wires.switchable & kinds)
     found = _meshes(hard)

@@ -58,7 +58,7 @@ class Matrix:
 
 @dataclass
 class Case:
-    """The fields of a case file. `faults`: what could not be read; `broken`: names without a value by that."""
+    """The fields of a case file. `faults`: what could not be read; `broken`: names without a value because of them."""
 
     name: str = ""
     matrices: dict[str, Matrix] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class _Machine:
             else:
                 raise NotUnderstoodError("this is no assignment")
         except NotUnderstoodError as error:
-            # What only follows from an earlier fault is not told again.
+            # A consequence of an earlier fault is not reported again.
             used = {t.text for t in tokens}
             known_broken = not self.case.broken.isdisjoint(used)
             if tokens[0].text.startswith("mpc.") or (len(tokens) > 1 and tokens[1].text == "="):
@@ -232,7 +232,7 @@ def _rows(tokens: Sequence[Token]) -> list[list[Token]]:
 
 
 def _cells(row: Sequence[Token]) -> list[list[Token]]:
-    """Cells of a row: commas part them, and blanks as in MATLAB (`1 -2` is two cells, `1 - 2` and `1-2` are one)."""
+    """Cells of a row, separated by commas or, as in MATLAB, blanks (`1 -2` is two cells, `1 - 2` and `1-2` are one)."""
     cells: list[list[Token]] = [[]]
     depth = 0
     for k, token in enumerate(row):
@@ -256,7 +256,7 @@ def _begins_cell(row: Sequence[Token], k: int) -> bool:
 
 
 def _only_texts(tokens: Sequence[Token]) -> None:
-    """A cell array of texts and numbers, like `mpc.bus_name`; it is passed over."""
+    """Read and ignore a cell array of texts and numbers, like `mpc.bus_name`."""
     if any(t.kind not in ("text", "number", "newline") and t.text not in (",", ";", "-", "+") for t in tokens):
         raise NotUnderstoodError("only texts and numbers are read in a cell array")
 

@@ -1,4 +1,4 @@
-"""Numbers from the arithmetic that MATPOWER case files contain: a closed list of forms, and nothing is executed.
+"""Evaluation of the arithmetic in MATPOWER case files: a fixed list of forms; nothing is executed.
 
 Known are numbers, `pi`, `Inf`, `NaN`, names assigned before, `+ - * / ^` and their elementwise forms, brackets, the
 functions below, and cells, rows or columns of a matrix as in `mpc.bus(1, BASE_KV)` or `mpc.branch(:, [BR_R BR_X])`.
@@ -72,18 +72,18 @@ class Reader:
         return self.tokens[self.at].text if self.at < len(self.tokens) else ""
 
     def take(self, text: str) -> bool:
-        """Whether the next token is this one; then it is passed."""
+        """Whether the next token is this one; if so, it is consumed."""
         found = self.peek() == text
         self.at += found
         return found
 
     def expect(self, text: str) -> None:
-        """Pass the token, which must come next."""
+        """Consume this token; raise if another one is next."""
         if not self.take(text):
             raise NotUnderstoodError(f"{text!r} was expected {self._where()}")
 
     def expect_end(self) -> None:
-        """All tokens must have been read."""
+        """Raise if a token is left."""
         if self.at < len(self.tokens):
             raise NotUnderstoodError(f"{self.peek()!r} does not belong here")
 

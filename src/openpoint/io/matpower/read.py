@@ -43,7 +43,7 @@ _BRANCH = {
 }
 _WIDTH = {"bus": 13, "gen": 10, "branch": 11}
 _MAY_BE_INFINITE = ("VMAX", "VMIN", "RATE_A", "QMAX", "QMIN", "PMAX", "PMIN")
-# Fields without any bearing on the topology or the physics.
+# Fields that affect neither the topology nor the physics.
 _NO_MATTER = ("bus", "gen", "branch", "gencost", "areas", "bus_name")
 _PQ, _PV, _REF, _ISOLATED = 1, 2, 3, 4
 

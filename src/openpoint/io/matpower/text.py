@@ -1,4 +1,4 @@
-"""The text of a MATPOWER case file, cut into tokens and statements. Nothing is executed."""
+"""Tokens and statements of a MATPOWER case file, which is read as text. Nothing is executed."""
 
 from __future__ import annotations
 

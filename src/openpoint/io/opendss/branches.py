@@ -11,11 +11,11 @@ import numpy as np
 from openpoint.io.opendss.engine import numbers_of
 from openpoint.io.opendss.reading import LETTER, Reading
 
-# What OpenDSS gives a line of which nothing was said; it is no limit of anyone's.
+# The default rating of a line in OpenDSS, which is not a limit that a user gave.
 NO_RATING_A = 400.0
 # A switch with less impedance than this, per unit of 1 MVA, has none.
 SWITCH_PU = 1e-6
-# A source with less than this, per unit of 1 MVA, is ideal: no more than some stiffness for the arithmetic.
+# A source with less impedance than this, per unit of 1 MVA, is ideal: it exists for numerical reasons only.
 STIFF_PU = 2e-8
 # Metres of a line's unit of length by its number in OpenDSS: mi, kft, km, m, ft, in, cm, mm; 0 is none.
 _METRES = {1: 1609.344, 2: 304.8, 3: 1000.0, 4: 1.0, 5: 0.3048, 6: 0.0254, 7: 0.01, 8: 0.001}
@@ -56,7 +56,7 @@ class Winding:
 
 
 def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
-    """A line, or a switch where it has no impedance to speak of; the matrices are those after Kron's reduction."""
+    """A line, or a switch where its impedance is negligible; the matrices are those after Kron's reduction."""
     engine, name = reading.engine, element.partition(".")[2]
     ends = reading.ends(element)
     is_switch = reading.text("switch").lower() in ("true", "yes", "y", "t") or element in reading.switchable
@@ -98,7 +98,7 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
     if is_switch and np.abs(r + 1j * x).max() < SWITCH_PU * kv**2:
         reading.add("switches", **row)
     else:
-        # A switch without a unit is as short as it looks.
+        # A switch without a unit of length is short.
         metres = _METRES.get(int(engine.Lines.Units()), 0.0 if is_switch else None)
         reading.add(
             "lines",
@@ -128,13 +128,13 @@ def is_closed(reading: Reading, element: str, n_phases: int) -> bool:
 
 
 def _hangs(reading: Reading) -> bool:
-    """Whether the element at hand is under voltage from one terminal."""
+    """Whether the active element is energised from one terminal."""
     is_open = reading.engine.CktElement.IsOpen
     return bool(is_open(1, 1)) != bool(is_open(2, 1))
 
 
 def read_transformer(reading: Reading, element: str) -> None:
-    """A transformer of two windings with its taps as they stand."""
+    """A transformer of two windings with its present taps."""
     engine, name = reading.engine, element.partition(".")[2]
     engine.Transformers.Name(name)
     if engine.Transformers.NumWindings() != 2:

@@ -1,13 +1,13 @@
-"""The other end of `openpoint.io.opendss.process`: a loop that answers requests about scripts.
+"""The child process of `openpoint.io.opendss.process`: a loop that answers requests about scripts.
 
-| task | answer, beside `faults` |
+| task | answer, in addition to `faults` |
 |---|---|
-| check | nothing: only what is wrong with the statements |
+| check | nothing else |
 | grid | name and tables of a grid, notes |
-| shapes | rows of load shapes and of who follows them |
+| shapes | rows of load shapes and of the elements that use them |
 
-Every line is JSON: a number (the statement that is begun), words (what else is begun), a list (a fault, in case that
-the answer never comes), or the answer, an object.
+Every line is JSON: a number (the statement that begins), a text (another step that begins), a list (a fault, sent at
+once in case the process ends before the answer), or the answer, an object.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _PARENT_S = 2.0
 
 def serve() -> None:
     """Answer requests until there are none."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for those who asked
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles interrupts
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     out = os.dup(1)
-    os.dup2(2, 1)  # what the engine prints is no answer
+    os.dup2(2, 1)  # output of the engine is not an answer
     sys.modules["pandas"] = None  # type: ignore[assignment]  # the engine's package would import it, and can do without
 
     def tell(what: object) -> None:
@@ -50,7 +50,7 @@ def serve() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """A computation that never ends must not outlive those who wait for it."""
+    """End this process when its parent ends, so that a computation that never ends does not remain."""
     while os.getppid() == parent:
         time.sleep(_PARENT_S)
     os._exit(1)

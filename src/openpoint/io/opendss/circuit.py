@@ -1,4 +1,4 @@
-"""The tables of a grid from a circuit that stands in the OpenDSS engine; runs in the process of the engine."""
+"""The tables of a grid from the circuit loaded in the OpenDSS engine; runs in the process of the engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _READERS: dict[str, Callable[[Reading, str], None]] = {
     "capacitor": read_capacitor,
     "reactor": read_reactor,
 }
-# Controls, and what stays as they leave it.
+# Kinds of controls, and what keeps the state that they set.
 _CONTROLS = {
     "regcontrol": "taps",
     "capcontrol": "capacitor steps",
@@ -51,13 +51,13 @@ _REFUSED = {
 
 
 def read_circuit(engine: Any, file: str, places: Places, tell: Callable[[str], None], *, solve: bool) -> Reading:
-    """The tables of the circuit that stands in an engine, with every fault and doubt.
+    """The tables of the circuit that is loaded in an engine, with every fault and doubt.
 
     Args:
         file: name of its main file, for messages.
         places: coordinates by bus.
-        tell: is told what is begun.
-        solve: let the controls of the circuit act first.
+        tell: called with the name of each step when it begins.
+        solve: whether the controls of the circuit act first.
     """
     reading = Reading(engine, file)
     tell("the power flow of the circuit")
@@ -100,7 +100,7 @@ def _tables(reading: Reading, places: Places, tell: Callable[[str], None], *, ha
             else:
                 left_out.append(element)
         elif not enabled:
-            if element != "vsource.source":  # every circuit is born with it
+            if element != "vsource.source":  # every circuit has it by default
                 left_out.append(element)
         elif kind != "transformer" and kind in _READERS and _is_cut_off(reading, element):
             left_out.append(element)
@@ -118,7 +118,7 @@ def _tables(reading: Reading, places: Places, tell: Callable[[str], None], *, ha
 
 
 def _is_cut_off(reading: Reading, element: str) -> bool:
-    """Whether the element at hand, no line and no transformer, is open; open in some phases only is a fault."""
+    """Whether the active element, no line and no transformer, is open; open in some phases only is a fault."""
     active = reading.engine.CktElement
     ends = range(1, int(active.NumTerminals()) + 1)
     states = [any(active.IsOpen(end, k) for end in ends) for k in range(1, int(active.NumPhases()) + 1)]

@@ -1,4 +1,4 @@
-"""Load shapes of a circuit that stands in the OpenDSS engine, as rows; runs in the process of the engine."""
+"""Load shapes of the circuit loaded in the OpenDSS engine, as rows; runs in the process of the engine."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The OpenDSS engine, with everything switched off that reaches beyond a circuit.
+"""The OpenDSS engine, with all functions switched off that act outside a circuit.
 
-Every circuit in use has an engine of its own, and an engine begins each circuit anew.
+Every circuit in use has an engine of its own, and an engine is cleared before each circuit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MOST_FAULTS = 20
 # OpenDSS stops at changes of 1e-4 pu; results are compared with others to 1e-6 and better.
 TOLERANCE_PU = 1e-9
 _ITERATIONS = 200
-# Commands that make the engine compute, that go on about the last object, and that may come before any circuit.
+# Commands that start a computation, that continue the last object, and that are allowed before any circuit.
 _COMPUTING = ("solve", "calcvoltagebases", "makebuslist", "setkvbase", "reset", "init", "allocateloads", "setbusxy")
 _GOING_ON = ("~", "more", "m", "property")
 _BEFORE_A_CIRCUIT = ("set", "clear", "clearall")
@@ -30,8 +30,8 @@ _spare: list[Any] = []
 
 
 def borrow_engine() -> Any:
-    """An engine without a circuit: no forms, no editor, no change of folder, no shell. Hand it back when done."""
-    # Loading the library takes a moment, which only those pay who use it.
+    """An engine without a circuit: no forms, no editor, no change of folder, no shell; `hand_back` returns it."""
+    # Loading the library takes a moment, so it is loaded at the first use.
     import opendssdirect
 
     engine = _spare.pop() if _spare else opendssdirect.NewContext()
@@ -40,18 +40,18 @@ def borrow_engine() -> Any:
     engine.Basic.AllowChangeDir(False)
     engine.Basic.AllowDOScmd(False)
     engine.Basic.ClearAll()
-    # The one setting that outlives a circuit.
+    # The only setting that remains after a circuit is cleared.
     engine.Text.Command("set defaultbasefrequency=60")
     return engine
 
 
 def hand_back(engine: Any) -> None:
-    """Let the next circuit have the engine: one that is dropped would keep its memory."""
+    """Return the engine for the next circuit; a discarded engine would keep its memory."""
     _spare.append(engine)
 
 
 def missing_circuit(engine: Any, file: str) -> list[Problem]:
-    """A fault where the statements of a file made no circuit."""
+    """A fault where the statements of a file define no circuit."""
     if engine.Basic.NumCircuits() and engine.Circuit.AllElementNames():
         return []
     remedy = "A circuit begins with: New Circuit.name basekv=… bus1=…"
@@ -61,18 +61,18 @@ def missing_circuit(engine: Any, file: str) -> list[Problem]:
 def run_statements(
     engine: Any, statements: Sequence[Statement], tell: Callable[[object], None] = lambda what: None
 ) -> list[Problem]:
-    """Run the statements; what the engine says against any of them becomes a fault with file and line.
+    """Run the statements; an error of the engine becomes a fault with file and line.
 
-    `tell` is told the number of each before it is run, and every fault.
+    `tell` is called with the number of each statement before it is run, and with every fault.
 
-    The engine breaks down, and Python with it, where it computes with or goes on about what it has refused: after a
-    fault nothing is computed, and the rest of the object is left out.
+    After the engine has refused an object, computing with it or continuing it can crash the process. So after a fault
+    nothing is computed, and the rest of the object is left out.
     """
     import opendssdirect
 
     faults: list[Problem] = []
     classes = {name.lower() for name in engine.Basic.Classes()} | {"circuit"}
-    is_broken = False  # whether the object that `~` goes on with is
+    is_broken = False  # whether the object that `~` continues was refused
     for number, statement in enumerate(statements):
         if len(faults) >= MOST_FAULTS:
             faults.append(fault("", None, "", "and perhaps more: reading stopped here", "Correct these first"))
@@ -113,7 +113,7 @@ def is_snapshot(engine: Any, text: str = "") -> bool:
 
 
 def solve_today(engine: Any) -> bool:
-    """Solve the circuit as it stands, controls included, to `TOLERANCE_PU`; whether it converged."""
+    """Solve the circuit in its present state, with its controls, to `TOLERANCE_PU`; returns whether it converged."""
     engine.Text.Command("set mode=snapshot")
     engine.Solution.Convergence(TOLERANCE_PU)
     engine.Solution.MaxIterations(_ITERATIONS)
@@ -122,7 +122,7 @@ def solve_today(engine: Any) -> bool:
 
 
 def solve_as_it_is(engine: Any) -> bool:
-    """Solve; whether it converged. A solution that breaks down has not."""
+    """Solve; returns whether it converged. An error of the engine counts as not converged."""
     import opendssdirect
 
     try:

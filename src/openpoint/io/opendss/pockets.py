@@ -1,10 +1,10 @@
 """Service transformers with a centre tap, lumped on their primary side with everything behind them.
 
-The two legs of their secondary side are no phases: they stand half a turn apart. So it is with any single-phase
-transformer whose windings have different nodes, and one between two lines has no phase to the ground behind it. Where
-nothing else feeds what lies behind, the grid sees no more of it than the power that it draws from one phase or between
-two. That power is taken as it stands in the solution, and follows the voltage as the loads behind it do; losses of the
-transformer and of the lines behind it are part of it.
+The two legs of their secondary side are not phases: their voltages are 180° apart. The same holds for any single-phase
+transformer whose windings have different nodes; behind one between two lines there is no phase to ground. Where the
+part behind is fed by nothing else, its only effect on the grid is the power that it draws from one phase or between
+two. This power is taken from the solution, including the losses of the transformer and of the lines behind it, and
+depends on the voltage as the loads behind it do.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from openpoint.io.opendss.reading import LETTER, Reading, in_words
 from openpoint.io.opendss.shunts import DEGREE, load_parts
 
 _SOURCES = ("vsource", "isource")
-# Share of a load below which one of its parts is rounding.
+# Share of a load below which one of its parts is attributed to rounding.
 _LEAST = 1e-12
 
 
 @dataclass
 class Pocket:
-    """What lies behind one transformer.
+    """The part of the circuit behind one transformer, which is lumped.
 
     Attributes:
         transformer: the element. bus, nodes: where it is fed, by which of its terminals (from 0).
@@ -54,7 +54,7 @@ def find_pockets(reading: Reading, elements: list[str]) -> list[Pocket]:
     for element, at in units.items():
         outer = [k for k, (bus, _) in enumerate(at) if group.of(bus) in fed]
         inner = {group.of(bus) for bus, _ in at} - fed
-        for behind in inner:  # what two transformers feed, or hangs in the air, is no pocket
+        for behind in inner:  # a part fed by two transformers, or by none, is no pocket
             is_first = behind not in by_group and len(outer) == 1 and len(inner) == 1
             by_group[behind] = Pocket(element, *at[outer[0]], outer[0]) if is_first else None
     pockets = {behind: pocket for behind, pocket in by_group.items() if pocket is not None}
@@ -69,7 +69,7 @@ def find_pockets(reading: Reading, elements: list[str]) -> list[Pocket]:
 
 
 def read_pockets(reading: Reading, pockets: list[Pocket]) -> None:
-    """The loads on the primary sides, and a note on what they stand for."""
+    """Add the loads on the primary sides, and a note on what they represent."""
     loads_kw = losses_kw = 0.0
     for pocket in pockets:
         drawn, lost = _read_pocket(reading, pocket)
@@ -113,7 +113,7 @@ def _read_pocket(reading: Reading, pocket: Pocket) -> tuple[float, float]:
 
 
 def _add(reading: Reading, pocket: Pocket, parts: dict[str, complex]) -> None:
-    """A row a model, so that the parts are drawn at the voltage of the solution."""
+    """Add a row for each load model, so that the parts draw this power at the voltage of the solution."""
     engine = reading.engine
     live = [node for node in pocket.nodes if node]
     engine.Circuit.SetActiveBus(pocket.bus)
@@ -155,13 +155,13 @@ def _is_split(reading: Reading, element: str, at: list[tuple[str, list[int]]]) -
 
 
 class _Groups:
-    """Buses that elements join, as sets that grow together."""
+    """Groups of buses that elements join (union-find)."""
 
     def __init__(self) -> None:
         self._above: dict[str, str] = {}
 
     def of(self, bus: str) -> str:
-        """The bus that stands for the group of this one."""
+        """The representative bus of the group of this one."""
         here = self._above.setdefault(bus, bus)
         while here != bus:
             self._above[bus] = self._above[here]

@@ -1,8 +1,8 @@
-"""The OpenDSS engine in a process of its own.
+"""The OpenDSS engine in a separate process.
 
-Some statements of a foreign file break the engine down, and whatever process it is in with it; others never end. Here
-that is a fault of the file, with the statement that was begun last. One process is kept for all reading: it begins each
-circuit anew, ends with us, and is replaced where it has ended. Statements go there and plain values come back, as JSON.
+Some statements crash the engine and its process; others never end. In both cases a fault is reported with the last
+statement that was begun. One process is kept for all reading: it starts each circuit from an empty engine, ends with
+the parent process, and is replaced if it has ended. Statements are sent and plain values are returned, as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from openpoint.io.opendss.text import Script, Statement
 from openpoint.io.text import fault
 
 SILENCE_S = 300.0
-"""Seconds in which a process may begin nothing new before it counts as hung: what a single statement may take."""
+"""Seconds without a new step after which a process counts as hung: the limit for a single statement."""
 
 _CHECK_S = 0.5
 _MOST_OF_A_STATEMENT = 120
@@ -45,8 +45,8 @@ class _Ended(Exception):
     """The process ended before it answered.
 
     Attributes:
-        begun: what it began last: the number of a statement, or words. how: in words. hung: whether we ended it.
-        faults: what it had found before.
+        begun: the last step that was begun: the number of a statement, or a text. how: text that says how it ended.
+        hung: whether it was ended because it hung. faults: those found before.
     """
 
     def __init__(self, begun: int | str | None, how: str, *, hung: bool, faults: list[Problem]) -> None:
@@ -71,7 +71,7 @@ class _Process:
         """The answer to one request.
 
         Raises:
-            _Ended: the process ended, or was ended since it was silent too long.
+            _Ended: the process ended, or was ended because it reported no step for too long.
         """
         begun: int | str | None = None
         faults: list[Problem] = []
@@ -94,7 +94,7 @@ class _Process:
         raise _Ended(begun, "" if watch.hung else _in_words(code), hung=watch.hung, faults=faults)
 
     def end(self) -> None:
-        """End it; what it is doing is lost."""
+        """End the process without waiting for its answer."""
         if self.owner == os.getpid():
             self._process.kill()
             for pipe in (self._process.stdin, self._process.stdout):
@@ -104,13 +104,13 @@ class _Process:
 
     def _send(self, value: Any) -> None:
         pipe = cast(IO[bytes], self._process.stdin)
-        with contextlib.suppress(OSError):  # that it has ended is seen where its answer is awaited
+        with contextlib.suppress(OSError):  # if it has ended, waiting for the answer detects it
             pipe.write(json.dumps(value).encode() + b"\n")
             pipe.flush()
 
 
 class _Watch:
-    """Kills a process that says nothing for too long."""
+    """Ends a process that reports no step for too long."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.hung = False
@@ -137,15 +137,14 @@ _kept: list[_Process] = []
 
 
 def run_script(task: str, file: str, script: Script, **more: Any) -> dict[str, Any]:
-    """What the engine finds in a script.
+    """The answer of the engine to a task about a script.
 
     Args:
-        task: what is wanted, see `openpoint.io.opendss.child`. file: name of the main file, for messages.
-        more: what the task needs, plain values.
+        task: name of the task, see `openpoint.io.opendss.child`. file: name of the main file, for messages.
+        more: further arguments of the task, plain values.
 
     Raises:
-        InputError: refused statements and what the engine has against the others, or the statement at which it breaks
-            down or hangs.
+        InputError: refused statements and errors of the engine, or the statement at which it crashes or hangs.
     """
     if not script.faults:
         return _ask(task, file, script.statements, more)
@@ -163,7 +162,7 @@ def _ask(task: str, file: str, statements: Sequence[Statement], more: dict[str, 
         try:
             answer = _answer(request)
         except _Ended as ended:
-            # What is refused may leave the engine in pieces, so that only that is the fault of the file.
+            # After a refused statement the engine may crash; then only the refusal is reported.
             raise InputError(ended.faults or [_breakdown(file, statements, ended)]) from None
     if "error" in answer:
         raise RuntimeError(f"the process of the OpenDSS engine has failed:\n{answer['error']}")
@@ -178,10 +177,10 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         was_used = process.answers > 0
         try:
             return process.ask(request)
-        except BaseException as error:  # an interrupt leaves it amid its work
+        except BaseException as error:  # after an interrupt it is still working
             _kept.clear()
             process.end()
-            # A file before this one may have damaged the engine; a new one tells.
+            # An earlier file may have damaged the engine, so the request is repeated with a new one.
             if not (isinstance(error, _Ended) and was_used and not error.hung):
                 raise
 

@@ -10,12 +10,12 @@ from openpoint.arrays import Complexes
 from openpoint.io.opendss.branches import NO_RATING_A, triangle
 from openpoint.io.opendss.reading import LETTER, Reading
 
-# Relative difference of admittances that rounding explains, and size of one that is none.
+# Relative difference of admittances attributed to rounding, and size below which an admittance counts as 0.
 _ROUNDED = 1e-9
 
 
 def read_reactor(reading: Reading, element: str) -> None:
-    """A reactor, as its admittances in the engine are."""
+    """A reactor, by its admittances in the engine."""
     ends = reading.ends(element)
     if ends is None:
         return

@@ -1,15 +1,15 @@
 """OpenDSS circuits (`.dss` and the files they redirect to), read through the engine OpenDSSDirect.
 
-The script is read as text first (`openpoint.io.opendss.text`): what could run programs or write files is refused. The
-engine, in a process of its own (`openpoint.io.opendss.process`), builds the circuit and solves it once, with its own
-controls, and the grid is taken from what then stands: line matrices after Kron's reduction whatever they came from
-(matrices, sequences, geometries), taps, capacitor steps and switches as the controls leave them.
+The script is first read as text (`openpoint.io.opendss.text`): statements that could run programs or write files are
+refused. The engine, in a separate process (`openpoint.io.opendss.process`), builds the circuit and solves it once, with
+its own controls. The grid is taken from this solved circuit: line matrices after Kron's reduction, however they are
+given (matrices, sequences, geometries), and taps, capacitor steps and switches in the state set by the controls.
 
 - Names are those of the elements, in lower case, where they are given once in their table, else `class.name`.
 - Phases 1, 2, 3 are a, b, c. Neutrals, and phases that change along a branch, are refused.
 - Lines with Switch=yes, or with a SwtControl, relay, recloser or fuse, are switchable, and transformers with a
-  SwtControl; nothing else is. Lines without impedance to speak of are in the table `switches`. Their rating is read
-  unless it is OpenDSS's own 400 A.
+  SwtControl; nothing else is. Lines with a negligible impedance are in the table `switches`. Their rating is read
+  unless it is OpenDSS's default of 400 A.
 - A tap changer is on the from side of its transformer, so that ends are exchanged where OpenDSS has it on the second,
   but for transformers with a magnetising branch, which is on the second winding there and at the to end here.
 - The impedance of a source is a line from a bus of its own, named like the element (`vsource.source`).
@@ -21,7 +21,7 @@ controls, and the grid is taken from what then stands: line matrices after Kron'
   A rated voltage other than that of the bus is converted, and the band Vminpu … Vmaxpu is kept. Negative loads are
   fixed generators, with a note.
 - Generators are fixed at their output, PV systems and storage at that of the solution, with a note.
-- Controls, load shapes and meters are not modelled; controls and shapes are told in the notes.
+- Controls, load shapes and meters are not modelled; the notes mention controls and shapes.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def grid_from_file(path: str | os.PathLike[str], *, solve: bool = True) -> Grid:
     """The grid in an OpenDSS circuit file.
 
     Args:
-        path: the main file. Files it redirects to are found beside it.
-        solve: let the controls of the circuit act first. False keeps taps and switches as they are written (unless the
-            script itself solves).
+        path: the main file. Files that it redirects to are relative to it.
+        solve: whether the controls of the circuit act first. False keeps taps and switches as they are written (unless
+            the script itself solves).
 
     Raises:
         InputError: with every fault: refused statements by file and line, elements that are not read by name, the
-            statement at which the engine breaks down.
+            statement at which the engine crashes.
     """
     path = Path(path)
     script = read_script(path)
@@ -63,7 +63,7 @@ def grid_from_file(path: str | os.PathLike[str], *, solve: bool = True) -> Grid:
 
 
 def _places(script: Script) -> tuple[dict[str, tuple[float, float]], list[Problem]]:
-    """Coordinates by bus, and doubts; a line that is none is passed over, as a picture can do without."""
+    """Coordinates by bus, and doubts; a faulty line is ignored, as pictures do not need all coordinates."""
     found: dict[str, tuple[float, float]] = {}
     notes: list[Problem] = []
     for statement in script.places:

@@ -1,4 +1,4 @@
-"""What the readers of single OpenDSS elements share: the engine, names, buses and phases, and the tables being made."""
+"""Shared state of the readers of OpenDSS elements: the engine, names, buses and phases, and the tables of the grid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_SHOWN = 8
 
 @dataclass
 class Reading:
-    """The tables of the grid while the elements of a solved circuit are gone through.
+    """The tables of the grid while the elements of a solved circuit are read.
 
     Elements are called `class.name`, as in OpenDSS; rows take the name alone where it is given once in its table.
     `switchable` are elements with a switch, `commanded` those where it is a SwtControl, `controlled` windings with a
@@ -58,7 +58,7 @@ class Reading:
         return name if self.often[room(kind), name] <= 1 else element
 
     def terminals(self, element: str) -> list[tuple[str, list[int]]]:
-        """Bus and nodes of each terminal of an element, whatever the nodes are; it is the active one then."""
+        """Bus and nodes of each terminal of an element, with any nodes; makes the element the active one."""
         self.engine.Circuit.SetActiveElement(element)
         active = self.engine.CktElement
         if not active.Enabled():  # the nodes are known only as they are written
@@ -119,7 +119,7 @@ class Reading:
 
 
 def room(kind: str) -> str:
-    """Where names must differ: branches among each other, what injects among each other."""
+    """The group of tables in which names must be unique: that of branches, or that of loads and generators."""
     if kind in ("line", "transformer", "reactor"):
         return "branches"
     return "generators" if kind in ("generator", "pvsystem", "storage") else kind

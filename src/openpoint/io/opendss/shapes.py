@@ -19,7 +19,7 @@ _SHAPES = {"name": pl.String, "step": pl.Int64, "hour": pl.Float64, "p": pl.Floa
 
 @dataclass(frozen=True)
 class LoadShapes:
-    """Load shapes and who follows them.
+    """Load shapes and the elements that use them.
 
     Attributes:
         shapes: a row a step. Columns: name, step (from 0), hour, p, q (null where it follows p), is_actual (p and q
@@ -32,7 +32,7 @@ class LoadShapes:
 
 
 def read_shapes(path: str | os.PathLike[str]) -> LoadShapes:
-    """The load shapes in an OpenDSS circuit file: `shapes`, a row a step, and `uses`, who follows them.
+    """The load shapes in an OpenDSS circuit file: `shapes`, a row for each step, and `uses`, by element.
 
     Raises:
         InputError: the circuit cannot be read; each fault with its file and line.

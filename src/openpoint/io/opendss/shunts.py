@@ -22,7 +22,7 @@ _FIXED_KVAR = (6, 7)
 _CVR = {"current": (1.0, 0.0), "impedance": (0.0, 1.0)}
 _BY_EXPONENT = {0.0: "power", 1.0: "current", 2.0: "impedance"}
 DEGREE = {"power": 0, "current": 1, "impedance": 2}
-"""To which power of the voltage each model follows it."""
+"""Exponent of the voltage in each load model."""
 
 _Shares = dict[str, tuple[float, float]]
 
@@ -44,7 +44,7 @@ def read_load(reading: Reading, element: str) -> None:
     kv = engine.Loads.kV() / (math.sqrt(3.0) if len(phases) > 1 and connection == "wye" else 1.0)
     of_bus = kv / (reading.bus_kv[bus] if connection == "delta" else reading.phase_kv(bus))
     scale = engine.Solution.LoadMult() if engine.Loads.Status() == 0 else 1.0
-    # Reactive power that is fixed does not follow the multiplier of all loads.
+    # Fixed reactive power is not scaled by the multiplier of all loads.
     p, q = engine.Loads.kW() * scale, engine.Loads.kvar() * (1.0 if engine.Loads.Model() in _FIXED_KVAR else scale)
     band = {"v_min_pu": engine.Loads.Vminpu() * of_bus, "v_max_pu": engine.Loads.Vmaxpu() * of_bus}
     name = reading.name(element)
@@ -99,7 +99,7 @@ def _voltage(reading: Reading) -> float:
 
 
 def _cvr_shares(reading: Reading, element: str) -> _Shares | None:
-    """Shares of a load of model 4, whose powers follow the voltage to powers of their own."""
+    """Shares of a load of model 4, whose active and reactive power have exponents of their own."""
     engine = reading.engine
     e_p, e_q = engine.Loads.CVRwatts(), engine.Loads.CVRvars()
     if engine.Loads.CVRCurve() or not 0.0 <= e_p <= 2.0:
@@ -126,7 +126,7 @@ def _of_exponent(e: float, v: float) -> dict[str, float]:
 
 
 def note_bent_loads(reading: Reading) -> None:
-    """One note on all loads whose exponents are no model of ours."""
+    """Add one note on all loads whose exponents are not those of a load model here."""
     if reading.bent:
         message = (
             f"the power of {len(reading.bent)} loads follows the voltage to powers that are not 0, 1 or 2: "
@@ -224,7 +224,7 @@ def read_capacitor(reading: Reading, element: str) -> None:
     nominal = reading.bus_kv[bus] if connection == "delta" else reading.phase_kv(bus)
     kvar = [v * (nominal / kv) ** 2 for v in numbers_of(reading.engine, "kvar")]
     on = [v > 0 for v in numbers_of(reading.engine, "states")]
-    # Where it is given in µF or as a matrix, kvar says nothing. The engine counts the second step of a delta twice.
+    # Where it is given in µF or as a matrix, kvar is not valid. The engine counts the second step of a delta twice.
     if (said := sum(v for v, is_on in zip(kvar, on) if is_on)) and not (connection == "delta" and sum(on) > 1):
         kvar = [v * _kvar_of_admittance(reading, n, nominal, delta and n == 3) / said for v in kvar]
     row = {"name": reading.name(element), "bus": bus, "phases": phases, "connection": connection}

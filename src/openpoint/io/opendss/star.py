@@ -1,9 +1,9 @@
 """Transformers of three phases and three windings: a star of three of two windings around a bus of its own.
 
-A phase of such a transformer is one core. With its windings referred to the first one, all voltages meet in a point to
-which each winding has an impedance of its own, and into which the currents of the three sum to none; this is the bus,
-whose phases are grounded wyes. OpenDSS has the magnetising branch at the second winding, so that this is the to end of
-its part. A star with a negative reactance is refused.
+The three windings of a phase share one core. Referred to the first winding, the equivalent circuit is a star: each
+winding is connected to a common point by an impedance of its own, and the three currents into this point sum to zero.
+This point is the bus, whose phases are grounded wyes. OpenDSS has the magnetising branch at the second winding, so this
+winding is the to end of its transformer. A star with a negative reactance is refused.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _matters(reading: Reading, element: str, number: int, winding: Winding) -> b
 
 
 def _lead(reading: Reading, windings: list[Winding]) -> float:
-    """By how many degrees the deltas lead the wyes; OpenDSS lets the first two windings tell."""
+    """By how many degrees the deltas lead the wyes; in OpenDSS the first two windings determine it."""
     first, second, _ = windings
     if first.is_delta == second.is_delta:
         return -30.0

@@ -1,9 +1,9 @@
-"""The statements of an OpenDSS script, read as text before the engine sees any of them.
+"""The statements of an OpenDSS script, read as text and checked before the engine runs any of them.
 
-A `.dss` file is a program. Here it is input: redirects are followed by ourselves, only statements that describe a
-circuit or solve it are passed on, reports are left out, and whatever could run a program, open an editor, write a file
-or load a library is refused, by file and line. Traces are switched off, and variables (`var @x=3`) are put in here, so
-that what is judged is what the engine gets.
+A `.dss` file is a program, but here it is treated as input. Redirects are followed here. Only statements that describe
+a circuit or solve it are passed on; reports are left out. Statements that could run a program, open an editor, write a
+file or load a library are refused, with file and line. Traces are switched off. Variables (`var @x=3`) are substituted
+here, so that the checked statements are exactly those that the engine runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PASSED = (
 _FOLLOWED = ("redirect", "compile")
 _VARIABLES = "var"
 _PLACES = ("buscoords", "latlongcoords")
-# Commands that only report; they have no bearing on the circuit.
+# Commands that only report; they do not affect the circuit.
 _REPORTS = (
     *("?", "show", "export", "plot", "visualize", "dump", "summary", "help", "about", "losses", "voltages", "currents"),
     *("powers", "seqvoltages", "seqcurrents", "seqpowers", "phaselosses", "cktlosses", "totals", "capacity", "select"),
@@ -34,7 +34,7 @@ _REPORTS = (
     *("addbusmarker", "clearbusmarkers", "nodelist", "vdiff", "guids", "topology", "interpolate", "currency"),
 )
 _FORBIDDEN_OPTIONS = ("datapath", "editor", "recorder", "defaulteditor", "logfile", "tracecontrol", "allowforms")
-# These make another object the active one behind our back.
+# These make another object the active one, which this check could not follow.
 _CHOOSING_OPTIONS = ("type", "class", "object", "element")
 _FORBIDDEN_PROPERTIES = ("usermodel", "userdata", "shaftmodel", "shaftdata", "dynadll", "dynadata", "dll", "dllname")
 # Only these classes take libraries; elsewhere the first letters of such a property are those of another one.
@@ -53,7 +53,7 @@ _ACTIONS = dict.fromkeys(("tshape", "priceshape", "growthshape", "xycurve", "spe
     "loadshape": "normalize",
     "energymeter": "clear",
 }
-# Classes that only record. What makes or edits one is left out.
+# Classes that only record. Statements that create or edit one are left out.
 _RECORDERS = ("monitor",)
 _TOKEN = re.compile(
     r"""\s*,?\s*(?:([^\s=,"'({\[]+)\s*=\s*)?("[^"]*"|'[^']*'|\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|[^\s,=]+)""", re.VERBOSE
@@ -64,7 +64,7 @@ _TRACE_OF_CLASS = re.compile(r"(?i)(\.deb[a-z]*\s*=\s*)(yes|true|y|t|1)\b")
 _VARIABLE = re.compile(r"""(?<![^\s=,(\[{|"'])@\w+""")
 _ENDLESS = re.compile(r"[-+]?(nan|inf(inity)?)", re.IGNORECASE)
 
-# Verbs that make or change the object they name, or go on with it.
+# Verbs that create, change or continue the object that they name.
 OF_AN_OBJECT = ("new", "edit", "more", "m", "~", "batchedit", "enable", "disable", "property")
 # Bytes of zero that a text may hold by mistake.
 _MOST_STRAYS = 10
@@ -88,7 +88,7 @@ class Script:
 
     Attributes:
         statements: in the order in which they run. places: files of bus coordinates with line and kind.
-        faults: what is refused. left_out: reports and recorders, which have no bearing on the circuit. notes: doubts.
+        faults: refused statements. left_out: reports and recorders, which do not affect the circuit. notes: doubts.
     """
 
     statements: list[Statement] = field(default_factory=list)
@@ -97,7 +97,7 @@ class Script:
     left_out: list[Statement] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
     files: int = 0
-    active: str = ""  # class of the object that the next `~` goes on with
+    active: str = ""  # class of the object that the next `~` continues
     variables: dict[str, str] = field(default_factory=dict)
 
 
@@ -130,7 +130,7 @@ def _read_file(script: Script, path: Path, shown: str, above: tuple[Path, ...]) 
 
 
 def _without_nul(script: Script, content: bytes, shown: str) -> bytes:
-    """The text with blanks for stray bytes of zero; many of them are no text, which is for `decode` to say."""
+    """The text with blanks in place of a few zero bytes; a file with many is no text, which `decode` reports."""
     strays = content.count(b"\0")
     if not strays or strays > _MOST_STRAYS:
         return content
@@ -183,7 +183,7 @@ def _set_variables(script: Script, rest: str) -> None:
 
 
 def shown_name(path: Path) -> str:
-    """How a file is called in messages."""
+    """The name of a file in messages."""
     return path.name
 
 
@@ -235,7 +235,7 @@ def class_of(rest: str) -> str:
 
 
 def _refusal(here: Statement, rest: str, active: str) -> Problem | None:
-    """What is wrong with a statement that would be passed on."""
+    """The fault of a statement that would be passed on; None if there is none."""
     message, remedy = "", _REMEDY_PROGRAM
     if here.verb == "set":
         names = [name for name, _ in tokens(rest) if name]
@@ -258,7 +258,7 @@ def _refusal(here: Statement, rest: str, active: str) -> Problem | None:
 
 
 def _of_properties(given: list[tuple[str, str]], active: str) -> str:
-    """What is wrong with (name, value) of an object of class `active`, or nothing."""
+    """The fault in (name, value) pairs of an object of class `active`; empty if there is none."""
     names = [name for name, _ in given if name]
     endless = [v for n, v in given if not n.startswith("bus") and any(_ENDLESS.fullmatch(w) for w in v.split())]
     if endless:
@@ -295,7 +295,7 @@ def _follow(script: Script, here: Statement, rest: str, above: tuple[Path, ...])
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """The file of this name as seen from a folder; upper and lower case are alike, as where OpenDSS comes from."""
+    """The file of this name relative to a folder; upper and lower case are not distinguished, as on Windows."""
     if not name:
         return None
     path = folder

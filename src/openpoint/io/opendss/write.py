@@ -1,8 +1,8 @@
 """A Grid as an OpenDSS circuit. Text only: the engine is not needed.
 
-Names are made safe (`Names`); balanced grids are written with three equal phases that do not couple. Generators are
-loads of negative power, as OpenDSS holds the power of these at every voltage. Sources are as stiff as the arithmetic
-allows, and so are switches (`STIFF_OHM`): both fall short of ideal by some 1e-8 pu at 1 MVA.
+Names are made safe (`Names`); balanced grids are written with three equal phases without coupling. Generators are
+written as loads of negative power, whose power OpenDSS keeps at every voltage. Sources and switches have the smallest
+impedance that is numerically possible (`STIFF_OHM`): both differ from ideal ones by some 1e-8 pu at 1 MVA.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FREQUENCY_HZ = 60.0
 NO_RATING_KVA = 1000.0
 # Normal rating of a transformer in OpenDSS over the kVA of its first winding, unless a circuit says otherwise.
 NORMAL = 1.1
-# OpenDSS wants some leakage.
+# OpenDSS requires a leakage reactance.
 _LEAST_X_PERCENT = 1e-7
 _NODE = {"a": "1", "b": "2", "c": "3"}
 _ANGLE = {"a": 0.0, "b": -120.0, "c": 120.0}
@@ -90,7 +90,7 @@ def safe_names(grid: Grid) -> Names:
 
 def circuit_statements(grid: Grid) -> list[str]:
     """A circuit without anything in it."""
-    # The source that a circuit is born with is taken away: ours have names and phases of their own.
+    # The default source of a circuit is disabled: the sources of the grid have their own names and phases.
     head = f"New Circuit.{_safe(grid.name)} basekv=1 bus1=_none"
     return [f"Set DefaultBaseFrequency={FREQUENCY_HZ:g}", head, "Vsource.source.enabled=no"]
 
@@ -156,7 +156,7 @@ def _open_terminals(grid: Grid, names: Names) -> dict[str, int]:
 
 
 def _switch_controls(grid: Grid, elements: list[str]) -> Iterator[str]:
-    """What tells that a line or transformer may be switched; switches tell it themselves."""
+    """Switch controls, which mark lines and transformers as switchable; switches need none."""
     rows = grid.branches().select("kind", "switchable").iter_rows()
     for k, (element, (kind, switchable)) in enumerate(zip(elements, rows, strict=True), start=1):
         if switchable and kind != "switches":
@@ -217,7 +217,7 @@ def load_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
         model = f"model={_MODEL[row['model']]}"
         if low is not None or high is not None:
             band = f"vminpu={_number(low or 0.0)} vmaxpu={_number(10.0 if high is None else high)}"
-            if row["model"] == "impedance":  # model 2 knows no band
+            if row["model"] == "impedance":  # model 2 has no voltage band
                 model = "model=4 cvrwatts=2 cvrvars=2"
             if not low:
                 band += " vlowpu=0"

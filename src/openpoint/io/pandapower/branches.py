@@ -84,7 +84,7 @@ def _plain_state(row: Row) -> Row:
 
 
 def _line_state(reading: Reading, line: Row, switches: list[Row]) -> Row:
-    """What the switches of a line say of it, and where it opens."""
+    """Whether a line is switchable and closed, by its switches, and where it opens."""
     ends = {line.get("from_bus"): "from", line.get("to_bus"): "to"}
     for row in switches:
         if row.get("bus") not in ends:
@@ -161,7 +161,7 @@ def _charges(reading: Reading, line: Row) -> bool:
 
 
 def _note_both_ends(reading: Reading, lines: list[Row], switches: dict[Any, list[Row]]) -> None:
-    """Where a line that is opened opens is a choice that the reader makes for the user."""
+    """Note at which end lines with switches at both ends open, as the reader makes this choice."""
     count = 0
     for row in lines:
         at = switches.get(row["index"], [])

@@ -1,13 +1,13 @@
 """pandapower nets in JSON, as `pandapower.to_json(net, path)` writes them. pandapower itself is not needed.
 
-The file names classes to be made; none is: only its tables are decoded (`openpoint.io.pandapower.json`).
+The file names Python classes, but none is instantiated: only its tables are decoded (`openpoint.io.pandapower.json`).
 
 - Names are the elements' own where they are not empty and given once, else the table and index: `bus 5`, `line 12`.
 - External grids, and generators marked as slack, are sources. Other voltage-holding generators are refused.
 - Loads are split by model (constant power, current, impedance); negative loads become fixed generators, with a note.
   The shares are those of each load; pandapower applies their mean to all that is at the bus, generators included.
 - Static generators are fixed, or dispatchable where `controllable` and limits are given; storages are fixed.
-- What is out of service is left out, and so are buses that no source can reach then, with a note.
+- Elements out of service are left out, and so are buses that no source can reach then, with a note.
 
 See `openpoint.io.pandapower.branches` for lines, transformers and switches.
 """
@@ -123,7 +123,7 @@ def _place(geo: object, old: Row | None) -> dict[str, float | None]:
         if isinstance(point, dict) and point.get("type") == "Point":
             x, y = point["coordinates"][:2]
     except (ValueError, TypeError, KeyError, RecursionError):
-        pass  # a picture can do without
+        pass  # pictures do not need all coordinates
     if all(isinstance(v, (int, float)) and not is_missing(v) and abs(v) < 1e300 for v in (x, y)):
         return {"x": float(x), "y": float(y)}  # type: ignore[arg-type]
     return {"x": None, "y": None}
@@ -261,7 +261,7 @@ def _shunts(reading: Reading) -> None:
 
 
 def _drop_unreachable(reading: Reading) -> None:
-    """Leave out buses that no source reaches, with all that hangs on them."""
+    """Leave out buses that no source reaches, with all elements connected to them."""
     tables = reading.tables
     number = {row["name"]: i for i, row in enumerate(tables.get("buses", []))}
     kinds = ("lines", "switches", "transformers")

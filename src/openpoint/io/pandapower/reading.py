@@ -1,4 +1,4 @@
-"""What all parts of the pandapower reader share: cells as numbers, names, and the tables so far."""
+"""Shared state and helpers of the pandapower reader: cells as numbers, names, and the tables of the grid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_LIMIT_KA = 99999.0
 
 @dataclass
 class Reading:
-    """The tables of the grid while a net is gone through. `bus_names` holds the buses in service."""
+    """The tables of the grid while a net is read. `bus_names` holds the buses in service."""
 
     net: Net
     file: str
