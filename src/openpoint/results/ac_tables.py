@@ -29,8 +29,8 @@ class OperatingPoint:
     Attributes:
         v: (N) voltage to neutral, per unit of the nominal one.
         i_a, loading_percent, p_from_kw, q_from_kvar, losses_kw: (E) current, share of the limit, power into each
-            conductor at its from end, and what enters it at both ends.
-        loss_kw: of all.
+            conductor at its from end, and loss, the sum of the power into both ends.
+        loss_kw: of all conductors.
         max_mismatch: largest power mismatch at any terminal, per unit.
     """
 
@@ -79,7 +79,7 @@ Points = Mapping[str, OperatingPoint | None]
 
 
 def bus_table(network: Network, points: Points) -> pl.DataFrame:
-    """A row a bus and phase: limits, and voltage and angle in each of the points."""
+    """One row for each bus and phase: limits, and voltage and angle in each of the points."""
     blank = np.full(network.n_terminals, np.nan + 0j)
     columns: dict[str, object] = {**bus_names(network), **bus_limits(network)}
     for suffix, point in points.items():
@@ -89,7 +89,7 @@ def bus_table(network: Network, points: Points) -> pl.DataFrame:
 
 
 def branch_table(grid: Grid, network: Network, closed: Mapping[str, object], points: Points) -> pl.DataFrame:
-    """A row a branch and phase: what it is, its state, its limit, and its flow in each of the points.
+    """One row for each branch and phase: kind, state, limit, and flow in each of the points.
 
     Args:
         grid: the grid. network: its network.
@@ -169,7 +169,7 @@ def open_names(network: Network, closed: Bools) -> tuple[str, ...]:
 
 
 def generators(grid: Grid, network: Network, state: RadialState | None) -> pl.DataFrame:
-    """Output of every generator: what is dispatched, else what is given."""
+    """Output of every generator: the dispatched one, else the given one."""
     output = {row["name"]: (row["p_kw"], row["q_kvar"]) for row in grid.generators.iter_rows(named=True)}
     if state is not None:
         for name, s in zip(network.generator_names, state.generation * network.s_base_kva):

@@ -1,4 +1,4 @@
-"""What every result can do: tell itself in short, hand out its tables, draw itself, and write itself."""
+"""Results: the methods that all have, for summary, tables, JSON, pictures and files."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ Value = str | float | int | None
 
 
 class Result:
-    """A result that tells itself in short, as a summary, as tables, as JSON, as pictures, and in files.
+    """A result of a study, with its summary, tables, JSON, pictures and files.
 
     Class attributes:
-        shape: the keys and tables of what is written.
+        shape: the keys and tables that are written.
         place: the folder of the study, which has the modules `page` and `pictures`.
     """
 
@@ -50,20 +50,20 @@ class Result:
         def grid(self) -> Grid: ...
 
     def summary(self) -> dict[str, Any]:
-        """Everything that is no table, as plain values under the names of the JSON document."""
+        """Everything except the tables, as plain values under the names of the JSON document."""
         head = {"study": self.shape.study, "version": __version__, "grid": self.grid.name}
         special = self._special_values()
         values = {key: special[key] if key in special else getattr(self, key) for key in self.shape.keys}
         return {**head, **{key: _as_plain(value) for key, value in values.items()}}
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All tables by name, those that are written; infinity and NaN are null."""
+        """All tables that are written, by name; infinity and NaN are null."""
         special = self._special_tables()
         frames = {name: special[name] if name in special else getattr(self, name) for name in self.shape.tables}
         return {name: _finite(frame) for name, frame in frames.items()}
 
     def document(self) -> dict[str, Any]:
-        """The whole result as plain values, in the order of the published schema; what is not finite is None."""
+        """The whole result as plain values, in the order of the published schema; infinity and NaN are None."""
         rows = {name: frame.to_dicts() for name, frame in self.tables().items() if name not in self.shape.beside}
         plain: dict[str, Any] = _without_infinity({**self.summary(), **rows})
         return plain
@@ -85,7 +85,7 @@ class Result:
         return {name: pd.DataFrame(frame.to_dict(as_series=False)) for name, frame in self.tables().items()}
 
     def write_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write `to_json` into a file that ends in `.json`; folders on the way are made.
+        """Write `to_json` into a file that ends in `.json`; missing folders are made.
 
         Raises:
             OptionError: another ending, or a path that cannot be written.
@@ -93,7 +93,7 @@ class Result:
         return _written(path, (".json",), lambda file: file.write_text(self.to_json(), encoding="utf-8"))
 
     def write_tables(self, path: str | os.PathLike[str], *, format: Literal["csv", "parquet"] = "csv") -> list[Path]:
-        """Write the tables: a file each into a folder, which is made, or as sheets of a workbook (`.xlsx`).
+        """Write the tables: one file for each into a folder, which is made, or as sheets of a workbook (`.xlsx`).
 
         Args:
             path: the folder or the workbook.
@@ -121,7 +121,7 @@ class Result:
             raise OptionError(f"{folder} cannot be written: {error.strerror or error}") from error
 
     def write_report(self, path: str | os.PathLike[str]) -> Path:
-        """Write one self-contained page with pictures and tables (`.html`); folders on the way are made.
+        """Write one self-contained page with pictures and tables (`.html`); missing folders are made.
 
         Raises:
             OptionError: another ending, or a path that cannot be written.
@@ -161,7 +161,7 @@ class Result:
         return figure
 
     def row(self) -> dict[str, Value]:
-        """The summary with one value a key, for tables: lists of names become text, other lists their number."""
+        """The summary with one value for each key, for tables: lists of names become text, other lists their length."""
         row: dict[str, Value] = {}
         for key, value in _without_infinity(self.summary()).items():
             row |= self._cells(key, value)
@@ -191,11 +191,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Head:
-    """What every optimisation says of its answer, whatever was asked.
+    """The figures that every optimisation gives, under the same names for every study.
 
     Attributes:
         objective: what was minimised, in `unit`; None where there is no answer.
-        bound: proven: no answer is below. gap: (objective − bound) / objective.
+        bound: proven lower bound of the objective. gap: (objective − bound) / objective.
         unit: `kW` or `$`.
         termination: why the run ended, with its remedy.
         log: the iterations.
@@ -216,8 +216,8 @@ class Answer(Result):
     """The result of an optimisation: an answer, a bound, and why the run ended.
 
     Attributes:
-        grid: the grid asked about, as given.
-        method: name and options of the method, for people.
+        grid: the grid as given.
+        method: name and options of the method, as text.
         termination: why the run ended; `termination.remedy` says what to do.
         seconds: of the method alone.
         gap: (objective − bound) / objective.
@@ -242,11 +242,11 @@ class Answer(Result):
         return Head(objective, bound, self.gap, unit, self.termination, self.iterations, violations)
 
     def to_do(self) -> str:
-        """What the answer does in today's grid, in words; empty where there is no answer."""
+        """The changes of the answer to today's grid, in words; empty where there is no answer."""
         raise NotImplementedError
 
     def answer_facts(self) -> dict[str, str]:
-        """What the answer is, in words."""
+        """The figures of the answer, in words."""
         raise NotImplementedError
 
     @property
@@ -319,7 +319,7 @@ def _finite(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _written(path: str | os.PathLike[str], endings: tuple[str, ...], write: Callable[[Path], object]) -> Path:
-    """Write a file whose name ends as it must.
+    """Write a file after a check of its ending.
 
     Raises:
         OptionError: another ending, or a path that cannot be written.

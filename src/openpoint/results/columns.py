@@ -1,4 +1,4 @@
-"""Columns of the tables of results, each declared once as a dataframely column with its sentence.
+"""Columns of the tables of results, each declared once as a dataframely column with its description.
 
 Polars types, the JSON Schema, the reference page, the checks of the tests and the tables of reports follow from these
 declarations. The unit is the ending of a column's name. What reports show has a heading, a number its digits.
@@ -19,7 +19,7 @@ Table = Mapping[str, dy.Column]
 
 
 def text(doc: str, heading: str = "", *, nullable: bool = False, options: Sequence[str] = ()) -> dy.String:
-    """Words; only those of the options where there are any."""
+    """Text; one of the options where there are any."""
     check = (lambda column: column.is_in(list(options))) if options else None
     return dy.String(
         nullable=nullable, check=check, metadata={"doc": doc, "heading": heading, "options": list(options)}
@@ -72,12 +72,12 @@ def empty(table: Table) -> pl.DataFrame:
 
 
 def checker(name: str, table: Table) -> type[dy.Schema]:
-    """The table as a dataframely schema, which checks frames; made when it is asked for, as this takes a while."""
+    """The table as a dataframely schema, which checks frames; made at the first use, because it is slow."""
     return type(name, (dy.Schema,), dict(table))
 
 
 def finite(value: float) -> float | None:
-    """The number, None where it is infinite or not a number: JSON and tables of results know neither."""
+    """The number, None where it is infinite or NaN: neither is allowed in JSON and in tables of results."""
     return value if math.isfinite(value) else None
 
 

@@ -24,13 +24,13 @@ BRANCH: c.Table = {**ENDS, "switchable": c.flag("may be opened or closed by a de
 
 
 def with_phase(columns: c.Table) -> c.Table:
-    """The columns with the phase behind the name."""
+    """The columns with the column `phase` after the name."""
     head = {key: columns[key] for key in list(columns)[: list(columns).index("name") + 1]}
     return {**head, "phase": PHASE, **columns}
 
 
 def run_keys(seconds: str) -> dict[str, Schema]:
-    """What every optimisation says of its run; `seconds` is what its time counts."""
+    """The keys on the run of every optimisation; `seconds` says which time is measured."""
     return {
         "method": text("name and options of the method"),
         "termination": value("string", "why the run ended", enum=[t.value for t in Termination]),

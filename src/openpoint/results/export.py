@@ -1,6 +1,6 @@
 """Write the tables of a result as CSV, Parquet or Excel: the same figures under the same names as in JSON.
 
-CSV and Parquet hold a file a table, the summary being the table of one row; Excel holds a sheet a table.
+CSV and Parquet have one file for each table, and the summary as a table of one row; Excel has one sheet for each table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import polars as pl
 
 
 class Tabled(Protocol):
-    """What is written: tables by name, and a summary of one value a key."""
+    """What is written: tables by name, and a summary with one value for each key."""
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """The tables by name."""
@@ -26,19 +26,19 @@ class Tabled(Protocol):
 
 
 def to_csv(result: Tabled, folder: str | Path) -> list[Path]:
-    """Write a CSV file a table into the folder, which is made where missing; the paths written."""
+    """Write one CSV file for each table into the folder, which is made where missing; the paths written."""
     return _write(result, Path(folder), "csv", pl.DataFrame.write_csv)
 
 
 def to_parquet(result: Tabled, folder: str | Path) -> list[Path]:
-    """Write a Parquet file a table into the folder, which is made where missing; the paths written."""
+    """Write one Parquet file for each table into the folder, which is made where missing; the paths written."""
     return _write(result, Path(folder), "parquet", pl.DataFrame.write_parquet)
 
 
 def to_excel(result: Tabled, file: str | Path) -> Path:
-    """Write one workbook with a sheet a table; the path written.
+    """Write one workbook with a sheet for each table; the path written.
 
-    Text is written as text: a bus called `=1+1` is no formula, one called `http://…` no link.
+    Text is written as text: a bus called `=1+1` is not a formula, one called `http://…` not a link.
     """
     import xlsxwriter
 

@@ -14,7 +14,7 @@ def input_schema(name: str, tables: Mapping[str, type[dy.Schema]], required: lis
     """The JSON Schema of tables as JSON objects.
 
     Args:
-        name: by which it is published. tables: a schema a table. required: tables that must be given.
+        name: of the published schema. tables: a schema for each table. required: tables that must be given.
     """
     shapes = {kind: listing(_rows(schema), (schema.__doc__ or kind).strip()) for kind, schema in tables.items()}
     return root(name, f"Tables of a {name}", record(shapes) | {"required": required})

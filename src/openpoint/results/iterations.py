@@ -14,7 +14,7 @@ def iteration_columns(unit: str, sign: str, *, value: str, violation: str, headi
 
     Args:
         unit: ending of the columns of bounds. sign: the unit in words.
-        value, violation: what they are of what was tried. heading: of the violation in reports; empty: not shown.
+        value, violation: descriptions of these columns. heading: of the violation in reports; empty: not shown.
     """
     digits = 4 if unit == "kw" else 3
     return {
@@ -31,7 +31,7 @@ def iteration_columns(unit: str, sign: str, *, value: str, violation: str, headi
 
 
 def iterations_table(log: tuple[Iteration, ...], table: c.Table) -> pl.DataFrame:
-    """The log, a row a line, in the columns of `iteration_columns`."""
+    """The log, one row for each line, in the columns of `iteration_columns`."""
     rows = [
         (
             i.number,

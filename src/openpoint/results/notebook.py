@@ -1,4 +1,4 @@
-"""A result as a small piece of HTML for notebooks: no script, no style sheet, nothing loaded."""
+"""A result as a short HTML fragment for notebooks, without scripts, style sheets or external files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MOST_ROWS = 30
 
 
 def notebook_html(headline: str, facts: Mapping[str, str], switching: Sequence[Sequence[object]]) -> str:
-    """The first sentence, the figures, and what to switch: rows of a switching list."""
+    """The HTML of the first sentence, the figures, and the rows of a switching list."""
     parts = [f"<p><strong>{escape(headline)}</strong></p>", _table((), facts.items())]
     if switching:
         parts.append(_table(("branch", "action", "kind", "from bus", "to bus", "open end"), switching[:MOST_ROWS]))

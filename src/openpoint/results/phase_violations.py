@@ -1,4 +1,4 @@
-"""Broken limits of AC states of grids of several phases, under the grid's own names and units."""
+"""Violations of AC states of grids of several phases, under the grid's own names and units."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def violations(network: Network, state: PhaseState) -> tuple[Violation, ...]:
 
 
 def excess(network: Network, state: PhaseState) -> float:
-    """Sum of the relative excesses of the squared limits that a state breaks; inf where it is none."""
+    """Sum of the relative excesses of the squared limits that a state breaks; inf where the state is not a solution."""
     if not (state.has_solution and state.energised.all()):
         return np.inf
     broken = violations(network, state)
@@ -39,6 +39,6 @@ def excess(network: Network, state: PhaseState) -> float:
 
 
 def _worst(broken: Bools, excess: Floats) -> list[int]:
-    """Numbers of what is broken, the greatest excess first."""
+    """Numbers of the broken limits, the greatest excess first."""
     numbers = np.flatnonzero(broken)
     return [int(n) for n in numbers[np.argsort(-excess[numbers], kind="stable")]]

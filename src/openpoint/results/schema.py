@@ -1,4 +1,4 @@
-"""The words in which the JSON Schemas are written."""
+"""Building blocks of the JSON Schemas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def maybe(kind: str, doc: str) -> Schema:
 
 
 def deprecated(kind: str, instead: str) -> Schema:
-    """A key that is kept under its old name; null where the other is."""
+    """A key that is kept under its old name; null where the new one is null."""
     return maybe(kind, f"deprecated, the same as {instead}") | {"deprecated": True}
 
 

@@ -1,4 +1,4 @@
-"""The shape of a result: the keys and tables of everything that it writes, declared once by its study."""
+"""The shape of a result: the keys and tables that it writes, declared once by its study."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from openpoint.results.schema import Schema, record, root, text
 
 @dataclass(frozen=True)
 class Shape:
-    """What a study writes, in order.
+    """The keys and tables that a study writes, in order.
 
     Attributes:
         study: the key `study` of the document.
         name: of the published JSON Schema.
-        title: what the document is, for people.
-        keys: everything that is no table, beside the head.
-        tables: the tables by name, those first that are larger.
-        beside: names of tables whose rows a key of the JSON document holds; they stand in tables and workbooks alone.
-        asked: what was asked, for people.
-        nested: keys of the document that are no tables, whose values are made of other results.
+        title: description of the document.
+        keys: everything except the tables and the head.
+        tables: the tables by name, larger ones first.
+        beside: names of tables whose rows are in a key of the JSON document; they are written as tables only.
+        asked: description of the question.
+        nested: keys of the document that are not tables and whose values are made from other results.
     """
 
     study: str
@@ -48,7 +48,7 @@ class Shape:
 
     @property
     def rows(self) -> dict[str, Schema]:
-        """The tables as they stand in the document."""
+        """The JSON Schemas of the tables in the document."""
         return {name: rows_schema(name, table) for name, table in self.tables.items() if name not in self.beside}
 
     def json_schema(self) -> Schema:

@@ -1,4 +1,4 @@
-"""A result that is one topology: what is open before and after, and what to switch in between."""
+"""A result that is one topology: open branches before and after, and the switching from one to the other."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ SWITCHED: Schema = c.rows_schema("changes", _WRITTEN)["items"]
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class SwitchedResult(Answer):
-    """A result that is one topology: what is open before and after, and what to switch in between.
+    """A result that is one topology: open branches before and after, and the switching from one to the other.
 
     Attributes:
         open_before, open_branches: names of the open branches today and in the answer (empty if there is none).
         objective_kw: the losses, or the risk of them, plus the cost of the changes: what the bounds enclose.
         lower_bound_kw: proven bound of objective_kw.
         ac_max_mismatch_pu: largest power mismatch of the answer at any bus, per unit of `s_base_kva`.
-        least_violation_open: where infeasible: the open branches of the state of least violation met.
+        least_violation_open: where infeasible: the open branches of the state of least violation found.
         buses, branches: their states today and in the answer.
     """
 
@@ -62,25 +62,25 @@ class SwitchedResult(Answer):
 
     @property
     def has_answer(self) -> bool:
-        """Whether a topology was found that keeps what was asked for."""
+        """Whether a topology was found that keeps the limits as asked."""
         raise NotImplementedError
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """Branches whose state differs between today and the answer; `switching` tells which way."""
+        """Branches whose state differs between today and the answer; `switching` gives the direction."""
         return tuple(sorted(set(self.open_before) ^ set(self.open_branches))) if self.has_answer else ()
 
     @property
     def switching(self) -> tuple[tuple[str, str], ...]:
-        """(branch, "close" or "open") from today's state to the answer, what is closed first."""
+        """(branch, "close" or "open") from today's state to the answer, first all that are closed."""
         closing = [(name, "close") for name in self.open_before if name in self.changes]
         return (*closing, *((name, "open") for name in self.open_branches if name in self.changes))
 
     @property
     def switching_list(self) -> pl.DataFrame:
-        """What to switch, what is closed first: name, action (`close` or `open`), kind, from_bus, to_bus, open_end.
+        """The switching, first all that are closed: name, action (`close` or `open`), kind, from_bus, to_bus, open_end.
 
-        `open_end` is where it is switched: at its `from` end alone, at its `to` end alone, or at `both`.
+        `open_end` is where the branch is switched: at its `from` end only, at its `to` end only, or at `both`.
         """
         actions = pl.DataFrame(self.switching, schema={"name": pl.String, "action": pl.String}, orient="row")
         places = self.grid.branches().select("name", "kind", "from_bus", "to_bus")

@@ -1,4 +1,4 @@
-"""A limit that an operating point breaks, and how it is written."""
+"""Violations: limits that an operating point breaks, and how they are written."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from openpoint.results.schema import Schema
 
 
 def phase_words(phase: str | None) -> str:
-    """What is said of the phase behind the name of a bus or branch; nothing in a balanced grid."""
+    """The phase in words, for messages after the name of a bus or branch; empty in a balanced grid."""
     return "" if phase in ("1", None) else f", phase {phase}"
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A limit that an operating point breaks.
+    """A violation: a limit that an operating point breaks.
 
     Attributes:
         kind: `voltage low`, `voltage high`, `current`, or of a generator `active power`, `reactive power`.
@@ -41,7 +41,7 @@ class Violation:
 
     @property
     def excess(self) -> float:
-        """By what share of the limit it is broken."""
+        """The violation relative to the limit."""
         return abs(self.value / self.limit - 1.0) if self.limit else math.inf
 
     @property
@@ -51,7 +51,7 @@ class Violation:
 
     @property
     def row(self) -> dict[str, Any]:
-        """As it is written."""
+        """The violation as a row of the table."""
         return {key: getattr(self, key) for key in VIOLATIONS}
 
     def __str__(self) -> str:
@@ -72,5 +72,5 @@ VIOLATION: Schema = c.rows_schema("violations", VIOLATIONS)["items"]
 
 
 def violation_table(violations: Iterable[Violation]) -> pl.DataFrame:
-    """A row a violation."""
+    """The table of violations, one row for each."""
     return pl.DataFrame([each.row for each in violations], schema=c.dtypes(VIOLATIONS))

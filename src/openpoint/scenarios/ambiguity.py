@@ -1,7 +1,7 @@
-"""How far the probabilities of futures or disasters may be wrong: sets of probabilities made of the scenarios.
+"""Ambiguity sets of the probabilities of futures or disasters, made from the scenarios.
 
-Each function gives a recipe: handed the scenarios, it returns the set. `reconfigure` and `harden` take recipes and
-finished sets alike.
+Each function returns a recipe: a function from the scenarios to the set. `reconfigure` and `harden` take recipes and
+sets.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Scenarios = TypeVar("Scenarios", Futures, Disasters)
 
 
 def moved(share: float) -> Callable[[Futures | Disasters], Ambiguity]:
-    """At most this share of the probability lies elsewhere: total variation."""
+    """At most this share of the probability is moved to other scenarios: total variation."""
     _inside("the share of total variation", share, 1.0)
     return lambda _: TotalVariation(share)
 
 
 def probabilities_within(deviation: float) -> Callable[[Futures | Disasters], Ambiguity]:
-    """Every future, or distinct disaster, has its nominal probability ± `deviation`."""
+    """Every future, or distinct disaster, has its nominal probability ± `deviation`: a box of probabilities."""
     _inside("the deviation of probabilities", deviation, 1.0)
 
     def recipe(scenarios: Futures | Disasters) -> Ambiguity:
@@ -40,7 +40,7 @@ def probabilities_within(deviation: float) -> Callable[[Futures | Disasters], Am
 
 
 def demand_moved(kva: float) -> FuturesRecipe:
-    """Probability is moved between futures by as many kVA as their buses differ in all, `kva` on average at most."""
+    """Wasserstein set of futures: distance is the summed difference of demand in kVA, `kva` on average at most."""
     _inside("the Wasserstein radius", kva, math.inf)
 
     def recipe(futures: Futures) -> Ambiguity:
@@ -63,7 +63,7 @@ def demand_within(share: float) -> FuturesRecipe:
 
 
 def outages_moved(branches: float) -> DisastersRecipe:
-    """Probability is moved between disasters by as many branches as they differ in, `branches` on average at most."""
+    """Wasserstein set of disasters: distance is the number of branches that differ, `branches` on average at most."""
     _inside("the Wasserstein radius", branches, math.inf)
 
     def recipe(disasters: Disasters) -> Ambiguity:

@@ -1,4 +1,4 @@
-"""Disasters: what may break one day, a set of broken branches each, and how likely it is.
+"""Disasters: sets of branches that may break together, each with its probability.
 
 Only branches break. A line that is open today may break, too; then it cannot be closed. A source cannot break: let the
 branches at it break instead.
@@ -31,7 +31,7 @@ class Disasters:
         broken: (K, E) whether the branch breaks, in the order of `Grid.branches`.
 
     Raises:
-        OptionError: shapes that do not agree, names empty or given twice, probabilities that are none.
+        OptionError: shapes that do not agree, names empty or given twice, numbers that are not probabilities.
     """
 
     names: tuple[str, ...]
@@ -51,7 +51,7 @@ class Disasters:
         if not k or len(set(self.names)) < k or "" in self.names:
             raise OptionError("give at least one disaster, and every disaster a name of its own")
         total = probabilities.sum()
-        # Written so that NaN fails.
+        # This form of the comparisons refuses NaN.
         if not ((probabilities >= 0.0).all() and abs(total - 1.0) <= SUM_TOLERANCE):
             raise OptionError(f"probabilities must not be negative and must sum to one; these sum to {total:.9g}")
         for name, array in (("probabilities", probabilities), ("broken", broken)):
@@ -64,7 +64,7 @@ class Disasters:
 
         Raises:
             InputError: the grid has faults, or the disasters have, with all of them.
-            OptionError: no probability and branches.
+            OptionError: a value that is not a probability with branches.
         """
         for name, given in disasters.items():
             if not (isinstance(given, tuple | list) and len(given) == 2):
@@ -134,20 +134,21 @@ DisastersLike = Disasters | str | os.PathLike[str] | pl.DataFrame
 
 
 def read_disasters(path_or_frame: DisastersLike, grid: GridLike) -> Disasters:
-    """The disasters of a grid from a table: a file in CSV, Parquet or Excel, or a frame. `Disasters` are handed back.
+    """The disasters of a grid from a table: a file in CSV, Parquet or Excel, or a frame. `Disasters` are returned as
+    they are.
 
     A row names one branch that breaks in one disaster. A disaster that breaks nothing has one row with an empty
     branch. Disasters are in the order of their first rows.
 
     Columns: disaster, probability (the same in all rows of a disaster), branch. The probabilities sum to one over the
-    disasters within 1e-6; what they miss is shared out.
+    disasters within 1e-6, and are then scaled to sum to one.
 
     Args:
         path_or_frame: the table. grid: the grid, a path or a name that `read` takes.
 
     Raises:
         InputError: the grid or the table has faults, with all of them.
-        OptionError: the ending of the path is another.
+        OptionError: the path has another ending.
     """
     if isinstance(path_or_frame, Disasters):
         return path_or_frame

@@ -1,4 +1,4 @@
-"""Tables of disasters, a row a broken branch: every fault with its place, then names and numbers."""
+"""Tables of disasters, one row for each broken branch: every fault with its place, then names and numbers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from openpoint.io.workbook import read as workbook
 COLUMNS = ("disaster", "probability", "branch")
 SUM_TOLERANCE = 1.001e-6
 """By how much probabilities may miss a sum of 1: 1e-6, and three of 0.333333 shall pass in spite of rounding."""
-# Less than this is the rounding of a sum, and the probabilities stay as they are.
+# A smaller difference from one is the rounding of a sum, and the probabilities are not scaled.
 _ROUNDING = 1e-12
-# Faults of one kind told one by one; of more, only how many.
+# The most faults of one kind that are listed; further ones are counted only.
 _MOST = 20
 
 
@@ -43,10 +43,10 @@ Sound = dict[str, tuple[float, list[str]]]
 
 
 def is_csv(file: Path) -> bool:
-    """Whether the ending says CSV and not Parquet.
+    """Whether a file is CSV and not Parquet, by its ending.
 
     Raises:
-        OptionError: it says something else.
+        OptionError: another ending.
     """
     ending = file.suffix.lower()
     if ending not in (".csv", ".parquet"):
@@ -58,8 +58,8 @@ def load_rows(file: Path) -> list[Row]:
     """The rows of a file.
 
     Raises:
-        InputError: it cannot be read, or its columns are others, with every fault.
-        OptionError: the ending is another.
+        InputError: the file cannot be read, or its columns are wrong, with every fault.
+        OptionError: another ending.
     """
     book = file.suffix.lower() in workbook.ENDINGS
     as_text = not book and is_csv(file)
@@ -74,7 +74,7 @@ def load_rows(file: Path) -> list[Row]:
     except OSError as error:
         message = f"the file cannot be read: {error.strerror or error}"
         raise InputError([Problem(str(file), "", "", message, "Check the path and its rights")]) from error
-    # Some damage makes Polars panic, which is no Exception.
+    # Some damaged files make Polars panic; PanicException does not derive from Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, csv.Error) as error:
         reason = str(error).strip().partition("\n")[0]
         remedy = f"Write a table with the columns {', '.join(COLUMNS)}"
@@ -85,7 +85,7 @@ def rows_of_frame(frame: pl.DataFrame, table: str, *, word: str = "number", firs
     """The rows of a frame; messages name them by the word and their number.
 
     Raises:
-        InputError: its columns are others, with every fault.
+        InputError: the columns are wrong, with every fault.
     """
     if faults := list(_header_faults(frame.columns, table)):
         raise InputError(faults)
@@ -161,7 +161,7 @@ def _clean(row: Row) -> _Text:
 
 
 def _text(value: object) -> str:
-    # A spreadsheet makes 11 of the name "11", and 11.0 where the column has a gap, which it marks by NaN.
+    # A spreadsheet reads the name "11" as 11, and as 11.0 where the column has an empty cell, which becomes NaN.
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -169,7 +169,7 @@ def _text(value: object) -> str:
 
 @dataclass
 class _Reading:
-    """Rows while they are checked. `probability` fills up by the name of the disaster."""
+    """Rows while they are checked. `probability` is filled by the name of the disaster."""
 
     table: str
     rows: list[_Text]
@@ -177,7 +177,7 @@ class _Reading:
     found: dict[str, list[Problem]] = field(default_factory=dict)
 
     def check_names(self) -> None:
-        """There are rows, and each names its disaster."""
+        """Check that there are rows, and that each names its disaster."""
         if not self.rows:
             remedy = "Give a row for each broken branch; a disaster that breaks nothing has one with an empty branch"
             self._fault("empty", None, "", "the table has no rows", remedy)
@@ -186,7 +186,7 @@ class _Reading:
                 self._fault("name", row, "disaster", "the name of the disaster is missing", "Give it in every row")
 
     def check_probabilities(self) -> None:
-        """Numbers between 0 and 1, the same within a disaster, one in all."""
+        """Check that probabilities are numbers between 0 and 1, the same within a disaster, with the sum one."""
         if self.rows and not any(row.probability for row in self.rows):
             message = "no disaster has a probability"
             remedy = "Give them; equal ones are not assumed. Of N equal disasters each has 1/N"
@@ -210,14 +210,14 @@ class _Reading:
                     message = f"the probability {row.probability} differs from {earlier.probability} in {earlier.place}"
                     self._fault("differs", row, "probability", message, "Give the same in all rows of a disaster")
         total = math.fsum(self.probability.values())
-        # A sum over what could not be read would only confuse.
+        # Where some could not be read, a fault of the sum would mislead.
         if self.rows and not self.found and abs(total - 1.0) > SUM_TOLERANCE:
             message = f"the probabilities of the {len(self.probability)} disasters sum to {total:.9g}, not to 1"
             remedy = "Correct them; if there may be no disaster, add one that breaks nothing (an empty branch)"
             self._fault("sum", None, "probability", message, remedy)
 
     def check_branches(self, grid: Grid) -> None:
-        """Branches of the grid, each once in a disaster; no branch only where nothing breaks."""
+        """Check that branches are of the grid, each once in a disaster; none only where nothing breaks."""
         known = grid.branches()["name"].to_list()
         names, unknown = set(known), set[str]()
         count: dict[str, int] = {}
@@ -233,7 +233,7 @@ class _Reading:
             elif row.branch and row.branch not in names:
                 if row.branch not in unknown:
                     unknown.add(row.branch)
-                    # Looking for near names takes time, and only the first faults are told.
+                    # The search for similar names takes time, and only the first faults are listed.
                     advice = _not_a_branch(row.branch, grid, known if len(unknown) <= _MOST else [])
                     self._fault("unknown", row, "branch", *advice)
             elif row.branch and before is not row:
@@ -242,7 +242,7 @@ class _Reading:
                 self._fault("twice", row, "branch", message, "Keep one of the rows")
 
     def faults(self) -> list[Problem]:
-        """Every fault; of a kind that is met often the first ones, and how many more there are."""
+        """Every fault; of a frequent kind the first ones, and the number of the others."""
         told: list[Problem] = []
         for same in self.found.values():
             told += same[:_MOST]
@@ -265,7 +265,7 @@ def _number(text: str) -> float | None:
 
 
 def _not_a_branch(name: str, grid: Grid, known: list[str]) -> tuple[str, str]:
-    """What the name is instead, and what to do."""
+    """The message on a name that is not a branch, and what to do."""
     tables = grid.tables()
     for kind in AT_A_BUS:
         for bus in tables[kind].filter(pl.col("name") == name)["bus"].to_list():

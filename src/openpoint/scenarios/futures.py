@@ -1,4 +1,4 @@
-"""Futures: what the buses of a grid may demand one day, a table of future × bus.
+"""Futures: possible demands of the buses of a grid, a table of future × bus.
 
 A future replaces the demand of constant power at every bus, loads less generation that is not dispatchable. All else
 stays as in the grid: loads of constant current and impedance, capacitors, dispatchable generators.
@@ -33,13 +33,12 @@ class Futures:
 
     Attributes:
         names: (K) a name for each future, all different.
-        probabilities: (K) sum to one; None where nobody knows them.
+        probabilities: (K) sum to one; None where they are unknown.
         bus_names: (N) as in `grid.buses`, in the same order.
         p_kw, q_kvar: (K, N) loads of constant power less generation that is not dispatchable.
 
     Raises:
-        OptionError: shapes that do not agree, names given twice, numbers that are not finite, probabilities that are
-            none.
+        OptionError: shapes that do not agree, names given twice, numbers that are not finite or not probabilities.
     """
 
     names: tuple[str, ...]
@@ -73,7 +72,7 @@ class Futures:
 
     @classmethod
     def today(cls, grid: GridLike) -> Futures:
-        """The one future in which all stays as it is; its name is "today".
+        """The future with today's demand; its name is "today".
 
         Raises:
             InputError: the grid has faults.
@@ -89,11 +88,11 @@ class Futures:
 
     @property
     def weights(self) -> Floats:
-        """(K) the probabilities, or equal weights where nobody knows them."""
+        """(K) the probabilities, or equal weights where they are unknown."""
         return np.full(len(self), 1.0 / len(self)) if self.probabilities is None else self.probabilities
 
     def mean(self) -> Futures:
-        """The one future in which every bus demands its mean over the futures, by `weights`; its name is "mean"."""
+        """The future in which every bus demands its mean over the futures, by `weights`; its name is "mean"."""
         p, q = (self.weights @ part for part in (self.p_kw, self.q_kvar))
         return Futures(("mean",), None, self.bus_names, p[np.newaxis], q[np.newaxis])
 
@@ -117,7 +116,7 @@ class Futures:
         return Futures(names, weights, self.bus_names, self.p_kw[chosen], self.q_kvar[chosen])
 
     def split(self, seed: int, share: float) -> tuple[Futures, Futures]:
-        """A set to plan with, `share` of the futures drawn by `seed`, and the others to judge the plan by.
+        """A set for planning, `share` of the futures drawn by `seed`, and the others for a test of the plan.
 
         Both have at least one future and keep the order.
 
@@ -225,10 +224,11 @@ def write_futures(futures: Futures, path: str | os.PathLike[str]) -> None:
 
 
 def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
-    """The futures of a grid from a long table: a file in CSV, Parquet or Excel, or a frame. `Futures` are handed back.
+    """The futures of a grid from a long table: a file in CSV, Parquet or Excel, or a frame. `Futures` are returned as
+    they are.
 
-    A row gives the net demand of constant power of one bus in one future: it takes the place of the loads of constant
-    power and of the generation that is not dispatchable at that bus. A bus that a future does not name keeps today's.
+    A row gives the net demand of constant power of one bus in one future: it replaces the loads of constant power and
+    the generation that is not dispatchable at that bus. A bus that is not in the rows of a future has today's demand.
     A bus with a source may have demand.
 
     Columns: future, bus, p_kw, q_kvar; optional probability, the same in all rows of a future, not negative, summing
@@ -240,7 +240,7 @@ def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
 
     Raises:
         InputError: the grid or the table has faults, with all of them.
-        OptionError: the grid has several phases, or the ending of the path is another.
+        OptionError: the grid has several phases, or the path has another ending.
     """
     if isinstance(path_or_frame, Futures):
         return path_or_frame
@@ -269,7 +269,7 @@ def _from_csv(text: str, file: str) -> pl.DataFrame:
     """The cells as texts, so that a name like 007 stays as it is; numbers have decimal points.
 
     Raises:
-        InputError: the signs between cells or of decimals contradict each other.
+        InputError: the separator of cells and the decimal sign contradict each other.
     """
     separator, faults = separator_of(text, file)
     if not faults:
@@ -296,7 +296,7 @@ def _load(file: Path) -> pl.DataFrame:
     except OSError as error:
         message = f"the file cannot be read: {error.strerror or error}"
         raise InputError([Problem(str(file), "", "", message, "Check the path and its rights")]) from error
-    # Some damage makes Polars panic, which is no Exception.
+    # Some damaged files make Polars panic; PanicException does not derive from Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).strip().partition("\n")[0]
         remedy = f"Write a table with the columns {', '.join(REQUIRED)}"

@@ -15,11 +15,11 @@ from openpoint.grid.rules.problems import did_you_mean
 REQUIRED = ("future", "bus", "p_kw", "q_kvar")
 COLUMNS = (*REQUIRED, "probability")
 NUMBERS = COLUMNS[2:]
-# Probabilities may miss one by 1e-6, so that three of 0.333333 pass in spite of rounding.
+# The sum of probabilities may differ from one by 1e-6, so that three of 0.333333 are accepted.
 SUM_TOLERANCE = 1.001e-6
-# Less than this is the rounding of a sum, and the probabilities stay as they are.
+# A smaller difference from one is the rounding of a sum, and the probabilities are not scaled.
 ROUNDING = 1e-12
-# Faults of one kind told row by row; of more, only how many.
+# The most faults of one kind that are listed by row; further ones are counted only.
 MOST_ROWS = 20
 _MEANING = {
     "future": "the name of the future",
@@ -32,7 +32,7 @@ _MEANING = {
 
 @dataclass(frozen=True)
 class Rows:
-    """A sound table of M rows on K futures.
+    """A table without faults: M rows of K futures.
 
     Attributes:
         names: (K) futures in the order of their first rows.
@@ -55,8 +55,8 @@ def read_rows(frame: pl.DataFrame, bus_names: tuple[str, ...], *, table: str, ro
     Args:
         frame: columns future, bus, p_kw, q_kvar and optional probability, of any types that can be read.
         bus_names: the buses of the grid.
-        table: what messages call the table.
-        row_word, first_row: how messages call a row and what they count from: line 2, number 1.
+        table: name of the table in messages.
+        row_word, first_row: word for a row in messages and number of the first one, such as line 2 or number 1.
 
     Raises:
         InputError: with every fault.
@@ -90,11 +90,11 @@ def read_rows(frame: pl.DataFrame, bus_names: tuple[str, ...], *, table: str, ro
 
 
 class _Reading:
-    """A table while it is read. `rows` holds the columns in their types, null where they cannot be read."""
+    """A table while it is read. `rows` are the columns in their types, null where a value cannot be read."""
 
     def __init__(self, raw: pl.DataFrame, table: str, row_word: str, first_row: int) -> None:
         self.table, self.row_word = table, row_word
-        # A line without anything is no row.
+        # Empty lines are not rows.
         filled = pl.Series(~np.all([raw[name].is_null() for name in raw.columns], axis=0) if raw.width else [])
         self.number = filled.cast(pl.Boolean).arg_true() + first_row
         self.raw = raw.filter(filled) if raw.width else raw
@@ -102,7 +102,7 @@ class _Reading:
         self.faults: list[Problem] = []
 
     def has_columns(self) -> bool:
-        """Whether there are rows, with all columns that must be given."""
+        """Whether there are rows, with all required columns."""
         columns = ", ".join(COLUMNS)
         for column in self.raw.columns:
             if column not in COLUMNS:
@@ -115,7 +115,7 @@ class _Reading:
         return not missing and not self.raw.is_empty()
 
     def take_texts(self) -> None:
-        """The names of futures and buses; an integer is a name, too."""
+        """Read the names of futures and buses; an integer is a name, too."""
         texts = []
         for column in ("future", "bus"):
             values = self.raw[column]
@@ -127,7 +127,7 @@ class _Reading:
             self._at(text.is_null(), text.name, "value is missing", f"Give {_MEANING[text.name]}")
 
     def take_numbers(self) -> None:
-        """The columns of numbers; an empty column of probabilities is none."""
+        """Read the columns of numbers; an empty column of probabilities counts as missing."""
         for column in NUMBERS:
             if column not in self.raw.columns or (column == "probability" and self.raw[column].is_null().all()):
                 continue
@@ -143,7 +143,7 @@ class _Reading:
             self._at(infinite, column, "the value is not a finite number", "Give a finite number")
 
     def check_buses(self, known: tuple[str, ...]) -> None:
-        """Each unknown bus once, where it is first named."""
+        """Report each unknown bus once, where it is first named."""
         bus = self.rows["bus"]
         unknown = bus.is_not_null() & ~bus.is_in(list(known)).fill_null(True) & bus.is_first_distinct()
         for i in self._some(unknown, "bus", "there is no such bus"):
@@ -151,14 +151,14 @@ class _Reading:
             self._fault(self._place(i), "bus", f"there is no bus {bus[i]!r} in the grid", remedy)
 
     def check_repeated(self) -> None:
-        """A bus given twice in a future."""
+        """Report buses that are given twice in a future."""
         again = ~self.rows.select("future", "bus").to_struct().is_first_distinct()
         named = self.rows["future"].is_not_null() & self.rows["bus"].is_not_null()
         message = "this bus is given more than once in this future"
         self._at(again & named, "bus", message, "Keep one row; a row is the whole net demand of the bus")
 
     def check_probabilities(self) -> None:
-        """Not negative, the same within a future, one in all."""
+        """Check that probabilities are not negative, the same within a future, with the sum one."""
         if "probability" not in self.rows.columns:
             return
         negative = (self.rows["probability"] < 0.0).fill_null(False)
@@ -171,7 +171,7 @@ class _Reading:
             message = "the probability differs between rows of this future"
             self._fault(f"future {name!r}", "probability", message, "Give the same in all rows of a future")
         total = float(of["probability"].sum())
-        # A sum over what could not be read would only confuse.
+        # Where some could not be read, a fault of the sum would mislead.
         if sound.height == self.rows.height and (of["different"] == 1).all() and abs(total - 1.0) > SUM_TOLERANCE:
             message = f"the probabilities of the {of.height} futures sum to {total:.9g}, not to 1"
             self._fault("", "probability", message, "Correct them, or remove the column where nobody knows them")
@@ -187,7 +187,7 @@ class _Reading:
             self._fault(self._place(i), column, message, remedy)
 
     def _some(self, bad: pl.Series, column: str, message: str) -> Iterator[int]:
-        """The first bad rows; of more, a fault says how many."""
+        """The first bad rows; a fault counts the others."""
         rows = bad.arg_true().to_list()
         yield from rows[:MOST_ROWS]
         if len(rows) > MOST_ROWS:

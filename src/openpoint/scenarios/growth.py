@@ -1,15 +1,15 @@
 """Futures drawn from assumptions on growth: photovoltaics, electric vehicles, heat pumps, and loads as such.
 
-**What a future is.** A year of the planning horizon has come, and the grid stands in one of its critical moments (a
-`Snapshot`: a winter evening without sun, a summer noon with little load). Future k is drawn as follows.
+**What a future is.** A critical moment of a year at the planning horizon (a `Snapshot`: a winter evening without sun, a
+summer noon with little load). Future k is drawn as follows.
 
 1. A snapshot, by the shares of `Growth.snapshots`.
 2. For each technology t the penetration of the whole grid, π_t ∈ [0, 1], the share of customers that have it: a beta
    distribution with mean `pv_adoption` etc. and standard deviation `adoption_spread` · √(mean (1 − mean)). The three
-   are tied by a Gaussian copula with the correlations of `Growth`: where people buy vehicles, they buy roofs.
+   are joined by a Gaussian copula with the correlations of `Growth`.
 3. For each bus n the share there, a beta distribution around π_t, spread `adoption_spread_bus` · √(π_t (1 − π_t)), and
    of its c_n customers a binomial number that has the technology. c_n is the load of the bus today, whatever its
-   model, over `customer_kw`, rounded: a bus of 150 kW stands for 100 customers of 1.5 kW. A large customer counts as
+   model, over `customer_kw`, rounded: a bus of 150 kW has 100 customers of 1.5 kW. A large customer counts as
    many small ones.
 4. For each bus the growth of its load, a lognormal factor g_n with mean 1 + `load_growth`, relative standard deviation
    `load_growth_spread`, and correlation `load_growth_correlation` of its logarithm between any two buses.
@@ -20,12 +20,12 @@ snapshot, bus n then demands
     p_n = load · g_n · L_n − G_n − sun · pv_kw · systems + ev_kw · vehicles that charge + heat · heat_pump_kw · pumps
 
 The vehicles that charge are a binomial number of those there, each with probability `ev_coincidence` · charging: few
-vehicles are rarely, but sometimes, all on the charger; many are not. Loads keep their ratio q/p, the technologies have
-power factors and all consume reactive power. Loads of constant current or impedance stay as today, as in all futures.
+vehicles sometimes all charge at once, many do not. Loads keep their ratio q/p, the technologies have power factors and
+all consume reactive power. Loads of constant current or impedance stay as today, as in all futures.
 
-**What it is not.** No time series, no storage, no control of charging or feed-in, no correlation of neighbouring
+**What is not modelled.** No time series, no storage, no control of charging or feed-in, no correlation of neighbouring
 buses beyond what is common to all. The defaults are typical of homes in Europe; those without a source are assumptions.
-Use figures of the own area where there are any.
+Use local figures where there are any.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Snapshot:
 
     Attributes:
         name: part of the names of the futures.
-        share: share of the futures that show it; those of a `Growth` sum to one.
-        load: load over the load of today's grid, which is taken for the peak.
+        share: share of the futures with this snapshot; those of a `Growth` sum to one.
+        load: load over the load of today's grid, which counts as the peak.
         sun: output of photovoltaics over their rating.
-        charging: vehicles that charge, over those that do at the peak of charging (`Growth.ev_coincidence`).
+        charging: vehicles that charge, over those that charge at the peak (`Growth.ev_coincidence`).
         heat: demand of heat pumps over their peak after diversity (`Growth.heat_pump_kw`).
     """
 
@@ -68,18 +68,18 @@ class Snapshot:
 
 # Assumptions. Heat pumps peak in the morning rather than the evening (Love et al., see `Growth`), hence 0.9.
 WINTER_EVENING = Snapshot("winter evening", share=0.5, load=1.0, sun=0.0, charging=1.0, heat=0.9)
-# A wide spread of slopes and directions keeps a grid's systems below their rating, even at noon: 0.85.
+# Because slopes and directions differ, the systems of a grid together stay below their rating, even at noon: 0.85.
 SUMMER_NOON = Snapshot("summer noon", share=0.5, load=0.5, sun=0.85, charging=0.3, heat=0.05)
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What is assumed about growth up to the planning horizon. The default is moderate: few buses feed back at noon.
+    """Assumptions on growth up to the planning horizon. The default is moderate: few buses feed back at noon.
 
     Attributes:
-        customer_kw: kW, peak of a customer today after diversity, by which loads become customers. 1.5 kW is what
-            homes without electric heating came to in a trial (Customer-Led Network Revolution, report CLNR-L217,
-            2015), where design assumes 2 kW.
+        customer_kw: kW, peak of a customer today after diversity; a load over it is the number of customers. 1.5 kW
+            was measured for homes without electric heating in a trial (Customer-Led Network Revolution, report
+            CLNR-L217, 2015), where design assumes 2 kW.
         pv_adoption, ev_adoption, heat_pump_adoption: mean share of customers that have one. Assumptions.
         adoption_spread: spread of the penetration of the whole grid between futures, 0 (known) to below 1 (all or
             nothing): its standard deviation over that of all or nothing. Assumption.
@@ -90,7 +90,7 @@ class Growth:
             the normal distribution. Assumptions: subsidy and income drive all three.
         pv_kw: kW, rating of a system. 4 kW is a small roof: an assumption.
         ev_kw: kW, power of a charger. 11 kW is three phases at 16 A and 400 V.
-        ev_coincidence: share of vehicles on the charger at the peak of charging. 0.15, or 1.65 kW a vehicle of a large
+        ev_coincidence: share of vehicles that charge at the peak of charging. 0.15, or 1.65 kW per vehicle of a large
             fleet, is an assumption; it falls with the power of chargers, and controlled charging may double it.
         heat_pump_kw: kW, peak of a heat pump after diversity. 1.7 kW over some 700 pumps (Love et al., The addition of
             heat pump electricity load profiles to GB electricity demand, Applied Energy 204, 2017).
@@ -98,7 +98,7 @@ class Growth:
         load_growth: mean change of loads without the above, 0.05 = 5 % more. Assumption.
         load_growth_spread: relative standard deviation of a bus's load. Assumption.
         load_growth_correlation: between any two buses, 0 to 1. Assumption.
-        snapshots: the moments that futures show.
+        snapshots: the critical moments of which futures are drawn.
 
     Raises:
         OptionError: with everything that is out of range.
@@ -152,9 +152,9 @@ class Growth:
             raise OptionError("; ".join(faults))
 
 
-# Share, or determinant of correlations, below which it is rounding.
+# Shares and determinants of correlations below this are rounding errors.
 ROUNDING = 1e-12
-# The shares of 10 000 customers cannot tell a smaller spread from none, and quantiles lose their digits.
+# With 10 000 customers a smaller spread has no visible effect, and its quantiles are inaccurate.
 NO_SPREAD = 1e-4
 _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("customer_kw",), lambda v: 0.0 < v < math.inf, "above 0"),
@@ -182,14 +182,14 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
 def grow(grid: GridLike, *, count: int, seed: int, growth: Growth = Growth()) -> Futures:
     """Futures of a grid, drawn independently, all of the same probability.
 
-    What a future is stands at the head of this module. Every future has a stream of random numbers of its own (PCG64
-    of `SeedSequence(seed, spawn_key=(k,))`), so the figures of `count` futures are the first of those of more, and
-    another seed gives others to judge a plan by. The same seed, grid, growth and versions of NumPy and SciPy give the
-    same bits. Quantities are quantiles of the same uniform numbers whatever the growth: more adoption of a technology
-    never means less of it at any bus of any future, which makes runs comparable.
+    The beginning of this module defines a future. Every future has its own stream of random numbers (PCG64 of
+    `SeedSequence(seed, spawn_key=(k,))`), so that the first futures of a larger `count` are those of a smaller one, and
+    another seed gives futures for the test of a plan. The same seed, grid, growth and versions of NumPy and SciPy give
+    the same bits. Quantities are quantiles of the same uniform numbers whatever the growth: with more adoption of a
+    technology no bus of any future has less of it, which makes runs comparable.
 
     Args:
-        grid: the grid, a path or a name that `read` takes; balanced (phases "1"). Its loads are taken for the peak.
+        grid: the grid, a path or a name that `read` takes; balanced (phases "1"). Its loads count as the peak.
         count: number of futures, at least 1.
         seed: 0 or more.
         growth: what is assumed.
@@ -219,7 +219,7 @@ def _draw(
 ) -> tuple[Snapshot, Complexes]:
     """One future: its snapshot and the (N) net demand in kVA."""
     n = len(load)
-    # All numbers first and always as many, so that no parameter moves the numbers of another quantity.
+    # All numbers are drawn first, always the same count, so that no parameter changes those of another quantity.
     moment, common, own = rng.random(), rng.standard_normal(4), rng.standard_normal(n)
     places, owners, charging = rng.random((3, n)), rng.random((3, n)), rng.random(n)
 
@@ -271,5 +271,5 @@ def _beta(mean: float, spread: float, u: float | Floats) -> Floats:
 
 
 def _binomial(count: Floats, probability: Floats, u: Floats) -> Floats:
-    """Quantiles of the binomial distribution; the least of all is none."""
+    """Quantiles of the binomial distribution; 0 for u = 0."""
     return np.maximum(stats.binom.ppf(u, count, probability), 0.0)

@@ -1,4 +1,4 @@
-"""A horizon: the steps of a partition over time, what happens in them, and which generators have an energy, as tables.
+"""A horizon: the steps of a partition over time, the events in them, and the generators with storage, as tables.
 
 A folder holds them as `steps.csv` and, where there are any, `events.csv`, `profiles.csv` and `storage.csv` (or
 .parquet); a single file is the table of the steps.
@@ -83,11 +83,11 @@ _FILES = frozenset(f"{kind}.{ending}" for kind in HORIZON_SCHEMAS for ending in 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Horizon:
-    """The tables; see `Steps`, `Events`, `Profiles` and `StoredEnergy`. What a grid says to them is checked by a study.
+    """A horizon as tables: `Steps`, `Events`, `Profiles` and `StoredEnergy`. A study checks them against its grid.
 
     Attributes:
         steps, events, profiles, storage: with exactly the columns of their schemas.
-        notes: doubts met while reading.
+        notes: warnings of the reader.
     """
 
     steps: pl.DataFrame
@@ -118,7 +118,7 @@ class Horizon:
         return _horizon({kind: conform(kind, given[kind], schema) for kind, schema in HORIZON_SCHEMAS.items()})
 
     def equipped(self, grid: GridLike) -> Grid:
-        """The grid whose generators charge as the table of the storage says."""
+        """The grid with the charging power of the storage table as the least output of its generators."""
         grid = read(grid)
         charge = {name: -most for name, most in self.storage.select("generator", "charge_kw").iter_rows() if most}
         rows = grid.generators.select("name", "p_min_kw").iter_rows()
@@ -135,11 +135,11 @@ HorizonLike = Horizon | str | os.PathLike[str]
 
 
 def read_horizon(path: HorizonLike) -> Horizon:
-    """A horizon from a folder, or from a file that holds its steps. A `Horizon` is handed back as it is.
+    """A horizon from a folder, or from a file with its steps. A `Horizon` is returned as it is.
 
     Raises:
         InputError: with every fault of every file.
-        OptionError: something else.
+        OptionError: an argument that is neither a `Horizon` nor a path.
     """
     if isinstance(path, Horizon):
         return path
@@ -164,7 +164,7 @@ def read_horizon(path: HorizonLike) -> Horizon:
 
 
 def _from_workbook(content: bytes, file: str) -> Horizon:
-    """A horizon from the sheets of a workbook; an only sheet is that of the steps."""
+    """A horizon from the sheets of a workbook; a single sheet is that of the steps."""
     sheets = workbook.sheets_of(content, file)
     if len(sheets) == 1:
         sheets = {"steps": next(iter(sheets.values()))}

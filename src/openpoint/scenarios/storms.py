@@ -1,9 +1,9 @@
-"""Storms drawn by chance: a straight path across the grid, and lines that break the likelier the nearer they lie.
+"""Random storms: a straight path across the grid; a line breaks with a probability that falls with its distance.
 
-For studies on grids of which nobody has recorded disasters. The model, for a branch whose middle lies at the distance d
-from the path of a storm with the wind V along it:
+For studies on grids without recorded outages. The model, for a branch whose middle lies at the distance d from the path
+of a storm with the wind speed V on the path:
 
-- wind at the branch: V / sqrt(1 + (d / width)²): level near the path, falling as 1/d outside, as around a vortex;
+- wind at the branch: V / sqrt(1 + (d / width)²): constant near the path, falling as 1/d outside, as around a vortex;
 - the branch breaks with probability p = x⁶ / (1 + x⁶), x = wind / wind that breaks half of all branches. This is a
   log-logistic fragility curve. Fragility curves of overhead lines over the wind speed are S-shaped, as a rule lognormal
   (Panteli, Pickering, Wilkinson, Dawson and Mancarella, IEEE Trans. Power Systems 32(5), 2017, 3747–3757; Ouyang and
@@ -12,8 +12,8 @@ from the path of a storm with the wind V along it:
 - V is uniform between 1 − spread and 1 + spread times a mean wind, and the mean wind is set so that a storm breaks
   `mean_broken` branches on average.
 
-The wind is a shape with a scale that is fitted, and no forecast: where recorded outages or regional wind maps exist,
-make the disasters from them.
+The wind is not a forecast, since its scale is fitted: where recorded outages or regional wind maps exist, make the
+disasters from them.
 
 The path goes through a point that is uniform over the bounding box of the buses, in a direction that is uniform, too.
 Everything is computed by additions, multiplications, divisions and square roots, which every machine rounds alike, so
@@ -42,12 +42,12 @@ from openpoint.scenarios.disasters import Disasters
 
 Kind = Literal["lines", "switches", "transformers"]
 
-# The mean wind is fitted to storms of another seed: it must not follow the storms that are asked for. So many storms,
-# fewer where they would have more than so many numbers.
+# The mean wind is fitted to storms of another seed: it must not depend on the storms that are asked for. Their number,
+# smaller where they would have more than so many numbers.
 _FITTING_SEED, _FITTED, _FITTED_NUMBERS = 0, 5000, 5_000_000
 # Least width of a storm, as a share of the grid's diagonal; the inverse is the greatest.
 _NARROWEST = 1e-3
-# Halvings of the bracket of the wind. More would let the order of a sum decide.
+# Bisections of the range of the wind. With more, the result would depend on the order of a sum.
 _HALVINGS = 24
 
 
@@ -64,13 +64,13 @@ def storms(
 ) -> Disasters:
     """`count` storms of probability 1 / count each, called "storm 1", "storm 2" …; some may break nothing.
 
-    Coordinates of buses are taken as points of a plane with equal scales on both axes. A grid without any is sketched:
-    horizontally the number of branches to the source, vertically the order of the feeders, both scaled to a square, so
-    that lines of one lateral break together. That is no geography; give the buses coordinates where it matters.
+    Coordinates of buses are points of a plane with equal scales on both axes. A grid without coordinates is laid out:
+    horizontally by the number of branches to the source, vertically by the order of the feeders, both scaled to a
+    square, so that lines of one lateral break together. Give the buses coordinates where their location matters.
 
     Args:
         grid: the grid, a path or a name that `read` takes; open branches break as well as closed ones.
-        count: number of storms. Equal patterns are kept; `Disasters.merged` makes them one.
+        count: number of storms. Storms that break the same branches are kept; `Disasters.merged` makes them one.
         seed: of the random numbers (PCG64).
         mean_broken: branches that a storm breaks on average; between 0 and the number of branches that can break.
         width: distance from the path at which the wind is 1 / sqrt(2) of that along it, as a share of the diagonal of
@@ -149,9 +149,9 @@ def _map(grid: Grid, kinds: Sequence[str], per_length: bool) -> _Map:
 
 
 def _storm(map_: _Map, rng: np.random.Generator, width: float, spread: float) -> tuple[Floats, Floats]:
-    """(B) odds of breaking in one storm where the mean wind is one, and (B) uniform numbers to decide by."""
+    """(B) odds p / (1 − p) of breaking in one storm where the mean wind is one, and (B) uniform numbers."""
     point = map_.low + rng.random(2) * (map_.high - map_.low)
-    while True:  # a point of the disc has every direction alike, without sine and cosine
+    while True:  # a uniform point of the disc has a uniform direction, without sine and cosine
         x, y = (2.0 * rng.random(2) - 1.0).tolist()
         if 0.01 < x * x + y * y <= 1.0:
             break
@@ -167,7 +167,7 @@ def _probability(odds: Floats) -> Floats:
 
 
 def _fitted_scale(odds: Floats, mean_broken: float) -> float:
-    """The factor on the odds (storms, B) for which the storms break `mean_broken` branches in the mean."""
+    """The factor on the odds (storms, B) for which a storm breaks `mean_broken` branches on average."""
 
     def mean(scale: float) -> float:
         return float(_probability(scale * odds).sum()) / len(odds)
@@ -194,9 +194,9 @@ def _has_coordinates(grid: Grid) -> bool:
 
 
 def _sketch(grid: Grid) -> Floats:
-    """(N, 2) places in the unit square: closed branches to the source, and the order of the feeders.
+    """(N, 2) coordinates in the unit square: number of closed branches to the source, and the order of the feeders.
 
-    Buses that no closed branch joins to a source begin trees of their own.
+    Buses without a closed path to a source form trees of their own.
     """
     number = {name: n for n, name in enumerate(grid.buses["name"])}
     around: list[list[int]] = [[] for _ in number]
