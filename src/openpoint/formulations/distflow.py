@@ -96,7 +96,7 @@ def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
         lower = network.w_min.copy()
     bound[network.source_terminal] = lower[network.source_terminal] = np.abs(network.source_v) ** 2
     if not limits:
-        bound = np.minimum(bound, W_BOUND_MAX)  # no state beyond it is worth naming
+        bound = np.minimum(bound, W_BOUND_MAX)  # larger bounds are of no use
     if np.any(bound > W_BOUND_MAX):
         where = network.bus_names[network.terminal_bus[int(np.argmax(bound))]]
         raise OptionError(

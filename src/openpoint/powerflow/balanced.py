@@ -37,7 +37,7 @@ class Flows:
         i_series: (K, E) current through the series impedance from the from to the to end, on the to side of the ratio
             (what `l_max` limits); 0 where open or not energised.
         s_fr, s_to: (K, E) power that enters the branch at its from and at its to end, so that s_fr + s_to is what
-            the branch takes, also one that hangs on one end while it is open.
+            the branch takes, also one that is open at one end only.
         loss: (K) active power that all branches take (series and shunt conductance), added up branch by branch.
         source_s: (K, S) power that each source delivers, the load at its own bus included.
         status: (K) FlowStatus.

@@ -210,7 +210,7 @@ def restrict(
     """The model of some buses, with hubs as its sources, and the (N') numbers of its buses in the whole model.
 
     Args:
-        worth: (N) price of squared voltages. w: (N) least and greatest squared voltage of hubs.
+        worth: (N) cost per squared voltage. w: (N) least and greatest squared voltage of hubs.
     """
     number = np.empty(len(model.p), dtype=np.int64)
     number[np.concatenate([buses, hubs])] = np.arange(len(buses) + len(hubs))

@@ -14,7 +14,7 @@ class SearchProgress:
     """How far a search has come; values per unit.
 
     Attributes:
-        seconds: since the start. nodes: done. open_nodes: waiting. depth: branchings above the node at hand.
+        seconds: since the start. nodes: done. open_nodes: waiting. depth: branchings above the current node.
         lower_bound: of the whole search. value: of the best state found, inf = none.
         explored: share of the search that is done, where each child of a node counts as half of it; 1 at the end.
         mark: a warning, or an empty text.

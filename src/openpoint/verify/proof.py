@@ -28,7 +28,7 @@ closed branches, times ν, to the loss Σ r l + Σ g κ w; all added is zero, so
    ρ may be replaced by ρ + σ if σ l_max is subtracted.
 2. Closed branches form trees, each is directed away from a source or any bus; undecided ones (ν = 0) may be directed at
    will, and as they add nothing if open, what each takes per w_i and w_j counts if it is positive. A price c of
-   closing lessens it: min(0, c − h w) >= −max(0, h − c / w_max) w on [0, w_max]. An open line that hangs on one end
+   closing lessens it: min(0, c − h w) >= −max(0, h − c / w_max) w on [0, w_max]. A line open at one end only
    takes (g° − jb°) w there, g° w lost: what an undecided one takes per w is the larger of what both states take.
 3. Let A_j collect what is taken per w_j. Leaves first, κ_j ν = A_j + φ_j leaves φ_j w_j at a bus with a branch above;
    −A_j w_j stays at a root. A larger A_j or ν is always a lower bound, hence the rounding. For w take the limit, or

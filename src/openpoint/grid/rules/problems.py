@@ -42,7 +42,7 @@ def find_problems(grid: Tables) -> list[Problem]:
 
 
 def judged(grid: Tables, unknown: frozenset[tuple[str, str]]) -> list[Problem]:
-    """As `find_problems`, of a grid in which some cells are not known and hold something else.
+    """Every fault and doubt of a grid in which some cells are unknown and hold stand-ins; see `find_problems`.
 
     Args:
         unknown: (table, column) that have such cells: checks of one table against another that need them are left out.

@@ -209,7 +209,7 @@ def _connected(reading: Reading, element: str, fr: Winding, to: Winding, n: int)
             return None
         words.append("delta" if (any(back) if n == 1 else winding.is_delta) else "wye")
     connection = "-".join(words)
-    # A single phase may have its way back in another; a delta turns with the order of its phases.
+    # A single phase may return through another phase; the shift of a delta depends on the order of its phases.
     same = fr.nodes == to.nodes if n == 1 else fr.nodes[:n] == to.nodes[:n]
     if not same or (n == 3 and "delta" in words and fr.nodes[:n] != [1, 2, 3]):
         message = f"its windings have the nodes {_shown(fr.nodes)} and {_shown(to.nodes)}"

@@ -143,7 +143,7 @@ def branch_statements(grid: Grid, names: Names) -> Iterator[tuple[str, bool, str
         yield _line(row, names, "rmatrix={} xmatrix={} cmatrix={}".format(*matrices))
     for row in grid.switches.iter_rows(named=True):
         r = _number(STIFF_OHM * level[row["from_bus"]] ** 2)
-        # A line that says switch=yes keeps to sequence impedances, whatever its matrices.
+        # A line with switch=yes uses its sequence impedances and ignores its matrices.
         yield _line(row, names, f"switch=yes r1={r} r0={r} x1=0 x0=0 c1=0 c0=0")
     for row in grid.transformers.iter_rows(named=True):
         yield _transformer(row, names)

@@ -103,7 +103,7 @@ def _buses(reading: Reading) -> None:
         reading.bus_kv[index] = reading.number("bus", row, "vn_kv")
         limits = {}
         if index not in held:
-            # Zero is pandapower's way to say no lower limit.
+            # Zero means no lower limit in pandapower.
             limits = {
                 "v_min_pu": reading.optional("bus", row, "min_vm_pu") or None,
                 "v_max_pu": reading.optional("bus", row, "max_vm_pu") or None,

@@ -69,7 +69,7 @@ def tables_of(
 
 
 def not_read(sheets: Sheets, file: str, known: Sequence[str]) -> list[Problem]:
-    """Warnings of sheets that are none of those known."""
+    """Warnings about unknown sheets."""
     remedy = f"Sheets are named {', '.join(known)}"
     others = (name for name in sheets if name not in known)
     return [
@@ -158,7 +158,7 @@ def _formulas(content: bytes) -> dict[str, set[tuple[int, int]]]:
 
 def _rows(sheet: Any, formulas: set[tuple[int, int]], place: str, faults: list[Problem]) -> list[Row]:
     """The rows that are not blank, all as long as the first; faults are added."""
-    sheet.reset_dimensions()  # what the file says of its size may be wrong
+    sheet.reset_dimensions()  # the size in the file may be wrong
     rows: list[Row] = []
     for line, cells in enumerate(sheet.iter_rows(), start=1):
         texts: list[str | None] = []
@@ -182,7 +182,7 @@ def _rows(sheet: Any, formulas: set[tuple[int, int]], place: str, faults: list[P
 
 
 def _text(value: Any, kind: str) -> tuple[str | None, tuple[str, str] | None]:
-    """A cell as text, and what is wrong with it and what to do."""
+    """A cell as text, and its fault with a remedy."""
     if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
         return None, (f"the spreadsheet made a date of it, {value}", "Format the cell as text, then write it anew")
     if kind == "e":
@@ -213,7 +213,7 @@ def _head(rows: list[Row], file: str) -> tuple[dict[str, str], list[Problem]]:
 
 
 def _notes(rows: list[Row], file: str) -> tuple[list[Problem], list[Problem]]:
-    """What the reader of the original noted, and faults."""
+    """The notes of the reader of the original, and faults."""
     if not rows:
         return [], []
     (_, header), *body = rows

@@ -18,7 +18,7 @@ from openpoint.io.workbook.read import HEAD_KEYS, HEAD_SHEET, NOTE_FIELDS, NOTES
 
 MOST_ROWS = 2**20 - 1
 MOST_LETTERS = 32_767
-# What XML cannot hold, and what spreadsheets take for an escape of it.
+# Characters that XML cannot hold, and texts that spreadsheets read as escapes of such.
 _NOT_KEPT = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_x[0-9A-Fa-f]{4}_")
 
 
@@ -69,7 +69,7 @@ def _fill(sheet: Worksheet, columns: list[tuple[str, list[Any]]], bold: Any) -> 
 
 
 def _text(value: str | float | list[float]) -> str:
-    """A text as it stands in a cell; one of nothing but quotation marks has two more, and none is two of them."""
+    """A text in the form of a cell: of only quotation marks with two more, an empty one as two quotation marks."""
     if isinstance(value, float):
         return number_text(value)
     text = " ".join(map(number_text, value)) if isinstance(value, list) else value
