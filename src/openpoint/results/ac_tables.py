@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.powerflow.phase_state import PhaseState
@@ -145,21 +145,25 @@ def violations(network: Network, state: RadialState | None) -> tuple[Violation, 
     """Limits that a state breaks, the worst of each kind first."""
     if state is None:
         return ()
-    v, i = np.abs(state.v), np.abs(state.i)
+    v, i_a = np.abs(state.v), np.abs(state.i) * network.i_base_a
+    return broken_limits(network, v, i_a, state.check.v_low, state.check.v_high, state.check.overloaded)
+
+
+def broken_limits(network: Network, v: Floats, i_a: Floats, low: Ints, high: Ints, over: Ints) -> tuple[Violation, ...]:
+    """The limits broken by voltages at terminals `low` and `high` and by currents of the conductors `over`.
+
+    The worst of each kind comes first.
+    """
     found: list[Violation] = []
-    for kind, numbers, limit in (
-        ("voltage low", state.check.v_low, np.sqrt(network.w_min)),
-        ("voltage high", state.check.v_high, np.sqrt(network.w_max)),
-    ):
-        worst = numbers[np.argsort(-np.abs(v[numbers] - limit[numbers]), kind="stable")]
-        names = [network.bus_names[network.terminal_bus[n]] for n in worst]
-        found += [Violation(kind, name, float(v[n]), float(limit[n])) for name, n in zip(names, worst)]
-    over = state.check.overloaded
-    rating = np.sqrt(network.l_max)
-    for e in over[np.argsort(-i[over] / rating[over], kind="stable")]:
-        base = float(network.i_base_a[e])
-        name = network.branch_names[network.conductor_branch[e]]
-        found.append(Violation("current", name, float(i[e]) * base, float(rating[e]) * base))
+    for kind, numbers, limit in (("voltage low", low, network.w_min), ("voltage high", high, network.w_max)):
+        allowed = np.sqrt(limit)
+        for n in numbers[np.argsort(-np.abs(v[numbers] - allowed[numbers]), kind="stable")]:
+            bus, phase = network.bus_names[network.terminal_bus[n]], network.terminal_phase[n]
+            found.append(Violation(kind, bus, float(v[n]), float(allowed[n]), phase))
+    rating = current_limits(network)
+    for e in over[np.argsort(-i_a[over] / rating[over], kind="stable")]:
+        branch, phase = network.branch_names[network.conductor_branch[e]], network.conductor_phase[e]
+        found.append(Violation("current", branch, float(i_a[e]), float(rating[e]), phase))
     return tuple(found)
 
 

@@ -6,40 +6,31 @@ import math
 
 import polars as pl
 
+from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
-from openpoint.report.terminal.view import (
-    VIOLATIONS_SHOWN,
-    Line,
-    Rows,
-    View,
-    stop,
-    switching,
-    violated,
-    violations,
-)
 from openpoint.results.violation import phase_words
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 
 
-def view(result: ReconfigureResult) -> View:
+def view(result: ReconfigureResult) -> v.View:
     """Why the run stopped, and the grid before and after."""
-    lines = [*stop(result), *_answer(result)]
+    lines = [*v.stop(result), *_answer(result)]
     if result.ac_max_mismatch_pu is not None:
-        told = violated(len(result.violations))
-        lines.append(Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {told}"))
-    lines += violations("Limits violated", result.violations)
+        told = v.violated(len(result.violations))
+        lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {told}"))
+    lines += v.violations("Limits violated", result.violations)
     if result.soft_limits is not None:
-        lines.append(Line(f"Limits relaxed for this answer: {words.safe(_relaxed(result.soft_limits))}", "bold red"))
-    lines += violations("Least violation met", result.least_violation)
+        lines.append(v.Line(f"Limits relaxed for this answer: {words.safe(_relaxed(result.soft_limits))}", "bold red"))
+    lines += v.violations("Least violation met", result.least_violation)
     if result.least_violation_open:
-        lines.append(Line(f"  with these branches open: {words.names(result.least_violation_open)}"))
+        lines.append(v.Line(f"  with these branches open: {words.names(result.least_violation_open)}"))
     return lines
 
 
-def _answer(result: ReconfigureResult) -> View:
+def _answer(result: ReconfigureResult) -> v.View:
     bound = f"bound {words.kw(result.lower_bound_kw)} kW"
     if result.loss_kw is None:
-        return [Line(f"No topology that keeps the limits was found ({bound}).")]
+        return [v.Line(f"No topology that keeps the limits was found ({bound}).")]
     losses = f"{words.kw(result.loss_before_kw)} → {words.kw(result.loss_kw)} kW"
     objective = "" if result.objective_kw == result.loss_kw else f" of {words.kw(result.objective_kw)} kW with changes"
     if result.linear_kw is not None:
@@ -48,11 +39,11 @@ def _answer(result: ReconfigureResult) -> View:
     if math.isfinite(result.gap):
         gap = f"{words.percent(result.gap)} %{objective} ({bound})"
     return [
-        Line(f"\nLoss {losses}{_saving(result)}", "bold"),
-        Rows(_before_after(result), head=True),
-        Line(f"Open today: {words.names(result.open_before)}"),
-        *switching(result, _places(result)),
-        Line(f"Gap: {gap}"),
+        v.Line(f"\nLoss {losses}{_saving(result)}", "bold"),
+        v.Rows(_before_after(result), head=True),
+        v.Line(f"Open today: {words.names(result.open_before)}"),
+        *v.switching(result, _places(result)),
+        v.Line(f"Gap: {gap}"),
     ]
 
 
@@ -93,7 +84,7 @@ def _saving(result: ReconfigureResult) -> str:
 
 
 def _relaxed(soft: SoftLimits) -> str:
-    shown = [str(each) for each in soft.relaxed[:VIOLATIONS_SHOWN]]
+    shown = [str(each) for each in soft.relaxed[: v.VIOLATIONS_SHOWN]]
     more = len(soft.relaxed) - len(shown)
     proof = "proven to be the least" if soft.proven else "not proven to be the least"
     return f"{', '.join(shown)}{f', and {more} more' if more else ''}; {proof}"
