@@ -21,7 +21,7 @@ from openpoint.io.workbook import read as workbook
 
 COLUMNS = ("disaster", "probability", "branch")
 SUM_TOLERANCE = 1.001e-6
-"""By how much probabilities may miss a sum of 1: 1e-6, and three of 0.333333 shall pass in spite of rounding."""
+"""Largest difference of a sum of probabilities from 1: 1e-6, and a margin so that three of 0.333333 pass."""
 # A smaller difference from one is the rounding of a sum, and the probabilities are not scaled.
 _ROUNDING = 1e-12
 # The most faults of one kind that are listed; further ones are counted only.

@@ -19,9 +19,9 @@ from openpoint.solvers.form import StandardForm
 T = TypeVar("T", bound=np.generic)
 
 ROUNDING = 1e-9
-"""Relative excess of a lower over an upper bound that is rounding, not a contradiction."""
+"""Largest relative excess of a lower over an upper bound that counts as rounding, not as a contradiction."""
 RAY = 1e-6
-"""Residual of an infeasibility ray, relative to its depth, above which it proves nothing."""
+"""Largest residual of an infeasibility ray that is accepted, relative to its depth."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ CAPABILITIES = GUROBI
 TOLERANCE = 1e-8
 """Of rows and duals. Gurobi takes 1e-9 at least."""
 CONE_GAP = 1e-2
-"""Gap of cone programs, as a share of the tolerance: with Gurobi's 1e-6 their duals are too rough for cuts, and 1e-12
-ends in numerical trouble."""
+"""Gap of cone programs, as a share of the tolerance: with Gurobi's 1e-6 their duals are too inaccurate for cuts, and
+with 1e-12 it fails."""
 ROUGH = 1e-5
 """Relative residual of duals above which they are wrong. Gurobi writes a cone as u·u ≤ t², whose gradient vanishes at
 the apex; where the optimum lies there, its multipliers do not add up."""

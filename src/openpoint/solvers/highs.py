@@ -19,15 +19,15 @@ from openpoint.solvers.form import StandardForm
 CAPABILITIES = HIGHS
 
 FEASIBILITY = 1e-7
-"""Tolerance of rows. A row missed by it lowers the bound, which stays valid. With 1e-9 HiGHS 1.15 cut off the optimum
+"""Tolerance of rows. A row violated by it lowers the bound, which stays valid. With 1e-9 HiGHS 1.15 cut off the optimum
 of the 136-bus grid and called 303.6 kW optimal where 280.2 kW is feasible, so integers keep its default, 1e-6."""
 
 INTEGRALITY = 1e-6
-"""Excess over a whole number that is rounding, in bounds of integers. HiGHS must be given whole bounds: with 1.11 and
-1.15 its presolve called 5 % of small feasible models infeasible whose integers had bounds such as −1.66 and 2.13."""
+"""Largest excess over an integer that counts as rounding, in bounds of integers. HiGHS needs whole bounds: with 1.11
+and 1.15 its presolve called 5 % of small feasible models infeasible whose integers had bounds like −1.66 and 2.13."""
 DOUBT = 2.0
-"""Times the time of a mixed-integer solve that says infeasible, spent on asking again without presolve, whose word it
-often is: of 3,000 small feasible models one was still called infeasible."""
+"""Time of the second solve, without presolve, of a mixed-integer model called infeasible, over the time of the first.
+Presolve is often the cause of a wrong answer: of 3,000 small feasible models one was still called infeasible."""
 
 _MODEL_STATUS = {
     highspy.HighsModelStatus.kOptimal: Status.OPTIMAL,

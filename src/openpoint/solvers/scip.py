@@ -18,8 +18,8 @@ from openpoint.solvers.form import StandardForm
 CAPABILITIES = SCIP
 
 FEASIBILITY = 1e-7
-"""Tighter than SCIP's 1e-6, which on cones of per-unit size lets it call a wrong point optimal; the tightest that its
-linear solver takes without extended precision."""
+"""Feasibility tolerance. With SCIP's default, 1e-6, wrong points of cones in per unit were called optimal; smaller ones
+need extended precision in its linear solver."""
 
 _STATUS = {
     "optimal": Status.OPTIMAL,

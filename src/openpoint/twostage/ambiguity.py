@@ -21,7 +21,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
 
 SUM_TOLERANCE = 1e-6
-"""By how much probabilities may miss a sum of 1: rounding in tables."""
+"""Largest difference of a sum of probabilities from 1 that counts as rounding in tables."""
 
 
 @dataclass(frozen=True)

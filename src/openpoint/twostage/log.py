@@ -106,10 +106,10 @@ class Iteration:
 
 
 SAME = 1e-6
-"""Bounds that differ by no more have no gap: 1 mW where they are kW, for grids that lose nothing to be relative to."""
+"""Largest difference of bounds that counts as no gap: 1 mW where they are kW, for grids without losses."""
 
 Progress = Callable[[Iteration], None]
-"""Told of every iteration as it ends."""
+"""A function that is called with every line of the log."""
 
 
 def relative_gap(lower: float, upper: float) -> float:
@@ -131,7 +131,7 @@ class Outcome:
         state: `ExactEvaluation.state` of the best decision (the study knows its type); None if there is none.
         lower_bound, upper_bound: of the whole objective.
         log: the iterations.
-        seconds: of the method alone.
+        seconds: time of the method only.
         least_violation: decision with the smallest violation found, where no decision kept the limits, else None.
         values: (K) verified recourse cost of the decision in every realisation; None where there is none.
     """

@@ -15,7 +15,7 @@ from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget, Certain
 
 SHARE_TOLERANCE = 1e-9
-"""Rounding of sums of odds."""
+"""Rounding of sums of probabilities."""
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class ExactEvaluation:
 
 
 EXACT = 1e-6
-"""Relative difference of exact verdict and recourse beyond which the verdict is carried into a model."""
+"""Relative difference of exact evaluation and recourse above which a no-good cut is added."""
 
 
 def parts(cone: Cone) -> tuple[cp.Variable, ...]:
@@ -323,7 +323,7 @@ class TwoStageProgram(Protocol[F, S]):
 
 
 AnyProgram: TypeAlias = TwoStageProgram[Any, Any]
-"""A program whose own variables a method does not look at."""
+"""A program of any type of first stage and recourse."""
 
 
 class PlainRecourse:

@@ -10,7 +10,7 @@ from openpoint.twostage.log import Iteration, Termination
 StoppingRule = Callable[[Sequence[Iteration]], Termination | None]
 
 PROVEN_GAP = 1e-4
-"""Gap at which an answer is called optimal: far below the accuracy of any grid's data."""
+"""Largest gap at which an answer is called optimal: far below the accuracy of data of grids."""
 
 
 def check_stops(gap: float, time_limit_s: float | None) -> None:

@@ -15,7 +15,7 @@ from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import Ambiguity, check_probabilities
 
 VERTICES_MOST = 2_000_000
-"""Vertices above which a polyhedral set is not listed."""
+"""Most vertices of a polyhedral set that is listed."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from openpoint.twostage.risk import Expectation
 from openpoint.twostage.uncertainty import Certain
 
 GAP = 1e-4
-"""Gap asked for from a program that bounds a certain realisation by itself."""
+"""Gap that a program with deterministic bounds is asked for."""
 
 
 def with_uncertainty(samples: Samples) -> Iterator[Fault]:

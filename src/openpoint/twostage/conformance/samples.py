@@ -21,9 +21,9 @@ from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget, Polyhedral, Uncertainty, centre
 
 TOLERANCE = 1e-5
-"""Difference of two values, relative to 1 or to the values and slopes, that the accuracy of the solvers explains."""
+"""Difference of two values, relative to 1 or to the values and slopes, within the accuracy of the solvers."""
 INTEGRAL = 1e-6
-"""Difference from a whole number that is rounding."""
+"""Largest difference from an integer that counts as rounding."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.subproblem import Response
 
 STEP = 1e-3
-"""Length of the step of a finite difference, as a share of the way to another decision."""
+"""Step of a finite difference, as a share of the distance to another decision."""
 
 
 def complete_recourse(samples: Samples) -> Iterator[Fault]:

@@ -24,11 +24,11 @@ from openpoint.twostage.recourse.evaluation import Evaluation
 from openpoint.twostage.recourse.subproblem import Response
 
 ROUNDING_COUNT = 100
-"""Decisions near the root's fractional one that are tried before the first mixed-integer master."""
+"""Decisions of the rounding heuristic at the root that are evaluated before the first mixed-integer master."""
 START_SHARE, START_S = 0.25, 0.3
-"""Share of the time that the search for good decisions to start from may take, and seconds that it has in any case."""
+"""Share of the time for warm starts, and seconds that they have in any case."""
 CUT_GAIN_MIN = 1e-9
-"""Relative amount by which a cut must say more than the master knows to be worth a row."""
+"""Least relative amount by which a cut must exceed the master's estimate to be added."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 from openpoint.twostage.uncertainty import Box, Budget, Certain
 
 GROWTH = 1.1
-"""Exponent by which the time to state a model grows with the number of copies in it, as measured on up to 64."""
+"""Exponent by which the time to compile a model grows with the number of copies in it, measured with up to 64."""
 
 
 @dataclass(frozen=True, kw_only=True)

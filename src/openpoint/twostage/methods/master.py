@@ -24,7 +24,7 @@ from openpoint.twostage.recourse.template import Template
 ROOT_ROUNDS = 40
 """Rounds of tangents at the root; each is one warm-started linear program."""
 ROOT_TOLERANCE = 1e-3
-"""Relative error of the cones that the root's tangents may leave. Few good tangents beat many: rows slow every node."""
+"""Relative error of the cones that remains at the root. A smaller one needs more tangents, which slow every node."""
 
 
 @dataclass(frozen=True)

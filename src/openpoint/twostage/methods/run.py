@@ -39,11 +39,11 @@ from openpoint.twostage.worst_case.worst import Separation
 _LOG = logging.getLogger(__name__)
 
 ABSURD = 1e-5
-"""Relative excess of a lower bound over a verified value that only a numerical failure explains."""
+"""Relative excess of a lower bound over a verified value above which it is a numerical failure."""
 DEFERRED_SHARE = 0.5
-"""Share of the time limit after which the search without spared entries ends at the latest."""
+"""Share of the time limit for the search without deferred entries."""
 ENOUGH = 0.5
-"""Share of the gap within which a bound of a proposal makes it needless to price it."""
+"""Share of the gap: a proposal whose bound lies within it below the incumbent is not evaluated."""
 LOG_EVERY_S = 1.0
 """Seconds between lines of the log while a master is being solved."""
 

@@ -26,9 +26,9 @@ from openpoint.twostage.worst_case.worst import WorstCaseEvaluator, worst_object
 _LOG = logging.getLogger(__name__)
 
 EXPLAIN_GAP = 0.01
-"""Relative gap of the least violation: it only explains."""
+"""Relative gap of the least violation, which only explains why no decision keeps the limits."""
 EXPLAIN_S = 20.0
-"""Seconds for it, or twice those of the proof, which it must not outlast by much."""
+"""Seconds for the least violation, or twice those of the proof of infeasibility."""
 
 
 def solve(

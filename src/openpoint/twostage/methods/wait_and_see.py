@@ -16,10 +16,10 @@ from openpoint.twostage.risk import Expectation, Regret
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, listed
 
 WAIT_AND_SEE_GAP = 0.1
-"""Gap of the realisations alone, relative to the gap asked for: regret is a small difference of large numbers."""
+"""Gap of the wait-and-see values, relative to the gap asked for: regret is a small difference of large numbers."""
 
 WAIT_AND_SEE_SHARE = 0.5
-"""Share of the time left that the realisations alone may take where their costs only serve as a yardstick."""
+"""Share of the time left for the wait-and-see values."""
 
 Solve = Callable[[AnyProgram], Outcome]
 SolveWithin = Callable[[AnyProgram, Deadline], Outcome]

@@ -24,17 +24,17 @@ from openpoint.solvers.form import StandardForm
 from openpoint.twostage.recourse.template import Template
 
 EQUAL = 1e-9
-"""Two sides of a limit that lie no farther apart make an equation."""
+"""Largest difference of the two sides of a limit that is an equation."""
 ROUNDING = 1e-12
-"""Entry, relative to the largest of its row, below which it is none."""
+"""Entry, relative to the largest of its row, below which it counts as 0."""
 DEPENDENT = 1e-10
-"""Pivot, relative to the largest, below which an equation is a sum of others."""
+"""Pivot, relative to the largest, below which an equation is a linear combination of others."""
 DIGITS = 10
 """Digits to which rows that are parallel agree."""
 OPEN_BOUND = 1e9
-"""Stands for a bound that is open."""
+"""Value in place of an infinite bound."""
 RESIDUAL_MAX = 1e-6
-"""Residual of an equation that is a sum of others up to which it is rounding."""
+"""Largest residual of a dependent equation that counts as rounding."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from openpoint.twostage.objective import Objective
 from openpoint.twostage.recourse.embedded import RecourseCopy
 
 SPREAD = 0.06
-"""Share of the mean square of the realisations that may lie within the clusters: a copy more slows the master down more
-than so small a loss of its bound."""
+"""Largest share of the mean square of the realisations within the clusters. Below it another copy slows the master down
+more than the better bound saves."""
 
 
 def choose_copies(objective: Objective, values: Floats | None, best: float, count: int) -> list[RecourseCopy]:

@@ -16,7 +16,7 @@ from openpoint.twostage.recourse.subproblem import RecourseWork, Response
 from openpoint.twostage.workers.pool import Workers, never
 
 VIOLATION_MIN = 1e-6
-"""Least violation, of the recourse's own solution, that counts as one: the accuracy of the cone solver."""
+"""Least violation in the solution of the recourse that counts as one: the accuracy of the cone solver."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class FiniteSetEvaluator:
             more = self.recourse.solve(Goal.VIOLATION, decision, [objective.realisations[k] for k in asked], stop)
             if more is None:
                 return None
-            if exact:  # the recourse without its limits knows nothing of them
+            if exact:  # violations are not in the recourse without limits
                 missed = np.array([r.value if r.value > VIOLATION_MIN else 0.0 for r in more])
                 verdict = ExactEvaluation(verdict.values, missed, None, False)
             said += [

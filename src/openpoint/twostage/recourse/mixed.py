@@ -29,19 +29,19 @@ from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.workers.pool import never, remembered
 
 GAP = 1e-6
-"""Relative gap to which a recourse is solved at most."""
+"""Smallest relative gap to which a recourse is solved."""
 GAP_SHARE = 0.5
-"""Share of the gap wanted to which a recourse is solved; its own bounds are carried on."""
+"""Gap to which a recourse is solved, as a share of the gap wanted; its lower bound is used."""
 FEASIBLE = 1e-6
 """Slack, relative to 1 or the right-hand side, within which a recourse keeps the constraints of another realisation."""
 BATCH = 128
-"""Realisations that are priced at most before the bounds are looked at again."""
+"""Most realisations that are solved before the bounds are compared again."""
 SAVING_MIN = 1e-6
-"""Relative remainder beyond the outlook from which it pays to ask how much of it entries save."""
+"""Least relative difference of cost and recourse bound for which the savings of entries are bounded."""
 SAVINGS_MOST = 32
-"""Realisations of which that is asked at most at a decision, those first where it weighs most."""
+"""Most realisations whose savings are bounded at a decision, those with the greatest weight first."""
 GUESSES = 4
-"""Times that the next worst is guessed for one batch."""
+"""Most rounds in which the realisations of a batch are chosen."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from openpoint.twostage.uncertainty import Certain, centre
 from openpoint.twostage.workers.pool import never
 
 RAY = 1e-5
-"""Residual of an infeasibility ray, relative to its depth, up to which it is believed: a point that it wrongly cuts off
-would have to be of size 1/RAY per unit."""
+"""Largest residual of an infeasibility ray that is accepted, relative to its depth: only points of size 1/RAY per unit
+could be cut off wrongly."""
 MARGIN = 1e-7
 """Relative margin by which cuts are lowered: the duals are exact up to the tolerance of the cone solver."""
 

@@ -29,7 +29,7 @@ MOST_PROCESSES = 61 if sys.platform == "win32" else 4096
 CONNECT_S = 10.0
 """Seconds within which a scheduler must answer and have a worker."""
 DESERTED = 60
-"""Seconds that a cluster may be without workers before it is given up."""
+"""Seconds without workers after which the run on a cluster ends with an error."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ class _DaskBackend:
 
 
 Choice = InProcess | Processes | Cluster
-"""Where subproblems run, as the user says it."""
+"""Where subproblems run, as the user chooses it."""
 
 
 def executor_from(text: str | None) -> Choice:

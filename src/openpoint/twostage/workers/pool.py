@@ -15,13 +15,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from openpoint.errors import OpenpointError
 
 KEPT = 8
-"""Works that a worker keeps prepared; the longest unused one goes first."""
+"""Works that a worker keeps prepared; the longest unused one is removed first."""
 CHUNKS_PER_WORKER = 16
-"""Enough that no worker idles for long when subproblems differ in length, few enough that sending them costs little."""
+"""Chunks per worker: enough that workers are busy where subproblems differ in length, few enough for little traffic."""
 POLL_S = 0.1
-"""Seconds between two questions whether to stop."""
+"""Seconds between two calls of `stop`."""
 EXAMINE_S = 1.0
-"""Seconds of silence after which the workers are looked at."""
+"""Seconds without an answer after which the workers are checked."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -225,7 +225,7 @@ def remembered(kept: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
 
 _prepared: OrderedDict[str, Callable[[Any], Any]] = OrderedDict()
 _busy = threading.Lock()
-"""Solvers and CVXPY's numbering of variables do not bear two threads, which a worker of Dask may have."""
+"""Lock of the work: solvers and CVXPY's numbering of variables are not thread-safe, and Dask may use two threads."""
 
 
 def _work_on(digest: str, pickled: bytes | None, arguments: Sequence[Any]) -> list[Any] | None:

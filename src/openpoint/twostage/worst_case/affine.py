@@ -31,13 +31,13 @@ from openpoint.twostage.uncertainty import Polyhedral
 from openpoint.twostage.workers.pool import never
 
 ZERO = 1e-11
-"""Entries below are what is left of a cancellation."""
+"""Entries below this are rounding errors."""
 SAME = 1e-9
-"""Ends of a column that are no further apart are one."""
+"""Largest difference of the bounds of a column that is fixed."""
 VIOLATED = 1e-6
-"""Excess of a row, relative to 1 or its side, that is none."""
+"""Largest excess of a row, relative to 1 or its side, that is not a violation."""
 ROUNDS = 60
-"""Rounds of taking in rows, after which the policy is given up."""
+"""Most rounds in which rows are added; then no policy is found."""
 
 
 @dataclass(frozen=True)

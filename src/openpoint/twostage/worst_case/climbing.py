@@ -27,7 +27,7 @@ from openpoint.twostage.workers.pool import never
 STEPS = 50
 """Steps after which a climb ends in any case."""
 BETTER = 1e-7
-"""Relative gain below which a step is rounding."""
+"""Relative gain below which a step counts as rounding."""
 
 
 class LinearRecourse:

@@ -29,21 +29,21 @@ from openpoint.twostage.worst_case.climbing import EvaluatedRealisation, LinearR
 from openpoint.twostage.worst_case.separation import DualSeparation
 
 STARTS = 8
-"""Climbs from vertices at random, beside those from realisations that were bad before."""
+"""Climbs from random vertices, besides those from bad realisations of earlier decisions."""
 REMEMBERED = 32
-"""Bad realisations of earlier decisions that are tried first."""
+"""Bad realisations of earlier decisions that are evaluated first."""
 FOUND_MOST = 64
-"""Realisations that break limits and are handed over at once."""
+"""Most realisations that break limits in one answer."""
 COSTLY_MOST = 4
-"""Realisations that cost most and are handed over at once."""
+"""Most realisations of the largest cost in one answer."""
 SPLITS = 5
-"""Deviations that are decided one by one, both ways, where no affine policy serves all realisations."""
+"""Most ζ that are set to 0 and 1 one after the other, where no affine policy keeps all rows."""
 
 BLOCK = 64
-"""Vertices that are tried one after the other, each from where the one before it ended."""
+"""Vertices in a block, which are evaluated one after the other, each with a warm start from the one before."""
 
 WorstFindings = tuple[float, tuple[Finding, ...]]
-"""A bound that no realisation exceeds, inf where one breaks limits, and what was found, the worst first."""
+"""An upper bound of the cost in all realisations, inf where one breaks limits, and the findings, the worst first."""
 
 
 class LinearWorst:

@@ -27,7 +27,7 @@ from openpoint.twostage.workers.pool import never
 from openpoint.twostage.worst_case.linear_worst import LinearWorst, WorstFindings, linear_worst
 
 VERTICES_FEW = 64
-"""Vertices up to which trying all is chosen: below it, the dual program takes as long to set up."""
+"""Most vertices of which all are evaluated by default: below it, the dual program takes as long to set up."""
 Separation = Literal["vertices", "dual", "climb"]
 
 
