@@ -19,7 +19,7 @@ from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
-from openpoint.search.exchange.ac_check import Judge
+from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from openpoint.verify import CertificateError, verify, verify_network
@@ -86,7 +86,7 @@ def refuse_too_much(network: Network, path: Path, states: Bools, price: float) -
     """With a worse state for the best one, every bound above the best one is refused."""
     head, lines = content(path)
     outputs = [complex(*pair) for pair in zip(*head["generation"], strict=True)]
-    value, miss = Judge(replace(network, generator_s=np.array(outputs, dtype=complex)), price).worth(states)
+    value, miss = AcEvaluator(replace(network, generator_s=np.array(outputs, dtype=complex)), price).evaluate(states)
     if head["max_changes"] is not None:
         miss[(states != network.closed).sum(axis=1) > head["max_changes"]] = 1.0
     for worse in np.flatnonzero((miss == 0.0) & (value > head["value"] * (1.0 + 1e-5)))[:3]:

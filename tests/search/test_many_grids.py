@@ -31,10 +31,10 @@ from tests.search.random_grids import FEATURES, judged, random_grid
 def bounds(model, work, record, opened):  # type: ignore[no-untyped-def]
     """The bound of a node, the same raised by its limits, and into `opened` those with one branch open."""
     forest.root(model, work)
-    plain = node.ascend(model, work, 8, np.inf)
+    plain = node.dual_ascent(model, work, 8, np.inf)
     raised = plain
     if model.bounded and plain > -np.inf:
-        raised = node.lift(model, work, plain, 2.0 * abs(plain) + 1.0)
+        raised = node.ascend_limit_multipliers(model, work, plain, 2.0 * abs(plain) + 1.0)
     for e in range(len(work.status)):
         opened[e] = node.probe(model, work, record, e, np.inf) if work.status[e] == UNDECIDED else -np.inf
     return plain, raised

@@ -232,7 +232,7 @@ def restrict(
         "w_min": np.concatenate([model.w_min[inner], w[0][hubs]]),
         "w_max": np.concatenate([model.w_max[inner], w[1][hubs]]),
         "worth": worth[bus],
-        "bare": np.flatnonzero(values["z2"] == 0.0).astype(np.int32),
+        "zero_impedance": np.flatnonzero(values["z2"] == 0.0).astype(np.int32),
     }
     values |= adjacency(np.minimum(a, n), np.minimum(b, n), n)
     values |= pattern(a, b, [np.sort(place[column]) for column in columns])

@@ -15,7 +15,7 @@ from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.program import RecourseBounds
-from openpoint.twostage.recourse.mixed import _monotone
+from openpoint.twostage.recourse.mixed import _monotone_cuts
 from openpoint.twostage.risk import WorstCase
 from openpoint.twostage.uncertainty import Budget, Scenarios, listed
 from tests.builders.disasters import A, B, C, brute_force, random_decision, random_program, zhang
@@ -69,7 +69,7 @@ def test_cuts_are_exact_where_made_and_hold_elsewhere(first: int) -> None:
             bounds = program.recourse_bounds(x, disasters)
             if bounds is None or not np.isfinite(costs).all():
                 continue
-            for finding in _monotone(x, disasters, costs, bounds, 0.0):
+            for finding in _monotone_cuts(x, disasters, costs, bounds, 0.0):
                 k, response = finding.k, finding.response
                 assert response.value == costs[k]
                 for other, there in zip(decisions, exact):

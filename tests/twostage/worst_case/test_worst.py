@@ -17,7 +17,7 @@ from openpoint.twostage.workers.executors import InProcess, Processes
 from openpoint.twostage.worst_case import linear_worst as linear_worst_module
 from openpoint.twostage.worst_case.affine import worst_by_policy
 from openpoint.twostage.worst_case.climbing import starting_points, vertex_along
-from openpoint.twostage.worst_case.linear_worst import BLOCK, Found, LinearWorst, decided, linear_worst
+from openpoint.twostage.worst_case.linear_worst import BLOCK, EvaluatedRealisation, LinearWorst, decided, linear_worst
 from tests.twostage.depots import Depots, depots
 
 
@@ -38,7 +38,7 @@ def separation(program: Depots) -> LinearWorst:
     return found
 
 
-def by_vertices(worst: LinearWorst, decision: np.ndarray, vertices: np.ndarray) -> Found | None:
+def by_vertices(worst: LinearWorst, decision: np.ndarray, vertices: np.ndarray) -> EvaluatedRealisation | None:
     with InProcess().open() as workers:
         return worst.by_vertices(decision, vertices, workers)
 
