@@ -202,7 +202,8 @@ def test_nobody_but_the_command_knows_the_catalogue() -> None:
 def test_what_a_study_names_is_there(study: Study) -> None:
     assert study.answer.shape is study.shape
     assert study.answer.place == study.place
-    assert callable(importlib.import_module(f"{study.place}.page").page)
+    assert callable(importlib.import_module(f"{study.place}.page").html)
+    assert callable(importlib.import_module(f"{study.place}.view").view)
     pictures = importlib.import_module(f"{study.place}.pictures")
     assert callable(pictures.draw)
     assert callable(pictures.save)

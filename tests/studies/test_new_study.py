@@ -79,6 +79,7 @@ def demand(grid: Grid, options: Options = Options()) -> DemandResult:
     return DemandResult(grid, float(grid.loads["p_kw"].sum()), loads.height, loads)
 '''
 PAGE = '''
+from openpoint.report.page.html import html_for
 from openpoint.report.page.model import Card, Cards, Column, Page, page_of, section
 from openpoint.report.page.sections import table
 from openpoint.studies.demand.result import DemandResult
@@ -92,6 +93,9 @@ def page(result: DemandResult) -> Page:
         section("Loads", table("loads", "The largest first", ["load", Column("P, kW", 1)], rows)),
     ]
     return page_of(result.grid, "demand", parts)
+
+
+html = html_for(page)
 '''
 # What the row of the catalogue is in a file, here put there when the process begins.
 BEGIN = """

@@ -270,9 +270,8 @@ class Answer(Result):
 
 def report_html(result: Result) -> str:
     """The report as one page of HTML, made by the module `page` of the study."""
-    html = import_module("openpoint.report.page.html")
-    page: str = html.render(import_module(f"{result.place}.page").page(result))
-    return page
+    html: str = import_module(f"{result.place}.page").html(result)
+    return html
 
 
 def in_kw(value: float | None) -> str:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from string import Template
+from typing import TypeVar
 
 from openpoint.report.chart.drawing import Chart, as_data
 from openpoint.report.page.blocks import html_of, text
 from openpoint.report.page.model import Page
 
+Answered = TypeVar("Answered")
 _SCRIPTS = ("chart.js", "pointer.js", "page.js")
+
+
+def html_for(page: Callable[[Answered], Page]) -> Callable[[Answered], str]:
+    """The function that makes the HTML of a result, of the one that makes its page."""
+    return lambda result: render(page(result))
 
 
 def render(page: Page) -> str:

@@ -7,6 +7,7 @@ import polars as pl
 from openpoint.report.numerals import names_and_more, number, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
 from openpoint.studies.harden.pictures.figures import draw_scene, headline
 from openpoint.studies.harden.pictures.plots import after_chart
 from openpoint.studies.harden.pictures.scene import HardenScene, build_harden_scene
@@ -207,3 +208,6 @@ def _tables(result: HardenResult) -> list[m.Section]:
         for name, frame, texts in frames
         if not frame.is_empty()
     ]
+
+
+html = html_for(page)

@@ -14,6 +14,7 @@ import polars as pl
 from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
 from openpoint.report.series import gap_text
 from openpoint.studies.partition.pictures.figures import draw_scene
 from openpoint.studies.partition.pictures.plots import level_charts, plan_chart
@@ -248,3 +249,6 @@ def proof(logs: Mapping[str, tuple[pl.DataFrame, str]], plans: Plans) -> m.Secti
     listed = plans.table("iterations", f"{n} iterations", frame, [], last=ends, low=n > 12)
     drawn = s.panels([panel for panel in shown if panel is not None])
     return m.section("How it was proven", m.Words(told), drawn, listed, long=True)
+
+
+html = html_for(page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
 from openpoint.results.violation import phase_words
 from openpoint.studies.powerflow.pictures.figures import draw_scene
 from openpoint.studies.powerflow.pictures.scene import powerflow_scene
@@ -53,3 +54,6 @@ def _cards(result: PowerflowResult) -> m.Cards:
         m.Card("Delivered by the sources", f"{number(sent, 1)} kW", (f"{number(reactive, 1)} kvar",)),
         s.check_card(result.ac_max_mismatch_pu),
     )
+
+
+html = html_for(page)

@@ -7,6 +7,7 @@ import math
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene
 from openpoint.results.violation import phase_words
 from openpoint.studies.reconfigure.pictures.figures import draw_scene
@@ -112,3 +113,6 @@ def _generators(result: ReconfigureResult) -> m.Section | None:
     declared, names = result.shape.tables["generators"], ["name", "bus", "p_kw", "q_kvar"]
     listed = s.frame_table("generators", "Output of the answer", result.generators, declared, names)
     return m.section("Generators", listed, long=True)
+
+
+html = html_for(page)

@@ -6,6 +6,7 @@ from openpoint.report.figure.files import encode
 from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
 from openpoint.report.series import gap_text
 from openpoint.studies.partition import page as moment
 from openpoint.studies.partition.steps.pictures import draw, steps_scene
@@ -79,3 +80,6 @@ def _storage(result: PartitionStepsResult) -> m.Section | None:
     declared, caption = result.shape.tables["storage"], "Energy, and power held back for loads that deviate"
     listed = s.frame_table("storage", caption, result.storage, declared, ["step", "generator"])
     return m.section("In store", listed)
+
+
+html = html_for(page)

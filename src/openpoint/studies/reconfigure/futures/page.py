@@ -7,6 +7,7 @@ import polars as pl
 from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
 from openpoint.studies.reconfigure.futures.pictures import charts as futures_charts
 from openpoint.studies.reconfigure.futures.pictures.figures import draw_scene
 from openpoint.studies.reconfigure.futures.pictures.scene import TITLES, futures_scene, limits_of, spreads
@@ -154,3 +155,6 @@ def _tables(result: FuturesResult) -> list[m.Section]:
         for name, heading, frame, texts in frames
         if not frame.is_empty()
     ]
+
+
+html = html_for(page)
