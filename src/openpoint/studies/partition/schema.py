@@ -32,7 +32,9 @@ _KEYS: dict[str, Schema] = {
     "lower_bound_usd": maybe("number", "proven bound of cost_usd, $"),
     **{old: deprecated("number", new) for old, new in DEPRECATED.items()},
     "gap": maybe("number", "(cost − bound) / cost; 0.0001 is 0.01 %"),
-    "worst_slack_kw": number("least power from nowhere in the worst realisation tried last, kW; 0 is none"),
+    "worst_slack_kw": number(
+        "least nodal slack (power that no source gives) in the worst realisation tried last, kW; 0 is none"
+    ),
     "energised_blocks": names("blocks with supply; a block is called after its first bus"),
     "closed_switches": names("switchable branches that are closed"),
     "open_switches": names("switchable branches that are open"),
@@ -141,7 +143,9 @@ _STEPS_KEYS: dict[str, Schema] = {
     "cost_usd": maybe("number", "dead blocks, set-points and following the loads at worst, $; null: no plan"),
     **{name: _KEYS[name] for name in ("lost_usd", "generation_usd", "worst_recourse_usd", "lower_bound_usd")},
     **{name: _KEYS[name] for name in (*DEPRECATED, "gap")},
-    "worst_slack_kw": number("least power from nowhere in the worst realisation tried last, all steps, kW; 0 is none"),
+    "worst_slack_kw": number(
+        "least nodal slack (power that no source gives) in the worst realisation tried last, all steps, kW; 0 is none"
+    ),
     "notes": _KEYS["notes"],
 }
 
