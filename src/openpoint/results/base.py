@@ -38,7 +38,7 @@ class Result:
 
     Class attributes:
         shape: the keys and tables that are written.
-        place: the folder of the study, which has the modules `page` and `pictures`.
+        place: the folder of the study, which has the modules `page`, `view` and `pictures`.
     """
 
     shape: ClassVar[Shape]

@@ -26,7 +26,7 @@ from openpoint.twostage.log import Outcome, Termination
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class Findings:
     """What a method found, of one phase or of several.
 
     Attributes:
@@ -59,7 +59,7 @@ class SearchResult:
     soft: SoftLimits | None
 
 
-def reconfigure_result(grid: Grid, network: Network, method: str, found: SearchResult) -> ReconfigureResult:
+def reconfigure_result(grid: Grid, network: Network, method: str, found: Findings) -> ReconfigureResult:
     """The result, under the grid's own names."""
     outcome, after = found.outcome, found.shown if found.kept else None
     points = {"_before": found.before, "_after": found.shown}
@@ -115,7 +115,7 @@ def radial_result(
     least = best if outcome.least_violation is not None else None
     shown = after or least
     closed = network.closed if shown is None else shown.closed
-    found = SearchResult(
+    found = Findings(
         outcome=outcome,
         before=None if before is None else states.of_radial(network, before),
         shown=None if shown is None else states.of_radial(network, shown),
@@ -136,7 +136,7 @@ def radial_result(
     return reconfigure_result(grid, network, method, found)
 
 
-def _of_states(grid: Grid, found: SearchResult) -> tuple[str, ...]:
+def _of_states(grid: Grid, found: Findings) -> tuple[str, ...]:
     """What is to be said where a state is missing."""
     notes: tuple[str, ...] = () if found.before is not None else (why_no_loss(grid),)
     if found.fixed:
@@ -146,7 +146,7 @@ def _of_states(grid: Grid, found: SearchResult) -> tuple[str, ...]:
     return notes
 
 
-def _of_limits(found: SearchResult) -> tuple[str, ...]:
+def _of_limits(found: Findings) -> tuple[str, ...]:
     """What is to be said of limits that are not kept."""
     if found.soft is not None:
         return (not_kept(found.broken, found.soft),)

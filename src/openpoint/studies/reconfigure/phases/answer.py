@@ -11,7 +11,7 @@ from openpoint.network import Network
 from openpoint.powerflow.phase_state import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results.phase_violations import violations
-from openpoint.studies.reconfigure.answer import SearchResult, reconfigure_result
+from openpoint.studies.reconfigure.answer import Findings, reconfigure_result
 from openpoint.studies.reconfigure.phases.exchange import EvaluatedTopology, PhasesAcEvaluator
 from openpoint.studies.reconfigure.phases.topology import is_radial_state
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
@@ -47,7 +47,7 @@ def phases_result(evaluator: PhasesAcEvaluator, method: str, answer: PhasesAnswe
     shown = None if best is None else evaluator.state(closed)
     kept = (best is not None and best.violation == 0.0) or answer.soft is not None
     broken = () if shown is None else violations(network, shown)
-    found = SearchResult(
+    found = Findings(
         outcome=answer.outcome,
         before=None if before is None else states.of_phases(network, before),
         shown=None if shown is None else states.of_phases(network, shown),
