@@ -65,8 +65,15 @@ class Commands(TyperGroup):
     """
 
     def load(self, name: str) -> Any:
-        """The command of that name, if there is one."""
+        """The command of that name, if there is one; of the studies only the one that it is called after is opened."""
         if name not in self.commands:
+            from openpoint.studies.catalog import STUDIES
+
+            places = [study.command for study in STUDIES if study.command.endswith(f".{name}.command")]
+            if places:
+                alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+                import_module(places[0]).register(alone)
+                return typer.main.get_group(alone).commands[name]
             self._open_catalog()
         return self.commands.get(name)
 

@@ -150,8 +150,12 @@ def _plain(key: str) -> str:
 
 def _commands(ctx: typer.Context) -> dict[str, dict[str, Any]]:
     """The options by their names, by the names of the commands that take a file of options."""
-    group: Any = ctx.find_root().command
-    commands = group.commands if ctx.parent is not None else {ctx.command.name: ctx.command}
+    root = ctx.find_root()
+    group: Any = root.command
+    if ctx.parent is None:
+        commands = {ctx.command.name: ctx.command}
+    else:
+        commands = {name: group.get_command(root, name) for name in group.list_commands(root)}
     options = {str(name): _options(command) for name, command in commands.items()}
     return {name: found for name, found in options.items() if found}
 
