@@ -5,11 +5,7 @@ from openpoint.network.build import build_network
 from openpoint.network.load_shares import LoadShares, load_shares
 
 __all__ = [
-    "Bools",
-    "Complexes",
     "DeltaLoads",
-    "Floats",
-    "Ints",
     "LineWindings",
     "LoadShares",
     "Network",
