@@ -1,7 +1,7 @@
 """Exact AC power flow of grids with any phases, by OpenDSS: one topology, many loads.
 
-The circuit is compiled once with what is energised; loads and generators are then edited in place. Sources hold three
-balanced voltages. Taps, capacitor steps and switches stay as they are: no control acts.
+The circuit is compiled once with what is energised; loads, generators, taps and capacitor steps are then edited in
+place. Sources hold three balanced voltages. No control acts: taps, steps and switches stay where they are set.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.graph import energised
 from openpoint.grid.grid import Grid
+from openpoint.grid.positions import at_positions, positions_of
 from openpoint.io.opendss import write
 from openpoint.io.opendss.engine import TOLERANCE_PU, borrow_engine, hand_back, solve_as_it_is
 from openpoint.network import Network, build_network
@@ -80,6 +81,7 @@ class OpenDssCircuit:
     ) -> None:
         self.grid, self.network = grid, build_network(grid)
         self._names, self._tolerance = write.safe_names(grid), tolerance
+        self._stale: set[int] = set()  # branches whose admittances were changed since they were read
         self._engine = borrow_engine()
         weakref.finalize(self, hand_back, self._engine)
         self.rewire(closed, forming=forming)
@@ -97,7 +99,7 @@ class OpenDssCircuit:
         self.forming = dict(forming or {})
         self.state = _state(grid, closed)
         self.energised = _energised(self.network, self.state, _held(grid, self.network, self.forming))
-        statements, branches = self._statements(self._names)
+        statements, self._live = self._statements(self._names)
         for text in ("clear", *statements, "set controlmode=off", "set mode=snapshot"):
             engine.Text.Command(text)
         engine.Solution.Convergence(self._tolerance)
@@ -106,10 +108,10 @@ class OpenDssCircuit:
         # Power of every load and generator in the engine; unknown at first.
         self._drawn: Complexes = np.full(len(self._load_rows) + len(self._generator_rows), np.nan, dtype=np.complex128)
         self._place(self._names)
-        self._wire(branches)
+        self._wire()
 
-    def _statements(self, names: write.Names) -> tuple[list[str], list[tuple[int, str]]]:
-        """OpenDSS statements of the energised part, and its branches by number with their element."""
+    def _statements(self, names: write.Names) -> tuple[list[str], dict[int, str]]:
+        """OpenDSS statements of the energised part, and the elements of its branches by number."""
         grid = self.grid
         sources = write.source_statements(grid, names)
         for name, v_pu in self.forming.items():
@@ -124,8 +126,7 @@ class OpenDssCircuit:
         self._load_rows, loads = _consumers(grid.loads, write.load_statements(grid, names), alive)
         made_by = write.generator_statements(grid, names)
         self._generator_rows, generators = _consumers(grid.generators, made_by, alive, leave_out=set(self.forming))
-        places = {name: (bus, phases) for name, bus, phases in grid.capacitors.select("name", "bus", "phases").rows()}
-        capacitors = [text for name, text in write.capacitor_statements(grid, names) if alive(*places[name])]
+        self._capacitor_rows, capacitors = _consumers(grid.capacitors, write.capacitor_statements(grid, names), alive)
         statements = [
             *write.circuit_statements(grid),
             *(text for elements in sources for _, text in elements),
@@ -134,7 +135,27 @@ class OpenDssCircuit:
             *generators,
             *capacitors,
         ]
-        return statements, [(k, branches[k][0]) for k in live]
+        return statements, {k: branches[k][0] for k in live}
+
+    def set_positions(self, tap_pos: Ints, steps_on: Ints) -> None:
+        """Move tap changers and capacitor steps in place; far faster than a new circuit.
+
+        Args:
+            tap_pos: (transformers) tap position of each row of the table. steps_on: (capacitors) steps switched on.
+        """
+        was = positions_of(self.grid)
+        taps, steps = np.flatnonzero(tap_pos != was[0]), np.flatnonzero(steps_on != was[1])
+        if not (len(taps) or len(steps)):
+            return
+        grid = self.grid = at_positions(self.grid, tap_pos, steps_on)
+        first = len(self.state) - grid.transformers.height
+        for row in taps.tolist():
+            if first + row in self._live:
+                self._engine.Text.Command(write.tap_statement(grid.transformers.row(row, named=True), self._names))
+                self._stale.add(first + row)
+        for row in steps.tolist():
+            if row in self._capacitor_rows:
+                self._engine.Text.Command(write.steps_statement(grid.capacitors.row(row, named=True), self._names))
 
     def solve(self, *, loads_kva: Complexes | None = None, generators_kva: Complexes | None = None) -> PhaseFlows:
         """Power flow for K sets of loads and generators; an argument of one row is used for all.
@@ -167,6 +188,10 @@ class OpenDssCircuit:
         converged = np.zeros(size, dtype=np.bool_)
         for k in range(size):
             converged[k] = self._solve_one(drawn[k], v[k], source_kva[k])
+        if self._stale:  # the engine computes the admittances of a moved tap changer when it solves
+            self._entries |= {branch: self._admittances(branch) for branch in self._stale}
+            self._stale.clear()
+            self._assemble()
         v[~converged], source_kva[~converged] = np.nan, np.nan
         return self._flows(v, source_kva, converged)
 
@@ -227,28 +252,36 @@ class OpenDssCircuit:
         self._terminal = np.array([t for _, t in placed], dtype=np.int64)
         self._base_v = network.v_base_kv * 1000.0 / math.sqrt(3.0)
 
-    def _wire(self, live: list[tuple[int, str]]) -> None:
-        """Build the engine's admittance matrices, from voltages in V to currents in A at both ends of conductors."""
-        network, engine = self.network, self._engine
-        conductors: dict[int, list[int]] = {}
-        for e, branch in enumerate(network.conductor_branch.tolist()):
-            conductors.setdefault(branch, []).append(e)
-        entries: tuple[list[tuple[int, int, complex]], ...] = ([], [])
-        for branch, element in live:
-            engine.Circuit.SetActiveElement(element)
-            nodes = [int(n) for n in engine.CktElement.NodeOrder()]
-            buses = [text.split(".")[0].lower() for text in engine.CktElement.BusNames()]
-            y = np.asarray(engine.CktElement.YPrim(), dtype=np.float64).view(np.complex128).reshape(len(nodes), -1)
-            each = len(nodes) // 2
-            # A node of a balanced grid other than the first is not coupled with it.
-            columns = [(j, self._number.get((buses[j // each], node), -1)) for j, node in enumerate(nodes)]
-            for e in conductors[branch]:
-                node = _NODE[network.conductor_phase[e]]
-                for side in (0, 1):
-                    row = side * each + nodes[side * each : (side + 1) * each].index(node)
-                    entries[side].extend((e, t, y[row, j]) for j, t in columns if t >= 0)
-        shape = (network.n_conductors, network.n_terminals)
-        self._y_fr, self._y_to = (_sparse(part, shape) for part in entries)
+    def _wire(self) -> None:
+        """Read the admittance matrices of all branches that are in the circuit."""
+        self._entries = {branch: self._admittances(branch) for branch in self._live}
+        self._stale.clear()
+        self._assemble()
+
+    def _assemble(self) -> None:
+        """Put together the matrices from voltages in V to currents in A at both ends of conductors."""
+        shape = (self.network.n_conductors, self.network.n_terminals)
+        each = self._entries.values()
+        self._y_fr, self._y_to = (_sparse([entry for part in each for entry in part[side]], shape) for side in (0, 1))
+
+    def _admittances(self, branch: int) -> tuple[list[tuple[int, int, complex]], list[tuple[int, int, complex]]]:
+        """Conductor, terminal and admittance of the entries of a branch, at its from and at its to end."""
+        engine = self._engine
+        engine.Circuit.SetActiveElement(self._live[branch])
+        nodes = [int(n) for n in engine.CktElement.NodeOrder()]
+        buses = [text.split(".")[0].lower() for text in engine.CktElement.BusNames()]
+        y = np.asarray(engine.CktElement.YPrim(), dtype=np.float64).view(np.complex128).reshape(len(nodes), -1)
+        each = len(nodes) // 2
+        # A node of a balanced grid other than the first is not coupled with it.
+        columns = [(j, self._number.get((buses[j // each], node), -1)) for j, node in enumerate(nodes)]
+        entries: tuple[list[tuple[int, int, complex]], list[tuple[int, int, complex]]] = ([], [])
+        first, last = np.searchsorted(self.network.conductor_branch, [branch, branch + 1]).tolist()
+        for e in range(first, last):
+            node = _NODE[self.network.conductor_phase[e]]
+            for side in (0, 1):
+                row = side * each + nodes[side * each : (side + 1) * each].index(node)
+                entries[side].extend((e, t, y[row, j]) for j, t in columns if t >= 0)
+        return entries
 
 
 def _consumers(

@@ -172,40 +172,88 @@ def _line(row: Row, names: Names, impedance: str) -> tuple[str, bool, str]:
     return element, row["closed"], statement
 
 
+def tap_statement(row: Row, names: Names) -> str:
+    """A statement that moves the tap changer of a transformer in a circuit to where the row has it."""
+    to_tap, tapped = _turns(row), _tapped(row)
+    parts = [f"Edit Transformer.{names.branch[row['name']]} {_leakage(row)}"]
+    parts += [f"wdg={k + 1} {_resistance(row)}{f' tap={_number(to_tap)}' if k == tapped else ''}" for k in (0, 1)]
+    return " ".join(parts)
+
+
 def _transformer(row: Row, names: Names) -> tuple[str, bool, str]:
     element = f"Transformer.{names.branch[row['name']]}"
-    phases, connection = row["phases"], row["connection"]
-    nodes = _nodes(phases)
-    if phases == "1":  # of a balanced grid neither connection nor shift matters to anything but angles
-        connection = "wye-wye"
-    line_to_line = connection == "delta-delta" and len(phases) == 2
-    n = 1 if line_to_line else nodes.count(".")
-    rating = row["s_max_kva"]
-    kva = NO_RATING_KVA if rating is None else rating / NORMAL
-    to_winding = 1.0 / math.sqrt(3.0) if n == 1 and not line_to_line else 1.0
-    kvs = [row["vn_from_kv"] * to_winding, row["vn_to_kv"] * to_winding]
-    low, high, tap = (
-        1.0 + (row[key] - row["tap_neutral"]) * row["tap_step_percent"] / 100.0
-        for key in ("tap_min", "tap_max", "tap_pos")
-    )
-    tapped = ("from", "to").index(row["tap_side"])
+    nodes, connection, n = _nodes(row["phases"]), _windings(row), _phase_count(row)
+    kvs, kva = _rated_kv(row), _rated_kva(row)
+    low, high = (_turns(row, row[key]) for key in ("tap_min", "tap_max"))
+    tap, tapped = _turns(row), _tapped(row)
     steps = row["tap_max"] - row["tap_min"] if row["tap_step_percent"] else 0
     ends = f"mintap={_number(min(low, high))} maxtap={_number(max(low, high))}"
     changer = f" {ends} numtaps={steps} tap={_number(tap)}" if steps else f" mintap=0.1 maxtap=10 tap={_number(tap)}"
-    z_base = (kvs[1] * (tap if tapped else 1.0)) ** 2 * 1000.0 / kva * (1.0 if n == 1 else n / 3.0)
-    r, x = 100.0 * row["r_ohm"] / z_base, max(100.0 * row["x_ohm"] / z_base, _LEAST_X_PERCENT)
     hv_leads = (row["shift_degree"] > 0) == (kvs[0] >= kvs[1])
-    parts = [
-        f"New {element} phases={n} windings=2 xhl={_number(x)} leadlag={'lag' if hv_leads else 'lead'}",
-        f"%noloadloss={_number(1e-4 * row['g_us'] * z_base)} %imag={_number(-1e-4 * row['b_us'] * z_base)}",
-    ]
+    head = f"New {element} phases={n} windings=2"
+    parts = [f"{head} {_leakage(row)} leadlag={'lag' if hv_leads else 'lead'}"]
     for k, (bus, conn) in enumerate(zip((row["from_bus"], row["to_bus"]), connection.split("-"), strict=True)):
         parts.append(
             f"wdg={k + 1} bus={names.bus[bus]}{nodes} conn={conn} kv={_number(kvs[k])} kva={_number(kva)} "
-            f"%r={_number(r / 2.0)}{changer if k == tapped else ''}"
+            f"{_resistance(row)}{changer if k == tapped else ''}"
         )
-    parts.append(f"normhkva={_number(rating or 0.0)}")  # the last, since the kVA of a winding sets it, too
+    parts.append(f"normhkva={_number(row['s_max_kva'] or 0.0)}")  # the last, since the kVA of a winding sets it, too
     return element, row["closed"], " ".join(parts)
+
+
+def _windings(row: Row) -> str:
+    """Connection; of a balanced grid neither connection nor shift matters to anything but angles."""
+    return "wye-wye" if row["phases"] == "1" else str(row["connection"])
+
+
+def _is_line_to_line(row: Row) -> bool:
+    """Whether it is one winding between two lines."""
+    return _windings(row) == "delta-delta" and len(row["phases"]) == 2
+
+
+def _phase_count(row: Row) -> int:
+    return 1 if _is_line_to_line(row) else _nodes(row["phases"]).count(".")
+
+
+def _tapped(row: Row) -> int:
+    """Number of the winding with the tap changer, from 0."""
+    return ("from", "to").index(row["tap_side"])
+
+
+def _turns(row: Row, position: int | None = None) -> float:
+    """Ratio of the tapped winding at a tap position, today's unless given."""
+    position = row["tap_pos"] if position is None else position
+    return 1.0 + float((position - row["tap_neutral"]) * row["tap_step_percent"]) / 100.0
+
+
+def _rated_kv(row: Row) -> tuple[float, float]:
+    to_winding = 1.0 / math.sqrt(3.0) if _phase_count(row) == 1 and not _is_line_to_line(row) else 1.0
+    return row["vn_from_kv"] * to_winding, row["vn_to_kv"] * to_winding
+
+
+def _rated_kva(row: Row) -> float:
+    rating = row["s_max_kva"]
+    return NO_RATING_KVA if rating is None else rating / NORMAL
+
+
+def _base_ohm(row: Row) -> float:
+    """Base of the per-unit figures, which OpenDSS counts on the turns in use."""
+    n = _phase_count(row)
+    kv = _rated_kv(row)[1] * (_turns(row) if _tapped(row) else 1.0)
+    return kv**2 * 1000.0 / _rated_kva(row) * (1.0 if n == 1 else n / 3.0)
+
+
+def _leakage(row: Row) -> str:
+    """Leakage reactance and magnetising branch."""
+    base = _base_ohm(row)
+    x = max(100.0 * row["x_ohm"] / base, _LEAST_X_PERCENT)
+    idle = f"%noloadloss={_number(1e-4 * row['g_us'] * base)} %imag={_number(-1e-4 * row['b_us'] * base)}"
+    return f"xhl={_number(x)} {idle}"
+
+
+def _resistance(row: Row) -> str:
+    """Resistance of either winding."""
+    return f"%r={_number(100.0 * row['r_ohm'] / _base_ohm(row) / 2.0)}"
 
 
 def load_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
@@ -240,14 +288,21 @@ def capacitor_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
     """(name, statement) of every capacitor."""
     level = dict(grid.buses.select("name", "vn_kv").iter_rows())
     for row in grid.capacitors.iter_rows(named=True):
-        n, on, q = row["steps"], row["steps_on"], row["q_kvar"]
-        if row["connection"] == "delta" and on > 1:  # OpenDSS counts the second step of a delta twice, and so on
-            n, on, q = 1, 1, q * on / n
         element = f"Capacitor.{names.capacitor[row['name']]}"
-        kvar = " ".join([_number(q / n)] * n)
-        states = " ".join("1" if k < on else "0" for k in range(n))
-        place = _at(row, names, level, capacitor=True)
-        yield row["name"], f"New {element} {place} numsteps={n} kvar=[{kvar}] states=[{states}]"
+        yield row["name"], f"New {element} {_at(row, names, level, capacitor=True)} {_steps(row)}"
+
+
+def steps_statement(row: Row, names: Names) -> str:
+    """A statement that sets the steps of a capacitor in a circuit to those that the row has on."""
+    return f"Edit Capacitor.{names.capacitor[row['name']]} {_steps(row)}"
+
+
+def _steps(row: Row) -> str:
+    n, on, q = row["steps"], row["steps_on"], row["q_kvar"]
+    if row["connection"] == "delta" and on > 1:  # OpenDSS counts the second step of a delta twice, and so on
+        n, on, q = 1, 1, q * on / n
+    kvar = " ".join([_number(q / n)] * n)
+    return f"numsteps={n} kvar=[{kvar}] states=[{' '.join('1' if k < on else '0' for k in range(n))}]"
 
 
 def base_statements(grid: Grid, names: Names) -> list[str]:
