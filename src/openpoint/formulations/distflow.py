@@ -14,6 +14,9 @@ with respect to the state of every branch, open ones too.
 A line that is open at one end only (`Network.y_open_fr`, `y_open_to`) draws power in proportion to the complement of
 these products, w_a / tap² − w_fr = (1 − x) w_a / tap², so that this is exact at every binary x as well.
 
+Devices (`openpoint.formulations.devices`) make the voltages of sources, ratios, capacitors and the states of generators
+part of the choice; then `w_fr` is the product behind the ratio that is chosen.
+
 The cone is exact at the optimum unless upper voltage limits bind or there is reverse power flow; an AC power flow
 evaluates the answer in any case.
 """
@@ -29,6 +32,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
 from openpoint.errors import OptionError
+from openpoint.formulations.devices import DeviceChoice, bank_power, held_voltages, ratios, units_on
 from openpoint.network import Network
 from openpoint.twostage.program import Cone, Limit, SecondStage
 
@@ -47,6 +51,7 @@ class DistFlow(SecondStage):
         w: (N) squared voltage.
         p, q, l, w_fr, w_to: (E) see the module.
         s_gen: (2, G) active and reactive injection of the dispatchable generators; None where there are none.
+        loss: in per unit. source_p, source_q: (S) power that sources deliver, the load at their own bus included.
     """
 
     w: cp.Variable
@@ -56,6 +61,9 @@ class DistFlow(SecondStage):
     w_fr: cp.Variable
     w_to: cp.Variable
     s_gen: cp.Variable | None
+    loss: cp.Expression
+    source_p: cp.Expression
+    source_q: cp.Expression
 
 
 def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
@@ -112,7 +120,13 @@ def _worst_path(network: Network, p: float, q: float, length: int) -> float:
     return 2.0 * float(each[::-1][:length].sum())
 
 
-def distflow(network: Network, closed: cp.Expression, w_upper: Floats, demand: cp.Expression | None = None) -> DistFlow:
+def distflow(
+    network: Network,
+    closed: cp.Expression,
+    w_upper: Floats,
+    demand: cp.Expression | None = None,
+    choice: DeviceChoice | None = None,
+) -> DistFlow:
     """The DistFlow relaxation for the state `closed` (E) of the branches.
 
     Args:
@@ -120,40 +134,65 @@ def distflow(network: Network, closed: cp.Expression, w_upper: Floats, demand: c
         closed: (E) state of the branches, between 0 and 1.
         w_upper: (N) upper bounds of the squared voltage, valid at every power flow of interest.
         demand: (2N) active, then reactive demand of constant power, per unit; default: that of the network.
+        choice: positions of devices; they stand where the network has them by default.
     """
+    if choice is not None:
+        network = choice.bare(network)
     n, e, s = network.n_terminals, network.n_conductors, network.s_base_kva
     w, l = cp.Variable(n, name="w"), cp.Variable(e, name="l")
     p, q = cp.Variable(e, name="p"), cp.Variable(e, name="q")
     w_fr, w_to = cp.Variable(e, name="w_fr"), cp.Variable(e, name="w_to")
     at_fr, at_to = _at_ends(network)
-    rest_fr, rest_to = at_fr @ w - w_fr, at_to @ w - w_to
+    before, ratio = ratios(network, choice, w_fr, w_upper)
+    rest_fr, rest_to = at_fr @ w - before, at_to @ w - w_to
     inner = np.setdiff1d(np.arange(n), network.source_terminal)
     if demand is None:
         demand = cp.Constant(np.concatenate([network.s_power.real, network.s_power.imag]))
     demand_p, demand_q, chord = _demand(network, demand, w, w_upper)
-    s_gen, generation = _generation(network)
+    s_gen, generation = _generation(network, choice)
     if s_gen is not None:
         place = _incidence(network.generator_terminal, n).T
         demand_p, demand_q = demand_p - place @ s_gen[0], demand_q - place @ s_gen[1]
+    capacitors, products = bank_power(choice, w, w_upper)
+    if capacitors is not None:
+        demand_q = demand_q - capacitors
     open_p, open_q, open_loss = _open_ends(network, rest_fr, rest_to)
     taken_p, taken_q = _net_injection(network, at_to, (p, q, l, w_fr, w_to), (open_p, open_q))
     constraints: list[cp.Constraint] = [
-        w[network.source_terminal] == np.abs(network.source_v) ** 2,
+        w[network.source_terminal] == held_voltages(network, choice),
         w >= 0,
         w_fr >= 0,
         w_to >= 0,
         *_voltage_drop(network, (p, q, l, w_fr, w_to)),
-        *_switched_voltages(closed, (w_fr, w_to), (at_fr, at_to), w, w_upper),
+        *_switched_voltages(closed, (before, w_to), (at_fr, at_to), w, w_upper),
+        *ratio,
+        *products,
         *chord,
         *generation,
         taken_p[inner] == demand_p[inner],
         taken_q[inner] == demand_q[inner],
-        *_ideal_switches(network, l, closed),
+        *_ideal_switches(network, l, closed, 0.0 if choice is None else choice.bank_most),
     ]
     cones = (Cone(u=(p, q), s=l, t=w_fr),)
     loss = cp.sum(cp.multiply(network.r, l)) + cp.sum(cp.multiply(network.g / 2, w_fr + w_to)) + open_loss
     limits = tuple(_limits(network, w, l, inner))
-    return DistFlow(constraints, cones, limits, s * loss, w=w, p=p, q=q, l=l, w_fr=w_fr, w_to=w_to, s_gen=s_gen)
+    held = network.source_terminal
+    return DistFlow(
+        constraints,
+        cones,
+        limits,
+        s * loss,
+        w=w,
+        p=p,
+        q=q,
+        l=l,
+        w_fr=w_fr,
+        w_to=w_to,
+        s_gen=s_gen,
+        loss=loss,
+        source_p=(demand_p - taken_p)[held],
+        source_q=(demand_q - taken_q)[held],
+    )
 
 
 _Flow = tuple[cp.Variable, cp.Variable, cp.Variable, cp.Variable, cp.Variable]
@@ -181,7 +220,7 @@ def _voltage_drop(network: Network, flow: _Flow) -> list[cp.Constraint]:
 
 def _switched_voltages(
     closed: cp.Expression,
-    ends: tuple[cp.Variable, cp.Variable],
+    ends: tuple[cp.Expression, cp.Expression],
     at: tuple[sp.csr_array, sp.csr_array],
     w: cp.Variable,
     w_upper: Floats,
@@ -199,16 +238,16 @@ def _switched_voltages(
     ]
 
 
-def _generation(network: Network) -> tuple[cp.Variable | None, list[cp.Constraint]]:
-    """p̲ ≤ p ≤ p̄, q̲ ≤ q ≤ q̄ of the dispatchable generators; None where there are none."""
+def _generation(network: Network, choice: DeviceChoice | None) -> tuple[cp.Variable | None, list[cp.Constraint]]:
+    """p̲ y ≤ p ≤ p̄ y, q̲ y ≤ q ≤ q̄ y of the dispatchable generators, y = 1 where on; None where there are none."""
     if not (count := len(network.generator_names)):
         return None, []
-    s_gen = cp.Variable((2, count), name="s_gen")
+    s_gen, on = cp.Variable((2, count), name="s_gen"), units_on(network, choice)
     return s_gen, [
-        s_gen[0] >= network.p_min,
-        s_gen[0] <= network.p_max,
-        s_gen[1] >= network.q_min,
-        s_gen[1] <= network.q_max,
+        s_gen[0] >= cp.multiply(network.p_min, on),
+        s_gen[0] <= cp.multiply(network.p_max, on),
+        s_gen[1] >= cp.multiply(network.q_min, on),
+        s_gen[1] <= cp.multiply(network.q_max, on),
     ]
 
 
@@ -250,14 +289,14 @@ def _net_injection(
     return arrive_p - leave_p, arrive_q - leave_q
 
 
-def _ideal_switches(network: Network, l: cp.Variable, closed: cp.Expression) -> list[cp.Constraint]:
+def _ideal_switches(network: Network, l: cp.Variable, closed: cp.Expression, bank_most: float) -> list[cp.Constraint]:
     """l ≤ l̄ x for branches of no resistance.
 
     Without a resistance current causes no loss, so l would be unbounded, and the cone would allow large flows even at x
     close to 0: the derivative of the value with respect to x would be infinite at an open switch.
     """
     ideal = np.flatnonzero(network.r < IDEAL_R)
-    return [l[ideal] <= _current_most(network) * closed[ideal]] if len(ideal) else []
+    return [l[ideal] <= _current_most(network, bank_most) * closed[ideal]] if len(ideal) else []
 
 
 def _demand(
@@ -278,13 +317,13 @@ def _demand(
     return p + cp.multiply(network.s_current.real, v), q + cp.multiply(network.s_current.imag, v), chord
 
 
-def _current_most(network: Network) -> float:
-    """An upper bound of the squared current of any branch: all loads and generation, twice for losses, at half
+def _current_most(network: Network, bank_most: float) -> float:
+    """An upper bound of the squared current of any branch: all loads, banks and generation, twice for losses, at half
     voltage."""
     s = np.abs(network.s_power) + 2 * np.abs(network.s_current) + 4 * np.abs(network.s_impedance)
     p_gen = np.maximum(np.abs(network.p_min), np.abs(network.p_max))
     q_gen = np.maximum(np.abs(network.q_min), np.abs(network.q_max))
-    charging = 4 * float(np.abs(network.y_most).sum())
+    charging = 4 * (float(np.abs(network.y_most).sum()) + bank_most)
     return (2.0 * (float(s.sum()) + float(np.hypot(p_gen, q_gen).sum()) + charging)) ** 2 / 0.25
 
 
