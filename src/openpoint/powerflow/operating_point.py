@@ -82,9 +82,9 @@ class OperatingPointEvaluator:
         if np.any((where < 0) | (where >= sizes)):
             raise OptionError(f"positions of devices lie from 0 to {(sizes - 1).tolist()}")
         where = np.broadcast_to(where, (rows, len(sizes)))
-        return np.broadcast_to(state, (rows, state.shape[1])), where, np.where(self._on(where), outputs, 0.0)
+        return np.broadcast_to(state, (rows, state.shape[1])), where, np.where(self.on(where), outputs, 0.0)
 
-    def _on(self, positions: Ints) -> Bools:
+    def on(self, positions: Ints) -> Bools:
         """(K, G) whether each generator is on; one that is no device always is."""
         on = np.ones((len(positions), len(self.network.generator_terminal)), dtype=np.bool_)
         units = self.devices.of(DeviceKind.UNIT)
@@ -139,7 +139,7 @@ class OperatingPointEvaluator:
     def _judged(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
         flows = self._solved(closed, positions, generation)
         lost = ~(flows.converged & flows.energised.all(axis=1))
-        on = self._on(positions)
+        on = self.on(positions)
         value = self._cost(flows, closed, positions, generation, on)
         violation = excesses(self.network, flows) + self._power_excess(flows.source_s, generation, on)
         return np.where(lost, np.inf, value), np.where(lost, np.inf, violation)
