@@ -124,7 +124,7 @@ class Asked:
         Raises:
             InputError: a name that is no branch.
         """
-        from openpoint.studies.reconfigure.today import as_asked
+        from openpoint.grid.today import as_asked
 
         known = set(grid.branches()["name"])
         given = self.options.switchable or ()

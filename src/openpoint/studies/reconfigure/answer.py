@@ -9,6 +9,7 @@ import polars as pl
 
 from openpoint.arrays import Bools
 from openpoint.grid.grid import Grid
+from openpoint.grid.today import why_no_loss
 from openpoint.network import Network
 from openpoint.powerflow.state import RadialState, ac_state
 from openpoint.results import ac_tables as states
@@ -21,7 +22,6 @@ from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.soft.limits import not_kept, ways_on
-from openpoint.studies.reconfigure.today import why_no_loss
 from openpoint.twostage.log import Outcome, Termination
 
 

@@ -9,6 +9,7 @@ from typing import overload
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
+from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
 from openpoint.powerflow.state import ac_state
@@ -25,7 +26,6 @@ from openpoint.studies.reconfigure.phases.study import PreparedPhases, has_phase
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.soft.radial import soften_radial
-from openpoint.studies.reconfigure.today import as_asked
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress

@@ -10,6 +10,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
+from openpoint.grid.today import why_no_loss
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
@@ -25,7 +26,6 @@ from openpoint.studies.reconfigure.futures.tables import Compared
 from openpoint.studies.reconfigure.methods import BranchExchange, Method, ProvingMethod, TopologySearch, searchable
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
 from openpoint.studies.reconfigure.schema import ITERATIONS
-from openpoint.studies.reconfigure.today import why_no_loss
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination

@@ -12,6 +12,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes
 from openpoint.errors import OptionError
+from openpoint.formulations.locks import locks, refuse_impossible
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
@@ -32,7 +33,6 @@ from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.soft import soften_phases
 from openpoint.studies.reconfigure.phases.topology import by_branch, choices_of
 from openpoint.studies.reconfigure.result import ReconfigureResult
-from openpoint.studies.reconfigure.setup import locks, refuse_impossible
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.benders import Benders
@@ -124,7 +124,7 @@ def phases_program(grid: Grid, options: ReconfigureOptions) -> PhasesProgram:
     """
     network = Limits.given(options.limits).applied(build_network(grid))
     today, movable = by_branch(network, network.closed), by_branch(network, network.switchable)
-    must_close, must_open = locks(network, today, movable, options)
+    must_close, must_open = locks(network, today, movable, options.locked_open, options.locked_closed)
     choices = choices_of(network, must_close, must_open)
     refuse_impossible(grid, network, choices, must_close)
     some = (by_branch(network, state) for state in islice(radial_states(choices, network.conductor_branch), TRIED))
