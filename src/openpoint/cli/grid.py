@@ -15,6 +15,7 @@ from openpoint.cli.display import console, show_frame, show_pairs
 from openpoint.cli.guard import BAD_INPUT, show_problems
 from openpoint.cli.options import GridOptions
 from openpoint.errors import Alike, InputError, OptionError, Problem, grouped
+from openpoint.grid.banks import kvar_today
 from openpoint.grid.rules.wiring import LOOPS_TOLD, is_radial_today, mesh_doubts, meshes, points_to_open
 from openpoint.report.terminal import words
 
@@ -171,8 +172,7 @@ def size(grid: Grid) -> str:
 
 
 def _switched_on(grid: Grid) -> float:
-    on = grid.capacitors.select((pl.col("q_kvar") * pl.col("steps_on") / pl.col("steps")).sum())
-    return float(on.item())
+    return sum(kvar_today(row) for row in grid.capacitors.iter_rows(named=True))
 
 
 def _power(frame: pl.DataFrame) -> str:

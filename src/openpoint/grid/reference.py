@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ def tables_markdown(schemas: Mapping[str, type[dy.Schema]] = SCHEMAS) -> str:
     parts = []
     for kind, schema in schemas.items():
         dtypes = schema.create_empty().schema
-        parts += [f"## {kind}", "", (schema.__doc__ or "").strip(), ""]
+        parts += [f"## {kind}", "", inspect.cleandoc(schema.__doc__ or ""), ""]
         parts += ["| column | type | unit | default | meaning |", "|---|---|---|---|---|"]
         for name, column in schema.columns().items():
             metadata = column.metadata or {}

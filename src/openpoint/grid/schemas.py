@@ -9,6 +9,9 @@ totals, voltages line to line, impedances positive sequence), or a subset of `"a
 
 Matrices (`r_ohm`, `x_ohm`, `g_us`, `b_us` of lines) are lists with the lower triangle row by row: one number for one
 phase, three for two phases, six for three.
+
+A device is what a decision may set beside switches: a tap changer, a capacitor bank, the voltage of a source, a
+generator. Limits of power of sources and generators, and their prices, are totals over the phases, too.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ def _flag(doc: str, default: bool) -> dy.Bool:
     return dy.Bool(nullable=False, metadata=_meta(doc, default=default))
 
 
-def _matrix(doc: str, unit: str, **default: Any) -> dy.List:
+def _numbers(doc: str, unit: str, **default: Any) -> dy.List:
     return dy.List(dy.Float64(nullable=False), nullable=False, metadata=_meta(doc, unit, **default))
 
 
@@ -84,10 +87,10 @@ class Lines(dy.Schema):
     from_bus = _text("bus at one end")
     to_bus = _text("bus at the other end")
     phases = _phases()
-    r_ohm = _matrix("series resistance", "ohm")
-    x_ohm = _matrix("series reactance", "ohm")
-    g_us = _matrix("shunt conductance, both ends together", "µS", default=[])
-    b_us = _matrix("charging susceptance, both ends together", "µS", default=[])
+    r_ohm = _numbers("series resistance", "ohm")
+    x_ohm = _numbers("series reactance", "ohm")
+    g_us = _numbers("shunt conductance, both ends together", "µS", default=[])
+    b_us = _numbers("charging susceptance, both ends together", "µS", default=[])
     i_max_a = _optional("current limit; empty = none", "A")
     length_km = _optional("length, only for the voltage profile; the impedances are those of the whole line", "km")
     switchable = _flag("may be opened or closed by a decision", True)
@@ -137,18 +140,34 @@ class Transformers(dy.Schema):
     tap_min = _integer("lowest tap position", 0)
     tap_max = _integer("highest tap position", 0)
     tap_step_percent = _number("change of the tapped winding's voltage per step", "%", default=0.0)
+    controllable = _flag("its tap may be set by a decision, to any position from tap_min to tap_max", True)
     shift_degree = _number("phase shift, from leads to; with letters ±30 between delta and wye", "degree", default=0.0)
     switchable = _flag("may be opened or closed by a decision; a transformer only where this is said", False)
     closed = _flag("closed today", True)
 
 
 class Sources(dy.Schema):
-    """Substations: buses fed by the upstream grid, which hold their voltage."""
+    """Substations: buses fed by the upstream grid, which hold their voltage.
+
+    With `v_min_pu`, `v_max_pu` and `v_step_pu` the voltage may be set by a decision, as by the tap changer of the
+    substation's transformer: to v_min_pu, v_min_pu + v_step_pu, … up to v_max_pu, as far as its bus allows it. Limits
+    hold for the power that the source delivers, the load at its own bus included; negative power flows back into the
+    upstream grid.
+    """
 
     name = _name()
     bus = _text("bus that the source holds")
-    v_pu = _number("voltage held", "pu", default=1.0)
+    v_pu = _number("voltage held today", "pu", default=1.0)
     angle_degree = _number("voltage angle held", "degree", default=0.0)
+    v_min_pu = _optional("lowest voltage that it can be set to; empty = fixed at v_pu", "pu")
+    v_max_pu = _optional("highest voltage that it can be set to; empty = fixed at v_pu", "pu")
+    v_step_pu = _optional("difference of neighbouring voltages that it can be set to; empty = fixed at v_pu", "pu")
+    p_min_kw = _optional("least active power; empty = none", "kW")
+    p_max_kw = _optional("most active power; empty = none", "kW")
+    q_min_kvar = _optional("least reactive power; empty = none", "kvar")
+    q_max_kvar = _optional("most reactive power; empty = none", "kvar")
+    s_max_kva = _optional("most apparent power; empty = none", "kVA")
+    price_usd_per_kwh = _optional("price of the energy that it delivers; empty = not known", "$/kWh")
 
 
 class Loads(dy.Schema):
@@ -173,6 +192,10 @@ class Loads(dy.Schema):
 class Generators(dy.Schema):
     """Generators, positive injection. With limits the output is dispatchable, without it is fixed.
 
+    What a dispatchable one costs while it is on is cost_on_usd_per_h + cost_usd_per_kwh p + cost_usd_per_kw2h p² in
+    $/h, p in kW. With `may_stop` it may be off, too: then it feeds nothing in, its limits do not hold, and it costs
+    nothing.
+
     With `v_pu`, in balanced grids, a generator holds the voltage of its bus with its reactive power, as far as this
     stays within its limits, which an empty cell then leaves open: `powerflow` does so, and the other studies want it
     read with another output (`--pv-as-pq`, `--free-q`).
@@ -189,10 +212,15 @@ class Generators(dy.Schema):
     q_min_kvar = _optional("least reactive power; empty = fixed at q_kvar", "kvar")
     q_max_kvar = _optional("most reactive power; empty = fixed at q_kvar", "kvar")
     v_pu = _optional("voltage that it holds with its reactive power; empty = none", "pu")
+    s_max_kva = _optional("most apparent power, as of an inverter: p² + q² <= s²; empty = none", "kVA")
+    may_stop = _flag("may be off; p_min_kw is then its least active power while it is on", False)
+    cost_usd_per_kwh = _number("cost of its energy, linear in its active power", "$/kWh", default=0.0)
+    cost_usd_per_kw2h = _number("cost per hour, by the square of its active power", "$/(kW²·h)", default=0.0)
+    cost_on_usd_per_h = _number("cost of an hour in which it is on, whatever its output", "$/h", default=0.0)
 
 
 class Capacitors(dy.Schema):
-    """Shunt capacitors: constant impedance, steps of equal size."""
+    """Shunt capacitors: constant impedance, in steps of equal size or as `levels_kvar` says."""
 
     name = _name()
     bus = _text("bus")
@@ -201,6 +229,12 @@ class Capacitors(dy.Schema):
     q_kvar = _number("reactive power of all steps together at nominal voltage", "kvar")
     steps = _integer("number of steps", 1)
     steps_on = _integer("steps switched on today", 1)
+    levels_kvar = _numbers(
+        "reactive power with one step on, with two and so on, up to q_kvar; empty = steps of equal size",
+        "kvar",
+        default=[],
+    )
+    controllable = _flag("its steps may be switched by a decision", True)
 
 
 SCHEMAS: dict[str, type[dy.Schema]] = {

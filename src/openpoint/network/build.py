@@ -10,6 +10,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
+from openpoint.grid.banks import kvar_today
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.held import refuse_held
 from openpoint.grid.rules.windings import line_windings
@@ -79,8 +80,7 @@ class _Builder:
         for row in grid.generators.filter(~dispatchable).iter_rows(named=True):
             self._spread("power", row, -complex(row["p_kw"], row["q_kvar"]) / s_base)
         for row in grid.capacitors.iter_rows(named=True):
-            on = row["q_kvar"] * row["steps_on"] / row["steps"]
-            self._spread("impedance", row, complex(0.0, -on) / s_base)
+            self._spread("impedance", row, complex(0.0, -kvar_today(row)) / s_base)
         pairs = np.array(list(self.pair), dtype=np.int64).reshape(-1, 2)
         delta = DeltaLoads(pairs[:, 0], pairs[:, 1], *(self.delta[model] for model in _MODELS))
         return Network(
@@ -173,7 +173,7 @@ class _Builder:
                 z_row, y_row, limit = _admittances(kind, row, len(phases), z_base, base_a)
                 z.append(z_row)
                 y.append(y_row)
-                ratio = _ratio(row, vn_fr, vn_to) if kind == "transformers" else 1.0
+                ratio = tap_ratio(row, row["tap_pos"], vn_fr, vn_to) if kind == "transformers" else 1.0
                 for phase in phases:
                     fr.append(self.terminal[row["from_bus"], phase])
                     to.append(self.terminal[row["to_bus"], phase])
@@ -221,9 +221,9 @@ def _open_ended(open_end: str, z: complex, y: complex) -> tuple[complex, complex
     return stays if open_end == "to" else 0j, stays if open_end == "from" else 0j
 
 
-def _ratio(row: dict[str, Any], vn_fr: float, vn_to: float) -> float:
-    """Per-unit ratio of the from side with today's tap."""
-    step = 1.0 + (row["tap_pos"] - row["tap_neutral"]) * row["tap_step_percent"] / 100.0
+def tap_ratio(row: dict[str, Any], position: int, vn_fr: float, vn_to: float) -> float:
+    """Per-unit ratio of the from side of a transformer with its tap at a position; vn_…: of its buses, in kV."""
+    step = 1.0 + (position - row["tap_neutral"]) * row["tap_step_percent"] / 100.0
     rated_fr, rated_to = float(row["vn_from_kv"]), float(row["vn_to_kv"])
     if row["tap_side"] == "from":
         rated_fr *= step

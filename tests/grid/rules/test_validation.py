@@ -230,7 +230,7 @@ WARNINGS: list[tuple[str, int, dict[str, Any], str]] = [
     ("sources", 0, {"v_pu": 1.15}, "v_pu"),
     ("lines", 0, {"r_ohm": 50_000.0}, "r_ohm"),
     ("transformers", 0, {"vn_from_kv": 110.0}, "vn_from_kv"),
-    ("transformers", 0, {"tap_pos": 2, "tap_step_percent": 60.0}, "vn_from_kv"),
+    ("transformers", 0, {"tap_pos": 2, "tap_min": 0, "tap_step_percent": 60.0}, "vn_from_kv"),
     ("loads", 0, {"v_min_pu": 0.03, "v_max_pu": 0.04}, "v_max_pu"),
     ("loads", 0, {"v_min_pu": 28.0, "v_max_pu": 31.0}, "v_min_pu"),
 ]

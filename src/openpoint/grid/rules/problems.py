@@ -9,6 +9,7 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.rules.connections import connection_faults
+from openpoint.grid.rules.device_rules import set_voltage_faults
 from openpoint.grid.rules.held import held_faults
 from openpoint.grid.rules.values import plausibility_doubts, value_faults
 from openpoint.grid.rules.wiring import mesh_doubts, wiring_faults
@@ -65,6 +66,8 @@ def _checks() -> Iterator[tuple[Callable[[Tables], Iterable[Problem]], tuple[tup
     yield connection_faults, (*buses, *ends)
     yield value_faults, ()
     yield _voltage_level_faults, (*buses, ("buses", "vn_kv"))
+    limits = tuple(("buses", column) for column in ("name", "v_min_pu", "v_max_pu"))
+    yield set_voltage_faults, (*limits, ("sources", "bus"), ("sources", "v_pu"))
     yield held_faults, (("sources", "bus"), *(("generators", column) for column in ("name", "bus", "v_pu")))
     wiring = (*buses, *ends, *states, ("sources", "name"), ("sources", "bus"))
     yield wiring_faults, wiring

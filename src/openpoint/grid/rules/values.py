@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
 from openpoint.errors import Problem
+from openpoint.grid.rules.device_rules import DEVICE_DOUBTS, DEVICE_RULES, fixed_voltage_doubts
+from openpoint.grid.rules.rule import Rule, not_negative, positive
 from openpoint.grid.rules.unit_doubts import unit_doubts
 from openpoint.grid.schemas import Tables
 
 RATIO_RANGE = (0.5, 2.0)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A row is at fault where `bad` holds."""
-
-    kind: str
-    column: str
-    bad: pl.Expr
-    message: str
-    remedy: str
-
-
-def _positive(kind: str, column: str) -> Rule:
-    return Rule(kind, column, pl.col(column) <= 0, "{value} is not positive", "Give a positive number")
-
-
-def _not_negative(kind: str, column: str) -> Rule:
-    return Rule(kind, column, pl.col(column) < 0, "{value} is negative", "Give zero or a positive number")
 
 
 def _ordered(low: str, high: str, instead: str) -> pl.Expr:
@@ -48,9 +31,9 @@ _P_LIMITS = "the least active power lies above the most (an empty limit stands f
 _Q_LIMITS = "the least reactive power lies above the most (an empty limit stands for q_kvar)"
 
 RULES = (
-    _positive("buses", "vn_kv"),
-    _not_negative("buses", "v_min_pu"),
-    _positive("buses", "v_max_pu"),
+    positive("buses", "vn_kv"),
+    not_negative("buses", "v_min_pu"),
+    positive("buses", "v_max_pu"),
     Rule(
         "buses",
         "v_min_pu",
@@ -58,8 +41,8 @@ RULES = (
         "the lower voltage limit lies above the upper",
         "Exchange or correct them",
     ),
-    _positive("lines", "i_max_a"),
-    _not_negative("lines", "length_km"),
+    positive("lines", "i_max_a"),
+    not_negative("lines", "length_km"),
     Rule(
         "lines",
         "open_end",
@@ -67,13 +50,13 @@ RULES = (
         "{value}: lines that are open at one end are modelled in balanced grids only",
         "Write both; its charging is then left out while it is open",
     ),
-    _positive("switches", "i_max_a"),
-    _positive("transformers", "vn_from_kv"),
-    _positive("transformers", "vn_to_kv"),
-    _positive("transformers", "s_max_kva"),
-    _not_negative("transformers", "r_ohm"),
-    _not_negative("transformers", "x_ohm"),
-    _not_negative("transformers", "g_us"),
+    positive("switches", "i_max_a"),
+    positive("transformers", "vn_from_kv"),
+    positive("transformers", "vn_to_kv"),
+    positive("transformers", "s_max_kva"),
+    not_negative("transformers", "r_ohm"),
+    not_negative("transformers", "x_ohm"),
+    not_negative("transformers", "g_us"),
     Rule("transformers", "r_ohm", (pl.col("r_ohm") == 0) & (pl.col("x_ohm") == 0), _ZERO, _GIVE_Z),
     Rule(
         "transformers",
@@ -83,7 +66,7 @@ RULES = (
         "Correct the position or the range",
     ),
     Rule("transformers", "tap_step_percent", _STEP <= 0, _LESS_TAP, "Correct the tap position or the step"),
-    _positive("sources", "v_pu"),
+    positive("sources", "v_pu"),
     Rule(
         "loads",
         "p_kw",
@@ -91,8 +74,8 @@ RULES = (
         "{value} kW is negative",
         "If it is net infeed, put it into the table `generators`; if the sign slipped, correct it",
     ),
-    _not_negative("loads", "v_min_pu"),
-    _positive("loads", "v_max_pu"),
+    not_negative("loads", "v_min_pu"),
+    positive("loads", "v_max_pu"),
     Rule(
         "loads",
         "v_min_pu",
@@ -108,7 +91,7 @@ RULES = (
         _Q_LIMITS,
         "Correct the limits",
     ),
-    _positive("generators", "v_pu"),
+    positive("generators", "v_pu"),
     Rule(
         "capacitors",
         "q_kvar",
@@ -132,10 +115,17 @@ def value_faults(grid: Tables) -> Iterator[Problem]:
     tables = grid.tables()
     for kind, frame in tables.items():
         yield from _not_finite(kind, frame)
-    for rule in RULES:
-        for name, value in tables[rule.kind].filter(rule.bad).select("name", rule.column).iter_rows():
-            yield Problem(rule.kind, name, rule.column, rule.message.format(value=_show(value)), rule.remedy)
+    yield from _broken(tables, (*RULES, *DEVICE_RULES), "error")
     yield from _matrix_faults(grid.lines)
+
+
+def _broken(
+    tables: dict[str, pl.DataFrame], rules: tuple[Rule, ...], severity: Literal["error", "warning"]
+) -> Iterator[Problem]:
+    for rule in rules:
+        for name, value in tables[rule.kind].filter(rule.bad).select("name", rule.column).iter_rows():
+            message = rule.message.format(value=_show(value))
+            yield Problem(rule.kind, name, rule.column, message, rule.remedy, severity)
 
 
 def _show(value: object) -> str:
@@ -180,20 +170,11 @@ def _matrix_faults(lines: pl.DataFrame) -> Iterator[Problem]:
 
 def plausibility_doubts(grid: Tables) -> Iterator[Problem]:
     """Warnings: values that are allowed but implausible."""
-    yield from _source_voltage_doubts(grid)
+    yield from _broken(grid.tables(), DEVICE_DOUBTS, "warning")
+    yield from fixed_voltage_doubts(grid)
     yield from _ratio_doubts(grid)
     yield from _band_doubts(grid)
     yield from unit_doubts(grid)
-
-
-def _source_voltage_doubts(grid: Tables) -> Iterator[Problem]:
-    limits = {name: (lo, hi) for name, lo, hi in grid.buses.select("name", "v_min_pu", "v_max_pu").iter_rows()}
-    for name, bus, v in grid.sources.select("name", "bus", "v_pu").iter_rows():
-        lo, hi = limits.get(bus, (None, None))
-        if (lo is not None and v < lo) or (hi is not None and v > hi):
-            message = f"{v:g} pu breaks the voltage limits of its own bus {bus!r}"
-            remedy = "Correct the voltage of the source or the limits of the bus"
-            yield Problem("sources", name, "v_pu", message, remedy, "warning")
 
 
 def _ratio_doubts(grid: Tables) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.errors import InputError, Problem
+from openpoint.grid.banks import kvar_of_steps, kvar_today
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.held import refuse_held
 
@@ -298,11 +299,11 @@ def steps_statement(row: Row, names: Names) -> str:
 
 
 def _steps(row: Row) -> str:
-    n, on, q = row["steps"], row["steps_on"], row["q_kvar"]
+    on, sizes = row["steps_on"], kvar_of_steps(row)
     if row["connection"] == "delta" and on > 1:  # OpenDSS counts the second step of a delta twice, and so on
-        n, on, q = 1, 1, q * on / n
-    kvar = " ".join([_number(q / n)] * n)
-    return f"numsteps={n} kvar=[{kvar}] states=[{' '.join('1' if k < on else '0' for k in range(n))}]"
+        on, sizes = 1, [kvar_today(row)]
+    states = " ".join("1" if k < on else "0" for k in range(len(sizes)))
+    return f"numsteps={len(sizes)} kvar=[{' '.join(map(_number, sizes))}] states=[{states}]"
 
 
 def base_statements(grid: Grid, names: Names) -> list[str]:

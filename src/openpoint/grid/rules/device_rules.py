@@ -1,0 +1,214 @@
+"""Rules for devices: what a decision may set, within which limits, and at what price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from openpoint.errors import Problem
+from openpoint.grid.rules.rule import Rule, not_negative, positive
+from openpoint.grid.schemas import Tables
+
+MOST_POSITIONS = 1000
+"""Positions of a device. More are a slip of a digit, and would fill the memory."""
+# A voltage is one of those that a source can be set to within this many steps, a level the last one within this share.
+_ACCURACY = 1e-6
+# Dearer energy is told in another unit, as a rule.
+_DEAR_USD_PER_KWH = 10.0
+_RANGE = ("v_min_pu", "v_max_pu", "v_step_pu")
+_MANY = f"more than {MOST_POSITIONS} positions"
+
+_limited = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
+_ranged = pl.all_horizontal(pl.col(*_RANGE).is_not_null())
+_steps_up = (pl.col("v_pu") - pl.col("v_min_pu")) / pl.col("v_step_pu")
+
+
+def _least_size(low: pl.Expr, high: pl.Expr) -> pl.Expr:
+    """The least magnitude of a number between two others."""
+    return pl.max_horizontal(low, -high, pl.lit(0.0))
+
+
+def _beyond_rating(p: str, q: str) -> pl.Expr:
+    """Whether every output within the limits is more than s_max_kva; `p`, `q`: columns in place of an empty limit."""
+    least_p = _least_size(pl.coalesce("p_min_kw", p), pl.coalesce("p_max_kw", p))
+    least_q = _least_size(pl.coalesce("q_min_kvar", q), pl.coalesce("q_max_kvar", q))
+    return least_p**2 + least_q**2 > pl.col("s_max_kva") ** 2
+
+
+def _factor(position: str) -> pl.Expr:
+    return 1 + (pl.col(position) - pl.col("tap_neutral")) * pl.col("tap_step_percent") / 100
+
+
+def _crossed(kind: str, low: str, high: str) -> Rule:
+    message = f"the least lies above the most, {high}"
+    return Rule(kind, low, pl.col(low) > pl.col(high), "{value}: " + message, "Exchange or correct them")
+
+
+def _dear(kind: str, column: str) -> Rule:
+    bad = pl.col(column).abs() > _DEAR_USD_PER_KWH
+    return Rule(kind, column, bad, "{value} $/kWh is implausible", "If it is $/MWh, divide it by 1000")
+
+
+DEVICE_RULES = (
+    Rule(
+        "transformers",
+        "tap_step_percent",
+        pl.col("controllable") & ((_factor("tap_min") <= 0) | (_factor("tap_max") <= 0)) & (_factor("tap_pos") > 0),
+        "1 + (tap − tap_neutral) · tap_step_percent / 100 is not positive at every tap from tap_min to tap_max",
+        "Correct the range or the step, or write controllable false",
+    ),
+    Rule(
+        "transformers",
+        "tap_max",
+        pl.col("controllable") & (pl.col("tap_max") - pl.col("tap_min") >= MOST_POSITIONS),
+        _MANY,
+        "Correct tap_min and tap_max, or write controllable false",
+    ),
+    Rule(
+        "capacitors",
+        "steps",
+        pl.col("controllable") & (pl.col("steps") >= MOST_POSITIONS),
+        "{value} steps make " + _MANY,
+        "Correct the number, or write controllable false",
+    ),
+    Rule(
+        "capacitors",
+        "levels_kvar",
+        (pl.col("levels_kvar").list.first() <= 0) | (pl.col("levels_kvar").list.diff().list.min() <= 0),
+        "the levels do not rise from above 0",
+        "Give the reactive power with one step on, with two and so on: 150 300 600",
+    ),
+    Rule(
+        "capacitors",
+        "steps",
+        (pl.col("levels_kvar").list.len() > 0) & (pl.col("levels_kvar").list.len() != pl.col("steps")),
+        "{value} is not the number of levels in levels_kvar",
+        "Give a level for each step",
+    ),
+    Rule(
+        "capacitors",
+        "q_kvar",
+        (pl.col("levels_kvar").list.last() - pl.col("q_kvar")).abs() > _ACCURACY * pl.col("q_kvar").abs(),
+        "{value} kvar is not the last level in levels_kvar",
+        "q_kvar is that of all steps together; correct one of the two",
+    ),
+    positive("generators", "s_max_kva"),
+    Rule(
+        "generators",
+        "s_max_kva",
+        (pl.col("s_max_kva") > 0) & _beyond_rating("p_kw", "q_kvar") & pl.col("v_pu").is_null(),
+        "{value} kVA is less than every output within the limits of power",
+        "Correct the rating or the limits",
+    ),
+    Rule(
+        "generators",
+        "may_stop",
+        pl.col("may_stop") & ~_limited,
+        "it may be off, but without limits of power its output is fixed",
+        "Give p_min_kw and p_max_kw, the least and the most while it is on",
+    ),
+    Rule(
+        "generators",
+        "cost_usd_per_kwh",
+        (pl.col("cost_usd_per_kwh") < 0) & pl.col("p_max_kw").is_null(),
+        "{value} $/kWh is below 0, and nothing limits the power",
+        "Give p_max_kw, or correct the cost",
+    ),
+    not_negative("generators", "cost_usd_per_kw2h"),
+    not_negative("generators", "cost_on_usd_per_h"),
+    *(positive("sources", column) for column in (*_RANGE, "s_max_kva")),
+    _crossed("sources", "v_min_pu", "v_max_pu"),
+    _crossed("sources", "p_min_kw", "p_max_kw"),
+    _crossed("sources", "q_min_kvar", "q_max_kvar"),
+    Rule(
+        "sources",
+        "v_step_pu",
+        pl.any_horizontal(pl.col(*_RANGE).is_not_null()) & ~_ranged,
+        "of v_min_pu, v_max_pu and v_step_pu some are given and some are not",
+        "Give all three, or none for a voltage that is fixed",
+    ),
+    Rule(
+        "sources",
+        "v_pu",
+        _ranged
+        & (
+            (pl.col("v_pu") < pl.col("v_min_pu") - _ACCURACY * pl.col("v_step_pu"))
+            | (pl.col("v_pu") > pl.col("v_max_pu") + _ACCURACY * pl.col("v_step_pu"))
+            | ((_steps_up - _steps_up.round()).abs() > _ACCURACY)
+        ),
+        "{value} pu is none of v_min_pu, v_min_pu + v_step_pu, … up to v_max_pu",
+        "Correct the voltage of today or the range",
+    ),
+    Rule(
+        "sources",
+        "v_step_pu",
+        (pl.col("v_step_pu") > 0) & (pl.col("v_max_pu") - pl.col("v_min_pu") >= MOST_POSITIONS * pl.col("v_step_pu")),
+        "steps of {value} pu make " + _MANY,
+        "Give a greater step",
+    ),
+    Rule(
+        "sources",
+        "s_max_kva",
+        (pl.col("s_max_kva") > 0)
+        & (_least_size(pl.col("p_min_kw").fill_null(0.0), pl.col("p_max_kw").fill_null(0.0)) > pl.col("s_max_kva")),
+        "{value} kVA is less than every active power within its limits",
+        "Correct the rating or the limits",
+    ),
+    Rule(
+        "sources",
+        "price_usd_per_kwh",
+        (pl.col("price_usd_per_kwh") < 0) & pl.col("p_max_kw").is_null() & pl.col("s_max_kva").is_null(),
+        "{value} $/kWh is below 0, and nothing limits the power",
+        "Give p_max_kw or s_max_kva, or correct the price",
+    ),
+)
+DEVICE_DOUBTS = (
+    Rule(
+        "transformers",
+        "tap_step_percent",
+        pl.col("controllable") & (pl.col("tap_min") < pl.col("tap_max")) & (pl.col("tap_step_percent") == 0),
+        "it has taps, and a step of 0 %: none of them changes anything",
+        "Give tap_step_percent, or write controllable false",
+    ),
+    Rule(
+        "generators",
+        "cost_on_usd_per_h",
+        (pl.col("cost_on_usd_per_h") > 0) & ~pl.col("may_stop"),
+        "it costs {value} $/h to be on, and may not be off",
+        "Write may_stop true if it may",
+    ),
+    Rule(
+        "generators",
+        "cost_usd_per_kwh",
+        ((pl.col("cost_usd_per_kwh") != 0) | (pl.col("cost_usd_per_kw2h") != 0)) & ~_limited,
+        "it has a cost, but without limits of power its output is fixed and its cost not counted",
+        "Give p_min_kw and p_max_kw to have it dispatched",
+    ),
+    _dear("sources", "price_usd_per_kwh"),
+    _dear("generators", "cost_usd_per_kwh"),
+)
+
+
+def set_voltage_faults(grid: Tables) -> Iterator[Problem]:
+    """Sources whose voltage may be set, and today breaks the limits of their own bus."""
+    for name, bus, v, low, high in _off_limits(grid, may_be_set=True):
+        message = f"{v:g} pu breaks the limits {low} … {high} pu of its own bus {bus!r}, which hold for every setting"
+        yield Problem("sources", name, "v_pu", message, "Correct the voltage of today or the limits of the bus")
+
+
+def fixed_voltage_doubts(grid: Tables) -> Iterator[Problem]:
+    """Warnings: sources of a fixed voltage that breaks the limits of their own bus."""
+    for name, bus, v, _, _ in _off_limits(grid, may_be_set=False):
+        message = f"{v:g} pu breaks the voltage limits of its own bus {bus!r}"
+        remedy = "Correct the voltage of the source or the limits of the bus"
+        yield Problem("sources", name, "v_pu", message, remedy, "warning")
+
+
+def _off_limits(grid: Tables, *, may_be_set: bool) -> Iterator[tuple[str, str, float, str, str]]:
+    limits = {name: (lo, hi) for name, lo, hi in grid.buses.select("name", "v_min_pu", "v_max_pu").iter_rows()}
+    rows = grid.sources.filter(_ranged == may_be_set).select("name", "bus", "v_pu").iter_rows()
+    for name, bus, v in rows:
+        low, high = limits.get(bus, (None, None))
+        if (low is not None and v < low) or (high is not None and v > high):
+            yield name, bus, v, *("" if limit is None else f"{limit:g}" for limit in (low, high))
