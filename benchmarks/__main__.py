@@ -60,8 +60,9 @@ def main() -> int:
 def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything that was asked for, with what the JSON file held before where --merge says so."""
     limit = arguments.time_limit
-    balanced = openpoint.cases().filter(phases="1")["name"].to_list()
-    cases = arguments.cases or (QUICK if arguments.quick else balanced)
+    balanced = openpoint.cases().filter(phases="1")["name"]
+    plain = [name for name in balanced if openpoint.read(name).generators.is_empty()]
+    cases = arguments.cases or (QUICK if arguments.quick else plain)
     rows = reconfiguration.measure(
         cases,
         gap=arguments.gap,

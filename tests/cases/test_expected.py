@@ -29,6 +29,17 @@ def expected(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "expected.json").read_text())
 
 
+def with_settings(grid: Grid, settings: dict[str, dict[str, dict[str, float]]]) -> Grid:
+    """The grid with other values in cells, by table, column and name of the row."""
+    tables = {}
+    for kind, columns in settings.items():
+        rows = grid.tables()[kind].to_dicts()
+        for column, by_name in columns.items():
+            rows = [{**row, column: by_name.get(row["name"], row[column])} for row in rows]
+        tables[kind] = Grid.from_tables("", {kind: rows}).tables()[kind]
+    return grid.with_tables(**tables)
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
 @pytest.mark.parametrize("loss", [own_loss, pandapower_loss])
 @pytest.mark.parametrize("state", ["before", "best"])
@@ -38,6 +49,7 @@ def test_loss_and_lowest_voltage(folder: Path, loss: Any, state: str) -> None:
     if state == "best":
         opened = set(case["best"]["open_branches"])
         grid = grid.with_closed({name: name not in opened for name in grid.branches()["name"]})
+        grid = with_settings(grid, case["best"].get("settings", {}))
     loss_kw, v_min = loss(grid)
     assert loss_kw == pytest.approx(case[state]["loss_kw"], abs=case["tolerance"]["loss_kw"])
     assert v_min == pytest.approx(case[state]["v_min_pu"], abs=case["tolerance"]["v_pu"])

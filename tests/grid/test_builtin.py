@@ -12,6 +12,7 @@ from openpoint.grid import builtin
 from openpoint.grid.reference import tables_markdown
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.network import build_network
+from openpoint.network.device_tables import build_devices
 
 # buses, branches, open branches, load in kW and kvar. Of the IEEE feeders impedances and currents rated at 2.4 kV draw
 # 0.15 and 0.07 % more at 4.16 / √3 kV: published are 3466 + j2102 and 3490 + j1920.
@@ -21,11 +22,13 @@ SIZES = {
     "zhang13": (13, 15, 3, 1155.35, 0.0),
     "civanlar16": (16, 16, 3, 28700.0, 5900.0),
     "baran33": (33, 37, 5, 3715.0, 2300.0),
+    "baran33-devices": (33, 37, 5, 3715.0, 2300.0),
     "ieee37": (40, 41, 0, 2457.0, 1201.0),
     "ieee37-microgrids": (37, 39, 3, 2457.0, 1201.0),
     "baran69": (69, 73, 5, 3802.1, 2694.7),
     "baran69-x": (69, 73, 5, 3802.1, 2694.7),
     "das70": (70, 76, 8, 5385.4, 3687.6),
+    "khodr70": (70, 76, 8, 5385.4, 3687.6),
     "zhang118": (118, 132, 15, 22709.72, 17041.068),
     "ieee123": (131, 135, 2, 3491.004, 1920.500),
     "ieee123-microgrids": (129, 135, 4, 3491.004, 1920.500),
@@ -44,7 +47,8 @@ def test_case(name: str) -> None:
     assert grid.name == name
     assert grid.title
     assert "19" in grid.source or "20" in grid.source
-    assert grid.problems() == []
+    assert grid.problems() == list(grid.notes)
+    assert bool(grid.notes) == (name == "khodr70")
     assert (grid.buses.height, branches.height, (~branches["closed"]).sum()) == SIZES[name][:3]
     assert (grid.loads["p_kw"].sum(), grid.loads["q_kvar"].sum()) == pytest.approx(SIZES[name][3:])
     network = build_network(grid)
@@ -87,6 +91,26 @@ def test_microgrids_are_cut_out_of_the_feeder_of_kersting(name: str, lines: int)
     assert set(grid.loads["model"]) == {"power"}
     assert grid.capacitors.equals(feeder.capacitors)
     assert set(feeder.switches["name"]) <= set(grid.branches().filter(switchable=True)["name"])
+
+
+@pytest.mark.parametrize(("name", "plain"), [("khodr70", "das70"), ("baran33-devices", "baran33")])
+def test_grids_with_devices_have_the_lines_and_loads_of_the_plain_ones(name: str, plain: str) -> None:
+    grid, without = builtin.load(name), builtin.load(plain)
+    assert grid.lines.equals(without.lines)
+    assert grid.loads.equals(without.loads)
+    assert (without.capacitors.height, without.generators.height) == (0, 0)
+
+
+def test_khodr70_has_the_published_devices() -> None:
+    grid = builtin.load("khodr70")
+    devices = build_devices(grid, build_network(grid))
+    assert devices.names == ("49", "64", "1", "70", "15", "29")
+    base = build_network(grid).s_base_kva
+    for d in (0, 1):
+        assert (devices.values[d] * base).tolist() == pytest.approx([0.0, 150.0, 300.0, 600.0])
+    for d in (2, 3):
+        assert (len(devices.values[d]), devices.values[d].min(), devices.values[d].max()) == (17, 0.96, 1.04)
+    assert devices.today.tolist() == [0, 0, 8, 8, 0, 0]
 
 
 def test_describe_and_unknown_name() -> None:

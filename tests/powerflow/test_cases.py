@@ -74,6 +74,7 @@ def test_voltages_are_those_of_pandapower_and_power_grid_model(name: str) -> Non
         np.testing.assert_allclose(v, power_grid_model_voltages(network, closed), atol=1e-8)
 
 
-def test_every_built_in_grid_is_tested_here() -> None:
-    balanced = {name for name in builtin.cases()["name"] if build_network(builtin.load(name)).is_balanced}
-    assert balanced == set(CASES)
+def test_every_balanced_built_in_grid_without_devices_is_tested_here() -> None:
+    """Those with devices have a state that tells more than its open branches: `tests/cases`."""
+    balanced = [builtin.load(name) for name in builtin.cases().filter(phases="1")["name"]]
+    assert {grid.name for grid in balanced if grid.generators.is_empty()} == set(CASES)

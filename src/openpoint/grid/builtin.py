@@ -2,7 +2,9 @@
 
 Each is a folder of the own format beside this file. Every branch of the balanced grids is switchable, as in the
 literature on minimum-loss reconfiguration, and closed as published before it; `zhang13` has its ties by choice. The
-grids of three phases, `ieee…`, have the switches of their publication.
+grids of three phases, `ieee…`, have the switches of their publication. Two have devices that a decision may set:
+`khodr70` those of its publication, with assumptions in its notes where that says nothing, and `baran33-devices` some of
+every kind, by choice.
 """
 
 from __future__ import annotations
