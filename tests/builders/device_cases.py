@@ -46,7 +46,7 @@ def _units(p: float, q: float, *buses: int) -> dict[str, tuple[float, float]]:
 _17, _33 = _range(0.9, 1.1, 17), _range(0.9, 1.1, 33)
 _A33 = DeviceCase("baran33", (0.95, 1.05), _17, _steps(3, 150, 12, 24) | _steps(3, 300, 30), {}, {})
 _B33 = DeviceCase("baran33", (0.95, 1.05), _33, _steps(6, 75, 8, 12, 16, 21, 24, 30, 32), {}, {})
-_B70 = DeviceCase("das70", (0.9, 1.05), _33, _steps(6, 100, 13, 27, 36, 46, 49, 59, 64), {}, {})
+_B70 = DeviceCase("das70", (0.9, 1.05), _range(0.96, 1.04, 33), _steps(6, 100, 13, 27, 36, 46, 49, 59, 64), {}, {})
 _A118 = DeviceCase("zhang118", (0.9, 1.05), _17, _steps(6, 300, 32, 39, 50), {}, {})
 _B118 = DeviceCase("zhang118", (0.9, 1.05), _33, _steps(6, 300, 32, 39, 50, 70, 74, 80, 110), {}, {})
 _SEED = DeviceCase(

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.devices import Devices
 from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import (
     APPLY,
@@ -30,6 +31,7 @@ from openpoint.search.kernel.arrays import (
     NONE,
     PROBE,
     SPLIT,
+    STEP,
     Counts,
     Model,
     Pool,
@@ -41,7 +43,7 @@ from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.kernel.node import LARGEST
 from openpoint.search.model.build import TOLERANCE, Numbering
 
-FORMAT = "openpoint certificate 2"
+FORMAT, FORMAT_WITH_DEVICES = "openpoint certificate 2", "openpoint certificate 3"
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
@@ -50,7 +52,16 @@ ROUNDING = 1e-14
 """What rounding adds to a bound, relative to what no loss exceeds."""
 MEMORY = 64e6
 """Bytes of multipliers that are held before they are written."""
-WORDS = {PROBE: "probe", APPLY: "apply", BOUND: "bound", NONE: "none", SPLIT: "split", JUDGED: "judged", FROM: "from"}
+WORDS = {
+    PROBE: "probe",
+    APPLY: "apply",
+    BOUND: "bound",
+    NONE: "none",
+    SPLIT: "split",
+    JUDGED: "judged",
+    FROM: "from",
+    STEP: "step",
+}
 
 
 class Certificate:
@@ -61,9 +72,18 @@ class Certificate:
     continue a certificate together with its search.
     """
 
-    def __init__(self, path: Path, network: Network, model: Model, numbering: Numbering, *, anew: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        network: Network,
+        devices: Devices,
+        model: Model,
+        numbering: Numbering,
+        *,
+        anew: bool = True,
+    ) -> None:
         """`anew`: start with an empty temporary file; otherwise `resume` must follow."""
-        self.path, self.network, self.numbering = path, network, numbering
+        self.path, self.network, self.devices, self.numbering = path, network, devices, numbering
         row = 33 * max(len(model.p), 1)
         self.record = record_for(model, int(np.clip(MEMORY / row, 64, 4096)))
         path.unlink(missing_ok=True)
@@ -86,6 +106,8 @@ class Certificate:
                 line.append(int(self.numbering.branch[self.record.branch[row]]))
             elif kind == FROM:
                 line.append(int(self.record.branch[row]))
+            elif kind == STEP:
+                line += [int(part[row]) for part in (self.record.branch, self.record.last, self.record.bits)]
             if kind in (PROBE, BOUND):
                 line += self._multipliers(self.record, row)
             self.file.write(json.dumps(line, separators=(",", ":")) + "\n")
@@ -174,9 +196,10 @@ class Certificate:
         if not math.isfinite(bound):
             self.drop()
             return
+        free = self.devices.count > 0
         head = {
-            "format": FORMAT,
-            "digest": digest(net),
+            "format": FORMAT_WITH_DEVICES if free else FORMAT,
+            "digest": digest(net, self.devices),
             "locked_closed": [names[e] for e in np.flatnonzero(locks[0])],
             "locked_open": [names[e] for e in np.flatnonzero(locks[1])],
             "least_squared_voltage": (net.w_min * (1.0 - TOLERANCE) ** 2).tolist(),
@@ -186,6 +209,7 @@ class Certificate:
             "change_cost": changes[1],
             "open": [names[e] for e in np.flatnonzero(~best.closed)],
             "generation": [best.generation.real.tolist(), best.generation.imag.tolist()],
+            **({"devices": list(self.devices.names), "positions": best.positions.tolist()} if free else {}),
             "value": best.value,
             "bound": bound,
             "gap": max(gap, (best.value - bound) / max(abs(best.value), NOTHING)),
@@ -214,8 +238,8 @@ def _limits(limit: Floats) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in (limit * (1.0 + TOLERANCE) ** 2).tolist()]
 
 
-def digest(network: Network) -> str:
-    """SHA-256 of the network data that a certificate relies on, without the limits; docs/formats.md lists them."""
+def digest(network: Network, devices: Devices) -> str:
+    """SHA-256 of the data that a certificate relies on, without the limits; docs/formats.md lists them."""
     net = network
     digested = hashlib.sha256(json.dumps([net.bus_names, net.branch_names, net.generator_names]).encode())
     for numbers in (net.terminal_fr, net.terminal_to, net.source_terminal, net.generator_terminal):
@@ -230,4 +254,9 @@ def digest(network: Network) -> str:
     if net.hangs.any():
         for complexes in (net.y_open_fr, net.y_open_to):
             digested.update(np.asarray(complexes, dtype="<c16").tobytes())
+    if devices.count:
+        digested.update(json.dumps(devices.names).encode())
+        for integers in (devices.kind, devices.place, devices.sizes, devices.today):
+            digested.update(np.asarray(integers, dtype="<i8").tobytes())
+        digested.update(np.concatenate(devices.values).astype("<f8").tobytes())
     return digested.hexdigest()

@@ -30,9 +30,9 @@ from openpoint.search.kernel.arrays import Counts, Model, Pool, Work, enlarged
 from openpoint.version import __version__
 
 FORMAT = "openpoint checkpoint 1"
-OF_NODE = ("status", "y", "mu", "phi", "w", "choice_p", "choice_q", "taken_p", "taken_q")
+OF_NODE = ("status", "low", "high", "y", "mu", "phi", "w", "choice_p", "choice_q", "taken_p", "taken_q")
 """Fields of `Work` that pass from node to node; the others are written before they are read."""
-OF_ROWS = ("status", "y", "mu", "phi", "bound", "origin", "depth")
+OF_ROWS = ("status", "low", "high", "y", "mu", "phi", "bound", "origin", "depth")
 """Fields of `Pool` with a row a node."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -141,7 +141,7 @@ def state_of(
     state |= {f"work_{name}": getattr(work, name) for name in OF_NODE}
     if best is not None:  # `best_miss` keeps its name, so that older files can be read
         state |= {"best_closed": best.closed, "best_value": np.array(best.value), "best_miss": np.array(best.violation)}
-        state["best_generation"] = best.generation
+        state |= {"best_generation": best.generation, "best_positions": best.positions}
     return state | {f"counts_{field.name}": getattr(counts, field.name) for field in fields(counts)}
 
 
@@ -150,7 +150,7 @@ def candidate_of(state: Arrays) -> Candidate | None:
     if "best_closed" not in state:
         return None
     value, miss = float(state["best_value"]), float(state["best_miss"])
-    return Candidate(state["best_closed"], value, miss, state["best_generation"])
+    return Candidate(state["best_closed"], value, miss, state["best_generation"], state["best_positions"])
 
 
 def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts) -> Pool:

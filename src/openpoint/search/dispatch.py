@@ -45,12 +45,13 @@ class Dispatcher:
         net = self.network
         return np.asarray(np.clip(s.real, net.p_min, net.p_max) + 1j * np.clip(s.imag, net.q_min, net.q_max))
 
-    def on(self, closed: Bools) -> Complexes:
-        """(G) output with the least loss on a tree; `closed`: (m)."""
+    def on(self, closed: Bools, positions: Ints) -> Complexes:
+        """(G) output with the least loss on a tree; `closed`: (m), `positions`: (D)."""
         work, count = self.work, counts()
         for array in (work.y, work.mu, work.phi):
             array[:] = 0.0
         work.status[:] = np.where(closed, CLOSED, OPEN)
+        work.low[:] = work.high[:] = positions
         count.cutoff[0] = self.numbering.loss_upper_bound + float(self.model.price.sum())
         count.active[0] = 1
         explore(self.model, work, self.pool, count, self.record, 1)
@@ -79,7 +80,8 @@ class Dispatcher:
         place[self.numbering.bus] = np.arange(len(model.p))
         at = place[net.generator_terminal]
         p = _output(work.taken_p, model.p, model.p_span, at, net.p_min, net.p_max, today.real)
-        q = _output(work.taken_q, model.q, model.q_span, at, net.q_min, net.q_max, today.imag)
+        least_q = work.least_q if model.banks else model.q
+        q = _output(work.taken_q, least_q, model.q_span, at, net.q_min, net.q_max, today.imag)
         return self.within(p + 1j * q)
 
 

@@ -8,12 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.arrays import Bools
+from openpoint.arrays import Bools, Complexes
 from openpoint.network import Network
+from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.dispatch import Dispatcher
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
 from openpoint.search.kernel.arrays import CLOSED, Counts, Model, Work
+from openpoint.search.kernel.entries import relaxed_positions
 from openpoint.search.model.build import Numbering
+from openpoint.search.positions import improved_positions
 
 START_EVALUATIONS = 2e6
 """States evaluated before the root is bounded, times buses; on a large grid the root gives a better starting state."""
@@ -36,11 +39,15 @@ class Incumbent:
         counts: Counts,
         dispatcher: Dispatcher,
         change_cost: float,
+        states: OperatingPointEvaluator | None,
         gap: float,
         over: Callable[[], bool],
         on_improvement: Callable[[], None],
     ) -> None:
-        """`over`: called regularly; True stops. `on_improvement`: called after exchange has found a better state."""
+        """`states`: evaluates states with devices that may be set; None without devices.
+
+        `over`: called regularly; True stops. `on_improvement`: called after exchange has found a better state.
+        """
         self.network, self.model, self.numbering = network, model, numbering
         self.work, self.counts, self.dispatcher, self.gap = work, counts, dispatcher, gap
         self.inner = np.arange(len(numbering.bus)) < model.n
@@ -53,7 +60,9 @@ class Incumbent:
                 self._keep(candidate)
                 on_improvement()
 
-        evaluator = AcEvaluator(replace(network, generator_s=dispatcher.today), change_cost)
+        today = np.empty(0, dtype=np.int64) if states is None else states.devices.today
+        self.sizes = today if states is None else states.devices.sizes
+        evaluator = AcEvaluator(replace(network, generator_s=dispatcher.today), change_cost, states, today)
         self.exchange = Exchange(model, numbering, evaluator, work.status, over, better)
 
     @property
@@ -66,6 +75,8 @@ class Incumbent:
 
         `prove`: called to write the proof of this bound.
         """
+        if self.model.devices:
+            self.exchange.set_devices(self.work.low.astype(np.int64))
         candidate = self.exchange.candidate(self.work.status == CLOSED)
         if self.model.dispatchable:
             if candidate is not None:
@@ -95,13 +106,29 @@ class Incumbent:
     def _redispatched(self, candidate: Candidate) -> Candidate:
         """Improve a state by dispatch and by exchange in turns, until neither finds a better one."""
         while not self.exchange.over():
-            other = self.exchange.at(candidate, self.dispatcher.on(candidate.closed[self.numbering.branch]))
+            other = self.exchange.at(candidate, self._best_outputs(candidate))
             if other is None or other.violation > 0.0:
                 other = self._by_cone(candidate if other is None else other)[1]
             if not (other.violation, other.value) < (candidate.violation, candidate.value * (1.0 - self.gap)):
                 break
-            candidate = self.exchange.descend(other)
+            candidate = self._descend(other, math.inf)
         self.exchange.at(candidate, candidate.generation)
+        return candidate
+
+    def _best_outputs(self, candidate: Candidate) -> Complexes:
+        """(G) output with the least loss on the tree and at the positions of a state."""
+        return self.dispatcher.on(candidate.closed[self.numbering.branch], candidate.positions)
+
+    def _descend(self, candidate: Candidate, most: float) -> Candidate:
+        """Improve a state by branch exchange, and by moves of devices in turns with it."""
+        if not self.model.devices:
+            return self.exchange.descend(candidate, most)
+        before = None
+        while before is None or (candidate.violation, candidate.value) < (before.violation, before.value):
+            before = candidate
+            candidate = improved_positions(self.exchange.evaluator, self.sizes, candidate, self.exchange.over)
+            self.exchange.set_devices(candidate.positions)
+            candidate = self.exchange.descend(candidate, most)
         return candidate
 
     def start(self, starts: Bools | None) -> None:
@@ -115,6 +142,9 @@ class Incumbent:
     def follow_multipliers(self) -> None:
         """Exchange from the tree with the largest flows in the root relaxation, and continue a start cut short."""
         work, left = self.work, self.candidate if self.exchange.evaluations >= self.briefly else None
+        if self.model.devices:
+            relaxed_positions(self.model, work)
+            self.exchange.set_devices(np.rint(work.wanted).astype(np.int64))
         self.offer(self.exchange.tree(work.conductance * np.hypot(work.drop_y, work.drop_mu)))
         self.offer(left)
 
@@ -124,7 +154,7 @@ class Incumbent:
             return
         if candidate.beats(self.candidate):
             self._keep(candidate)
-        candidate = self.exchange.descend(candidate, most)
+        candidate = self._descend(candidate, most)
         if self.model.dispatchable:
             candidate = self._redispatched(candidate)
         if candidate.beats(self.candidate):

@@ -58,7 +58,7 @@ class RegionDecomposition:
         """Called before a node is processed: tries the root if due, and bounds the current node by its regions."""
         counts = self.counts
         left = counts.active[0] or counts.size[0]
-        if not left or counts.nodes[0] < self.patience or not np.isfinite(self.incumbent.value):
+        if self.model.devices or not left or counts.nodes[0] < self.patience or not np.isfinite(self.incumbent.value):
             return
         if not self.going:
             self.patience = TIMES * int(counts.nodes[0])

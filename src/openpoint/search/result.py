@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from openpoint.arrays import Bools, Complexes
+from openpoint.arrays import Bools, Complexes, Ints
 from openpoint.twostage.log import Termination
 
 
@@ -50,6 +50,7 @@ class SearchResult:
         nodes, probes, leaves: nodes bounded, bounds with one branch open, states evaluated at leaves.
         by_cone: leaves whose bound, for the best output of generators, comes from a cone solver.
         seconds: of the whole search, including the time before it was continued from a checkpoint.
+        positions: (D) of the devices in the state of `closed` or `least_violation`; None where there is none.
     """
 
     termination: Termination
@@ -63,6 +64,7 @@ class SearchResult:
     leaves: int
     by_cone: int
     seconds: float
+    positions: Ints | None = None
 
     @property
     def gap(self) -> float:

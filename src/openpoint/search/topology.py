@@ -19,6 +19,9 @@ import numpy as np
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.devices import Devices, no_devices
+from openpoint.network.operating_cost import least_loss, no_supply_limits
+from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
@@ -37,6 +40,7 @@ from openpoint.search.kernel.arrays import (
 )
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.model.build import Numbering, build_model
+from openpoint.search.model.devices import all_positions, free_devices
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.saving import SearchCheckpoint, SearchState
@@ -69,6 +73,7 @@ def search_topologies(
     checkpoint: Path | None = None,
     deadline: Deadline | None = None,
     built: tuple[Model, Numbering] | None = None,
+    devices: Devices | None = None,
 ) -> SearchResult:
     """The radial state with the least loss that keeps the limits of the network, proven to a gap.
 
@@ -88,32 +93,34 @@ def search_topologies(
             stops the search; it is deleted when the search is complete.
         deadline: used in place of the time limit; the time to compile functions at their first use does not count.
         built: the result of `build_model` for these arguments, if it is available; it is not changed.
+        devices: those that may be set; the network has them at today's positions.
 
     Raises:
-        OptionError: options that make no sense, a grid that the bound is not valid for, or a checkpoint of another
-            search or a damaged one.
+        OptionError: options that make no sense, a grid or devices that the bound is not valid for, or a checkpoint of
+            another search or a damaged one.
         OSError: the checkpoint cannot be written at the start.
     """
-    if not 0.0 <= gap < 1.0:
-        raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
-    if max_changes is not None and max_changes < 0:
-        raise OptionError(f"max_changes is {max_changes}; give 0 or more")
-    if not 0.0 <= change_cost < math.inf:
-        raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
+    _check_options(gap, max_changes, change_cost)
     fixed = ~network.switchable
     must_close = network.closed & fixed if must_close is None else must_close
     must_open = ~network.closed & fixed if must_open is None else must_open
+    devices = no_devices() if devices is None else devices
+    set_here = devices.only(free_devices(network, devices))
     model, numbering = built or build_model(
-        network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
+        network,
+        must_close=must_close,
+        must_open=must_open,
+        max_changes=max_changes,
+        change_cost=change_cost,
+        devices=set_here,
     )
     run = _Run(
         network,
         replace(model, w_max=model.w_max.copy()),  # the search tightens it in place
         numbering,
-        must_close,
-        must_open,
-        max_changes,
-        change_cost,
+        (must_close, must_open),
+        (max_changes, change_cost),
+        set_here,
         gap,
         certificate,
         cone,
@@ -121,10 +128,22 @@ def search_topologies(
         deadline or Deadline(time_limit),
     )
     try:
-        return run.solve(node_limit, starts, stop, progress)
+        found = run.solve(node_limit, starts, stop, progress)
     finally:
         if run.certificate is not None:
             run.certificate.drop(keep=checkpoint is not None and checkpoint.exists())
+    return (
+        found if found.positions is None else replace(found, positions=all_positions(network, devices, found.positions))
+    )
+
+
+def _check_options(gap: float, max_changes: int | None, change_cost: float) -> None:
+    if not 0.0 <= gap < 1.0:
+        raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
+    if max_changes is not None and max_changes < 0:
+        raise OptionError(f"max_changes is {max_changes}; give 0 or more")
+    if not 0.0 <= change_cost < math.inf:
+        raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
 
 
 class _Run:
@@ -135,24 +154,24 @@ class _Run:
         network: Network,
         model: Model,
         numbering: Numbering,
-        must_close: Bools,
-        must_open: Bools,
-        max_changes: int | None,
-        change_cost: float,
+        locks: tuple[Bools, Bools],
+        changes: tuple[int | None, float],
+        devices: Devices,
         gap: float,
         certificate: Path | None,
         cone: Cone | None,
         checkpoint: Path | None,
         deadline: Deadline,
     ) -> None:
+        (must_close, must_open), (max_changes, change_cost) = locks, changes
         self.deadline, self.began = deadline, deadline.passed()
-        self.network, self.gap = network, gap
+        self.network, self.devices, self.gap = network, devices, gap
         self.model, self.numbering = model, numbering
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone)
         self.work = work_for(self.model)
         self.work.status[must_close[self.numbering.branch]] = CLOSED
         self.counts: Counts = counts()
-        self.locks, self.changes = (must_close, must_open), (max_changes, change_cost)
+        self.locks, self.changes = locks, changes
         file: Checkpoint | None = None
         if checkpoint is not None:
             key = key_of(network, self.model, self.locks, max_changes, change_cost, gap, certificate is not None)
@@ -161,7 +180,7 @@ class _Run:
         self.certificate: Certificate | None = None
         if certificate is not None:
             anew = not self.checkpoint.saved
-            self.certificate = Certificate(certificate, network, self.model, self.numbering, anew=anew)
+            self.certificate = Certificate(certificate, network, devices, self.model, self.numbering, anew=anew)
         self.record = record_for(self.model, 0) if self.certificate is None else self.certificate.record
         self.contradictory = bool(np.any(must_close & (must_open | (network.terminal_fr == network.terminal_to))))
 
@@ -185,17 +204,10 @@ class _Run:
             if progress is not None:
                 progress(self._progress())
 
+        states = self._evaluator() if self.devices.count else None
         self.incumbent = Incumbent(
-            self.network,
-            self.model,
-            self.numbering,
-            self.work,
-            self.counts,
-            self.dispatcher,
-            self.changes[1],
-            self.gap,
-            over,
-            report_progress,
+            *(self.network, self.model, self.numbering, self.work, self.counts, self.dispatcher),
+            *(self.changes[1], states, self.gap, over, report_progress),
         )
         self.decomposition = RegionDecomposition(
             self.model, self.numbering, self.work, self.counts, self.incumbent, over
@@ -245,6 +257,13 @@ class _Run:
         if progress is not None:
             progress(self._progress())
         return self._result(reason)
+
+    def _evaluator(self) -> OperatingPointEvaluator:
+        """What evaluates states with devices."""
+        net = self.network
+        g, s = len(net.generator_terminal), len(net.source_terminal)
+        cost = replace(least_loss(g, s, net.n_conductors), change=self.changes[1])
+        return OperatingPointEvaluator(net, self.devices, cost, no_supply_limits(g, s))
 
     def _explore(self, chunk: int) -> int:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
@@ -332,4 +351,5 @@ class _Run:
             leaves=self.state.leaves,
             by_cone=self.incumbent.by_cone,
             seconds=self._seconds(),
+            positions=None if best is None else best.positions,
         )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Floats, States
+from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.network import Network
+from openpoint.network.devices import with_positions
 from openpoint.powerflow.balanced import losses, solve
+from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.entries import rank, span
 from openpoint.search.kernel.loops import loops_for
@@ -31,10 +33,25 @@ class AcEvaluator:
 
     Attributes:
         network: with the limits to keep. change_cost: per change, per unit.
+        states: with devices that may be set, the costs and limits that all count; `network` and `change_cost` follow
+            from it. positions: (D) of the devices in `network`.
     """
 
     network: Network
     change_cost: float = 0.0
+    states: OperatingPointEvaluator | None = None
+    positions: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def at(self, positions: Ints) -> AcEvaluator:
+        """The evaluator with its devices at other positions."""
+        assert self.states is not None
+        network = with_positions(self.states.network, self.states.devices, positions)
+        return replace(self, network=replace(network, generator_s=self.network.generator_s), positions=positions)
+
+    def evaluate_at(self, closed: Bools, positions: Ints) -> tuple[Floats, Floats]:
+        """As `evaluate`, with a row of (K, D) positions for each of K states."""
+        assert self.states is not None
+        return self.states.evaluate(closed, positions, self.network.generator_s)
 
     def evaluate(self, closed: Bools) -> tuple[Floats, Floats]:
         """Objective values and violations of (K, E) radial states; both are inf where the power flow has no solution.
@@ -42,6 +59,8 @@ class AcEvaluator:
         The violation is the sum of the excesses of squared voltages and currents relative to their limits; it is 0
         where all limits are kept within `TOLERANCE`.
         """
+        if self.states is not None:
+            return self.evaluate_at(closed, self.positions)
         net = self.network
         low, high, most = self._accepted
         if not (np.any(low > 0.0) or np.any(high < np.inf) or np.any(most < np.inf)):
@@ -72,12 +91,13 @@ class AcEvaluator:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A radial state, the (G) output of its generators, and its exact objective value and violation."""
+    """A radial state, its exact objective value and violation, (G) outputs of generators, (D) positions of devices."""
 
     closed: Bools
     value: float
     violation: float
     generation: Complexes
+    positions: Ints
 
     def beats(self, other: Candidate | None) -> bool:
         """Whether its violation is less, or equal with a lower objective value."""
@@ -121,13 +141,21 @@ class Exchange:
             return None
         state = self.full(closed[None, :])
         value, miss = self.evaluator.evaluate(state)
-        generation = self.evaluator.network.generator_s
-        return Candidate(state[0], float(value[0]), float(miss[0]), generation) if np.isfinite(value[0]) else None
+        if not np.isfinite(value[0]):
+            return None
+        generation, positions = self.evaluator.network.generator_s, self.evaluator.positions
+        return Candidate(state[0], float(value[0]), float(miss[0]), generation, positions)
 
     def at(self, candidate: Candidate, generation: Complexes) -> Candidate | None:
-        """The candidate with other generator outputs; later states are evaluated at these outputs too."""
+        """The candidate with other generator outputs; later states are evaluated with these and its positions too."""
+        self.set_devices(candidate.positions)
         self.evaluator = replace(self.evaluator, network=replace(self.evaluator.network, generator_s=generation))
         return self.candidate(candidate.closed[self.numbering.branch])
+
+    def set_devices(self, positions: Ints) -> None:
+        """Evaluate later states with the devices at these positions."""
+        if not np.array_equal(positions, self.evaluator.positions):
+            self.evaluator = self.evaluator.at(positions)
 
     def full(self, closed: Bools) -> Bools:
         """(K, E) states from (K, m)."""
@@ -163,7 +191,7 @@ class Exchange:
             value, miss = self.evaluator.evaluate(near)
             self.evaluations += len(near)
             best = int(np.lexsort((value, miss))[0])
-            found = Candidate(near[best], float(value[best]), float(miss[best]), candidate.generation)
+            found = replace(candidate, closed=near[best], value=float(value[best]), violation=float(miss[best]))
             if found.violation < candidate.violation or (
                 found.violation == candidate.violation and found.value < candidate.value * (1.0 - 1e-9)
             ):

@@ -47,9 +47,15 @@ class Model(Table):
         slot: (m) entry of the branch in the factor, -1 beside a source.
         swap: (m) whether the branch is open today, so that closing it is a change. most_closings: how many may be.
         zero_impedance: branches without impedance. ideal_conductance: the conductance that represents them.
+        device_kind: (D) `DeviceKind` of the devices that may be set. device_at: (D) bus or branch. value: (V) what they
+            may be set to, position by position and device by device; device d has those from device_start[d] (D + 1):
+            susceptance of a bank, squared voltage that a source holds. holder: (N) device that sets the voltage of the
+            source at this bus, -1 = none; of no length without devices.
         passive: whether no branch has a negative resistance, reactance or conductance.
         shunts, currents, dispatchable, rated, bounded, priced: whether there are any admittances, loads of constant
             current, dispatchable generators, ratings, voltage limits, prices.
+        devices, banks, voltages: whether there are any devices that may be set, capacitor banks, voltages of sources.
+        spans: whether the power of any bus may be chosen, by generators or banks.
     """
 
     n: int
@@ -89,6 +95,11 @@ class Model(Table):
     most_closings: int
     zero_impedance: Indices
     ideal_conductance: float
+    device_kind: Indices
+    device_at: Indices
+    device_start: Indices
+    value: Floats
+    holder: Indices
     passive: bool
     shunts: bool
     currents: bool
@@ -96,6 +107,10 @@ class Model(Table):
     rated: bool
     bounded: bool
     priced: bool
+    devices: bool
+    banks: bool
+    voltages: bool
+    spans: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +119,7 @@ class Work(Table):
 
     Attributes:
         status: (m) OPEN, CLOSED or UNDECIDED. y, mu, phi: (N) multipliers of the balances and of the voltage limits.
+        low, high: (D) first and last position that a device may have. wanted: (D) position in the relaxation.
         order, parent, edge: (N) forest of the closed branches, roots first; bus above, branch to it (-1: a root).
         gain: (N) A, the coefficient of −w in the bound. w: (N) squared voltages, an estimate.
         used: (N) whether the bound uses this estimate, at a rating that counts or for a tangent.
@@ -112,13 +128,17 @@ class Work(Table):
         guess: (m) estimate of it. status_kept: (m) states to restore after a trial.
         factor, diagonal: (L), (n) LDLᵀ. factor_q, diagonal_q: the same for μ where it is another, else of no length.
         choice_p, choice_q: (N) LEAST, MOST or BETWEEN of the power that may be chosen; taken_p, taken_q: (N) load with
-            what is chosen. y_next, mu_next, one: (N) right-hand sides and solutions.
+            what is chosen. least_q, span_q: (N) reactive load, the least that may be chosen and how much more, with
+            banks; of no length without. y_next, mu_next, one: (N) right-hand sides and solutions.
         y_kept, mu_kept: (N) multipliers to restore after a trial.
-        leader: (N) union-find. rank, low, came, at: (N) memory of the search for bridges.
+        leader: (N) union-find. rank, lowest, came, at: (N) memory of the search for bridges.
     """
 
     status: States
     status_kept: States
+    low: Indices
+    high: Indices
+    wanted: Floats
     y: Floats
     mu: Floats
     phi: Floats
@@ -147,6 +167,8 @@ class Work(Table):
     choice_q: States
     taken_p: Floats
     taken_q: Floats
+    least_q: Floats
+    span_q: Floats
     y_next: Floats
     mu_next: Floats
     one: Floats
@@ -154,7 +176,7 @@ class Work(Table):
     mu_kept: Floats
     leader: Indices
     rank: Indices
-    low: Indices
+    lowest: Indices
     came: Indices
     at: Indices
 
@@ -164,12 +186,14 @@ class Pool(Table):
     """Open nodes: a heap of rows by bound.
 
     Attributes:
-        status: (C, m). y, mu, phi: (C, N); any multipliers are valid, so half the digits do. bound: (C).
-        origin: (C) number of the node that was branched. depth: (C) branchings above.
+        status: (C, m). low, high: (C, D). y, mu, phi: (C, N); any multipliers are valid, so half the digits do.
+        bound: (C). origin: (C) number of the node that was branched. depth: (C) branchings above.
         heap: (C) rows in use first, as a heap; the others are free.
     """
 
     status: States
+    low: Indices
+    high: Indices
     y: Singles
     mu: Singles
     phi: Singles
@@ -179,10 +203,10 @@ class Pool(Table):
     heap: Indices
 
 
-PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM = 1, 2, 3, 4, 5, 6, 7
+PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM, STEP = 1, 2, 3, 4, 5, 6, 7, 8
 """Lines of a record: a branch cannot be open; close all such branches; the bound of the node reaches the cutoff; the
-node has no radial state; a branch is decided, its closed side first; a radial state for the power flow; the open side
-of an earlier branching follows."""
+node has no radial state; a branch is decided, its closed side first; a radial state for the power flow; the other side
+of an earlier branching follows; the positions of a device are divided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +214,9 @@ class Record(Table):
     """The lines of a certificate that are not written yet; with no rows, nothing is recorded.
 
     Attributes:
-        kind: (C) PROBE … FROM. branch: (C) of PROBE and SPLIT; of FROM the number of the node. bits: (C) of y and mu.
+        kind: (C) PROBE … STEP. branch: (C) of PROBE and SPLIT; of FROM the number of the node; of STEP the device.
+        bits: (C) of y and mu; of STEP the side that follows, 0 for the lower one.
+        last: (C) of STEP, the last position of the lower side.
         y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits. phi: (C, N) times 2^PHI_BITS.
         w: (C, N) squared voltages that the bound uses, times 2^W_BITS, else 0.
         top: (C, N) whether the bus is the root of a part of several buses without a source.
@@ -199,6 +225,7 @@ class Record(Table):
 
     kind: States
     branch: Indices
+    last: Indices
     bits: States
     y: Ints
     mu: Ints
@@ -232,27 +259,32 @@ class Counts(Table):
 
 def work_for(model: Model) -> Work:
     """New arrays for a node: all branches undecided, all multipliers 0."""
-    m, size = len(model.fr), len(model.p)
+    m, size, devices = len(model.fr), len(model.p), len(model.device_kind)
     by_bus = ("y", "mu", "phi", "gain", "y_next", "mu_next", "one", "y_kept", "mu_kept", "taken_p", "taken_q")
     by_branch = ("alpha", "beta", "rho", "nu", "steep", "conductance", "drop_y", "drop_mu", "value", "guess")
-    numbers = ("order", "parent", "edge", "leader", "rank", "low", "came", "at")
+    numbers = ("order", "parent", "edge", "leader", "rank", "lowest", "came", "at")
     arrays: dict[str, Any] = {name: np.zeros(size) for name in by_bus}
     arrays |= {name: np.zeros(m) for name in by_branch}
     arrays |= {name: np.zeros(size, dtype=np.int32) for name in numbers}
     arrays |= {"factor": np.zeros(len(model.row)), "diagonal": np.zeros(model.n), "w": model.w_max.copy()}
-    rows, buses = (len(model.row), model.n) if model.dispatchable else (0, 0)
+    rows, buses = (len(model.row), model.n) if model.spans else (0, 0)
     arrays |= {"factor_q": np.zeros(rows), "diagonal_q": np.zeros(buses)}
     for side, span in (("choice_p", model.p_span), ("choice_q", model.q_span)):
         arrays[side] = np.where(span > 0.0, BETWEEN, LEAST).astype(np.int8)
+    arrays |= {name: np.zeros(size if model.banks else 0) for name in ("least_q", "span_q")}
+    arrays |= {"low": np.zeros(devices, dtype=np.int32), "wanted": np.zeros(devices)}
+    arrays["high"] = np.diff(model.device_start).astype(np.int32) - 1
     arrays |= {name: np.full(m, UNDECIDED, dtype=np.int8) for name in ("status", "status_kept")}
     return Work(down=np.zeros(m, dtype=np.bool_), used=np.zeros(size, dtype=np.bool_), **arrays)
 
 
 def pool_for(model: Model, capacity: int) -> Pool:
     """An empty pool."""
-    m, size = len(model.fr), len(model.p)
+    m, size, devices = len(model.fr), len(model.p), len(model.device_kind)
     return Pool(
         status=np.zeros((capacity, m), dtype=np.int8),
+        low=np.zeros((capacity, devices), dtype=np.int32),
+        high=np.zeros((capacity, devices), dtype=np.int32),
         y=np.zeros((capacity, size), dtype=np.float32),
         mu=np.zeros((capacity, size), dtype=np.float32),
         phi=np.zeros((capacity, size if model.bounded else 0), dtype=np.float32),
@@ -284,9 +316,9 @@ def take(work: Work, pool: Pool, counts: Counts) -> None:
     """Make the node of least bound in a pool the current one, as compiled code does where there is none."""
     rows = pool.heap[: counts.size[0]]
     row = int(rows[0])
-    for mine, its in ((work.status, pool.status), (work.y, pool.y), (work.mu, pool.mu), (work.phi, pool.phi)):
-        if its.shape[1]:
-            mine[:] = its[row]
+    for name in ("status", "low", "high", "y", "mu", "phi"):
+        if (its := getattr(pool, name)).shape[1]:
+            getattr(work, name)[:] = its[row]
     counts.bound[0], counts.depth[0], counts.active[0] = pool.bound[row], pool.depth[row], 1
     rest = rows[1:].copy()
     rows[:-1] = rest[np.argsort(pool.bound[rest], kind="stable")]  # a sorted array is a heap
@@ -311,6 +343,7 @@ def record_for(model: Model, capacity: int) -> Record:
     return Record(
         kind=np.zeros(capacity, dtype=np.int8),
         branch=np.zeros(capacity, dtype=np.int32),
+        last=np.zeros(capacity, dtype=np.int32),
         bits=np.zeros(capacity, dtype=np.int8),
         **wide,
         top=np.zeros((capacity, size), dtype=np.int8),

@@ -46,6 +46,7 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
 8. Sources may have multipliers too, and every squared voltage a cost, `worth`, which is added to the loss: the bound is
    then one of the loss plus the costs of the sources' power and of the voltages. `openpoint.search.regions` combines
    parts of a grid in this way; everywhere else the costs are those of open branches alone.
+9. What devices add at a node, where each has an interval of positions, is derived in `openpoint.search.kernel.devices`.
 
 The bound is valid for any multipliers, without a solver's tolerance, and for loads of either sign. Of the voltages it
 uses w_max at roots (and w_min, which may be 0); these must hold in every completion of interest. Rounding is of the
@@ -59,6 +60,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.compiled.jit import always_inlined, inlined
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
+from openpoint.search.kernel.devices import add_banks, held
 
 THIN = 1e-4
 """Share of |z| that is the least ρ used to compute the next multipliers: without resistance ρ is 0 at first."""
@@ -160,6 +162,8 @@ def balances(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             used[j] = c < 0.0
             total += c * first
             gain[j] -= c * second
+    if model.banks:
+        add_banks(model, work, mu)
     if model.dispatchable:
         for j in range(len(gain)):
             total += model.p_span[j] * min(0.0, y[j]) + model.q_span[j] * min(0.0, mu[j])
@@ -203,7 +207,8 @@ def forest(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tup
         j = order[position]
         e = edge[j]
         if e < 0:
-            total -= gain[j] * (w_max[j] if gain[j] > 0.0 else w_min[j])
+            low, high = held(model, work, j)
+            total -= gain[j] * (high if gain[j] > 0.0 else low)
             continue
         i = parent[j]
         down[e] = model.fr[e] == i

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from openpoint.arrays import Indices
 from openpoint.compiled.jit import lean
-from openpoint.search.kernel import forest, loops
+from openpoint.search.kernel import devices, forest, loops
 from openpoint.search.kernel.arrays import CLOSED, OPEN, SPLIT, Counts, Model, Pool, Record, Work
 from openpoint.search.kernel.loops import Loops
-from openpoint.search.kernel.node import pop, process, push, record_event
+from openpoint.search.kernel.node import pop, process, push, record_event, step
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
 """Results of `explore`: no nodes left, paused, a radial state to evaluate, no room in the pool or record."""
@@ -36,6 +36,9 @@ def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record
                 counts.floor[0] = min(counts.floor[0], counts.bound[0])
             counts.active[0] = 0
             continue
+        if branch >= len(work.status):
+            step(model, work, pool, counts, record, branch - len(work.status))
+            continue
         record_event(record, SPLIT, branch)
         work.status[branch] = OPEN
         counts.depth[0] += 1
@@ -48,6 +51,12 @@ def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record
 def propagate(model: Model, work: Work) -> bool:
     """`openpoint.search.kernel.forest.propagate`."""
     return forest.propagate(model, work)
+
+
+@lean
+def relaxed_positions(model: Model, work: Work) -> int:
+    """`openpoint.search.kernel.devices.divide`, for the positions in `work.wanted`."""
+    return devices.divide(model, work)
 
 
 @lean

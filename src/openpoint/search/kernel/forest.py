@@ -70,7 +70,7 @@ def propagate(model: Model, work: Work) -> bool:
                 if status[e] == UNDECIDED and not model.swap[e]:
                     status[e] = CLOSED
                     again = True
-        memory = work.rank, work.low, work.came, work.at
+        memory = work.rank, work.lowest, work.came, work.at
         if not close_bridges(model.fr, model.to, model.start, model.neighbour, model.via, status, status, memory):
             return False
 
@@ -137,7 +137,7 @@ def root(model: Model, work: Work) -> None:
 
     Requires the `leader` of `propagate`.
     """
-    n, order, edge, parent, leader, top = model.n, work.order, work.edge, work.parent, work.leader, work.low
+    n, order, edge, parent, leader, top = model.n, work.order, work.edge, work.parent, work.leader, work.lowest
     for bus in range(n):
         top[bus] = bus
     for bus in range(n):

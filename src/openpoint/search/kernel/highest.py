@@ -91,7 +91,7 @@ def reach_for(model: Model) -> Reach | None:
     taken = np.stack([model.p, model.q, model.p_v, model.q_v, model.p_w, model.q_w])[:, : model.n]
     ratios = np.any(model.k_fr != 1.0) or np.any(model.k_to != 1.0)
     shunts = any(part.any() for part in (model.g_fr, model.b_fr, model.g_to, model.b_to))
-    if model.dispatchable or shunts or ratios or not np.any(low[: model.n] > 0.0):
+    if model.dispatchable or model.devices or shunts or ratios or not np.any(low[: model.n] > 0.0):
         return None
     if min(taken.min(), model.r.min(), model.x.min()) < 0.0:
         return None

@@ -8,9 +8,9 @@ updates ρ, ν and w; the error falls by a factor of 20 to 40 in each, and on a 
 The Laplacian always has the sparsity pattern of the whole grid, whichever branches are open. So the order of
 elimination, of least degree, is chosen once (`openpoint.search.model.build`), with the positions of all entries.
 
-Where a bus has a dispatchable generator, its multiplier is 0 unless the output is at an end of its range. Such a bus
-is tied to 0 through a large conductance, and the flow in this tie is the output. Ends and ties are kept from one step
-to the next (`update_active_set`), as an active set. y and μ have matrices of their own then.
+Where a bus has a dispatchable generator or a capacitor bank, its multiplier is 0 unless the output is at an end of its
+range. Such a bus is tied to 0 through a large conductance, and the flow in this tie is the output. Ends and ties are
+kept from one step to the next (`update_active_set`), as an active set. y and μ have matrices of their own then.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from openpoint.arrays import Floats, States
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, OPEN, Model, Work
 from openpoint.search.kernel.bound import above
+from openpoint.search.kernel.devices import held, ranges_with_banks
 
 
 @inlined
@@ -31,7 +32,8 @@ def estimate_voltages(model: Model, work: Work) -> None:
         j = work.order[position]
         e = work.edge[j]
         if e < 0:
-            w[j] = model.w_max[j] if work.gain[j] >= 0.0 else max(model.w_min[j], 0.25 * model.w_max[j])
+            low, high = held(model, work, j)
+            w[j] = high if work.gain[j] >= 0.0 else max(low, 0.25 * high)
             continue
         ratio = model.k_fr[e] / model.k_to[e] if work.down[e] else model.k_to[e] / model.k_fr[e]
         if model.z2[e] > 0.0:
@@ -51,6 +53,10 @@ def assemble_balances(model: Model, work: Work) -> None:
         for j in range(len(w)):
             p[j] += model.p_span[j] * load_share(work.choice_p[j])
             q[j] += model.q_span[j] * load_share(work.choice_q[j])
+    if model.banks:
+        ranges_with_banks(model, work)
+        for j in range(len(w)):
+            q[j] = work.least_q[j] + work.span_q[j] * load_share(work.choice_q[j])
     if model.currents:
         for j in range(len(w)):
             v = np.sqrt(w[j])
@@ -172,14 +178,17 @@ def solve_balances(model: Model, work: Work) -> None:
     """One fixed-point step: multipliers for which the flows keep the balances, in `y_next` and `mu_next`."""
     assemble_balances(model, work)
     factorise(model, work, work.factor, work.diagonal, work.choice_p)
-    if not model.dispatchable:
+    if not model.spans:
         solve(model, work.factor, work.diagonal, work.y_next, work.mu_next)
     else:
         solve(model, work.factor, work.diagonal, work.y_next, work.one)
         factorise(model, work, work.factor_q, work.diagonal_q, work.choice_q)
         solve(model, work.factor_q, work.diagonal_q, work.mu_next, work.one)
         update_active_set(model, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
-        update_active_set(model, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
+        if model.banks:
+            update_active_set(model, work.span_q, work.choice_q, work.least_q, work.mu_next, work.taken_q)
+        else:
+            update_active_set(model, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
     for k in range(model.n, len(work.y)):
         work.y_next[k] = work.y[k]
         work.mu_next[k] = work.mu[k]
@@ -229,7 +238,7 @@ def multipliers_without(model: Model, work: Work, e: int) -> bool:
     for k in range(n):
         work.y_next[k] = work.y[k] + by_y * one[k]
         work.mu_next[k] = work.mu[k] + by_mu * one[k]
-    if model.dispatchable:
+    if model.spans:
         rest = 1.0 - conductance * resistance(model, work.factor_q, work.diagonal_q, one, e)
         by_mu = conductance * work.drop_mu[e] / max(rest, 1e-10)
         back_substitute(model, work.factor_q, work.diagonal_q, one)

@@ -5,7 +5,7 @@ undecided branches are *probed*: the node is bounded with the branch open. Where
 branch must be closed in every state of interest. The closings are applied together after all probes, since each would
 change the forest that the bound uses. Their consequences are propagated, and the node is bounded again. Then the
 branch that `branching` chooses is decided: the open side, with its high bound, is put into the pool; the closed side
-is processed next.
+is processed next. Where all branches are decided, the positions of a device are divided (`devices`) in the same way.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from openpoint.search.kernel.arrays import (
     OPEN,
     PHI_BITS,
     PROBE,
+    STEP,
     UNDECIDED,
     W_BITS,
     Counts,
@@ -36,6 +37,7 @@ from openpoint.search.kernel.arrays import (
 )
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.branching import choose
+from openpoint.search.kernel.devices import divide, last_of_lower_side
 from openpoint.search.kernel.forest import propagate, root
 from openpoint.search.kernel.multipliers import (
     equalise_zero_impedance,
@@ -280,7 +282,10 @@ def probe_all(model: Model, work: Work, counts: Counts, record: Record, value: f
 
 @inlined
 def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
-    """Bound the current node; returns the branch to decide next, -1 for a leaf to evaluate, -2 if the node is done."""
+    """Bound the current node; returns the branch to decide next, -1 for a leaf to evaluate, -2 if the node is done.
+
+    Branches are followed by devices: m + d is device d.
+    """
     iterations = 10 if counts.nodes[0] == 1 else STEPS
     while True:
         if not propagate(model, work):
@@ -301,6 +306,10 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
         ):
             return -2
         if branch < 0:
+            if model.devices:
+                device = divide(model, work)
+                if device >= 0:
+                    return len(work.status) + device
             record_event(record, JUDGED, -1)
             counts.bound[0] = reached
             return -1
@@ -315,6 +324,9 @@ def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> 
     heap, bounds, k = pool.heap, pool.bound, counts.size[0]
     row = heap[k]
     store_row(work.status, pool.status, row)
+    if model.devices:
+        store_row(work.low, pool.low, row)
+        store_row(work.high, pool.high, row)
     store_row(work.y, pool.y, row)
     store_row(work.mu, pool.mu, row)
     if model.bounded:
@@ -336,6 +348,9 @@ def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) ->
     row = heap[0]
     record_event(record, FROM, pool.origin[row])
     load_row(pool.status, row, work.status)
+    if model.devices:
+        load_row(pool.low, row, work.low)
+        load_row(pool.high, row, work.high)
     load_row(pool.y, row, work.y)
     load_row(pool.mu, row, work.mu)
     if model.bounded:
@@ -357,3 +372,22 @@ def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) ->
         k = child
     heap[k] = last
     heap[size] = row
+
+
+@inlined
+def step(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, d: int) -> None:
+    """Divide the positions of a device: put the farther side into the pool; the nearer one becomes the current node."""
+    low, high = work.low[d], work.high[d]
+    last, side = last_of_lower_side(work, d)
+    if len(record.kind) > 0:
+        record.last[record.size[0]] = last
+        record.bits[record.size[0]] = side
+        record_event(record, STEP, d)
+    counts.depth[0] += 1
+    if side == 0:
+        work.low[d] = last + 1
+    else:
+        work.high[d] = last
+    push(model, work, pool, counts, counts.bound[0])
+    work.low[d] = low if side == 0 else last + 1
+    work.high[d] = last if side == 0 else high

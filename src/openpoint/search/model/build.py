@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.devices import DeviceKind, Devices, no_devices
 from openpoint.search.kernel.arrays import Model
-from openpoint.search.model.demand import Demand, demand
+from openpoint.search.model.demand import by_bus, demand
+from openpoint.search.model.devices import (
+    at_greatest,
+    bank_power,
+    check_kinds,
+    device_arrays,
+    source_voltages,
+    without_banks,
+)
 from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound_by_limits
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
 from openpoint.search.model.voltage_bounds import VoltageUpperBounds, voltage_upper_bounds
@@ -43,6 +53,7 @@ def build_model(
     must_open: Bools,
     max_changes: int | None = None,
     change_cost: float = 0.0,
+    devices: Devices | None = None,
 ) -> tuple[Model, Numbering]:
     """The arrays of the search model; its limits are those of the network, relaxed by `TOLERANCE`.
 
@@ -53,28 +64,34 @@ def build_model(
         network: a balanced network.
         must_close, must_open: (E) branches whose state is given.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
+        devices: those that may be set.
 
     Raises:
-        OptionError: a grid of several phases, or one in which nothing bounds a voltage from above.
+        OptionError: a grid of several phases, one in which nothing bounds a voltage from above, or devices that the
+            bound has no closed form for.
     """
     if not network.is_balanced:
         raise OptionError("topology search works on balanced grids (phases '1'); this grid has phases a, b, c")
+    devices = no_devices() if devices is None else devices
+    check_kinds(devices)
     fr, to = network.terminal_fr, network.terminal_to
     branch = np.flatnonzero(~must_open & (fr != to))
     source = np.isin(np.arange(network.n_terminals), network.source_terminal)
     bus, number, columns = numbered(network, fr[branch], to[branch], source)
     n, m = len(columns), len(branch)
     a, b = number[fr[branch]], number[to[branch]]
-    taken = demand(network)
-    voltage_bounds, most = of_interest(network, ~must_open, taken)
-    w_min, w_max = voltage_range(network, voltage_bounds, most)
+    taken = demand(without_banks(network, devices) if devices.count else network)
+    voltage_bounds, most = of_interest(network, ~must_open, devices)
+    w_min, w_max = voltage_range(network, voltage_bounds, most, devices)
     z = np.asarray(network.z.diagonal())[branch]
     shunt_fr, shunt_to, stays = shunts(network, branch, must_close)
-    steady = taken.steady + np.where(source, 0.0, stays.conj())
+    with_open = replace(taken, steady=taken.steady + np.where(source, 0.0, stays.conj()))
     half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
     l_max = network.l_max[branch] * (1.0 + TOLERANCE) ** 2
     fixed = int(network.closed.sum()) - n
     swap = ~network.closed[branch]
+    arrays: dict[str, Any] = adjacency(np.minimum(a, n), np.minimum(b, n), n)
+    arrays |= pattern(a, b, columns) | device_arrays(network, devices, number) | by_bus(with_open, bus)
     model = Model(
         n=n,
         fr=a,
@@ -90,19 +107,10 @@ def build_model(
         b_to=shunt_to.imag.copy(),
         l_max=l_max,
         price=np.where(swap, 2.0 * change_cost, 0.0),
-        p=taken.power.real[bus].copy(),
-        q=taken.power.imag[bus].copy(),
-        p_span=taken.span.real[bus].copy(),
-        q_span=taken.span.imag[bus].copy(),
-        p_v=taken.current.real[bus].copy(),
-        q_v=taken.current.imag[bus].copy(),
-        p_w=steady.real[bus].copy(),
-        q_w=steady.imag[bus].copy(),
         w_min=w_min[bus],
         w_max=w_max[bus],
         worth=stays.real[bus].copy(),
-        **adjacency(np.minimum(a, n), np.minimum(b, n), n),
-        **pattern(a, b, columns),
+        **arrays,
         swap=swap,
         most_closings=m if max_changes is None else int(np.floor((max_changes - fixed) / 2)),
         zero_impedance=np.flatnonzero(z == 0).astype(np.int32),
@@ -114,6 +122,7 @@ def build_model(
         rated=bool(np.isfinite(l_max).any()),
         bounded=bool(np.any(w_min[~source] > 0) or np.any(network.w_max[~source] < np.inf)),
         priced=change_cost > 0.0,
+        spans=bool(taken.span.any() or np.any(devices.kind == DeviceKind.BANK)),
     )
     return model, Numbering(branch, bus, change_cost * fixed, voltage_bounds, most)
 
@@ -127,11 +136,15 @@ def numbered(network: Network, fr: Ints, to: Ints, source: Bools) -> tuple[Ints,
     return bus, number, [np.sort(number[c]) for c in columns]
 
 
-def of_interest(network: Network, may_close: Bools, taken: Demand) -> tuple[VoltageUpperBounds, float]:
+def of_interest(network: Network, may_close: Bools, devices: Devices) -> tuple[VoltageUpperBounds, float]:
     """Upper bounds of the squared voltages as functions of the loss, and the loss that no state of interest exceeds."""
     low, l_max = network.w_min * (1.0 - TOLERANCE) ** 2, network.l_max * (1.0 + TOLERANCE) ** 2
+    if devices.count:
+        network, low = at_greatest(network, devices), np.zeros_like(low)  # no bound by the drop of voltages then
+    taken = demand(network)
     bounds = voltage_upper_bounds(network, may_close, taken)
-    most = min(loss_upper_bound(network), loss_upper_bound_by_limits(network, may_close, taken, low, l_max))
+    by_loads = loss_upper_bound(network) + 8.0 * bank_power(devices)
+    most = min(by_loads, loss_upper_bound_by_limits(network, may_close, taken, low, l_max))
     return bounds, most * (1.0 + 1e-9)
 
 
@@ -149,17 +162,17 @@ def shunts(network: Network, branch: Ints, must_close: Bools) -> tuple[Complexes
     return half - open_fr[branch] / k_fr, half - open_to[branch], stays
 
 
-def voltage_range(network: Network, voltage_bounds: VoltageUpperBounds, value: float) -> tuple[Floats, Floats]:
+def voltage_range(
+    network: Network, voltage_bounds: VoltageUpperBounds, value: float, devices: Devices
+) -> tuple[Floats, Floats]:
     """(N) least and greatest squared voltages of any state that keeps the limits and has a loss of at most `value`.
 
     Raises:
         OptionError: a bus has no upper limit, and the voltage there could be anything.
     """
-    held = np.abs(network.source_v) ** 2
     low = network.w_min * (1.0 - TOLERANCE) ** 2
     high = np.minimum(network.w_max * (1.0 + TOLERANCE) ** 2, voltage_bounds.at(value))
-    low[network.source_terminal] = held
-    high[network.source_terminal] = held
+    low[network.source_terminal], high[network.source_terminal] = source_voltages(network, devices)
     if not np.isfinite(high).all():
         raise OptionError(
             "generation, capacitors or charging may raise voltages here, some branch has no resistance, and the proof "

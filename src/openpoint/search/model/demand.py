@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.arrays import Complexes
+from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.network import Network
 
 
@@ -36,3 +36,10 @@ def demand(network: Network) -> Demand:
     for part in (power, span, current, steady):
         part[network.source_terminal] = 0.0
     return Demand(power, span, current, steady)
+
+
+def by_bus(taken: Demand, bus: Ints) -> dict[str, Floats]:
+    """The demand as the arrays of `openpoint.search.kernel.arrays.Model`, of these buses."""
+    parts = {"": taken.power, "_span": taken.span, "_v": taken.current, "_w": taken.steady}
+    arrays = {f"p{name}": part.real[bus].copy() for name, part in parts.items()}
+    return arrays | {f"q{name}": part.imag[bus].copy() for name, part in parts.items()}

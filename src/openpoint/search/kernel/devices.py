@@ -1,0 +1,123 @@
+"""Compiled: devices that may be set, each to a whole number of positions, in the bound and in branching.
+
+At a node every device has an interval of positions. Values rise or fall with the position, so the least and the
+greatest value are those at the ends of the interval.
+
+**Banks.** A bank at bus j with susceptance b draws −b w_j of reactive power, which adds −μ_j b w_j to the Lagrangian of
+`openpoint.search.kernel.bound`. Whatever b in [b₋, b₊] a completion has, that is at least −max(μ_j b₋, μ_j b₊) w_j,
+so the maximum is added to A_j. In the fixed point the reactive load that may be chosen at the bus has the span
+(b₊ − b₋) w_j, in addition to that of its generators: the same sign of μ_j decides both.
+
+**Voltages of sources.** The root of a part is its source, with w in [w₋, w₊]: −A w is at least −A w₊ if A > 0, else
+−A w₋.
+
+**Branching.** While branches are undecided, only they are. Then the positions of a device are divided where the
+relaxation, taken at the multipliers of the node, has its value; the side that is nearer follows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openpoint.arrays import Floats
+from openpoint.compiled.jit import inlined
+from openpoint.search.kernel.arrays import LEAST, Model, Work
+
+BANK, VOLTAGE = 0, 1
+"""`openpoint.network.devices.DeviceKind`."""
+
+
+@inlined
+def ends(model: Model, work: Work, d: int) -> tuple[float, float]:
+    """The least and the greatest value of a device in its interval."""
+    first, last = model.value[model.device_start[d] + work.low[d]], model.value[model.device_start[d] + work.high[d]]
+    return min(first, last), max(first, last)
+
+
+@inlined
+def held(model: Model, work: Work, j: int) -> tuple[float, float]:
+    """The least and the greatest squared voltage of a root."""
+    if model.voltages and model.holder[j] >= 0:
+        return ends(model, work, model.holder[j])
+    return model.w_min[j], model.w_max[j]
+
+
+@inlined
+def add_banks(model: Model, work: Work, mu: Floats) -> None:
+    """Add the terms of banks to A."""
+    for d in range(len(model.device_kind)):
+        if model.device_kind[d] == BANK:
+            least, most = ends(model, work, d)
+            j = model.device_at[d]
+            work.gain[j] += max(mu[j] * least, mu[j] * most)
+
+
+@inlined
+def ranges_with_banks(model: Model, work: Work) -> None:
+    """Write the reactive load that may be chosen at every bus; where nothing is left to choose, end a choice."""
+    for j in range(len(work.w)):
+        work.least_q[j] = model.q[j]
+        work.span_q[j] = model.q_span[j]
+    for d in range(len(model.device_kind)):
+        if model.device_kind[d] == BANK:
+            least, most = ends(model, work, d)
+            j = model.device_at[d]
+            work.least_q[j] -= most * work.w[j]
+            work.span_q[j] += (most - least) * work.w[j]
+    for j in range(len(work.w)):
+        if work.span_q[j] <= 0.0:
+            work.choice_q[j] = LEAST
+
+
+@inlined
+def position_of(model: Model, work: Work, d: int, value: float) -> float:
+    """The position in the interval that has this value, with a fraction between two positions."""
+    start = model.device_start[d]
+    sign = 1.0 if model.value[start + work.high[d]] >= model.value[start + work.low[d]] else -1.0
+    k = work.low[d]
+    while k < work.high[d] and sign * (model.value[start + k + 1] - value) <= 0.0:
+        k += 1
+    if k == work.high[d]:
+        return float(k)
+    here, there = model.value[start + k], model.value[start + k + 1]
+    position: float = k + min(max((value - here) / (there - here), 0.0), 1.0)
+    return position
+
+
+@inlined
+def divide(model: Model, work: Work) -> int:
+    """The device to divide next, -1 where all have one position; writes the positions of the relaxation to `wanted`.
+
+    Of the banks with a value between two positions it is the one whose value is farthest from both; without such a
+    bank, the first voltage of a source, else the first bank.
+    """
+    chosen, farthest = -1, -1.0
+    for d in range(len(model.device_kind)):
+        start, low, high = model.device_start[d], work.low[d], work.high[d]
+        j = model.device_at[d]
+        least, most = ends(model, work, d)
+        value = most
+        if model.device_kind[d] == VOLTAGE:
+            value = most if work.gain[j] >= 0.0 else least
+        elif work.span_q[j] > 0.0:
+            share = min(max((work.taken_q[j] - work.least_q[j]) / work.span_q[j], 0.0), 1.0)
+            value = most - share * (most - least)
+        work.wanted[d] = position_of(model, work, d, value)
+        if low < high:
+            score = 0.0 if model.device_kind[d] == VOLTAGE else -0.5
+            k = int(np.floor(work.wanted[d]))
+            if k < work.wanted[d]:
+                score = min(abs(model.value[start + k] - value), abs(model.value[start + k + 1] - value))
+            if chosen < 0 or score > farthest:
+                chosen, farthest = d, score
+    return chosen
+
+
+@inlined
+def last_of_lower_side(work: Work, d: int) -> tuple[int, int]:
+    """The last position of the lower side of a division, and the side of the wanted position: 0 for the lower one."""
+    wanted = work.wanted[d]
+    k = int(np.floor(wanted))
+    if k >= work.high[d]:
+        return work.high[d] - 1, 1
+    return k, 0 if wanted - k <= 0.5 else 1
