@@ -279,6 +279,29 @@ def test_steps_of_a_delta_count_once(tmp_path: Path) -> None:
     assert max(abs(several[key] - v) for key, v in single.items()) < 1e-9
 
 
+@pytest.mark.parametrize("states", ["0 1 1", "1 0 0", "0 1 0"])
+def test_steps_of_unequal_size_are_those_that_opendss_computes(states: str, tmp_path: Path) -> None:
+    """Each is as large as the first, whatever the file says: the power flow of the engine is that of the grid."""
+    steps = f"numsteps=3 kvar=[300 150 600] states=[{states}]"
+    path = put(tmp_path, SUB + LINE + LOAD + f"New Capacitor.C bus1=B phases=3 kv=12.47 {steps}\n")
+    grid = openpoint.read(path)
+    row = grid.capacitors.row(0, named=True)
+    assert (row["q_kvar"], row["steps"]) == (pytest.approx(900.0), 3)
+    assert row["steps_on"] == states.count("1")
+    assert any("as large as the first, 300 kvar" in note.message for note in grid.notes)
+    expected, found = voltages_of_opendss(path), voltages_of_grid(grid)
+    assert max(abs(found[key] - v) for key, v in expected.items()) < 1e-6
+
+
+@pytest.mark.parametrize(("control", "controllable"), [(True, True), (False, False)])
+def test_taps_may_be_set_where_a_regulator_sets_them(tmp_path: Path, control: bool, controllable: bool) -> None:
+    body = SUB + LINE + LOAD
+    body += "New Transformer.R windings=2 buses=[B C] kvs=[12.47 12.47] kvas=[500 500] xhl=1 taps=[1 1.0125]\n"
+    body += "New RegControl.R transformer=R winding=2 vreg=122 band=2 ptratio=60\n" if control else ""
+    (row,) = read(tmp_path, body).transformers.filter(name="r").iter_rows(named=True)
+    assert (row["tap_min"], row["tap_max"], row["controllable"]) == (-16, 16, controllable)
+
+
 def test_what_is_open_draws_nothing(tmp_path: Path) -> None:
     body = (
         SUB + LINE + LOAD + "New Load.Cut bus1=B phases=3 kv=12.47 kw=77\nNew Capacitor.Cut bus1=B kvar=60 kv=12.47\n"

@@ -57,6 +57,16 @@ def test_a_grid_of_any_names_is_read_again(names: list[str], tmp_path: Path) -> 
     assert again.loads["p_kw"].to_list() == [1.0] * len(names)
 
 
+@pytest.mark.parametrize(("on", "kvar"), [(0, 0.0), (1, 150.0), (2, 450.0), (3, 1050.0)])
+def test_levels_of_unequal_size_are_one_step_of_what_is_on(on: int, kvar: float, tmp_path: Path) -> None:
+    """OpenDSS takes every step to be as large as the first."""
+    bank = {"q_kvar": 1050.0, "steps": 3, "steps_on": on, "levels_kvar": [150.0, 450.0, 1050.0]}
+    table = Grid.from_tables("", {"capacitors": [{"name": "c", "bus": "B", "phases": "abc"} | bank]}).capacitors
+    (tmp_path / "a.dss").write_text(circuit_text(named(["A", "B"]).with_tables(capacitors=table)))
+    again = grid_from_file(tmp_path / "a.dss").capacitors
+    assert (again["q_kvar"] * again["steps_on"] / again["steps"]).item() == pytest.approx(kvar)
+
+
 def by_safe_name(table: pl.DataFrame) -> pl.DataFrame:
     return table.sort(pl.col("name").str.replace_all("[^a-z0-9_-]", "_"))
 

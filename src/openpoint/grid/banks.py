@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 
@@ -12,13 +11,6 @@ def kvar_by_steps(row: Mapping[str, Any]) -> list[float]:
     if row["levels_kvar"]:
         return [0.0, *row["levels_kvar"]]
     return [row["q_kvar"] * k / row["steps"] for k in range(row["steps"] + 1)]
-
-
-def kvar_of_steps(row: Mapping[str, Any]) -> list[float]:
-    """Reactive power at nominal voltage of the first step, of the second and so on, each alone."""
-    if row["levels_kvar"]:
-        return [high - low for low, high in pairwise(kvar_by_steps(row))]
-    return [row["q_kvar"] / row["steps"]] * row["steps"]
 
 
 def kvar_today(row: Mapping[str, Any]) -> float:

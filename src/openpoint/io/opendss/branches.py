@@ -229,7 +229,7 @@ def _changer(reading: Reading, element: str, fr: Winding, to: Winding) -> tuple[
             return side, columns
     for side, winding in (("to", to), ("from", fr)):
         if abs(winding.tap - 1.0) > TAP_ACCURACY and (columns := winding.changer()):
-            return side, columns
+            return side, columns | {"controllable": False}
     return "", {}
 
 

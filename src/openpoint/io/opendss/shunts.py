@@ -224,14 +224,15 @@ def read_capacitor(reading: Reading, element: str) -> None:
     nominal = reading.bus_kv[bus] if connection == "delta" else reading.phase_kv(bus)
     kvar = [v * (nominal / kv) ** 2 for v in numbers_of(reading.engine, "kvar")]
     on = [v > 0 for v in numbers_of(reading.engine, "states")]
+    if len(set(kvar)) > 1:
+        message = (
+            f"its steps differ in size, but OpenDSS computes each as large as the first, {kvar[0]:g} kvar; so here"
+        )
+        reading.note(element, message, "Write a capacitor for each size", changes_figures=True)
+        kvar = [kvar[0]] * len(kvar)
     # Where it is given in µF or as a matrix, kvar is not valid. The engine counts the second step of a delta twice.
     if (said := sum(v for v, is_on in zip(kvar, on) if is_on)) and not (connection == "delta" and sum(on) > 1):
         kvar = [v * _kvar_of_admittance(reading, n, nominal, delta and n == 3) / said for v in kvar]
-    row = {"name": reading.name(element), "bus": bus, "phases": phases, "connection": connection}
-    if len(set(kvar)) == 1:
-        reading.add("capacitors", **row, q_kvar=sum(kvar), steps=len(kvar), steps_on=sum(on))
-    else:
-        reading.note(
-            element, "its steps differ in size; it is read as one step of what is on", "Write one for each size"
-        )
-        reading.add("capacitors", **row, q_kvar=sum(v for v, is_on in zip(kvar, on) if is_on))
+    place = {"bus": bus, "phases": phases, "connection": connection}
+    size = {"q_kvar": sum(kvar), "steps": len(kvar), "steps_on": sum(on)}
+    reading.add("capacitors", name=reading.name(element), **place, **size)

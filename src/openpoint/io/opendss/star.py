@@ -69,14 +69,14 @@ def _leg(
     """The transformer from a winding to the star, or the other way round for that with the magnetising branch."""
     winding, first = pair
     word = "delta" if winding.is_delta else "wye"
-    changer = winding.changer() if _matters(reading, element, number, winding) else None
+    changer = _changer(reading, element, number, winding)
     rated = winding.kv * (1.0 if changer else winding.tap)
     row: dict[str, Any] = {
         "name": f"{reading.name(element)} ({number})",
         "phases": "abc",
         "s_max_kva": (reading.value("normhkva") or None) if number == 1 else None,
         "switchable": False,
-        **(changer or {}),
+        **changer,
     }
     turn = lead if winding.is_delta else 0.0
     if number != _WITH_IDLE:
@@ -91,8 +91,12 @@ def _leg(
     reading.add("transformers", **row, r_ohm=z.real * z_base, x_ohm=z.imag * z_base)
 
 
-def _matters(reading: Reading, element: str, number: int, winding: Winding) -> bool:
-    return (element, number) in reading.controlled or abs(winding.tap - 1.0) > TAP_ACCURACY
+def _changer(reading: Reading, element: str, number: int, winding: Winding) -> dict[str, Any]:
+    """The columns of the tap changer of a winding; none where it has none that matters."""
+    columns = winding.changer() or {}
+    if (element, number) in reading.controlled:
+        return columns
+    return columns and (columns | {"controllable": False}) if abs(winding.tap - 1.0) > TAP_ACCURACY else {}
 
 
 def _lead(reading: Reading, windings: list[Winding]) -> float:

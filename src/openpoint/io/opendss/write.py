@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.errors import InputError, Problem
-from openpoint.grid.banks import kvar_of_steps, kvar_today
+from openpoint.grid.banks import kvar_today
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.held import refuse_held
 
@@ -67,6 +67,7 @@ def circuit_text(grid: Grid) -> str:
     hanging = _open_terminals(grid, names)
     parts += [f"{text}{'' if closed or element in hanging else ' enabled=no'}" for element, closed, text in branches]
     parts += _switch_controls(grid, [element for element, _, _ in branches])
+    parts += _tap_controls(grid, [element for element, _, _ in branches])
     parts += [text for _, text in load_statements(grid, names)]
     parts += [text for _, text in generator_statements(grid, names)]
     parts += [text for _, text in capacitor_statements(grid, names)]
@@ -162,6 +163,15 @@ def _switch_controls(grid: Grid, elements: list[str]) -> Iterator[str]:
     for k, (element, (kind, switchable)) in enumerate(zip(elements, rows, strict=True), start=1):
         if switchable and kind != "switches":
             yield f"New SwtControl.switch_{k} SwitchedObj={element} SwitchedTerm=1 Normal=closed State=closed Lock=yes"
+
+
+def _tap_controls(grid: Grid, elements: list[str]) -> Iterator[str]:
+    """Regulators that do nothing, which mark the tap changers that may be set."""
+    start = grid.lines.height + grid.switches.height
+    for k, (element, row) in enumerate(zip(elements[start:], grid.transformers.iter_rows(named=True)), start=1):
+        if row["controllable"] and row["tap_min"] < row["tap_max"] and row["tap_step_percent"]:
+            held = f"transformer={element.partition('.')[2]} winding={_tapped(row) + 1}"
+            yield f"New RegControl.tap_{k} {held} enabled=no"
 
 
 def _line(row: Row, names: Names, impedance: str) -> tuple[str, bool, str]:
@@ -299,11 +309,12 @@ def steps_statement(row: Row, names: Names) -> str:
 
 
 def _steps(row: Row) -> str:
-    on, sizes = row["steps_on"], kvar_of_steps(row)
-    if row["connection"] == "delta" and on > 1:  # OpenDSS counts the second step of a delta twice, and so on
-        on, sizes = 1, [kvar_today(row)]
-    states = " ".join("1" if k < on else "0" for k in range(len(sizes)))
-    return f"numsteps={len(sizes)} kvar=[{' '.join(map(_number, sizes))}] states=[{states}]"
+    n, on, q = row["steps"], row["steps_on"], row["q_kvar"]
+    # OpenDSS counts the second step of a delta twice, and so on, and takes every step to be as large as the first.
+    if on and (row["levels_kvar"] or (row["connection"] == "delta" and on > 1)):
+        n, on, q = 1, 1, kvar_today(row)
+    kvar = " ".join([_number(q / n)] * n)
+    return f"numsteps={n} kvar=[{kvar}] states=[{' '.join('1' if k < on else '0' for k in range(n))}]"
 
 
 def base_statements(grid: Grid, names: Names) -> list[str]:
