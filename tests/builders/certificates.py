@@ -9,6 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.network import Network
+from openpoint.network.devices import DeviceKind, Devices
+from openpoint.verify.data import digest
+from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+
 Line = list[Any]
 Content = tuple[dict[str, Any], list[Line]]
 
@@ -35,3 +41,85 @@ def changes(rng: np.random.Generator) -> tuple[int | None, float]:
 
 def index(lines: list[Line], word: str) -> int:
     return next(at for at, line in enumerate(lines) if line[0] == word)
+
+
+def judged_tree(
+    network: Network, devices: Devices, closed: Bools, positions: Ints, worth: tuple[float, float]
+) -> Content:
+    """A certificate that visits every state: branches are split and positions halved until only one is left.
+
+    Args:
+        closed, positions, worth: of the best state; its value and the bound claimed. Outputs are the network's, those
+            of units that are off 0.
+    """
+    graph = Graph(
+        network.n_terminals,
+        network.terminal_fr.tolist(),
+        network.terminal_to.tolist(),
+        set(network.source_terminal.tolist()),
+        set(),
+        np.inf,
+    )
+    fixed = ~network.switchable
+    status = np.where(fixed, network.closed, FREE)
+    status[network.terminal_fr == network.terminal_to] = OPEN
+    lines: list[Line] = []
+    node, waiting = 1, [(0, status.tolist(), [(0, int(size) - 1) for size in devices.sizes])]
+    while waiting:
+        origin, now, spans = waiting.pop()
+        if origin:
+            node += 1
+            lines.append(["from", origin])
+        while True:
+            alive = graph.consequences(now)
+            wide = [d for d, (first, last) in enumerate(spans) if first < last]
+            if not alive or (FREE not in now and not wide):
+                lines.append(["judged"] if alive else ["none"])
+                break
+            if FREE in now and (node % 2 or not wide):
+                e = now.index(FREE)
+                lines.append(["split", e])
+                waiting.append((node, [*now[:e], OPEN, *now[e + 1 :]], spans))
+                now[e] = CLOSED
+            else:
+                d = wide[-1]
+                first, last = spans[d]
+                k, side = (first + last) // 2, node // 2 % 2
+                lines.append(["step", d, k, side])
+                parts = (first, k), (k + 1, last)
+                near, far = ([*spans[:d], part, *spans[d + 1 :]] for part in (parts[side], parts[1 - side]))
+                waiting.append((node, now.copy(), far))
+                spans = near
+            node += 1
+    return _head(network, devices, closed, positions, worth, len(lines)), lines
+
+
+def _head(
+    network: Network, devices: Devices, closed: Bools, positions: Ints, worth: tuple[float, float], count: int
+) -> dict[str, Any]:
+    def wider(limit: Floats) -> list[float | None]:
+        return [value if np.isfinite(value) else None for value in (limit * (1.0 + 1e-6) ** 2).tolist()]
+
+    output, names = network.generator_s.copy(), network.branch_names
+    for d in devices.of(DeviceKind.UNIT):
+        output[devices.place[d]] *= devices.values[d][positions[d]]
+    value, bound = worth
+    return {
+        "format": "openpoint certificate 3",
+        "digest": digest(network, devices),
+        "locked_closed": [names[e] for e in np.flatnonzero(~network.switchable & network.closed)],
+        "locked_open": [names[e] for e in np.flatnonzero(~network.switchable & ~network.closed)],
+        "least_squared_voltage": (network.w_min * (1.0 - 1e-6) ** 2).tolist(),
+        "greatest_squared_voltage": wider(network.w_max),
+        "greatest_squared_current": wider(network.l_max),
+        "max_changes": None,
+        "change_cost": 0.0,
+        "open": [names[e] for e in np.flatnonzero(~closed)],
+        "generation": [output.real.tolist(), output.imag.tolist()],
+        "devices": list(devices.names),
+        "positions": positions.tolist(),
+        "value": value,
+        "bound": bound,
+        "gap": 2.0 * (value - bound) / value + 1e-12,
+        "lines": count,
+    }

@@ -172,3 +172,11 @@ def test_without_devices_it_is_the_plain_flow():
     judge = evaluator(network, no_devices())
     value, _ = judge.evaluate(network.closed, np.empty(0, dtype=np.int64))
     assert value[0] == solve(network, network.closed).loss[0]
+
+
+def test_no_states_are_worth_nothing():
+    network, devices = rich()
+    none = np.empty((0, 5), dtype=np.bool_)
+    judge = evaluator(network, devices)
+    assert [len(part) for part in judge.evaluate(none, devices.today)] == [0, 0]
+    assert judge.flows(none, devices.today).v.shape == (0, 5)

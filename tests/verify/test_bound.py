@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from openpoint.network import Network
+from openpoint.network.devices import no_devices
 from openpoint.verify.bound import COARSE, NEAR, PHI, Exact
 from openpoint.verify.caps import caps
 from openpoint.verify.data import read
+from openpoint.verify.devices import Places
 from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
 from tests.search.random_grids import KINDS, judged, random_grid
 
@@ -30,7 +32,7 @@ def exact_of(network: Network, graph: Graph, price: float, value: float, goal: f
         return None
     w_max = [held.get(bus, Fraction(w)) for bus, w in enumerate(high)]
     w_min = [held.get(bus, Fraction(w)) for bus, w in enumerate(network.w_min.tolist())]
-    return Exact(replace(data, w_min=w_min, w_max=w_max), graph, Fraction(goal))
+    return Exact(replace(data, w_min=w_min, w_max=w_max), graph, Fraction(goal), Places(network, no_devices()))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
@@ -67,9 +69,9 @@ def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tupl
             phi = {int(bus): int(rng.normal(0, size) * 2**PHI) for bus in rng.integers(0, n, 2)}
             near = {bus: int(rng.uniform(0.7, 1.2) * 2**NEAR) for bus in range(n) if rng.random() < 0.7}
             order = graph.directed(status, set(rng.integers(0, n, 2).tolist()), y)
-            assert not exact.reached(status, order, y, mu, phi, near), seed
+            assert not exact.reached(status, order, y, mu, phi, near, []), seed
             seen["above"] += 1
             exact.goal -= int(10 * size * 2 ** (exact.k + 96))
-            seen["far below"] += exact.reached(status, order, y, mu, phi, near)
+            seen["far below"] += exact.reached(status, order, y, mu, phi, near, [])
     assert seen["above"] >= 40
     assert seen["far below"] >= 5  # these are bounds, though weak ones

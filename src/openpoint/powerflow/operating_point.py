@@ -71,7 +71,8 @@ class OperatingPointEvaluator:
         net, sizes = self.network, self.devices.sizes
         output = net.generator_s if generation is None else np.asarray(generation, dtype=np.complex128)
         state, where, outputs = np.atleast_2d(closed), np.atleast_2d(positions), np.atleast_2d(output)
-        rows = max(len(state), len(where), len(outputs))
+        counts = len(state), len(where), len(outputs)
+        rows = max(counts) if min(counts) else 0
         for name, part, width in (
             ("closed", state, net.n_conductors),
             ("positions", where, len(sizes)),
@@ -92,6 +93,8 @@ class OperatingPointEvaluator:
         return on
 
     def _solved(self, closed: Bools, positions: Ints, generation: Complexes) -> Flows:
+        if not len(closed):
+            return solve(self.network, np.array(closed), generation=generation)
         banks = self.devices.of(DeviceKind.BANK)
         impedance = np.repeat(self.network.s_impedance[None, :], len(closed), axis=0)
         was = self._values[banks, self.devices.today[banks]]

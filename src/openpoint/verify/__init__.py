@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from openpoint.verify.proof import CertificateError, Verified, verify, verify_network
+from openpoint.verify.proof import verify, verify_network
+from openpoint.verify.verified import CertificateError, Verified
 
 __all__ = ["CertificateError", "Verified", "verify", "verify_network"]

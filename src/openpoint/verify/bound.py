@@ -1,13 +1,14 @@
-"""The lower bound of a node in integer arithmetic. Its proof is in `openpoint.verify.proof`."""
+"""The lower bound of a node in integer arithmetic. Its proof is in `openpoint.verify.proof` and `.devices`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
 from math import isqrt
-from operator import mul
+from operator import add, mul
 
 from openpoint.verify.data import Data
+from openpoint.verify.devices import Places, Reach, Span
 from openpoint.verify.graph import FREE, OPEN, Graph
 
 FINE, COARSE, PHI, NEAR = 96, 40, 20, 16
@@ -23,13 +24,13 @@ class Exact:
     sum that is the bound carries k and FINE, and is rounded downwards.
     """
 
-    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction) -> None:
-        """`goal`: the value that every bound must reach."""
-        self.graph, (self.at, self.k) = graph, data.whole()
+    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places) -> None:
+        """`goal`: the value that every bound must reach. places: of the devices."""
+        self.graph, self.places, (self.at, self.k) = graph, places, data.whole()
         at, k = self.at, self.k
         self.goal: int = -(-(goal.numerator << k + FINE) // goal.denominator)
         self.z2 = [a * a + b * b for a, b in zip(at.r, at.x, strict=True)]
-        self.ratio = [0 if t == 1 << k else t * t for t in at.tap]
+        self.ratio = [0 if t == 1 << k and e not in places.tapped else t * t for e, t in enumerate(at.tap)]
         self.boxes, self.steady = (
             [j for j in range(graph.n) if p[j] or q[j]] for p, q in ((at.p_span, at.q_span), (at.p_w, at.q_w))
         )
@@ -56,28 +57,44 @@ class Exact:
         mu: list[int],
         phi: Mapping[int, int],
         near: Mapping[int, int],
+        spans: list[Span],
     ) -> bool:
-        """Whether the bound of a node reaches the goal.
+        """Whether the bound of a node, see `bound`, reaches the goal."""
+        found = self.bound(status, order, y, mu, phi, near, spans)
+        return found is not None and found >= self.goal
+
+    def bound(
+        self,
+        status: list[int],
+        order: list[tuple[int, int, int]],
+        y: list[int],
+        mu: list[int],
+        phi: Mapping[int, int],
+        near: Mapping[int, int],
+        spans: list[Span],
+    ) -> int | None:
+        """The bound of a node, times 2^(k + FINE); None where there is none at these multipliers.
 
         Args:
             status: of every branch. order: its closed branches, directed. y, mu: by bus, times 2^COARSE.
             phi: by bus, times 2^PHI. near: by bus, times 2^NEAR; where it is not given σ is 0 and a tangent is at 1.
+            spans: the positions that each device may have.
         """
         if any(y[bus] or mu[bus] for bus in self.graph.sources) or any(w <= 0 for w in near.values()):
-            return False
-        node = _Node(self, y, mu, near)
+            return None
+        node = _Node(self, y, mu, near, self.places.reach(self.at, spans))
         node.add_loads()
-        return node.add_undecided(status) and node.add_closed(order, phi) and node.total >= self.goal
+        return node.total if node.add_undecided(status) and node.add_closed(order, phi) else None
 
 
 class _Node:
     """The bound of a node at its multipliers while its terms are added up: a sum, and A by bus (`gain`)."""
 
-    __slots__ = ("at", "ends", "exact", "gain", "k", "mu", "near", "ratio", "total", "y")
+    __slots__ = ("at", "ends", "exact", "gain", "k", "mu", "near", "ratio", "reach", "total", "y")
 
-    def __init__(self, exact: Exact, y: list[int], mu: list[int], near: Mapping[int, int]) -> None:
+    def __init__(self, exact: Exact, y: list[int], mu: list[int], near: Mapping[int, int], reach: Reach) -> None:
         self.exact, self.at, self.k, self.ends, self.ratio = exact, exact.at, exact.k, exact.graph.fr, exact.ratio
-        self.y, self.mu, self.near = y, mu, near
+        self.y, self.mu, self.near, self.reach = y, mu, near, reach
         self.total = 0
         self.gain = [0] * len(y)
 
@@ -87,7 +104,12 @@ class _Node:
         total: int = sum(map(mul, at.p, y)) + sum(map(mul, at.q, mu))
         for j in self.exact.boxes:
             total += at.p_span[j] * min(0, y[j]) + at.q_span[j] * min(0, mu[j])
+        for j, (p_min, p_max, q_min, q_max), may_stop, may_run in self.reach.units:
+            fed = max(p_min * y[j], p_max * y[j]) + max(q_min * mu[j], q_max * mu[j]) if may_run else 0
+            total -= max(fed, 0) if may_stop else fed
         total <<= FINE - COARSE
+        for j, low, high in self.reach.banks:
+            gain[j] += -(-max(low * mu[j], high * mu[j]) << FINE - COARSE >> k)
         # >> rounds downwards, as a term subtracted from A must be.
         for j in self.exact.steady:
             gain[j] -= (at.p_w[j] * y[j] + at.q_w[j] * mu[j]) << FINE - COARSE >> k
@@ -113,7 +135,7 @@ class _Node:
             i, j = self.ends[e], self.exact.graph.to[e]
             if self.y[i] > self.y[j]:
                 i, j = j, i
-            if (steep := self._series(e, i, j, 0)) < 0:
+            if (steep := self._series(e, i, j, [0])[0]) < 0:
                 return False
             lost = self._taken(e, i, steep)
             if at.price[e] and at.w_max[i] > 0:
@@ -125,49 +147,60 @@ class _Node:
 
     def add_closed(self, order: list[tuple[int, int, int]], phi: Mapping[int, int]) -> bool:
         """Add the terms of closed branches, children first, and of roots; False where a term has no bound."""
-        k, gain, ratio, w_min, w_max = self.k, self.gain, self.ratio, self.at.w_min, self.at.w_max
+        gain, w_min, w_max = self.gain, self.at.w_min, self.at.w_max
         for j, i, e in reversed(order):
             if i < 0:
-                self.total -= gain[j] * (w_max[j] if gain[j] > 0 else w_min[j])
+                low, high = self.reach.held.get(j, (w_min[j], w_max[j]))
+                self.total -= gain[j] * (high if gain[j] > 0 else low)
                 continue
-            gain[j] += self._taken(e, j, 0)
             limit = phi.get(j, 0) << FINE - PHI
             self.total += limit * (w_min[j] if limit > 0 else w_max[j]) + (self.at.price[e] << FINE)
-            nu = gain[j] + limit
-            if ratio[e] and j == self.ends[e]:
-                nu = -(-nu * ratio[e] >> 2 * k)
-            if (steep := self._series(e, i, j, nu)) < 0:
+            nus = [gain[j] + limit - self._shunt(e, j)]
+            if self.ratio[e] and j == self.ends[e]:
+                squares = self.reach.squares.get(e) or [self.ratio[e]]
+                nus = [-(-(gain[j] + limit) * square >> 2 * self.k) - self._shunt(e, j) for square in squares]
+            steeps = self._series(e, i, j, nus)
+            if min(steeps) < 0:
                 return False
-            gain[i] += self._taken(e, i, nu + steep)
+            gain[i] += self._taken(e, i, max(map(add, nus, steeps)))
         return True
 
     def _seen(self, e: int, bus: int, value: int) -> int:
-        """κ times a value, rounded upwards."""
-        ratio = self.ratio[e]
-        return -(-(value << 2 * self.k) // ratio) if ratio and bus == self.ends[e] else value
+        """κ times a value, rounded upwards; the greatest where κ has a range."""
+        if not self.ratio[e] or bus != self.ends[e]:
+            return value
+        return max(-(-(value << 2 * self.k) // square) for square in self.reach.squares.get(e) or [self.ratio[e]])
+
+    def _shunt(self, e: int, bus: int) -> int:
+        """Term of the shunt at this end of a branch, rounded downwards."""
+        shunt: int = self.at.g[e] * (ONE + self.y[bus]) - self.at.b[e] * self.mu[bus]
+        return shunt << FINE - COARSE >> self.k
 
     def _taken(self, e: int, bus: int, value: int) -> int:
         """κ times what a branch draws at this end: a value plus the term of the shunt."""
-        shunt = self.at.g[e] * (ONE + self.y[bus]) - self.at.b[e] * self.mu[bus]
-        value -= shunt << FINE - COARSE >> self.k
+        value -= self._shunt(e, bus)
         return self._seen(e, bus, value) if self.ratio[e] else value
 
-    def _series(self, e: int, i: int, j: int, nu: int) -> int:
-        """(α² + β²) / 4 (ρ + σ), rounded upwards, -1 where there is no bound; subtracts σ l_max from the sum."""
+    def _series(self, e: int, i: int, j: int, nus: list[int]) -> list[int]:
+        """(α² + β²) / 4 (ρ + σ) at every ν, rounded upwards, -1 where there is no bound; subtracts σ l_max once."""
+        terms = [self._quadratic(e, i, j, nu) for nu in nus]
+        sigma = max(0, *(best - rho for _, rho, best in terms))
+        self.total += -sigma * self.at.l_max[e] >> 2 * self.k
+        sums = [(square, rho + sigma) for square, rho, _ in terms]
+        return [-(-square // (4 * rho)) if rho > 0 else -1 if square or rho else 0 for square, rho in sums]
+
+    def _quadratic(self, e: int, i: int, j: int, nu: int) -> tuple[int, int, int]:
+        """α² + β², ρ, and what is best for ρ + σ: ρ where the current has no limit."""
         at, k, y, mu = self.at, self.k, self.y, self.mu
         r, x, l_max, up = at.r[e], at.x[e], at.l_max[e], FINE + k - COARSE
         alpha = (y[i] - y[j] << up) + 2 * r * nu
         beta = (mu[i] - mu[j] << up) + 2 * x * nu
         rho: int = (r * (ONE + y[j]) + x * mu[j] << up) - self.exact.z2[e] * nu
         square: int = alpha * alpha + beta * beta
-        if i in self.near and l_max > 0:
-            # ½ √(α² + β²) √(κ w / l_max) is best for ρ + σ; any σ >= 0 is valid.
-            best = isqrt(square * self._seen(e, i, self.near[i] << 3 * k - NEAR - 2) // l_max)
-            self.total += -max(0, best - rho) * l_max >> 2 * k
-            rho = max(rho, best)
-        if rho > 0:
-            return -(-square // (4 * rho))
-        return -1 if square or rho else 0
+        if i not in self.near or not l_max > 0:
+            return square, rho, rho
+        # ½ √(α² + β²) √(κ w / l_max) is best for ρ + σ; any σ >= 0 is valid.
+        return square, rho, isqrt(square * self._seen(e, i, self.near[i] << 3 * k - NEAR - 2) // l_max)
 
     def _hung(self, e: int) -> dict[int, int]:
         """What an open branch draws at its ends, by bus."""

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from openpoint.network import Network
+from openpoint.network.devices import DeviceKind, Devices, no_devices
 
 Number = TypeVar("Number", int, Fraction)
 
@@ -26,6 +27,9 @@ class Data(Generic[Number]):
             there is no limit. price: cost of closing it.
         p, q: by bus the least demand; p_span, q_span: width of its range; p_v, q_v: demand per voltage. p_w, q_w: per
             squared voltage. w_min, w_max: bounds of the squared voltages.
+        value: by position, one device after another: of a bank how much more it feeds in per squared voltage than
+            today, of a source its squared voltage, of a tap changer its ratio, of a unit whether it is on. box: of
+            every unit the least and greatest active, the least and greatest reactive output, which p to q_span lack.
     """
 
     r: list[Number]
@@ -49,6 +53,8 @@ class Data(Generic[Number]):
     q_w: list[Number]
     w_min: list[Number]
     w_max: list[Number]
+    value: list[Number]
+    box: list[Number]
 
     def whole(self) -> tuple[Data[int], int]:
         """The data times 2^k, all integers, and k, at least 32; the denominator of a float is a power of two."""
@@ -57,9 +63,13 @@ class Data(Generic[Number]):
         return Data[int](*([int(value * 2**k) for value in column] for column in columns)), k
 
 
-def read(net: Network, l_max: list[float], change_cost: Fraction) -> Data[Fraction]:
+NOTHING = no_devices()
+
+
+def read(net: Network, l_max: list[float], change_cost: Fraction, devices: Devices = NOTHING) -> Data[Fraction]:
     """The data of a grid, without voltage limits. A closing costs two changes, as an opening comes with it."""
     held = set(net.source_terminal.tolist())
+    units = devices.place[devices.of(DeviceKind.UNIT)]
 
     def exact(part: Any) -> list[Fraction]:
         return [Fraction(value) for value in part.tolist()]
@@ -68,8 +78,8 @@ def read(net: Network, l_max: list[float], change_cost: Fraction) -> Data[Fracti
         """By bus, less the generation; 0 at sources, where demand causes no loss."""
         found = exact(drawn)
         for output in fed:
-            for bus, value in zip(net.generator_terminal.tolist(), exact(output), strict=True):
-                found[bus] -= value
+            for g, (bus, value) in enumerate(zip(net.generator_terminal.tolist(), exact(output), strict=True)):
+                found[bus] -= 0 if g in units else value
         return [Fraction(0) if bus in held else value for bus, value in enumerate(found)]
 
     half, nothing = 0.5 * net.y_shunt.diagonal(), np.zeros(net.n_terminals)
@@ -95,10 +105,20 @@ def read(net: Network, l_max: list[float], change_cost: Fraction) -> Data[Fracti
         q_w=taken(net.s_impedance.imag),
         w_min=[],
         w_max=[],
+        value=[value for d in range(devices.count) for value in _worth(devices, d)],
+        box=[Fraction(part[g]) for g in units for part in (net.p_min, net.p_max, net.q_min, net.q_max)],
     )
 
 
-def digest(net: Network) -> str:
+def _worth(devices: Devices, d: int) -> list[Fraction]:
+    """What `Data.value` holds of a device."""
+    values = [Fraction(value) for value in devices.values[d].tolist()]
+    if devices.kind[d] == DeviceKind.BANK:
+        return [value - values[devices.today[d]] for value in values]
+    return [value**2 for value in values] if devices.kind[d] == DeviceKind.VOLTAGE else values
+
+
+def digest(net: Network, devices: Devices = NOTHING) -> str:
     """SHA-256 of the data read here without the limits; docs/formats.md lists them."""
     names = json.dumps([net.bus_names, net.branch_names, net.generator_names]).encode()
     wholes = net.terminal_fr, net.terminal_to, net.source_terminal, net.generator_terminal
@@ -109,4 +129,10 @@ def digest(net: Network) -> str:
     parts += [(net.switchable, "<u1"), (net.closed, "<u1")]
     if net.y_open_fr.any() or net.y_open_to.any():
         parts += [(net.y_open_fr, "<c16"), (net.y_open_to, "<c16")]
-    return hashlib.sha256(b"".join([names, *(np.asarray(a, kind).tobytes() for a, kind in parts)])).hexdigest()
+    whole = [names, *(np.asarray(a, kind).tobytes() for a, kind in parts)]
+    if devices.count:
+        whole += [json.dumps(devices.names).encode()]
+        wholes = devices.kind, devices.place, devices.sizes, devices.today
+        whole += [np.asarray(a, "<i8").tobytes() for a in wholes]
+        whole += [np.asarray(values, "<f8").tobytes() for values in devices.values]
+    return hashlib.sha256(b"".join(whole)).hexdigest()

@@ -2,8 +2,9 @@
 
 A certificate (docs/formats.md) claims that every radial state of the grid that keeps the locks and limits in the file
 has an objective value (loss plus cost of changes) of at least `bound`, and contains a state with the value `value`.
-Its lines describe a branch-and-bound tree. The checker tracks the states of the branches itself, and derives what
-follows from the graph with its own search for loops and bridges and its own count of closings. It accepts
+Its lines describe a branch-and-bound tree. The checker tracks the states of the branches and the positions that each
+device may have (`openpoint.verify.devices`) itself, and derives what follows from the graph with its own search for
+loops and bridges and its own count of closings. It accepts
 
 - that a branch cannot be open, or that a node contains no state of interest, only by a lower bound of at least `bound`,
   evaluated in integers: data and multipliers are multiples of powers of two, all divisions and roots are rounded to the
@@ -46,75 +47,34 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from openpoint.errors import OpenpointError
+from openpoint.arrays import Complexes
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
+from openpoint.network.device_tables import build_devices
+from openpoint.network.devices import Devices, with_positions
 from openpoint.verify.bound import COARSE, Exact
 from openpoint.verify.caps import caps
-from openpoint.verify.data import digest, read
+from openpoint.verify.data import NOTHING as NO_DEVICES
+from openpoint.verify.data import read
+from openpoint.verify.devices import Places, Span, named, running, within, without
 from openpoint.verify.flow import flow
 from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from openpoint.verify.verified import CertificateError, Verified
 
-FORMAT = "openpoint certificate 2"
+FORMAT, FORMAT_WITH_DEVICES = "openpoint certificate 2", "openpoint certificate 3"
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
 NOTHING = 1e-12
 """A loss per unit below which gaps are relative to this."""
 SLACK = 3e-6
 """Relative tolerance of limits of squares (1e-6 of a voltage or current counts as kept)."""
-
-
-class CertificateError(OpenpointError):
-    """The error for a certificate that is damaged or does not prove its claim; it names the line and the node."""
-
-
-@dataclass(frozen=True)
-class Verified:
-    """Result of a check: what a certificate proves about a grid.
-
-    Attributes:
-        loss_kw: of the best state by power flow. value_kw: the same plus the cost of its changes. bound_kw: no radial
-            state has a lower value. gap: between value and bound, relative to the value.
-        open_branches: of the best state. changes: from today's state. nodes, bounds, judged: of the proof: nodes,
-            bounds evaluated, radial states evaluated by power flow. given: (open, closed) switchable branches whose
-            state is given. change_cost_kw: cost of a change.
-        limits: text that describes the limits that the states keep.
-    """
-
-    loss_kw: float
-    value_kw: float
-    bound_kw: float
-    gap: float
-    open_branches: tuple[str, ...]
-    changes: int
-    nodes: int
-    bounds: int
-    judged: int
-    given: tuple[tuple[str, ...], tuple[str, ...]]
-    change_cost_kw: float
-    limits: str
-
-    def __str__(self) -> str:
-        words = ("stays open", "stays closed")
-        given = [f"{name} {word}" for names, word in zip(self.given, words, strict=True) for name in names]
-        where = f" in which {', '.join(given)}" if given else ""
-        price, worth = "", f"loses {self.loss_kw:.6f} kW"
-        if self.change_cost_kw:
-            price = f" with {self.change_cost_kw:g} kW for each change"
-            worth += f" and has {self.changes} changes, {self.value_kw:.6f} kW in all"
-        return (
-            f"Verified: no radial state with {self.limits}{where} loses less than {self.bound_kw:.6f} kW{price}; that "
-            f"with {', '.join(self.open_branches) or 'nothing'} open {worth} (gap {self.gap:.2g}). Checked: "
-            f"{self.nodes:,} nodes, {self.bounds:,} bounds in integers, {self.judged:,} radial states and the best one "
-            f"by AC power flow."
-        )
 
 
 def verify(grid: Grid, path: Path | str, progress: Callable[[int, int], None] | None = None) -> Verified:
@@ -127,15 +87,23 @@ def verify(grid: Grid, path: Path | str, progress: Callable[[int, int], None] | 
         InputError: the grid has faults. OSError: the file cannot be read.
         CertificateError: the file is no certificate of this grid, is damaged, or a step in it does not hold.
     """
-    return verify_network(build_network(grid), path, progress)
+    network = build_network(grid)
+    devices = build_devices(grid, network) if network.is_balanced else NO_DEVICES
+    return verify_network(network, path, progress, devices=devices)
 
 
-def verify_network(network: Network, path: Path | str, progress: Callable[[int, int], None] | None = None) -> Verified:
-    """Check a certificate against a network; otherwise as `verify`."""
+def verify_network(
+    network: Network,
+    path: Path | str,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    devices: Devices = NO_DEVICES,
+) -> Verified:
+    """Check a certificate against a network, which has its `devices` at today's positions; otherwise as `verify`."""
     proof = None
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            proof = _Proof(network, json.loads(file.readline()))
+            proof = _Proof(network, devices, json.loads(file.readline()))
             for text in file:
                 proof.lines += 1
                 proof.step(json.loads(text))
@@ -168,18 +136,19 @@ def _where(proof: _Proof | None) -> str:
 class _Proof:
     """The state of a check: the current node, and the open sides still to be checked."""
 
-    def __init__(self, net: Network, head: Any) -> None:
+    def __init__(self, net: Network, devices: Devices, head: Any) -> None:
         net = _with_locks(net, head)
         self.net, self.lines, self.node, self.bounds, self.judged = net, 0, 1, 0, 0
-        form = head.get("format") if isinstance(head, dict) else None
-        if form != FORMAT:
-            raise CertificateError(f"its form is '{form}', not '{FORMAT}': write it again with this version")
+        form, names = (head.get("format"), head.get("devices", [])) if isinstance(head, dict) else (None, [])
+        if form != (expected := FORMAT_WITH_DEVICES if names else FORMAT):
+            raise CertificateError(f"its form is '{form}', not '{expected}': write it again with this version")
         if not net.is_balanced:
             raise CertificateError("certificates do not cover several phases, which this grid has")
         self.declared = int(head["lines"])
-        if head["digest"] != digest(net):
+        if (free := named(net, devices, names, head["digest"])) is None:
             why = "of another grid or other switchable branches, or the grid was changed since (digest)"
             raise CertificateError(f"the certificate is {why}")
+        self.devices, self.places, self.others = free, Places(net, free), without(devices, free)
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
         self.value, self.bound, self.gap = float(head["value"]), float(head["bound"]), float(head["gap"])
         if not (self.bound <= self.value < math.inf and self._gap() <= self.gap * (1 + 1e-9)):
@@ -191,6 +160,9 @@ class _Proof:
         self.most = None if most is None else int(most)
         if not all(limit >= 0.0 for limit in [*self.w_min, *self.w_max, *self.l_max, self.price]):
             raise CertificateError("a limit or the price of a change is negative, or no number")
+        # The output of a generator at the bus of a source changes no loss.
+        inner = ~np.isin(net.generator_terminal, net.source_terminal)
+        self.ranged = inner & ((net.p_min < net.p_max) | (net.q_min < net.q_max))
         # The number of closings determines that of changes: see the module.
         self.unavoidable = int(net.closed.sum()) - (net.n_terminals - len(self.source))
         self.graph = Graph(
@@ -208,24 +180,30 @@ class _Proof:
         fixed = [(e, int(net.closed[e])) for e in np.flatnonzero(~net.switchable).tolist()]
         if any(self.best[e] != s for e, s in [*fixed, *((e, s) for s in (OPEN, CLOSED) for e in self.locked[s])]):
             raise CertificateError("the best state does not keep the locks")
+        self.positions: list[int] = head.get("positions", [])
+        if len(self.positions) != free.count or any(
+            k not in range(size) for k, size in zip(self.positions, free.sizes.tolist(), strict=True)
+        ):
+            raise CertificateError(f"the devices {', '.join(free.names)} have no positions {self.positions}")
         p, q = (np.array(part, dtype=float) for part in head["generation"])
         self.generation = p + 1j * q
-        if np.any(np.clip(p, net.p_min, net.p_max) + 1j * np.clip(q, net.q_min, net.q_max) != self.generation):
+        if not within(net, running(net, free, self.positions), self.generation):
             raise CertificateError("an output is not within its range")
         self.changes = int(np.sum(np.array(self.best) != net.closed))
         if self.most is not None and self.changes > self.most:
             raise CertificateError(f"the best state has {self.changes} changes")
-        value, kept = self.worth(self.best)
+        value, kept = self.worth(self.best, self.positions, self.generation)
         if not (kept and abs(value - self.value) <= EXACT * abs(self.value)):
             raise CertificateError(f"the best state loses {value} per unit and not {self.value}, or misses the limits")
         self.exact = self._exact()
-        self.waiting: dict[int, list[int]] = {}
+        self.waiting: dict[int, tuple[list[int], list[Span]]] = {}
         status: list[int] = [OPEN if a == b else FREE for a, b in zip(self.graph.fr, self.graph.to, strict=True)]
         for state in (OPEN, CLOSED):
             for e in self.locked[state]:
                 status[e] = state
         self.y, self.mu, self.bits = [0] * net.n_terminals, [0] * net.n_terminals, 0
         self.status: list[int] | None = status
+        self.spans = self.places.whole
         self.closings: list[int] = []
         self.alive = self.graph.consequences(status)
 
@@ -234,17 +212,21 @@ class _Proof:
 
     def _exact(self) -> Exact:
         """The bound, with the voltage limits or upper bounds of the voltages of states better than the best one."""
-        data = read(self.net, self.l_max, Fraction(self.price))
-        self.chosen = any(data.p_span) or any(data.q_span)
-        held = {bus: Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for bus, v in self.source.items()}
+        data, places = read(self.net, self.l_max, Fraction(self.price), self.devices), self.places
+        squares = ((bus, Fraction(v.real) ** 2 + Fraction(v.imag) ** 2) for bus, v in self.source.items())
+        held = {bus: (square, square) for bus, square in squares} | places.squares_of(data)
         usable = [e for e in range(len(self.graph.fr)) if e not in self.locked[OPEN]]
-        tops = caps(data, self.graph, usable, Fraction(self.value), max(held.values()))
-        high = [min(cap, limit) for cap, limit in zip(tops, self.w_max, strict=True)]
-        if math.inf in high:
-            raise CertificateError(f"nothing bounds the voltage at bus {self.net.bus_names[high.index(math.inf)]}")
-        w_min, w_max = ([held.get(bus, Fraction(w)) for bus, w in enumerate(limits)] for limits in (self.w_min, high))
+        top = max(high for _, high in held.values())
+        tops = caps(places.highest(data), self.graph, usable, Fraction(self.value), top)
+        w_max = [min(cap, limit) for cap, limit in zip(tops, self.w_max, strict=True)]
+        if math.inf in w_max:
+            raise CertificateError(f"nothing bounds the voltage at bus {self.net.bus_names[w_max.index(math.inf)]}")
+        ranges = [
+            held.get(bus, (Fraction(low), Fraction(high))) for bus, (low, high) in enumerate(zip(self.w_min, w_max))
+        ]
         goal = Fraction(self.bound) - Fraction(self.price) * self.unavoidable
-        return Exact(replace(data, w_min=w_min, w_max=w_max), self.graph, goal)
+        data = replace(data, w_min=[low for low, _ in ranges], w_max=[high for _, high in ranges])
+        return Exact(data, self.graph, goal, places)
 
     def step(self, line: list[Any]) -> None:
         """Check one line of the file."""
@@ -254,7 +236,7 @@ class _Proof:
         if word == "from":
             if rest[0] not in self.waiting:
                 raise CertificateError(f"node {rest[0]} has no open side left")
-            self._enter(self.waiting.pop(rest[0]))
+            self._enter(*self.waiting.pop(rest[0]))
             return
         status = self.status
         assert status is not None
@@ -265,8 +247,12 @@ class _Proof:
         if word == "split":
             other = status.copy()
             other[rest[0]], status[rest[0]] = OPEN, CLOSED
-            self.waiting[self.node] = other
-            self._enter(status)
+            self.waiting[self.node] = other, self.spans
+            self._enter(status, self.spans)
+        elif word == "step":
+            nearer, farther = self._divided(*rest)
+            self.waiting[self.node] = status.copy(), farther
+            self._enter(status, nearer)
         elif word == "probe":
             status[rest[0]] = OPEN
             self._bounded(status, rest[1:])
@@ -282,18 +268,37 @@ class _Proof:
         elif word == "bound":
             self._bounded(status, rest)
             self.status = None
-        elif word == "judged" and FREE not in status and not self.chosen:
+        elif word == "judged" and FREE not in status and (state := self._only()) is not None:
             self.judged += 1
-            value, kept = self.worth(status, -EXACT)
+            value, kept = self.worth(status, *state, -EXACT)
             if not math.isfinite(value) or (kept and value < self.bound - EXACT * abs(self.bound)):
                 raise CertificateError("a radial state has no power flow, or keeps the limits and loses too little")
             self.status = None
         else:
             raise CertificateError(f"'{word}' does not hold here")
 
-    def _enter(self, status: list[int]) -> None:
+    def _divided(self, d: int, k: int, side: int) -> tuple[list[Span], list[Span]]:
+        """The intervals of the node that follows and of the one that waits: a device is split after position k."""
+        if d not in range(len(self.spans)) or side not in (0, 1) or not self.spans[d][0] <= k < self.spans[d][1]:
+            raise CertificateError(f"device {d} cannot be split after position {k} with side {side}")
+        first, last = self.spans[d]
+        parts = (first, k), (k + 1, last)
+        sides = [[*self.spans[:d], part, *self.spans[d + 1 :]] for part in parts]
+        return sides[side], sides[1 - side]
+
+    def _only(self) -> tuple[list[int], Complexes] | None:
+        """The positions of the devices and the outputs of the generators; None if there is any choice."""
+        if any(first < last for first, last in self.spans):
+            return None
+        net, positions = self.net, [first for first, _ in self.spans]
+        on = running(net, self.devices, positions)
+        if np.any(on & self.ranged):
+            return None
+        return positions, np.where(on, net.p_max + 1j * net.q_max, 0.0)
+
+    def _enter(self, status: list[int], spans: list[Span]) -> None:
         self.node += 1
-        self.status, self.closings = status, []
+        self.status, self.spans, self.closings = status, spans, []
         self.alive = self.graph.consequences(status)
 
     def _bounded(self, status: list[int], given: list[Any]) -> None:
@@ -311,20 +316,25 @@ class _Proof:
         y, mu = [k << up for k in self.y], [k << up for k in self.mu]
         self.bounds += 1
         at_limits, at_voltages = ({int(bus): int(k) for bus, k in pairs} for pairs in (phi, near))
-        if not self.exact.reached(status, orders, y, mu, at_limits, at_voltages):
+        if not self.exact.reached(status, orders, y, mu, at_limits, at_voltages, self.spans):
             raise CertificateError("the bound of these multipliers does not reach the bound claimed")
 
-    def worth(self, status: list[int], beyond: float = EXACT) -> tuple[float, bool]:
+    def worth(
+        self, status: list[int], positions: list[int], generation: Complexes, beyond: float = EXACT
+    ) -> tuple[float, bool]:
         """Loss plus cost of changes of a radial state, inf without a power flow solution; whether it keeps the limits.
 
-        `beyond`: share of a limit by which a value may exceed it; < 0: by which it must stay below.
+        Args:
+            positions: of the devices. generation: (G).
+            beyond: share of a limit by which a value may exceed it; < 0: by which it must stay below.
         """
         net, order = self.net, self.graph.directed(status, set(), [0] * self.net.n_terminals)
         if status.count(CLOSED) + len(self.source) != net.n_terminals or any(
             above < 0 and bus not in self.source for bus, above, _ in order
         ):
             raise CertificateError("a state that should be radial is not")
-        loss, w, l = flow(net, order, self.generation)
+        placed = with_positions(net, self.devices, np.array(positions)) if positions else net
+        loss, w, l = flow(placed, order, generation)
         kept = all(
             self.w_min[bus] * (1 - beyond) <= square <= self.w_max[bus] * (1 + beyond)
             for bus, square in w.items()
@@ -349,7 +359,7 @@ class _Proof:
             words.append("current limits of the file (not of the grid)" if rated else "current limits left out")
         elif rated:
             words.append("its current limits" if _same(pairs) else "the current limits of the grid")
-        words += ["outputs within their ranges"] if self.chosen else []
+        words += ["outputs within their ranges"] if self.ranged.any() else []
         words += ["lines open at the ends that the grid names"] if net.hangs.any() else []
         words += [] if self.most is None else [f"at most {self.most} changes"]
         return ", ".join(words) + ("," if len(words) > 1 else "")
@@ -371,7 +381,9 @@ class _Proof:
             bounds=self.bounds,
             judged=self.judged,
             given=(given[OPEN], given[CLOSED]),
+            held=self.others,
             change_cost_kw=self.price * net.s_base_kva,
+            positions=tuple(zip(self.devices.names, (self.devices.first + self.positions).tolist(), strict=True)),
             limits=self._limits(),
         )
 

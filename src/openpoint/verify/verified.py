@@ -1,0 +1,59 @@
+"""What a check of a certificate ends with: what it proves, or why it does not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from openpoint.errors import OpenpointError
+
+
+class CertificateError(OpenpointError):
+    """The error for a certificate that is damaged or does not prove its claim; it names the line and the node."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Result of a check: what a certificate proves about a grid.
+
+    Attributes:
+        loss_kw: of the best state by power flow. value_kw: the same plus the cost of its changes. bound_kw: no radial
+            state has a lower value. gap: between value and bound, relative to the value.
+        open_branches: of the best state. changes: from today's state. nodes, bounds, judged: of the proof: nodes,
+            bounds evaluated, radial states evaluated by power flow. given: (open, closed) switchable branches whose
+            state is given. held: names of devices that were not to be set, and their positions today. positions: of
+            those that were, and their positions in the best state; both as the grid counts them. change_cost_kw: cost
+            of a change.
+        limits: text that describes the limits that the states keep.
+    """
+
+    loss_kw: float
+    value_kw: float
+    bound_kw: float
+    gap: float
+    open_branches: tuple[str, ...]
+    changes: int
+    nodes: int
+    bounds: int
+    judged: int
+    given: tuple[tuple[str, ...], tuple[str, ...]]
+    held: tuple[tuple[str, int], ...]
+    change_cost_kw: float
+    positions: tuple[tuple[str, int], ...]
+    limits: str
+
+    def __str__(self) -> str:
+        words = ("stays open", "stays closed")
+        given = [f"{name} {word}" for names, word in zip(self.given, words, strict=True) for name in names]
+        given += [f"{name} stays at {position}" for name, position in self.held]
+        where = f" in which {', '.join(given)}" if given else ""
+        placed = "".join(f", {name} at {position}" for name, position in self.positions)
+        price, worth = "", f"loses {self.loss_kw:.6f} kW"
+        if self.change_cost_kw:
+            price = f" with {self.change_cost_kw:g} kW for each change"
+            worth += f" and has {self.changes} changes, {self.value_kw:.6f} kW in all"
+        return (
+            f"Verified: no radial state with {self.limits}{where} loses less than {self.bound_kw:.6f} kW{price}; that "
+            f"with {', '.join(self.open_branches) or 'nothing'} open{placed} {worth} (gap {self.gap:.2g}). Checked: "
+            f"{self.nodes:,} nodes, {self.bounds:,} bounds in integers, {self.judged:,} radial states and the best one "
+            f"by AC power flow."
+        )
