@@ -73,7 +73,7 @@ def check_node(network: Network, states: np.ndarray, value: np.ndarray, rng: np.
     cutoff = float(value[best])
     begin = work.status.copy()
     seen.w, seen.regions = None, []
-    found = by_regions(model, begin, short[best], cutoff, cutoff, 200, lambda: False)
+    found = by_regions(model, begin, short[best], cutoff, cutoff, cutoff, 200, lambda: False)
     if found is None:
         return 0
     wanted = inside(short, begin) & (value < cutoff - 1e-9 * abs(cutoff) - 1e-12)

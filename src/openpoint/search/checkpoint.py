@@ -27,6 +27,7 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import Counts, Model, Pool, Work, enlarged
+from openpoint.search.model.objective import Objective
 from openpoint.version import __version__
 
 FORMAT = "openpoint checkpoint 1"
@@ -106,6 +107,7 @@ def key_of(
     change_cost: float,
     gap: float,
     certificate: bool,
+    objective: Objective | None = None,
 ) -> dict[str, str]:
     """What identifies a search: version, options, and a SHA-256 of the names and of all numbers of its model."""
     names = network.branch_names
@@ -113,6 +115,10 @@ def key_of(
     digest = hashlib.sha256(json.dumps([network.bus_names, names]).encode())
     for field in fields(model):
         digest.update(np.ascontiguousarray(getattr(model, field.name)).tobytes())
+    if objective is not None:
+        for part in (objective.cost, objective.supply):
+            for value in vars(part).values():
+                digest.update(np.ascontiguousarray(value).tobytes())
     return {
         "version": __version__,
         "gap": f"{gap:.17g}",

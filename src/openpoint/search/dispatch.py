@@ -25,7 +25,7 @@ LITTLE = 1e-3
 """Relative gain of one such step below which no more are made."""
 
 Cone = Callable[[Bools], tuple[float, Complexes | None]]
-"""From the (E) state of a tree to a lower bound of its loss, inf if nothing keeps the limits, and the (G) outputs."""
+"""From the (E) state of a tree to a lower bound of its cost, inf if nothing keeps the limits, and the (G) outputs."""
 
 
 class Dispatcher:
@@ -48,11 +48,10 @@ class Dispatcher:
     def on(self, closed: Bools, positions: Ints) -> Complexes:
         """(G) output with the least loss on a tree; `closed`: (m), `positions`: (D)."""
         work, count = self.work, counts()
-        for array in (work.y, work.mu, work.phi):
-            array[:] = 0.0
+        work.y[:], work.mu[:], work.phi[:] = self.model.y_first, 0.0, 0.0
         work.status[:] = np.where(closed, CLOSED, OPEN)
         work.low[:] = work.high[:] = positions
-        count.cutoff[0] = self.numbering.loss_upper_bound + float(self.model.price.sum())
+        count.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
         count.active[0] = 1
         explore(self.model, work, self.pool, count, self.record, 1)
         return self.outputs(work)

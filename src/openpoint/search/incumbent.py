@@ -44,7 +44,7 @@ class Incumbent:
         over: Callable[[], bool],
         on_improvement: Callable[[], None],
     ) -> None:
-        """`states`: evaluates states with devices that may be set; None without devices.
+        """`states`: evaluates states; None without devices that may be set where the loss is all that counts.
 
         `over`: called regularly; True stops. `on_improvement`: called after exchange has found a better state.
         """
@@ -109,7 +109,8 @@ class Incumbent:
             other = self.exchange.at(candidate, self._best_outputs(candidate))
             if other is None or other.violation > 0.0:
                 other = self._by_cone(candidate if other is None else other)[1]
-            if not (other.violation, other.value) < (candidate.violation, candidate.value * (1.0 - self.gap)):
+            better = candidate.value - self.gap * abs(candidate.value)
+            if not (other.violation, other.value) < (candidate.violation, better):
                 break
             candidate = self._descend(other, math.inf)
         self.exchange.at(candidate, candidate.generation)
@@ -166,6 +167,6 @@ class Incumbent:
         if candidate.violation == 0.0:
             value = candidate.value - self.numbering.fixed_cost
             self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(candidate.value))
-            # From here on only states with less loss matter; this also lowers the upper bounds of their voltages.
-            most = self.numbering.voltage_bounds.at(candidate.value)[self.numbering.bus]
+            # From here on only states with a lower value matter; this also lowers the upper bounds of their voltages.
+            most = self.numbering.voltage_bounds.at(self.numbering.loss_at(candidate.value))[self.numbering.bus]
             np.minimum(self.model.w_max, most, out=self.model.w_max, where=self.inner)

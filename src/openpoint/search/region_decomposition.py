@@ -71,7 +71,7 @@ class RegionDecomposition:
             self._settle(found)
         while (counts.active[0] or counts.size[0]) and not self.over():
             if not counts.active[0]:
-                take(self.work, pool, counts)
+                take(self.model, self.work, pool, counts)
             if counts.bound[0] >= counts.cutoff[0]:
                 return
             if self.tried >= PAYING * (self.done + PAYING):
@@ -103,7 +103,8 @@ class RegionDecomposition:
         assert best is not None
         self.tried += 1
         value, cutoff = best.value - self.numbering.fixed_cost, float(self.counts.cutoff[0])
-        found = by_regions(self.model, status, best.closed[self.numbering.branch], value, cutoff, MOST, self.over)
+        loss, tree = self.numbering.loss_at(value), best.closed[self.numbering.branch]
+        found = by_regions(self.model, status, tree, value, loss, cutoff, MOST, self.over)
         if found is not None:
             self.counts.nodes[0] += found.nodes
         if found is not None and offer:

@@ -63,7 +63,7 @@ AS_IT_STANDS = -1e300
 """Cutoff that every bound reaches, so that a node is bounded and nothing else is done."""
 CHUNK = 64
 """Nodes between two looks at the clock."""
-BY_BRANCH = ("r", "x", "z2", "k_fr", "k_to", "g_fr", "b_fr", "g_to", "b_to", "l_max", "price", "swap")
+BY_BRANCH = ("r", "x", "z2", "k_fr", "k_to", "g_fr", "b_fr", "g_to", "b_to", "l_max", "price", "current_price", "swap")
 BY_BUS = ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w")
 
 
@@ -144,8 +144,8 @@ def parts_of(model: Model, status: States, usable: Bools) -> Parts:
     return Parts(supplied, region, len(names))
 
 
-def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, value: float) -> tuple[Floats, Floats]:
-    """(N) least and greatest squared voltages in the supplied part, in any completion with a loss of at most `value`.
+def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, loss: float) -> tuple[Floats, Floats]:
+    """(N) least and greatest squared voltages in the supplied part, in any completion with a loss of at most `loss`.
 
     Args:
         branches: of each region. tree: a completion of the node, with its forest.
@@ -162,7 +162,7 @@ def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, value
         np.add.at(low[k], ends, np.minimum(0.0, taken))
         np.add.at(high[k], ends, np.maximum(0.0, taken))
     lossy = np.divide(model.x, model.r, out=np.where(model.x > 0.0, np.inf, 0.0), where=model.r > 0.0)
-    lost = np.array([value, value * float(lossy.max(initial=0.0))]) if value > 0.0 else np.zeros(2)
+    lost = np.array([loss, loss * float(lossy.max(initial=0.0))]) if loss > 0.0 else np.zeros(2)
     least, most = model.w_min.copy(), model.w_max.copy()
     if not model.passive:
         return least, most
@@ -232,7 +232,8 @@ def restrict(
         "w_min": np.concatenate([model.w_min[inner], w[0][hubs]]),
         "w_max": np.concatenate([model.w_max[inner], w[1][hubs]]),
         "worth": worth[bus],
-        "zero_impedance": np.flatnonzero(values["z2"] == 0.0).astype(np.int32),
+        "y_first": np.zeros(len(bus)),
+        "zero_impedance": np.flatnonzero(np.isin(branches, model.zero_impedance)).astype(np.int32),
     }
     values |= adjacency(np.minimum(a, n), np.minimum(b, n), n)
     values |= pattern(a, b, [np.sort(place[column]) for column in columns])
@@ -291,13 +292,21 @@ class Region:
 
 
 def by_regions(
-    model: Model, status: States, closed: Bools, value: float, cutoff: float, most: int, over: Callable[[], bool]
+    model: Model,
+    status: States,
+    closed: Bools,
+    value: float,
+    loss: float,
+    cutoff: float,
+    most: int,
+    over: Callable[[], bool],
 ) -> Outcome | None:
     """Search a node by its regions; None where it has fewer than two.
 
     Args:
         status: (m) states of the branches at the node. closed: (m) the best radial state known.
-        value: of this state. cutoff: states of interest have a lower value.
+        value: of this state. loss: greatest loss of the states with at most this value.
+        cutoff: states of interest have a lower value.
         most: most nodes of the search in one region. over: called regularly; True stops.
     """
     size = len(model.p)
@@ -319,7 +328,7 @@ def by_regions(
     while True:
         parts = parts_of(model, root.status, usable)
         branches = [np.flatnonzero(some) for some in parts.branches(model, root.status)]
-        w = voltages(model, parts, branches, held.work, value)
+        w = voltages(model, parts, branches, held.work, loss)
         wide = parts.supplied & (np.abs(held.work.gain) * (w[1] - w[0]) > WIDE * abs(value))
         wide[model.n :] = False
         if not wide.any():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices, no_devices
-from openpoint.network.operating_cost import least_loss, no_supply_limits
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Checkpoint, key_of
@@ -41,6 +41,7 @@ from openpoint.search.kernel.arrays import (
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import all_positions, free_devices
+from openpoint.search.model.objective import Objective, objective_of
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.saving import SearchCheckpoint, SearchState
@@ -74,8 +75,10 @@ def search_topologies(
     deadline: Deadline | None = None,
     built: tuple[Model, Numbering] | None = None,
     devices: Devices | None = None,
+    cost: OperatingCost | None = None,
+    supply: SupplyLimits | None = None,
 ) -> SearchResult:
-    """The radial state with the least loss that keeps the limits of the network, proven to a gap.
+    """The radial state with the least loss, or the least `cost`, that keeps the limits of the network, proven to a gap.
 
     Grids on which cone solvers do not finish take milliseconds to seconds. Strong reverse flow weakens the bound.
 
@@ -94,13 +97,18 @@ def search_topologies(
         deadline: used in place of the time limit; the time to compile functions at their first use does not count.
         built: the result of `build_model` for these arguments, if it is available; it is not changed.
         devices: those that may be set; the network has them at today's positions.
+        cost: what is minimised, the loss by default; its price of a change is added to `change_cost`.
+        supply: limits of sources and generators beside those of the network. The bound ignores those of sources; they
+            are checked for every state.
 
     Raises:
-        OptionError: options that make no sense, a grid or devices that the bound is not valid for, or a checkpoint of
-            another search or a damaged one.
+        OptionError: options that make no sense, a grid, devices or a cost that the bound is not valid for, or a
+            checkpoint of another search or a damaged one.
         OSError: the checkpoint cannot be written at the start.
     """
-    _check_options(gap, max_changes, change_cost)
+    change_cost += 0.0 if cost is None else cost.change
+    objective = objective_of(network, cost, supply)
+    _check_options(gap, max_changes, change_cost, certificate is not None and objective is not None)
     fixed = ~network.switchable
     must_close = network.closed & fixed if must_close is None else must_close
     must_open = ~network.closed & fixed if must_open is None else must_open
@@ -113,20 +121,11 @@ def search_topologies(
         max_changes=max_changes,
         change_cost=change_cost,
         devices=set_here,
+        objective=objective,
     )
-    run = _Run(
-        network,
-        replace(model, w_max=model.w_max.copy()),  # the search tightens it in place
-        numbering,
-        (must_close, must_open),
-        (max_changes, change_cost),
-        set_here,
-        gap,
-        certificate,
-        cone,
-        checkpoint,
-        deadline or Deadline(time_limit),
-    )
+    task = _Task(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap)
+    mine = replace(model, w_max=model.w_max.copy())  # the search tightens it in place
+    run = _Run(task, mine, numbering, certificate, cone, checkpoint, deadline or Deadline(time_limit))
     try:
         found = run.solve(node_limit, starts, stop, progress)
     finally:
@@ -137,13 +136,27 @@ def search_topologies(
     )
 
 
-def _check_options(gap: float, max_changes: int | None, change_cost: float) -> None:
+def _check_options(gap: float, max_changes: int | None, change_cost: float, uncertified: bool) -> None:
     if not 0.0 <= gap < 1.0:
         raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
     if max_changes is not None and max_changes < 0:
         raise OptionError(f"max_changes is {max_changes}; give 0 or more")
     if not 0.0 <= change_cost < math.inf:
         raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
+    if uncertified:
+        raise OptionError("a certificate proves the least loss; it is not written for another cost or limits of supply")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is searched: see the arguments of `search_topologies`."""
+
+    network: Network
+    locks: tuple[Bools, Bools]
+    changes: tuple[int | None, float]
+    devices: Devices
+    objective: Objective | None
+    gap: float
 
 
 class _Run:
@@ -151,30 +164,28 @@ class _Run:
 
     def __init__(
         self,
-        network: Network,
+        task: _Task,
         model: Model,
         numbering: Numbering,
-        locks: tuple[Bools, Bools],
-        changes: tuple[int | None, float],
-        devices: Devices,
-        gap: float,
         certificate: Path | None,
         cone: Cone | None,
         checkpoint: Path | None,
         deadline: Deadline,
     ) -> None:
-        (must_close, must_open), (max_changes, change_cost) = locks, changes
         self.deadline, self.began = deadline, deadline.passed()
-        self.network, self.devices, self.gap = network, devices, gap
+        network, locks, changes, devices = task.network, task.locks, task.changes, task.devices
+        self.network, self.devices, self.objective, self.gap = network, devices, task.objective, task.gap
         self.model, self.numbering = model, numbering
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone)
+        self.by_regions = certificate is None and not self.model.y_first.any()
         self.work = work_for(self.model)
-        self.work.status[must_close[self.numbering.branch]] = CLOSED
+        self.work.status[locks[0][self.numbering.branch]] = CLOSED
         self.counts: Counts = counts()
         self.locks, self.changes = locks, changes
         file: Checkpoint | None = None
         if checkpoint is not None:
-            key = key_of(network, self.model, self.locks, max_changes, change_cost, gap, certificate is not None)
+            certified = certificate is not None
+            key = key_of(network, self.model, locks, *changes, self.gap, certified, self.objective)
             file = Checkpoint(checkpoint, key)
         self.checkpoint = SearchCheckpoint(file, self._seconds)
         self.certificate: Certificate | None = None
@@ -182,7 +193,7 @@ class _Run:
             anew = not self.checkpoint.saved
             self.certificate = Certificate(certificate, network, devices, self.model, self.numbering, anew=anew)
         self.record = record_for(self.model, 0) if self.certificate is None else self.certificate.record
-        self.contradictory = bool(np.any(must_close & (must_open | (network.terminal_fr == network.terminal_to))))
+        self.contradictory = bool(np.any(locks[0] & (locks[1] | (network.terminal_fr == network.terminal_to))))
 
     def solve(
         self,
@@ -204,7 +215,7 @@ class _Run:
             if progress is not None:
                 progress(self._progress())
 
-        states = self._evaluator() if self.devices.count else None
+        states = self._evaluator() if self.devices.count or self.objective is not None else None
         self.incumbent = Incumbent(
             *(self.network, self.model, self.numbering, self.work, self.counts, self.dispatcher),
             *(self.changes[1], states, self.gap, over, report_progress),
@@ -217,7 +228,7 @@ class _Run:
         if not joined:
             self.checkpoint.forget()
             return self._result(Termination.INFEASIBLE)
-        self.counts.cutoff[0] = self.numbering.loss_upper_bound + float(self.model.price.sum())
+        self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
         self.counts.active[0] = 1
         saved = self.checkpoint.saved
         if saved:
@@ -259,15 +270,16 @@ class _Run:
         return self._result(reason)
 
     def _evaluator(self) -> OperatingPointEvaluator:
-        """What evaluates states with devices."""
+        """What evaluates states with devices, or of another cost than the loss."""
         net = self.network
         g, s = len(net.generator_terminal), len(net.source_terminal)
-        cost = replace(least_loss(g, s, net.n_conductors), change=self.changes[1])
-        return OperatingPointEvaluator(net, self.devices, cost, no_supply_limits(g, s))
+        objective = self.objective or Objective(least_loss(g, s, net.n_conductors), no_supply_limits(g, s))
+        cost = replace(objective.cost, change=self.changes[1])
+        return OperatingPointEvaluator(net, self.devices, cost, objective.supply)
 
     def _explore(self, chunk: int) -> int:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
-        if self.certificate is None:  # regions are not certified
+        if self.by_regions:
             self.decomposition.step(self.state.pool)
         most = int(min(chunk, self.decomposition.pace))
         event = explore(self.model, self.work, self.state.pool, self.counts, self.record, most)

@@ -33,8 +33,8 @@ class AcEvaluator:
 
     Attributes:
         network: with the limits to keep. change_cost: per change, per unit.
-        states: with devices that may be set, the costs and limits that all count; `network` and `change_cost` follow
-            from it. positions: (D) of the devices in `network`.
+        states: where the loss is not all that counts, or devices may be set: the costs and limits that all count;
+            `network` and `change_cost` follow from it. positions: (D) of the devices in `network`.
     """
 
     network: Network
@@ -79,6 +79,13 @@ class AcEvaluator:
                 miss += np.where(hot, l / np.maximum(net.l_max, 1e-12) - 1.0, 0.0).sum(axis=1)
         changes = np.sum(closed != net.closed, axis=1) if self.change_cost else 0.0
         return np.asarray(loss + self.change_cost * changes), np.asarray(miss)
+
+    def ranked_by(self, model: Model) -> Model:
+        """The model whose resistances are those by which exchanges are ranked: with the prices of loss and current."""
+        by_loss = 1.0 if self.states is None else self.states.cost.loss + float(self.states.cost.source.mean())
+        if by_loss == 1.0 and not model.current_price.any():
+            return model
+        return replace(model, r=by_loss * model.r + model.current_price)
 
     @cached_property
     def _accepted(self) -> tuple[Floats, Floats, Floats]:
@@ -126,6 +133,7 @@ class Exchange:
         self.over, self.better = over, better
         self.evaluations = 0
         self.work: Work = work_for(model)
+        self.ranked_by = evaluator.ranked_by(model)
         self.loops = loops_for(self.free, 1024)
 
     def tree(self, weight: Floats) -> Candidate | None:
@@ -178,7 +186,7 @@ class Exchange:
             growth = self.model.swap[pairs[:, 0]].astype(int) - self.model.swap[pairs[:, 1]]
             few = np.sum(closed & self.model.swap) + growth <= self.model.most_closings
             pairs, change = pairs[few], change[few]
-        if candidate.violation == 0.0 and not self.evaluator.change_cost:
+        if candidate.violation == 0.0 and not self.evaluator.change_cost and self.ranked_by is self.model:
             pairs = pairs[change < HOPELESS * candidate.value]
         begin, count = 0, FIRST
         most = max(FIRST, int(AT_ONCE / self.evaluator.network.n_terminals))
@@ -193,7 +201,7 @@ class Exchange:
             best = int(np.lexsort((value, miss))[0])
             found = replace(candidate, closed=near[best], value=float(value[best]), violation=float(miss[best]))
             if found.violation < candidate.violation or (
-                found.violation == candidate.violation and found.value < candidate.value * (1.0 - 1e-9)
+                found.violation == candidate.violation and found.value < candidate.value - 1e-9 * abs(candidate.value)
             ):
                 return found
             begin, count = begin + count, min(count * TIMES, most)
@@ -201,13 +209,13 @@ class Exchange:
 
     def _ranked(self, candidate: Candidate) -> tuple[Floats, Floats]:
         """(K, 2) branches to close and to open, best estimate first, and the estimated change of loss."""
-        model, work = self.model, self.work
+        work = self.work
         work.status[:] = candidate.closed[self.numbering.branch]
         current = solve(self.evaluator.network, candidate.closed).i_series[0, self.numbering.branch]
         while True:
             loops = self.loops
             loops.i_re[:], loops.i_im[:] = current.real, current.imag
-            count = rank(model, work, loops)
+            count = rank(self.ranked_by, work, loops)
             if count <= len(loops.change):
                 break
             self.loops = loops_for(self.free, 2 * count)

@@ -33,13 +33,14 @@ class Model(Table):
         k_fr, k_to: (m) squared voltage before the impedance per squared voltage of the bus, at each end.
         g_fr, b_fr, g_to, b_to: (m) shunt admittance at each end, less what stays there while it is open.
         l_max: (m) squared current limit, inf = none.
-        price: (m) cost of closing the branch.
+        price: (m) cost of closing the branch. current_price: (m) cost of its squared current. loss_price: cost of loss.
         p, q: (N) load of constant power, less generation, the least that may be chosen. p_span, q_span: (N) how much
             more may be chosen. p_v, q_v: (N) load of constant current, per voltage. p_w, q_w: (N) load of constant
             impedance, per squared voltage, with what stays of branches while they are open.
         w_min, w_max: (N) squared voltage: limits, or caps that no state exceeds; both that of the source at sources.
         worth: (N) cost per squared voltage in addition to the loss of closed branches: the loss of open ones, and in a
             region a further cost, see `openpoint.search.regions`.
+        y_first: (N) multipliers of active power to begin with: the price at sources, elsewhere the mean of these.
         start, neighbour, via: adjacency with all sources as the one bus n.
         column, row: (n + 1), (L) pattern below the diagonal of the factor, column by column.
         target: for every pair of rows of a column, the entry that eliminating the column changes; the row's own place
@@ -72,6 +73,8 @@ class Model(Table):
     b_to: Floats
     l_max: Floats
     price: Floats
+    current_price: Floats
+    loss_price: float
     p: Floats
     q: Floats
     p_span: Floats
@@ -83,6 +86,7 @@ class Model(Table):
     w_min: Floats
     w_max: Floats
     worth: Floats
+    y_first: Floats
     start: Indices
     neighbour: Indices
     via: Indices
@@ -258,15 +262,16 @@ class Counts(Table):
 
 
 def work_for(model: Model) -> Work:
-    """New arrays for a node: all branches undecided, all multipliers 0."""
+    """New arrays for a node: all branches undecided, all multipliers those to begin with."""
     m, size, devices = len(model.fr), len(model.p), len(model.device_kind)
-    by_bus = ("y", "mu", "phi", "gain", "y_next", "mu_next", "one", "y_kept", "mu_kept", "taken_p", "taken_q")
+    by_bus = ("mu", "phi", "gain", "y_next", "mu_next", "one", "y_kept", "mu_kept", "taken_p", "taken_q")
     by_branch = ("alpha", "beta", "rho", "nu", "steep", "conductance", "drop_y", "drop_mu", "value", "guess")
     numbers = ("order", "parent", "edge", "leader", "rank", "lowest", "came", "at")
     arrays: dict[str, Any] = {name: np.zeros(size) for name in by_bus}
     arrays |= {name: np.zeros(m) for name in by_branch}
     arrays |= {name: np.zeros(size, dtype=np.int32) for name in numbers}
-    arrays |= {"factor": np.zeros(len(model.row)), "diagonal": np.zeros(model.n), "w": model.w_max.copy()}
+    arrays |= {"factor": np.zeros(len(model.row)), "diagonal": np.zeros(model.n)}
+    arrays |= {"y": model.y_first.copy(), "w": model.w_max.copy()}
     rows, buses = (len(model.row), model.n) if model.spans else (0, 0)
     arrays |= {"factor_q": np.zeros(rows), "diagonal_q": np.zeros(buses)}
     for side, span in (("choice_p", model.p_span), ("choice_q", model.q_span)):
@@ -312,13 +317,15 @@ def counts() -> Counts:
     return Counts(**whole, bound=np.full(1, -np.inf), cutoff=np.full(1, np.inf), floor=np.full(1, np.inf))
 
 
-def take(work: Work, pool: Pool, counts: Counts) -> None:
+def take(model: Model, work: Work, pool: Pool, counts: Counts) -> None:
     """Make the node of least bound in a pool the current one, as compiled code does where there is none."""
     rows = pool.heap[: counts.size[0]]
     row = int(rows[0])
-    for name in ("status", "low", "high", "y", "mu", "phi"):
+    for name in ("status", "low", "high", "phi"):
         if (its := getattr(pool, name)).shape[1]:
             getattr(work, name)[:] = its[row]
+    for mine, its in ((work.y, pool.y), (work.mu, pool.mu)):  # those of sources are given
+        mine[: model.n] = its[row, : model.n]
     counts.bound[0], counts.depth[0], counts.active[0] = pool.bound[row], pool.depth[row], 1
     rest = rows[1:].copy()
     rows[:-1] = rest[np.argsort(pool.bound[rest], kind="stable")]  # a sorted array is a heap

@@ -1,4 +1,4 @@
-"""Compiled: a lower bound of the loss of every radial completion of a node, in closed form.
+"""Compiled: a lower bound of the cost of every radial completion of a node, in closed form.
 
 **The node.** Every branch is closed, open or undecided. A completion opens or closes each undecided branch so that the
 grid is radial. For a branch e = (a → b), with power p + jq and squared current l at its series impedance on the side
@@ -11,7 +11,8 @@ the exact power flow of a completion has
 
 for either direction of the power: the direction of a branch is a convention. The demand of bus j is P_j + g_j w_j, of
 which g_j w_j is of constant impedance, and each end of a closed branch draws (g − jb) κ w, of which g κ w counts as
-loss.
+loss. The cost is λ times the loss, plus Σ c_e l of branches, plus the prices of the power of sources (8.); with λ = 1
+and nothing else it is the loss.
 
 A line that is open at one end only (`Network.y_open_fr`, `y_open_to`) draws (g° − jb°) w at the other. This admittance
 is always added to the bus (g° also as a cost of w), and subtracted from what the end of the closed branch draws. Open
@@ -19,15 +20,15 @@ and closed branches are then as above. Of an undecided branch, what it draws bot
 the rest, what lowers the bound.
 
 **The bound.** Take any y, μ for the balances (0 at sources), ν for the voltage laws of the closed branches, and φ for
-the voltage limits. Adding the balances and laws, which are all zero in a completion, to its loss gives
+the voltage limits. Adding the balances and laws, which are all zero in a completion, to its cost gives
 
-    loss = Σ (P y + Q μ) + Σ_live [ρ l + α p + β q + (what is linear in w)]
-    α = y_a − y_b + 2 r ν      β = μ_a − μ_b + 2 x ν      ρ = r (1 + y_b) + x μ_b − |z|² ν       (ν = 0: undecided)
+    cost = Σ (P y + Q μ) + Σ_live [ρ l + α p + β q + (what is linear in w)]
+    α = y_a − y_b + 2 r ν    β = μ_a − μ_b + 2 x ν    ρ = r (λ + y_b) + x μ_b − |z|² ν + c_e    (ν = 0: undecided)
 
 1. The least value of ρ l + α p + β q on l κ_a w_a = p² + q² is −κ_a w_a (α² + β²) / 4ρ if ρ > 0; zero if all three
    vanish; otherwise there is no bound. An undecided branch adds zero in completions where it is open, so its terms
    count only where they are negative; each end is treated separately, which is less.
-2. So loss >= Σ (P y + Q μ) − Σ_j A_j w_j with A_j (`gain`) the sum of what the branches at j take. Closed branches
+2. So cost >= Σ (P y + Q μ) − Σ_j A_j w_j with A_j (`gain`) the sum of what the branches at j take. Closed branches
    form a forest; each is directed away from the root of its part, and ν = (A_b + φ_b) / κ_b, children first, makes
    the coefficient of every w_b but those of the roots equal to φ_b. φ_b w_b >= φ_b w_min if φ_b > 0, else φ_b w_max.
 3. A root that is a source has its w. Any other (`root` takes the bus of least y) has w_min <= w <= w_max, so that
@@ -43,10 +44,13 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
    else c times a tangent: a constant and a part of A.
 7. Where the load of a bus may be chosen between P and P + S, the least of y (P + s) is y P + S min(0, y); the same for
    q. Every choice costs at least that, so the bound holds for the best one.
-8. Sources may have multipliers too, and every squared voltage a cost, `worth`, which is added to the loss: the bound is
-   then one of the loss plus the costs of the sources' power and of the voltages. `openpoint.search.regions` combines
-   parts of a grid in this way; everywhere else the costs are those of open branches alone.
-9. What devices add at a node, where each has an interval of positions, is derived in `openpoint.search.kernel.devices`.
+8. The multiplier of a source's balance is the price of the power that it delivers, the load at its own bus included:
+   adding price times balance to the cost replaces the price of this power by terms of the branches there. So sources
+   have their prices as multipliers, 0 without any.
+9. Every squared voltage may have a cost, `worth`: that of the loss of open branches, and in parts of a grid another one
+   (`openpoint.search.regions`, where the buses at which parts meet are sources with multipliers, too).
+10. What devices add at a node, where each has an interval of positions, is derived in
+   `openpoint.search.kernel.devices`.
 
 The bound is valid for any multipliers, without a solver's tolerance, and for loads of either sign. Of the voltages it
 uses w_max at roots (and w_min, which may be 0); these must hold in every completion of interest. Rounding is of the
@@ -68,13 +72,19 @@ THIN = 1e-4
 
 @inlined
 def terms(
-    z: tuple[float, float, float], from_bus: tuple[float, float], to_bus: tuple[float, float], nu: float
+    z: tuple[float, float, float],
+    prices: tuple[float, float],
+    from_bus: tuple[float, float],
+    to_bus: tuple[float, float],
+    nu: float,
 ) -> tuple[float, float, float]:
-    """α, β, ρ of a branch with r, x, |z|² between buses with multipliers y, μ."""
+    """α, β, ρ of a branch with r, x, |z|², the prices of loss and current, between buses with multipliers y, μ."""
     r, x, z2 = z
+    loss, current = prices
     y_i, mu_i = from_bus
     y_j, mu_j = to_bus
-    return y_i - y_j + 2.0 * r * nu, mu_i - mu_j + 2.0 * x * nu, r * (1.0 + y_j) + x * mu_j - z2 * nu
+    rho = r * (loss + y_j) + x * mu_j - z2 * nu + current
+    return y_i - y_j + 2.0 * r * nu, mu_i - mu_j + 2.0 * x * nu, rho
 
 
 @inlined
@@ -121,7 +131,8 @@ def series(
 
     The last value returned is whether ρ + σ is positive. Writes α, β, ρ, ν and the first value to `work`.
     """
-    alpha, beta, rho = terms((model.r[e], model.x[e], model.z2[e]), (y[i], mu[i]), (y[j], mu[j]), nu)
+    prices = model.loss_price, model.current_price[e]
+    alpha, beta, rho = terms((model.r[e], model.x[e], model.z2[e]), prices, (y[i], mu[i]), (y[j], mu[j]), nu)
     square = alpha * alpha + beta * beta
     limit = 0.0
     if model.rated:
@@ -188,8 +199,8 @@ def undecided(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> 
             total -= limit
         if model.shunts:
             g_i, b_i, g_j, b_j = shunts(model, e, down[e])
-            lost += b_i * mu[i] - g_i * (1.0 + y[i])
-            gain[j] += max(0.0, k_j * (b_j * mu[j] - g_j * (1.0 + y[j])))
+            lost += b_i * mu[i] - g_i * (model.loss_price + y[i])
+            gain[j] += max(0.0, k_j * (b_j * mu[j] - g_j * (model.loss_price + y[j])))
         lost *= k_i
         if model.priced:
             lost -= model.price[e] / model.w_max[i]
@@ -217,8 +228,8 @@ def forest(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tup
             k_i, k_j = k_j, k_i
         if model.shunts:
             g_i, b_i, g_j, b_j = shunts(model, e, down[e])
-            gain[j] += k_j * (b_j * mu[j] - g_j * (1.0 + y[j]))
-            gain[i] += k_i * (b_i * mu[i] - g_i * (1.0 + y[i]))
+            gain[j] += k_j * (b_j * mu[j] - g_j * (model.loss_price + y[j]))
+            gain[i] += k_i * (b_i * mu[i] - g_i * (model.loss_price + y[i]))
         nu = gain[j]
         if model.bounded:
             phi = work.phi[j]

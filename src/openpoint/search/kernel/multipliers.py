@@ -82,7 +82,9 @@ def assemble_balances(model: Model, work: Work) -> None:
             q[model.fr[e]] -= model.b_fr[e] * at_fr
             p[model.to[e]] += model.g_to[e] * at_to
             q[model.to[e]] -= model.b_to[e] * at_to
-        conductance = model.ideal_conductance if model.z2[e] == 0.0 else 0.5 * k_i * w[i] / work.rho[e]
+        conductance = 0.5 * k_i * w[i] / work.rho[e]
+        if model.z2[e] == 0.0:
+            conductance = min(conductance, model.ideal_conductance)  # ρ is the price of its current
         work.conductance[e] = conductance
         if i >= model.n:
             p[j] += conductance * work.y[i]

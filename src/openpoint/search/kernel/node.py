@@ -351,8 +351,9 @@ def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) ->
     if model.devices:
         load_row(pool.low, row, work.low)
         load_row(pool.high, row, work.high)
-    load_row(pool.y, row, work.y)
-    load_row(pool.mu, row, work.mu)
+    for k in range(model.n):  # those of sources are given, and the pool has half their digits
+        work.y[k] = pool.y[row, k]
+        work.mu[k] = pool.mu[row, k]
     if model.bounded:
         load_row(pool.phi, row, work.phi)
     counts.bound[0] = bounds[row]

@@ -22,6 +22,7 @@ from openpoint.search.model.devices import (
     without_banks,
 )
 from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound_by_limits
+from openpoint.search.model.objective import CostRange, Objective, cost_range, prices_of
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
 from openpoint.search.model.voltage_bounds import VoltageUpperBounds, voltage_upper_bounds
 
@@ -35,8 +36,10 @@ class Numbering:
 
     Attributes:
         branch: (m) branch of the network. bus: (N) bus of the network.
-        fixed_cost: cost of the changes that every choice has. voltage_bounds: of the squared voltages of the network.
+        fixed_cost: cost that every choice has, of changes and of generators that are on.
+        voltage_bounds: of the squared voltages of the network.
         loss_upper_bound: no state of interest has a larger loss, see `openpoint.search.model.loss_bound`.
+        costs: how the cost of states is linked to their loss; None where it is the loss.
     """
 
     branch: Ints
@@ -44,6 +47,16 @@ class Numbering:
     fixed_cost: float
     voltage_bounds: VoltageUpperBounds
     loss_upper_bound: float
+    costs: CostRange | None = None
+
+    @property
+    def greatest(self) -> float:
+        """No state of interest has a greater objective value, the cost of changes aside."""
+        return self.loss_upper_bound if self.costs is None else self.costs.greatest
+
+    def loss_at(self, value: float) -> float:
+        """Greatest loss of the states with at most this objective value."""
+        return value if self.costs is None else self.costs.loss(value)
 
 
 def build_model(
@@ -54,6 +67,7 @@ def build_model(
     max_changes: int | None = None,
     change_cost: float = 0.0,
     devices: Devices | None = None,
+    objective: Objective | None = None,
 ) -> tuple[Model, Numbering]:
     """The arrays of the search model; its limits are those of the network, relaxed by `TOLERANCE`.
 
@@ -64,7 +78,7 @@ def build_model(
         network: a balanced network.
         must_close, must_open: (E) branches whose state is given.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
-        devices: those that may be set.
+        devices: those that may be set. objective: what is minimised if it is not the loss.
 
     Raises:
         OptionError: a grid of several phases, one in which nothing bounds a voltage from above, or devices that the
@@ -80,12 +94,16 @@ def build_model(
     bus, number, columns = numbered(network, fr[branch], to[branch], source)
     n, m = len(columns), len(branch)
     a, b = number[fr[branch]], number[to[branch]]
-    taken = demand(without_banks(network, devices) if devices.count else network)
+    bare = without_banks(network, devices) if devices.count else network
     voltage_bounds, most = of_interest(network, ~must_open, devices)
     w_min, w_max = voltage_range(network, voltage_bounds, most, devices)
+    costs = None if objective is None else cost_range(network, objective.cost, w_min, w_max, most)
+    prices = prices_of(network, objective, bus)
+    taken = demand(bare, at_sources=prices.of_sources)
     z = np.asarray(network.z.diagonal())[branch]
+    ideal = 1e4 * float(np.max(1.0 / np.maximum(np.abs(z[z != 0]), 1e-9), initial=1.0))
     shunt_fr, shunt_to, stays = shunts(network, branch, must_close)
-    with_open = replace(taken, steady=taken.steady + np.where(source, 0.0, stays.conj()))
+    with_open = replace(taken, steady=taken.steady + np.where(source & (not prices.of_sources), 0.0, stays.conj()))
     half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
     l_max = network.l_max[branch] * (1.0 + TOLERANCE) ** 2
     fixed = int(network.closed.sum()) - n
@@ -96,25 +114,20 @@ def build_model(
         n=n,
         fr=a,
         to=b,
-        r=z.real.copy(),
-        x=z.imag.copy(),
-        z2=z.real**2 + z.imag**2,
-        k_fr=1.0 / network.tap[branch] ** 2,
-        k_to=np.ones(m),
-        g_fr=shunt_fr.real.copy(),
-        b_fr=shunt_fr.imag.copy(),
-        g_to=shunt_to.real.copy(),
-        b_to=shunt_to.imag.copy(),
+        **of_sections(network, branch, (shunt_fr, shunt_to)),
         l_max=l_max,
         price=np.where(swap, 2.0 * change_cost, 0.0),
+        current_price=prices.current[branch],
+        loss_price=prices.loss,
         w_min=w_min[bus],
         w_max=w_max[bus],
-        worth=stays.real[bus].copy(),
+        worth=prices.loss * stays.real[bus],
+        y_first=prices.y_first,
         **arrays,
         swap=swap,
         most_closings=m if max_changes is None else int(np.floor((max_changes - fixed) / 2)),
-        zero_impedance=np.flatnonzero(z == 0).astype(np.int32),
-        ideal_conductance=1e4 * float(np.max(1.0 / np.maximum(np.abs(z[z != 0]), 1e-9), initial=1.0)),
+        zero_impedance=np.flatnonzero((z == 0) & (prices.current[branch] * ideal < 0.5)).astype(np.int32),
+        ideal_conductance=ideal,
         passive=not any(np.any(part < 0.0) for part in (z.real, z.imag, half.real, stays.real)),
         shunts=bool(half.any() or stays.any() or taken.steady.any()),
         currents=bool(taken.current.any()),
@@ -124,7 +137,17 @@ def build_model(
         priced=change_cost > 0.0,
         spans=bool(taken.span.any() or np.any(devices.kind == DeviceKind.BANK)),
     )
-    return model, Numbering(branch, bus, change_cost * fixed, voltage_bounds, most)
+    return model, Numbering(branch, bus, change_cost * fixed + prices.fixed, voltage_bounds, most, costs)
+
+
+def of_sections(network: Network, branch: Ints, shunts: tuple[Complexes, Complexes]) -> dict[str, Any]:
+    """Fields of the model that describe ratio, impedance and admittances at both ends of the branches."""
+    z = np.asarray(network.z.diagonal())[branch]
+    found = {"r": z.real.copy(), "x": z.imag.copy(), "z2": z.real**2 + z.imag**2}
+    found |= {"k_fr": 1.0 / network.tap[branch] ** 2, "k_to": np.ones(len(branch))}
+    for end, y in zip(("fr", "to"), shunts, strict=True):
+        found |= {f"g_{end}": y.real.copy(), f"b_{end}": y.imag.copy()}
+    return found
 
 
 def numbered(network: Network, fr: Ints, to: Ints, source: Bools) -> tuple[Ints, Indices, list[Indices]]:

@@ -12,7 +12,7 @@ from openpoint.network import Network
 
 @dataclass(frozen=True)
 class Demand:
-    """(N) demand less generation, per unit; 0 at sources, where it causes no loss.
+    """(N) demand less generation, per unit; 0 at sources, where it causes no loss, unless their power has a price.
 
     Attributes:
         power: constant power at the greatest output of the dispatchable generators.
@@ -26,15 +26,16 @@ class Demand:
     steady: Complexes
 
 
-def demand(network: Network) -> Demand:
-    """The demand of a balanced network, with the ranges of its dispatchable generators."""
+def demand(network: Network, *, at_sources: bool = False) -> Demand:
+    """The demand of a balanced network, with the ranges of its dispatchable generators; 0 or not `at_sources`."""
     power, current, steady = network.s_power.copy(), network.s_current.copy(), network.s_impedance.copy()
     span = np.zeros(network.n_terminals, dtype=complex)
     np.subtract.at(power, network.generator_terminal, network.p_max + 1j * network.q_max)
     ranges = (network.p_max - network.p_min) + 1j * (network.q_max - network.q_min)
     np.add.at(span, network.generator_terminal, ranges)
-    for part in (power, span, current, steady):
-        part[network.source_terminal] = 0.0
+    if not at_sources:
+        for part in (power, span, current, steady):
+            part[network.source_terminal] = 0.0
     return Demand(power, span, current, steady)
 
 

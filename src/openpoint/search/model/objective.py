@@ -1,0 +1,174 @@
+"""The objective of a search that minimises another cost than the loss, and bounds that link this cost to the loss.
+
+**Loss from cost.** With s(j) the source of bus j, and D_j the net load there,
+
+    Σ_s c_s P_s = Σ_s c_s (loss in its tree) + Σ_j c_s(j) D_j >= c_min · loss + Σ_j min_s c_s D_j,
+
+so a state of cost V has Σ r l <= (V − base) / κ with κ the least of λ + c_min + c_e / r over branches, and `base` the
+sum on the right and the least cost of all else. The search uses it for upper bounds of voltages. It requires that
+branches only lose. In the same way, with the greatest in place of the least, a bound of the loss gives one of the cost.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.arrays import Floats, Ints
+from openpoint.errors import OptionError
+from openpoint.network import Network
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
+
+LEAST_W = 0.25
+"""Squared voltage below which no state is of interest, for an upper bound of currents."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a search minimises, and limits beside those of its network.
+
+    Attributes:
+        cost: without that of changes. supply: limits of sources and generators.
+    """
+
+    cost: OperatingCost
+    supply: SupplyLimits
+
+
+@dataclass(frozen=True)
+class CostRange:
+    """How the cost of states is linked to their loss.
+
+    Attributes:
+        base, per_loss: the cost is at least `base` and `per_loss` for every unit of Σ r l. greatest: no state of
+            interest costs more, the cost of changes aside.
+    """
+
+    base: float
+    per_loss: float
+    greatest: float
+
+    def loss(self, cost: float) -> float:
+        """Greatest Σ r l of the states with at most this cost."""
+        return (cost - self.base) / self.per_loss if self.per_loss > 0.0 else math.inf
+
+
+def objective_of(network: Network, cost: OperatingCost | None, supply: SupplyLimits | None) -> Objective | None:
+    """The objective of a search without the cost of changes; None where it is the loss, and nothing has more limits.
+
+    Raises:
+        OptionError: prices for which the bound of the search is not valid or of no use, all faults at once.
+    """
+    sizes = len(network.generator_names), len(network.source_terminal), network.n_conductors
+    plain, free = least_loss(*sizes), no_supply_limits(*sizes[:2])
+    cost, supply = replace(cost or plain, change=0.0), supply or free
+    faults = []
+    if cost.deviation:
+        faults.append(
+            "the deviation of voltages has no useful bound in closed form, since the relaxation may choose voltages "
+            "that no power flow has: use Benders, or give limits of the voltages"
+        )
+    numbers = np.concatenate([[cost.loss], cost.source, cost.generator, cost.square, cost.idle, cost.current])
+    if not np.isfinite(numbers).all():
+        faults.append("a price is not a finite number")
+    if cost.loss < 0.0 or np.any(cost.square < 0.0) or np.any(cost.current < 0.0):
+        faults.append("the price of losses, of currents and of squared outputs must be 0 or more")
+    if np.any(cost.generator) or np.any(cost.square) or np.isfinite(supply.generator_s_max).any():
+        faults.append("prices and apparent power of generators are not supported")
+    by_power = cost.loss + cost.source
+    bare = (network.r > 0.0) & (cost.current <= 0.0) if np.any(by_power == 0.0) else np.zeros(1, dtype=np.bool_)
+    if np.any(by_power < 0.0) or bare.any():
+        faults.append(
+            "the price of losses plus that of a source's power must be above 0, or 0 with a price of the current of "
+            "every branch; else wasting power would cost nothing, and no bound of the cost follows"
+        )
+    if faults:
+        raise OptionError("; ".join(faults))
+    return None if _same(cost, plain) and _same(supply, free) else Objective(cost, supply)
+
+
+def _same(one: OperatingCost | SupplyLimits, other: OperatingCost | SupplyLimits) -> bool:
+    return all(np.array_equal(value, vars(other)[name]) for name, value in vars(one).items() if name != "move")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Prices in the form that the search model uses.
+
+    Attributes:
+        loss: of the loss. current: (E) of squared currents. y_first: (N) of the model's buses, see
+            `openpoint.search.kernel.arrays.Model`. of_sources: whether the power of sources has a price. fixed: cost of
+            generators that does not depend on their output.
+    """
+
+    loss: float
+    current: Floats
+    y_first: Floats
+    of_sources: bool
+    fixed: float
+
+
+def prices_of(network: Network, objective: Objective | None, bus: Ints) -> Prices:
+    """The prices of an objective. `bus`: (N) bus of the network of each bus of the model, sources last."""
+    y_first = np.zeros(len(bus))
+    if objective is None:
+        return Prices(1.0, np.zeros(network.n_conductors), y_first, False, 0.0)
+    cost = objective.cost
+    y_first[:] = cost.source.mean()
+    y_first[len(bus) - len(cost.source) :] = cost.source
+    return Prices(cost.loss, cost.current, y_first, bool(cost.source.any()), float(cost.idle.sum()))
+
+
+def cost_range(network: Network, cost: OperatingCost, w_min: Floats, w_max: Floats, most: float) -> CostRange:
+    """The link of cost and loss in states with squared voltages in a range and a loss of at most `most`.
+
+    Args:
+        w_min, w_max: (N) range of the squared voltages.
+    """
+    held = np.isin(np.arange(network.n_terminals), network.source_terminal)
+    low, high = (
+        sum(
+            part.real * np.where((part.real >= 0.0) == (side == 0), least, greatest)
+            for part, least, greatest in (
+                (network.s_power, 1.0, 1.0),
+                (network.s_current, np.sqrt(w_min), np.sqrt(w_max)),
+                (network.s_impedance, w_min, w_max),
+            )
+        )
+        for side in (0, 1)
+    )
+    price = np.zeros((network.n_terminals, 2))  # least and greatest that may hold at a bus
+    price[~held] = cost.source.min(), cost.source.max()
+    price[network.source_terminal] = cost.source[:, None]
+    corners = [price[:, k] * side for k in (0, 1) for side in (low, high)]
+    ends = [
+        cost.generator * p + cost.square * p**2 - price[network.generator_terminal, k] * p
+        for k in (0, 1)
+        for p in (network.p_min, network.p_max)
+    ]
+    # The cost of an output is convex: the greatest is at an end, and the least is at least that of its tangent there.
+    slope = cost.generator + 2.0 * cost.square * network.p_min
+    tangents = [
+        cost.generator * network.p_min + cost.square * network.p_min**2 + slope * (p - network.p_min) - at * p
+        for p in (network.p_min, network.p_max)
+        for at in price[network.generator_terminal].T
+    ]
+    fixed = float(cost.idle.sum())
+    base = fixed + float(np.min(corners, axis=0).sum()) + float(np.min(tangents, axis=0).sum())
+    greatest = fixed + float(np.max(corners, axis=0).sum()) + float(np.max(ends, axis=0).sum())
+    lossy = network.r > 0.0
+    each = cost.loss + cost.source.min() + cost.current[lossy] / network.r[lossy]
+    greatest += (cost.loss + float(cost.source.max())) * most + float(cost.current @ _currents(network, most))
+    return CostRange(base, float(each.min(initial=math.inf)), greatest + 1e-9 * abs(greatest))
+
+
+def _currents(network: Network, most: float) -> Floats:
+    """(E) squared currents that no branch exceeds in a state of interest, from all power that there is."""
+    power = np.abs(network.s_power) + 2.0 * np.abs(network.s_current) + 4.0 * np.abs(network.s_impedance)
+    p, q = (np.maximum(-a, b) for a, b in ((network.p_min, network.p_max), (network.q_min, network.q_max)))
+    charging = 4.0 * float(np.abs(network.y_most).sum())
+    whole = (2.0 * (float(power.sum()) + float(np.hypot(p, q).sum()) + charging)) ** 2 / LEAST_W
+    by_loss = np.divide(most, network.r, out=np.full(network.n_conductors, np.inf), where=network.r > 0.0)
+    return np.asarray(np.minimum(np.minimum(whole, by_loss), network.l_max * (1.0 + 1e-5)))

@@ -1,0 +1,212 @@
+"""Searches for the least cost: bounds of nodes, optima of trees and of searches, against enumeration."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openpoint.errors import OptionError
+from openpoint.network import Network
+from openpoint.network.devices import no_devices
+from openpoint.network.operating_cost import OperatingCost, least_loss, no_supply_limits
+from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.search.enumeration import topologies
+from openpoint.search.exchange.ac_check import AcEvaluator
+from openpoint.search.kernel import bound as bounds
+from openpoint.search.kernel import forest, multipliers
+from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
+from openpoint.search.kernel.entries import propagate
+from openpoint.search.model.build import build_model
+from openpoint.search.model.objective import Objective, objective_of
+from openpoint.search.topology import search_topologies
+from openpoint.twostage.log import Termination
+from tests.powerflow.small_networks import random_network
+from tests.search.entered import entered
+from tests.search.random_grids import FEATURES, random_grid
+
+SEEDS = st.integers(0, 2**32 - 1)
+bound, root = entered(bounds.bound), entered(forest.root)
+estimate_voltages, solve_balances = entered(multipliers.estimate_voltages), entered(multipliers.solve_balances)
+equalise_zero_impedance = entered(multipliers.equalise_zero_impedance)
+
+
+def random_cost(rng: np.random.Generator, network: Network) -> OperatingCost:
+    """Prices of loss, currents and sources, some of them 0; some of sources negative."""
+    e, s = network.n_conductors, len(network.source_terminal)
+    cost = least_loss(len(network.generator_names), s, e)
+    loss = float(rng.choice([0.0, 0.1, 1.0, 30.0]))
+    current, source = np.zeros(e), np.zeros(s)
+    if rng.random() < 0.6:
+        current = rng.uniform(0.001, 0.1, e) * (rng.random(e) < rng.choice([0.3, 1.0])) * max(loss, 0.1)
+    if rng.random() < 0.6:
+        source = max(loss, 1.0) * (rng.uniform(0.2, 2.0, s) if rng.random() < 0.7 else rng.uniform(-0.5, 0.1, s))
+    if np.any(loss + source <= 0.0):
+        loss = max(1.0, 1.0 - 1.1 * float(source.min()))
+    return dataclasses.replace(cost, loss=loss, current=current, source=source)
+
+
+def exact(network: Network, objective: Objective | None) -> AcEvaluator:
+    """What evaluates states exactly."""
+    if objective is None:
+        return AcEvaluator(network)
+    return AcEvaluator(network, states=OperatingPointEvaluator(network, no_devices(), objective.cost, objective.supply))
+
+
+def states_and_values(network: Network, objective: Objective | None) -> tuple[np.ndarray, np.ndarray]:
+    """(K, E) radial states and (K) costs, inf where limits are missed."""
+    found = list(topologies(network))
+    if not found:
+        return np.zeros((0, network.n_conductors), dtype=bool), np.zeros(0)
+    states = np.concatenate(found)
+    value, miss = exact(network, objective).evaluate(states)
+    return states, np.where(miss == 0.0, value, np.inf)
+
+
+@given(SEEDS)
+@settings(max_examples=60, deadline=None)
+def test_no_bound_of_a_cost_exceeds_the_best_completion(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_grid(rng, [name for name in FEATURES if rng.random() < 0.25])
+    objective = objective_of(network, random_cost(rng, network), None)
+    fixed = ~network.switchable
+    try:
+        model, numbering = build_model(
+            network, must_close=network.closed & fixed, must_open=~network.closed & fixed, objective=objective
+        )
+    except OptionError:
+        return  # voltages without limit
+    states, value = states_and_values(network, objective)
+    if not len(states):
+        return
+    work = work_for(model)
+    work.status[(network.closed & fixed)[numbering.branch]] = CLOSED
+    begin, states = work.status.copy(), states[:, numbering.branch]
+    for known in (0.0, 0.4, 1.0):
+        tree = states[rng.integers(len(states))]
+        work.status[:] = np.where((begin == UNDECIDED) & (rng.random(len(begin)) < known), tree, begin)
+        if not propagate(model, work):
+            continue
+        inside = ((work.status == UNDECIDED) | (states == work.status)).all(axis=1)
+        best = (value[inside] - numbering.fixed_cost).min(initial=np.inf)
+        assert best == np.inf or best <= numbering.greatest
+        most = best + 1e-9 * abs(best) + 1e-12
+        work.y[:], work.mu[:], work.phi[:] = model.y_first, 0.0, 0.0
+        root(model, work)
+        for _ in range(3):
+            bound(model, work, work.y, work.mu)
+            estimate_voltages(model, work)
+            solve_balances(model, work)
+            equalise_zero_impedance(model, work, work.y_next, work.mu_next)
+            work.y[:], work.mu[:] = work.y_next, work.mu_next
+            assert bound(model, work, work.y, work.mu) <= most
+        size = np.abs(work.y).max()
+        for scale in (0.01, 0.1, 1.0):
+            y, mu = (v + scale * size * rng.normal(size=len(v)) for v in (work.y, work.mu))
+            y[model.n :], mu[model.n :] = model.y_first[model.n :], 0.0
+            equalise_zero_impedance(model, work, y, mu)
+            assert bound(model, work, y, mu) <= most
+
+
+@given(SEEDS)
+@settings(max_examples=60, deadline=None)
+def test_a_search_finds_the_least_cost_of_all_states(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_grid(rng, [name for name in FEATURES if rng.random() < 0.25])
+    cost = random_cost(rng, network)
+    try:
+        found = search_topologies(network, cost=cost, gap=1e-7)
+    except OptionError:
+        return  # voltages without limit
+    value = states_and_values(network, objective_of(network, cost, None))[1]
+    best = value.min(initial=np.inf)
+    if found.termination is Termination.INFEASIBLE:
+        assert best == np.inf
+        return
+    assert found.value == pytest.approx(best, rel=2e-7, abs=1e-12)
+    assert found.lower_bound <= best + 1e-9 * abs(best) + 1e-12
+    assert found.gap <= 1.1e-7
+
+
+@given(SEEDS, st.integers(2, 25), st.integers(1, 2))
+@settings(max_examples=40, deadline=None)
+def test_on_a_tree_the_fixed_point_reaches_the_exact_cost(seed: int, n_bus: int, n_source: int) -> None:
+    network = random_network(seed, n_bus, n_source=min(n_source, n_bus - 1), rich=False)
+    objective = objective_of(network, random_cost(np.random.default_rng(seed), network), None)
+    model, numbering = build_model(network, must_close=network.closed, must_open=~network.closed, objective=objective)
+    work = work_for(model)
+    assert propagate(model, work)
+    root(model, work)
+    for _ in range(20):
+        bound(model, work, work.y, work.mu)
+        estimate_voltages(model, work)
+        solve_balances(model, work)
+        equalise_zero_impedance(model, work, work.y_next, work.mu_next)
+        work.y[:], work.mu[:] = work.y_next, work.mu_next
+    value = exact(network, objective).evaluate(network.closed[None, :])[0][0]
+    assert bound(model, work, work.y, work.mu) + numbering.fixed_cost == pytest.approx(value, rel=1e-8, abs=1e-15)
+
+
+def plain(network: Network, **prices: object) -> OperatingCost:
+    """The loss with other prices beside it."""
+    sizes = len(network.generator_names), len(network.source_terminal), network.n_conductors
+    return dataclasses.replace(least_loss(*sizes), **prices)  # type: ignore[arg-type]
+
+
+def test_the_plain_loss_and_no_limits_are_no_objective() -> None:
+    network = random_grid(np.random.default_rng(1), ())
+    assert objective_of(network, plain(network, change=2.0), None) is None
+    assert objective_of(network, None, no_supply_limits(0, len(network.source_terminal))) is None
+
+
+@pytest.mark.parametrize(
+    ("prices", "words"),
+    [
+        ({"deviation": 1.0}, "deviation of voltages .* Benders"),
+        ({"loss": -1.0}, "0 or more"),
+        ({"loss": 0.0}, "wasting power"),
+        ({"loss": np.nan}, "finite"),
+        ({"deviation": 1.0, "loss": 0.0}, "Benders.*; .*wasting"),
+    ],
+)
+def test_what_has_no_bound_is_refused_with_the_reason(prices: dict[str, float], words: str) -> None:
+    network = random_grid(np.random.default_rng(1), ())
+    with pytest.raises(OptionError, match=words):
+        search_topologies(network, cost=plain(network, **prices))
+
+
+def test_a_certificate_is_of_the_least_loss_alone(tmp_path: Path) -> None:
+    network = random_grid(np.random.default_rng(1), ())
+    with pytest.raises(OptionError, match="certificate"):
+        search_topologies(network, cost=plain(network, loss=2.0), certificate=tmp_path / "proof.gz")
+
+
+def test_the_cost_of_changes_is_added_to_that_of_the_search() -> None:
+    network = random_grid(np.random.default_rng(4), ())
+    one = search_topologies(network, cost=plain(network, change=0.003))
+    assert one.value == search_topologies(network, change_cost=0.003).value
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_limits_of_sources_are_kept_by_the_best_state(seed: int) -> None:
+    """The limit lies midway between the greatest powers that two states ask of the first source."""
+    rng = np.random.default_rng(seed)
+    network = random_grid(rng, ())
+    states = np.concatenate(list(topologies(network)))
+    p = np.unique(solve(network, states).source_s[:, 0].real)
+    limits = no_supply_limits(0, len(network.source_terminal))
+    most = np.full(len(limits.p_max), np.inf)
+    most[0] = p.mean() if seed % 4 else p.min() - 0.1
+    supply = dataclasses.replace(limits, p_max=most)
+    found = search_topologies(network, supply=supply)
+    best = states_and_values(network, objective_of(network, None, supply))[1].min()
+    if np.isinf(best):
+        assert found.termination is Termination.INFEASIBLE
+    else:
+        assert found.value == pytest.approx(best, rel=1e-6)
+        assert found.termination is Termination.OPTIMAL
