@@ -4,7 +4,8 @@ On a tree the bound with the best multipliers equals the optimum of the cone pro
 choices (`openpoint.search.kernel.multipliers`) are the output at this optimum. It is evaluated by the exact power flow
 like any other. Where limits bind, a few steps of their multipliers do not reach the output that just keeps them; then
 a cone program is solved, if one is given. If no output keeps the limits, this is proven by more steps of the
-multipliers where possible, without the cone solver.
+multipliers where possible, without the cone solver. With devices, Newton's method solves for all limits that bind at
+once (`openpoint.search.limit_newton`), before the cone solver is asked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Counts, Model, Work, counts, pool_for, record_for, work_for
 from openpoint.search.kernel.entries import explore
+from openpoint.search.limit_newton import LimitNewton
 from openpoint.search.model.build import Numbering
 
 STEPS_MOST = 40
@@ -71,6 +73,12 @@ class Dispatcher:
                 break
         found.bound[0] = count.bound[0]
         return float(count.bound[0])
+
+    def newton(self, work: Work, found: Counts) -> tuple[float, Complexes]:
+        """As `raised`, by Newton's method on all limits that bind; and (G) the output that just keeps them."""
+        value = LimitNewton(self.model, work).raised(float(found.cutoff[0]))
+        found.bound[0] = max(found.bound[0], value)
+        return float(found.bound[0]), self.outputs(work)
 
     def outputs(self, work: Work) -> Complexes:
         """(G) output at the current multipliers; the generators of a bus share what the bus feeds in."""

@@ -82,16 +82,25 @@ class Incumbent:
             if candidate is not None:
                 candidate = self.exchange.at(candidate, self.dispatcher.outputs(self.work)) or candidate
             bound = self.dispatcher.raised(self.work, self.counts)
+            if candidate is not None and self.exchange.evaluator.states is not None and self._open(candidate, bound):
+                bound, output = self.dispatcher.newton(self.work, self.counts)
+                other = self.exchange.at(candidate, output) if np.isfinite(output).all() else None
+                candidate = other if other is not None and other.beats(candidate) else candidate
             prove()
-            if candidate is not None and bound < self.counts.cutoff[0]:
-                loose = candidate.value - self.numbering.fixed_cost - bound > self.gap * abs(candidate.value)
-                if loose or candidate.violation > 0.0:
-                    by_cone, candidate = self._by_cone(candidate)
-                    self.by_cone += by_cone > bound
-                    bound = max(bound, by_cone)
+            if candidate is not None and self._open(candidate, bound):
+                by_cone, candidate = self._by_cone(candidate)
+                self.by_cone += by_cone > bound
+                bound = max(bound, by_cone)
             self.counts.floor[0] = min(self.counts.floor[0], bound)
         if candidate is not None and candidate.beats(self.candidate):
             self.offer(candidate)
+
+    def _open(self, candidate: Candidate, bound: float) -> bool:
+        """Whether a state may have better outputs of interest than those of the candidate."""
+        if bound >= self.counts.cutoff[0]:
+            return False
+        loose = candidate.value - self.numbering.fixed_cost - bound > self.gap * abs(candidate.value)
+        return loose or candidate.violation > 0.0
 
     def _by_cone(self, candidate: Candidate) -> tuple[float, Candidate]:
         """Lower bound of a state by the cone program, and the state with the program's outputs if it is better."""

@@ -6,8 +6,11 @@ from openpoint.arrays import Indices
 from openpoint.compiled.jit import lean
 from openpoint.search.kernel import devices, forest, loops
 from openpoint.search.kernel.arrays import CLOSED, OPEN, SPLIT, Counts, Model, Pool, Record, Work
+from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.loops import Loops
-from openpoint.search.kernel.node import pop, process, push, record_event, step
+from openpoint.search.kernel.multipliers import equalise_zero_impedance, estimate_voltages, solve_balances
+from openpoint.search.kernel.node import pop, process, push, record_event, safe, step
+from openpoint.search.kernel.vectors import copy_values
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
 """Results of `explore`: no nodes left, paused, a radial state to evaluate, no room in the pool or record."""
@@ -45,6 +48,27 @@ def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record
         push(model, work, pool, counts, max(counts.bound[0], work.value[branch]))
         work.status[branch] = CLOSED
     return PAUSED
+
+
+@lean
+def bounded(model: Model, work: Work) -> float:
+    """`openpoint.search.kernel.bound.bound` at the multipliers of a node, less the margin."""
+    return safe(bound(model, work, work.y, work.mu))
+
+
+@lean
+def iterated(model: Model, work: Work, times: int) -> float:
+    """The bound after some iterations of the fixed point, better or not, with the voltages that belong to it."""
+    bound(model, work, work.y, work.mu)
+    for _ in range(times):
+        estimate_voltages(model, work)
+        solve_balances(model, work)
+        equalise_zero_impedance(model, work, work.y_next, work.mu_next)
+        copy_values(work.y_next, work.y)
+        copy_values(work.mu_next, work.mu)
+        bound(model, work, work.y, work.mu)
+    estimate_voltages(model, work)
+    return safe(bound(model, work, work.y, work.mu))
 
 
 @lean
