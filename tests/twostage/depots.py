@@ -21,6 +21,9 @@ from openpoint.twostage.uncertainty import Scenarios, Uncertainty
 
 TRUCK = 1.5
 
+_KNOWN: dict[tuple[object, ...], float] = {}
+"""Costs of `Depots.exact` that are known, by all that they depend on."""
+
 
 @dataclass(frozen=True)
 class Depots(PlainProgram):
@@ -79,7 +82,17 @@ class Depots(PlainProgram):
         return [np.array(x) for x in itertools.product((0.0, 1.0), repeat=len(self.fixed)) if sum(x) <= most]
 
     def exact(self, decision: Floats, u: Floats) -> float:
-        """The recourse cost by another road: SciPy for linear ones, CVXPY's own compiling for cones; inf where none."""
+        """The recourse cost by another road: SciPy for linear ones, CVXPY's own compiling for cones; inf where none.
+
+        It knows neither the risk nor the other realisations, so that programs that differ in these share what is known.
+        """
+        arrays = (self.capacity, self.transport, decision, u)
+        key = (self.penalty, self.cones, self.trucks, self.short_most, *(array.tobytes() for array in arrays))
+        if key not in _KNOWN:
+            _KNOWN[key] = self._solved(decision, u)
+        return _KNOWN[key]
+
+    def _solved(self, decision: Floats, u: Floats) -> float:
         n, m = self.transport.shape
         if self.cones:
             stage = self.recourse(cp.Constant(decision), cp.Constant(u), limits=True).hard()

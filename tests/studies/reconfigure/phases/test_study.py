@@ -304,7 +304,8 @@ def test_neither_a_gap_nor_a_time_limit_changes_the_method(
 def test_the_method_is_chosen_by_what_the_locks_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     grid = meshed(8)
     monkeypatch.setattr("openpoint.studies.reconfigure.phases.study.FEW", 3)
-    locks = [name for name in grid.branches()["name"] if name not in reconfigure(grid).open_branches]
+    found = reconfigure(grid).open_branches
+    locks = [name for name in grid.branches()["name"] if name not in found]
     assert prepare(grid, ReconfigureOptions(locked_closed=locks)).method == Enumeration()
 
 
