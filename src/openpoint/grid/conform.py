@@ -105,6 +105,8 @@ def _as_matrix(value: Any) -> Any:
 
 def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tuple[pl.Series, list[Problem]]:
     values = frame[name]
+    if values.dtype == dtype and not isinstance(dtype, pl.List):
+        return values, []
     if isinstance(dtype, pl.List) and values.dtype.is_numeric():
         values = pl.Series(name, [None if v is None else [v] for v in values.to_list()], dtype=dtype)
     if dtype == pl.String and values.dtype.is_float() and (values.drop_nulls() % 1 == 0).all():
@@ -124,6 +126,8 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
     if isinstance(dtype, pl.List):
         holes = [row is not None and None in row for row in cast.to_list()]
         lost |= pl.Series(holes, dtype=pl.Boolean)
+    if not lost.any():
+        return cast, []
     faults = [
         Problem(kind, _label(frame, i), name, f"{_show(values[i])} is not {_word(dtype)}", "Correct the value")
         for i in lost.arg_true()

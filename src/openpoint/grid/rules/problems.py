@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 import polars as pl
@@ -79,11 +80,11 @@ def _name_faults(grid: Tables) -> Iterator[Problem]:
     for kind, frame in grid.tables().items():
         for name in _repeated(frame["name"]):
             yield Problem(kind, name, "name", "this name is given more than once", "Give every row a name of its own")
-        if (frame["name"] == "").any():
+        if "" in frame["name"].to_list():
             yield Problem(kind, "", "name", "a name is empty", "Give every row a name")
     owners: dict[str, list[str]] = {}
     for kind in BRANCH_TABLES:
-        for name in grid.tables()[kind]["name"].unique(maintain_order=True):
+        for name in dict.fromkeys(grid.tables()[kind]["name"].to_list()):
             owners.setdefault(name, []).append(kind)
     for name, kinds in owners.items():
         if len(kinds) > 1:
@@ -93,7 +94,7 @@ def _name_faults(grid: Tables) -> Iterator[Problem]:
 
 
 def _repeated(names: pl.Series) -> list[str]:
-    return names.filter(names.is_duplicated()).unique(maintain_order=True).to_list()
+    return [name for name, count in Counter(names.to_list()).items() if count > 1]
 
 
 def _missing_tables(grid: Tables) -> Iterator[Problem]:
@@ -107,7 +108,7 @@ def _phase_faults(grid: Tables) -> Iterator[Problem]:
     """Faults in the words of phases."""
     for kind in ("buses", *BRANCH_TABLES, *WITH_PHASES):
         frame = grid.tables()[kind]
-        for name, phases in frame.filter(~pl.col("phases").is_in(PHASE_SETS)).select("name", "phases").iter_rows():
+        for name, phases in _others(frame, "phases", PHASE_SETS):
             message = f"{phases!r} is no set of phases"
             remedy = 'Write "1" for the balanced equivalent, or letters of "abc" in this order'
             yield Problem(kind, name, "phases", message, remedy)
@@ -156,8 +157,14 @@ def _end_fault(
 def _word_faults(grid: Tables) -> Iterator[Problem]:
     for kind, column, words in _WORDS:
         frame = grid.tables()[kind]
-        for name, word in frame.filter(~pl.col(column).is_in(words)).select("name", column).iter_rows():
+        for name, word in _others(frame, column, words):
             yield Problem(kind, name, column, f"{word!r} is not known", f"Write one of {', '.join(words)}")
+
+
+def _others(frame: pl.DataFrame, column: str, words: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Name and text of the rows whose text is none of these words."""
+    pairs = zip(frame["name"].to_list(), frame[column].to_list(), strict=True)
+    return [(name, text) for name, text in pairs if text not in words]
 
 
 def _voltage_level_faults(grid: Tables) -> Iterator[Problem]:

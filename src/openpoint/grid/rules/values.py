@@ -122,8 +122,16 @@ def value_faults(grid: Tables) -> Iterator[Problem]:
 def _broken(
     tables: dict[str, pl.DataFrame], rules: tuple[Rule, ...], severity: Literal["error", "warning"]
 ) -> Iterator[Problem]:
-    for rule in rules:
-        for name, value in tables[rule.kind].filter(rule.bad).select("name", rule.column).iter_rows():
+    # All rules of a table in one query: a query has a price of its own, whatever the size of the table.
+    masks = {
+        kind: frame.select(rule.bad.alias(str(k)) for k, rule in enumerate(rules) if rule.kind == kind)
+        for kind, frame in tables.items()
+        if frame.height
+    }
+    for k, rule in enumerate(rules):
+        if rule.kind not in masks or not (bad := masks[rule.kind][str(k)]).any():
+            continue
+        for name, value in tables[rule.kind].filter(bad).select("name", rule.column).iter_rows():
             message = rule.message.format(value=_show(value))
             yield Problem(rule.kind, name, rule.column, message, rule.remedy, severity)
 
@@ -133,11 +141,12 @@ def _show(value: object) -> str:
 
 
 def _not_finite(kind: str, frame: pl.DataFrame) -> Iterator[Problem]:
+    finite = frame.select(pl.col(pl.Float64).is_finite().all())
     for column, dtype in frame.schema.items():
         if dtype == pl.Float64:
-            bad = frame.filter(~pl.col(column).is_finite())["name"].to_list()
+            bad = [] if finite[column][0] else frame.filter(~pl.col(column).is_finite())["name"].to_list()
         elif isinstance(dtype, pl.List):
-            rows = frame.select("name", column).iter_rows()
+            rows = zip(frame["name"], frame[column].to_list(), strict=True)
             bad = [name for name, matrix in rows if not all(math.isfinite(v) for v in matrix)]
         else:
             continue
