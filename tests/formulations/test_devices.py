@@ -8,32 +8,33 @@ import pytest
 
 from openpoint.arrays import Floats
 from openpoint.formulations.devices import DeviceChoice, highest_voltages, lowest_sources, one_position, owners
-from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
+from openpoint.formulations.distflow import IDEAL_R, DistFlow, distflow, voltage_bounds
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, no_devices, with_positions
 from openpoint.powerflow.balanced import solve
 from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.twostage.recourse.compile import compile_model
+from tests.builders.device_grids import random_device_grid
 from tests.builders.grids import all_topologies
-from tests.builders.random_devices import random_devices, random_positions
-from tests.search.random_grids import KINDS, random_grid
+from tests.search.random_grids import random_grid
 
-RICH = ("dispatch", "generation", "shunts", "ratios", "current", "impedance", "hanging")
-"""Without branches of no resistance: the bound of their current knows all banks."""
-
-
-PLAIN = [kind for kind in KINDS if "stiff" not in kind]
+PLAIN = ("banks", "voltages", "taps", "units")
 
 
 def case(seed: int) -> tuple[np.random.Generator, Network, Devices, np.ndarray]:
-    """A network with devices, and some of its trees."""
+    """A network with devices, and its trees in an order drawn; the next seed where there are none."""
     rng = np.random.default_rng(seed)
-    while True:
-        network = random_grid(rng, RICH if seed % 2 else PLAIN[seed % len(PLAIN)])
-        trees = all_topologies(network)
-        if len(trees):
-            return rng, network, random_devices(rng, network), rng.permutation(trees)
+    for number in range(100 * seed, 100 * seed + 100):
+        grid = random_device_grid(number, PLAIN)
+        trees = all_topologies(grid.network)
+        if len(trees) and grid.devices.count:
+            return rng, grid.network, grid.devices, rng.permutation(trees)
+    raise AssertionError
+
+
+def random_positions(rng: np.random.Generator, devices: Devices) -> np.ndarray:
+    return rng.integers(devices.sizes)
 
 
 def one_hot(devices: Devices, positions: np.ndarray) -> Floats:
@@ -54,7 +55,7 @@ def least(flow: DistFlow, more: list[cp.Constraint] | None = None) -> float:
     return answer.value if answer.status is Status.OPTIMAL else np.inf
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(16))
 def test_at_whole_positions_it_is_the_flow_of_the_network_that_stands_there(seed: int) -> None:
     rng, network, devices, trees = case(seed)
     upper = voltage_bounds(highest_voltages(network, devices), limits=False)[1]
@@ -62,11 +63,14 @@ def test_at_whole_positions_it_is_the_flow_of_the_network_that_stands_there(seed
         x, positions = cp.Constant(closed.astype(float)), random_positions(rng, devices)
         choice = choice_of(network, devices, cp.Constant(one_hot(devices, positions)))
         stands = with_positions(network, devices, positions)
-        there = least(distflow(stands, x, upper))
-        assert least(distflow(network, x, upper, choice=choice)) == pytest.approx(there, rel=1e-5, abs=1e-4)
+        here, there = (least(flow) for flow in (distflow(network, x, upper, choice=choice), distflow(stands, x, upper)))
+        if np.all(network.r[closed] >= IDEAL_R):
+            assert here == pytest.approx(there, rel=1e-5, abs=1e-4)
+        else:  # the bound of the current of a branch of no resistance knows all banks
+            assert here <= there + 1e-5 * max(1.0, there)
 
 
-@pytest.mark.parametrize("seed", range(40, 52))
+@pytest.mark.parametrize("seed", range(40, 48))
 def test_between_positions_it_costs_no_more_than_at_any(seed: int) -> None:
     rng, network, devices, trees = case(seed)
     upper = voltage_bounds(highest_voltages(network, devices), limits=False)[1]
@@ -79,7 +83,7 @@ def test_between_positions_it_costs_no_more_than_at_any(seed: int) -> None:
         assert relaxed <= there + 1e-5 * max(1.0, there)
 
 
-@pytest.mark.parametrize("seed", range(60, 90))
+@pytest.mark.parametrize("seed", range(60, 80))
 def test_voltages_of_exact_flows_lie_within_the_bounds(seed: int) -> None:
     rng, network, devices, trees = case(seed)
     upper = voltage_bounds(highest_voltages(network, devices), limits=False)[1]
@@ -91,17 +95,14 @@ def test_voltages_of_exact_flows_lie_within_the_bounds(seed: int) -> None:
             assert np.all(held >= lowest_sources(network, devices) - 1e-12)
 
 
-@pytest.mark.parametrize("seed", range(90, 110))
+@pytest.mark.parametrize("seed", range(90, 100))
 def test_the_power_of_sources_is_that_of_the_exact_flow(seed: int) -> None:
     """Where loads only consume the relaxation is exact, so what the sources deliver is, too."""
-    rng = np.random.default_rng(seed)
-    network = random_grid(rng, ())
-    devices = random_devices(rng, network)
+    network = random_grid(np.random.default_rng(seed), ())
+    devices = Devices(("s",), *(np.array([k]) for k in (1, 0)), (np.array([0.99, 1.02]),), *np.zeros((2, 1), dtype=int))
     upper = voltage_bounds(highest_voltages(network, devices), limits=False)[1]
-    closed, positions = all_topologies(network)[0], np.zeros(devices.count, dtype=np.int64)  # banks off
+    closed, positions = all_topologies(network)[0], np.ones(1, dtype=np.int64)
     flows = solve(with_positions(network, devices, positions), closed)
-    if not flows.converged[0]:
-        return
     chosen = cp.Constant(one_hot(devices, positions))
     flow = distflow(network, cp.Constant(closed.astype(float)), upper, choice=choice_of(network, devices, chosen))
     problem = cp.Problem(cp.Minimize(flow.cost), [*flow.constraints, *(cone.constraint() for cone in flow.cones)])
@@ -111,7 +112,7 @@ def test_the_power_of_sources_is_that_of_the_exact_flow(seed: int) -> None:
 
 
 def test_no_devices_leave_the_network_as_it_is() -> None:
-    network = random_grid(np.random.default_rng(3), RICH)
+    network = random_grid(np.random.default_rng(3), ())
     none = no_devices()
     bare = DeviceChoice(none, cp.Constant(np.zeros(0)), np.zeros(network.n_terminals))
     assert np.array_equal(bare.bare(network).tap, network.tap)

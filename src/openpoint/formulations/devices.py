@@ -116,6 +116,13 @@ def lowest_sources(network: Network, devices: Devices) -> Floats:
     return lowest
 
 
+def highest_ratios(network: Network, devices: Devices) -> Network:
+    """The network with its tap changers where the voltage behind them is lowest."""
+    tap, some = network.tap.copy(), devices.of(DeviceKind.TAP)
+    tap[devices.place[some]] = [devices.values[d].max() for d in some]
+    return replace(network, tap=tap)
+
+
 def held_voltages(network: Network, choice: DeviceChoice | None) -> Floats | cp.Expression:
     """(S) squared voltage that the sources hold."""
     held = np.abs(network.source_v) ** 2

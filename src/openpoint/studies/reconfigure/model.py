@@ -16,16 +16,16 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
+from openpoint.formulations import valid_inequalities as valid
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
 from openpoint.formulations.radiality import Choices, contract, radiality
+from openpoint.formulations.switching import Switching
 from openpoint.network import Network
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.topology import search_topologies
-from openpoint.studies.reconfigure import valid_inequalities as valid
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
 from openpoint.studies.reconfigure.heuristics import TreeHeuristics
-from openpoint.studies.reconfigure.switching import Switching
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.objective import objective_of
 from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse

@@ -6,7 +6,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from openpoint.studies.reconfigure.switching import Switching
+from openpoint.formulations.switching import Switching
 
 
 @pytest.mark.parametrize("most", [None, 0, 2, 7])

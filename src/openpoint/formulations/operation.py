@@ -1,0 +1,85 @@
+"""Operating costs, and limits of sources and generators, as parts of a DistFlow program.
+
+With P, Q the power of a source, p, q that of a generator and y = 1 where it is on, all of it linear but for
+
+    P² + Q² ≤ m²,       m ≤ S            limit of the apparent power of a source, which some decisions may miss
+    p² + q² ≤ (s y)²                     inverter: s is the limit of the apparent power of a generator
+    p² ≤ c y                             quadratic price times c; the perspective of p² (Günlük and Linderoth 2010)
+    d ≥ (w − 1) / 2, d ≥ (1 − w) / 2     deviation of a voltage
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cvxpy as cp
+import numpy as np
+
+from openpoint.arrays import Floats
+from openpoint.formulations.distflow import DistFlow
+from openpoint.network import Network
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.powerflow.operating_point import LEAST_POWER
+from openpoint.twostage.program import Cone, Limit
+
+
+def with_supply_limits(flow: DistFlow, supply: SupplyLimits, on: Floats | cp.Expression) -> DistFlow:
+    """The power flow with the limits of its sources, which may be missed, and of its generators, which may not.
+
+    Args:
+        flow: the power flow. supply: limits. on: (G) 1 where a generator is on.
+    """
+    limits, cones, constraints = [*flow.limits], [*flow.cones], [*flow.constraints]
+    for name, power, least, most in (
+        ("source active power", flow.source_p, supply.p_min, supply.p_max),
+        ("source reactive power", flow.source_q, supply.q_min, supply.q_max),
+    ):
+        for sign, limit in ((1.0, most), (-1.0, -least)):
+            if len(some := np.flatnonzero(np.isfinite(limit))):
+                over = cp.multiply(sign / _scale(limit[some]), power[some]) - limit[some] / _scale(limit[some])
+                limits.append(Limit(name, over))
+    if len(rated := np.flatnonzero(np.isfinite(supply.s_max))):
+        p, q, size = (cp.Variable(len(rated), name=name) for name in ("p_source", "q_source", "s_source"))
+        constraints += [p == flow.source_p[rated], q == flow.source_q[rated]]
+        cones.append(Cone(u=(p, q), s=size, t=size))
+        scale = _scale(supply.s_max[rated])
+        limits.append(Limit("source power", cp.multiply(1.0 / scale, size) - supply.s_max[rated] / scale))
+    if flow.s_gen is not None and len(rated := np.flatnonzero(np.isfinite(supply.generator_s_max))):
+        p, q, size = (cp.Variable(len(rated), name=name) for name in ("p_inverter", "q_inverter", "s_inverter"))
+        constraints += [p == flow.s_gen[0][rated], q == flow.s_gen[1][rated]]
+        constraints.append(size == cp.multiply(supply.generator_s_max[rated], on[rated]))
+        cones.append(Cone(u=(p, q), s=size, t=size))
+    return replace(flow, constraints=constraints, cones=tuple(cones), limits=tuple(limits))
+
+
+def with_operating_cost(network: Network, flow: DistFlow, cost: OperatingCost, on: Floats | cp.Expression) -> DistFlow:
+    """The power flow priced by all parts of the cost that depend on the flow, times `s_base_kva`.
+
+    What changes, moves and idle generators cost is known from the decision alone.
+
+    Args:
+        network: the grid. flow: its power flow. cost: prices. on: (G) 1 where a generator is on.
+    """
+    total: cp.Expression = cost.loss * flow.loss
+    cones, constraints = [*flow.cones], [*flow.constraints]
+    if cost.source.any():
+        total += cost.source @ flow.source_p
+    if cost.current.any():
+        total += cost.current @ flow.l
+    if flow.s_gen is not None and cost.generator.any():
+        total += cost.generator @ flow.s_gen[0]
+    if flow.s_gen is not None and len(some := np.flatnonzero(cost.square)):
+        p, square, scale = (cp.Variable(len(some), name=name) for name in ("p_priced", "p_square", "p_on"))
+        constraints += [p == flow.s_gen[0][some], scale == on[some]]
+        cones.append(Cone(u=(p,), s=square, t=scale))
+        total += cost.square[some] @ square
+    if cost.deviation:
+        inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+        away = cp.Variable(len(inner), name="away")
+        constraints += [away >= (flow.w[inner] - 1.0) / 2.0, away >= (1.0 - flow.w[inner]) / 2.0]
+        total += cost.deviation * cp.sum(away)
+    return replace(flow, constraints=constraints, cones=tuple(cones), cost=network.s_base_kva * total)
+
+
+def _scale(limit: Floats) -> Floats:
+    return np.maximum(np.abs(limit), LEAST_POWER)

@@ -1,0 +1,1 @@
+"""Optimal power flow with devices: switches, tap changers, capacitor steps, generators."""

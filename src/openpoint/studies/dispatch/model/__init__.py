@@ -1,0 +1,1 @@
+"""The mathematical model of dispatch with devices."""

@@ -1,0 +1,264 @@
+"""The mathematical model of dispatch: branches, positions of devices and outputs of generators at the least cost.
+
+min  change · changes(x) + move · moved(z) + idle(z) + cost of the flow
+s.t. x radial, locked branches kept, at most N changes;  one position for every device;
+     DistFlow at x and z;  limits of voltages, currents, sources and generators
+
+The first stage chooses branches x and positions z, all whole numbers; the recourse is a cone program, whose exact duals
+are the slopes of its cost in both (generalised Benders decomposition, Geoffrion 1972). A decision is worth what the
+exact power flow says at the outputs that the cone program proposes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import final
+
+import cvxpy as cp
+import numpy as np
+
+from openpoint.arrays import Bools, Floats
+from openpoint.formulations import valid_inequalities as valid
+from openpoint.formulations.devices import (
+    DeviceChoice,
+    highest_ratios,
+    highest_voltages,
+    lowest_sources,
+    one_position,
+    units_on,
+)
+from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
+from openpoint.formulations.operation import with_operating_cost, with_supply_limits
+from openpoint.network import Network
+from openpoint.network.devices import Devices
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.studies.dispatch.model.decision_cost import DecisionCost
+from openpoint.studies.dispatch.model.evaluation import StateEvaluator
+from openpoint.studies.dispatch.model.heuristics import StateHeuristics
+from openpoint.studies.dispatch.model.layout import DecisionLayout
+from openpoint.studies.dispatch.model.relaxed import ConeBound, RelaxedPositions
+from openpoint.studies.reconfigure.model import RadialProgram, as_demand, as_realisation
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.objective import objective_of
+from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse
+from openpoint.twostage.risk import Expectation, Risk
+from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty, centre
+from openpoint.twostage.workers.pool import never
+
+
+@final
+@dataclass(frozen=True)
+class StateChoice(FirstStage):
+    """The first stage, with the arcs of the free branches (F); None where nothing is free."""
+
+    arcs: tuple[cp.Variable, cp.Variable] | None
+
+
+@final
+@dataclass(frozen=True)
+class DispatchProgram(PlainRecourse):
+    """Dispatch as a two-stage program: the decision is [closed, positions one-hot], the recourse is the power flow.
+
+    All costs are in units of the cost times `s_base_kva`: kW where the cost is the loss.
+
+    Attributes:
+        network: the grid with the limits to keep, its devices at today's positions.
+        devices: what may be set. cost: what is minimised. supply: limits of sources and generators.
+        must_close, must_open: (E) branches whose state is given.
+        max_changes: most branches whose state may differ from today's; None = any number.
+        futures: demands that may come to be, a realisation the (2N) active and reactive constant power per unit; None =
+            today's alone. risk: of the costs in the futures.
+        limits_share: share of the futures in which the limits are kept.
+    """
+
+    network: Network
+    devices: Devices
+    cost: OperatingCost
+    supply: SupplyLimits
+    must_close: Bools
+    must_open: Bools
+    max_changes: int | None = None
+    futures: Finite | None = None
+    risk: Risk = field(default_factory=Expectation)
+    limits_share: float = 1.0
+
+    distance_min = 2
+
+    @cached_property
+    def uncertainty(self) -> Finite:
+        """The demands that may come to be."""
+        return self.futures or Certain(as_realisation(self.network.s_power))
+
+    @cached_property
+    def layout(self) -> DecisionLayout:
+        """Where branches and positions stand in a decision."""
+        return DecisionLayout(self.network.n_conductors, self.devices)
+
+    @cached_property
+    def radial(self) -> RadialProgram:
+        """The choice of branches alone, with the devices where voltages are highest."""
+        return RadialProgram(
+            highest_voltages(self.network, self.devices),
+            self.must_close,
+            self.must_open,
+            self.max_changes,
+            self.decision_cost.change,
+            self.futures,
+        )
+
+    @cached_property
+    def decision_cost(self) -> DecisionCost:
+        """What decisions cost whatever flows."""
+        return DecisionCost(self.network, self.devices, self.cost)
+
+    @cached_property
+    def evaluator(self) -> StateEvaluator:
+        """Exact evaluation of operating states in the futures; regret is left to the method."""
+        demands, switching = self.radial.demands, self.radial.switching
+        return StateEvaluator(self.decision_cost, self.supply, demands, objective_of(self), switching)
+
+    @cached_property
+    def cone(self) -> ConeBound:
+        """The cone program of given branches at the mean demand, its bounds per unit."""
+        relaxed = RelaxedPositions(
+            self.layout,
+            self.flow,
+            self.decision_cost.by_position,
+            Certain(centre(self.uncertainty)),
+            self.recourse_lower_bound,
+        )
+        return ConeBound(relaxed, len(self.network.generator_names), self.network.s_base_kva)
+
+    @cached_property
+    def heuristics(self) -> StateHeuristics:
+        """Operating states worth trying."""
+        return StateHeuristics(self.radial.choices, self.layout, self.evaluator, self.cone)
+
+    @cached_property
+    def recourse_lower_bound(self) -> float:
+        """What no flow costs less than: losses cost nothing, generators what is cheapest, sources take all feed-in."""
+        net, cost = self.network, self.cost
+        demand = self.radial.demands
+        _, w_upper = self.voltage_bounds(limits=False)
+        feed = np.maximum(-demand.real, 0.0).max(axis=0) + np.maximum(-net.s_impedance.real, 0.0) * w_upper
+        feed += np.maximum(-net.s_current.real, 0.0) * (1.0 + w_upper) / 2.0
+        back = float(feed.sum() + np.maximum(net.p_max, 0.0).sum())
+        ends = np.array([cost.generator * net.p_min, cost.generator * net.p_max, np.zeros(len(net.p_min))])
+        least = float(ends.min(axis=0).sum()) - float(np.maximum(cost.source, 0.0).max(initial=0.0)) * back
+        return net.s_base_kva * least
+
+    def voltage_bounds(self, *, limits: bool) -> tuple[Floats, Floats]:
+        """(N) lower and (N) upper bounds of the squared voltage over all positions; see `distflow.voltage_bounds`."""
+        lower, upper = voltage_bounds(self._strongest, limits=limits)
+        lower[self.network.source_terminal] = lowest_sources(self.network, self.devices) ** 2
+        return lower, upper
+
+    # The model
+
+    def first_stage(self, *, with_recourse: bool) -> StateChoice:
+        """Radial choices, one position for every device, number and cost of changes, moves, generators that are on."""
+        tree = self.radial.first_stage(with_recourse=with_recourse)
+        e, count = self.layout.branches, self.layout.size
+        arcs = None if tree.arc_fr is None or tree.arc_to is None else (tree.arc_fr, tree.arc_to)
+        decision = cp.Variable(count, name="decision")
+        constraints = [*tree.constraints, decision[:e] == tree.decision]
+        cost, integers = tree.cost + self.decision_cost.always, tree.integers
+        if self.devices.count:
+            chosen = cp.Variable(count - e, name="chosen")
+            constraints += [decision[e:] == chosen, *one_position(self.devices, chosen)]
+            cost, integers = cost + self.decision_cost.by_position @ chosen, (*integers, chosen)
+        return StateChoice(decision, integers, constraints, cost, arcs)
+
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> DistFlow:
+        """The power flow at a decision in a future."""
+        e = self.layout.branches
+        return self.flow(decision[:e], decision[e:], realisation, limits=limits)
+
+    def flow(
+        self, closed: cp.Expression, chosen: cp.Expression, realisation: cp.Expression, *, limits: bool
+    ) -> DistFlow:
+        """The power flow of one period at (E) states of branches and one-hot positions, with its limits and cost."""
+        lower, upper = self.voltage_bounds(limits=limits)
+        choice = DeviceChoice(self.devices, chosen, lower) if self.devices.count else None
+        on = units_on(self.network, choice)
+        flow = distflow(self._largest, closed, upper, realisation, choice)
+        return with_operating_cost(self.network, with_supply_limits(flow, self.supply, on), self.cost, on)
+
+    def valid_inequalities(
+        self, first: StateChoice, recourse: DistFlow, realisation: Floats, *, most: float, limits: bool
+    ) -> Sequence[cp.Constraint]:
+        """Bounds of flow and current by state, and where buses only consume, flow from parent to child."""
+        net = replace(self.radial.network, s_power=as_demand(realisation))
+        closed, flow = first.decision[: self.layout.branches], recourse
+        loss = min(valid.loss_most(net), self._loss_within(most))
+        p_most, q_most = valid.flow_most(net, loss)
+        lower = self.voltage_bounds(limits=limits)[0]
+        constraints = [
+            *valid.voltage_if_closed(highest_ratios(net, self.devices), flow, closed, lower),
+            *valid.current_if_closed(net, flow, closed, loss, limits=limits),
+        ]
+        for consumes, carried, impedance, load, bound in (
+            (self.radial.consumes_p, flow.p, net.r, net.s_power.real, p_most),
+            (self.radial.consumes_q, flow.q, net.x, net.s_power.imag, q_most),
+        ):
+            if not consumes:
+                constraints += valid.flow_if_closed(carried, closed, bound)
+            elif first.arcs is not None:
+                ways = self.radial.choices, first.arcs
+                constraints += valid.flow_from_parent(net, *ways, carried, flow.l, impedance, load, bound)
+        return constraints
+
+    def _loss_within(self, most: float) -> float:
+        """The most loss (pu) of a flow that costs at most `most`; inf where loss has no price."""
+        if not self.cost.loss > 0.0:
+            return np.inf
+        return (most - self.recourse_lower_bound) / (self.cost.loss * self.network.s_base_kva)
+
+    @cached_property
+    def _strongest(self) -> Network:
+        """The network that raises voltages most: the least demand of any future, devices where voltages are highest."""
+        s = self.radial.demands
+        return replace(self.radial.network, s_power=s.real.min(axis=0) + 1j * s.imag.min(axis=0))
+
+    @cached_property
+    def _largest(self) -> Network:
+        """The network with the largest power of any future at every bus, in whichever direction."""
+        s = self.radial.demands
+        return replace(self.network, s_power=np.abs(s.real).max(axis=0) + 1j * np.abs(s.imag).max(axis=0))
+
+    # What the methods ask for besides
+
+    def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> DispatchProgram:
+        """The same grid before other futures."""
+        assert not isinstance(uncertainty, Box | Budget)
+        return replace(self, futures=uncertainty, risk=risk)
+
+    def first_stage_cost(self, decision: Floats) -> float:
+        """Cost of changes, moves, and generators that are on."""
+        closed, positions = self.layout.closed(decision), self.layout.positions(decision)
+        return float(self.decision_cost.of(closed[None, :], positions[None, :])[0])
+
+    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+        """See `StateHeuristics`."""
+        return self.heuristics.warm_starts(stop)
+
+    def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+        """See `StateHeuristics`."""
+        return self.heuristics.rounded(decision, count, stop)
+
+    def evaluate(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> ExactEvaluation:
+        """Exact power flow in every future, at its dispatch."""
+        layout = self.layout
+        return self.evaluator.evaluate(
+            layout.closed(decision), layout.positions(decision), as_demand(realisations), dispatch
+        )
+
+    def dispatch(self, recourse: DistFlow) -> cp.Variable | None:
+        """Outputs of the dispatchable generators."""
+        return recourse.s_gen
+
+    def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
+        """None."""
+        return None
