@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.random import Generator
 
-from openpoint.arrays import Floats
+from openpoint.arrays import Complexes, Floats
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
@@ -156,12 +156,12 @@ def _priced(rng: Generator, grid: DeviceGrid, held: list[str]) -> DeviceGrid:
     return replace(grid, cost=cost)
 
 
-def _limited(rng: Generator, grid: DeviceGrid, held: list[str]) -> DeviceGrid:
-    """The grid with limits that lie midway between the figures of two of some states, at times with none kept."""
-    network, supply = grid.network, grid.supply
+def sampled_figures(rng: Generator, grid: DeviceGrid) -> tuple[Floats, Floats, Complexes] | None:
+    """Voltages of buses without source, currents and powers of sources in some states, a row each; None in none."""
+    network = grid.network
     trees = np.concatenate([np.empty((0, network.n_conductors), dtype=np.bool_), *topologies(network)])
     if not len(trees):
-        return grid
+        return None
     count = 200
     positions = combination(grid.devices, rng.integers(0, count_positions(grid.devices), count))
     share = rng.random((count, len(network.p_min))), rng.random((count, len(network.p_min)))
@@ -171,24 +171,32 @@ def _limited(rng: Generator, grid: DeviceGrid, held: list[str]) -> DeviceGrid:
     good = flows.converged & flows.energised.all(axis=1)
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     if not good.any():
+        return None
+    return np.abs(flows.v[good][:, inner]), np.abs(flows.i_series[good]), flows.source_s[good]
+
+
+def _limited(rng: Generator, grid: DeviceGrid, held: list[str]) -> DeviceGrid:
+    """The grid with limits that lie midway between the figures of two of some states, at times with none kept."""
+    network, supply, figures = grid.network, grid.supply, sampled_figures(rng, grid)
+    if figures is None:
         return grid
-    v, i, s = np.abs(flows.v[good][:, inner]), np.abs(flows.i_series[good]), flows.source_s[good]
+    v, i, s = figures
     if "limits" in held:
-        low = _between(rng, v.min(axis=1)) if rng.random() < 0.7 else 0.0
-        high = max(_between(rng, -v.max(axis=1)) * -1.0, low) if rng.random() < 0.6 else np.inf
+        low = between(rng, v.min(axis=1)) if rng.random() < 0.7 else 0.0
+        high = max(between(rng, -v.max(axis=1)) * -1.0, low) if rng.random() < 0.6 else np.inf
         network = replace(network, w_min=np.full(len(v.T) + len(network.source_terminal), low**2))
         network = replace(network, w_max=np.full(len(network.w_min), high**2))
     if "ratings" in held:
         l_max = network.l_max.copy()
         for e in rng.choice(network.n_conductors, int(rng.integers(1, 4))):
-            l_max[e] = max(-_between(rng, -i[:, e]), 1e-3) ** 2
+            l_max[e] = max(-between(rng, -i[:, e]), 1e-3) ** 2
         network = replace(network, l_max=l_max)
     if "supply" in held:
         k = int(rng.integers(len(s.T)))
         most = np.full(len(s.T), np.inf)
-        most[k] = -_between(rng, -s[:, k].real)
+        most[k] = -between(rng, -s[:, k].real)
         size = np.full(len(s.T), np.inf)
-        size[-1] = max(-_between(rng, -np.abs(s[:, -1])), 0.05)
+        size[-1] = max(-between(rng, -np.abs(s[:, -1])), 0.05)
         circle = np.hypot(network.p_max, network.q_max) * rng.uniform(0.9, 1.1)
         supply = replace(supply, p_max=most, s_max=size)
         if "units" in held:
@@ -196,7 +204,7 @@ def _limited(rng: Generator, grid: DeviceGrid, held: list[str]) -> DeviceGrid:
     return replace(grid, network=network, supply=supply)
 
 
-def _between(rng: Generator, figures: Floats) -> float:
+def between(rng: Generator, figures: Floats) -> float:
     """A lower limit in the widest of some gaps between figures; most states keep it in most cases."""
     ordered = np.unique(np.concatenate([figures, [figures.min() - 0.01, figures.max() + 0.01]]))
     place = int(rng.random() ** 2 * (len(ordered) - 1))

@@ -13,10 +13,11 @@ import pytest
 
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.search.operating_states import best_operating_state
-from openpoint.verify import CertificateError, Verified, verify_network
+from openpoint.verify import CertificateError, Verified, verify, verify_network
 from openpoint.verify.data import digest
 from tests.builders.certificates import Content, Line, content, index, judged_tree, rewritten
 from tests.builders.device_grids import DeviceGrid, free_of_charge, random_device_grid
+from tests.builders.device_tables import device_grid_of, random_device_tables
 from tests.powerflow.small_networks import Branch, make_network
 from tests.powerflow.test_operating_point import devices_of
 
@@ -252,3 +253,25 @@ def test_names_that_two_devices_have_are_told_apart_by_the_digest(tmp_path: Path
     made = written(replace(same, devices=same.devices.only(np.array([1, 2]))))
     assert made is not None
     assert [name for name, _ in checked(same, made, tmp_path / "file").positions] == ["b", "a"]
+
+
+@pytest.mark.parametrize("seed", range(0, 16, 2))
+def test_certificates_of_grids_in_tables_are_checked_with_the_devices_of_the_tables(seed: int, tmp_path: Path) -> None:
+    grid = random_device_tables(seed, 200)
+    arrays = device_grid_of(grid)
+    arrays = replace(arrays, supply=free_of_charge(arrays.network)[1])
+    made = written(arrays)
+    if made is None:
+        return
+    proven = verify(grid, rewritten(tmp_path / "file", *made))
+    best = dict(zip(arrays.devices.names, made[0]["positions"], strict=True))
+    first = dict(zip(arrays.devices.names, arrays.devices.first.tolist(), strict=True))
+    assert dict(proven.positions) == {name: first[name] + k for name, k in best.items()}
+    assert proven.held == ()
+    if arrays.devices.count > 1:
+        few = replace(arrays, devices=arrays.devices.only(np.array([0])))
+        made = written(few)
+        if made is not None:
+            proven = verify(grid, rewritten(tmp_path / "file", *made))
+            today = (arrays.devices.first + arrays.devices.today).tolist()
+            assert proven.held == tuple(zip(arrays.devices.names, today, strict=True))[1:]

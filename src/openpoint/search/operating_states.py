@@ -98,6 +98,8 @@ def best_operating_state(
     best: OperatingState | None = None
     count, complete = 0, True
     for closed in topologies(network, locked_closed=locked_closed, locked_open=locked_open):
+        if not complete:
+            break
         if max_changes is not None:
             closed = closed[(closed != network.closed).sum(axis=1) <= max_changes]
         for begin in range(0, len(closed) * combinations, AT_ONCE):
