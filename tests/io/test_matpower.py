@@ -73,6 +73,66 @@ def test_generators_and_net_infeed() -> None:
     assert "bus 5" in note.message
 
 
+COST = "mpc.gencost = [ 2 0 0 3 0 20 0 ];"
+
+
+def with_costs(*rows: str) -> str:
+    return changed(COST, f"mpc.gencost = [ {'; '.join(rows)} ];")
+
+
+def test_costs_per_mw_become_prices_per_kw() -> None:
+    """Of the source 20 $/MWh; of the generator 4 + 30 P + 2.5 P² $/h with P in MW, so 6.75 $/h at 90 kW."""
+    grid = read(with_costs("2 0 0 3 0 20 0", "2 0 0 3 2.5 30 4", "2 0 0 3 0 1 0", "2 0 0 3 0 1 0"))
+    assert grid.sources["price_usd_per_kwh"].to_list() == [0.02]
+    columns = ("cost_usd_per_kwh", "cost_usd_per_kw2h", "cost_on_usd_per_h")
+    costs = {name: cost for name, *cost in grid.generators.select("name", *columns).iter_rows()}
+    assert costs == {"2": pytest.approx([0.03, 2.5e-6, 4.0]), "3": [0.0] * 3, "infeed 5": [0.0] * 3}
+    p = 90.0
+    assert costs["2"][2] + costs["2"][0] * p + costs["2"][1] * p**2 == pytest.approx(4 + 2.7 + 2.5 * 0.09**2)
+    assert grid.check() is grid
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1 0 0 2 0 0 1 20", "piecewise"),
+        ("2 0 0 4 1 0 20 0", "higher power"),
+        ("2 0 0 3 -1 20 0", "negative square"),
+        ("2 0 0 3 0 20 Inf", "finite"),
+        ("3 0 0 3 0 20 0", "no cost of model"),
+        ("2 0 0 9 0 20 0", "no cost of model"),
+        ("2 0 0 3 1 20 0", "no single price"),
+    ],
+)
+def test_costs_that_are_not_read_are_noted(row: str, message: str) -> None:
+    grid = read(with_costs(row))
+    assert grid.sources["price_usd_per_kwh"].to_list() == [None]
+    assert any(message in note.message and note.column == "mpc.gencost" for note in grid.notes)
+
+
+def test_limits_of_the_generators_at_a_source_add_up() -> None:
+    assert read(TEXT).sources.select("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").row(0) == (
+        0,
+        10_000,
+        None,
+        None,
+    )
+    gens = "	1	0	0	Inf	-Inf	1.02	100	1	10	0;"
+    both = (
+        gens.replace("Inf	-Inf", "3	-2")
+        + "\n"
+        + gens.replace("Inf	-Inf", "1	-1").replace("10	0;", "5	-1;")
+    )
+    sources = read(changed(gens, both)).sources
+    assert sources.select("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").row(0) == (-1000, 15_000, -3000, 4000)
+    none = read(changed(gens, gens.replace("10	0;", "0	0;"))).sources
+    assert none.select("p_min_kw", "p_max_kw").row(0) == (None, None)
+
+
+def test_a_shunt_is_a_bank_that_no_decision_sets() -> None:
+    assert read(TEXT).capacitors["controllable"].to_list() == [False]
+
+
 def test_lines_in_ohm_and_ampere() -> None:
     lines = read(TEXT).lines
     assert lines["name"].to_list() == ["1", "2", "3", "4"]

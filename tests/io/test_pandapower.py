@@ -212,6 +212,72 @@ def test_loads_generators_and_shunts() -> None:
     assert loads["shunt 1 (shunt)"]["q_kvar"] == pytest.approx(50 * (20 / 21) ** 2)
 
 
+def priced(*costs: tuple[int, str, dict[str, float]], **limits: float) -> Any:
+    """The net with costs of elements, and limits of its external grid."""
+    import pandapower as pp
+
+    net = full_net()
+    for element, kind, cost in costs:
+        pp.create_poly_cost(net, element, kind, **{"cp1_eur_per_mw": 0.0} | cost)
+    for column, value in limits.items():
+        net.ext_grid[column] = value
+    return net
+
+
+def test_costs_and_limits_are_read_in_kw() -> None:
+    """50 €/MWh at the external grid; 3 + 80 P + 10 P² €/h of the plant, P in MW."""
+    plant = {"cp0_eur": 3.0, "cp1_eur_per_mw": 80.0, "cp2_eur_per_mw2": 10.0}
+    limits = {"min_p_mw": -5.0, "max_p_mw": 20.0, "max_q_mvar": 8.0}
+    grid = read(priced((0, "ext_grid", {"cp1_eur_per_mw": 50.0}), (1, "sgen", plant), (0, "sgen", plant), **limits))
+    source = grid.sources.row(0, named=True)
+    assert source["price_usd_per_kwh"] == pytest.approx(0.05)
+    columns = ("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")
+    assert [source[column] for column in columns] == [-5000, 20_000, None, 8000]
+    costs = {
+        name: cost
+        for name, *cost in grid.generators.select(
+            "name", "cost_on_usd_per_h", "cost_usd_per_kwh", "cost_usd_per_kw2h"
+        ).iter_rows()
+    }
+    assert costs["plant"] == pytest.approx([3.0, 0.08, 1e-5])
+    assert costs["wind"] == [0.0] * 3, "its output is fixed"
+    assert any(note.message == "costs in € are read as $" for note in grid.notes)
+    assert grid.check() is grid
+
+
+@pytest.mark.parametrize(
+    ("cost", "limits", "message"),
+    [
+        ({"cp2_eur_per_mw2": 1.0}, {}, "one price"),
+        ({"cp0_eur": -1.0}, {}, "negative constant"),
+        ({"cq1_eur_per_mvar": 1.0}, {}, "reactive power"),
+        ({}, {"min_p_mw": 2.0, "max_p_mw": 1.0}, "lies above the most"),
+    ],
+)
+def test_costs_and_limits_that_are_not_read_are_noted(
+    cost: dict[str, float], limits: dict[str, float], message: str
+) -> None:
+    grid = read(priced((0, "ext_grid", cost), **limits))
+    assert any(message in note.message for note in grid.notes)
+    assert grid.check() is grid
+
+
+def test_piecewise_linear_costs_are_noted() -> None:
+    import pandapower as pp
+
+    net = full_net()
+    pp.create_pwl_cost(net, 1, "sgen", [[0, 0.2, 10], [0.2, 0.4, 20]])
+    assert any("piecewise linear" in note.message for note in read(net).notes)
+
+
+def test_on_load_tap_changers_are_those_that_the_net_marks() -> None:
+    """pandapower writes `oltc` as false where nobody said anything, so that all false means nothing."""
+    net = full_net()
+    assert read(net).transformers["controllable"].to_list() == [True, True]
+    net.trafo["oltc"] = [False, True]
+    assert read(net).transformers["controllable"].to_list() == [False, True]
+
+
 def test_what_is_left_out_is_noted() -> None:
     notes = {(n.table, n.column) for n in read(full_net()).notes}
     assert {("line", "in_service"), ("bus", "in_service"), ("load", "in_service"), ("load", "p_mw")} <= notes

@@ -2,8 +2,9 @@
 
 Tables are written with commas and decimal points, and read also with semicolons or tabs and decimal commas
 (`openpoint.grid.csv_style`). An empty cell is null, a quoted empty cell (`""`) an empty text; names are never taken for
-numbers. A matrix is its lower triangle row by row, numbers between blanks: `0.1 0.02 0.1`. Numbers are written with the
-fewest digits that read back to the same number. Columns that hold nothing but their default are not written.
+numbers. A matrix is its lower triangle row by row, numbers between blanks: `0.1 0.02 0.1`, as are the levels of a bank.
+Numbers are written with the fewest digits that read back to the same number. Columns that hold nothing but their
+default are not written.
 """
 
 from __future__ import annotations
@@ -208,7 +209,7 @@ def _value(cell: str | None, dtype: pl.DataType) -> tuple[Any, str]:
         parts = cell.split()
         if all(_NUMBER.fullmatch(part) for part in parts):
             return [float(part) for part in parts], ""
-        return None, "numbers between blanks, the lower triangle of a matrix row by row"
+        return None, "numbers between blanks, such as 0.1 0.02 0.1"
     if dtype == pl.Float64 and _NUMBER.fullmatch(cell):
         return float(cell), ""
     if dtype == pl.Int64 and _WHOLE.fullmatch(cell):

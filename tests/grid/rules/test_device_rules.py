@@ -108,7 +108,6 @@ def test_all_faults_of_devices_come_at_once() -> None:
     ("kind", "values", "column"),
     [
         ("transformers", {"tap_step_percent": 0.0}, "tap_step_percent"),
-        ("generators", {"may_stop": False}, "cost_on_usd_per_h"),
         ("generators", {"cost_usd_per_kwh": 50.0}, "cost_usd_per_kwh"),
         ("sources", {"price_usd_per_kwh": 50.0}, "price_usd_per_kwh"),
     ],

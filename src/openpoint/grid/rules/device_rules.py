@@ -173,13 +173,6 @@ DEVICE_DOUBTS = (
     ),
     Rule(
         "generators",
-        "cost_on_usd_per_h",
-        (pl.col("cost_on_usd_per_h") > 0) & ~pl.col("may_stop"),
-        "it costs {value} $/h to be on, and may not be off",
-        "Write may_stop true if it may",
-    ),
-    Rule(
-        "generators",
         "cost_usd_per_kwh",
         ((pl.col("cost_usd_per_kwh") != 0) | (pl.col("cost_usd_per_kw2h") != 0)) & ~_limited,
         "it has a cost, but without limits of power its output is fixed and its cost not counted",

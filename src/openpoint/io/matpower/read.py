@@ -7,6 +7,8 @@ The file is read as text and never run; see `openpoint.io.matpower.case` for the
 - A branch with a ratio or shift, or between buses of different base kV, is a transformer, any other a line.
 - Buses of type 3 are sources. Generators at buses of type 2 hold the voltage Vg by their reactive power and keep Pg;
   at buses of type 1 they are dispatchable where Pmin < Pmax, else fixed.
+- The generators at a source bus are the source: its limits are the sums of theirs, its price their linear cost.
+- Costs (mpc.gencost) are read of sources and of dispatchable generators; a shunt (Bs) is a bank that no decision sets.
 - Voltage limits of source buses do not bind anything and are left out; so are limits of 0.
 
 Source: R. D. Zimmerman, C. E. Murillo-Sánchez, MATPOWER User's Manual, appendix B (format), section 3 (branches).
@@ -22,6 +24,7 @@ from typing import Any
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.io.matpower.case import Case, Matrix, read_case
+from openpoint.io.matpower.costs import Cost, read_costs
 from openpoint.io.text import doubt, fault
 
 Row = dict[str, Any]
@@ -42,6 +45,7 @@ _BRANCH = {
     "BR_STATUS": 10,
 }
 _WIDTH = {"bus": 13, "gen": 10, "branch": 11}
+_P_COLUMNS, _Q_COLUMNS = ("p_min_kw", "p_max_kw"), ("q_min_kvar", "q_max_kvar")
 _MAY_BE_INFINITE = ("VMAX", "VMIN", "RATE_A", "QMAX", "QMIN", "PMAX", "PMIN")
 # Fields that affect neither the topology nor the physics.
 _NO_MATTER = ("bus", "gen", "branch", "gencost", "areas", "bus_name")
@@ -110,6 +114,7 @@ class _Reading:
     tables: dict[str, list[Row]] = field(default_factory=dict)
     buses: dict[int, Cells] = field(default_factory=dict)
     isolated: set[int] = field(default_factory=set)
+    costs: dict[int, Cost] = field(default_factory=dict)
 
     def grid(self, title: str) -> Grid:
         """The grid.
@@ -214,12 +219,16 @@ class _Reading:
         if g < 0:
             self._fault(line, "mpc.bus GS", f"the shunt conductance {cells['GS']:g} is negative", "Use a generator")
         if b > 0:
-            self._add("capacitors", name=bus, bus=bus, q_kvar=b)
+            self._add("capacitors", name=bus, bus=bus, q_kvar=b, controllable=False)
         if g > 0 or b < 0:
             self._add("loads", name=f"shunt {bus}", bus=bus, model="impedance", p_kw=g, q_kvar=max(-b, 0.0))
 
     def _read_generators(self) -> None:
         held: dict[int, float] = {}
+        at_source: dict[int, list[tuple[int, Cells]]] = {}
+        self.costs, not_read = read_costs(self.case.matrices.get("gencost"))
+        for line, message in not_read:
+            self._note(line, "mpc.gencost", message, "Write it as a polynomial of degree 2", changes_figures=True)
         for row, (line, cells) in enumerate(self._cells("gen", _GEN), start=1):
             number = self._bus_number(line, "mpc.gen GEN_BUS", cells["GEN_BUS"], known=True)
             if number is None or cells["GEN_STATUS"] <= 0 or number in self.isolated:
@@ -227,13 +236,31 @@ class _Reading:
             kind = self.buses[number]["BUS_TYPE"]
             if kind in (_REF, _PV):
                 held.setdefault(number, cells["VG"] if cells["VG"] > 0 else self.buses[number]["VM"])
-            if kind == _PV:
+            if kind == _REF:
+                at_source.setdefault(number, []).append((row, cells))
+            elif kind == _PV:
                 self._add_holder(str(row), line, number, held[number], cells)
             elif kind == _PQ:
-                self._add_generator(str(row), line, str(number), cells)
+                self._add_generator(row, line, str(number), cells)
         for number, cells in self.buses.items():
             if cells["BUS_TYPE"] == _REF:
-                self._add("sources", name=str(number), bus=str(number), v_pu=held.get(number, cells["VM"]))
+                more = self._supply(number, at_source.get(number, []))
+                self._add("sources", name=str(number), bus=str(number), v_pu=held.get(number, cells["VM"]), **more)
+
+    def _supply(self, number: int, generators: list[tuple[int, Cells]]) -> Row:
+        """Limits and price of a source from the generators at its bus."""
+        supply: Row = {}
+        for low, high, columns in (("PMIN", "PMAX", _P_COLUMNS), ("QMIN", "QMAX", _Q_COLUMNS)):
+            ends = [sum(cells[key] for _, cells in generators) for key in (low, high)]
+            if ends[0] < ends[1]:
+                supply |= dict(zip(columns, map(_power_limit, ends), strict=True))
+        costs = {self.costs[row] for row, _ in generators if row in self.costs}
+        if len({cost.linear for cost in costs}) > 1 or any(cost.square for cost in costs):
+            message = f"the energy of the source at bus {number} has no single price; none is read"
+            self._note(None, "mpc.gencost", message, "Give it one linear cost", changes_figures=True)
+        elif costs:
+            supply["price_usd_per_kwh"] = next(iter(costs)).linear
+        return supply
 
     def _add_holder(self, name: str, line: int, number: int, v_pu: float, cells: Cells) -> None:
         """A generator that holds the voltage of its bus."""
@@ -244,8 +271,8 @@ class _Reading:
         output = {"p_kw": cells["PG"] * 1000.0, "q_kvar": cells["QG"] * 1000.0}
         self._add("generators", name=name, bus=str(number), **output, q_min_kvar=low, q_max_kvar=high, v_pu=v_pu)
 
-    def _add_generator(self, name: str, line: int, bus: str, cells: Cells) -> None:
-        row: Row = {"name": name, "bus": bus, "p_kw": cells["PG"] * 1000.0, "q_kvar": cells["QG"] * 1000.0}
+    def _add_generator(self, number: int, line: int, bus: str, cells: Cells) -> None:
+        row: Row = {"name": str(number), "bus": bus, "p_kw": cells["PG"] * 1000.0, "q_kvar": cells["QG"] * 1000.0}
         if cells["PMIN"] < cells["PMAX"]:
             limits = {"p_min_kw": "PMIN", "p_max_kw": "PMAX"}
             if cells["QMIN"] < cells["QMAX"]:
@@ -255,6 +282,8 @@ class _Reading:
                     message = f"the limit of the generator at bus {bus} is infinite"
                     self._fault(line, f"mpc.gen {key}", message, "Give a finite limit")
                 row[column] = cells[key] * 1000.0
+            if cost := self.costs.get(number):
+                row |= {"cost_usd_per_kwh": cost.linear, "cost_usd_per_kw2h": cost.square, "cost_on_usd_per_h": cost.on}
         self._add("generators", **row)
 
     def _read_branches(self) -> None:

@@ -8,6 +8,7 @@
   is where it is open today; of a closed line where its switch is, and the to end where it has one at both. Where the
   bus at its end is out of service a line is open for good.
 - A bus-bus switch is a switch without impedance, or a line of its `z_ohm`, split with pandapower's r/x ratio of 2.
+- Taps may be set by a decision; where any transformer is marked as `oltc`, those of the marked ones only.
 - A transformer goes from its high- to its low-voltage bus. Its T circuit is turned into the equal pi section, so power
   flows agree with `pandapower.runpp` and its defaults.
 """
@@ -288,7 +289,13 @@ def _tap(reading: Reading, row: Row) -> Row:
         "tap_min": reading.whole("trafo", row, "tap_min", position),
         "tap_max": reading.whole("trafo", row, "tap_max", position),
         "tap_step_percent": reading.number("trafo", row, "tap_step_percent", 0.0),
+        "controllable": truth(row.get("oltc"), instead=False) or not _tells_on_load(reading),
     }
+
+
+def _tells_on_load(reading: Reading) -> bool:
+    """Whether the net marks on-load tap changers; pandapower writes `oltc` false where nothing is said."""
+    return any(truth(row.get("oltc"), instead=False) for row in reading.net.rows("trafo"))
 
 
 def _second_tap(reading: Reading, row: Row) -> None:

@@ -7,6 +7,7 @@ The file names Python classes, but none is instantiated: only its tables are dec
 - Loads are split by model (constant power, current, impedance); negative loads become fixed generators, with a note.
   The shares are those of each load; pandapower applies their mean to all that is at the bus, generators included.
 - Static generators are fixed, or dispatchable where `controllable` and limits are given; storages are fixed.
+- Limits of power of external grids are those of the sources. Costs are read of them and of dispatchable generators.
 - Elements out of service are left out, and so are buses that no source can reach then, with a note.
 
 See `openpoint.io.pandapower.branches` for lines, transformers and switches.
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from openpoint.errors import InputError
 from openpoint.graph import components
 from openpoint.grid.grid import Grid
 from openpoint.io.pandapower.branches import read_branches
+from openpoint.io.pandapower.costs import generator_costs, limits_of, note_costs, source_limits, source_price
 from openpoint.io.pandapower.json import Row, is_missing, net_from_text, truth
 from openpoint.io.pandapower.reading import Reading, names, text_of
 
@@ -59,6 +60,7 @@ def grid_from_text(text: str, file: str) -> Grid:
     _loads(reading)
     _generators(reading)
     _shunts(reading)
+    note_costs(reading)
     if reading.faults:
         raise InputError(reading.faults)
     _drop_unreachable(reading)
@@ -143,8 +145,9 @@ def _sources(reading: Reading) -> None:
             if bus is None:
                 continue
             v, angle = reading.number(table, row, "vm_pu", 1.0), reading.number(table, row, "va_degree", 0.0)
-            name = named[table, row["index"]]
-            reading.add("sources", name=name, bus=reading.bus_names[bus], v_pu=v, angle_degree=angle)
+            name, limits = named[table, row["index"]], source_limits(reading, row, table)
+            limits |= source_price(reading, row, table)
+            reading.add("sources", name=name, bus=reading.bus_names[bus], v_pu=v, angle_degree=angle, **limits)
 
 
 def _loads(reading: Reading) -> None:
@@ -197,8 +200,10 @@ def _generators(reading: Reading) -> None:
             }
             limits = {}
             if table == "sgen" and truth(row.get("controllable"), instead=False):
-                limits = _limits(reading, row, "sgen", ("p", "q"))
-            reading.add("generators", name=named[table, row["index"]], bus=reading.bus_names[bus], **output, **limits)
+                limits = limits_of(reading, row, "sgen", "pq")
+            costs = generator_costs(reading, row, table) if any(v is not None for v in limits.values()) else {}
+            name = named[table, row["index"]]
+            reading.add("generators", name=name, bus=reading.bus_names[bus], **output, **limits, **costs)
     _holders(reading, holders, named)
     if net.live("storage"):
         message = "storages are read as fixed generators at today's power"
@@ -223,18 +228,8 @@ def _holders(reading: Reading, rows: list[Row], named: dict[tuple[str, int], str
         p = reading.number("gen", row, "p_mw") * reading.number("gen", row, "scaling", 1.0)
         given: dict[str, Any] = {"p_kw": 1000.0 * p, "q_kvar": 1000.0 * (q or 0.0)}
         if bus not in held_by_source:
-            given |= {"v_pu": reading.number("gen", row, "vm_pu"), **_limits(reading, row, "gen", ("q",))}
+            given |= {"v_pu": reading.number("gen", row, "vm_pu"), **limits_of(reading, row, "gen", "q")}
         reading.add("generators", name=named["gen", row["index"]], bus=reading.bus_names[bus], **given)
-
-
-def _limits(reading: Reading, row: Row, table: str, letters: Iterable[str]) -> dict[str, float | None]:
-    limits = {}
-    for letter in letters:
-        for side in ("min", "max"):
-            value = reading.optional(table, row, f"{side}_{letter}_{'mw' if letter == 'p' else 'mvar'}")
-            unit = "kw" if letter == "p" else "kvar"
-            limits[f"{letter}_{side}_{unit}"] = None if value is None else value * 1000.0
-    return limits
 
 
 def _shunts(reading: Reading) -> None:
