@@ -81,6 +81,12 @@ class Devices:
             self.today[free],
         )
 
+    def with_some(self, some: Ints, positions: Ints) -> Ints:
+        """(D) positions: these of some devices, today's of the others."""
+        whole = self.today.copy()
+        whole[some] = positions
+        return whole
+
 
 def no_devices() -> Devices:
     """No devices at all."""

@@ -40,7 +40,7 @@ from openpoint.search.kernel.arrays import (
 )
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.model.build import Numbering, build_model
-from openpoint.search.model.devices import all_positions, free_devices
+from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import Objective, objective_of
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
@@ -113,7 +113,8 @@ def search_topologies(
     must_close = network.closed & fixed if must_close is None else must_close
     must_open = ~network.closed & fixed if must_open is None else must_open
     devices = no_devices() if devices is None else devices
-    set_here = devices.only(free_devices(network, devices))
+    free = free_devices(network, devices, must_open)
+    set_here = devices.only(free)
     model, numbering = built or build_model(
         network,
         must_close=must_close,
@@ -131,9 +132,7 @@ def search_topologies(
     finally:
         if run.certificate is not None:
             run.certificate.drop(keep=checkpoint is not None and checkpoint.exists())
-    return (
-        found if found.positions is None else replace(found, positions=all_positions(network, devices, found.positions))
-    )
+    return found if found.positions is None else replace(found, positions=devices.with_some(free, found.positions))
 
 
 def _check_options(gap: float, max_changes: int | None, change_cost: float, uncertified: bool) -> None:

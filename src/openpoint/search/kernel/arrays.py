@@ -50,12 +50,14 @@ class Model(Table):
         zero_impedance: branches without impedance. ideal_conductance: the conductance that represents them.
         device_kind: (D) `DeviceKind` of the devices that may be set. device_at: (D) bus or branch. value: (V) what they
             may be set to, position by position and device by device; device d has those from device_start[d] (D + 1):
-            susceptance of a bank, squared voltage that a source holds. holder: (N) device that sets the voltage of the
-            source at this bus, -1 = none; of no length without devices.
+            susceptance of a bank, squared voltage that a source holds, k_fr of a tap changer. holder: (N) device that
+            sets the voltage of the source at this bus, changer: (m) that sets the ratio of the branch, -1 = none; both
+            of no length without devices.
         passive: whether no branch has a negative resistance, reactance or conductance.
         shunts, currents, dispatchable, rated, bounded, priced: whether there are any admittances, loads of constant
             current, dispatchable generators, ratings, voltage limits, prices.
-        devices, banks, voltages: whether there are any devices that may be set, capacitor banks, voltages of sources.
+        devices, banks, voltages, taps: whether there are any devices that may be set, capacitor banks, voltages of
+            sources, tap changers.
         spans: whether the power of any bus may be chosen, by generators or banks.
     """
 
@@ -104,6 +106,7 @@ class Model(Table):
     device_start: Indices
     value: Floats
     holder: Indices
+    changer: Indices
     passive: bool
     shunts: bool
     currents: bool
@@ -114,6 +117,7 @@ class Model(Table):
     devices: bool
     banks: bool
     voltages: bool
+    taps: bool
     spans: bool
 
 
@@ -128,7 +132,8 @@ class Work(Table):
         gain: (N) A, the coefficient of −w in the bound. w: (N) squared voltages, an estimate.
         used: (N) whether the bound uses this estimate, at a rating that counts or for a tangent.
         alpha, beta, rho, nu: (m) of the bound. steep: (m) (α² + β²) / 4ρ. down: (m) whether power leaves at fr.
-        conductance: (m). drop_y, drop_mu: (m) y_i - y_j, μ_i - μ_j. value: (m) bound with the branch open.
+        k_fr: (m) as in the model; of tap changers that at which the bound is least. conductance: (m).
+        drop_y, drop_mu: (m) y_i - y_j, μ_i - μ_j. value: (m) bound with the branch open.
         guess: (m) estimate of it. status_kept: (m) states to restore after a trial.
         factor, diagonal: (L), (n) LDLᵀ. factor_q, diagonal_q: the same for μ where it is another, else of no length.
         choice_p, choice_q: (N) LEAST, MOST or BETWEEN of the power that may be chosen; taken_p, taken_q: (N) load with
@@ -158,6 +163,7 @@ class Work(Table):
     nu: Floats
     steep: Floats
     down: Bools
+    k_fr: Floats
     conductance: Floats
     drop_y: Floats
     drop_mu: Floats
@@ -278,6 +284,7 @@ def work_for(model: Model) -> Work:
         arrays[side] = np.where(span > 0.0, BETWEEN, LEAST).astype(np.int8)
     arrays |= {name: np.zeros(size if model.banks else 0) for name in ("least_q", "span_q")}
     arrays |= {"low": np.zeros(devices, dtype=np.int32), "wanted": np.zeros(devices)}
+    arrays["k_fr"] = model.k_fr.copy()
     arrays["high"] = np.diff(model.device_start).astype(np.int32) - 1
     arrays |= {name: np.full(m, UNDECIDED, dtype=np.int8) for name in ("status", "status_kept")}
     return Work(down=np.zeros(m, dtype=np.bool_), used=np.zeros(size, dtype=np.bool_), **arrays)

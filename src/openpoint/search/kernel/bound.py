@@ -64,7 +64,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.compiled.jit import always_inlined, inlined
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
-from openpoint.search.kernel.devices import add_banks, held
+from openpoint.search.kernel.devices import add_banks, ends, greatest_ratio, held
 
 THIN = 1e-4
 """Share of |z| that is the least ρ used to compute the next multipliers: without resistance ρ is 0 at first."""
@@ -189,7 +189,7 @@ def undecided(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> 
     for e in range(len(status)):
         if status[e] != UNDECIDED:
             continue
-        i, j, k_i, k_j = model.fr[e], model.to[e], model.k_fr[e], model.k_to[e]
+        i, j, k_i, k_j = model.fr[e], model.to[e], greatest_ratio(model, work, e), model.k_to[e]
         down[e] = y[i] <= y[j]
         if not down[e]:
             i, j, k_i, k_j = j, i, k_j, k_i
@@ -209,6 +209,33 @@ def undecided(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> 
 
 
 @inlined
+def regulated(model: Model, work: Work, y: Floats, mu: Floats, e: int, i: int, j: int) -> tuple[float, float, bool]:
+    """Terms of a closed branch with a tap changer, from bus i down to bus j: what A_i takes, σ l_max, and as `series`.
+
+    Writes the κ at which A_i takes most to `work.k_fr`; see `openpoint.search.kernel.devices`.
+    """
+    least, most = ends(model, work, model.changer[e])
+    g_i, b_i, g_j, b_j = shunts(model, e, work.down[e])
+    at_i, at_j = b_i * mu[i] - g_i * (model.loss_price + y[i]), b_j * mu[j] - g_j * (model.loss_price + y[j])
+    rest = work.gain[j] + work.phi[j]
+    if work.down[e]:
+        nu = rest + at_j
+        steep, limit, sound = series(model, work, y, mu, e, i, j, most, nu)
+        taken = at_i + nu + steep
+        work.k_fr[e] = most if taken > 0.0 else least
+        return work.k_fr[e] * taken, limit, sound
+    steep, limit, sound = series(model, work, y, mu, e, i, j, 1.0, rest / least + at_j)
+    at_least = rest / least + at_j + steep
+    steep, other_limit, other_sound = series(model, work, y, mu, e, i, j, 1.0, rest / most + at_j)
+    at_most = rest / most + at_j + steep
+    work.k_fr[e] = most
+    if at_least > at_most:
+        series(model, work, y, mu, e, i, j, 1.0, rest / least + at_j)
+        work.k_fr[e] = least
+    return at_i + max(at_least, at_most), max(limit, other_limit), sound and other_sound
+
+
+@inlined
 def forest(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tuple[float, bool]:
     """Add the terms of closed branches, children first, and of the voltages of the roots to the sum, steps 2 and 3."""
     order, edge, parent, gain, down = work.order, work.edge, work.parent, work.gain, work.down
@@ -223,6 +250,13 @@ def forest(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tup
             continue
         i = parent[j]
         down[e] = model.fr[e] == i
+        if model.taps and model.changer[e] >= 0:
+            taken, limit, is_positive = regulated(model, work, y, mu, e, i, j)
+            sound = sound and is_positive
+            phi = work.phi[j]
+            total += phi * (w_min[j] if phi > 0.0 else w_max[j]) + model.price[e] - limit
+            gain[i] += taken
+            continue
         k_i, k_j = model.k_fr[e], model.k_to[e]
         if not down[e]:
             k_i, k_j = k_j, k_i

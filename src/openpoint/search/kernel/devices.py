@@ -11,6 +11,18 @@ so the maximum is added to A_j. In the fixed point the reactive load that may be
 **Voltages of sources.** The root of a part is its source, with w in [w₋, w₊]: −A w is at least −A w₊ if A > 0, else
 −A w₋.
 
+**Tap changers.** A ratio at the from end of a branch sets κ in [κ₋, κ₊] there; κ at its to end is 1.
+
+- Undecided branches: what A takes at the from end is max(0, κ c − price / w_max) with some c, at most that with κ₊.
+- Closed, the from end is above, at bus i: ν and s = (α² + β²) / 4 (ρ + σ) do not depend on κ, and A_i takes κ (ν + s +
+  h_i), where h_i is the term of the shunt there. It is linear in κ, so −A_i w_i is least at one of the two ends.
+- Closed, the from end is below, at bus j: the coefficient of w_j is A' + φ_j + κ h_j − κ ν, with A' all that the
+  branches below take. For each κ the law of voltages may have a multiplier ν of its own: ν = (A' + φ_j) / κ + h_j
+  makes it φ_j. A completion has one κ, so the bound with the largest ν + s of all κ holds. ν, and with it α, β and ρ,
+  is affine in 1/κ. Where ρ + σ > 0 at both ends of the interval (take σ affine between its values there), it is
+  between them, and s is convex in 1/κ as the perspective of a square. So the larger of ν + s at the two ends is the
+  largest; the same holds for σ l_max.
+
 **Branching.** While branches are undecided, only they are. Then the positions of a device are divided where the
 relaxation, taken at the multipliers of the node, has its value; the side that is nearer follows.
 """
@@ -23,7 +35,7 @@ from openpoint.arrays import Floats
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import LEAST, Model, Work
 
-BANK, VOLTAGE = 0, 1
+BANK, VOLTAGE, TAP = 0, 1, 2
 """`openpoint.network.devices.DeviceKind`."""
 
 
@@ -40,6 +52,15 @@ def held(model: Model, work: Work, j: int) -> tuple[float, float]:
     if model.voltages and model.holder[j] >= 0:
         return ends(model, work, model.holder[j])
     return model.w_min[j], model.w_max[j]
+
+
+@inlined
+def greatest_ratio(model: Model, work: Work, e: int) -> float:
+    """The greatest κ at the from end of a branch; of a tap changer it is written to `work.k_fr`, too."""
+    if model.taps and model.changer[e] >= 0:
+        work.k_fr[e] = ends(model, work, model.changer[e])[1]
+    ratio: float = work.k_fr[e]
+    return ratio
 
 
 @inlined
@@ -99,12 +120,14 @@ def divide(model: Model, work: Work) -> int:
         value = most
         if model.device_kind[d] == VOLTAGE:
             value = most if work.gain[j] >= 0.0 else least
+        elif model.device_kind[d] == TAP:
+            value = work.k_fr[j]
         elif work.span_q[j] > 0.0:
             share = min(max((work.taken_q[j] - work.least_q[j]) / work.span_q[j], 0.0), 1.0)
             value = most - share * (most - least)
         work.wanted[d] = position_of(model, work, d, value)
         if low < high:
-            score = 0.0 if model.device_kind[d] == VOLTAGE else -0.5
+            score = -0.5 if model.device_kind[d] == BANK else 0.0
             k = int(np.floor(work.wanted[d]))
             if k < work.wanted[d]:
                 score = min(abs(model.value[start + k] - value), abs(model.value[start + k + 1] - value))

@@ -35,7 +35,7 @@ def estimate_voltages(model: Model, work: Work) -> None:
             low, high = held(model, work, j)
             w[j] = high if work.gain[j] >= 0.0 else max(low, 0.25 * high)
             continue
-        ratio = model.k_fr[e] / model.k_to[e] if work.down[e] else model.k_to[e] / model.k_fr[e]
+        ratio = work.k_fr[e] / model.k_to[e] if work.down[e] else model.k_to[e] / work.k_fr[e]
         if model.z2[e] > 0.0:
             p, q = -0.5 * work.alpha[e] / work.rho[e], -0.5 * work.beta[e] / work.rho[e]
             ratio *= 1.0 - 2.0 * (model.r[e] * p + model.x[e] * q) + model.z2[e] * (p * p + q * q)
@@ -73,7 +73,7 @@ def assemble_balances(model: Model, work: Work) -> None:
         if work.status[e] == OPEN:
             work.conductance[e] = 0.0
             continue
-        i, j, k_i, k_j = model.fr[e], model.to[e], model.k_fr[e], model.k_to[e]
+        i, j, k_i, k_j = model.fr[e], model.to[e], work.k_fr[e], model.k_to[e]
         if not work.down[e]:
             i, j, k_i, k_j = j, i, k_j, k_i
         if model.shunts:

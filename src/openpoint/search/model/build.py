@@ -16,7 +16,7 @@ from openpoint.search.model.demand import by_bus, demand
 from openpoint.search.model.devices import (
     at_greatest,
     bank_power,
-    check_kinds,
+    check_devices,
     device_arrays,
     source_voltages,
     without_banks,
@@ -87,7 +87,7 @@ def build_model(
     if not network.is_balanced:
         raise OptionError("topology search works on balanced grids (phases '1'); this grid has phases a, b, c")
     devices = no_devices() if devices is None else devices
-    check_kinds(devices)
+    check_devices(network, devices, must_close)
     fr, to = network.terminal_fr, network.terminal_to
     branch = np.flatnonzero(~must_open & (fr != to))
     source = np.isin(np.arange(network.n_terminals), network.source_terminal)
@@ -109,7 +109,7 @@ def build_model(
     fixed = int(network.closed.sum()) - n
     swap = ~network.closed[branch]
     arrays: dict[str, Any] = adjacency(np.minimum(a, n), np.minimum(b, n), n)
-    arrays |= pattern(a, b, columns) | device_arrays(network, devices, number) | by_bus(with_open, bus)
+    arrays |= pattern(a, b, columns) | device_arrays(network, devices, number, branch) | by_bus(with_open, bus)
     model = Model(
         n=n,
         fr=a,

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Floats, Indices, Ints
+from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, with_positions
 
-IN_CLOSED_FORM = (DeviceKind.BANK, DeviceKind.VOLTAGE)
+IN_CLOSED_FORM = (DeviceKind.BANK, DeviceKind.VOLTAGE, DeviceKind.TAP)
 """Kinds that the bound covers."""
 
 
-def check_kinds(devices: Devices) -> None:
+def check_devices(network: Network, devices: Devices, must_close: Bools) -> None:
     """Refuse devices that the bound has no closed form for.
 
     Raises:
@@ -25,8 +25,15 @@ def check_kinds(devices: Devices) -> None:
     odd = [name for name, kind in zip(devices.names, devices.kind, strict=True) if kind not in IN_CLOSED_FORM]
     if odd:
         raise OptionError(
-            f"topology search sets capacitor banks and voltages of sources, not {', '.join(odd)}; use Benders' method "
-            "or the one-piece program for these"
+            f"topology search sets capacitor banks, voltages of sources and tap changers, not {', '.join(odd)}; use "
+            "Benders' method or the one-piece program for these"
+        )
+    taps = devices.of(DeviceKind.TAP)
+    at = devices.place[taps]
+    if len(hanging := taps[(network.y_open_fr[at] != 0.0) & ~must_close[at]]):
+        raise OptionError(
+            f"topology search does not set {', '.join(devices.names[d] for d in hanging)}: the branch may open at one "
+            "end alone and draws power at its tap changer then; lock it closed, or fix its tap"
         )
 
 
@@ -39,8 +46,10 @@ def without_banks(network: Network, devices: Devices) -> Network:
 
 
 def at_greatest(network: Network, devices: Devices) -> Network:
-    """The network with every device at its greatest value: no position lets any voltage rise higher."""
-    return with_positions(network, devices, np.array([np.argmax(values) for values in devices.values], dtype=np.int64))
+    """The network with every device where no other position lets any voltage rise higher."""
+    tap = devices.kind == DeviceKind.TAP
+    far = [np.maximum(v, 1.0 / v) if is_tap else v for v, is_tap in zip(devices.values, tap, strict=True)]
+    return with_positions(network, devices, np.array([np.argmax(values) for values in far], dtype=np.int64))
 
 
 def bank_power(devices: Devices) -> float:
@@ -57,42 +66,41 @@ def source_voltages(network: Network, devices: Devices) -> tuple[Floats, Floats]
     return least, most
 
 
-def device_arrays(network: Network, devices: Devices, number: Indices) -> dict[str, Any]:
-    """What `Model` holds of the devices; `number`: (N) number of each bus in the model."""
-    values: list[Floats] = []
+def device_arrays(network: Network, devices: Devices, number: Indices, branch: Ints) -> dict[str, Any]:
+    """What `Model` holds of the devices; `number`: (N) number of each bus in the model, `branch`: (m) its branches."""
+    size = (network.n_terminals, len(branch)) if devices.count else (0, 0)
+    holder, changer = (np.full(length, -1, dtype=np.int32) for length in size)
     place = np.zeros(devices.count, dtype=np.int32)
-    holder = np.full(network.n_terminals if devices.count else 0, -1, dtype=np.int32)
+    values: list[Floats] = []
     for d in range(devices.count):
         at = devices.place[d]
         if devices.kind[d] == DeviceKind.VOLTAGE:
             place[d] = number[network.source_terminal[at]]
             holder[place[d]] = d
             values.append(devices.values[d] ** 2)
+        elif devices.kind[d] == DeviceKind.TAP:
+            place[d] = int(np.searchsorted(branch, at))
+            changer[place[d]] = d
+            values.append(1.0 / devices.values[d] ** 2)
         else:
             place[d] = number[at]
             values.append(devices.values[d])
     start = np.concatenate([[0], np.cumsum(devices.sizes)]).astype(np.int32)
-    whole = np.concatenate([np.empty(0), *values])
-    kind, count = devices.kind.astype(np.int32), devices.count
-    banks, voltages = bool(np.any(kind == DeviceKind.BANK)), bool(np.any(kind == DeviceKind.VOLTAGE))
-    arrays: dict[str, Any] = {
-        "device_kind": kind,
-        "device_at": place,
-        "device_start": start,
-        "value": whole,
-        "holder": holder,
-    }
-    return arrays | {"devices": count > 0, "banks": banks, "voltages": voltages}
+    kind, whole = devices.kind.astype(np.int32), np.concatenate([np.empty(0), *values])
+    kinds = {"banks": DeviceKind.BANK, "voltages": DeviceKind.VOLTAGE, "taps": DeviceKind.TAP}
+    arrays: dict[str, Any] = {name: bool(np.any(kind == of)) for name, of in kinds.items()}
+    arrays |= {"devices": devices.count > 0, "device_kind": kind, "device_at": place, "device_start": start}
+    return arrays | {"value": whole, "holder": holder, "changer": changer}
 
 
-def free_devices(network: Network, devices: Devices) -> Ints:
-    """Numbers of the devices that change what the search minimises: a bank at the bus of a source does not."""
-    at_source = (devices.kind == DeviceKind.BANK) & np.isin(devices.place, network.source_terminal)
-    return np.flatnonzero(~at_source)
+def free_devices(network: Network, devices: Devices, must_open: Bools) -> Ints:
+    """Numbers of the devices that change what the search minimises.
 
-
-def all_positions(network: Network, devices: Devices, positions: Ints) -> Ints:
-    """(D) positions of all devices from those of `free_devices`."""
-    whole = devices.today.copy()
-    whole[free_devices(network, devices)] = positions
-    return whole
+    A bank at the bus of a source does not, nor does a tap changer in a branch that is open in all states.
+    """
+    banks, taps = devices.of(DeviceKind.BANK), devices.of(DeviceKind.TAP)
+    free = np.ones(devices.count, dtype=np.bool_)
+    free[banks] = ~np.isin(devices.place[banks], network.source_terminal)
+    loops = network.terminal_fr == network.terminal_to
+    free[taps] = ~(must_open | loops)[devices.place[taps]]
+    return np.flatnonzero(free)
