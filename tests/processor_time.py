@@ -17,6 +17,8 @@ import pytest
 ALONE_S = 2.5
 AGAIN_S = 0.2
 FILE_S = 5.0
+MOST = 25
+"""Lines of the summary."""
 LIST = Path(__file__).with_name("slow.txt")
 _HEAD = "# Made by `make slow`, see processor_time.py. Tests that make check leaves out."
 _seconds: dict[str, float] = {}
@@ -52,6 +54,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     result = yield
     _seconds[item.nodeid] = _used() - before
     return result
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what took most: files, and tests with all their cases."""
+    for word, mark in (("files", "::"), ("tests", "[")):
+        total: dict[str, float] = {}
+        for name, time in _seconds.items():
+            total[name.partition(mark)[0]] = total.get(name.partition(mark)[0], 0.0) + time
+        terminalreporter.section(f"{word} by processor time, {sum(total.values()):.0f} s in all")
+        for name in sorted(total, key=lambda name: -total[name])[:MOST]:
+            terminalreporter.write_line(f"{total[name]:7.1f} s  {name}")
 
 
 def pytest_sessionfinish() -> None:

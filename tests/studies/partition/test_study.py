@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import random
 import re
+from collections.abc import Callable
 
 import cvxpy as cp
 import networkx as nx
@@ -96,6 +97,7 @@ def test_both_ways_to_say_islands_are_what_graphs_say(phases: str) -> None:
     feeder = Feeder([("abc", 4.16)] * 3 + [(phases, 4.16)], edges, [Unit(1, "abc", False, 1.0)], units)
     cut, home = blocks(build_network(feeder.grid())), np.array([1, 2, 2])
     for most, how in itertools.product((1, 2), (compact, colouring)):
+        exists = _existence(how(cut, home, most))
         everything = list(itertools.product((0.0, 1.0), repeat=3 + 3 + 3))
         for bits in random.Random(most).sample(everything, 90):
             closed, live, forming = np.array([0.0, *bits[:3]]), np.array([0.0, *bits[3:6]]), np.array(bits[6:])
@@ -111,17 +113,24 @@ def test_both_ways_to_say_islands_are_what_graphs_say(phases: str) -> None:
                 reaching = chosen & set(sources(feeder, part, inner))
                 expected &= all(live[bus] for bus in part) and nx.is_tree(graph.subgraph(part))
                 expected &= bool(reaching) and len(chosen) <= most
-            topology = how(cut, home, most)
-            whole = [topology.closed == closed, topology.live == live, topology.forming == forming]
-            integers = [v for v in topology.integers if v.size]
-            assert _exists(topology, integers, whole) == expected, (most, how.__name__, closed, live, forming)
+            assert exists(closed, live, forming) == expected, (most, how.__name__, closed, live, forming)
 
 
-def _exists(topology: Topology, integers: list[cp.Variable], whole: list[cp.Constraint]) -> bool:
-    binary = [cp.Variable(v.shape, boolean=True) for v in integers]
-    problem = cp.Problem(cp.Minimize(0), [*topology.constraints, *whole, *(v == b for v, b in zip(integers, binary))])
-    problem.solve(solver="HIGHS")
-    return str(problem.status) == "optimal"
+def _existence(topology: Topology) -> Callable[[np.ndarray, np.ndarray, np.ndarray], bool]:
+    """Whether a topology has a point with a given state of branches, blocks and generators; compiled once."""
+    states = [topology.closed, topology.live, topology.forming]
+    given = [cp.Parameter(state.shape) for state in states]
+    binary = [(v, cp.Variable(v.shape, boolean=True)) for v in topology.integers if v.size]
+    whole = [*(state == value for state, value in zip(states, given)), *(v == b for v, b in binary)]
+    problem = cp.Problem(cp.Minimize(0), [*topology.constraints, *whole])
+
+    def exists(*values: np.ndarray) -> bool:
+        for parameter, value in zip(given, values, strict=True):
+            parameter.value = value
+        problem.solve(solver="HIGHS")
+        return str(problem.status) == "optimal"
+
+    return exists
 
 
 def test_the_published_first_stage_has_the_same_optimum() -> None:
