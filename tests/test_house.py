@@ -81,6 +81,7 @@ PUBLIC = [
     "WorstCase",
     "__version__",
     "cases",
+    "dispatch",
     "grow",
     "harden",
     "partition",

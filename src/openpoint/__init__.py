@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from openpoint.scenarios.horizon import Horizon as Horizon
     from openpoint.scenarios.horizon import read_horizon as read_horizon
     from openpoint.scenarios.storms import storms as storms
+    from openpoint.studies.dispatch.study import dispatch as dispatch
     from openpoint.studies.harden.options import HardenCosts as HardenCosts
     from openpoint.studies.harden.study import harden as harden
     from openpoint.studies.partition.levels import partition_levels as partition_levels
@@ -80,6 +81,7 @@ _HOMES = {
     "openpoint.scenarios.growth": ("Growth", "Snapshot", "grow"),
     "openpoint.scenarios.horizon": ("Horizon", "read_horizon"),
     "openpoint.scenarios.storms": ("storms",),
+    "openpoint.studies.dispatch.study": ("dispatch",),
     "openpoint.studies.harden.options": ("HardenCosts",),
     "openpoint.studies.harden.study": ("harden",),
     "openpoint.studies.partition.levels": ("partition_levels",),

@@ -85,7 +85,7 @@ def test_a_saved_file_never_takes_the_place_of_what_is_read(command: Command, ri
     assert Path(file).read_text() == "[reconfigure]\nmax-changes = 2\n"
 
 
-@pytest.mark.parametrize("verb", ["reconfigure", "futures", "harden", "partition", "powerflow"])
+@pytest.mark.parametrize("verb", ["reconfigure", "dispatch", "futures", "harden", "partition", "powerflow"])
 def test_every_long_command_takes_a_file(verb: str, command: Command) -> None:
     done = command(verb, "--help")
     assert "--config" in done.out

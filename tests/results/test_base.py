@@ -17,6 +17,7 @@ import openpoint
 from openpoint import Grid, OpenpointError, OptionError
 from openpoint.results.base import Result
 from openpoint.results.switched import SwitchedResult
+from tests.builders import dispatch_grids
 from tests.builders.partitions import five
 from tests.cli.desk import tables
 from tests.report.conftest import build_result
@@ -32,6 +33,7 @@ def ring() -> Grid:
 STUDIES: dict[str, Callable[[], Any]] = {
     "reconfigure": lambda: openpoint.reconfigure(ring(), method=openpoint.BranchExchange()),
     "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
+    "dispatch": lambda: openpoint.dispatch(dispatch_grids.ring(), minimize="cost"),
     "powerflow": lambda: openpoint.run_powerflow(ring()),
     "harden": lambda: openpoint.harden(ring(), any_lines=1, budget_usd=0.0, value_of_information=False),
     "partition": lambda: openpoint.partition(five().grid()),

@@ -39,6 +39,7 @@ def kept(result: Disasters, path: Path) -> pl.DataFrame:
 
 ASKED: dict[str, Callable[[Any], object]] = {
     "reconfigure": lambda grid: openpoint.reconfigure(grid, method=EXCHANGE).open_branches,
+    "dispatch": lambda grid: openpoint.dispatch(grid).open_branches,
     "harden": lambda grid: openpoint.harden(grid, disasters=DISASTERS, budget_usd=0.0).cost_usd,
     "run_powerflow": lambda grid: openpoint.run_powerflow(grid).loss_kw,
     "storms": lambda grid: openpoint.storms(grid, count=3, seed=1, mean_broken=1.0).broken.tolist(),

@@ -44,6 +44,7 @@ STUDIES: dict[str, tuple[Callable[[Grid], Result], Callable[[], Grid], str]] = {
         lambda: ring(RING),
         "futures",
     ),
+    "dispatch": (openpoint.dispatch, lambda: ring(RING), "dispatch"),
     "harden": (
         lambda grid: openpoint.harden(grid, disasters=storm(grid), max_lines=1, max_generators=0),
         lambda: ring(RING),

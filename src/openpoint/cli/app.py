@@ -16,7 +16,7 @@ from openpoint.cli.guard import guarded
 from openpoint.cli.options import EXIT_CODES, GridArgument, GridOptions, QuietOption
 
 HELP = ["-h", "--help"]
-FIRST = ("reconfigure", "futures", "partition", "harden", "verify")
+FIRST = ("reconfigure", "dispatch", "futures", "partition", "harden", "verify")
 """The order in which the help lists commands; the others follow."""
 SCHEMA = "schema"
 

@@ -106,3 +106,15 @@ class GridOptions:
         if self.pv_as_pq and self.free_q:
             raise OptionError("--pv-as-pq and --free-q contradict each other; leave one out")
         return "pq" if self.pv_as_pq else "free" if self.free_q else "hold"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockOptions:
+    """Branches whose state is given."""
+
+    locked_open: Annotated[
+        list[str] | None, typer.Option("--open", metavar="BRANCH", help="This branch stays open; repeatable.")
+    ] = None
+    locked_closed: Annotated[
+        list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
+    ] = None

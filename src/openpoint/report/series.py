@@ -39,7 +39,7 @@ def convergence(log: pl.DataFrame, verdict: str) -> Convergence:
     """The curves of a log of iterations; the unit is that of its columns, which their names end with.
 
     Args:
-        log: number, seconds, and lower_bound, upper_bound and value in `_kw` or `_usd`.
+        log: number, seconds, and lower_bound, upper_bound and value, in `_kw`, `_usd` or without a unit.
         verdict: the gap at the end in words.
     """
     ending, unit = unit_of(log)
@@ -66,8 +66,9 @@ def convergence(log: pl.DataFrame, verdict: str) -> Convergence:
 
 
 def unit_of(log: pl.DataFrame) -> tuple[str, str]:
-    """How the columns of a log end that hold bounds, and their unit."""
-    return ("_usd", "$") if "lower_bound_usd" in log.columns else ("_kw", "kW")
+    """How the columns of a log end that hold bounds, and their unit; bounds of a sum of several units have none."""
+    known = (("_usd", "$"), ("_kw", "kW"), ("", ""))
+    return next(each for each in known if f"lower_bound{each[0]}" in log.columns or not each[0])
 
 
 def gap_text(gap: float, termination: Termination) -> str:

@@ -29,6 +29,14 @@ def with_phase(columns: c.Table) -> c.Table:
     return {**head, "phase": PHASE, **columns}
 
 
+def both(name: str, unit: str, doc: str, heading: str, digits: int) -> c.Table:
+    """The columns of one quantity today and in the answer; `{}` in the heading is which."""
+    return {
+        f"{name}_{when}_{unit}": c.maybe_number(f"{doc}, {word}", heading.format(short), digits)
+        for when, word, short in (("before", "today", "today"), ("after", "in the answer", "answer"))
+    }
+
+
 def run_keys(seconds: str) -> dict[str, Schema]:
     """The keys on the run of every optimisation; `seconds` says which time is measured."""
     return {
@@ -37,3 +45,27 @@ def run_keys(seconds: str) -> dict[str, Schema]:
         "remedy": text("what to do about it"),
         "seconds": number(seconds),
     }
+
+
+BUS_BEFORE_AFTER: c.Table = {
+    **with_phase(BUS),
+    **both("v", "pu", "voltage to neutral, pu of the nominal phase voltage", "{}, pu", 5),
+    **both("angle", "degree", "voltage angle, degree", "angle {}, °", 4),
+}
+BRANCH_BEFORE_AFTER: c.Table = {
+    **with_phase(BRANCH),
+    "closed_before": c.flag("closed today", "state today"),
+    "closed_after": c.maybe_flag("closed in the answer", "state after"),
+    "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+    **both("i", "a", "current, A", "{}, A", 2),
+    **both("loading", "percent", "current in percent of the limit", "{}, %", 1),
+    **both("p_from", "kw", "active power into the branch at its from end, kW", "P {}, kW", 2),
+    **both("q_from", "kvar", "reactive power into the branch at its from end, kvar", "Q {}, kvar", 2),
+    **both(
+        "loss",
+        "kw",
+        "active power in at both ends, kW; add it up over the phases of a branch, which couple",
+        "loss {}, kW",
+        3,
+    ),
+}

@@ -13,17 +13,17 @@ def iteration_columns(unit: str, sign: str, *, value: str, violation: str, headi
     """The columns of a log.
 
     Args:
-        unit: ending of the columns of bounds. sign: the unit in words.
+        unit: ending of the columns of bounds, empty where they have none. sign: the unit in words.
         value, violation: descriptions of these columns. heading: of the violation in reports; empty: not shown.
     """
-    digits = 4 if unit == "kw" else 3
+    digits, end, comma = 3 if unit == "usd" else 4, f"_{unit}" if unit else "", f", {sign}" if sign else ""
     return {
         "number": c.whole("1, 2, …", "iteration"),
         "seconds": c.number("since the start of the method", "seconds", 3),
-        f"lower_bound_{unit}": c.maybe_number(f"best proven so far, {sign}", f"lower bound, {sign}", digits),
-        f"upper_bound_{unit}": c.maybe_number(f"best verified so far, {sign}", f"upper bound, {sign}", digits),
+        f"lower_bound{end}": c.maybe_number(f"best proven so far{comma}", f"lower bound{comma}", digits),
+        f"upper_bound{end}": c.maybe_number(f"best verified so far{comma}", f"upper bound{comma}", digits),
         "gap": c.maybe_number("(upper − lower) / upper"),
-        f"value_{unit}": c.maybe_number(value, f"value tried, {sign}", digits),
+        f"value{end}": c.maybe_number(value, f"value tried{comma}", digits),
         "verdict": c.text("what was learnt"),
         "violation": c.maybe_number(violation, heading, 6),
         "mark": c.text("a warning where the numbers were bad, else empty"),

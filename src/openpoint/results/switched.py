@@ -36,8 +36,6 @@ class SwitchedResult(Answer):
 
     Attributes:
         open_before, open_branches: names of the open branches today and in the answer (empty if there is none).
-        objective_kw: the losses, or the risk of them, plus the cost of the changes: what the bounds enclose.
-        lower_bound_kw: proven bound of objective_kw.
         ac_max_mismatch_pu: largest power mismatch of the answer at any bus, per unit of `s_base_kva`.
         least_violation_open: where infeasible: the open branches of the state of least violation found.
         buses, branches: their states today and in the answer.
@@ -45,16 +43,10 @@ class SwitchedResult(Answer):
 
     open_before: tuple[str, ...]
     open_branches: tuple[str, ...]
-    objective_kw: float | None
-    lower_bound_kw: float
     ac_max_mismatch_pu: float | None
     least_violation_open: tuple[str, ...]
     buses: pl.DataFrame
     branches: pl.DataFrame
-
-    @property
-    def head(self) -> Head:
-        return self._head(self.objective_kw, self.lower_bound_kw, "kW", self.violations_told())
 
     def violations_told(self) -> pl.DataFrame:
         """Limits that the answer breaks, or without an answer the state of least violation."""
@@ -114,6 +106,23 @@ class SwitchedResult(Answer):
     def _special_values(self) -> dict[str, Any]:
         listed = self.switching_list.select("action", "open_end", branch="name")
         return {**super()._special_values(), "changes": listed.select(*_WRITTEN).to_dicts()}
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class LossResult(SwitchedResult):
+    """A result whose topology was chosen for its losses.
+
+    Attributes:
+        objective_kw: the losses, or the risk of them, plus the cost of the changes: what the bounds enclose.
+        lower_bound_kw: proven bound of objective_kw.
+    """
+
+    objective_kw: float | None
+    lower_bound_kw: float
+
+    @property
+    def head(self) -> Head:
+        return self._head(self.objective_kw, self.lower_bound_kw, "kW", self.violations_told())
 
 
 def with_output(grid: Grid, generators: pl.DataFrame) -> Grid:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
+from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.enumeration import count_topologies, topologies
 
 AT_ONCE = 20_000
@@ -60,13 +61,29 @@ class Enumerated:
     exact: bool
 
 
+class StateEvaluator(Protocol):
+    """What judges operating states, such as an `OperatingPointEvaluator`."""
+
+    @property
+    def network(self) -> Network: ...
+    @property
+    def devices(self) -> Devices: ...
+    def on(self, positions: Ints) -> Bools:
+        """(K, G) whether each generator is on."""
+        ...
+
+    def evaluate(self, closed: Bools, positions: Ints, generation: Complexes | None = None) -> tuple[Floats, Floats]:
+        """(K) costs and (K) violations of states."""
+        ...
+
+
 def count_positions(devices: Devices) -> int:
     """Number of combinations of positions."""
     return math.prod(devices.sizes.tolist())
 
 
 def best_operating_state(
-    evaluator: OperatingPointEvaluator,
+    evaluator: StateEvaluator,
     *,
     locked_closed: Bools | None = None,
     locked_open: Bools | None = None,
@@ -127,7 +144,7 @@ def combination(devices: Devices, number: Ints) -> Ints:
     return positions
 
 
-def _best_of(evaluator: OperatingPointEvaluator, closed: Bools, positions: Ints, chosen: bool) -> OperatingState | None:
+def _best_of(evaluator: StateEvaluator, closed: Bools, positions: Ints, chosen: bool) -> OperatingState | None:
     """The best of (K, E) and (K, D), with outputs found by sampling where any are to be `chosen`."""
     today = _within(evaluator, evaluator.network.generator_s[None, :])
     generation = np.repeat(today, len(closed), axis=0)
@@ -146,7 +163,7 @@ def _best_of(evaluator: OperatingPointEvaluator, closed: Bools, positions: Ints,
     return OperatingState(closed[k], positions[k], output, float(value[k]), float(violation[k]))
 
 
-def _refined(evaluator: OperatingPointEvaluator, best: OperatingState) -> OperatingState:
+def _refined(evaluator: StateEvaluator, best: OperatingState) -> OperatingState:
     """The state with better outputs, if there are any near."""
     width, closed, positions = 0.3, best.closed[None, :], best.positions[None, :]
     generation = _within(evaluator, best.generation[None, :])
@@ -159,7 +176,7 @@ def _refined(evaluator: OperatingPointEvaluator, best: OperatingState) -> Operat
 
 
 def _sampled(
-    evaluator: OperatingPointEvaluator, closed: Bools, positions: Ints, generation: Complexes, width: float
+    evaluator: StateEvaluator, closed: Bools, positions: Ints, generation: Complexes, width: float
 ) -> tuple[Complexes, Floats, Floats]:
     """(K, G) the best of the outputs of K states and of some drawn around them, and their (K) costs and violations.
 
@@ -185,7 +202,7 @@ def _sampled(
     return outputs[row, first], value[row, first], violation[row, first]
 
 
-def _within(evaluator: OperatingPointEvaluator, s: Complexes) -> Complexes:
+def _within(evaluator: StateEvaluator, s: Complexes) -> Complexes:
     """Outputs within their ranges that are nearest to these."""
     net = evaluator.network
     return np.asarray(np.clip(s.real, net.p_min, net.p_max) + 1j * np.clip(s.imag, net.q_min, net.q_max))

@@ -79,6 +79,7 @@ STUDIES = (
         "Result of `openpoint reconfigure` for many futures",
         command=False,
     ),
+    _study("dispatch", "DispatchResult", "DISPATCH", "dispatch", "Result of `openpoint dispatch`"),
     _study("powerflow", "PowerflowResult", "POWERFLOW", "powerflow", "Result of `openpoint powerflow`"),
     _study("harden", "HardenResult", "HARDEN", "harden", "Result of `openpoint harden`"),
     _study("partition", "PartitionResult", "PARTITION", "partition", "Result of `openpoint partition`"),

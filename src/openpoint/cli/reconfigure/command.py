@@ -16,6 +16,7 @@ from openpoint.cli.options import (
     GridArgument,
     GridOptions,
     LimitOptions,
+    LockOptions,
     QuietOption,
 )
 from openpoint.cli.outputs import Outputs
@@ -24,7 +25,6 @@ from openpoint.cli.reconfigure.options import (
     ChangeOptions,
     FuturesOptions,
     GrowthName,
-    LockOptions,
     MethodName,
     MethodOptions,
     ProofOptions,

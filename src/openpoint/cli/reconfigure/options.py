@@ -134,18 +134,6 @@ class MethodOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LockOptions:
-    """Branches whose state is given."""
-
-    locked_open: Annotated[
-        list[str] | None, typer.Option("--open", metavar="BRANCH", help="This branch stays open; repeatable.")
-    ] = None
-    locked_closed: Annotated[
-        list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
-    ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class ChangeOptions:
     """How far the answer may be from today's state."""
 

@@ -1,1 +1,1 @@
-"""Optimal power flow with devices: switches, tap changers, capacitor steps, generators."""
+"""Dispatch: open points, taps, capacitor steps and generators in one problem."""

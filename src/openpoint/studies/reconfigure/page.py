@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from openpoint.report.change import build_scene
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -11,7 +12,6 @@ from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene
 from openpoint.results.violation import phase_words
 from openpoint.studies.reconfigure.pictures.figures import draw_scene
-from openpoint.studies.reconfigure.pictures.scene import build_scene
 from openpoint.studies.reconfigure.result import ReconfigureResult
 
 

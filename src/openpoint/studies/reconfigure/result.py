@@ -11,7 +11,7 @@ from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results.base import Value, in_kw
 from openpoint.results.shape import Shape
-from openpoint.results.switched import SwitchedResult, with_output
+from openpoint.results.switched import LossResult, with_output
 from openpoint.results.violation import Violation, phase_words, violation_table
 from openpoint.studies.reconfigure.schema import RECONFIGURE
 
@@ -61,7 +61,7 @@ class SoftLimits:
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class ReconfigureResult(SwitchedResult):
+class ReconfigureResult(LossResult):
     """What `reconfigure` answers. `loss_kw` is the exact AC loss of the open points found.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openpoint.results import columns as c
-from openpoint.results.common import BRANCH, BUS, run_keys, with_phase
+from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both, run_keys
 from openpoint.results.iterations import iteration_columns
 from openpoint.results.schema import Schema, flag, listing, maybe, names, number, record, value
 from openpoint.results.shape import Shape
@@ -28,14 +28,6 @@ _SOFT = record(
 }
 
 
-def _both(name: str, unit: str, doc: str, heading: str, digits: int) -> c.Table:
-    """The columns of one quantity today and in the answer; `{}` in the heading is which."""
-    return {
-        f"{name}_{when}_{unit}": c.maybe_number(f"{doc}, {word}", heading.format(short), digits)
-        for when, word, short in (("before", "today", "today"), ("after", "in the answer", "answer"))
-    }
-
-
 GENERATORS: c.Table = {
     "name": c.text("name of the generator", "generator"),
     "bus": c.text("its bus"),
@@ -50,33 +42,13 @@ ITERATIONS = iteration_columns(
     heading="violation",
 )
 _TABLES: dict[str, c.Table] = {
-    "buses": {
-        **with_phase(BUS),
-        **_both("v", "pu", "voltage to neutral, pu of the nominal phase voltage", "{}, pu", 5),
-        **_both("angle", "degree", "voltage angle, degree", "angle {}, °", 4),
-    },
-    "branches": {
-        **with_phase(BRANCH),
-        "closed_before": c.flag("closed today", "state today"),
-        "closed_after": c.maybe_flag("closed in the answer", "state after"),
-        "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
-        **_both("i", "a", "current, A", "{}, A", 2),
-        **_both("loading", "percent", "current in percent of the limit", "{}, %", 1),
-        **_both("p_from", "kw", "active power into the branch at its from end, kW", "P {}, kW", 2),
-        **_both("q_from", "kvar", "reactive power into the branch at its from end, kvar", "Q {}, kvar", 2),
-        **_both(
-            "loss",
-            "kw",
-            "active power in at both ends, kW; add it up over the phases of a branch, which couple",
-            "loss {}, kW",
-            3,
-        ),
-    },
+    "buses": BUS_BEFORE_AFTER,
+    "branches": BRANCH_BEFORE_AFTER,
     "switching_list": SWITCHING_LIST,
     "phases": {
         "phase": PHASE,
-        **_both("v_min", "pu", "lowest voltage of the phase, pu", "lowest {}, pu", 5),
-        **_both("v_max", "pu", "highest voltage of the phase, pu", "highest {}, pu", 5),
+        **both("v_min", "pu", "lowest voltage of the phase, pu", "lowest {}, pu", 5),
+        **both("v_max", "pu", "highest voltage of the phase, pu", "highest {}, pu", 5),
     },
     "generators": GENERATORS,
     "iterations": ITERATIONS,

@@ -10,7 +10,7 @@ import polars as pl
 from openpoint.names import join_names
 from openpoint.results.base import in_kw
 from openpoint.results.shape import Shape
-from openpoint.results.switched import SwitchedResult
+from openpoint.results.switched import LossResult
 from openpoint.studies.reconfigure.futures.schema import FUTURES
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class FuturesResult(SwitchedResult):
+class FuturesResult(LossResult):
     """What `reconfigure` answers where futures are given. Every figure is that of an exact AC power flow.
 
     Three topologies are compared: `before`, today's; `mean`, the best one for the mean future alone, under the same

@@ -10,13 +10,13 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from openpoint.errors import OptionError
+from openpoint.report.change import build_scene
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import convergence_figure, loading_figure, voltage_figure
 from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
 from openpoint.report.series import convergence, gap_text
-from openpoint.studies.reconfigure.pictures.scene import build_scene
 from openpoint.studies.reconfigure.result import ReconfigureResult
 
 Kind = Literal["grid", "voltage", "loading", "convergence"]

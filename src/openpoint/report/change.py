@@ -1,14 +1,16 @@
-"""What the pictures of a reconfiguration show, as arrays: the grid today and with the answer."""
+"""What the pictures of a changed topology show, as arrays: the grid today and with the answer."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 
+from openpoint.grid.grid import Grid
 from openpoint.report.layout.forest import ends, source_buses
 from openpoint.report.scene import Scene, branch_lengths, numbers, over_phases, read_state
 from openpoint.results.violation import Violation
-from openpoint.studies.reconfigure.result import ReconfigureResult
 
 _TOLERANCE = 1e-6  # relative; a state that sits on its limit does not break it
 _TIMES = ("before", "after")
@@ -24,7 +26,37 @@ _BRANCH = {
 }
 
 
-def build_scene(result: ReconfigureResult) -> Scene:
+class Change(Protocol):
+    """A result that is one topology of a grid, with the AC states before and after as tables.
+
+    Attributes:
+        grid: the grid asked about. buses, branches: in the columns of `results.common`.
+        loss_before_kw, loss_kw: exact AC losses, None where there is none.
+        open_branches: of the answer. least_violation_open: where there is none, of the state of least violation.
+        violations, least_violation: limits that these break.
+    """
+
+    @property
+    def grid(self) -> Grid: ...
+    @property
+    def buses(self) -> pl.DataFrame: ...
+    @property
+    def branches(self) -> pl.DataFrame: ...
+    @property
+    def loss_before_kw(self) -> float | None: ...
+    @property
+    def loss_kw(self) -> float | None: ...
+    @property
+    def open_branches(self) -> tuple[str, ...]: ...
+    @property
+    def least_violation_open(self) -> tuple[str, ...]: ...
+    @property
+    def violations(self) -> tuple[Violation, ...]: ...
+    @property
+    def least_violation(self) -> tuple[Violation, ...]: ...
+
+
+def build_scene(result: Change) -> Scene:
     """The scene of a result. States without numbers have NaN."""
     grid = result.grid
     order = grid.branches().select("name", today="closed")

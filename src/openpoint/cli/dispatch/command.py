@@ -1,0 +1,83 @@
+"""The command `dispatch`; nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openpoint.cli.config import configured
+from openpoint.cli.dispatch.options import MethodOptions, QuestionOptions
+from openpoint.cli.groups import grouped
+from openpoint.cli.guard import guarded
+from openpoint.cli.options import EXIT_CODES, GridArgument, GridOptions, LimitOptions, LockOptions, QuietOption
+from openpoint.cli.outputs import Outputs
+
+DISPATCH_EPILOG = f"""\b
+What may move is said by the grid: switchable branches; transformers with taps and sources with a range of voltages;
+capacitors with steps; generators with limits, and with may_stop. Prices stand in sources and generators.
+
+\b
+Examples:
+  openpoint dispatch my_grid/
+  openpoint dispatch my_grid/ --free topology,capacitors --v-min 0.95 --report report.html
+  openpoint dispatch my_grid/ --minimize losses=1,balance=0.2
+  openpoint dispatch my_grid/ --minimize cost --at-most changes=4 --out new_state/
+  openpoint dispatch my_grid/ --csv tables/    (actions.csv is the list for the control room)
+
+{EXIT_CODES}"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=DISPATCH_EPILOG)(guarded(configured(grouped(dispatch))))
+
+
+def dispatch(
+    grid: GridArgument,
+    *,
+    question: QuestionOptions,
+    locks: LockOptions,
+    changed: GridOptions,
+    limits: LimitOptions,
+    method: MethodOptions,
+    outputs: Outputs,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Write the grid in its new state: a folder of tables, or .xlsx."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Set switches, taps, capacitor steps and generators at once, so that losses or costs are least.
+
+    The answer is proven by a lower bound and checked by an exact AC power flow; steps and taps in it are whole
+    numbers. A run stopped by a limit or by Ctrl-C keeps the best solution found.
+    """
+    from openpoint.twostage.interrupt import install
+
+    install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
+    from openpoint.cli.dispatch import run
+    from openpoint.cli.grid import Asked
+    from openpoint.studies.dispatch.options import DispatchOptions
+
+    outputs = replace(outputs, plot=plot).check(grid)
+    run.check_new_state(grid, out)
+    asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
+    options = DispatchOptions(
+        free=question.free,
+        minimize=question.minimize,
+        at_most=question.at_most or {},
+        limits=limits.limits(),
+        locked_open=asked.locked_open,
+        locked_closed=asked.locked_closed,
+        max_changes=question.max_changes,
+        method=method.chosen(),
+        gap=method.gap,
+        time_limit_s=method.time_limit,
+    )
+    return run.dispatch(grid, asked, options, outputs=outputs, new_state=out, quiet=quiet)

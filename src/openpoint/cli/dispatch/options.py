@@ -1,0 +1,80 @@
+"""The options of the command `dispatch` in groups: what is free, what is sought and kept, by which method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openpoint.cli.options import TimeLimitOption
+from openpoint.errors import OptionError
+
+if TYPE_CHECKING:
+    from openpoint.studies.dispatch.methods import Method
+
+
+class MethodName(StrEnum):
+    """How the optimum is found and proven."""
+
+    ENUMERATION = "enumeration"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionOptions:
+    """What may move, what is minimised, and what is bounded."""
+
+    free: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KINDS",
+            help="What may move: topology (switches), taps (tap changers, voltages that sources hold), capacitors "
+            "(steps), generators (outputs), commitment (whether generators run); as topology,taps.  [default: all that "
+            "the grid says may move]",
+        ),
+    ] = None
+    minimize: Annotated[
+        str,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="What is least: losses (kW), cost ($/h), balance (sum over feeder heads of squared loading), "
+            "deviation (mean of |v² − 1| / 2, pu), changes (switches moved), moves (devices moved); several with "
+            "weights, as losses=1,balance=0.2: a weight says what a unit counts.",
+        ),
+    ] = "losses"
+    at_most: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BOUNDS", help="What is kept beside the limits: the most of a criterion, as balance=0.8,changes=4."
+        ),
+    ] = None
+    max_changes: Annotated[int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodOptions:
+    """How the optimum is found and proven."""
+
+    method: Annotated[
+        MethodName | None,
+        typer.Option(help="How the optimum is found and proven.  [default: the quickest that can take the question]"),
+    ] = None
+    gap: Annotated[
+        float | None, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")
+    ] = None
+    time_limit: TimeLimitOption = None
+
+    def chosen(self) -> Method | None:
+        """The method of that name with these options; None where the question chooses it.
+
+        Raises:
+            OptionError: an option that this method does not have.
+        """
+        from openpoint.studies.dispatch.enumeration import Enumeration
+
+        if self.method is None:
+            return None
+        if self.gap is not None:
+            raise OptionError("--gap is no option of --method enumeration, which tries all; leave one out")
+        return Enumeration(time_limit_s=self.time_limit)

@@ -1,0 +1,61 @@
+"""What the command `dispatch` does: read the grid, ask the study, show and write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openpoint import io
+from openpoint.cli.display import Progress, console, show_result
+from openpoint.cli.grid import Asked, read_sound, show_written, size
+from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.outputs import Outputs
+from openpoint.errors import OpenpointError, OptionError
+from openpoint.io.places import file_ending
+from openpoint.report.terminal import words
+
+if TYPE_CHECKING:
+    from openpoint.studies.dispatch.options import DispatchOptions
+
+WRITABLE = (".xlsx", ".dss")
+
+
+def dispatch(
+    source: str, asked: Asked, options: DispatchOptions, *, outputs: Outputs, new_state: str | None, quiet: bool
+) -> int:
+    """Read the grid, find its best state, show and write the result."""
+    from openpoint.studies.dispatch.answer import unit_of
+    from openpoint.studies.dispatch.study import prepare
+
+    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    prepared = prepare(read_sound(source, asked), options)
+    out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}")
+    out.print(f"free: {', '.join(prepared.question.free)}\nmethod: {prepared.method}, because {prepared.why}\n")
+    with Progress(out, unit=unit_of(prepared.question)) as progress:
+        result = prepared.solve(progress)
+    written, good = outputs.write(result)
+    if new_state is not None and (grid := result.grid_after) is not None:
+        try:
+            io.write(grid, new_state)
+            written.append(Path(new_state))
+        except OpenpointError as error:
+            complain("error", f"--out {new_state} was not written: {error}")
+            good = False
+    show_result(out, result)
+    show_written(out, written)
+    return result.termination.exit_code if good else NOT_WRITTEN
+
+
+def check_new_state(source: str, place: str | None) -> None:
+    """Refuse a place for the grid in its new state before the work begins.
+
+    Raises:
+        OptionError: a file of another kind, or the place of the grid that is read.
+    """
+    if place is None:
+        return
+    ending = file_ending(place)
+    if ending and ending not in WRITABLE:
+        raise OptionError(f"--out {place}: a grid is written as a folder of tables, {' or '.join(WRITABLE)}")
+    if Path(place).resolve() == Path(source).resolve():
+        raise OptionError(f"--out {place}: this would take the place of the grid that is read; give another name")

@@ -1,0 +1,129 @@
+"""The report of a dispatch, in the order in which an engineer asks: what, how good, what to do, where."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from openpoint.report.change import build_scene
+from openpoint.report.numerals import figures, number
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
+from openpoint.report.scene import Scene
+from openpoint.studies.dispatch.pictures.figures import draw_scene
+from openpoint.studies.dispatch.result import DispatchResult
+from openpoint.studies.dispatch.schema import DEVICE_KINDS
+
+
+def page(result: DispatchResult) -> m.Page:
+    """The report of a result."""
+    scene = build_scene(result)
+    alt = "The grid today and with the answer; the tables below hold all numbers."
+    limits = _limits(result, scene)
+    urgent = bool(result.violations or result.least_violation)
+    parts = [
+        s.banner(result, answered=result.has_answer, none="No answer found"),
+        s.remarks(result.notes),
+        _cards(result),
+        limits if urgent else None,
+        _criteria(result),
+        _actions(result),
+        s.grid_section(scene, s.still(result.grid, lambda: draw_scene(result, scene), alt)),
+        None if urgent else limits,
+        s.profiles(scene),
+        s.convergence_section(result),
+        *_supply(result),
+        s.place_tables(scene, result.shape, result.buses, result.branches),
+        s.doubts(result.grid.notes),
+        s.log_section(result),
+    ]
+    return m.page_of(result.grid, "dispatch", parts)
+
+
+def _cards(result: DispatchResult) -> m.Cards:
+    unit = result.objective_unit
+    found = result.criteria.filter(pl.col("weight").is_not_null())
+    cards = [_figure_card(row) for row in found.iter_rows(named=True)]
+    lowest = "–" if result.v_min_pu is None else f"{result.v_min_pu:.4f} … {result.v_max_pu:.4f} pu"
+    at = "" if result.v_min_pu is None else f"lowest at bus {result.v_min_bus}, highest at bus {result.v_max_bus}"
+    was = (
+        ""
+        if result.v_min_before_pu is None
+        else f"today {result.v_min_before_pu:.4f} … {result.v_max_before_pu:.4f} pu"
+    )
+    bound = f"lower bound {number(result.lower_bound, 3, unit)}" if math.isfinite(result.lower_bound) else ""
+    total = f"objective {number(result.objective, 3, unit)}" if result.has_answer else ""
+    kept = "All limits hold." if not result.violations else "Limits are broken, see below."
+    return m.cards(
+        *cards,
+        m.Card("To do", str(result.actions.height) if result.has_answer else "–", (result.to_do(),)),
+        s.gap_card(result, ", ".join(filter(None, (bound, total)))),
+        m.Card("Voltages", lowest, (at, was)),
+        s.check_card(result.ac_max_mismatch_pu, kept if result.has_answer else ""),
+        s.effort_card(result, result.why_method),
+    )
+
+
+def _figure_card(row: dict[str, float]) -> m.Card:
+    before, after, unit = row["today"], row["answer"], str(row["unit"])
+    title = f"{str(row['name']).capitalize()}, today → answer"
+    if after is None:
+        return m.Card(title, "–", ("No state that keeps the limits was found.",))
+    if before is None:
+        return m.Card(title, f"{figures(after, 6)} {unit}", ("No figure is known for today's state.",))
+    share = f" ({(after - before) / before:+.1%})" if before > 0 else ""
+    return m.Card(
+        title, f"{figures(before, 6)} → {figures(after, 6)} {unit}", (f"{figures(after - before)} {unit}{share}",)
+    )
+
+
+def _criteria(result: DispatchResult) -> m.Section:
+    declared = result.shape.tables["criteria"]
+    listed = s.frame_table(
+        "criteria", "Today and in the answer", result.criteria, declared, ["name", "unit"], last=["definition"]
+    )
+    return m.section("What is sought and kept", listed)
+
+
+def _actions(result: DispatchResult) -> m.Section | None:
+    if not result.has_answer:
+        return None
+    if result.actions.is_empty():
+        return m.section("What to do", m.Words("Nothing: today's state is the answer."))
+    kinds = {**s.KINDS, **{kind: kind for kind in DEVICE_KINDS}}
+    told = result.actions.with_columns(pl.col("kind").replace_strict(kinds))
+    texts = ["action", "kind", "name", "place", "quantity", "today", "answer", "unit"]
+    listed = s.frame_table("actions", f"{told.height} steps", told, result.shape.tables["actions"], texts)
+    return m.section("What to do", listed, long=True)
+
+
+def _supply(result: DispatchResult) -> list[m.Section | None]:
+    declared = result.shape.tables
+    found = [
+        ("Devices", "devices", result.devices, ["kind", "name", "place", "quantity", "unit"]),
+        ("Sources", "sources", result.sources, ["name", "bus"]),
+        ("Generators", "generators", result.generators, ["name", "bus"]),
+    ]
+    return [
+        m.section(heading, s.frame_table(name, f"{frame.height} rows", frame, declared[name], texts), long=True)
+        for heading, name, frame, texts in found
+        if frame.height
+    ]
+
+
+def _limits(result: DispatchResult, scene: Scene) -> m.Section | None:
+    parts: list[m.Words] = []
+    if result.least_violation:
+        told = "Relax these limits, free more devices, or reinforce here. The state with the least violation opens: "
+        parts.append(m.Words(told, ", ".join(result.least_violation_open)))
+    broken = [
+        s.violation_table("broken", "Limits broken by the answer", result.violations),
+        s.violation_table("least", "Limits broken at the least violation met", result.least_violation),
+        s.violation_table("today", "Limits broken today", scene.states["before"].violations),
+    ]
+    return m.section("Limits", *parts, *broken, long=True) if parts or any(broken) else None
+
+
+html = html_for(page)

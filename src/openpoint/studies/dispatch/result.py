@@ -1,0 +1,142 @@
+"""The result of dispatch: what moves, what it is worth, and the state of the grid before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import polars as pl
+
+from openpoint.grid.grid import Grid
+from openpoint.names import join_names
+from openpoint.results import columns
+from openpoint.results.base import Head, count_words, in_kw, switching_words
+from openpoint.results.shape import Shape
+from openpoint.results.switched import SwitchedResult, with_output
+from openpoint.results.violation import Violation
+from openpoint.studies.dispatch.actions import actions_table
+from openpoint.studies.dispatch.schema import DISPATCH, VIOLATIONS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class DispatchResult(SwitchedResult):
+    """What `dispatch` answers. Every figure of a state is that of an exact AC power flow.
+
+    Attributes:
+        why_method: why this method was taken. free: what was free to move.
+        objective: the sum of weight times figure over the criteria; None where there is no answer.
+        objective_unit: its unit; empty for a sum of several. lower_bound: proven bound of it.
+        loss_kw, cost_usd_per_h, balance, deviation_pu: figures of the answer, see `studies.dispatch.criteria`;
+            `…_before…` today's. None where there is no answer, no power flow, or no price.
+        v_min_pu, v_max_pu: lowest and highest voltage of the answer, and their buses.
+        violations: limits that the AC solution of the answer breaks (empty for an answer).
+        least_violation: where there is no answer: the limits that break at the least violation met.
+        criteria: a row a criterion: weight, bound, figures today and in the answer.
+        devices: a row a device that was free, with its range, position today and in the answer.
+        sources, generators: what they deliver, today and in the answer.
+    """
+
+    why_method: str
+    free: tuple[str, ...]
+    objective: float | None
+    objective_unit: str
+    lower_bound: float
+    loss_before_kw: float | None
+    loss_kw: float | None
+    cost_before_usd_per_h: float | None
+    cost_usd_per_h: float | None
+    balance_before: float | None
+    balance: float | None
+    deviation_before_pu: float | None
+    deviation_pu: float | None
+    v_min_before_pu: float | None
+    v_min_pu: float | None
+    v_min_bus: str | None
+    v_max_before_pu: float | None
+    v_max_pu: float | None
+    v_max_bus: str | None
+    violations: tuple[Violation, ...]
+    least_violation: tuple[Violation, ...]
+    criteria: pl.DataFrame
+    devices: pl.DataFrame
+    sources: pl.DataFrame
+    generators: pl.DataFrame
+
+    shape: ClassVar[Shape] = DISPATCH
+    place: ClassVar[str] = "openpoint.studies.dispatch"
+
+    @property
+    def head(self) -> Head:
+        return self._head(self.objective, self.lower_bound, self.objective_unit, self.violations_told())
+
+    def violations_told(self) -> pl.DataFrame:
+        return violations_table(self.violations or self.least_violation)
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether a state was found that keeps all limits."""
+        return self.objective is not None
+
+    @property
+    def actions(self) -> pl.DataFrame:
+        """What to do to get from today's state to the answer, in order: the table for the control room."""
+        return actions_table(self.switching_list, self.devices, self.generators)
+
+    @property
+    def moves(self) -> pl.DataFrame:
+        """The devices whose position differs between today and the answer."""
+        return self.devices.filter(pl.col("answer").is_not_null() & (pl.col("answer") != pl.col("today")))
+
+    def to_do(self) -> str:
+        if not self.has_answer:
+            return ""
+        told = [switching_words([action for _, action in self.switching])] if self.switching else []
+        told += [count_words(self.moves.height, "device")] if self.moves.height else []
+        settings = self.actions.filter(pl.col("quantity").is_in(["active power", "reactive power"]))["name"].n_unique()
+        told += [f"new output of {count_words(settings, 'generator')}"] if settings else []
+        return ", ".join(told) or "nothing to move"
+
+    def answer_facts(self) -> dict[str, str]:
+        loss = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"
+        return {"loss": loss, "open": join_names(self.open_branches) or "none"}
+
+    def to_switch(self) -> list[tuple[object, ...]]:
+        return list(self.actions.select("action", "name", "today", "answer", "unit").rows())
+
+    @property
+    def grid_after(self) -> Grid | None:
+        """The grid in the state of the answer: switches, taps, steps, voltages of sources, outputs; None without one.
+
+        `openpoint.write` writes it.
+        """
+        grid = super().grid_after
+        if grid is None:
+            return None
+        grid = with_output(grid, self.generators.select("name", p_kw="p_after_kw", q_kvar="q_after_kvar"))
+        for table, column, kind in (
+            ("capacitors", "steps_on", "capacitor bank"),
+            ("transformers", "tap_pos", "tap changer"),
+            ("sources", "v_pu", "source voltage"),
+        ):
+            frame: pl.DataFrame = grid.tables()[table]
+            new = self.moves.filter(kind=kind).select("name", answer=pl.col("answer").cast(frame.schema[column]))
+            joined = frame.select("name", column).join(new, on="name", how="left", maintain_order="left")
+            grid = grid.with_tables(
+                **{table: frame.with_columns(joined["answer"].fill_null(frame[column]).alias(column))}
+            )
+        return grid
+
+    def _special_tables(self) -> dict[str, pl.DataFrame]:
+        return {**super()._special_tables(), "violations": violations_table(self.violations)}
+
+    def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
+        """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""
+        return self._draw(kind=kind)
+
+
+def violations_table(violations: tuple[Violation, ...]) -> pl.DataFrame:
+    """The table of violations, one row for each."""
+    return pl.DataFrame([each.row for each in violations], schema=columns.dtypes(VIOLATIONS))

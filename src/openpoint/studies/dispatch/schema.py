@@ -1,0 +1,156 @@
+"""The shape of what `openpoint dispatch` writes."""
+
+from __future__ import annotations
+
+from openpoint.results import columns as c
+from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both, run_keys
+from openpoint.results.iterations import iteration_columns
+from openpoint.results.schema import Schema, listing, maybe, names, text
+from openpoint.results.shape import Shape
+from openpoint.results.switched import SWITCHED, SWITCHING_LIST
+from openpoint.results.violation import PHASE
+from openpoint.studies.dispatch.criteria import CRITERIA
+
+DEVICE_KINDS = ("capacitor bank", "source voltage", "tap changer", "generator")
+QUANTITIES = ("steps on", "voltage", "tap position", "on")
+
+VIOLATIONS: c.Table = {
+    "kind": c.text(
+        "what is broken",
+        "limit broken",
+        options=["voltage low", "voltage high", "current", "active power", "reactive power", "apparent power"],
+    ),
+    "name": c.text("bus, branch, source or generator", "where"),
+    "phase": PHASE,
+    "value": c.number("what the AC power flow gives", "value", 4),
+    "limit": c.number("what is allowed", "limit", 4),
+    "unit": c.text("of value and limit", options=["pu", "A", "kW", "kvar", "kVA"]),
+}
+_VIOLATION = c.rows_schema("violations", VIOLATIONS)["items"]
+CRITERIA_TABLE: c.Table = {
+    "name": c.text("name of the criterion", "criterion", options=list(CRITERIA)),
+    "unit": c.text("of its figures; empty for a plain number", "unit"),
+    "weight": c.maybe_number("what a unit of it counts in what is minimised; null: not sought", "weight", 4),
+    "at_most": c.maybe_number("the most that it may be; null: not bounded", "at most", 4),
+    "today": c.maybe_number("today; null where today's state has no power flow or no price", "today", 4),
+    "answer": c.maybe_number("in the answer; null where there is none", "answer", 4),
+    "definition": c.text("what it is"),
+}
+DEVICES: c.Table = {
+    "kind": c.text("what it is", "device", options=DEVICE_KINDS),
+    "name": c.text("name of its row in the grid", "name"),
+    "place": c.text("its bus, or the buses of a transformer", "at"),
+    "quantity": c.text("what is set", "quantity", options=QUANTITIES),
+    "unit": c.text("of the figures; empty for a plain number", "unit"),
+    "least": c.number("least that it may be", "least", 4),
+    "most": c.number("most that it may be", "most", 4),
+    "today": c.number("today", "today", 4),
+    "answer": c.maybe_number("in the answer; null where there is none", "answer", 4),
+}
+ACTIONS: c.Table = {
+    "number": c.whole("1, 2, …", "step"),
+    "action": c.text("what to do", "action", options=["close", "open", "set", "start", "stop"]),
+    "kind": c.text("what is operated", "what", options=["lines", "switches", "transformers", *DEVICE_KINDS]),
+    "name": c.text("its name", "name"),
+    "place": c.text("its bus, or the buses at its ends", "at"),
+    "quantity": c.text("what is changed", "quantity", options=["state", *QUANTITIES, "active power", "reactive power"]),
+    "today": c.text("today, in the unit", "today"),
+    "answer": c.text("in the answer, in the unit", "answer"),
+    "unit": c.text("of both; empty for states and positions", "unit"),
+}
+_LIMITS: c.Table = {
+    "p_min_kw": c.maybe_number("least active power, kW"),
+    "p_max_kw": c.maybe_number("most active power, kW", "P at most, kW", 1),
+    "q_min_kvar": c.maybe_number("least reactive power, kvar"),
+    "q_max_kvar": c.maybe_number("most reactive power, kvar", "Q at most, kvar", 1),
+    "s_max_kva": c.maybe_number("most apparent power, kVA", "S at most, kVA", 1),
+}
+SOURCES: c.Table = {
+    "name": c.text("name of the source", "source"),
+    "bus": c.text("its bus"),
+    **both("v", "pu", "voltage held, pu", "{}, pu", 4),
+    **both("p", "kw", "active power delivered, kW", "P {}, kW", 2),
+    **both("q", "kvar", "reactive power delivered, kvar", "Q {}, kvar", 2),
+    **_LIMITS,
+    "price_usd_per_kwh": c.maybe_number("price of its energy, $/kWh", "$/kWh", 4),
+    "cost_after_usd_per_h": c.maybe_number("cost of its energy in the answer, $/h", "$/h", 2),
+}
+GENERATORS: c.Table = {
+    "name": c.text("name of the generator", "generator"),
+    "bus": c.text("its bus"),
+    "on_before": c.maybe_flag("whether it runs today", "today"),
+    "on_after": c.maybe_flag("whether it runs in the answer", "answer"),
+    **both("p", "kw", "active power, kW", "P {}, kW", 2),
+    **both("q", "kvar", "reactive power, kvar", "Q {}, kvar", 2),
+    **_LIMITS,
+    "cost_usd_per_kwh": c.number("linear cost of its energy, $/kWh", "$/kWh", 4),
+    "cost_after_usd_per_h": c.maybe_number("what it costs in the answer, $/h", "$/h", 2),
+}
+ITERATIONS = iteration_columns(
+    "",
+    "",
+    value="exact objective of the state tried; null where it breaks limits",
+    violation="least violation of the state tried; 0 where limits hold",
+    heading="violation",
+)
+_TABLES: dict[str, c.Table] = {
+    "buses": BUS_BEFORE_AFTER,
+    "branches": BRANCH_BEFORE_AFTER,
+    "criteria": CRITERIA_TABLE,
+    "actions": ACTIONS,
+    "devices": DEVICES,
+    "sources": SOURCES,
+    "generators": GENERATORS,
+    "switching_list": SWITCHING_LIST,
+    "iterations": ITERATIONS,
+    "violations": VIOLATIONS,
+}
+
+
+def _figures() -> dict[str, Schema]:
+    """The figures of the criteria that have a key of their own, today and in the answer."""
+    shown = {
+        "loss{}_kw": "exact AC loss, kW",
+        "cost{}_usd_per_h": "cost of sources and generators, $/h; null without prices",
+        "balance{}": "sum over feeder heads of squared loading",
+        "deviation{}_pu": "mean of |v² − 1| / 2 over the buses that no source holds, pu",
+        "v_min{}_pu": "lowest voltage, pu",
+        "v_max{}_pu": "highest voltage, pu",
+    }
+    times = {"_before": "today", "": "in the answer"}
+    return {
+        key.format(end): maybe("number", f"{doc}, {when}") for key, doc in shown.items() for end, when in times.items()
+    }
+
+
+_KEYS: dict[str, Schema] = {
+    **run_keys("of the method alone, without imports and reading"),
+    "why_method": text("why this method was taken"),
+    "free": names("what was free to move"),
+    "objective": maybe(
+        "number", "what is minimised: the sum of weight times figure over the criteria; null: no answer"
+    ),
+    "objective_unit": text("its unit; empty for a sum of several"),
+    "lower_bound": maybe("number", "proven bound of objective"),
+    "gap": maybe("number", "(objective − bound) / objective; 0.0001 is 0.01 %"),
+    **_figures(),
+    "v_min_bus": maybe("string", "bus of the lowest voltage in the answer"),
+    "v_max_bus": maybe("string", "bus of the highest voltage in the answer"),
+    "open_before": names("branches open today"),
+    "open_branches": names("branches open in the answer"),
+    "changes": listing(SWITCHED, "what to close and to open to get from today's state to the answer"),
+    "ac_max_mismatch_pu": maybe("number", "largest power mismatch of the AC solution at any bus, pu"),
+    "violations": listing(_VIOLATION, "limits that the AC solution of the answer breaks"),
+    "least_violation": listing(_VIOLATION, "where there is no answer: limits that break at the least violation met"),
+    "least_violation_open": names("where there is no answer: the branches open at the least violation met"),
+    "notes": names("warnings that belong to the answer"),
+}
+
+DISPATCH = Shape(
+    "dispatch",
+    "dispatch",
+    "Result of openpoint dispatch",
+    _KEYS,
+    _TABLES,
+    beside=("violations", "switching_list"),
+)

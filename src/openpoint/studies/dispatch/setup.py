@@ -1,0 +1,133 @@
+"""From arguments to the question: the grid checked, made a network once, and what is free, sought and to be kept."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from openpoint.arrays import Bools
+from openpoint.errors import OptionError
+from openpoint.formulations.locks import locks, refuse_impossible
+from openpoint.formulations.radiality import contract
+from openpoint.grid.grid import Grid
+from openpoint.network import Network, build_network
+from openpoint.network.device_tables import build_devices, build_prices, build_supply
+from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.limits import Limits
+from openpoint.network.operating_cost import OperatingCost
+from openpoint.studies.dispatch.criteria import criterion_costs
+from openpoint.studies.dispatch.options import FREE, DispatchOptions
+from openpoint.studies.dispatch.question import Question
+
+_LOG = logging.getLogger(__name__)
+
+FREED_BY = {
+    DeviceKind.BANK: "capacitors",
+    DeviceKind.VOLTAGE: "taps",
+    DeviceKind.TAP: "taps",
+    DeviceKind.UNIT: "commitment",
+}
+"""What must be free for a device of a kind to move."""
+_NEEDED = {
+    "topology": "a branch that is switchable, or that `switchable` names",
+    "taps": "a controllable transformer with tap_min below tap_max, or a source with v_min_pu, v_max_pu and v_step_pu",
+    "capacitors": "a controllable capacitor bank",
+    "generators": "a generator with p_min_kw, p_max_kw, q_min_kvar or q_max_kvar",
+    "commitment": "a generator with limits and may_stop",
+}
+
+
+def question_of(grid: Grid, options: DispatchOptions) -> Question:
+    """The question about a grid.
+
+    Raises:
+        InputError: the grid has faults, a locked branch is unknown, locks that leave no radial state, or no prices
+            where the cost is sought.
+        OptionError: a grid of several phases, or something to be free of which the grid has none.
+    """
+    network = build_network(grid)
+    if not network.is_balanced:
+        raise OptionError("dispatch works on balanced grids (phases '1'); this grid has phases a, b, c")
+    network = Limits.given(options.limits).applied(network)
+    every = build_devices(grid, network)
+    free = free_kinds(network, every, options)
+    off = _off_today(network, every)
+    prices = _prices(grid, network, options)
+    if "commitment" not in free and prices is not None:
+        prices = replace(prices, idle=np.where(off, 0.0, prices.idle))
+    network = _with_outputs(network, off, free)
+    switchable = network.switchable & ("topology" in free)
+    must_close, must_open = locks(network, network.closed, switchable, options.locked_open, options.locked_closed)
+    ends = network.terminal_fr, network.terminal_to, network.source_terminal
+    refuse_impossible(grid, network, contract(network.n_terminals, *ends, must_close, must_open), must_close)
+    _LOG.info("built the network with its devices and limits")
+    return Question(
+        network=network,
+        devices=every.only(np.flatnonzero([FREED_BY[DeviceKind(kind)] in free for kind in every.kind])),
+        supply=build_supply(grid, network),
+        costs=criterion_costs(network, prices, ~must_open),
+        weights=options.weights,
+        most={name: most for name, most in options.most.items() if name != "changes"},
+        must_close=must_close,
+        must_open=must_open,
+        max_changes=options.most_changes,
+        free=free,
+    )
+
+
+def free_kinds(network: Network, every: Devices, options: DispatchOptions) -> tuple[str, ...]:
+    """What is free: what was named, or all of which the grid has any.
+
+    Raises:
+        OptionError: something named of which it has none, or nothing at all.
+    """
+    there = {FREED_BY[DeviceKind(kind)] for kind in every.kind}
+    there |= {"topology"} if network.switchable.any() else set()
+    ranges = (network.p_min < network.p_max) | (network.q_min < network.q_max)
+    there |= {"generators"} if ranges.any() else set()
+    if options.free is None:
+        if not there:
+            needed = "; ".join(f"{kind}: {what}" for kind, what in _NEEDED.items())
+            raise OptionError(f"nothing may move in this grid. What would: {needed}")
+        return tuple(kind for kind in FREE if kind in there)
+    if missing := [kind for kind in options.free if kind not in there]:
+        told = "; ".join(f"{kind} needs {_NEEDED[kind]}" for kind in missing)
+        raise OptionError(f"free names what this grid has none of: {told}")
+    return tuple(kind for kind in FREE if kind in options.free)
+
+
+def _off_today(network: Network, every: Devices) -> Bools:
+    """(G) whether a generator that may stop is off today."""
+    off = np.zeros(len(network.generator_names), dtype=np.bool_)
+    units = every.of(DeviceKind.UNIT)
+    off[every.place[units]] = every.today[units] == 0
+    return off
+
+
+def _with_outputs(network: Network, off: Bools, free: tuple[str, ...]) -> Network:
+    """The network in which outputs with a range that are not free stay as today, and what is off and must stay so."""
+    held = off & ("commitment" not in free)
+    if "generators" not in free:
+        held |= (network.p_min < network.p_max) | (network.q_min < network.q_max)
+    p, q = network.generator_s.real, network.generator_s.imag
+    return replace(
+        network,
+        p_min=np.where(held, p, network.p_min),
+        p_max=np.where(held, p, network.p_max),
+        q_min=np.where(held, q, network.q_min),
+        q_max=np.where(held, q, network.q_max),
+    )
+
+
+def _prices(grid: Grid, network: Network, options: DispatchOptions) -> OperatingCost | None:
+    """The prices of a grid that has them; they must be there where the cost is sought.
+
+    Raises:
+        InputError: a price is not known.
+    """
+    asked = {"cost"} & {*options.weights, *options.most}
+    if not asked and grid.sources["price_usd_per_kwh"].null_count():
+        return None
+    return build_prices(grid, network)

@@ -1,0 +1,155 @@
+"""Tables of an answer: criteria, devices, sources, generators and actions, under the grid's own names and units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Complexes, Floats
+from openpoint.grid.grid import Grid
+from openpoint.network.devices import DeviceKind
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.powerflow.operating_point import LEAST_POWER
+from openpoint.results import columns as c
+from openpoint.results.columns import finite
+from openpoint.results.violation import Violation
+from openpoint.search.operating_states import OperatingState
+from openpoint.studies.dispatch.criteria import CRITERIA
+from openpoint.studies.dispatch.question import Question
+from openpoint.studies.dispatch.schema import CRITERIA_TABLE, DEVICES, GENERATORS, SOURCES
+
+KINDS = {
+    DeviceKind.BANK: ("capacitor bank", "steps on"),
+    DeviceKind.VOLTAGE: ("source voltage", "voltage"),
+    DeviceKind.TAP: ("tap changer", "tap position"),
+    DeviceKind.UNIT: ("generator", "on"),
+}
+"""What a device is called, and what is set of it."""
+
+
+def criteria_table(question: Question, today: dict[str, float], answer: dict[str, float]) -> pl.DataFrame:
+    """A row for every criterion that the grid has."""
+    most = {**question.most, **({} if question.max_changes is None else {"changes": float(question.max_changes)})}
+    rows = [
+        (
+            name,
+            CRITERIA[name].unit,
+            question.weights.get(name),
+            most.get(name),
+            finite(today.get(name, math.nan)),
+            finite(answer.get(name, math.nan)),
+            CRITERIA[name].text,
+        )
+        for name in CRITERIA
+        if name in question.costs
+    ]
+    return pl.DataFrame(rows, schema=c.dtypes(CRITERIA_TABLE), orient="row")
+
+
+def devices_table(question: Question, answer: OperatingState | None) -> pl.DataFrame:
+    """A row for every device that was free."""
+    devices, rows = question.devices, []
+    for d, name in enumerate(devices.names):
+        kind, quantity = KINDS[DeviceKind(devices.kind[d])]
+        shown = shown_positions(question, d)
+        now = None if answer is None else float(shown[answer.positions[d]])
+        unit, today = "pu" if quantity == "voltage" else "", float(shown[devices.today[d]])
+        rows.append((kind, name, _place(question, d), quantity, unit, shown.min(), shown.max(), today, now))
+    return pl.DataFrame(rows, schema=c.dtypes(DEVICES), orient="row")
+
+
+def shown_positions(question: Question, d: int) -> Floats:
+    """The positions of a device as the grid counts them: voltages in pu, else whole numbers."""
+    devices = question.devices
+    if devices.kind[d] == DeviceKind.VOLTAGE:
+        return devices.values[d]
+    return np.asarray(devices.first[d] + np.arange(len(devices.values[d])), dtype=np.float64)
+
+
+def _place(question: Question, d: int) -> str:
+    net, place = question.network, int(question.devices.place[d])
+    kind = DeviceKind(question.devices.kind[d])
+    if kind == DeviceKind.TAP:
+        ends = [net.terminal_fr[place], net.terminal_to[place]]
+    elif kind == DeviceKind.BANK:
+        ends = [place]
+    else:
+        ends = [(net.source_terminal if kind == DeviceKind.VOLTAGE else net.generator_terminal)[place]]
+    return " – ".join(net.bus_names[net.terminal_bus[end]] for end in ends)
+
+
+def sources_table(grid: Grid, v: tuple[Floats, Floats], s_kva: tuple[Complexes, Complexes]) -> pl.DataFrame:
+    """A row for every source.
+
+    Args:
+        v: voltages held, pu, today and in the answer. s_kva: power delivered; nan where there is no state.
+    """
+    price = grid.sources["price_usd_per_kwh"]
+    table = grid.sources.with_columns(
+        *_both("v", "pu", v),
+        *_both("p", "kw", tuple(s.real for s in s_kva)),
+        *_both("q", "kvar", tuple(s.imag for s in s_kva)),
+        (price * pl.Series(s_kva[1].real)).alias("cost_after_usd_per_h"),
+    )
+    return table.select(list(SOURCES)).with_columns(pl.selectors.float().fill_nan(None))
+
+
+def generators_table(grid: Grid, question: Question, answer: OperatingState | None) -> pl.DataFrame:
+    """A row for every generator, dispatchable or not."""
+    s = question.network.s_base_kva
+    output = {} if answer is None else dict(zip(question.network.generator_names, answer.generation * s))
+    on = (
+        {}
+        if answer is None
+        else dict(zip(question.network.generator_names, question.evaluator.on(answer.positions[None, :])[0]))
+    )
+    rows = []
+    for row in grid.generators.iter_rows(named=True):
+        before = complex(row["p_kw"], row["q_kvar"])
+        after = None if answer is None else complex(output.get(row["name"], before))
+        runs = None if after is None else bool(on.get(row["name"], True)) and not (row["may_stop"] and after == 0)
+        cost = None if after is None else _hourly_cost(row, after.real) if runs else 0.0
+        told = {
+            "on_before": before != 0 or not row["may_stop"],
+            "on_after": runs,
+            "p_before_kw": before.real,
+            "q_before_kvar": before.imag,
+            "p_after_kw": None if after is None else after.real,
+            "q_after_kvar": None if after is None else after.imag,
+            "cost_after_usd_per_h": cost,
+        }
+        rows.append([{**row, **told}[name] for name in GENERATORS])
+    return pl.DataFrame(rows, schema=c.dtypes(GENERATORS), orient="row")
+
+
+def _hourly_cost(row: dict[str, float], p_kw: float) -> float:
+    return row["cost_on_usd_per_h"] + row["cost_usd_per_kwh"] * p_kw + row["cost_usd_per_kw2h"] * p_kw**2
+
+
+def _both(name: str, unit: str, values: tuple[Floats, ...]) -> Iterator[pl.Series]:
+    for when, each in zip(("before", "after"), values, strict=True):
+        yield pl.Series(f"{name}_{when}_{unit}", each, dtype=pl.Float64)
+
+
+def supply_violations(question: Question, source_s: Complexes, names: tuple[str, ...]) -> Iterator[Violation]:
+    """Limits of sources that a state breaks, in the units of the grid; outputs of generators keep theirs.
+
+    Args:
+        source_s: (S) power that the sources deliver, per unit. names: of the sources.
+    """
+    supply, s = question.supply, question.network.s_base_kva
+    p, q = source_s.real, source_s.imag
+    limits: tuple[tuple[str, Floats, Floats, int], ...] = (
+        ("active power", p, supply.p_max, 1),
+        ("active power", p, supply.p_min, -1),
+        ("reactive power", q, supply.q_max, 1),
+        ("reactive power", q, supply.q_min, -1),
+        ("apparent power", np.abs(source_s), supply.s_max, 1),
+    )
+    for kind, value, limit, sign in limits:
+        slack = LIMIT_TOLERANCE * np.maximum(np.abs(limit), LEAST_POWER)
+        for k in np.flatnonzero(sign * (value - limit) > slack):
+            yield Violation(kind, names[k], float(value[k]) * s, float(limit[k]) * s)

@@ -1,0 +1,74 @@
+"""The command dispatch: what it prints and writes, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint.studies.catalog import published
+from tests.builders.dispatch_grids import loss_kw, ring
+from tests.cli.desk import Command
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("grids") / "ring"
+    openpoint.write(ring(), path)
+    return path
+
+
+def test_it_tells_what_moves_and_what_it_is_worth(command: Command, folder: Path) -> None:
+    done = command("dispatch", folder, "--minimize", "losses=1,balance=10")
+    assert done.code == 0
+    assert "Free: topology, taps, capacitors, commitment (not: generators)" in done.out
+    assert "weight 10" in done.out
+    assert "steps on" in done.out
+    assert "no limit violated" in done.out
+    assert "because 48 states are few enough to try all" in done.out
+
+
+def test_it_writes_the_result_and_the_grid_in_its_new_state(command: Command, folder: Path, tmp_path: Path) -> None:
+    outputs = ("--json", tmp_path / "a.json", "--csv", tmp_path / "tables", "--report", tmp_path / "a.html")
+    done = command("dispatch", folder, *outputs, "--out", tmp_path / "new", "--plot", tmp_path / "a.svg")
+    assert done.code == 0
+    document = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document, published("dispatch"))
+    assert loss_kw(openpoint.read(tmp_path / "new")) == pytest.approx(document["loss_kw"])
+    actions = pl.read_csv(tmp_path / "tables" / "actions.csv")
+    assert actions.height == len(document["actions"])
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "What to do" in page
+    assert (tmp_path / "a.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--free", "storage"), "what may be free is topology"),
+        (("--minimize", "losses=-1"), "give 0 or more"),
+        (("--at-most", "balance"), "balance=0.8"),
+        (("--method", "enumeration", "--gap", "0.1"), "--gap is no option of --method enumeration"),
+        (("--out", "new.m"), "--out new.m: a grid is written as a folder"),
+    ],
+)
+def test_bad_options_end_with_a_remedy(command: Command, folder: Path, options: tuple[str, ...], told: str) -> None:
+    done = command("dispatch", folder, *options)
+    assert done.code == 2
+    assert told in done.err
+
+
+def test_the_grid_that_is_read_is_not_replaced(command: Command, folder: Path) -> None:
+    done = command("dispatch", folder, "--out", folder)
+    assert done.code == 2
+    assert "take the place of the grid" in done.err
+
+
+def test_what_nothing_keeps_ends_with_its_own_code(command: Command, folder: Path) -> None:
+    done = command("dispatch", folder, "--at-most", "losses=1")
+    assert done.code == 3
+    assert "No state that keeps the limits was found" in done.out
