@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from openpoint.formulations.radiality import Choices
+from openpoint.formulations.topology_phases import by_branch, choices_of
 from openpoint.graph import energised, is_radial
 from openpoint.grid import Grid
 from openpoint.network import Network
-from openpoint.studies.reconfigure.phases.topology import by_branch, choices_of
 
 MODELS = ("power", "current", "impedance")
 

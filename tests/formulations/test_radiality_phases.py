@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint.formulations.radiality_phases import radial_states
+from openpoint.formulations.topology_phases import by_branch
 from openpoint.network import build_network
-from openpoint.studies.reconfigure.phases.topology import by_branch
 from tests.builders.meshed import choices_and_states, meshed, three_ties
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint.formulations.radiality_phases import radial_states
+from openpoint.formulations.topology_phases import by_branch
 from openpoint.network import build_network
 from openpoint.search.exchange.phases import exchanges_coupled
-from openpoint.studies.reconfigure.phases.topology import by_branch
 from tests.builders.meshed import choices_and_states, meshed, three_ties
 
 

@@ -28,6 +28,7 @@ from openpoint import (
 )
 from openpoint.arrays import Bools
 from openpoint.formulations.radiality_phases import radial_states
+from openpoint.formulations.topology_phases import by_branch
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.report.figure.files import encode
@@ -38,7 +39,6 @@ from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.exchange import PhasesAcEvaluator
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.study import phases_program
-from openpoint.studies.reconfigure.phases.topology import by_branch
 from openpoint.studies.reconfigure.study import prepare, reconfigure
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration

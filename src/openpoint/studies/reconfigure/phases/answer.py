@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.arrays import Bools
+from openpoint.formulations.topology_phases import is_radial_state
 from openpoint.network import Network
 from openpoint.powerflow.phase_state import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results.phase_violations import violations
 from openpoint.studies.reconfigure.answer import Findings, reconfigure_result
 from openpoint.studies.reconfigure.phases.exchange import EvaluatedTopology, PhasesAcEvaluator
-from openpoint.studies.reconfigure.phases.topology import is_radial_state
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.twostage.log import Outcome
 

@@ -13,6 +13,7 @@ from typing import final
 import numpy as np
 
 from openpoint.arrays import Bools
+from openpoint.formulations.topology_phases import by_branch
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.powerflow.opendss import OpenDssCircuit
@@ -20,7 +21,6 @@ from openpoint.powerflow.phase_state import PhaseState, state_of
 from openpoint.results.phase_violations import excess
 from openpoint.search.exchange.phases import exchanges_coupled
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
-from openpoint.studies.reconfigure.phases.topology import by_branch
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress
 

@@ -13,8 +13,8 @@ from openpoint.arrays import Bools, Floats
 from openpoint.formulations.radiality import Choices
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.formulations.switching import Switching
+from openpoint.formulations.topology_phases import by_branch
 from openpoint.network import Network
-from openpoint.studies.reconfigure.phases.topology import by_branch
 
 ROUNDS = 4
 """Weights drawn for every tree wanted near a fractional decision; many lead to the same tree."""

@@ -25,6 +25,7 @@ from openpoint.formulations.lindist3flow_loss import LossTerms, idle_loss, loss_
 from openpoint.formulations.lindist3flow_solve import no_load
 from openpoint.formulations.radiality import Choices, radiality
 from openpoint.formulations.switching import Switching
+from openpoint.formulations.topology_phases import by_branch, choices_of, is_radial_state
 from openpoint.network import Network
 from openpoint.network.load_shares import phase_bases
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
@@ -35,7 +36,6 @@ from openpoint.studies.reconfigure.phases.linear_evaluation import (
     LinearEvaluator,
     voltage_limited,
 )
-from openpoint.studies.reconfigure.phases.topology import by_branch, choices_of, is_radial_state
 from openpoint.twostage.program import ExactEvaluation, FirstStage, Limit, PlainProgram, SecondStage
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Certain, Uncertainty

@@ -14,6 +14,7 @@ from openpoint.arrays import Bools, Complexes
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import locks, refuse_impossible
 from openpoint.formulations.radiality_phases import radial_states
+from openpoint.formulations.topology_phases import by_branch, choices_of
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
@@ -31,7 +32,6 @@ from openpoint.studies.reconfigure.phases.exchange import (
 )
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.soft import soften_phases
-from openpoint.studies.reconfigure.phases.topology import by_branch, choices_of
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
