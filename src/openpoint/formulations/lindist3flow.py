@@ -78,6 +78,21 @@ class LinDist3Flow:
     constraints: list[cp.Constraint]
 
 
+@dataclass(frozen=True)
+class Regulated:
+    """Conductors of transformers whose ratio is a decision.
+
+    Attributes:
+        conductor: (R). w_fr: (R) squared internal voltage of the from end over the squared ratio, affine.
+        low, high: (R) bounds of w_fr.
+    """
+
+    conductor: Ints
+    w_fr: cp.Expression
+    low: Floats
+    high: Floats
+
+
 def nominal(network: Network) -> Demand:
     """Today's loads at nominal voltage, fixed generation and capacitors deducted."""
     s, delta = network.s_power + network.s_current + network.s_impedance, network.delta
@@ -132,6 +147,7 @@ def lindist3flow(
     reference: Complexes | None = None,
     w: cp.Variable | None = None,
     energised: cp.Expression | None = None,
+    regulated: Regulated | None = None,
 ) -> LinDist3Flow:
     """The linear power flow for the state `closed` of the branches and a net demand.
 
@@ -153,6 +169,7 @@ def lindist3flow(
         w: (N) variable to be used as the squared voltage, for loads that follow it.
         energised: (N) share to which terminals have a voltage, 0..1, affine; default: all have one. Where they have
             none, transformers draw nothing.
+        regulated: transformers whose ratio is a decision; default: none.
     """
     n, e = network.n_terminals, network.n_conductors
     matrix = coefficients(network, reference, feeding=_feeding(network, sources, held))
@@ -175,7 +192,7 @@ def lindist3flow(
     constraints += [
         *_balance(network, matrix, demand, (p, q), sources, (source_p, source_q), idle),
         *(part == 0 for part in _products(matrix.circulating, (p, q)) if len(matrix.deltas.conductors)),
-        *_voltage_law(matrix, by_conductor, always[network.conductor_branch], (w, p, q), (low, high)),
+        *_voltage_law(matrix, by_conductor, always[network.conductor_branch], (w, p, q), (low, high), regulated),
         *_ratings(matrix, by_conductor, p, q),
     ]
     if (dead := np.flatnonzero(known[network.conductor_branch] == 0.0)).size:
@@ -271,28 +288,43 @@ def _voltage_law(
     always: Bools,
     variables: tuple[cp.Variable, cp.Variable, cp.Variable],
     bounds: tuple[Floats, Floats],
+    regulated: Regulated | None,
 ) -> list[cp.Constraint]:
     """The voltage law of the module: the convex hull of x y_fr and x y_to with difference D, products eliminated."""
     w, p, q = variables
     constraints: list[cp.Constraint] = []
+    sides = _sides(matrix, w, bounds, regulated)
     if (fixed := np.flatnonzero(always)).size:
         drop = matrix.drop_p[fixed] @ p + matrix.drop_q[fixed] @ q
-        constraints.append(drop == sp.csr_array(matrix.w_fr - matrix.w_to)[fixed] @ w)
+        constraints.append(drop == sides[0][0][fixed] - sides[1][0][fixed])
     if not (free := np.flatnonzero(~always)).size:
         return constraints
     drop = matrix.drop_p[free] @ p + matrix.drop_q[free] @ q
     closed, off = closed[free], 1 - closed[free]
     least, most = [], []
-    for squared in (matrix.w_fr[free], matrix.w_to[free]):
-        low, high = _range(squared, bounds)
-        y = squared @ w
-        most.append((cp.multiply(high, closed), y - cp.multiply(low, off)))
-        least.append((cp.multiply(low, closed), y - cp.multiply(high, off)))
+    for y, low, high in sides:
+        most.append((cp.multiply(high[free], closed), y[free] - cp.multiply(low[free], off)))
+        least.append((cp.multiply(low[free], closed), y[free] - cp.multiply(high[free], off)))
     constraints += [drop <= a - b for a in most[0] for b in least[1]]
     return [*constraints, *(drop >= a - b for a in least[0] for b in most[1])]
 
 
-def _range(squared: sp.csr_array, bounds: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+def _sides(
+    matrix: Coefficients, w: cp.Variable, bounds: tuple[Floats, Floats], regulated: Regulated | None
+) -> list[tuple[cp.Expression, Floats, Floats]]:
+    """Squared internal voltages (E) at the from end, over the squared ratio, and at the to end, with their ranges."""
+    ends = [(squared @ w, *squared_range(squared, bounds)) for squared in (matrix.w_fr, matrix.w_to)]
+    if regulated is not None:
+        size, own = len(matrix.s_max), regulated.conductor
+        place = sp.csr_array((np.ones(len(own)), (own, np.arange(len(own)))), shape=(size, len(own)))
+        others = sp.csr_array(sp.diags_array(np.where(np.isin(np.arange(size), own), 0.0, 1.0)) @ matrix.w_fr)
+        low, high = ends[0][1].copy(), ends[0][2].copy()
+        low[own], high[own] = regulated.low, regulated.high
+        ends[0] = (others @ w + place @ regulated.w_fr, low, high)
+    return ends
+
+
+def squared_range(squared: sp.csr_array, bounds: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     """Least and greatest squared internal voltages within the bounds of the terminals."""
     low, high = bounds
     plus, minus = squared.maximum(0.0), squared.minimum(0.0)

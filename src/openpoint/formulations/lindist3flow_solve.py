@@ -89,7 +89,7 @@ def evaluate(
     *,
     holding: Holding | None = None,
     reference: Complexes | None = None,
-    per_w: Complexes | None = None,
+    per_w: Complexes | sp.csr_array | None = None,
 ) -> LinearFlows:
     """Squared voltages and flows of one topology.
 
@@ -99,7 +99,8 @@ def evaluate(
             What not energised terminals demand is not served.
         holding: what holds a voltage; default: the sources of the network.
         reference: as for `lindist3flow`.
-        per_w: (N) demand of terminals in addition to s, per unit of their squared voltage, such as `charging`.
+        per_w: (N) demand of terminals in addition to s, per unit of their squared voltage, such as `charging`; or
+            (N, N) of the rows per unit of the squared voltages of the columns.
 
     Raises:
         OptionError: not radial, or loads whose current has no way back (a wye behind a delta).
@@ -114,9 +115,9 @@ def evaluate(
     place, ground = case.place(np.ones(len(held))), case.ground(v0)
     around = matrix.circulating[:, live]
     law = sp.csr_array(matrix.w_fr - matrix.w_to)[live][:, alive]
-    square = np.zeros(n, dtype=np.complex128) if per_w is None else np.asarray(per_w, dtype=np.complex128)
+    square = sp.diags_array(np.zeros(n) if per_w is None else per_w) if not sp.issparse(per_w) else per_w
     switched = network.switchable & case.joined  # as in `lindist3flow`
-    with_w = sp.csr_array(sp.diags_array(square) + matrix.idle_per_w(case.joined & ~switched))[alive][:, alive]
+    with_w = sp.csr_array(square + matrix.idle_per_w(case.joined & ~switched))[alive][:, alive]
     drawn_p, drawn_q = -with_w.real, -with_w.imag
     rows: list[list[Any]] = [
         [drawn_p, into.real, -into.imag, place, None, ground.real, -ground.imag],
