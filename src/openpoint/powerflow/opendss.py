@@ -27,6 +27,9 @@ from openpoint.network import Network, build_network
 _NODE = {"1": 1, "a": 1, "b": 2, "c": 3}
 _ITERATIONS = 200
 
+_Entry = tuple[int, int, complex]
+"""Conductor, terminal, and admittance from the voltage of the one to the current of the other."""
+
 
 @dataclass(frozen=True)
 class PhaseFlows:
@@ -189,9 +192,7 @@ class OpenDssCircuit:
         for k in range(size):
             converged[k] = self._solve_one(drawn[k], v[k], source_kva[k])
         if self._stale:  # the engine computes the admittances of a moved tap changer when it solves
-            self._entries |= {branch: self._admittances(branch) for branch in self._stale}
-            self._stale.clear()
-            self._assemble()
+            self._update()
         v[~converged], source_kva[~converged] = np.nan, np.nan
         return self._flows(v, source_kva, converged)
 
@@ -254,18 +255,32 @@ class OpenDssCircuit:
 
     def _wire(self) -> None:
         """Read the admittance matrices of all branches that are in the circuit."""
-        self._entries = {branch: self._admittances(branch) for branch in self._live}
+        parts = {branch: self._admittances(branch) for branch in self._live}
+        sizes = [(len(fr), len(to)) for fr, to in parts.values()]
+        ends = np.cumsum(np.array([(0, 0), *sizes], dtype=np.int64), axis=0)
+        self._slices = {branch: (ends[k], ends[k + 1]) for k, branch in enumerate(parts)}
+        self._entries = tuple(_columns([entry for part in parts.values() for entry in part[side]]) for side in (0, 1))
+        self._stale.clear()
+        self._assemble()
+
+    def _update(self) -> None:
+        """Read the admittances of the branches that were changed."""
+        for branch in self._stale:
+            first, last = self._slices[branch]
+            for side, part in enumerate(self._admittances(branch)):
+                self._entries[side][2][first[side] : last[side]] = [value for _, _, value in part]
         self._stale.clear()
         self._assemble()
 
     def _assemble(self) -> None:
         """Put together the matrices from voltages in V to currents in A at both ends of conductors."""
         shape = (self.network.n_conductors, self.network.n_terminals)
-        each = self._entries.values()
-        self._y_fr, self._y_to = (_sparse([entry for part in each for entry in part[side]], shape) for side in (0, 1))
+        self._y_fr, self._y_to = (
+            sp.csr_array(sp.coo_array((value, (row, column)), shape=shape)) for row, column, value in self._entries
+        )
 
-    def _admittances(self, branch: int) -> tuple[list[tuple[int, int, complex]], list[tuple[int, int, complex]]]:
-        """Conductor, terminal and admittance of the entries of a branch, at its from and at its to end."""
+    def _admittances(self, branch: int) -> tuple[list[_Entry], list[_Entry]]:
+        """The entries of a branch, at its from and at its to end."""
         engine = self._engine
         engine.Circuit.SetActiveElement(self._live[branch])
         nodes = [int(n) for n in engine.CktElement.NodeOrder()]
@@ -274,7 +289,7 @@ class OpenDssCircuit:
         each = len(nodes) // 2
         # A node of a balanced grid other than the first is not coupled with it.
         columns = [(j, self._number.get((buses[j // each], node), -1)) for j, node in enumerate(nodes)]
-        entries: tuple[list[tuple[int, int, complex]], list[tuple[int, int, complex]]] = ([], [])
+        entries: tuple[list[_Entry], list[_Entry]] = ([], [])
         first, last = np.searchsorted(self.network.conductor_branch, [branch, branch + 1]).tolist()
         for e in range(first, last):
             node = _NODE[self.network.conductor_phase[e]]
@@ -356,6 +371,6 @@ def _way_back(network: Network) -> tuple[Ints, Ints]:
     return fr, to
 
 
-def _sparse(entries: list[tuple[int, int, complex]], shape: tuple[int, int]) -> sp.csr_array:
+def _columns(entries: list[_Entry]) -> tuple[Ints, Ints, Complexes]:
     row, column, value = zip(*entries) if entries else ((), (), ())
-    return sp.csr_array(sp.coo_array((np.array(value, dtype=np.complex128), (row, column)), shape=shape))
+    return np.array(row, dtype=np.int64), np.array(column, dtype=np.int64), np.array(value, dtype=np.complex128)

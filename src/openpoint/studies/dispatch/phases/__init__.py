@@ -1,0 +1,1 @@
+"""Dispatch of devices in grids of several phases."""

@@ -1,0 +1,335 @@
+"""Dispatch of a grid of any phases: regulators, capacitors and switches.
+
+The linear model proposes, exact power flow by OpenDSS has the last word: local search by exact power flow starts from
+today's state and from the optimum of the linear model, and the better of both ends is the answer. Nothing proves it
+optimal; the linear model says how good it is in its own terms. Where operating states are few, all are tried instead,
+which proves the optimum of the exact power flow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice, product
+
+import numpy as np
+
+from openpoint.arrays import Bools, Ints
+from openpoint.errors import OptionError
+from openpoint.formulations.locks import locks, refuse_impossible
+from openpoint.formulations.radiality import Choices
+from openpoint.formulations.radiality_phases import radial_states
+from openpoint.formulations.topology_phases import by_branch, choices_of, is_radial_state
+from openpoint.grid.arguments import Names
+from openpoint.grid.grid import Grid
+from openpoint.network import Network, build_network
+from openpoint.network.devices import DeviceKind
+from openpoint.network.limits import Limits
+from openpoint.powerflow.phase_state import PhaseState, phase_state
+from openpoint.results.phase_violations import violations
+from openpoint.studies.dispatch.phases.descent import Descent
+from openpoint.studies.dispatch.phases.devices import PhaseDevices, phase_devices
+from openpoint.studies.dispatch.phases.evaluation import EvaluatedState, PhasesEvaluator, Sought
+from openpoint.studies.dispatch.phases.model import LinearModel, modelled
+from openpoint.studies.dispatch.phases.program import LinearAnswer, LinearState, evaluated, solve_linear
+from openpoint.studies.dispatch.phases.result import LinearFigures, Move, PhasesDispatch
+from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.twostage.log import Iteration, Progress, Termination
+
+FREE = ("topology", "taps", "capacitors")
+"""What may be free."""
+FEW = 1000
+"""Operating states up to which all of them are tried by exact power flow."""
+GAP = 1e-4
+"""Relative gap of the linear model."""
+TIME_LIMIT_S = 60.0
+"""Time limit unless one is given; the linear model with switches seldom ends before it."""
+LOG_EVERY_S = 1.0
+"""Seconds between two lines of the log of a local search."""
+FIRST_SHARE, LINEAR_SHARE = 0.3, 0.8
+"""Shares of the time limit at which the search from today's state and the linear model end at the latest."""
+TRIED = 20
+"""Radial states among which one with a solution is sought where today's has none."""
+
+
+def dispatch_phases(
+    grid: Grid,
+    *,
+    free: Collection[str] = FREE,
+    sought: Sought | str = Sought.LOSS,
+    limits: Limits | None = None,
+    locked_open: Names = (),
+    locked_closed: Names = (),
+    few: int = FEW,
+    gap: float = GAP,
+    time_limit_s: float | None = TIME_LIMIT_S,
+    progress: Progress | None = None,
+) -> PhasesDispatch:
+    """The best switches, taps and capacitor steps that are found for a grid of any phases under today's demand.
+
+    Args:
+        free: of `FREE`; what else there is stays as it is today.
+        sought: `loss`, or `source power`, which loads that follow the voltage make another question.
+        limits: default: those of the grid. locked_open, locked_closed: branches that stay so.
+        few: operating states up to which all of them are tried. gap: of the linear model.
+        time_limit_s: of all; None = none. progress: called with every line of the log.
+
+    Raises:
+        InputError: the grid has faults, a locked branch is unknown, or locks leave no radial state.
+        OptionError: an option that does not exist, or a grid without any power flow solution.
+    """
+    if unknown := [word for word in free if word not in FREE]:
+        raise OptionError(f"free names {', '.join(map(repr, unknown))}; what may be free is {', '.join(FREE)}")
+    if sought not in tuple(Sought):
+        raise OptionError(f"sought is {sought!r}; known are {', '.join(Sought)}")
+    network = Limits.given(limits).applied(build_network(grid))
+    today = by_branch(network, network.closed)
+    movable = by_branch(network, network.switchable) & ("topology" in free)
+    must_close, must_open = locks(network, today, movable, locked_open, locked_closed)
+    choices = choices_of(network, must_close, must_open)
+    if movable.any():
+        refuse_impossible(grid, network, choices, must_close)
+    devices = phase_devices(grid, taps="taps" in free, capacitors="capacitors" in free)
+    evaluator = PhasesEvaluator(grid, network, devices, Sought(sought))
+    with deadline_of(time_limit_s) as deadline:
+        return _Run(evaluator, choices, today, few, gap, deadline, progress or _silent).solve()
+
+
+@dataclass
+class _Run:
+    """A run: what is asked, and the log so far."""
+
+    evaluator: PhasesEvaluator
+    choices: Choices
+    today: Bools
+    few: int
+    gap: float
+    deadline: Deadline
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.log: list[Iteration] = []
+        self.lower, self.upper, self.logged_s = -math.inf, math.inf, 0.0
+
+    def solve(self) -> PhasesDispatch:
+        start = self._start()
+        if (states := self._all()) is not None:
+            return self._by_trying(start, states)
+        best = self._descend(start.closed, start.positions, self._until(FIRST_SHARE))
+        self._line("local search", best)
+        model, notes = self._model(best), list[str]()
+        answer = LinearAnswer(-math.inf, None, False)
+        if model is not None and not self.deadline.over():
+            known = [self._linear(model, state) for state in (best, start)]
+            answer = solve_linear(
+                model, self.gap, min(known, key=lambda each: each.value_kw), self._until(LINEAR_SHARE), self._bounds
+            )
+            if answer.best is not None:
+                near = self._descend(answer.best.closed, self._whole(model, answer.best.positions), self.deadline)
+                best = near if near.better(best) else best
+                self._line("local search", best)
+        notes += self._notes(model, answer, best)
+        linear = LinearFigures(answer.bound_kw, answer.value_kw, math.inf)
+        if model is not None and model.devices.count < self.evaluator.devices.count:
+            linear = LinearFigures(-math.inf, math.inf, math.inf)
+        elif model is not None and is_radial_state(model.network, best.closed):
+            linear = replace(linear, answer_kw=self._linear(model, best).value_kw)
+        return self._result(best, linear, self._why(answer, best), tuple(notes))
+
+    def _all(self) -> list[tuple[Bools, Ints]] | None:
+        """All operating states; None where they are more than a few."""
+        network, devices = self.evaluator.network, self.evaluator.devices
+        count = math.prod((devices.high - devices.low + 1).tolist())
+        if count > self.few:
+            return None
+        closed = [self.today]
+        if len(self.choices.free):
+            found = islice(radial_states(self.choices, network.conductor_branch), self.few // count + 1)
+            closed = [by_branch(network, state) for state in found]
+        if len(closed) * count > self.few:
+            return None
+        ranges = [range(low, high + 1) for low, high in zip(devices.low.tolist(), devices.high.tolist())]
+        every = [np.array(positions, dtype=np.int64) for positions in product(*ranges)]
+        return [(state, positions) for state in closed for positions in every]
+
+    def _by_trying(self, best: EvaluatedState, states: list[tuple[Bools, Ints]]) -> PhasesDispatch:
+        """The best of all states by exact power flow, a proof unless the time ends first."""
+        complete = True
+        for closed, positions in states:
+            if self.deadline.over():
+                complete = False
+                break
+            found = self.evaluator.evaluate(closed, positions)
+            best = found if found is not None and found.better(best) else best
+            self._evaluated(best)
+        why = Termination.OPTIMAL if best.violation == 0.0 else Termination.INFEASIBLE
+        if complete and best.violation == 0.0:
+            self.lower = self.upper = best.value_kw
+        self._line("all states", best)
+        notes = (f"all {len(states):,} operating states were tried by exact power flow",) if complete else ()
+        nothing = LinearFigures(-math.inf, math.inf, math.inf)
+        return self._result(best, nothing, why if complete else self.deadline.why, notes)
+
+    def _start(self) -> EvaluatedState:
+        """Today's state, or a radial state if today's is none or has no solution.
+
+        Raises:
+            OptionError: none has one.
+        """
+        for closed in self._starts():
+            if (found := self.evaluator.evaluate(closed, self.evaluator.devices.today)) is not None:
+                return found
+        raise OptionError(
+            "no AC power flow of this grid has a solution, neither as it stands today nor with other open branches: "
+            "check loads and impedances, and their units"
+        )
+
+    def _starts(self) -> Iterator[Bools]:
+        network = self.evaluator.network
+        if not len(self.choices.free) or self._is_choice(self.today):
+            yield self.today
+        if len(self.choices.free):
+            states = radial_states(self.choices, network.conductor_branch, self.today.astype(np.float64))
+            yield from (by_branch(network, state) for state in islice(states, TRIED))
+
+    def _is_choice(self, closed: Bools) -> bool:
+        """Whether a state (B) is radial and keeps the locks."""
+        given = by_branch(self.evaluator.network, self.choices.state == 1.0)
+        shut = by_branch(self.evaluator.network, self.choices.state == 0.0)
+        return bool(closed[given].all() and not closed[shut].any()) and is_radial_state(self.evaluator.network, closed)
+
+    def _model(self, best: EvaluatedState) -> LinearModel | None:
+        """The linear model around today's state, or the best one known; None where the grid has closed loops."""
+        network, devices = self.evaluator.network, self.evaluator.devices
+        if not is_radial_state(network, best.closed):
+            return None
+        flows = self.evaluator.flows(self.today, devices.today)
+        if not (flows.converged[0] and flows.energised.all()):
+            flows = self.evaluator.flows(best.closed, best.positions)
+        grid, kept = self.evaluator.grid, devices.only(modelled(network, self.evaluator.grid, devices))
+        return LinearModel(grid, network, kept, self.choices, self.evaluator.sought, flows)
+
+    def _linear(self, model: LinearModel, state: EvaluatedState) -> LinearState:
+        return evaluated(model, state.closed, state.positions[self._kept(model)])
+
+    def _whole(self, model: LinearModel, positions: Ints) -> Ints:
+        """(D) positions of all devices; those that the linear model does not have as they are today."""
+        whole = self.evaluator.devices.today.copy()
+        whole[self._kept(model)] = positions
+        return whole
+
+    def _kept(self, model: LinearModel) -> Bools:
+        return modelled(model.network, model.grid, self.evaluator.devices)
+
+    def _descend(self, closed: Bools, positions: Ints, deadline: Deadline) -> EvaluatedState:
+        found = Descent(self.evaluator, self.choices, deadline.over, self._evaluated).run(closed, positions)
+        return found or EvaluatedState(closed, positions, math.inf, math.inf)
+
+    def _until(self, share: float) -> Deadline:
+        """The deadline of a part that ends at a share of the time limit."""
+        whole = self.deadline.passed() + self.deadline.left()
+        return self.deadline if math.isinf(whole) else self.deadline.within(share * whole - self.deadline.passed())
+
+    def _evaluated(self, best: EvaluatedState | None) -> None:
+        if best is not None and self.deadline.passed() - self.logged_s >= LOG_EVERY_S:
+            self._line("local search", best, interim=True)
+
+    def _line(self, words: str, best: EvaluatedState, *, interim: bool = False) -> None:
+        self.logged_s = self.deadline.passed()
+        value = best.value_kw if best.violation == 0.0 else math.inf
+        verdict = f"{words}, {self.evaluator.count:,} states"
+        self._add(Iteration(0, self.logged_s, self.lower, self.upper, value, verdict, best.violation, "", interim))
+
+    def _bounds(self, lower: float, upper: float) -> None:
+        """New bounds of the linear model."""
+        self.lower, self.upper = lower, upper
+        self._add(Iteration(0, self.deadline.passed(), lower, upper, math.inf, "linear model", interim=True))
+
+    def _add(self, line: Iteration) -> None:
+        self.log.append(replace(line, number=len(self.log) + 1))
+        self.progress(self.log[-1])
+
+    def _notes(self, model: LinearModel | None, answer: LinearAnswer, best: EvaluatedState) -> list[str]:
+        notes = ["bounds are those of the linear model (LinDist3Flow), not of the exact power flow"]
+        if model is None:
+            return ["today's state has closed loops, of which the linear model knows nothing: there is no bound"]
+        if model.devices.count < self.evaluator.devices.count:
+            notes = ["regulators in an open delta stay as they are in the linear model, so that there is no bound"]
+        if answer.bound_kw == math.inf:
+            said = "this keeps them" if best.violation == 0.0 else "nothing that was tried does either"
+            notes.append(f"in the linear model nothing keeps the limits; by exact power flow {said}")
+        return notes
+
+    def _why(self, answer: LinearAnswer, best: EvaluatedState) -> Termination:
+        if self.deadline.interrupted():
+            return Termination.INTERRUPTED
+        if best.violation > 0.0:
+            return Termination.LIMITS
+        if answer.complete and answer.bound_kw < math.inf:
+            return Termination.LINEAR
+        return self.deadline.why if self.deadline.over() or answer.bound_kw > -math.inf else Termination.LOCAL
+
+    def _result(
+        self,
+        best: EvaluatedState,
+        linear: LinearFigures,
+        why: Termination,
+        notes: tuple[str, ...],
+    ) -> PhasesDispatch:
+        grid, network = self.evaluator.grid, self.evaluator.network
+        after_grid = self.evaluator.grid_at(best)
+        before, after = _verified(grid, network), _verified(after_grid, network)
+        return PhasesDispatch(
+            grid=grid,
+            grid_after=after_grid,
+            network=network,
+            sought=self.evaluator.sought,
+            before=before,
+            after=after,
+            value_before_kw=_value(self.evaluator.sought, before),
+            value_kw=_value(self.evaluator.sought, after),
+            moves=_moves(network, self.evaluator.devices, self.today, best),
+            violations=() if after is None else violations(network, after),
+            linear=linear,
+            termination=why,
+            notes=notes,
+            log=tuple(self.log),
+            evaluated=self.evaluator.count,
+            seconds=self.deadline.passed(),
+        )
+
+
+def _verified(grid: Grid, limited: Network) -> PhaseState | None:
+    """The exact state of a grid by a circuit compiled anew; None where a terminal has no supply or no solution is."""
+    network = build_network(grid)
+    network = network.with_limits(w_min=limited.w_min, w_max=limited.w_max, l_max=limited.l_max)
+    state = phase_state(grid, network)
+    return state if state.has_solution and state.energised.all() else None
+
+
+def _value(sought: Sought, state: PhaseState | None) -> float:
+    if state is None:
+        return math.nan
+    return state.loss_kw if sought is Sought.LOSS else float(state.source_kva.real.sum())
+
+
+def _moves(network: Network, devices: PhaseDevices, today: Bools, best: EvaluatedState) -> tuple[Move, ...]:
+    switched = [
+        Move("switch", network.branch_names[b], int(today[b]), int(best.closed[b]))
+        for b in np.flatnonzero(best.closed != today)
+    ]
+    moved = [
+        Move(
+            "tap changer" if devices.kind[d] == DeviceKind.TAP else "capacitor bank",
+            devices.names[d],
+            int(devices.today[d]),
+            int(best.positions[d]),
+        )
+        for d in np.flatnonzero(best.positions != devices.today)
+    ]
+    return (*switched, *moved)
+
+
+def _silent(_: Iteration) -> None:
+    """No progress wanted."""

@@ -1,0 +1,79 @@
+"""Random feeders of several phases with a few regulators and capacitors, small enough to try every operating state."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Bools, Ints
+from openpoint.formulations.radiality import Choices
+from openpoint.formulations.radiality_phases import radial_states
+from openpoint.formulations.topology_phases import by_branch, choices_of
+from openpoint.grid import Grid
+from openpoint.network import Network, build_network
+from openpoint.network.limits import Limits
+from openpoint.studies.dispatch.phases.devices import PhaseDevices, phase_devices
+from openpoint.studies.dispatch.phases.evaluation import EvaluatedState, PhasesEvaluator, Sought
+
+from .meshed import meshed
+
+LIMITS = Limits(v_min_pu=0.95, v_max_pu=1.05)
+
+
+def feeder_with_devices(seed: int) -> Grid:
+    """A feeder of `meshed` with a ganged regulator of five positions at its head and two capacitors, one of a delta."""
+    grid, rng = meshed(seed), np.random.default_rng(seed)
+    near = pl.col("tap_pos")
+    units = grid.transformers.with_columns(
+        tap_min=pl.when(pl.col("tap_max") > 0).then(near - 1).otherwise(0),
+        tap_max=pl.when(pl.col("tap_max") > 0).then(near + 1).otherwise(0),
+    )
+    head = {"name": "head", "from_bus": "top", "to_bus": "n0", "phases": "abc", "vn_from_kv": 4.16, "vn_to_kv": 4.16}
+    changer = {"tap_min": -4, "tap_max": 0, "tap_pos": -2, "tap_step_percent": 1.25, "r_ohm": 0.01, "x_ohm": 0.1}
+    whole = grid.buses.filter(phases="abc", vn_kv=4.16)["name"].to_list()
+    banks = [
+        {"name": "wye", "bus": whole[-1], "phases": "abc", "q_kvar": 60.0 * rng.uniform(0.5, 2.0), "steps": 2},
+        {"name": "delta", "bus": whole[0], "phases": "abc", "connection": "delta", "q_kvar": 90.0, "steps": 1},
+    ]
+    new = Grid.from_tables("head", {"transformers": [head | changer | {"switchable": False}]})
+    top = Grid.from_tables("top", {"buses": [{"name": "top", "vn_kv": 4.16, "phases": "abc"}]})
+    return grid.with_tables(
+        buses=pl.concat([grid.buses, top.buses]),
+        transformers=pl.concat([units, new.transformers]),
+        sources=grid.sources.with_columns(bus=pl.lit("top"), v_pu=pl.lit(1.0)),
+        capacitors=Grid.from_tables("banks", {"capacitors": banks}).capacitors,
+    )
+
+
+class SmallCase:
+    """A feeder, what is free in it, and all its operating states."""
+
+    def __init__(self, seed: int, *, topology: bool = True) -> None:
+        self.grid: Grid = feeder_with_devices(seed)
+        self.network: Network = LIMITS.applied(build_network(self.grid))
+        self.today: Bools = by_branch(self.network, self.network.closed)
+        movable = by_branch(self.network, self.network.switchable) & topology
+        self.choices: Choices = choices_of(self.network, self.today & ~movable, ~self.today & ~movable)
+        self.devices: PhaseDevices = phase_devices(self.grid)
+
+    def states(self) -> Iterator[tuple[Bools, Ints]]:
+        ranges = [range(low, high + 1) for low, high in zip(self.devices.low, self.devices.high)]
+        every = [np.array(positions, dtype=np.int64) for positions in itertools.product(*ranges)]
+        for state in radial_states(self.choices, self.network.conductor_branch):
+            for positions in every:
+                yield by_branch(self.network, state), positions
+
+    def evaluator(self, sought: Sought) -> PhasesEvaluator:
+        return PhasesEvaluator(self.grid, self.network, self.devices, sought)
+
+    def least(self, sought: Sought) -> EvaluatedState | None:
+        """The best of all operating states by exact power flow."""
+        evaluator, best = self.evaluator(sought), None
+        for closed, positions in self.states():
+            found = evaluator.evaluate(closed, positions)
+            if found is not None and found.better(best):
+                best = found
+        return best

@@ -1,0 +1,184 @@
+"""Dispatch of regulators, capacitors and switches by exact power flow: against brute force, written and read again."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import openpoint
+from openpoint.errors import InputError, OptionError
+from openpoint.formulations.topology_phases import by_branch
+from openpoint.grid import Grid
+from openpoint.network import build_network
+from openpoint.network.limits import Limits
+from openpoint.powerflow.phase_state import phase_state
+from openpoint.results.phase_violations import excess
+from openpoint.studies.dispatch.phases.devices import phase_devices
+from openpoint.studies.dispatch.phases.evaluation import PhasesEvaluator, Sought
+from openpoint.studies.dispatch.phases.study import dispatch_phases
+from openpoint.twostage.log import Iteration, Termination
+from tests.builders.phase_devices import LIMITS, SmallCase
+
+NONE = Limits(voltage=False, current=False)
+FIXED = ("taps", "capacitors")
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4, 5, 6])
+@pytest.mark.parametrize("sought", list(Sought))
+def test_the_local_search_ends_at_the_best_of_all_states(seed: int, sought: Sought) -> None:
+    case = SmallCase(seed, topology=False)
+    least = case.least(sought)
+    assert least is not None
+    found = dispatch_phases(case.grid, free=FIXED, sought=sought, limits=LIMITS, few=0)
+    assert found.value_kw == pytest.approx(least.value_kw, rel=1e-6)
+    assert found.keeps_limits == (least.violation == 0.0)
+    assert found.evaluated < 0.7 * sum(1 for _ in case.states())
+    assert found.termination is Termination.LINEAR
+    assert found.linear.bound_kw <= found.linear.answer_kw
+
+
+def test_few_states_are_all_tried() -> None:
+    case = SmallCase(2, topology=False)
+    least = case.least(Sought.SOURCE)
+    assert least is not None
+    found = dispatch_phases(case.grid, free=FIXED, sought="source power", limits=LIMITS)
+    assert found.termination is Termination.OPTIMAL
+    assert found.value_kw == pytest.approx(least.value_kw, rel=1e-6)
+    assert found.evaluated >= sum(1 for _ in case.states())
+    # The local search may end above it, never below.
+    assert (
+        dispatch_phases(case.grid, free=FIXED, sought="source power", limits=LIMITS, few=0).value_kw >= found.value_kw
+    )
+
+
+def test_switches_are_exchanged_as_well() -> None:
+    case = SmallCase(1)
+    least = case.least(Sought.LOSS)
+    assert least is not None
+    found = dispatch_phases(case.grid, limits=LIMITS, few=0)
+    assert found.value_kw == pytest.approx(least.value_kw, rel=1e-6)
+    assert {move.kind for move in found.moves} >= {"switch"}
+    assert found.grid_after is not None
+    assert by_branch(case.network, build_network(found.grid_after).closed).tolist() == least.closed.tolist()
+
+
+def test_ieee123_at_known_positions() -> None:
+    grid = openpoint.read("ieee123")
+    network = LIMITS.applied(build_network(grid))
+    today, devices = by_branch(network, network.closed), phase_devices(grid)
+    assert devices.names == (
+        "reg1a",
+        "reg2a",
+        "reg3a",
+        "reg4a",
+        "reg3c",
+        "reg4b",
+        "reg4c",
+        "c83",
+        "c88a",
+        "c90b",
+        "c92c",
+    )
+    least_loss = np.array([8, -10, -8, -4, 5, -11, -8, 1, 1, 1, 1])
+    least_power = np.array([2, -5, -2, 2, 11, -4, -2, 1, 1, 0, 1])
+    figures = [(devices.today, 95.977, 3615.264), (least_loss, 93.350, 3576.9), (least_power, 97.204, 3517.753)]
+    loss, power = (PhasesEvaluator(grid, network, devices, sought) for sought in Sought)
+    for positions, loss_kw, power_kw in figures:
+        found = loss.evaluate(today, positions), power.evaluate(today, positions)
+        assert found[0] is not None
+        assert found[1] is not None
+        assert found[0].value_kw == pytest.approx(loss_kw, abs=1e-3)
+        assert found[1].value_kw == pytest.approx(power_kw, abs=0.05)
+        assert found[0].violation == 0.0
+
+
+def test_the_excess_of_limits_is_that_of_a_state() -> None:
+    grid = openpoint.read("ieee13")
+    network = Limits(v_min_pu=0.97, v_max_pu=1.03).applied(build_network(grid))
+    evaluator = PhasesEvaluator(grid, network, phase_devices(grid), Sought.LOSS)
+    found = evaluator.evaluate(by_branch(network, network.closed), evaluator.devices.today)
+    assert found is not None
+    assert found.violation == pytest.approx(excess(network, phase_state(grid, build_network(grid))), rel=1e-5)
+    assert found.violation > 0.0
+
+
+@pytest.mark.parametrize("name", ["ieee13", "ieee123"])
+def test_the_answer_written_as_opendss_has_the_same_figures(name: str, tmp_path: Path) -> None:
+    grid, lines = openpoint.read(name), list[Iteration]()
+    # The time is that of one local search; what it has found by then is written.
+    limits = Limits(v_min_pu=0.95, v_max_pu=1.1, current=False)
+    found = dispatch_phases(grid, limits=limits, time_limit_s=1.0, progress=lines.append)
+    assert found.value_kw < found.value_before_kw
+    assert found.before is not None
+    assert found.after is not None
+    assert found.moves
+    assert tuple(lines) == found.log
+    (tmp_path / "answer.dss").write_text(found.dss())
+    again = openpoint.read(tmp_path / "answer.dss")
+    state = phase_state(again, build_network(again))
+    assert state.loss_kw == pytest.approx(found.after.loss_kw, rel=1e-6)
+    assert state.source_kva.sum() == pytest.approx(found.after.source_kva.sum(), rel=1e-6)
+    assert found.grid_after is not None
+    table = {"tap changer": ("transformers", "tap_pos"), "capacitor bank": ("capacitors", "steps_on")}
+    for move in found.moves:
+        if move.kind == "switch":
+            assert bool(again.branches().filter(name=move.name)["closed"].item()) == bool(move.after)
+            continue
+        kind, column = table[move.kind]
+        assert grid.tables()[kind].filter(name=move.name)[column].item() == move.before
+        assert found.grid_after.tables()[kind].filter(name=move.name)[column].item() == move.after
+
+
+def test_what_nothing_keeps_names_the_least_violation() -> None:
+    found = dispatch_phases(openpoint.read("ieee13"), limits=Limits(v_min_pu=1.04, v_max_pu=1.05))
+    assert found.termination is Termination.LIMITS
+    assert found.violations
+    assert not found.keeps_limits
+    assert found.linear.bound_kw == math.inf
+    assert any("linear model nothing keeps the limits" in note for note in found.notes)
+
+
+def test_without_devices_the_state_is_todays() -> None:
+    grid = openpoint.read("ieee37")
+    none = grid.with_tables(transformers=grid.transformers.with_columns(controllable=False))
+    found = dispatch_phases(none, limits=NONE)
+    assert found.moves == ()
+    assert found.termination is Termination.OPTIMAL
+    assert found.value_kw == pytest.approx(found.value_before_kw)
+
+
+def test_regulators_in_an_open_delta_have_no_bound() -> None:
+    found = dispatch_phases(openpoint.read("ieee37"), limits=NONE, few=0, time_limit_s=2.0)
+    assert found.value_kw < found.value_before_kw
+    assert found.linear.bound_kw == -math.inf
+    assert any("open delta" in note for note in found.notes)
+
+
+def test_wrong_options_are_refused() -> None:
+    grid = openpoint.read("ieee13")
+    with pytest.raises(OptionError, match="free names 'tap'"):
+        dispatch_phases(grid, free=("tap",))
+    with pytest.raises(OptionError, match="sought is 'losses'"):
+        dispatch_phases(grid, sought="losses")
+    with pytest.raises(InputError, match="no such branch"):
+        dispatch_phases(grid, locked_open=["nowhere"])
+    with pytest.raises(InputError, match="cut them off"):
+        dispatch_phases(grid, locked_open=["671692"])
+
+
+def test_a_grid_without_any_solution_is_refused() -> None:
+    r, x = [5.0, 0, 5.0, 0, 0, 5.0], [9.0, 0, 9.0, 0, 0, 9.0]
+    grid = Grid.from_tables(
+        "heavy",
+        {
+            "buses": [{"name": name, "vn_kv": 4.16, "phases": "abc"} for name in "AB"],
+            "sources": [{"name": "grid", "bus": "A"}],
+            "lines": [{"name": "AB", "from_bus": "A", "to_bus": "B", "phases": "abc", "r_ohm": r, "x_ohm": x}],
+            "loads": [{"name": "load", "bus": "B", "phases": "abc", "p_kw": 9000.0}],
+        },
+    )
+    with pytest.raises(OptionError, match="no AC power flow of this grid has a solution"):
+        dispatch_phases(grid)
