@@ -31,7 +31,10 @@ from openpoint.search.model.objective import Objective
 from openpoint.version import __version__
 
 FORMAT = "openpoint checkpoint 1"
-OF_NODE = ("status", "low", "high", "y", "mu", "phi", "w", "choice_p", "choice_q", "taken_p", "taken_q")
+OF_NODE = (
+    *("status", "low", "high", "y", "mu", "phi", "w"),
+    *("choice_p", "choice_q", "taken_p", "taken_q", "end_p", "end_q", "kappa"),
+)
 """Fields of `Work` that pass from node to node; the others are written before they are read."""
 OF_ROWS = ("status", "low", "high", "y", "mu", "phi", "bound", "origin", "depth")
 """Fields of `Pool` with a row a node."""

@@ -33,7 +33,11 @@ Cone = Callable[[Bools], tuple[float, Complexes | None]]
 class Dispatcher:
     """Outputs of the dispatchable generators for one tree after another."""
 
-    def __init__(self, model: Model, numbering: Numbering, network: Network, cone: Cone | None) -> None:
+    def __init__(
+        self, model: Model, numbering: Numbering, network: Network, cone: Cone | None, most: Floats | None
+    ) -> None:
+        """`most`: (G) greatest apparent power of the generators; None without limits."""
+        self.most = most
         self.model, self.numbering, self.network, self.cone = model, numbering, network, cone
         self.work, self.pool, self.record = work_for(model), pool_for(model, 2), record_for(model, 0)
 
@@ -44,8 +48,13 @@ class Dispatcher:
 
     def within(self, s: Complexes) -> Complexes:
         """(G) the outputs within the ranges that are nearest to the given ones."""
-        net = self.network
-        return np.asarray(np.clip(s.real, net.p_min, net.p_max) + 1j * np.clip(s.imag, net.q_min, net.q_max))
+        net, most = self.network, self.most
+        if most is not None:
+            s = s * np.minimum(1.0, most / np.maximum(np.abs(s), 1e-300))
+        p, q = np.clip(s.real, net.p_min, net.p_max), np.clip(s.imag, net.q_min, net.q_max)
+        if most is not None:
+            q = np.clip(q, -np.sqrt(np.maximum(most**2 - p**2, 0.0)), np.sqrt(np.maximum(most**2 - p**2, 0.0)))
+        return np.asarray(p + 1j * q)
 
     def on(self, closed: Bools, positions: Ints) -> Complexes:
         """(G) output with the least loss on a tree; `closed`: (m), `positions`: (D)."""
@@ -83,6 +92,8 @@ class Dispatcher:
     def outputs(self, work: Work) -> Complexes:
         """(G) output at the current multipliers; the generators of a bus share what the bus feeds in."""
         net, model, today = self.network, self.model, self.today
+        if model.costly:
+            return self.within(work.output_p + 1j * work.output_q)
         place = np.full(net.n_terminals, -1)
         place[self.numbering.bus] = np.arange(len(model.p))
         at = place[net.generator_terminal]

@@ -175,8 +175,9 @@ class _Run:
         network, locks, changes, devices = task.network, task.locks, task.changes, task.devices
         self.network, self.devices, self.objective, self.gap = network, devices, task.objective, task.gap
         self.model, self.numbering = model, numbering
-        self.dispatcher = Dispatcher(self.model, self.numbering, network, cone)
-        self.by_regions = certificate is None and not self.model.y_first.any()
+        most = None if task.objective is None else task.objective.supply.generator_s_max
+        self.dispatcher = Dispatcher(self.model, self.numbering, network, cone, most)
+        self.by_regions = certificate is None and not self.model.costly and not self.model.y_first.any()
         self.work = work_for(self.model)
         self.work.status[locks[0][self.numbering.branch]] = CLOSED
         self.counts: Counts = counts()

@@ -131,7 +131,7 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
     estimate_voltages(model, work)
     assemble_balances(model, work)
     demand = work.y_next.copy(), work.mu_next.copy()
-    factorise(model, work, work.factor, work.diagonal, work.choice_p)
+    factorise(model, work, work.factor, work.diagonal, work.choice_p, work.tie_p)
     solve_laplacian(model, work.factor, work.diagonal, work.y_next, work.mu_next)
     work.y[:] = work.y_next
     work.mu[:] = work.mu_next
@@ -141,12 +141,12 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
         assert multipliers_without(model, work, e)
         found = work.y_next.copy(), work.mu_next.copy()
         kept, work.conductance[e] = work.conductance[e], 0.0
-        factorise(model, work, work.factor, work.diagonal, work.choice_p)
+        factorise(model, work, work.factor, work.diagonal, work.choice_p, work.tie_p)
         work.conductance[e] = kept
         expected = demand[0].copy(), demand[1].copy()
         solve_laplacian(model, work.factor, work.diagonal, *expected)
         np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-10 * np.abs(expected).max())
-        factorise(model, work, work.factor, work.diagonal, work.choice_p)
+        factorise(model, work, work.factor, work.diagonal, work.choice_p, work.tie_p)
 
 
 @pytest.mark.parametrize("kind", KINDS[:12], ids=lambda kind: "+".join(kind) or "plain")

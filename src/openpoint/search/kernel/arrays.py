@@ -53,12 +53,16 @@ class Model(Table):
             susceptance of a bank, squared voltage that a source holds, k_fr of a tap changer. holder: (N) device that
             sets the voltage of the source at this bus, changer: (m) that sets the ratio of the branch, -1 = none; both
             of no length without devices.
+        generator_at: (G) buses of the dispatchable generators, if their output has a price or a greatest apparent
+            power; else of no length. p_low, p_high, q_low, q_high, s_high: (G) limits of their output. output_price,
+            output_square, output_idle: (G) its cost: per power, per squared power, and in any case.
         passive: whether no branch has a negative resistance, reactance or conductance.
         shunts, currents, dispatchable, rated, bounded, priced: whether there are any admittances, loads of constant
             current, dispatchable generators, ratings, voltage limits, prices.
         devices, banks, voltages, taps: whether there are any devices that may be set, capacitor banks, voltages of
             sources, tap changers.
-        spans: whether the power of any bus may be chosen, by generators or banks.
+        spans: whether the power of any bus may be chosen, by generators or banks. costly: whether generators are here
+            by themselves; otherwise their ranges are in those of the buses.
     """
 
     n: int
@@ -107,6 +111,15 @@ class Model(Table):
     value: Floats
     holder: Indices
     changer: Indices
+    generator_at: Indices
+    p_low: Floats
+    p_high: Floats
+    q_low: Floats
+    q_high: Floats
+    s_high: Floats
+    output_price: Floats
+    output_square: Floats
+    output_idle: Floats
     passive: bool
     shunts: bool
     currents: bool
@@ -119,6 +132,7 @@ class Model(Table):
     voltages: bool
     taps: bool
     spans: bool
+    costly: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +153,9 @@ class Work(Table):
         choice_p, choice_q: (N) LEAST, MOST or BETWEEN of the power that may be chosen; taken_p, taken_q: (N) load with
             what is chosen. least_q, span_q: (N) reactive load, the least that may be chosen and how much more, with
             banks; of no length without. y_next, mu_next, one: (N) right-hand sides and solutions.
-        y_kept, mu_kept: (N) multipliers to restore after a trial.
+        y_kept, mu_kept: (N) multipliers to restore after a trial. y_best, mu_best: (N) the best of a fixed point.
+        end_p, end_q: (G) LEAST, MOST or BETWEEN of the outputs of `Model.generator_at`; output_p, output_q: (G) these
+            outputs. kappa: (G) multiplier of the greatest apparent power. tie_p, tie_q: (N) conductance of their ties.
         leader: (N) union-find. rank, lowest, came, at: (N) memory of the search for bridges.
     """
 
@@ -179,11 +195,20 @@ class Work(Table):
     taken_q: Floats
     least_q: Floats
     span_q: Floats
+    end_p: States
+    end_q: States
+    output_p: Floats
+    output_q: Floats
+    kappa: Floats
+    tie_p: Floats
+    tie_q: Floats
     y_next: Floats
     mu_next: Floats
     one: Floats
     y_kept: Floats
     mu_kept: Floats
+    y_best: Floats
+    mu_best: Floats
     leader: Indices
     rank: Indices
     lowest: Indices
@@ -286,6 +311,10 @@ def work_for(model: Model) -> Work:
     arrays |= {"low": np.zeros(devices, dtype=np.int32), "wanted": np.zeros(devices)}
     arrays["k_fr"] = model.k_fr.copy()
     arrays["high"] = np.diff(model.device_start).astype(np.int32) - 1
+    for end, low, high in (("end_p", model.p_low, model.p_high), ("end_q", model.q_low, model.q_high)):
+        arrays[end] = np.where(high > low, BETWEEN, LEAST).astype(np.int8)
+    arrays |= {name: np.zeros(len(model.generator_at)) for name in ("output_p", "output_q", "kappa")}
+    arrays |= {name: np.zeros(size if model.costly else 0) for name in ("tie_p", "tie_q", "y_best", "mu_best")}
     arrays |= {name: np.full(m, UNDECIDED, dtype=np.int8) for name in ("status", "status_kept")}
     return Work(down=np.zeros(m, dtype=np.bool_), used=np.zeros(size, dtype=np.bool_), **arrays)
 

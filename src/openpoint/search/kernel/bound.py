@@ -43,7 +43,8 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
    [w_min, w_max] it lies above its chord and below any of its tangents, so c v is at least c times the chord if c > 0,
    else c times a tangent: a constant and a part of A.
 7. Where the load of a bus may be chosen between P and P + S, the least of y (P + s) is y P + S min(0, y); the same for
-   q. Every choice costs at least that, so the bound holds for the best one.
+   q. Every choice costs at least that, so the bound holds for the best one. Where outputs have prices or a greatest
+   apparent power, the least value is that of `openpoint.search.kernel.generators`.
 8. The multiplier of a source's balance is the price of the power that it delivers, the load at its own bus included:
    adding price times balance to the cost replaces the price of this power by terms of the branches there. So sources
    have their prices as multipliers, 0 without any.
@@ -65,6 +66,7 @@ from openpoint.arrays import Floats
 from openpoint.compiled.jit import always_inlined, inlined
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
 from openpoint.search.kernel.devices import add_banks, ends, greatest_ratio, held
+from openpoint.search.kernel.generators import least_costs
 
 THIN = 1e-4
 """Share of |z| that is the least ρ used to compute the next multipliers: without resistance ρ is 0 at first."""
@@ -175,7 +177,9 @@ def balances(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             gain[j] -= c * second
     if model.banks:
         add_banks(model, work, mu)
-    if model.dispatchable:
+    if model.costly:
+        total += least_costs(model, y, mu)
+    elif model.dispatchable:
         for j in range(len(gain)):
             total += model.p_span[j] * min(0.0, y[j]) + model.q_span[j] * min(0.0, mu[j])
     return total

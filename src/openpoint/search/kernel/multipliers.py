@@ -22,6 +22,10 @@ from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, OPEN, Model, Work
 from openpoint.search.kernel.bound import above
 from openpoint.search.kernel.devices import held, ranges_with_banks
+from openpoint.search.kernel.generators import SETTLED, assemble_outputs, least_cost, settle_ties, update_end
+
+PASSES = 10
+"""Steps at the same conductances until the active set of outputs stays as it is, at most."""
 
 
 @inlined
@@ -57,6 +61,8 @@ def assemble_balances(model: Model, work: Work) -> None:
         ranges_with_banks(model, work)
         for j in range(len(w)):
             q[j] = work.least_q[j] + work.span_q[j] * load_share(work.choice_q[j])
+    if model.costly:
+        assemble_outputs(model, work, p, q)
     if model.currents:
         for j in range(len(w)):
             v = np.sqrt(w[j])
@@ -128,13 +134,16 @@ def update_active_set(model: Model, span: Floats, choice: States, least: Floats,
 
 
 @inlined
-def factorise(model: Model, work: Work, factor: Floats, diagonal: Floats, choice: States) -> None:
+def factorise(model: Model, work: Work, factor: Floats, diagonal: Floats, choice: States, ties: Floats) -> None:
     """LDLᵀ of the Laplacian of the conductances, without the sources, and with the ties of choices."""
     n = model.n
     for a in range(len(factor)):
         factor[a] = 0.0
     for k in range(n):
         diagonal[k] = model.ideal_conductance if choice[k] == BETWEEN else 0.0
+    if model.costly:
+        for k in range(n):
+            diagonal[k] += ties[k]
     for e in range(len(work.status)):
         conductance = work.conductance[e]
         if conductance != 0.0:
@@ -177,28 +186,62 @@ def solve(model: Model, factor: Floats, diagonal: Floats, one: Floats, two: Floa
 
 @inlined
 def solve_balances(model: Model, work: Work) -> None:
-    """One fixed-point step: multipliers for which the flows keep the balances, in `y_next` and `mu_next`."""
-    assemble_balances(model, work)
-    factorise(model, work, work.factor, work.diagonal, work.choice_p)
-    if not model.spans:
-        solve(model, work.factor, work.diagonal, work.y_next, work.mu_next)
-    else:
-        solve(model, work.factor, work.diagonal, work.y_next, work.one)
-        factorise(model, work, work.factor_q, work.diagonal_q, work.choice_q)
-        solve(model, work.factor_q, work.diagonal_q, work.mu_next, work.one)
-        update_active_set(model, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
-        if model.banks:
-            update_active_set(model, work.span_q, work.choice_q, work.least_q, work.mu_next, work.taken_q)
+    """One fixed-point step: multipliers for which the flows keep the balances, in `y_next` and `mu_next`.
+
+    With prices of outputs it is repeated, at the same conductances, until their active set stays as it is.
+    """
+    for _ in range(PASSES if model.costly else 1):
+        assemble_balances(model, work)
+        factorise(model, work, work.factor, work.diagonal, work.choice_p, work.tie_p)
+        if not model.spans:
+            solve(model, work.factor, work.diagonal, work.y_next, work.mu_next)
         else:
-            update_active_set(model, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
+            solve(model, work.factor, work.diagonal, work.y_next, work.one)
+            factorise(model, work, work.factor_q, work.diagonal_q, work.choice_q, work.tie_q)
+            solve(model, work.factor_q, work.diagonal_q, work.mu_next, work.one)
+            settled = not model.costly or not update_outputs(model, work)
+            update_active_set(model, model.p_span, work.choice_p, model.p, work.y_next, work.taken_p)
+            if model.banks:
+                update_active_set(model, work.span_q, work.choice_q, work.least_q, work.mu_next, work.taken_q)
+            else:
+                update_active_set(model, model.q_span, work.choice_q, model.q, work.mu_next, work.taken_q)
+            if settled:
+                break
+    if model.costly:
+        settle_ties(model, work)
     for k in range(model.n, len(work.y)):
         work.y_next[k] = work.y[k]
         work.mu_next[k] = work.mu[k]
 
 
 @inlined
-def resistance(model: Model, factor: Floats, diagonal: Floats, one: Floats, e: int) -> float:
-    """Effective resistance between the ends of a branch; leaves the forward-substituted right-hand side in `one`.
+def update_outputs(model: Model, work: Work) -> bool:
+    """Update the outputs of generators, their ends and the multipliers of circles; returns whether any changed."""
+    changed = False
+    for g in range(len(model.generator_at)):
+        j, kappa, s = model.generator_at[g], work.kappa[g], model.s_high[g]
+        if j >= model.n:  # at a source both multipliers are given
+            _, work.output_p[g], work.output_q[g] = least_cost(model, g, work.y[j], work.mu[j])
+            continue
+        y, mu, ends = work.y_next[j], work.mu_next[j], (work.end_p[g], work.end_q[g])
+        square, price = model.output_square[g] + kappa, model.output_price[g]
+        p = update_end(model, work.end_p, g, square, price, model.p_low[g], model.p_high[g], y)
+        q = update_end(model, work.end_q, g, kappa, 0.0, model.q_low[g], model.q_high[g], mu)
+        changed |= ends[0] != work.end_p[g] or ends[1] != work.end_q[g]
+        work.output_p[g] = p
+        work.output_q[g] = q
+        if s < np.inf and (kappa > 0.0 or p * p + q * q > s * s):
+            with_ties = resistance(model, work.factor, work.diagonal, work.one, j, model.n)
+            rest = max(1.0 / with_ties - work.tie_p[j], 1.0 / model.ideal_conductance)
+            factor = np.sqrt(p * p + q * q) / s
+            work.kappa[g] = max(0.0, 0.5 * ((2.0 * kappa + 1.0 / rest) * factor - 1.0 / rest))
+            changed |= abs(work.kappa[g] - kappa) > SETTLED * max(kappa, 1.0 / model.ideal_conductance)
+    return changed
+
+
+@inlined
+def resistance(model: Model, factor: Floats, diagonal: Floats, one: Floats, i: int, j: int) -> float:
+    """Effective resistance between two buses, a source as j; leaves the forward-substituted right-hand side in `one`.
 
     The forward substitution of a unit current between two buses changes only entries on their paths to the root of the
     elimination tree.
@@ -206,7 +249,6 @@ def resistance(model: Model, factor: Floats, diagonal: Floats, one: Floats, e: i
     n = model.n
     for k in range(len(one)):
         one[k] = 0.0
-    i, j = model.fr[e], model.to[e]
     one[i] = 1.0
     one[j] = -1.0
     total = 0.0
@@ -229,7 +271,8 @@ def multipliers_without(model: Model, work: Work, e: int) -> bool:
     Opening it changes the Laplacian by rank one: y' = y + L⁻¹b G (y_i − y_j) / (1 − G R), R as of `resistance`.
     """
     n, one, conductance = model.n, work.one, work.conductance[e]
-    rest = 1.0 - conductance * resistance(model, work.factor, work.diagonal, one, e)
+    i, j = model.fr[e], model.to[e]
+    rest = 1.0 - conductance * resistance(model, work.factor, work.diagonal, one, i, j)
     if rest < 1e-10:
         return False
     by_y, by_mu = conductance * work.drop_y[e] / rest, conductance * work.drop_mu[e] / rest
@@ -241,7 +284,7 @@ def multipliers_without(model: Model, work: Work, e: int) -> bool:
         work.y_next[k] = work.y[k] + by_y * one[k]
         work.mu_next[k] = work.mu[k] + by_mu * one[k]
     if model.spans:
-        rest = 1.0 - conductance * resistance(model, work.factor_q, work.diagonal_q, one, e)
+        rest = 1.0 - conductance * resistance(model, work.factor_q, work.diagonal_q, one, i, j)
         by_mu = conductance * work.drop_mu[e] / max(rest, 1e-10)
         back_substitute(model, work.factor_q, work.diagonal_q, one)
         for k in range(n):

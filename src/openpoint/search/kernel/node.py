@@ -56,6 +56,8 @@ LIMIT_BUSES = 6
 """Buses at which a node's bound is raised by multipliers of their voltage limits."""
 STEPS: Any = np.int64(2)
 """Iterations of the fixed point of a node but the first one; a plain number would be compiled by itself."""
+BELOW_MOST = 5
+"""Steps of the fixed point in a row with a bound below the best one, at most."""
 NO_BRANCH: Any = np.int64(-1)
 """No branch."""
 
@@ -75,8 +77,13 @@ def safe(value: float) -> float:
 
 @inlined
 def dual_ascent(model: Model, work: Work, most: int, cutoff: float) -> float:
-    """Improve the multipliers, at most `most` times, until the cutoff or little gain; returns the bound reached."""
+    """Improve the multipliers, at most `most` times, until the cutoff or little gain; returns the bound reached.
+
+    With prices of outputs the bound may fall for some steps, since the active set changes by leaps; the best
+    multipliers are restored if it does not rise above theirs.
+    """
     best = bound(model, work, work.y, work.mu)
+    below = 0
     for _ in range(most):
         if best >= cutoff:
             break
@@ -87,21 +94,34 @@ def dual_ascent(model: Model, work: Work, most: int, cutoff: float) -> float:
             work.drop_mu[e] = work.mu_next[model.fr[e]] - work.mu_next[model.to[e]]
         equalise_zero_impedance(model, work, work.y_next, work.mu_next)
         value = bound(model, work, work.y_next, work.mu_next)
-        if value < best:  # the step was too long: halve it
+        if value < best and not model.costly:  # the step was too long: halve it
             for k in range(model.n):
                 work.y_next[k] = 0.5 * (work.y_next[k] + work.y[k])
                 work.mu_next[k] = 0.5 * (work.mu_next[k] + work.mu[k])
             equalise_zero_impedance(model, work, work.y_next, work.mu_next)
             value = bound(model, work, work.y_next, work.mu_next)
-        if value < best:
+        if value < best and (not model.costly or below == BELOW_MOST):
             bound(model, work, work.y, work.mu)
             break
+        if value < best:
+            if below == 0:
+                copy_values(work.y, work.y_best)
+                copy_values(work.mu, work.mu_best)
+            below += 1
+            copy_values(work.y_next, work.y)
+            copy_values(work.mu_next, work.mu)
+            continue
+        below = 0
         copy_values(work.y_next, work.y)
         copy_values(work.mu_next, work.mu)
         step = value - best
         best = value
         if step < 1e-4 * abs(best) and step < 0.02 * (cutoff - best):
             break
+    if below > 0:
+        copy_values(work.y_best, work.y)
+        copy_values(work.mu_best, work.mu)
+        bound(model, work, work.y, work.mu)
     return best
 
 
@@ -231,7 +251,8 @@ def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> fl
 def estimate(model: Model, work: Work, e: int, value: float) -> float:
     """Estimate of a probe to first order: the power of the branch is rerouted over other paths."""
     conductance = work.conductance[e]
-    rest = max(1.0 - conductance * resistance(model, work.factor, work.diagonal, work.one, e), 1e-10)
+    r = resistance(model, work.factor, work.diagonal, work.one, model.fr[e], model.to[e])
+    rest = max(1.0 - conductance * r, 1e-10)
     more: float = 0.5 * conductance * (work.drop_y[e] ** 2 + work.drop_mu[e] ** 2) / rest
     return value + more
 

@@ -22,7 +22,7 @@ from openpoint.search.model.devices import (
     without_banks,
 )
 from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound_by_limits
-from openpoint.search.model.objective import CostRange, Objective, cost_range, prices_of
+from openpoint.search.model.objective import CostRange, Objective, cost_range, output_arrays, prices_of
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
 from openpoint.search.model.voltage_bounds import VoltageUpperBounds, voltage_upper_bounds
 
@@ -36,8 +36,7 @@ class Numbering:
 
     Attributes:
         branch: (m) branch of the network. bus: (N) bus of the network.
-        fixed_cost: cost that every choice has, of changes and of generators that are on.
-        voltage_bounds: of the squared voltages of the network.
+        fixed_cost: cost of the changes that every choice has. voltage_bounds: of the squared voltages of the network.
         loss_upper_bound: no state of interest has a larger loss, see `openpoint.search.model.loss_bound`.
         costs: how the cost of states is linked to their loss; None where it is the loss.
     """
@@ -99,9 +98,8 @@ def build_model(
     w_min, w_max = voltage_range(network, voltage_bounds, most, devices)
     costs = None if objective is None else cost_range(network, objective.cost, w_min, w_max, most)
     prices = prices_of(network, objective, bus)
-    taken = demand(bare, at_sources=prices.of_sources)
+    taken = demand(bare, at_sources=prices.of_sources, generators=not prices.costly)
     z = np.asarray(network.z.diagonal())[branch]
-    ideal = 1e4 * float(np.max(1.0 / np.maximum(np.abs(z[z != 0]), 1e-9), initial=1.0))
     shunt_fr, shunt_to, stays = shunts(network, branch, must_close)
     with_open = replace(taken, steady=taken.steady + np.where(source & (not prices.of_sources), 0.0, stays.conj()))
     half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
@@ -110,14 +108,14 @@ def build_model(
     swap = ~network.closed[branch]
     arrays: dict[str, Any] = adjacency(np.minimum(a, n), np.minimum(b, n), n)
     arrays |= pattern(a, b, columns) | device_arrays(network, devices, number, branch) | by_bus(with_open, bus)
+    arrays |= output_arrays(network, objective, prices.costly, bool(taken.span.any()), number)
     model = Model(
         n=n,
         fr=a,
         to=b,
-        **of_sections(network, branch, (shunt_fr, shunt_to)),
+        **of_sections(z, network.tap[branch], prices.current[branch], (shunt_fr, shunt_to)),
         l_max=l_max,
         price=np.where(swap, 2.0 * change_cost, 0.0),
-        current_price=prices.current[branch],
         loss_price=prices.loss,
         w_min=w_min[bus],
         w_max=w_max[bus],
@@ -126,28 +124,27 @@ def build_model(
         **arrays,
         swap=swap,
         most_closings=m if max_changes is None else int(np.floor((max_changes - fixed) / 2)),
-        zero_impedance=np.flatnonzero((z == 0) & (prices.current[branch] * ideal < 0.5)).astype(np.int32),
-        ideal_conductance=ideal,
         passive=not any(np.any(part < 0.0) for part in (z.real, z.imag, half.real, stays.real)),
         shunts=bool(half.any() or stays.any() or taken.steady.any()),
         currents=bool(taken.current.any()),
-        dispatchable=bool(taken.span.any()),
         rated=bool(np.isfinite(l_max).any()),
         bounded=bool(np.any(w_min[~source] > 0) or np.any(network.w_max[~source] < np.inf)),
         priced=change_cost > 0.0,
-        spans=bool(taken.span.any() or np.any(devices.kind == DeviceKind.BANK)),
+        spans=bool(taken.span.any() or prices.costly or np.any(devices.kind == DeviceKind.BANK)),
     )
-    return model, Numbering(branch, bus, change_cost * fixed + prices.fixed, voltage_bounds, most, costs)
+    return model, Numbering(branch, bus, change_cost * fixed, voltage_bounds, most, costs)
 
 
-def of_sections(network: Network, branch: Ints, shunts: tuple[Complexes, Complexes]) -> dict[str, Any]:
-    """Fields of the model that describe ratio, impedance and admittances at both ends of the branches."""
-    z = np.asarray(network.z.diagonal())[branch]
-    found = {"r": z.real.copy(), "x": z.imag.copy(), "z2": z.real**2 + z.imag**2}
-    found |= {"k_fr": 1.0 / network.tap[branch] ** 2, "k_to": np.ones(len(branch))}
+def of_sections(z: Complexes, tap: Floats, price: Floats, shunts: tuple[Complexes, Complexes]) -> dict[str, Any]:
+    """Fields of the model that describe impedance, ratio, price of the current and admittances of the branches."""
+    ideal = 1e4 * float(np.max(1.0 / np.maximum(np.abs(z[z != 0]), 1e-9), initial=1.0))
+    found: dict[str, Any] = {"r": z.real.copy(), "x": z.imag.copy(), "z2": z.real**2 + z.imag**2}
+    found |= {"k_fr": 1.0 / tap**2, "k_to": np.ones(len(z)), "current_price": price}
     for end, y in zip(("fr", "to"), shunts, strict=True):
         found |= {f"g_{end}": y.real.copy(), f"b_{end}": y.imag.copy()}
-    return found
+    # A higher price of the current of a branch without impedance is a conductance by itself.
+    bare = np.flatnonzero((z == 0) & (price * ideal < 0.5)).astype(np.int32)
+    return found | {"zero_impedance": bare, "ideal_conductance": ideal}
 
 
 def numbered(network: Network, fr: Ints, to: Ints, source: Bools) -> tuple[Ints, Indices, list[Indices]]:

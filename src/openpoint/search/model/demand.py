@@ -26,13 +26,17 @@ class Demand:
     steady: Complexes
 
 
-def demand(network: Network, *, at_sources: bool = False) -> Demand:
-    """The demand of a balanced network, with the ranges of its dispatchable generators; 0 or not `at_sources`."""
+def demand(network: Network, *, at_sources: bool = False, generators: bool = True) -> Demand:
+    """The demand of a balanced network, with the ranges of its dispatchable generators or without any `generators`.
+
+    `at_sources`: also the demand there.
+    """
     power, current, steady = network.s_power.copy(), network.s_current.copy(), network.s_impedance.copy()
     span = np.zeros(network.n_terminals, dtype=complex)
-    np.subtract.at(power, network.generator_terminal, network.p_max + 1j * network.q_max)
-    ranges = (network.p_max - network.p_min) + 1j * (network.q_max - network.q_min)
-    np.add.at(span, network.generator_terminal, ranges)
+    if generators:
+        np.subtract.at(power, network.generator_terminal, network.p_max + 1j * network.q_max)
+        ranges = (network.p_max - network.p_min) + 1j * (network.q_max - network.q_min)
+        np.add.at(span, network.generator_terminal, ranges)
     if not at_sources:
         for part in (power, span, current, steady):
             part[network.source_terminal] = 0.0

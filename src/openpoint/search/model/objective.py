@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Floats, Ints
+from openpoint.arrays import Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
@@ -75,8 +76,8 @@ def objective_of(network: Network, cost: OperatingCost | None, supply: SupplyLim
         faults.append("a price is not a finite number")
     if cost.loss < 0.0 or np.any(cost.square < 0.0) or np.any(cost.current < 0.0):
         faults.append("the price of losses, of currents and of squared outputs must be 0 or more")
-    if np.any(cost.generator) or np.any(cost.square) or np.isfinite(supply.generator_s_max).any():
-        faults.append("prices and apparent power of generators are not supported")
+    if np.any(supply.generator_s_max < 0.0):
+        faults.append("the greatest apparent power of a generator must be 0 or more")
     by_power = cost.loss + cost.source
     bare = (network.r > 0.0) & (cost.current <= 0.0) if np.any(by_power == 0.0) else np.zeros(1, dtype=np.bool_)
     if np.any(by_power < 0.0) or bare.any():
@@ -99,26 +100,59 @@ class Prices:
 
     Attributes:
         loss: of the loss. current: (E) of squared currents. y_first: (N) of the model's buses, see
-            `openpoint.search.kernel.arrays.Model`. of_sources: whether the power of sources has a price. fixed: cost of
-            generators that does not depend on their output.
+            `openpoint.search.kernel.arrays.Model`. of_sources: whether the power of sources has a price.
+        costly: whether the model has the generators by themselves.
     """
 
     loss: float
     current: Floats
     y_first: Floats
     of_sources: bool
-    fixed: float
+    costly: bool
 
 
 def prices_of(network: Network, objective: Objective | None, bus: Ints) -> Prices:
     """The prices of an objective. `bus`: (N) bus of the network of each bus of the model, sources last."""
     y_first = np.zeros(len(bus))
     if objective is None:
-        return Prices(1.0, np.zeros(network.n_conductors), y_first, False, 0.0)
+        return Prices(1.0, np.zeros(network.n_conductors), y_first, False, False)
     cost = objective.cost
     y_first[:] = cost.source.mean()
     y_first[len(bus) - len(cost.source) :] = cost.source
-    return Prices(cost.loss, cost.current, y_first, bool(cost.source.any()), float(cost.idle.sum()))
+    of_outputs = any(part.any() for part in (cost.generator, cost.square, cost.idle))
+    of_outputs |= bool(np.isfinite(objective.supply.generator_s_max).any())
+    of_sources = bool(cost.source.any())
+    return Prices(cost.loss, cost.current, y_first, of_sources, of_outputs or (of_sources and len(cost.generator) > 0))
+
+
+def output_arrays(
+    network: Network, objective: Objective | None, costly: bool, spans: bool, number: Indices
+) -> dict[str, Any]:
+    """What the model holds of generators.
+
+    Args:
+        costly: see `Prices`. spans: whether any bus has a range of load. number: (N) number of each bus in the model.
+    """
+    free = bool(np.any((network.p_max > network.p_min) | (network.q_max > network.q_min)))
+    some = slice(None) if costly else slice(0)
+    none = least_loss(len(network.generator_names), 1, 1)
+    cost = none if objective is None else objective.cost
+    most = np.full(len(network.generator_names), np.inf) if objective is None else objective.supply.generator_s_max
+    arrays = {
+        "p_low": network.p_min,
+        "p_high": network.p_max,
+        "q_low": network.q_min,
+        "q_high": network.q_max,
+        "s_high": most,
+        "output_price": cost.generator,
+        "output_square": cost.square,
+        "output_idle": cost.idle,
+    }
+    return {name: part[some].copy() for name, part in arrays.items()} | {
+        "generator_at": number[network.generator_terminal[some]].astype(np.int32),
+        "dispatchable": free if costly else spans,
+        "costly": costly,
+    }
 
 
 def cost_range(network: Network, cost: OperatingCost, w_min: Floats, w_max: Floats, most: float) -> CostRange:
