@@ -10,7 +10,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.network.devices import Devices
 from openpoint.search.enumeration import topologies
-from openpoint.search.kernel import forest, node
+from openpoint.search.kernel import ascent, forest
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
@@ -29,10 +29,10 @@ FEATURES = ("banks", "voltages", "taps", "limits", "ratings")
 def bounds(model, work):  # type: ignore[no-untyped-def]
     """The bound of a node, and the same raised by its limits."""
     forest.root(model, work)
-    plain = node.dual_ascent(model, work, 8, np.inf)
+    plain = ascent.dual_ascent(model, work, 8, np.inf)
     raised = plain
     if model.bounded and plain > -np.inf:
-        raised = node.ascend_limit_multipliers(model, work, plain, 2.0 * abs(plain) + 1.0)
+        raised = ascent.ascend_limit_multipliers(model, work, plain, 2.0 * abs(plain) + 1.0)
     return plain, raised
 
 
