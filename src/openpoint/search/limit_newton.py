@@ -56,6 +56,8 @@ class LimitNewton:
         here = self._at(self.work.phi.copy())
         best = here
         for _ in range(STEPS):
+            if here.bound == -np.inf:
+                break
             rest = self._rest(here)
             idle = (here.phi != 0.0) & (rest == 0.0)
             if idle.any():
