@@ -17,16 +17,17 @@ from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from openpoint.verify import verify_network
-from tests.builders.device_grids import DeviceGrid, random_device_grid
+from tests.builders.device_grids import DeviceGrid, free_of_charge, random_device_grid
+from tests.powerflow.small_networks import Branch, make_network
+from tests.powerflow.test_operating_point import devices_of
 
 FEATURES = ("banks", "voltages", "taps", "fixed units", "units", "limits", "ratings")
-COUNT = 60
+COUNT = 36
 
 
 def searched(grid: DeviceGrid, file: Path) -> tuple[DeviceGrid, SearchResult] | None:
     """The grid and the answer; devices that the search does not set are held; None where it refuses the grid."""
-    kinds = grid.devices.kind
-    some = grid.devices.only(np.flatnonzero((kinds == DeviceKind.BANK) | (kinds == DeviceKind.VOLTAGE)))
+    some = grid.devices.only(np.flatnonzero(grid.devices.kind != DeviceKind.UNIT))
     for devices in (grid.devices, some):
         try:
             found = search_topologies(grid.network, devices=devices, gap=1e-6, certificate=file)
@@ -66,5 +67,31 @@ def test_the_answer_is_proven_best_by_enumeration_and_by_its_certificate(tmp_pat
             seen["verified"] += 1
             seen["with devices"] += len(proven.positions) > 0
             seen["with outputs"] += not every.exact
-    assert seen["verified"] >= 40
-    assert min(seen["with devices"], seen["with outputs"]) >= 10
+    assert seen["verified"] >= 25
+    assert min(seen["with devices"], seen["with outputs"]) >= 8
+
+
+def feeder() -> DeviceGrid:
+    """A ring of three buses with a bank at its source, which is on and feeds too much into the grid above."""
+    branches = [Branch(0, 1), Branch(1, 2), Branch(2, 0, closed=False)]
+    network = make_network(3, branches, {0: 1.0 + 0.0j}, power=[0.0, 0.2, 0.3], impedance=[-0.5j, 0.0, 0.0])
+    devices = devices_of((DeviceKind.BANK, 0, [0.0, 0.5], 1))
+    cost, free = free_of_charge(network)
+    return DeviceGrid(network, devices, cost, replace(free, q_min=np.array([-0.1])))
+
+
+def test_a_bank_at_a_source_counts_where_the_power_of_the_source_is_limited() -> None:
+    grid = feeder()
+    best = best_operating_state(grid.evaluator).best
+    found = search_topologies(grid.network, devices=grid.devices, supply=grid.supply)
+    assert best is not None
+    assert (best.violation, best.positions.tolist()) == (0.0, [0])
+    assert found.positions is not None
+    assert found.positions.tolist() == [0]
+    assert found.value == pytest.approx(best.value, rel=1e-8)
+
+
+def test_a_price_of_moves_is_refused() -> None:
+    grid = feeder()
+    with pytest.raises(OptionError, match="no price for moves of devices"):
+        search_topologies(grid.network, devices=grid.devices, cost=replace(grid.cost, move=0.1))

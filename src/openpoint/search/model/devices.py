@@ -11,6 +11,7 @@ from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, with_positions
+from openpoint.network.operating_cost import SupplyLimits
 
 IN_CLOSED_FORM = (DeviceKind.BANK, DeviceKind.VOLTAGE, DeviceKind.TAP)
 """Kinds that the bound covers."""
@@ -93,14 +94,16 @@ def device_arrays(network: Network, devices: Devices, number: Indices, branch: I
     return arrays | {"value": whole, "holder": holder, "changer": changer}
 
 
-def free_devices(network: Network, devices: Devices, must_open: Bools) -> Ints:
-    """Numbers of the devices that change what the search minimises.
+def free_devices(network: Network, devices: Devices, must_open: Bools, supply: SupplyLimits | None = None) -> Ints:
+    """Numbers of the devices that change what the search minimises or keeps.
 
-    A bank at the bus of a source does not, nor does a tap changer in a branch that is open in all states.
+    A bank at the bus of a source does not unless the power of sources has limits, nor does a tap changer in a branch
+    that is open in all states.
     """
     banks, taps = devices.of(DeviceKind.BANK), devices.of(DeviceKind.TAP)
     free = np.ones(devices.count, dtype=np.bool_)
-    free[banks] = ~np.isin(devices.place[banks], network.source_terminal)
+    if supply is None or not supply.any_of_sources:
+        free[banks] = ~np.isin(devices.place[banks], network.source_terminal)
     loops = network.terminal_fr == network.terminal_to
     free[taps] = ~(must_open | loops)[devices.place[taps]]
     return np.flatnonzero(free)
