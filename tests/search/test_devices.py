@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from openpoint.search.model.devices import free_devices
 from openpoint.search.operating_states import best_operating_state, combination, count_positions
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
+from openpoint.verify import verify_network
 from tests.builders.device_cases import LOSS_KW, device_case
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 from tests.search.entered import entered
@@ -129,3 +131,21 @@ def test_published_grids_reach_their_optima(name: str) -> None:
     assert found.value * network.s_base_kva == pytest.approx(LOSS_KW[name], rel=1e-4)
     assert found.by_cone == 0
     assert found.lower_bound >= found.value * (1.0 - 1.01e-4)
+
+
+@pytest.mark.parametrize("name", ["33-A", "33-C", "33-E", "33-R1", "70-B"])
+def test_their_certificates_are_accepted(name: str, tmp_path: Path) -> None:
+    network, devices = device_case(name)
+    found = search_topologies(network, devices=devices, gap=1e-4, certificate=tmp_path / "proof")
+    proven = verify_network(network, tmp_path / "proof", devices=devices)
+    assert found.positions is not None
+    assert [position for _, position in proven.positions] == (devices.first + found.positions).tolist()
+
+
+def test_a_search_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    network, devices = device_case("70-B")
+    whole = search_topologies(network, devices=devices, gap=1e-4)
+    for nodes in (50, 200, 10**6):
+        found = search_topologies(network, devices=devices, gap=1e-4, checkpoint=tmp_path / "open", node_limit=nodes)
+    assert (found.value, found.lower_bound, found.nodes) == (whole.value, whole.lower_bound, whole.nodes)
+    assert np.array_equal(found.positions, whole.positions)  # type: ignore[arg-type]
