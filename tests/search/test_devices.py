@@ -123,7 +123,7 @@ def check_nodes(seed: int, grid: DeviceGrid) -> int:
     return checked
 
 
-@pytest.mark.parametrize("name", ["33-A", "33-B", "33-C", "33-D", "33-E", "70-B", "70-D", "118-A", "33-R1"])
+@pytest.mark.parametrize("name", ["33-A", "33-B", "33-C", "33-D", "33-E", "70-B", "70-D", "118-A", "33-R1", "33-R2"])
 def test_published_grids_reach_their_optima(name: str) -> None:
     network, devices = device_case(name)
     found = search_topologies(network, devices=devices, gap=1e-4)
@@ -133,7 +133,7 @@ def test_published_grids_reach_their_optima(name: str) -> None:
     assert found.lower_bound >= found.value * (1.0 - 1.01e-4)
 
 
-@pytest.mark.parametrize("name", ["33-A", "33-C", "33-E", "33-R1", "70-B"])
+@pytest.mark.parametrize("name", ["33-A", "33-C", "33-E", "33-R1", "33-R2", "70-B"])
 def test_their_certificates_are_accepted(name: str, tmp_path: Path) -> None:
     network, devices = device_case(name)
     found = search_topologies(network, devices=devices, gap=1e-4, certificate=tmp_path / "proof")

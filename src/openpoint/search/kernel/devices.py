@@ -23,8 +23,10 @@ so the maximum is added to A_j. In the fixed point the reactive load that may be
   between them, and s is convex in 1/κ as the perspective of a square. So the larger of ν + s at the two ends is the
   largest; the same holds for σ l_max.
 
-**Branching.** While branches are undecided, only they are. Then the positions of a device are divided where the
-relaxation, taken at the multipliers of the node, has its value; the side that is nearer follows.
+**Branching.** The positions of a device are divided where the relaxation, taken at the multipliers of the node, has its
+value; the side that is nearer follows. While branches are undecided, only tap changers with many positions are divided:
+the bound may take another ratio for each bus below, so that it is weak while the interval is wide. Where limits bind,
+their intervals are halved, since the ratio that is wanted is at an end of the interval and misses the limits.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ from openpoint.search.kernel.arrays import LEAST, Model, Work
 
 BANK, VOLTAGE, TAP = 0, 1, 2
 """`openpoint.network.devices.DeviceKind`."""
+WIDE = 4
+"""Positions of a tap changer between the first and the last one from which on they are divided before branches."""
 
 
 @inlined
@@ -137,9 +141,28 @@ def divide(model: Model, work: Work) -> int:
 
 
 @inlined
-def last_of_lower_side(work: Work, d: int) -> tuple[int, int]:
+def divide_tap(model: Model, work: Work) -> int:
+    """The tap changer with the widest interval, if it is wide, else -1; writes its position to `wanted`."""
+    chosen, widest = -1, WIDE - 1
+    for d in range(len(model.device_kind)):
+        if model.device_kind[d] == TAP and work.high[d] - work.low[d] > widest:
+            chosen, widest = d, work.high[d] - work.low[d]
+    if chosen >= 0:
+        work.wanted[chosen] = position_of(model, work, chosen, work.k_fr[model.device_at[chosen]])
+    return chosen
+
+
+@inlined
+def last_of_lower_side(model: Model, work: Work, d: int) -> tuple[int, int]:
     """The last position of the lower side of a division, and the side of the wanted position: 0 for the lower one."""
     wanted = work.wanted[d]
+    if model.device_kind[d] == TAP:
+        binding = False
+        for j in range(len(work.phi)):
+            binding = binding or work.phi[j] != 0.0
+        if binding:
+            k = (work.low[d] + work.high[d]) // 2
+            return k, 0 if wanted <= k else 1
     k = int(np.floor(wanted))
     if k >= work.high[d]:
         return work.high[d] - 1, 1

@@ -5,7 +5,8 @@ undecided branches are *probed*: the node is bounded with the branch open. Where
 branch must be closed in every state of interest. The closings are applied together after all probes, since each would
 change the forest that the bound uses. Their consequences are propagated, and the node is bounded again. Then the
 branch that `branching` chooses is decided: the open side, with its high bound, is put into the pool; the closed side
-is processed next. Where all branches are decided, the positions of a device are divided (`devices`) in the same way.
+is processed next. Where all branches are decided, the positions of a device are divided (`devices`) in the same way,
+those of tap changers before.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from openpoint.search.kernel.arrays import (
 from openpoint.search.kernel.ascent import STEPS, ascend_limit_multipliers, dual_ascent
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.branching import choose
-from openpoint.search.kernel.devices import divide, last_of_lower_side
+from openpoint.search.kernel.devices import divide, divide_tap, last_of_lower_side
 from openpoint.search.kernel.forest import propagate, root
 from openpoint.search.kernel.multipliers import (
     equalise_zero_impedance,
@@ -228,7 +229,8 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
             counts.bound[0] = reached
             return -1
         if not probe_all(model, work, counts, record, value):
-            return choose(model, work, counts)
+            device = divide_tap(model, work) if model.taps else -1
+            return choose(model, work, counts) if device < 0 else len(work.status) + device
         iterations = STEPS
 
 
@@ -293,7 +295,7 @@ def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) ->
 def step(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, d: int) -> None:
     """Divide the positions of a device: put the farther side into the pool; the nearer one becomes the current node."""
     low, high = work.low[d], work.high[d]
-    last, side = last_of_lower_side(work, d)
+    last, side = last_of_lower_side(model, work, d)
     if len(record.kind) > 0:
         record.last[record.size[0]] = last
         record.bits[record.size[0]] = side
