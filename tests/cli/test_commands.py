@@ -245,6 +245,20 @@ def test_powerflow_of_three_phases(name: str, lowest: str, loss: str, command: C
     assert {row["phase"] for row in document["buses"]} == {"a", "b", "c"}
 
 
+def test_info_counts_what_may_be_set(command: Command, tmp_path: Path) -> None:
+    shown = command("info", "khodr70").out
+    assert "2 voltages of sources, 2 capacitors, 2 generators that may stop" in shown
+    assert "capacitors on         0.0 kvar" in shown
+    folder = tmp_path / "khodr70"
+    assert command("convert", "khodr70", str(folder)).code == 0
+    (folder / "capacitors.csv").write_text(
+        "name,bus,q_kvar,steps,steps_on,levels_kvar\na,49,600,3,3,150 300\nb,64,6,0,0,\n"
+    )
+    done = command("info", str(folder))
+    assert done.code == 0, done.err
+    assert "capacitors on" not in done.out
+
+
 def test_a_meshed_state_has_no_radial_flow(command: Command, tmp_path: Path) -> None:
     folder = write(tmp_path / "meshed", lines=tables()["lines"] | {"closed": [True] * 4})
     assert "radial today" in command("info", folder).out

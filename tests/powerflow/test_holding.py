@@ -139,7 +139,8 @@ def test_faults_of_voltages_to_hold(rows: list[dict[str, object]], message: str)
 
 
 def test_other_studies_say_how_else_it_can_run(tmp_path: Path) -> None:
-    row = {"name": "g", "bus": "d", "v_pu": 1.0, "q_kvar": 300.0, "q_min_kvar": -500.0, "q_max_kvar": 2000.0}
+    limits = {"q_min_kvar": -500.0, "q_max_kvar": 2000.0, "may_stop": True}
+    row = {"name": "g", "bus": "d", "v_pu": 1.0, "q_kvar": 300.0, **limits}
     grid = feeder(row)
     for study in (openpoint.reconfigure, lambda held: openpoint.write(held, tmp_path / "a.dss")):
         with pytest.raises(InputError, match=r"generators, row g, v_pu.*--pv-as-pq.*--free-q") as caught:

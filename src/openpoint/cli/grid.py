@@ -37,7 +37,9 @@ def info(source: str, *, branches: bool) -> int:
     out = console()
     grid = io.read(source)
     found = meshes(grid)[:LOOPS_TOLD]  # told below
-    _show_doubts(grid.problems(), but=mesh_doubts(grid))
+    problems = grid.problems()
+    sound = all(problem.severity != "error" for problem in problems)
+    _show_doubts(problems, but=mesh_doubts(grid))
     table = grid.branches()
     if branches:
         show_frame(out, table)
@@ -51,7 +53,8 @@ def info(source: str, *, branches: bool) -> int:
         ("sources at", words.names(grid.sources["bus"])),
         ("load", _power(grid.loads)),
         ("generation", _power(grid.generators) if grid.generators.height else ""),
-        ("capacitors on", f"{_switched_on(grid):.1f} kvar" if grid.capacitors.height else ""),
+        ("capacitors on", f"{_switched_on(grid):.1f} kvar" if grid.capacitors.height and sound else ""),
+        ("may be set", _may_be_set(grid)),
         ("switchable branches", f"{table['switchable'].sum()} of {table.height}"),
         ("to be open", f"{words.count(points_to_open(grid), 'branch', 'branches')}, to be radial"),
         ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
@@ -173,6 +176,18 @@ def size(grid: Grid) -> str:
 
 def _switched_on(grid: Grid) -> float:
     return sum(kvar_today(row) for row in grid.capacitors.iter_rows(named=True))
+
+
+def _may_be_set(grid: Grid) -> str:
+    """How many devices a decision may set beside switches."""
+    has_taps = (pl.col("tap_min") < pl.col("tap_max")) & (pl.col("tap_step_percent") != 0)
+    counts = (
+        (grid.transformers.filter(pl.col("controllable") & has_taps), "tap changer", "tap changers"),
+        (grid.sources.filter(pl.col("v_step_pu").is_not_null()), "voltage of a source", "voltages of sources"),
+        (grid.capacitors.filter(pl.col("controllable") & (pl.col("q_kvar") > 0)), "capacitor", "capacitors"),
+        (grid.generators.filter("may_stop"), "generator that may stop", "generators that may stop"),
+    )
+    return ", ".join(words.count(rows.height, one, many) for rows, one, many in counts if rows.height)
 
 
 def _power(frame: pl.DataFrame) -> str:

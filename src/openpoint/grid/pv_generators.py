@@ -29,6 +29,7 @@ def with_held(grid: Grid, held: Held) -> Grid:
         return grid
     if held == "pq":
         columns = [pl.when(~own).then(name).alias(name) for name in _LIMITS]
+        columns.append(pl.col("may_stop") & ~own)
     else:
         columns = []
         open_ended = own & pl.any_horizontal(pl.col("q_min_kvar", "q_max_kvar").is_null())
