@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from openpoint.errors import OptionError
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.search.operating_states import best_operating_state
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.conformance import check_program
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.recourse.subproblem import Subproblem
+from openpoint.twostage.uncertainty import Scenarios
 from tests.builders.device_cases import LOSS_KW, device_case
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 
@@ -46,6 +50,44 @@ def published(name: str) -> DispatchProgram:
 @pytest.mark.parametrize("seed", [s for s in range(3, 9) if radial(random_device_grid(s))])
 def test_it_keeps_the_contract(seed: int) -> None:
     check_program(program_of(random_device_grid(seed)), count=2, seed=seed)
+
+
+@pytest.mark.parametrize("seed", [5, 11])
+def test_it_keeps_the_contract_in_several_futures_and_with_a_price_of_voltages(seed: int) -> None:
+    grid = random_device_grid(seed)
+    demand = program_of(grid).uncertainty.values[0]
+    futures = Scenarios(np.array([demand, 0.7 * demand, 1.1 * demand]), np.array([0.5, 0.3, 0.2]))
+    cost = replace(grid.cost, deviation=0.3)
+    check_program(replace(program_of(grid), cost=cost, futures=futures), count=2, seed=seed)
+
+
+def test_the_deviation_of_voltages_is_that_of_the_exact_flow_where_the_cone_is_tight() -> None:
+    program = published("33-A")
+    program = replace(program, cost=replace(program.cost, deviation=0.01))
+    for start in program.warm_starts():
+        response = Subproblem(program, program.layout.size, Goal.WITHOUT_LIMITS).respond(
+            start, program.uncertainty.values[0]
+        )
+        exact = program.evaluate(start, program.uncertainty.values, None).values[0]
+        assert response.value == pytest.approx(exact, rel=1e-5)
+
+
+def test_a_source_that_is_paid_for_its_power_needs_a_limit() -> None:
+    program = published("33-A")
+    program = replace(program, cost=replace(program.cost, source=np.array([-1.0])))
+    with pytest.raises(OptionError, match="upper limit"):
+        _ = program.recourse_lower_bound
+    limited = replace(program, supply=replace(program.supply, p_max=np.array([2.0])))
+    assert limited.recourse_lower_bound == pytest.approx(-2.0 * program.network.s_base_kva)
+
+
+def test_outputs_that_miss_a_limit_are_mended_on_the_exact_flow() -> None:
+    """Where power flows back the cone program may propose outputs that are not the best, or miss a limit."""
+    grid = random_device_grid(23, most=3000)
+    found = Benders(gap=1e-6).solve(program_of(grid))
+    best = best_operating_state(grid.evaluator).best
+    assert best is not None
+    assert found.upper_bound == pytest.approx(best.value * grid.network.s_base_kva, rel=1e-4)
 
 
 @pytest.mark.parametrize(

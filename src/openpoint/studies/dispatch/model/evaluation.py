@@ -16,6 +16,7 @@ from openpoint.network.operating_cost import SupplyLimits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.studies.dispatch.model.decision_cost import DecisionCost
 from openpoint.studies.dispatch.model.layout import DispatchState
+from openpoint.studies.dispatch.model.outputs import improved
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import ExactEvaluation
 
@@ -42,19 +43,23 @@ class StateEvaluator:
     def evaluate(
         self, closed: Bools, positions: Ints, demands: Complexes, dispatch: Sequence[Floats] | None
     ) -> ExactEvaluation:
-        """One state, (E) and (D), under demands (K, N), at a dispatch, active and reactive power in turn."""
+        """One state, (E) and (D), under demands (K, N), from a dispatch on, active and reactive power in turn."""
         count = len(demands)
         if dispatch is None:
             output = np.repeat(self.within(self.decision_cost.network.generator_s)[None, :], count, axis=0)
         else:
             output = self.within(np.array([each[0::2] + 1j * each[1::2] for each in dispatch]).reshape(count, -1))
-        state, final = DispatchState(closed, positions, output), self._settled(positions)
+        final = self._settled(positions)
         if not self.switching.allowed(closed):
             nothing = np.full(count, np.inf)
-            return ExactEvaluation(nothing, nothing, state, final)
-        judged = [self._point(demand).evaluate(closed, positions, output[k]) for k, demand in enumerate(demands)]
+            return ExactEvaluation(nothing, nothing, DispatchState(closed, positions, output), final)
+        points = [self._point(demand) for demand in demands]
+        if not final:
+            output = np.array([improved(p, closed, positions, s, self.within) for p, s in zip(points, output)])
+        judged = [point.evaluate(closed, positions, s) for point, s in zip(points, output, strict=True)]
         values, violations = (np.concatenate(part) for part in zip(*judged, strict=True))
-        return ExactEvaluation(values * self.decision_cost.network.s_base_kva, violations, state, final)
+        scale, state = self.decision_cost.network.s_base_kva, DispatchState(closed, positions, output)
+        return ExactEvaluation(values * scale, violations, state, final)
 
     def objectives(self, closed: Bools, positions: Ints, generation: Complexes) -> Floats:
         """(C) objective of C states, (C, E) and (C, D), at (G) outputs; inf where limits are missed too often."""

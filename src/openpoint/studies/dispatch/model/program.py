@@ -20,6 +20,7 @@ import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
+from openpoint.errors import OptionError
 from openpoint.formulations import valid_inequalities as valid
 from openpoint.formulations.devices import (
     DeviceChoice,
@@ -138,7 +139,11 @@ class DispatchProgram(PlainRecourse):
 
     @cached_property
     def recourse_lower_bound(self) -> float:
-        """What no flow costs less than: losses cost nothing, generators what is cheapest, sources take all feed-in."""
+        """What no flow costs less than: losses cost nothing, generators what is cheapest, sources take all feed-in.
+
+        Raises:
+            OptionError: a source is paid for what it delivers, and nothing limits that.
+        """
         net, cost = self.network, self.cost
         demand = self.radial.demands
         _, w_upper = self.voltage_bounds(limits=False)
@@ -146,8 +151,12 @@ class DispatchProgram(PlainRecourse):
         feed += np.maximum(-net.s_current.real, 0.0) * (1.0 + w_upper) / 2.0
         back = float(feed.sum() + np.maximum(net.p_max, 0.0).sum())
         ends = np.array([cost.generator * net.p_min, cost.generator * net.p_max, np.zeros(len(net.p_min))])
-        least = float(ends.min(axis=0).sum()) - float(np.maximum(cost.source, 0.0).max(initial=0.0)) * back
-        return net.s_base_kva * least
+        paid = np.flatnonzero(cost.source < 0.0)
+        most = np.minimum(self.supply.p_max, self.supply.s_max)[paid]
+        if not np.isfinite(most).all():
+            raise OptionError("a source with a price below 0 needs an upper limit of its active or apparent power")
+        least = float(ends.min(axis=0).sum() + np.minimum(cost.source[paid] * most, 0.0).sum())
+        return net.s_base_kva * (least - float(np.maximum(cost.source, 0.0).max(initial=0.0)) * back)
 
     def voltage_bounds(self, *, limits: bool) -> tuple[Floats, Floats]:
         """(N) lower and (N) upper bounds of the squared voltage over all positions; see `distflow.voltage_bounds`."""
