@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from openpoint.scenarios.horizon import Horizon as Horizon
     from openpoint.scenarios.horizon import read_horizon as read_horizon
     from openpoint.scenarios.storms import storms as storms
+    from openpoint.search.methods import Enumeration as Enumeration
+    from openpoint.search.methods import TopologySearch as TopologySearch
     from openpoint.studies.dispatch.study import dispatch as dispatch
     from openpoint.studies.harden.options import HardenCosts as HardenCosts
     from openpoint.studies.harden.study import harden as harden
@@ -50,8 +52,6 @@ if TYPE_CHECKING:
     from openpoint.studies.partition.study import partition as partition
     from openpoint.studies.powerflow.study import run_powerflow as run_powerflow
     from openpoint.studies.reconfigure.study import BranchExchange as BranchExchange
-    from openpoint.studies.reconfigure.study import Enumeration as Enumeration
-    from openpoint.studies.reconfigure.study import TopologySearch as TopologySearch
     from openpoint.studies.reconfigure.study import reconfigure as reconfigure
     from openpoint.twostage.ambiguity import Moments as Moments
     from openpoint.twostage.ambiguity import ProbabilityBox as ProbabilityBox
@@ -81,6 +81,7 @@ _HOMES = {
     "openpoint.scenarios.growth": ("Growth", "Snapshot", "grow"),
     "openpoint.scenarios.horizon": ("Horizon", "read_horizon"),
     "openpoint.scenarios.storms": ("storms",),
+    "openpoint.search.methods": ("Enumeration", "TopologySearch"),
     "openpoint.studies.dispatch.study": ("dispatch",),
     "openpoint.studies.harden.options": ("HardenCosts",),
     "openpoint.studies.harden.study": ("harden",),
@@ -90,7 +91,7 @@ _HOMES = {
     "openpoint.studies.partition.steps.study": ("partition_steps",),
     "openpoint.studies.partition.study": ("partition",),
     "openpoint.studies.powerflow.study": ("run_powerflow",),
-    "openpoint.studies.reconfigure.study": ("BranchExchange", "Enumeration", "TopologySearch", "reconfigure"),
+    "openpoint.studies.reconfigure.study": ("BranchExchange", "reconfigure"),
     "openpoint.twostage.ambiguity": ("Moments", "ProbabilityBox", "TotalVariation", "Wasserstein"),
     "openpoint.twostage.log": ("Termination",),
     "openpoint.twostage.methods.benders": ("Benders",),

@@ -10,9 +10,10 @@ from openpoint.grid import builtin
 from openpoint.network.limits import Limits
 from openpoint.report.terminal import words
 from openpoint.scenarios.storms import storms
+from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.harden.study import harden
 from openpoint.studies.powerflow.study import run_powerflow
-from openpoint.studies.reconfigure.study import BranchExchange, Enumeration, TopologySearch, reconfigure
+from openpoint.studies.reconfigure.study import BranchExchange, reconfigure
 
 
 def warmup(*, quiet: bool) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +14,16 @@ from openpoint.errors import OptionError
 if TYPE_CHECKING:
     from openpoint.studies.dispatch.methods import Method
 
+GAP = 1e-4
+"""Relative gap that is proven unless another is asked for; topology search has its own."""
+
 
 class MethodName(StrEnum):
     """How the optimum is found and proven."""
 
+    SEARCH = "search"
+    BENDERS = "benders"
+    EXTENSIVE = "extensive"
     ENUMERATION = "enumeration"
 
 
@@ -58,10 +64,21 @@ class MethodOptions:
 
     method: Annotated[
         MethodName | None,
-        typer.Option(help="How the optimum is found and proven.  [default: the quickest that can take the question]"),
+        typer.Option(
+            help="How the optimum is found and proven.  [default: search where what is sought has a bound in closed "
+            "form; else enumeration where states are few, else benders]"
+        ),
+    ] = None
+    solver: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: scip]")
     ] = None
     gap: Annotated[
-        float | None, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            min=0.0,
+            help="Relative gap to prove; 1e-4 is 0.01 %.  [default: 1e-6 by search, 1e-4 by benders and extensive]",
+        ),
     ] = None
     time_limit: TimeLimitOption = None
 
@@ -71,10 +88,23 @@ class MethodOptions:
         Raises:
             OptionError: an option that this method does not have.
         """
-        from openpoint.studies.dispatch.enumeration import Enumeration
-
+        if self.solver is not None and self.method is not MethodName.EXTENSIVE:
+            raise OptionError("--solver is an option of --method extensive; leave it out, or name that method")
         if self.method is None:
             return None
-        if self.gap is not None:
-            raise OptionError("--gap is no option of --method enumeration, which tries all; leave one out")
-        return Enumeration(time_limit_s=self.time_limit)
+        from openpoint.search.methods import Enumeration, TopologySearch
+        from openpoint.twostage.methods.benders import Benders
+        from openpoint.twostage.methods.extensive import ExtensiveForm
+
+        if self.method is MethodName.ENUMERATION:
+            if self.gap is not None:
+                raise OptionError("--gap is no option of --method enumeration, which tries all; leave one out")
+            return Enumeration(time_limit_s=self.time_limit)
+        limit = self.time_limit
+        if self.method is MethodName.SEARCH:
+            search = TopologySearch(time_limit_s=limit)
+            return search if self.gap is None else replace(search, gap=self.gap)
+        gap = GAP if self.gap is None else self.gap
+        if self.method is MethodName.BENDERS:
+            return Benders(gap=gap, time_limit_s=limit)
+        return ExtensiveForm(solver=self.solver or "scip", gap=gap, time_limit_s=limit)

@@ -90,7 +90,8 @@ class MethodOptions:
         Raises:
             OptionError: an option that this method does not have.
         """
-        from openpoint.studies.reconfigure.study import BranchExchange, Enumeration, TopologySearch
+        from openpoint.search.methods import Enumeration, TopologySearch
+        from openpoint.studies.reconfigure.study import BranchExchange
         from openpoint.twostage.methods.extensive import ExtensiveForm
 
         for_benders = self.plain or self.max_iterations is not None or self.executor is not None
@@ -273,7 +274,7 @@ class ProofOptions:
         Raises:
             OptionError: this method writes none.
         """
-        from openpoint.studies.reconfigure.study import TopologySearch
+        from openpoint.search.methods import TopologySearch
 
         for option, file in (("--certificate", self.certificate), ("--checkpoint", self.checkpoint)):
             if file is not None and not isinstance(method, TopologySearch):

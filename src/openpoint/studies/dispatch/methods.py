@@ -1,13 +1,64 @@
-"""Which method suits which question."""
+"""Which method suits which question, and what each finds."""
 
 from __future__ import annotations
 
-from openpoint.studies.dispatch.enumeration import Enumeration, count_states
-from openpoint.studies.dispatch.question import Question
+from dataclasses import replace
 
-Method = Enumeration
+from openpoint.errors import OptionError
+from openpoint.search.methods import Enumeration, TopologySearch
+from openpoint.studies.dispatch.model.layout import DispatchState
+from openpoint.studies.dispatch.outcome import Found
+from openpoint.studies.dispatch.question import Question
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Progress
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.extensive import ExtensiveForm
+
+Method = TopologySearch | Benders | ExtensiveForm | Enumeration
+
+FEW = 200_000
+"""States up to which all are tried rather than bounded by a cone program: seconds."""
 
 
 def quickest(question: Question, gap: float | None, time_limit_s: float | None) -> tuple[Method, str]:
-    """The quickest method that can take a question, and why it is taken."""
-    return Enumeration(time_limit_s=time_limit_s), f"{count_states(question):,} states are few enough to try all"
+    """The quickest method that can take a question, and why it is taken.
+
+    Topology search where its bound is valid; else all states where they are few; else Benders. Without a gap, each has
+    its own.
+
+    Raises:
+        OptionError: none can.
+    """
+    why_not = question.unsearchable()
+    if not why_not:
+        search = TopologySearch(time_limit_s=time_limit_s)
+        told = "what is sought has a bound in closed form"
+        return search if gap is None else replace(search, gap=gap), told
+    if not question.dispatches and question.states <= FEW:
+        told = f"{question.states:,} states are few enough to try all (not topology search: {why_not})"
+        return Enumeration(time_limit_s=time_limit_s), told
+    if question.most:
+        raise OptionError(
+            f"no method can keep a bound of {' and '.join(question.most)} here: topology search and Benders minimise "
+            "one sum, and there are too many states to try all. Give it a weight in minimize, bound changes, or free "
+            "less"
+        )
+    benders = Benders(time_limit_s=time_limit_s)
+    return benders if gap is None else replace(benders, gap=gap), f"topology search cannot take it: {why_not}"
+
+
+def solve(method: Method, question: Question, progress: Progress | None, deadline: Deadline) -> Found:
+    """What a method finds, in the units of the criteria.
+
+    Raises:
+        OptionError: the method cannot take the question.
+    """
+    if isinstance(method, TopologySearch | Enumeration):
+        return method.solve(question, progress, deadline)
+    outcome = method.solve(question.program, progress, deadline)
+    found = outcome.state
+    state = None
+    if isinstance(found, DispatchState):
+        state = question.state(found.closed, found.positions, found.generation[0])
+    end = question.found(outcome.termination, state, outcome.lower_bound, outcome.log, outcome.seconds)
+    return replace(end, lower_bound=outcome.lower_bound)

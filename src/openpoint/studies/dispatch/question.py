@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
-from openpoint.search.operating_states import OperatingState
+from openpoint.search.enumeration import count_topologies
+from openpoint.search.methods import Log, TopologySearch
+from openpoint.search.model.build import build_model
+from openpoint.search.model.objective import objective_of
+from openpoint.search.operating_states import OperatingState, best_operating_state, count_positions
+from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.criteria import weighted
+from openpoint.studies.dispatch.model.program import DispatchProgram
+from openpoint.studies.dispatch.outcome import Found
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Iteration, Progress, Termination
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,18 @@ class Question:
         """The weighted sum that is minimised; times `s_base_kva` it is in the units of the criteria."""
         return weighted(self.costs, self.weights)
 
+    @cached_property
+    def program(self) -> DispatchProgram:
+        """The mathematical model.
+
+        Raises:
+            OptionError: bounded criteria, which it does not hold.
+        """
+        self._refuse_bounds("Benders' method and the one-piece program")
+        return DispatchProgram(
+            self.network, self.devices, self.cost, self.supply, self.must_close, self.must_open, self.max_changes
+        )
+
     @property
     def dispatches(self) -> bool:
         """Whether the output of any generator may be chosen within a range."""
@@ -67,9 +90,117 @@ class Question:
         return self.state(net.closed, self.devices.today, net.generator_s)
 
     def state(self, closed: Bools, positions: Ints, generation: Complexes) -> OperatingState:
-        """A state with its value, per unit, and its violation; both are inf where it has no power flow."""
+        """A state with its value, per unit, and its violation; both are inf where it has no power flow.
+
+        What is off feeds nothing, whatever output it is given.
+        """
+        generation = np.where(self.evaluator.on(positions[None, :])[0], generation, 0.0)
         value, violation = self.evaluator.evaluate(closed, positions, generation)
         return OperatingState(closed, positions, generation, float(value[0]), float(violation[0]))
+
+    def searched(self, search: TopologySearch, progress: Progress | None, deadline: Deadline) -> Found:
+        """What topology search finds.
+
+        Raises:
+            OptionError: something that its bound has no closed form for, or bounded criteria.
+        """
+        if why := self.unsearchable():
+            raise OptionError(f"topology search cannot take this: {why}")
+        log = Log(self.network.s_base_kva, progress)
+        found = search_topologies(
+            self.network,
+            must_close=self.must_close,
+            must_open=self.must_open,
+            max_changes=self.max_changes,
+            gap=search.gap,
+            deadline=deadline,
+            progress=log.told,
+            certificate=search.certificate,
+            checkpoint=search.checkpoint,
+            cone=self.program.cone if self.dispatches else None,
+            devices=self.devices,
+            cost=self.cost,
+            supply=self.supply,
+        )
+        shown, best = found.least_violation if found.closed is None else found.closed, None
+        if shown is not None:
+            positions = self.devices.today if found.positions is None else found.positions
+            output = self.network.generator_s if found.generation is None else found.generation
+            best = self.state(shown, positions, output)
+        end = self.found(found.termination, best, found.lower_bound * self.network.s_base_kva, (), found.seconds)
+        log.end(found, end.lower_bound, end.upper_bound)
+        return replace(end, log=tuple(log.lines))
+
+    def unsearchable(self) -> str:
+        """Why topology search cannot take the question; empty where it can."""
+        if self.most:
+            return f"its bound is that of one sum, and {' and '.join(self.most)} may not exceed a figure"
+        if self.cost.move:
+            return "its bound knows no cost of moving devices"
+        try:
+            objective = objective_of(self.network, self.cost, self.supply)
+            build_model(
+                self.network,
+                must_close=self.must_close,
+                must_open=self.must_open,
+                devices=self.devices,
+                objective=objective,
+            )
+        except OptionError as error:
+            return str(error)
+        return ""
+
+    def enumerated(self, most: int, progress: Progress | None, deadline: Deadline) -> Found:
+        """The best of all states.
+
+        Raises:
+            OptionError: more states than `most`, or output of generators to be chosen within a range.
+        """
+        if self.dispatches:
+            raise OptionError(
+                "Enumeration cannot choose the output of generators within a range; use another method, or leave "
+                "generators out of what is free"
+            )
+        began = deadline.passed()
+        end = best_operating_state(
+            self.evaluator,
+            locked_closed=self.must_close,
+            locked_open=self.must_open,
+            max_changes=self.max_changes,
+            limit=most,
+            stop=deadline.over,
+        )
+        why = Termination.OPTIMAL if end.complete else deadline.why
+        found = self.found(why, end.best, math.inf if end.complete else -math.inf, (), deadline.passed() - began)
+        if end.complete and found.best is None:
+            found = replace(found, termination=Termination.INFEASIBLE)
+        told = f"{end.states:,} states" + ("" if end.complete else f" of {self.states:,}")
+        last = Iteration(1, found.seconds, found.lower_bound, found.upper_bound, found.upper_bound, told)
+        if progress is not None:
+            progress(last)
+        return replace(found, log=(last,))
+
+    @property
+    def states(self) -> int:
+        """Number of radial topologies times number of positions of all devices."""
+        locks = {"locked_closed": self.must_close, "locked_open": self.must_open}
+        return count_topologies(self.network, **locks) * count_positions(self.devices)
+
+    def found(
+        self, why: Termination, state: OperatingState | None, lower: float, log: tuple[Iteration, ...], seconds: float
+    ) -> Found:
+        """The end of a run that leaves a state, whose bound is `lower` in the units of the criteria."""
+        kept = state is not None and state.violation == 0.0
+        value = state.value * self.network.s_base_kva if state is not None and kept else math.inf
+        best, least = (state, None) if kept else (None, state)
+        return Found(why, best, least, min(lower, value), value, log, seconds)
+
+    def _refuse_bounds(self, who: str) -> None:
+        if self.most:
+            raise OptionError(
+                f"{who} cannot keep a bound of {' and '.join(self.most)}; bound changes, or the voltages by limits, or "
+                "use Enumeration where states are few"
+            )
 
     def figures(self, state: OperatingState) -> dict[str, float]:
         """Every criterion of a state in its unit; inf where it has no power flow."""

@@ -11,7 +11,7 @@ from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
 from openpoint.studies.dispatch.answer import dispatch_result
-from openpoint.studies.dispatch.methods import Method, quickest
+from openpoint.studies.dispatch.methods import Method, quickest, solve
 from openpoint.studies.dispatch.options import DispatchOptions, Weights
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.result import DispatchResult
@@ -56,7 +56,8 @@ def dispatch(
         locked_open, locked_closed: branches that must be open or closed: a name, or several.
         switchable: branches that may be opened or closed beside those that the grid calls switchable.
         max_changes: most switches whose state may differ from today's.
-        method: how the optimum is found and proven; default: the quickest that can take the question.
+        method: how the optimum is found and proven: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or
+            `Enumeration()`; default: the quickest that can take the question.
         progress: told of every iteration.
 
     Raises:
@@ -110,6 +111,6 @@ class Prepared:
         self.question.today  # noqa: B018 compiles kernels outside the method's time
         _LOG.info("stated the problem; the method begins")
         with deadline_of(self.method.time_limit_s) as deadline:
-            found = self.method.solve(self.question, progress, deadline)
+            found = solve(self.method, self.question, progress, deadline)
             _LOG.info("the method ended")
             return dispatch_result(self.grid, self.question, str(self.method), self.why, found)

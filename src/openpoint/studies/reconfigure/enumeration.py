@@ -1,73 +1,68 @@
-"""All radial topologies by exact AC power flow, as a method of reconfigure."""
+"""All radial topologies by exact AC power flow."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import heaviest_tree
+from openpoint.formulations.radiality import Choices, heaviest_tree
+from openpoint.network import Network
 from openpoint.search.enumeration import best_topologies, count_topologies
-from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
-from openpoint.twostage.risk import Regret
-from openpoint.twostage.stopping import check_stops
+from openpoint.twostage.program import ExactEvaluation
+from openpoint.twostage.risk import Regret, Risk
+from openpoint.twostage.uncertainty import Finite
 
 FLOWS = 4_000
 """Power flows between two looks at the clock."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Enumeration:
-    """Every radial topology by exact AC power flow. For grids with few loops, and to check other methods.
+class EnumeratedProgram(Protocol):
+    """What is needed of a program; see `RadialProgram`."""
 
-    Attributes:
-        most: topologies above which to refuse; on grids of several phases, after which to stop with the best.
-        time_limit_s: seconds after which to stop with the best of those tried, without a bound; None = none.
+    @property
+    def network(self) -> Network: ...
+    @property
+    def must_close(self) -> Bools: ...
+    @property
+    def must_open(self) -> Bools: ...
+    @property
+    def risk(self) -> Risk: ...
+    @property
+    def uncertainty(self) -> Finite: ...
+    @property
+    def choices(self) -> Choices: ...
+    @property
+    def ac(self) -> AcEvaluator: ...
+    def evaluate(self, decision: Floats, realisations: Floats, dispatch: None) -> ExactEvaluation:
+        """Exact AC power flow in every future."""
+        ...
+
+
+def best_of_all(program: EnumeratedProgram, most: int, progress: Progress | None, deadline: Deadline) -> Outcome:
+    """All topologies by their price; where none has any, by their violation.
+
+    Raises:
+        OptionError: more topologies than `most`, generators to dispatch, or regret.
     """
-
-    most: int = 5_000_000
-    time_limit_s: float | None = None
-
-    def __post_init__(self) -> None:
-        check_stops(0.0, self.time_limit_s)
-
-    def __str__(self) -> str:
-        return "Enumeration()"
-
-    def solve(
-        self, program: RadialProgram, progress: Progress | None = None, deadline: Deadline | None = None
-    ) -> Outcome:
-        """Try all, or as many as fit the time limit, or until Ctrl-C.
-
-        Args:
-            program: what to solve. progress: told of the end. deadline: in place of the time limit.
-
-        Raises:
-            OptionError: too many topologies, or generators to dispatch, which a power flow cannot do.
-        """
-        net = program.network
-        if len(net.generator_names):
-            raise OptionError(
-                "Enumeration cannot dispatch generators; use TopologySearch, or clear their limits to fix them"
-            )
-        if isinstance(program.risk, Regret):
-            raise OptionError("Enumeration does not know what each future would cost alone; use Benders for regret")
-        count = count_topologies(net, locked_closed=program.must_close, locked_open=program.must_open)
-        if count > self.most:
-            raise OptionError(
-                f"{count:,} radial topologies are too many to enumerate (most {self.most:,}); use "
-                "TopologySearch, or Benders for many futures"
-            )
-        with deadline_of(self.time_limit_s, deadline) as until:
-            return _enumerated(program, count, until, progress)
-
-
-def _enumerated(program: RadialProgram, count: int, deadline: Deadline, progress: Progress | None) -> Outcome:
-    """All topologies by their price; where none has any, by their violation."""
+    net = program.network
+    if len(net.generator_names):
+        raise OptionError(
+            "Enumeration cannot dispatch generators; use TopologySearch, or clear their limits to fix them"
+        )
+    if isinstance(program.risk, Regret):
+        raise OptionError("Enumeration does not know what each future would cost alone; use Benders for regret")
+    count = count_topologies(net, locked_closed=program.must_close, locked_open=program.must_open)
+    if count > most:
+        raise OptionError(
+            f"{count:,} radial topologies are too many to enumerate (most {most:,}); use "
+            "TopologySearch, or Benders for many futures"
+        )
     began, futures = deadline.passed(), program.uncertainty.values
     best, value, tried = _best(program, program.ac.objectives, deadline)
     found, decision = math.isfinite(value), best
@@ -100,7 +95,7 @@ def _enumerated(program: RadialProgram, count: int, deadline: Deadline, progress
 
 
 def _best(
-    program: RadialProgram, objective: Callable[[Bools], Floats], deadline: Deadline
+    program: EnumeratedProgram, objective: Callable[[Bools], Floats], deadline: Deadline
 ) -> tuple[Bools | None, float, int]:
     """The topology (E) of least objective, its value, and how many were tried.
 

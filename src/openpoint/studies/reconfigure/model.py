@@ -6,6 +6,7 @@ s.t. x radial, locked branches kept, at most N changes;  DistFlow at x;  voltage
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,14 +22,20 @@ from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
 from openpoint.formulations.radiality import Choices, contract, radiality
 from openpoint.formulations.switching import Switching
 from openpoint.network import Network
+from openpoint.search.dispatch import Cone
 from openpoint.search.kernel.arrays import Model
+from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.model.build import Numbering, build_model
+from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
+from openpoint.studies.reconfigure.enumeration import best_of_all
 from openpoint.studies.reconfigure.heuristics import TreeHeuristics
 from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.objective import objective_of
 from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse
+from openpoint.twostage.recourse.subproblem import Subproblem
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 from openpoint.twostage.workers.pool import never
@@ -253,6 +260,69 @@ class RadialProgram(PlainRecourse):
         except OptionError:
             return None
         return None if found.closed is None else (found.lower_bound * s, found.value * s)
+
+    def searched(self, search: TopologySearch, progress: Progress | None, deadline: Deadline) -> Outcome:
+        """What topology search finds."""
+        net = self.one_demand
+        log = Log(net.s_base_kva, progress)
+        found = search_topologies(
+            net,
+            must_close=self.must_close,
+            must_open=self.must_open,
+            max_changes=self.max_changes,
+            change_cost=self.change_cost_kw / net.s_base_kva,
+            gap=search.gap,
+            deadline=deadline,
+            progress=log.told,
+            certificate=search.certificate,
+            checkpoint=search.checkpoint,
+            cone=self._cone() if len(net.generator_names) else None,
+            built=self.search_model,
+        )
+        return self.outcome_of(found, log)
+
+    def outcome_of(self, found: SearchResult, log: Log) -> Outcome:
+        """What a search found, in the units of the program and judged by it; ends the log."""
+        shown = found.least_violation if found.closed is None else found.closed
+        decision = None if shown is None else shown.astype(float)
+        s = found.generation
+        dispatch = None if s is None else [np.stack([s.real, s.imag], axis=1).ravel()]
+        verdict = None if decision is None else self.evaluate(decision, self.uncertainty.values, dispatch)
+        value = math.inf
+        if found.closed is not None and decision is not None and verdict is not None:
+            value = self.first_stage_cost(decision) + float(verdict.values[0])
+        lower = min(found.lower_bound * log.s_base_kva, value)
+        log.end(found, lower, value)
+        return Outcome(
+            termination=found.termination,
+            decision=None if found.closed is None else decision,
+            state=None if verdict is None else verdict.state,
+            lower_bound=lower,
+            upper_bound=value,
+            log=tuple(log.lines),
+            seconds=found.seconds,
+            least_violation=None if found.least_violation is None else decision,
+            values=None if found.closed is None or verdict is None else verdict.values,
+        )
+
+    def _cone(self) -> Cone:
+        """The cone program on a tree, compiled when it is first asked."""
+        subproblem: list[Subproblem] = []
+
+        def cone(closed: Bools) -> tuple[float, Complexes | None]:
+            if not subproblem:
+                subproblem.append(Subproblem(self, len(closed)))
+            found = subproblem[0].respond(closed.astype(float), self.uncertainty.values[0])
+            if not found.feasible:
+                return math.inf, None
+            lower = found.value / self.network.s_base_kva
+            return lower, None if found.dispatch is None else found.dispatch[0::2] + 1j * found.dispatch[1::2]
+
+        return cone
+
+    def enumerated(self, most: int, progress: Progress | None, deadline: Deadline) -> Outcome:
+        """The best of all radial states."""
+        return best_of_all(self, most, progress, deadline)
 
 
 def as_realisation(demand: Complexes) -> Floats:

@@ -11,7 +11,8 @@ from openpoint.grid.arguments import Names, Solves, all_checked, names_of, of_ki
 from openpoint.network.limits import Limits
 from openpoint.scenarios.ambiguity import FuturesRecipe
 from openpoint.scenarios.futures import FuturesLike
-from openpoint.studies.reconfigure.methods import Method, TopologySearch
+from openpoint.search.methods import TopologySearch
+from openpoint.studies.reconfigure.methods import Method
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.risk import Risk
 

@@ -16,10 +16,9 @@ from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.ambiguity import FuturesRecipe
 from openpoint.scenarios.futures import FuturesLike, read_futures
 from openpoint.studies.reconfigure.answer import radial_result
-from openpoint.studies.reconfigure.enumeration import Enumeration
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.study import Faced, reconfigure_futures
-from openpoint.studies.reconfigure.methods import BranchExchange, Method, TopologySearch, quickest
+from openpoint.studies.reconfigure.methods import BranchExchange, Method, quickest
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions
 from openpoint.studies.reconfigure.phases.study import PreparedPhases, has_phases, prepare_phases
@@ -34,7 +33,7 @@ from openpoint.twostage.risk import Expectation, Risk
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["BranchExchange", "Enumeration", "Method", "TopologySearch", "prepare", "reconfigure"]
+__all__ = ["BranchExchange", "Method", "prepare", "reconfigure"]
 
 
 @overload

@@ -17,13 +17,13 @@ from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.ambiguity import FuturesRecipe, name_of
 from openpoint.scenarios.futures import Futures
 from openpoint.search.exchange.pairs import descend
+from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.reconfigure.ac_evaluation import states_of
-from openpoint.studies.reconfigure.enumeration import Enumeration
 from openpoint.studies.reconfigure.futures import tables
 from openpoint.studies.reconfigure.futures.evaluate import FuturesEvaluation, evaluate_futures, executor_of, violations
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.tables import Compared
-from openpoint.studies.reconfigure.methods import BranchExchange, Method, ProvingMethod, TopologySearch, searchable
+from openpoint.studies.reconfigure.methods import BranchExchange, Method, ProvingMethod, searchable
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.twostage.ambiguity import Ambiguity

@@ -19,8 +19,8 @@ from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.opendss import OpenDssCircuit
-from openpoint.studies.reconfigure.enumeration import Enumeration
-from openpoint.studies.reconfigure.methods import BranchExchange, TopologySearch
+from openpoint.search.methods import Enumeration, TopologySearch
+from openpoint.studies.reconfigure.methods import BranchExchange
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.answer import PhasesAnswer, open_branches, phases_result
 from openpoint.studies.reconfigure.phases.exchange import (

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from openpoint.arrays import Floats
+from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.reconfigure.ac_evaluation import states_of
-from openpoint.studies.reconfigure.enumeration import Enumeration
-from openpoint.studies.reconfigure.methods import BranchExchange, Method, TopologySearch
+from openpoint.studies.reconfigure.methods import BranchExchange, Method
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.result import SoftLimits
 from openpoint.studies.reconfigure.soft.limits import Reply, Softened, as_met, relaxed, shares_of, soften, told

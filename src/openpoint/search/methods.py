@@ -1,0 +1,149 @@
+"""The methods that know a grid, as what a caller names: topology search, and the enumeration of all states.
+
+What they solve says itself what is searched and enumerated in it: open points alone, or devices, too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from openpoint.search.result import SearchProgress, SearchResult
+from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.twostage.log import Iteration, Progress
+from openpoint.twostage.stopping import check_stops
+
+LOG_EVERY_S = 1.0
+"""Seconds between two lines of the log."""
+
+Found = TypeVar("Found", covariant=True)
+
+
+class Searched(Protocol[Found]):
+    """A problem that topology search can take."""
+
+    def searched(self, search: TopologySearch, progress: Progress | None, deadline: Deadline) -> Found:
+        """What the search finds."""
+        ...
+
+
+class Enumerated(Protocol[Found]):
+    """A problem whose states can be enumerated."""
+
+    def enumerated(self, most: int, progress: Progress | None, deadline: Deadline) -> Found:
+        """The best of all states, of which there may be `most`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopologySearch:
+    """Branch and bound on which branches are closed, with a bound in closed form: the method for one demand.
+
+    Generators are dispatched by the same bound; where limits bind on a tree, the cone program may have the word on it:
+    the last line of the log tells on how many trees the bound is that of its solver.
+
+    Attributes:
+        gap: relative gap at which to stop.
+        time_limit_s: seconds after which to stop with the best verified answer; None = none.
+        certificate: file for a proof of the answer that `openpoint.verify` checks without the code of the search. It is
+            there afterwards if the search came to its end with an answer, see docs/formats.md.
+        checkpoint: file that keeps the open search, every half minute and when a limit or Ctrl-C stops it; where it is
+            there at the start the search goes on from it, and where the search comes to its end it is deleted.
+    """
+
+    gap: float = 1e-6
+    time_limit_s: float | None = None
+    certificate: Path | None = None
+    checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_stops(self.gap, self.time_limit_s)
+
+    def __str__(self) -> str:
+        return f"TopologySearch(gap={self.gap:g})"
+
+    def solve(
+        self, program: Searched[Found], progress: Progress | None = None, deadline: Deadline | None = None
+    ) -> Found:
+        """Search until the gap is closed, or a limit or Ctrl-C comes; the best verified answer is kept.
+
+        A deadline takes the place of the time limit.
+
+        Raises:
+            OptionError: something that the bound is not valid for, or a checkpoint of another search or a damaged one.
+        """
+        with deadline_of(self.time_limit_s, deadline) as until:
+            return program.searched(self, progress, until)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enumeration:
+    """Every radial topology by exact AC power flow. For grids with few loops, and to check other methods.
+
+    Attributes:
+        most: topologies above which to refuse; on grids of several phases, after which to stop with the best.
+        time_limit_s: seconds after which to stop with the best of those tried, without a bound; None = none.
+    """
+
+    most: int = 5_000_000
+    time_limit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        check_stops(0.0, self.time_limit_s)
+
+    def __str__(self) -> str:
+        return "Enumeration()"
+
+    def solve(
+        self, program: Enumerated[Found], progress: Progress | None = None, deadline: Deadline | None = None
+    ) -> Found:
+        """Try all, or as many as fit the time limit, or until Ctrl-C.
+
+        Args:
+            program: what to solve. progress: told of the end. deadline: in place of the time limit.
+
+        Raises:
+            OptionError: too many states, or generators to dispatch, which a power flow cannot do.
+        """
+        with deadline_of(self.time_limit_s, deadline) as until:
+            return program.enumerated(self.most, progress, until)
+
+
+@dataclass
+class Log:
+    """Lines of the log out of what a search tells; it looks up far more often than a person reads."""
+
+    s_base_kva: float
+    progress: Progress | None
+    lines: list[Iteration] = field(default_factory=list)
+
+    def told(self, now: SearchProgress) -> None:
+        """News of the search."""
+        if self.lines and now.seconds - self.lines[-1].seconds < LOG_EVERY_S:
+            return
+        words = "exchange"
+        if now.nodes:
+            words = (
+                f"{now.nodes:,} nodes, {now.open_nodes:,} open, depth {now.depth}, "
+                f"{math.floor(1000.0 * now.explored) / 10.0:.1f} % explored"
+            )
+        lower, value = now.lower_bound * self.s_base_kva, now.value * self.s_base_kva
+        self._log_line(
+            Iteration(len(self.lines) + 1, now.seconds, lower, value, np.inf, words, 0.0, now.mark, interim=True)
+        )
+
+    def end(self, found: SearchResult, lower: float, value: float) -> None:
+        """The last line."""
+        words = f"{found.nodes:,} nodes" if found.nodes else "exchange"
+        if found.by_cone:
+            words += f", trees bounded by the cone program: {found.by_cone:,}"
+        self._log_line(Iteration(len(self.lines) + 1, found.seconds, lower, value, np.inf, words))
+
+    def _log_line(self, line: Iteration) -> None:
+        self.lines.append(line)
+        if self.progress is not None:
+            self.progress(line)
