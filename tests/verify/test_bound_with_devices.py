@@ -128,5 +128,4 @@ def test_bounds_come_close_to_the_best_state_of_a_node_and_never_exceed_it() -> 
                 seen["tight"] += found >= 0.98 * best - 1e-6
             for d, (first, last) in enumerate(spans):
                 seen[DeviceKind(grid.devices.kind[d]).name] += first < last
-    print(seen)
     assert min(seen[kind.name] for kind in DeviceKind) >= 5
