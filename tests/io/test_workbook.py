@@ -47,7 +47,7 @@ def without_controls(text: str) -> str:
     return re.sub("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_x[0-9A-Fa-f]{4}_", "", text)
 
 
-@pytest.mark.parametrize("name", ["baran33", "ieee13-microgrids"])
+@pytest.mark.parametrize("name", ["baran33", "khodr70", "ieee13-microgrids"])
 def test_a_grid_is_written_and_read(name: str, tmp_path: Path) -> None:
     grid = openpoint.read(name)
     openpoint.write(grid, tmp_path / "grid.xlsx")

@@ -14,7 +14,7 @@ MOST_POSITIONS = 1000
 """Positions of a device. More are a slip of a digit, and would fill the memory."""
 # A voltage is one of those that a source can be set to within this many steps, a level the last one within this share.
 _ACCURACY = 1e-6
-# Dearer energy is told in another unit, as a rule.
+# Energy that seems dearer than this is priced per MWh, as a rule.
 _DEAR_USD_PER_KWH = 10.0
 _RANGE = ("v_min_pu", "v_max_pu", "v_step_pu")
 _MANY = f"more than {MOST_POSITIONS} positions"
@@ -29,20 +29,20 @@ def _least_size(low: pl.Expr, high: pl.Expr) -> pl.Expr:
     return pl.max_horizontal(low, -high, pl.lit(0.0))
 
 
-def _beyond_rating(p: str, q: str) -> pl.Expr:
-    """Whether every output within the limits is more than s_max_kva; `p`, `q`: columns in place of an empty limit."""
-    least_p = _least_size(pl.coalesce("p_min_kw", p), pl.coalesce("p_max_kw", p))
-    least_q = _least_size(pl.coalesce("q_min_kvar", q), pl.coalesce("q_max_kvar", q))
-    return least_p**2 + least_q**2 > pl.col("s_max_kva") ** 2
+def _beyond_rating() -> pl.Expr:
+    """Whether every output of a generator within its limits is more than s_max_kva."""
+    least_p = _least_size(pl.coalesce("p_min_kw", "p_kw"), pl.coalesce("p_max_kw", "p_kw"))
+    least_q = _least_size(pl.coalesce("q_min_kvar", "q_kvar"), pl.coalesce("q_max_kvar", "q_kvar"))
+    return (pl.col("s_max_kva") > 0) & (least_p**2 + least_q**2 > pl.col("s_max_kva") ** 2)
 
 
 def _factor(position: str) -> pl.Expr:
     return 1 + (pl.col(position) - pl.col("tap_neutral")) * pl.col("tap_step_percent") / 100
 
 
-def _crossed(kind: str, low: str, high: str) -> Rule:
-    message = f"the least lies above the most, {high}"
-    return Rule(kind, low, pl.col(low) > pl.col(high), "{value}: " + message, "Exchange or correct them")
+def _crossed(low: str, high: str) -> Rule:
+    message = f"{{value}} lies above {high}"
+    return Rule("sources", low, pl.col(low) > pl.col(high), message, "Exchange or correct them")
 
 
 def _dear(kind: str, column: str) -> Rule:
@@ -97,7 +97,7 @@ DEVICE_RULES = (
     Rule(
         "generators",
         "s_max_kva",
-        (pl.col("s_max_kva") > 0) & _beyond_rating("p_kw", "q_kvar") & pl.col("v_pu").is_null(),
+        _beyond_rating() & pl.col("v_pu").is_null(),
         "{value} kVA is less than every output within the limits of power",
         "Correct the rating or the limits",
     ),
@@ -118,9 +118,9 @@ DEVICE_RULES = (
     not_negative("generators", "cost_usd_per_kw2h"),
     not_negative("generators", "cost_on_usd_per_h"),
     *(positive("sources", column) for column in (*_RANGE, "s_max_kva")),
-    _crossed("sources", "v_min_pu", "v_max_pu"),
-    _crossed("sources", "p_min_kw", "p_max_kw"),
-    _crossed("sources", "q_min_kvar", "q_max_kvar"),
+    _crossed("v_min_pu", "v_max_pu"),
+    _crossed("p_min_kw", "p_max_kw"),
+    _crossed("q_min_kvar", "q_max_kvar"),
     Rule(
         "sources",
         "v_step_pu",
@@ -185,23 +185,22 @@ DEVICE_DOUBTS = (
 
 def set_voltage_faults(grid: Tables) -> Iterator[Problem]:
     """Sources whose voltage may be set, and today breaks the limits of their own bus."""
-    for name, bus, v, low, high in _off_limits(grid, may_be_set=True):
-        message = f"{v:g} pu breaks the limits {low} … {high} pu of its own bus {bus!r}, which hold for every setting"
+    for name, bus, v in _off_limits(grid, may_be_set=True):
+        message = f"{v:g} pu breaks the voltage limits of its own bus {bus!r}, within which it is to be set"
         yield Problem("sources", name, "v_pu", message, "Correct the voltage of today or the limits of the bus")
 
 
 def fixed_voltage_doubts(grid: Tables) -> Iterator[Problem]:
     """Warnings: sources of a fixed voltage that breaks the limits of their own bus."""
-    for name, bus, v, _, _ in _off_limits(grid, may_be_set=False):
+    for name, bus, v in _off_limits(grid, may_be_set=False):
         message = f"{v:g} pu breaks the voltage limits of its own bus {bus!r}"
         remedy = "Correct the voltage of the source or the limits of the bus"
         yield Problem("sources", name, "v_pu", message, remedy, "warning")
 
 
-def _off_limits(grid: Tables, *, may_be_set: bool) -> Iterator[tuple[str, str, float, str, str]]:
+def _off_limits(grid: Tables, *, may_be_set: bool) -> Iterator[tuple[str, str, float]]:
     limits = {name: (lo, hi) for name, lo, hi in grid.buses.select("name", "v_min_pu", "v_max_pu").iter_rows()}
-    rows = grid.sources.filter(_ranged == may_be_set).select("name", "bus", "v_pu").iter_rows()
-    for name, bus, v in rows:
+    for name, bus, v in grid.sources.filter(_ranged == may_be_set).select("name", "bus", "v_pu").iter_rows():
         low, high = limits.get(bus, (None, None))
         if (low is not None and v < low) or (high is not None and v > high):
-            yield name, bus, v, *("" if limit is None else f"{limit:g}" for limit in (low, high))
+            yield name, bus, v
