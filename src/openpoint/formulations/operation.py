@@ -60,6 +60,34 @@ def with_operating_cost(network: Network, flow: DistFlow, cost: OperatingCost, o
     Args:
         network: the grid. flow: its power flow. cost: prices. on: (G) 1 where a generator is on.
     """
+    total, priced = _priced(network, flow, cost, on)
+    return replace(priced, cost=network.s_base_kva * total)
+
+
+def with_ceiling(
+    network: Network,
+    flow: DistFlow,
+    cost: OperatingCost,
+    on: Floats | cp.Expression,
+    limit: tuple[str, cp.Expression | float, float],
+) -> DistFlow:
+    """The power flow with a limit of another cost, which some decisions may miss.
+
+    Args:
+        network, flow, cost, on: as in `with_operating_cost`.
+        limit: its name, the most that the parts that depend on the flow may cost, per unit, affine in the decision;
+            what an excess is relative to.
+    """
+    name, most, scale = limit
+    total, priced = _priced(network, flow, cost, on)
+    excess = cp.reshape((total - most) / scale, (1,), order="F")
+    return replace(priced, limits=(*priced.limits, Limit(name, excess)))
+
+
+def _priced(
+    network: Network, flow: DistFlow, cost: OperatingCost, on: Floats | cp.Expression
+) -> tuple[cp.Expression, DistFlow]:
+    """The cost of a flow per unit, an expression that is at least that, and the flow with what defines it."""
     total: cp.Expression = cost.loss * flow.loss
     cones, constraints = [*flow.cones], [*flow.constraints]
     if cost.source.any():
@@ -78,7 +106,7 @@ def with_operating_cost(network: Network, flow: DistFlow, cost: OperatingCost, o
         away = cp.Variable(len(inner), name="away")
         constraints += [away >= (flow.w[inner] - 1.0) / 2.0, away >= (1.0 - flow.w[inner]) / 2.0]
         total += cost.deviation * cp.sum(away)
-    return replace(flow, constraints=constraints, cones=tuple(cones), cost=network.s_base_kva * total)
+    return total, replace(flow, constraints=constraints, cones=tuple(cones))
 
 
 def _scale(limit: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
@@ -55,6 +56,12 @@ class DecisionCost:
         changes = np.sum(closed != self.network.closed, axis=1)
         moved = self.by_position[np.cumsum(sizes) - sizes + positions].sum(axis=1)
         return np.asarray(self.change * changes + self.always + moved)
+
+    def expression(self, closed: cp.Expression, chosen: cp.Expression) -> cp.Expression:
+        """The same for a decision that is yet to be made: (E) states and (K) one-hot positions."""
+        today = self.network.closed
+        total = self.always + self.change * (cp.sum(closed[~today]) + cp.sum(1 - closed[today]))
+        return total + self.by_position @ chosen if self.devices.count else total
 
     @property
     def of_flow(self) -> OperatingCost:

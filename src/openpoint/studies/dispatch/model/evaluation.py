@@ -14,6 +14,7 @@ from openpoint.formulations.switching import Switching
 from openpoint.network.devices import DeviceKind
 from openpoint.network.operating_cost import SupplyLimits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.studies.dispatch.model.ceilings import BoundedEvaluator, Ceiling, bounded
 from openpoint.studies.dispatch.model.decision_cost import DecisionCost
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.outputs import improved
@@ -31,7 +32,7 @@ class StateEvaluator:
         supply: limits of sources and generators.
         demands: (K, N) demand of constant power in every future.
         objective: how the costs in the futures become one.
-        switching: number of changes.
+        switching: number of changes. ceilings: the most that other costs may be.
     """
 
     decision_cost: DecisionCost
@@ -39,6 +40,7 @@ class StateEvaluator:
     demands: Complexes
     objective: Objective
     switching: Switching
+    ceilings: tuple[Ceiling, ...] = ()
 
     def evaluate(
         self, closed: Bools, positions: Ints, demands: Complexes, dispatch: Sequence[Floats] | None
@@ -101,15 +103,16 @@ class StateEvaluator:
         values, violations = (np.stack(part, axis=1) for part in zip(*judged, strict=True))
         return values * s, violations
 
-    def _point(self, demand: Complexes) -> OperatingPointEvaluator:
+    def _point(self, demand: Complexes) -> BoundedEvaluator:
         """The evaluator at a demand (N)."""
         key = demand.tobytes()
         if key not in self._points:
             cost, net = self.decision_cost, replace(self.decision_cost.network, s_power=demand)
-            self._points[key] = OperatingPointEvaluator(net, cost.devices, cost.of_flow, self.supply)
+            unbounded = OperatingPointEvaluator(net, cost.devices, cost.of_flow, self.supply)
+            self._points[key] = bounded(unbounded, self.ceilings)
         return self._points[key]
 
     @cached_property
-    def _points(self) -> dict[bytes, OperatingPointEvaluator]:
+    def _points(self) -> dict[bytes, BoundedEvaluator]:
         """Evaluators by demand, since each keeps the networks of the positions it has seen."""
         return {}

@@ -31,10 +31,11 @@ from openpoint.formulations.devices import (
     units_on,
 )
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
-from openpoint.formulations.operation import with_operating_cost, with_supply_limits
+from openpoint.formulations.operation import with_ceiling, with_operating_cost, with_supply_limits
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.studies.dispatch.model.ceilings import Ceiling
 from openpoint.studies.dispatch.model.decision_cost import DecisionCost
 from openpoint.studies.dispatch.model.evaluation import StateEvaluator
 from openpoint.studies.dispatch.model.heuristics import StateHeuristics
@@ -72,6 +73,7 @@ class DispatchProgram(PlainRecourse):
         futures: demands that may come to be, a realisation the (2N) active and reactive constant power per unit; None =
             today's alone. risk: of the costs in the futures.
         limits_share: share of the futures in which the limits are kept.
+        ceilings: the most that other costs may be, in every future.
     """
 
     network: Network
@@ -84,6 +86,7 @@ class DispatchProgram(PlainRecourse):
     futures: Finite | None = None
     risk: Risk = field(default_factory=Expectation)
     limits_share: float = 1.0
+    ceilings: tuple[Ceiling, ...] = ()
 
     distance_min = 2
 
@@ -118,7 +121,7 @@ class DispatchProgram(PlainRecourse):
     def evaluator(self) -> StateEvaluator:
         """Exact evaluation of operating states in the futures; regret is left to the method."""
         demands, switching = self.radial.demands, self.radial.switching
-        return StateEvaluator(self.decision_cost, self.supply, demands, objective_of(self), switching)
+        return StateEvaluator(self.decision_cost, self.supply, demands, objective_of(self), switching, self.ceilings)
 
     @cached_property
     def cone(self) -> ConeBound:
@@ -192,8 +195,12 @@ class DispatchProgram(PlainRecourse):
         lower, upper = self.voltage_bounds(limits=limits)
         choice = DeviceChoice(self.devices, chosen, lower) if self.devices.count else None
         on = units_on(self.network, choice)
-        flow = distflow(self._largest, closed, upper, realisation, choice)
-        return with_operating_cost(self.network, with_supply_limits(flow, self.supply, on), self.cost, on)
+        net = self.network
+        flow = with_supply_limits(distflow(self._largest, closed, upper, realisation, choice), self.supply, on)
+        for each in self.ceilings:
+            decided = DecisionCost(net, self.devices, each.cost).expression(closed, chosen) / net.s_base_kva
+            flow = with_ceiling(net, flow, each.cost, on, (each.name, each.most - decided, each.scale))
+        return with_operating_cost(net, flow, self.cost, on)
 
     def valid_inequalities(
         self, first: StateChoice, recourse: DistFlow, realisation: Floats, *, most: float, limits: bool
