@@ -93,7 +93,8 @@ class Dispatcher:
         """(G) output at the current multipliers; the generators of a bus share what the bus feeds in."""
         net, model, today = self.network, self.model, self.today
         if model.costly:
-            return self.within(work.output_p + 1j * work.output_q)
+            most = model.first_source
+            return self.within(work.output_p[:most] + 1j * work.output_q[:most])
         place = np.full(net.n_terminals, -1)
         place[self.numbering.bus] = np.arange(len(model.p))
         at = place[net.generator_terminal]

@@ -98,8 +98,7 @@ def search_topologies(
         built: the result of `build_model` for these arguments, if it is available; it is not changed.
         devices: those that may be set; the network has them at today's positions.
         cost: what is minimised, the loss by default; its price of a change is added to `change_cost`.
-        supply: limits of sources and generators beside those of the network. The bound ignores those of sources; they
-            are checked for every state.
+        supply: limits of sources and generators beside those of the network.
 
     Raises:
         OptionError: options that make no sense, a grid, devices or a cost that the bound is not valid for, or a

@@ -55,7 +55,8 @@ class Model(Table):
             of no length without devices.
         generator_at: (G) buses of the dispatchable generators, if their output has a price or a greatest apparent
             power; else of no length. p_low, p_high, q_low, q_high, s_high: (G) limits of their output. output_price,
-            output_square, output_idle: (G) its cost: per power, per squared power, and in any case.
+            output_square, output_idle: (G) its cost: per power, per squared power, and in any case. Sources with limits
+            follow from number `first_source` on.
         passive: whether no branch has a negative resistance, reactance or conductance.
         shunts, currents, dispatchable, rated, bounded, priced: whether there are any admittances, loads of constant
             current, dispatchable generators, ratings, voltage limits, prices.
@@ -120,6 +121,7 @@ class Model(Table):
     output_price: Floats
     output_square: Floats
     output_idle: Floats
+    first_source: int
     passive: bool
     shunts: bool
     currents: bool
@@ -362,6 +364,8 @@ def take(model: Model, work: Work, pool: Pool, counts: Counts) -> None:
             getattr(work, name)[:] = its[row]
     for mine, its in ((work.y, pool.y), (work.mu, pool.mu)):  # those of sources are given
         mine[: model.n] = its[row, : model.n]
+        limited = model.generator_at[model.first_source :]
+        mine[limited] = its[row, limited]
     counts.bound[0], counts.depth[0], counts.active[0] = pool.bound[row], pool.depth[row], 1
     rest = rows[1:].copy()
     rows[:-1] = rest[np.argsort(pool.bound[rest], kind="stable")]  # a sorted array is a heap

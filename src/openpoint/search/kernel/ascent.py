@@ -1,4 +1,4 @@
-"""Compiled: the fixed point of multipliers at a node, and multipliers of its voltage limits."""
+"""Compiled: the fixed point of multipliers at a node, and multipliers of limits of voltages and sources."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import PHI_BITS, Model, Work
 from openpoint.search.kernel.bound import bound
+from openpoint.search.kernel.generators import excess_of_source
 from openpoint.search.kernel.multipliers import equalise_zero_impedance, estimate_voltages, solve_balances
 from openpoint.search.kernel.vectors import copy_values
 
@@ -16,6 +17,8 @@ LIMIT_BUSES = 6
 """Buses at which a node's bound is raised by multipliers of their voltage limits."""
 BELOW_MOST = 5
 """Steps of the fixed point in a row with a bound below the best one, at most."""
+LEAST_MISS = 1e-6
+"""Power by which a source misses its limits, below which its multipliers stay as they are."""
 STEPS: Any = np.int64(2)
 """Iterations of the fixed point of a node but the first one; a plain number would be compiled by itself."""
 
@@ -109,6 +112,46 @@ def ascend_limit_multipliers(model: Model, work: Work, value: float, cutoff: flo
                     break
             else:
                 work.phi[j] = phi
+                copy_values(work.y_kept, work.y)
+                copy_values(work.mu_kept, work.mu)
+                step *= 0.25
+                if value > before:
+                    break
+        bound(model, work, work.y, work.mu)
+        if value - before < 0.02 * min(cutoff - before, abs(before)):
+            break
+    return value
+
+
+@inlined
+def ascend_source_multipliers(model: Model, work: Work, value: float, cutoff: float) -> float:
+    """Raise the bound by multipliers of the sources whose limits are missed in the relaxation; returns the bound.
+
+    The excess of power is the derivative of the bound; steps along it as in `ascend_limit_multipliers`.
+    """
+    for _ in range(LIMIT_BUSES):
+        chosen, p_miss, q_miss, miss = -1, 0.0, 0.0, LEAST_MISS
+        for g in range(model.first_source, len(model.generator_at)):
+            p, q = excess_of_source(model, work, g)
+            if np.sqrt(p * p + q * q) > miss:
+                chosen, p_miss, q_miss, miss = model.generator_at[g], p, q, np.sqrt(p * p + q * q)
+        if chosen < 0 or value >= cutoff:
+            break
+        step = 0.5 * (cutoff - value) / (miss * miss)
+        before = value
+        for _ in range(6):
+            y, mu = work.y[chosen], work.mu[chosen]
+            copy_values(work.y, work.y_kept)
+            copy_values(work.mu, work.mu_kept)
+            work.y[chosen] = y + step * p_miss
+            work.mu[chosen] = mu + step * q_miss
+            higher = dual_ascent(model, work, STEPS, cutoff)
+            if higher > value:
+                value = higher
+                step *= 2.0
+                if value >= cutoff:
+                    break
+            else:
                 copy_values(work.y_kept, work.y)
                 copy_values(work.mu_kept, work.mu)
                 step *= 0.25

@@ -14,6 +14,10 @@ potential c through a conductance 1 / 2 (a + κ), and to 0 in μ through 1 / 2κ
 0; the flows in these ties are the output. An output at an end of its range is a load. Ends and ties are kept from one
 step to the next as an active set. With κ = 0 the output that a circle allows may be exceeded: with R the resistance of
 the rest of the grid at the bus, an output that is too large by a factor f falls to s if 2κ + R grows by f.
+
+**Sources with limits** are such generators, at buses whose multipliers are free: y = c and μ = 0 where no limit binds.
+Without one of its limits, the power of a source is at most what no state of interest exceeds. The multipliers are
+raised by steps (`openpoint.search.kernel.ascent`).
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import numpy as np
 
 from openpoint.arrays import Floats, States
 from openpoint.compiled.jit import inlined
-from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, Model, Work
+from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, OPEN, Model, Work
 
 TRIES = 20
 """Multipliers of a circle that are tried for a bound, at most."""
@@ -43,6 +47,8 @@ def cheapest(slope: float, square: float, low: float, high: float) -> float:
     """Where slope x + square x² is least in a range."""
     if square > 0.0:
         return clipped(-0.5 * slope / square, low, high)
+    if slope == 0.0:
+        return clipped(0.0, low, high)
     return low if slope > 0.0 else high
 
 
@@ -111,7 +117,7 @@ def assemble_outputs(model: Model, work: Work, p: Floats, q: Floats) -> None:
     for j in range(len(p)):
         work.tie_p[j] = 0.0
         work.tie_q[j] = 0.0
-    for g in range(len(model.generator_at)):
+    for g in range(model.first_source):
         j, kappa = model.generator_at[g], work.kappa[g]
         if work.end_p[g] == BETWEEN:
             conductance, middle = tie(model, model.output_square[g] + kappa, model.p_low[g], model.p_high[g])
@@ -150,7 +156,7 @@ def update_end(
 @inlined
 def settle_ties(model: Model, work: Work) -> None:
     """Set the multipliers of buses that are tied through a large conductance to the potential of the tie."""
-    for g in range(len(model.generator_at)):
+    for g in range(model.first_source):
         j = model.generator_at[g]
         if j >= model.n:
             continue
@@ -158,3 +164,45 @@ def settle_ties(model: Model, work: Work) -> None:
             work.y_next[j] = model.output_price[g]
         if work.end_q[g] == BETWEEN and 2.0 * work.kappa[g] * model.ideal_conductance <= 1.0:
             work.mu_next[j] = 0.0
+
+
+@inlined
+def power_of_source(model: Model, work: Work, s: int) -> tuple[float, float]:
+    """Power that a source delivers in the relaxation, at the multipliers of the last bound."""
+    w = work.w[s]
+    v = np.sqrt(w)
+    p, q = model.p[s] + model.p_v[s] * v + model.p_w[s] * w, model.q[s] + model.q_v[s] * v + model.q_w[s] * w
+    for a in range(model.start[model.n], model.start[model.n + 1]):
+        e = model.via[a]
+        if work.status[e] == OPEN or (model.fr[e] != s and model.to[e] != s):
+            continue
+        sign = 1.0 if (model.fr[e] == s) == work.down[e] else -1.0
+        if model.z2[e] == 0.0:
+            along = work.conductance[e] if model.fr[e] == s else -work.conductance[e]
+            p -= along * work.drop_y[e]
+            q -= along * work.drop_mu[e]
+            continue
+        near = model.fr[e] if work.down[e] else model.to[e]
+        part = (work.k_fr[e] if work.down[e] else model.k_to[e]) * work.w[near] / work.rho[e]
+        lost = 0.0 if sign > 0.0 else work.steep[e] * part
+        p -= sign * 0.5 * work.alpha[e] * part - model.r[e] * lost
+        q -= sign * 0.5 * work.beta[e] * part - model.x[e] * lost
+    return p, q
+
+
+@inlined
+def excess_of_source(model: Model, work: Work, g: int) -> tuple[float, float]:
+    """Power of a source in the relaxation less the power nearest to it that its terms of the bound allow."""
+    j = model.generator_at[g]
+    p, q = power_of_source(model, work, j)
+    slope, mu = work.y[j] - model.output_price[g], work.mu[j]
+    if slope == 0.0 and mu == 0.0:
+        p_kept, q_kept = clipped(p, model.p_low[g], model.p_high[g]), clipped(q, model.q_low[g], model.q_high[g])
+        share = min(1.0, model.s_high[g] / max(np.sqrt(p_kept * p_kept + q_kept * q_kept), 1e-12))
+        return p - share * p_kept, q - share * q_kept
+    _, p_kept, q_kept = least_cost(model, g, work.y[j], mu)
+    if slope == 0.0 and model.s_high[g] == np.inf:
+        p_kept = clipped(p, model.p_low[g], model.p_high[g])
+    if mu == 0.0 and model.s_high[g] == np.inf:
+        q_kept = clipped(q, model.q_low[g], model.q_high[g])
+    return p - p_kept, q - q_kept

@@ -218,7 +218,7 @@ def solve_balances(model: Model, work: Work) -> None:
 def update_outputs(model: Model, work: Work) -> bool:
     """Update the outputs of generators, their ends and the multipliers of circles; returns whether any changed."""
     changed = False
-    for g in range(len(model.generator_at)):
+    for g in range(model.first_source):
         j, kappa, s = model.generator_at[g], work.kappa[g], model.s_high[g]
         if j >= model.n:  # at a source both multipliers are given
             _, work.output_p[g], work.output_q[g] = least_cost(model, g, work.y[j], work.mu[j])

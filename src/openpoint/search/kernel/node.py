@@ -36,7 +36,7 @@ from openpoint.search.kernel.arrays import (
     Record,
     Work,
 )
-from openpoint.search.kernel.ascent import STEPS, ascend_limit_multipliers, dual_ascent
+from openpoint.search.kernel.ascent import STEPS, ascend_limit_multipliers, ascend_source_multipliers, dual_ascent
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.branching import choose
 from openpoint.search.kernel.devices import divide, divide_tap, last_of_lower_side
@@ -214,6 +214,8 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
         value = dual_ascent(model, work, 20 if branch < 0 else iterations, counts.cutoff[0])
         if model.bounded and value > -np.inf:
             value = ascend_limit_multipliers(model, work, value, counts.cutoff[0])
+        if model.first_source < len(model.generator_at) and value > -np.inf:
+            value = ascend_source_multipliers(model, work, value, counts.cutoff[0])
         counts.bound[0] = max(counts.bound[0], safe(value))
         reached = counts.bound[0] if len(record.kind) == 0 else safe(value)  # an inherited bound has no multipliers
         if reached >= counts.cutoff[0] and record_bound(
@@ -268,6 +270,10 @@ def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) ->
         load_row(pool.low, row, work.low)
         load_row(pool.high, row, work.high)
     for k in range(model.n):  # those of sources are given, and the pool has half their digits
+        work.y[k] = pool.y[row, k]
+        work.mu[k] = pool.mu[row, k]
+    for g in range(model.first_source, len(model.generator_at)):
+        k = model.generator_at[g]
         work.y[k] = pool.y[row, k]
         work.mu[k] = pool.mu[row, k]
     if model.bounded:

@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Floats, Indices, Ints
+from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.powerflow.operating_point import LEAST_POWER
 
 LEAST_W = 0.25
 """Squared voltage below which no state is of interest, for an upper bound of currents."""
@@ -120,8 +122,8 @@ def prices_of(network: Network, objective: Objective | None, bus: Ints) -> Price
     y_first[:] = cost.source.mean()
     y_first[len(bus) - len(cost.source) :] = cost.source
     of_outputs = any(part.any() for part in (cost.generator, cost.square, cost.idle))
-    of_outputs |= bool(np.isfinite(objective.supply.generator_s_max).any())
-    of_sources = bool(cost.source.any())
+    of_outputs |= bool(np.isfinite(objective.supply.generator_s_max).any()) or objective.supply.any_of_sources
+    of_sources = bool(cost.source.any()) or objective.supply.any_of_sources
     return Prices(cost.loss, cost.current, y_first, of_sources, of_outputs or (of_sources and len(cost.generator) > 0))
 
 
@@ -134,25 +136,41 @@ def output_arrays(
         costly: see `Prices`. spans: whether any bus has a range of load. number: (N) number of each bus in the model.
     """
     free = bool(np.any((network.p_max > network.p_min) | (network.q_max > network.q_min)))
-    some = slice(None) if costly else slice(0)
-    none = least_loss(len(network.generator_names), 1, 1)
-    cost = none if objective is None else objective.cost
-    most = np.full(len(network.generator_names), np.inf) if objective is None else objective.supply.generator_s_max
-    arrays = {
-        "p_low": network.p_min,
-        "p_high": network.p_max,
-        "q_low": network.q_min,
-        "q_high": network.q_max,
-        "s_high": most,
-        "output_price": cost.generator,
-        "output_square": cost.square,
-        "output_idle": cost.idle,
+    sizes = len(network.generator_names), len(network.source_terminal), network.n_conductors
+    given = objective or Objective(least_loss(*sizes), no_supply_limits(*sizes[:2]))
+    cost, supply, nothing = given.cost, given.supply, np.zeros(sizes[1])
+    limited = np.flatnonzero(limited_sources(supply))
+    most = greatest_power(network)
+    p_low, p_high, q_low, q_high = (
+        np.clip(relaxed(limit[limited], side), -most, most)
+        for limit, side in ((supply.p_min, -1), (supply.p_max, 1), (supply.q_min, -1), (supply.q_max, 1))
+    )
+    arrays: dict[str, tuple[Any, Any]] = {
+        "p_low": (network.p_min, p_low),
+        "p_high": (network.p_max, p_high),
+        "q_low": (network.q_min, q_low),
+        "q_high": (network.q_max, q_high),
+        "s_high": (supply.generator_s_max, relaxed(supply.s_max[limited], 1)),
+        "output_price": (cost.generator, cost.source[limited]),
+        "output_square": (cost.square, nothing[limited]),
+        "output_idle": (cost.idle, nothing[limited]),
+        "generator_at": (number[network.generator_terminal], number[network.source_terminal[limited]]),
     }
-    return {name: part[some].copy() for name, part in arrays.items()} | {
-        "generator_at": number[network.generator_terminal[some]].astype(np.int32),
-        "dispatchable": free if costly else spans,
-        "costly": costly,
-    }
+    some = sizes[0] if costly else 0
+    found = {name: np.concatenate([parts[0][:some], parts[1]]) for name, parts in arrays.items()}
+    found["generator_at"] = found["generator_at"].astype(np.int32)
+    return found | {"first_source": some, "dispatchable": free if costly else spans, "costly": costly}
+
+
+def relaxed(limit: Floats, side: int) -> Floats:
+    """A limit of power moved up (side 1) or down (-1) as far as it counts as kept."""
+    return np.asarray(limit + side * LIMIT_TOLERANCE * np.maximum(np.abs(limit), LEAST_POWER))
+
+
+def limited_sources(supply: SupplyLimits) -> Bools:
+    """(S) whether each source has a limit."""
+    limits = np.stack([supply.p_min, supply.p_max, supply.q_min, supply.q_max, supply.s_max])
+    return np.asarray(np.isfinite(limits).any(axis=0))
 
 
 def cost_range(network: Network, cost: OperatingCost, w_min: Floats, w_max: Floats, most: float) -> CostRange:
@@ -198,11 +216,16 @@ def cost_range(network: Network, cost: OperatingCost, w_min: Floats, w_max: Floa
     return CostRange(base, float(each.min(initial=math.inf)), greatest + 1e-9 * abs(greatest))
 
 
-def _currents(network: Network, most: float) -> Floats:
-    """(E) squared currents that no branch exceeds in a state of interest, from all power that there is."""
+def greatest_power(network: Network) -> float:
+    """What flows through no branch and out of no source in a state of interest: twice all loads and generation."""
     power = np.abs(network.s_power) + 2.0 * np.abs(network.s_current) + 4.0 * np.abs(network.s_impedance)
     p, q = (np.maximum(-a, b) for a, b in ((network.p_min, network.p_max), (network.q_min, network.q_max)))
     charging = 4.0 * float(np.abs(network.y_most).sum())
-    whole = (2.0 * (float(power.sum()) + float(np.hypot(p, q).sum()) + charging)) ** 2 / LEAST_W
+    return 2.0 * (float(power.sum()) + float(np.hypot(p, q).sum()) + charging)
+
+
+def _currents(network: Network, most: float) -> Floats:
+    """(E) squared currents that no branch exceeds in a state of interest, from all power that there is."""
+    whole = greatest_power(network) ** 2 / LEAST_W
     by_loss = np.divide(most, network.r, out=np.full(network.n_conductors, np.inf), where=network.r > 0.0)
     return np.asarray(np.minimum(np.minimum(whole, by_loss), network.l_max * (1.0 + 1e-5)))
