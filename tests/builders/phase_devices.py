@@ -11,6 +11,7 @@ import polars as pl
 from openpoint.arrays import Bools, Ints
 from openpoint.formulations.radiality import Choices
 from openpoint.formulations.radiality_phases import radial_states
+from openpoint.formulations.switching import Switching
 from openpoint.formulations.topology_phases import by_branch, choices_of
 from openpoint.grid import Grid
 from openpoint.network import Network, build_network
@@ -58,6 +59,7 @@ class SmallCase:
         movable = by_branch(self.network, self.network.switchable) & topology
         self.choices: Choices = choices_of(self.network, self.today & ~movable, ~self.today & ~movable)
         self.devices: PhaseDevices = phase_devices(self.grid)
+        self.switching = Switching(self.today, None, 0.0)
 
     def states(self) -> Iterator[tuple[Bools, Ints]]:
         ranges = [range(low, high + 1) for low, high in zip(self.devices.low, self.devices.high)]
@@ -67,7 +69,7 @@ class SmallCase:
                 yield by_branch(self.network, state), positions
 
     def evaluator(self, sought: Sought) -> PhasesEvaluator:
-        return PhasesEvaluator(self.grid, self.network, self.devices, sought)
+        return PhasesEvaluator(self.grid, self.network, self.devices, sought, self.switching)
 
     def least(self, sought: Sought) -> EvaluatedState | None:
         """The best of all operating states by exact power flow."""

@@ -199,8 +199,3 @@ def test_a_cost_without_prices_names_the_column() -> None:
     with pytest.raises(InputError, match="price_usd_per_kwh"):
         openpoint.dispatch("baran33", minimize="cost")
     assert openpoint.dispatch("civanlar16").cost_usd_per_h is None
-
-
-def test_grids_of_phases_are_refused() -> None:
-    with pytest.raises(OptionError, match="phases a, b, c"):
-        openpoint.dispatch("ieee13")

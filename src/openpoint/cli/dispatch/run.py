@@ -24,14 +24,13 @@ def dispatch(
     source: str, asked: Asked, options: DispatchOptions, *, outputs: Outputs, new_state: str | None, quiet: bool
 ) -> int:
     """Read the grid, find its best state, show and write the result."""
-    from openpoint.studies.dispatch.answer import unit_of
     from openpoint.studies.dispatch.study import prepare
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     prepared = prepare(read_sound(source, asked), options)
     out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}")
-    out.print(f"free: {', '.join(prepared.question.free)}\nmethod: {prepared.method}, because {prepared.why}\n")
-    with Progress(out, unit=unit_of(prepared.question)) as progress:
+    out.print(f"free: {', '.join(prepared.free)}\nmethod: {prepared.method}, because {prepared.why}\n")
+    with Progress(out, unit=prepared.unit) as progress:
         result = prepared.solve(progress)
     written, good = outputs.write(result)
     if new_state is not None and (grid := result.grid_after) is not None:

@@ -10,9 +10,10 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
-from openpoint.studies.dispatch.answer import dispatch_result
+from openpoint.studies.dispatch.answer import dispatch_result, unit_of
 from openpoint.studies.dispatch.methods import Method, quickest, solve
 from openpoint.studies.dispatch.options import DispatchOptions, Weights
+from openpoint.studies.dispatch.phases.answer import PreparedPhases, has_phases, prepare_phases
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.setup import question_of
@@ -41,8 +42,10 @@ def dispatch(
         min  Σ weight · criterion   over open points, taps, capacitor steps and outputs of generators
         s.t. radial; exact AC power flow; limits of voltages, currents, sources and generators; bounded criteria
 
-    Steps and taps are whole numbers. The criteria, with their units and definitions, are those of
-    `openpoint.studies.dispatch.criteria`: losses (kW), cost ($/h), balance, deviation (pu), changes and moves.
+    Steps and taps are whole numbers. In grids of phases a, b, c regulators, capacitors and switches are set for least
+    losses or, with one price for all sources, least cost: OpenDSS judges every state, a linear model proposes, and
+    nothing is proven unless states are few enough to try all. The criteria, with their units and definitions, are those
+    of `openpoint.studies.dispatch.criteria`: losses (kW), cost ($/h), balance, deviation (pu), changes and moves.
 
     Args:
         grid: the grid, a path or a name that `read` takes; its tables say what may move and how far.
@@ -62,8 +65,8 @@ def dispatch(
 
     Raises:
         InputError: the grid has faults, a locked branch is unknown, or the cost is asked of a grid without prices.
-        OptionError: options that make no sense, something free of which the grid has none, a grid of several phases,
-            or a method that cannot take the question.
+        OptionError: options that make no sense, something free of which the grid has none, or a method that cannot
+            take the question.
     """
     options = DispatchOptions(
         free=free,
@@ -79,13 +82,15 @@ def dispatch(
     return prepare(read(grid), options).solve(progress)
 
 
-def prepare(grid: Grid, options: DispatchOptions) -> Prepared:
+def prepare(grid: Grid, options: DispatchOptions) -> Prepared | PreparedPhases:
     """All that a run needs: the grid is checked, its network built and the method chosen.
 
     Raises:
         InputError, OptionError: as `dispatch`.
     """
     grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
+    if has_phases(grid):
+        return prepare_phases(grid, options)
     question = question_of(grid, options)
     if options.method is not None:
         return Prepared(grid, question, options.method, "it was asked for")
@@ -105,6 +110,16 @@ class Prepared:
     question: Question
     method: Method
     why: str
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """What is free to move."""
+        return self.question.free
+
+    @property
+    def unit(self) -> str:
+        """Of what is minimised."""
+        return unit_of(self.question)
 
     def solve(self, progress: Progress | None = None) -> DispatchResult:
         """The result, verified by exact AC power flow."""

@@ -21,7 +21,7 @@ GAP = 1e-4
 
 def linear_model(case: SmallCase, sought: Sought) -> LinearModel:
     around = case.evaluator(sought).flows(case.today, case.devices.today)
-    return LinearModel(case.grid, case.network, case.devices, case.choices, sought, around)
+    return LinearModel(case.grid, case.network, case.devices, case.choices, case.switching, sought, around)
 
 
 def enumerated(case: SmallCase, model: LinearModel) -> list[LinearState]:

@@ -10,6 +10,7 @@ import pytest
 
 import openpoint
 from openpoint.errors import InputError, OptionError
+from openpoint.formulations.switching import Switching
 from openpoint.formulations.topology_phases import by_branch
 from openpoint.grid import Grid
 from openpoint.network import build_network
@@ -65,6 +66,20 @@ def test_switches_are_exchanged_as_well() -> None:
     assert by_branch(case.network, build_network(found.grid_after).closed).tolist() == least.closed.tolist()
 
 
+def test_no_more_switches_change_than_are_allowed() -> None:
+    case, free = SmallCase(1), ("topology", "capacitors")
+    case.devices = phase_devices(case.grid, taps=False)
+    evaluator = case.evaluator(Sought.LOSS)
+    tried = [evaluator.evaluate(*state) for state in case.states() if (state[0] != case.today).sum() <= 2]
+    least = min(each.value_kw for each in tried if each is not None and each.violation == 0.0)
+    for few in (0, 1000):
+        found = dispatch_phases(case.grid, free=free, limits=LIMITS, max_changes=2, few=few)
+        assert sum(move.kind == "switch" for move in found.moves) <= 2
+        assert found.value_kw == pytest.approx(least, rel=1e-6)
+    still = dispatch_phases(case.grid, free=free, limits=LIMITS, max_changes=0)
+    assert all(move.kind != "switch" for move in still.moves)
+
+
 def test_ieee123_at_known_positions() -> None:
     grid = openpoint.read("ieee123")
     network = LIMITS.applied(build_network(grid))
@@ -85,7 +100,8 @@ def test_ieee123_at_known_positions() -> None:
     least_loss = np.array([8, -10, -8, -4, 5, -11, -8, 1, 1, 1, 1])
     least_power = np.array([2, -5, -2, 2, 11, -4, -2, 1, 1, 0, 1])
     figures = [(devices.today, 95.977, 3615.264), (least_loss, 93.350, 3576.9), (least_power, 97.204, 3517.753)]
-    loss, power = (PhasesEvaluator(grid, network, devices, sought) for sought in Sought)
+    switching = Switching(today, 0, 0.0)
+    loss, power = (PhasesEvaluator(grid, network, devices, sought, switching) for sought in Sought)
     for positions, loss_kw, power_kw in figures:
         found = loss.evaluate(today, positions), power.evaluate(today, positions)
         assert found[0] is not None
@@ -98,8 +114,9 @@ def test_ieee123_at_known_positions() -> None:
 def test_the_excess_of_limits_is_that_of_a_state() -> None:
     grid = openpoint.read("ieee13")
     network = Limits(v_min_pu=0.97, v_max_pu=1.03).applied(build_network(grid))
-    evaluator = PhasesEvaluator(grid, network, phase_devices(grid), Sought.LOSS)
-    found = evaluator.evaluate(by_branch(network, network.closed), evaluator.devices.today)
+    today = by_branch(network, network.closed)
+    evaluator = PhasesEvaluator(grid, network, phase_devices(grid), Sought.LOSS, Switching(today, None, 0.0))
+    found = evaluator.evaluate(today, evaluator.devices.today)
     assert found is not None
     assert found.violation == pytest.approx(excess(network, phase_state(grid, build_network(grid))), rel=1e-5)
     assert found.violation > 0.0

@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
+from openpoint.formulations.switching import Switching
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
@@ -58,13 +59,14 @@ class PhasesEvaluator:
 
     Attributes:
         grid: as it is today. network: its arrays, with the limits to keep. devices: those that are free.
-        sought: what is minimised.
+        sought: what is minimised. switching: how many switches may change.
     """
 
     grid: Grid
     network: Network
     devices: PhaseDevices
     sought: Sought
+    switching: Switching
     _circuit: OpenDssCircuit | None = None
     _known: dict[bytes, EvaluatedState | None] = field(default_factory=dict)
 
@@ -75,10 +77,15 @@ class PhasesEvaluator:
 
     def is_known(self, closed: Bools, positions: Ints) -> bool:
         """Whether the evaluation of a state takes no power flow any more."""
-        return _key(closed, positions) in self._known
+        return _key(closed, positions) in self._known or not self.switching.allowed(closed)
 
     def evaluate(self, closed: Bools, positions: Ints) -> EvaluatedState | None:
-        """The evaluation of a state (B), (D); None where a terminal has no supply or there is no solution."""
+        """The evaluation of a state (B), (D).
+
+        None where too much is switched, a terminal has no supply or there is no solution.
+        """
+        if not self.switching.allowed(closed):
+            return None
         key = _key(closed, positions)
         if key not in self._known:
             flows = self.flows(closed, positions)
@@ -104,10 +111,6 @@ class PhasesEvaluator:
         grid, names = self.devices.placed(self.grid, state.positions), self.network.branch_names
         moved = np.flatnonzero(state.closed != grid.branches()["closed"].to_numpy())
         return grid.with_closed({names[b]: bool(state.closed[b]) for b in moved})
-
-    def with_network(self, network: Network) -> PhasesEvaluator:
-        """The same with other limits."""
-        return PhasesEvaluator(self.grid, network, self.devices, self.sought, self._circuit)
 
     def _value(self, flows: PhaseFlows) -> float:
         return float(flows.loss_kw[0] if self.sought is Sought.LOSS else flows.source_kva[0].real.sum())

@@ -33,6 +33,7 @@ from openpoint.formulations.lindist3flow_equations import Coefficients, coeffici
 from openpoint.formulations.lindist3flow_loss import LossTerms, idle_loss, loss_terms
 from openpoint.formulations.lindist3flow_solve import evaluate, no_load
 from openpoint.formulations.radiality import Choices
+from openpoint.formulations.switching import Switching
 from openpoint.formulations.topology_phases import by_branch, is_radial_state
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
@@ -53,7 +54,8 @@ class LinearModel:
 
     Attributes:
         grid: as it is today. network: its arrays with the limits to keep. devices: those that are free.
-        choices: what is left to decide of the branches, over conductors. sought: what is minimised.
+        choices: what is left to decide of the branches, over conductors. switching: how many may change.
+        sought: what is minimised.
         around: exact power flow of the state around which all is linear, that of the grid as it is today.
     """
 
@@ -61,6 +63,7 @@ class LinearModel:
     network: Network
     devices: PhaseDevices
     choices: Choices
+    switching: Switching
     sought: Sought
     around: PhaseFlows
 
@@ -182,8 +185,10 @@ class LinearModel:
     def evaluate(self, closed: Bools, positions: Ints) -> tuple[float, float]:
         """Value in kW and sum of the excesses of the limits of a radial state (B), (D) in the linear model.
 
-        The excess is inf where voltages leave what the model can say anything about.
+        The excess is inf where voltages leave what the model can say anything about, or too much is switched.
         """
+        if not self.switching.allowed(closed):
+            return math.inf, math.inf
         net, demand = self.at(positions), self.demand
         for bank, d in zip(self.banks, self.devices.banks):
             demand = demand.with_bank(bank, int(positions[d]))

@@ -135,7 +135,10 @@ class DevicesProgram:
             regulated=block.regulated,
         )
         loss, cost, tied = self._loss(flow, source_p, closed)
-        together = [tree.closed == closed[net.conductor_branch]]  # conductors open and close together
+        together = [
+            tree.closed == closed[net.conductor_branch],  # conductors open and close together
+            *model.switching.limit(closed),
+        ]
         constraints = [*block.constraints, *tree.constraints, *together, *flow.constraints, *tied]
         form = compile_model(cost, constraints, (*block.choices, *tree.integers), (*block.choices, closed, *loss))
         self._highs, self._form = HighsModel(form), form

@@ -20,6 +20,7 @@ from openpoint.errors import OptionError
 from openpoint.formulations.locks import locks, refuse_impossible
 from openpoint.formulations.radiality import Choices
 from openpoint.formulations.radiality_phases import radial_states
+from openpoint.formulations.switching import Switching
 from openpoint.formulations.topology_phases import by_branch, choices_of, is_radial_state
 from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
@@ -61,6 +62,7 @@ def dispatch_phases(
     limits: Limits | None = None,
     locked_open: Names = (),
     locked_closed: Names = (),
+    max_changes: int | None = None,
     few: int = FEW,
     gap: float = GAP,
     time_limit_s: float | None = TIME_LIMIT_S,
@@ -72,6 +74,7 @@ def dispatch_phases(
         free: of `FREE`; what else there is stays as it is today.
         sought: `loss`, or `source power`, which loads that follow the voltage make another question.
         limits: default: those of the grid. locked_open, locked_closed: branches that stay so.
+        max_changes: most switches whose state may differ from today's; default: any number.
         few: operating states up to which all of them are tried. gap: of the linear model.
         time_limit_s: of all; None = none. progress: called with every line of the log.
 
@@ -91,7 +94,8 @@ def dispatch_phases(
     if movable.any():
         refuse_impossible(grid, network, choices, must_close)
     devices = phase_devices(grid, taps="taps" in free, capacitors="capacitors" in free)
-    evaluator = PhasesEvaluator(grid, network, devices, Sought(sought))
+    switching = Switching(today, max_changes, 0.0)
+    evaluator = PhasesEvaluator(grid, network, devices, Sought(sought), switching)
     with deadline_of(time_limit_s) as deadline:
         return _Run(evaluator, choices, today, few, gap, deadline, progress or _silent).solve()
 
@@ -207,8 +211,9 @@ class _Run:
         flows = self.evaluator.flows(self.today, devices.today)
         if not (flows.converged[0] and flows.energised.all()):
             flows = self.evaluator.flows(best.closed, best.positions)
-        grid, kept = self.evaluator.grid, devices.only(modelled(network, self.evaluator.grid, devices))
-        return LinearModel(grid, network, kept, self.choices, self.evaluator.sought, flows)
+        grid, sought, switching = self.evaluator.grid, self.evaluator.sought, self.evaluator.switching
+        kept = devices.only(modelled(network, grid, devices))
+        return LinearModel(grid, network, kept, self.choices, switching, sought, flows)
 
     def _linear(self, model: LinearModel, state: EvaluatedState) -> LinearState:
         return evaluated(model, state.closed, state.positions[self._kept(model)])
