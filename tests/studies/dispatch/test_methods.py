@@ -88,7 +88,6 @@ def test_outputs_are_chosen_by_benders() -> None:
     [
         ({"method": TopologySearch(), "minimize": "deviation"}, "no useful bound in closed form"),
         ({"method": TopologySearch(), "at_most": "balance=1"}, "balance may not exceed a figure"),
-        ({"method": Benders(), "at_most": "balance=1"}, "cannot keep a bound of balance"),
         ({"method": Enumeration(most=10)}, "more than the limit of 10 states"),
     ],
 )
@@ -101,5 +100,25 @@ def test_what_a_method_cannot_take_is_refused_with_a_reason(options: dict[str, o
 def test_outputs_cannot_be_enumerated() -> None:
     with pytest.raises(OptionError, match="cannot choose the output of generators"):
         openpoint.dispatch(dispatchable(), method=Enumeration())
-    with pytest.raises(OptionError, match="no method can keep a bound of losses"):
-        openpoint.dispatch(dispatchable(), minimize="cost", at_most="losses=3")
+
+
+@pytest.mark.parametrize("at_most", ["moves=1,changes=0", "deviation=0.005", "balance=1.5"])
+@pytest.mark.parametrize("method", [Benders(), ExtensiveForm(solver="scip")], ids=["benders", "extensive"])
+def test_cone_methods_keep_bounded_criteria(at_most: str, method: Benders | ExtensiveForm) -> None:
+    best = openpoint.dispatch(ring(), at_most=at_most, method=Enumeration())
+    found = openpoint.dispatch(ring(), at_most=at_most, method=method)
+    if best.objective is None:
+        assert found.termination is Termination.INFEASIBLE
+    else:
+        assert found.objective == pytest.approx(best.objective, rel=1e-4)
+
+
+def test_outputs_are_chosen_under_a_bound_by_benders() -> None:
+    free = openpoint.dispatch(dispatchable(), minimize="cost")
+    losses = dict(free.criteria.select("name", "answer").iter_rows())["losses"]
+    kept = openpoint.dispatch(dispatchable(), minimize="cost", at_most={"losses": 0.9 * losses})
+    assert kept.method == "Benders(gap=0.0001)"
+    assert kept.objective is not None
+    assert free.objective is not None
+    assert kept.objective >= free.objective * (1.0 - 1e-4)
+    assert dict(kept.criteria.select("name", "answer").iter_rows())["losses"] <= 0.9 * losses * (1.0 + 1e-5)

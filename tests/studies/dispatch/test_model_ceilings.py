@@ -52,7 +52,7 @@ def test_the_best_state_under_a_ceiling_is_that_of_all_states(seed: int, kind: s
         return
     program = replace(program_of(grid), ceilings=(ceiling,))
     check_program(program, count=1, seed=seed)
-    best = best_operating_state(bounded(grid.evaluator, [ceiling])).best  # type: ignore[arg-type]
+    best = best_operating_state(bounded(grid.evaluator, [ceiling])).best
     assert best is not None
     assert best.violation == 0.0
     for method in (Benders(gap=1e-5), ExtensiveForm(gap=1e-4))[: 1 + (seed in (1007, 1010))]:

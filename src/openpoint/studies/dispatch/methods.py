@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from openpoint.errors import OptionError
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.outcome import Found
@@ -25,9 +24,6 @@ def quickest(question: Question, gap: float | None, time_limit_s: float | None) 
 
     Topology search where its bound is valid; else all states where they are few; else Benders. Without a gap, each has
     its own.
-
-    Raises:
-        OptionError: none can.
     """
     why_not = question.unsearchable()
     if not why_not:
@@ -37,12 +33,6 @@ def quickest(question: Question, gap: float | None, time_limit_s: float | None) 
     if not question.dispatches and question.states <= FEW:
         told = f"{question.states:,} states are few enough to try all (not topology search: {why_not})"
         return Enumeration(time_limit_s=time_limit_s), told
-    if question.most:
-        raise OptionError(
-            f"no method can keep a bound of {' and '.join(question.most)} here: topology search and Benders minimise "
-            "one sum, and there are too many states to try all. Give it a weight in minimize, bound changes, or free "
-            "less"
-        )
     benders = Benders(time_limit_s=time_limit_s)
     return benders if gap is None else replace(benders, gap=gap), f"topology search cannot take it: {why_not}"
 

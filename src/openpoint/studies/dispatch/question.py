@@ -9,12 +9,11 @@ from functools import cached_property
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.arrays import Bools, Complexes, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.enumeration import count_topologies
 from openpoint.search.methods import Log, TopologySearch
@@ -23,6 +22,7 @@ from openpoint.search.model.objective import objective_of
 from openpoint.search.operating_states import OperatingState, best_operating_state, count_positions
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.criteria import weighted
+from openpoint.studies.dispatch.model.ceilings import BoundedEvaluator, Ceiling, bounded
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.studies.dispatch.outcome import Found
 from openpoint.twostage.deadline import Deadline
@@ -60,15 +60,23 @@ class Question:
 
     @cached_property
     def program(self) -> DispatchProgram:
-        """The mathematical model.
-
-        Raises:
-            OptionError: bounded criteria, which it does not hold.
-        """
-        self._refuse_bounds("Benders' method and the one-piece program")
+        """The mathematical model."""
         return DispatchProgram(
-            self.network, self.devices, self.cost, self.supply, self.must_close, self.must_open, self.max_changes
+            self.network,
+            self.devices,
+            self.cost,
+            self.supply,
+            self.must_close,
+            self.must_open,
+            self.max_changes,
+            ceilings=self.ceilings,
         )
+
+    @property
+    def ceilings(self) -> tuple[Ceiling, ...]:
+        """The bounded criteria."""
+        s = self.network.s_base_kva
+        return tuple(Ceiling(name, self.costs[name], most / s) for name, most in self.most.items())
 
     @property
     def dispatches(self) -> bool:
@@ -79,9 +87,7 @@ class Question:
     @cached_property
     def evaluator(self) -> BoundedEvaluator:
         """Objective and violation of states, bounded criteria included."""
-        bounds = tuple((self.criterion(name), most / self.network.s_base_kva) for name, most in self.most.items())
-        plain = OperatingPointEvaluator(self.network, self.devices, self.cost, self.supply)
-        return BoundedEvaluator(plain, bounds)
+        return bounded(OperatingPointEvaluator(self.network, self.devices, self.cost, self.supply), self.ceilings)
 
     @property
     def today(self) -> OperatingState:
@@ -195,13 +201,6 @@ class Question:
         best, least = (state, None) if kept else (None, state)
         return Found(why, best, least, min(lower, value), value, log, seconds)
 
-    def _refuse_bounds(self, who: str) -> None:
-        if self.most:
-            raise OptionError(
-                f"{who} cannot keep a bound of {' and '.join(self.most)}; bound changes, or the voltages by limits, or "
-                "use Enumeration where states are few"
-            )
-
     def figures(self, state: OperatingState) -> dict[str, float]:
         """Every criterion of a state in its unit; inf where it has no power flow."""
         parts = state.closed, state.positions, state.generation
@@ -212,42 +211,3 @@ class Question:
     def criterion(self, name: str) -> OperatingPointEvaluator:
         """The exact evaluation of a criterion."""
         return OperatingPointEvaluator(self.network, self.devices, self.costs[name], self.supply)
-
-
-@dataclass(frozen=True)
-class BoundedEvaluator:
-    """Cost and violation of operating states, where the violation counts bounded costs, too.
-
-    Attributes:
-        unbounded: cost and violation without these.
-        bounds: evaluators of other costs, and the most that each may be, per unit.
-    """
-
-    unbounded: OperatingPointEvaluator
-    bounds: tuple[tuple[OperatingPointEvaluator, float], ...]
-
-    @property
-    def network(self) -> Network:
-        """As of `unbounded`."""
-        return self.unbounded.network
-
-    @property
-    def devices(self) -> Devices:
-        """As of `unbounded`."""
-        return self.unbounded.devices
-
-    def on(self, positions: Ints) -> Bools:
-        """(K, G) whether each generator is on."""
-        return self.unbounded.on(positions)
-
-    def evaluate(self, closed: Bools, positions: Ints, generation: Complexes | None = None) -> tuple[Floats, Floats]:
-        """(K) costs and (K) violations of states; both are inf where no flow exists or a bus has no source."""
-        value, violation = self.unbounded.evaluate(closed, positions, generation)
-        for other, most in self.bounds:
-            excess = (other.evaluate(closed, positions, generation)[0] - most) / max(abs(most), LEAST)
-            violation = violation + np.where(excess > LIMIT_TOLERANCE, excess, 0.0)
-        return value, violation
-
-
-LEAST = 1e-9
-"""A bound is relative to itself, or to this if it is less."""
