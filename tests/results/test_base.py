@@ -34,6 +34,7 @@ STUDIES: dict[str, Callable[[], Any]] = {
     "reconfigure": lambda: openpoint.reconfigure(ring(), method=openpoint.BranchExchange()),
     "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
     "dispatch": lambda: openpoint.dispatch(dispatch_grids.ring(), minimize="cost"),
+    "front": lambda: openpoint.dispatch_front(dispatch_grids.ring(), "losses,moves"),
     "powerflow": lambda: openpoint.run_powerflow(ring()),
     "harden": lambda: openpoint.harden(ring(), any_lines=1, budget_usd=0.0, value_of_information=False),
     "partition": lambda: openpoint.partition(five().grid()),

@@ -72,3 +72,13 @@ def test_what_nothing_keeps_ends_with_its_own_code(command: Command, folder: Pat
     done = command("dispatch", folder, "--at-most", "losses=1")
     assert done.code == 3
     assert "No state that keeps the limits was found" in done.out
+
+
+def test_a_front_is_told_a_row_a_point(command: Command, folder: Path, tmp_path: Path) -> None:
+    done = command("dispatch", folder, "--pareto", "losses,moves", "--plot", tmp_path / "front.svg")
+    assert done.code == 0
+    assert "The least losses at each bound of moves" in done.out
+    assert (tmp_path / "front.svg").exists()
+    both = command("dispatch", folder, "--pareto", "losses,moves", "--out", tmp_path / "new")
+    assert both.code == 2
+    assert "--pareto finds many" in both.err

@@ -14,6 +14,7 @@ from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import EXIT_CODES, GridArgument, GridOptions, LimitOptions, LockOptions, QuietOption
 from openpoint.cli.outputs import Outputs
+from openpoint.errors import OptionError
 
 DISPATCH_EPILOG = f"""\b
 What may move is said by the grid: switchable branches; transformers with taps and sources with a range of voltages;
@@ -25,6 +26,7 @@ Examples:
   openpoint dispatch my_grid/ --free topology,capacitors --v-min 0.95 --report report.html
   openpoint dispatch my_grid/ --minimize losses=1,balance=0.2
   openpoint dispatch my_grid/ --minimize cost --at-most changes=4 --out new_state/
+  openpoint dispatch my_grid/ --pareto losses,changes --report front.html
   openpoint dispatch my_grid/ --csv tables/    (actions.csv is the list for the control room)
 
 {EXIT_CODES}"""
@@ -42,6 +44,15 @@ def dispatch(
     locks: LockOptions,
     changed: GridOptions,
     limits: LimitOptions,
+    pareto: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Draw the front of two criteria, each point proven: the least of A at several bounds of B, as "
+            "losses,changes; B may be v_min, the lowest voltage. In place of --minimize.",
+        ),
+    ] = None,
+    points: Annotated[int, typer.Option(metavar="N", min=2, help="Most points of --pareto.")] = 9,
     method: MethodOptions,
     outputs: Outputs,
     out: Annotated[
@@ -80,4 +91,8 @@ def dispatch(
         gap=method.gap,
         time_limit_s=method.time_limit,
     )
+    if pareto is not None:
+        if out is not None:
+            raise OptionError("--out writes one state, and --pareto finds many; leave one of both out")
+        return run.front(grid, asked, options, pareto, points, outputs=outputs, quiet=quiet)
     return run.dispatch(grid, asked, options, outputs=outputs, new_state=out, quiet=quiet)

@@ -45,6 +45,34 @@ def dispatch(
     return result.termination.exit_code if good else NOT_WRITTEN
 
 
+def front(
+    source: str,
+    asked: Asked,
+    options: DispatchOptions,
+    criteria: str,
+    points: int,
+    *,
+    outputs: Outputs,
+    quiet: bool,
+) -> int:
+    """Read the grid, find the front of two criteria, show and write it."""
+    from openpoint.studies.dispatch.criteria import CRITERIA
+    from openpoint.studies.dispatch.front.study import prepare_front
+
+    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    prepared = prepare_front(read_sound(source, asked), criteria, options, points)
+    out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}\n")
+    with Progress(out, unit=CRITERIA[prepared.sought].unit) as progress:
+        result = prepared.solve(lambda _, iteration: progress(iteration))
+    written, good = outputs.write(result)
+    show_result(out, result)
+    show_written(out, written)
+    # Bounds that nothing keeps end the front, and are no failure of it.
+    ends = [each.termination.exit_code for each in result.results[:1]]
+    ends += [each.termination.exit_code for each in result.results[1:] if each.has_answer]
+    return max(ends) if good else NOT_WRITTEN
+
+
 def check_new_state(source: str, place: str | None) -> None:
     """Refuse a place for the grid in its new state before the work begins.
 

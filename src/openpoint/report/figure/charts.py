@@ -21,7 +21,7 @@ _COLOUR = {"before": style.BEFORE, "after": style.AFTER}
 
 def voltage_figure(scene: Scene, keys: list[str], title: str) -> style.Picture:
     """Voltage of every bus over the distance to its source; feeders are the lines between them."""
-    figure, axes = _single(7.2, 4.0, f"{title}: voltage profile")
+    figure, axes = single_figure(7.2, 4.0, f"{title}: voltage profile")
     axes.set_xlabel(scene.distance_title)
     axes.set_ylabel(f"{scene.voltage_word}, pu")
     drawn: list[Floats] = []
@@ -83,7 +83,7 @@ def loading_figure(scene: Scene, keys: list[str], title: str, most: int = 30) ->
     """Loading (or current, where there are no ratings) of the most stressed branches, before and after."""
     rows, left = loading_rows(scene, keys, most)
     what = "loading, % of rating" if scene.rated else "current, A"
-    figure, axes = _single(7.2, max(2.2, 0.19 * len(rows) + 1.15), f"{title}: branch {what.split(',')[0]}")
+    figure, axes = single_figure(7.2, max(2.2, 0.19 * len(rows) + 1.15), f"{title}: branch {what.split(',')[0]}")
     if not rows:
         return _empty(axes, figure, "No currents are known.")
     at = np.arange(len(rows))[::-1]
@@ -116,7 +116,7 @@ def loading_figure(scene: Scene, keys: list[str], title: str, most: int = 30) ->
 
 def convergence_figure(curve: Convergence, title: str) -> style.Picture:
     """Lower and upper bound as steps over time, with the gap at the end."""
-    figure, axes = _single(7.2, 3.6, f"{title}: convergence of the bounds")
+    figure, axes = single_figure(7.2, 3.6, f"{title}: convergence of the bounds")
     if not (np.isfinite(curve.lower).any() or np.isfinite(curve.upper).any()):
         return _empty(axes, figure, "No bounds were logged.")
     for values, colour, label in (
@@ -161,7 +161,8 @@ def _branch_label(scene: Scene, e: int) -> str:
     return label + (" opens" if e in scene.opened else " closes" if e in scene.closed else "")
 
 
-def _single(width: float, height: float, title: str) -> tuple[style.Picture, Axes]:
+def single_figure(width: float, height: float, title: str) -> tuple[style.Picture, Axes]:
+    """A figure of one picture under a title, and its axes; sizes in inches."""
     engine = ConstrainedLayoutEngine(rect=(0.0, 0.0, 1.0, 1 - 0.42 / height))
     figure = style.Picture(figsize=(width, height), layout=engine)
     axes = figure.add_subplot()

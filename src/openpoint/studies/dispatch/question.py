@@ -202,11 +202,10 @@ class Question:
         return Found(why, best, least, min(lower, value), value, log, seconds)
 
     def figures(self, state: OperatingState) -> dict[str, float]:
-        """Every criterion of a state in its unit; inf where it has no power flow."""
-        parts = state.closed, state.positions, state.generation
-        return {
-            name: float(self.criterion(name).evaluate(*parts)[0][0]) * self.network.s_base_kva for name in self.costs
-        }
+        """Every criterion of a state in its unit, counts as whole numbers; inf where it has no power flow."""
+        parts, s = (state.closed, state.positions, state.generation), self.network.s_base_kva
+        found = {name: float(self.criterion(name).evaluate(*parts)[0][0]) * s for name in self.costs}
+        return {name: round(value, 6) if name in ("changes", "moves") else value for name, value in found.items()}
 
     def criterion(self, name: str) -> OperatingPointEvaluator:
         """The exact evaluation of a criterion."""

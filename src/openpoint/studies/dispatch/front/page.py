@@ -1,0 +1,35 @@
+"""The report of a front: the picture, and a row a point."""
+
+from __future__ import annotations
+
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
+from openpoint.studies.dispatch.criteria import CRITERIA
+from openpoint.studies.dispatch.front.pictures import chart
+from openpoint.studies.dispatch.front.result import DispatchFront
+
+
+def page(result: DispatchFront) -> m.Page:
+    """The report of a result."""
+    drawn = chart(result)
+    told = f"The least {result.sought} at each bound of {result.kept}, and the bound that is proven of it"
+    picture = None if drawn is None else m.Panel("front", drawn, "", told)
+    meant = [
+        m.Words(f"{name}: {CRITERIA[name].text}.", small=True)
+        for name in (result.sought, result.kept)
+        if name in CRITERIA
+    ]
+    listed = s.frame_table(
+        "points", told, result.points, result.shape.tables["points"], ["open_branches"], last=["termination", "method"]
+    )
+    parts = [
+        s.remarks(result.notes),
+        m.section(f"{result.sought.capitalize()} and {result.kept}", picture, *meant),
+        m.section("Points", listed, long=True),
+        s.doubts(result.grid.notes),
+    ]
+    return m.page_of(result.grid, "front of dispatch", parts)
+
+
+html = html_for(page)

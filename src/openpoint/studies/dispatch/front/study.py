@@ -1,0 +1,193 @@
+"""Fronts by ε-constraints: one criterion is minimised at several bounds of another, each point proven for itself.
+
+A weighted sum finds only what lies on the convex hull; bounds find every point between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.grid.arguments import Names, names_of
+from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
+from openpoint.network.limits import Limits
+from openpoint.studies.dispatch.criteria import CRITERIA
+from openpoint.studies.dispatch.front.result import DispatchFront, figure_of
+from openpoint.studies.dispatch.front.schema import V_MIN
+from openpoint.studies.dispatch.methods import Method
+from openpoint.studies.dispatch.options import DispatchOptions, Weights
+from openpoint.studies.dispatch.result import DispatchResult
+from openpoint.studies.dispatch.study import prepare
+from openpoint.twostage.log import Iteration, Termination
+
+FrontProgress = Callable[[float | None, Iteration], None]
+"""A function that is called with the bound of a point and every line of its log."""
+_WHOLE = ("changes", "moves")
+_CLOSER = 1e-6
+"""Relative difference by which a bound lies below what is known already."""
+
+
+class FrontOptions(TypedDict, total=False):
+    """The options of `openpoint.dispatch` that all points share."""
+
+    free: Names | None
+    at_most: Weights
+    limits: Limits | None
+    locked_open: Names
+    locked_closed: Names
+    switchable: Names
+    max_changes: int | None
+    method: Method | None
+
+
+def dispatch_front(
+    grid: GridLike,
+    criteria: Names,
+    *,
+    points: int = 9,
+    progress: FrontProgress | None = None,
+    **options: Unpack[FrontOptions],
+) -> DispatchFront:
+    """The front of two criteria: the least of the first at several bounds of the second, each with its proven gap.
+
+    The first point is the least of the first criterion alone. The bounds go from what the second is there to the least
+    that it can be, in equal steps; `changes` and `moves` go by whole numbers.
+
+    Args:
+        grid: the grid, a path or a name that `read` takes.
+        criteria: two, as `"losses,changes"`: the first is minimised, the second bounded. The second may be `v_min`,
+            the lowest voltage, which is bounded from below.
+        points: most points.
+        progress: told of every iteration, with the bound of its point.
+        options: those of `openpoint.dispatch`; a time limit is that of each point.
+
+    Returns:
+        A result with a table of the points, and the whole answer of each; where the user interrupts, those up to then.
+
+    Raises:
+        InputError, OptionError: as `openpoint.dispatch`; criteria that are not two, or fewer than two points.
+    """
+    return prepare_front(read(grid), criteria, DispatchOptions(**options), points).solve(progress)
+
+
+def prepare_front(grid: Grid, criteria: Names, options: DispatchOptions, points: int = 9) -> PreparedFront:
+    """All that a front needs; the first point's question is stated.
+
+    Raises:
+        InputError, OptionError: as `dispatch_front`.
+    """
+    given = criteria.split(",") if isinstance(criteria, str) else names_of(criteria, "pareto")
+    names = [name.strip() for name in given]
+    known = [*CRITERIA, V_MIN]
+    if len(names) != 2 or names[0] not in CRITERIA or names[1] not in known or names[0] == names[1]:
+        raise OptionError(
+            f"a front is drawn of two criteria, such as losses,changes, not of {', '.join(names) or 'none'}; the first "
+            f"is one of {', '.join(CRITERIA)}, the second another of these or {V_MIN}"
+        )
+    if points < 2:
+        raise OptionError(f"a front of {points} points is none; give 2 or more")
+    front = PreparedFront(grid, names[0], names[1], replace(options, minimize=names[0]), points)
+    prepare(grid, front.options)
+    return front
+
+
+@dataclass(frozen=True)
+class PreparedFront:
+    """A front that is ready to be computed.
+
+    Attributes:
+        sought, kept: names of the criteria. options: that minimise the first. points: most points.
+    """
+
+    grid: Grid
+    sought: str
+    kept: str
+    options: DispatchOptions
+    points: int
+
+    def solve(self, progress: FrontProgress | None = None) -> DispatchFront:
+        """The points, the one without a bound first."""
+        limits: list[float | None] = []
+        found: list[DispatchResult] = []
+        notes: list[str] = []
+        for limit, result in self._points(progress):
+            limits.append(limit)
+            found.append(result)
+            if result.termination is Termination.INTERRUPTED:
+                notes.append("interrupted: the points up to then are shown")
+                break
+        return DispatchFront(
+            grid=self.grid,
+            sought=self.sought,
+            kept=self.kept,
+            limits=tuple(limits),
+            results=tuple(found),
+            notes=(*self.grid.figure_notes, *notes),
+        )
+
+    def _points(self, progress: FrontProgress | None) -> Iterator[tuple[float | None, DispatchResult]]:
+        first = self._solved(self.options, None, progress)
+        yield None, first
+        known = figure_of(first, self.kept)
+        if known is None:
+            return
+        if self.kept == V_MIN:
+            yield from self._raised(known, first.v_max_pu or known, progress)
+            return
+        for limit in self._limits(known, progress):
+            if limit >= known:
+                continue  # what is known keeps it
+            result = self._solved(self._bounded(limit), limit, progress)
+            yield limit, result
+            reached = figure_of(result, self.kept)
+            if reached is None:
+                return
+            known = reached
+
+    def _raised(
+        self, known: float, most: float, progress: FrontProgress | None
+    ) -> Iterator[tuple[float | None, DispatchResult]]:
+        """Points of higher and higher lowest voltages; where nothing keeps one, the step is halved."""
+        step = (most - known) / self.points
+        for _ in range(self.points - 1):
+            limit = known + step
+            result = self._solved(self._bounded(limit), limit, progress)
+            reached = figure_of(result, self.kept)
+            if reached is None:
+                step /= 2.0
+                continue
+            yield limit, result
+            known = reached
+
+    def _limits(self, known: float, progress: FrontProgress | None) -> list[float]:
+        """The bounds from what is known to the least that is possible."""
+        alone = self._solved(replace(self.options, minimize=self.kept), None, progress)
+        least = figure_of(alone, self.kept)
+        if least is None:
+            return []
+        if self.kept in _WHOLE:
+            whole = np.arange(math.ceil(least - _CLOSER), round(known))
+            picked = np.unique(np.linspace(0, len(whole) - 1, min(len(whole), self.points - 1)).round().astype(int))
+            return [float(n) for n in whole[picked][::-1]]
+        steps = np.linspace(known, least, self.points)[1:]
+        steps[-1] = least + _CLOSER * abs(least)
+        return [float(step) for step in steps]
+
+    def _bounded(self, limit: float) -> DispatchOptions:
+        options = self.options
+        if self.kept == V_MIN:
+            return replace(options, limits=replace(Limits.given(options.limits), v_min_pu=limit))
+        return replace(options, at_most={**options.most, self.kept: limit})
+
+    def _solved(self, options: DispatchOptions, limit: float | None, progress: FrontProgress | None) -> DispatchResult:
+        def told(iteration: Iteration) -> None:
+            if progress is not None:
+                progress(limit, iteration)
+
+        return prepare(self.grid, options).solve(told)

@@ -1,0 +1,99 @@
+"""Fronts of two criteria: every point is the optimum under its bound, and no state beats the front."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from functools import cache
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint import OptionError
+from openpoint.search.enumeration import topologies
+from openpoint.search.operating_states import combination, count_positions
+from openpoint.studies.catalog import published
+from openpoint.studies.dispatch.front import pictures
+from openpoint.studies.dispatch.front.result import DispatchFront
+from openpoint.studies.dispatch.options import DispatchOptions
+from openpoint.studies.dispatch.setup import question_of
+from tests.builders.dispatch_grids import ring
+
+
+@cache
+def front(criteria: str, points: int = 9) -> DispatchFront:
+    return openpoint.dispatch_front(ring(), criteria, points=points)
+
+
+@cache
+def all_states(first: str, second: str) -> list[tuple[float, float]]:
+    """Both criteria of every state of the ring."""
+    question = question_of(ring(), DispatchOptions())
+    (trees,) = topologies(question.network)
+    count = count_positions(question.devices)
+    positions = combination(question.devices, np.arange(count))
+    closed, positions = np.repeat(trees, count, axis=0), np.tile(positions, (len(trees), 1))
+    output = np.clip(question.network.generator_s.real, question.network.p_min, question.network.p_max) + 0j
+    s = question.network.s_base_kva
+    values = [question.criterion(name).evaluate(closed, positions, output)[0] * s for name in (first, second)]
+    return list(zip(values[0].tolist(), values[1].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("kept", ["moves", "changes", "balance", "deviation"])
+def test_every_point_is_the_least_under_its_bound(kept: str) -> None:
+    states = all_states("losses", kept)
+    found = front(f"losses,{kept}")
+    assert found.point_count >= 2
+    for row in found.points.iter_rows(named=True):
+        limit = math.inf if row["limit"] is None else row["limit"]
+        best = min(loss for loss, other in states if other <= limit * (1.0 + 1e-9))
+        assert row["sought"] == pytest.approx(best, rel=1e-6)
+        assert row["kept"] <= limit * (1.0 + 1e-6)
+        assert row["lower_bound"] <= row["sought"] * (1.0 + 1e-9)
+
+
+def test_a_front_of_whole_numbers_is_complete() -> None:
+    states = all_states("losses", "moves")
+    told = {row["kept"]: row["sought"] for row in front("losses,moves").points.iter_rows(named=True)}
+    undominated = {
+        round(other): loss
+        for loss, other in sorted(states)
+        if not any(a < loss - 1e-9 and b <= other for a, b in states)
+    }
+    assert set(told) <= set(undominated) | {max(told)}
+    assert min(told) == 0.0
+
+
+def test_the_lowest_voltage_is_bounded_from_below() -> None:
+    found = front("losses,v_min").points
+    for before, after in itertools.pairwise(found.iter_rows(named=True)):
+        assert after["kept"] >= after["limit"] * (1.0 - 1e-6)
+        assert after["kept"] > before["kept"]
+        assert after["sought"] >= before["sought"] - 1e-9
+
+
+def test_it_is_written_in_its_shape_and_drawn(tmp_path: Path) -> None:
+    found = front("losses,balance", 4)
+    jsonschema.validate(json.loads(found.to_json()), published("dispatch-front"))
+    found.write_report(tmp_path / "front.html")
+    assert "proven bound" in (tmp_path / "front.html").read_text(encoding="utf-8")
+    pictures.save(found, tmp_path / "front.svg")
+    assert "balance" in (tmp_path / "front.svg").read_text(encoding="utf-8")
+    found.write_tables(tmp_path / "tables")
+    assert pl.read_csv(tmp_path / "tables" / "points.csv").height == len(found.results)
+
+
+@pytest.mark.parametrize("criteria", ["losses", "losses,losses", "v_min,losses", "losses,loss", "losses,cost,balance"])
+def test_what_is_no_pair_of_criteria_is_refused(criteria: str) -> None:
+    with pytest.raises(OptionError, match="a front is drawn of two criteria"):
+        openpoint.dispatch_front(ring(), criteria)
+
+
+def test_a_front_of_one_point_is_refused() -> None:
+    with pytest.raises(OptionError, match="give 2 or more"):
+        openpoint.dispatch_front(ring(), "losses,changes", points=1)
