@@ -110,6 +110,15 @@ def test_costs_that_are_not_read_are_noted(row: str, message: str) -> None:
     assert any(message in note.message and note.column == "mpc.gencost" for note in grid.notes)
 
 
+def test_a_price_below_0_without_a_limit_is_not_read() -> None:
+    text = with_costs("2 0 0 3 0 -20 0")
+    assert read(text).sources["price_usd_per_kwh"].to_list() == [-0.02]
+    grid = read(text.replace("1.02	100	1	10	0", "1.02	100	1	Inf	0"))
+    assert grid.sources["price_usd_per_kwh"].to_list() == [None]
+    assert any("below 0" in note.message for note in grid.notes)
+    assert grid.check() is grid
+
+
 def test_limits_of_the_generators_at_a_source_add_up() -> None:
     assert read(TEXT).sources.select("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").row(0) == (
         0,

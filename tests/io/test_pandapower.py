@@ -250,6 +250,7 @@ def test_costs_and_limits_are_read_in_kw() -> None:
     [
         ({"cp2_eur_per_mw2": 1.0}, {}, "one price"),
         ({"cp0_eur": -1.0}, {}, "negative constant"),
+        ({"cp1_eur_per_mw": -1.0}, {}, "nothing limits its power"),
         ({"cq1_eur_per_mvar": 1.0}, {}, "reactive power"),
         ({}, {"min_p_mw": 2.0, "max_p_mw": 1.0}, "lies above the most"),
     ],

@@ -258,8 +258,11 @@ class _Reading:
         if len({cost.linear for cost in costs}) > 1 or any(cost.square for cost in costs):
             message = f"the energy of the source at bus {number} has no single price; none is read"
             self._note(None, "mpc.gencost", message, "Give it one linear cost", changes_figures=True)
+        elif (price := next((cost.linear for cost in costs), 0.0)) < 0 and supply.get("p_max_kw") is None:
+            message = f"{price:g} $/kWh at bus {number} is below 0, and nothing limits the power; it is not read"
+            self._note(None, "mpc.gencost", message, "Give Pmax, or correct the cost", changes_figures=True)
         elif costs:
-            supply["price_usd_per_kwh"] = next(iter(costs)).linear
+            supply["price_usd_per_kwh"] = price
         return supply
 
     def _add_holder(self, name: str, line: int, number: int, v_pu: float, cells: Cells) -> None:

@@ -25,7 +25,12 @@ def limits_of(reading: Reading, row: Row, table: str, letters: Iterable[str]) ->
     return limits
 
 
-def source_limits(reading: Reading, row: Row, table: str) -> dict[str, float | None]:
+def supply_of(reading: Reading, row: Row, table: str) -> dict[str, float | None]:
+    """Limits of power and the price of a source, as columns."""
+    return _source_limits(reading, row, table) | _source_price(reading, row, table)
+
+
+def _source_limits(reading: Reading, row: Row, table: str) -> dict[str, float | None]:
     """Limits of power of a source; those that cross are left out with a note."""
     limits = limits_of(reading, row, table, "pq")
     for letter, unit in (("p", "kw"), ("q", "kvar")):
@@ -38,8 +43,8 @@ def source_limits(reading: Reading, row: Row, table: str) -> dict[str, float | N
     return limits
 
 
-def source_price(reading: Reading, row: Row, table: str) -> dict[str, float]:
-    """The price of the energy of a source, as a column; none where the net has none."""
+def _source_price(reading: Reading, row: Row, table: str) -> dict[str, float | None]:
+    """The price of the energy of a source; none where the net has none that can be read."""
     cost = _cost(reading, row, table)
     if cost is None:
         return {}
@@ -74,6 +79,10 @@ def _cost(reading: Reading, row: Row, table: str) -> dict[str, Any] | None:
     if cost["cp0_eur"] < 0 or cost["cp2_eur_per_mw2"] < 0:
         message = f"the cost of {table} {row['index']} has a negative constant or square, and is not read"
         reading.note("poly_cost", cost, "", message, "Give 0 or more", changes_figures=True)
+        return None
+    if cost["cp1_eur_per_mw"] < 0 and reading.optional(table, row, "max_p_mw") is None:
+        message = f"the cost of {table} {row['index']} is below 0, and nothing limits its power; it is not read"
+        reading.note("poly_cost", cost, "cp1_eur_per_mw", message, "Give max_p_mw", changes_figures=True)
         return None
     if any(reading.number("poly_cost", cost, name, 0.0) for name in _NOT_READ):
         message = f"the cost of the reactive power of {table} {row['index']} is not read"

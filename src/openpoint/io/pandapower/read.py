@@ -25,7 +25,7 @@ from openpoint.errors import InputError
 from openpoint.graph import components
 from openpoint.grid.grid import Grid
 from openpoint.io.pandapower.branches import read_branches
-from openpoint.io.pandapower.costs import generator_costs, limits_of, note_costs, source_limits, source_price
+from openpoint.io.pandapower.costs import generator_costs, limits_of, note_costs, supply_of
 from openpoint.io.pandapower.json import Row, is_missing, net_from_text, truth
 from openpoint.io.pandapower.reading import Reading, names, text_of
 
@@ -145,9 +145,8 @@ def _sources(reading: Reading) -> None:
             if bus is None:
                 continue
             v, angle = reading.number(table, row, "vm_pu", 1.0), reading.number(table, row, "va_degree", 0.0)
-            name, limits = named[table, row["index"]], source_limits(reading, row, table)
-            limits |= source_price(reading, row, table)
-            reading.add("sources", name=name, bus=reading.bus_names[bus], v_pu=v, angle_degree=angle, **limits)
+            name, supply = named[table, row["index"]], supply_of(reading, row, table)
+            reading.add("sources", name=name, bus=reading.bus_names[bus], v_pu=v, angle_degree=angle, **supply)
 
 
 def _loads(reading: Reading) -> None:
