@@ -47,7 +47,8 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
    apparent power, the least value is that of `openpoint.search.kernel.generators`.
 8. The multiplier of a source's balance is the price of the power that it delivers, the load at its own bus included:
    adding price times balance to the cost replaces the price of this power by terms of the branches there. So sources
-   have their prices as multipliers, 0 without any.
+   have their prices as multipliers, 0 without any. Those of a source with limits are free, as in
+   `openpoint.search.kernel.generators`.
 9. Every squared voltage may have a cost, `worth`: that of the loss of open branches, and in parts of a grid another one
    (`openpoint.search.regions`, where the buses at which parts meet are sources with multipliers, too).
 10. What devices add at a node, where each has an interval of positions, is derived in

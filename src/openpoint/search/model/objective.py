@@ -76,8 +76,8 @@ def objective_of(network: Network, cost: OperatingCost | None, supply: SupplyLim
     numbers = np.concatenate([[cost.loss], cost.source, cost.generator, cost.square, cost.idle, cost.current])
     if not np.isfinite(numbers).all():
         faults.append("a price is not a finite number")
-    if cost.loss < 0.0 or np.any(cost.square < 0.0) or np.any(cost.current < 0.0):
-        faults.append("the price of losses, of currents and of squared outputs must be 0 or more")
+    if min(cost.loss, cost.move) < 0.0 or np.any(cost.square < 0.0) or np.any(cost.current < 0.0):
+        faults.append("the price of losses, of currents, of squared outputs and of moves must be 0 or more")
     if np.any(supply.generator_s_max < 0.0):
         faults.append("the greatest apparent power of a generator must be 0 or more")
     by_power = cost.loss + cost.source
@@ -93,7 +93,7 @@ def objective_of(network: Network, cost: OperatingCost | None, supply: SupplyLim
 
 
 def _same(one: OperatingCost | SupplyLimits, other: OperatingCost | SupplyLimits) -> bool:
-    return all(np.array_equal(value, vars(other)[name]) for name, value in vars(one).items() if name != "move")
+    return all(np.array_equal(value, vars(other)[name]) for name, value in vars(one).items())
 
 
 @dataclass(frozen=True)
