@@ -149,7 +149,7 @@ class OperatingPointEvaluator:
 
     def _cost(self, flows: Flows, closed: Bools, positions: Ints, generation: Complexes, on: Bools) -> Floats:
         cost, net, p = self.cost, self.network, generation.real
-        value = cost.loss * flows.loss + flows.source_s.real @ cost.source
+        value = cost.loss * np.where(np.isfinite(flows.loss), flows.loss, 0.0) + flows.source_s.real @ cost.source
         value += p @ cost.generator + p**2 @ cost.square + on @ cost.idle
         if cost.current.any():
             value += np.abs(flows.i_series) ** 2 @ cost.current
