@@ -130,8 +130,9 @@ class DispatchProgram(PlainRecourse):
             self.layout,
             self.flow,
             self.decision_cost.by_position,
+            self.decision_cost.always,
             Certain(centre(self.uncertainty)),
-            self.recourse_lower_bound,
+            self.recourse_lower_bound + min(self.decision_cost.always, 0.0),
         )
         return ConeBound(relaxed, len(self.network.generator_names), self.network.s_base_kva)
 

@@ -43,12 +43,14 @@ class RelaxedPositions(PlainProgram):
 
     Attributes:
         layout: of a decision. model: the power flow. by_position: (K) cost of a position.
+        always: cost of generators that are always on.
         uncertainty: the demand. recourse_lower_bound: of all flows. risk: of no use here.
     """
 
     layout: DecisionLayout
     model: FlowModel
     by_position: Floats
+    always: float
     uncertainty: Certain
     recourse_lower_bound: float
     risk: Risk = field(default_factory=Expectation)
@@ -63,7 +65,7 @@ class RelaxedPositions(PlainProgram):
         e, devices = self.layout.branches, self.layout.devices
         chosen = cp.Variable(self.layout.size - e, name="relaxed") if devices.count else cp.Constant(np.zeros(0))
         flow = self.model(decision[:e], chosen, realisation, limits=limits)
-        constraints, cost, parts = [*flow.constraints], flow.cost, list[cp.Expression]()
+        constraints, cost, parts = [*flow.constraints], flow.cost + self.always, list[cp.Expression]()
         if flow.s_gen is not None:
             parts.append(cp.vec(flow.s_gen, order="F"))
         if devices.count:
