@@ -24,7 +24,7 @@ from tests.builders.device_cases import LOSS_KW, device_case
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 from tests.search.entered import entered
 
-FEATURES = ("banks", "voltages", "taps", "limits", "ratings")
+FEATURES = ("banks", "voltages", "taps", "fixed units", "limits", "ratings")
 
 
 @entered

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -62,7 +61,7 @@ class Incumbent:
 
         today = np.empty(0, dtype=np.int64) if states is None else states.devices.today
         self.sizes = today if states is None else states.devices.sizes
-        evaluator = AcEvaluator(replace(network, generator_s=dispatcher.today), change_cost, states, today)
+        evaluator = AcEvaluator(network, change_cost, states, today).with_outputs(dispatcher.today)
         self.exchange = Exchange(model, numbering, evaluator, work.status, over, better)
 
     @property

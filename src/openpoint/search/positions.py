@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -41,7 +40,8 @@ def _best(evaluator: AcEvaluator, candidate: Candidate, positions: Ints) -> Cand
         return None
     value, miss = evaluator.evaluate_at(np.repeat(candidate.closed[None, :], len(positions), axis=0), positions)
     best = int(np.lexsort((value, miss))[0])
-    found = replace(candidate, value=float(value[best]), violation=float(miss[best]), positions=positions[best])
+    generation = evaluator.running(evaluator.outputs, positions[best])
+    found = Candidate(candidate.closed, float(value[best]), float(miss[best]), generation, positions[best])
     ahead = (found.violation, found.value) < (candidate.violation, candidate.value * (1.0 - 1e-9))
     return found if ahead else None
 

@@ -46,12 +46,28 @@ class AcEvaluator:
         """The evaluator with its devices at other positions."""
         assert self.states is not None
         network = with_positions(self.states.network, self.states.devices, positions)
-        return replace(self, network=replace(network, generator_s=self.network.generator_s), positions=positions)
+        return replace(self, network=network, positions=positions).with_outputs(self.outputs)
+
+    @property
+    def outputs(self) -> Complexes:
+        """(G) outputs within the ranges of the generators, also of those that are off."""
+        net, s = self.network if self.states is None else self.states.network, self.network.generator_s
+        return np.asarray(np.clip(s.real, net.p_min, net.p_max) + 1j * np.clip(s.imag, net.q_min, net.q_max))
+
+    def with_outputs(self, generation: Complexes) -> AcEvaluator:
+        """The evaluator with other (G) outputs of generators, 0 of those that are off."""
+        running = generation if self.states is None else self.running(generation, self.positions)
+        return replace(self, network=replace(self.network, generator_s=running))
+
+    def running(self, generation: Complexes, positions: Ints) -> Complexes:
+        """(G) outputs at these positions, 0 of generators that are off."""
+        assert self.states is not None
+        return np.where(self.states.on(positions[None, :])[0], generation, 0.0)
 
     def evaluate_at(self, closed: Bools, positions: Ints) -> tuple[Floats, Floats]:
         """As `evaluate`, with a row of (K, D) positions for each of K states."""
         assert self.states is not None
-        return self.states.evaluate(closed, positions, self.network.generator_s)
+        return self.states.evaluate(closed, positions, self.outputs)
 
     def evaluate(self, closed: Bools) -> tuple[Floats, Floats]:
         """Objective values and violations of (K, E) radial states; both are inf where the power flow has no solution.
@@ -157,7 +173,7 @@ class Exchange:
     def at(self, candidate: Candidate, generation: Complexes) -> Candidate | None:
         """The candidate with other generator outputs; later states are evaluated with these and its positions too."""
         self.set_devices(candidate.positions)
-        self.evaluator = replace(self.evaluator, network=replace(self.evaluator.network, generator_s=generation))
+        self.evaluator = self.evaluator.with_outputs(generation)
         return self.candidate(candidate.closed[self.numbering.branch])
 
     def set_devices(self, positions: Ints) -> None:

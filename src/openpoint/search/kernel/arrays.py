@@ -55,13 +55,13 @@ class Model(Table):
             of no length without devices.
         generator_at: (G) buses of the dispatchable generators, if their output has a price or a greatest apparent
             power; else of no length. p_low, p_high, q_low, q_high, s_high: (G) limits of their output. output_price,
-            output_square, output_idle: (G) its cost: per power, per squared power, and in any case. Sources with limits
-            follow from number `first_source` on.
+            output_square, output_idle: (G) its cost: per power, per squared power, and while it is on. stopper: (G)
+            device that turns it on or off, -1 = none. Sources with limits follow from number `first_source` on.
         passive: whether no branch has a negative resistance, reactance or conductance.
         shunts, currents, dispatchable, rated, bounded, priced: whether there are any admittances, loads of constant
             current, dispatchable generators, ratings, voltage limits, prices.
-        devices, banks, voltages, taps: whether there are any devices that may be set, capacitor banks, voltages of
-            sources, tap changers.
+        devices, banks, voltages, taps, units: whether there are any devices that may be set, capacitor banks, voltages
+            of sources, tap changers, generators that may stop.
         spans: whether the power of any bus may be chosen, by generators or banks. costly: whether generators are here
             by themselves; otherwise their ranges are in those of the buses.
     """
@@ -122,6 +122,7 @@ class Model(Table):
     output_square: Floats
     output_idle: Floats
     first_source: int
+    stopper: Indices
     passive: bool
     shunts: bool
     currents: bool
@@ -133,6 +134,7 @@ class Model(Table):
     banks: bool
     voltages: bool
     taps: bool
+    units: bool
     spans: bool
     costly: bool
 
@@ -144,6 +146,7 @@ class Work(Table):
     Attributes:
         status: (m) OPEN, CLOSED or UNDECIDED. y, mu, phi: (N) multipliers of the balances and of the voltage limits.
         low, high: (D) first and last position that a device may have. wanted: (D) position in the relaxation.
+        running: (D) of a generator that may stop 1 where it costs less on than off, else 0.
         order, parent, edge: (N) forest of the closed branches, roots first; bus above, branch to it (-1: a root).
         gain: (N) A, the coefficient of −w in the bound. w: (N) squared voltages, an estimate.
         used: (N) whether the bound uses this estimate, at a rating that counts or for a tangent.
@@ -166,6 +169,7 @@ class Work(Table):
     low: Indices
     high: Indices
     wanted: Floats
+    running: Floats
     y: Floats
     mu: Floats
     phi: Floats
@@ -310,7 +314,7 @@ def work_for(model: Model) -> Work:
     for side, span in (("choice_p", model.p_span), ("choice_q", model.q_span)):
         arrays[side] = np.where(span > 0.0, BETWEEN, LEAST).astype(np.int8)
     arrays |= {name: np.zeros(size if model.banks else 0) for name in ("least_q", "span_q")}
-    arrays |= {"low": np.zeros(devices, dtype=np.int32), "wanted": np.zeros(devices)}
+    arrays |= {"low": np.zeros(devices, dtype=np.int32), "wanted": np.zeros(devices), "running": np.zeros(devices)}
     arrays["k_fr"] = model.k_fr.copy()
     arrays["high"] = np.diff(model.device_start).astype(np.int32) - 1
     for end, low, high in (("end_p", model.p_low, model.p_high), ("end_q", model.q_low, model.q_high)):
@@ -324,17 +328,15 @@ def work_for(model: Model) -> Work:
 def pool_for(model: Model, capacity: int) -> Pool:
     """An empty pool."""
     m, size, devices = len(model.fr), len(model.p), len(model.device_kind)
+    arrays: dict[str, Any] = {name: np.zeros((capacity, devices), dtype=np.int32) for name in ("low", "high")}
+    arrays |= {name: np.zeros((capacity, size), dtype=np.float32) for name in ("y", "mu")}
+    arrays |= {name: np.zeros(capacity, dtype=np.int32) for name in ("origin", "depth")}
     return Pool(
         status=np.zeros((capacity, m), dtype=np.int8),
-        low=np.zeros((capacity, devices), dtype=np.int32),
-        high=np.zeros((capacity, devices), dtype=np.int32),
-        y=np.zeros((capacity, size), dtype=np.float32),
-        mu=np.zeros((capacity, size), dtype=np.float32),
         phi=np.zeros((capacity, size if model.bounded else 0), dtype=np.float32),
         bound=np.zeros(capacity),
-        origin=np.zeros(capacity, dtype=np.int32),
-        depth=np.zeros(capacity, dtype=np.int32),
         heap=np.arange(capacity, dtype=np.int32),
+        **arrays,
     )
 
 

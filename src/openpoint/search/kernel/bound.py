@@ -179,7 +179,7 @@ def balances(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     if model.banks:
         add_banks(model, work, mu)
     if model.costly:
-        total += least_costs(model, y, mu)
+        total += least_costs(model, work, y, mu)
     elif model.dispatchable:
         for j in range(len(gain)):
             total += model.p_span[j] * min(0.0, y[j]) + model.q_span[j] * min(0.0, mu[j])

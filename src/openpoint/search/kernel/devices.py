@@ -23,6 +23,10 @@ so the maximum is added to A_j. In the fixed point the reactive load that may be
   between them, and s is convex in 1/κ as the perspective of a square. So the larger of ν + s at the two ends is the
   largest; the same holds for σ l_max.
 
+**Units.** A generator that may stop is on, with the terms of `openpoint.search.kernel.generators`, or off, with none.
+At a node where both are possible the lesser of their least value and 0 holds for both. The fixed point then takes the
+range of the output with 0, and the cost while it is on as a price of the output.
+
 **Branching.** The positions of a device are divided where the relaxation, taken at the multipliers of the node, has its
 value; the side that is nearer follows. While branches are undecided, only tap changers with many positions are divided:
 the bound may take another ratio for each bus below, so that it is weak while the interval is wide. Where limits bind,
@@ -37,7 +41,7 @@ from openpoint.arrays import Floats
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import LEAST, Model, Work
 
-BANK, VOLTAGE, TAP = 0, 1, 2
+BANK, VOLTAGE, TAP, UNIT = 0, 1, 2, 3
 """`openpoint.network.devices.DeviceKind`."""
 WIDE = 4
 """Positions of a tap changer between the first and the last one from which on they are divided before branches."""
@@ -126,6 +130,8 @@ def divide(model: Model, work: Work) -> int:
             value = most if work.gain[j] >= 0.0 else least
         elif model.device_kind[d] == TAP:
             value = work.k_fr[j]
+        elif model.device_kind[d] == UNIT:
+            value = work.running[d]
         elif work.span_q[j] > 0.0:
             share = min(max((work.taken_q[j] - work.least_q[j]) / work.span_q[j], 0.0), 1.0)
             value = most - share * (most - least)

@@ -27,6 +27,7 @@ import numpy as np
 from openpoint.arrays import Floats, States
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, OPEN, Model, Work
+from openpoint.search.kernel.devices import ends
 
 TRIES = 20
 """Multipliers of a circle that are tried for a bound, at most."""
@@ -94,13 +95,45 @@ def least_cost(model: Model, g: int, y: float, mu: float) -> tuple[float, float,
 
 
 @inlined
-def least_costs(model: Model, y: Floats, mu: Floats) -> float:
-    """Sum of the least terms of all generators."""
+def least_costs(model: Model, work: Work, y: Floats, mu: Floats) -> float:
+    """Sum of the least terms of all generators; writes whether those that may stop cost less on than off."""
     total = 0.0
     for g in range(len(model.generator_at)):
         j = model.generator_at[g]
-        total += least_cost(model, g, y[j], mu[j])[0]
+        value = least_cost(model, g, y[j], mu[j])[0]
+        if model.units and g < model.first_source and model.stopper[g] >= 0:
+            off, on = ends(model, work, model.stopper[g])
+            work.running[model.stopper[g]] = min(max(1.0 if value < 0.0 else 0.0, off), on)
+            value = 0.0 if on == 0.0 else (min(value, 0.0) if off == 0.0 else value)
+        total += value
     return total
+
+
+@inlined
+def output_range(model: Model, work: Work, g: int) -> tuple[float, float, float, float]:
+    """Least and greatest active and reactive output at the node, with 0 where the generator may stop."""
+    p_low, p_high, q_low, q_high = model.p_low[g], model.p_high[g], model.q_low[g], model.q_high[g]
+    if model.units and model.stopper[g] >= 0:
+        off, on = ends(model, work, model.stopper[g])
+        if on == 0.0:
+            return 0.0, 0.0, 0.0, 0.0
+        if off == 0.0:
+            return min(p_low, 0.0), max(p_high, 0.0), min(q_low, 0.0), max(q_high, 0.0)
+    return p_low, p_high, q_low, q_high
+
+
+@inlined
+def price_of(model: Model, work: Work, g: int) -> float:
+    """Price of the active output, with the cost while it is on where the generator may stop."""
+    price: float = model.output_price[g]
+    if (
+        model.units
+        and model.stopper[g] >= 0
+        and model.p_high[g] > 0.0
+        and ends(model, work, model.stopper[g])[0] == 0.0
+    ):
+        price += model.output_idle[g] / model.p_high[g]
+    return price
 
 
 @inlined
@@ -119,18 +152,23 @@ def assemble_outputs(model: Model, work: Work, p: Floats, q: Floats) -> None:
         work.tie_q[j] = 0.0
     for g in range(model.first_source):
         j, kappa = model.generator_at[g], work.kappa[g]
+        p_low, p_high, q_low, q_high = output_range(model, work, g)
+        if p_low == p_high:
+            work.end_p[g] = LEAST
+        if q_low == q_high:
+            work.end_q[g] = LEAST
         if work.end_p[g] == BETWEEN:
-            conductance, middle = tie(model, model.output_square[g] + kappa, model.p_low[g], model.p_high[g])
+            conductance, middle = tie(model, model.output_square[g] + kappa, p_low, p_high)
             work.tie_p[j] += conductance
-            p[j] += conductance * model.output_price[g] - middle
+            p[j] += conductance * price_of(model, work, g) - middle
         else:
-            p[j] -= model.p_low[g] if work.end_p[g] == LEAST else model.p_high[g]
+            p[j] -= p_low if work.end_p[g] == LEAST else p_high
         if work.end_q[g] == BETWEEN:
-            conductance, middle = tie(model, kappa, model.q_low[g], model.q_high[g])
+            conductance, middle = tie(model, kappa, q_low, q_high)
             work.tie_q[j] += conductance
             q[j] -= middle
         else:
-            q[j] -= model.q_low[g] if work.end_q[g] == LEAST else model.q_high[g]
+            q[j] -= q_low if work.end_q[g] == LEAST else q_high
 
 
 @inlined
@@ -161,7 +199,7 @@ def settle_ties(model: Model, work: Work) -> None:
         if j >= model.n:
             continue
         if work.end_p[g] == BETWEEN and 2.0 * (model.output_square[g] + work.kappa[g]) * model.ideal_conductance <= 1.0:
-            work.y_next[j] = model.output_price[g]
+            work.y_next[j] = price_of(model, work, g)
         if work.end_q[g] == BETWEEN and 2.0 * work.kappa[g] * model.ideal_conductance <= 1.0:
             work.mu_next[j] = 0.0
 

@@ -22,7 +22,15 @@ from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, OPEN, Model, Work
 from openpoint.search.kernel.bound import above
 from openpoint.search.kernel.devices import held, ranges_with_banks
-from openpoint.search.kernel.generators import SETTLED, assemble_outputs, least_cost, settle_ties, update_end
+from openpoint.search.kernel.generators import (
+    SETTLED,
+    assemble_outputs,
+    least_cost,
+    output_range,
+    price_of,
+    settle_ties,
+    update_end,
+)
 
 PASSES = 10
 """Steps at the same conductances until the active set of outputs stays as it is, at most."""
@@ -223,10 +231,11 @@ def update_outputs(model: Model, work: Work) -> bool:
         if j >= model.n:  # at a source both multipliers are given
             _, work.output_p[g], work.output_q[g] = least_cost(model, g, work.y[j], work.mu[j])
             continue
+        p_low, p_high, q_low, q_high = output_range(model, work, g)
         y, mu, ends = work.y_next[j], work.mu_next[j], (work.end_p[g], work.end_q[g])
-        square, price = model.output_square[g] + kappa, model.output_price[g]
-        p = update_end(model, work.end_p, g, square, price, model.p_low[g], model.p_high[g], y)
-        q = update_end(model, work.end_q, g, kappa, 0.0, model.q_low[g], model.q_high[g], mu)
+        square, price = model.output_square[g] + kappa, price_of(model, work, g)
+        p = update_end(model, work.end_p, g, square, price, p_low, p_high, y)
+        q = update_end(model, work.end_q, g, kappa, 0.0, q_low, q_high, mu)
         changed |= ends[0] != work.end_p[g] or ends[1] != work.end_q[g]
         work.output_p[g] = p
         work.output_q[g] = q

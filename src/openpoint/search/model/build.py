@@ -19,6 +19,7 @@ from openpoint.search.model.devices import (
     check_devices,
     device_arrays,
     source_voltages,
+    with_zero,
     without_banks,
 )
 from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound_by_limits
@@ -96,8 +97,12 @@ def build_model(
     bare = without_banks(network, devices) if devices.count else network
     voltage_bounds, most = of_interest(network, ~must_open, devices)
     w_min, w_max = voltage_range(network, voltage_bounds, most, devices)
-    costs = None if objective is None else cost_range(network, objective.cost, w_min, w_max, most)
+    units = devices.place[devices.of(DeviceKind.UNIT)]
+    costs = None
+    if objective is not None:
+        costs = cost_range(with_zero(network, devices), objective.cost, w_min, w_max, most, units)
     prices = prices_of(network, objective, bus)
+    prices = replace(prices, costly=prices.costly or len(units) > 0)
     taken = demand(bare, at_sources=prices.of_sources, generators=not prices.costly)
     z = np.asarray(network.z.diagonal())[branch]
     shunt_fr, shunt_to, stays = shunts(network, branch, must_close)

@@ -13,22 +13,13 @@ from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, with_positions
 from openpoint.network.operating_cost import SupplyLimits
 
-IN_CLOSED_FORM = (DeviceKind.BANK, DeviceKind.VOLTAGE, DeviceKind.TAP)
-"""Kinds that the bound covers."""
-
 
 def check_devices(network: Network, devices: Devices, must_close: Bools) -> None:
-    """Refuse devices that the bound has no closed form for.
+    """Refuse tap changers whose branch draws power at them also while it is open.
 
     Raises:
         OptionError: there are some.
     """
-    odd = [name for name, kind in zip(devices.names, devices.kind, strict=True) if kind not in IN_CLOSED_FORM]
-    if odd:
-        raise OptionError(
-            f"topology search sets capacitor banks, voltages of sources and tap changers, not {', '.join(odd)}; use "
-            "Benders' method or the one-piece program for these"
-        )
     taps = devices.of(DeviceKind.TAP)
     at = devices.place[taps]
     if len(hanging := taps[(network.y_open_fr[at] != 0.0) & ~must_close[at]]):
@@ -50,7 +41,17 @@ def at_greatest(network: Network, devices: Devices) -> Network:
     """The network with every device where no other position lets any voltage rise higher."""
     tap = devices.kind == DeviceKind.TAP
     far = [np.maximum(v, 1.0 / v) if is_tap else v for v, is_tap in zip(devices.values, tap, strict=True)]
-    return with_positions(network, devices, np.array([np.argmax(values) for values in far], dtype=np.int64))
+    greatest = with_positions(network, devices, np.array([np.argmax(values) for values in far], dtype=np.int64))
+    return with_zero(greatest, devices)
+
+
+def with_zero(network: Network, devices: Devices) -> Network:
+    """The network where 0 is within the ranges of the outputs of generators that may stop."""
+    units = devices.place[devices.of(DeviceKind.UNIT)]
+    limits = {name: getattr(network, name).copy() for name in ("p_min", "p_max", "q_min", "q_max")}
+    for name, values in limits.items():
+        values[units] = (np.minimum if name.endswith("min") else np.maximum)(values[units], 0.0)
+    return replace(network, **limits)
 
 
 def bank_power(devices: Devices) -> float:
@@ -69,8 +70,10 @@ def source_voltages(network: Network, devices: Devices) -> tuple[Floats, Floats]
 
 def device_arrays(network: Network, devices: Devices, number: Indices, branch: Ints) -> dict[str, Any]:
     """What `Model` holds of the devices; `number`: (N) number of each bus in the model, `branch`: (m) its branches."""
-    size = (network.n_terminals, len(branch)) if devices.count else (0, 0)
-    holder, changer = (np.full(length, -1, dtype=np.int32) for length in size)
+    units = bool(len(devices.of(DeviceKind.UNIT)))
+    generators = len(network.generator_terminal) if units else 0
+    size = (network.n_terminals, len(branch), generators) if devices.count else (0, 0, 0)
+    holder, changer, stopper = (np.full(length, -1, dtype=np.int32) for length in size)
     place = np.zeros(devices.count, dtype=np.int32)
     values: list[Floats] = []
     for d in range(devices.count):
@@ -83,6 +86,10 @@ def device_arrays(network: Network, devices: Devices, number: Indices, branch: I
             place[d] = int(np.searchsorted(branch, at))
             changer[place[d]] = d
             values.append(1.0 / devices.values[d] ** 2)
+        elif devices.kind[d] == DeviceKind.UNIT:
+            place[d] = number[network.generator_terminal[at]]
+            stopper[at] = d
+            values.append(devices.values[d])
         else:
             place[d] = number[at]
             values.append(devices.values[d])
@@ -91,7 +98,7 @@ def device_arrays(network: Network, devices: Devices, number: Indices, branch: I
     kinds = {"banks": DeviceKind.BANK, "voltages": DeviceKind.VOLTAGE, "taps": DeviceKind.TAP}
     arrays: dict[str, Any] = {name: bool(np.any(kind == of)) for name, of in kinds.items()}
     arrays |= {"devices": devices.count > 0, "device_kind": kind, "device_at": place, "device_start": start}
-    return arrays | {"value": whole, "holder": holder, "changer": changer}
+    return arrays | {"value": whole, "holder": holder, "changer": changer, "stopper": stopper, "units": units}
 
 
 def free_devices(network: Network, devices: Devices, must_open: Bools, supply: SupplyLimits | None = None) -> Ints:

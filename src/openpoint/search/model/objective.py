@@ -173,11 +173,13 @@ def limited_sources(supply: SupplyLimits) -> Bools:
     return np.asarray(np.isfinite(limits).any(axis=0))
 
 
-def cost_range(network: Network, cost: OperatingCost, w_min: Floats, w_max: Floats, most: float) -> CostRange:
+def cost_range(
+    network: Network, cost: OperatingCost, w_min: Floats, w_max: Floats, most: float, units: Ints
+) -> CostRange:
     """The link of cost and loss in states with squared voltages in a range and a loss of at most `most`.
 
     Args:
-        w_min, w_max: (N) range of the squared voltages.
+        w_min, w_max: (N) range of the squared voltages. units: generators that may stop, with 0 in their range.
     """
     held = np.isin(np.arange(network.n_terminals), network.source_terminal)
     low, high = (
@@ -207,9 +209,10 @@ def cost_range(network: Network, cost: OperatingCost, w_min: Floats, w_max: Floa
         for p in (network.p_min, network.p_max)
         for at in price[network.generator_terminal].T
     ]
-    fixed = float(cost.idle.sum())
-    base = fixed + float(np.min(corners, axis=0).sum()) + float(np.min(tangents, axis=0).sum())
-    greatest = fixed + float(np.max(corners, axis=0).sum()) + float(np.max(ends, axis=0).sum())
+    idle = np.stack([cost.idle, cost.idle])  # at least, at most
+    idle[:, units] = np.minimum(cost.idle[units], 0.0), np.maximum(cost.idle[units], 0.0)
+    base = float(idle[0].sum()) + float(np.min(corners, axis=0).sum()) + float(np.min(tangents, axis=0).sum())
+    greatest = float(idle[1].sum()) + float(np.max(corners, axis=0).sum()) + float(np.max(ends, axis=0).sum())
     lossy = network.r > 0.0
     each = cost.loss + cost.source.min() + cost.current[lossy] / network.r[lossy]
     greatest += (cost.loss + float(cost.source.max())) * most + float(cost.current @ _currents(network, most))
