@@ -19,6 +19,7 @@ from openpoint.search.model.devices import (
     check_devices,
     device_arrays,
     source_voltages,
+    with_bank_power,
     with_zero,
     without_banks,
 )
@@ -95,12 +96,13 @@ def build_model(
     n, m = len(columns), len(branch)
     a, b = number[fr[branch]], number[to[branch]]
     bare = without_banks(network, devices) if devices.count else network
+    counted = with_bank_power(network, devices) if devices.count else network
     voltage_bounds, most = of_interest(network, ~must_open, devices)
     w_min, w_max = voltage_range(network, voltage_bounds, most, devices)
     units = devices.place[devices.of(DeviceKind.UNIT)]
     costs = None
     if objective is not None:
-        costs = cost_range(with_zero(network, devices), objective.cost, w_min, w_max, most, units)
+        costs = cost_range(with_zero(counted, devices), objective.cost, w_min, w_max, most, units)
     prices = prices_of(network, objective, bus)
     prices = replace(prices, costly=prices.costly or len(units) > 0)
     taken = demand(bare, at_sources=prices.of_sources, generators=not prices.costly)
@@ -113,7 +115,7 @@ def build_model(
     swap = ~network.closed[branch]
     arrays: dict[str, Any] = adjacency(np.minimum(a, n), np.minimum(b, n), n)
     arrays |= pattern(a, b, columns) | device_arrays(network, devices, number, branch) | by_bus(with_open, bus)
-    arrays |= output_arrays(network, objective, prices.costly, bool(taken.span.any()), number)
+    arrays |= output_arrays(counted, objective, prices.costly, bool(taken.span.any()), number)
     model = Model(
         n=n,
         fr=a,

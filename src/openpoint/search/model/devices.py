@@ -59,6 +59,14 @@ def bank_power(devices: Devices) -> float:
     return float(sum(np.abs(devices.values[d]).max() for d in devices.of(DeviceKind.BANK)))
 
 
+def with_bank_power(network: Network, devices: Devices) -> Network:
+    """The network whose reactive loads are at least, in size, those with the banks at any position."""
+    s_impedance = network.s_impedance.real + 1j * np.abs(network.s_impedance.imag)
+    for d in devices.of(DeviceKind.BANK):
+        s_impedance[devices.place[d]] += 2j * np.abs(devices.values[d]).max()
+    return replace(network, s_impedance=s_impedance)
+
+
 def source_voltages(network: Network, devices: Devices) -> tuple[Floats, Floats]:
     """(S) least and greatest squared voltages that the sources may hold."""
     least = np.abs(network.source_v) ** 2
