@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,6 +14,9 @@ from openpoint.errors import OptionError
 if TYPE_CHECKING:
     from openpoint.grid.pv_generators import Held
     from openpoint.network.limits import Limits
+
+Solves = TypeVar("Solves")
+"""A method, or None."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -118,3 +122,40 @@ class LockOptions:
     locked_closed: Annotated[
         list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofOptions:
+    """Files that topology search writes by itself."""
+
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the proof as well (search); openpoint verify checks it by itself."),
+    ] = None
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the open search here, now and then and when it stops (search); if it is there, go on from it.",
+        ),
+    ] = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return self.certificate is not None or self.checkpoint is not None
+
+    def of(self, method: Solves) -> Solves:
+        """The method with these files to write; None where none was named, and no file either.
+
+        Raises:
+            OptionError: this method writes none.
+        """
+        from openpoint.search.methods import TopologySearch
+
+        for option, file in (("--certificate", self.certificate), ("--checkpoint", self.checkpoint)):
+            if file is not None and not isinstance(method, TopologySearch):
+                raise OptionError(f"{option} is an option of --method search for the demand of today; leave one out")
+        if not isinstance(method, TopologySearch):
+            return method
+        return replace(method, certificate=self.certificate, checkpoint=self.checkpoint)

@@ -1,4 +1,4 @@
-"""The command `verify`, and the option of `reconfigure` that makes it possible."""
+"""The command `verify`, and what is said of the files that topology search writes by itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console
 from openpoint.cli.display import console, show_notes
 from openpoint.cli.grid import Asked, read_sound
 from openpoint.cli.guard import complain
+from openpoint.cli.outputs import Outputs
 from openpoint.report.terminal.words import safe
 from openpoint.verify import CertificateError
 from openpoint.verify import verify as checked
@@ -31,9 +32,13 @@ def verify(source: str, file: Path, asked: Asked, *, quiet: bool) -> int:
     return 0
 
 
-def tell(file: Path, out: Console) -> None:
-    """Say whether the certificate was written."""
-    if file.exists():
-        out.print(f"certificate: {safe(str(file))}")
-    else:
-        complain("warning", "no certificate: it is written where the search ends with an answer that multipliers prove")
+def tell_of_search(outputs: Outputs, out: Console) -> None:
+    """Say whether the search wrote its certificate, and whether it left a checkpoint."""
+    if outputs.certificate is not None:
+        if outputs.certificate.exists():
+            out.print(f"certificate: {safe(str(outputs.certificate))}")
+        else:
+            words = "it is written where the search ends with an answer that multipliers prove"
+            complain("warning", f"no certificate: {words}")
+    if outputs.checkpoint is not None and outputs.checkpoint.exists():
+        out.print(f"checkpoint: {safe(str(outputs.checkpoint))}; the same command goes on from it")

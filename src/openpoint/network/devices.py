@@ -19,7 +19,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from openpoint.arrays import Floats, Ints
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.arrays import Network
 
 
@@ -109,3 +109,26 @@ def with_positions(network: Network, devices: Devices, positions: Ints) -> Netwo
     for values in limits.values():
         values[off] = 0.0
     return replace(network, s_impedance=s_impedance, source_v=source_v, tap=tap, **limits)
+
+
+def off_today(network: Network, devices: Devices) -> Bools:
+    """(G) whether a generator that may stop is off today."""
+    off = np.zeros(len(network.generator_names), dtype=np.bool_)
+    units = devices.of(DeviceKind.UNIT)
+    off[devices.place[units]] = devices.today[units] == 0
+    return off
+
+
+def with_outputs_held(network: Network, devices: Devices, *, ranged: bool, off: bool) -> Network:
+    """The network in which generators with a range (`ranged`), or those that are off (`off`), keep today's output."""
+    held = off_today(network, devices) & off
+    if ranged:
+        held |= (network.p_min < network.p_max) | (network.q_min < network.q_max)
+    p, q = network.generator_s.real, network.generator_s.imag
+    return replace(
+        network,
+        p_min=np.where(held, p, network.p_min),
+        p_max=np.where(held, p, network.p_max),
+        q_min=np.where(held, q, network.q_min),
+        q_max=np.where(held, q, network.q_max),
+    )

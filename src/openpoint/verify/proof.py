@@ -63,9 +63,10 @@ from openpoint.verify.bound import COARSE, Exact
 from openpoint.verify.caps import caps
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import read
-from openpoint.verify.devices import Places, Span, named, running, within, without
+from openpoint.verify.devices import Places, Span, running, within, without
 from openpoint.verify.flow import flow
 from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from openpoint.verify.subject import as_meant, with_locks
 from openpoint.verify.verified import CertificateError, Verified
 
 FORMAT, FORMAT_WITH_DEVICES = "openpoint certificate 2", "openpoint certificate 3"
@@ -117,18 +118,6 @@ def verify_network(
         raise CertificateError(f"{path}: {what}. Write it again") from error
 
 
-def _with_locks(net: Network, head: Any) -> Network:
-    """The network in which transformers that the certificate locks in another state than today's are switchable."""
-    if not isinstance(head, dict):
-        return net
-    locked = {state: set(head.get(key, ())) for key, state in (("locked_open", True), ("locked_closed", False))}
-    asked = [
-        kind == "transformers" and net.branch_names[e] in locked[bool(net.closed[e])]
-        for e, kind in enumerate(net.branch_kinds)
-    ]
-    return replace(net, switchable=net.switchable | np.array(asked, dtype=np.bool_))
-
-
 def _where(proof: _Proof | None) -> str:
     return f"line {proof.lines + 1}, node {proof.node}" if proof is not None and proof.lines else "head"
 
@@ -137,17 +126,16 @@ class _Proof:
     """The state of a check: the current node, and the open sides still to be checked."""
 
     def __init__(self, net: Network, devices: Devices, head: Any) -> None:
-        net = _with_locks(net, head)
-        self.net, self.lines, self.node, self.bounds, self.judged = net, 0, 1, 0, 0
+        net = with_locks(net, head)
+        self.lines, self.node, self.bounds, self.judged = 0, 1, 0, 0
         form, names = (head.get("format"), head.get("devices", [])) if isinstance(head, dict) else (None, [])
         if form != (expected := FORMAT_WITH_DEVICES if names else FORMAT):
             raise CertificateError(f"its form is '{form}', not '{expected}': write it again with this version")
         if not net.is_balanced:
             raise CertificateError("certificates do not cover several phases, which this grid has")
         self.declared = int(head["lines"])
-        if (free := named(net, devices, names, head["digest"])) is None:
-            why = "of another grid or other switchable branches, or the grid was changed since (digest)"
-            raise CertificateError(f"the certificate is {why}")
+        net, free, self.held = as_meant(net, devices, names, head["digest"])
+        self.net = net
         self.devices, self.places, self.others = free, Places(net, free), without(devices, free)
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
         self.value, self.bound, self.gap = float(head["value"]), float(head["bound"]), float(head["gap"])
@@ -359,6 +347,7 @@ class _Proof:
             words.append("current limits of the file (not of the grid)" if rated else "current limits left out")
         elif rated:
             words.append("its current limits" if _same(pairs) else "the current limits of the grid")
+        words += [self.held] if self.held else []
         words += ["outputs within their ranges"] if self.ranged.any() else []
         words += ["lines open at the ends that the grid names"] if net.hangs.any() else []
         words += [] if self.most is None else [f"at most {self.most} changes"]

@@ -29,7 +29,7 @@ def test_it_tells_what_moves_and_what_it_is_worth(command: Command, folder: Path
     assert "weight 10" in done.out
     assert "steps on" in done.out
     assert "no limit violated" in done.out
-    assert "because 48 states are few enough to try all" in done.out
+    assert "because what is sought has a bound in closed form" in done.out
 
 
 def test_it_writes_the_result_and_the_grid_in_its_new_state(command: Command, folder: Path, tmp_path: Path) -> None:
@@ -82,3 +82,21 @@ def test_a_front_is_told_a_row_a_point(command: Command, folder: Path, tmp_path:
     both = command("dispatch", folder, "--pareto", "losses,moves", "--out", tmp_path / "new")
     assert both.code == 2
     assert "--pareto finds many" in both.err
+
+
+def test_the_proof_of_what_is_free_is_checked_against_the_whole_grid(command: Command, tmp_path: Path) -> None:
+    """What is not free is held as today, and the certificate says so."""
+    file = tmp_path / "proof.gz"
+    done = command("dispatch", "baran33-devices", "--free", "topology,taps,capacitors", "--certificate", file)
+    assert done.code == 0
+    assert f"certificate: {file}" in done.out
+    checked = command("verify", "baran33-devices", file)
+    assert checked.code == 0
+    assert "generators that are off stay off" in checked.out
+    assert "12 at 2, 24 at 3, 30 at 3, 1 at 8 loses 84.064" in checked.out
+    assert command("verify", "baran33", file).code == 5
+    refused = command("dispatch", "baran33-devices", "--minimize", "cost", "--certificate", file)
+    assert refused.code == 2
+    assert "a certificate proves the least loss" in refused.err
+    both = command("dispatch", "baran33-devices", "--pareto", "losses,changes", "--checkpoint", file)
+    assert "--pareto makes several" in both.err

@@ -9,10 +9,18 @@ from typing import Annotated
 import typer
 
 from openpoint.cli.config import configured
-from openpoint.cli.dispatch.options import MethodOptions, QuestionOptions
+from openpoint.cli.dispatch.options import MethodName, MethodOptions, QuestionOptions
 from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
-from openpoint.cli.options import EXIT_CODES, GridArgument, GridOptions, LimitOptions, LockOptions, QuietOption
+from openpoint.cli.options import (
+    EXIT_CODES,
+    GridArgument,
+    GridOptions,
+    LimitOptions,
+    LockOptions,
+    ProofOptions,
+    QuietOption,
+)
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import OptionError
 
@@ -27,6 +35,7 @@ Examples:
   openpoint dispatch my_grid/ --minimize losses=1,balance=0.2
   openpoint dispatch my_grid/ --minimize cost --at-most changes=4 --out new_state/
   openpoint dispatch my_grid/ --pareto losses,changes --report front.html
+  openpoint dispatch my_grid/ --certificate proof.gz    (openpoint verify my_grid/ proof.gz)
   openpoint dispatch my_grid/ --csv tables/    (actions.csv is the list for the control room)
 
 {EXIT_CODES}"""
@@ -62,6 +71,7 @@ def dispatch(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
     ] = None,
+    proof: ProofOptions,
     quiet: QuietOption = False,
 ) -> int:
     """Set switches, taps, capacitor steps and generators at once, so that losses or costs are least.
@@ -76,7 +86,13 @@ def dispatch(
     from openpoint.cli.grid import Asked
     from openpoint.studies.dispatch.options import DispatchOptions
 
-    outputs = replace(outputs, plot=plot).check(grid)
+    outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint).check(grid)
+    if pareto is not None and proof.any:
+        raise OptionError(
+            "a certificate or checkpoint is of one search, and --pareto makes several; leave one of both out"
+        )
+    if method.method is None and proof.any:
+        method = replace(method, method=MethodName.SEARCH)
     run.check_new_state(grid, out)
     asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     options = DispatchOptions(
@@ -87,7 +103,7 @@ def dispatch(
         locked_open=asked.locked_open,
         locked_closed=asked.locked_closed,
         max_changes=question.max_changes,
-        method=method.chosen(),
+        method=proof.of(method.chosen()),
         gap=method.gap,
         time_limit_s=method.time_limit,
     )

@@ -10,6 +10,7 @@ from openpoint.cli.display import Progress, console, show_result
 from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import Outputs
+from openpoint.cli.verify import tell_of_search
 from openpoint.errors import OpenpointError, OptionError
 from openpoint.io.places import file_ending
 from openpoint.report.terminal import words
@@ -42,6 +43,7 @@ def dispatch(
             good = False
     show_result(out, result)
     show_written(out, written)
+    tell_of_search(outputs, out)
     return result.termination.exit_code if good else NOT_WRITTEN
 
 

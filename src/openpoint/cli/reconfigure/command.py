@@ -17,6 +17,7 @@ from openpoint.cli.options import (
     GridOptions,
     LimitOptions,
     LockOptions,
+    ProofOptions,
     QuietOption,
 )
 from openpoint.cli.outputs import Outputs
@@ -27,7 +28,6 @@ from openpoint.cli.reconfigure.options import (
     GrowthName,
     MethodName,
     MethodOptions,
-    ProofOptions,
 )
 from openpoint.errors import OptionError
 

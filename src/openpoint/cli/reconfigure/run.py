@@ -8,7 +8,7 @@ from openpoint.cli.display import Progress, console, show_result
 from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.verify import tell
+from openpoint.cli.verify import tell_of_search
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
@@ -27,8 +27,5 @@ def reconfigure(source: str, asked: Asked, options: ReconfigureOptions, *, outpu
     written, good = outputs.write(result)
     show_result(out, result)
     show_written(out, written)
-    if outputs.certificate is not None:
-        tell(outputs.certificate, out)
-    if outputs.checkpoint is not None and outputs.checkpoint.exists():
-        out.print(f"checkpoint: {words.safe(str(outputs.checkpoint))}; the same command goes on from it")
+    tell_of_search(outputs, out)
     return result.termination.exit_code if good else NOT_WRITTEN

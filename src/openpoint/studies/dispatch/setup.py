@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import locks, refuse_impossible
 from openpoint.formulations.radiality import contract
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
-from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.devices import DeviceKind, Devices, off_today, with_outputs_held
 from openpoint.network.limits import Limits
 from openpoint.network.operating_cost import OperatingCost
 from openpoint.studies.dispatch.criteria import criterion_costs
@@ -53,11 +52,10 @@ def question_of(grid: Grid, options: DispatchOptions) -> Question:
     network = Limits.given(options.limits).applied(network)
     every = build_devices(grid, network)
     free = free_kinds(network, every, options)
-    off = _off_today(network, every)
     prices = _prices(grid, network, options)
     if "commitment" not in free and prices is not None:
-        prices = replace(prices, idle=np.where(off, 0.0, prices.idle))
-    network = _with_outputs(network, off, free)
+        prices = replace(prices, idle=np.where(off_today(network, every), 0.0, prices.idle))
+    network = with_outputs_held(network, every, ranged="generators" not in free, off="commitment" not in free)
     switchable = network.switchable & ("topology" in free)
     must_close, must_open = locks(network, network.closed, switchable, options.locked_open, options.locked_closed)
     ends = network.terminal_fr, network.terminal_to, network.source_terminal
@@ -96,29 +94,6 @@ def free_kinds(network: Network, every: Devices, options: DispatchOptions) -> tu
         told = "; ".join(f"{kind} needs {_NEEDED[kind]}" for kind in missing)
         raise OptionError(f"free names what this grid has none of: {told}")
     return tuple(kind for kind in FREE if kind in options.free)
-
-
-def _off_today(network: Network, every: Devices) -> Bools:
-    """(G) whether a generator that may stop is off today."""
-    off = np.zeros(len(network.generator_names), dtype=np.bool_)
-    units = every.of(DeviceKind.UNIT)
-    off[every.place[units]] = every.today[units] == 0
-    return off
-
-
-def _with_outputs(network: Network, off: Bools, free: tuple[str, ...]) -> Network:
-    """The network in which outputs with a range that are not free stay as today, and what is off and must stay so."""
-    held = off & ("commitment" not in free)
-    if "generators" not in free:
-        held |= (network.p_min < network.p_max) | (network.q_min < network.q_max)
-    p, q = network.generator_s.real, network.generator_s.imag
-    return replace(
-        network,
-        p_min=np.where(held, p, network.p_min),
-        p_max=np.where(held, p, network.p_max),
-        q_min=np.where(held, q, network.q_min),
-        q_max=np.where(held, q, network.q_max),
-    )
 
 
 def _prices(grid: Grid, network: Network, options: DispatchOptions) -> OperatingCost | None:
