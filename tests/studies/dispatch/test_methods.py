@@ -53,7 +53,7 @@ def test_topology_search_is_taken_where_it_can_be_and_agrees() -> None:
 @pytest.mark.parametrize(
     ("grid", "minimize", "method", "why"),
     [
-        (ring, "cost", "Enumeration()", "48 states are few"),
+        (ring, "cost", "TopologySearch(gap=1e-06)", "closed form"),
         (regulated, "deviation", "Enumeration()", "no useful bound in closed form"),
         (regulated, "losses=1,moves=0.1", "Enumeration()", "no cost of moving"),
     ],
@@ -70,9 +70,12 @@ def dispatchable() -> Grid:
     return ring(generators={**UNIT, "p_min_kw": [100.0], "q_min_kvar": [-100.0], "q_max_kvar": [100.0]})
 
 
-def test_outputs_are_chosen_by_benders() -> None:
-    result = openpoint.dispatch(dispatchable(), minimize="cost")
-    assert result.method == "Benders(gap=0.0001)"
+def test_outputs_are_chosen_by_search_benders_and_the_one_piece_program() -> None:
+    result = openpoint.dispatch(dispatchable(), minimize="cost", method=Benders(gap=1e-4))
+    searched = openpoint.dispatch(dispatchable(), minimize="cost")
+    assert searched.method == "TopologySearch(gap=1e-06)"
+    assert searched.objective == pytest.approx(result.objective, rel=1e-4)
+    assert searched.lower_bound <= (result.objective or 0.0) * (1.0 + 1e-9)
     other = openpoint.dispatch(dispatchable(), minimize="cost", method=ExtensiveForm(solver="scip"))
     assert result.objective == pytest.approx(other.objective, rel=1e-3)
     (unit,) = result.generators.iter_rows(named=True)

@@ -61,7 +61,8 @@ def test_the_least_loss_is_that_of_all_states_tried_one_by_one() -> None:
     assert result.termination is Termination.OPTIMAL
     assert result.free == ("topology", "taps", "capacitors", "commitment")
     assert result.loss_kw == pytest.approx(min(loss for loss, _ in figures_of_all_states()), rel=1e-9)
-    assert result.objective == result.lower_bound == pytest.approx(result.loss_kw)
+    assert result.objective == pytest.approx(result.loss_kw)
+    assert (1.0 - 1e-6) * result.objective <= result.lower_bound <= result.objective
     assert result.objective_unit == "kW"
 
 
@@ -84,14 +85,15 @@ def test_balance_without_ratings_is_relative_to_an_equal_share_of_the_load() -> 
     grid = Grid.from_tables("ring", {**ring().tables(), "capacitors": ring().capacitors.clear()})
     grid = grid.with_tables(lines=grid.lines.with_columns(i_max_a=pl.lit(None, pl.Float64)))
     result = openpoint.dispatch(grid, minimize="balance", free="topology")
-    share = abs(1500.0 + 600.0j) / 2 / (math.sqrt(3) * 10.0)
+    share = 1500.0 / 2 / (math.sqrt(3) * 10.0)
     assert result.balance == pytest.approx(float(((heads(result, "S-A", "C-S") / share) ** 2).sum()), rel=1e-9)
 
 
 def test_the_heads_of_a_lone_feeder_are_at_its_first_fork() -> None:
-    result = openpoint.dispatch("baran33", free="topology", locked_closed=[str(k) for k in range(1, 31)])
+    locked = [str(k) for k in range(1, 31)]  # which says nothing of the heads
+    result = openpoint.dispatch("baran33", free="topology", locked_closed=locked)
     load = openpoint.read("baran33").loads
-    share = abs(complex(load["p_kw"].sum(), load["q_kvar"].sum())) / 2 / (math.sqrt(3) * 12.66)
+    share = load["p_kw"].sum() / 2 / (math.sqrt(3) * 12.66)
     assert result.balance == pytest.approx(float(((heads(result, "2", "18") / share) ** 2).sum()), rel=1e-6)
 
 

@@ -49,13 +49,12 @@ CRITERIA: Mapping[str, Criterion] = {
 """The criteria by name."""
 
 
-def criterion_costs(network: Network, prices: OperatingCost | None, may_close: Bools) -> dict[str, OperatingCost]:
+def criterion_costs(network: Network, prices: OperatingCost | None) -> dict[str, OperatingCost]:
     """The operating cost that each criterion is, in its own unit per unit of `s_base_kva`.
 
     Args:
         network: the network. prices: of sources and generators, $/h per unit; None where the grid has none, and then
             no cost is among the criteria.
-        may_close: (E) branches that may be closed.
     """
     nothing = replace(
         least_loss(len(network.generator_names), len(network.source_terminal), network.n_conductors), loss=0.0
@@ -64,7 +63,7 @@ def criterion_costs(network: Network, prices: OperatingCost | None, may_close: B
     s = network.s_base_kva
     costs = {
         "losses": replace(nothing, loss=1.0),
-        "balance": replace(nothing, current=squared_loading(network, may_close) / s),
+        "balance": replace(nothing, current=squared_loading(network) / s),
         "deviation": replace(nothing, deviation=1.0 / (inner * s)),
         "changes": replace(nothing, change=1.0 / s),
         "moves": replace(nothing, move=1.0 / s),
@@ -80,14 +79,17 @@ def weighted(costs: Mapping[str, OperatingCost], weights: Mapping[str, float]) -
     )
 
 
-def squared_loading(network: Network, may_close: Bools) -> Floats:
-    """(E) what the squared current of a feeder head counts in the balance, 0 for other branches."""
+def squared_loading(network: Network) -> Floats:
+    """(E) what the squared current of a feeder head counts in the balance, 0 for other branches.
+
+    It depends neither on what is locked nor on where devices stand, so that figures of several runs can be compared.
+    """
     counted = np.zeros(network.n_conductors)
-    heads = feeder_heads(network, may_close)
+    heads = feeder_heads(network, network.closed | network.switchable)
     if not len(heads):
         return counted
     rating = network.l_max[heads]
-    load = abs((network.s_power + network.s_current + network.s_impedance).sum())
+    load = abs((network.s_power + network.s_current + network.s_impedance).real.sum())
     mean = max(load / len(heads), 1e-9)
     counted[heads] = 1.0 / np.where(np.isfinite(rating), rating, mean**2)
     return counted

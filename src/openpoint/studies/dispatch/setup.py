@@ -65,7 +65,7 @@ def question_of(grid: Grid, options: DispatchOptions) -> Question:
         network=network,
         devices=every.only(np.flatnonzero([FREED_BY[DeviceKind(kind)] in free for kind in every.kind])),
         supply=build_supply(grid, network),
-        costs=criterion_costs(network, prices, ~must_open),
+        costs=criterion_costs(network, prices),
         weights=options.weights,
         most={name: most for name, most in options.most.items() if name != "changes"},
         must_close=must_close,
