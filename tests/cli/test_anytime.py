@@ -65,7 +65,7 @@ def test_exchange_names_the_least_violation_where_it_finds_no_state(command: Com
 
 
 def test_the_log_tells_how_far_a_search_is(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpoint.studies.reconfigure.methods.LOG_EVERY_S", 0.0)
+    monkeypatch.setattr("openpoint.search.methods.LOG_EVERY_S", 0.0)
     done = command("reconfigure", "zhang118", "--no-voltage-limits")
     assert done.code == 0
     lines = [line for line in done.out.splitlines() if " explored" in line]
