@@ -10,6 +10,7 @@ once (`openpoint.search.limit_newton`), before the cone solver is asked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -75,10 +76,11 @@ class Dispatcher:
         count = counts()
         count.bound[0], count.cutoff[0] = found.bound[0], found.cutoff[0]
         for _ in range(STEPS_MOST):
-            before = count.bound[0]
+            before = float(count.bound[0])
+            enough = before + LITTLE * abs(before) if before > -math.inf else -math.inf
             count.active[0] = 1
             explore(self.model, work, self.pool, count, self.record, 1)
-            if count.bound[0] >= count.cutoff[0] or count.bound[0] <= before + LITTLE * abs(before):
+            if count.bound[0] >= count.cutoff[0] or -math.inf < count.bound[0] <= enough:
                 break
         found.bound[0] = count.bound[0]
         return float(count.bound[0])
