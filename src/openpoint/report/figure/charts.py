@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -161,12 +162,21 @@ def _branch_label(scene: Scene, e: int) -> str:
     return label + (" opens" if e in scene.opened else " closes" if e in scene.closed else "")
 
 
+SMALLEST = 8.5
+"""Size of the letters of a title below which it takes two lines."""
+
+
 def single_figure(width: float, height: float, title: str) -> tuple[style.Picture, Axes]:
     """A figure of one picture under a title, and its axes; sizes in inches."""
     engine = ConstrainedLayoutEngine(rect=(0.0, 0.0, 1.0, 1 - 0.42 / height))
     figure = style.Picture(figsize=(width, height), layout=engine)
     axes = figure.add_subplot()
-    figure.text(0.012, 1 - 0.2 / height, title, fontsize=11, weight="bold", va="center", parse_math=False)
+    # A bold letter is 0.68 of its size wide; a long title becomes smaller, and takes two lines before it is too small.
+    room = 0.976 * width * 72.0 / 0.68
+    if room < SMALLEST * len(title):
+        title = "\n".join(textwrap.wrap(title, len(title) * 11 // 20, max_lines=2, placeholder=" …"))
+    size = min(11.0, room / max(map(len, [*title.split("\n"), "-"])))
+    figure.text(0.012, 1 - 0.2 / height, title, fontsize=size, weight="bold", va="center", parse_math=False)
     return figure, axes
 
 
