@@ -201,3 +201,12 @@ def test_a_cost_without_prices_names_the_column() -> None:
     with pytest.raises(InputError, match="price_usd_per_kwh"):
         openpoint.dispatch("baran33", minimize="cost")
     assert openpoint.dispatch("civanlar16").cost_usd_per_h is None
+
+
+def test_voltages_without_limits_are_told_beside_the_figures() -> None:
+    free = openpoint.dispatch("baran33-devices", limits=Limits(voltage=False, v_max_pu=None), free="taps,capacitors")
+    assert [note for note in free.notes if note.startswith("32 of 33 buses have no lower or no upper voltage limit")]
+    assert f"{free.v_min_pu:.4f} to {free.v_max_pu:.4f} pu" in "".join(free.notes)
+    kept = openpoint.dispatch("baran33-devices", limits=Limits(v_min_pu=0.95, v_max_pu=1.05), free="taps,capacitors")
+    switched = openpoint.dispatch("baran33-devices", limits=Limits(voltage=False), free="topology")
+    assert not any("voltage limit" in note for note in (*kept.notes, *switched.notes))

@@ -26,6 +26,7 @@ from openpoint.studies.dispatch import tables
 from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.outcome import Found
 from openpoint.studies.dispatch.question import Question
+from openpoint.studies.dispatch.remarks import unlimited_voltages
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import ITERATIONS
 from openpoint.twostage.log import Termination
@@ -82,6 +83,8 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
     broken = _broken(grid, question, shown)
     after = shown.point if kept else None
     names = states.open_names(question.network, closed)
+    voltages = _voltages(question.network, before.point, after)
+    range_pu = voltages["v_min_pu"], voltages["v_max_pu"]
     return DispatchResult(
         grid=grid,
         method=method,
@@ -94,7 +97,7 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
         lower_bound=found.lower_bound,
         gap=found.gap,
         **_criteria_keys(today, answer),
-        **_voltages(question.network, before.point, after),
+        **voltages,
         open_before=states.open_names(question.network, question.network.closed),
         open_branches=names if kept else (),
         ac_max_mismatch_pu=None if after is None else after.max_mismatch,
@@ -114,7 +117,11 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
         ),
         generators=tables.generators_table(grid, question, found.best),
         iterations=iterations_table(found.log, ITERATIONS),
-        notes=(*grid.figure_notes, *_notes(grid, question, before, shown, found)),
+        notes=(
+            *grid.figure_notes,
+            *unlimited_voltages(question.network, None, question.free, range_pu),
+            *_notes(grid, question, before, shown, found),
+        ),
     )
 
 

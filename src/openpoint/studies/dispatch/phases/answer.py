@@ -25,6 +25,7 @@ from openpoint.studies.dispatch.phases.devices import phase_devices
 from openpoint.studies.dispatch.phases.evaluation import Sought
 from openpoint.studies.dispatch.phases.result import PhasesDispatch
 from openpoint.studies.dispatch.phases.study import FREE, GAP, TIME_LIMIT_S, dispatch_phases
+from openpoint.studies.dispatch.remarks import unlimited_voltages
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import CRITERIA_TABLE, DEVICES, GENERATORS, ITERATIONS
 from openpoint.studies.dispatch.tables import sources_table
@@ -125,6 +126,8 @@ def _result(asked: PreparedPhases, found: PhasesDispatch) -> DispatchResult:
     objective = answer.get(minimised)
     proven = found.termination is Termination.OPTIMAL and objective is not None
     points = {"_before": before, "_after": shown}
+    voltages = _voltages(network, found.before, found.after if kept else None)
+    range_pu = voltages["v_min_pu"], voltages["v_max_pu"]
     return DispatchResult(
         grid=grid,
         method=asked.method,
@@ -137,7 +140,7 @@ def _result(asked: PreparedPhases, found: PhasesDispatch) -> DispatchResult:
         lower_bound=objective if proven and objective is not None else -math.inf,
         gap=0.0 if proven else math.inf,
         **_keys(today, answer),
-        **_voltages(network, found.before, found.after if kept else None),
+        **voltages,
         open_before=_open(network, network.closed),
         open_branches=names if kept else (),
         ac_max_mismatch_pu=found.after.max_mismatch if kept and found.after is not None else None,
@@ -151,7 +154,12 @@ def _result(asked: PreparedPhases, found: PhasesDispatch) -> DispatchResult:
         sources=_sources(grid, found, kept=kept),
         generators=_generators(grid, kept=kept),
         iterations=iterations_table(found.log, ITERATIONS),
-        notes=(*grid.figure_notes, *_linear_notes(found), *found.notes),
+        notes=(
+            *grid.figure_notes,
+            *unlimited_voltages(network, asked.options.limits, asked.free, range_pu),
+            *_linear_notes(found),
+            *found.notes,
+        ),
     )
 
 
