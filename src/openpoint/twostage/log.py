@@ -45,8 +45,8 @@ _REMEDIES = {
     Termination.RELAXATION: "The bound is that of a relaxation, not exact here; what was found is verified by AC and "
     "lies above the bound by the gap. Fix the output of the generators for an exact proof.",
     Termination.ACCURACY: "The bounds are as close as the accuracy of the solvers lets them be. Accept the gap.",
-    Termination.LINEAR: "Proven for the linear model; by exact AC power flow no branch exchange is better. Enumeration "
-    "proves that for AC where topologies are few.",
+    Termination.LINEAR: "Proven for the linear model; by exact AC power flow no neighbouring state is better. "
+    "Enumeration proves that for AC where states are few.",
     Termination.LIMITS: "The linear model has an answer, but by exact AC power flow it and its neighbours break "
     "limits: the least violation is named. Enumeration proves whether anything keeps them where topologies are few.",
     Termination.LOCAL: "No likely exchange of two branches is better; nothing is proven. Topology search proves how "
