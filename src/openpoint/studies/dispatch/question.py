@@ -16,8 +16,10 @@ from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.enumeration import count_topologies
+from openpoint.search.kernel.arrays import Model
 from openpoint.search.methods import Log, TopologySearch
-from openpoint.search.model.build import build_model
+from openpoint.search.model.build import Numbering, build_model
+from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import objective_of
 from openpoint.search.operating_states import OperatingState, best_operating_state, count_positions
 from openpoint.search.topology import search_topologies
@@ -127,6 +129,7 @@ class Question:
             devices=self.devices,
             cost=self.cost,
             supply=self.supply,
+            built=self.search_model,
         )
         shown, best = found.least_violation if found.closed is None else found.closed, None
         if shown is not None:
@@ -144,17 +147,27 @@ class Question:
         if self.cost.move:
             return "its bound knows no cost of moving devices"
         try:
-            objective = objective_of(self.network, self.cost, self.supply)
-            build_model(
-                self.network,
-                must_close=self.must_close,
-                must_open=self.must_open,
-                devices=self.devices,
-                objective=objective,
-            )
+            self.search_model  # noqa: B018 the arrays are kept for the search
         except OptionError as error:
             return str(error)
         return ""
+
+    @cached_property
+    def search_model(self) -> tuple[Model, Numbering]:
+        """The arrays of topology search.
+
+        Raises:
+            OptionError: something that its bound is not valid for.
+        """
+        return build_model(
+            self.network,
+            must_close=self.must_close,
+            must_open=self.must_open,
+            max_changes=self.max_changes,
+            change_cost=self.cost.change,
+            devices=self.devices.only(free_devices(self.network, self.devices, self.must_open, self.supply)),
+            objective=objective_of(self.network, self.cost, self.supply),
+        )
 
     def enumerated(self, most: int, progress: Progress | None, deadline: Deadline) -> Found:
         """The best of all states.
