@@ -45,6 +45,8 @@ SEARCHED = ("banks", "voltages", "taps", "limits", "ratings")
 SETS = (DISCRETE, FEATURES, SEARCHED)
 """What the grids may hold, in turn: nothing that is sampled; all; what a search has a certificate for."""
 STATES = 2000
+EVERY = 50
+"""How many grids lie between two lines of progress."""
 TIGHT = 1e-6
 """Gap asked of the search and of Benders' method."""
 LOOSE = 1e-4
@@ -184,6 +186,8 @@ def main() -> int:
                 for fault in bad:
                     wrong.append(f"grid {seed}, {method}: {fault}")
                     print(wrong[-1], flush=True)
+            if (seed + 1 - arguments.first) % EVERY == 0:
+                print(f"{seed + 1 - arguments.first:,} grids, {len(wrong)} faults", flush=True)
     for method, found in counts.items():
         print(f"{method:12}", ", ".join(f"{word}: {number:,}" for word, number in sorted(found.items())))
     print(f"{len(wrong)} faults")
