@@ -1,0 +1,260 @@
+"""A day: periods in a row, what is in the grid beside its branches, and what of it is uncertain, as arrays.
+
+Powers are per unit of `s_base_kva`, energies per unit times hours, prices in $/kWh, so that a price times a power per
+unit times hours, times `s_base_kva`, is in $. T periods, N terminals, S sources, G dispatchable generators of the
+network; B stores, R renewable sources, U uncertain quantities.
+
+A *realisation* is (T, U): what each uncertain quantity is in each period, a share of its forecast, 1 = as forecast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.network.arrays import Network
+
+
+@dataclass(frozen=True)
+class Stores:
+    """B stores: batteries, and vehicles while they are there.
+
+    The content e at the end of a period of h hours is e + h (charge_efficiency · c − d / discharge_efficiency), with c
+    and d the powers on the side of the grid, of which one is 0 at a time.
+
+    Attributes:
+        names: (B). vehicle: (B) whether it is a vehicle, or several that come and leave together.
+        terminal: (B) where it is.
+        first, last: (B) the periods in which it can be used are first … last − 1; 0 … T − 1 of a battery.
+        energy_min, energy_max: (B) least and most content. energy_start: (B) content at the start of `first`.
+        energy_end: (B) least content at the end of `last` − 1.
+        charge_max, discharge_max: (B) most power. charge_efficiency, discharge_efficiency: (B) in (0, 1].
+        s_max: (B) apparent power of the inverter, (c − d)² + q² ≤ s_max²; 0: no reactive power.
+        wear: (B) price of the energy that is discharged.
+    """
+
+    names: tuple[str, ...]
+    vehicle: Bools
+    terminal: Ints
+    first: Ints
+    last: Ints
+    energy_min: Floats
+    energy_max: Floats
+    energy_start: Floats
+    energy_end: Floats
+    charge_max: Floats
+    discharge_max: Floats
+    charge_efficiency: Floats
+    discharge_efficiency: Floats
+    s_max: Floats
+    wear: Floats
+
+    @property
+    def count(self) -> int:
+        """B."""
+        return len(self.names)
+
+    def present(self, periods: int) -> Bools:
+        """(T, B) whether a store can be used in a period."""
+        t = np.arange(periods)[:, None]
+        return np.asarray((t >= self.first) & (t < self.last))
+
+
+@dataclass(frozen=True)
+class Renewables:
+    """R sources whose active power is at most what is available, the rest is curtailed.
+
+    Attributes:
+        names, kind: (R) name; `solar` or `wind`. terminal: (R) where it is.
+        available: (T, R) forecast of the active power.
+        s_max: (R) apparent power of the inverter, p² + q² ≤ s_max²; 0: no reactive power.
+        curtailment: (R) price of the energy that is curtailed.
+    """
+
+    names: tuple[str, ...]
+    kind: tuple[str, ...]
+    terminal: Ints
+    available: Floats
+    s_max: Floats
+    curtailment: Floats
+
+    @property
+    def count(self) -> int:
+        """R."""
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class UnitLinks:
+    """What links the periods of the G dispatchable generators of the network.
+
+    Attributes:
+        ramp_up, ramp_down: (G) most rise and fall of the active power, per hour between the middles of periods; inf =
+            none. They do not bind where the generator starts or stops.
+        start: (G) cost of a start, in $ / s_base_kva.
+        on_before: (G) whether it is on before the day. p_before: (G) its active power then; nan = not known, so that
+            no ramp binds at the start.
+    """
+
+    ramp_up: Floats
+    ramp_down: Floats
+    start: Floats
+    on_before: Bools
+    p_before: Floats
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What of the load may be moved or shed.
+
+    Attributes:
+        shift_buses: (N) share of the load of a bus that may move to other buses in the same period, and by which that
+            of others may come: active and reactive power each, each with the sum 0 over the buses.
+        shift_time: (N) share of the load of a bus by which it may differ in a period at constant power factor, with the
+            energy over the day as forecast.
+        shift_price: (N) price of the energy that is moved, counted where it leaves.
+        shed_share: (N) share that may be shed, at constant power factor. shed_price: (N) price of the energy shed.
+    """
+
+    shift_buses: Floats
+    shift_time: Floats
+    shift_price: Floats
+    shed_share: Floats
+    shed_price: Floats
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """The budgeted uncertainty set over U quantities.
+
+    In a period a quantity is 1 − down … 1 + up of its forecast. Its relative deviations ζ, in [−1, 1] of down or up,
+    obey Σ_t |ζ| ≤ hours for each quantity, and Σ_{quantities of a group} |ζ| ≤ at_once in each period. Its vertices are
+    points with ζ of −1, 0 and 1: split into two signs, a deviation stands in one row of either family, and such a
+    matrix is totally unimodular. A recourse whose cost is convex in the realisation is worst at a vertex.
+
+    Attributes:
+        names, group: (U) name and group (`load`, `solar`, `wind`) of each quantity.
+        load: (N) quantity that scales the load of a terminal, −1 = certain. renewable: (R) that of a renewable source.
+        down, up: (T, U) deviations, shares of the forecast, 0 or more.
+        hours: (U) most periods in which a quantity deviates.
+        groups: names of the groups that have a budget `at_once`, and that budget: most quantities of the group that
+            deviate in the same period.
+    """
+
+    names: tuple[str, ...]
+    group: tuple[str, ...]
+    load: Ints
+    renewable: Ints
+    down: Floats
+    up: Floats
+    hours: Ints
+    groups: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """U."""
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class DayArrays:
+    """The day of a network.
+
+    Attributes:
+        names: (T) of the periods. hours: (T) length.
+        load_power, load_current, load_impedance: (T, N) complex load of constant power, current and impedance at nominal
+            voltage. The network of the day has no loads: what it draws is fixed generation and capacitors.
+        source_price: (T, S) price of the energy that a source delivers. export_price: (T, S) what energy earns that
+            flows back, at most the price.
+        unit_available: (T, G) share of the upper limit of active power that a generator has.
+        stores, renewables, units, demand: see there.
+        uncertain: what is uncertain; U = 0 where all is certain.
+    """
+
+    names: tuple[str, ...]
+    hours: Floats
+    load_power: Complexes
+    load_current: Complexes
+    load_impedance: Complexes
+    source_price: Floats
+    export_price: Floats
+    unit_available: Floats
+    stores: Stores
+    renewables: Renewables
+    units: UnitLinks
+    demand: Demand
+    uncertain: Uncertain
+
+    @property
+    def periods(self) -> int:
+        """T."""
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class DayPlan:
+    """The first stage: what is decided before the realisation is known. Recourse that is time-coupled is not in it.
+
+    Attributes:
+        closed: (T, E). positions: (T, D) of devices, units that are on or off among them.
+        generation: (T, G) complex output of the dispatchable generators.
+        charge, discharge: (T, B) active power of stores, on the side of the grid. store_q: (T, B) what they feed in.
+        shift: (T, N) active power by which the load is higher, moved in time; its reactive power follows.
+    """
+
+    closed: Bools
+    positions: Ints
+    generation: Complexes
+    charge: Floats
+    discharge: Floats
+    store_q: Floats
+    shift: Floats
+
+
+@dataclass(frozen=True)
+class HourRecourse:
+    """What is decided in a period once the realisation is known, K times.
+
+    Attributes:
+        renewable: (K, R) complex power that is fed in. shed: (K, N) active power that is shed.
+        shift: (K, N) complex power by which the load is higher, moved between buses.
+    """
+
+    renewable: Complexes
+    shed: Floats
+    shift: Complexes
+
+
+def load_factors(day: DayArrays, realisation: Floats) -> Floats:
+    """(…, N) factors of the loads of the terminals in realisations (…, U) of a period."""
+    return _of_quantity(realisation, day.uncertain.load)
+
+
+def available_power(day: DayArrays, t: int, realisation: Floats) -> Floats:
+    """(…, R) active power available to the renewable sources in period t, in a realisation (…, U) of that period."""
+    return day.renewables.available[t] * _of_quantity(realisation, day.uncertain.renewable)
+
+
+def _of_quantity(realisation: Floats, number: Ints) -> Floats:
+    """(…, M) entries of realisations (…, U), 1 where the number is −1."""
+    whole = np.concatenate([realisation, np.ones((*realisation.shape[:-1], 1))], axis=-1)
+    return np.asarray(whole[..., number])
+
+
+def network_of_period(network: Network, day: DayArrays, t: int, realisation: Floats | None = None) -> Network:
+    """The network with the loads of period t, and the upper limits of its generators there.
+
+    Args:
+        network: of the day, without loads. day: its arrays. t: period. realisation: (U) in that period; None = as
+            forecast.
+    """
+    share = 1.0 if realisation is None else load_factors(day, realisation)
+    return replace(
+        network,
+        s_power=network.s_power + day.load_power[t] * share,
+        s_current=network.s_current + day.load_current[t] * share,
+        s_impedance=network.s_impedance + day.load_impedance[t] * share,
+        p_max=np.maximum(network.p_min, network.p_max * day.unit_available[t]),
+    )

@@ -1,0 +1,73 @@
+"""What dispatch over a day is asked, as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from openpoint.arrays import Bools
+from openpoint.network import Network
+from openpoint.network.day import DayArrays
+from openpoint.network.devices import Devices
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+
+
+class Cadence(Enum):
+    """How often something is decided: never (it stays as today), once for the day, or in every period."""
+
+    FIXED = "fixed"
+    ONCE = "once"
+    HOURLY = "hourly"
+
+
+class Resource(Enum):
+    """What is scheduled before the realisation is known, unless it is named as recourse.
+
+    Curtailment, shedding, demand that moves between buses, reactive power of renewable sources, and what the sources
+    deliver are always recourse.
+    """
+
+    GENERATORS = "generators"
+    STORES = "stores"
+    SHIFT = "shift"
+
+
+@dataclass(frozen=True)
+class DayQuestion:
+    """Topology and resources of a day at the least cost in the worst realisation.
+
+    Attributes:
+        network: the grid with the limits to keep, its loads those of a share of 1. devices: what
+            may be set beside branches. supply: limits of sources and generators.
+        cost: prices of generators in $/kWh as in `build_prices`; `loss`, a price of losses beside the energy that they
+            take; `change`, of a switch that moves; its prices of sources are those of the day and not read.
+        must_close, must_open: (E) branches whose state is given.
+        topology: how often it is decided. positions: of devices, units apart, whose states are decided every period.
+        max_changes: most switches that may differ from today's state, with the topology decided once; with an hourly
+            topology most switch operations over the day, the first period against today's. None = any number.
+        recourse: what is decided after the realisation is known. Stores and shifts then see the whole day: an
+            optimistic assumption, to be told beside the figure.
+        day: the periods and resources.
+    """
+
+    network: Network
+    devices: Devices
+    supply: SupplyLimits
+    cost: OperatingCost
+    must_close: Bools
+    must_open: Bools
+    topology: Cadence
+    positions: Cadence
+    max_changes: int | None
+    recourse: frozenset[Resource]
+    day: DayArrays
+
+    @property
+    def by_period(self) -> bool:
+        """Whether the recourse of a period knows no other period."""
+        if Resource.STORES in self.recourse or Resource.SHIFT in self.recourse:
+            return False
+        ramps = np.concatenate([self.day.units.ramp_up, self.day.units.ramp_down])
+        return Resource.GENERATORS not in self.recourse or not np.isfinite(ramps).any()
