@@ -164,8 +164,8 @@ class DayArrays:
 
     Attributes:
         names: (T) of the periods. hours: (T) length.
-        load_power, load_current, load_impedance: (T, N) complex load of constant power, current and impedance at nominal
-            voltage. The network of the day has no loads: what it draws is fixed generation and capacitors.
+        load_power, load_current, load_impedance: (T, N) complex load of constant power, current and impedance at
+            nominal voltage. The network of the day has no loads: what it draws is fixed generation and capacitors.
         source_price: (T, S) price of the energy that a source delivers. export_price: (T, S) what energy earns that
             flows back, at most the price.
         unit_available: (T, G) share of the upper limit of active power that a generator has.
@@ -234,7 +234,7 @@ def load_factors(day: DayArrays, realisation: Floats) -> Floats:
 
 def available_power(day: DayArrays, t: int, realisation: Floats) -> Floats:
     """(…, R) active power available to the renewable sources in period t, in a realisation (…, U) of that period."""
-    return day.renewables.available[t] * _of_quantity(realisation, day.uncertain.renewable)
+    return np.asarray(day.renewables.available[t] * _of_quantity(realisation, day.uncertain.renewable))
 
 
 def _of_quantity(realisation: Floats, number: Ints) -> Floats:

@@ -39,8 +39,8 @@ class DayQuestion:
     """Topology and resources of a day at the least cost in the worst realisation.
 
     Attributes:
-        network: the grid with the limits to keep, its loads those of a share of 1. devices: what
-            may be set beside branches. supply: limits of sources and generators.
+        network: the grid with the limits to keep and without its loads, see `DayArrays`. devices: what may be set
+            beside branches. supply: limits of sources and generators.
         cost: prices of generators in $/kWh as in `build_prices`; `loss`, a price of losses beside the energy that they
             take; `change`, of a switch that moves; its prices of sources are those of the day and not read.
         must_close, must_open: (E) branches whose state is given.
