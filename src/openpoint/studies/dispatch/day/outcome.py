@@ -1,0 +1,53 @@
+"""What a method found for a day, in $."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from openpoint.arrays import Floats
+from openpoint.network.day import DayPlan, HourRecourse
+from openpoint.twostage.log import Iteration, Termination, relative_gap
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A day as it comes: what is uncertain, and what is done then.
+
+    Attributes:
+        realisation: (T, U). recourse: of the T periods, K = T.
+        costs: (T) of the periods in $, by exact AC power flow, first stage included. violations: (T) of the limits.
+    """
+
+    realisation: Floats
+    recourse: HourRecourse
+    costs: Floats
+    violations: Floats
+
+
+@dataclass(frozen=True)
+class DayOutcome:
+    """The end of a run.
+
+    Attributes:
+        termination: why it stopped.
+        plan: best plan whose worst case keeps the limits; that of least violation where none is found; None = no plan.
+        forecast: operation of the plan as forecast. worst: in its worst realisation. None without a plan.
+        lower_bound: $, no plan costs less in its worst case (or by the risk measure). upper_bound: $ of the plan,
+            verified by exact AC power flow in all vertices of the uncertainty set; inf where limits are broken.
+        log: the iterations. seconds: of the method alone.
+        notes: what stands beside the figures.
+    """
+
+    termination: Termination
+    plan: DayPlan | None
+    forecast: Operation | None
+    worst: Operation | None
+    lower_bound: float
+    upper_bound: float
+    log: tuple[Iteration, ...]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def gap(self) -> float:
+        return relative_gap(self.lower_bound, self.upper_bound)
