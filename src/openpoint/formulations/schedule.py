@@ -1,0 +1,235 @@
+"""The schedule of a day: constraints that link what stores, generators and loads do in the periods of a day.
+
+Every block stands alone: it takes expressions, mostly variables, of T periods in rows and gives linear constraints.
+With h_t the hours of a period; on ∈ {0, 1} where a generator runs; c, d, e the charge, discharge and content of a
+store; δ the active power by which a load is higher, moved in time:
+
+    e_t = e_{t−1} + h_t (η c_t − d_t / η'),    e̲ ≤ e_t ≤ ē,    e at the end ≥ what is asked         store_contents
+    0 ≤ c ≤ c̄,    0 ≤ d ≤ d̄,    c / c̄ + d / d̄ ≤ 1,    all 0 while it is absent                   store_powers
+    c ≤ c̄ z,    d ≤ d̄ (1 − z),    z ∈ {0, 1}                                                       one_direction
+    p̲ on ≤ p ≤ p̄ a on,    q̲ on ≤ q ≤ q̄ on,    a what is available                                  unit_ranges
+    u_t − v_t = on_t − on_{t−1},    0 ≤ u_t ≤ on_t,    u_t ≤ 1 − on_{t−1}                          starts
+    p_t − p_{t−1} ≤ R Δ_t + p̄ u_t,    p_{t−1} − p_t ≤ R' Δ_t + p̄ v_t                               ramps
+    |δ_t| ≤ s load_t,    Σ_t h_t δ_t = 0                                                           shifts_in_time
+    m ≥ −δ,    m ≥ 0                                                                               moved_away
+    y_t ≥ |x_t − x_{t−1}|                                                                          operations
+    p² + q² ≤ (s on)²                                                                              circle
+    cos(α) p + sin(α) q ≤ s on,    several α                                                       polygon
+    p² ≤ k on,    k has the price of the square                                                    squares
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Bools, Floats
+from openpoint.network import Network
+from openpoint.network.day import Demand, Stores, UnitLinks
+from openpoint.twostage.program import Cone
+
+SIDES = 16
+"""Sides of the polygon around the circle of an inverter: it lies outside by 2 % at most."""
+
+
+def one_before(x: cp.Expression, start: Floats) -> cp.Expression:
+    """(T, K) the rows of x (T, K) one period earlier; `start` (K) comes before the first."""
+    periods, count = x.shape
+    first = np.zeros((periods, count))
+    first[0] = start
+    return sp.csr_array(sp.eye_array(periods, k=-1)) @ x + first
+
+
+# Stores
+
+
+def store_powers(stores: Stores, charge: cp.Expression, discharge: cp.Expression) -> list[cp.Constraint]:
+    """Limits of charge and discharge (T, B), 0 while a store is absent, and c / c̄ + d / d̄ ≤ 1.
+
+    The last one is what is left of "one direction at a time" where both may share a period: the convex hull of charging
+    alone and discharging alone.
+    """
+    present = stores.present(charge.shape[0])
+    both = np.flatnonzero((stores.charge_max > 0.0) & (stores.discharge_max > 0.0))
+    of_charge, of_discharge = (sp.diags_array(1.0 / m[both]) for m in (stores.charge_max, stores.discharge_max))
+    return [
+        charge >= 0,
+        discharge >= 0,
+        charge <= present * stores.charge_max,
+        discharge <= present * stores.discharge_max,
+        charge[:, both] @ of_charge + discharge[:, both] @ of_discharge <= 1,
+    ]
+
+
+def one_direction(
+    stores: Stores, charge: cp.Expression, discharge: cp.Expression, charging: cp.Expression
+) -> list[cp.Constraint]:
+    """c ≤ c̄ z, d ≤ d̄ (1 − z): a store charges where z (T, B) is 1 and discharges where it is 0."""
+    return [
+        charging >= 0,
+        charging <= 1,
+        charge <= charging @ sp.diags_array(stores.charge_max),
+        discharge <= (1 - charging) @ sp.diags_array(stores.discharge_max),
+    ]
+
+
+def store_contents(
+    stores: Stores, hours: Floats, charge: cp.Expression, discharge: cp.Expression
+) -> tuple[cp.Variable, list[cp.Constraint]]:
+    """(T, B) contents at the ends of the periods, and e_t = e_{t−1} + h_t (η c_t − d_t / η') with its limits.
+
+    Before a store comes this is its content at arrival, and once it has left that at departure, since it neither
+    charges nor discharges then. The limits hold while it is there.
+    """
+    periods = len(hours)
+    content = cp.Variable((periods, stores.count), name="content")
+    gained = charge @ sp.diags_array(stores.charge_efficiency)
+    lost = discharge @ sp.diags_array(1.0 / stores.discharge_efficiency)
+    there = np.flatnonzero(stores.present(periods))
+    inside = _flat(content)[there]
+    least, most = (np.tile(end, periods)[there] for end in (stores.energy_min, stores.energy_max))
+    return content, [
+        content == one_before(content, stores.energy_start) + sp.diags_array(hours) @ (gained - lost),
+        inside >= least,
+        inside <= most,
+        content[periods - 1] >= stores.energy_end,
+    ]
+
+
+# Inverters, and prices of squares
+
+
+@dataclass(frozen=True)
+class Circle:
+    """The limit of the apparent power of inverters, for programs with cones.
+
+    Attributes:
+        cone: Σ of the squares within the square of a size. constraints: linear.
+        excess: size relative to the rating, less 1 where on: 0 or less where the limit is kept.
+    """
+
+    cone: Cone
+    constraints: list[cp.Constraint]
+    excess: cp.Expression
+
+
+def circle(p: cp.Expression, q: cp.Expression, rating: Floats, on: cp.Expression | Floats) -> Circle:
+    """p² + q² ≤ (s on)² where the rating s is finite and above 0.
+
+    Args:
+        p, q, on: (T, K). rating: (K).
+    """
+    some = np.flatnonzero(np.tile(np.isfinite(rating) & (rating > 0.0), p.shape[0]))
+    share = 1.0 / np.tile(rating, p.shape[0])[some]
+    u, v, size = (cp.Variable(len(some), name=name) for name in ("p_circle", "q_circle", "s_circle"))
+    constraints = [u == cp.multiply(share, _flat(p)[some]), v == cp.multiply(share, _flat(q)[some])]
+    return Circle(Cone(u=(u, v), s=size, t=size), constraints, size - _flat(on)[some])
+
+
+def polygon(
+    p: cp.Expression, q: cp.Expression, rating: Floats, on: cp.Expression | Floats, sides: int = SIDES
+) -> list[cp.Constraint]:
+    """cos(α) p + sin(α) q ≤ s on at `sides` angles: a polygon around the circle; arguments as in `circle`."""
+    some = np.flatnonzero(np.tile(np.isfinite(rating) & (rating > 0.0), p.shape[0]))
+    most = cp.multiply(np.tile(rating, p.shape[0])[some], _flat(on)[some])
+    flat_p, flat_q = _flat(p)[some], _flat(q)[some]
+    angles = 2.0 * np.pi * np.arange(sides) / sides
+    return [np.cos(a) * flat_p + np.sin(a) * flat_q <= most for a in angles]
+
+
+def squares(p: cp.Expression, price: Floats, on: cp.Expression) -> tuple[Cone, list[cp.Constraint], cp.Expression]:
+    """p² ≤ k on where there is a price of the square (K): the cone, its constraints, (T) price · k.
+
+    The perspective of p² (Günlük and Linderoth 2010): as tight as can be where `on` is between 0 and 1.
+
+    Args:
+        p, on: (T, K). price: (K) of p², 0 or more.
+    """
+    periods, some = p.shape[0], np.flatnonzero(price)
+    u, k, scale = (cp.Variable(periods * len(some), name=name) for name in ("p_priced", "p_square", "p_on"))
+    constraints = [u == _flat(p[:, some]), scale == _flat(on[:, some])]
+    return Cone(u=(u,), s=k, t=scale), constraints, cp.reshape(k, (periods, len(some)), order="C") @ price[some]
+
+
+# Generators
+
+
+def unit_ranges(
+    network: Network, available: Floats, on: cp.Expression, p: cp.Expression, q: cp.Expression
+) -> list[cp.Constraint]:
+    """p̲ on ≤ p ≤ max(p̲, p̄ a) on, q̲ on ≤ q ≤ q̄ on, with a (T, G) the share that is available."""
+    p_max = np.maximum(network.p_min, network.p_max * available)
+    return [
+        p >= on @ sp.diags_array(network.p_min),
+        p <= cp.multiply(p_max, on),
+        q >= on @ sp.diags_array(network.q_min),
+        q <= on @ sp.diags_array(network.q_max),
+    ]
+
+
+def starts(units: UnitLinks, on: cp.Expression) -> tuple[cp.Variable, cp.Expression, list[cp.Constraint]]:
+    """(T, G) starts, (T, G) stops, and their constraints: at whole `on` a start is 1 where one is, else 0."""
+    before = one_before(on, units.on_before.astype(np.float64))
+    start = cp.Variable(on.shape, name="start")
+    stop = start - on + before
+    return start, stop, [start >= 0, start <= on, start <= 1 - before, stop >= 0]
+
+
+def ramps(
+    network: Network, units: UnitLinks, hours: Floats, p: cp.Expression, start: cp.Expression, stop: cp.Expression
+) -> list[cp.Constraint]:
+    """p_t − p_{t−1} ≤ R Δ_t + p̄ u_t and p_{t−1} − p_t ≤ R' Δ_t + p̄ v_t: ramps, but at starts and stops.
+
+    Δ_t are the hours between the middles of a period and the one before, which is as long as the first where t = 0.
+    """
+    before_known = np.isfinite(units.p_before)
+    rise = _flat(p - one_before(p, np.where(before_known, units.p_before, 0.0)))
+    between = 0.5 * (hours + np.concatenate([hours[:1], hours[:-1]]))
+    most = np.tile(np.maximum(np.abs(network.p_max), np.abs(network.p_min)), len(hours))
+    constraints: list[cp.Constraint] = []
+    for sign, limit, free in ((1.0, units.ramp_up, start), (-1.0, units.ramp_down, stop)):
+        bounded = np.tile(np.isfinite(limit), (len(hours), 1))
+        bounded[0] &= before_known
+        some = np.flatnonzero(bounded)
+        if len(some):
+            step = np.outer(between, np.where(np.isfinite(limit), limit, 0.0)).ravel()[some]
+            released = cp.multiply(most[some], _flat(free)[some])
+            constraints.append(sign * rise[some] <= step + released)
+    return constraints
+
+
+# Loads
+
+
+def shifts_in_time(demand: Demand, load: Floats, hours: Floats, shift: cp.Expression) -> list[cp.Constraint]:
+    """|δ_t| ≤ s load_t, Σ_t h_t δ_t = 0 at every bus: energy that moves in time, (T, N) active power.
+
+    Args:
+        demand: shares. load: (T, N) active power as forecast, at nominal voltage; what feeds in does not move.
+        hours: (T). shift: (T, N).
+    """
+    most = np.maximum(load, 0.0) * demand.shift_time
+    return [shift <= most, shift >= -most, hours @ shift == 0]
+
+
+def moved_away(shift: cp.Expression) -> tuple[cp.Variable, list[cp.Constraint]]:
+    """(T, N) at least the power that is missing, max(−δ, 0), and its constraints."""
+    moved = cp.Variable(shift.shape, name="moved")
+    return moved, [moved >= -shift, moved >= 0]
+
+
+# Switches
+
+
+def operations(today: Bools, closed: cp.Expression) -> tuple[cp.Variable, list[cp.Constraint]]:
+    """(T, E) at least 1 where a branch changes its state from the period before, today's first, and its constraints."""
+    before = one_before(closed, today.astype(np.float64))
+    operated = cp.Variable(closed.shape, name="operated")
+    return operated, [operated >= closed - before, operated >= before - closed]
+
+
+def _flat(x: cp.Expression | Floats) -> cp.Expression:
+    return cp.vec(x, order="C")
