@@ -1,0 +1,320 @@
+"""The recourse of one period of a day: what is done once load and available power are known, as a convex program.
+
+The schedule (generators, stores, demand moved in time) is given. With f the factor of a load, S its nominal power, g
+what is available to a renewable source, all powers per unit, the recourse chooses
+
+    0 ≤ p_r ≤ g_r,  p_r² + q_r² ≤ s_r²                          renewable sources, g_r − p_r is curtailed
+    0 ≤ shed ≤ share · f Re S,  shed ≤ what the bus consumes    at constant power factor
+    moved⁺, moved⁻ ≤ share · f Re S,  Σ moved⁺ = Σ moved⁻       active demand that moves between buses
+    |moved_q| ≤ share · f |Im S|,  Σ moved_q = 0                reactive demand, likewise
+
+and the flow by DistFlow, so that its value is a lower bound of every AC operation. It costs, in $,
+
+    hours · s_base · [ Σ_s price P⁺ − export P⁻ + loss · losses + what the network's own prices say of the flow
+                       + Σ_r curtailment (g − p) + Σ_n shed_price · shed + shift_price · moved⁻ ].
+
+Everything is affine in states of branches, positions of devices, schedule and realisation together, so the value is
+convex in them, wherever no load of constant current or impedance is uncertain. What the schedule itself costs (wear,
+generators that are scheduled, starts) is not in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Complexes, Floats, Ints
+from openpoint.errors import OptionError
+from openpoint.formulations.day_bounds import at_terminals, largest_powers
+from openpoint.formulations.devices import DeviceChoice, units_on
+from openpoint.formulations.distflow import DistFlow, distflow
+from openpoint.formulations.operation import with_operating_cost, with_supply_limits
+from openpoint.network import Network
+from openpoint.network.day import DayArrays
+from openpoint.network.day_demand import may_be_empty, movable, nominal_load, sheddable, splits, tangent
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.twostage.program import Cone, SecondStage
+
+
+@dataclass(frozen=True)
+class HourSchedule:
+    """What the first stage gives to a period: numbers or affine expressions, per unit.
+
+    Attributes:
+        generation: (2, G) active and reactive output of the generators; None where they are recourse.
+        charge, discharge, store_q: (B) of the stores, see `DayPlan`. shift: (N) active demand moved in time.
+    """
+
+    generation: cp.Expression | Floats | None
+    charge: cp.Expression | Floats
+    discharge: cp.Expression | Floats
+    store_q: cp.Expression | Floats
+    shift: cp.Expression | Floats
+
+
+@dataclass(frozen=True)
+class HourDemand:
+    """What the recourse of a period meets: numbers or affine expressions, per unit.
+
+    Attributes:
+        power: (2N) active, then reactive constant power drawn before the recourse, the schedule included.
+        load: (2N) load of which shares may be moved or shed: the active one, 0 where it feeds in, and the size of the
+            reactive one. consumed: (N) active load with what was moved in time.
+        available: (R) active power available to the renewable sources.
+        current, impedance: (N) complex load of constant current and impedance.
+    """
+
+    power: cp.Expression | Floats
+    load: cp.Expression | Floats
+    consumed: cp.Expression | Floats
+    available: cp.Expression | Floats
+    current: Complexes
+    impedance: Complexes
+
+
+@dataclass(frozen=True)
+class HourFlow(SecondStage):
+    """The recourse of a period, and its variables; None where there are none.
+
+    Attributes:
+        flow: power flow. source: (S) active power that sources deliver. sold: of the sources at which the price of
+            energy that flows back differs, see `splits`.
+        renewable: (R) active and (R) reactive power that is fed in.
+        shed: of the terminals `sheddable`. moved: what comes, what leaves, and the reactive power that comes, of the
+            terminals `movable`.
+    """
+
+    flow: DistFlow
+    source: cp.Variable
+    sold: cp.Variable | None
+    renewable: tuple[cp.Variable, cp.Variable] | None
+    shed: cp.Variable | None
+    moved: tuple[cp.Variable, cp.Variable, cp.Variable] | None
+
+
+def hour_flow(
+    network: Network,
+    day: DayArrays,
+    t: int,
+    *,
+    closed: cp.Expression,
+    schedule: HourSchedule,
+    realisation: cp.Expression | Floats,
+    w_upper: Floats,
+    supply: SupplyLimits,
+    cost: OperatingCost,
+    choice: DeviceChoice | None = None,
+) -> HourFlow:
+    """The recourse of period t.
+
+    Args:
+        network: of the day, without loads. day: its arrays.
+        closed: (E) states of the branches. schedule: what is scheduled.
+        realisation: (U) in this period; an expression that is no number asks for loads of constant power.
+        w_upper: (N) upper bounds of the squared voltages, see `day_voltage_bounds`.
+        supply: limits of sources and generators. cost: prices; those of sources are of the day.
+        choice: positions of devices; they stand where the network has them by default.
+
+    Raises:
+        OptionError: an uncertain load of constant current or impedance where the realisation is no number.
+    """
+    demand = hour_demand(network, day, t, schedule, realisation)
+    scheduled = schedule.generation is not None
+    return recourse_flow(network, day, t, demand, closed, w_upper, supply, cost, choice, scheduled=scheduled)
+
+
+def hour_demand(
+    network: Network, day: DayArrays, t: int, schedule: HourSchedule, realisation: cp.Expression | Floats
+) -> HourDemand:
+    """What the recourse of period t meets; arguments and errors as in `hour_flow`."""
+    realisation, known = _number(realisation)
+    of_load, base_load = _factor(day.uncertain.load, day.uncertain.count)
+    of_sun, base_sun = _factor(day.uncertain.renewable, day.uncertain.count)
+    factor, sun = of_load @ realisation + base_load, of_sun @ realisation + base_sun
+    power = day.load_power[t]
+    other = np.abs(day.load_current[t]) + np.abs(day.load_impedance[t])
+    share: Floats = np.ones(network.n_terminals)
+    if known:
+        share = np.asarray(factor)
+    elif len(some := np.flatnonzero((other > 0) & (day.uncertain.load >= 0))):
+        where = ", ".join(sorted({network.bus_names[network.terminal_bus[n]] for n in some}))
+        raise OptionError(
+            f"The load of {where} is of constant current or impedance and uncertain; the worst case is proven for "
+            "loads of constant power. Make it constant power, or certain."
+        )
+    nominal, angle = nominal_load(day, t), tangent(day, t)
+    drawn = [cp.multiply(part, factor) for part in (power.real, power.imag)]
+    n = network.n_terminals
+    stores, sources = at_terminals(day.stores.terminal, n), network.s_power
+    drawn_p = drawn[0] + sources.real + schedule.shift + stores @ (schedule.charge - schedule.discharge)
+    drawn_q = drawn[1] + sources.imag + cp.multiply(angle, schedule.shift) - stores @ schedule.store_q
+    if schedule.generation is not None:
+        units = at_terminals(network.generator_terminal, n)
+        drawn_p, drawn_q = drawn_p - units @ schedule.generation[0], drawn_q - units @ schedule.generation[1]
+    active, reactive = np.maximum(nominal.real, 0.0), np.abs(nominal.imag)
+    return HourDemand(
+        power=cp.hstack([drawn_p, drawn_q]),
+        load=cp.hstack([cp.multiply(active, factor), cp.multiply(reactive, factor)]),
+        consumed=cp.multiply(active, factor) + schedule.shift,
+        available=cp.multiply(day.renewables.available[t], sun),
+        current=network.s_current + day.load_current[t] * share,
+        impedance=network.s_impedance + day.load_impedance[t] * share,
+    )
+
+
+def recourse_flow(
+    network: Network,
+    day: DayArrays,
+    t: int,
+    demand: HourDemand,
+    closed: cp.Expression,
+    w_upper: Floats,
+    supply: SupplyLimits,
+    cost: OperatingCost,
+    choice: DeviceChoice | None = None,
+    *,
+    scheduled: bool,
+) -> HourFlow:
+    """The recourse of period t against a demand.
+
+    Args:
+        demand: what it meets. scheduled: whether the generators are scheduled, and in the demand. The others as in
+            `hour_flow`.
+    """
+    net = replace(
+        network,
+        s_power=largest_powers(network, day),
+        s_current=demand.current,
+        s_impedance=demand.impedance,
+        p_max=np.maximum(network.p_min, network.p_max * day.unit_available[t]),
+    )
+    if scheduled:
+        net = without_generators(net)
+    power, available = _expression(demand.power), _expression(demand.available)
+    drawn, constraints, cones, price = _choices(net, day, t, demand, available)
+    flow = distflow(net, closed, w_upper, power + drawn.taken, choice)
+    on = units_on(net, choice)
+    flow = with_supply_limits(flow, supply, on)
+    flow = with_operating_cost(net, flow, replace(cost, source=np.zeros_like(cost.source)), on)
+    source = cp.Variable(len(net.source_terminal), name="source")
+    constraints = [*flow.constraints, *constraints, source == flow.source_p]
+    paid: cp.Expression = day.source_price[t] @ source
+    sold = None
+    if len(split := splits(day, t)):
+        sold = cp.Variable(len(split), name="sold")
+        constraints += [sold >= 0, sold >= -source[split]]
+        paid += (day.source_price[t] - day.export_price[t])[split] @ sold
+    return HourFlow(
+        constraints,
+        (*flow.cones, *cones),
+        flow.limits,
+        day.hours[t] * (flow.cost + net.s_base_kva * (paid + price)),
+        flow=flow,
+        source=source,
+        sold=sold,
+        renewable=drawn.renewable,
+        shed=drawn.shed,
+        moved=drawn.moved,
+    )
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What the recourse draws: (2N) constant power, and its variables as in `HourFlow`."""
+
+    taken: cp.Expression
+    renewable: tuple[cp.Variable, cp.Variable] | None
+    shed: cp.Variable | None
+    moved: tuple[cp.Variable, cp.Variable, cp.Variable] | None
+
+
+def _choices(
+    network: Network, day: DayArrays, t: int, demand: HourDemand, available: cp.Expression
+) -> tuple[_Drawn, list[cp.Constraint], list[Cone], cp.Expression]:
+    """Renewable sources, shedding and moves between buses, with their constraints and their price per hour."""
+    n, angle = network.n_terminals, tangent(day, t)
+    taken_p: cp.Expression = cp.Constant(np.zeros(n))
+    taken_q: cp.Expression = cp.Constant(np.zeros(n))
+    load, consumed = _expression(demand.load), _expression(demand.consumed)
+    constraints, cones, price = list[cp.Constraint](), list[Cone](), cp.Constant(0.0)
+    renewable = shed = moved = None
+    if day.renewables.count:
+        renewable, kept, cones = _renewables(day, available)
+        at = at_terminals(day.renewables.terminal, n)
+        taken_p, taken_q = taken_p - at @ renewable[0], taken_q - at @ renewable[1]
+        constraints += kept
+        price = price + day.renewables.curtailment @ (available - renewable[0])
+    if len(some := movable(day)):
+        come, leave, reactive = (cp.Variable(len(some), name=name) for name in ("come", "leave", "moved_q"))
+        moved, share = (come, leave, reactive), day.demand.shift_buses[some]
+        most_p, most_q = cp.multiply(share, load[some]), cp.multiply(share, load[n + some])
+        constraints += [come >= 0, come <= most_p, leave >= 0, leave <= most_p, reactive <= most_q, reactive >= -most_q]
+        constraints += [cp.sum(come) == cp.sum(leave), cp.sum(reactive) == 0]
+        at = at_terminals(some, n)
+        taken_p, taken_q = taken_p + at @ (come - leave), taken_q + at @ reactive
+        consumed = consumed + at @ (come - leave)
+        price = price + day.demand.shift_price[some] @ leave
+    if len(some := sheddable(day)):
+        shed = cp.Variable(len(some), name="shed")
+        constraints += [shed >= 0, shed <= cp.multiply(day.demand.shed_share[some], load[some])]
+        if (full := may_be_empty(day)[some]).any():
+            constraints.append(shed[full] <= consumed[some[full]])
+        taken_p, taken_q = (
+            taken_p - at_terminals(some, n) @ shed,
+            taken_q - at_terminals(some, n) @ cp.multiply(angle[some], shed),
+        )
+        price = price + day.demand.shed_price[some] @ shed
+    return _Drawn(cp.hstack([taken_p, taken_q]), renewable, shed, moved), constraints, cones, price
+
+
+def _renewables(
+    day: DayArrays, available: cp.Expression
+) -> tuple[tuple[cp.Variable, cp.Variable], list[cp.Constraint], list[Cone]]:
+    """Active and reactive power of the renewable sources, within what is available and within their inverters."""
+    p, q = cp.Variable(day.renewables.count, name="p_feed"), cp.Variable(day.renewables.count, name="q_feed")
+    constraints, cones = [p >= 0, p <= available], list[Cone]()
+    rated = np.flatnonzero(day.renewables.s_max > 0)
+    if len(fixed := np.flatnonzero(day.renewables.s_max <= 0)):
+        constraints.append(q[fixed] == 0)
+    if len(rated):
+        u, v, size = (cp.Variable(len(rated), name=name) for name in ("p_circle", "q_circle", "s_circle"))
+        constraints += [u == p[rated], v == q[rated], size == day.renewables.s_max[rated]]
+        cones.append(Cone(u=(u, v), s=size, t=size))
+    return (p, q), constraints, cones
+
+
+def without_generators(network: Network) -> Network:
+    """The network without dispatchable generators."""
+    nothing, zero = np.empty(0, dtype=np.int64), np.empty(0)
+    return replace(
+        network,
+        generator_names=(),
+        generator_terminal=nothing,
+        generator_return=nothing,
+        generator_s=np.empty(0, dtype=np.complex128),
+        p_min=zero,
+        p_max=zero,
+        q_min=zero,
+        q_max=zero,
+    )
+
+
+def _factor(numbers: Ints, count: int) -> tuple[sp.csr_array, Floats]:
+    """(M, U) and (M): the factors of quantities by number as matrix @ realisation + base, 1 where the number is −1."""
+    some = np.flatnonzero(numbers >= 0)
+    matrix = sp.csr_array((np.ones(len(some)), (some, numbers[some])), shape=(len(numbers), count))
+    return matrix, np.asarray(numbers < 0, dtype=np.float64)
+
+
+def _number(value: cp.Expression | Floats) -> tuple[cp.Expression | Floats, bool]:
+    """A constant expression as its number; whether it is one."""
+    if isinstance(value, np.ndarray):
+        return value, True
+    return (np.atleast_1d(value.value), True) if value.is_constant() else (value, False)
+
+
+def _expression(value: cp.Expression | Floats) -> cp.Expression:
+    return cp.Constant(value) if isinstance(value, np.ndarray) else value
