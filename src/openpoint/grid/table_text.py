@@ -34,17 +34,17 @@ _EXPECTED = {
 Row = tuple[int, list[str | None]]
 
 
-def csv_from_table(kind: str, frame: pl.DataFrame) -> str:
-    """The table as CSV; `frame` has the columns of its schema."""
-    told = told_columns(kind, frame)
+def csv_from_table(kind: str, frame: pl.DataFrame, schema: type[dy.Schema] | None = None) -> str:
+    """The table as CSV; `frame` has the columns of its schema, by default that of the grid's table of this kind."""
+    told = told_columns(kind, frame, schema)
     rows = zip(*([_cell(value) for value in values] for _, values in told))
     return "".join(",".join(row) + "\n" for row in [[name for name, _ in told], *rows])
 
 
-def told_columns(kind: str, frame: pl.DataFrame) -> list[tuple[str, list[Any]]]:
+def told_columns(kind: str, frame: pl.DataFrame, schema: type[dy.Schema] | None = None) -> list[tuple[str, list[Any]]]:
     """Name and values of the columns that hold anything but their default."""
     told = []
-    for name, column in SCHEMAS[kind].columns().items():
+    for name, column in (schema or SCHEMAS[kind]).columns().items():
         values, metadata = frame[name].to_list(), column.metadata or {}
         if not ("default" in metadata and all(_same(v, metadata["default"]) for v in values)):
             told.append((name, values))

@@ -1,0 +1,197 @@
+"""Every fault and doubt of a day on a grid, at once: numbers, names, periods, profiles, loads and limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.grid import Grid
+from openpoint.grid.rules.problems import names_in_words
+from openpoint.io import GridLike, read
+from openpoint.scenarios.day.clock import clock_problems
+from openpoint.scenarios.day.equip import equipped
+from openpoint.scenarios.day.resource_faults import resource_faults
+from openpoint.scenarios.day.rows import at, duplicates, unknown
+from openpoint.scenarios.day.schemas import DAY_SCHEMAS
+from openpoint.scenarios.day.tables import Day
+
+
+def grid_of_day(grid: GridLike, day: Day) -> tuple[Grid, tuple[Problem, ...]]:
+    """The grid with what the day brings (`equipped`), without faults, and what is told of the day: its warnings.
+
+    Raises:
+        InputError: with every fault of the day, and of the grid with what the day brings.
+        OptionError: the grid has several phases.
+    """
+    grid = read(grid)
+    found = find_day_problems(grid, day)
+    with_day = equipped(grid, day)
+    of_grid = [problem for problem in with_day.problems() if problem.severity == "error"]
+    if faults := [*of_grid, *(problem for problem in found if problem.severity == "error")]:
+        raise InputError(faults)
+    if not set(grid.buses["phases"]) <= {"1"}:
+        raise OptionError("a day is planned in balanced grids (phases '1'); this grid has phases a, b, c")
+    return with_day, tuple(found)
+
+
+def find_day_problems(grid: GridLike, day: Day) -> list[Problem]:
+    """Every fault and doubt of a day on a grid, errors first, then what changes the meaning of figures.
+
+    Faults of the grid itself are not among them.
+    """
+    grid = read(grid)
+    found = [
+        *_number_faults(day),
+        *_period_problems(day, grid),
+        *_profile_problems(day, grid),
+        *_load_faults(day, grid),
+        *_limit_faults(day, grid),
+        *resource_faults(day, grid),
+        *_replaced(day, grid),
+        *_constant(day, grid),
+        *day.notes,
+    ]
+    return sorted(found, key=lambda problem: (problem.severity != "error", not problem.changes_figures))
+
+
+def _number_faults(day: Day) -> Iterator[Problem]:
+    """Numbers that are not finite, or outside the range of their column."""
+    for kind, schema in DAY_SCHEMAS.items():
+        if kind == "generators":  # a table of the grid, which has its own rules
+            continue
+        frame = day.tables()[kind]
+        ranges = {name: column.metadata or {} for name, column in schema.columns().items()}
+        for name in (name for name, dtype in frame.schema.items() if dtype.is_numeric()):
+            bounds = ranges.get(name, {"least": 0.0})  # a profile
+            for n, value in enumerate(frame[name]):
+                if value is not None and (fault := _out_of_range(value, bounds)):
+                    yield at(kind, frame, n, name, *fault)
+
+
+def _out_of_range(value: float, bounds: dict[str, Any]) -> tuple[str, str] | None:
+    """Message and remedy."""
+    if not math.isfinite(value):
+        return "the value is not finite", "Give a number"
+    least, above, most = bounds.get("least"), bounds.get("above"), bounds.get("most")
+    too_low = (least is not None and value < least) or (above is not None and value <= above)
+    if not too_low and (most is None or value <= most):
+        return None
+    low = f"{least:g}" if least is not None else f"more than {above:g}"
+    return f"{value:g} is out of range", f"Give {low} {'or more' if most is None else f'to {most:g}'}"
+
+
+def _period_problems(day: Day, grid: Grid) -> Iterator[Problem]:
+    frame = day.periods
+    if frame.is_empty():
+        yield Problem("periods", "", "", "the table has no rows", "Give a row for each period")
+    yield from duplicates("periods", frame, "period")
+    yield from clock_problems(frame)
+    of_sources = grid.sources["price_usd_per_kwh"].to_list()
+    missing = grid.sources.filter(pl.col("price_usd_per_kwh").is_null())["name"].to_list()
+    negative = []
+    for n, row in enumerate(frame.iter_rows(named=True)):
+        price, export = row["price_usd_per_kwh"], row["export_price_usd_per_kwh"]
+        prices = [price] if price is not None else [p for p in of_sources if p is not None]
+        if price is None and missing:
+            message = f"the value is missing, and source {missing[0]!r} of the grid has no price either"
+            yield at("periods", frame, n, "price_usd_per_kwh", message, "Give it here or in the table `sources`")
+        if export is not None and prices and export > min(prices):
+            message = f"{export:g} $/kWh is above the price, {min(prices):g}: to buy and sell at once would earn"
+            yield at("periods", frame, n, "export_price_usd_per_kwh", message, "Give at most the price")
+        if prices and min(prices) < 0:
+            negative.append(row["period"])
+    if negative:
+        message = (
+            f"the price is below 0 in {len(negative)} periods ({names_in_words(negative)}): to take more then pays"
+        )
+        remedy = "Correct the prices if this is not meant"
+        yield Problem("periods", "", "price_usd_per_kwh", message, remedy, "warning")
+
+
+def _profile_problems(day: Day, grid: Grid) -> Iterator[Problem]:
+    frame, periods = day.profiles, day.periods["period"].to_list()
+    names = frame.columns[1:]
+    yield from unknown("profiles", frame, "period", periods, "Use a period of the table `periods`")
+    yield from duplicates("profiles", frame, "period")
+    given = set(frame["period"])
+    if names and (missing := [name for name in periods if name not in given]):
+        had = len([name for name in periods if name in given])
+        message = f"rows for {had} of {len(periods)} periods; none for {names_in_words(missing)}"
+        yield Problem("profiles", "", "period", message, "Give a row for every period")
+    users: dict[str, list[str]] = {}
+    shares: dict[str, str] = {}
+    for kind, what in (("load_profiles", "load"), ("renewables", "name"), ("units", "generator")):
+        table = day.tables()[kind]
+        yield from unknown(kind, table, "profile", names, "Use a column of the table `profiles`")
+        for user, profile in table.select(what, "profile").iter_rows():
+            if profile is not None:
+                users.setdefault(profile, []).append(user)
+            if kind != "load_profiles":
+                shares.setdefault(profile, user)
+    for name in names:
+        if name not in users:
+            message, remedy = "nothing follows this profile", "Name it where it is used, or remove the column"
+            yield Problem("profiles", "", name, message, remedy, "warning")
+        for n, share in enumerate(frame[name]):
+            if name in shares and share is not None and share > 1.0:
+                message = f"a share of {share:g}, which {shares[name]!r} follows"
+                yield at("profiles", frame, n, name, message, "Give 0 to 1; 1 is its rated power")
+
+
+def _load_faults(day: Day, grid: Grid) -> Iterator[Problem]:
+    loads, buses = grid.loads["name"].to_list(), grid.buses["name"].to_list()
+    frame = day.load_profiles
+    yield from unknown("load_profiles", frame, "load", loads, "Use a load of the grid")
+    yield from duplicates("load_profiles", frame, "load")
+    frame = day.flexible_loads
+    yield from unknown("flexible_loads", frame, "load", loads, "Use a load of the grid")
+    yield from unknown("flexible_loads", frame, "bus", buses, "Use a bus of the grid")
+    yield from duplicates("flexible_loads", frame, "load", "bus")
+    feeding = set(grid.loads.filter(pl.col("p_kw") < 0)["name"])
+    for n, row in enumerate(frame.iter_rows(named=True)):
+        if row["load"] is not None and row["bus"] is not None:
+            yield at("flexible_loads", frame, n, "bus", "the row names a load and a bus", "Keep one of the two")
+        if row["load"] in feeding:
+            message = "this load feeds in, so that nothing of it is moved or shed"
+            yield at("flexible_loads", frame, n, "load", message, "Remove the row")
+        if row["shed_share"] > 0 and row["shed_price_usd_per_kwh"] is None:
+            message, remedy = "the value is missing, but the load may be shed", "Give what energy not served costs"
+            yield at("flexible_loads", frame, n, "shed_price_usd_per_kwh", message, remedy)
+
+
+def _limit_faults(day: Day, grid: Grid) -> Iterator[Problem]:
+    frame = day.limits
+    yield from unknown("limits", frame, "bus", grid.buses["name"].to_list(), "Use a bus of the grid")
+    yield from duplicates("limits", frame, "bus")
+    for n, (_, low, high) in enumerate(frame.iter_rows()):
+        if low is not None and high is not None and low > high:
+            yield at("limits", frame, n, "v_min_pu", f"{low:g} lies above v_max_pu, {high:g}", "Exchange them")
+
+
+def _replaced(day: Day, grid: Grid) -> Iterator[Problem]:
+    """What the day says of generators of the grid that it stands for."""
+    bus = dict(grid.generators.select("name", "bus").iter_rows())
+    for kind in ("generators", "renewables", "storages", "vehicles"):
+        frame = day.tables()[kind]
+        for n, (name, place) in enumerate(frame.select("name", "bus").iter_rows()):
+            if name in bus and bus[name] != place:
+                message = f"the grid has a generator of this name at bus {bus[name]!r}, not at {place!r}"
+                yield at(kind, frame, n, "bus", message, "Correct the bus, or choose another name")
+            elif name in bus:
+                message = "it stands in place of the generator of this name in the grid"
+                remedy = "Choose another name to have both"
+                yield at(kind, frame, n, "name", message, remedy, "warning", changes_figures=True)
+
+
+def _constant(day: Day, grid: Grid) -> Iterator[Problem]:
+    """Generators whose output is fixed, the same in every period."""
+    limits = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
+    names = equipped(grid, day).generators.filter(~limits)["name"].to_list()
+    if names:
+        message = f"{names_in_words(names)}: without limits, the output is the same in every period"
+        remedy = "Make it a renewable of the day, or give p_min_kw and p_max_kw"
+        yield Problem("generators", "", "", message, remedy, "warning", changes_figures=True)

@@ -1,0 +1,99 @@
+"""Loads of a day by bus and period, and what of them may be moved or shed."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from openpoint.arrays import Complexes, Floats
+from openpoint.grid.grid import Grid
+from openpoint.network import Network
+from openpoint.network.day import Demand
+from openpoint.network.load_shares import PARTS
+from openpoint.scenarios.day.tables import Day
+
+
+class DayLoads(NamedTuple):
+    """(T, N) loads of constant power, current and impedance."""
+
+    power: Complexes
+    current: Complexes
+    impedance: Complexes
+
+
+def load_shares(day: Day, grid: Grid) -> Floats:
+    """(T, L) what each load of the grid is in a period, a share of its own."""
+    profile = dict(day.load_profiles.iter_rows())
+    followed = [profile.get(name, profile.get(None)) for name in grid.loads["name"]]
+    plain = day.periods["load_share"].to_numpy()
+    curves = profiles_of(day)
+    columns = [plain if name is None else curves[name] for name in followed]
+    return np.stack(columns, axis=1) if columns else np.zeros((day.periods.height, 0))
+
+
+def profiles_of(day: Day) -> dict[str, Floats]:
+    """Each profile over the periods, in their order."""
+    frame = day.profiles
+    row = {name: n for n, name in enumerate(frame["period"])}
+    order = [row[name] for name in day.periods["period"]] if frame.width > 1 else []
+    return {name: frame[name].to_numpy()[order] for name in frame.columns[1:]}
+
+
+def day_loads(grid: Grid, network: Network, shares: Floats) -> DayLoads:
+    """The loads by bus; `shares` is (T, L)."""
+    bus = {name: n for n, name in enumerate(network.bus_names)}
+    size = len(shares), network.n_terminals
+    found = {model: np.zeros(size, dtype=np.complex128) for model in ("power", "current", "impedance")}
+    for k, row in enumerate(grid.loads.iter_rows(named=True)):
+        s = complex(row["p_kw"], row["q_kvar"]) / network.s_base_kva
+        p_model, q_model = PARTS[row["model"]]
+        n = bus[row["bus"]]
+        if p_model == q_model:
+            found[p_model][:, n] += shares[:, k] * s
+        else:
+            found[p_model][:, n] += shares[:, k] * s.real
+            found[q_model][:, n] += shares[:, k] * complex(0.0, s.imag)
+    return DayLoads(**found)
+
+
+def demand_of(day: Day, grid: Grid, network: Network, loads: DayLoads) -> Demand:
+    """What may be moved or shed, by bus.
+
+    Loads of a bus that differ in it are taken together, weighted by their size. Nothing is flexible where the load of
+    the bus feeds in.
+    """
+    rows = flexibility(day, grid)
+    bus = {name: n for n, name in enumerate(network.bus_names)}
+    at = np.array([bus[name] for name in grid.loads["bus"]], dtype=np.int64)
+    size = np.array([math.hypot(p, q) for p, q in grid.loads.select("p_kw", "q_kvar").iter_rows()])
+    feeding = ((loads.power + loads.current + loads.impedance).real < 0).any(axis=0)
+
+    def mean(values: Floats, weight: Floats) -> Floats:
+        total, whole = np.zeros(network.n_terminals), np.zeros(network.n_terminals)
+        np.add.at(total, at, values * weight)
+        np.add.at(whole, at, weight)
+        return np.divide(total, whole, out=np.zeros_like(total), where=whole > 0)
+
+    shift, in_time, moving, shed, shedding = rows.T if len(rows) else np.zeros((5, 0))
+    keep = np.where(feeding, 0.0, 1.0)
+    moved = size * np.maximum(shift, in_time)
+    return Demand(
+        shift_buses=mean(shift, size) * keep,
+        shift_time=mean(in_time, size) * keep,
+        shift_price=mean(moving, moved),
+        shed_share=mean(shed, size) * keep,
+        shed_price=mean(shedding, size * shed),
+    )
+
+
+def flexibility(day: Day, grid: Grid) -> Floats:
+    """(L, 5) shares that may move between buses and in time, their price, the share that may be shed, and its price."""
+    given = {(load, bus): (*numbers, price or 0.0) for load, bus, *numbers, price in day.flexible_loads.iter_rows()}
+    others = given.get((None, None), (0.0,) * 5)
+    rows = [
+        given.get((name, None), given.get((None, bus), others)) if p >= 0 else (0.0,) * 5
+        for name, bus, p in grid.loads.select("name", "bus", "p_kw").iter_rows()
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 5)

@@ -1,0 +1,215 @@
+"""The tables of a day: one dataframely schema a table, the only list of columns, with the range of every number.
+
+In the metadata of a column, `least` and `most` are the least and greatest value, `above` a bound that it must exceed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dataframely as dy
+
+from openpoint.grid.schemas import Generators
+
+
+def _text(doc: str, **default: Any) -> Any:
+    return dy.String(nullable=False, metadata={"doc": doc, **default})
+
+
+def _name(doc: str = "name, unique among generators, renewables, storages and vehicles") -> Any:
+    return _text(doc)
+
+
+def _reference(doc: str) -> Any:
+    return dy.String(nullable=True, metadata={"doc": doc, "default": None})
+
+
+def _number(doc: str, unit: str = "", **more: Any) -> Any:
+    return dy.Float64(nullable=False, metadata={"doc": doc, "unit": unit, **more})
+
+
+def _optional(doc: str, unit: str = "", **more: Any) -> Any:
+    return dy.Float64(nullable=True, metadata={"doc": doc, "unit": unit, "default": None, **more})
+
+
+def _share(doc: str) -> Any:
+    return _number(doc, least=0.0, most=1.0, default=0.0)
+
+
+def _price(doc: str) -> Any:
+    return _number(doc, "$/kWh", least=0.0, default=0.0)
+
+
+def _efficiency(doc: str) -> Any:
+    return _number(doc, above=0.0, most=1.0, default=1.0)
+
+
+class Periods(dy.Schema):
+    """Periods: spans of time, one after the other in the order of the rows.
+
+    With `starts_at` in every row, gaps and overlaps are found. Where clocks change, times need their offset from UTC
+    (`2026-03-29T03:00+02:00`): such a day has 23 or 25 hours.
+    """
+
+    period = _text("name of the period, unique")
+    hours = _number("how long it is", "h", above=0.0, default=1.0)
+    starts_at = _reference("when it starts: 2026-03-29T01:00+01:00, 2026-03-29 01:00 or 01:00; empty = not told")
+    price_usd_per_kwh = _optional(
+        "price of the energy of the sources; empty = that of each source in the grid", "$/kWh"
+    )
+    export_price_usd_per_kwh = _optional(
+        "what energy earns that flows back, at most the price; empty = 0, or the price where it is below 0", "$/kWh"
+    )
+    load_share = _number("what loads without a profile are, a share of the grid's", least=0.0, default=1.0)
+
+
+class Profiles(dy.Schema):
+    """Profiles: a row a period, a column a profile, whose name is that of the column and whose numbers are shares.
+
+    1 is the load, the rated power or the upper limit in the other tables.
+    """
+
+    period = _text("period; every one has its row")
+
+
+class LoadProfiles(dy.Schema):
+    """Load profiles: which load follows which profile. A row without a load is for all loads that have none."""
+
+    load = _reference("load of the grid; empty = all others")
+    profile = _text("column of the table `profiles`")
+
+
+class Renewables(dy.Schema):
+    """Renewables: sources whose active power is at most what is available; the rest is curtailed."""
+
+    name = _name()
+    bus = _text("bus")
+    kind = _text("solar or wind")
+    p_kw = _number("rated active power, available where the profile is 1", "kW", least=0.0)
+    s_max_kva = _optional(
+        "apparent power of the inverter, p² + q² <= s²; empty = no reactive power and at most p_kw", "kVA", above=0.0
+    )
+    profile = _text("column of the table `profiles`, shares from 0 to 1")
+    curtailment_price_usd_per_kwh = _price("price of the energy that is curtailed")
+
+
+class Storages(dy.Schema):
+    """Storages: batteries. Power is counted on the side of the grid, energy inside.
+
+    In a period of h hours the content changes by h (charge_efficiency · charge − discharge / discharge_efficiency).
+    """
+
+    name = _name()
+    bus = _text("bus")
+    energy_kwh = _number("the most it holds", "kWh", above=0.0)
+    least_kwh = _number("the least it may hold", "kWh", least=0.0, default=0.0)
+    start_kwh = _number("what it holds at the start of the day", "kWh", least=0.0)
+    end_kwh = _optional("the least at the end of the day; empty = start_kwh", "kWh", least=0.0)
+    charge_kw = _number("most power of charging", "kW", least=0.0)
+    discharge_kw = _optional("most power of discharging; empty = charge_kw", "kW", least=0.0)
+    charge_efficiency = _efficiency("energy held for each kWh taken")
+    discharge_efficiency = _efficiency("kWh delivered for each kWh held")
+    s_max_kva = _optional("apparent power of the inverter, p² + q² <= s²; empty = no reactive power", "kVA", above=0.0)
+    wear_usd_per_kwh = _price("price of the energy that is discharged")
+
+
+class Vehicles(dy.Schema):
+    """Vehicles: one, or several that come and leave together. They charge and, with `back_feed_kw`, also feed back.
+
+    One that stays over midnight is two rows: from the start of the day until it leaves, and from its return to the end.
+    """
+
+    name = _name()
+    bus = _text("bus of the charging station")
+    count = dy.Int64(
+        nullable=False,
+        metadata={"doc": "number of vehicles; the other columns are those of one", "default": 1, "least": 1},
+    )
+    arrival = _reference("period from whose start it is there; empty = the first")
+    departure = _reference("period at whose start it leaves; empty = it stays to the end")
+    energy_kwh = _number("the most it holds", "kWh", above=0.0)
+    start_kwh = _number("what it holds on arrival", "kWh", least=0.0)
+    end_kwh = _number("the least when it leaves", "kWh", least=0.0)
+    charge_kw = _number("most power of charging", "kW", least=0.0)
+    back_feed_kw = _number("most power that it feeds back; 0 = it only charges", "kW", least=0.0, default=0.0)
+    charge_efficiency = _efficiency("energy held for each kWh taken")
+    discharge_efficiency = _efficiency("kWh delivered for each kWh held")
+    s_max_kva = _optional("apparent power of the charger, p² + q² <= s²; empty = no reactive power", "kVA", above=0.0)
+    wear_usd_per_kwh = _price("price of the energy that is fed back")
+
+
+class FlexibleLoads(dy.Schema):
+    """Flexible loads: what of a load may be moved or shed. A row with neither load nor bus is for all others."""
+
+    load = _reference("load of the grid; empty = all at the bus, or all others")
+    bus = _reference("bus, in place of a load")
+    shift_buses_share = _share("share that may move to other buses in the same period")
+    shift_time_share = _share("share by which it may differ in a period, with the energy of the day as forecast")
+    shift_price_usd_per_kwh = _price("price of the energy that is moved, counted where it leaves")
+    shed_share = _share("share that may be shed")
+    shed_price_usd_per_kwh = _optional("price of the energy that is shed; needed with shed_share", "$/kWh", least=0.0)
+
+
+class Units(dy.Schema):
+    """Units: what links the periods of dispatchable generators, those of the grid and of the table `generators`."""
+
+    generator = _text("dispatchable generator")
+    ramp_up_kw_per_h = _optional(
+        "most rise of its power, between the middles of periods; empty = none", "kW/h", least=0
+    )
+    ramp_down_kw_per_h = _optional("most fall of its power; empty = none", "kW/h", least=0.0)
+    start_cost_usd = _number("cost of a start", "$", least=0.0, default=0.0)
+    on_before = dy.Bool(
+        nullable=True,
+        metadata={
+            "doc": "whether it is on before the day; empty = whether p_before_kw, or today's output, is not 0",
+            "default": None,
+        },
+    )
+    p_before_kw = _optional("its power before the day; empty = not known, so that no ramp binds at the start", "kW")
+    profile = _reference("column of the table `profiles`, shares of p_max_kw that it has; empty = all")
+
+
+class VoltageLimits(dy.Schema):
+    """Limits: voltages to keep on this day in place of the grid's. A row without a bus is for all others but sources'.
+
+    An empty limit is that of the grid.
+    """
+
+    bus = _reference("bus; empty = all others")
+    v_min_pu = _optional("lower voltage limit", "pu", above=0.0, most=2.0)
+    v_max_pu = _optional("upper voltage limit", "pu", above=0.0, most=2.0)
+
+
+class Origin(dy.Schema):
+    """Origin: where numbers come from, for people. No study reads it."""
+
+    table = _text("table")
+    column = _text("column, or several; empty = all", default="")
+    origin = _text("a publication, a measurement, or a choice and its reason")
+
+
+DAY_SCHEMAS: dict[str, type[dy.Schema]] = {
+    "periods": Periods,
+    "profiles": Profiles,
+    "load_profiles": LoadProfiles,
+    "generators": Generators,
+    "units": Units,
+    "renewables": Renewables,
+    "storages": Storages,
+    "vehicles": Vehicles,
+    "flexible_loads": FlexibleLoads,
+    "limits": VoltageLimits,
+    "origin": Origin,
+}
+
+
+def profile_schema(columns: list[str]) -> type[dy.Schema]:
+    """The schema of a table of profiles with these columns."""
+    names = [name for name in dict.fromkeys(columns) if name and name != "period"]
+    fields = {
+        f"profile_{k}": dy.Float64(nullable=False, alias=name, metadata={"doc": f"shares of the profile {name!r}"})
+        for k, name in enumerate(names)
+    }
+    body = {"__doc__": Profiles.__doc__, "__module__": __name__, "period": _text("period"), **fields}
+    return type("ProfilesOfDay", (dy.Schema,), body)

@@ -1,0 +1,145 @@
+"""A day as tables, from Python or to a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.arguments import path_of
+from openpoint.grid.conform import RawTable, conform
+from openpoint.grid.table_text import csv_from_table
+from openpoint.scenarios.day.schemas import DAY_SCHEMAS, profile_schema
+
+DAY_FILES = frozenset(f"{kind}.{ending}" for kind in DAY_SCHEMAS for ending in ("csv", "parquet"))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Day:
+    """A day as tables; `find_day_problems` checks it against a grid.
+
+    Build one with `openpoint.read_day` or `Day.from_tables`.
+
+    Attributes:
+        periods, profiles, load_profiles, generators, units, renewables, storages, vehicles, flexible_loads, limits,
+            origin: with exactly the columns of `openpoint.scenarios.day.schemas`; `profiles` has one more a profile.
+        notes: warnings of the reader.
+    """
+
+    periods: pl.DataFrame
+    profiles: pl.DataFrame
+    load_profiles: pl.DataFrame
+    generators: pl.DataFrame
+    units: pl.DataFrame
+    renewables: pl.DataFrame
+    storages: pl.DataFrame
+    vehicles: pl.DataFrame
+    flexible_loads: pl.DataFrame
+    limits: pl.DataFrame
+    origin: pl.DataFrame
+    notes: tuple[Problem, ...] = field(default=())
+
+    @staticmethod
+    def from_tables(periods: RawTable, **tables: RawTable | None) -> Day:
+        """A day from tables: Polars frames, mappings column -> values, or iterables of row mappings.
+
+        Args:
+            periods: the periods. tables: the others by name.
+
+        Raises:
+            InputError: unknown tables, and every column that is unknown, missing or of the wrong type.
+        """
+        given = {"periods": periods, **tables}
+        strange = [
+            Problem(kind, "", "", "unknown table", f"The tables of a day are {', '.join(DAY_SCHEMAS)}")
+            for kind in given
+            if kind not in DAY_SCHEMAS
+        ]
+        return day_of({kind: _conformed(kind, given.get(kind)) for kind in DAY_SCHEMAS}, faults=strange)
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The tables by name."""
+        return {
+            "periods": self.periods,
+            "profiles": self.profiles,
+            "load_profiles": self.load_profiles,
+            "generators": self.generators,
+            "units": self.units,
+            "renewables": self.renewables,
+            "storages": self.storages,
+            "vehicles": self.vehicles,
+            "flexible_loads": self.flexible_loads,
+            "limits": self.limits,
+            "origin": self.origin,
+        }
+
+    def with_tables(self, **tables: RawTable) -> Day:
+        """A copy with the named tables replaced.
+
+        Raises:
+            InputError: as `from_tables`.
+        """
+        return Day.from_tables(**{**self.tables(), **tables})
+
+    def write(self, folder: str | os.PathLike[str]) -> None:
+        """Write the tables that have rows as CSV into a folder, which is created if needed; `read_day` reads it back.
+
+        An earlier day in the folder is replaced.
+
+        Raises:
+            OptionError: the folder holds other files, or cannot be written.
+        """
+        place = path_of(folder, "folder", "the path of a folder")
+        try:
+            if place.exists() and not place.is_dir():
+                raise OptionError(f"{place} is a file; name a folder")
+            if place.is_dir() and (others := sorted({p.name for p in place.iterdir()} - DAY_FILES)):
+                raise OptionError(f"{place} holds {others[0]}, which is no table of a day; name another folder")
+            place.mkdir(parents=True, exist_ok=True)
+            for name in DAY_FILES:
+                (place / name).unlink(missing_ok=True)
+            for kind, frame in self.tables().items():
+                if frame.height:
+                    schema = profile_schema(frame.columns) if kind == "profiles" else DAY_SCHEMAS[kind]
+                    (place / f"{kind}.csv").write_text(csv_from_table(kind, frame, schema), encoding="utf-8")
+        except OSError as error:
+            raise OptionError(f"{place} cannot be written: {error.strerror or error}") from error
+
+    def __repr__(self) -> str:
+        return f"Day({', '.join(f'{name}: {frame.height}' for name, frame in self.tables().items() if frame.height)})"
+
+
+def day_of(
+    read: Mapping[str, tuple[pl.DataFrame, list[Problem]]],
+    *,
+    faults: Iterable[Problem] = (),
+    notes: Iterable[Problem] = (),
+) -> Day:
+    """The day of tables that were read, each with its faults.
+
+    Raises:
+        InputError: with all faults.
+    """
+    if found := [*faults, *(fault for _, found in read.values() for fault in found)]:
+        raise InputError(found)
+    return Day(**{kind: frame for kind, (frame, _) in read.items()}, notes=tuple(notes))
+
+
+def _conformed(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem]]:
+    if kind != "profiles" or raw is None:
+        return conform(kind, raw, DAY_SCHEMAS[kind])
+    if not isinstance(raw, pl.DataFrame | Mapping):
+        raw = list(raw)
+    return conform(kind, raw, profile_schema(_columns(raw)))
+
+
+def _columns(raw: Any) -> list[str]:
+    """Names of the columns of a raw table."""
+    if isinstance(raw, pl.DataFrame):
+        return raw.columns
+    rows = [raw] if isinstance(raw, Mapping) else [row for row in raw if isinstance(row, Mapping)]
+    return [name for row in rows for name in row if isinstance(name, str)]

@@ -1,0 +1,240 @@
+"""What is uncertain of a day: by how much groups of quantities deviate, and within which budget."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.errors import OptionError
+from openpoint.network.day import Renewables, Uncertain
+
+GROUPS = ("load", "solar", "wind")
+_BUDGET = re.compile(r"(\d+)(?:/(\d+|all))?")
+_OF_SHARES = "shares of the forecast, such as load=0.1,solar=0.3,wind=0.3"
+_OF_BUDGET = (
+    "hours, such as 2, or by group load=2,solar=1; with /5 each load or site deviates by itself, at most 5 in one "
+    "period (/all: any number)"
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of a group deviates.
+
+    Attributes:
+        hours: most periods in which a quantity deviates; None = all.
+        apart: every load or site deviates by itself; otherwise those of a group deviate together, as one quantity.
+        at_once: most quantities that deviate in one period; None = any number.
+    """
+
+    hours: int | None = None
+    apart: bool = False
+    at_once: int | None = None
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """The uncertain groups of a day.
+
+    Attributes:
+        shares: by group (`load`, `solar`, `wind`), by how much of the forecast it deviates, down and up.
+        budgets: by group.
+    """
+
+    shares: Mapping[str, float]
+    budgets: Mapping[str, Budget]
+
+    @staticmethod
+    def of(
+        uncertain: str | Mapping[str, float] | None, budget: str | int | Mapping[str, int | Budget] | None = None
+    ) -> Uncertainty:
+        """From options.
+
+        Args:
+            uncertain: shares by group, or a text `load=0.1,solar=0.3`; None = nothing.
+            budget: the most periods in which a quantity deviates, for all groups, or by group; a text is `2`,
+                `hours=2` or `load=2,solar=1/3`. With `/3` each load or site deviates by itself, at most 3 in one
+                period (`/all`: any number). None = all periods.
+
+        Raises:
+            OptionError: a group that is not known, a share that is no number from 0 to 1, a budget that is none.
+        """
+        shares = parse_uncertain(uncertain) if isinstance(uncertain, str) else dict(uncertain or {})
+        for group, share in shares.items():
+            _known(group, "uncertain")
+            if not (isinstance(share, int | float) and math.isfinite(share) and 0.0 <= share <= 1.0):
+                raise OptionError(f"uncertain has {share!r} for {group}; give a share from 0 to 1")
+        budgets = _budgets(budget)
+        if idle := sorted(budgets.keys() - shares.keys() - {"hours"}):
+            raise OptionError(f"budget names {idle[0]}, which is not uncertain; name it in uncertain, too")
+        rest = budgets.get("hours", Budget())
+        return Uncertainty(shares, {group: budgets.get(group, rest) for group in shares})
+
+
+def parse_uncertain(text: str) -> dict[str, float]:
+    """The shares in a text such as `load=0.1,solar=0.3`.
+
+    Raises:
+        OptionError: something else.
+    """
+    shares = {}
+    for group, value in _pairs(text, "uncertain", _OF_SHARES):
+        try:
+            shares[group] = float(value)
+        except ValueError:
+            raise OptionError(f"uncertain has {value!r} for {group}; give {_OF_SHARES}") from None
+    return shares
+
+
+def parse_budget(text: str) -> dict[str, Budget]:
+    """The budgets in a text such as `2`, `hours=2` or `load=2/5,solar=1`; that of all other groups is `hours`.
+
+    Raises:
+        OptionError: something else.
+    """
+    text = f"hours={text}" if "=" not in text else text
+    budgets = {}
+    for group, value in _pairs(text, "budget", _OF_BUDGET):
+        if not (match := _BUDGET.fullmatch(value)):
+            raise OptionError(f"budget has {value!r} for {group}; give {_OF_BUDGET}")
+        hours, at_once = match.groups()
+        budgets[group] = Budget(int(hours), at_once is not None, None if at_once in (None, "all") else int(at_once))
+    return budgets
+
+
+def _budgets(given: str | int | Mapping[str, int | Budget] | None) -> dict[str, Budget]:
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        given = parse_budget(given)
+    elif not isinstance(given, Mapping):
+        given = {"hours": given}
+    found = {}
+    for group, value in given.items():
+        if group != "hours":
+            _known(group, "budget")
+        budget = value if isinstance(value, Budget) else Budget(value)
+        for number in (budget.hours, budget.at_once):
+            if number is not None and not (isinstance(number, int) and number >= 0):
+                raise OptionError(f"budget has {number!r} for {group}; give {_OF_BUDGET}")
+        found[group] = budget
+    return found
+
+
+def _pairs(text: str, option: str, wanted: str) -> list[tuple[str, str]]:
+    """Names and values of a text `a=1,b=2`."""
+    pairs: list[tuple[str, str]] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, sign, value = (piece.strip() for piece in part.partition("="))
+        if not (sign and name and value):
+            raise OptionError(f"{option} has {part!r}; give {wanted}")
+        if name in dict(pairs):
+            raise OptionError(f"{option} names {name} twice; keep one")
+        pairs.append((name, value))
+    if not pairs:
+        raise OptionError(f"{option} is empty; give {wanted}")
+    return pairs
+
+
+def _known(group: str, option: str) -> None:
+    if group not in GROUPS:
+        raise OptionError(f"{option} names {group!r}; the groups are {', '.join(GROUPS)}")
+
+
+class _Quantities:
+    """The uncertain quantities while they are put together; T periods, N terminals, R renewable sources."""
+
+    def __init__(self, periods: int, terminals: int, sources: int) -> None:
+        self.periods = periods
+        self.load: Ints = np.full(terminals, -1, dtype=np.int64)
+        self.renewable: Ints = np.full(sources, -1, dtype=np.int64)
+        self.names: list[str] = []
+        self.groups: list[str] = []
+        self.down: list[Floats] = []
+        self.up: list[Floats] = []
+        self.hours: list[int] = []
+
+    def add(
+        self, name: str, group: str, budget: Budget, deviation: tuple[Floats, Floats], member: tuple[Ints, Ints]
+    ) -> None:
+        """A quantity with its (T) deviations down and up, and its members among `load` or `renewable`."""
+        numbers, at = member
+        numbers[at] = len(self.names)
+        self.names.append(name)
+        self.groups.append(group)
+        self.down.append(deviation[0])
+        self.up.append(deviation[1])
+        self.hours.append(self.periods if budget.hours is None else min(budget.hours, self.periods))
+
+    def done(self, at_once: tuple[tuple[str, int], ...]) -> Uncertain:
+        """All of them."""
+        blank = np.zeros((self.periods, 0))
+        return Uncertain(
+            names=tuple(self.names),
+            group=tuple(self.groups),
+            load=self.load,
+            renewable=self.renewable,
+            down=np.stack(self.down, axis=1) if self.down else blank,
+            up=np.stack(self.up, axis=1) if self.up else blank,
+            hours=np.array(self.hours, dtype=np.int64),
+            groups=at_once,
+        )
+
+
+def uncertain_of(
+    uncertainty: Uncertainty | None, bus_names: Sequence[str], loaded: Bools, renewables: Renewables, ratings: Floats
+) -> Uncertain:
+    """The uncertainty set of a day.
+
+    A renewable source never has more than it is rated at: upward deviations end there. A quantity deviates only in
+    periods in which there is any of it.
+
+    Args:
+        uncertainty: what is uncertain; None = nothing. bus_names: (N). loaded: (T, N) whether a bus has a load.
+        renewables: the sources. ratings: (R) the most active power of each.
+
+    Raises:
+        OptionError: a group of which the day has nothing.
+    """
+    periods, terminals = loaded.shape
+    found = _Quantities(periods, terminals, renewables.count)
+    at_once = []
+    for group, share in uncertainty.shares.items() if uncertainty else ():
+        budget = uncertainty.budgets[group] if uncertainty else Budget()
+        if group == "load":
+            there, numbers, room = loaded, found.load, np.full(loaded.shape, np.inf)
+            names: Sequence[str] = [f"load at {bus}" for bus in bus_names]
+            members = np.flatnonzero(loaded.any(axis=0))
+        else:
+            there, numbers, names = renewables.available > 0, found.renewable, renewables.names
+            room = np.divide(ratings, renewables.available, out=np.full(there.shape, np.inf), where=there) - 1.0
+            members = np.flatnonzero([kind == group for kind in renewables.kind])
+        if not len(members):
+            raise OptionError(f"uncertain names {group}, but the day has no {group}; leave it out")
+        if share == 0.0 or budget.hours == 0 or budget.at_once == 0:
+            continue
+        for at in [members[k : k + 1] for k in range(len(members))] if budget.apart else [members]:
+            down = np.where(there[:, at].any(axis=1), share, 0.0)
+            up = np.minimum(down, np.maximum(room[:, at].min(axis=1), 0.0))
+            found.add(names[int(at[0])] if budget.apart else group, group, budget, (down, up), (numbers, at))
+        if budget.at_once is not None:
+            at_once.append((group, budget.at_once))
+    return found.done(tuple(at_once))
+
+
+def deviation_notes(uncertain: Uncertain) -> tuple[str, ...]:
+    """What is told of upward deviations that end at the rating of a source."""
+    notes = []
+    for u, name in enumerate(uncertain.names):
+        if count := int((uncertain.up[:, u] < uncertain.down[:, u]).sum()):
+            share = float(uncertain.down[:, u].max())
+            notes.append(
+                f"{name} is uncertain by {share:.0%}; in {count} periods it deviates upwards only as far as the rated "
+                "power of its sources"
+            )
+    return tuple(notes)
