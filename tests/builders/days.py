@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from openpoint.network import Network
-from openpoint.network.day import DayArrays, Demand, Renewables, Stores, Uncertain, UnitLinks
+from openpoint.network.day import DayArrays, DayPlan, Demand, Renewables, Stores, Uncertain, UnitLinks
+from openpoint.network.devices import no_devices
+from openpoint.network.operating_cost import least_loss, no_supply_limits
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 
 
 def stores(terminals: list[int], **columns: Any) -> Stores:
@@ -115,3 +118,40 @@ def day_of(network: Network, profile: np.ndarray, **parts: Any) -> tuple[Network
     none = np.zeros(n, dtype=np.complex128)
     bare = replace(network, s_power=none, s_current=none, s_impedance=none)
     return bare, DayArrays(**{**plain, **parts})
+
+
+def question_of(network: Network, day: DayArrays, **parts: Any) -> DayQuestion:
+    """A question with a fixed topology, no devices, no limits of sources, and no prices but those of the day."""
+    g, e = len(network.generator_names), network.n_conductors
+    free = np.zeros(e, dtype=np.bool_)
+    cost = replace(least_loss(g, len(network.source_terminal), e), loss=0.0)
+    supply = no_supply_limits(g, len(network.source_terminal))
+    plain = {
+        "network": network,
+        "devices": no_devices(),
+        "supply": supply,
+        "cost": cost,
+        "must_close": free,
+        "must_open": free,
+        "topology": Cadence.FIXED,
+        "positions": Cadence.FIXED,
+        "max_changes": None,
+        "recourse": frozenset(),
+        "day": day,
+    }
+    return DayQuestion(**{**plain, **parts})
+
+
+def idle_plan(question: DayQuestion) -> DayPlan:
+    """Today's topology, positions and outputs in every period; stores rest, nothing is moved in time."""
+    network, day = question.network, question.day
+    t, rest = day.periods, np.zeros((day.periods, day.stores.count))
+    return DayPlan(
+        closed=np.tile(network.closed, (t, 1)),
+        positions=np.tile(question.devices.today, (t, 1)),
+        generation=np.tile(network.generator_s, (t, 1)),
+        charge=rest,
+        discharge=rest,
+        store_q=rest,
+        shift=np.zeros((t, network.n_terminals)),
+    )

@@ -135,16 +135,9 @@ def hour_demand(
     of_sun, base_sun = _factor(day.uncertain.renewable, day.uncertain.count)
     factor, sun = of_load @ realisation + base_load, of_sun @ realisation + base_sun
     power = day.load_power[t]
-    other = np.abs(day.load_current[t]) + np.abs(day.load_impedance[t])
-    share: Floats = np.ones(network.n_terminals)
-    if known:
-        share = np.asarray(factor)
-    elif len(some := np.flatnonzero((other > 0) & (day.uncertain.load >= 0))):
-        where = ", ".join(sorted({network.bus_names[network.terminal_bus[n]] for n in some}))
-        raise OptionError(
-            f"The load of {where} is of constant current or impedance and uncertain; the worst case is proven for "
-            "loads of constant power. Make it constant power, or certain."
-        )
+    if not known:
+        check_uncertain_loads(network, day)
+    share: Floats = np.asarray(factor) if known else np.ones(network.n_terminals)
     nominal, angle = nominal_load(day, t), tangent(day, t)
     drawn = [cp.multiply(part, factor) for part in (power.real, power.imag)]
     n = network.n_terminals
@@ -163,6 +156,21 @@ def hour_demand(
         current=network.s_current + day.load_current[t] * share,
         impedance=network.s_impedance + day.load_impedance[t] * share,
     )
+
+
+def check_uncertain_loads(network: Network, day: DayArrays) -> None:
+    """Refuse uncertain loads of constant current or impedance: a factor times a voltage is not affine.
+
+    Raises:
+        OptionError: there are such loads.
+    """
+    other = (np.abs(day.load_current) + np.abs(day.load_impedance)).max(axis=0)
+    if len(some := np.flatnonzero((other > 0) & (day.uncertain.load >= 0))):
+        where = ", ".join(sorted({network.bus_names[network.terminal_bus[n]] for n in some}))
+        raise OptionError(
+            f"The load of {where} is of constant current or impedance and uncertain; the worst case is proven for "
+            "loads of constant power. Make it constant power, or certain."
+        )
 
 
 def recourse_flow(

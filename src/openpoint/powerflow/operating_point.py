@@ -164,11 +164,11 @@ class OperatingPointEvaluator:
         """(K) sum of the relative excesses of the limits of sources and generators."""
         net, supply = self.network, self.supply
         p, q = source_s.real, source_s.imag
-        over = _over(p, supply.p_max) + _over(-p, -supply.p_min) + _over(q, supply.q_max) + _over(-q, -supply.q_min)
-        over = over.sum(axis=1) + _over(np.abs(source_s), supply.s_max).sum(axis=1)
+        over = over_limit(p, supply.p_max) + over_limit(-p, -supply.p_min) + over_limit(np.abs(source_s), supply.s_max)
+        over = (over + over_limit(q, supply.q_max) + over_limit(-q, -supply.q_min)).sum(axis=1)
         p, q = generation.real, generation.imag
-        box = _over(p, net.p_max) + _over(-p, -net.p_min) + _over(q, net.q_max) + _over(-q, -net.q_min)
-        box += _over(np.abs(generation), supply.generator_s_max)
+        box = over_limit(p, net.p_max) + over_limit(-p, -net.p_min) + over_limit(q, net.q_max)
+        box += over_limit(-q, -net.q_min) + over_limit(np.abs(generation), supply.generator_s_max)
         return np.asarray(over + np.where(on, box, 0.0).sum(axis=1))
 
     @cached_property
@@ -185,7 +185,12 @@ class OperatingPointEvaluator:
         return {}
 
 
-def _over(power: Floats, limit: Floats) -> Floats:
+def over_limit(power: Floats, limit: Floats) -> Floats:
     """Excess of powers relative to their limits, 0 within the tolerance."""
-    beyond = (power - limit) / np.where(np.isfinite(limit), np.maximum(np.abs(limit), LEAST_POWER), 1.0)
+    beyond = relative_excess(power, limit)
     return np.where(beyond > LIMIT_TOLERANCE, beyond, 0.0)
+
+
+def relative_excess(power: Floats, limit: Floats) -> Floats:
+    """Powers less their limits, relative to the limit; negative where it is kept."""
+    return np.asarray((power - limit) / np.where(np.isfinite(limit), np.maximum(np.abs(limit), LEAST_POWER), 1.0))

@@ -1,0 +1,164 @@
+"""What a plan of a day costs: its schedule, and its periods by exact AC power flow, many realisations at once.
+
+The cost of a period is that of the schedule (generators, starts, wear, demand moved in time, switch operations) and
+that of the recourse (energy of the sources, losses, curtailment, shedding, demand moved between buses), which depends
+on the realisation. The recourse of `formulations.hour` is a lower bound of the latter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.formulations.day_bounds import at_terminals
+from openpoint.network import Network
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
+from openpoint.network.day_demand import nominal_load, tangent
+from openpoint.network.devices import DeviceKind, with_positions
+from openpoint.powerflow.balanced import Flows, solve
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE, excesses
+from openpoint.powerflow.operating_point import over_limit, relative_excess
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+
+
+@dataclass(frozen=True)
+class DayEvaluator:
+    """Exact cost and violation of the plans of a question."""
+
+    question: DayQuestion
+
+    def schedule_costs(self, plan: DayPlan) -> Floats:
+        """(T) cost in $ of what is scheduled, whatever is realised; starts and switch operations in their period."""
+        q, day, base = self.question, self.question.day, self.question.network.s_base_kva
+        p, on = plan.generation.real, self.on(plan)
+        hourly = p @ q.cost.generator + p**2 @ q.cost.square + on @ q.cost.idle
+        hourly += plan.discharge @ day.stores.wear + np.maximum(-plan.shift, 0.0) @ day.demand.shift_price
+        started = on & ~np.vstack([day.units.on_before, on[:-1]])
+        operated = plan.closed != np.vstack([q.network.closed, plan.closed[:-1]])
+        return np.asarray(
+            base * (day.hours * hourly + started @ day.units.start + q.cost.change * operated.sum(axis=1))
+        )
+
+    def on(self, plan: DayPlan) -> Bools:
+        """(T, G) whether a generator is on; one that is no device always is."""
+        devices = self.question.devices
+        on = np.ones(plan.generation.shape, dtype=np.bool_)
+        for unit in devices.of(DeviceKind.UNIT):
+            on[:, devices.place[unit]] = devices.values[unit][plan.positions[:, unit]] != 0.0
+        return on
+
+    def flows(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> Flows:
+        """(K) exact power flows of period t in realisations (K, U) of that period, with what is done in each."""
+        day, net = self.question.day, self._at(plan.positions[t])
+        factor = load_factors(day, realisations)
+        drawn = net.s_power + day.load_power[t] * factor + self.drawn(plan, t, recourse)
+        return solve(
+            net,
+            plan.closed[t],
+            s_power=drawn,
+            s_current=net.s_current + day.load_current[t] * factor if day.load_current[t].any() else None,
+            s_impedance=net.s_impedance + day.load_impedance[t] * factor if day.load_impedance[t].any() else None,
+            generation=plan.generation[t],
+        )
+
+    def drawn(self, plan: DayPlan, t: int, recourse: HourRecourse) -> Complexes:
+        """(K, N) constant power that schedule and recourse draw beside the loads, generators apart."""
+        day, n = self.question.day, self.question.network.n_terminals
+        stores = plan.charge[t] - plan.discharge[t] - 1j * plan.store_q[t]
+        angle = 1.0 + 1j * tangent(day, t)
+        fed = recourse.renewable @ at_terminals(day.renewables.terminal, n).T
+        scheduled = at_terminals(day.stores.terminal, n) @ stores + angle * plan.shift[t]
+        return np.asarray(scheduled - angle * recourse.shed + recourse.shift - fed)
+
+    def judge(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> tuple[Floats, Floats]:
+        """(K) costs in $ of the recourse and (K) violations, in K realisations (K, U) of period t.
+
+        The violation is the sum of the excesses relative to the limits of voltages, currents and sources, and of what
+        the recourse does beyond its own limits, per unit. Both are inf where no flow exists or a bus has no source.
+        """
+        flows = self.flows(plan, t, realisations, recourse)
+        lost = ~(flows.converged & flows.energised.all(axis=1))
+        violation = excesses(self.question.network, flows) + self._source_excess(flows.source_s)
+        violation += recourse_excess(self.question, plan, t, realisations, recourse)
+        cost = self._cost(t, flows, realisations, recourse)
+        return np.where(lost, np.inf, cost), np.where(lost, np.inf, violation)
+
+    def limit_excess(self, flows: Flows, names: tuple[str, ...]) -> Floats:
+        """Largest excess of the limits of each name in the flows, by the measure of `formulations`."""
+        net, supply, p, q = self.question.network, self.question.supply, flows.source_s.real, flows.source_s.imag
+        inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
+        w, l = np.abs(flows.v[:, inner]) ** 2, np.abs(flows.i_series) ** 2
+        some = net.w_min[inner] > 0.0
+        by_name = {
+            "voltage low": [1.0 - w[:, some] / net.w_min[inner][some]],
+            "voltage high": [w / net.w_max[inner] - 1.0],
+            "current": [l / net.l_max - 1.0],
+            "source active power": [relative_excess(p, supply.p_max), relative_excess(-p, -supply.p_min)],
+            "source reactive power": [relative_excess(q, supply.q_max), relative_excess(-q, -supply.q_min)],
+            "source power": [relative_excess(np.abs(flows.source_s), supply.s_max)],
+        }
+        return np.array([max(float(np.nanmax(part, initial=-1.0)) for part in by_name[name]) for name in names])
+
+    def _cost(self, t: int, flows: Flows, realisations: Floats, recourse: HourRecourse) -> Floats:
+        """(K) cost of the recourse in $."""
+        q, day, net = self.question, self.question.day, self.question.network
+        p = flows.source_s.real
+        hourly = np.where(p > 0.0, day.source_price[t] * p, day.export_price[t] * p).sum(axis=1)
+        hourly += q.cost.loss * flows.loss
+        if q.cost.current.any():
+            hourly += np.abs(flows.i_series) ** 2 @ q.cost.current
+        if q.cost.deviation:
+            inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
+            hourly += q.cost.deviation * np.abs(np.abs(flows.v[:, inner]) ** 2 - 1.0).sum(axis=1) / 2.0
+        curtailed = available_power(day, t, realisations) - recourse.renewable.real
+        hourly += curtailed @ day.renewables.curtailment + recourse.shed @ day.demand.shed_price
+        hourly += np.maximum(-recourse.shift.real, 0.0) @ day.demand.shift_price
+        return np.asarray(day.hours[t] * net.s_base_kva * hourly)
+
+    def _source_excess(self, source_s: Complexes) -> Floats:
+        """(K) sum of the relative excesses of the limits of sources."""
+        supply, p, q = self.question.supply, source_s.real, source_s.imag
+        over = over_limit(p, supply.p_max) + over_limit(-p, -supply.p_min) + over_limit(np.abs(source_s), supply.s_max)
+        return np.asarray((over + over_limit(q, supply.q_max) + over_limit(-q, -supply.q_min)).sum(axis=1))
+
+    def _at(self, positions: Ints) -> Network:
+        """The network at (D) positions; kept, since the power flow keeps its arrays by network."""
+        key = positions.tobytes()
+        if key not in self._networks:
+            self._networks[key] = with_positions(self.question.network, self.question.devices, positions)
+        return self._networks[key]
+
+    @cached_property
+    def _networks(self) -> dict[bytes, Network]:
+        return {}
+
+
+def recourse_excess(
+    question: DayQuestion, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse
+) -> Floats:
+    """(K) by how much recourses leave their own limits (`formulations.hour`), per unit; 0 within the tolerance."""
+    day, demand = question.day, question.day.demand
+    factor, available = load_factors(day, realisations), available_power(day, t, realisations)
+    load = nominal_load(day, t)
+    active, reactive = np.maximum(load.real, 0.0) * factor, np.abs(load.imag) * factor
+    p, q, s_max = recourse.renewable.real, recourse.renewable.imag, day.renewables.s_max
+    moved, shed = recourse.shift, recourse.shed
+    inverter = np.where(s_max > 0.0, np.abs(recourse.renewable) - s_max, np.abs(q))
+    may_be_empty = (active > 0.0) & (demand.shed_share > 0.0)
+    excess = [
+        -p,
+        p - available,
+        inverter,
+        -shed,
+        shed - demand.shed_share * active,
+        np.where(may_be_empty, shed - (active + plan.shift[t] + moved.real), 0.0),
+        np.abs(moved.real) - demand.shift_buses * active,
+        np.abs(moved.imag) - demand.shift_buses * reactive,
+        np.abs(moved.real.sum(axis=1, keepdims=True)),
+        np.abs(moved.imag.sum(axis=1, keepdims=True)),
+    ]
+    beyond = np.concatenate(excess, axis=1)
+    return np.asarray(np.where(beyond > LIMIT_TOLERANCE, beyond, 0.0).sum(axis=1))

@@ -1,0 +1,196 @@
+"""What is done in a period once the realisation is known: recourses found for many realisations, with proven bounds.
+
+The cost of the best recourse is convex in the realisation. So a convex recourse that was solved in one realisation
+bounds the cost in every other from below, by its slope; and what it does there, cut to what is available elsewhere,
+is an operation that the exact power flow judges. Only realisations where these bounds do not meet are solved
+themselves.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.network.day import DayPlan, HourRecourse
+from openpoint.powerflow.operating_point import LEAST_POWER
+from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.hour_cone import HourCone, HourNumbers, HourSolution, hour_numbers
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.model.rules import RecourseRule, rule_of
+
+TOLERANCE = 1e-4
+"""Difference of the bounds at which a recourse is good enough, relative to the cost of the load of the period."""
+NEAREST = 3
+"""Recourses of other realisations that are tried before one is solved."""
+TIGHTENED = 6
+"""Times that limits are tightened until the exact flow keeps them."""
+KEPT = 1024
+"""Periods of plans of which the recourses are kept."""
+
+
+@dataclass(frozen=True)
+class HourAnswers:
+    """Recourses of a period in K realisations.
+
+    Attributes:
+        costs: (K) in $ by exact AC power flow, the schedule's own cost apart; inf where no flow exists.
+        violations: (K) see `DayEvaluator.judge`. lower: (K) no recourse that keeps the limits costs less, in $.
+        recourse: what is done.
+    """
+
+    costs: Floats
+    violations: Floats
+    lower: Floats
+    recourse: HourRecourse
+
+
+@dataclass
+class _Known:
+    """The recourses of a period of a plan that were solved: realisations (M, U), bounds and what is done.
+
+    Attributes:
+        numbers: of the period. realisations, slopes: (U) each. values: lower bounds in $. rules: what is done.
+    """
+
+    numbers: HourNumbers
+    realisations: list[Floats] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    slopes: list[Floats] = field(default_factory=list)
+    rules: list[RecourseRule] = field(default_factory=list)
+
+    def lower(self, realisations: Floats) -> Floats:
+        """(K) the highest of the known bounds."""
+        best = np.full(len(realisations), -np.inf)
+        for at, value, slope in zip(self.realisations, self.values, self.slopes):
+            np.maximum(best, value + (realisations - at) @ slope, out=best)
+        return best
+
+    def holds(self, realisations: Floats) -> Bools:
+        """(K) whether a realisation itself was solved."""
+        solved = np.zeros(len(realisations), dtype=np.bool_)
+        for at in self.realisations:
+            solved |= (realisations == at).all(axis=1)
+        return solved
+
+    def nearest(self, realisations: Floats) -> Ints:
+        """(K, up to NEAREST) numbers of the known realisations, the nearest first."""
+        away = [np.abs(realisations - at).sum(axis=1) for at in self.realisations]
+        return np.argsort(np.column_stack(away), axis=1, kind="stable")[:, :NEAREST]
+
+
+class HourRecourseFinder:
+    """Finds recourses for the plans of a question; it keeps what it has solved."""
+
+    def __init__(self, question: DayQuestion, tolerance: float = TOLERANCE) -> None:
+        """Nothing is solved yet.
+
+        Raises:
+            OptionError: an uncertain load of constant current or impedance.
+        """
+        self.question, self.evaluator, self.cone = question, DayEvaluator(question), HourCone(question)
+        self.solved = 0
+        self._tolerance = tolerance
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+
+    def best(self, plan: DayPlan, t: int, realisations: Floats) -> HourAnswers:
+        """Recourses of period t of a plan in K realisations (K, U) of that period."""
+        known, count = self._of(plan, t), len(realisations)
+        answers = _Answers(realisations, _nothing(self.question, count))
+        enough = self._tolerance * self.cone.scale(t)
+        if not known.realisations:
+            self._solve(known, plan, t, np.ones(self.question.day.uncertain.count))
+        if known.realisations:
+            order = known.nearest(realisations)
+            for rank in range(order.shape[1]):
+                if len(open_ := np.flatnonzero(answers.open(known.lower(realisations), enough))):
+                    for m in np.unique(order[open_, rank]):
+                        self._try(answers, known.rules[m], plan, t, open_[order[open_, rank] == m])
+        own = known.holds(realisations)
+        while True:
+            lower = known.lower(realisations)
+            left = answers.open(lower, enough) & ~own
+            if not left.any():
+                return HourAnswers(answers.costs, answers.violations, lower, answers.recourse)
+            gaps = np.where(answers.violations > 0.0, np.inf, answers.costs - lower)
+            k = int(np.argmax(np.where(left, gaps, -np.inf)))
+            own[k] = True
+            if self._solve(known, plan, t, realisations[k]):
+                self._try(answers, known.rules[-1], plan, t, np.flatnonzero(left))
+
+    def _of(self, plan: DayPlan, t: int) -> _Known:
+        parts = plan.closed, plan.positions, plan.generation, plan.charge, plan.discharge, plan.store_q, plan.shift
+        key = t.to_bytes(4, "little") + b"".join(part[t].tobytes() for part in parts)
+        if key not in self._known:
+            self._known[key] = _Known(hour_numbers(self.question, plan, t))
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return self._known[key]
+
+    def _try(self, answers: _Answers, rule: RecourseRule, plan: DayPlan, t: int, rows: Ints) -> None:
+        """Judge what a rule does in the realisations of these rows, and keep it where it is better."""
+        realisations = answers.realisations[rows]
+        recourse = rule.at(self.question, plan, t, realisations)
+        costs, violations = self.evaluator.judge(plan, t, realisations, recourse)
+        answers.improve(rows, costs, violations, recourse)
+
+    def _solve(self, known: _Known, plan: DayPlan, t: int, realisation: Floats) -> bool:
+        """Solve a realisation and tighten its limits until the exact flow keeps them; False where the solver fails."""
+        numbers, names = known.numbers.at(realisation), self.cone.limits(t)
+        first: HourSolution | None = None
+        best, least, tight = None, np.inf, np.zeros(len(names))
+        for _ in range(TIGHTENED):
+            solution = self.cone.solve(t, numbers, tight)
+            self.solved += 1
+            if solution is None:
+                break
+            first = first or solution
+            rule = rule_of(self.question, t, solution.recourse, realisation)
+            recourse = rule.at(self.question, plan, t, realisation[None, :])
+            violation = float(self.evaluator.judge(plan, t, realisation[None, :], recourse)[1][0])
+            if violation < least or best is None:
+                best, least = rule, violation
+            if violation == 0.0 or first.missed > LEAST_POWER * 1e-2:
+                break
+            flows = self.evaluator.flows(plan, t, realisation[None, :], recourse)
+            tight = tight + np.maximum(self.evaluator.limit_excess(flows, names), 0.0)
+        if first is None or best is None:
+            return False
+        known.realisations.append(realisation)
+        known.values.append(first.value)
+        known.slopes.append(np.asarray(known.numbers.by_realisation.T @ first.slope))
+        known.rules.append(best)
+        return True
+
+
+class _Answers:
+    """The best recourses so far in K realisations."""
+
+    def __init__(self, realisations: Floats, recourse: HourRecourse) -> None:
+        self.realisations, self.recourse = realisations, recourse
+        self.costs, self.violations = np.full(len(realisations), np.inf), np.full(len(realisations), np.inf)
+
+    def open(self, lower: Floats, enough: float) -> Bools:
+        """(K) where limits are broken or the bounds differ by more than `enough`."""
+        return np.asarray((self.violations > 0.0) | ~(self.costs - lower <= enough))
+
+    def improve(self, rows: Ints, costs: Floats, violations: Floats, recourse: HourRecourse) -> None:
+        """Take over what breaks limits less, or costs less at the same violation."""
+        worse = self.violations[rows]
+        better = (violations < worse) | ((violations == worse) & (costs < self.costs[rows]))
+        taken = rows[better]
+        self.costs[taken], self.violations[taken] = costs[better], violations[better]
+        self.recourse.renewable[taken] = recourse.renewable[better]
+        self.recourse.shed[taken] = recourse.shed[better]
+        self.recourse.shift[taken] = recourse.shift[better]
+
+
+def _nothing(question: DayQuestion, count: int) -> HourRecourse:
+    """Nothing is fed in, shed or moved, `count` times."""
+    n, r = question.network.n_terminals, question.day.renewables.count
+    return HourRecourse(
+        np.zeros((count, r), dtype=np.complex128), np.zeros((count, n)), np.zeros((count, n), dtype=np.complex128)
+    )
