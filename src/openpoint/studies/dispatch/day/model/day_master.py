@@ -1,0 +1,286 @@
+"""The master of a day: its first stage, and copies of the recourse of a period, each for one realisation of it.
+
+    min f(x) + θ    s.t.    x in the first stage,
+                            q_c ≥ cost of copy c at x,                     c = (period, realisation)
+                            θ ≥ Σ_t q_(t, v_t)                             for every day v that was found
+
+A day differs from the forecast in few periods, and copies belong to a period, not to a day: every day found adds only
+the copies in which it differs from all days before. Everything is a cone program in numbers; no model is compiled in
+the loop. States of branches that are given as numbers are taken out of the copies.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Floats, Ints
+from openpoint.network.day import DayPlan
+from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.solvers.form import StandardForm
+from openpoint.studies.dispatch.day.model.day_schedule import day_schedule, plan_of
+from openpoint.studies.dispatch.day.model.hour_block import HourBlock, HourTemplate, hour_block, hour_template
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.twostage.ambiguity import ProbabilitySet
+
+TOLERANCE = 1e-8
+"""Feasibility and gap of the cone programs, relative."""
+
+
+@dataclass
+class HourTemplates:
+    """The compiled recourses of the periods, for every topology: compiled when first asked for, and kept."""
+
+    question: DayQuestion
+    _kept: dict[tuple[int, bytes], HourTemplate] = field(default_factory=dict)
+
+    def of(self, t: int, realisation: Floats) -> HourTemplate:
+        """The recourse of a period; of its own in every realisation where the load is not linear in that."""
+        own = self._by_realisation
+        key = (t, realisation.tobytes() if own else b"")
+        if key not in self._kept:
+            self._kept[key] = hour_template(self.question, t, realisation if own else None)
+        return self._kept[key]
+
+    @cached_property
+    def _by_realisation(self) -> bool:
+        day = self.question.day
+        other = (np.abs(day.load_current) + np.abs(day.load_impedance)).max(axis=0, initial=0.0)
+        return bool(np.any((other > 0.0) & (day.uncertain.load >= 0)))
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A copy of the recourse of a period."""
+
+    t: int
+    realisation: Floats
+    template: HourTemplate
+    block: HourBlock
+
+
+@dataclass(frozen=True)
+class MasterAnswer:
+    """A solution of the master, in $.
+
+    Attributes:
+        status: how the solve ended. bound: proven lower bound of every plan's cost.
+        x: first stage. costs: of the copies. own: own columns of the copies. None and empty where there is none.
+    """
+
+    status: Status
+    bound: float
+    x: Floats | None
+    costs: Floats
+    own: tuple[Floats, ...]
+
+
+class DayMaster:
+    """The master over copies (period, realisation) and days of copies.
+
+    Use `copy` to have a copy's number, `add_day` for a day of them, `solve`, then `plan` for what was decided.
+    """
+
+    def __init__(
+        self,
+        question: DayQuestion,
+        closed: Floats,
+        *,
+        risk: ProbabilitySet | None = None,
+        days: int = 1,
+        templates: HourTemplates | None = None,
+    ) -> None:
+        """Compile the first stage.
+
+        Args:
+            question: of the day. closed: (T, E) states of branches, nan where they are decided, between 0 and 1.
+            risk: of `days` scenario days, added by `add_day` in their order; None for the worst of any number of days.
+            templates: compiled recourses of the same question, from an earlier master.
+        """
+        self.question, self.templates = question, templates or HourTemplates(question)
+        price = float(np.abs(question.day.source_price).mean()) or 1.0
+        self.scale = question.network.s_base_kva * price
+        self.schedule = day_schedule(question, closed, risk, days, self.scale)
+        self.copies: list[_Copy] = []
+        self.days: list[tuple[int, ...]] = []
+        self._robust = risk is None
+        self._number: dict[tuple[int, bytes], int] = {}
+        self._blocks: dict[tuple[int, bytes], HourBlock] = {}
+        self._hours: dict[int, ClarabelModel] = {}
+
+    def block(self, t: int, realisation: Floats) -> tuple[HourTemplate, HourBlock]:
+        """The recourse of a period at the states of this master."""
+        template = self.templates.of(t, realisation)
+        key = (t, realisation.tobytes() if len(template.u) == 0 else b"")
+        if key not in self._blocks:
+            self._blocks[key] = hour_block(self.question, template, self.schedule.number[t])
+        return template, self._blocks[key]
+
+    def hour_model(self, block: HourBlock) -> ClarabelModel:
+        """The recourse of a period alone, whose right-hand side is set for every plan and realisation."""
+        if id(block) not in self._hours:
+            form = StandardForm(
+                block.c_y / self.scale,
+                0.0,
+                sp.csc_array(block.a_y),
+                block.b,
+                block.n_zero,
+                block.n_nonneg,
+                block.cones,
+                np.empty(0, dtype=np.int64),
+                {},
+            )
+            self._hours[id(block)] = ClarabelModel(form, tolerance=TOLERANCE)
+        return self._hours[id(block)]
+
+    def copy(self, t: int, realisation: Floats) -> int:
+        """Number of the copy of a period in a realisation (U), which is added if it is new."""
+        key = (t, realisation.tobytes())
+        if key not in self._number:
+            template, block = self.block(t, realisation)
+            self._number[key] = len(self.copies)
+            self.copies.append(_Copy(t, realisation.copy(), template, block))
+        return self._number[key]
+
+    def add_day(self, realisation: Floats) -> bool:
+        """Add a day (T, U); False if it is there already."""
+        day = tuple(self.copy(t, row) for t, row in enumerate(realisation))
+        if self._robust and day in self.days:
+            return False
+        self.days.append(day)
+        return True
+
+    def solve(self, seconds: float = math.inf) -> MasterAnswer:
+        """Solve the cone program; its dual value is the bound."""
+        layout = self._layout()
+        form = self._form(layout)
+        answer = ClarabelModel(form, tolerance=TOLERANCE, seconds=seconds).solve()
+        if answer.x is None:
+            return MasterAnswer(answer.status, self._unknown(answer), None, np.empty(0), ())
+        x = answer.x
+        own = tuple(x[a:b] for a, b in layout)
+        costs = x[self._first_cost(layout) :][: len(self.copies)]
+        bound, first = self.scale * safe_bound(form, answer), x[: len(self.schedule.form.c)]
+        return MasterAnswer(answer.status, bound, first, self.scale * costs, own)
+
+    def plan(self, answer: MasterAnswer) -> DayPlan:
+        """The plan of a solution."""
+        assert answer.x is not None
+        return plan_of(self.question, self.schedule, answer.x)
+
+    @staticmethod
+    def _unknown(answer: Answer) -> float:
+        return math.inf if answer.status is Status.INFEASIBLE else -math.inf
+
+    def _layout(self) -> list[tuple[int, int]]:
+        """First and last column of every copy, after those of the first stage."""
+        ends = np.cumsum([len(self.schedule.form.c), *(len(c.block.c_y) for c in self.copies)])
+        return [(int(a), int(b)) for a, b in itertools.pairwise(ends)]
+
+    def _first_cost(self, layout: Sequence[tuple[int, int]]) -> int:
+        return layout[-1][1] if layout else len(self.schedule.form.c)
+
+    def _form(self, layout: Sequence[tuple[int, int]]) -> StandardForm:
+        """The whole program: first stage, copies, one column for the cost of each, a row for each day."""
+        first, scale = self.schedule.form, self.scale
+        n0, count = len(first.c), len(self.copies)
+        at_cost = self._first_cost(layout)
+        rows = _Rows(at_cost + count)
+        rows.put(((sp.csr_array(first.a), 0),), first.b, first.n_zero, first.n_nonneg, first.cones)
+        maps = [_selection(columns, n0) for columns in self.schedule.slice]
+        for number, (copy, (begin, _)) in enumerate(zip(self.copies, layout, strict=True)):
+            block, select = copy.block, maps[copy.t]
+            side = block.b - block.a_u @ copy.realisation[: block.a_u.shape[1]]
+            rows.put(((block.a_x @ select, 0), (block.a_y, begin)), side, block.n_zero, block.n_nonneg, block.cones)
+            known = float(block.c_u @ copy.realisation[: len(block.c_u)]) + block.offset
+            parts = (
+                (sp.csr_array((block.c_x @ select)[None, :] / scale), 0),
+                (sp.csr_array(block.c_y[None, :] / scale), begin),
+                (sp.csr_array([[-1.0]]), at_cost + number),
+            )
+            rows.put(parts, np.array([-known / scale]), 0, 1, ())
+        for k, day in enumerate(self.days):
+            columns = at_cost + np.array(day)
+            theta = self.schedule.theta[0 if self._robust else k]
+            row = sp.csr_array((np.ones(len(day)), (np.zeros(len(day), dtype=np.int64), columns)), shape=(1, rows.n))
+            own = sp.csr_array(([-1.0], ([0], [theta])), shape=(1, rows.n))
+            rows.put(((row + own, 0),), np.zeros(1), 0, 1, ())
+        cost = np.zeros(rows.n)
+        cost[:n0] = first.c
+        return rows.form(cost, first.offset)
+
+
+def _selection(columns: Ints, count: int) -> sp.csr_array:
+    """(width, count) the slice of a period out of the columns of the first stage."""
+    some = np.flatnonzero(columns >= 0)
+    return sp.csr_array((np.ones(len(some)), (some, columns[some])), shape=(len(columns), count))
+
+
+class _Rows:
+    """Rows of a standard form, put together by kind."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._row: tuple[list[Ints], ...] = ([], [], [])
+        self._column: tuple[list[Ints], ...] = ([], [], [])
+        self._value: tuple[list[Floats], ...] = ([], [], [])
+        self._side: tuple[list[Floats], ...] = ([], [], [])
+        self._count = [0, 0, 0]
+        self._cones: list[int] = []
+
+    def put(
+        self,
+        parts: tuple[tuple[sp.csr_array, int], ...],
+        side: Floats,
+        n_zero: int,
+        n_nonneg: int,
+        cones: tuple[int, ...],
+    ) -> None:
+        """Rows of which each part starts at a column."""
+        ends = np.array([0, n_zero, n_zero + n_nonneg, len(side)])
+        kind = np.repeat(np.arange(3), np.diff(ends))
+        own = np.arange(len(side)) - ends[kind] + np.array(self._count)[kind]
+        for matrix, begin in parts:
+            entries = matrix.tocoo()
+            row, column = entries.coords
+            for k in range(3):
+                some = kind[row] == k
+                self._row[k].append(own[row[some]])
+                self._column[k].append(column[some] + begin)
+                self._value[k].append(entries.data[some])
+        for k in range(3):
+            self._side[k].append(side[ends[k] : ends[k + 1]])
+            self._count[k] += int(ends[k + 1] - ends[k])
+        self._cones += cones
+
+    def form(self, cost: Floats, offset: float) -> StandardForm:
+        """The standard form."""
+        starts = np.cumsum([0, *self._count[:2]])
+        row = np.concatenate([part + start for kind, start in zip(self._row, starts) for part in kind])
+        column = np.concatenate([part for kind in self._column for part in kind])
+        value = np.concatenate([part for kind in self._value for part in kind])
+        return StandardForm(
+            c=cost,
+            offset=offset,
+            a=sp.csc_array((value, (row, column)), shape=(sum(self._count), self.n)),
+            b=np.concatenate([part for kind in self._side for part in kind]),
+            n_zero=self._count[0],
+            n_nonneg=self._count[1],
+            cones=tuple(self._cones),
+            integers=np.empty(0, dtype=np.int64),
+            columns={},
+        )
+
+
+def safe_bound(form: StandardForm, answer: Answer) -> float:
+    """The dual value, less what the residual of the dual could cost at columns of twice the size of those found."""
+    assert answer.z is not None and answer.x is not None
+    residual = form.c + sp.csr_array(form.a).T @ answer.z
+    return answer.bound - float(np.abs(residual) @ (2.0 * np.abs(answer.x) + 1.0))

@@ -1,0 +1,107 @@
+"""The worst day of given values: a vertex for every period, no quantity deviating in too many periods, greatest sum.
+
+    max Σ_t q_t(v_t)    s.t.   Σ_t |ζ_u(v_t)| ≤ hours_u for every quantity u
+
+Of the vertices of a period in which the same quantities deviate only the greatest counts, and none counts beside one
+that is as great and deviates in fewer quantities. What is left is solved by dynamic programming over the budgets that
+are used up so far, or, where these are too many, as a mixed-integer program.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.optimize
+import scipy.sparse as sp
+
+from openpoint.arrays import Bools, Floats, Ints
+
+STEPS_MOST = 20_000_000
+"""Most steps of the dynamic program: periods times used budgets times patterns."""
+DIMENSIONS_MOST = 20
+"""Most quantities whose budgets bind in the dynamic program."""
+COMPARED_MOST = 1_000
+"""Most patterns of a period that are compared with each other, to leave out those that cannot be best."""
+
+
+def worst_day(
+    values: Sequence[Floats], deviations: Sequence[Ints], hours: Ints, *, steps_most: int = STEPS_MOST
+) -> tuple[float, Ints]:
+    """The greatest sum, and the vertex of every period (T) at which it is reached.
+
+    Args:
+        values: T arrays (V_t), finite. deviations: T arrays (V_t, U) of −1, 0, 1, among them one row of zeros.
+        hours: (U) most periods in which each quantity deviates.
+        steps_most: most steps of the dynamic program; where it needs more, the mixed-integer program takes its place.
+    """
+    patterns, gains, origins = zip(
+        *(_patterns(each, np.abs(some).astype(np.bool_), hours) for each, some in zip(values, deviations, strict=True)),
+        strict=True,
+    )
+    used = np.array([p.any(axis=0) for p in patterns]).sum(axis=0)
+    binding = np.flatnonzero(used > hours)
+    left = [p[:, binding] for p in patterns]
+    states = float(np.prod(hours[binding] + 1.0))
+    if states * sum(len(each) for each in left) <= steps_most and len(binding) <= DIMENSIONS_MOST:
+        best = _by_dynamic_program(gains, left, hours[binding])
+    else:
+        best = _by_integer_program(gains, left, hours[binding])
+    choice = np.array([origin[k] for origin, k in zip(origins, best, strict=True)], dtype=np.int64)
+    return float(sum(each[v] for each, v in zip(values, choice, strict=True))), choice
+
+
+def _patterns(values: Floats, deviates: Bools, hours: Ints) -> tuple[Bools, Floats, Ints]:
+    """(P, U) sets of quantities that deviate and may be best, (P) the greatest value of each, (P) its vertex."""
+    some = np.flatnonzero(~deviates[:, hours <= 0].any(axis=1))
+    order = some[np.lexsort((deviates[some].sum(axis=1), -values[some]))]  # greatest first, then fewest deviations
+    _, first = np.unique(deviates[order], axis=0, return_index=True)
+    order = order[np.sort(first)]
+    if len(order) <= COMPARED_MOST:
+        within = (deviates[order][:, None, :] >= deviates[order][None, :, :]).all(axis=2)  # j deviates where i does
+        order = order[~np.tril(within, -1).any(axis=1)]
+    return deviates[order], values[order], order
+
+
+def _by_dynamic_program(gains: Sequence[Floats], patterns: Sequence[Bools], hours: Ints) -> list[int]:
+    """Number of the pattern of every period, by the best sums within every smaller budget."""
+    shape = tuple(hours + 1)
+    total, taken = np.zeros(shape), []
+    for gain, deviates in zip(gains, patterns, strict=True):
+        best, which = np.full(shape, -np.inf), np.zeros(shape, dtype=np.int32)
+        for k, (value, bits) in enumerate(zip(gain, deviates, strict=True)):
+            after = tuple(slice(int(b), None) for b in bits)
+            before = tuple(slice(0, size - int(b)) for b, size in zip(bits, shape, strict=True))
+            candidate = value + total[before]
+            better = candidate > best[after]
+            best[after] = np.where(better, candidate, best[after])
+            which[after] = np.where(better, k, which[after])
+        total = best
+        taken.append(which)
+    state, chosen = hours.astype(np.int64), list[int]()
+    for which, deviates in zip(reversed(taken), reversed(patterns), strict=True):
+        k = int(which[tuple(state)])
+        chosen.append(k)
+        state = state - deviates[k]
+    return chosen[::-1]
+
+
+def _by_integer_program(gains: Sequence[Floats], patterns: Sequence[Bools], hours: Ints) -> list[int]:
+    """Number of the pattern of every period, by a binary for each."""
+    sizes = [len(gain) for gain in gains]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    one = sp.csr_array((np.ones(len(owner)), (owner, np.arange(len(owner)))), shape=(len(sizes), len(owner)))
+    used = sp.csr_array(np.concatenate(patterns).T.astype(np.float64))
+    rows = [scipy.optimize.LinearConstraint(one, 1.0, 1.0), scipy.optimize.LinearConstraint(used, -np.inf, hours)]
+    cost = -np.concatenate(gains)
+    answer = scipy.optimize.milp(
+        cost / max(1.0, float(np.abs(cost).max())),
+        integrality=np.ones(len(cost), dtype=np.int64),
+        bounds=scipy.optimize.Bounds(0.0, 1.0),
+        constraints=rows,
+        options={"mip_rel_gap": 0.0},
+    )
+    assert answer.x is not None, answer.message
+    return [int(np.argmax(answer.x[a:b])) for a, b in itertools.pairwise(starts)]
