@@ -1,0 +1,120 @@
+"""Plans of a day out of sample: days drawn at random, each operated as it comes and judged by exact AC power flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from openpoint.arrays import Bools, Floats
+from openpoint.network.day import DayPlan, Uncertain, available_power
+from openpoint.network.day_demand import nominal_load
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.twostage.workers.pool import never
+
+SHED = 1e-4
+"""A day with less shed energy than this share of its load counts as one without."""
+TAIL = 0.95
+"""The quantile of the costs that is told beside their mean."""
+
+
+def sample_days(uncertain: Uncertain, count: int, *, seed: int = 0, correlation: float = 0.0) -> Floats:
+    """(K, T, U) realisations drawn at random, whatever the budgets are.
+
+    Each deviation is uniform from its lowest to its highest in parts: as likely up as down, uniform on either side.
+    Quantities are independent, and so are days.
+
+    Args:
+        uncertain: quantities and deviations. count: K. seed: equal seeds give equal days.
+        correlation: from one period to the next, of normal variables behind the uniform ones (Gaussian copula of a
+            process of first order): 0 = independent periods, 1 = one deviation for the whole day.
+    """
+    periods, rng = len(uncertain.down), np.random.default_rng(seed)
+    normal = rng.standard_normal((count, periods, uncertain.count))
+    for t in range(1, periods):
+        normal[:, t] = correlation * normal[:, t - 1] + np.sqrt(1.0 - correlation**2) * normal[:, t]
+    deviation = 2.0 * ndtr(normal) - 1.0
+    return np.asarray(1.0 + deviation * np.where(deviation < 0.0, uncertain.down, uncertain.up))
+
+
+@dataclass(frozen=True)
+class OperatedDays:
+    """K days of a plan, operated as they came.
+
+    Attributes:
+        realisations: (K, T, U).
+        costs: (K) in $ by exact AC power flow, schedule included. lower: (K) no operation that keeps the limits costs
+            less, in $. Both are inf where no flow exists.
+        shed, curtailed: (K) energy in kWh. violations: (K, T) see `DayEvaluator.judge`.
+        load: energy of the forecast load in kWh.
+    """
+
+    realisations: Floats
+    costs: Floats
+    lower: Floats
+    shed: Floats
+    curtailed: Floats
+    violations: Floats
+    load: float
+
+    @property
+    def mean(self) -> float:
+        """Mean cost of a day in $."""
+        return float(self.costs.mean())
+
+    @property
+    def tail(self) -> float:
+        """The 95th percentile of the costs in $."""
+        return float(np.quantile(self.costs, TAIL))
+
+    @property
+    def with_shedding(self) -> Bools:
+        """(K) days on which load was shed."""
+        return np.asarray(self.shed > SHED * self.load)
+
+    @property
+    def outside(self) -> Bools:
+        """(K) days on which some limit was not kept."""
+        return np.asarray((self.violations > 0.0).any(axis=1))
+
+    @property
+    def gap(self) -> float:
+        """By how much the mean cost may be above that of the best operation, relative."""
+        kept = ~self.outside
+        saved = float((self.costs - self.lower)[kept].sum())
+        return saved / max(abs(float(self.costs[kept].sum())), 1e-9) if kept.any() else 0.0
+
+
+def operate_days(
+    finder: HourRecourseFinder, plan: DayPlan, realisations: Floats, stop: Callable[[], bool] = never
+) -> OperatedDays | None:
+    """Operate a plan in days as they come: what is scheduled stands, the rest follows the realisation.
+
+    Args:
+        finder: of the question whose quantities are realised. plan: what is scheduled. realisations: (K, T, U).
+        stop: whether to stop.
+
+    Returns:
+        The days; None where it was stopped.
+    """
+    question, day = finder.question, finder.question.day
+    base, count = question.network.s_base_kva, len(realisations)
+    scheduled = float(finder.evaluator.schedule_costs(plan).sum())
+    costs, lower = np.full(count, scheduled), np.full(count, scheduled)
+    shed, curtailed = np.zeros(count), np.zeros(count)
+    violations = np.zeros((count, day.periods))
+    for t in range(day.periods):
+        if stop():
+            return None
+        answers = finder.best(plan, t, np.ascontiguousarray(realisations[:, t]))
+        costs += answers.costs
+        lower += answers.lower
+        violations[:, t] = answers.violations
+        energy = base * day.hours[t]
+        shed += energy * answers.recourse.shed.sum(axis=1)
+        unused = available_power(day, t, realisations[:, t]) - answers.recourse.renewable.real
+        curtailed += energy * unused.sum(axis=1)
+    load = sum(float(day.hours[t] * nominal_load(day, t).real.sum()) for t in range(day.periods))
+    return OperatedDays(realisations, costs, lower, shed, curtailed, violations, base * load)
