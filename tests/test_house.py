@@ -82,6 +82,7 @@ PUBLIC = [
     "__version__",
     "cases",
     "dispatch",
+    "dispatch_day",
     "dispatch_front",
     "grow",
     "harden",

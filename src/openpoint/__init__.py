@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from openpoint.scenarios.storms import storms as storms
     from openpoint.search.methods import Enumeration as Enumeration
     from openpoint.search.methods import TopologySearch as TopologySearch
+    from openpoint.studies.dispatch.day.study import dispatch_day as dispatch_day
     from openpoint.studies.dispatch.front.study import dispatch_front as dispatch_front
     from openpoint.studies.dispatch.study import dispatch as dispatch
     from openpoint.studies.harden.options import HardenCosts as HardenCosts
@@ -83,6 +84,7 @@ _HOMES = {
     "openpoint.scenarios.horizon": ("Horizon", "read_horizon"),
     "openpoint.scenarios.storms": ("storms",),
     "openpoint.search.methods": ("Enumeration", "TopologySearch"),
+    "openpoint.studies.dispatch.day.study": ("dispatch_day",),
     "openpoint.studies.dispatch.front.study": ("dispatch_front",),
     "openpoint.studies.dispatch.study": ("dispatch",),
     "openpoint.studies.harden.options": ("HardenCosts",),

@@ -17,7 +17,7 @@ import openpoint
 from openpoint import Grid, OpenpointError, OptionError
 from openpoint.results.base import Result
 from openpoint.results.switched import SwitchedResult
-from tests.builders import dispatch_grids
+from tests.builders import dispatch_grids, ring_days
 from tests.builders.partitions import five
 from tests.cli.desk import tables
 from tests.report.conftest import build_result
@@ -35,6 +35,7 @@ STUDIES: dict[str, Callable[[], Any]] = {
     "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
     "dispatch": lambda: openpoint.dispatch(dispatch_grids.ring(), minimize="cost"),
     "front": lambda: openpoint.dispatch_front(dispatch_grids.ring(), "losses,moves"),
+    "day": lambda: ring_days.prepared(topology="fixed").solve(),
     "powerflow": lambda: openpoint.run_powerflow(ring()),
     "harden": lambda: openpoint.harden(ring(), any_lines=1, budget_usd=0.0, value_of_information=False),
     "partition": lambda: openpoint.partition(five().grid()),

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from openpoint.cli.config import configured
+from openpoint.cli.dispatch.day import OverDay, day_options, dispatch_day
 from openpoint.cli.dispatch.options import MethodName, MethodOptions, QuestionOptions
 from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
@@ -38,6 +39,12 @@ Examples:
   openpoint dispatch my_grid/ --certificate proof.gz    (openpoint verify my_grid/ proof.gz)
   openpoint dispatch my_grid/ --csv tables/    (actions.csv is the list for the control room)
 
+\b
+A day ahead: open points and resources of all periods, against the worst of what is uncertain:
+  openpoint dispatch baran33 --day baran33-day --report day.html
+  openpoint dispatch baran33 --day baran33-day --uncertain load=0.1,solar=0.3,wind=0.3 --budget 2
+  openpoint dispatch baran33 --day my_day/ --topology hourly --max-changes 4 --switching-price 5
+
 {EXIT_CODES}"""
 
 
@@ -50,6 +57,7 @@ def dispatch(
     grid: GridArgument,
     *,
     question: QuestionOptions,
+    over: OverDay,
     locks: LockOptions,
     changed: GridOptions,
     limits: LimitOptions,
@@ -86,7 +94,19 @@ def dispatch(
     from openpoint.cli.grid import Asked
     from openpoint.studies.dispatch.options import DispatchOptions
 
-    outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint).check(grid)
+    outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)
+    outputs = outputs.check(grid, over.day)
+    asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
+    if over.day is not None:
+        others = {
+            "--pareto": pareto,
+            "--out": out,
+            "--certificate": proof.certificate,
+            "--checkpoint": proof.checkpoint,
+        }
+        planned = day_options(over, question, asked, limits, method, others)
+        return dispatch_day(grid, over.day, asked, planned, outputs=outputs, quiet=quiet)
+    over.refuse_without_day(method)
     if pareto is not None and proof.any:
         raise OptionError(
             "a certificate or checkpoint is of one search, and --pareto makes several; leave one of both out"
@@ -94,7 +114,6 @@ def dispatch(
     if method.method is None and proof.any:
         method = replace(method, method=MethodName.SEARCH)
     run.check_new_state(grid, out)
-    asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     options = DispatchOptions(
         free=question.free,
         minimize=question.minimize,

@@ -25,6 +25,9 @@ class MethodName(StrEnum):
     BENDERS = "benders"
     EXTENSIVE = "extensive"
     ENUMERATION = "enumeration"
+    COLUMNS = "columns"
+    HOURS = "hours"
+    CCG = "ccg"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +68,9 @@ class MethodOptions:
     method: Annotated[
         MethodName | None,
         typer.Option(
-            help="How the optimum is found and proven.  [default: search where what is sought has a bound in closed "
-            "form; else enumeration where states are few, else benders]"
+            help="How the optimum is found and proven; columns, hours and ccg plan a day.  [default: search where what "
+            "is sought has a bound in closed form; else enumeration where states are few, else benders; of a day what "
+            "suits it]"
         ),
     ] = None
     solver: Annotated[
@@ -77,7 +81,8 @@ class MethodOptions:
         typer.Option(
             metavar="FRACTION",
             min=0.0,
-            help="Relative gap to prove; 1e-4 is 0.01 %.  [default: 1e-6 by search, 1e-4 by benders and extensive]",
+            help="Relative gap to prove; 1e-4 is 0.01 %.  [default: 1e-6 by search, 1e-4 by benders and extensive, "
+            "1e-3 of a day]",
         ),
     ] = None
     time_limit: TimeLimitOption = None

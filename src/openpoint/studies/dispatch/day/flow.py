@@ -1,0 +1,245 @@
+"""A day as it comes, period by period: the exact AC power flow of a plan in a realisation, and what it costs.
+
+What is decided stands on the side of the demand of a bus: a store that charges draws, a renewable source feeds in, load
+that is shed or moved is taken away where it was. Reactive power of load that is shed or moved in time follows the power
+factor of the bus.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.network import Network
+from openpoint.network.day import DayArrays, DayPlan, HourRecourse, available_power, load_factors, network_of_period
+from openpoint.network.day_demand import tangent
+from openpoint.network.devices import with_positions
+from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.check import AcCheck, check_flow
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+
+PARTS = {
+    "purchase": "energy that the sources deliver, at their prices",
+    "export": "energy that flows back into the sources, at the export price (negative: it earns)",
+    "losses": "price of losses beside the energy that they take",
+    "generators": "energy and running of the dispatchable generators",
+    "starts": "starts of generators",
+    "stores": "wear of stores and vehicles, by the energy discharged",
+    "curtailment": "energy of renewable sources that is not taken",
+    "moved load": "load moved to other buses or periods",
+    "shedding": "load that is shed",
+    "switching": "switch operations",
+}
+"""What the cost of a day is made of."""
+
+
+@dataclass(frozen=True)
+class DayFlow:
+    """A day of T periods in one realisation, per unit; nan where a period has no power flow.
+
+    Attributes:
+        plan, realisation, recourse: what was decided, and what came.
+        v: (T, N). i: (T, E) series current. losses: (T, E) of every branch. source_s: (T, S).
+        load: (T, N) demand, with what is moved, before anything is shed. shed: (T, N).
+        fixed: (T, N) what generators of fixed output and other shunts feed in.
+        checks: (T) the independent checks; None where there is no flow.
+        parts: (T) costs of each part of `PARTS`, in $.
+    """
+
+    plan: DayPlan
+    realisation: Floats
+    recourse: HourRecourse
+    v: Complexes
+    i: Complexes
+    losses: Floats
+    source_s: Complexes
+    load: Complexes
+    shed: Complexes
+    fixed: Complexes
+    checks: tuple[AcCheck | None, ...]
+    parts: dict[str, Floats]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every period has a power flow."""
+        return all(check is not None for check in self.checks)
+
+    @property
+    def costs(self) -> Floats:
+        """(T) in $."""
+        return np.asarray(sum(self.parts.values()))
+
+    def balance(self, question: DayQuestion) -> Floats:
+        """(T) what comes in less what goes out, active power: 0 but for rounding."""
+        plan = self.plan
+        fed = self.source_s.real.sum(axis=1) + self.fixed.real.sum(axis=1) + self.recourse.renewable.real.sum(axis=1)
+        fed += (running(question, plan) * plan.generation.real).sum(axis=1) + (plan.discharge - plan.charge).sum(axis=1)
+        return np.asarray(fed - (self.load - self.shed).real.sum(axis=1) - self.losses.sum(axis=1))
+
+
+def day_flow(question: DayQuestion, plan: DayPlan, realisation: Floats, recourse: HourRecourse) -> DayFlow:
+    """The exact power flow of every period.
+
+    Args:
+        question: of the day. plan: what was decided before. realisation: (T, U). recourse: of the T periods, K = T.
+    """
+    day, net = question.day, question.network
+    T, N, S, E = day.periods, net.n_terminals, len(net.source_terminal), net.n_conductors
+    v, i = np.full((T, N), np.nan + 0j), np.full((T, E), np.nan + 0j)
+    losses, source_s = np.full((T, E), np.nan), np.full((T, S), np.nan + 0j)
+    load, fixed = np.full((T, N), np.nan + 0j), np.full((T, N), np.nan + 0j)
+    checks: list[AcCheck | None] = []
+    shed = recourse.shed * (1.0 + 1j * np.array([tangent(day, t) for t in range(T)]))
+    on = running(question, plan)
+    for t in range(T):
+        here = period_network(question, plan, t, realisation[t], recourse)
+        output = np.where(on[t], plan.generation[t], 0.0)
+        found = solve(here, plan.closed[t], generation=output)
+        if not (found.converged[0] and found.energised[0].all()):
+            checks.append(None)
+            continue
+        v[t], i[t], source_s[t] = found.v[0], found.i_series[0], found.source_s[0]
+        losses[t] = (found.s_fr[0] + found.s_to[0]).real
+        checks.append(check_flow(here, plan.closed[t], v[t], generation=output, tolerance=LIMIT_TOLERANCE))
+        size = np.abs(v[t])
+        load[t] = _demand(day, t, realisation[t], size) + moved(day, plan, recourse, t)
+        base = with_positions(net, question.devices, plan.positions[t])
+        fixed[t] = -(base.s_power + base.s_current * size + base.s_impedance * size**2)
+    flow = DayFlow(plan, realisation, recourse, v, i, losses, source_s, load, shed, fixed, tuple(checks), parts={})
+    return replace(flow, parts=_parts(question, flow))
+
+
+def period_network(
+    question: DayQuestion, plan: DayPlan, t: int, realisation: Floats, recourse: HourRecourse
+) -> Network:
+    """The network of a period with all that is decided as part of the demand, but for dispatchable generators."""
+    day = question.day
+    here = network_of_period(question.network, day, t, realisation)
+    here = with_positions(here, question.devices, plan.positions[t])
+    drawn = here.s_power + moved(day, plan, recourse, t)
+    drawn = drawn - recourse.shed[t] * (1.0 + 1j * tangent(day, t))
+    stores = plan.charge[t] - plan.discharge[t] - 1j * plan.store_q[t]
+    np.add.at(drawn, day.stores.terminal, stores)
+    np.subtract.at(drawn, day.renewables.terminal, recourse.renewable[t])
+    return replace(here, s_power=drawn)
+
+
+def _demand(day: DayArrays, t: int, realisation: Floats, size: Floats) -> Complexes:
+    """(N) what the loads draw at voltages of this size."""
+    drawn = day.load_power[t] + day.load_current[t] * size + day.load_impedance[t] * size**2
+    return np.asarray(drawn * load_factors(day, realisation))
+
+
+def moved(day: DayArrays, plan: DayPlan, recourse: HourRecourse, t: int) -> Complexes:
+    """(N) by how much the load of a period is higher: moved in time and between buses."""
+    return np.asarray(plan.shift[t] * (1.0 + 1j * tangent(day, t)) + recourse.shift[t])
+
+
+def running(question: DayQuestion, plan: DayPlan) -> Bools:
+    """(T, G) whether each generator is on; one that is no device always is."""
+    return DayEvaluator(question).on(plan)
+
+
+def contents(day: DayArrays, plan: DayPlan) -> Floats:
+    """(T + 1, B) what stores hold, before the first and after every period; nan while a vehicle is not there."""
+    stores, T = day.stores, day.periods
+    held = np.full((T + 1, stores.count), np.nan)
+    gain = stores.charge_efficiency * plan.charge - plan.discharge / stores.discharge_efficiency
+    for b in range(stores.count):
+        first, last = int(stores.first[b]), int(stores.last[b])
+        change = np.cumsum(day.hours[first:last] * gain[first:last, b])
+        held[first : last + 1, b] = stores.energy_start[b] + np.concatenate([[0.0], change])
+    return held
+
+
+def operations(question: DayQuestion, closed: Bools) -> Bools:
+    """(T, E) whether a switch is in another state than in the period before, the first against today's."""
+    before = np.concatenate([question.network.closed[None, :], closed[:-1]])
+    return np.asarray(closed != before)
+
+
+def starts(question: DayQuestion, plan: DayPlan) -> Bools:
+    """(T, G) whether a generator is started."""
+    on = running(question, plan)
+    before = np.concatenate([question.day.units.on_before[None, :], on[:-1]])
+    return np.asarray(on & ~before)
+
+
+def _parts(question: DayQuestion, flow: DayFlow) -> dict[str, Floats]:
+    day, cost, plan, s = question.day, question.cost, flow.plan, question.network.s_base_kva
+    h = day.hours[:, None]
+    on, p = running(question, plan), np.where(running(question, plan), plan.generation.real, 0.0)
+    source = flow.source_s.real
+    available = available_all(day, flow.realisation)
+    away = np.maximum(-plan.shift, 0.0) + np.maximum(-flow.recourse.shift.real, 0.0)
+    found = {
+        "purchase": h * day.source_price * np.maximum(source, 0.0),
+        "export": h * day.export_price * np.minimum(source, 0.0),
+        "losses": h * cost.loss * flow.losses,
+        "generators": h * (cost.generator * p + cost.square * p**2 + cost.idle * on),
+        "starts": day.units.start * starts(question, plan),
+        "stores": h * day.stores.wear * plan.discharge,
+        "curtailment": h * day.renewables.curtailment * (available - flow.recourse.renewable.real),
+        "moved load": h * day.demand.shift_price * away,
+        "shedding": h * day.demand.shed_price * flow.recourse.shed,
+        "switching": cost.change * operations(question, plan.closed),
+    }
+    return {name: np.asarray(values.sum(axis=1) * s + 0.0) for name, values in found.items()}
+
+
+def available_all(day: DayArrays, realisation: Floats) -> Floats:
+    """(T, R) active power available to the renewable sources."""
+    return np.array([available_power(day, t, realisation[t]) for t in range(day.periods)]).reshape(day.periods, -1)
+
+
+def forecast_of(day: DayArrays) -> Floats:
+    """(T, U) the realisation that is as forecast."""
+    return np.ones((day.periods, day.uncertain.count))
+
+
+def untouched(day: DayArrays, realisation: Floats) -> HourRecourse:
+    """The recourse that takes all renewable power, sheds and moves nothing."""
+    N = day.load_power.shape[1]
+    none = np.zeros((day.periods, N))
+    return HourRecourse(available_all(day, realisation).astype(np.complex128), none, none.astype(np.complex128))
+
+
+def as_today(question: DayQuestion) -> DayPlan:
+    """The plan that schedules nothing: today's topology, positions and outputs of generators; batteries rest.
+
+    A store that must hold more at its end than at its start, a vehicle above all, charges with full power from its
+    start until it does.
+    """
+    day, net = question.day, question.network
+    T = day.periods
+    none = np.zeros((T, day.stores.count))
+    positions: Ints = np.tile(question.devices.today, (T, 1))
+    plan = DayPlan(
+        closed=np.tile(net.closed, (T, 1)),
+        positions=positions,
+        generation=np.tile(net.generator_s, (T, 1)),
+        charge=_at_once(day),
+        discharge=none,
+        store_q=none,
+        shift=np.zeros((T, net.n_terminals)),
+    )
+    return replace(plan, generation=np.where(running(question, plan), plan.generation, 0.0))
+
+
+def _at_once(day: DayArrays) -> Floats:
+    """(T, B) charging with full power until a store holds what it must at its end."""
+    stores = day.stores
+    charge = np.zeros((day.periods, stores.count))
+    for b in range(stores.count):
+        missing = max(0.0, float(stores.energy_end[b] - stores.energy_start[b])) / float(stores.charge_efficiency[b])
+        for t in range(int(stores.first[b]), int(stores.last[b])):
+            charge[t, b] = min(float(stores.charge_max[b]), missing / float(day.hours[t]))
+            missing -= charge[t, b] * float(day.hours[t])
+            if missing <= math.ulp(1.0):
+                break
+    return charge

@@ -1,0 +1,126 @@
+"""What dispatch over a day is asked beside its grid and its day, checked in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Literal, get_args
+
+from openpoint.errors import OptionError
+from openpoint.grid.arguments import Names, all_checked, names_of, not_negative, of_kind
+from openpoint.network.limits import Limits
+from openpoint.scenarios.day.uncertain import Budget, Uncertainty
+from openpoint.studies.dispatch.day.methods import MethodName
+from openpoint.studies.dispatch.day.model.question import Cadence, Resource
+
+SharesLike = str | Mapping[str, float]
+"""Shares of the forecast by group, as a mapping or as text: `load=0.1,solar=0.3`."""
+BudgetLike = str | int | Mapping[str, int | Budget]
+"""How much deviates: a number of periods for all, or by group; as text `2` or `load=2,solar=1/3`."""
+Often = Literal["fixed", "once", "hourly"]
+"""How often something is decided: as today, once for the day, or in every period."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayOptions:
+    """The arguments of `openpoint.dispatch_day`; see there.
+
+    Raises:
+        OptionError: with all that is wrong.
+    """
+
+    uncertain: SharesLike | None = None
+    budget: BudgetLike | None = None
+    topology: Often = "once"
+    positions: Often = "fixed"
+    recourse: Names = ()
+    max_changes: int | None = None
+    switching_price: float = 0.0
+    loss_price: float = 0.0
+    shift_buses: float | None = None
+    shift_time: float | None = None
+    limits: Limits | None = None
+    locked_open: Names = ()
+    locked_closed: Names = ()
+    switchable: Names = ()
+    method: MethodName | None = None
+    gap: float = 1e-3
+    time_limit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        all_checked(
+            self._check_budget,
+            lambda: _one_of(self.topology, get_args(Often), "topology"),
+            lambda: _one_of(self.positions, get_args(Often), "positions"),
+            self._check_recourse,
+            self._check_max_changes,
+            lambda: not_negative("switching_price", self.switching_price),
+            lambda: not_negative("loss_price", self.loss_price),
+            *(lambda name=name: self._check_share(name) for name in ("shift_buses", "shift_time")),
+            *(lambda name=name: self._as_names(name) for name in ("locked_open", "locked_closed", "switchable")),
+            lambda: Limits.given(self.limits),
+            lambda: _one_of(self.method, (*get_args(MethodName), None), "method"),
+            lambda: not_negative("gap", self.gap),
+            lambda: not_negative("time_limit_s", 0.0 if self.time_limit_s is None else self.time_limit_s),
+        )
+
+    @property
+    def uncertainty(self) -> Uncertainty | None:
+        """What is uncertain; None = nothing."""
+        return None if self.uncertain is None else Uncertainty.of(self.uncertain, self.budget)
+
+    @property
+    def cadence(self) -> Cadence:
+        """How often the topology is decided."""
+        return Cadence(self.topology)
+
+    @property
+    def resources(self) -> frozenset[Resource]:
+        """What is decided after the realisation is known."""
+        return frozenset(Resource(name) for name in self.recourse)
+
+    def _check_budget(self) -> None:
+        if self.uncertain is None and self.budget is not None:
+            raise OptionError("budget bounds what deviates, and nothing is uncertain; give uncertain, too")
+        _ = self.uncertainty
+
+    def _check_recourse(self) -> None:
+        names = self.recourse.split(",") if isinstance(self.recourse, str) else names_of(self.recourse, "recourse")
+        kinds = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+        known = [resource.value for resource in Resource]
+        if unknown := [kind for kind in kinds if kind not in known]:
+            raise OptionError(
+                f"recourse names {', '.join(map(repr, unknown))}; what may be recourse: {', '.join(known)}"
+            )
+        object.__setattr__(self, "recourse", kinds)
+
+    def _check_max_changes(self) -> None:
+        if self.max_changes is None:
+            return
+        of_kind(self.max_changes, Real, "max_changes", "0 or more switches")
+        if self.max_changes < 0:
+            raise OptionError(f"max_changes is {self.max_changes}; give 0 or more")
+        if self.topology == "fixed" and self.max_changes > 0:
+            raise OptionError("max_changes bounds switching, and topology='fixed' has none; leave one of both out")
+
+    def _check_share(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        not_negative(name, value)
+        if value > 1.0:
+            raise OptionError(f"{name} is {value:g}; it is a share of the load of a bus, give 0 to 1, such as 0.1")
+
+    def _as_names(self, name: str) -> None:
+        object.__setattr__(self, name, names_of(getattr(self, name), name))  # an iterator is read once
+
+
+def _one_of(given: Any, known: tuple[str | None, ...], what: str) -> None:
+    """Refuse a word that is none of those known.
+
+    Raises:
+        OptionError: naming them.
+    """
+    if given not in known:
+        raise OptionError(f"{what} is {given!r}; give {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")

@@ -1,0 +1,170 @@
+"""The report of a dispatch over a day: the timeline, cost by part, what is decided when, the grid, and all tables."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from openpoint.report.figure.files import encode
+from openpoint.report.numerals import number, usd
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
+from openpoint.studies.dispatch.day.pictures.figures import draw
+from openpoint.studies.dispatch.day.pictures.scene import day_scene
+from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.schema import CASES
+
+_PIXELS = 84.0  # of an inch
+
+
+def page(result: DispatchDayResult) -> m.Page:
+    """The report of a result."""
+    scene = day_scene(result)
+    alt = "The grid today and with the answer; the tables below hold all numbers."
+    told = "Voltages are the lowest, currents the highest of the day."
+    parts = [
+        s.banner(result, answered=result.has_answer, none="No plan found"),
+        s.remarks(result.notes),
+        _cards(result),
+        _limits(result),
+        _timeline(result),
+        _costs(result),
+        _decided(result),
+        _switching(result),
+        s.grid_section(scene, s.still(result.grid, lambda: draw(result, kind="grid"), alt), told=told),
+        _uncertainty(result),
+        s.convergence_section(result),
+        *_tables(result),
+        s.doubts(result.grid.notes),
+        s.log_section(result),
+    ]
+    return m.page_of(result.grid, "dispatch over a day", parts)
+
+
+def _cards(result: DispatchDayResult) -> m.Cards:
+    def of(figure: str, digits: int, unit: str) -> str:
+        return " → ".join(number(result.total(figure, case), digits) for case in CASES) + f" {unit}"
+
+    bound = f"lower bound {usd(result.lower_bound_usd)}" if math.isfinite(result.lower_bound_usd) else ""
+    costs = " → ".join(usd(result.total("cost_usd", case)) for case in CASES)
+    lowest = " → ".join(number(result.total("v_min_pu", case), 4) for case in CASES)
+    highest = " → ".join(number(result.total("v_max_pu", case), 4) for case in CASES)
+    broken = (
+        f"today {result.violations_today} limits are broken"
+        if result.violations_today
+        else "also today all limits hold"
+    )
+    kept = "All limits hold." if result.has_answer and not result.violations else ""
+    balance = "" if result.balance_max_kw is None else f"energy balance to {result.balance_max_kw:.0e} kW"
+    return m.cards(
+        m.Card("Cost: today → forecast → worst", costs, (f"minimised: {result.objective_means}",)),
+        m.Card("To do", f"{result.operations} to switch" if result.has_answer else "–", (result.to_do(),)),
+        s.gap_card(result, bound),
+        m.Card("Energy bought", of("purchased_kwh", 0, "kWh"), (f"lost {of('loss_kwh', 0, 'kWh')}",)),
+        m.Card("Voltages", f"{lowest} pu", (f"highest {highest} pu", broken)),
+        m.Card("Uncertain", "; ".join(result.uncertain) or "nothing", (_not_served(result),)),
+        s.check_card(result.ac_max_mismatch_pu, kept, balance),
+        s.effort_card(result, result.why_method),
+    )
+
+
+def _not_served(result: DispatchDayResult) -> str:
+    shed, lost = result.total("shed_kwh", "worst"), result.total("curtailed_kwh", "worst")
+    return f"at worst {number(shed, 1)} kWh of load shed, {number(lost, 1)} kWh of renewables not taken"
+
+
+def _timeline(result: DispatchDayResult) -> m.Section:
+    figure = draw(result)
+    alt = "Price, supply, stores, voltages and open branches by period; the tables below hold all numbers."
+    width = round(_PIXELS * figure.get_figwidth())
+    return m.section("Timeline", m.Drawing("Timeline", alt, encode(figure, "svg"), width), long=True)
+
+
+def _costs(result: DispatchDayResult) -> m.Section:
+    declared = result.shape.tables["costs"]
+    return m.section(
+        "Cost by part", s.frame_table("costs", "Of the day", result.costs, declared, ["part"], last=["definition"])
+    )
+
+
+def _decided(result: DispatchDayResult) -> m.Section:
+    listed = s.table("decided", "What is decided when", ["what", "when", "in words"], result.decided.iter_rows())
+    return m.section("What is decided when", listed)
+
+
+def _switching(result: DispatchDayResult) -> m.Section | None:
+    if not result.has_answer:
+        return None
+    if result.switches.is_empty():
+        return m.section("Switching list", m.Words("Nothing to switch: the open points stay where they are all day."))
+    told = result.switches.with_columns(
+        pl.col("kind").replace_strict(s.KINDS), pl.col("action").replace_strict({"close": "closes", "open": "opens"})
+    )
+    texts = {
+        "period": "period",
+        "action": "action",
+        "name": "branch",
+        "kind": "kind",
+        "from_bus": "from bus",
+        "to_bus": "to bus",
+    }
+    caption = f"{told.height} operations, the first period against today"
+    listed = s.frame_table("switches", caption, told, result.shape.tables["switches"], texts)
+    return m.section("Switching list", listed, m.Words("Not an order of switching within a period.", small=True))
+
+
+def _uncertainty(result: DispatchDayResult) -> m.Section | None:
+    deviating = result.uncertainty.filter("deviates")
+    if not result.uncertainty.height:
+        return None
+    declared = result.shape.tables["uncertainty"]
+    if deviating.is_empty():
+        return m.section("The worst realisation", m.Words("Nothing deviates in it, or there is no plan."))
+    listed = s.frame_table("uncertainty", "What deviates", deviating, declared, ["period", "quantity", "group"])
+    return m.section("The worst realisation", listed, long=True)
+
+
+def _limits(result: DispatchDayResult) -> m.Section | None:
+    if not result.violations:
+        return None
+    rows = [
+        (each.case, each.period, each.kind, each.name, each.value, each.limit, each.unit) for each in result.violations
+    ]
+    columns: list[s.Heading] = [
+        "case",
+        "period",
+        "limit",
+        "where",
+        m.Column("value", 4),
+        m.Column("limit is", 4),
+        "unit",
+    ]
+    caption = "Limits broken by the answer" if result.has_answer else "Limits broken by the plan of least violation"
+    told = m.Words("Relax these limits, free more, or reinforce here.")
+    return m.section("Limits", told, s.table("broken", f"{caption} ({len(rows)})", columns, rows, low=True), long=True)
+
+
+def _tables(result: DispatchDayResult) -> list[m.Section | None]:
+    declared = result.shape.tables
+    used = result.stores.filter(pl.col("present"))
+    found = [
+        ("Periods", "periods", result.periods, ["period", "case"]),
+        ("Stores", "stores", used, ["period", "name", "kind", "bus"]),
+        ("Generators", "generators", result.generators.filter("on"), ["period", "name", "bus"]),
+        ("Renewable sources", "renewables", result.renewables, ["period", "case", "name", "kind", "bus"]),
+        ("Sources", "sources", result.sources, ["period", "case", "name", "bus"]),
+        ("Devices", "devices", result.devices, ["period", "kind", "name"]),
+        ("Branches", "branches", result.branches, ["name", "from_bus", "to_bus"]),
+    ]
+    return [
+        m.section(
+            heading, s.frame_table(name, f"{frame.height} rows", frame, declared[name], texts, search=True), long=True
+        )
+        for heading, name, frame, texts in found
+        if frame.height
+    ]
+
+
+html = html_for(page)

@@ -1,0 +1,54 @@
+"""Pictures of a dispatch over a day: the timeline, the grid with its open points, the bounds closing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from openpoint.report.figure import style
+from openpoint.report.figure.charts import convergence_figure
+from openpoint.report.figure.files import check_kind, write_figure
+from openpoint.report.figure.grid import grid_figure
+from openpoint.report.series import convergence, gap_text
+from openpoint.studies.dispatch.day.pictures.scene import day_scene
+from openpoint.studies.dispatch.day.pictures.timeline import timeline
+from openpoint.studies.dispatch.day.result import DispatchDayResult
+
+Kind = Literal["day", "grid", "convergence"]
+
+
+def draw(result: DispatchDayResult, *, kind: Kind = "day") -> Figure:
+    """A picture of a result.
+
+    Args:
+        result: what to draw.
+        kind: `day` (the timeline), `grid` (open points today and in the answer, with the lowest voltages and highest
+            currents of the day) or `convergence` (bounds over time).
+
+    Returns:
+        A Matplotlib figure of its own, unknown to pyplot: nothing to close, safe in threads and without a display.
+
+    Raises:
+        OptionError: an unknown `kind`.
+    """
+    check_kind(kind, get_args(Kind))
+    title = result.grid.title or result.grid.name
+    with mpl.rc_context(style.RC):
+        if kind == "day":
+            return timeline(result)
+        if kind == "grid":
+            scene = day_scene(result)
+            return grid_figure(scene, list(scene.states), f"{title}: {result.to_do() or result.termination.value}")
+        return convergence_figure(convergence(result.iterations, gap_text(result.gap, result.termination)), title)
+
+
+def save(result: DispatchDayResult, path: str | Path, *, kind: Kind = "day") -> Path:
+    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
+
+    Raises:
+        OptionError: another extension, and as `draw`.
+    """
+    return write_figure(draw(result, kind=kind), path)

@@ -1,0 +1,95 @@
+"""The grid of a day as a scene: today, and each topology of the answer, with lowest voltages and highest currents."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Bools
+from openpoint.report.layout.forest import ends, source_buses
+from openpoint.report.scene import Scene, State, branch_lengths, numbers
+from openpoint.results.violation import Violation
+from openpoint.studies.dispatch.day.result import DispatchDayResult
+
+MOST = 5
+"""Topologies of the answer that are drawn."""
+
+
+def day_scene(result: DispatchDayResult) -> Scene:
+    """The scene of a result; where there is no plan it shows today."""
+    grid = result.grid
+    branches = grid.branches().select("name").join(result.branches, on="name", how="left", maintain_order="left")
+    limits = grid.buses.select("name").join(
+        result.voltages.unique("bus", maintain_order=True).select(name="bus", low="v_min_pu", high="v_max_pu"),
+        on="name", how="left", maintain_order="left",
+    )  # fmt: skip
+    names = tuple(branches["name"])
+    today = branches["closed_today"].to_numpy().astype(bool)
+    periods = [period for period, _ in result.open_points]
+    states = {"before": _state(result, branches, "today", "before", "Today, as forecast", today, periods)}
+    case = "worst" if result.voltages["v_worst_pu"].is_not_null().any() else "forecast"
+    told = "at worst" if result.uncertainty["deviates"].any() else "as forecast"
+    for number, (opened, some) in enumerate(_topologies(result)[:MOST]):
+        closed = np.array([name not in opened for name in names], dtype=np.bool_)
+        when = "" if len(some) == len(periods) else f", {some[0]}" + (" …" if len(some) > 1 else "")
+        key = "after" if number == 0 else f"after {number}"
+        states[key] = _state(result, branches, case, key, f"Answer, {told}{when}", closed, some)
+    shut = np.array([state.closed for key, state in states.items() if key != "before"])
+    return Scene(
+        grid=grid,
+        bus_names=tuple(grid.buses["name"]),
+        branch_names=names,
+        ends=ends(grid),
+        sources=source_buses(grid),
+        states=states,
+        opened=frozenset(np.flatnonzero(today & ~shut.all(axis=0)).tolist()) if len(shut) else frozenset(),
+        closed=frozenset(np.flatnonzero(~today & shut.any(axis=0)).tolist()) if len(shut) else frozenset(),
+        v_min=numbers(limits, "low"),
+        v_max=numbers(limits, "high"),
+        i_max=numbers(branches, "i_max_a"),
+        lengths=branch_lengths(grid),
+        feasible=result.has_answer,
+    )
+
+
+def _topologies(result: DispatchDayResult) -> list[tuple[frozenset[str], list[str]]]:
+    """The different sets of open branches of the answer in the order in which they come, with their periods."""
+    found: dict[frozenset[str], list[str]] = {}
+    if result.voltages["v_forecast_pu"].is_not_null().any():
+        for period, opened in result.open_points:
+            found.setdefault(frozenset(opened), []).append(period)
+    return list(found.items())
+
+
+def _state(
+    result: DispatchDayResult,
+    branches: pl.DataFrame,
+    case: str,
+    key: str,
+    title: str,
+    closed: Bools,
+    periods: list[str],
+) -> State:
+    here = result.voltages.filter(pl.col("period").is_in(periods))
+    lowest = here.group_by("bus", maintain_order=True).agg(pl.col(f"v_{case}_pu").min())
+    order = result.grid.buses.select(bus="name").join(lowest, on="bus", how="left", maintain_order="left")
+    i, most = numbers(branches, f"i_{case}_a"), numbers(branches, "i_max_a")
+    unknown = np.full(branches.height, np.nan)
+    broken = tuple(
+        Violation(each.kind, each.name, each.value or 0.0, each.limit or 0.0)
+        for each in result.violations
+        if each.case == case and each.period in periods and each.kind in ("voltage low", "voltage high", "current")
+    )
+    return State(
+        key=key,
+        title=title,
+        loss_kw=None,
+        v=numbers(order, f"v_{case}_pu"),
+        closed=closed,
+        i=i,
+        loading=100.0 * i / most,
+        p=unknown,
+        q=unknown,
+        loss=unknown,
+        violations=broken,
+    )

@@ -1,0 +1,72 @@
+"""What stands beside the figures of a day because it changes their meaning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from openpoint.grid.today import why_no_loss
+from openpoint.network.devices import DeviceKind
+from openpoint.studies.dispatch.day.model.question import DayQuestion, Resource
+from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.tables import Shown
+
+
+def remarks(shown: Shown, outcome: DayOutcome) -> Iterator[str]:
+    """The notes of a result."""
+    question, today = shown.question, shown.flows.get("today")
+    if today is None or not today.is_complete:
+        yield why_no_loss(shown.grid, " in some period")
+    yield from _on_today(question)
+    yield from _on_recourse(question)
+    yield from _on_prices(question)
+    if question.day.uncertain.count and outcome.plan is not None:
+        yield (
+            "the worst case is that of the budgeted set: a day outside it may cost more or break limits; judge the "
+            "plan on sampled days, too"
+        )
+    if math.isfinite(outcome.lower_bound):
+        yield "the bound is that of the cone relaxation of the power flow: no operation by AC costs less"
+
+
+def _on_today(question: DayQuestion) -> Iterator[str]:
+    stores = question.day.stores
+    charged = stores.energy_end > stores.energy_start
+    what = "today: topology, positions and outputs of generators as today, batteries rest"
+    if charged.any():
+        what += ", and what must be charged (vehicles) charges with full power from its arrival"
+    if stores.count:
+        yield what
+
+
+def _on_recourse(question: DayQuestion) -> Iterator[str]:
+    day = question.day
+    if Resource.STORES in question.recourse or Resource.SHIFT in question.recourse:
+        yield (
+            "stores or load moved in time are recourse, which sees the whole day: nobody knows the evening in the "
+            "morning, so that costs are optimistic"
+        )
+    if np.any(day.demand.shift_buses > 0.0):
+        yield (
+            "load moves between buses in the same period, in sum 0, as in the publication: no energy is moved in time, "
+            "and what makes customers elsewhere draw more is not modelled"
+        )
+    if np.any(day.demand.shift_time > 0.0):
+        yield "load moved in time keeps its energy as forecast, and its power factor; its share of a deviation stays"
+
+
+def _on_prices(question: DayQuestion) -> Iterator[str]:
+    day = question.day
+    negative = [name for name, price in zip(day.names, day.source_price.min(axis=1), strict=True) if price < 0.0]
+    if negative:
+        yield (
+            f"prices are negative in {', '.join(negative)}: losses pay there, so that the relaxation may be loose; the "
+            "figures are those of AC power flows, the bound stays valid, and the gap tells"
+        )
+    back = day.export_price.max(initial=0.0)
+    if back > 0.0:
+        yield f"energy that flows back into a source earns up to ${back:g} a kWh"
+    elif question.day.renewables.count or len(question.devices.of(DeviceKind.UNIT)):
+        yield "energy that flows back into a source earns nothing"

@@ -1,0 +1,149 @@
+"""The result of dispatch over a day: what is decided for every period, and what it costs as forecast and at worst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import polars as pl
+
+from openpoint.names import join_names
+from openpoint.results import columns
+from openpoint.results.base import Answer, Head, count_words
+from openpoint.results.shape import Shape
+from openpoint.studies.dispatch.day.limits import DayViolation
+from openpoint.studies.dispatch.day.schema import CASES, DAY, VIOLATIONS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class DispatchDayResult(Answer):
+    """What `dispatch_day` answers. Every figure of a period is that of an exact AC power flow.
+
+    There are three cases: `today`, nothing is scheduled and all comes as forecast; `forecast`, the answer and all comes
+    as forecast; `worst`, the answer in its worst realisation. Tables have a column `case`, or a column a case.
+
+    Attributes:
+        why_method: why this method was taken. day: name of the day.
+        topology, positions: how often they are decided: `fixed`, `once`, `hourly`. recourse: what is recourse.
+        objective_means: what `objective_usd` is the cost of. uncertain: in words.
+        objective_usd: cost that was minimised, None where there is no answer. lower_bound_usd: proven bound of it.
+        totals: sums of the day, by the names of the keys that end with the unit: `cost_worst_usd` and so on.
+        open_today, open_branches: of the first period. operations: switch operations of the day.
+        violations: limits that the plan breaks as forecast or at worst; with an answer none.
+        violations_today: number of limits that today's plan breaks, by period.
+        ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
+        periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, voltages,
+            branches: tables, see the reference.
+    """
+
+    why_method: str
+    day: str
+    topology: str
+    positions: str
+    recourse: tuple[str, ...]
+    objective_means: str
+    uncertain: tuple[str, ...]
+    objective_usd: float | None
+    lower_bound_usd: float
+    totals: dict[str, float | None]
+    open_today: tuple[str, ...]
+    open_branches: tuple[str, ...]
+    operations: int
+    max_changes: int | None
+    violations: tuple[DayViolation, ...]
+    violations_today: int
+    ac_max_mismatch_pu: float | None
+    balance_max_kw: float | None
+    periods: pl.DataFrame
+    costs: pl.DataFrame
+    decided: pl.DataFrame
+    uncertainty: pl.DataFrame
+    switches: pl.DataFrame
+    stores: pl.DataFrame
+    generators: pl.DataFrame
+    renewables: pl.DataFrame
+    sources: pl.DataFrame
+    devices: pl.DataFrame
+    voltages: pl.DataFrame
+    branches: pl.DataFrame
+
+    shape: ClassVar[Shape] = DAY
+    place: ClassVar[str] = "openpoint.studies.dispatch.day"
+
+    @property
+    def head(self) -> Head:
+        return self._head(self.objective_usd, self.lower_bound_usd, "$", violations_table(self.violations))
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether a plan was found that keeps all limits in all realisations."""
+        return self.objective_usd is not None
+
+    @property
+    def period_count(self) -> int:
+        """Number of periods."""
+        return self.periods["period"].n_unique()
+
+    @property
+    def total_hours(self) -> float:
+        """Hours of the day."""
+        return float(self.periods.filter(case="today")["hours"].sum())
+
+    def total(self, figure: str, case: str) -> float | None:
+        """A figure of the day: cost_usd; loss_kwh, purchased_kwh, curtailed_kwh, shed_kwh; v_min_pu, v_max_pu.
+
+        Args:
+            figure: its name. case: `today`, `forecast` or `worst`.
+        """
+        name, _, unit = figure.rpartition("_")
+        return self.totals[f"{name}_{case}_{unit}"]
+
+    @property
+    def open_points(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The open branches of every period, by its name, in the order of the grid."""
+        order = {name: number for number, name in enumerate(self.grid.branches()["name"])}
+        opened, found = set(self.open_today), []
+        moves = {period: rows for (period,), rows in self.switches.group_by("period", maintain_order=True)}
+        for period in self.periods["period"].unique(maintain_order=True):
+            if period in moves:
+                opened ^= set(moves[period]["name"])
+            found.append((period, tuple(sorted(opened, key=order.__getitem__))))
+        return found
+
+    def to_do(self) -> str:
+        if not self.has_answer:
+            return ""
+        told = [count_words(self.operations, "switch operation")]
+        started = self.generators.filter("on")["name"].n_unique()
+        told += [f"{count_words(started, 'generator')} running" if started else ""]
+        used = self.stores.filter((pl.col("charge_kw") > 1e-6) | (pl.col("discharge_kw") > 1e-6))["name"].n_unique()
+        told += [f"{count_words(used, 'store')} in use" if used else ""]
+        return ", ".join(filter(None, told)) or "nothing to schedule: the day as today"
+
+    def answer_facts(self) -> dict[str, str]:
+        cost = " / ".join(
+            "–" if (value := self.total("cost_usd", case)) is None else f"${value:,.2f}" for case in CASES
+        )
+        return {"today / forecast / worst": cost, "open": join_names(self.open_branches) or "none"}
+
+    def to_switch(self) -> list[tuple[object, ...]]:
+        return list(self.switches.rows())
+
+    def _special_values(self) -> dict[str, Any]:
+        broken = [each.row for each in self.violations]
+        return {**super()._special_values(), **self.totals, "violations": broken}
+
+    def _special_tables(self) -> dict[str, pl.DataFrame]:
+        return {**super()._special_tables(), "violations": violations_table(self.violations)}
+
+    def plot(self, kind: Literal["day", "grid", "convergence"] = "day") -> Figure:
+        """A picture for notebooks: the day as a timeline, the grid with its open points, or the bounds closing."""
+        return self._draw(kind=kind)
+
+
+def violations_table(violations: tuple[DayViolation, ...]) -> pl.DataFrame:
+    """The table of violations, one row for each."""
+    return pl.DataFrame([each.row for each in violations], schema=columns.dtypes(VIOLATIONS))

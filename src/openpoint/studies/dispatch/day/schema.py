@@ -1,0 +1,238 @@
+"""The shape of what `openpoint dispatch --day` writes."""
+
+from __future__ import annotations
+
+from openpoint.results import columns as c
+from openpoint.results.common import ENDS, run_keys
+from openpoint.results.iterations import iteration_columns
+from openpoint.results.schema import Schema, flag, listing, maybe, names, number, text, value, whole
+from openpoint.results.shape import Shape
+from openpoint.studies.dispatch.schema import DEVICE_KINDS
+
+CASES = ("today", "forecast", "worst")
+"""The plan of today as forecast; the answer as forecast; the answer in its worst realisation."""
+OFTEN = ("fixed", "once", "hourly")
+_CASE = c.text(
+    "today: nothing is scheduled, all comes as forecast; forecast: the answer, all comes as forecast; worst: the "
+    "answer in its worst realisation",
+    "case",
+    options=CASES,
+)
+_PERIOD = c.text("name of the period", "period")
+
+VIOLATIONS: c.Table = {
+    "case": _CASE,
+    "period": _PERIOD,
+    "kind": c.text(
+        "what is broken",
+        "limit broken",
+        options=[
+            *("voltage low", "voltage high", "current", "active power", "reactive power", "apparent power"),
+            *("energy in store", "ramp", "energy balance", "no power flow"),
+        ],
+    ),
+    "name": c.text("bus, branch, source, generator or store; empty where it is the whole grid", "where"),
+    "value": c.maybe_number("what the AC power flow gives", "value", 4),
+    "limit": c.maybe_number("what is allowed", "limit", 4),
+    "unit": c.text("of value and limit", options=["pu", "A", "kW", "kvar", "kVA", "kWh", "kW/h", ""]),
+}
+PERIODS: c.Table = {
+    "period": _PERIOD,
+    "case": _CASE,
+    "start_h": c.number("hours from the start of the day to that of the period", "from, h", 2),
+    "hours": c.number("how long it is", "hours", 2),
+    "price_usd_per_kwh": c.number("price of the energy of the sources, $/kWh; of several, the mean", "$/kWh", 4),
+    "load_kw": c.maybe_number("demand, with what is moved, before anything is shed, kW", "load, kW", 1),
+    "source_kw": c.maybe_number("active power that the sources deliver, kW; negative: it flows back", "sources, kW", 1),
+    "source_kvar": c.maybe_number("reactive power that the sources deliver, kvar", "sources, kvar", 1),
+    "generators_kw": c.maybe_number("active power of generators, those of fixed output included, kW", "units, kW", 1),
+    "solar_kw": c.maybe_number("solar power fed in, kW", "solar, kW", 1),
+    "wind_kw": c.maybe_number("wind power fed in, kW", "wind, kW", 1),
+    "curtailed_kw": c.maybe_number("renewable power that is not taken, kW", "curtailed, kW", 1),
+    "stores_kw": c.maybe_number("what batteries feed in, kW; negative: they charge", "batteries, kW", 1),
+    "vehicles_kw": c.maybe_number("what vehicles feed in, kW; negative: they charge", "vehicles, kW", 1),
+    "shed_kw": c.maybe_number("load that is shed, kW", "shed, kW", 1),
+    "shifted_kw": c.maybe_number("by how much the load is higher because it is moved in time, kW", "in time, kW", 1),
+    "moved_kw": c.maybe_number("load that is moved to other buses, kW", "between buses, kW", 1),
+    "loss_kw": c.maybe_number("active power that all branches take, kW", "loss, kW", 2),
+    "balance_kw": c.maybe_number("all that comes in less all that goes out, kW: 0 but for rounding"),
+    "v_min_pu": c.maybe_number("lowest voltage, pu", "lowest, pu", 4),
+    "v_min_bus": c.text("its bus", nullable=True),
+    "v_max_pu": c.maybe_number("highest voltage, pu", "highest, pu", 4),
+    "v_max_bus": c.text("its bus", nullable=True),
+    "loading_max_percent": c.maybe_number("highest current, percent of its limit", "loading, %", 1),
+    "open_points": c.text("branches that are open, in one line"),
+    "cost_usd": c.maybe_number("cost, starts and switching included, $", "cost, $", 2),
+}
+COSTS: c.Table = {
+    "part": c.text("what is paid", "part"),
+    **{f"{case}_usd": c.maybe_number(f"of the day, $, case {case}", f"{case}, $", 2) for case in CASES},
+    "definition": c.text("what it is"),
+}
+DECIDED: c.Table = {
+    "what": c.text("what is decided", "what"),
+    "when": c.text(
+        "fixed: as today; once: for the day, beforehand; hourly: for every period, beforehand; recourse: once it is "
+        "known what came",
+        "when",
+        options=[*OFTEN, "recourse"],
+    ),
+    "told": c.text("in words"),
+}
+SOURCES: c.Table = {
+    "period": _PERIOD,
+    "case": _CASE,
+    "name": c.text("name of the source", "source"),
+    "bus": c.text("its bus", "bus"),
+    "p_kw": c.maybe_number("active power delivered, kW", "P, kW", 1),
+    "q_kvar": c.maybe_number("reactive power delivered, kvar", "Q, kvar", 1),
+    "price_usd_per_kwh": c.number("price of its energy, $/kWh", "$/kWh", 4),
+    "export_usd_per_kwh": c.number("what energy earns that flows back, $/kWh", "export $/kWh", 4),
+}
+GENERATORS: c.Table = {
+    "period": _PERIOD,
+    "name": c.text("name of the generator", "generator"),
+    "bus": c.text("its bus", "bus"),
+    "on": c.flag("whether it runs", "on"),
+    "started": c.flag("whether it is started in this period", "started"),
+    "p_kw": c.number("active power, kW", "P, kW", 1),
+    "q_kvar": c.number("reactive power, kvar", "Q, kvar", 1),
+    "p_max_kw": c.maybe_number("most active power in this period, kW", "P at most, kW", 1),
+    "cost_usd": c.number("energy, running and start, $", "cost, $", 2),
+}
+STORES: c.Table = {
+    "period": _PERIOD,
+    "name": c.text("name of the battery or vehicle", "store"),
+    "kind": c.text("what it is", "kind", options=["battery", "vehicle"]),
+    "bus": c.text("its bus", "bus"),
+    "present": c.flag("whether it is there"),
+    "charge_kw": c.number("power that it takes from the grid, kW", "charge, kW", 1),
+    "discharge_kw": c.number("power that it feeds in, kW", "discharge, kW", 1),
+    "q_kvar": c.number("reactive power that it feeds in, kvar", "Q, kvar", 1),
+    "start_kwh": c.maybe_number(
+        "what it holds at the start of the period, kWh; null: it is not there", "before, kWh", 1
+    ),
+    "end_kwh": c.maybe_number("what it holds at the end, kWh", "after, kWh", 1),
+    "min_kwh": c.number("the least it may hold, kWh", "least, kWh", 1),
+    "max_kwh": c.number("the most it may hold, kWh", "most, kWh", 1),
+}
+RENEWABLES: c.Table = {
+    "period": _PERIOD,
+    "case": _CASE,
+    "name": c.text("name of the renewable source", "source"),
+    "kind": c.text("what it is", "kind", options=["solar", "wind"]),
+    "bus": c.text("its bus", "bus"),
+    "available_kw": c.number("active power available, kW", "available, kW", 1),
+    "p_kw": c.number("active power fed in, kW", "P, kW", 1),
+    "curtailed_kw": c.number("what is not taken, kW", "curtailed, kW", 1),
+    "q_kvar": c.number("reactive power fed in, kvar", "Q, kvar", 1),
+}
+SWITCHES: c.Table = {
+    "period": _PERIOD,
+    **ENDS,
+    "action": c.text("what to do at its start", "action", options=["close", "open"]),
+}
+DEVICES: c.Table = {
+    "period": _PERIOD,
+    "kind": c.text("what kind of device", "device", options=DEVICE_KINDS),
+    "name": c.text("its name", "name"),
+    "position": c.number("where it stands: steps, tap position, voltage in pu, or on (1) and off (0)", "position", 4),
+}
+UNCERTAINTY: c.Table = {
+    "period": _PERIOD,
+    "quantity": c.text("what is uncertain", "quantity"),
+    "group": c.text("its group", "group", options=["load", "solar", "wind"]),
+    "low": c.number("least that it may be, a share of its forecast", "at least", 3),
+    "high": c.number("most that it may be, a share of its forecast", "at most", 3),
+    "worst": c.maybe_number("what it is in the worst realisation, a share of its forecast", "at worst", 3),
+    "deviates": c.flag("whether it deviates in the worst realisation", "deviates"),
+}
+VOLTAGES: c.Table = {
+    "period": _PERIOD,
+    "bus": c.text("name of the bus", "bus"),
+    "v_min_pu": c.maybe_number("lower limit, pu"),
+    "v_max_pu": c.maybe_number("upper limit, pu"),
+    **{f"v_{case}_pu": c.maybe_number(f"voltage, pu, case {case}", f"{case}, pu", 5) for case in CASES},
+}
+BRANCHES: c.Table = {
+    **ENDS,
+    "switchable": c.flag("may be opened or closed by a decision"),
+    "closed_today": c.flag("closed today", "today"),
+    "closed_hours": c.maybe_number("hours of the day in which the answer has it closed", "closed, h", 1),
+    "operations": c.whole("how often it is switched", "switched"),
+    "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+    **{f"i_{case}_a": c.maybe_number(f"highest current of the day, A, case {case}", f"{case}, A", 1) for case in CASES},
+    **{f"loss_{case}_kwh": c.maybe_number(f"energy lost, kWh, case {case}", f"{case}, kWh", 2) for case in CASES},
+}
+ITERATIONS = iteration_columns(
+    "usd",
+    "$",
+    value="exact worst cost of the plan tried, $; null where it breaks limits",
+    violation="least violation of the plan tried; 0 where limits hold",
+    heading="violation",
+)
+_TABLES: dict[str, c.Table] = {
+    "periods": PERIODS,
+    "costs": COSTS,
+    "decided": DECIDED,
+    "uncertainty": UNCERTAINTY,
+    "switches": SWITCHES,
+    "stores": STORES,
+    "generators": GENERATORS,
+    "renewables": RENEWABLES,
+    "sources": SOURCES,
+    "devices": DEVICES,
+    "voltages": VOLTAGES,
+    "branches": BRANCHES,
+    "iterations": ITERATIONS,
+    "violations": VIOLATIONS,
+}
+_VIOLATION = c.rows_schema("violations", VIOLATIONS)["items"]
+
+
+def by_case(key: str, doc: str) -> dict[str, Schema]:
+    """The keys of one figure in each case; `{}` in the key is which."""
+    return {key.format(case): maybe("number", f"{doc}, case {case}") for case in CASES}
+
+
+_KEYS: dict[str, Schema] = {
+    **run_keys("of the method alone, without imports and reading"),
+    "why_method": text("why this method was taken"),
+    "day": text("name of the day"),
+    "period_count": whole("number of periods"),
+    "total_hours": number("hours of the day"),
+    "topology": value("string", "how often open points are decided", enum=list(OFTEN)),
+    "positions": value("string", "how often taps, banks and voltages of sources are decided", enum=list(OFTEN)),
+    "recourse": names("what is decided after it is known what came, beside what always is"),
+    "objective_means": text("what the objective is the cost of: worst realisation, forecast, or a risk measure"),
+    "uncertain": names("what is uncertain, and by how much"),
+    "objective_usd": maybe("number", "cost that was minimised, $, verified by AC power flow; null: no answer"),
+    "lower_bound_usd": maybe("number", "no plan costs less, $"),
+    "gap": maybe("number", "(objective − bound) / objective; 0.0001 is 0.01 %"),
+    **by_case("cost_{}_usd", "cost of the day, $"),
+    **by_case("loss_{}_kwh", "energy lost, kWh"),
+    **by_case("purchased_{}_kwh", "energy bought from the sources, kWh"),
+    **by_case("curtailed_{}_kwh", "renewable energy not taken, kWh"),
+    **by_case("shed_{}_kwh", "energy of load shed, kWh"),
+    **by_case("v_min_{}_pu", "lowest voltage of the day, pu"),
+    **by_case("v_max_{}_pu", "highest voltage of the day, pu"),
+    "open_today": names("branches open today"),
+    "open_branches": names("branches open in the answer in its first period; all day unless decided hourly"),
+    "operations": whole("switch operations of the day, the first period against today"),
+    "max_changes": maybe("integer", "most switch operations allowed; null: any number"),
+    "violations_today": whole("limits that today's plan breaks, as forecast, counted by period"),
+    "ac_max_mismatch_pu": maybe("number", "largest power mismatch of any AC solution of the answer at any bus, pu"),
+    "balance_max_kw": maybe("number", "largest error of any energy balance of the answer, kW"),
+    "has_answer": flag("whether a plan was found that keeps all limits in all realisations"),
+    "violations": listing(_VIOLATION, "limits that the plan breaks as forecast or at worst; with an answer none"),
+    "notes": names("warnings that belong to the answer"),
+}
+
+DAY = Shape(
+    "dispatch-day",
+    "dispatch-day",
+    "Result of openpoint dispatch --day",
+    _KEYS,
+    _TABLES,
+    beside=("violations",),
+)

@@ -1,0 +1,183 @@
+"""Dispatch over a day: open points and resources of all periods in one problem, against the worst of a budgeted set."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+
+from openpoint.grid.arguments import Names
+from openpoint.grid.grid import Grid
+from openpoint.grid.today import as_asked
+from openpoint.io import GridLike, read
+from openpoint.network import Network, build_network
+from openpoint.network.day import DayArrays
+from openpoint.network.limits import Limits
+from openpoint.results.base import count_words
+from openpoint.scenarios.day.build import build_day
+from openpoint.scenarios.day.faults import grid_of_day
+from openpoint.scenarios.day.read import DayLike, read_day
+from openpoint.scenarios.day.tables import Day
+from openpoint.scenarios.day.uncertain import deviation_notes
+from openpoint.studies.dispatch.day.answer import Asked, day_result
+from openpoint.studies.dispatch.day.decided import uncertain_words
+from openpoint.studies.dispatch.day.methods import MethodName, choose, solve
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.options import BudgetLike, DayOptions, Often, SharesLike
+from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.setup import question_of
+from openpoint.twostage.deadline import deadline_of
+from openpoint.twostage.log import Progress
+
+_LOG = logging.getLogger(__name__)
+
+
+def dispatch_day(
+    grid: GridLike,
+    day: DayLike,
+    *,
+    uncertain: SharesLike | None = None,
+    budget: BudgetLike | None = None,
+    topology: Often = "once",
+    positions: Often = "fixed",
+    recourse: Names = (),
+    max_changes: int | None = None,
+    switching_price: float = 0.0,
+    loss_price: float = 0.0,
+    shift_buses: float | None = None,
+    shift_time: float | None = None,
+    limits: Limits | None = None,
+    locked_open: Names = (),
+    locked_closed: Names = (),
+    switchable: Names = (),
+    method: MethodName | None = None,
+    gap: float = 1e-3,
+    time_limit_s: float | None = None,
+    progress: Progress | None = None,
+) -> DispatchDayResult:
+    """The plan of a day whose cost in the worst realisation is least, proven, and verified by AC in every period.
+
+        min  starts + switching + max over realisations  Σ over periods of hours · (energy + losses + generators
+             + curtailment + shedding + load moved + wear of stores)
+        s.t. radial; exact AC power flow; limits of voltages, currents, sources, generators and stores; ramps
+
+    Beforehand are decided: open points, devices, generators, stores, vehicles and load that moves in time. Once it is
+    known what a period brings: what the sources deliver, curtailment, load that is shed or moves between buses, and the
+    reactive power of renewable sources. `recourse` moves more there. The result tells what is decided when.
+
+    Args:
+        grid: the grid, a path or a name that `read` takes. day: the day, a path or a name that `read_day` takes.
+        uncertain: what is uncertain, by group, as shares of the forecast: `"load=0.1,solar=0.3"`, or a mapping.
+            Default: nothing, all comes as forecast.
+        budget: in how many periods each of it deviates at worst, and how many of a group at once: `2`,
+            `"load=2,solar=1"`, `"load=2/5"`. Default: in all periods.
+        topology: how often open points are decided: `fixed` (as today), `once` for the day, or `hourly`.
+        positions: the same of taps, capacitor steps and voltages of sources.
+        recourse: what is decided after all, of `generators`, `stores`, `shift`. Stores and load moved in time then know
+            the whole day, which is optimistic.
+        max_changes: most switches that may be operated; with `hourly` over the day, the first period against today.
+        switching_price: cost of a switch operation, $. loss_price: of losses beside their energy, $/kWh.
+        shift_buses, shift_time: share of the load of every bus that may move to other buses in the same period, or
+            by which it may differ in a period with its energy over the day kept; in place of the day's.
+        limits: limits of voltage and current to keep; default: those of the grid and the day.
+        locked_open, locked_closed: branches that must be open or closed: a name, or several.
+        switchable: branches that may be opened or closed beside those that the grid calls switchable.
+        method: name of a method, see `openpoint.studies.dispatch.day.methods`; default: what suits the question.
+        gap: relative gap at which to stop. time_limit_s: seconds after which to stop with the best verified plan.
+        progress: told of every iteration.
+
+    Raises:
+        InputError: the grid or the day has faults, or a locked branch is unknown.
+        OptionError: options that make no sense, or a method that cannot take the question.
+    """
+    options = DayOptions(
+        uncertain=uncertain,
+        budget=budget,
+        topology=topology,
+        positions=positions,
+        recourse=recourse,
+        max_changes=max_changes,
+        switching_price=switching_price,
+        loss_price=loss_price,
+        shift_buses=shift_buses,
+        shift_time=shift_time,
+        limits=limits,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        switchable=switchable,
+        method=method,
+        gap=gap,
+        time_limit_s=time_limit_s,
+    )
+    return prepare_day(read(grid), day, options).solve(progress)
+
+
+def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
+    """All that a run needs: grid and day are checked, the network is built, the day laid on it, the method chosen.
+
+    Raises:
+        InputError, OptionError: as `dispatch_day`.
+    """
+    tables = read_day(day)
+    with_day, told = grid_of_day(grid, tables)
+    with_day = as_asked(with_day, options.switchable, options.locked_open, options.locked_closed)
+    network = Limits.given(options.limits).applied(build_network(with_day))
+    bare, arrays = build_day(with_day, network, tables, options.uncertainty)
+    name = "day" if isinstance(day, Day) else os.path.basename(os.fspath(day).rstrip("/")) or "day"
+    notes = (*(str(each) for each in told), *deviation_notes(arrays.uncertain))
+    return prepare_arrays(with_day, bare, arrays, name, options, notes)
+
+
+def prepare_arrays(
+    grid: Grid, network: Network, day: DayArrays, name: str, options: DayOptions, notes: tuple[str, ...] = ()
+) -> PreparedDay:
+    """A run for a day that is in arrays already.
+
+    Args:
+        grid: with what the day adds to it. network: of this grid, without its loads. day: its arrays. name: of the day.
+        options: what is asked. notes: on the day.
+
+    Raises:
+        InputError, OptionError: as `dispatch_day`.
+    """
+    question = question_of(grid, network, day, options)
+    method, why = (options.method, "it was asked for") if options.method is not None else choose(question)
+    return PreparedDay(question, options, Asked(grid, name, f"{method}(gap={options.gap:g})", why, notes))
+
+
+@dataclass(frozen=True)
+class PreparedDay:
+    """A question about a day, ready to be solved.
+
+    Attributes:
+        question: as numbers. options: what was asked. asked: the same in words, with the grid.
+    """
+
+    question: DayQuestion
+    options: DayOptions
+    asked: Asked
+
+    @property
+    def told(self) -> str:
+        """The day in a line."""
+        day = self.question.day
+        batteries, vehicles = int((~day.stores.vehicle).sum()), int(day.stores.vehicle.sum())
+        parts = [
+            count_words(day.periods, "period") + f" ({day.hours.sum():g} h)",
+            count_words(len(self.question.network.generator_names), "generator"),
+            count_words(day.renewables.count, "renewable source"),
+            count_words(batteries, "storage"),
+            count_words(vehicles, "vehicle row"),
+        ]
+        uncertain = "; ".join(uncertain_words(self.question)) or "nothing"
+        return f"day {self.asked.day}: {', '.join(filter(None, parts))}; uncertain: {uncertain}"
+
+    def solve(self, progress: Progress | None = None) -> DispatchDayResult:
+        """The result, every period of it by exact AC power flow."""
+        options = self.options
+        _LOG.info("stated the problem; the method begins")
+        method = options.method or choose(self.question)[0]
+        with deadline_of(options.time_limit_s) as deadline:
+            outcome = solve(method, self.question, options.gap, progress, deadline)
+        _LOG.info("the method ended")
+        return day_result(self.asked, self.question, outcome)

@@ -1,0 +1,295 @@
+"""Tables of a day by period, under the grid's own names and units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Floats
+from openpoint.grid.grid import Grid
+from openpoint.names import join_names
+from openpoint.network.devices import DeviceKind
+from openpoint.results import ac_tables as states
+from openpoint.results import columns as c
+from openpoint.results.columns import finite
+from openpoint.studies.dispatch.day import schema
+from openpoint.studies.dispatch.day.flow import (
+    PARTS,
+    DayFlow,
+    available_all,
+    contents,
+    operations,
+    running,
+    starts,
+)
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.tables import KINDS
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of a day.
+
+    Attributes:
+        grid: as given. question: of the day.
+        flows: by case; None where a plan has no operation in it. The plan of `today` is its own.
+    """
+
+    grid: Grid
+    question: DayQuestion
+    flows: Mapping[str, DayFlow | None]
+
+    @property
+    def known(self) -> list[tuple[str, DayFlow]]:
+        """The cases that there are, in order."""
+        return [(case, flow) for case in schema.CASES if (flow := self.flows.get(case)) is not None]
+
+    @property
+    def answer(self) -> DayFlow | None:
+        """The operation of the answer as forecast; its plan is that of the answer."""
+        return self.flows.get("forecast")
+
+    @property
+    def base_kw(self) -> float:
+        return self.question.network.s_base_kva
+
+    def rows(self, table: c.Table, rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
+        """A table of rows, nan read as missing."""
+        found = pl.DataFrame(rows, schema=c.dtypes(table), orient="row")
+        return found.with_columns(pl.selectors.float().fill_nan(None))
+
+
+def periods(shown: Shown) -> pl.DataFrame:
+    """A row for every period in every case."""
+    rows = [_period(shown, case, flow, t) for t in range(shown.question.day.periods) for case, flow in shown.known]
+    return shown.rows(schema.PERIODS, rows)
+
+
+def _period(shown: Shown, case: str, flow: DayFlow, t: int) -> tuple[object, ...]:
+    question, s = shown.question, shown.base_kw
+    day, net, plan = question.day, question.network, flow.plan
+    kind, net_out = np.array(day.renewables.kind, dtype=str), (plan.discharge - plan.charge)[t]
+    fed = flow.recourse.renewable[t].real
+    units = np.where(running(question, plan)[t], plan.generation[t].real, 0.0).sum() + flow.fixed[t].real.sum()
+    bought, size = flow.source_s[t].sum(), np.abs(flow.v[t])
+    ends = (
+        [math.nan, None, math.nan, None]
+        if flow.checks[t] is None
+        else [each for n in (int(np.argmin(size)), int(np.argmax(size))) for each in (float(size[n]), bus_of(shown, n))]
+    )
+    rating = np.where(np.isfinite(net.l_max), np.sqrt(np.where(np.isfinite(net.l_max), net.l_max, 1.0)), np.nan)
+    loading = 100.0 * np.abs(flow.i[t]) / rating
+    return (
+        day.names[t],
+        case,
+        float(day.hours[:t].sum()),
+        float(day.hours[t]),
+        float(day.source_price[t].mean()),
+        flow.load[t].real.sum() * s,
+        bought.real * s,
+        bought.imag * s,
+        units * s,
+        fed[kind == "solar"].sum() * s,
+        fed[kind == "wind"].sum() * s,
+        (available_all(day, flow.realisation)[t] - fed).sum() * s,
+        net_out[~day.stores.vehicle].sum() * s,
+        net_out[day.stores.vehicle].sum() * s,
+        flow.shed[t].real.sum() * s,
+        plan.shift[t].sum() * s,
+        np.maximum(-flow.recourse.shift[t].real, 0.0).sum() * s,
+        flow.losses[t].sum() * s,
+        flow.balance(question)[t] * s,
+        *ends,
+        float(np.nanmax(loading)) if np.isfinite(loading).any() else math.nan,
+        join_names(states.open_names(net, plan.closed[t])),
+        flow.costs[t],
+    )
+
+
+def bus_of(shown: Shown, n: int) -> str:
+    """The name of a terminal's bus."""
+    net = shown.question.network
+    name: str = net.bus_names[net.terminal_bus[n]]
+    return name
+
+
+def costs(shown: Shown) -> pl.DataFrame:
+    """A row for every part of the cost that is not nothing in all cases, and the total."""
+    totals = {case: {part: float(flow.parts[part].sum()) for part in PARTS} for case, flow in shown.known}
+    used = [
+        part for part in PARTS if any(abs(total[part]) > 0.0 or math.isnan(total[part]) for total in totals.values())
+    ]
+    blank = dict.fromkeys(PARTS, math.nan)
+    of = [totals.get(case, blank) for case in schema.CASES]
+    rows = [(part, *(total[part] for total in of), PARTS[part]) for part in used]
+    total = ("total", *(sum(total.values()) for total in of), "the cost of the day")
+    return shown.rows(schema.COSTS, [*rows, total])
+
+
+def sources(shown: Shown) -> pl.DataFrame:
+    """A row for every source in every period and case."""
+    day, table, s = shown.question.day, shown.grid.sources, shown.base_kw
+    rows = [
+        (day.names[t], case, name, bus, flow.source_s[t, k].real * s, flow.source_s[t, k].imag * s,
+         day.source_price[t, k], day.export_price[t, k])
+        for t in range(day.periods)
+        for case, flow in shown.known
+        for k, (name, bus) in enumerate(table.select("name", "bus").iter_rows())
+    ]  # fmt: skip
+    return shown.rows(schema.SOURCES, rows)
+
+
+def generators(shown: Shown) -> pl.DataFrame:
+    """A row for every dispatchable generator in every period of the answer."""
+    question, flow, s = shown.question, shown.answer, shown.base_kw
+    if flow is None:
+        return c.empty(schema.GENERATORS)
+    net, day, cost = question.network, question.day, question.cost
+    on, begun = running(question, flow.plan), starts(question, flow.plan)
+    output = np.where(on, flow.plan.generation, 0.0)
+    most = np.maximum(net.p_min, net.p_max * day.unit_available)
+    price = cost.generator * output.real + cost.square * output.real**2 + cost.idle * on
+    paid = (day.hours[:, None] * price + day.units.start * begun) * s
+    rows = [
+        (day.names[t], name, bus_of(shown, net.generator_terminal[g]), bool(on[t, g]), bool(begun[t, g]),
+         output[t, g].real * s, output[t, g].imag * s, finite(most[t, g] * s), paid[t, g])
+        for t in range(day.periods)
+        for g, name in enumerate(net.generator_names)
+    ]  # fmt: skip
+    return shown.rows(schema.GENERATORS, rows)
+
+
+def stores(shown: Shown) -> pl.DataFrame:
+    """A row for every store in every period of the answer."""
+    question, flow, s = shown.question, shown.answer, shown.base_kw
+    if flow is None:
+        return c.empty(schema.STORES)
+    day, plan, held = question.day, flow.plan, contents(question.day, flow.plan)
+    some, there = day.stores, day.stores.present(day.periods)
+    rows = [
+        (day.names[t], name, "vehicle" if some.vehicle[b] else "battery", bus_of(shown, some.terminal[b]),
+         bool(there[t, b]), plan.charge[t, b] * s, plan.discharge[t, b] * s, plan.store_q[t, b] * s,
+         *((held[t, b] * s, held[t + 1, b] * s) if there[t, b] else (None, None)),
+         some.energy_min[b] * s, some.energy_max[b] * s)
+        for t in range(day.periods)
+        for b, name in enumerate(some.names)
+    ]  # fmt: skip
+    return shown.rows(schema.STORES, rows)
+
+
+def renewables(shown: Shown) -> pl.DataFrame:
+    """A row for every renewable source in every period and case."""
+    day, s = shown.question.day, shown.base_kw
+    some, rows = day.renewables, list[tuple[object, ...]]()
+    for t in range(day.periods):
+        for case, flow in shown.known:
+            there, fed = available_all(day, flow.realisation)[t], flow.recourse.renewable[t]
+            rows += [
+                (day.names[t], case, name, some.kind[r], bus_of(shown, some.terminal[r]), there[r] * s,
+                 fed[r].real * s, (there[r] - fed[r].real) * s, fed[r].imag * s)
+                for r, name in enumerate(some.names)
+            ]  # fmt: skip
+    return shown.rows(schema.RENEWABLES, rows)
+
+
+def switches(shown: Shown) -> pl.DataFrame:
+    """What to close and to open at the start of each period of the answer, first what is closed."""
+    flow = shown.answer
+    if flow is None:
+        return c.empty(schema.SWITCHES)
+    closed, moved = flow.plan.closed, operations(shown.question, flow.plan.closed)
+    ends = shown.grid.branches().select("kind", "name", "from_bus", "to_bus").rows()
+    branch = shown.question.network.conductor_branch
+    rows = [
+        (shown.question.day.names[t], *ends[branch[e]], action)
+        for t in range(len(closed))
+        for action, state in (("close", True), ("open", False))
+        for e in np.flatnonzero(moved[t] & (closed[t] == state))
+    ]
+    return shown.rows(schema.SWITCHES, rows)
+
+
+def devices(shown: Shown) -> pl.DataFrame:
+    """A row for every device in every period of the answer."""
+    flow, some = shown.answer, shown.question.devices
+    if flow is None:
+        return c.empty(schema.DEVICES)
+    rows = [
+        (shown.question.day.names[t], KINDS[DeviceKind(some.kind[d])][0], name, _position(shown, d, at[d]))
+        for t, at in enumerate(flow.plan.positions)
+        for d, name in enumerate(some.names)
+    ]
+    return shown.rows(schema.DEVICES, rows)
+
+
+def _position(shown: Shown, d: int, at: int) -> float:
+    some = shown.question.devices
+    if some.kind[d] == DeviceKind.VOLTAGE:
+        return float(some.values[d][at])
+    return float(some.first[d] + at)
+
+
+def uncertainty(shown: Shown) -> pl.DataFrame:
+    """A row for every uncertain quantity in every period in which it may deviate."""
+    some, flow = shown.question.day.uncertain, shown.flows.get("worst")
+    rows = [
+        (name, some.names[u], some.group[u], 1.0 - some.down[t, u], 1.0 + some.up[t, u], came, came not in (1.0, None))
+        for t, name in enumerate(shown.question.day.names)
+        for u in range(some.count)
+        if some.down[t, u] > 0.0 or some.up[t, u] > 0.0
+        for came in [None if flow is None else float(flow.realisation[t, u])]
+    ]
+    return shown.rows(schema.UNCERTAINTY, rows)
+
+
+def voltages(shown: Shown) -> pl.DataFrame:
+    """A row for every bus in every period."""
+    net, day = shown.question.network, shown.question.day
+    limits = states.bus_limits(net)
+    names = [net.bus_names[bus] for bus in net.terminal_bus]
+    columns: dict[str, object] = {
+        "period": np.repeat(np.array(day.names, dtype=object), net.n_terminals),
+        "bus": names * day.periods,
+        **{key: np.tile(values, day.periods) for key, values in limits.items()},
+        **{
+            f"v_{case}_pu": _by_case(shown, case, len(names) * day.periods, lambda flow: np.abs(flow.v).ravel())
+            for case in schema.CASES
+        },
+    }
+    return pl.DataFrame(columns, schema=c.dtypes(schema.VOLTAGES)).with_columns(pl.selectors.float().fill_nan(None))
+
+
+def branches(shown: Shown) -> pl.DataFrame:
+    """A row for every branch: when it is closed, its highest current of the day and what it loses."""
+    net, day, s = shown.question.network, shown.question.day, shown.base_kw
+    table, flow = shown.grid.branches()[net.conductor_branch], shown.answer
+    E = net.n_conductors
+    closed = np.full(E, np.nan) if flow is None else day.hours @ flow.plan.closed
+    moved = np.zeros((1, E)) if flow is None else operations(shown.question, flow.plan.closed)
+    columns: dict[str, object] = {
+        **{name: table[name] for name in ("kind", "name", "from_bus", "to_bus", "switchable")},
+        "closed_today": net.closed,
+        "closed_hours": closed,
+        "operations": moved.sum(axis=0).astype(np.int64),
+        "i_max_a": states.current_limits(net),
+    }
+    for case in schema.CASES:
+        columns[f"i_{case}_a"] = _by_case(shown, case, E, lambda flow: np.abs(flow.i).max(axis=0) * net.i_base_a)
+    for case in schema.CASES:
+        columns[f"loss_{case}_kwh"] = _by_case(shown, case, E, lambda flow: day.hours @ flow.losses * s)
+    return pl.DataFrame(columns, schema=c.dtypes(schema.BRANCHES)).with_columns(pl.selectors.float().fill_nan(None))
+
+
+def _by_case(shown: Shown, case: str, size: int, of: Callable[[DayFlow], Floats]) -> Floats:
+    """Figures of a case; nan where there is none."""
+    flow = shown.flows.get(case)
+    return np.full(size, np.nan) if flow is None else of(flow)
+
+
+def total_kwh(shown: Shown, values: Floats) -> float:
+    """Energy of powers (T) per unit, kWh."""
+    return float(shown.question.day.hours @ values) * shown.base_kw

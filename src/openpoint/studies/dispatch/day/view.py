@@ -1,0 +1,100 @@
+"""A dispatch over a day in the terminal: what is decided when, cost by part, and the day by period."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from openpoint.report.terminal import view as v
+from openpoint.report.terminal import words
+from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.schema import CASES
+
+_HEAD = ("period", "$/kWh", "load", "source", "units", "solar", "wind", "stores", "cars", "shed", "loss", "v min", "$")
+_MOST_SWITCHES = 30
+_FIGURES = (
+    ("energy bought", "purchased_kwh", "kWh"),
+    ("energy lost", "loss_kwh", "kWh"),
+    ("renewable energy not taken", "curtailed_kwh", "kWh"),
+    ("load shed", "shed_kwh", "kWh"),
+    ("lowest voltage", "v_min_pu", "pu"),
+    ("highest voltage", "v_max_pu", "pu"),
+)
+
+
+def view(result: DispatchDayResult) -> v.View:
+    """Why the run stopped, and the day as today, as forecast and at worst."""
+    lines = [*v.stop(result), *_decided(result)]
+    if result.violations:
+        lines.append(v.Line("Limits violated:" if result.has_answer else "Least violation met:"))
+        lines += [v.Line(f"  {words.safe(str(each))}") for each in result.violations[: v.VIOLATIONS_SHOWN]]
+        if (more := len(result.violations) - v.VIOLATIONS_SHOWN) > 0:
+            lines.append(v.Line(f"  and {more} more; --json, --csv and --report list all"))
+    if not result.has_answer:
+        return [*lines, v.Line(f"No plan that keeps all limits was found (bound {words.usd(result.lower_bound_usd)}).")]
+    lines += [v.Line(), v.Rows(_cases(result), (1, 2, 3), head=True), v.Line(), *_periods(result), *_switching(result)]
+    gap = "not known, no bound is proven"
+    if math.isfinite(result.gap):
+        objective = words.usd(result.objective_usd)
+        gap = f"{words.percent(result.gap)} % of {objective} (bound {words.usd(result.lower_bound_usd)})"
+    lines.append(v.Line(f"Gap: {gap}"))
+    balance = "" if result.balance_max_kw is None else f", energy balance to {words.small(result.balance_max_kw)} kW"
+    told = v.violated(len(result.violations))
+    lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu{balance}, {told}"))
+    return lines
+
+
+def _decided(result: DispatchDayResult) -> v.View:
+    rows = [(f"  {what}", f"{when}: {told}") for what, when, told in result.decided.iter_rows()]
+    uncertain = "; ".join(result.uncertain) or "nothing: all comes as forecast"
+    return [v.Line("Decided:"), v.Rows(rows), v.Line(f"Uncertain: {words.safe(uncertain)}")]
+
+
+def _cases(result: DispatchDayResult) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("", *CASES)]
+    for part, *values in result.costs.select("part", *(f"{case}_usd" for case in CASES)).iter_rows():
+        rows.append((part if part != "total" else "cost", *map(words.usd, values)))
+    for name, figure, unit in _FIGURES:
+        digits = 4 if unit == "pu" else 1
+        values = [result.total(figure, case) for case in CASES]
+        rows.append((name, *("-" if value is None else f"{value:,.{digits}f} {unit}" for value in values)))
+    return rows
+
+
+def _periods(result: DispatchDayResult) -> v.View:
+    """The day by period, in the worst realisation where there is one that differs."""
+    case = "worst" if result.uncertainty["deviates"].any() else "forecast"
+    deviating = {
+        period: ", ".join(names)
+        for period, names in result.uncertainty.filter("deviates")
+        .group_by("period", maintain_order=True)
+        .agg("quantity")
+        .iter_rows()
+    }
+    rows: list[tuple[str, ...]] = [(*_HEAD, "deviates")]
+    for row in result.periods.filter(pl.col("case") == case).iter_rows(named=True):
+        powers = [row[name] for name in (
+            "load_kw", "source_kw", "generators_kw", "solar_kw", "wind_kw", "stores_kw", "vehicles_kw", "shed_kw",
+            "loss_kw")]  # fmt: skip
+        shown = ["-" if value is None else f"{value:,.0f}" for value in powers]
+        low = "-" if row["v_min_pu"] is None else f"{row['v_min_pu']:.4f}"
+        told = words.safe(deviating.get(row["period"], ""))
+        rows.append((words.safe(row["period"]), f"{row['price_usd_per_kwh']:.4f}", *shown, low,
+                     words.usd(row["cost_usd"]), told))  # fmt: skip
+    title = "The day in its worst realisation, kW:" if case == "worst" else "The day as forecast, kW:"
+    return [v.Line(title, "bold"), v.Rows(rows, range(1, len(_HEAD)), head=True), v.Line()]
+
+
+def _switching(result: DispatchDayResult) -> v.View:
+    lines: v.View = [v.Line(f"Open branches: {words.names(result.open_branches)}", "bold")]
+    listed = result.switches
+    for period in listed["period"].unique(maintain_order=True).head(_MOST_SWITCHES):
+        here = listed.filter(period=period)
+        parts = [
+            f"{action} {words.names(names)}"
+            for action in ("close", "open")
+            if (names := here.filter(action=action)["name"].to_list())
+        ]
+        lines.append(v.Line(f"  {words.safe(period)}: {'; '.join(parts)}"))
+    return lines if listed.height else [*lines, v.Line("Nothing to switch: today's open branches are the answer.")]

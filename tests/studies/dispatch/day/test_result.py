@@ -1,0 +1,74 @@
+"""The result of a day: its sums are those of its tables, and the notes stand beside what they change."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from openpoint.studies.dispatch.day.result import DispatchDayResult
+from tests.builders.ring_days import HOURS, prepared
+
+
+@pytest.fixture(scope="module")
+def result() -> DispatchDayResult:
+    return prepared(topology="fixed").solve()
+
+
+def test_the_sums_are_those_of_the_periods(result: DispatchDayResult) -> None:
+    for case in ("today", "forecast", "worst"):
+        here = result.periods.filter(case=case)
+        assert here.height == 4
+        hours = here["hours"].to_numpy()
+        assert result.total("cost_usd", case) == pytest.approx(here["cost_usd"].sum())
+        assert result.total("loss_kwh", case) == pytest.approx((hours * here["loss_kw"].to_numpy()).sum())
+        assert result.total("purchased_kwh", case) == pytest.approx((hours * here["source_kw"].to_numpy()).sum())
+        parts = result.costs.filter(pl.col("part") != "total")[f"{case}_usd"].sum()
+        assert parts == pytest.approx(result.total("cost_usd", case))
+    assert result.total_hours == HOURS.sum() == 23.0
+
+
+def test_a_period_balances_in_its_row(result: DispatchDayResult) -> None:
+    fed = ["source_kw", "generators_kw", "solar_kw", "wind_kw", "stores_kw", "vehicles_kw", "shed_kw"]
+    for row in result.periods.iter_rows(named=True):
+        assert sum(row[name] for name in fed) == pytest.approx(row["load_kw"] + row["loss_kw"], abs=1e-9)
+        assert abs(row["balance_kw"]) < 1e-9
+    assert result.balance_max_kw is not None
+    assert result.balance_max_kw < 1e-9
+
+
+def test_what_is_decided_when_is_told(result: DispatchDayResult) -> None:
+    when = dict(result.decided.select("what", "when").iter_rows())
+    assert when == {
+        "topology": "fixed",
+        "which generators run": "hourly",
+        "output of generators": "hourly",
+        "charge and discharge of batteries": "hourly",
+        "charge and discharge of vehicles": "hourly",
+        "load moved in time": "hourly",
+        "load moved between buses": "recourse",
+        "curtailment": "recourse",
+        "load shed": "recourse",
+        "what the sources deliver": "recourse",
+    }
+
+
+def test_notes_say_what_changes_the_meaning_of_figures(result: DispatchDayResult) -> None:
+    told = "\n".join(result.notes)
+    assert "charges with full power from its arrival" in told
+    assert "load moves between buses in the same period" in told
+    assert "keeps its energy as forecast" in told
+    negative = prepared(parts={"source_price": pl.Series([-0.05, 0.1, 0.1, 0.1]).to_numpy()[:, None]}).solve()
+    assert any("prices are negative in 00:00" in note for note in negative.notes)
+
+
+def test_open_points_follow_the_switching_list(result: DispatchDayResult) -> None:
+    assert [opened for _, opened in result.open_points] == [("C-S",)] * 4
+    moved = result.switches.vstack(
+        pl.DataFrame(
+            [("01:00", "lines", name, "S", "A", action) for name, action in (("C-S", "close"), ("B-C", "open"))],
+            schema=result.switches.schema,
+            orient="row",
+        )
+    )
+    object.__setattr__(result, "switches", moved)
+    assert [opened for _, opened in result.open_points] == [("C-S",), ("B-C",), ("B-C",), ("B-C",)]
