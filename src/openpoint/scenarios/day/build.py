@@ -54,7 +54,7 @@ def build_day(
         stores=_stores(day, network),
         renewables=renewables,
         units=_units(day, grid, network),
-        demand=demand_of(day, grid, network, loads),
+        demand=demand_of(day, grid, network),
         uncertain=uncertain_of(uncertainty, network.bus_names, loaded, renewables, ratings),
     )
     return replace(network, **_without_loads(grid, network)), arrays

@@ -27,8 +27,7 @@ def equipped(grid: GridLike, day: Day) -> Grid:
     tables = {"generators": pl.concat([kept, day.generators])}
     if day.limits.height:
         tables["buses"] = _limited(grid, day)
-    if day.periods["price_usd_per_kwh"].null_count() < day.periods.height:
-        mean = _mean_price(day)
+    if (mean := _mean_price(day)) is not None:
         tables["sources"] = grid.sources.with_columns(pl.col("price_usd_per_kwh").fill_null(mean))
     return grid.with_tables(**tables)
 
@@ -53,7 +52,7 @@ def _limited(grid: Grid, day: Day) -> pl.DataFrame:
 
 
 def _mean_price(day: Day) -> float | None:
-    """The mean price of the periods that have one, by their length; None where a number is not finite."""
+    """The mean price of the periods that have one, by their length; None where none has one."""
     rows = [(p, h) for p, h in day.periods.select("price_usd_per_kwh", "hours").iter_rows() if p is not None]
     total = sum(h for _, h in rows)
     mean = sum(p * h for p, h in rows) / total if total else math.nan

@@ -14,6 +14,7 @@ from openpoint.grid.rules.problems import names_in_words
 from openpoint.io import GridLike, read
 from openpoint.scenarios.day.clock import clock_problems
 from openpoint.scenarios.day.equip import equipped
+from openpoint.scenarios.day.loads import flexibility
 from openpoint.scenarios.day.resource_faults import resource_faults
 from openpoint.scenarios.day.rows import at, duplicates, unknown
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS
@@ -28,8 +29,10 @@ def grid_of_day(grid: GridLike, day: Day) -> tuple[Grid, tuple[Problem, ...]]:
         OptionError: the grid has several phases.
     """
     grid = read(grid)
-    found = find_day_problems(grid, day)
     with_day = equipped(grid, day)
+    found = _problems(day, grid, with_day)
+    if any(problem.table == "limits" for problem in found):  # told once, not for every bus
+        with_day = with_day.with_tables(buses=grid.buses)
     of_grid = [problem for problem in with_day.problems() if problem.severity == "error"]
     if faults := [*of_grid, *(problem for problem in found if problem.severity == "error")]:
         raise InputError(faults)
@@ -44,15 +47,19 @@ def find_day_problems(grid: GridLike, day: Day) -> list[Problem]:
     Faults of the grid itself are not among them.
     """
     grid = read(grid)
+    return _problems(day, grid, equipped(grid, day))
+
+
+def _problems(day: Day, grid: Grid, with_day: Grid) -> list[Problem]:
     found = [
         *_number_faults(day),
         *_period_problems(day, grid),
         *_profile_problems(day, grid),
         *_load_faults(day, grid),
         *_limit_faults(day, grid),
-        *resource_faults(day, grid),
+        *resource_faults(day, with_day),
         *_replaced(day, grid),
-        *_constant(day, grid),
+        *_constant(with_day),
         *day.notes,
     ]
     return sorted(found, key=lambda problem: (problem.severity != "error", not problem.changes_figures))
@@ -151,16 +158,26 @@ def _load_faults(day: Day, grid: Grid) -> Iterator[Problem]:
     yield from unknown("flexible_loads", frame, "load", loads, "Use a load of the grid")
     yield from unknown("flexible_loads", frame, "bus", buses, "Use a bus of the grid")
     yield from duplicates("flexible_loads", frame, "load", "bus")
-    feeding = set(grid.loads.filter(pl.col("p_kw") < 0)["name"])
     for n, row in enumerate(frame.iter_rows(named=True)):
         if row["load"] is not None and row["bus"] is not None:
             yield at("flexible_loads", frame, n, "bus", "the row names a load and a bus", "Keep one of the two")
-        if row["load"] in feeding:
-            message = "this load feeds in, so that nothing of it is moved or shed"
-            yield at("flexible_loads", frame, n, "load", message, "Remove the row")
         if row["shed_share"] > 0 and row["shed_price_usd_per_kwh"] is None:
             message, remedy = "the value is missing, but the load may be shed", "Give what energy not served costs"
             yield at("flexible_loads", frame, n, "shed_price_usd_per_kwh", message, remedy)
+    yield from _flexible_together(day, grid)
+
+
+def _flexible_together(day: Day, grid: Grid) -> Iterator[Problem]:
+    """Loads of the same bus that differ in what may be moved or shed."""
+    at_bus: dict[str, set[tuple[float, ...]]] = {}
+    for bus, row in zip(grid.loads["bus"], flexibility(day, grid).tolist()):
+        at_bus.setdefault(bus, set()).add(tuple(row))
+    if buses := [bus for bus, rows in at_bus.items() if len(rows) > 1]:
+        message = f"at {names_in_words(buses)} loads differ in what may be moved or shed; they are taken together"
+        remedy = (
+            "Shares and prices of such a bus are means, weighted by the size of the loads; check that this is meant"
+        )
+        yield Problem("flexible_loads", "", "", message, remedy, "warning", changes_figures=True)
 
 
 def _limit_faults(day: Day, grid: Grid) -> Iterator[Problem]:
@@ -187,10 +204,10 @@ def _replaced(day: Day, grid: Grid) -> Iterator[Problem]:
                 yield at(kind, frame, n, "name", message, remedy, "warning", changes_figures=True)
 
 
-def _constant(day: Day, grid: Grid) -> Iterator[Problem]:
+def _constant(grid: Grid) -> Iterator[Problem]:
     """Generators whose output is fixed, the same in every period."""
     limits = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
-    names = equipped(grid, day).generators.filter(~limits)["name"].to_list()
+    names = grid.generators.filter(~limits)["name"].to_list()
     if names:
         message = f"{names_in_words(names)}: without limits, the output is the same in every period"
         remedy = "Make it a renewable of the day, or give p_min_kw and p_max_kw"

@@ -58,32 +58,30 @@ def day_loads(grid: Grid, network: Network, shares: Floats) -> DayLoads:
     return DayLoads(**found)
 
 
-def demand_of(day: Day, grid: Grid, network: Network, loads: DayLoads) -> Demand:
-    """What may be moved or shed, by bus.
-
-    Loads of a bus that differ in it are taken together, weighted by their size. Nothing is flexible where the load of
-    the bus feeds in.
-    """
-    rows = flexibility(day, grid)
+def demand_of(day: Day, grid: Grid, network: Network) -> Demand:
+    """What may be moved or shed, by bus; loads of a bus that differ in it are taken together, weighted by size."""
     bus = {name: n for n, name in enumerate(network.bus_names)}
     at = np.array([bus[name] for name in grid.loads["bus"]], dtype=np.int64)
     size = np.array([math.hypot(p, q) for p, q in grid.loads.select("p_kw", "q_kvar").iter_rows()])
-    feeding = ((loads.power + loads.current + loads.impedance).real < 0).any(axis=0)
 
     def mean(values: Floats, weight: Floats) -> Floats:
         total, whole = np.zeros(network.n_terminals), np.zeros(network.n_terminals)
+        least, most = np.full(network.n_terminals, np.inf), np.full(network.n_terminals, -np.inf)
+        told = weight > 0
         np.add.at(total, at, values * weight)
         np.add.at(whole, at, weight)
-        return np.divide(total, whole, out=np.zeros_like(total), where=whole > 0)
+        np.minimum.at(least, at[told], values[told])
+        np.maximum.at(most, at[told], values[told])
+        means = np.divide(total, whole, out=np.zeros_like(total), where=whole > 0)
+        return np.where(whole > 0, np.clip(means, least, most), 0.0)  # exactly the number where all have the same
 
-    shift, in_time, moving, shed, shedding = rows.T if len(rows) else np.zeros((5, 0))
-    keep = np.where(feeding, 0.0, 1.0)
+    shift, in_time, moving, shed, shedding = flexibility(day, grid).T
     moved = size * np.maximum(shift, in_time)
     return Demand(
-        shift_buses=mean(shift, size) * keep,
-        shift_time=mean(in_time, size) * keep,
+        shift_buses=mean(shift, size),
+        shift_time=mean(in_time, size),
         shift_price=mean(moving, moved),
-        shed_share=mean(shed, size) * keep,
+        shed_share=mean(shed, size),
         shed_price=mean(shedding, size * shed),
     )
 
@@ -93,7 +91,7 @@ def flexibility(day: Day, grid: Grid) -> Floats:
     given = {(load, bus): (*numbers, price or 0.0) for load, bus, *numbers, price in day.flexible_loads.iter_rows()}
     others = given.get((None, None), (0.0,) * 5)
     rows = [
-        given.get((name, None), given.get((None, bus), others)) if p >= 0 else (0.0,) * 5
-        for name, bus, p in grid.loads.select("name", "bus", "p_kw").iter_rows()
+        given.get((name, None), given.get((None, bus), others))
+        for name, bus in grid.loads.select("name", "bus").iter_rows()
     ]
     return np.array(rows, dtype=np.float64).reshape(-1, 5)

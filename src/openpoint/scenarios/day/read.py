@@ -70,7 +70,7 @@ def read_day(path_or_name: DayLike) -> Day:
 @cache
 def _built_in(name: str) -> Day:
     # Days are immutable, so one of each is enough.
-    return _from_files({f.name: f.read_bytes() for f in _BUILT_IN.joinpath(name).iterdir() if f.name in DAY_FILES})
+    return day_from_files({f.name: f.read_bytes() for f in _BUILT_IN.joinpath(name).iterdir() if f.name in DAY_FILES})
 
 
 def _from_folder(path: Path) -> Day:
@@ -80,7 +80,7 @@ def _from_folder(path: Path) -> Day:
         message, remedy = "there is no table of the periods", "Give periods.csv, or a folder that holds it"
         raise InputError([Problem(str(path), "", "", message, remedy)])
     remedy = f"Tables are named {', '.join(DAY_SCHEMAS)}, with the ending .csv or .parquet"
-    return _from_files(
+    return day_from_files(
         files,
         [Problem(name, "", "", "this file is not read", remedy, "warning", changes_figures=True) for name in strange],
     )
@@ -93,10 +93,15 @@ def _from_file(path: Path) -> Day:
     if ending not in (".csv", ".parquet"):
         remedy = "Give a folder of tables, a workbook (.xlsx), or the periods alone as .csv or .parquet"
         raise InputError([Problem(path.name, "", "", "the format of this file is not known", remedy)])
-    return _from_files({f"periods{ending}": content})
+    return day_from_files({f"periods{ending}": content})
 
 
-def _from_files(files: Mapping[str, bytes], notes: list[Problem] | None = None) -> Day:
+def day_from_files(files: Mapping[str, bytes], notes: list[Problem] | None = None) -> Day:
+    """The day in files by name, with the notes of who read them.
+
+    Raises:
+        InputError: with every fault of every file.
+    """
     schemas = {**DAY_SCHEMAS, "profiles": profile_schema(_profile_columns(files))}
     return day_of({kind: table_from_files(kind, files, schema) for kind, schema in schemas.items()}, notes=notes or [])
 

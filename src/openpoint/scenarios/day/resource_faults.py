@@ -9,7 +9,6 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.grid import Grid
-from openpoint.scenarios.day.equip import equipped
 from openpoint.scenarios.day.rows import at, unknown
 from openpoint.scenarios.day.tables import Day
 
@@ -19,7 +18,7 @@ _TOLERANCE = 1e-9
 
 
 def resource_faults(day: Day, grid: Grid) -> Iterator[Problem]:
-    """Faults of the resources of a day on a grid."""
+    """Faults of the resources of a day on a grid with what the day brings."""
     buses = grid.buses["name"].to_list()
     seen: dict[str, str] = dict.fromkeys(day.generators["name"], "generators")
     for kind in ("renewables", "storages", "vehicles"):
@@ -87,7 +86,7 @@ def _energy_faults(kind: str, frame: pl.DataFrame, n: int, row: dict[str, Any], 
         elif value < low:
             message = f"{value:g} kWh are less than it may hold, {low:g}"
             yield at(kind, frame, n, column, message, f"Give {low:g} or more")
-    gained = hours * row["charge_kw"] * row["charge_efficiency"]
+    gained = hours * max(row["charge_kw"], 0.0) * row["charge_efficiency"]
     if most >= end > (start + gained) * (1.0 + _TOLERANCE):
         message = f"{end:g} kWh are out of reach: {start:g} at first, {gained:g} to gain in {hours:g} h"
         yield at(kind, frame, n, "end_kwh", message, "Ask for less, raise charge_kw, or let it stay longer")
@@ -99,8 +98,8 @@ def _energy_faults(kind: str, frame: pl.DataFrame, n: int, row: dict[str, Any], 
 
 
 def _unit_faults(day: Day, grid: Grid) -> Iterator[Problem]:
-    frame, generators = day.units, equipped(grid, day).generators
-    rows = {row["name"]: row for row in generators.iter_rows(named=True)}
+    frame = day.units
+    rows = {row["name"]: row for row in grid.generators.iter_rows(named=True)}
     yield from unknown("units", frame, "generator", rows, "Use a generator of the grid or of the table `generators`")
     seen: set[str] = set()
     for n, unit in enumerate(frame.iter_rows(named=True)):
