@@ -15,6 +15,7 @@ import tolerances
 
 from openpoint.grid.reference import tables_markdown
 from openpoint.results.schema import Schema
+from openpoint.scenarios.day.schemas import DAY_SCHEMAS
 from openpoint.scenarios.horizon import HORIZON_SCHEMAS
 from openpoint.studies.catalog import STUDIES
 
@@ -35,6 +36,13 @@ What `openpoint partition --steps` and `openpoint.read_horizon` read: the steps,
 
 """
 
+DAY = """## Tables of a day
+
+What `openpoint dispatch --day` and `openpoint.read_day` read: the periods, and where there are any, the others. `generators` has
+the columns of that table of a grid.
+
+"""
+
 
 def below(markdown: str) -> str:
     """The same with its headings a level lower."""
@@ -43,7 +51,12 @@ def below(markdown: str) -> str:
 
 def reference() -> str:
     """The page as Markdown."""
-    parts = [HEAD + below(tables_markdown()), HORIZON + below(tables_markdown(HORIZON_SCHEMAS))]
+    day = {kind: schema for kind, schema in DAY_SCHEMAS.items() if kind != "generators"}
+    parts = [
+        HEAD + below(tables_markdown()),
+        HORIZON + below(tables_markdown(HORIZON_SCHEMAS)),
+        DAY + below(tables_markdown(day)),
+    ]
     for study in STUDIES:
         schema = study.shape.json_schema()
         properties: Mapping[str, Schema] = schema["properties"]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from openpoint.io import write as write
     from openpoint.io.opendss.shapes import read_shapes as read_shapes
     from openpoint.network.limits import Limits as Limits
+    from openpoint.scenarios.day.read import read_day as read_day
+    from openpoint.scenarios.day.tables import Day as Day
     from openpoint.scenarios.disasters import Disasters as Disasters
     from openpoint.scenarios.disasters import read_disasters as read_disasters
     from openpoint.scenarios.disasters import write_disasters as write_disasters
@@ -78,6 +80,8 @@ _HOMES = {
     "openpoint.io": ("GridLike", "read", "write"),
     "openpoint.io.opendss.shapes": ("read_shapes",),
     "openpoint.network.limits": ("Limits",),
+    "openpoint.scenarios.day.read": ("read_day",),
+    "openpoint.scenarios.day.tables": ("Day",),
     "openpoint.scenarios.disasters": ("Disasters", "read_disasters", "write_disasters"),
     "openpoint.scenarios.futures": ("Futures", "read_futures", "write_futures"),
     "openpoint.scenarios.growth": ("Growth", "Snapshot", "grow"),
