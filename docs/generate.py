@@ -1,4 +1,5 @@
-"""Write reference.md from the schemas, python.md from the docstrings, tolerances.md from the source.
+"""Write reference.md from the schemas, python.md from the docstrings, days.md from the built-in days, tolerances.md from
+the source.
 
 With `--check` only see if they are current.
 """
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import days
 import signatures
 import tolerances
 
@@ -38,8 +40,8 @@ What `openpoint partition --steps` and `openpoint.read_horizon` read: the steps,
 
 DAY = """## Tables of a day
 
-What `openpoint dispatch --day` and `openpoint.read_day` read: the periods, and where there are any, the others. `generators` has
-the columns of that table of a grid.
+What `openpoint dispatch --day` and `openpoint.read_day` read: the periods, and where there are any, the others. The table
+`generators` has the columns of that of a grid.
 
 """
 
@@ -88,6 +90,7 @@ if __name__ == "__main__":
     for name, text in (
         ("reference.md", reference()),
         ("python.md", signatures.page()),
+        ("days.md", days.page()),
         ("tolerances.md", tolerances.page()),
     ):
         file = PAGES / name

@@ -1,0 +1,82 @@
+"""The page of the built-in days as Markdown: how a day is written, and every number of those that are there."""
+
+from __future__ import annotations
+
+from openpoint.grid.table_text import told_columns
+from openpoint.scenarios.day.read import built_in_days, read_day
+from openpoint.scenarios.day.schemas import DAY_SCHEMAS, profile_schema
+from openpoint.scenarios.day.tables import Day
+
+HEAD = """# Days
+
+This page is made from the tables of the built-in days: `make docs` writes it anew.
+
+A day is a folder of tables, a workbook with a sheet a table, or a single file with its periods; [Reference](reference.md) has all
+columns, most of which may be left out. The grid stays the file that it is: the day brings its own generators, renewables, storages
+and vehicles, the limits of voltage of that day, and what of the loads may be moved or shed. The least day is its prices:
+
+```text
+period,price_usd_per_kwh,load_share
+night,0.06,0.4
+noon,0.09,0.8
+evening,0.18,1.0
+```
+
+The easiest start is a built-in day, written to a folder and changed there:
+
+```python
+import openpoint
+
+day = openpoint.read_day("baran33-day")
+day.write("my-day")
+day = openpoint.read_day("my-day")
+```
+
+Faults of all tables are told at once, each with its row and a remedy. So are a gap between two periods (where `starts_at` is
+given), a profile that lacks a period, a vehicle that leaves before it comes or cannot be charged while it stays, and a price at
+which buying and selling at once would earn. Negative prices and a clock change with its 23 or 25 hours are possible, and told.
+
+The two days below have the units of a publication that gives their places and some of their sizes: Scientific Reports 14, 2024,
+article 23041 ([doi](https://doi.org/10.1038/s41598-024-73928-1)). Its curves, prices, costs, ratings and limits are not public, and
+where its sentences contradict each other one of them is taken. So every other number here is a choice, made once, so that
+generators pay in hours of a high price only and limits of voltage bind; the figures of that publication cannot be met by it.
+"""
+ORIGIN = "Where the numbers come from:"
+
+
+def page() -> str:
+    """The page as Markdown."""
+    return "\n\n".join([HEAD.strip(), *(section(name) for name in built_in_days())]) + "\n"
+
+
+def section(name: str) -> str:
+    """The tables of a day."""
+    day = read_day(name)
+    parts = [f"## {name}", f"For the grid `{name.removesuffix('-day')}`."]
+    for kind, frame in day.tables().items():
+        if frame.height and kind not in ("profiles", "origin"):
+            parts += [f"### {kind} of {name}", table(columns(day, kind))]
+    parts += [ORIGIN, table([(column, day.origin[column].to_list()) for column in day.origin.columns])]
+    return "\n\n".join(parts)
+
+
+def columns(day: Day, kind: str) -> list[tuple[str, list[object]]]:
+    """The columns that hold anything but their default; those of the profiles stand beside the periods."""
+    frame = day.tables()[kind]
+    told = told_columns(kind, frame, DAY_SCHEMAS[kind])
+    if kind == "periods" and day.profiles.height:
+        profiles = frame.select("period").join(day.profiles, on="period", how="left", maintain_order="left")
+        told += told_columns("profiles", profiles, profile_schema(profiles.columns))[1:]
+    return told
+
+
+def table(told: list[tuple[str, list[object]]]) -> str:
+    """A Markdown table."""
+    names, values = zip(*told)
+    rows = [names, ["---"] * len(names), *zip(*values)]
+    return "\n".join(f"| {' | '.join(map(cell, row))} |" for row in rows)
+
+
+def cell(value: object) -> str:
+    """A cell."""
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
