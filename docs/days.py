@@ -11,9 +11,10 @@ HEAD = """# Days
 
 This page is made from the tables of the built-in days: `make docs` writes it anew.
 
-A day is a folder of tables, a workbook with a sheet a table, or a single file with its periods; [Reference](reference.md) has all
-columns, most of which may be left out. The grid stays the file that it is: the day brings its own generators, renewables, storages
-and vehicles, the limits of voltage of that day, and what of the loads may be moved or shed. The least day is its prices:
+A day is a folder of tables, a workbook with a sheet a table, or a single file with its periods;
+[Reference](reference.md) has all columns, most of which may be left out. The grid stays the file that it is: the day
+brings its own generators, renewables, storages and vehicles, the limits of voltage of that day, and what of the loads
+may be moved or shed. The least day is its prices:
 
 ```text
 period,price_usd_per_kwh,load_share
@@ -25,21 +26,25 @@ evening,0.18,1.0
 The easiest start is a built-in day, written to a folder and changed there:
 
 ```python
+import polars as pl
 import openpoint
 
-day = openpoint.read_day("baran33-day")
-day.write("my-day")
+openpoint.read_day("baran33-day").write("my-day")
 day = openpoint.read_day("my-day")
+more = day.flexible_loads.with_columns(shift_buses_share=pl.lit(0.1))  # a tenth may move between buses
+print(day.with_tables(flexible_loads=more))
 ```
 
-Faults of all tables are told at once, each with its row and a remedy. So are a gap between two periods (where `starts_at` is
-given), a profile that lacks a period, a vehicle that leaves before it comes or cannot be charged while it stays, and a price at
-which buying and selling at once would earn. Negative prices and a clock change with its 23 or 25 hours are possible, and told.
+Faults of all tables are told at once, each with its row and a remedy. So are a gap between two periods (where
+`starts_at` is given), a profile that lacks a period, a vehicle that leaves before it comes or cannot be charged while
+it stays, and a price at which buying and selling at once would earn. Negative prices and a clock change with its 23
+or 25 hours are possible, and told.
 
-The two days below have the units of a publication that gives their places and some of their sizes: Scientific Reports 14, 2024,
-article 23041 ([doi](https://doi.org/10.1038/s41598-024-73928-1)). Its curves, prices, costs, ratings and limits are not public, and
-where its sentences contradict each other one of them is taken. So every other number here is a choice, made once, so that
-generators pay in hours of a high price only and limits of voltage bind; the figures of that publication cannot be met by it.
+The two days below have the units of a publication that gives their places and some of their sizes: Scientific Reports
+14, 2024, article 23041 ([doi](https://doi.org/10.1038/s41598-024-73928-1)). Its curves, prices, costs, ratings and
+limits are not public, and where its sentences contradict each other one of them is taken. So every other number here
+is a choice, made once, so that generators pay in hours of a high price only and limits of voltage bind; the figures
+of that publication cannot be met.
 """
 ORIGIN = "Where the numbers come from:"
 

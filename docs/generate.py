@@ -1,5 +1,5 @@
-"""Write reference.md from the schemas, python.md from the docstrings, days.md from the built-in days, tolerances.md from
-the source.
+"""Write reference.md from the schemas, python.md from the docstrings, days.md from the tables of the built-in days,
+tolerances.md from the source.
 
 With `--check` only see if they are current.
 """
@@ -40,8 +40,8 @@ What `openpoint partition --steps` and `openpoint.read_horizon` read: the steps,
 
 DAY = """## Tables of a day
 
-What `openpoint dispatch --day` and `openpoint.read_day` read: the periods, and where there are any, the others. The table
-`generators` has the columns of that of a grid.
+What `openpoint dispatch --day` and `openpoint.read_day` read: the periods, and where there are any, the others.
+The table `generators` has the columns of that of a grid.
 
 """
 
