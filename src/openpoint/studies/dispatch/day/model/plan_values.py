@@ -1,0 +1,146 @@
+"""What a plan costs in every realisation of every period: an operation, verified by exact AC flow, and a lower bound.
+
+An operation is first guessed by that of another realisation of the period: nothing more is curtailed or shed, the
+reactive power stays. A guess is an upper bound of the cost, good enough wherever it does not decide. What may decide is
+solved by the cone program of the period, with the plan as numbers; its recourse is an operation, and its dual value a
+bound. Which realisations these are, the caller knows: those of the worst day by the bounds at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from openpoint.arrays import Floats, Ints
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
+from openpoint.network.day_demand import movable, sheddable
+from openpoint.solvers.base import Status
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
+from openpoint.studies.dispatch.day.model.day_schedule import slices_of
+from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.hour_block import HourBlock, HourTemplate
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+
+
+class PlanValues:
+    """Costs of a plan in V_t realisations of every period t.
+
+    Attributes:
+        costs: T arrays (V_t) in $ of verified operations, schedule apart; inf where none is known to keep the limits.
+        violations: T arrays (V_t) of the best operation known. solved: T arrays (V_t) whether the cone program was.
+        impossible: (t, v) where even the cone program keeps no limits.
+    """
+
+    def __init__(
+        self,
+        master: DayMaster,
+        answer: MasterAnswer,
+        plan: DayPlan,
+        evaluator: DayEvaluator,
+        realisations: Sequence[Floats],
+    ) -> None:
+        """Guess an operation for every realisation.
+
+        Args:
+            master: with its copies. answer: its solution. plan: of it. evaluator: of exact flows.
+            realisations: T arrays (V_t, U).
+        """
+        self.plan, self._master, self._evaluator, self._realisations = plan, master, evaluator, realisations
+        self._slices = slices_of(master.question, plan)
+        self.costs = [np.full(len(some), np.inf) for some in realisations]
+        self.violations = [np.full(len(some), np.inf) for some in realisations]
+        self.solved = [np.zeros(len(some), dtype=np.bool_) for some in realisations]
+        self.recourses = [_nothing(master.question, len(some)) for some in realisations]
+        self.impossible: list[tuple[int, int]] = []
+        self.schedule_cost = float(evaluator.schedule_costs(plan).sum())
+        guides: dict[int, tuple[Floats, HourRecourse]] = {}
+        for copy, own in zip(master.copies, answer.own, strict=True):
+            recourse = recourse_of(master.question, copy.template, copy.block, own)
+            guides.setdefault(copy.t, (copy.realisation, recourse))
+            same = np.flatnonzero((realisations[copy.t] == copy.realisation).all(axis=1))
+            self._offer(copy.t, same, _repeated(recourse, len(same)))
+        for t, some in enumerate(realisations):
+            if t in guides:
+                every = np.arange(len(some))
+                self._offer(t, every, _guess(master.question, t, *guides[t], some))
+
+    def solve(self, t: int, v: int) -> None:
+        """Solve the cone program of a realisation and offer its recourse."""
+        if self.solved[t][v]:
+            return
+        self.solved[t][v] = True
+        realisation = self._realisations[t][v]
+        template, block = self._master.block(t, realisation)
+        model, side = self._master.hour_model(block), block.b - block.a_x @ self._slices[t]
+        answer = model.solve(side - block.a_u @ realisation[: block.a_u.shape[1]])
+        if answer.status is Status.INFEASIBLE:
+            self.impossible.append((t, v))
+        elif answer.x is not None:
+            recourse = recourse_of(self._master.question, template, block, answer.x)
+            self._offer(t, np.array([v]), recourse)
+
+    def recourse(self, choice: Ints) -> HourRecourse:
+        """Of a day, by the number of its realisation in every period."""
+        some = [(self.recourses[t], int(v)) for t, v in enumerate(choice)]
+        return HourRecourse(
+            np.array([r.renewable[v] for r, v in some]),
+            np.array([r.shed[v] for r, v in some]),
+            np.array([r.shift[v] for r, v in some]),
+        )
+
+    def _offer(self, t: int, some: Ints, recourse: HourRecourse) -> None:
+        """Keep operations of realisations where they are the best known."""
+        if not len(some):
+            return
+        costs, violations = self._evaluator.judge(self.plan, t, self._realisations[t][some], recourse)
+        kept = np.where(violations > 0.0, np.inf, costs)
+        lost = np.isinf(self.costs[t][some])
+        better = (kept < self.costs[t][some]) | (lost & (violations < self.violations[t][some]))
+        at = some[better]
+        self.costs[t][at], self.violations[t][at] = kept[better], violations[better]
+        for name in ("renewable", "shed", "shift"):
+            getattr(self.recourses[t], name)[at] = getattr(recourse, name)[better]
+
+
+def recourse_of(question: DayQuestion, template: HourTemplate, block: HourBlock, own: Floats) -> HourRecourse:
+    """The recourse (K = 1) in the own columns of a block, within its bounds."""
+    whole, values = _nothing(question, 1), block.values(own)
+    day = question.day
+    if template.feed is not None:
+        p, q = (values[columns] for columns in template.feed)
+        whole.renewable[0] = np.maximum(p, 0.0) + 1j * q
+    if template.shed is not None:
+        whole.shed[0, sheddable(day)] = np.maximum(values[template.shed], 0.0)
+    if template.moved is not None:
+        come, leave, reactive = (values[columns] for columns in template.moved)
+        whole.shift[0, movable(day)] = come - leave + 1j * reactive
+    return whole
+
+
+def _nothing(question: DayQuestion, count: int) -> HourRecourse:
+    n, r = question.network.n_terminals, question.day.renewables.count
+    return HourRecourse(
+        np.zeros((count, r), dtype=np.complex128), np.zeros((count, n)), np.zeros((count, n), dtype=np.complex128)
+    )
+
+
+def _repeated(recourse: HourRecourse, count: int) -> HourRecourse:
+    return HourRecourse(*(np.repeat(part, count, axis=0) for part in vars(recourse).values()))
+
+
+def _guess(
+    question: DayQuestion, t: int, realisation: Floats, recourse: HourRecourse, realisations: Floats
+) -> HourRecourse:
+    """The recourse of one realisation for others: shares of what is available and of the load, reactive power as far as
+    the inverters allow."""
+    day, s_max = question.day, question.day.renewables.s_max
+    available = available_power(day, t, realisations)
+    was = available_power(day, t, realisation[None, :])
+    used = np.where(was > 0.0, recourse.renewable.real / np.where(was > 0.0, was, 1.0), 1.0)
+    p = np.minimum(available * np.clip(used, 0.0, 1.0), np.where(s_max > 0.0, s_max, np.inf))
+    room = np.sqrt(np.maximum(s_max**2 - p**2, 0.0))
+    q = np.clip(recourse.renewable.imag, -room, room)
+    factor = load_factors(day, realisations) / np.maximum(load_factors(day, realisation[None, :]), 1e-9)
+    moved = np.minimum(factor.min(axis=1, keepdims=True), 1.0) * recourse.shift
+    return HourRecourse(p + 1j * q, factor * recourse.shed, moved)

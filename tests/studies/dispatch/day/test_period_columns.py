@@ -1,0 +1,109 @@
+"""The robust day of a topology: bounds against all days written out, the worst day against all of them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from openpoint.errors import OptionError
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
+from openpoint.studies.dispatch.day.model.question import DayQuestion, Resource
+from openpoint.studies.dispatch.day.model.vertices import vertices_of
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.interrupt import Interrupt
+from openpoint.twostage.log import Termination
+from tests.builders.days import demand
+from tests.builders.small_days import PERIODS, small_day
+
+
+def all_days(question: DayQuestion) -> np.ndarray:
+    """(days, T, U) all choices of vertices within the budgets."""
+    vertices, days = vertices_of(question.day), []
+    for choice in itertools.product(*(range(len(some)) for some in vertices.deviations)):
+        used = sum(np.abs(vertices.deviations[t][v]) for t, v in enumerate(choice))
+        if (used <= vertices.hours).all():
+            days.append(vertices.day(np.array(choice)))
+    return np.array(days)
+
+
+@pytest.fixture(scope="module")
+def question() -> DayQuestion:
+    return small_day(1)
+
+
+def test_bounds_hold_the_optimum_over_all_days_written_out(question: DayQuestion) -> None:
+    outcome = PeriodColumns(gap=1e-5).solve(question)
+    extensive = DayMaster(question, np.tile(question.network.closed.astype(float), (PERIODS, 1)))
+    for day in all_days(question):
+        extensive.add_day(day)
+    best = extensive.solve()
+    assert outcome.termination in (Termination.GAP, Termination.OPTIMAL)
+    assert outcome.lower_bound <= best.bound + 1e-6 * abs(best.bound)
+    assert outcome.upper_bound >= best.bound - 1e-6 * abs(best.bound)
+    assert outcome.gap <= 1e-5
+
+
+def test_the_worst_day_is_the_worst_of_all(question: DayQuestion) -> None:
+    outcome = PeriodColumns(gap=1e-4).solve(question)
+    assert outcome.plan is not None
+    assert outcome.worst is not None
+    finder, days = HourRecourseFinder(question, tolerance=1e-7), all_days(question)
+    fixed = finder.evaluator.schedule_costs(outcome.plan)
+    costs = np.zeros(len(days))
+    for t in range(PERIODS):
+        costs += finder.best(outcome.plan, t, days[:, t]).costs + fixed[t]
+    assert outcome.worst.costs.sum() == pytest.approx(outcome.upper_bound, rel=1e-9)
+    assert costs.max() == pytest.approx(outcome.upper_bound, rel=1e-5)
+    assert not outcome.worst.violations.any()
+    assert outcome.forecast is not None
+    assert outcome.forecast.costs.sum() < outcome.upper_bound
+
+
+def test_a_larger_budget_from_what_a_smaller_one_found_gives_what_it_gives_alone(question: DayQuestion) -> None:
+    experience = Experience(HourTemplates(question))
+    PeriodColumns(gap=1e-5).solve(question, experience=experience)
+    known = len(experience.days)
+    larger = small_day(2)
+    warm = PeriodColumns(gap=1e-5).solve(larger, experience=experience)
+    alone = PeriodColumns(gap=1e-5).solve(larger)
+    assert known
+    assert warm.upper_bound == pytest.approx(alone.upper_bound, rel=2e-5)
+    assert warm.lower_bound == pytest.approx(alone.lower_bound, rel=2e-5)
+    smaller = PeriodColumns(gap=1e-5).solve(question, experience=experience)
+    assert smaller.upper_bound < alone.lower_bound
+
+
+def test_without_uncertainty_one_solve_is_enough() -> None:
+    outcome = PeriodColumns(gap=1e-4).solve(small_day(0))
+    assert len(outcome.log) == 1
+    assert outcome.forecast is not None
+    assert outcome.worst is not None
+    assert (outcome.forecast.realisation == outcome.worst.realisation).all()
+
+
+def test_ctrl_c_keeps_the_best_verified_plan(question: DayQuestion) -> None:
+    interrupt = Interrupt()
+
+    def stop(_line: object) -> None:
+        interrupt.requested = True
+
+    outcome = PeriodColumns(gap=1e-7).solve(question, progress=stop, deadline=Deadline(interrupt=interrupt))
+    assert outcome.termination is Termination.INTERRUPTED
+    assert outcome.plan is not None
+    assert np.isfinite(outcome.upper_bound)
+
+
+def test_what_nothing_keeps_is_told() -> None:
+    outcome = PeriodColumns().solve(small_day(1, v_min=0.999, demand=demand(6)))
+    assert outcome.termination is Termination.INFEASIBLE
+    assert outcome.upper_bound == np.inf
+
+
+def test_resources_as_recourse_are_refused(question: DayQuestion) -> None:
+    with pytest.raises(OptionError, match="first stage"):
+        PeriodColumns().solve(replace(question, recourse=frozenset({Resource.STORES})))
