@@ -46,4 +46,4 @@ def prepared(grid: Grid | None = None, *, parts: dict[str, Any] | None = None, *
         "demand": days.demand(n, shift_buses=0.2, shift_time=0.1, shift_price=0.02, shed_share=0.3, shed_price=3.0),
     }
     bare, day = days.day_of(network, PROFILE, **{**plain, **(parts or {})})
-    return prepare_arrays(grid, bare, day, "ring-day", DayOptions(**options))
+    return prepare_arrays(grid, bare, day, "ring-day", DayOptions(**{"method": "columns", **options}))

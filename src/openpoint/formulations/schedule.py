@@ -207,14 +207,12 @@ def ramps(
 def shifts_in_time(demand: Demand, load: Floats, hours: Floats, shift: cp.Expression) -> list[cp.Constraint]:
     """|δ_t| ≤ s load_t, Σ_t h_t δ_t = 0 at every bus: energy that moves in time, (T, N) active power.
 
-    Energy that was moved before the day (`Demand.moved_before`) is made up for: the sum is less by that.
-
     Args:
         demand: shares. load: (T, N) active power as forecast, at nominal voltage; what feeds in does not move.
         hours: (T). shift: (T, N).
     """
     most = np.maximum(load, 0.0) * demand.shift_time
-    return [shift <= most, shift >= -most, hours @ shift == demand.moved_over_day]
+    return [shift <= most, shift >= -most, hours @ shift == 0]
 
 
 def moved_away(shift: cp.Expression) -> tuple[cp.Variable, list[cp.Constraint]]:

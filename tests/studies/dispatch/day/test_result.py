@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from openpoint.studies.dispatch.day.result import DispatchDayResult
+from tests.builders import days
 from tests.builders.ring_days import HOURS, prepared
 
 
@@ -57,7 +58,9 @@ def test_notes_say_what_changes_the_meaning_of_figures(result: DispatchDayResult
     assert "charges with full power from its arrival" in told
     assert "load moves between buses in the same period" in told
     assert "keeps its energy as forecast" in told
-    negative = prepared(parts={"source_price": pl.Series([-0.05, 0.1, 0.1, 0.1]).to_numpy()[:, None]}).solve()
+    negative = prepared(
+        topology="fixed", parts={"source_price": pl.Series([-0.05, 0.1, 0.1, 0.1]).to_numpy()[:, None]}
+    ).solve()
     assert any("prices are negative in 00:00" in note for note in negative.notes)
 
 
@@ -72,3 +75,20 @@ def test_open_points_follow_the_switching_list(result: DispatchDayResult) -> Non
     )
     object.__setattr__(result, "switches", moved)
     assert [opened for _, opened in result.open_points] == [("C-S",), ("B-C",), ("B-C",), ("B-C",)]
+
+
+def test_the_worst_case_is_what_was_minimised_and_the_bound_lies_below() -> None:
+    uncertain = prepared(
+        topology="fixed", parts={"uncertain": days.by_group(4, ("solar",) * 2, 4, load=0.1, solar=0.3, hours=1)}
+    ).solve()
+    worst = uncertain.total("cost_usd", "worst")
+    assert uncertain.objective_usd == pytest.approx(worst)
+    assert uncertain.lower_bound_usd <= worst <= uncertain.lower_bound_usd * (1.0 + 1e-3)
+    assert uncertain.total("cost_usd", "forecast") < worst
+    assert uncertain.uncertain == (
+        "load ±10 % in at most 1 of 4 periods",
+        "solar ±30 % in at most 1 of 4 periods",
+    )
+    deviating = uncertain.uncertainty.filter("deviates")
+    assert deviating.filter(group="load")["worst"].to_list() == [pytest.approx(1.1)]
+    assert not uncertain.violations

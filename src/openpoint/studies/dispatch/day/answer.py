@@ -130,11 +130,16 @@ def _totals(shown: Shown, periods: pl.DataFrame) -> dict[str, float | None]:
                 "shed": total_kwh(shown, flow.recourse.shed.sum(axis=1)),
             }
         found[f"cost_{case}_usd"] = finite(cost)
-        found |= {f"{name}_{case}_kwh": finite(value) for name, value in figures.items()}
+        found |= {f"{name}_{case}_kwh": finite(_without_dust(value)) for name, value in figures.items()}
         low, high = here["v_min_pu"].min(), here["v_max_pu"].max()
         found[f"v_min_{case}_pu"] = low if isinstance(low, float) else None
         found[f"v_max_{case}_pu"] = high if isinstance(high, float) else None
     return found
+
+
+def _without_dust(kwh: float) -> float:
+    """Without what a solver leaves of 0."""
+    return 0.0 if abs(kwh) < 1e-6 else kwh
 
 
 def _balance_kw(shown: Shown, flows: list[DayFlow]) -> float | None:

@@ -58,7 +58,7 @@ def _decisions(question: DayQuestion) -> Iterator[tuple[str, str, str]]:
 
 def objective_means(question: DayQuestion) -> str:
     """What the objective is the cost of."""
-    return "worst realisation" if question.day.uncertain.count else "forecast"
+    return "in the worst realisation" if question.day.uncertain.count else "as forecast"
 
 
 def uncertain_words(question: DayQuestion) -> tuple[str, ...]:

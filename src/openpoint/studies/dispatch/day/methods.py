@@ -2,58 +2,44 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal
+from typing import Literal, Protocol
 
 from openpoint.errors import OptionError
-from openpoint.studies.dispatch.day.flow import as_today, day_flow, forecast_of, untouched
-from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
+from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
+from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Iteration, Progress, Termination
+from openpoint.twostage.log import Progress
 
-MethodName = Literal["today"]
-"""today: nothing is scheduled, the day is only evaluated."""
+MethodName = Literal["columns"]
+"""columns: column-and-constraint generation with copies of the recourse by period, for a given topology."""
+
+
+class DayMethod(Protocol):
+    """A method for a day."""
+
+    def solve(
+        self, question: DayQuestion, progress: Progress | None = None, deadline: Deadline | None = None
+    ) -> DayOutcome:
+        """The best verified plan and its bounds.
+
+        Raises:
+            OptionError: the method cannot take the question.
+        """
+        ...
 
 
 def choose(question: DayQuestion) -> tuple[MethodName, str]:
-    """The method that suits a question, and why."""
-    return "today", "nothing is scheduled, the day is only evaluated"
-
-
-def solve(
-    name: MethodName, question: DayQuestion, gap: float, progress: Progress | None, deadline: Deadline
-) -> DayOutcome:
-    """What a method finds.
+    """The method that suits a question, and why.
 
     Raises:
-        OptionError: the method cannot take the question.
+        OptionError: there is none.
     """
-    return evaluate_today(question, progress, deadline)
+    if question.topology is not Cadence.FIXED:
+        raise OptionError("the open points of a day cannot be decided yet; give topology='fixed' (--topology fixed)")
+    return "columns", "the topology is given, and the recourse of a period knows no other period"
 
 
-def evaluate_today(question: DayQuestion, progress: Progress | None, deadline: Deadline) -> DayOutcome:
-    """The day as it is, without any decision.
-
-    Raises:
-        OptionError: something is uncertain.
-    """
-    day, began = question.day, deadline.passed()
-    if day.uncertain.count:
-        raise OptionError("method='today' evaluates the forecast; leave uncertain out, or name another method")
-    plan, forecast = as_today(question), forecast_of(day)
-    recourse = untouched(day, forecast)
-    flow = day_flow(question, plan, forecast, recourse)
-    value = float(flow.costs.sum())
-    kept = math.isfinite(value) and not any(
-        check is None or len(check.v_low) or len(check.v_high) or len(check.overloaded) for check in flow.checks
-    )
-    upper = value if kept else math.inf
-    operation = Operation(forecast, recourse, flow.costs, flow.costs * 0.0)
-    last = Iteration(1, deadline.passed() - began, -math.inf, upper, upper, "today's plan evaluated")
-    if progress is not None:
-        progress(last)
-    return DayOutcome(
-        Termination.LOCAL if kept else Termination.LIMITS,
-        plan, operation, operation, -math.inf, upper, (last,), last.seconds,
-    )  # fmt: skip
+def method_of(name: MethodName, gap: float, time_limit_s: float | None) -> DayMethod:
+    """The method of a name."""
+    return PeriodColumns(gap=gap, time_limit_s=time_limit_s)

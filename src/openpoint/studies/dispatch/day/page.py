@@ -59,7 +59,7 @@ def _cards(result: DispatchDayResult) -> m.Cards:
     kept = "All limits hold." if result.has_answer and not result.violations else ""
     balance = "" if result.balance_max_kw is None else f"energy balance to {result.balance_max_kw:.0e} kW"
     return m.cards(
-        m.Card("Cost: today → forecast → worst", costs, (f"minimised: {result.objective_means}",)),
+        m.Card("Cost: today → forecast → worst", costs, (f"minimised {result.objective_means}",)),
         m.Card("To do", f"{result.operations} to switch" if result.has_answer else "–", (result.to_do(),)),
         s.gap_card(result, bound),
         m.Card("Energy bought", of("purchased_kwh", 0, "kWh"), (f"lost {of('loss_kwh', 0, 'kWh')}",)),

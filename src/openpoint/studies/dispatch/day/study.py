@@ -21,7 +21,7 @@ from openpoint.scenarios.day.tables import Day
 from openpoint.scenarios.day.uncertain import deviation_notes
 from openpoint.studies.dispatch.day.answer import Asked, day_result
 from openpoint.studies.dispatch.day.decided import uncertain_words
-from openpoint.studies.dispatch.day.methods import MethodName, choose, solve
+from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, choose, method_of
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.options import BudgetLike, DayOptions, Often, SharesLike
 from openpoint.studies.dispatch.day.result import DispatchDayResult
@@ -129,20 +129,21 @@ def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
 
 
 def prepare_arrays(
-    grid: Grid, network: Network, day: DayArrays, name: str, options: DayOptions, notes: tuple[str, ...] = ()
+    grid: Grid, network: Network, day: DayArrays, day_name: str, options: DayOptions, notes: tuple[str, ...] = ()
 ) -> PreparedDay:
     """A run for a day that is in arrays already.
 
     Args:
-        grid: with what the day adds to it. network: of this grid, without its loads. day: its arrays. name: of the day.
-        options: what is asked. notes: on the day.
+        grid: with what the day adds to it. network: of this grid, without its loads. day: its arrays.
+        day_name: of the day. options: what is asked. notes: on the day.
 
     Raises:
         InputError, OptionError: as `dispatch_day`.
     """
     question = question_of(grid, network, day, options)
-    method, why = (options.method, "it was asked for") if options.method is not None else choose(question)
-    return PreparedDay(question, options, Asked(grid, name, f"{method}(gap={options.gap:g})", why, notes))
+    name, why = (options.method, "it was asked for") if options.method is not None else choose(question)
+    method = method_of(name, options.gap, options.time_limit_s)
+    return PreparedDay(question, method, options.time_limit_s, Asked(grid, day_name, str(method), why, notes))
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,13 @@ class PreparedDay:
     """A question about a day, ready to be solved.
 
     Attributes:
-        question: as numbers. options: what was asked. asked: the same in words, with the grid.
+        question: as numbers. method: named, or chosen. time_limit_s: of it.
+        asked: what was asked in words, with the grid.
     """
 
     question: DayQuestion
-    options: DayOptions
+    method: DayMethod
+    time_limit_s: float | None
     asked: Asked
 
     @property
@@ -174,10 +177,8 @@ class PreparedDay:
 
     def solve(self, progress: Progress | None = None) -> DispatchDayResult:
         """The result, every period of it by exact AC power flow."""
-        options = self.options
         _LOG.info("stated the problem; the method begins")
-        method = options.method or choose(self.question)[0]
-        with deadline_of(options.time_limit_s) as deadline:
-            outcome = solve(method, self.question, options.gap, progress, deadline)
+        with deadline_of(self.time_limit_s) as deadline:
+            outcome = self.method.solve(self.question, progress, deadline)
         _LOG.info("the method ended")
         return day_result(self.asked, self.question, outcome)

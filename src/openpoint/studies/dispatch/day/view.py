@@ -58,7 +58,7 @@ def _cases(result: DispatchDayResult) -> list[tuple[str, ...]]:
     for name, figure, unit in _FIGURES:
         digits = 4 if unit == "pu" else 1
         values = [result.total(figure, case) for case in CASES]
-        rows.append((name, *("-" if value is None else f"{value:,.{digits}f} {unit}" for value in values)))
+        rows.append((name, *("-" if value is None else f"{value + 0.0:,.{digits}f} {unit}" for value in values)))
     return rows
 
 
@@ -77,7 +77,7 @@ def _periods(result: DispatchDayResult) -> v.View:
         powers = [row[name] for name in (
             "load_kw", "source_kw", "generators_kw", "solar_kw", "wind_kw", "stores_kw", "vehicles_kw", "shed_kw",
             "loss_kw")]  # fmt: skip
-        shown = ["-" if value is None else f"{value:,.0f}" for value in powers]
+        shown = ["-" if value is None else f"{round(value) + 0:,}" for value in powers]
         low = "-" if row["v_min_pu"] is None else f"{row['v_min_pu']:.4f}"
         told = words.safe(deviating.get(row["period"], ""))
         rows.append((words.safe(row["period"]), f"{row['price_usd_per_kwh']:.4f}", *shown, low,

@@ -68,11 +68,7 @@ def timeline(result: DispatchDayResult) -> style.Picture:
 def _told(result: DispatchDayResult) -> str:
     if not result.has_answer:
         return result.termination.value
-    return (
-        f"${result.objective_usd:,.2f} at {result.objective_means}"
-        if result.uncertain
-        else (f"${result.objective_usd:,.2f}")
-    )
+    return f"${result.objective_usd:,.2f}" + (f", {result.objective_means}" if result.uncertain else "")
 
 
 def _edges(result: DispatchDayResult) -> Floats:
@@ -180,7 +176,12 @@ def _voltages(axes: Axes, result: DispatchDayResult, cases: list[str]) -> None:
     for value in limits:
         if value is not None:
             axes.axhline(value, color=style.BROKEN, lw=0.9, ls=(0, (4, 3)), zorder=1)
-    axes.margins(y=0.12)
+    here = result.periods.filter(pl.col("case").is_in(cases))
+    shown = np.concatenate([numbers(here, "v_min_pu"), numbers(here, "v_max_pu"), [v for v in limits if v is not None]])
+    shown = shown[np.isfinite(shown)]
+    if len(shown):
+        room = 0.08 * float(np.ptp(shown)) + 1e-3
+        axes.set_ylim(float(shown.min()) - room, float(shown.max()) + room)
     axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1.04), fontsize=6.5, handlelength=1.6, borderaxespad=0.0)
     _head(axes, "lowest and highest voltage of all buses, pu (dashed: limits)")
 
