@@ -25,12 +25,18 @@ evening,0.18,1.0
 
 The easiest start is a built-in day, written to a folder and changed there:
 
+```console
+$ openpoint days
+$ openpoint days baran33-day my-day
+```
+
+In Python:
+
 ```python
 import polars as pl
 import openpoint
 
-openpoint.read_day("baran33-day").write("my-day")
-day = openpoint.read_day("my-day")
+day = openpoint.read_day("my-day")  # openpoint.read_day("baran33-day").write("my-day") writes it, too
 more = day.flexible_loads.with_columns(shift_buses_share=pl.lit(0.1))  # a tenth may move between buses
 print(day.with_tables(flexible_loads=more))
 ```

@@ -397,6 +397,19 @@ def test_cases_are_listed(command: Command) -> None:
     assert set(known) <= set(first)
 
 
+def test_days_are_listed_and_written(command: Command) -> None:
+    done = command("days")
+    assert done.code == 0, done.err
+    assert {"baran33-day", "baran69-day"} <= {line.split()[0] for line in done.out.splitlines()}
+    assert command("days", "baran33-day", "mine").code == 0
+    written = openpoint.read_day("mine").tables()
+    assert all(written[kind].equals(frame) for kind, frame in openpoint.read_day("baran33-day").tables().items())
+    for arguments, told in ((("mine",), "Give a folder"), (("mine", "./mine"), "take the place of the day")):
+        refused = command("days", *arguments)
+        assert refused.code == 2
+        assert told in refused.err
+
+
 @pytest.mark.parametrize("shape", ["result", "powerflow", "grid"])
 def test_schemas_are_printed(shape: str, command: Command) -> None:
     done = command("schema", shape)

@@ -209,6 +209,23 @@ def cases() -> int:
     return run.cases()
 
 
+@app.command()
+@guarded
+def days(
+    day: Annotated[
+        str | None,
+        typer.Argument(metavar="DAY", help="A built-in day, or one of your own.", show_default=False),
+    ] = None,
+    folder: Annotated[
+        str | None, typer.Argument(metavar="FOLDER", help="Where its tables go.", show_default=False)
+    ] = None,
+) -> int:
+    """List the built-in days, or write a day as a folder of tables, to be changed there."""
+    from openpoint.cli import days as run
+
+    return run.days(day, folder)
+
+
 def run_app(arguments: list[str]) -> None:
     """Run the command that the arguments name; leaves by `SystemExit`."""
     group = typer.main.get_command(app)
