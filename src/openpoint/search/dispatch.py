@@ -27,8 +27,9 @@ STEPS_MOST = 40
 LITTLE = 1e-3
 """Relative gain of one such step below which no more are made."""
 
-Cone = Callable[[Bools], tuple[float, Complexes | None]]
-"""From the (E) state of a tree to a lower bound of its cost, inf if nothing keeps the limits, and the (G) outputs."""
+Cone = Callable[[Bools, Ints], tuple[float, Complexes | None]]
+"""From the (E) state of a tree and the (D) positions of devices to a lower bound of its cost, inf if nothing keeps the
+limits, and the (G) outputs."""
 
 
 class Dispatcher:

@@ -15,6 +15,7 @@ from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
 from openpoint.search.kernel.arrays import CLOSED, Counts, Model, Work
 from openpoint.search.kernel.entries import relaxed_positions
 from openpoint.search.model.build import Numbering
+from openpoint.search.outputs import improved
 from openpoint.search.positions import improved_positions
 
 START_EVALUATIONS = 2e6
@@ -105,7 +106,7 @@ class Incumbent:
         """Lower bound of a state by the cone program, and the state with the program's outputs if it is better."""
         if self.dispatcher.cone is None:
             return -math.inf, candidate
-        bound, found = self.dispatcher.cone(candidate.closed)
+        bound, found = self.dispatcher.cone(candidate.closed, candidate.positions)
         generation = None if found is None else self.dispatcher.within(found)
         changes = float(self.model.price[candidate.closed[self.numbering.branch]].sum())
         other = None if generation is None else self.exchange.at(candidate, generation)
@@ -165,9 +166,17 @@ class Incumbent:
             self._keep(candidate)
         candidate = self._descend(candidate, most)
         if self.model.dispatchable:
-            candidate = self._redispatched(candidate)
+            candidate = self._polished(self._redispatched(candidate))
         if candidate.beats(self.candidate):
             self._keep(candidate)
+
+    def _polished(self, candidate: Candidate) -> Candidate:
+        """The state with better outputs, where the exact power flow finds some near those of the relaxation."""
+        states = self.exchange.evaluator.states
+        if states is None:
+            return candidate
+        within, state = self.dispatcher.within, (candidate.closed, candidate.positions)
+        return self.exchange.at(candidate, improved(states, *state, candidate.generation, within)) or candidate
 
     def _keep(self, candidate: Candidate) -> None:
         """Store a new best state and lower the cutoff."""

@@ -91,7 +91,8 @@ def search_topologies(
         starts: (K, E) radial states to start from, in addition to today's and those that the search finds itself.
         stop: called regularly; True stops. progress: called regularly with the progress of the search.
         certificate: file for the proof, which `openpoint.verify` checks; not written where nothing is proven.
-        cone: a cone program for the output of dispatchable generators on a tree where limits bind.
+        cone: a cone program for the output of dispatchable generators on a tree where limits bind, at given positions
+            of all `devices`.
         checkpoint: file from which the search is continued if it exists. It is written regularly and when a limit
             stops the search; it is deleted when the search is complete.
         deadline: used in place of the time limit; the time to compile functions at their first use does not count.
@@ -126,7 +127,8 @@ def search_topologies(
     )
     task = _Task(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap)
     mine = replace(model, w_max=model.w_max.copy())  # the search tightens it in place
-    run = _Run(task, mine, numbering, certificate, cone, checkpoint, deadline or Deadline(time_limit))
+    at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
+    run = _Run(task, mine, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
     try:
         found = run.solve(node_limit, starts, stop, progress)
     finally:

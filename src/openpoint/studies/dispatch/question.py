@@ -125,7 +125,7 @@ class Question:
             progress=log.told,
             certificate=search.certificate,
             checkpoint=search.checkpoint,
-            cone=self.program.cone if self.dispatches else None,
+            cone=self.program.cone.at if self.dispatches else None,
             devices=self.devices,
             cost=self.cost,
             supply=self.supply,
