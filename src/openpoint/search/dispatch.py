@@ -17,7 +17,8 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
-from openpoint.search.kernel.arrays import CLOSED, OPEN, Counts, Model, Work, counts, pool_for, record_for, work_for
+from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work, work_for
+from openpoint.search.kernel.bookkeeping import Counts, counts, pool_for, record_for
 from openpoint.search.kernel.entries import explore
 from openpoint.search.limit_newton import LimitNewton
 from openpoint.search.model.build import Numbering

@@ -12,7 +12,8 @@ from openpoint.network import Network
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.dispatch import Dispatcher
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
-from openpoint.search.kernel.arrays import CLOSED, Counts, Model, Work
+from openpoint.search.kernel.arrays import CLOSED, Model, Work
+from openpoint.search.kernel.bookkeeping import Counts
 from openpoint.search.kernel.entries import relaxed_positions
 from openpoint.search.model.build import Numbering
 from openpoint.search.outputs import improved

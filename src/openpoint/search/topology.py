@@ -27,17 +27,8 @@ from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.infeasibility import infeasibility_search
-from openpoint.search.kernel.arrays import (
-    CLOSED,
-    Counts,
-    Model,
-    counts,
-    enlarged,
-    lowest,
-    pool_for,
-    record_for,
-    work_for,
-)
+from openpoint.search.kernel.arrays import CLOSED, Model, work_for
+from openpoint.search.kernel.bookkeeping import Counts, counts, enlarged, lowest, pool_for, record_for
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
