@@ -99,8 +99,7 @@ def search_topologies(
     """
     change_cost += 0.0 if cost is None else cost.change
     objective = objective_of(network, cost, supply)
-    moves = cost is not None and cost.move != 0.0 and devices is not None and devices.count > 0
-    _check_options(gap, max_changes, change_cost, certificate is not None and objective is not None, moves)
+    _check_options(gap, max_changes, change_cost, certificate is not None and objective is not None)
     fixed = ~network.switchable
     must_close = network.closed & fixed if must_close is None else must_close
     must_open = ~network.closed & fixed if must_open is None else must_open
@@ -128,7 +127,7 @@ def search_topologies(
     return found if found.positions is None else replace(found, positions=devices.with_some(free, found.positions))
 
 
-def _check_options(gap: float, max_changes: int | None, change_cost: float, uncertified: bool, moves: bool) -> None:
+def _check_options(gap: float, max_changes: int | None, change_cost: float, uncertified: bool) -> None:
     if not 0.0 <= gap < 1.0:
         raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
     if max_changes is not None and max_changes < 0:
@@ -137,8 +136,6 @@ def _check_options(gap: float, max_changes: int | None, change_cost: float, unce
         raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
     if uncertified:
         raise OptionError("a certificate proves the least loss; it is not written for another cost or limits of supply")
-    if moves:
-        raise OptionError("topology search has no price for moves of devices; use Benders or the one-piece program")
 
 
 @dataclass(frozen=True)

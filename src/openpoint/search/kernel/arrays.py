@@ -52,6 +52,7 @@ class Model(Table):
             susceptance of a bank, squared voltage that a source holds, k_fr of a tap changer. holder: (N) device that
             sets the voltage of the source at this bus, changer: (m) that sets the ratio of the branch, -1 = none; both
             of no length without devices.
+        device_today: (D) position today. move_price: cost of a device in any other position.
         generator_at: (G) buses of the dispatchable generators, if their output has a price or a greatest apparent
             power; else of no length. p_low, p_high, q_low, q_high, s_high: (G) limits of their output. output_price,
             output_square, output_idle: (G) its cost: per power, per squared power, and while it is on. stopper: (G)
@@ -108,6 +109,8 @@ class Model(Table):
     device_kind: Indices
     device_at: Indices
     device_start: Indices
+    device_today: Indices
+    move_price: float
     value: Floats
     holder: Indices
     changer: Indices

@@ -102,7 +102,7 @@ def build_model(
     units = devices.place[devices.of(DeviceKind.UNIT)]
     costs = None
     if objective is not None:
-        costs = cost_range(with_zero(counted, devices), objective.cost, w_min, w_max, most, units)
+        costs = cost_range(with_zero(counted, devices), objective.cost, w_min, w_max, most, devices)
     prices = prices_of(network, objective, bus)
     prices = replace(prices, costly=prices.costly or len(units) > 0)
     taken = demand(bare, at_sources=prices.of_sources, generators=not prices.costly)
@@ -114,7 +114,9 @@ def build_model(
     fixed = int(network.closed.sum()) - n
     swap = ~network.closed[branch]
     arrays: dict[str, Any] = adjacency(np.minimum(a, n), np.minimum(b, n), n)
-    arrays |= pattern(a, b, columns) | device_arrays(network, devices, number, branch) | by_bus(with_open, bus)
+    arrays |= (
+        pattern(a, b, columns) | device_arrays(network, devices, prices.move, number, branch) | by_bus(with_open, bus)
+    )
     arrays |= output_arrays(counted, objective, prices.costly, bool(taken.span.any()), number)
     model = Model(
         n=n,
