@@ -114,9 +114,8 @@ def build_model(
     fixed = int(network.closed.sum()) - n
     swap = ~network.closed[branch]
     arrays: dict[str, Any] = adjacency(np.minimum(a, n), np.minimum(b, n), n)
-    arrays |= (
-        pattern(a, b, columns) | device_arrays(network, devices, prices.move, number, branch) | by_bus(with_open, bus)
-    )
+    arrays |= pattern(a, b, columns) | by_bus(with_open, bus)
+    arrays |= device_arrays(network, devices, prices.move, number, branch)
     arrays |= output_arrays(counted, objective, prices.costly, bool(taken.span.any()), number)
     model = Model(
         n=n,
