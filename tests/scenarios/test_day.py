@@ -142,7 +142,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ),
     # Units and limits
     ({"units": [{"generator": "gas"}]}, "there is no generator 'gas'", "Use a generator"),
-    ({"units": [{"generator": "gas"}] * 2, "generators": [GAS]}, "it has a row already", "Keep one"),
+    ({"units": [{"generator": "gas"}] * 2, "generators": [GAS]}, "'gas' stands in row number 1, too", "Keep one"),
     (
         {"units": [{"generator": "gas"}], "generators": [GAS | {"p_min_kw": None, "p_max_kw": None}]},
         "it is not dispatchable",
@@ -256,6 +256,13 @@ def test_a_day_is_written_and_read_back(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"letter\.txt, which is no table of a day"):
         built_in.write(tmp_path / "mine")
     assert "letter.txt: this file is not read" in told(list(read_day(tmp_path / "mine").notes))
+
+
+def test_a_table_of_nothing_but_defaults_is_not_written(tmp_path: Path) -> None:
+    plain = pl.DataFrame({"bus": [None], "v_min_pu": [None]}, schema={"bus": pl.String, "v_min_pu": pl.Float64})
+    day(limits=plain).write(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["periods.csv"]
+    assert read_day(tmp_path).limits.is_empty()
 
 
 def test_one_file_holds_the_periods(tmp_path: Path) -> None:

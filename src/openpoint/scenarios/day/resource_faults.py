@@ -9,7 +9,7 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.grid import Grid
-from openpoint.scenarios.day.rows import at, unknown
+from openpoint.scenarios.day.rows import at, duplicates, unknown
 from openpoint.scenarios.day.tables import Day
 
 KINDS = ("solar", "wind")
@@ -101,18 +101,14 @@ def _unit_faults(day: Day, grid: Grid) -> Iterator[Problem]:
     frame = day.units
     rows = {row["name"]: row for row in grid.generators.iter_rows(named=True)}
     yield from unknown("units", frame, "generator", rows, "Use a generator of the grid or of the table `generators`")
-    seen: set[str] = set()
+    yield from duplicates("units", frame, "generator")
     for n, unit in enumerate(frame.iter_rows(named=True)):
-        name = unit["generator"]
-        if name in seen:
-            yield at("units", frame, n, "generator", "it has a row already", "Keep one of the rows")
-        seen.add(name)
-        if name in rows:
-            yield from _unit_row_faults(frame, n, unit, rows[name])
+        if (row := rows.get(unit["generator"])) is not None:
+            yield from _unit_row_faults(frame, n, unit, row)
 
 
 def _unit_row_faults(frame: pl.DataFrame, n: int, unit: dict[str, Any], row: dict[str, Any]) -> Iterator[Problem]:
-    if all(row[f"{limit}"] is None for limit in ("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")):
+    if all(row[limit] is None for limit in ("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")):
         message = "it is not dispatchable: it has no limits, so that its output is fixed"
         yield at("units", frame, n, "generator", message, "Give it p_min_kw and p_max_kw")
         return

@@ -103,9 +103,10 @@ class Day:
             for name in DAY_FILES:
                 (place / name).unlink(missing_ok=True)
             for kind, frame in self.tables().items():
-                if frame.height:
-                    schema = profile_schema(frame.columns) if kind == "profiles" else DAY_SCHEMAS[kind]
-                    (place / f"{kind}.csv").write_text(csv_from_table(kind, frame, schema), encoding="utf-8")
+                schema = profile_schema(frame.columns) if kind == "profiles" else DAY_SCHEMAS[kind]
+                text = csv_from_table(kind, frame, schema) if frame.height else ""
+                if text.strip():  # not where every cell is the default, which says nothing
+                    (place / f"{kind}.csv").write_text(text, encoding="utf-8")
         except OSError as error:
             raise OptionError(f"{place} cannot be written: {error.strerror or error}") from error
 
