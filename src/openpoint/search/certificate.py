@@ -23,8 +23,7 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.search.exchange.ac_check import Candidate
-from openpoint.search.kernel.arrays import Model, Work
-from openpoint.search.kernel.bookkeeping import (
+from openpoint.search.kernel.arrays import (
     APPLY,
     BOUND,
     FROM,
@@ -34,8 +33,10 @@ from openpoint.search.kernel.bookkeeping import (
     SPLIT,
     STEP,
     Counts,
+    Model,
     Pool,
     Record,
+    Work,
     record_for,
 )
 from openpoint.search.kernel.entries import LEAF, explore

@@ -1,0 +1,1 @@
+"""Topology decided once for a day, with proof."""

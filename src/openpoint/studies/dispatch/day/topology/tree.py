@@ -1,0 +1,180 @@
+"""Branch and bound on which branches are open all day, least bound first.
+
+A loop of branches that are not open must be opened somewhere: a node is divided by the branch of one of its loops that
+opens, child i opening the i-th and closing those before it. Where the bound rises to the cutoff as soon as a branch
+opens, the branch is closed at once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from openpoint.arrays import Floats, Ints, States
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.studies.dispatch.day.topology.relaxation import Conductances, DayRelaxation, NodeBound
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A radial state (m) with its bound."""
+
+    value: float
+    status: States
+    found: NodeBound
+
+
+@dataclass(order=True)
+class _Open:
+    """A node to process."""
+
+    value: float
+    number: int
+    status: States = field(compare=False)
+    terms: Conductances | None = field(compare=False)
+
+
+@dataclass
+class TopologyTree:
+    """A search that can be stopped and go on.
+
+    Attributes:
+        relaxation: of all nodes. cutoff: nodes of at least this bound are done.
+        leaves: radial states below the cutoff. floor: least bound of what is done and no leaf. nodes: processed so far.
+    """
+
+    relaxation: DayRelaxation
+    cutoff: float = math.inf
+    leaves: list[Leaf] = field(default_factory=list)
+    floor: float = math.inf
+    nodes: int = 0
+    heap: list[_Open] = field(default_factory=list)
+    count: int = 0
+
+    def start(self, status: States, value: float = -math.inf) -> None:
+        """Add a node."""
+        self._push(value, status, None)
+
+    @property
+    def lowest(self) -> float:
+        """Least bound of nodes that are done or open, leaves aside."""
+        return min(self.floor, self.heap[0].value if self.heap else math.inf)
+
+    def step(self) -> Leaf | None:
+        """Process the node of least bound; the leaf if it is one."""
+        node = heapq.heappop(self.heap)
+        if node.value >= self.cutoff:
+            self.floor = min(self.floor, node.value)
+            return None
+        self.nodes += 1
+        status, terms, value = node.status, node.terms, node.value
+        while True:
+            found = self.relaxation.bound(status, terms, 1 if terms is not None else 2)
+            if found is None:
+                return None
+            value, terms = max(value, found.value), found.conductances
+            if value >= self.cutoff:
+                self.floor = min(self.floor, value)
+                return None
+            undecided = np.flatnonzero(status == UNDECIDED)
+            if not len(undecided):
+                leaf = Leaf(value, status, found)
+                self.leaves.append(leaf)
+                return leaf
+            sure = undecided[value + found.opened[undecided] >= self.cutoff]
+            if not len(sure):
+                break
+            self.floor = min(self.floor, float(np.min(value + found.opened[sure])))
+            status[sure] = CLOSED
+        self._divide(status, value, found)
+        return None
+
+    def _divide(self, status: States, value: float, found: NodeBound) -> None:
+        gain = gains(self.relaxation, status, found)
+        loop = min(loops(self.relaxation, status), key=lambda some: self._order(some, value + gain))
+        order = loop[np.argsort(-gain[loop], kind="stable")]
+        for k, e in enumerate(order):
+            child = status.copy()
+            child[order[:k]], child[e] = CLOSED, OPEN
+            bound = value + float(found.opened[e])
+            if bound >= self.cutoff:
+                self.floor = min(self.floor, bound)
+            else:
+                self._push(bound, child, found.conductances)
+
+    def _order(self, loop: Ints, estimate: Floats) -> float:
+        """How far the branches of a loop are below the cutoff, all together."""
+        return float(np.sum(np.maximum(self.cutoff - estimate[loop], 0.0)))
+
+    def _push(self, value: float, status: States, terms: Conductances | None) -> None:
+        self.count += 1
+        heapq.heappush(self.heap, _Open(value, self.count, status, terms))
+
+
+def gains(relaxation: DayRelaxation, status: States, found: NodeBound) -> Floats:
+    """(m) estimates of how much the cost rises where a branch opens and its power takes the other ways."""
+    model, n = relaxation.model, relaxation.model.n
+    terms = found.conductances
+    first = relaxation.scale @ (terms.square * (found.p**2 + found.q**2))
+    live = np.flatnonzero(status != OPEN)
+    r = np.maximum(np.hypot(model.r, model.x) * 1e-3, model.r)[live]
+    fr, to = np.minimum(model.fr[live], n), np.minimum(model.to[live], n)
+    laplacian = np.zeros((n + 1, n + 1))
+    for a, b, sign in ((fr, fr, 1.0), (to, to, 1.0), (fr, to, -1.0), (to, fr, -1.0)):
+        np.add.at(laplacian, (a, b), sign / np.maximum(r, 1e-9))
+    inverse = np.zeros_like(laplacian)
+    inverse[:n, :n] = np.linalg.inv(laplacian[:n, :n])
+    effective = inverse[fr, fr] + inverse[to, to] - 2.0 * inverse[fr, to]
+    gain = np.full(len(status), math.inf)
+    gain[live] = first[live] / np.maximum(1.0 - effective / np.maximum(r, 1e-9), 1e-6)
+    return gain
+
+
+def loops(relaxation: DayRelaxation, status: States) -> list[Ints]:
+    """For every undecided branch the undecided branches of a shortest loop through it, closed ones not counted."""
+    model = relaxation.model
+    n = model.n
+    fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
+    around: list[list[tuple[int, int]]] = [[] for _ in range(n + 1)]
+    for e in np.flatnonzero(status != OPEN):
+        around[fr[e]].append((int(to[e]), int(e)))
+        around[to[e]].append((int(fr[e]), int(e)))
+    found: dict[tuple[int, ...], Ints] = {}
+    for e in np.flatnonzero(status == UNDECIDED):
+        some = _shortest(around, status, int(fr[e]), int(to[e]), int(e))
+        if some is not None:
+            found[tuple(sorted(some))] = np.array(sorted(some))
+    return list(found.values())
+
+
+def _shortest(
+    around: list[list[tuple[int, int]]], status: States, begin: int, end: int, without: int
+) -> list[int] | None:
+    """Undecided branches of a way between two buses with the fewest of them, and the branch itself."""
+    came: dict[int, tuple[int, int]] = {begin: (-1, -1)}
+    distance, queue = {begin: 0}, deque([begin])
+    while queue:
+        bus = queue.popleft()
+        if bus == end:
+            break
+        for other, e in around[bus]:
+            cost = distance[bus] + int(status[e] == UNDECIDED)
+            if e == without or cost >= distance.get(other, 1 << 30):
+                continue
+            distance[other], came[other] = cost, (bus, e)
+            if cost > distance[bus]:
+                queue.append(other)
+            else:
+                queue.appendleft(other)
+    if end not in came:
+        return None
+    some, bus = [without], end
+    while bus != begin:
+        bus, e = came[bus]
+        if status[e] == UNDECIDED:
+            some.append(e)
+    return some

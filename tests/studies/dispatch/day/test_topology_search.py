@@ -1,0 +1,178 @@
+"""The topology of a day: bounds below every completion, the search against all topologies, locks, limits of time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from openpoint.errors import OptionError
+from openpoint.search.enumeration import topologies
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates
+from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
+from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, first_status
+from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
+from openpoint.studies.dispatch.day.topology.tree import loops
+from openpoint.studies.dispatch.day.topology.weights import forecast, mixture, worst_mixture
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.interrupt import Interrupt
+from openpoint.twostage.log import Termination
+from tests.builders.small_days import PERIODS, small_day
+from tests.powerflow.small_networks import Branch, make_network
+
+
+def two_loops(hours: int = 1, seed: int = 0, v_min: float = 0.9) -> DayQuestion:
+    """The small day with another tie and impedances by seed: 11 or more topologies."""
+    question, rng = small_day(hours), np.random.default_rng(seed)
+    net, ties = question.network, [(3, 5), (2, 4)]
+    ends = [*zip(net.terminal_fr[:5], net.terminal_to[:5], strict=True), *ties]
+    z = (0.02 + 0.04 * rng.random(len(ends))) * (1.0 + 0.8j)
+    branches = [Branch(int(a), int(b), z[e], closed=e < 5) for e, (a, b) in enumerate(ends)]
+    meshed = make_network(6, branches, {0: 1.0 + 0.0j}, generators=[(3, 0.0j)], v_limits=(v_min, 1.1))
+    meshed = replace(meshed, p_min=net.p_min, p_max=net.p_max, q_min=net.q_min, q_max=net.q_max)
+    free = np.zeros(len(ends), dtype=np.bool_)
+    cost = replace(question.cost, current=np.zeros(len(ends)))
+    return replace(question, network=meshed, cost=cost, must_close=free, must_open=free)
+
+
+def all_trees(question: DayQuestion) -> np.ndarray:
+    """(K, E) the topologies that the question allows."""
+    fixed = ~question.network.switchable
+    closed = question.must_close | (fixed & question.network.closed)
+    shut = question.must_open | (fixed & ~question.network.closed)
+    return np.concatenate(list(topologies(question.network, locked_closed=closed, locked_open=shut)))
+
+
+def cone_bound(question: DayQuestion, tree: np.ndarray, days: list[np.ndarray], templates: HourTemplates) -> float:
+    """The cone program of a topology over some days."""
+    master = DayMaster(question, np.tile(tree.astype(np.float64), (PERIODS, 1)), templates=templates)
+    for day in days:
+        master.add_day(day)
+    return master.solve().bound
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_bound_is_above_the_best_completion(seed: int) -> None:
+    binds = seed == 1  # lower limits of the voltage, which the bound leaves out
+    question, rng = two_loops(0, seed, 0.9 if binds else 0.0), np.random.default_rng(seed)
+    expected = forecast(question.day)
+    relaxation = DayRelaxation(question, expected.copies, expected.weights)
+    trees, templates = all_trees(question), HourTemplates(question)
+    days = [np.ones((PERIODS, 2))]
+    best = np.array([cone_bound(question, tree, days, templates) for tree in trees])
+    states = np.where(trees[:, relaxation.branch], CLOSED, OPEN)
+    for value, state in zip(best, states, strict=True):
+        found = relaxation.bound(state.astype(np.int8), None, 3)
+        assert found is not None
+        assert found.value <= value + 1e-6 * abs(value)
+        assert found.value >= value - (1e-2 if binds else 2e-4) * abs(value)
+    decided = first_status(question, relaxation)
+    for _ in range(10):
+        status = decided.copy()
+        some = rng.permutation(np.flatnonzero(decided == UNDECIDED))[: rng.integers(0, 4)]
+        status[some] = rng.integers(0, 2, len(some))
+        agrees = ((states == status) | (status == UNDECIDED)).all(axis=1)
+        found = relaxation.bound(status, None, 2)
+        assert (found is not None) == agrees.any()
+        if found is not None:
+            assert found.value <= best[agrees].min() + 1e-6 * abs(best[agrees].min())
+
+
+def test_a_bound_at_wrong_multipliers_is_below_one_at_right_ones() -> None:
+    question = two_loops(0)
+    expected = forecast(question.day)
+    relaxation = DayRelaxation(question, expected.copies, expected.weights)
+    status = np.where(question.network.closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
+    values = []
+    for times in (1, 2, 4):
+        found = relaxation.bound(status.copy(), None, times)
+        assert found is not None
+        values.append(found.value)
+    assert values[0] <= values[1] + 1e-7
+    assert values[1] <= values[2] + 1e-7
+    assert values[2] - values[1] < values[1] - values[0]  # the fixed point converges
+
+
+def test_weights_of_days_reach_the_robust_bound() -> None:
+    question, experience = two_loops(1), Experience(HourTemplates(two_loops(1)))
+    outcome = PeriodColumns(gap=1e-5).solve(question, experience=experience)
+    relaxation = DayRelaxation(question, *_copies(question))
+    status = np.where(question.network.closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
+    mixed = worst_mixture(question, status, experience.days)
+    for t in range(PERIODS):
+        assert sum(w for c, w in zip(mixed.copies, mixed.weights, strict=True) if c.period == t) == pytest.approx(1.0)
+    found = DayRelaxation(question, mixed.copies, mixed.weights).bound(status, None, 3)
+    assert found is not None
+    assert found.value <= outcome.upper_bound
+    assert found.value >= outcome.lower_bound * (1.0 - 2e-3)
+    one = mixture(experience.days[:1], np.ones(1))
+    alone = DayRelaxation(question, one.copies, one.weights).bound(status, None, 3)
+    assert alone is not None
+    assert alone.value <= found.value + 1e-4 * abs(found.value)
+
+
+def test_the_search_finds_the_best_of_all_topologies() -> None:
+    question = two_loops(1)
+    outcome = DayTopologySearch(gap=1e-3).solve(question)
+    experience = Experience(HourTemplates(question))
+    all_ = [PeriodColumns(gap=2e-4).solve(question, closed=tree, experience=experience) for tree in all_trees(question)]
+    best = min(all_, key=lambda each: each.upper_bound)
+    assert outcome.termination is Termination.GAP
+    assert outcome.lower_bound <= best.upper_bound
+    assert outcome.upper_bound >= min(each.lower_bound for each in all_) - 1e-9
+    assert outcome.upper_bound <= best.upper_bound * (1.0 + 1e-3)
+    assert outcome.gap <= 1e-3
+    assert outcome.plan is not None
+    assert (outcome.plan.closed == outcome.plan.closed[0]).all()
+    bounds = [line.lower_bound for line in outcome.log]
+    assert bounds == sorted(bounds)
+
+
+def test_locks_and_the_number_of_changes_are_kept() -> None:
+    question = two_loops(0)
+    today = question.network.closed
+    outcome = DayTopologySearch().solve(replace(question, max_changes=2))
+    assert outcome.plan is not None
+    assert (outcome.plan.closed[0] != today).sum() <= 2
+    still = DayTopologySearch().solve(replace(question, max_changes=0))
+    assert still.plan is not None
+    np.testing.assert_array_equal(still.plan.closed[0], today)
+    kept = DayTopologySearch().solve(replace(question, must_close=today & (np.arange(7) == 2)))
+    assert kept.plan is not None
+    assert kept.plan.closed[0][2]
+    assert still.lower_bound >= outcome.lower_bound * (1.0 - 2e-3)
+
+
+def test_an_interrupted_search_keeps_its_bound() -> None:
+    interrupt = Interrupt()
+    interrupt.requested = True
+    outcome = DayTopologySearch().solve(two_loops(0), None, Deadline(None, interrupt=interrupt))
+    assert outcome.termination is Termination.INTERRUPTED
+    assert np.isfinite(outcome.lower_bound)
+    assert outcome.lower_bound <= outcome.upper_bound
+
+
+def test_loops_are_those_of_branches_that_are_not_open() -> None:
+    question = two_loops(0)
+    relaxation = DayRelaxation(question, *_copies(question))
+    status = first_status(question, relaxation)
+    found = {tuple(relaxation.branch[loop].tolist()) for loop in loops(relaxation, status)}
+    assert {(1, 3, 6), (2, 4, 5, 6)} <= found
+    status[relaxation.branch == 6] = OPEN
+    assert {tuple(relaxation.branch[loop].tolist()) for loop in loops(relaxation, status)} == {(1, 2, 3, 4, 5)}
+
+
+def test_questions_that_it_does_not_answer() -> None:
+    question = two_loops(0)
+    with pytest.raises(OptionError, match="once"):
+        DayTopologySearch().solve(replace(question, topology=Cadence.HOURLY))
+    with pytest.raises(OptionError, match="first stage"):
+        DayTopologySearch().solve(replace(question, recourse=frozenset({Resource.STORES})))
+
+
+def _copies(question: DayQuestion) -> tuple[tuple, np.ndarray]:  # type: ignore[type-arg]
+    expected = forecast(question.day)
+    return expected.copies, expected.weights
