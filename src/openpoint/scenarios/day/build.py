@@ -57,11 +57,11 @@ def build_day(
         demand=demand_of(day, grid, network),
         uncertain=uncertain_of(uncertainty, network.bus_names, loaded, renewables, ratings),
     )
-    return replace(network, **_without_loads(grid, network)), arrays
+    return _without_loads(grid, network), arrays
 
 
-def _without_loads(grid: Grid, network: Network) -> dict[str, Any]:
-    """The fields of the network with fixed generation and capacitors alone."""
+def _without_loads(grid: Grid, network: Network) -> Network:
+    """The network whose buses have fixed generation and capacitors alone."""
     bus = {name: n for n, name in enumerate(network.bus_names)}
     power, impedance = (np.zeros(network.n_terminals, dtype=np.complex128) for _ in range(2))
     moving = set(network.generator_names)
@@ -70,7 +70,7 @@ def _without_loads(grid: Grid, network: Network) -> dict[str, Any]:
             power[bus[row["bus"]]] += -complex(row["p_kw"], row["q_kvar"]) / network.s_base_kva
     for row in grid.capacitors.iter_rows(named=True):
         impedance[bus[row["bus"]]] += complex(0.0, -kvar_today(row)) / network.s_base_kva
-    return {"s_power": power, "s_current": np.zeros_like(power), "s_impedance": impedance}
+    return replace(network, s_power=power, s_current=np.zeros_like(power), s_impedance=impedance)
 
 
 def _prices(day: Day, grid: Grid) -> tuple[Floats, Floats]:
