@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpoint.studies.dispatch.day.model.worst_day import STEPS_MOST, worst_day
+from openpoint.studies.dispatch.day.model.worst_day import STEPS_MOST, WorstDays
 
 
 @pytest.mark.parametrize("most", [STEPS_MOST, 0], ids=["dynamic", "integer"])
@@ -31,7 +31,7 @@ def test_worst_day_equals_brute_force(most: int, seed: int, periods: int, count:
         for choice in itertools.product(*(range(len(each)) for each in values))
         if (sum(np.abs(deviations[t][v]) for t, v in enumerate(choice)) <= hours).all()
     )
-    total, choice = worst_day(values, deviations, hours, steps_most=most)
+    total, choice = WorstDays(deviations, hours, steps_most=most).of(values)
     assert total == pytest.approx(best, abs=1e-9)
     assert (sum(np.abs(deviations[t][v]) for t, v in enumerate(choice)) <= hours).all()
 
@@ -41,7 +41,7 @@ def test_many_quantities_are_found_fast_enough_to_be_asked_often() -> None:
     count, periods = 12, 24
     listed = np.vstack([np.zeros((1, count), dtype=np.int64), np.eye(count, dtype=np.int64), -np.eye(count, dtype=int)])
     values = [rng.random(len(listed)) for _ in range(periods)]
-    total, choice = worst_day(values, [listed] * periods, np.full(count, 2))
+    total, choice = WorstDays([listed] * periods, np.full(count, 2)).of(values)
     alone = sum(float(each.max()) for each in values)
     assert total <= alone
     assert (np.abs(listed[choice]).sum(axis=0) <= 2).all()

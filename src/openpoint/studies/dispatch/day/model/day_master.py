@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -26,7 +26,14 @@ from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
 from openpoint.studies.dispatch.day.model.day_schedule import day_schedule, plan_of
-from openpoint.studies.dispatch.day.model.hour_block import HourBlock, HourTemplate, hour_block, hour_template
+from openpoint.studies.dispatch.day.model.hour_block import (
+    HourBlock,
+    HourTemplate,
+    hour_block,
+    hour_devices,
+    hour_template,
+    slice_of,
+)
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.twostage.ambiguity import ProbabilitySet
 
@@ -71,7 +78,7 @@ class MasterAnswer:
     """A solution of the master, in $.
 
     Attributes:
-        status: how the solve ended. bound: proven lower bound of every plan's cost.
+        status: how the solve ended. bound: proven lower bound of every plan's cost. value: cost of the point.
         x: first stage. costs: of the copies. own: own columns of the copies. None and empty where there is none.
     """
 
@@ -80,6 +87,7 @@ class MasterAnswer:
     x: Floats | None
     costs: Floats
     own: tuple[Floats, ...]
+    value: float = math.nan
 
 
 class DayMaster:
@@ -157,10 +165,14 @@ class DayMaster:
         self.days.append(day)
         return True
 
-    def solve(self, seconds: float = math.inf) -> MasterAnswer:
-        """Solve the cone program; its dual value is the bound."""
+    def solve(self, seconds: float = math.inf, fixed: Mapping[int, float] | None = None) -> MasterAnswer:
+        """Solve the cone program; its dual value is the bound.
+
+        Args:
+            seconds: time limit. fixed: values of columns of the first stage.
+        """
         layout = self._layout()
-        form = self._form(layout)
+        form = self._form(layout, fixed or {})
         answer = ClarabelModel(form, tolerance=TOLERANCE, seconds=seconds).solve()
         if answer.x is None:
             return MasterAnswer(answer.status, self._unknown(answer), None, np.empty(0), ())
@@ -168,7 +180,14 @@ class DayMaster:
         own = tuple(x[a:b] for a, b in layout)
         costs = x[self._first_cost(layout) :][: len(self.copies)]
         bound, first = self.scale * safe_bound(form, answer), x[: len(self.schedule.form.c)]
-        return MasterAnswer(answer.status, bound, first, self.scale * costs, own)
+        return MasterAnswer(answer.status, bound, first, self.scale * costs, own, self.scale * answer.value)
+
+    def chosen_columns(self) -> list[Ints]:
+        """Columns of the positions of every device in every period, where they are decided."""
+        layout, sizes = slice_of(self.question), hour_devices(self.question).sizes
+        parts = np.split(layout.chosen, np.cumsum(sizes)[:-1]) if len(sizes) else []
+        groups = [row[part] for row in self.schedule.slice for part in parts]
+        return [group[group >= 0] for group in groups if (group >= 0).any()]
 
     def plan(self, answer: MasterAnswer) -> DayPlan:
         """The plan of a solution."""
@@ -187,7 +206,7 @@ class DayMaster:
     def _first_cost(self, layout: Sequence[tuple[int, int]]) -> int:
         return layout[-1][1] if layout else len(self.schedule.form.c)
 
-    def _form(self, layout: Sequence[tuple[int, int]]) -> StandardForm:
+    def _form(self, layout: Sequence[tuple[int, int]], fixed: Mapping[int, float]) -> StandardForm:
         """The whole program: first stage, copies, one column for the cost of each, a row for each day."""
         first, scale = self.schedule.form, self.scale
         n0, count = len(first.c), len(self.copies)
@@ -212,6 +231,10 @@ class DayMaster:
             row = sp.csr_array((np.ones(len(day)), (np.zeros(len(day), dtype=np.int64), columns)), shape=(1, rows.n))
             own = sp.csr_array(([-1.0], ([0], [theta])), shape=(1, rows.n))
             rows.put(((row + own, 0),), np.zeros(1), 0, 1, ())
+        if fixed:
+            columns = np.array(list(fixed))
+            held = sp.csr_array((np.ones(len(fixed)), (np.arange(len(fixed)), columns)), shape=(len(fixed), rows.n))
+            rows.put(((held, 0),), np.array(list(fixed.values())), len(fixed), 0, ())
         cost = np.zeros(rows.n)
         cost[:n0] = first.c
         return rows.form(cost, first.offset)

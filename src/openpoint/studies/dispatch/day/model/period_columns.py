@@ -4,7 +4,7 @@ Where the recourse of a period knows no other period, the worst day of a plan is
 period (`worst_day`), and a day that the master has to beat is a sum of copies (period, vertex) that days share
 (`day_master`). So
 
-    repeat:  plan ← master;  lower ← its dual value
+    repeat:  plan ← master;  lower ← its bound
              costs ← verified operations of the plan in all vertices of all periods (`plan_values`)
              day ← the worst choice of vertices by these costs, those in it solved by their cone programs
              upper ← min(upper, cost of the schedule + cost of the day)
@@ -12,12 +12,14 @@ period (`worst_day`), and a day that the master has to beat is a sum of copies (
     until upper − lower ≤ gap
 
 The lower bound holds for every AC operation, as it is that of a relaxation with some of the realisations. The upper
-bound is verified by exact AC flow in all vertices.
+bound is verified by exact AC flow in all vertices. Where the exact flow breaks limits that the relaxation keeps, the
+limits of that period are tightened in the master, which from then on proves nothing any more.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,17 +30,33 @@ from openpoint.network.day import DayPlan
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterAnswer
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
-from openpoint.studies.dispatch.day.model.plan_values import PlanValues
+from openpoint.studies.dispatch.day.model.least_violation import least_violation
+from openpoint.studies.dispatch.day.model.plan_values import PlanValues, operation
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import Vertices, vertices_of
-from openpoint.studies.dispatch.day.model.worst_day import worst_day
-from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
+from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
+from openpoint.studies.dispatch.day.model.worst_day import WorstDays
+from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
 from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 
 LOST = 1e12
 """$ that an operation counts that keeps no limits."""
+MORE_DAYS = 8
+"""Days that each iteration adds beside the worst, of copies that the master has already."""
+LESS = 0.9
+"""Share of the excess of a vertex over the forecast that is left to it when a further day is sought."""
+MASTER_SHARE = 0.3
+"""Share of the gap that the whole numbers of a master may leave open."""
+MARGIN_LEAST = 1e-5
+"""Least share by which limits are tightened where the exact flow breaks them."""
+TIGHTENED_MOST = 10
+"""Iterations in which limits may be tightened."""
+TIGHTENED = (
+    "The exact flow broke limits that the relaxation kept, so these were tightened in some periods; plans that the "
+    "tightened limits exclude may cost less, down to the lower bound, which was proven before."
+)
 
 
 @dataclass
@@ -82,6 +100,7 @@ class PeriodColumns:
         *,
         closed: Bools | None = None,
         experience: Experience | None = None,
+        cutoff: float = math.inf,
     ) -> DayOutcome:
         """The best plan of a topology, to the gap, or until a limit or Ctrl-C; the best verified plan is kept.
 
@@ -90,20 +109,27 @@ class PeriodColumns:
             progress: called with every line of the log. deadline: takes the place of the time limit.
             closed: (E) or (T, E) states of the branches; today's if None.
             experience: of an earlier solve of the same day, to which this one adds.
+            cutoff: $; the run also ends where the lower bound is not less.
 
         Raises:
             OptionError: generators, stores or shifts are recourse.
         """
-        if question.recourse:
-            raise OptionError("copies by period need generators, stores and shifts in the first stage")
-        states = np.broadcast_to(question.network.closed if closed is None else closed, self._shape(question))
+        states = states_of(question, closed)
         with deadline_of(self.time_limit_s, deadline) as limit:
             run = _Run(self, question, states, experience or Experience(HourTemplates(question)), progress, limit)
-            return run.execute()
+            return run.execute(cutoff)
 
-    @staticmethod
-    def _shape(question: DayQuestion) -> tuple[int, int]:
-        return question.day.periods, question.network.n_conductors
+
+def states_of(question: DayQuestion, closed: Bools | None) -> Bools:
+    """(T, E) states of the branches, today's if None.
+
+    Raises:
+        OptionError: generators, stores or shifts are recourse.
+    """
+    if question.recourse:
+        raise OptionError("copies by period need generators, stores and shifts in the first stage")
+    shape = question.day.periods, question.network.n_conductors
+    return np.broadcast_to(question.network.closed if closed is None else closed, shape)
 
 
 @dataclass
@@ -129,24 +155,27 @@ class _Run:
         self.method, self.question, self.experience = method, question, experience
         self.progress, self.deadline, self.began = progress, deadline, deadline.passed()
         self.vertices = vertices_of(question.day)
+        self.worst = WorstDays(self.vertices.deviations, self.vertices.hours)
         self.evaluator = DayEvaluator(question)
         self.master = DayMaster(question, closed.astype(np.float64), templates=experience.templates)
+        self.whole = WholeMaster(self.master, MASTER_SHARE * method.gap)
         self.lower, self.upper = -math.inf, math.inf
         self.best: _Best | None = None
+        self.value, self.violation, self.least, self.tightened = math.inf, 0.0, math.inf, 0
         self.log: list[Iteration] = []
-        self.value, self.violation, self.least = math.inf, 0.0, math.inf
         self.master.add_day(np.ones((question.day.periods, question.day.uncertain.count)))
         for day in experience.days:
             if allowed(self.vertices, day):
                 self.master.add_day(day)
 
-    def execute(self) -> DayOutcome:
+    def execute(self, cutoff: float) -> DayOutcome:
         """Run the loop."""
         while True:
-            answer = self.master.solve(self.deadline.left())
-            self.lower = max(self.lower, min(answer.bound, self.upper))
+            answer = self.whole.solve(self.deadline)
+            if not self.tightened:
+                self.lower = max(self.lower, min(answer.bound, self.upper))
             if answer.x is None:
-                return self._outcome(self._without(answer.status))
+                return self._without(answer.status)
             values, choice = self._judged(self.master.plan(answer), answer)
             learned = self._learn(values, choice)
             if relative_gap(self.lower, self.upper) <= self.method.gap:
@@ -154,29 +183,27 @@ class _Run:
                 return self._outcome(Termination.OPTIMAL if exact else Termination.GAP)
             if self.deadline.over():
                 return self._outcome(self.deadline.why)
-            if not learned:
-                return self._outcome(Termination.RELAXATION)
+            if not learned or self.lower >= cutoff:
+                return self._outcome(Termination.RELAXATION if self.lower < cutoff else Termination.GAP)
             if len(self.log) >= self.method.max_iterations:
                 return self._outcome(Termination.ITERATIONS)
 
     def _judged(self, plan: DayPlan, answer: MasterAnswer) -> tuple[PlanValues, Ints]:
-        """Values of a plan, and the choice of its worst day; of no more effort than the gap needs."""
-        vertices = self.vertices
-        values = PlanValues(self.master, answer, plan, self.evaluator, vertices.realisations)
-        for t, costs in enumerate(values.costs):
-            for lost in np.flatnonzero(np.isinf(costs)):
-                values.solve(t, int(lost))
+        """Values of a plan, and the choice of its worst day, or of one in which it is worse than the best plan."""
+        values = PlanValues(self.master, answer, plan, self.evaluator, self.vertices.realisations)
+        values.mend()
         while True:
-            finite = [np.where(np.isinf(costs), LOST, costs) for costs in values.costs]
-            total, choice = worst_day(finite, vertices.deviations, vertices.hours)
+            total, choice = self.worst.of(_finite(values.costs))
             value = values.schedule_cost + total
-            open_ones = [(t, int(v)) for t, v in enumerate(choice) if not values.solved[t][v]]
-            if not open_ones or relative_gap(self.lower, value) <= 0.5 * self.method.gap or self.deadline.over():
+            unsolved = [(t, int(v)) for t, v in enumerate(choice) if not values.solved[t][v]]
+            if not unsolved or relative_gap(self.lower, value) <= 0.5 * self.method.gap or self.deadline.over():
                 break
-            for t, v in open_ones:
+            for t, v in unsolved:
                 values.solve(t, v)
-        broken = any(np.isinf(costs).any() for costs in values.costs)
-        value = math.inf if broken else value
+            if math.isfinite(self.upper) and (seen := self._beaten(values)) is not None:
+                value, choice = seen
+                break
+        value = math.inf if values.broken() else value
         violation = sum(float(part.max()) for part in values.violations)
         if value < self.upper or (math.isinf(self.upper) and violation < self.least):
             self.best, self.least = _Best(values, choice), violation
@@ -184,65 +211,101 @@ class _Run:
         self.value, self.violation = value, violation
         return values, choice
 
+    def _beaten(self, values: PlanValues) -> tuple[float, Ints] | None:
+        """A day of solved periods, apart from the forecast, in which the plan costs more than the best; its cost."""
+        costs = [np.where(solved, part, -LOST) for solved, part in zip(values.solved, _finite(values.costs))]
+        for part, known in zip(costs, values.costs, strict=True):
+            part[0] = known[0]
+        total, choice = self.worst.of(costs)
+        value = values.schedule_cost + total
+        return (value, choice) if self.upper < value < LOST else None
+
     def _learn(self, values: PlanValues, choice: Ints) -> bool:
-        """Add the worst day, and vertices in which nothing keeps the limits; whether anything was new."""
-        day = self.vertices.day(choice)
-        before = len(self.master.copies)
-        words = []
+        """Add the worst day, further ones, and vertices in which nothing keeps the limits; whether anything is new."""
+        before, words = len(self.master.copies), list[str]()
         for t, v in values.impossible:
             self.master.copy(t, self.vertices.realisations[t][v])
         if len(self.master.copies) > before:
             words.append("limits")
-        new = self.master.add_day(day)
-        if new:
+        day = self.vertices.day(choice)
+        if self.master.add_day(day):
             self.experience.days.append(day)
             words.append("copy")
+            self._add_further(values, choice)
+        if not words and self._tighten(values):
+            words.append("tightened")
         self._log_line(" + ".join(words) or "no copy")
         return bool(words)
 
-    def _without(self, status: Status) -> Termination:
-        """Why the run ends where the master has no solution."""
+    def _add_further(self, values: PlanValues, choice: Ints) -> None:
+        """Add days that are bad for this plan, of copies that are there: the vertices of one count less in the next."""
+        realisations = self.vertices.realisations
+        costs = _finite(values.costs)
+        for t, part in enumerate(costs):
+            part[~self.master.has(t, realisations[t])] = -LOST
+        for _ in range(MORE_DAYS):
+            for part, v in zip(costs, choice, strict=True):
+                part[v] = part[0] + LESS * (part[v] - part[0])
+            choice = self.worst.of(costs)[1]
+            self.master.add_day(self.vertices.day(choice))
+
+    def _tighten(self, values: PlanValues) -> bool:
+        """Tighten the limits of periods in which the exact flow breaks those that the relaxation keeps."""
+        missed = [float(part[np.isfinite(part)].max(initial=0.0)) for part in values.violations]
+        some = [(t, excess) for t, excess in enumerate(missed) if excess > 0.0]
+        if not some or self.tightened >= TIGHTENED_MOST:
+            return False
+        self.tightened += 1
+        for t, excess in some:
+            self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
+        return True
+
+    def _without(self, status: Status) -> DayOutcome:
+        """The end where the master has no solution."""
         if status is Status.INFEASIBLE and self.best is None:
-            return Termination.INFEASIBLE
-        return Termination.ACCURACY if status is not Status.LIMIT else self.deadline.why
+            plan, forecast, worst = least_violation(self.master, self.vertices, self.worst, self.deadline)
+            seconds = self.deadline.passed() - self.began
+            end = Termination.INFEASIBLE
+            return DayOutcome(end, plan, forecast, worst, math.inf, math.inf, tuple(self.log), seconds)
+        if self.deadline.over():
+            return self._outcome(self.deadline.why)
+        return self._outcome(Termination.RELAXATION if self.tightened else Termination.ACCURACY)
 
     def _log_line(self, word: str) -> None:
         seconds = self.deadline.passed() - self.began
-        line = Iteration(
-            len(self.log) + 1, seconds, self.lower, self.upper, self.value, word, self.violation, "", interim=False
-        )
+        bounds = self.lower, self.upper, self.value
+        line = Iteration(len(self.log) + 1, seconds, *bounds, word, self.violation, "", interim=False)
         self.log.append(line)
         if self.progress is not None:
             self.progress(line)
 
     def _outcome(self, termination: Termination) -> DayOutcome:
-        forecast = worst = None
+        plan = forecast = worst = None
         if self.best is not None:
-            zero = np.zeros(self.question.day.periods, dtype=np.int64)
-            forecast, worst = (self._operation(self.best.values, choice) for choice in (zero, self.best.choice))
+            values, zero = self.best.values, np.zeros(self.question.day.periods, dtype=np.int64)
+            plan = values.plan
+            for t in range(self.question.day.periods):
+                if not self.deadline.over():
+                    values.solve(t, 0)
+            forecast, worst = (
+                operation(self.evaluator, plan, self.vertices.day(choice), values.recourse(choice))
+                for choice in (zero, self.best.choice)
+            )
         return DayOutcome(
             termination,
-            None if self.best is None else self.best.values.plan,
+            plan,
             forecast,
             worst,
             self.lower,
             self.upper,
             tuple(self.log),
             self.deadline.passed() - self.began,
+            (TIGHTENED,) if self.tightened else (),
         )
 
-    def _operation(self, values: PlanValues, choice: Ints) -> Operation:
-        """The operation of a day of the plan, its cost with that of the schedule."""
-        for t, v in enumerate(choice):
-            if not self.deadline.over():
-                values.solve(t, int(v))
-        realisation, recourse = self.vertices.day(choice), values.recourse(choice)
-        costs, violations = np.zeros(len(choice)), np.zeros(len(choice))
-        for t in range(len(choice)):
-            own = type(recourse)(*(part[t : t + 1] for part in vars(recourse).values()))
-            cost, violation = self.evaluator.judge(values.plan, t, realisation[t : t + 1], own)
-            costs[t], violations[t] = cost[0], violation[0]
-        return Operation(realisation, recourse, costs + self.evaluator.schedule_costs(values.plan), violations)
+
+def _finite(costs: Sequence[Floats]) -> list[Floats]:
+    return [np.where(np.isinf(part), LOST, part) for part in costs]
 
 
 def allowed(vertices: Vertices, day: Floats) -> bool:

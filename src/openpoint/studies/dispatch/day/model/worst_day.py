@@ -26,42 +26,64 @@ COMPARED_MOST = 1_000
 """Most patterns of a period that are compared with each other, to leave out those that cannot be best."""
 
 
-def worst_day(
-    values: Sequence[Floats], deviations: Sequence[Ints], hours: Ints, *, steps_most: int = STEPS_MOST
-) -> tuple[float, Ints]:
-    """The greatest sum, and the vertex of every period (T) at which it is reached.
+class WorstDays:
+    """The worst days of many values over the same vertices and budgets."""
 
-    Args:
-        values: T arrays (V_t), finite. deviations: T arrays (V_t, U) of −1, 0, 1, among them one row of zeros.
-        hours: (U) most periods in which each quantity deviates.
-        steps_most: most steps of the dynamic program; where it needs more, the mixed-integer program takes its place.
-    """
-    patterns, gains, origins = zip(
-        *(_patterns(each, np.abs(some).astype(np.bool_), hours) for each, some in zip(values, deviations, strict=True)),
-        strict=True,
-    )
-    used = np.array([p.any(axis=0) for p in patterns]).sum(axis=0)
-    binding = np.flatnonzero(used > hours)
-    left = [p[:, binding] for p in patterns]
-    states = float(np.prod(hours[binding] + 1.0))
-    if states * sum(len(each) for each in left) <= steps_most and len(binding) <= DIMENSIONS_MOST:
-        best = _by_dynamic_program(gains, left, hours[binding])
-    else:
-        best = _by_integer_program(gains, left, hours[binding])
-    choice = np.array([origin[k] for origin, k in zip(origins, best, strict=True)], dtype=np.int64)
-    return float(sum(each[v] for each, v in zip(values, choice, strict=True))), choice
+    def __init__(self, deviations: Sequence[Ints], hours: Ints, *, steps_most: int = STEPS_MOST) -> None:
+        """Sort the vertices by the quantities that deviate, once.
+
+        Args:
+            deviations: T arrays (V_t, U) of −1, 0, 1, among them one row of zeros.
+            hours: (U) most periods in which each quantity deviates.
+            steps_most: most steps of the dynamic program; where it needs more, the mixed-integer program takes its
+                place.
+        """
+        self._hours, self._steps_most = hours, steps_most
+        sorted_: dict[bytes, _Patterns] = {}
+        for each in deviations:
+            if each.tobytes() not in sorted_:
+                sorted_[each.tobytes()] = _Patterns(np.abs(each).astype(np.bool_), hours)
+        self._patterns = [sorted_[each.tobytes()] for each in deviations]
+
+    def of(self, values: Sequence[Floats]) -> tuple[float, Ints]:
+        """The greatest sum, and the vertex of every period (T) at which it is reached.
+
+        Args:
+            values: T arrays (V_t), finite.
+        """
+        best = [patterns.best(each) for patterns, each in zip(self._patterns, values, strict=True)]
+        used = np.array([patterns.any(axis=0) for patterns, _, _ in best]).sum(axis=0)
+        binding = np.flatnonzero(used > self._hours)
+        left, gains = [patterns[:, binding] for patterns, _, _ in best], [gain for _, gain, _ in best]
+        states = float(np.prod(self._hours[binding] + 1.0))
+        small = states * sum(len(each) for each in left) <= self._steps_most and len(binding) <= DIMENSIONS_MOST
+        chosen = (_by_dynamic_program if small else _by_integer_program)(gains, left, self._hours[binding])
+        choice = np.array([origin[k] for (_, _, origin), k in zip(best, chosen, strict=True)], dtype=np.int64)
+        return float(sum(each[v] for each, v in zip(values, choice, strict=True))), choice
 
 
-def _patterns(values: Floats, deviates: Bools, hours: Ints) -> tuple[Bools, Floats, Ints]:
-    """(P, U) sets of quantities that deviate and may be best, (P) the greatest value of each, (P) its vertex."""
-    some = np.flatnonzero(~deviates[:, hours <= 0].any(axis=1))
-    order = some[np.lexsort((deviates[some].sum(axis=1), -values[some]))]  # greatest first, then fewest deviations
-    _, first = np.unique(deviates[order], axis=0, return_index=True)
-    order = order[np.sort(first)]
-    if len(order) <= COMPARED_MOST:
-        within = (deviates[order][:, None, :] >= deviates[order][None, :, :]).all(axis=2)  # j deviates where i does
-        order = order[~np.tril(within, -1).any(axis=1)]
-    return deviates[order], values[order], order
+class _Patterns:
+    """The sets of quantities that deviate in the vertices of a period."""
+
+    def __init__(self, deviates: Bools, hours: Ints) -> None:
+        self._some = np.flatnonzero(~deviates[:, hours <= 0].any(axis=1))
+        self._sets, self._set = np.unique(deviates[self._some], axis=0, return_inverse=True)
+        self._set = self._set.reshape(-1)
+        self._within = None
+        if len(self._sets) <= COMPARED_MOST:  # [i, j]: all that deviates in j deviates in i, too, and j is not i
+            self._within = (self._sets[:, None, :] >= self._sets[None, :, :]).all(axis=2)
+            np.fill_diagonal(self._within, val=False)
+
+    def best(self, values: Floats) -> tuple[Bools, Floats, Ints]:
+        """(P, U) sets that may be best, (P) the greatest value of each, (P) its vertex."""
+        own = values[self._some]
+        order = np.lexsort((-own, self._set))
+        first = order[np.concatenate([[True], np.diff(self._set[order]) > 0])]
+        gains = own[first]
+        kept = np.ones(len(gains), dtype=np.bool_)
+        if self._within is not None:
+            kept = ~(self._within & (gains[None, :] >= gains[:, None])).any(axis=1)
+        return self._sets[kept], gains[kept], self._some[first[kept]]
 
 
 def _by_dynamic_program(gains: Sequence[Floats], patterns: Sequence[Bools], hours: Ints) -> list[int]:
