@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from openpoint.network.day import Uncertain
-from openpoint.network.devices import no_devices
+from openpoint.network.devices import DeviceKind, Devices, no_devices
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from tests.builders.days import day_of, demand, links, renewables, stores
@@ -17,7 +17,7 @@ from tests.powerflow.small_networks import Branch, make_network
 PERIODS = 4
 
 
-def small_day(hours: int = 1, *, v_min: float = 0.9, **parts: Any) -> DayQuestion:
+def small_day(hours: int = 1, *, v_min: float = 0.9, v_max: float = 1.1, **parts: Any) -> DayQuestion:
     """The question; `hours` is the budget of load and sun, parts replace those of its day."""
     branches = [
         *(Branch(a, b, z) for a, b, z in ((0, 1, 0.01 + 0.01j), (1, 2, 0.03 + 0.02j), (2, 3, 0.04 + 0.03j))),
@@ -25,7 +25,7 @@ def small_day(hours: int = 1, *, v_min: float = 0.9, **parts: Any) -> DayQuestio
         Branch(3, 5, 0.04 + 0.04j, closed=False),
     ]
     load = np.array([0.0, 0.1, 0.2, 0.25, 0.15, 0.2]) * (1.0 + 0.4j)
-    limits = (v_min, 1.1)
+    limits = (v_min, v_max)
     net = make_network(6, branches, {0: 1.0 + 0.0j}, power=list(load), generators=[(3, 0.0j)], v_limits=limits)
     net = replace(net, p_min=np.array([0.0]), p_max=np.array([0.2]), q_min=np.array([-0.1]), q_max=np.array([0.1]))
     sun = np.array([[0.0], [0.3], [0.25], [0.0]])
@@ -63,4 +63,23 @@ def small_day(hours: int = 1, *, v_min: float = 0.9, **parts: Any) -> DayQuestio
         None,
         frozenset(),
         day,
+    )
+
+
+def with_stopping_unit(question: DayQuestion) -> DayQuestion:
+    """The question with a generator that may stop, costs by the hour and by the start, and has a least output."""
+    unit = Devices(
+        ("unit",),
+        np.array([int(DeviceKind.UNIT)]),
+        np.array([0]),
+        (np.array([0.0, 1.0]),),
+        np.array([0]),
+        np.array([1]),
+    )
+    return replace(
+        question,
+        network=replace(question.network, p_min=np.array([0.12])),
+        devices=unit,
+        cost=replace(question.cost, idle=np.array([0.002])),
+        day=replace(question.day, units=links(1, start=np.array([0.004]), on_before=np.array([False]))),
     )

@@ -17,7 +17,7 @@ from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Termination
-from tests.builders.days import demand
+from tests.builders.days import demand, idle_plan, renewables, stores
 from tests.builders.small_days import PERIODS, small_day
 
 
@@ -98,10 +98,35 @@ def test_ctrl_c_keeps_the_best_verified_plan(question: DayQuestion) -> None:
     assert np.isfinite(outcome.upper_bound)
 
 
-def test_what_nothing_keeps_is_told() -> None:
-    outcome = PeriodColumns().solve(small_day(1, v_min=0.999, demand=demand(6)))
+def test_where_nothing_keeps_the_limits_the_least_violation_is_found() -> None:
+    outcome = PeriodColumns().solve(small_day(1, v_min=0.99, demand=demand(6)))
     assert outcome.termination is Termination.INFEASIBLE
     assert outcome.upper_bound == np.inf
+    assert outcome.plan is not None
+    assert outcome.worst is not None
+    assert outcome.forecast is not None
+    assert outcome.worst.violations.sum() > outcome.forecast.violations.sum()
+    idle = HourRecourseFinder(small_day(1, v_min=0.99, demand=demand(6)))
+    without = sum(idle.best(idle_plan(idle.question), t, np.ones((1, 2))).violations[0] for t in range(PERIODS))
+    assert outcome.forecast.violations.sum() < without
+
+
+def test_a_schedule_without_solution_has_no_plan() -> None:
+    empty = stores([4], energy_start=0.0, energy_end=0.5, charge_max=0.01)
+    outcome = PeriodColumns().solve(small_day(1, stores=empty))
+    assert outcome.termination is Termination.INFEASIBLE
+    assert outcome.plan is None
+
+
+def test_an_upper_limit_that_the_relaxation_keeps_by_losses_is_kept_by_the_exact_flow() -> None:
+    sun = renewables([5], np.full((PERIODS, 1), 0.6), curtailment=1.0)
+    question = small_day(1, v_max=1.012, renewables=sun, stores=stores([]), demand=demand(6))
+    outcome = PeriodColumns().solve(question)
+    assert outcome.plan is not None
+    assert outcome.worst is not None
+    assert np.isfinite(outcome.upper_bound)
+    assert not outcome.worst.violations.any()
+    assert outcome.lower_bound <= outcome.upper_bound
 
 
 def test_resources_as_recourse_are_refused(question: DayQuestion) -> None:

@@ -14,13 +14,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Floats, Ints
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import DayPlan
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
@@ -39,28 +38,30 @@ from openpoint.twostage.ambiguity import ProbabilitySet
 
 TOLERANCE = 1e-8
 """Feasibility and gap of the cone programs, relative."""
+_NONE = np.empty(0, dtype=np.int64)
 
 
 @dataclass
 class HourTemplates:
-    """The compiled recourses of the periods, for every topology: compiled when first asked for, and kept."""
+    """The compiled recourses of the periods, for every topology: compiled when first asked for, and kept.
+
+    Attributes:
+        soft: limits may be missed, see `hour_template`.
+    """
 
     question: DayQuestion
-    _kept: dict[tuple[int, bytes], HourTemplate] = field(default_factory=dict)
+    soft: bool = False
+    _kept: dict[tuple[int, float], HourTemplate] = field(default_factory=dict)
 
-    def of(self, t: int, realisation: Floats) -> HourTemplate:
-        """The recourse of a period; of its own in every realisation where the load is not linear in that."""
-        own = self._by_realisation
-        key = (t, realisation.tobytes() if own else b"")
-        if key not in self._kept:
-            self._kept[key] = hour_template(self.question, t, realisation if own else None)
-        return self._kept[key]
+    def of(self, t: int, margin: float = 0.0) -> HourTemplate:
+        """The recourse of a period, its limits tightened by a share.
 
-    @cached_property
-    def _by_realisation(self) -> bool:
-        day = self.question.day
-        other = (np.abs(day.load_current) + np.abs(day.load_impedance)).max(axis=0, initial=0.0)
-        return bool(np.any((other > 0.0) & (day.uncertain.load >= 0)))
+        Raises:
+            OptionError: an uncertain load of constant current or impedance.
+        """
+        if (t, margin) not in self._kept:
+            self._kept[t, margin] = hour_template(self.question, t, margin=margin, soft=self.soft)
+        return self._kept[t, margin]
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class DayMaster:
         risk: ProbabilitySet | None = None,
         days: int = 1,
         templates: HourTemplates | None = None,
+        cost: bool = True,
     ) -> None:
         """Compile the first stage.
 
@@ -111,48 +113,53 @@ class DayMaster:
             question: of the day. closed: (T, E) states of branches, nan where they are decided, between 0 and 1.
             risk: of `days` scenario days, added by `add_day` in their order; None for the worst of any number of days.
             templates: compiled recourses of the same question, from an earlier master.
+            cost: whether the first stage costs anything.
         """
         self.question, self.templates = question, templates or HourTemplates(question)
         price = float(np.abs(question.day.source_price).mean()) or 1.0
-        self.scale = question.network.s_base_kva * price
-        self.schedule = day_schedule(question, closed, risk, days, self.scale)
+        self.scale = question.network.s_base_kva * price if cost else 1.0
+        self.closed = closed
+        self.schedule = day_schedule(question, closed, risk, days, self.scale if cost else math.inf)
         self.copies: list[_Copy] = []
         self.days: list[tuple[int, ...]] = []
         self._robust = risk is None
         self._number: dict[tuple[int, bytes], int] = {}
-        self._blocks: dict[tuple[int, bytes], HourBlock] = {}
+        self._margins: dict[int, float] = {}
+        self._blocks: dict[int, HourBlock] = {}
         self._hours: dict[int, ClarabelModel] = {}
 
-    def block(self, t: int, realisation: Floats) -> tuple[HourTemplate, HourBlock]:
+    def block(self, t: int) -> tuple[HourTemplate, HourBlock]:
         """The recourse of a period at the states of this master."""
-        template = self.templates.of(t, realisation)
-        key = (t, realisation.tobytes() if len(template.u) == 0 else b"")
-        if key not in self._blocks:
-            self._blocks[key] = hour_block(self.question, template, self.schedule.number[t])
-        return template, self._blocks[key]
+        template = self.templates.of(t, self._margins.get(t, 0.0))
+        if t not in self._blocks:
+            self._blocks[t] = hour_block(self.question, template, self.schedule.number[t])
+        return template, self._blocks[t]
 
-    def hour_model(self, block: HourBlock) -> ClarabelModel:
+    def hour_model(self, t: int) -> ClarabelModel:
         """The recourse of a period alone, whose right-hand side is set for every plan and realisation."""
-        if id(block) not in self._hours:
-            form = StandardForm(
-                block.c_y / self.scale,
-                0.0,
-                sp.csc_array(block.a_y),
-                block.b,
-                block.n_zero,
-                block.n_nonneg,
-                block.cones,
-                np.empty(0, dtype=np.int64),
-                {},
-            )
-            self._hours[id(block)] = ClarabelModel(form, tolerance=TOLERANCE)
-        return self._hours[id(block)]
+        if t not in self._hours:
+            _, block = self.block(t)
+            rows = block.n_zero, block.n_nonneg, block.cones
+            form = StandardForm(block.c_y / self.scale, 0.0, sp.csc_array(block.a_y), block.b, *rows, _NONE, {})
+            self._hours[t] = ClarabelModel(form, tolerance=TOLERANCE)
+        return self._hours[t]
+
+    def tighten(self, t: int, share: float) -> None:
+        """Tighten the limits of voltages and currents of a period, in the copies that are there, too."""
+        self._margins[t] = self._margins.get(t, 0.0) + share
+        self._blocks.pop(t, None)
+        self._hours.pop(t, None)
+        self.copies = [replace(c, block=self.block(t)[1]) if c.t == t else c for c in self.copies]
+
+    def has(self, t: int, realisations: Floats) -> Bools:
+        """(K) whether there are copies of a period in realisations (K, U)."""
+        return np.array([(t, row.tobytes()) in self._number for row in realisations], dtype=np.bool_)
 
     def copy(self, t: int, realisation: Floats) -> int:
         """Number of the copy of a period in a realisation (U), which is added if it is new."""
         key = (t, realisation.tobytes())
         if key not in self._number:
-            template, block = self.block(t, realisation)
+            template, block = self.block(t)
             self._number[key] = len(self.copies)
             self.copies.append(_Copy(t, realisation.copy(), template, block))
         return self._number[key]
@@ -216,9 +223,9 @@ class DayMaster:
         maps = [_selection(columns, n0) for columns in self.schedule.slice]
         for number, (copy, (begin, _)) in enumerate(zip(self.copies, layout, strict=True)):
             block, select = copy.block, maps[copy.t]
-            side = block.b - block.a_u @ copy.realisation[: block.a_u.shape[1]]
+            side = block.b - block.a_u @ copy.realisation
             rows.put(((block.a_x @ select, 0), (block.a_y, begin)), side, block.n_zero, block.n_nonneg, block.cones)
-            known = float(block.c_u @ copy.realisation[: len(block.c_u)]) + block.offset
+            known = float(block.c_u @ copy.realisation) + block.offset
             parts = (
                 (sp.csr_array((block.c_x @ select)[None, :] / scale), 0),
                 (sp.csr_array(block.c_y[None, :] / scale), begin),
@@ -297,7 +304,7 @@ class _Rows:
             n_zero=self._count[0],
             n_nonneg=self._count[1],
             cones=tuple(self._cones),
-            integers=np.empty(0, dtype=np.int64),
+            integers=_NONE,
             columns={},
         )
 

@@ -12,7 +12,7 @@ left does not depend on the realisation but in its right-hand side, so all verti
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cvxpy as cp
 import numpy as np
@@ -22,6 +22,7 @@ from openpoint.arrays import Floats, Ints
 from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.devices import DeviceChoice
 from openpoint.formulations.hour import HourSchedule, hour_flow
+from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.known import KnownColumns, settled
@@ -94,13 +95,17 @@ class HourTemplate:
     moved: tuple[Ints, ...] | None
 
 
-def hour_template(question: DayQuestion, t: int, realisation: Floats | None = None) -> HourTemplate:
+def hour_template(question: DayQuestion, t: int, *, margin: float = 0.0, soft: bool = False) -> HourTemplate:
     """Compile the recourse of period t.
 
     Args:
-        question: of the day. t: period.
-        realisation: (U) numbers, for loads of constant current or impedance that are uncertain.
+        question: of the day. t: period. margin: share by which limits of voltages and currents are tightened.
+        soft: limits may be missed, and the sum of the excesses takes the place of the cost.
+
+    Raises:
+        OptionError: an uncertain load of constant current or impedance.
     """
+    question = replace(question, network=_tightened(question.network, margin))
     net, day, devices = question.network, question.day, hour_devices(question)
     e, n, b, g = net.n_conductors, net.n_terminals, day.stores.count, len(net.generator_names)
     layout = slice_of(question)
@@ -115,7 +120,7 @@ def hour_template(question: DayQuestion, t: int, realisation: Floats | None = No
     closed, chosen = variable(e), variable(int(devices.sizes.sum()))
     generation = _rows(variable(g), variable(g))
     schedule = HourSchedule(generation, variable(b), variable(b), variable(b), variable(n))
-    lower, upper = day_voltage_bounds(net, day, question.devices, limits=True)
+    lower, upper = day_voltage_bounds(net, day, question.devices, limits=not soft)
     u = cp.Variable(max(day.uncertain.count, 1))
     hour = hour_flow(
         net,
@@ -123,13 +128,13 @@ def hour_template(question: DayQuestion, t: int, realisation: Floats | None = No
         t,
         closed=closed,
         schedule=schedule,
-        realisation=u[: day.uncertain.count] if realisation is None else realisation,
+        realisation=u[: day.uncertain.count] if day.uncertain.count else np.empty(0),
         w_upper=upper,
         supply=question.supply,
         cost=question.cost,
         choice=DeviceChoice(devices, chosen, lower) if devices.count else None,
     )
-    stage = hour.hard()
+    stage = hour.softened() if soft else hour.hard()
     form = compile_model(stage.cost, stage.constraints, also=(*own, u, *(v for c in stage.cones for v in parts(c))))
     flow = hour.flow
     assert layout.width == sum(v.size for v in own)
@@ -143,6 +148,13 @@ def hour_template(question: DayQuestion, t: int, realisation: Floats | None = No
         None if hour.renewable is None else (form.of(hour.renewable[0]), form.of(hour.renewable[1])),
         None if hour.shed is None else form.of(hour.shed),
         None if hour.moved is None else tuple(form.of(v) for v in hour.moved),
+    )
+
+
+def _tightened(network: Network, margin: float) -> Network:
+    """The network with tighter limits of squared voltages and currents."""
+    return network.with_limits(
+        w_min=network.w_min * (1.0 + margin), w_max=network.w_max * (1.0 - margin), l_max=network.l_max * (1.0 - margin)
     )
 
 

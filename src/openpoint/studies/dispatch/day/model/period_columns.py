@@ -29,7 +29,7 @@ from openpoint.errors import OptionError
 from openpoint.network.day import DayPlan
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterAnswer
-from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.least_violation import least_violation
 from openpoint.studies.dispatch.day.model.plan_values import PlanValues, operation
 from openpoint.studies.dispatch.day.model.question import DayQuestion
@@ -156,7 +156,7 @@ class _Run:
         self.progress, self.deadline, self.began = progress, deadline, deadline.passed()
         self.vertices = vertices_of(question.day)
         self.worst = WorstDays(self.vertices.deviations, self.vertices.hours)
-        self.evaluator = DayEvaluator(question)
+        self.finder = HourRecourseFinder(question)
         self.master = DayMaster(question, closed.astype(np.float64), templates=experience.templates)
         self.whole = WholeMaster(self.master, MASTER_SHARE * method.gap)
         self.lower, self.upper = -math.inf, math.inf
@@ -190,7 +190,7 @@ class _Run:
 
     def _judged(self, plan: DayPlan, answer: MasterAnswer) -> tuple[PlanValues, Ints]:
         """Values of a plan, and the choice of its worst day, or of one in which it is worse than the best plan."""
-        values = PlanValues(self.master, answer, plan, self.evaluator, self.vertices.realisations)
+        values = PlanValues(self.master, answer, plan, self.finder, self.vertices.realisations)
         values.mend()
         while True:
             total, choice = self.worst.of(_finite(values.costs))
@@ -263,7 +263,7 @@ class _Run:
     def _without(self, status: Status) -> DayOutcome:
         """The end where the master has no solution."""
         if status is Status.INFEASIBLE and self.best is None:
-            plan, forecast, worst = least_violation(self.master, self.vertices, self.worst, self.deadline)
+            plan, forecast, worst = least_violation(self.master, self.finder, self.vertices)
             seconds = self.deadline.passed() - self.began
             end = Termination.INFEASIBLE
             return DayOutcome(end, plan, forecast, worst, math.inf, math.inf, tuple(self.log), seconds)
@@ -288,7 +288,7 @@ class _Run:
                 if not self.deadline.over():
                     values.solve(t, 0)
             forecast, worst = (
-                operation(self.evaluator, plan, self.vertices.day(choice), values.recourse(choice))
+                operation(self.finder.evaluator, plan, self.vertices.day(choice), values.recourse(choice))
                 for choice in (zero, self.best.choice)
             )
         return DayOutcome(

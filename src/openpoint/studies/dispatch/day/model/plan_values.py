@@ -19,8 +19,13 @@ from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
 from openpoint.studies.dispatch.day.model.day_schedule import slices_of
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.hour_block import HourBlock, HourTemplate
 from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.outcome import Operation
+
+SHARES = 21
+"""Shares of the available power that are tried where the recourse of the cone program breaks limits."""
 
 
 class PlanValues:
@@ -37,23 +42,24 @@ class PlanValues:
         master: DayMaster,
         answer: MasterAnswer,
         plan: DayPlan,
-        evaluator: DayEvaluator,
+        finder: HourRecourseFinder,
         realisations: Sequence[Floats],
     ) -> None:
         """Guess an operation for every realisation.
 
         Args:
-            master: with its copies. answer: its solution. plan: of it. evaluator: of exact flows.
-            realisations: T arrays (V_t, U).
+            master: with its copies. answer: its solution. plan: of it.
+            finder: of recourses where those of the cone program break limits. realisations: T arrays (V_t, U).
         """
-        self.plan, self._master, self._evaluator, self._realisations = plan, master, evaluator, realisations
+        self.plan, self._master, self._realisations = plan, master, realisations
+        self._finder, self._evaluator = finder, finder.evaluator
         self._slices = slices_of(master.question, plan)
         self.costs = [np.full(len(some), np.inf) for some in realisations]
         self.violations = [np.full(len(some), np.inf) for some in realisations]
         self.solved = [np.zeros(len(some), dtype=np.bool_) for some in realisations]
         self.recourses = [_nothing(master.question, len(some)) for some in realisations]
         self.impossible: list[tuple[int, int]] = []
-        self.schedule_cost = float(evaluator.schedule_costs(plan).sum())
+        self.schedule_cost = float(finder.evaluator.schedule_costs(plan).sum())
         guides: dict[int, tuple[Floats, HourRecourse]] = {}
         for copy, own in zip(master.copies, answer.own, strict=True):
             recourse = recourse_of(master.question, copy.template, copy.block, own)
@@ -71,14 +77,56 @@ class PlanValues:
             return
         self.solved[t][v] = True
         realisation = self._realisations[t][v]
-        template, block = self._master.block(t, realisation)
-        model, side = self._master.hour_model(block), block.b - block.a_x @ self._slices[t]
-        answer = model.solve(side - block.a_u @ realisation[: block.a_u.shape[1]])
+        template, block = self._master.block(t)
+        model, side = self._master.hour_model(t), block.b - block.a_x @ self._slices[t]
+        answer = model.solve(side - block.a_u @ realisation)
         if answer.status is Status.INFEASIBLE:
             self.impossible.append((t, v))
         elif answer.x is not None:
             recourse = recourse_of(self._master.question, template, block, answer.x)
             self._offer(t, np.array([v]), recourse)
+
+    def mend(self) -> None:
+        """Solve all realisations in which no operation is known to keep the limits, tightened where the exact flow asks
+        for it."""
+        for t, costs in enumerate(self.costs):
+            for v in np.flatnonzero(np.isinf(costs)):
+                self.solve(t, int(v))
+            impossible = [v for at, v in self.impossible if at == t]
+            left = np.setdiff1d(np.flatnonzero(np.isinf(self.costs[t])), impossible)
+            if len(left):
+                found = self._finder.best(self.plan, t, self._realisations[t][left])
+                self._offer(t, left, found.recourse)
+            for v in left[np.isinf(self.costs[t][left])]:
+                self._curtail(t, int(v))
+
+    def _curtail(self, t: int, v: int) -> None:
+        """Try the same share of what is available at all renewable sources, with reactive power taken in or none.
+
+        Where an upper limit of voltage binds, the cone program keeps it by losses that the exact flow does not have,
+        and its recourse is of no use.
+        """
+        day, realisation = self._master.question.day, self._realisations[t][v]
+        available, s_max = available_power(day, t, realisation), day.renewables.s_max
+        most = np.where(s_max > 0.0, np.minimum(available, s_max), available)
+        low, high = 0.0, 1.0
+        for _ in range(2):
+            shares = np.linspace(low, high, SHARES)
+            p = np.repeat(shares[:, None] * most, 3, axis=0)
+            taken = np.tile(np.array([0.0, 0.5, 1.0]), SHARES)[:, None]
+            q = -taken * np.sqrt(np.maximum(s_max**2 - p**2, 0.0))
+            recourse = _nothing(self._master.question, len(p))
+            recourse.renewable[:] = p + 1j * q
+            rows = np.repeat(realisation[None, :], len(p), axis=0)
+            costs, violations = self._evaluator.judge(self.plan, t, rows, recourse)
+            best = int(np.argmin(np.where(violations > 0.0, np.inf, costs)))
+            self._offer(t, np.array([v]), HourRecourse(*(part[best : best + 1] for part in vars(recourse).values())))
+            step = (high - low) / (SHARES - 1)
+            low, high = max(shares[best // 3] - step, 0.0), min(shares[best // 3] + step, 1.0)
+
+    def broken(self) -> bool:
+        """Whether in some realisation no operation is known to keep the limits."""
+        return any(bool(np.isinf(costs).any()) for costs in self.costs)
 
     def recourse(self, choice: Ints) -> HourRecourse:
         """Of a day, by the number of its realisation in every period."""
@@ -101,6 +149,16 @@ class PlanValues:
         self.costs[t][at], self.violations[t][at] = kept[better], violations[better]
         for name in ("renewable", "shed", "shift"):
             getattr(self.recourses[t], name)[at] = getattr(recourse, name)[better]
+
+
+def operation(evaluator: DayEvaluator, plan: DayPlan, realisation: Floats, recourse: HourRecourse) -> Operation:
+    """The operation of a plan on a day (T, U), by exact flow."""
+    costs, violations = evaluator.schedule_costs(plan), np.zeros(len(realisation))
+    for t, row in enumerate(realisation):
+        own = HourRecourse(*(part[t : t + 1] for part in vars(recourse).values()))
+        cost, violation = evaluator.judge(plan, t, row[None, :], own)
+        costs[t], violations[t] = costs[t] + cost[0], violation[0]
+    return Operation(realisation, recourse, costs, violations)
 
 
 def recourse_of(question: DayQuestion, template: HourTemplate, block: HourBlock, own: Floats) -> HourRecourse:

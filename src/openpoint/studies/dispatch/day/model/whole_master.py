@@ -60,14 +60,15 @@ class WholeMaster:
         """What is not whole: by how much, and the branches that make it so."""
         whole = self.master.schedule.integers
         away = np.abs(x[whole] - np.round(x[whole]))
-        found = [
-            (float(away[k]), ({int(whole[k]): 0.0}, {int(whole[k]): 1.0})) for k in np.flatnonzero(away > WHOLE)
-        ]
+        found: list[tuple[float, tuple[_Fixed, ...]]] = []
+        for column, by in zip(whole.tolist(), away.tolist(), strict=True):
+            if by > WHOLE:
+                found.append((by, ({column: 0.0}, {column: 1.0})))
         charge, discharge, most = self._pairs
         both = np.minimum(x[charge], x[discharge]) / most
-        found += [
-            (float(both[k]), ({int(charge[k]): 0.0}, {int(discharge[k]): 0.0})) for k in np.flatnonzero(both > WHOLE)
-        ]
+        for into, out, by in zip(charge.tolist(), discharge.tolist(), both.tolist(), strict=True):
+            if by > WHOLE:
+                found.append((by, ({into: 0.0}, {out: 0.0})))
         return found
 
     def rounded(self, x: Floats) -> _Fixed:

@@ -69,10 +69,10 @@ class _Patterns:
         self._some = np.flatnonzero(~deviates[:, hours <= 0].any(axis=1))
         self._sets, self._set = np.unique(deviates[self._some], axis=0, return_inverse=True)
         self._set = self._set.reshape(-1)
-        self._within = None
+        self._within: Bools | None = None
         if len(self._sets) <= COMPARED_MOST:  # [i, j]: all that deviates in j deviates in i, too, and j is not i
-            self._within = (self._sets[:, None, :] >= self._sets[None, :, :]).all(axis=2)
-            np.fill_diagonal(self._within, val=False)
+            within = (self._sets[:, None, :] >= self._sets[None, :, :]).all(axis=2)
+            self._within = np.asarray(within & ~np.eye(len(self._sets), dtype=np.bool_))
 
     def best(self, values: Floats) -> tuple[Bools, Floats, Ints]:
         """(P, U) sets that may be best, (P) the greatest value of each, (P) its vertex."""
