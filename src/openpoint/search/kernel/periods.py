@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from openpoint.arrays import Bools, Floats
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
-from openpoint.search.kernel.arrays import OPEN, UNDECIDED, Model, Work
+from openpoint.search.kernel.arrays import OPEN, Model, Work
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.forest import root
 from openpoint.search.kernel.multipliers import equalise_zero_impedance
@@ -34,7 +34,6 @@ class Periods(Table):
         scale: (K) what a state counts.
         value: (K) the bounds. square: (K, m) ρ / κ w, 0 where open. slope: (K, m) ±2 ν. current: (K, m) l of the
             flows. down: (K, m) whether the loss is drawn at `to`.
-        opened: (m) by how much the sum of the bounds rises where an undecided branch opens, at the same multipliers.
     """
 
     y: Floats
@@ -51,7 +50,6 @@ class Periods(Table):
     slope: Floats
     current: Floats
     down: Bools
-    opened: Floats
 
 
 @inlined
@@ -73,29 +71,43 @@ def voltages(model: Model, work: Work, periods: Periods, k: int) -> None:
         w[j] = max(after / far, 0.05 * model.w_max[j])
 
 
+@inlined
+def take(model: Model, work: Work, periods: Periods, k: int) -> None:
+    """Make state k the current one, its multipliers equal where there is no impedance, and its forest."""
+    for j in range(len(work.y)):
+        work.y[j] = periods.y[k, j]
+        work.mu[j] = periods.mu[k, j]
+        model.p_v[j] = periods.p_v[k, j]
+        model.q_v[j] = periods.q_v[k, j]
+        model.p_w[j] = periods.p_w[k, j]
+        model.q_w[j] = periods.q_w[k, j]
+    equalise_zero_impedance(model, work, work.y, work.mu)
+    for j in range(len(work.y)):
+        periods.y[k, j] = work.y[j]
+        periods.mu[k, j] = work.mu[j]
+    root(model, work)
+
+
+@lean
+def sum_of_periods(model: Model, work: Work, periods: Periods) -> float:
+    """The sum of the bounds of the node in `work` at the multipliers, with voltages as they were estimated last."""
+    total = 0.0
+    for k in range(len(periods.value)):
+        take(model, work, periods, k)
+        total += periods.scale[k] * safe(bound(model, work, work.y, work.mu))
+    return total
+
+
 @lean
 def bounds_of_periods(model: Model, work: Work, periods: Periods) -> None:
     """Bound the node in `work`, for which `propagate` has been called, in every state."""
-    n, status = len(work.y), work.status
-    for e in range(len(status)):
-        periods.opened[e] = 0.0
+    status = work.status
     for k in range(len(periods.value)):
-        for j in range(n):
-            work.y[j] = periods.y[k, j]
-            work.mu[j] = periods.mu[k, j]
-            model.p_v[j] = periods.p_v[k, j]
-            model.q_v[j] = periods.q_v[k, j]
-            model.p_w[j] = periods.p_w[k, j]
-            model.q_w[j] = periods.q_w[k, j]
-        equalise_zero_impedance(model, work, work.y, work.mu)
-        root(model, work)
+        take(model, work, periods, k)
         bound(model, work, work.y, work.mu)
         voltages(model, work, periods, k)
         value = safe(bound(model, work, work.y, work.mu))
         periods.value[k] = value
-        for j in range(n):
-            periods.y[k, j] = work.y[j]
-            periods.mu[k, j] = work.mu[j]
         for e in range(len(status)):
             if status[e] == OPEN:
                 periods.square[k, e] = 0.0
@@ -108,8 +120,3 @@ def bounds_of_periods(model: Model, work: Work, periods: Periods) -> None:
             periods.slope[k, e] = 2.0 * work.nu[e] if work.down[e] else -2.0 * work.nu[e]
             periods.current[k, e] = (periods.p_flow[k, e] ** 2 + periods.q_flow[k, e] ** 2) / w
             periods.down[k, e] = work.down[e]
-        for e in range(len(status)):
-            if status[e] == UNDECIDED:
-                status[e] = OPEN
-                periods.opened[e] += periods.scale[k] * (safe(bound(model, work, work.y, work.mu)) - value)
-                status[e] = UNDECIDED

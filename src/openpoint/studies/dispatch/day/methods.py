@@ -8,11 +8,13 @@ from openpoint.errors import OptionError
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Progress
 
-MethodName = Literal["columns"]
-"""columns: column-and-constraint generation with copies of the recourse by period, for a given topology."""
+MethodName = Literal["columns", "search"]
+"""columns: column-and-constraint generation with copies of the recourse by period, for a given topology; search: branch
+and bound over topologies, and `columns` for those that are left."""
 
 
 class DayMethod(Protocol):
@@ -35,11 +37,15 @@ def choose(question: DayQuestion) -> tuple[MethodName, str]:
     Raises:
         OptionError: there is none.
     """
-    if question.topology is not Cadence.FIXED:
-        raise OptionError("the open points of a day cannot be decided yet; give topology='fixed' (--topology fixed)")
+    if question.topology is Cadence.HOURLY:
+        raise OptionError("open points cannot be decided every hour yet; give topology='once' (--topology once)")
+    if question.topology is Cadence.ONCE:
+        return "search", "the topology is decided once, and the rest of the day is convex"
     return "columns", "the topology is given, and the recourse of a period knows no other period"
 
 
 def method_of(name: MethodName, gap: float, time_limit_s: float | None) -> DayMethod:
     """The method of a name."""
+    if name == "search":
+        return DayTopologySearch(gap=gap, time_limit_s=time_limit_s)
     return PeriodColumns(gap=gap, time_limit_s=time_limit_s)

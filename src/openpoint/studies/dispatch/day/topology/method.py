@@ -52,6 +52,9 @@ class DayTopologySearch:
     def __post_init__(self) -> None:
         check_stops(self.gap, self.time_limit_s)
 
+    def __str__(self) -> str:
+        return f"DayTopologySearch(gap={self.gap:g})"
+
     def solve(
         self, question: DayQuestion, progress: Progress | None = None, deadline: Deadline | None = None
     ) -> DayOutcome:

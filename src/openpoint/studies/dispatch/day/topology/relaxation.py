@@ -24,6 +24,7 @@ prices costs 0.25 % of the loss.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import clarabel
@@ -36,7 +37,7 @@ from openpoint.network.day import load_factors
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.search.kernel.arrays import OPEN, Model, work_for
 from openpoint.search.kernel.entries import propagate
-from openpoint.search.kernel.periods import Periods, bounds_of_periods
+from openpoint.search.kernel.periods import Periods, bounds_of_periods, sum_of_periods
 from openpoint.search.model.build import build_model
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.topology.columns import Columns, Copy, columns
@@ -64,19 +65,18 @@ class NodeBound:
     """The bound of a node.
 
     Attributes:
-        value: in $. opened: (m) by how much it rises at least where an undecided branch opens.
-        conductances: for the next program. x: columns of the program. p, q: (K, m) its flows. y, mu: (K, N) multipliers
-            of the balances, by bus of the network.
+        value: in $. conductances: for the next program. x: columns of the program. p, q: (K, m) its flows.
+        y, mu: (K, N) multipliers of the balances, by bus of the network. nu: those of the rows.
     """
 
     value: float
-    opened: Floats
     conductances: Conductances
     x: Floats
     p: Floats
     q: Floats
     y: Floats
     mu: Floats
+    nu: Floats
 
 
 class DayRelaxation:
@@ -112,8 +112,10 @@ class DayRelaxation:
             value=np.zeros(k),
             **{name: np.zeros((k, m)) for name in ("p_flow", "q_flow", "square", "slope", "current")},
             down=np.zeros((k, m), dtype=np.bool_),
-            opened=np.zeros(m),
         )
+        self._from_prices = sp.csr_array(self.columns.balance.T)
+        self._from_rows = sp.csr_array(self.columns.a.T)
+        self.absolute_balance = abs(self.columns.balance)
         self._program = _Program(self)
 
     def weigh(self, weights: Floats) -> None:
@@ -125,10 +127,8 @@ class DayRelaxation:
 
     def bound(self, status: States, start: Conductances | None = None, iterations: int = 1) -> NodeBound | None:
         """The bound of a node (m), after which `status` has its consequences; None where no radial state is left."""
-        self.work.status[:] = status
-        if not propagate(self.model, self.work):
+        if not self.propagate(status):
             return None
-        status[:] = self.work.status
         terms, best = start or self.first, None
         for _ in range(iterations):
             x, p, q, y, mu, nu = self._program.solve(status, terms)
@@ -138,8 +138,16 @@ class DayRelaxation:
                 best = found
         return best
 
+    def propagate(self, status: States) -> bool:
+        """Write the consequences of states (m) into them; False where no radial state is left."""
+        self.work.status[:] = status
+        if not propagate(self.model, self.work):
+            return False
+        status[:] = self.work.status
+        return True
+
     def _evaluate(self, x: Floats, p: Floats, q: Floats, y: Floats, mu: Floats, nu: Floats) -> NodeBound:
-        program, periods = self.columns, self.periods
+        periods = self.periods
         y, mu = self._at_sources(y, mu)
         periods.p_flow[:], periods.q_flow[:] = p, q
         least = np.maximum(self._price(), LEAST_PRICE)[:, None]
@@ -153,15 +161,30 @@ class DayRelaxation:
             y[lost] = np.maximum(y, 1e-2 * least)[lost] if tried == 0 else least[lost]
             mu[lost] = np.clip(mu, -0.1 * y, 0.1 * y)[lost] if tried == 0 else 0.0
         y[:, self.bus], mu[:, self.bus] = periods.y, periods.mu
-        prices = np.concatenate([y, mu], axis=1) * self.scale[:, None]
-        nu = np.where(np.arange(len(nu)) < program.n_zero, nu, np.maximum(nu, 0.0))
-        reduced = self.cost + program.balance.T @ prices.ravel() + program.a.T @ nu
-        total = self.constant + float(self.scale @ periods.value) + float((prices * program.fixed).sum())
-        at = _where_least(reduced, self.square, program.lower, program.upper)
-        total += float(reduced @ at + self.square @ at**2) - float(nu @ program.b)
-        total -= 1e-9 * abs(total)
+        nu = np.where(np.arange(len(nu)) < self.columns.n_zero, nu, np.maximum(nu, 0.0))
+        total = self._total(float(self.scale @ periods.value), y, mu, nu)
         terms = Conductances(periods.square.copy(), periods.slope.copy(), periods.current.copy(), periods.down.copy())
-        return NodeBound(total, np.maximum(periods.opened, 0.0), terms, x, p, q, y, mu)
+        return NodeBound(total, terms, x, p, q, y, mu, nu)
+
+    def value_at(self, status: States, found: NodeBound, y_more: Floats, mu_more: Floats) -> float:
+        """The bound of states (m) at the multipliers of another node's bound and more."""
+        y, mu = self._at_sources(found.y + y_more, found.mu + mu_more)
+        if not self.propagate(status.copy()):
+            return math.inf
+        self.periods.y[:], self.periods.mu[:] = y[:, self.bus], mu[:, self.bus]
+        total = sum_of_periods(self.model, self.work, self.periods)
+        y[:, self.bus], mu[:, self.bus] = self.periods.y, self.periods.mu
+        return self._total(total, y, mu, found.nu) if math.isfinite(total) else -math.inf
+
+    def _total(self, flows: float, y: Floats, mu: Floats, nu: Floats) -> float:
+        """The bound with that of the flows, see the module."""
+        program = self.columns
+        prices = np.concatenate([y, mu], axis=1) * self.scale[:, None]
+        reduced = self.cost + self._from_prices @ prices.ravel() + self._from_rows @ nu
+        at = _where_least(reduced, self.square, program.lower, program.upper)
+        total = self.constant + flows + float((prices * program.fixed).sum())
+        total += float(reduced @ at + self.square @ at**2) - float(nu @ program.b)
+        return total - 1e-9 * abs(total)
 
     def costs_of_copies(self, found: NodeBound) -> tuple[float, Floats]:
         """Cost of the first stage and (K) of the copies at a solution of the program."""

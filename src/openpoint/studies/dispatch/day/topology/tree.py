@@ -1,8 +1,8 @@
 """Branch and bound on which branches are open all day, least bound first.
 
 A loop of branches that are not open must be opened somewhere: a node is divided by the branch of one of its loops that
-opens, child i opening the i-th and closing those before it. Where the bound rises to the cutoff as soon as a branch
-opens, the branch is closed at once.
+opens, child i opening the i-th and closing those before it. Where the bound with a branch open reaches the cutoff, the
+branch is closed at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from openpoint.arrays import Floats, Ints, States
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.studies.dispatch.day.topology.probes import probe
 from openpoint.studies.dispatch.day.topology.relaxation import Conductances, DayRelaxation, NodeBound
 
 
@@ -80,31 +81,33 @@ class TopologyTree:
             if value >= self.cutoff:
                 self.floor = min(self.floor, value)
                 return None
-            undecided = np.flatnonzero(status == UNDECIDED)
-            if not len(undecided):
+            if not (status == UNDECIDED).any():
                 leaf = Leaf(value, status, found)
                 self.leaves.append(leaf)
                 return leaf
-            sure = undecided[value + found.opened[undecided] >= self.cutoff]
+            bounds = np.maximum(probe(self.relaxation, status, found), value)
+            sure = np.flatnonzero((status == UNDECIDED) & (bounds >= self.cutoff))
             if not len(sure):
                 break
-            self.floor = min(self.floor, float(np.min(value + found.opened[sure])))
+            self.floor = min(self.floor, float(bounds[sure].min()))
+            before = status.copy()
             status[sure] = CLOSED
-        self._divide(status, value, found)
+            if not self.relaxation.propagate(status):
+                return None
+            if (status == UNDECIDED).any() and not (status[before == UNDECIDED] == OPEN).any():
+                break  # nothing opened, and closed branches hardly raise the bound
+        self._divide(status, bounds, found)
         return None
 
-    def _divide(self, status: States, value: float, found: NodeBound) -> None:
+    def _divide(self, status: States, bounds: Floats, found: NodeBound) -> None:
+        """Open each branch of a loop in turn, those before it closed."""
         gain = gains(self.relaxation, status, found)
-        loop = min(loops(self.relaxation, status), key=lambda some: self._order(some, value + gain))
+        loop = min(loops(self.relaxation, status), key=lambda some: self._order(some, found.value + gain))
         order = loop[np.argsort(-gain[loop], kind="stable")]
         for k, e in enumerate(order):
             child = status.copy()
             child[order[:k]], child[e] = CLOSED, OPEN
-            bound = value + float(found.opened[e])
-            if bound >= self.cutoff:
-                self.floor = min(self.floor, bound)
-            else:
-                self._push(bound, child, found.conductances)
+            self._push(float(bounds[e]), child, found.conductances)
 
     def _order(self, loop: Ints, estimate: Floats) -> float:
         """How far the branches of a loop are below the cutoff, all together."""
