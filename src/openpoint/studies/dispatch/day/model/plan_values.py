@@ -128,7 +128,7 @@ class PlanValues:
         """Whether in some realisation no operation is known to keep the limits."""
         return any(bool(np.isinf(costs).any()) for costs in self.costs)
 
-    def recourse(self, choice: Ints) -> HourRecourse:
+    def recourse(self, choice: Ints | Sequence[int]) -> HourRecourse:
         """Of a day, by the number of its realisation in every period."""
         some = [(self.recourses[t], int(v)) for t, v in enumerate(choice)]
         return HourRecourse(
