@@ -89,7 +89,7 @@ def searched(grid: DeviceGrid, folder: Path) -> Answer:
         supply=grid.supply,
         gap=TIGHT,
         certificate=proof,
-        cone=program_of(grid).cone if len(net.generator_terminal) else None,
+        cone=program_of(grid).cone.at if len(net.generator_terminal) else None,
         time_limit=60.0,
     )
     if found.closed is None:

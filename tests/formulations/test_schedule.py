@@ -12,7 +12,7 @@ import pytest
 
 from openpoint.arrays import Bools, Floats
 from openpoint.formulations import schedule
-from openpoint.network.day import Demand, Stores, UnitLinks
+from openpoint.network.day import Stores, UnitLinks
 from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.highs import HighsModel
@@ -146,13 +146,12 @@ def test_ramps_bind_where_a_unit_stays_on_and_nowhere_else() -> None:
 def test_what_moves_in_time_is_neither_gained_nor_lost() -> None:
     load = np.array([[0.5, 1.0, 0.0], [1.0, 0.5, -0.2], [0.2, 0.3, 0.1], [0.9, 0.4, 0.2]])
     share = np.array([0.2, 0.0, 0.5])
-    demand = Demand(0.0 * share, share, np.ones(3), 0.0 * share, 0.0 * share)
     shift = cp.Variable((PERIODS, 3))
     moved, counted = schedule.moved_away(shift)
     price = np.random.default_rng(0).normal(size=(PERIODS, 3))
     found = solved(
         cp.sum(cp.multiply(price, shift)) + 1e-3 * cp.sum(moved),
-        [*schedule.shifts_in_time(demand, load, HOURS, shift), *counted],
+        [*schedule.shifts_in_time(share, load, HOURS, shift), *counted],
         shift,
         moved,
     )

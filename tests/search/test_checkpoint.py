@@ -14,7 +14,7 @@ from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.search import checkpoint, saving, topology
-from openpoint.search.kernel.arrays import pool_for
+from openpoint.search.kernel.bookkeeping import pool_for
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination

@@ -91,7 +91,21 @@ def test_a_bank_at_a_source_counts_where_the_power_of_the_source_is_limited() ->
     assert found.value == pytest.approx(best.value, rel=1e-8)
 
 
-def test_a_price_of_moves_is_refused() -> None:
-    grid = feeder()
-    with pytest.raises(OptionError, match="no price for moves of devices"):
-        search_topologies(grid.network, devices=grid.devices, cost=replace(grid.cost, move=0.1))
+def test_moves_with_a_price_are_made_where_enumeration_makes_them() -> None:
+    seen: Counter[int] = Counter()
+    for seed in range(14):
+        grid = random_device_grid(seed, ("banks", "voltages", "taps", "fixed units", "limits"), 500)
+        still = best_operating_state(replace(grid, devices=grid.devices.only(np.empty(0, dtype=np.int64))).evaluator)
+        free = best_operating_state(grid.evaluator)
+        if free.best is None or free.best.violation > 0.0 or still.best is None:
+            continue
+        price = 0.1 * max(still.best.value - free.best.value, 1e-6)
+        grid = replace(grid, cost=replace(grid.cost, move=price))
+        best = best_operating_state(grid.evaluator).best
+        found = search_topologies(grid.network, devices=grid.devices, cost=grid.cost, supply=grid.supply)
+        assert best is not None
+        assert found.positions is not None, seed
+        assert found.termination is Termination.OPTIMAL, seed
+        assert found.value == pytest.approx(best.value, rel=2e-6), seed
+        seen[int(np.sum(found.positions != grid.devices.today))] += 1
+    assert len(seen) >= 2, seen

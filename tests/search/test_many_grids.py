@@ -17,7 +17,8 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.network import Network, build_network
 from openpoint.search.kernel import ascent, forest, node
-from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, record_for, work_for
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
+from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
 from openpoint.search.topology import search_topologies

@@ -11,7 +11,8 @@ import pytest
 from openpoint.formulations.distflow import distflow, voltage_bounds
 from openpoint.network import Network
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, no_supply_limits
-from openpoint.search.kernel.arrays import CLOSED, counts, pool_for, record_for, work_for
+from openpoint.search.kernel.arrays import CLOSED, work_for
+from openpoint.search.kernel.bookkeeping import counts, pool_for, record_for
 from openpoint.search.kernel.entries import explore
 from openpoint.search.model.build import build_model
 from openpoint.search.model.objective import objective_of

@@ -28,7 +28,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
-from openpoint.network.day import Demand, Stores, UnitLinks
+from openpoint.network.day import Stores, UnitLinks
 from openpoint.twostage.program import Cone
 
 SIDES = 16
@@ -204,14 +204,14 @@ def ramps(
 # Loads
 
 
-def shifts_in_time(demand: Demand, load: Floats, hours: Floats, shift: cp.Expression) -> list[cp.Constraint]:
-    """|δ_t| ≤ s load_t, Σ_t h_t δ_t = 0 at every bus: energy that moves in time, (T, N) active power.
+def shifts_in_time(share: Floats, load: Floats, hours: Floats, shift: cp.Expression) -> list[cp.Constraint]:
+    """|δ_t| ≤ s load_t, Σ_t h_t δ_t = 0 at each of M terminals: energy that moves in time.
 
     Args:
-        demand: shares. load: (T, N) active power as forecast, at nominal voltage; what feeds in does not move.
-        hours: (T). shift: (T, N).
+        share: (M). load: (T, M) active power as forecast, at nominal voltage; what feeds in does not move.
+        hours: (T). shift: (T, M).
     """
-    most = np.maximum(load, 0.0) * demand.shift_time
+    most = np.maximum(load, 0.0) * share
     return [shift <= most, shift >= -most, hours @ shift == 0]
 
 

@@ -23,7 +23,8 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.search.exchange.ac_check import Candidate
-from openpoint.search.kernel.arrays import (
+from openpoint.search.kernel.arrays import Model, Work
+from openpoint.search.kernel.bookkeeping import (
     APPLY,
     BOUND,
     FROM,
@@ -33,10 +34,8 @@ from openpoint.search.kernel.arrays import (
     SPLIT,
     STEP,
     Counts,
-    Model,
     Pool,
     Record,
-    Work,
     record_for,
 )
 from openpoint.search.kernel.entries import LEAF, explore

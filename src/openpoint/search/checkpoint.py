@@ -26,7 +26,8 @@ from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.exchange.ac_check import Candidate
-from openpoint.search.kernel.arrays import Counts, Model, Pool, Work, enlarged
+from openpoint.search.kernel.arrays import Model, Work
+from openpoint.search.kernel.bookkeeping import Counts, Pool, enlarged
 from openpoint.search.model.objective import Objective
 from openpoint.version import __version__
 

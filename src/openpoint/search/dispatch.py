@@ -17,7 +17,8 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
-from openpoint.search.kernel.arrays import CLOSED, OPEN, Counts, Model, Work, counts, pool_for, record_for, work_for
+from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work, work_for
+from openpoint.search.kernel.bookkeeping import Counts, counts, pool_for, record_for
 from openpoint.search.kernel.entries import explore
 from openpoint.search.limit_newton import LimitNewton
 from openpoint.search.model.build import Numbering
@@ -27,8 +28,9 @@ STEPS_MOST = 40
 LITTLE = 1e-3
 """Relative gain of one such step below which no more are made."""
 
-Cone = Callable[[Bools], tuple[float, Complexes | None]]
-"""From the (E) state of a tree to a lower bound of its cost, inf if nothing keeps the limits, and the (G) outputs."""
+Cone = Callable[[Bools, Ints], tuple[float, Complexes | None]]
+"""From the (E) state of a tree and the (D) positions of devices to a lower bound of its cost, inf if nothing keeps the
+limits, and the (G) outputs."""
 
 
 class Dispatcher:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes
+from openpoint.arrays import Bools
 from openpoint.network import Network
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.dispatch import Dispatcher
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
-from openpoint.search.kernel.arrays import CLOSED, Counts, Model, Work
+from openpoint.search.kernel.arrays import CLOSED, Model, Work
+from openpoint.search.kernel.bookkeeping import Counts
 from openpoint.search.kernel.entries import relaxed_positions
 from openpoint.search.model.build import Numbering
+from openpoint.search.outputs import improved
 from openpoint.search.positions import improved_positions
 
 START_EVALUATIONS = 2e6
@@ -76,10 +79,15 @@ class Incumbent:
         """
         if self.model.devices:
             self.exchange.set_devices(self.work.low.astype(np.int64))
-        candidate = self.exchange.candidate(self.work.status == CLOSED)
+        closed, outputs = self.work.status == CLOSED, self.exchange.evaluator.outputs
+        candidate = None
         if self.model.dispatchable:
-            if candidate is not None:
-                candidate = self.exchange.at(candidate, self.dispatcher.outputs(self.work)) or candidate
+            self.exchange.set_outputs(self.dispatcher.outputs(self.work))
+            candidate = self.exchange.candidate(closed)
+        if candidate is None:
+            self.exchange.set_outputs(outputs)
+            candidate = self.exchange.candidate(closed)
+        if self.model.dispatchable:
             bound = self.dispatcher.raised(self.work, self.counts)
             if candidate is not None and self.exchange.evaluator.states is not None and self._open(candidate, bound):
                 bound, output = self.dispatcher.newton(self.work, self.counts)
@@ -105,7 +113,7 @@ class Incumbent:
         """Lower bound of a state by the cone program, and the state with the program's outputs if it is better."""
         if self.dispatcher.cone is None:
             return -math.inf, candidate
-        bound, found = self.dispatcher.cone(candidate.closed)
+        bound, found = self.dispatcher.cone(candidate.closed, candidate.positions)
         generation = None if found is None else self.dispatcher.within(found)
         changes = float(self.model.price[candidate.closed[self.numbering.branch]].sum())
         other = None if generation is None else self.exchange.at(candidate, generation)
@@ -114,9 +122,7 @@ class Incumbent:
     def _redispatched(self, candidate: Candidate) -> Candidate:
         """Improve a state by dispatch and by exchange in turns, until neither finds a better one."""
         while not self.exchange.over():
-            other = self.exchange.at(candidate, self._best_outputs(candidate))
-            if other is None or other.violation > 0.0:
-                other = self._by_cone(candidate if other is None else other)[1]
+            other = self._at_best_outputs(candidate)
             better = candidate.value - self.gap * abs(candidate.value)
             if not (other.violation, other.value) < (candidate.violation, better):
                 break
@@ -124,9 +130,24 @@ class Incumbent:
         self.exchange.at(candidate, candidate.generation)
         return candidate
 
-    def _best_outputs(self, candidate: Candidate) -> Complexes:
-        """(G) output with the least loss on the tree and at the positions of a state."""
-        return self.dispatcher.on(candidate.closed[self.numbering.branch], candidate.positions)
+    def _restarted(self, candidate: Candidate) -> Candidate | None:
+        """The best of the state and those with one generator more or less running, each with its own best outputs."""
+        best = candidate
+        for d in self.model.stopper[self.model.stopper >= 0]:
+            positions = candidate.positions.copy()
+            positions[d] = self.sizes[d] - 1 - positions[d]
+            there = replace(candidate, positions=positions, value=math.inf, violation=math.inf)
+            other = self._at_best_outputs(there)
+            best = other if other.beats(best) else best
+        return self.exchange.at(best, best.generation)
+
+    def _at_best_outputs(self, candidate: Candidate) -> Candidate:
+        """The state with the outputs of least cost at its branches and positions, by the cone where limits bind."""
+        outputs = self.dispatcher.on(candidate.closed[self.numbering.branch], candidate.positions)
+        other = self.exchange.at(candidate, outputs)
+        if other is None or other.violation > 0.0:
+            other = self._by_cone(candidate if other is None else other)[1]
+        return other
 
     def _descend(self, candidate: Candidate, most: float) -> Candidate:
         """Improve a state by branch exchange, and by moves of devices in turns with it."""
@@ -154,8 +175,12 @@ class Incumbent:
         if self.model.devices:
             relaxed_positions(self.model, work)
             self.exchange.set_devices(np.rint(work.wanted).astype(np.int64))
+        if self.model.dispatchable:
+            self.exchange.set_outputs(self.dispatcher.outputs(work))
         self.offer(self.exchange.tree(work.conductance * np.hypot(work.drop_y, work.drop_mu)))
         self.offer(left)
+        if self.candidate is not None and self.model.units:
+            self.offer(self._restarted(self.candidate))
 
     def offer(self, candidate: Candidate | None, most: float = math.inf) -> None:
         """Improve a state by at most `most` evaluations, and keep it if it is the best."""
@@ -165,9 +190,17 @@ class Incumbent:
             self._keep(candidate)
         candidate = self._descend(candidate, most)
         if self.model.dispatchable:
-            candidate = self._redispatched(candidate)
+            candidate = self._polished(self._redispatched(candidate))
         if candidate.beats(self.candidate):
             self._keep(candidate)
+
+    def _polished(self, candidate: Candidate) -> Candidate:
+        """The state with better outputs, where the exact power flow finds some near those of the relaxation."""
+        states = self.exchange.evaluator.states
+        if states is None:
+            return candidate
+        within, state = self.dispatcher.within, (candidate.closed, candidate.positions)
+        return self.exchange.at(candidate, improved(states, *state, candidate.generation, within)) or candidate
 
     def _keep(self, candidate: Candidate) -> None:
         """Store a new best state and lower the cutoff."""

@@ -42,7 +42,7 @@ def _best(evaluator: AcEvaluator, candidate: Candidate, positions: Ints) -> Cand
     best = int(np.lexsort((value, miss))[0])
     generation = evaluator.running(evaluator.outputs, positions[best])
     found = Candidate(candidate.closed, float(value[best]), float(miss[best]), generation, positions[best])
-    ahead = (found.violation, found.value) < (candidate.violation, candidate.value * (1.0 - 1e-9))
+    ahead = (found.violation, found.value) < (candidate.violation, candidate.value - 1e-9 * abs(candidate.value))
     return found if ahead else None
 
 

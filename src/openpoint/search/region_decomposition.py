@@ -13,7 +13,8 @@ import numpy as np
 
 from openpoint.arrays import States
 from openpoint.search.incumbent import Incumbent
-from openpoint.search.kernel.arrays import UNDECIDED, Counts, Model, Pool, Work, lowest, take
+from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
+from openpoint.search.kernel.bookkeeping import Counts, Pool, lowest, take
 from openpoint.search.model.build import Numbering
 from openpoint.search.regions import Outcome, by_regions
 

@@ -39,19 +39,8 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.graph import components
-from openpoint.search.kernel.arrays import (
-    CLOSED,
-    OPEN,
-    UNDECIDED,
-    Model,
-    Work,
-    counts,
-    enlarged,
-    lowest,
-    pool_for,
-    record_for,
-    work_for,
-)
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
+from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, span
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
 

@@ -13,7 +13,8 @@ from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Arrays, Checkpoint, candidate_of, restored, state_of
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.infeasibility import InfeasibilitySearch
-from openpoint.search.kernel.arrays import Counts, Model, Pool, Work
+from openpoint.search.kernel.arrays import Model, Work
+from openpoint.search.kernel.bookkeeping import Counts, Pool
 from openpoint.search.region_decomposition import RegionDecomposition
 
 SAVE_EVERY_S = 30.0

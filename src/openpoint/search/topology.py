@@ -27,17 +27,8 @@ from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.infeasibility import infeasibility_search
-from openpoint.search.kernel.arrays import (
-    CLOSED,
-    Counts,
-    Model,
-    counts,
-    enlarged,
-    lowest,
-    pool_for,
-    record_for,
-    work_for,
-)
+from openpoint.search.kernel.arrays import CLOSED, Model, work_for
+from openpoint.search.kernel.bookkeeping import Counts, counts, enlarged, lowest, pool_for, record_for
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
@@ -91,7 +82,8 @@ def search_topologies(
         starts: (K, E) radial states to start from, in addition to today's and those that the search finds itself.
         stop: called regularly; True stops. progress: called regularly with the progress of the search.
         certificate: file for the proof, which `openpoint.verify` checks; not written where nothing is proven.
-        cone: a cone program for the output of dispatchable generators on a tree where limits bind.
+        cone: a cone program for the output of dispatchable generators on a tree where limits bind, at given positions
+            of all `devices`.
         checkpoint: file from which the search is continued if it exists. It is written regularly and when a limit
             stops the search; it is deleted when the search is complete.
         deadline: used in place of the time limit; the time to compile functions at their first use does not count.
@@ -107,8 +99,7 @@ def search_topologies(
     """
     change_cost += 0.0 if cost is None else cost.change
     objective = objective_of(network, cost, supply)
-    moves = cost is not None and cost.move != 0.0 and devices is not None and devices.count > 0
-    _check_options(gap, max_changes, change_cost, certificate is not None and objective is not None, moves)
+    _check_options(gap, max_changes, change_cost, certificate is not None and objective is not None)
     fixed = ~network.switchable
     must_close = network.closed & fixed if must_close is None else must_close
     must_open = ~network.closed & fixed if must_open is None else must_open
@@ -126,7 +117,8 @@ def search_topologies(
     )
     task = _Task(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap)
     mine = replace(model, w_max=model.w_max.copy())  # the search tightens it in place
-    run = _Run(task, mine, numbering, certificate, cone, checkpoint, deadline or Deadline(time_limit))
+    at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
+    run = _Run(task, mine, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
     try:
         found = run.solve(node_limit, starts, stop, progress)
     finally:
@@ -135,7 +127,7 @@ def search_topologies(
     return found if found.positions is None else replace(found, positions=devices.with_some(free, found.positions))
 
 
-def _check_options(gap: float, max_changes: int | None, change_cost: float, uncertified: bool, moves: bool) -> None:
+def _check_options(gap: float, max_changes: int | None, change_cost: float, uncertified: bool) -> None:
     if not 0.0 <= gap < 1.0:
         raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
     if max_changes is not None and max_changes < 0:
@@ -144,8 +136,6 @@ def _check_options(gap: float, max_changes: int | None, change_cost: float, unce
         raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
     if uncertified:
         raise OptionError("a certificate proves the least loss; it is not written for another cost or limits of supply")
-    if moves:
-        raise OptionError("topology search has no price for moves of devices; use Benders or the one-piece program")
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,13 @@ class SecondStage:
         cost = cp.sum([cp.sum(slack) for slack in slacks]) if slacks else cp.Constant(0.0)
         return SecondStage([*self.constraints, *kept], self.cones, (), cost, integers=self.integers)
 
+    def tolerant(self, most: float) -> SecondStage:
+        """The stage whose limits may be exceeded by `most` in total, at no cost."""
+        if not self.limits:
+            return self
+        soft = self.softened()
+        return SecondStage([*soft.constraints, soft.cost <= most], self.cones, (), self.cost, integers=self.integers)
+
 
 @dataclass(frozen=True)
 class ExactEvaluation:

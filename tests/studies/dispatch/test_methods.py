@@ -55,7 +55,7 @@ def test_topology_search_is_taken_where_it_can_be_and_agrees() -> None:
     [
         (ring, "cost", "TopologySearch(gap=1e-06)", "closed form"),
         (regulated, "deviation", "Enumeration()", "no useful bound in closed form"),
-        (regulated, "losses=1,moves=0.1", "Enumeration()", "no cost of moving"),
+        (regulated, "losses=1,moves=0.1", "TopologySearch(gap=1e-06)", "closed form"),
     ],
 )
 def test_the_method_is_chosen_for_a_reason(grid: object, minimize: str, method: str, why: str) -> None:

@@ -173,13 +173,17 @@ class Exchange:
     def at(self, candidate: Candidate, generation: Complexes) -> Candidate | None:
         """The candidate with other generator outputs; later states are evaluated with these and its positions too."""
         self.set_devices(candidate.positions)
-        self.evaluator = self.evaluator.with_outputs(generation)
+        self.set_outputs(generation)
         return self.candidate(candidate.closed[self.numbering.branch])
 
     def set_devices(self, positions: Ints) -> None:
         """Evaluate later states with the devices at these positions."""
         if not np.array_equal(positions, self.evaluator.positions):
             self.evaluator = self.evaluator.at(positions)
+
+    def set_outputs(self, generation: Complexes) -> None:
+        """Evaluate later states with these (G) outputs of the generators."""
+        self.evaluator = self.evaluator.with_outputs(generation)
 
     def full(self, closed: Bools) -> Bools:
         """(K, E) states from (K, m)."""

@@ -62,7 +62,7 @@ def descend(
             break
         prices = _priced(near, price, stop, piece)
         best = int(np.argmin(prices))
-        if not prices[best] < value * (1.0 - 1e-9):
+        if not prices[best] < value - 1e-9 * abs(value):
             break
         value, closed = float(prices[best]), near[best]
     return value, closed

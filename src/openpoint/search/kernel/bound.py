@@ -66,7 +66,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.compiled.jit import always_inlined, inlined
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
-from openpoint.search.kernel.devices import add_banks, ends, greatest_ratio, held
+from openpoint.search.kernel.devices import add_banks, ends, greatest_ratio, least_moves, root_takes
 from openpoint.search.kernel.generators import least_costs
 
 THIN = 1e-4
@@ -176,6 +176,8 @@ def balances(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             used[j] = c < 0.0
             total += c * first
             gain[j] -= c * second
+    if model.move_price > 0.0:
+        total += least_moves(model, work)
     if model.banks:
         add_banks(model, work, mu)
     if model.costly:
@@ -250,8 +252,7 @@ def forest(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tup
         j = order[position]
         e = edge[j]
         if e < 0:
-            low, high = held(model, work, j)
-            total -= gain[j] * (high if gain[j] > 0.0 else low)
+            total -= root_takes(model, work, j, gain[j])
             continue
         i = parent[j]
         down[e] = model.fr[e] == i

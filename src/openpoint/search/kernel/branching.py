@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.compiled.jit import inlined
-from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Counts, Model, Work
+from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work
+from openpoint.search.kernel.bookkeeping import Counts
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.forest import propagate, root
 from openpoint.search.kernel.vectors import copy_values

@@ -27,10 +27,18 @@ so the maximum is added to A_j. In the fixed point the reactive load that may be
 At a node where both are possible the lesser of their least value and 0 holds for both. The fixed point then takes the
 range of the output with 0, and the cost while it is on as a price of the output.
 
+**Moves.** A device in another position than today's may have a price m. It is part of the bound as soon as today's is
+not in the interval. While today's is in it, the bound takes the better of staying and of moving at this price: of a
+source's voltage max(A w₀, max(A w₋, A w₊) − m); of a unit the lesser of its terms on and off, each with its price. Of a
+bank with b₀ today, max(0, h w − m) with h = max(μ b₋, μ b₊) − μ b₀ >= 0 is convex in w and so below its chord on
+[0, w_max]: A_j takes μ b₀ + max(0, h − m / w_max). Tap changers in branches are taken to move for nothing there.
+
 **Branching.** The positions of a device are divided where the relaxation, taken at the multipliers of the node, has its
 value; the side that is nearer follows. While branches are undecided, only tap changers with many positions are divided:
 the bound may take another ratio for each bus below, so that it is weak while the interval is wide. Where limits bind,
 their intervals are halved, since the ratio that is wanted is at an end of the interval and misses the limits.
+Where moves have a price, and today's position is in the interval but not the one of the relaxation, today's is parted
+from the positions on the side of the relaxation's.
 """
 
 from __future__ import annotations
@@ -55,11 +63,45 @@ def ends(model: Model, work: Work, d: int) -> tuple[float, float]:
 
 
 @inlined
+def least_moves(model: Model, work: Work) -> float:
+    """The cost of the devices whose interval is without today's position."""
+    total = 0.0
+    for d in range(len(model.device_kind)):
+        if not work.low[d] <= model.device_today[d] <= work.high[d]:
+            total += model.move_price
+    return total
+
+
+@inlined
+def may_stay(model: Model, work: Work, d: int) -> bool:
+    """Whether moves have a price and today's position is in the interval of a device."""
+    inside: bool = work.low[d] <= model.device_today[d] <= work.high[d]
+    return model.move_price > 0.0 and inside
+
+
+@inlined
+def value_today(model: Model, d: int) -> float:
+    """What a device is set to today."""
+    value: float = model.value[model.device_start[d] + model.device_today[d]]
+    return value
+
+
+@inlined
 def held(model: Model, work: Work, j: int) -> tuple[float, float]:
     """The least and the greatest squared voltage of a root."""
     if model.voltages and model.holder[j] >= 0:
         return ends(model, work, model.holder[j])
     return model.w_min[j], model.w_max[j]
+
+
+@inlined
+def root_takes(model: Model, work: Work, j: int, gain: float) -> float:
+    """The most that A w of a root can be."""
+    low, high = held(model, work, j)
+    taken = gain * (high if gain > 0.0 else low)
+    if model.voltages and model.holder[j] >= 0 and may_stay(model, work, model.holder[j]):
+        taken = max(taken - model.move_price, gain * value_today(model, model.holder[j]))
+    return taken
 
 
 @inlined
@@ -78,7 +120,11 @@ def add_banks(model: Model, work: Work, mu: Floats) -> None:
         if model.device_kind[d] == BANK:
             least, most = ends(model, work, d)
             j = model.device_at[d]
-            work.gain[j] += max(mu[j] * least, mu[j] * most)
+            taken = max(mu[j] * least, mu[j] * most)
+            if may_stay(model, work, d):
+                now = mu[j] * value_today(model, d)
+                taken = now + max(0.0, taken - now - model.move_price / model.w_max[j])
+            work.gain[j] += taken
 
 
 @inlined
@@ -162,6 +208,9 @@ def divide_tap(model: Model, work: Work) -> int:
 def last_of_lower_side(model: Model, work: Work, d: int) -> tuple[int, int]:
     """The last position of the lower side of a division, and the side of the wanted position: 0 for the lower one."""
     wanted = work.wanted[d]
+    today = model.device_today[d]
+    if may_stay(model, work, d) and wanted != today:
+        return (today, 1) if wanted > today else (today - 1, 0)
     if model.device_kind[d] == TAP:
         binding = False
         for j in range(len(work.phi)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from openpoint.arrays import Indices
 from openpoint.compiled.jit import lean
 from openpoint.search.kernel import devices, forest, loops
-from openpoint.search.kernel.arrays import CLOSED, OPEN, SPLIT, Counts, Model, Pool, Record, Work
+from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
+from openpoint.search.kernel.bookkeeping import SPLIT, Counts, Pool, Record
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.loops import Loops
 from openpoint.search.kernel.multipliers import equalise_zero_impedance, estimate_voltages, solve_balances

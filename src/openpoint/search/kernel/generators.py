@@ -27,7 +27,7 @@ import numpy as np
 from openpoint.arrays import Floats, States
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import BETWEEN, LEAST, MOST, OPEN, Model, Work
-from openpoint.search.kernel.devices import ends
+from openpoint.search.kernel.devices import ends, may_stay, value_today
 
 TRIES = 20
 """Multipliers of a circle that are tried for a bound, at most."""
@@ -102,9 +102,14 @@ def least_costs(model: Model, work: Work, y: Floats, mu: Floats) -> float:
         j = model.generator_at[g]
         value = least_cost(model, g, y[j], mu[j])[0]
         if model.units and g < model.first_source and model.stopper[g] >= 0:
-            off, on = ends(model, work, model.stopper[g])
-            work.running[model.stopper[g]] = min(max(1.0 if value < 0.0 else 0.0, off), on)
-            value = 0.0 if on == 0.0 else (min(value, 0.0) if off == 0.0 else value)
+            d, idle = model.stopper[g], 0.0
+            off, on = ends(model, work, d)
+            if may_stay(model, work, d) and off < on:
+                today = value_today(model, d)
+                value += model.move_price * (1.0 - today)
+                idle = model.move_price * today
+            work.running[d] = min(max(1.0 if value < idle else 0.0, off), on)
+            value = 0.0 if on == 0.0 else (min(value, idle) if off == 0.0 else value)
         total += value
     return total
 

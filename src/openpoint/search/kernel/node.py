@@ -17,26 +17,9 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.compiled.jit import inlined
-from openpoint.search.kernel.arrays import (
-    APPLY,
-    BOUND,
-    CLOSED,
-    FROM,
-    JUDGED,
-    NONE,
-    OPEN,
-    PHI_BITS,
-    PROBE,
-    STEP,
-    UNDECIDED,
-    W_BITS,
-    Counts,
-    Model,
-    Pool,
-    Record,
-    Work,
-)
+from openpoint.search.kernel.arrays import CLOSED, OPEN, PHI_BITS, UNDECIDED, W_BITS, Model, Work
 from openpoint.search.kernel.ascent import STEPS, ascend_limit_multipliers, ascend_source_multipliers, dual_ascent
+from openpoint.search.kernel.bookkeeping import APPLY, BOUND, FROM, JUDGED, NONE, PROBE, STEP, Counts, Pool, Record
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.branching import choose
 from openpoint.search.kernel.devices import divide, divide_tap, last_of_lower_side

@@ -99,12 +99,11 @@ def build_model(
     counted = with_bank_power(network, devices) if devices.count else network
     voltage_bounds, most = of_interest(network, ~must_open, devices)
     w_min, w_max = voltage_range(network, voltage_bounds, most, devices)
-    units = devices.place[devices.of(DeviceKind.UNIT)]
     costs = None
     if objective is not None:
-        costs = cost_range(with_zero(counted, devices), objective.cost, w_min, w_max, most, units)
+        costs = cost_range(with_zero(counted, devices), objective.cost, w_min, w_max, most, devices)
     prices = prices_of(network, objective, bus)
-    prices = replace(prices, costly=prices.costly or len(units) > 0)
+    prices = replace(prices, costly=prices.costly or len(devices.of(DeviceKind.UNIT)) > 0)
     taken = demand(bare, at_sources=prices.of_sources, generators=not prices.costly)
     z = np.asarray(network.z.diagonal())[branch]
     shunt_fr, shunt_to, stays = shunts(network, branch, must_close)
@@ -114,7 +113,8 @@ def build_model(
     fixed = int(network.closed.sum()) - n
     swap = ~network.closed[branch]
     arrays: dict[str, Any] = adjacency(np.minimum(a, n), np.minimum(b, n), n)
-    arrays |= pattern(a, b, columns) | device_arrays(network, devices, number, branch) | by_bus(with_open, bus)
+    arrays |= pattern(a, b, columns) | by_bus(with_open, bus)
+    arrays |= device_arrays(network, devices, prices.move, number, branch)
     arrays |= output_arrays(counted, objective, prices.costly, bool(taken.span.any()), number)
     model = Model(
         n=n,

@@ -76,8 +76,15 @@ def source_voltages(network: Network, devices: Devices) -> tuple[Floats, Floats]
     return least, most
 
 
-def device_arrays(network: Network, devices: Devices, number: Indices, branch: Ints) -> dict[str, Any]:
-    """What `Model` holds of the devices; `number`: (N) number of each bus in the model, `branch`: (m) its branches."""
+def device_arrays(
+    network: Network, devices: Devices, move_price: float, number: Indices, branch: Ints
+) -> dict[str, Any]:
+    """What `Model` holds of the devices.
+
+    Args:
+        move_price: cost of every device in another position than today's.
+        number: (N) number of each bus in the model. branch: (m) its branches.
+    """
     units = bool(len(devices.of(DeviceKind.UNIT)))
     generators = len(network.generator_terminal) if units else 0
     size = (network.n_terminals, len(branch), generators) if devices.count else (0, 0, 0)
@@ -106,6 +113,7 @@ def device_arrays(network: Network, devices: Devices, number: Indices, branch: I
     kinds = {"banks": DeviceKind.BANK, "voltages": DeviceKind.VOLTAGE, "taps": DeviceKind.TAP}
     arrays: dict[str, Any] = {name: bool(np.any(kind == of)) for name, of in kinds.items()}
     arrays |= {"devices": devices.count > 0, "device_kind": kind, "device_at": place, "device_start": start}
+    arrays |= {"device_today": devices.today.astype(np.int32), "move_price": move_price if devices.count else 0.0}
     return arrays | {"value": whole, "holder": holder, "changer": changer, "stopper": stopper, "units": units}
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.operating_point import LEAST_POWER
@@ -101,12 +102,14 @@ class Prices:
     """Prices in the form that the search model uses.
 
     Attributes:
-        loss: of the loss. current: (E) of squared currents. y_first: (N) of the model's buses, see
-            `openpoint.search.kernel.arrays.Model`. of_sources: whether the power of sources has a price.
+        loss: of the loss. move: of a device in another position than today's. current: (E) of squared currents.
+        y_first: (N) of the model's buses, see `openpoint.search.kernel.arrays.Model`.
+        of_sources: whether the power of sources has a price.
         costly: whether the model has the generators by themselves.
     """
 
     loss: float
+    move: float
     current: Floats
     y_first: Floats
     of_sources: bool
@@ -117,14 +120,16 @@ def prices_of(network: Network, objective: Objective | None, bus: Ints) -> Price
     """The prices of an objective. `bus`: (N) bus of the network of each bus of the model, sources last."""
     y_first = np.zeros(len(bus))
     if objective is None:
-        return Prices(1.0, np.zeros(network.n_conductors), y_first, False, False)
+        return Prices(1.0, 0.0, np.zeros(network.n_conductors), y_first, False, False)
     cost = objective.cost
     y_first[:] = cost.source.mean()
     y_first[len(bus) - len(cost.source) :] = cost.source
     of_outputs = any(part.any() for part in (cost.generator, cost.square, cost.idle))
     of_outputs |= bool(np.isfinite(objective.supply.generator_s_max).any()) or objective.supply.any_of_sources
     of_sources = bool(cost.source.any()) or objective.supply.any_of_sources
-    return Prices(cost.loss, cost.current, y_first, of_sources, of_outputs or (of_sources and len(cost.generator) > 0))
+    return Prices(
+        cost.loss, cost.move, cost.current, y_first, of_sources, of_outputs or (of_sources and len(cost.generator) > 0)
+    )
 
 
 def output_arrays(
@@ -174,13 +179,15 @@ def limited_sources(supply: SupplyLimits) -> Bools:
 
 
 def cost_range(
-    network: Network, cost: OperatingCost, w_min: Floats, w_max: Floats, most: float, units: Ints
+    network: Network, cost: OperatingCost, w_min: Floats, w_max: Floats, most: float, devices: Devices
 ) -> CostRange:
     """The link of cost and loss in states with squared voltages in a range and a loss of at most `most`.
 
     Args:
-        w_min, w_max: (N) range of the squared voltages. units: generators that may stop, with 0 in their range.
+        w_min, w_max: (N) range of the squared voltages. devices: that may be set; generators that may stop have 0 in
+            their range.
     """
+    units = devices.place[devices.of(DeviceKind.UNIT)]
     held = np.isin(np.arange(network.n_terminals), network.source_terminal)
     low, high = (
         sum(
@@ -212,7 +219,12 @@ def cost_range(
     idle = np.stack([cost.idle, cost.idle])  # at least, at most
     idle[:, units] = np.minimum(cost.idle[units], 0.0), np.maximum(cost.idle[units], 0.0)
     base = float(idle[0].sum()) + float(np.min(corners, axis=0).sum()) + float(np.min(tangents, axis=0).sum())
-    greatest = float(idle[1].sum()) + float(np.max(corners, axis=0).sum()) + float(np.max(ends, axis=0).sum())
+    greatest = (
+        cost.move * devices.count
+        + float(idle[1].sum())
+        + float(np.max(corners, axis=0).sum())
+        + float(np.max(ends, axis=0).sum())
+    )
     lossy = network.r > 0.0
     each = cost.loss + cost.source.min() + cost.current[lossy] / network.r[lossy]
     greatest += (cost.loss + float(cost.source.max())) * most + float(cost.current @ _currents(network, most))

@@ -125,7 +125,7 @@ class Question:
             progress=log.told,
             certificate=search.certificate,
             checkpoint=search.checkpoint,
-            cone=self.program.cone if self.dispatches else None,
+            cone=self.program.cone.at if self.dispatches else None,
             devices=self.devices,
             cost=self.cost,
             supply=self.supply,
@@ -144,8 +144,6 @@ class Question:
         """Why topology search cannot take the question; empty where it can."""
         if self.most:
             return f"its bound is that of one sum, and {' and '.join(self.most)} may not exceed a figure"
-        if self.cost.move:
-            return "its bound knows no cost of moving devices"
         try:
             self.search_model  # noqa: B018 the arrays are kept for the search
         except OptionError as error:

@@ -13,7 +13,7 @@ from openpoint.studies.partition.tables import step_tables
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Outcome
-from openpoint.twostage.recourse.evaluation import VIOLATION_MIN
+from openpoint.twostage.recourse.subproblem import VIOLATION_MIN
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget
 from openpoint.twostage.worst_case.climbing import LinearRecourse, climb, starting_points

@@ -15,7 +15,7 @@ from typing import final
 import cvxpy as cp
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations import valid_inequalities as valid
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
@@ -309,7 +309,7 @@ class RadialProgram(PlainRecourse):
         """The cone program on a tree, compiled when it is first asked."""
         subproblem: list[Subproblem] = []
 
-        def cone(closed: Bools) -> tuple[float, Complexes | None]:
+        def cone(closed: Bools, _: Ints) -> tuple[float, Complexes | None]:
             if not subproblem:
                 subproblem.append(Subproblem(self, len(closed)))
             found = subproblem[0].respond(closed.astype(float), self.uncertainty.values[0])

@@ -12,11 +12,8 @@ from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import AnyProgram, ExactEvaluation
-from openpoint.twostage.recourse.subproblem import RecourseWork, Response
+from openpoint.twostage.recourse.subproblem import VIOLATION_MIN, RecourseWork, Response
 from openpoint.twostage.workers.pool import Workers, never
-
-VIOLATION_MIN = 1e-6
-"""Least violation in the solution of the recourse that counts as one: the accuracy of the cone solver."""
 
 
 @dataclass(frozen=True)

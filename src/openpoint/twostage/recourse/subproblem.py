@@ -19,6 +19,8 @@ from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import Certain, centre
 from openpoint.twostage.workers.pool import never
 
+VIOLATION_MIN = 1e-6
+"""Least violation in the solution of the recourse that counts as one: the accuracy of the cone solver."""
 RAY = 1e-5
 """Largest residual of an infeasibility ray that is accepted, relative to its depth: only points of size 1/RAY per unit
 could be cut off wrongly."""
@@ -85,13 +87,16 @@ class Subproblem:
         uncertainty = program.uncertainty
         self._fixed = uncertainty.value if isinstance(uncertainty, Certain) else None
         self._floor = 0.0 if goal is Goal.VIOLATION else program.recourse_lower_bound
-        self._hard = None if goal is Goal.VIOLATION else self._compile(soft=False)
-        self._soft = self._compile(soft=True) if goal is Goal.VIOLATION else None
+        self._hard = None if goal is Goal.VIOLATION else self._compile(self._kept)
+        self._soft = self._compile(_softened) if goal is Goal.VIOLATION else None
+        self._tolerant: _Compiled | None = None
 
     def respond(self, decision: Floats, realisation: Floats) -> Response:
         """Value and slopes at a decision and a realisation.
 
-        Where the cone solver fails, the value is the lower bound of all recourse costs, marked as rough.
+        A violation below the accuracy of the solvers is none: the value is the cost with limits that much wider, since
+        a master proposes decisions at the edge of what is feasible. Where the cone solver fails, the value is the lower
+        bound of all recourse costs, marked as rough.
         """
         head = decision if self._fixed is not None else np.concatenate([decision, realisation])
         ray: Answer | None = None
@@ -101,11 +106,18 @@ class Subproblem:
                 return self._response(self._hard, answer, len(realisation), feasible=True)
             ray = answer if answer.status is Status.INFEASIBLE else None
         if self._soft is None:
-            self._soft = self._compile(soft=True)
+            self._soft = self._compile(_softened)
         answer = self._soft.model.solve(head)
         if answer.status is Status.OPTIMAL:
             response = self._response(self._soft, answer, len(realisation), feasible=self._goal is Goal.VIOLATION)
-            if self._goal is Goal.VIOLATION or response.value > 0.0:
+            if self._goal is Goal.VIOLATION or response.value > VIOLATION_MIN:
+                return response
+            if self._tolerant is None:
+                self._tolerant = self._compile(_tolerant)
+            within = self._tolerant.model.solve(head)
+            if within.status is Status.OPTIMAL:
+                return self._response(self._tolerant, within, len(realisation), feasible=True)
+            if response.value > 0.0:
                 return response
         ray = answer if answer.status is Status.INFEASIBLE else ray
         if ray is None or ray.z is None:
@@ -128,18 +140,20 @@ class Subproblem:
         """The response where there is no solution: the lower bound of all recourse costs."""
         return Response(True, self._floor, np.zeros(self._n), np.zeros(m), (), None, rough=True)
 
-    def _compile(self, *, soft: bool) -> _Compiled:
+    def _kept(self, recourse: SecondStage) -> SecondStage:
+        return recourse.without_limits() if self._goal is Goal.WITHOUT_LIMITS else recourse.hard()
+
+    def _compile(self, made: Callable[[SecondStage], SecondStage]) -> _Compiled:
         decision = cp.Variable(self._n, name="decision")
         realisation: cp.Expression = cp.Constant(self._fixed)
         coupled: tuple[cp.Variable, ...] = (decision,)
         if self._fixed is None:
             realisation = cp.Variable(len(centre(self._program.uncertainty)), name="realisation")
             coupled = (decision, realisation)
-        recourse = self._program.recourse(decision, realisation, limits=self._goal is Goal.COST and not soft)
+        always = self._goal is Goal.COST and made == self._kept
+        recourse = self._program.recourse(decision, realisation, limits=always)
         dispatch = self._program.dispatch(recourse)
-        stage: SecondStage = recourse.softened() if soft else recourse.hard()
-        if self._goal is Goal.WITHOUT_LIMITS and not soft:
-            stage = recourse.without_limits()
+        stage = made(recourse)
         constraints = [*stage.constraints, *(cone.constraint() for cone in stage.cones)]
         compiled = compile_model(stage.cost, constraints, also=coupled)
         form = compiled.with_coupling(np.concatenate([compiled.of(part) for part in coupled]))
@@ -161,6 +175,14 @@ class Subproblem:
             rough=abs(answer.value - answer.bound) > 1e-6 * max(1.0, abs(answer.value)),
             reached=answer.value,
         )
+
+
+def _softened(recourse: SecondStage) -> SecondStage:
+    return recourse.softened()
+
+
+def _tolerant(recourse: SecondStage) -> SecondStage:
+    return recourse.tolerant(2.0 * VIOLATION_MIN)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.program import AnyProgram, SecondStage
-from openpoint.twostage.recourse.evaluation import VIOLATION_MIN, Finding
+from openpoint.twostage.recourse.evaluation import Finding
+from openpoint.twostage.recourse.subproblem import VIOLATION_MIN
 from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.uncertainty import Polyhedral, Uncertainty
 from openpoint.twostage.workers.pool import Workers, never
@@ -276,11 +277,7 @@ class _Tolerant:
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
         stage: SecondStage = self.program.recourse(decision, realisation, limits=limits)
-        if not stage.limits:
-            return stage
-        soft = stage.softened()
-        kept = [*soft.constraints, soft.cost <= 2.0 * VIOLATION_MIN]
-        return SecondStage(kept, stage.cones, (), stage.cost, integers=stage.integers)
+        return stage.tolerant(2.0 * VIOLATION_MIN)
 
     def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
         return None

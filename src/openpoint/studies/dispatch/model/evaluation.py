@@ -14,10 +14,10 @@ from openpoint.formulations.switching import Switching
 from openpoint.network.devices import DeviceKind
 from openpoint.network.operating_cost import SupplyLimits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.search.outputs import improved
 from openpoint.studies.dispatch.model.ceilings import BoundedEvaluator, Ceiling, bounded
 from openpoint.studies.dispatch.model.decision_cost import DecisionCost
 from openpoint.studies.dispatch.model.layout import DispatchState
-from openpoint.studies.dispatch.model.outputs import improved
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import ExactEvaluation
 

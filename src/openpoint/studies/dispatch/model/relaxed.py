@@ -126,6 +126,10 @@ class ConeBound:
         found = self.solve(closed, lowest, highest)
         return (math.inf, None) if found is None else (found.lower / self.scale, found.generation)
 
+    def at(self, closed: Bools, positions: Ints) -> tuple[float, Complexes | None]:
+        """As a call, with (D) positions given."""
+        return self(closed, positions, positions)
+
     def solve(self, closed: Bools, lowest: Ints | None = None, highest: Ints | None = None) -> Relaxed | None:
         """The cone program of branches (E) with positions from `lowest` to `highest`, (D), by default all of them.
 

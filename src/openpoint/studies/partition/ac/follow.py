@@ -17,7 +17,7 @@ from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.twostage.recourse.condensed import condensed
-from openpoint.twostage.recourse.evaluation import VIOLATION_MIN
+from openpoint.twostage.recourse.subproblem import VIOLATION_MIN
 from openpoint.twostage.recourse.template import template_of
 
 TOLERANCE_PU = 2.0 * VIOLATION_MIN

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Ints
-from openpoint.studies.dispatch.model.ceilings import BoundedEvaluator
+from openpoint.search.operating_states import StateEvaluator
 
 PROBE = 0.02
 """Step by which outputs are tried at first, as a share of their range; where it gains nothing the search ends."""
@@ -24,7 +24,7 @@ GAIN = 1e-9
 
 
 def improved(
-    point: BoundedEvaluator,
+    point: StateEvaluator,
     closed: Bools,
     positions: Ints,
     output: Complexes,
