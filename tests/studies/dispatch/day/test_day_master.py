@@ -94,7 +94,7 @@ def test_the_plan_keeps_energies_and_directions() -> None:
     content = stores.energy_start + np.cumsum(gained, axis=0)
     assert (content[-1] >= stores.energy_end - 1e-6).all()
     assert (content <= stores.energy_max + 1e-6).all()
-    assert np.abs(hours @ plan.shift).max() < 1e-6
+    assert np.abs(hours @ plan.shift).max() < 1e-12
     assert plan.closed.sum(axis=1).tolist() == [5] * PERIODS
 
 
