@@ -61,14 +61,14 @@ def random_day(
         supply = replace(supply, p_max=np.full(sources, 3.0))
     if "inverters" in held:
         supply = replace(supply, generator_s_max=np.hypot(network.p_max, 0.5 * network.q_max) + 1e-3)
-    locked = np.zeros(network.n_conductors, dtype=np.bool_)
+    locked = ~network.switchable
     question = DayQuestion(
         network=replace(network, s_power=np.zeros_like(network.s_power)),
         devices=devices,
         supply=supply,
         cost=_cost(rng, network, held),
-        must_close=locked,
-        must_open=locked,
+        must_close=locked & network.closed,
+        must_open=locked & ~network.closed,
         topology=Cadence.ONCE,
         positions=Cadence.ONCE if "banks" in held else Cadence.FIXED,
         max_changes=int(rng.integers(1, 5)) if "changes" in held else None,

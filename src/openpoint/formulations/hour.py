@@ -204,7 +204,7 @@ def recourse_flow(
     power, available = _expression(demand.power), _expression(demand.available)
     drawn, constraints, cones, price = _choices(net, day, t, demand, available)
     flow = distflow(net, closed, w_upper, power + drawn.taken, choice)
-    on = units_on(net, choice)
+    on = np.empty(0) if scheduled else units_on(net, choice)  # units are devices whether scheduled or not
     flow = with_supply_limits(flow, supply, on)
     flow = with_operating_cost(net, flow, replace(cost, source=np.zeros_like(cost.source)), on)
     source = cp.Variable(len(net.source_terminal), name="source")
