@@ -14,6 +14,7 @@ from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTempl
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, first_status
+from openpoint.studies.dispatch.day.topology.probes import probe
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
 from openpoint.studies.dispatch.day.topology.tree import loops
 from openpoint.studies.dispatch.day.topology.weights import forecast, mixture, worst_mixture
@@ -77,8 +78,13 @@ def test_no_bound_is_above_the_best_completion(seed: int) -> None:
         agrees = ((states == status) | (status == UNDECIDED)).all(axis=1)
         found = relaxation.bound(status, None, 2)
         assert (found is not None) == agrees.any()
-        if found is not None:
-            assert found.value <= best[agrees].min() + 1e-6 * abs(best[agrees].min())
+        if found is None:
+            continue
+        assert found.value <= best[agrees].min() + 1e-6 * abs(best[agrees].min())
+        for e, bound in enumerate(probe(relaxation, status, found)):
+            opened = agrees & (states[:, e] == OPEN)
+            if status[e] == UNDECIDED and opened.any():
+                assert bound <= best[opened].min() + 1e-6 * abs(best[opened].min())
 
 
 def test_a_bound_at_wrong_multipliers_is_below_one_at_right_ones() -> None:
@@ -144,6 +150,18 @@ def test_locks_and_the_number_of_changes_are_kept() -> None:
     assert kept.plan is not None
     assert kept.plan.closed[0][2]
     assert still.lower_bound >= outcome.lower_bound * (1.0 - 2e-3)
+
+
+def test_a_price_of_switch_operations_is_in_both_bounds() -> None:
+    question = two_loops(0)
+    free = DayTopologySearch().solve(question)
+    assert free.plan is not None
+    other = next(tree for tree in all_trees(question) if (tree != free.plan.closed[0]).any())
+    moved = replace(question, network=replace(question.network, closed=other))
+    dear = DayTopologySearch().solve(replace(moved, cost=replace(question.cost, change=1e3)))
+    assert dear.plan is not None
+    np.testing.assert_array_equal(dear.plan.closed[0], other)
+    assert dear.gap <= 1e-3
 
 
 def test_an_interrupted_search_keeps_its_bound() -> None:

@@ -35,7 +35,7 @@ from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.network.day import load_factors
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.search.kernel.arrays import OPEN, Model, work_for
+from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.kernel.periods import Periods, bounds_of_periods, sum_of_periods
 from openpoint.search.model.build import build_model
@@ -132,7 +132,7 @@ class DayRelaxation:
         terms, best = start or self.first, None
         for _ in range(iterations):
             x, p, q, y, mu, nu = self._program.solve(status, terms)
-            found = self._evaluate(x, p, q, y, mu, nu)
+            found = self._evaluate(x, p, q, y, mu, nu, self._changes(status))
             terms = found.conductances
             if best is None or found.value > best.value:
                 best = found
@@ -146,7 +146,15 @@ class DayRelaxation:
         status[:] = self.work.status
         return True
 
-    def _evaluate(self, x: Floats, p: Floats, q: Floats, y: Floats, mu: Floats, nu: Floats) -> NodeBound:
+    def _changes(self, status: States) -> float:
+        """Least cost of switch operations: C − n + 2 k of them, with k the branches that are open today and close."""
+        net = self.question.network
+        count = int(net.closed.sum()) - self.model.n + 2 * int(((status == CLOSED) & self.model.swap).sum())
+        return self.question.cost.change * net.s_base_kva * max(count, 0)
+
+    def _evaluate(
+        self, x: Floats, p: Floats, q: Floats, y: Floats, mu: Floats, nu: Floats, changes: float
+    ) -> NodeBound:
         periods = self.periods
         y, mu = self._at_sources(y, mu)
         periods.p_flow[:], periods.q_flow[:] = p, q
@@ -162,19 +170,20 @@ class DayRelaxation:
             mu[lost] = np.clip(mu, -0.1 * y, 0.1 * y)[lost] if tried == 0 else 0.0
         y[:, self.bus], mu[:, self.bus] = periods.y, periods.mu
         nu = np.where(np.arange(len(nu)) < self.columns.n_zero, nu, np.maximum(nu, 0.0))
-        total = self._total(float(self.scale @ periods.value), y, mu, nu)
+        total = changes + self._total(float(self.scale @ periods.value), y, mu, nu)
         terms = Conductances(periods.square.copy(), periods.slope.copy(), periods.current.copy(), periods.down.copy())
         return NodeBound(total, terms, x, p, q, y, mu, nu)
 
     def value_at(self, status: States, found: NodeBound, y_more: Floats, mu_more: Floats) -> float:
         """The bound of states (m) at the multipliers of another node's bound and more."""
         y, mu = self._at_sources(found.y + y_more, found.mu + mu_more)
-        if not self.propagate(status.copy()):
+        status = status.copy()
+        if not self.propagate(status):
             return math.inf
         self.periods.y[:], self.periods.mu[:] = y[:, self.bus], mu[:, self.bus]
         total = sum_of_periods(self.model, self.work, self.periods)
         y[:, self.bus], mu[:, self.bus] = self.periods.y, self.periods.mu
-        return self._total(total, y, mu, found.nu) if math.isfinite(total) else -math.inf
+        return self._changes(status) + self._total(total, y, mu, found.nu) if math.isfinite(total) else -math.inf
 
     def _total(self, flows: float, y: Floats, mu: Floats, nu: Floats) -> float:
         """The bound with that of the flows, see the module."""
