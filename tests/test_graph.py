@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpoint.graph import bridges, components, energised, forest, is_radial, islands, path
+from openpoint.graph import bridges, components, energised, exchange_order, forest, is_radial, islands, path
 
 Edges = list[tuple[int, int]]
 
@@ -109,3 +111,37 @@ def test_a_long_feeder_needs_no_recursion(n: int) -> None:
     fr, to = np.arange(n - 1), np.arange(1, n)
     assert bridges(n, fr, to).all()
     assert path(n, fr, to, 0, n - 1) == list(range(n - 1))
+
+
+@given(graphs(), st.randoms(use_true_random=False), st.integers(1, 3))
+def test_every_pair_of_closing_and_opening_leaves_a_tree(graph: tuple[int, Edges], random: Random, roots: int) -> None:
+    """From any spanning tree to any other, with sources as one node: as many pairs as edges differ, each edge once."""
+    n, edges = graph
+    sources = np.arange(min(roots, n))
+    root = np.where(np.arange(n) < len(sources), 0, np.arange(n))
+    fr, to = arrays(edges)
+    trees = []
+    for _ in range(2):
+        order = np.array(random.sample(range(len(edges)), len(edges)), dtype=np.int64)
+        tree = np.zeros(len(edges), dtype=np.bool_)
+        tree[order] = forest(n, root[fr[order]], root[to[order]])
+        trees.append(tree)
+    before, after = trees
+    steps = exchange_order(n, fr, to, before, after, sources)
+    assert len(steps) == len(set(steps)) == np.sum(before != after)
+    closed = before.copy()
+    for k, e in enumerate(steps):
+        closed[e] = not closed[e]
+        assert closed[e] == (k % 2 == 0)
+        if k % 2:
+            now = np.flatnonzero(closed)
+            assert forest(n, root[fr[now]], root[to[now]]).all()
+            assert len(now) == before.sum()
+    assert (closed == after).all()
+
+
+def test_what_has_no_partner_stands_alone() -> None:
+    fr, to = np.array([0, 1, 2]), np.array([1, 2, 0])
+    none, ring, path_of_two = (np.array(state) for state in ([False] * 3, [True] * 3, [True, True, False]))
+    assert exchange_order(3, fr, to, none, path_of_two, np.array([0])) == [0, 1]
+    assert exchange_order(3, fr, to, ring, path_of_two, np.array([0])) == [2]

@@ -129,6 +129,33 @@ def path(n: int, fr: Ints, to: Ints, start: int, goal: int) -> list[int] | None:
     return edges[::-1]
 
 
+def exchange_order(n: int, fr: Ints, to: Ints, before: Bools, after: Bools, sources: Ints) -> list[int]:
+    """The edges whose state differs, in an order in which radial states follow each other, each closing by an opening.
+
+    An edge that closes joins two nodes of a tree and makes one cycle, of which some edge is not in the tree that is
+    sought, since that has none. Opening it gives a tree again with one edge more in common with the one that is sought,
+    so that as many pairs as there are edges to close lead to it (the exchange property of the bases of a matroid).
+    Sources count as one node. Where one of the two states is no spanning tree, what has no partner stands alone:
+    openings come last.
+
+    Args:
+        n: nodes. fr, to: (E) ends. before, after: (E) whether each edge is closed. sources: nodes with supply.
+    """
+    node = np.arange(n)
+    node[sources] = sources[0]
+    a, b, closed, order = node[fr], node[to], before.copy(), list[int]()
+    for e in np.flatnonzero(after & ~before):
+        now = np.flatnonzero(closed)
+        round_it = path(n, a[now], b[now], int(a[e]), int(b[e]))
+        closed[e] = True
+        order.append(int(e))
+        opened = next((int(now[k]) for k in round_it or () if not after[now[k]]), None)
+        if opened is not None:
+            closed[opened] = False
+            order.append(opened)
+    return [*order, *np.flatnonzero(closed & ~after).tolist()]
+
+
 def _edges_around(n: int, fr: Ints, to: Ints) -> list[list[int]]:
     around: list[list[int]] = [[] for _ in range(n)]
     for e, (a, b) in enumerate(zip(fr.tolist(), to.tolist())):

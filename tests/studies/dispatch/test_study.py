@@ -154,7 +154,10 @@ def test_actions_lead_from_today_to_the_answer() -> None:
     result = solved("cost")
     told, moved = result.actions, result.moves.filter(pl.col("kind") != "generator")
     assert told.filter(pl.col("quantity").is_in(["steps on", "voltage"]))["name"].to_list() == moved["name"].to_list()
-    assert told.filter(quantity="state")["name"].to_list() == result.switching_list["name"].to_list()
+    switched = told.filter(quantity="state")
+    assert sorted(switched["name"]) == sorted(result.switching_list["name"])
+    assert switched["action"].to_list() == ["close", "open"] * (switched.height // 2)
+    assert switched["then"].to_list() == ["loop", "radial"] * (switched.height // 2)
     assert told["number"].to_list() == list(range(1, told.height + 1))
 
 

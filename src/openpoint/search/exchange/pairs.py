@@ -15,9 +15,11 @@ from openpoint.formulations.radiality import Choices
 
 
 def exchanges(choices: Choices, closed: Bools) -> Bools:
-    """All radial states one exchange away from a radial state: (K, E)."""
+    """All radial states one exchange away from a radial state: (K, E); none where the state is not radial."""
     state = closed[choices.free]
     parent, via, depth = rooted(choices, state)
+    if -1 in parent[1:] or int(state.sum()) != choices.n_blocks - 1:
+        return np.repeat(closed[None, :], 0, axis=0)
     found: list[tuple[int, int]] = []
     for k in np.flatnonzero(~state):
         a, b = int(choices.fr[k]), int(choices.to[k])
@@ -93,7 +95,7 @@ def rooted(choices: Choices, state: Bools) -> tuple[list[int], list[int], list[i
     while stack:
         block = stack.pop()
         for other, k in adjacency[block]:
-            if k != via[block]:
+            if k != via[block] and parent[other] < 0 and other != 0:
                 parent[other], via[other], depth[other] = block, k, depth[block] + 1
                 stack.append(other)
     return parent, via, depth

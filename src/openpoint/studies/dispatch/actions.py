@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+import numpy as np
 import polars as pl
 
+from openpoint.arrays import Bools
+from openpoint.graph import energised, exchange_order, is_radial
+from openpoint.grid.grid import Grid
 from openpoint.results import columns as c
 from openpoint.studies.dispatch.schema import ACTIONS
 
@@ -13,21 +17,51 @@ SAME_KVA = 0.01
 """Difference of outputs in kW or kvar up to which a generator keeps its output."""
 
 
-def actions_table(switching: pl.DataFrame, devices: pl.DataFrame, generators: pl.DataFrame) -> pl.DataFrame:
-    """What to do: generators, banks, voltages and taps are set; then switches close, then they open.
+def actions_table(
+    grid: Grid,
+    open_after: Collection[str],
+    switching: pl.DataFrame,
+    devices: pl.DataFrame,
+    generators: pl.DataFrame,
+) -> pl.DataFrame:
+    """What to do: generators, banks, voltages and taps are set; then switches close and open in turns.
+
+    Every closing is followed by the opening that makes the grid radial again (`openpoint.graph.exchange_order`).
 
     Args:
+        grid: the grid today. open_after: branches that are open in the answer.
         switching: the switching list. devices, generators: of a result.
     """
-    rows = [*_set_points(generators), *_positions(devices)]
-    for row in switching.iter_rows(named=True):
+    rows = [(*row, "") for row in (*_set_points(generators), *_positions(devices))]
+    described = {row["name"]: row for row in switching.iter_rows(named=True)}
+    for name, then in _in_order(grid, open_after) if described else ():
+        row = described[name]
         state = ("open", "closed") if row["action"] == "close" else ("closed", "open")
         place = f"{row['from_bus']} – {row['to_bus']}" + (
             "" if row["open_end"] == "both" else f", {row['open_end']} end"
         )
-        rows.append((row["action"], row["kind"], row["name"], place, "state", *state, ""))
+        rows.append((row["action"], row["kind"], row["name"], place, "state", *state, "", then))
     numbered = [(number, *row) for number, row in enumerate(rows, start=1)]
     return pl.DataFrame(numbered, schema=c.dtypes(ACTIONS), orient="row")
+
+
+def _in_order(grid: Grid, open_after: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The branches to be switched in order, and what the grid is after each: an option of `then` in `ACTIONS`."""
+    branches = grid.branches()
+    number = {bus: k for k, bus in enumerate(grid.buses["name"])}
+    fr, to = (np.array([number[bus] for bus in branches[end]], dtype=np.int64) for end in ("from_bus", "to_bus"))
+    sources = np.unique([number[bus] for bus in grid.sources["bus"]])
+    names, closed = branches["name"].to_list(), branches["closed"].to_numpy().copy()
+    after = np.array([name not in open_after for name in names], dtype=np.bool_)
+
+    def told(closed: Bools) -> str:
+        if not energised(len(number), fr, to, closed, sources).all():
+            return "dead buses"
+        return "radial" if is_radial(len(number), fr, to, closed, sources) else "loop"
+
+    for e in exchange_order(len(number), fr, to, closed, after, sources):
+        closed[e] = not closed[e]
+        yield names[e], told(closed)
 
 
 def _positions(devices: pl.DataFrame) -> Iterator[tuple[str, ...]]:

@@ -94,7 +94,7 @@ def _actions(result: DispatchResult) -> m.Section | None:
         return m.section("What to do", m.Words("Nothing: today's state is the answer."))
     kinds = {**s.KINDS, **{kind: kind for kind in DEVICE_KINDS}}
     told = result.actions.with_columns(pl.col("kind").replace_strict(kinds))
-    texts = ["action", "kind", "name", "place", "quantity", "today", "answer", "unit"]
+    texts = ["action", "kind", "name", "place", "quantity", "today", "answer", "unit", "then"]
     listed = s.frame_table("actions", f"{told.height} steps", told, result.shape.tables["actions"], texts)
     return m.section("What to do", listed, long=True)
 

@@ -82,8 +82,11 @@ class DispatchResult(SwitchedResult):
 
     @property
     def actions(self) -> pl.DataFrame:
-        """What to do to get from today's state to the answer, in order: the table for the control room."""
-        return actions_table(self.switching_list, self.devices, self.generators)
+        """What to do to get from today's state to the answer, in order: the table for the control room.
+
+        Every closing is followed by an opening after which the grid is radial again; `then` says where it is not.
+        """
+        return actions_table(self.grid, self.open_branches, self.switching_list, self.devices, self.generators)
 
     @property
     def moves(self) -> pl.DataFrame:

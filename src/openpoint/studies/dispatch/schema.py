@@ -57,6 +57,11 @@ ACTIONS: c.Table = {
     "today": c.text("today, in the unit", "today"),
     "answer": c.text("in the answer, in the unit", "answer"),
     "unit": c.text("of both; empty for states and positions", "unit"),
+    "then": c.text(
+        "what the grid is after a switching: radial, or with a loop, or with buses without supply",
+        "then",
+        options=["", "radial", "loop", "dead buses"],
+    ),
 }
 _LIMITS: c.Table = {
     "p_min_kw": c.maybe_number("least active power, kW"),

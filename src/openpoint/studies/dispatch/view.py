@@ -58,9 +58,9 @@ def _actions(result: DispatchResult) -> v.View:
     listed = result.actions
     if listed.is_empty():
         return [v.Line("Nothing to do: today's state is the answer.", "bold")]
-    columns = ["number", "action", "kind", "name", "place", "quantity", "today", "answer", "unit"]
+    columns = ["number", "action", "kind", "name", "place", "quantity", "today", "answer", "unit", "then"]
     shown = listed.head(_MOST_ACTIONS).select(columns)
-    rows: list[tuple[str, ...]] = [("", "do", "what", "name", "at", "quantity", "today", "answer", "")]
+    rows: list[tuple[str, ...]] = [("", "do", "what", "name", "at", "quantity", "today", "answer", "", "then")]
     rows += [tuple(words.safe(str(cell)) for cell in row) for row in shown.iter_rows()]
     left = listed.height - shown.height
     more = [v.Line(f"and {left} more; --csv, --json and --report list all")] if left else []
