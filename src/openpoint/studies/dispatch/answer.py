@@ -130,6 +130,8 @@ def _figures(question: Question, solved: Solved) -> dict[str, float]:
     return {} if solved.state is None or solved.radial is None else question.figures(solved.state)
 
 
+WEAK_GAP = 0.05
+"""Gap above which a bound of the deviation of voltages is called weak."""
 _KEYS = {
     "losses": "loss{}_kw",
     "cost": "cost{}_usd_per_h",
@@ -174,6 +176,12 @@ def _broken(grid: Grid, question: Question, shown: Solved) -> tuple[Violation, .
 
 def _notes(grid: Grid, question: Question, before: Solved, shown: Solved, found: Found) -> Iterator[str]:
     """What changes the meaning of the figures."""
+    if found.best is not None and question.cost.deviation and found.gap > WEAK_GAP:
+        yield (
+            "the bound of the deviation of voltages is weak while switches are undecided, since the relaxation may "
+            "choose voltages that no radial state has: the gap says little of the answer. For a proof minimise losses "
+            "within --v-min and --v-max, draw a front of losses,v_min, or lock switches until all states can be tried"
+        )
     if before.radial is None:
         yield why_no_loss(grid)
     if found.termination is Termination.INFEASIBLE and shown.radial is None:

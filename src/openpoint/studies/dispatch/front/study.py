@@ -22,8 +22,9 @@ from openpoint.studies.dispatch.front.result import DispatchFront, figure_of
 from openpoint.studies.dispatch.front.schema import V_MIN
 from openpoint.studies.dispatch.methods import Method
 from openpoint.studies.dispatch.options import DispatchOptions, Weights
+from openpoint.studies.dispatch.phases.answer import PreparedPhases
 from openpoint.studies.dispatch.result import DispatchResult
-from openpoint.studies.dispatch.study import prepare
+from openpoint.studies.dispatch.study import Prepared, prepare
 from openpoint.twostage.log import Iteration, Termination
 
 FrontProgress = Callable[[float | None, Iteration], None]
@@ -92,9 +93,8 @@ def prepare_front(grid: Grid, criteria: Names, options: DispatchOptions, points:
         )
     if points < 2:
         raise OptionError(f"a front of {points} points is none; give 2 or more")
-    front = PreparedFront(grid, names[0], names[1], replace(options, minimize=names[0]), points)
-    prepare(grid, front.options)
-    return front
+    options = replace(options, minimize=names[0])
+    return PreparedFront(grid, names[0], names[1], options, points, prepare(grid, options))
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class PreparedFront:
 
     Attributes:
         sought, kept: names of the criteria. options: that minimise the first. points: most points.
+        first: the question of the first point, whose second criterion has no bound.
     """
 
     grid: Grid
@@ -110,6 +111,7 @@ class PreparedFront:
     kept: str
     options: DispatchOptions
     points: int
+    first: Prepared | PreparedPhases
 
     def solve(self, progress: FrontProgress | None = None) -> DispatchFront:
         """The points, the one without a bound first."""
@@ -132,7 +134,7 @@ class PreparedFront:
         )
 
     def _points(self, progress: FrontProgress | None) -> Iterator[tuple[float | None, DispatchResult]]:
-        first = self._solved(self.options, None, progress)
+        first = self._solved(self.first, None, progress)
         yield None, first
         known = figure_of(first, self.kept)
         if known is None:
@@ -143,7 +145,7 @@ class PreparedFront:
         for limit in self._limits(known, progress):
             if limit >= known:
                 continue  # what is known keeps it
-            result = self._solved(self._bounded(limit), limit, progress)
+            result = self._solved(prepare(self.grid, self._bounded(limit)), limit, progress)
             yield limit, result
             reached = figure_of(result, self.kept)
             if reached is None:
@@ -157,7 +159,7 @@ class PreparedFront:
         step = (most - known) / self.points
         for _ in range(self.points - 1):
             limit = known + step
-            result = self._solved(self._bounded(limit), limit, progress)
+            result = self._solved(prepare(self.grid, self._bounded(limit)), limit, progress)
             reached = figure_of(result, self.kept)
             if reached is None:
                 step /= 2.0
@@ -167,7 +169,7 @@ class PreparedFront:
 
     def _limits(self, known: float, progress: FrontProgress | None) -> list[float]:
         """The bounds from what is known to the least that is possible."""
-        alone = self._solved(replace(self.options, minimize=self.kept), None, progress)
+        alone = self._solved(prepare(self.grid, replace(self.options, minimize=self.kept)), None, progress)
         least = figure_of(alone, self.kept)
         if least is None:
             return []
@@ -185,9 +187,11 @@ class PreparedFront:
             return replace(options, limits=replace(Limits.given(options.limits), v_min_pu=limit))
         return replace(options, at_most={**options.most, self.kept: limit})
 
-    def _solved(self, options: DispatchOptions, limit: float | None, progress: FrontProgress | None) -> DispatchResult:
+    def _solved(
+        self, prepared: Prepared | PreparedPhases, limit: float | None, progress: FrontProgress | None
+    ) -> DispatchResult:
         def told(iteration: Iteration) -> None:
             if progress is not None:
                 progress(limit, iteration)
 
-        return prepare(self.grid, options).solve(told)
+        return prepared.solve(told)
