@@ -99,6 +99,16 @@ class OverDay:
         ),
     ] = None
 
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Judge the plan in so many days drawn at random, beside today's and the one that is best as forecast.",
+        ),
+    ] = None
+    seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Equal seeds draw equal days.")] = None
+
     def refuse_without_day(self, method: MethodOptions) -> None:
         """Refuse options of a day where none is given.
 

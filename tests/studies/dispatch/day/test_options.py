@@ -27,6 +27,7 @@ from tests.builders.ring_days import prepared
         ({"switching_price": -1.0}, "switching_price is -1; give 0 or more"),
         ({"shift_buses": 1.2}, "give 0 to 1, such as 0.1"),
         ({"shift_time": "some"}, "shift_time is 'some'"),
+        ({"samples": 10}, "samples draws days from what is uncertain"),
         ({"method": "guess"}, "method is 'guess'"),
         ({"time_limit_s": -1.0}, "time_limit_s is -1"),
         ({"locked_open": 33}, "locked_open has 33, which is no name"),

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
+import numpy as np
 import polars as pl
 import pytest
 
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.verified import verified
+from openpoint.twostage.deadline import Deadline
 from tests.builders import days
 from tests.builders.ring_days import HOURS, prepared
 
@@ -92,3 +99,40 @@ def test_the_worst_case_is_what_was_minimised_and_the_bound_lies_below() -> None
     deviating = uncertain.uncertainty.filter("deviates")
     assert deviating.filter(group="load")["worst"].to_list() == [pytest.approx(1.1)]
     assert not uncertain.violations
+
+
+def uncertain_ring(**options: Any) -> DispatchDayResult:
+    parts = {"uncertain": days.by_group(4, ("solar",) * 2, 4, load=0.1, solar=0.3, hours=1)}
+    return prepared(topology="fixed", uncertain="load=0.1", parts=parts, **options).solve()
+
+
+def test_the_worst_day_is_the_worst_of_all_vertices() -> None:
+    """Every day of the set, each of its periods operated by the cone program on its own."""
+    run = prepared(
+        topology="fixed", parts={"uncertain": days.by_group(4, ("solar",) * 2, 4, load=0.1, solar=0.3, hours=1)}
+    )
+    outcome = verified(run.question, run.method.solve(run.question), Deadline())
+    assert outcome.plan is not None
+    assert outcome.worst is not None
+    finder = HourRecourseFinder(run.question)
+    scheduled = finder.evaluator.schedule_costs(outcome.plan).sum()
+    totals = []
+    for when in itertools.product([None, *range(4)], [None, *range(4)]):
+        for signs in itertools.product((-1.0, 1.0), repeat=2):
+            realisation = np.ones((4, 2))
+            for u, (t, sign, spread) in enumerate(zip(when, signs, (0.1, 0.3), strict=True)):
+                if t is not None:
+                    realisation[t, u] += sign * spread
+            totals.append(sum(finder.best(outcome.plan, t, realisation[[t]]).costs[0] for t in range(4)))
+    assert outcome.upper_bound == pytest.approx(scheduled + max(totals), rel=1e-4)
+
+
+def test_plans_are_compared_in_days_drawn_at_random() -> None:
+    found = uncertain_ring(samples=20, seed=3).samples
+    assert found["plan"].to_list() == ["today", "as forecast", "answer"]
+    assert found["days"].to_list() == [20] * 3
+    means = dict(found.select("plan", "mean_usd").iter_rows())
+    assert means["answer"] < means["today"]
+    assert (found["p95_usd"] <= found["max_usd"]).all()
+    assert found.equals(uncertain_ring(samples=20, seed=3).samples)
+    assert uncertain_ring().samples.is_empty()

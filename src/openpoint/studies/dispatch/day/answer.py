@@ -48,8 +48,8 @@ class Asked:
     notes: tuple[str, ...] = ()
 
 
-def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome) -> DispatchDayResult:
-    """The result of a method."""
+def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples: pl.DataFrame) -> DispatchDayResult:
+    """The result of a method; `samples`: plans in days drawn at random."""
     shown = Shown(asked.grid, question, _flows(question, outcome))
     answered = outcome.plan is not None and math.isfinite(outcome.upper_bound)
     broken = tuple(each for case in ("forecast", "worst") for each in violations(shown, case))
@@ -95,6 +95,7 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome) -> Disp
         devices=tables.devices(shown),
         voltages=tables.voltages(shown),
         branches=tables.branches(shown),
+        samples=samples,
         iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*asked.grid.figure_notes, *asked.notes, *remarks(shown, outcome), *outcome.notes),
     )

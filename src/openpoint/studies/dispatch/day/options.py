@@ -45,6 +45,8 @@ class DayOptions:
     locked_closed: Names = ()
     switchable: Names = ()
     method: MethodName | None = None
+    samples: int = 0
+    seed: int = 0
     gap: float = 1e-3
     time_limit_s: float | None = None
 
@@ -61,7 +63,8 @@ class DayOptions:
             *(lambda name=name: self._as_names(name) for name in ("locked_open", "locked_closed", "switchable")),
             lambda: Limits.given(self.limits),
             lambda: _one_of(self.method, (*get_args(MethodName), None), "method"),
-            lambda: not_negative("gap", self.gap),
+            *(lambda name=name: not_negative(name, getattr(self, name)) for name in ("samples", "seed", "gap")),
+            self._check_samples,
             lambda: not_negative("time_limit_s", 0.0 if self.time_limit_s is None else self.time_limit_s),
         )
 
@@ -103,6 +106,10 @@ class DayOptions:
             raise OptionError(f"max_changes is {self.max_changes}; give 0 or more")
         if self.topology == "fixed" and self.max_changes > 0:
             raise OptionError("max_changes bounds switching, and topology='fixed' has none; leave one of both out")
+
+    def _check_samples(self) -> None:
+        if self.samples and self.uncertain is None:
+            raise OptionError("samples draws days from what is uncertain, and nothing is; give uncertain, too")
 
     def _check_share(self, name: str) -> None:
         value = getattr(self, name)

@@ -35,6 +35,7 @@ def page(result: DispatchDayResult) -> m.Page:
         _switching(result),
         s.grid_section(scene, s.still(result.grid, lambda: draw(result, kind="grid"), alt), told=told),
         _uncertainty(result),
+        _samples(result),
         s.convergence_section(result),
         *_tables(result),
         s.doubts(result.grid.notes),
@@ -124,6 +125,14 @@ def _uncertainty(result: DispatchDayResult) -> m.Section | None:
         return m.section("The worst realisation", m.Words("Nothing deviates in it, or there is no plan."))
     listed = s.frame_table("uncertainty", "What deviates", deviating, declared, ["period", "quantity", "group"])
     return m.section("The worst realisation", listed, long=True)
+
+
+def _samples(result: DispatchDayResult) -> m.Section | None:
+    if result.samples.is_empty():
+        return None
+    declared = result.shape.tables["samples"]
+    caption = "Each plan operated in the same days drawn at random, whatever the budget is, by exact AC power flow"
+    return m.section("Out of sample", s.frame_table("samples", caption, result.samples, declared, ["plan"]))
 
 
 def _limits(result: DispatchDayResult) -> m.Section | None:

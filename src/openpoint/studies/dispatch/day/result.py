@@ -37,6 +37,7 @@ class DispatchDayResult(Answer):
         ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
         periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, voltages,
             branches: tables, see the reference.
+        samples: plans in days drawn at random, where they were asked for.
     """
 
     why_method: str
@@ -69,6 +70,7 @@ class DispatchDayResult(Answer):
     devices: pl.DataFrame
     voltages: pl.DataFrame
     branches: pl.DataFrame
+    samples: pl.DataFrame
 
     shape: ClassVar[Shape] = DAY
     place: ClassVar[str] = "openpoint.studies.dispatch.day"

@@ -164,6 +164,21 @@ BRANCHES: c.Table = {
     **{f"i_{case}_a": c.maybe_number(f"highest current of the day, A, case {case}", f"{case}, A", 1) for case in CASES},
     **{f"loss_{case}_kwh": c.maybe_number(f"energy lost, kWh, case {case}", f"{case}, kWh", 2) for case in CASES},
 }
+SAMPLES: c.Table = {
+    "plan": c.text(
+        "today: nothing is scheduled; as forecast: the plan that is best if all comes as forecast; answer: the plan",
+        "plan",
+        options=["today", "as forecast", "answer"],
+    ),
+    "days": c.whole("days drawn", "days"),
+    "mean_usd": c.maybe_number("mean cost of those with a power flow, $", "mean, $", 2),
+    "p95_usd": c.maybe_number("cost that 95 of 100 do not exceed, $", "95th percentile, $", 2),
+    "max_usd": c.maybe_number("highest cost, $", "highest, $", 2),
+    "shed_days": c.whole("days on which load is shed", "with shedding"),
+    "shed_kwh": c.maybe_number("load shed on a mean day, kWh", "shed, kWh", 2),
+    "curtailed_kwh": c.maybe_number("renewable energy not taken on a mean day, kWh", "curtailed, kWh", 2),
+    "outside_days": c.whole("days on which some limit is not kept", "outside limits"),
+}
 ITERATIONS = iteration_columns(
     "usd",
     "$",
@@ -184,6 +199,7 @@ _TABLES: dict[str, c.Table] = {
     "devices": DEVICES,
     "voltages": VOLTAGES,
     "branches": BRANCHES,
+    "samples": SAMPLES,
     "iterations": ITERATIONS,
     "violations": VIOLATIONS,
 }

@@ -6,6 +6,8 @@ import logging
 import os
 from dataclasses import dataclass
 
+import polars as pl
+
 from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
@@ -13,6 +15,7 @@ from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.day import DayArrays
 from openpoint.network.limits import Limits
+from openpoint.results import columns as c
 from openpoint.results.base import count_words
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import grid_of_day
@@ -20,13 +23,17 @@ from openpoint.scenarios.day.read import DayLike, read_day
 from openpoint.scenarios.day.tables import Day
 from openpoint.scenarios.day.uncertain import deviation_notes
 from openpoint.studies.dispatch.day.answer import Asked, day_result
+from openpoint.studies.dispatch.day.comparison import Sampling, as_forecast, compare
 from openpoint.studies.dispatch.day.decided import uncertain_words
 from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, choose, method_of
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.options import BudgetLike, DayOptions, Often, SharesLike
+from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.schema import SAMPLES
 from openpoint.studies.dispatch.day.setup import question_of
-from openpoint.twostage.deadline import deadline_of
+from openpoint.studies.dispatch.day.verified import verified
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -50,6 +57,8 @@ def dispatch_day(
     locked_open: Names = (),
     locked_closed: Names = (),
     switchable: Names = (),
+    samples: int = 0,
+    seed: int = 0,
     method: MethodName | None = None,
     gap: float = 1e-3,
     time_limit_s: float | None = None,
@@ -61,27 +70,25 @@ def dispatch_day(
              + curtailment + shedding + load moved + wear of stores)
         s.t. radial; exact AC power flow; limits of voltages, currents, sources, generators and stores; ramps
 
-    Beforehand are decided: open points, devices, generators, stores, vehicles and load that moves in time. Once it is
-    known what a period brings: what the sources deliver, curtailment, load that is shed or moves between buses, and the
-    reactive power of renewable sources. `recourse` moves more there. The result tells what is decided when.
+    Once it is known what a period brings are decided: what the sources deliver, curtailment, load that is shed or moves
+    between buses, reactive power of renewable sources, and what `recourse` names. All else is decided beforehand.
 
     Args:
         grid: the grid, a path or a name that `read` takes. day: the day, a path or a name that `read_day` takes.
         uncertain: what is uncertain, by group, as shares of the forecast: `"load=0.1,solar=0.3"`, or a mapping.
-            Default: nothing, all comes as forecast.
         budget: in how many periods each of it deviates at worst, and how many of a group at once: `2`,
             `"load=2,solar=1"`, `"load=2/5"`. Default: in all periods.
         topology: how often open points are decided: `fixed` (as today), `once` for the day, or `hourly`.
         positions: the same of taps, capacitor steps and voltages of sources.
-        recourse: what is decided after all, of `generators`, `stores`, `shift`. Stores and load moved in time then know
-            the whole day, which is optimistic.
+        recourse: what is decided after all, of `generators`, `stores`, `shift`: then it knows the whole day.
         max_changes: most switches that may be operated; with `hourly` over the day, the first period against today.
         switching_price: cost of a switch operation, $. loss_price: of losses beside their energy, $/kWh.
-        shift_buses, shift_time: share of the load of every bus that may move to other buses in the same period, or
-            by which it may differ in a period with its energy over the day kept; in place of the day's.
+        shift_buses, shift_time: share of every load that may move to other buses in the same period, or in time.
         limits: limits of voltage and current to keep; default: those of the grid and the day.
         locked_open, locked_closed: branches that must be open or closed: a name, or several.
         switchable: branches that may be opened or closed beside those that the grid calls switchable.
+        samples: days drawn at random in which the plan is judged by AC beside today's and the one that is best as
+            forecast. seed: of them.
         method: name of a method, see `openpoint.studies.dispatch.day.methods`; default: what suits the question.
         gap: relative gap at which to stop. time_limit_s: seconds after which to stop with the best verified plan.
         progress: told of every iteration.
@@ -105,6 +112,8 @@ def dispatch_day(
         locked_open=locked_open,
         locked_closed=locked_closed,
         switchable=switchable,
+        samples=samples,
+        seed=seed,
         method=method,
         gap=gap,
         time_limit_s=time_limit_s,
@@ -143,7 +152,8 @@ def prepare_arrays(
     question = question_of(grid, network, day, options)
     name, why = (options.method, "it was asked for") if options.method is not None else choose(question)
     method = method_of(name, options.gap, options.time_limit_s)
-    return PreparedDay(question, method, options.time_limit_s, Asked(grid, day_name, str(method), why, notes))
+    sampling = Sampling(options.samples, options.seed)
+    return PreparedDay(question, method, options.time_limit_s, sampling, Asked(grid, day_name, str(method), why, notes))
 
 
 @dataclass(frozen=True)
@@ -152,12 +162,13 @@ class PreparedDay:
 
     Attributes:
         question: as numbers. method: named, or chosen. time_limit_s: of it.
-        asked: what was asked in words, with the grid.
+        sampling: days in which the plan is judged afterwards. asked: what was asked in words, with the grid.
     """
 
     question: DayQuestion
     method: DayMethod
     time_limit_s: float | None
+    sampling: Sampling
     asked: Asked
 
     @property
@@ -180,5 +191,16 @@ class PreparedDay:
         _LOG.info("stated the problem; the method begins")
         with deadline_of(self.time_limit_s) as deadline:
             outcome = self.method.solve(self.question, progress, deadline)
-        _LOG.info("the method ended")
-        return day_result(self.asked, self.question, outcome)
+            _LOG.info("the method ended")
+            outcome = verified(self.question, outcome, deadline)
+            _LOG.info("verified the worst realisation")
+            samples = self._sampled(outcome, deadline)
+        return day_result(self.asked, self.question, outcome, samples)
+
+    def _sampled(self, outcome: DayOutcome, deadline: Deadline) -> pl.DataFrame:
+        """The plan in days drawn at random, beside the one that is best as forecast."""
+        if not self.sampling.count or outcome.plan is None or deadline.over():
+            return c.empty(SAMPLES)
+        expected = self.method.solve(as_forecast(self.question), None, deadline).plan
+        plans = {} if expected is None else {"as forecast": expected}
+        return compare(self.question, {**plans, "answer": outcome.plan}, self.sampling, deadline)

@@ -34,6 +34,7 @@ def view(result: DispatchDayResult) -> v.View:
     if not result.has_answer:
         return [*lines, v.Line(f"No plan that keeps all limits was found (bound {words.usd(result.lower_bound_usd)}).")]
     lines += [v.Line(), v.Rows(_cases(result), (1, 2, 3), head=True), v.Line(), *_periods(result), *_switching(result)]
+    lines += _samples(result)
     gap = "not known, no bound is proven"
     if math.isfinite(result.gap):
         objective = words.usd(result.objective_usd)
@@ -84,6 +85,17 @@ def _periods(result: DispatchDayResult) -> v.View:
                      words.usd(row["cost_usd"]), told))  # fmt: skip
     title = "The day in its worst realisation, kW:" if case == "worst" else "The day as forecast, kW:"
     return [v.Line(title, "bold"), v.Rows(rows, range(1, len(_HEAD)), head=True), v.Line()]
+
+
+def _samples(result: DispatchDayResult) -> v.View:
+    if result.samples.is_empty():
+        return []
+    rows: list[tuple[str, ...]] = [("", "mean cost", "95th percentile", "days with shedding", "days outside limits")]
+    for row in result.samples.iter_rows(named=True):
+        costs = (words.usd(row["mean_usd"]), words.usd(row["p95_usd"]))
+        rows.append((row["plan"], *costs, str(row["shed_days"]), str(row["outside_days"])))
+    title = f"In {result.samples['days'][0]} days drawn at random, by AC:"
+    return [v.Line(title, "bold"), v.Rows(rows, range(1, 5), head=True), v.Line()]
 
 
 def _switching(result: DispatchDayResult) -> v.View:

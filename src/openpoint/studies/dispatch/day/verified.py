@@ -1,0 +1,60 @@
+"""The worst realisation of a plan once more, apart from the method that made it: every vertex of every period operated.
+
+A method may stop as soon as its bounds are close enough, and then knows the cost of some vertices by an operation that
+is good enough and no better. Here each vertex of each period gets an operation whose cost is near a proven bound, all
+by exact AC power flow, and the worst day is chosen among them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from openpoint.arrays import Floats, Ints
+from openpoint.network.day import HourRecourse
+from openpoint.studies.dispatch.day.model.finder import HourAnswers, HourRecourseFinder
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.model.vertices import vertices_of
+from openpoint.studies.dispatch.day.model.worst_day import WorstDays
+from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
+from openpoint.twostage.deadline import Deadline
+
+
+def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline) -> DayOutcome:
+    """The outcome with the worst realisation of its plan, and the cost there as its upper bound.
+
+    It stays as it is where nothing is uncertain, where there is no plan that keeps the limits, where the deadline
+    comes first, or where a vertex gets no operation that keeps them here.
+    """
+    if outcome.plan is None or not question.day.uncertain.count or not np.isfinite(outcome.upper_bound):
+        return outcome
+    finder, vertices = HourRecourseFinder(question), vertices_of(question.day)
+    answers = list[HourAnswers]()
+    for t, realisations in enumerate(vertices.realisations):
+        if deadline.over():
+            return outcome
+        answers.append(finder.best(outcome.plan, t, realisations))
+    if any((answer.violations > 0.0).any() for answer in answers):
+        return outcome
+    _, choice = WorstDays(vertices.deviations, vertices.hours).of([answer.costs for answer in answers])
+    scheduled = finder.evaluator.schedule_costs(outcome.plan)
+    worst = _operation(answers, choice, vertices.day(choice), scheduled)
+    forecast = _operation(answers, choice * 0, vertices.day(choice * 0), scheduled)
+    upper = max(float(worst.costs.sum()), outcome.lower_bound)
+    return replace(outcome, worst=worst, forecast=forecast, upper_bound=upper)
+
+
+def _operation(answers: list[HourAnswers], choice: Ints, realisation: Floats, scheduled: Floats) -> Operation:
+    """The operation in one vertex of each period."""
+    parts = [
+        np.array([part[v] for part, v in zip(parts, choice, strict=True)])
+        for parts in (
+            [answer.recourse.renewable for answer in answers],
+            [answer.recourse.shed for answer in answers],
+            [answer.recourse.shift for answer in answers],
+            [answer.costs for answer in answers],
+            [answer.violations for answer in answers],
+        )
+    ]
+    return Operation(realisation, HourRecourse(*parts[:3]), parts[3] + scheduled, parts[4])
