@@ -166,6 +166,10 @@ class HighsModel:
         self._highs.changeColsCost(self.n, np.arange(self.n, dtype=np.int32), cost)
         self._highs.changeObjectiveOffset(offset)
 
+    def set_costs(self, columns: Ints, cost: Floats) -> None:
+        """Set the cost of some columns."""
+        self._highs.changeColsCost(len(columns), columns.astype(np.int32), cost)
+
     def row_values(self) -> Floats:
         """(rows) activity at the last solution."""
         return np.array(self._highs.getSolution().row_value)

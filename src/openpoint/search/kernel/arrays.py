@@ -6,7 +6,7 @@ Buses are renumbered: those that no source holds come first, in the order in whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,8 @@ class Model(Table):
             current, dispatchable generators, ratings, voltage limits, prices.
         devices, banks, voltages, taps, units: whether there are any devices that may be set, capacitor banks, voltages
             of sources, tap changers, generators that may stop.
+        state_price, by_price: (m) price of each closed branch, of any sign, and the branches by ascending price; of no
+            length without prices. Unlike `price` it counts by the cheapest tree, see `kernel.bound`.
         spans: whether the power of any bus may be chosen, by generators or banks. costly: whether generators are here
             by themselves; otherwise their ranges are in those of the buses.
     """
@@ -139,6 +141,8 @@ class Model(Table):
     units: bool
     spans: bool
     costly: bool
+    state_price: Floats = field(default_factory=lambda: np.empty(0))
+    by_price: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
 
 @dataclass(frozen=True, eq=False)

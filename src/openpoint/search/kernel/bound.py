@@ -53,6 +53,9 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
    (`openpoint.search.regions`, where the buses at which parts meet are sources with multipliers, too).
 10. What devices add at a node, where each has an interval of positions, is derived in
    `openpoint.search.kernel.devices`.
+11. Prices π_e of closed branches, of any sign (`state_price`): every completion is a tree that contains the closed
+   branches of the node, so Σ π_e over its branches is at least that of the cheapest such tree (Kruskal 1956: undecided
+   branches by ascending price, each that makes no loop), and the sum of both bounds is valid.
 
 The bound is valid for any multipliers, without a solver's tolerance, and for loads of either sign. Of the voltages it
 uses w_max at roots (and w_min, which may be 0); these must hold in every completion of interest. Rounding is of the
@@ -65,8 +68,9 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.compiled.jit import always_inlined, inlined
-from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
+from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work
 from openpoint.search.kernel.devices import add_banks, ends, greatest_ratio, least_moves, root_takes
+from openpoint.search.kernel.forest import find
 from openpoint.search.kernel.generators import least_costs
 
 THIN = 1e-4
@@ -286,6 +290,27 @@ def forest(model: Model, work: Work, y: Floats, mu: Floats, total: float) -> tup
 
 
 @inlined
+def cheapest_tree(model: Model, work: Work) -> float:
+    """The least sum of state prices of a tree with the closed branches and others that are undecided, step 11."""
+    n, status, joined = model.n, work.status, work.came
+    for bus in range(n + 1):
+        joined[bus] = bus
+    total = 0.0
+    for e in range(len(status)):
+        if status[e] == CLOSED:
+            joined[find(joined, min(model.fr[e], n))] = find(joined, min(model.to[e], n))
+            total += model.state_price[e]
+    for k in range(len(model.by_price)):
+        e = model.by_price[k]
+        if status[e] == UNDECIDED:
+            u, v = find(joined, min(model.fr[e], n)), find(joined, min(model.to[e], n))
+            if u != v:
+                joined[u] = v
+                total += model.state_price[e]
+    return total
+
+
+@inlined
 def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     """The lower bound at these multipliers and `work.phi`; -inf where some ρ is not positive.
 
@@ -295,4 +320,6 @@ def bound(model: Model, work: Work, y: Floats, mu: Floats) -> float:
     total = balances(model, work, y, mu)
     total, sound = undecided(model, work, y, mu, total)
     total, sound_forest = forest(model, work, y, mu, total)
+    if len(model.by_price) > 0:
+        total += cheapest_tree(model, work)
     return total if sound and sound_forest else -np.inf

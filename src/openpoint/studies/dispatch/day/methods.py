@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from openpoint.errors import OptionError
+from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitching, also_decided
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
@@ -12,9 +13,10 @@ from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Progress
 
-MethodName = Literal["columns", "search"]
+MethodName = Literal["columns", "search", "switching"]
 """columns: column-and-constraint generation with copies of the recourse by period, for a given topology; search: branch
-and bound over topologies, and `columns` for those that are left."""
+and bound over topologies, and `columns` for those that are left; switching: open points of every hour of a certain day
+on which nothing else is decided."""
 
 
 class DayMethod(Protocol):
@@ -38,7 +40,12 @@ def choose(question: DayQuestion) -> tuple[MethodName, str]:
         OptionError: there is none.
     """
     if question.topology is Cadence.HOURLY:
-        raise OptionError("open points cannot be decided every hour yet; give topology='once' (--topology once)")
+        if others := also_decided(question):
+            raise OptionError(
+                "open points are decided every hour on certain days with nothing else to decide; here there are also "
+                f"{', '.join(others)}; leave these out, or give topology='once' (--topology once)"
+            )
+        return "switching", "what a period costs depends on its open points alone, and operations link the periods"
     if question.topology is Cadence.ONCE:
         return "search", "the topology is decided once, and the rest of the day is convex"
     return "columns", "the topology is given, and the recourse of a period knows no other period"
@@ -46,6 +53,8 @@ def choose(question: DayQuestion) -> tuple[MethodName, str]:
 
 def method_of(name: MethodName, gap: float, time_limit_s: float | None) -> DayMethod:
     """The method of a name."""
+    if name == "switching":
+        return HourlySwitching(gap=gap, time_limit_s=time_limit_s)
     if name == "search":
         return DayTopologySearch(gap=gap, time_limit_s=time_limit_s)
     return PeriodColumns(gap=gap, time_limit_s=time_limit_s)

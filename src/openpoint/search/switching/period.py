@@ -1,0 +1,164 @@
+"""All radial states of one period whose value, with prices on closed branches, lies below a threshold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats
+from openpoint.errors import OptionError
+from openpoint.network import Network
+from openpoint.network.devices import no_devices
+from openpoint.network.operating_cost import OperatingCost, no_supply_limits
+from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.search.exchange.ac_check import AcEvaluator
+from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
+from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, propagate, span
+from openpoint.search.model.build import build_model
+from openpoint.search.model.objective import objective_of
+
+AT_ONCE = 50
+"""Nodes between two looks at the clock."""
+
+
+@dataclass(frozen=True)
+class Below:
+    """What was found below a threshold.
+
+    Attributes:
+        states: (K, E), without an order. values: (K) with the prices. lower_bound: no state below the threshold but
+            those found has a lower value; the threshold itself where the search came to its end.
+        complete: whether it did. nodes: bounded.
+    """
+
+    states: Bools
+    values: Floats
+    lower_bound: float
+    complete: bool
+    nodes: int
+
+
+class PeriodSearch:
+    """One period: its exact values, and the search for its states.
+
+    Attributes:
+        network: with the loads and limits of the period. evaluator: exact values and violations of its states.
+        greatest: no state of interest has a greater value.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        must_close: Bools,
+        must_open: Bools,
+        max_changes: int | None = None,
+        cost: OperatingCost | None = None,
+    ) -> None:
+        """As of `openpoint.search.topology.search_topologies`.
+
+        Raises:
+            OptionError: generators to dispatch, several phases, a voltage without limit, or prices without a bound.
+        """
+        if len(network.generator_terminal) and np.any(
+            (network.p_max > network.p_min) | (network.q_max > network.q_min)
+        ):
+            raise OptionError("switching over several periods takes generators as given; fix their outputs")
+        objective = objective_of(network, cost, None)
+        self.network, self._must_close = network, must_close
+        self._model, self._numbering = build_model(
+            network, must_close=must_close, must_open=must_open, max_changes=max_changes, objective=objective
+        )
+        states = None
+        if objective is not None:
+            supply = no_supply_limits(len(network.generator_terminal), len(network.source_terminal))
+            states = OperatingPointEvaluator(network, no_devices(), objective.cost, supply)
+        self.evaluator = AcEvaluator(network, 0.0, states, np.empty(0, dtype=np.int64))
+        self.greatest = self._numbering.greatest
+
+    def values(self, states: Bools) -> Floats:
+        """(K) exact values of (K, E) radial states, inf where they break limits or have no power flow."""
+        if not len(states):
+            return np.empty(0)
+        value, violation = self.evaluator.evaluate(states)
+        return np.where(violation == 0.0, value, np.inf)
+
+    def below(
+        self,
+        prices: Floats,
+        threshold: float,
+        *,
+        every: bool,
+        given: tuple[Bools, Bools] | None = None,
+        most_nodes: int | None = None,
+        most_states: int | None = None,
+        over: Callable[[], bool] = lambda: False,
+    ) -> Below:
+        """The states with a value, their prices included, below a threshold.
+
+        Args:
+            prices: (E) of closed branches, of any sign. threshold: of the value with prices.
+            every: all of them; else the threshold falls to the value of each state found, and the last is the best.
+            given: (E) and (E) branches that are closed, and that are open, beside those of the period itself.
+            most_nodes, most_states: nodes, and states found, after which to stop. over: called regularly; True stops.
+        """
+        branch, found = self._numbering.branch, list[Bools]()
+        model, base = self._priced(prices[branch])
+        if model is None:
+            return Below(np.zeros((0, len(prices)), dtype=np.bool_), np.empty(0), math.inf, True, 0)
+        work, pool, count, record = work_for(model), pool_for(model, 256), counts(), record_for(model, 0)
+        work.status[self._must_close[branch]] = CLOSED
+        if given is not None:
+            work.status[given[0][branch]] = CLOSED
+            work.status[given[1][branch]] = OPEN
+        if not propagate(model, work):
+            return Below(np.zeros((0, len(prices)), dtype=np.bool_), np.empty(0), math.inf, True, 0)
+        count.cutoff[0], count.active[0] = threshold - base, 1
+        bounds = self._numbering.voltage_bounds.at(self._numbering.loss_at(threshold - base))[self._numbering.bus]
+        inner = np.arange(len(bounds)) < model.n
+        np.minimum(model.w_max, bounds, out=model.w_max, where=inner)
+        complete = True
+        while (event := explore(model, work, pool, count, record, AT_ONCE)) != EXHAUSTED:
+            if event == LEAF:
+                count.active[0] = 0
+                state = np.zeros(len(prices), dtype=np.bool_)
+                state[branch] = work.status == CLOSED
+                found.append(state)
+                if not every:
+                    value = float(self.values(state[None])[0] + prices[state].sum()) - base
+                    count.cutoff[0] = min(count.cutoff[0], value)
+            elif event == FULL:
+                pool = enlarged(pool)
+            if (
+                over()
+                or (most_nodes is not None and count.nodes[0] >= most_nodes)
+                or (most_states is not None and len(found) > most_states)
+            ):
+                complete = False
+                break
+        states = np.array(found, dtype=np.bool_).reshape(len(found), len(prices))
+        values = self.values(states) + states @ prices
+        kept = values < threshold
+        bound = float(count.cutoff[0]) if complete else min(float(count.cutoff[0]), lowest(count, pool))
+        return Below(states[kept], values[kept], base + bound, complete, int(count.nodes[0]))
+
+    def _priced(self, prices: Floats) -> tuple[Model | None, float]:
+        """The model with (m) prices less a constant, so that the cheapest tree costs 0; and what that tree costs.
+
+        A tree has as many closed branches as every other. None where there is no tree.
+        """
+        model = self._model
+        order = np.argsort(prices, kind="stable").astype(np.int32)
+        work = work_for(model)
+        work.status[self._must_close[self._numbering.branch]] = CLOSED
+        if not propagate(model, work) or not span(model, work, order):
+            return None, 0.0
+        base = float(prices[work.status == CLOSED].sum())
+        if not prices.any():
+            return replace(model, w_max=model.w_max.copy()), 0.0
+        shifted = prices - base / max(model.n, 1)
+        return replace(model, w_max=model.w_max.copy(), state_price=shifted, by_price=order), base

@@ -1,0 +1,232 @@
+"""Switching over several periods: the radial states of least value with few switch operations, proven to a gap.
+
+For periods with values f_t, the energy lost or its cost, it finds the plan x_0 … x_(T−1) of radial states with the
+least
+
+    Σ_t f_t(x_t) + c · operations,      operations = Σ_t |x_t − x_(t−1)| <= k,
+
+every state within the limits of its period. An operation is one opening or one closing, so that an exchange of two
+branches is two. The proof is a branch and bound:
+
+1. A node limits the operations at the beginning of some intervals of periods. Its bound is that of
+   `openpoint.search.switching.relaxation`: with multipliers on the branches each period is a topology search of its
+   own, with prices of closed branches, and these searches are exact. The states that they find are added until the
+   bound reaches the best plan, or no state improves it (column generation, `openpoint.search.switching.columns`).
+2. The best plan out of the states known follows by dynamic programming (`openpoint.search.switching.plans`).
+3. What is left between both is mostly due to operations that the relaxation takes by halves: two occasions to switch,
+   each used half. A node is divided there: either the operations of an interval up to a period are at most j, or at
+   least j + 2, so that at most k − j − 2 of its k are left after it.
+4. Where no operation is divided, the gap Δ of a node is closed by *all* states of a period whose value, with its
+   prices, lies within Δ of the least: a better plan consists of such states alone, and the dynamic programme over them
+   is exact. Where they are many, the node is divided by a branch that is closed, or open, in a period.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from openpoint.search.switching.columns import SHARE, ColumnGeneration
+from openpoint.search.switching.plans import operations
+from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
+from openpoint.search.switching.relaxation import Interval, Mix, Multipliers, Restriction
+from openpoint.search.switching.states import KnownStates
+from openpoint.search.topology import search_topologies
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Iteration, Progress, Termination
+
+WHOLE = 0.02
+"""By how much sums of a mix may differ from whole numbers and count as whole."""
+FEW, MANY = 200, 2000
+"""States within the gap of a node up to which they are collected before it is divided by a branch, and at last."""
+
+
+@dataclass(order=True)
+class _Node:
+    """An open node: its bound, what its plans have in common, and multipliers that are good."""
+
+    bound: float
+    number: int
+    restriction: Restriction = field(compare=False)
+    centre: Multipliers = field(compare=False)
+
+
+def solve_switching(
+    problem: SwitchingProblem,
+    *,
+    gap: float = 1e-4,
+    progress: Progress | None = None,
+    deadline: Deadline | None = None,
+) -> SwitchingOutcome:
+    """The plan of least value with few switch operations, proven to a relative gap.
+
+    Args:
+        problem: what to solve. gap: at which to stop. progress: told of every line of the log.
+        deadline: when to stop with the best plan and the bound.
+
+    Raises:
+        OptionError: a grid or prices that topology search has no bound for, or generators to dispatch.
+    """
+    return _Run(problem, gap, progress, deadline or Deadline()).solve()
+
+
+class _Run:
+    """One run and its state."""
+
+    def __init__(self, problem: SwitchingProblem, gap: float, progress: Progress | None, deadline: Deadline) -> None:
+        self.problem, self.gap, self.progress, self.deadline = problem, gap, progress, deadline
+        self.began = deadline.passed()
+        self.known = KnownStates(problem)
+        self.lower, self.nodes, self.log = -math.inf, 0, list[Iteration]()
+
+    def solve(self) -> SwitchingOutcome:
+        """Run."""
+        infeasible = self._start()
+        if infeasible is not None:
+            self.lower = math.inf
+            return self._outcome(Termination.INFEASIBLE, infeasible)
+        if self.deadline.over():
+            return self._outcome(self.deadline.why)
+        self._divide_and_bound()
+        done = self.lower >= self.known.target(self.gap)
+        if self.lower > self.known.greatest:
+            self.lower = math.inf
+            return self._outcome(Termination.INFEASIBLE)
+        if self.deadline.over() and not done:
+            return self._outcome(self.deadline.why)
+        return self._outcome(Termination.GAP if done else Termination.ACCURACY)
+
+    def _start(self) -> int | None:
+        """The best state of every period alone, and a first plan; returns a period that no state serves."""
+        p, known, total = self.problem, self.known, 0.0
+        for t, search in enumerate(known.searches):
+            found = search_topologies(
+                search.network,
+                must_close=p.must_close,
+                must_open=p.must_open,
+                max_changes=None if p.before is None else p.most,
+                gap=SHARE * self.gap,
+                cost=None if p.costs is None else p.costs[t],
+                starts=known.states[-1:] if len(known.states) else None,
+                deadline=self.deadline,
+            )
+            self.nodes += found.nodes
+            if found.termination is Termination.INFEASIBLE:
+                return t
+            total += float(p.weights[t]) * found.lower_bound
+            if found.closed is not None:
+                known.add([found.closed])
+        if p.before is not None:
+            known.add_radial(p.before)
+        known.improve()
+        self._note(total, "periods alone")
+        return None
+
+    def _divide_and_bound(self) -> None:
+        """Branch and bound on operations and branches."""
+        p, known = self.problem, self.known
+        columns = ColumnGeneration(known, self.lower, self.gap, self.deadline.over)
+        # Radial states have as many closed branches as each other, so that operations between them are even numbers.
+        odd = 0 if p.before is None else int(p.before.sum() + known.states[0].sum()) % 2
+        whole = Restriction(() if p.most is None else ((0, p.periods, p.most - (p.most - odd) % 2),))
+        nothing = Multipliers(np.zeros((p.periods, len(p.must_close))), {})
+        heap, number, floor = [_Node(self.lower, 0, whole, nothing)], 1, math.inf
+        before = self.nodes
+        while heap and heap[0].bound < known.target(self.gap) and not self.deadline.over():
+            node = heapq.heappop(heap)
+            rest = min([floor, *(other.bound for other in heap)])
+            tell = _Told(self, rest)
+            bound = columns.bound(node.restriction, node.centre, node.bound, tell)
+            self.nodes = before + columns.nodes
+            if bound is None:
+                heapq.heappush(heap, node)
+                break
+            value = max(node.bound, bound.value)
+            children: list[Restriction] = []
+            if value < known.target(self.gap):
+                children = _by_operations(node.restriction, bound.mix, odd)
+                closed = None if children else columns.collected(node.restriction, bound, FEW)
+                if not children and closed is None:
+                    children = _by_branch(node.restriction, bound.mix)
+                    closed = None if children else columns.collected(node.restriction, bound, MANY)
+                value = value if closed is None else max(value, closed)
+            if not children:
+                floor = min(floor, value)
+            for restriction in children:
+                heapq.heappush(heap, _Node(value, number, restriction, bound.multipliers))
+                number += 1
+            self._note(min([floor, *(other.bound for other in heap)]), f"{number} nodes, {len(heap)} open")
+
+    def _note(self, lower: float, words: str) -> None:
+        """A line of the log."""
+        upper = self.known.upper
+        self.lower = max(self.lower, min(lower, upper))
+        line = Iteration(len(self.log) + 1, self._seconds(), self.lower, upper, upper, words, interim=True)
+        self.log.append(line)
+        if self.progress is not None:
+            self.progress(line)
+
+    def _seconds(self) -> float:
+        return self.deadline.passed() - self.began
+
+    def _outcome(self, termination: Termination, infeasible: int | None = None) -> SwitchingOutcome:
+        plan, known, p = self.known.plan, self.known, self.problem
+        return SwitchingOutcome(
+            termination=termination,
+            closed=plan,
+            values=None if plan is None else np.array([known.evaluated(t, x[None])[0] for t, x in enumerate(plan)]),
+            operations=None if plan is None else operations(plan, p.before),
+            lower_bound=self.lower,
+            upper_bound=known.upper,
+            infeasible=infeasible,
+            log=tuple(self.log),
+            nodes=self.nodes,
+            seconds=self._seconds(),
+        )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Notes the bounds of a node, of the whole the least with the `rest`."""
+
+    run: _Run
+    rest: float
+
+    def __call__(self, bound: float) -> None:
+        self.run._note(min(self.rest, bound), "bound")
+
+
+def _by_operations(restriction: Restriction, mix: Mix, odd: int) -> list[Restriction]:
+    """Two nodes that exclude operations divided between two occasions; none where none are.
+
+    odd: 1 where the operations at the beginning of the first period are an odd number.
+    """
+    split: tuple[float, Interval, int, int] | None = None
+    for begin, end, most in restriction.intervals:
+        first = odd if begin == 0 else 0
+        done = np.cumsum(mix.moves[begin:end])[:-1]
+        below = 2 * np.floor((done - first) / 2.0 + WHOLE) + first
+        distance = np.minimum(done - below, below + 2 - done)
+        if len(done) and distance.max() > 2.0 * WHOLE and (split is None or distance.max() > split[0]):
+            at = int(distance.argmax())
+            split = float(distance.max()), (begin, end, most), begin + at + 1, int(below[at])
+    if split is None:
+        return []
+    _, (begin, end, most), middle, few = split
+    sides = [(begin, middle, few), (middle, end, most - few - 2)]
+    divided = [restriction.limited(side) for side in sides if side[2] >= 0]
+    return [] if restriction in divided else divided
+
+
+def _by_branch(restriction: Restriction, mix: Mix) -> list[Restriction]:
+    """Two nodes in which a branch is closed, or open, in a period in which the mix has it between; none where none."""
+    between = np.minimum(mix.states, 1.0 - mix.states)
+    e = int(between.sum(axis=0).argmax())
+    if between[:, e].max() <= WHOLE:
+        return []
+    wide = np.flatnonzero(between[:, e] >= 0.9 * between[:, e].max())
+    t = int(wide[len(wide) // 2])
+    return [Restriction(restriction.intervals, (*restriction.fixed, (t, e, state))) for state in (True, False)]

@@ -1,0 +1,145 @@
+"""The radial states known in a run, their exact values in all periods, and the best plan out of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats
+from openpoint.formulations.radiality import contract
+from openpoint.graph import components, forest
+from openpoint.search.exchange.pairs import exchanges
+from openpoint.search.switching.period import PeriodSearch
+from openpoint.search.switching.plans import best_plan
+from openpoint.search.switching.problem import SwitchingProblem
+
+MOST_STATES = 600
+"""States among which a plan is sought while no prices choose them."""
+
+
+class KnownStates:
+    """States, their values and the best plan.
+
+    Attributes:
+        searches: (T) of the periods. states: (K, E). values: (T, K) weighted, inf where limits are broken.
+        upper: value of the best plan, switch operations included; inf = none. plan: (T, E), None = none.
+    """
+
+    def __init__(self, problem: SwitchingProblem) -> None:
+        self.problem = problem
+        networks, most = problem.networks, None
+        if problem.before is not None:
+            networks, most = tuple(replace(network, closed=problem.before) for network in networks), problem.most
+        costs = problem.costs or (None,) * problem.periods
+        locks = {"must_close": problem.must_close, "must_open": problem.must_open}
+        self.searches = [
+            PeriodSearch(network, **locks, max_changes=most, cost=cost)
+            for network, cost in zip(networks, costs, strict=True)
+        ]
+        first = networks[0]
+        ends = first.terminal_fr, first.terminal_to, first.source_terminal
+        self._choices = contract(first.n_terminals, *ends, problem.must_close, problem.must_open)
+        self.states = np.zeros((0, first.n_conductors), dtype=np.bool_)
+        self.values = np.zeros((problem.periods, 0))
+        self._known, self._expanded = set[bytes](), set[bytes]()
+        self.upper, self.plan = math.inf, None  # type: tuple[float, Bools | None]
+
+    def add(self, states: Iterable[Bools]) -> bool:
+        """Evaluate states in all periods and keep them; returns whether any is new."""
+        fresh = []
+        for state in states:
+            if state.tobytes() not in self._known:
+                self._known.add(state.tobytes())
+                fresh.append(state)
+        if not fresh:
+            return False
+        new = np.array(fresh)
+        values = [self.evaluated(t, new) for t in range(self.problem.periods)]
+        self.states = np.concatenate([self.states, new])
+        self.values = np.concatenate([self.values, np.stack(values)], axis=1)
+        return True
+
+    def evaluated(self, t: int, states: Bools) -> Floats:
+        """(K) weighted values of (K, E) states in a period, inf where they break limits or the number of operations."""
+        p = self.problem
+        value = float(p.weights[t]) * self.searches[t].values(states)
+        if p.before is not None and p.most is not None:
+            value[(states != p.before).sum(axis=1) > p.most] = math.inf
+        return value
+
+    def descended(self, t: int, state: Bools, prices: Floats, usable: Callable[[Bools], Bools]) -> Bools:
+        """The state that the best exchanges lead to in a period, with prices of closed branches, one after another.
+
+        usable: (K) which of (K, E) states count.
+        """
+        value = self.evaluated(t, state[None])[0] + float(prices[state].sum())
+        while True:
+            near = exchanges(self._choices, state)
+            near = near[usable(near)]
+            if not len(near):
+                return state
+            values = self.evaluated(t, near) + near @ prices
+            best = int(values.argmin())
+            if not values[best] < value - 1e-9 * abs(value):
+                return state
+            value, state = float(values[best]), near[best]
+
+    @property
+    def greatest(self) -> float:
+        """No plan that keeps the limits costs more."""
+        p = self.problem
+        periods = sum(float(w) * s.greatest for w, s in zip(p.weights, self.searches, strict=True))
+        return periods + p.change * len(p.must_close) * p.periods
+
+    def target(self, gap: float) -> float:
+        """The bound at which the gap is closed."""
+        return self.upper - gap * abs(self.upper) if math.isfinite(self.upper) else math.inf
+
+    def add_radial(self, state: Bools) -> None:
+        """Add a state if it is radial and keeps the states that are given."""
+        p, net = self.problem, self.problem.networks[0]
+        numbers = np.arange(net.n_terminals)
+        numbers[net.source_terminal] = net.source_terminal[0]
+        ends = numbers[net.terminal_fr[state]], numbers[net.terminal_to[state]]
+        joined = len(np.unique(components(net.n_terminals, *ends)[numbers])) == 1
+        given = not (p.must_close & ~state).any() and not (p.must_open & state).any()
+        if given and joined and forest(net.n_terminals, *ends).all():
+            self.add([state])
+
+    def expand(self) -> bool:
+        """Add all states one exchange away from those of the plan; returns whether any is new."""
+        if self.plan is None:
+            return False
+        states = [state for state in np.unique(self.plan, axis=0) if state.tobytes() not in self._expanded]
+        self._expanded.update(state.tobytes() for state in states)
+        return bool(states) and self.add(np.concatenate([exchanges(self._choices, state) for state in states]))
+
+    def improve(self) -> None:
+        """The best plan out of the states known and their exchanges, repeated as long as it gains."""
+        while self.choose(self._promising(), self.values):
+            if not self.expand():
+                return
+
+    def choose(self, some: Bools, values: Floats) -> bool:
+        """Keep the best plan out of some of the states, (K), if it is better than the one known.
+
+        values: (T, K) as in `values`, with inf where a state is not to be used.
+        """
+        p, rows = self.problem, np.flatnonzero(some)
+        value, chosen = best_plan(self.states[rows], values[:, rows], before=p.before, change=p.change, most=p.most)
+        if chosen is None or not value < self.upper:
+            return False
+        self.upper, self.plan = value, self.states[rows[chosen]]
+        return True
+
+    def _promising(self) -> Bools:
+        """(K) the states that are good in a period or on the whole, `MOST_STATES` of them."""
+        some = np.asarray(np.isfinite(self.values).any(axis=0))
+        if some.sum() <= MOST_STATES:
+            return some
+        above = self.values - self.values.min(axis=1, keepdims=True)
+        first = np.argsort(np.minimum(above.min(axis=0), above.mean(axis=0)), kind="stable")[:MOST_STATES]
+        return np.isin(np.arange(len(some)), first)
