@@ -211,3 +211,19 @@ def test_generators_and_positions_are_those_of_the_period() -> None:
     source_v[0] *= 1.02
     expected = solve(replace(by_hand, source_v=source_v), network.closed)
     np.testing.assert_allclose(flows.v, expected.v)
+
+
+def test_shedding_is_found_between_two_realisations() -> None:
+    """A limit of the source makes load be shed in proportion: few of many realisations are solved."""
+    question = windy([0.3, 1.0], feed_share=0.2)
+    supply = replace(question.supply, p_max=np.array([0.17]))
+    question = replace(question, supply=supply)
+    plan, finder = busy_plan(question), HourRecourseFinder(question, tolerance=1e-3)
+    many = 1.0 + np.random.default_rng(2).uniform(-1, 1, (300, 3)) * SPREAD
+    answers = finder.best(plan, 1, many)
+    assert answers.violations.max() == 0.0
+    assert (answers.costs >= answers.lower).all()
+    assert (answers.costs - answers.lower).max() <= 1e-3 * finder.cone.scale(1)
+    shed = answers.recourse.shed.sum(axis=1)
+    assert 0 < (shed > 1e-3).sum() < len(many)
+    assert finder.solved < 60

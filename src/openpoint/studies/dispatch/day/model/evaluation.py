@@ -23,6 +23,29 @@ from openpoint.powerflow.ensemble import LIMIT_TOLERANCE, excesses
 from openpoint.powerflow.operating_point import over_limit, relative_excess
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 
+LIMITS = (
+    "voltage low",
+    "voltage high",
+    "current",
+    "source active power",
+    "source reactive power",
+    "source power",
+)
+"""Kinds of limits, by the names that `formulations` gives them."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """K operations of a period by exact AC power flow.
+
+    Attributes:
+        costs, violations: (K) see `DayEvaluator.judge`. excess: (K, 6) see `DayEvaluator.limit_excess`.
+    """
+
+    costs: Floats
+    violations: Floats
+    excess: Floats
+
 
 @dataclass(frozen=True)
 class DayEvaluator:
@@ -79,28 +102,33 @@ class DayEvaluator:
         The violation is the sum of the excesses relative to the limits of voltages, currents and sources, and of what
         the recourse does beyond its own limits, per unit. Both are inf where no flow exists or a bus has no source.
         """
+        found = self.judged(plan, t, realisations, recourse)
+        return found.costs, found.violations + recourse_excess(self.question, plan, t, realisations, recourse)
+
+    def judged(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> Judged:
+        """The same of recourses that keep their own limits, with the excesses by kind."""
         flows = self.flows(plan, t, realisations, recourse)
         lost = ~(flows.converged & flows.energised.all(axis=1))
         violation = excesses(self.question.network, flows) + self._source_excess(flows.source_s)
-        violation += recourse_excess(self.question, plan, t, realisations, recourse)
         cost = self._cost(t, flows, realisations, recourse)
-        return np.where(lost, np.inf, cost), np.where(lost, np.inf, violation)
+        excess = np.where(lost[:, None], np.inf, self.limit_excess(flows))
+        return Judged(np.where(lost, np.inf, cost), np.where(lost, np.inf, violation), excess)
 
-    def limit_excess(self, flows: Flows, names: tuple[str, ...]) -> Floats:
-        """Largest excess of the limits of each name in the flows, by the measure of `formulations`."""
+    def limit_excess(self, flows: Flows) -> Floats:
+        """(K, 6) largest excess of each kind of limit (`LIMITS`), relative; negative where all of a kind are kept."""
         net, supply, p, q = self.question.network, self.question.supply, flows.source_s.real, flows.source_s.imag
         inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
         w, l = np.abs(flows.v[:, inner]) ** 2, np.abs(flows.i_series) ** 2
         some = net.w_min[inner] > 0.0
-        by_name = {
-            "voltage low": [1.0 - w[:, some] / net.w_min[inner][some]],
-            "voltage high": [w / net.w_max[inner] - 1.0],
-            "current": [l / net.l_max - 1.0],
-            "source active power": [relative_excess(p, supply.p_max), relative_excess(-p, -supply.p_min)],
-            "source reactive power": [relative_excess(q, supply.q_max), relative_excess(-q, -supply.q_min)],
-            "source power": [relative_excess(np.abs(flows.source_s), supply.s_max)],
-        }
-        return np.array([max(float(np.nanmax(part, initial=-1.0)) for part in by_name[name]) for name in names])
+        by_kind = (
+            1.0 - w[:, some] / net.w_min[inner][some],
+            w / net.w_max[inner] - 1.0,
+            l / net.l_max - 1.0,
+            np.maximum(relative_excess(p, supply.p_max), relative_excess(-p, -supply.p_min)),
+            np.maximum(relative_excess(q, supply.q_max), relative_excess(-q, -supply.q_min)),
+            relative_excess(np.abs(flows.source_s), supply.s_max),
+        )
+        return np.column_stack([kind.max(axis=1, initial=-1.0) for kind in by_kind])
 
     def _cost(self, t: int, flows: Flows, realisations: Floats, recourse: HourRecourse) -> Floats:
         """(K) cost of the recourse in $."""

@@ -16,7 +16,8 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import DayPlan, HourRecourse
 from openpoint.powerflow.operating_point import LEAST_POWER
-from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.answers import Answers
+from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator
 from openpoint.studies.dispatch.day.model.hour_cone import HourCone, HourNumbers, HourSolution, hour_numbers
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.rules import RecourseRule, rule_of
@@ -27,6 +28,8 @@ NEAREST = 3
 """Recourses of other realisations that are tried before one is solved."""
 TIGHTENED = 6
 """Times that limits are tightened until the exact flow keeps them."""
+BETWEEN = 3
+"""Times that a recourse is looked for between one that keeps the limits and one that does not."""
 KEPT = 1024
 """Periods of plans of which the recourses are kept."""
 
@@ -64,9 +67,13 @@ class _Known:
     def lower(self, realisations: Floats) -> Floats:
         """(K) the highest of the known bounds."""
         best = np.full(len(realisations), -np.inf)
-        for at, value, slope in zip(self.realisations, self.values, self.slopes):
-            np.maximum(best, value + (realisations - at) @ slope, out=best)
+        for m in range(len(self.values)):
+            np.maximum(best, self.bound(realisations, m), out=best)
         return best
+
+    def bound(self, realisations: Floats, m: int) -> Floats:
+        """(K) the bound by the slope at known realisation m."""
+        return np.asarray(self.values[m] + (realisations - self.realisations[m]) @ self.slopes[m])
 
     def holds(self, realisations: Floats) -> Bools:
         """(K) whether a realisation itself was solved."""
@@ -97,28 +104,27 @@ class HourRecourseFinder:
 
     def best(self, plan: DayPlan, t: int, realisations: Floats) -> HourAnswers:
         """Recourses of period t of a plan in K realisations (K, U) of that period."""
-        known, count = self._of(plan, t), len(realisations)
-        answers = _Answers(realisations, _nothing(self.question, count))
-        enough = self._tolerance * self.cone.scale(t)
+        known = self._of(plan, t)
         if not known.realisations:
             self._solve(known, plan, t, np.ones(self.question.day.uncertain.count))
+        enough = self._tolerance * self.cone.scale(t)
+        answers = Answers(self.question, realisations, known.lower(realisations), enough)
         if known.realisations:
             order = known.nearest(realisations)
             for rank in range(order.shape[1]):
-                if len(open_ := np.flatnonzero(answers.open(known.lower(realisations), enough))):
-                    for m in np.unique(order[open_, rank]):
-                        self._try(answers, known.rules[m], plan, t, open_[order[open_, rank] == m])
+                rows = np.flatnonzero(answers.open)
+                for m in np.unique(order[rows, rank]):
+                    self._try(answers, known.rules[m], plan, t, rows[order[rows, rank] == m])
+            self._between(answers, plan, t)
         own = known.holds(realisations)
-        while True:
-            lower = known.lower(realisations)
-            left = answers.open(lower, enough) & ~own
-            if not left.any():
-                return HourAnswers(answers.costs, answers.violations, lower, answers.recourse)
-            gaps = np.where(answers.violations > 0.0, np.inf, answers.costs - lower)
-            k = int(np.argmax(np.where(left, gaps, -np.inf)))
+        while (left := answers.open & ~own).any():
+            k = int(np.argmax(np.where(left, answers.gaps, -np.inf)))
             own[k] = True
             if self._solve(known, plan, t, realisations[k]):
+                answers.raise_lower(known.bound(realisations, -1))
                 self._try(answers, known.rules[-1], plan, t, np.flatnonzero(left))
+                self._between(answers, plan, t)
+        return HourAnswers(answers.costs, answers.violations, answers.lower, answers.recourse)
 
     def _of(self, plan: DayPlan, t: int) -> _Known:
         parts = plan.closed, plan.positions, plan.generation, plan.charge, plan.discharge, plan.store_q, plan.shift
@@ -130,12 +136,19 @@ class HourRecourseFinder:
         self._known.move_to_end(key)
         return self._known[key]
 
-    def _try(self, answers: _Answers, rule: RecourseRule, plan: DayPlan, t: int, rows: Ints) -> None:
+    def _try(self, answers: Answers, rule: RecourseRule, plan: DayPlan, t: int, rows: Ints) -> None:
         """Judge what a rule does in the realisations of these rows, and keep it where it is better."""
         realisations = answers.realisations[rows]
         recourse = rule.at(self.question, plan, t, realisations)
-        costs, violations = self.evaluator.judge(plan, t, realisations, recourse)
-        answers.improve(rows, costs, violations, recourse)
+        answers.improve(rows, self.evaluator.judged(plan, t, realisations, recourse), recourse)
+
+    def _between(self, answers: Answers, plan: DayPlan, t: int) -> None:
+        """Where a recourse keeps the limits and another one is cheaper and does not, look between them."""
+        for _ in range(BETWEEN):
+            rows, recourse = answers.between()
+            if not len(rows):
+                return
+            answers.improve(rows, self.evaluator.judged(plan, t, answers.realisations[rows], recourse), recourse)
 
     def _solve(self, known: _Known, plan: DayPlan, t: int, realisation: Floats) -> bool:
         """Solve a realisation and tighten its limits until the exact flow keeps them; False where the solver fails."""
@@ -150,13 +163,13 @@ class HourRecourseFinder:
             first = first or solution
             rule = rule_of(self.question, t, solution.recourse, realisation)
             recourse = rule.at(self.question, plan, t, realisation[None, :])
-            violation = float(self.evaluator.judge(plan, t, realisation[None, :], recourse)[1][0])
+            judged = self.evaluator.judged(plan, t, realisation[None, :], recourse)
+            violation = float(judged.violations[0])
             if violation < least or best is None:
                 best, least = rule, violation
             if violation == 0.0 or first.missed > LEAST_POWER * 1e-2:
                 break
-            flows = self.evaluator.flows(plan, t, realisation[None, :], recourse)
-            tight = tight + np.maximum(self.evaluator.limit_excess(flows, names), 0.0)
+            tight = tight + np.maximum(judged.excess[0, [LIMITS.index(name) for name in names]], 0.0)
         if first is None or best is None:
             return False
         known.realisations.append(realisation)
@@ -164,33 +177,3 @@ class HourRecourseFinder:
         known.slopes.append(np.asarray(known.numbers.by_realisation.T @ first.slope))
         known.rules.append(best)
         return True
-
-
-class _Answers:
-    """The best recourses so far in K realisations."""
-
-    def __init__(self, realisations: Floats, recourse: HourRecourse) -> None:
-        self.realisations, self.recourse = realisations, recourse
-        self.costs, self.violations = np.full(len(realisations), np.inf), np.full(len(realisations), np.inf)
-
-    def open(self, lower: Floats, enough: float) -> Bools:
-        """(K) where limits are broken or the bounds differ by more than `enough`."""
-        return np.asarray((self.violations > 0.0) | ~(self.costs - lower <= enough))
-
-    def improve(self, rows: Ints, costs: Floats, violations: Floats, recourse: HourRecourse) -> None:
-        """Take over what breaks limits less, or costs less at the same violation."""
-        worse = self.violations[rows]
-        better = (violations < worse) | ((violations == worse) & (costs < self.costs[rows]))
-        taken = rows[better]
-        self.costs[taken], self.violations[taken] = costs[better], violations[better]
-        self.recourse.renewable[taken] = recourse.renewable[better]
-        self.recourse.shed[taken] = recourse.shed[better]
-        self.recourse.shift[taken] = recourse.shift[better]
-
-
-def _nothing(question: DayQuestion, count: int) -> HourRecourse:
-    """Nothing is fed in, shed or moved, `count` times."""
-    n, r = question.network.n_terminals, question.day.renewables.count
-    return HourRecourse(
-        np.zeros((count, r), dtype=np.complex128), np.zeros((count, n)), np.zeros((count, n), dtype=np.complex128)
-    )

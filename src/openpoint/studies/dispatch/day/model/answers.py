@@ -1,0 +1,96 @@
+"""The best recourses that are known of a period in many realisations, while they are looked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.network.day import HourRecourse
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.studies.dispatch.day.model.evaluation import LIMITS, Judged
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+
+
+class Answers:
+    """Operations in K realisations: the best one each, and the one that misses the limits least.
+
+    Attributes:
+        realisations: (K, U). lower: (K) bounds of the costs in $.
+        recourse, costs, violations: the best, by violation, then by cost; inf before there is any.
+    """
+
+    def __init__(self, question: DayQuestion, realisations: Floats, lower: Floats, enough: float) -> None:
+        """Nothing is known but the bounds.
+
+        Args:
+            question: of the day. realisations, lower: see the class. enough: difference of the bounds in $ that is
+                good enough.
+        """
+        self.realisations, self.lower, self._enough = realisations, lower.copy(), enough
+        count = len(realisations)
+        self.recourse, self._missing = _nothing(question, count), _nothing(question, count)
+        self.costs, self.violations, self._missed, self._missed_cost = (np.full(count, np.inf) for _ in range(4))
+        self._excess, self._missed_excess = (np.full((count, len(LIMITS)), -1.0) for _ in range(2))
+
+    @property
+    def open(self) -> Bools:
+        """(K) where limits are missed, or the bounds differ by more than is good enough."""
+        return np.asarray((self.violations > 0.0) | ~(self.costs - self.lower <= self._enough))
+
+    @property
+    def gaps(self) -> Floats:
+        """(K) differences of the bounds, inf where limits are missed."""
+        return np.where(self.violations > 0.0, np.inf, self.costs - self.lower)
+
+    def raise_lower(self, bounds: Floats) -> None:
+        """Take over bounds (K) where they are higher."""
+        np.maximum(self.lower, bounds, out=self.lower)
+
+    def improve(self, rows: Ints, judged: Judged, recourse: HourRecourse) -> None:
+        """Take over what misses limits less, or costs less at the same violation."""
+        costs, violations = judged.costs, judged.violations
+        before = self.violations[rows]
+        better = (violations < before) | ((violations == before) & (costs < self.costs[rows]))
+        taken = rows[better]
+        self.costs[taken], self.violations[taken] = costs[better], violations[better]
+        self._excess[taken] = judged.excess[better]
+        _put(self.recourse, taken, recourse, better)
+        missing = (violations > 0.0) & (violations < self._missed[rows])
+        taken = rows[missing]
+        self._missed[taken], self._missed_cost[taken] = violations[missing], costs[missing]
+        self._missed_excess[taken] = judged.excess[missing]
+        _put(self._missing, taken, recourse, missing)
+
+    def between(self) -> tuple[Ints, HourRecourse]:
+        """Rows where one recourse keeps the limits and a cheaper one does not, and what lies between them there.
+
+        The excesses of limits change nearly in proportion along the way, so that it ends where they would be 0.
+        """
+        cheaper = np.isfinite(self._missed) & (self._missed_cost < self.costs) & (self.violations == 0.0)
+        rows = np.flatnonzero(self.open & cheaper)
+        kept, missed = self._excess[rows], self._missed_excess[rows]
+        over = np.maximum(missed, 0.0)
+        way = np.divide(over, over - kept, out=np.zeros_like(over), where=over > LIMIT_TOLERANCE).max(
+            axis=1, initial=0.0
+        )
+        rows, way = rows[way < 1.0], way[way < 1.0, None]
+        a, b = self.recourse, self._missing
+        return rows, HourRecourse(
+            way * a.renewable[rows] + (1.0 - way) * b.renewable[rows],
+            way * a.shed[rows] + (1.0 - way) * b.shed[rows],
+            way * a.shift[rows] + (1.0 - way) * b.shift[rows],
+        )
+
+
+def _nothing(question: DayQuestion, count: int) -> HourRecourse:
+    """Nothing is fed in, shed or moved, `count` times."""
+    n, r = question.network.n_terminals, question.day.renewables.count
+    fed, moved = (np.zeros((count, size), dtype=np.complex128) for size in (r, n))
+    return HourRecourse(fed, np.zeros((count, n)), moved)
+
+
+def _put(whole: HourRecourse, rows: Ints, part: HourRecourse, chosen: Bools) -> None:
+    """Put the chosen rows of a recourse where `rows` says."""
+    whole.renewable[rows] = part.renewable[chosen]
+    whole.shed[rows] = part.shed[chosen]
+    whole.shift[rows] = part.shift[chosen]
