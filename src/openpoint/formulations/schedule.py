@@ -204,15 +204,18 @@ def ramps(
 # Loads
 
 
-def shifts_in_time(share: Floats, load: Floats, hours: Floats, shift: cp.Expression) -> list[cp.Constraint]:
-    """|δ_t| ≤ s load_t, Σ_t h_t δ_t = 0 at each of M terminals: energy that moves in time.
+def shifts_in_time(
+    share: Floats, load: Floats, hours: Floats, shift: cp.Expression, energy: Floats | float = 0.0
+) -> list[cp.Constraint]:
+    """|δ_t| ≤ s load_t, Σ_t h_t δ_t = E at each of M terminals: energy that moves in time.
 
     Args:
         share: (M). load: (T, M) active power as forecast, at nominal voltage; what feeds in does not move.
         hours: (T). shift: (T, M).
+        energy: (M) E, other than 0 where the day makes up for what was moved before (`Demand.moved_over_day`).
     """
     most = np.maximum(load, 0.0) * share
-    return [shift <= most, shift >= -most, hours @ shift == 0]
+    return [shift <= most, shift >= -most, hours @ shift == energy]
 
 
 def moved_away(shift: cp.Expression) -> tuple[cp.Variable, list[cp.Constraint]]:

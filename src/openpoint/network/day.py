@@ -113,7 +113,8 @@ class Demand:
         shift_buses: (N) share of the load of a bus that may move to other buses in the same period, and by which that
             of others may come: active and reactive power each, each with the sum 0 over the buses.
         shift_time: (N) share of the load of a bus by which it may differ in a period at constant power factor, with the
-            energy over the day as forecast.
+            energy over the day as forecast. moved_before: (N) energy by which the load was above its forecast before
+            the first period, which the day makes up for; None = none.
         shift_price: (N) price of the energy that is moved, counted where it leaves.
         shed_share: (N) share that may be shed, at constant power factor. shed_price: (N) price of the energy shed.
     """
@@ -123,6 +124,12 @@ class Demand:
     shift_price: Floats
     shed_share: Floats
     shed_price: Floats
+    moved_before: Floats | None = None
+
+    @property
+    def moved_over_day(self) -> Floats:
+        """(N) energy by which the loads of all periods together are above their forecast: what makes up for before."""
+        return np.zeros(len(self.shift_time)) if self.moved_before is None else -self.moved_before
 
 
 @dataclass(frozen=True)

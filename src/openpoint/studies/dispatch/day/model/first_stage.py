@@ -131,6 +131,7 @@ def shifting(layout: DayLayout, shift: cp.Expression) -> Block:
     load = (day.load_power + day.load_current + day.load_impedance).real
     some = layout.shifting
     moved, counted = schedule.moved_away(shift)
-    constraints = [*schedule.shifts_in_time(day.demand.shift_time[some], load[:, some], day.hours, shift), *counted]
+    share, energy = day.demand.shift_time[some], day.demand.moved_over_day[some]
+    constraints = [*schedule.shifts_in_time(share, load[:, some], day.hours, shift, energy), *counted]
     price = day.hours @ moved @ day.demand.shift_price[some]
     return Block(constraints, question.network.s_base_kva * price)

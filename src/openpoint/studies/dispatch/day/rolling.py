@@ -1,0 +1,257 @@
+"""The rest of a day that has begun: a question of the remaining periods, from what was measured or done so far.
+
+Re-planned in every period, this is a receding horizon: the first period of each new plan is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.errors import InputError, Problem
+from openpoint.network.day import DayArrays, DayPlan, HourRecourse, Stores, Uncertain
+from openpoint.network.devices import DeviceKind, with_positions
+from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
+
+ROUNDING = 1e-6
+"""Deviation in periods, and content relative to its limit, that are taken for rounding."""
+
+
+@dataclass(frozen=True)
+class DayState:
+    """The state of a day at the start of a period.
+
+    Attributes:
+        period: number of the period. closed: (E). positions: (D), units among them.
+        generation: (G) complex output; nan = not known, so that no ramp binds.
+        contents: (B) of stores, per unit times hours; of no meaning before a vehicle comes and after it has left.
+        moved: (N) energy by which loads were above their forecast so far, moved in time.
+        deviated: (U) Σ |ζ| so far, see `Uncertain`. operations: switch operations so far.
+    """
+
+    period: int
+    closed: Bools
+    positions: Ints
+    generation: Complexes
+    contents: Floats
+    moved: Floats
+    deviated: Floats
+    operations: int
+
+
+def start_of(question: DayQuestion) -> DayState:
+    """The state before the first period, as the question has it."""
+    day, devices, net = question.day, question.devices, question.network
+    positions, units = devices.today.copy(), devices.of(DeviceKind.UNIT)
+    for unit in units:
+        on = np.asarray(devices.values[unit] != 0.0) == day.units.on_before[devices.place[unit]]
+        positions[unit] = int(np.argmax(on))
+    generation = day.units.p_before + 1j * net.generator_s.imag
+    moved = np.zeros(net.n_terminals) if day.demand.moved_before is None else day.demand.moved_before
+    return DayState(
+        0, net.closed, positions, generation, day.stores.energy_start, moved, np.zeros(day.uncertain.count), 0
+    )
+
+
+def state_after(question: DayQuestion, state: DayState, plan: DayPlan, realisation: Floats) -> DayState:
+    """The state one period later.
+
+    Args:
+        question: of the whole day. state: at the start of the period. plan: of the whole day or of its rest, of which
+            the first period is the state's. realisation: (U) in this period.
+    """
+    day, t = question.day, state.period
+    row = t - (day.periods - len(plan.closed))
+    stores, hours, uncertain = day.stores, day.hours[t], day.uncertain
+    gained = stores.charge_efficiency * plan.charge[row] - plan.discharge[row] / stores.discharge_efficiency
+    away = realisation - 1.0
+    most = np.where(away < 0.0, uncertain.down[t], uncertain.up[t])
+    return DayState(
+        period=t + 1,
+        closed=plan.closed[row],
+        positions=plan.positions[row],
+        generation=plan.generation[row],
+        contents=state.contents + hours * np.where(stores.present(day.periods)[t], gained, 0.0),
+        moved=state.moved + hours * plan.shift[row],
+        deviated=state.deviated + np.abs(away) / np.where(most > 0.0, most, np.inf),
+        operations=state.operations + int((plan.closed[row] != state.closed).sum()),
+    )
+
+
+def rest_of_question(question: DayQuestion, state: DayState, *, keep_budgets: bool = False) -> DayQuestion:
+    """The question of the remaining periods.
+
+    - Stores and vehicles that are there start with their content. What can no longer be reached of the content asked
+      for at the end is not asked for. A vehicle that has left stays in the arrays and does nothing.
+    - Generators ramp from their output, and start from on or off. Energy moved in time is made up for in the rest.
+    - A topology, or positions, decided once for the day stay as they are from the second period on; switch operations
+      so far are counted.
+    - Deviations so far use up the budgets: of a quantity with a budget of `hours`, hours − Σ|ζ| are left, rounded up.
+
+    Args:
+        question: of the whole day. state: measured. keep_budgets: leave all hours of the budgets to the rest; the
+            assumption that a day which was bad so far gets better is then not made.
+
+    Raises:
+        InputError: nothing is left of the day, or measurements that cannot be, all at once.
+    """
+    if problems := state_problems(question, state):
+        raise InputError(problems)
+    net, devices, day = question.network, question.devices, question.day
+    others = np.flatnonzero(devices.kind != DeviceKind.UNIT)
+    net = with_positions(net, devices.only(others), state.positions[others])
+    known = np.isfinite(state.generation)
+    net = replace(net, closed=state.closed, generator_s=np.where(known, state.generation, net.generator_s))
+    left = None if question.max_changes is None else max(question.max_changes - state.operations, 0)
+    once = {Cadence.ONCE: Cadence.FIXED} if state.period else {}
+    return replace(
+        question,
+        network=net,
+        devices=replace(devices, today=state.positions),
+        topology=once.get(question.topology, question.topology),
+        positions=once.get(question.positions, question.positions),
+        max_changes=left,
+        day=_rest_of_day(day, state, _on(question, state), keep_budgets=keep_budgets),
+    )
+
+
+def state_problems(question: DayQuestion, state: DayState) -> list[Problem]:
+    """What cannot be of a measured state: its period, and contents beyond what the stores hold."""
+    day, stores = question.day, question.day.stores
+    if not 0 <= state.period < day.periods:
+        remedy = f"give one of the {day.periods} periods, from 0 to {day.periods - 1}"
+        return [Problem("state", str(state.period), "period", "nothing is left of the day then", remedy)]
+    there = (stores.first <= state.period) & (state.period < stores.last)
+    least, most = stores.energy_min, stores.energy_max
+    slack = ROUNDING * np.maximum(most, 1.0)
+    base = question.network.s_base_kva
+    return [
+        Problem(
+            "state",
+            stores.names[b],
+            "contents",
+            f"a content of {base * state.contents[b]:.4g} kWh",
+            f"it holds {base * least[b]:.4g} to {base * most[b]:.4g} kWh; measure again or correct the store",
+        )
+        for b in np.flatnonzero(there)
+        if not least[b] - slack[b] <= state.contents[b] <= most[b] + slack[b]
+    ]
+
+
+def _on(question: DayQuestion, state: DayState) -> Bools:
+    """(G) whether each generator is on."""
+    devices = question.devices
+    on = np.ones(len(question.network.generator_names), dtype=np.bool_)
+    for unit in devices.of(DeviceKind.UNIT):
+        on[devices.place[unit]] = devices.values[unit][state.positions[unit]] != 0.0
+    return on
+
+
+def _rest_of_day(day: DayArrays, state: DayState, on: Bools, *, keep_budgets: bool) -> DayArrays:
+    rest = slice(state.period, None)
+    return DayArrays(
+        names=day.names[rest],
+        hours=day.hours[rest],
+        load_power=day.load_power[rest],
+        load_current=day.load_current[rest],
+        load_impedance=day.load_impedance[rest],
+        source_price=day.source_price[rest],
+        export_price=day.export_price[rest],
+        unit_available=day.unit_available[rest],
+        stores=_stores_left(day, state),
+        renewables=replace(day.renewables, available=day.renewables.available[rest]),
+        units=replace(day.units, on_before=on, p_before=np.where(on, state.generation.real, 0.0)),
+        demand=replace(day.demand, moved_before=state.moved),
+        uncertain=_uncertain_left(day.uncertain, state, keep_budgets=keep_budgets),
+    )
+
+
+def _stores_left(day: DayArrays, state: DayState) -> Stores:
+    """The stores in the remaining periods, the contents asked for at the end within reach."""
+    stores, t = day.stores, state.period
+    gone = stores.last <= t
+    there = (stores.first <= t) & ~gone
+    start = np.where(there, np.clip(state.contents, stores.energy_min, stores.energy_max), stores.energy_start)
+    hours = day.hours @ (stores.present(day.periods) & (np.arange(day.periods)[:, None] >= t))
+    reach = np.minimum(start + stores.charge_efficiency * stores.charge_max * hours, stores.energy_max)
+    return replace(
+        stores,
+        first=np.where(gone, 0, np.maximum(stores.first - t, 0)),
+        last=np.where(gone, 0, stores.last - t),
+        energy_start=start,
+        energy_end=np.where(gone, start, np.minimum(stores.energy_end, reach)),
+    )
+
+
+def _uncertain_left(uncertain: Uncertain, state: DayState, *, keep_budgets: bool) -> Uncertain:
+    rest = slice(state.period, None)
+    hours = uncertain.hours
+    if not keep_budgets:
+        hours = np.maximum(np.ceil(hours - state.deviated - ROUNDING), 0.0).astype(np.int64)
+    periods = len(uncertain.down) - state.period
+    return replace(
+        uncertain, down=uncertain.down[rest], up=uncertain.up[rest], hours=np.minimum(hours, periods).astype(np.int64)
+    )
+
+
+@dataclass(frozen=True)
+class RolledDay:
+    """A day of which every period was planned anew.
+
+    Attributes:
+        plan: what was carried out. recourse: by period, K = 1 each.
+        costs: (T) in $ by exact AC power flow, schedule included. violations: (T) of the limits.
+        state: at the end of the day; its period is T.
+    """
+
+    plan: DayPlan
+    recourse: tuple[HourRecourse, ...]
+    costs: Floats
+    violations: Floats
+    state: DayState
+
+
+def roll(
+    question: DayQuestion, planned: Callable[[DayQuestion], DayPlan], realisation: Floats, *, keep_budgets: bool = False
+) -> RolledDay:
+    """Operate a day with a receding horizon.
+
+    In every period the rest of the day is planned; then the realisation of this period comes, the recourse follows,
+    and the first period of the plan is carried out.
+
+    Args:
+        question: of the day. planned: any method; gives the plan of a question.
+        realisation: (T, U), which a plan never sees. keep_budgets: see `rest_of_question`.
+    """
+    state, finder = start_of(question), HourRecourseFinder(question)
+    rows, recourses, costs, violations = list[DayPlan](), list[HourRecourse](), list[float](), list[float]()
+    for t in range(question.day.periods):
+        rest = planned(rest_of_question(question, state, keep_budgets=keep_budgets))
+        rows.append(_period(rest, 0))
+        whole = _stacked([*rows, *(_period(rest, k) for k in range(1, len(rest.closed)))])
+        answer = finder.best(whole, t, realisation[t][None, :])
+        recourses.append(answer.recourse)
+        costs.append(float(answer.costs[0]))
+        violations.append(float(answer.violations[0]))
+        state = state_after(question, state, rest, realisation[t])
+    plan = _stacked(rows)
+    total = np.array(costs) + DayEvaluator(question).schedule_costs(plan)
+    return RolledDay(plan, tuple(recourses), total, np.array(violations), state)
+
+
+def _period(plan: DayPlan, t: int) -> DayPlan:
+    """One period of a plan."""
+    return DayPlan(*(getattr(plan, name)[t : t + 1] for name in _PARTS))
+
+
+def _stacked(plans: Sequence[DayPlan]) -> DayPlan:
+    """Plans of periods in a row as one."""
+    return DayPlan(*(np.concatenate([getattr(plan, name) for plan in plans]) for name in _PARTS))
+
+
+_PARTS = ("closed", "positions", "generation", "charge", "discharge", "store_q", "shift")
