@@ -285,15 +285,15 @@ def plan_of(question: DayQuestion, schedule: DaySchedule, x: Floats) -> DayPlan:
         charge=charge,
         discharge=discharge,
         store_q=slices[:, layout.store_q],
-        shift=_balanced(day.hours, slices[:, layout.shift]),
+        shift=_balanced(day.hours, slices[:, layout.shift], day.demand.moved_over_day),
     )
 
 
-def _balanced(hours: Floats, shift: Floats) -> Floats:
-    """Demand moved in time, (T, N), whose energy adds up to 0 up to rounding, not to the tolerance of a solver."""
+def _balanced(hours: Floats, shift: Floats, energy: Floats) -> Floats:
+    """Demand moved in time, (T, N), that adds up to an energy (N) up to rounding, not to the tolerance of a solver."""
     used = np.abs(shift)
     share = np.where(used.any(axis=0), used, 1.0)
-    return np.asarray(shift - share * (hours @ shift) / (hours @ share))
+    return np.asarray(shift - share * (hours @ shift - energy) / (hours @ share))
 
 
 def one_hot(sizes: Ints, positions: Ints) -> Floats:

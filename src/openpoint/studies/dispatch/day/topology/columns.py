@@ -203,7 +203,7 @@ def _first_stage(builder: _Builder, question: DayQuestion) -> tuple[float, _Plan
     earlier = builder.add(np.zeros_like(most), most, np.outer(day.hours * base, day.demand.shift_price[moved]))
     if len(moved):
         sign = np.concatenate([day.hours, -day.hours])[:, None]
-        builder.sums(np.concatenate([later, earlier]), sign, 0.0, equal=True)
+        builder.sums(np.concatenate([later, earlier]), sign, day.demand.moved_over_day[moved], equal=True)
     return always, _Plan(p, q, charge, discharge, store_q, later, earlier, moved)
 
 
