@@ -127,7 +127,7 @@ def states_of(question: DayQuestion, closed: Bools | None) -> Bools:
         OptionError: generators, stores or shifts are recourse.
     """
     if question.recourse:
-        raise OptionError("copies by period need generators, stores and shifts in the first stage")
+        raise OptionError("copies by period need generators, stores and shifts in the first stage; leave recourse out")
     shape = question.day.periods, question.network.n_conductors
     return np.broadcast_to(question.network.closed if closed is None else closed, shape)
 

@@ -67,7 +67,8 @@ class DayTopologySearch:
             raise OptionError("the search for the topology of a day decides it once; ask for topology='once'")
         if question.recourse:
             raise OptionError(
-                "the search for the topology of a day needs generators, stores and shifts in the first stage"
+                "the search for the topology of a day needs generators, stores and shifts in the first stage; leave "
+                "recourse out"
             )
         moves = question.devices.count > len(question.devices.of(DeviceKind.UNIT))
         if moves and question.positions is not Cadence.FIXED:
