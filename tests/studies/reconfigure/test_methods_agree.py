@@ -85,7 +85,7 @@ def assert_exact(seed: int, result: ReconfigureResult) -> None:
     assert result.ac_max_mismatch_pu <= 1e-6
 
 
-@pytest.mark.parametrize("first", range(0, 200, CHUNK))
+@pytest.mark.parametrize("first", range(0, 110, CHUNK))  # topology search has all 200 below
 def test_benders_equals_brute_force(first: int) -> None:
     for seed in range(first, first + CHUNK):
         assert_exact(seed, openpoint.reconfigure(fixed_grid(seed), method=Benders(gap=GAP, max_iterations=ITERATIONS)))
