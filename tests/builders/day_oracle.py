@@ -33,6 +33,10 @@ SAME = 1e-7
 """Relative difference below which a branch is no better."""
 
 
+class SolverFailed(Exception):
+    """The cone solver ended a program of the oracle without an answer, so that nothing is known of the day."""
+
+
 @dataclass(frozen=True)
 class Known:
     """What the oracle knows: the least worst case by the cone relaxation, its plan, and its worst case by AC flow.
@@ -131,8 +135,8 @@ def _whole(form: StandardForm, most: float) -> tuple[float, Floats | None]:
             answer = ClarabelModel(form).solve()
         if answer.status is Status.INFEASIBLE:
             continue
-        assert answer.status is Status.OPTIMAL, f"the cone solver says {answer.status}"
-        assert answer.x is not None
+        if answer.status is not Status.OPTIMAL or answer.x is None:
+            raise SolverFailed(f"the cone solver says {answer.status}")
         if answer.value >= best - SAME * max(1.0, abs(best)):
             continue
         x = answer.x[form.integers]
