@@ -41,8 +41,10 @@ def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline) -> 
     scheduled = finder.evaluator.schedule_costs(outcome.plan)
     worst = _operation(answers, choice, vertices.day(choice), scheduled)
     forecast = _operation(answers, choice * 0, vertices.day(choice * 0), scheduled)
-    upper = max(float(worst.costs.sum()), outcome.lower_bound)
-    return replace(outcome, worst=worst, forecast=forecast, upper_bound=upper)
+    upper = float(worst.costs.sum())
+    # A bound above a verified cost can only be inaccurate: the bound gives way, never the cost.
+    lower = min(outcome.lower_bound, upper)
+    return replace(outcome, worst=worst, forecast=forecast, lower_bound=lower, upper_bound=upper)
 
 
 def _operation(answers: list[HourAnswers], choice: Ints, realisation: Floats, scheduled: Floats) -> Operation:

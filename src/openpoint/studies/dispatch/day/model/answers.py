@@ -28,7 +28,7 @@ class Answers:
         """
         self.realisations, self.lower, self._enough = realisations, lower.copy(), enough
         count = len(realisations)
-        self.recourse, self._missing = _nothing(question, count), _nothing(question, count)
+        self.recourse, self._missing = no_recourse(question, count), no_recourse(question, count)
         self.costs, self.violations, self._missed, self._missed_cost = (np.full(count, np.inf) for _ in range(4))
         self._excess, self._missed_excess = (np.full((count, len(LIMITS)), -1.0) for _ in range(2))
 
@@ -82,7 +82,7 @@ class Answers:
         )
 
 
-def _nothing(question: DayQuestion, count: int) -> HourRecourse:
+def no_recourse(question: DayQuestion, count: int) -> HourRecourse:
     """Nothing is fed in, shed or moved, `count` times."""
     n, r = question.network.n_terminals, question.day.renewables.count
     fed, moved = (np.zeros((count, size), dtype=np.complex128) for size in (r, n))

@@ -184,10 +184,9 @@ def _shifts(question: DayQuestion, parts: _Parts) -> _Block:
         return [], cp.Constant(0.0)
     some = parts.shifts
     load = np.array([nominal_load(day, t).real for t in range(day.periods)])[:, some]
-    most = np.maximum(load, 0.0) * day.demand.shift_time[some]
     moved, kept = blocks.moved_away(parts.shift)
-    energy = day.demand.moved_over_day[some]
-    constraints = [parts.shift <= most, parts.shift >= -most, day.hours @ parts.shift == energy, *kept]
+    share, energy = day.demand.shift_time[some], day.demand.moved_over_day[some]
+    constraints = [*blocks.shifts_in_time(share, load, day.hours, parts.shift, energy), *kept]
     return constraints, question.network.s_base_kva * (day.hours @ (moved @ day.demand.shift_price[some]))
 
 

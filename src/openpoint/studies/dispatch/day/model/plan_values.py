@@ -16,6 +16,7 @@ from openpoint.arrays import Floats, Ints
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
 from openpoint.network.day_demand import movable, sheddable
 from openpoint.solvers.base import Status
+from openpoint.studies.dispatch.day.model.answers import no_recourse
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
 from openpoint.studies.dispatch.day.model.day_schedule import slices_of
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
@@ -57,7 +58,7 @@ class PlanValues:
         self.costs = [np.full(len(some), np.inf) for some in realisations]
         self.violations = [np.full(len(some), np.inf) for some in realisations]
         self.solved = [np.zeros(len(some), dtype=np.bool_) for some in realisations]
-        self.recourses = [_nothing(master.question, len(some)) for some in realisations]
+        self.recourses = [no_recourse(master.question, len(some)) for some in realisations]
         self.impossible: list[tuple[int, int]] = []
         self.schedule_cost = float(finder.evaluator.schedule_costs(plan).sum())
         guides: dict[int, tuple[Floats, HourRecourse]] = {}
@@ -115,7 +116,7 @@ class PlanValues:
             p = np.repeat(shares[:, None] * most, 3, axis=0)
             taken = np.tile(np.array([0.0, 0.5, 1.0]), SHARES)[:, None]
             q = -taken * np.sqrt(np.maximum(s_max**2 - p**2, 0.0))
-            recourse = _nothing(self._master.question, len(p))
+            recourse = no_recourse(self._master.question, len(p))
             recourse.renewable[:] = p + 1j * q
             rows = np.repeat(realisation[None, :], len(p), axis=0)
             costs, violations = self._evaluator.judge(self.plan, t, rows, recourse)
@@ -163,7 +164,7 @@ def operation(evaluator: DayEvaluator, plan: DayPlan, realisation: Floats, recou
 
 def recourse_of(question: DayQuestion, template: HourTemplate, block: HourBlock, own: Floats) -> HourRecourse:
     """The recourse (K = 1) in the own columns of a block, within its bounds."""
-    whole, values = _nothing(question, 1), block.values(own)
+    whole, values = no_recourse(question, 1), block.values(own)
     day = question.day
     if template.feed is not None:
         p, q = (values[columns] for columns in template.feed)
@@ -174,13 +175,6 @@ def recourse_of(question: DayQuestion, template: HourTemplate, block: HourBlock,
         come, leave, reactive = (values[columns] for columns in template.moved)
         whole.shift[0, movable(day)] = come - leave + 1j * reactive
     return whole
-
-
-def _nothing(question: DayQuestion, count: int) -> HourRecourse:
-    n, r = question.network.n_terminals, question.day.renewables.count
-    return HourRecourse(
-        np.zeros((count, r), dtype=np.complex128), np.zeros((count, n)), np.zeros((count, n), dtype=np.complex128)
-    )
 
 
 def _repeated(recourse: HourRecourse, count: int) -> HourRecourse:

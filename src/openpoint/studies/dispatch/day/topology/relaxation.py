@@ -33,6 +33,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.formulations.day_bounds import day_voltage_bounds
+from openpoint.formulations.hour import without_generators
 from openpoint.network.day import load_factors
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
@@ -326,21 +327,8 @@ def _where_least(slope: Floats, square: Floats, lower: Floats, upper: Floats) ->
 def _model(question: DayQuestion) -> tuple[Model, Ints, Ints]:
     """The search model of the grid without loads and generators, its branches and its buses."""
     net, day = question.network, question.day
-    nothing, zero = np.empty(0, dtype=np.int64), np.empty(0)
-    bare = replace(
-        net,
-        s_power=0.0 * net.s_power,
-        s_current=0.0 * net.s_current,
-        s_impedance=0.0 * net.s_impedance,
-        generator_names=(),
-        generator_terminal=nothing,
-        generator_return=nothing,
-        generator_s=np.empty(0, dtype=np.complex128),
-        p_min=zero,
-        p_max=zero,
-        q_min=zero,
-        q_max=zero,
-    )
+    nothing = np.zeros_like(net.s_power)
+    bare = replace(without_generators(net), s_power=nothing, s_current=nothing, s_impedance=nothing)
     model, numbering = build_model(
         bare, must_close=question.must_close, must_open=question.must_open, max_changes=question.max_changes
     )
