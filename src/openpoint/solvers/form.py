@@ -58,3 +58,14 @@ class StandardForm:
             b=np.concatenate([np.zeros(n), self.b]),
             n_zero=self.n_zero + n,
         )
+
+    def with_inequalities(self, a: sp.csr_array, b: Floats) -> StandardForm:
+        """The model with a x ≤ b as its last inequalities."""
+        m = self.n_zero + self.n_nonneg
+        own = sp.csr_array(self.a)
+        return replace(
+            self,
+            a=sp.csc_array(sp.vstack([own[:m], a, own[m:]])),
+            b=np.concatenate([self.b[:m], b, self.b[m:]]),
+            n_nonneg=self.n_nonneg + len(b),
+        )

@@ -26,13 +26,16 @@ from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
 from openpoint.studies.dispatch.day.model.day_schedule import day_schedule, plan_of
 from openpoint.studies.dispatch.day.model.hour_block import (
+    BlockCeiling,
     HourBlock,
     HourTemplate,
+    block_ceiling,
     hour_block,
     hour_devices,
     hour_template,
     slice_of,
 )
+from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.twostage.ambiguity import ProbabilitySet
 
@@ -72,6 +75,7 @@ class _Copy:
     realisation: Floats
     template: HourTemplate
     block: HourBlock
+    ceiling: BlockCeiling | None
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ class DayMaster:
         self.days: list[tuple[int, ...]] = []
         self._robust = risk is None
         self._number: dict[tuple[int, bytes], int] = {}
+        self._ceilings = LossCeilings(question)
         self._margins: dict[int, float] = {}
         self._blocks: dict[int, HourBlock] = {}
         self._hours: dict[int, ClarabelModel] = {}
@@ -135,21 +140,45 @@ class DayMaster:
             self._blocks[t] = hour_block(self.question, template, self.schedule.number[t])
         return template, self._blocks[t]
 
-    def hour_model(self, t: int) -> ClarabelModel:
+    def solve_hour(self, t: int, realisation: Floats, plan: DayPlan, seen: Floats) -> Answer:
+        """The recourse of a period alone in a realisation (U) of a plan, of which the period sees a slice (width)."""
+        _, block = self.block(t)
+        side = block.b - block.a_x @ seen - block.a_u @ realisation
+        ceiling = self.ceiling(t, realisation, plan)
+        if ceiling is None:
+            return self._hour_model(t).solve(side)
+        form = replace(self._hour_form(block), b=side).with_inequalities(ceiling.a, ceiling.b)
+        return ClarabelModel(form, tolerance=TOLERANCE).solve()
+
+    def _hour_model(self, t: int) -> ClarabelModel:
         """The recourse of a period alone, whose right-hand side is set for every plan and realisation."""
         if t not in self._hours:
             _, block = self.block(t)
-            rows = block.n_zero, block.n_nonneg, block.cones
-            form = StandardForm(block.c_y / self.scale, 0.0, sp.csc_array(block.a_y), block.b, *rows, _NONE, {})
-            self._hours[t] = ClarabelModel(form, tolerance=TOLERANCE)
+            self._hours[t] = ClarabelModel(self._hour_form(block), tolerance=TOLERANCE)
         return self._hours[t]
+
+    def _hour_form(self, block: HourBlock) -> StandardForm:
+        rows = block.n_zero, block.n_nonneg, block.cones
+        return StandardForm(block.c_y / self.scale, 0.0, sp.csc_array(block.a_y), block.b, *rows, _NONE, {})
+
+    def ceiling(self, t: int, realisation: Floats, plan: DayPlan | None = None) -> BlockCeiling | None:
+        """Ceilings of the squared currents for all plans or for one; None where losses do not pay."""
+        closed = self.closed[t]
+        if not self._ceilings.pays(t) or np.isnan(closed).any():
+            return None
+        template, block = self.block(t)
+        found = self._ceilings.at(t, closed > 0.5, realisation, plan)
+        return None if found is None else block_ceiling(template, block, found)
 
     def tighten(self, t: int, share: float) -> None:
         """Tighten the limits of voltages and currents of a period, in the copies that are there, too."""
         self._margins[t] = self._margins.get(t, 0.0) + share
         self._blocks.pop(t, None)
         self._hours.pop(t, None)
-        self.copies = [replace(c, block=self.block(t)[1]) if c.t == t else c for c in self.copies]
+        self.copies = [
+            replace(c, block=self.block(t)[1], ceiling=self.ceiling(t, c.realisation)) if c.t == t else c
+            for c in self.copies
+        ]
 
     def has(self, t: int, realisations: Floats) -> Bools:
         """(K) whether there are copies of a period in realisations (K, U)."""
@@ -161,7 +190,7 @@ class DayMaster:
         if key not in self._number:
             template, block = self.block(t)
             self._number[key] = len(self.copies)
-            self.copies.append(_Copy(t, realisation.copy(), template, block))
+            self.copies.append(_Copy(t, realisation.copy(), template, block, self.ceiling(t, realisation)))
         return self._number[key]
 
     def add_day(self, realisation: Floats) -> bool:
@@ -225,6 +254,8 @@ class DayMaster:
             block, select = copy.block, maps[copy.t]
             side = block.b - block.a_u @ copy.realisation
             rows.put(((block.a_x @ select, 0), (block.a_y, begin)), side, block.n_zero, block.n_nonneg, block.cones)
+            if copy.ceiling is not None:
+                rows.put(((copy.ceiling.a, begin),), copy.ceiling.b, 0, len(copy.ceiling.b), ())
             known = float(block.c_u @ copy.realisation) + block.offset
             parts = (
                 (sp.csr_array((block.c_x @ select)[None, :] / scale), 0),

@@ -18,7 +18,8 @@ from openpoint.network.day import DayPlan, HourRecourse
 from openpoint.powerflow.operating_point import LEAST_POWER
 from openpoint.studies.dispatch.day.model.answers import Answers
 from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator
-from openpoint.studies.dispatch.day.model.hour_cone import HourCone, HourNumbers, HourSolution, hour_numbers
+from openpoint.studies.dispatch.day.model.hour_cone import HourCone, HourNumbers, hour_numbers
+from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.rules import RecourseRule, rule_of
 
@@ -56,12 +57,14 @@ class _Known:
 
     Attributes:
         numbers: of the period. realisations, slopes: (U) each. values: lower bounds in $. rules: what is done.
+        own: bounds in $ of the realisations alone.
     """
 
     numbers: HourNumbers
     realisations: list[Floats] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     slopes: list[Floats] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
     rules: list[RecourseRule] = field(default_factory=list)
 
     def lower(self, realisations: Floats) -> Floats:
@@ -73,7 +76,9 @@ class _Known:
 
     def bound(self, realisations: Floats, m: int) -> Floats:
         """(K) the bound by the slope at known realisation m."""
-        return np.asarray(self.values[m] + (realisations - self.realisations[m]) @ self.slopes[m])
+        away = realisations - self.realisations[m]
+        bounds = self.values[m] + away @ self.slopes[m]
+        return np.where((away == 0.0).all(axis=1), np.maximum(bounds, self.own[m]), bounds)
 
     def holds(self, realisations: Floats) -> Bools:
         """(K) whether a realisation itself was solved."""
@@ -99,6 +104,7 @@ class HourRecourseFinder:
         """
         self.question, self.evaluator, self.cone = question, DayEvaluator(question), HourCone(question)
         self.solved = 0
+        self._ceilings = LossCeilings(question)
         self._tolerance = tolerance
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
@@ -153,14 +159,19 @@ class HourRecourseFinder:
     def _solve(self, known: _Known, plan: DayPlan, t: int, realisation: Floats) -> bool:
         """Solve a realisation and tighten its limits until the exact flow keeps them; False where the solver fails."""
         numbers, names = known.numbers.at(realisation), self.cone.limits(t)
-        first: HourSolution | None = None
-        best, least, tight = None, np.inf, np.zeros(len(names))
+        ceiling = self._ceilings.at(t, plan.closed[t], realisation, plan) if self._ceilings.pays(t) else None
+        first = None if ceiling is None else self.cone.solve(t, numbers)
+        own, best, least, tight = -np.inf, None, np.inf, np.zeros(len(names))
         for _ in range(TIGHTENED):
-            solution = self.cone.solve(t, numbers, tight)
+            solution = self.cone.solve(t, numbers, tight, ceiling)
             self.solved += 1
+            if solution is None and ceiling is not None:  # it holds only for what keeps the limits
+                ceiling = None
+                continue
             if solution is None:
                 break
             first = first or solution
+            own = solution.value if best is None else own
             rule = rule_of(self.question, t, solution.recourse, realisation)
             recourse = rule.at(self.question, plan, t, realisation[None, :])
             judged = self.evaluator.judged(plan, t, realisation[None, :], recourse)
@@ -174,6 +185,7 @@ class HourRecourseFinder:
             return False
         known.realisations.append(realisation)
         known.values.append(first.value)
+        known.own.append(own)
         known.slopes.append(np.asarray(known.numbers.by_realisation.T @ first.slope))
         known.rules.append(best)
         return True

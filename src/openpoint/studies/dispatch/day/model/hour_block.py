@@ -21,6 +21,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Floats, Ints
 from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.devices import DeviceChoice
+from openpoint.formulations.flow_ranges import Ceiling
 from openpoint.formulations.hour import HourSchedule, hour_flow
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
@@ -274,3 +275,21 @@ def _cone_rows(template: HourTemplate, columns: KnownColumns) -> tuple[sp.csr_ar
         sides.append(-constant)
         sizes += [size] * cones
     return sp.csr_array(sp.vstack(rows)), np.concatenate(sides), tuple(sizes)
+
+
+@dataclass(frozen=True)
+class BlockCeiling:
+    """Linear inequalities a y ≤ b over the own columns of a block."""
+
+    a: sp.csr_array
+    b: Floats
+
+
+def block_ceiling(template: HourTemplate, block: HourBlock, ceiling: Ceiling) -> BlockCeiling:
+    """Ceilings of squared currents over the own columns of a block."""
+    columns = np.concatenate([*template.flows])
+    count = len(block.c_y)
+    own = sp.csr_array(
+        (block.factor[columns], (np.arange(len(columns)), block.origin[columns])), shape=(len(columns), count)
+    )
+    return BlockCeiling(sp.csr_array(ceiling.a @ own), ceiling.b - ceiling.a @ block.constant[columns])

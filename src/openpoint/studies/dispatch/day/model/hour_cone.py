@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.formulations.day_bounds import at_terminals, day_voltage_bounds
 from openpoint.formulations.devices import DeviceChoice
+from openpoint.formulations.flow_ranges import Ceiling
 from openpoint.formulations.hour import HourDemand, HourFlow, check_uncertain_loads, recourse_flow
 from openpoint.network.day import DayPlan, HourRecourse
 from openpoint.network.day_demand import movable, nominal_load, sheddable, splits, tangent
@@ -99,7 +100,7 @@ class HourCone:
         check_uncertain_loads(question.network, question.day)
         self.question = question
         self._structures: dict[bytes, _Structure] = {}
-        self._models: dict[int, tuple[_Structure, ClarabelModel, Floats, float]] = {}
+        self._models: dict[int, _Hour] = {}
 
     def scale(self, t: int) -> float:
         """What the whole load of period t costs at the highest price of energy of the day, in $."""
@@ -110,30 +111,39 @@ class HourCone:
 
     def limits(self, t: int) -> tuple[str, ...]:
         """Names of the limits of the period that may be missed."""
-        return self._model(t)[0].limits
+        return self._model(t).structure.limits
 
-    def solve(self, t: int, numbers: Floats, tight: Floats | None = None) -> HourSolution | None:
+    def solve(
+        self, t: int, numbers: Floats, tight: Floats | None = None, ceiling: Ceiling | None = None
+    ) -> HourSolution | None:
         """The convex recourse of period t; None where the solver fails.
 
         Args:
             t: period. numbers: (H) see `HourNumbers`. tight: by how much each of `limits` is tightened, relative.
+            ceiling: of squared currents with these numbers; the slope then says nothing of others.
         """
-        structure, model, cost, offset = self._model(t)
+        hour, scale = self._model(t), self.scale(t)
+        structure, cost = hour.structure, hour.cost
         head = np.concatenate([numbers, np.zeros(len(structure.limits)) if tight is None else tight])
-        scale = self.scale(t)
-        answer = model.solve(structure.form.b - structure.right @ head)
+        side = structure.form.b - structure.right @ head
+        if ceiling is None:
+            answer = hour.model.solve(side)
+        else:
+            form = replace(hour.form, b=side).with_inequalities(structure.flows_of(ceiling), ceiling.b)
+            answer = ClarabelModel(form).solve()
         if answer.status is not Status.OPTIMAL or answer.x is None or answer.z is None:
             return None
-        more = offset + float(cost[structure.head] @ head)
+        more = hour.offset + float(cost[structure.head] @ head)
         value = min(answer.bound, answer.value) + more / scale
-        slope = cost[structure.head][: len(numbers)] + scale * (structure.right.T @ answer.z)[: len(numbers)]
+        slope = np.full(len(numbers), np.nan)
+        if ceiling is None:
+            slope = cost[structure.head][: len(numbers)] + scale * (structure.right.T @ answer.z)[: len(numbers)]
         x = np.zeros(len(cost))
         x[structure.rest] = answer.x
         value = scale * (value - MARGIN * max(1.0, abs(value)))
         return HourSolution(value, slope, float(x[structure.slack].sum()), self._recourse(structure, x))
 
-    def _model(self, t: int) -> tuple[_Structure, ClarabelModel, Floats, float]:
-        """The structure of a period, its solver, and its cost in $ over all columns with the constant."""
+    def _model(self, t: int) -> _Hour:
         if t not in self._models:
             structure = self._structure(t)
             day, base = self.question.day, self.question.network.s_base_kva
@@ -147,7 +157,7 @@ class HourCone:
             form = replace(
                 structure.form, a=structure.form.a[:, rest], c=cost[rest] / self.scale(t), offset=0.0, columns={}
             )
-            self._models[t] = structure, ClarabelModel(form), cost, longer * structure.form.offset
+            self._models[t] = _Hour(structure, form, ClarabelModel(form), cost, longer * structure.form.offset)
         return self._models[t]
 
     @cached_property
@@ -222,6 +232,7 @@ class _Structure:
         form: with the columns of the head, which are numbers. hours: of the period for which its cost stands.
         head, rest: columns of the numbers, tightening of the limits last, and of all others.
         right: (m, H) rows of the head. limits: their names.
+        flows: p, q, l, w_fr, w_to, (E) columns each.
         source, sold, slack, renewable, shed, moved: columns, see `HourFlow`.
     """
 
@@ -231,12 +242,31 @@ class _Structure:
     rest: Ints
     right: sp.csr_array
     limits: tuple[str, ...]
+    flows: tuple[Ints, ...]
     source: Ints
     sold: Ints
     slack: Ints
     renewable: tuple[Ints, ...] | None
     shed: Ints | None
     moved: tuple[Ints, ...] | None
+
+    def flows_of(self, ceiling: Ceiling) -> sp.csr_array:
+        """The rows of a ceiling over the columns `rest`."""
+        columns = np.concatenate(self.flows)
+        shape = len(columns), len(self.form.c)
+        whole = sp.csr_array((np.ones(len(columns)), (np.arange(len(columns)), columns)), shape=shape)
+        return sp.csr_array((ceiling.a @ whole)[:, self.rest])
+
+
+@dataclass(frozen=True)
+class _Hour:
+    """A period: its structure, the program without the head in its solver, cost in $ over all columns, constant."""
+
+    structure: _Structure
+    form: StandardForm
+    model: ClarabelModel
+    cost: Floats
+    offset: float
 
 
 def _structured(
@@ -256,6 +286,7 @@ def _structured(
         np.setdiff1d(np.arange(len(form.c)), head),
         sp.csr_array(form.a[:, head]),
         limits,
+        flows=tuple(form.of(v) for v in (stage.flow.p, stage.flow.q, stage.flow.l, stage.flow.w_fr, stage.flow.w_to)),
         source=form.of(stage.source),
         sold=none if stage.sold is None else form.of(stage.sold),
         slack=np.concatenate([none, *(form.of(slack) for slack in slacks)]),

@@ -12,8 +12,9 @@ period (`worst_day`), and a day that the master has to beat is a sum of copies (
     until upper − lower ≤ gap
 
 The lower bound holds for every AC operation, as it is that of a relaxation with some of the realisations. The upper
-bound is verified by exact AC flow in all vertices. Where the exact flow breaks limits that the relaxation keeps, the
-limits of that period are tightened in the master, which from then on proves nothing any more.
+bound is verified by exact AC flow in all vertices. Where lost energy may be worth something, ceilings keep the squared
+currents of the relaxation near those of power flows (`loss_ceiling`). Where the exact flow breaks limits that the
+relaxation keeps, the limits of that period are tightened in the master, which from then on proves nothing any more.
 """
 
 from __future__ import annotations

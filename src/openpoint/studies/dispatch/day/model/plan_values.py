@@ -79,8 +79,7 @@ class PlanValues:
         self.solved[t][v] = True
         realisation = self._realisations[t][v]
         template, block = self._master.block(t)
-        model, side = self._master.hour_model(t), block.b - block.a_x @ self._slices[t]
-        answer = model.solve(side - block.a_u @ realisation)
+        answer = self._master.solve_hour(t, realisation, self.plan, self._slices[t])
         if answer.status is Status.INFEASIBLE:
             self.impossible.append((t, v))
         elif answer.x is not None:

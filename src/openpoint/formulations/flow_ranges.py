@@ -1,0 +1,242 @@
+"""Ranges of the power flow of a radial state, and ceilings of its squared currents.
+
+The cone P² + Q² ≤ l W of DistFlow lets the squared current l of a branch be larger than that of any power flow. It is
+not wherever losses cost something, but where they pay (a negative price) or help (an upper limit of voltage), nothing
+holds it down. In a radial state with given ranges of what every bus draws, everything else has a range by interval
+arithmetic. With P + jQ the power that leaves a branch at its lower end, W the squared voltage there,
+
+    l W = P² + Q²,    P² ≤ (P̲ + P̄) P − P̲ P̄,    Q² alike                        (chords of convex functions)
+    l W ≥ W̲ l + l̲ W − l̲ W̲,    l W ≥ W̄ l + l̄ W − l̄ W̄                             (McCormick 1976)
+
+so that both right-hand sides of the last line are at most the sum of the chords: two linear inequalities a branch,
+which hold at every power flow in these ranges. They are equations where P, Q and W are at ends of their ranges, as they
+are where everything is drawn that can be.
+
+The ranges follow from the leaves to the sources: P is what the bus draws and what leaves it on closed branches below,
+
+    l = (P² + Q²) / W,    at the upper end P + r l, Q + x l, and W + 2 (r P + x Q) + |z|² l,
+
+each with half of the shunt of the branch beside it. Each pass over the tree makes the ranges of l and W narrower.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.network import Network
+
+PASSES = 4
+"""Times that the ranges are computed from those before."""
+WIDER = 1e-6
+"""Share, and per unit, by which ranges are wider than computed: for rounding, limits that are kept up to a tolerance,
+and so that interior points are left to a solver."""
+
+
+@dataclass(frozen=True)
+class DrawnRanges:
+    """What every bus draws beside branches: ranges, per unit.
+
+    Attributes:
+        low, high: (N) constant power, active and reactive part by itself. current: (N) load of constant current.
+        impedance_low, impedance_high: (N) load of constant impedance, banks included.
+        moved: (N) most active and reactive power that moves from or to a bus, in sum 0 over all buses.
+    """
+
+    low: Complexes
+    high: Complexes
+    current: Complexes
+    impedance_low: Complexes
+    impedance_high: Complexes
+    moved: Complexes
+
+
+@dataclass(frozen=True)
+class FlowRanges:
+    """Ranges of a radial state; E closed branches in the order `branch`.
+
+    Attributes:
+        branch: (E) numbers of the closed branches. at_to: (E) whether the lower end is the to end.
+        p, q, w, l: (2, E) lowest and highest, of the lower end, see the module.
+    """
+
+    branch: Ints
+    at_to: Bools
+    p: Floats
+    q: Floats
+    w: Floats
+    l: Floats
+
+
+def flow_ranges(
+    network: Network, closed: Bools, drawn: DrawnRanges, w: tuple[Floats, Floats], tap: tuple[Floats, Floats]
+) -> FlowRanges | None:
+    """The ranges in a radial state; None where it is none, or where nothing bounds a voltage from below.
+
+    Args:
+        network: balanced. closed: (E) the state. drawn: by the buses.
+        w: (N) lowest and highest squared voltages at every power flow of interest. tap: (E) lowest and highest ratios.
+    """
+    tree = _tree(network, closed) if (w[0] > 0.0).all() else None
+    return None if tree is None else _Sweep(network, closed, drawn, w, tap, *tree).ranges()
+
+
+def _tree(network: Network, closed: Bools) -> tuple[Ints, Ints] | None:
+    """Closed branches from the sources to the leaves, and the lower bus of each; None where the state is not radial."""
+    n = network.n_terminals
+    by_bus: list[list[tuple[int, int]]] = [[] for _ in range(n)]
+    for e in np.flatnonzero(closed).tolist():
+        a, b = int(network.terminal_fr[e]), int(network.terminal_to[e])
+        by_bus[a].append((e, b))
+        by_bus[b].append((e, a))
+    seen = np.zeros(n, dtype=np.bool_)
+    seen[network.source_terminal] = True
+    queue, branch, below = network.source_terminal.tolist(), list[int](), list[int]()
+    for bus in queue:
+        for e, other in by_bus[bus]:
+            if not seen[other]:
+                seen[other] = True
+                queue.append(other)
+                branch.append(e)
+                below.append(other)
+    radial = bool(seen.all()) and len(branch) == int(closed.sum())
+    return (np.array(branch, dtype=np.int64), np.array(below, dtype=np.int64)) if radial else None
+
+
+class _Sweep:
+    """Interval arithmetic over a tree: everything as (2, ·) lowest and highest."""
+
+    def __init__(
+        self,
+        network: Network,
+        closed: Bools,
+        drawn: DrawnRanges,
+        w: tuple[Floats, Floats],
+        tap: tuple[Floats, Floats],
+        branch: Ints,
+        below: Ints,
+    ) -> None:
+        self.network, self.drawn, self.branch, self.below = network, drawn, branch, below
+        self.at_to = network.terminal_to[branch] == below
+        self.above = np.where(self.at_to, network.terminal_fr[branch], network.terminal_to[branch])
+        self.w = np.array([w[0] * (1.0 - WIDER), w[1] * (1.0 + WIDER)])
+        self.l = np.tile(np.array([[0.0], [np.inf]]), len(branch))
+        ratio = np.array([tap[0], tap[1]])[:, branch] ** 2
+        self.ratio = np.where(self.at_to, 1.0, ratio)  # of the lower end
+        self.ratio_above = np.where(self.at_to, ratio, 1.0)
+        self.hanging = _hanging(network, closed)
+        moved = drawn.moved
+        self.inside = moved.copy()
+        for e in range(len(branch) - 1, -1, -1):
+            self.inside[self.above[e]] += self.inside[below[e]]
+        self.whole = moved.sum()
+
+    def ranges(self) -> FlowRanges:
+        """Pass over the tree until little changes."""
+        for _ in range(PASSES):
+            p, q = self._powers()
+            self._voltages(p, q)
+        own = self.w[:, self.below] / self.ratio[::-1]
+        return FlowRanges(self.branch, self.at_to, p, q, own, self.l)
+
+    def _powers(self) -> tuple[Floats, Floats]:
+        """P and Q at the lower ends, (2, E) each, and the ranges of l."""
+        net, drawn, count = self.network, self.drawn, len(self.branch)
+        v = np.sqrt(self.w)
+        low, high = np.array([drawn.low, drawn.high])
+        total = []  # (2, N) of active and of reactive power
+        for part in (np.real, np.imag):
+            current = np.sort(part(drawn.current) * v, axis=0)
+            steady = _product(np.array([part(drawn.impedance_low), part(drawn.impedance_high)]), self.w)
+            hanging = np.sort(part(self.hanging) * self.w, axis=0)
+            total.append(np.array([part(low), part(high)]) + current + steady + hanging)
+        p, q = np.empty((2, count)), np.empty((2, count))
+        r, x, g, b = (part[self.branch] for part in (net.r, net.x, net.g, net.b))
+        for e in range(count - 1, -1, -1):
+            here, up = self.below[e], self.above[e]
+            own, parent = self.w[:, here] / self.ratio[::-1, e], self.w[:, up] / self.ratio_above[::-1, e]
+            p[:, e] = total[0][:, here] + np.sort(0.5 * g[e] * own)
+            q[:, e] = total[1][:, here] + np.sort(-0.5 * b[e] * own)
+            room = np.minimum(_parts(self.inside[here]), _parts(self.whole - self.inside[here]))
+            most = [p[:, e] + np.array([-1.0, 1.0]) * room[0], q[:, e] + np.array([-1.0, 1.0]) * room[1]]
+            self.l[:, e] = _within(self.l[:, e], _square(*most) / own[::-1])
+            total[0][:, up] += p[:, e] + np.sort(r[e] * self.l[:, e]) + np.sort(0.5 * g[e] * parent)
+            total[1][:, up] += q[:, e] + np.sort(x[e] * self.l[:, e]) + np.sort(-0.5 * b[e] * parent)
+            p[:, e], q[:, e] = most
+        wide = np.array([[-1.0], [1.0]])
+        p, q = (part + wide * WIDER * (1.0 + np.abs(part)) for part in (p, q))
+        return p, q
+
+    def _voltages(self, p: Floats, q: Floats) -> None:
+        """Ranges of W from the sources to the leaves."""
+        net = self.network
+        r, x = net.r[self.branch], net.x[self.branch]
+        for e in range(len(self.branch)):
+            here, up = self.below[e], self.above[e]
+            drop = 2.0 * (np.sort(r[e] * p[:, e]) + np.sort(x[e] * q[:, e])) + (r[e] ** 2 + x[e] ** 2) * self.l[:, e]
+            own = np.maximum(self.w[:, up] / self.ratio_above[::-1, e] - drop[::-1], 0.0) * self.ratio[:, e]
+            own = own * np.array([1.0 - WIDER, 1.0 + WIDER])
+            self.w[:, here] = _within(self.w[:, here], own)
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """Linear inequalities a · (p, q, l, w_fr, w_to) ≤ b over (E) flows each, see `formulations.distflow`.
+
+    Attributes:
+        a: (R, 5 E) over p, q, l, w_fr, w_to one after another. b: (R).
+    """
+
+    a: sp.csr_array
+    b: Floats
+
+
+def ceiling(network: Network, ranges: FlowRanges) -> Ceiling:
+    """The ceilings of the squared currents in these ranges."""
+    e, at_to, p, q, w, l = ranges.branch, ranges.at_to, ranges.p, ranges.q, ranges.w, ranges.l
+    slope_p, slope_q = p.sum(axis=0), q.sum(axis=0)
+    chord = -(p.prod(axis=0) + q.prod(axis=0))
+    # P = p − r l, Q = q − x l, W = w_to at a lower to end; P = −p, Q = −q, W = w_fr at a lower from end.
+    sign = np.where(at_to, 1.0, -1.0)
+    lost = np.where(at_to, slope_p * network.r[e] + slope_q * network.x[e], 0.0)
+    m, rows, sides = network.n_conductors, list[sp.csr_array](), list[Floats]()
+    row = np.arange(len(e))
+    for w_end, l_end in zip(w, l, strict=True):
+        columns = np.concatenate([e, m + e, 2 * m + e, np.where(at_to, 4 * m, 3 * m) + e])
+        values = np.concatenate([-sign * slope_p, -sign * slope_q, w_end + lost, l_end])
+        rows.append(sp.csr_array((values, (np.tile(row, 4), columns)), shape=(len(e), 5 * m)))
+        sides.append(chord + l_end * w_end + WIDER * (1.0 + l[1] * w[1]))
+    return Ceiling(sp.csr_array(sp.vstack(rows)), np.concatenate(sides))
+
+
+def _hanging(network: Network, closed: Bools) -> Complexes:
+    """(N) what lines that are open at one end draw at nominal voltage, as a load of constant impedance."""
+    drawn = np.zeros(network.n_terminals, dtype=np.complex128)
+    for terminal, y in ((network.terminal_fr, network.y_open_fr), (network.terminal_to, network.y_open_to)):
+        np.add.at(drawn, terminal[~closed], np.conj(y[~closed]))
+    return drawn
+
+
+def _parts(value: complex) -> Floats:
+    return np.array([value.real, value.imag])
+
+
+def _product(a: Floats, w: Floats) -> Floats:
+    """(2, ·) the range of a product of (2, ·) ranges, the second not negative."""
+    every = np.array([a[0] * w[0], a[0] * w[1], a[1] * w[0], a[1] * w[1]])
+    return np.array([every.min(axis=0), every.max(axis=0)])
+
+
+def _square(p: Floats, q: Floats) -> Floats:
+    """(2) the range of p² + q²."""
+    low = sum(0.0 if part[0] <= 0.0 <= part[1] else float(np.square(part).min()) for part in (p, q))
+    return np.array([low, float(np.square(p).max() + np.square(q).max())])
+
+
+def _within(known: Floats, found: Floats) -> Floats:
+    """(2) what two ranges have in common; one of them where rounding leaves nothing."""
+    both = np.array([max(known[0], found[0]), min(known[1], found[1])])
+    return both if both[0] <= both[1] else known
