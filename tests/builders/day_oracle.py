@@ -42,7 +42,8 @@ class Known:
     """What the oracle knows: the least worst case by the cone relaxation, its plan, and its worst case by AC flow.
 
     Attributes:
-        value: in $, inf where no plan keeps the limits. plan: None then. exact: by `exact_worst`, inf without a plan.
+        value: in $, inf where no plan keeps the limits. plan: None then. exact: by `exact_worst`, inf without a plan,
+            and where the recourse decides of the schedule.
         topologies: how many there are. vertices: of the set.
     """
 
@@ -83,13 +84,15 @@ def oracle(question: DayQuestion) -> Known:
             value, found = _solved(question, trees[k], every, best)
             if value < best:
                 best, plan = value, found
-    exact = math.inf if plan is None else exact_worst(question, plan).value
+    exact = math.inf if plan is None or question.recourse else exact_worst(question, plan).value
     return Known(best, plan, exact, len(trees), len(every))
 
 
 def _solved(question: DayQuestion, closed: Bools, every: Ints, most: float) -> tuple[float, DayPlan | None]:
     """The least greatest cost over days (K, T) of one topology, if it is below `most`, and its plan."""
     fixed = replace(question, must_close=closed, must_open=~closed, topology=Cadence.ONCE)
+    if question.recourse:
+        return _solved_late(fixed, every, most)
     day, uncertain = question.day, question.day.uncertain
     program = DayProgram(fixed, Certain(np.ones(day.periods * uncertain.count)))
     first = program.first_stage(with_recourse=True)
@@ -118,6 +121,22 @@ def _solved(question: DayQuestion, closed: Bools, every: Ints, most: float) -> t
     chosen = sp.csr_array((np.ones(len(row)), (row, column)), shape=(len(every), int(starts[-1])))
     constraints.append(theta >= chosen @ cp.hstack([cost for each in costs for cost in each.values()]))
     form = compile_model(first.cost + shared + theta, [*constraints, *cones], first.integers, also=(first.decision,))
+    value, x = _whole(form, most)
+    return value, None if x is None else program.layout.plan(x[form.of(first.decision)])
+
+
+def _solved_late(question: DayQuestion, every: Ints, most: float) -> tuple[float, DayPlan | None]:
+    """The same where the recourse knows the whole day: each day has all of its own."""
+    uncertain, periods = question.day.uncertain, question.day.periods
+    program = DayProgram(question, Certain(np.ones(periods * uncertain.count)))
+    first, theta = program.first_stage(with_recourse=True), cp.Variable()
+    points = [realised(uncertain, t, deviations(uncertain, t)) for t in range(periods)]
+    constraints = [*first.constraints]
+    for choice in every:
+        one = np.concatenate([points[t][v] for t, v in enumerate(choice)])
+        stage = program.recourse(first.decision, cp.Constant(one), limits=True).hard()
+        constraints += [*stage.constraints, *(cone.constraint() for cone in stage.cones), theta >= stage.cost]
+    form = compile_model(first.cost + theta, constraints, first.integers, also=(first.decision,))
     value, x = _whole(form, most)
     return value, None if x is None else program.layout.plan(x[form.of(first.decision)])
 

@@ -26,7 +26,7 @@ class MethodName(StrEnum):
     EXTENSIVE = "extensive"
     ENUMERATION = "enumeration"
     COLUMNS = "columns"
-    HOURS = "hours"
+    SWITCHING = "switching"
     CCG = "ccg"
 
 
@@ -68,9 +68,9 @@ class MethodOptions:
     method: Annotated[
         MethodName | None,
         typer.Option(
-            help="How the optimum is found and proven; columns, hours and ccg plan a day.  [default: search where what "
-            "is sought has a bound in closed form; else enumeration where states are few, else benders; of a day what "
-            "suits it]"
+            help="How the optimum is found and proven; columns, switching and ccg plan a day.  [default: search where "
+            "what is sought has a bound in closed form; else enumeration where states are few, else benders; of a day "
+            "what suits it]"
         ),
     ] = None
     solver: Annotated[

@@ -102,14 +102,14 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
 
 
 def _flows(question: DayQuestion, outcome: DayOutcome) -> dict[str, DayFlow | None]:
-    day, plan = question.day, outcome.plan
+    day = question.day
     forecast = forecast_of(day)
     today = day_flow(question, as_today(question), forecast, untouched(day, forecast))
 
     def of(operation: Operation | None) -> DayFlow | None:
-        if plan is None or operation is None:
+        if operation is None:
             return None
-        return day_flow(question, plan, operation.realisation, operation.recourse)
+        return day_flow(question, operation.plan, operation.realisation, operation.recourse)
 
     return {"today": today, "forecast": of(outcome.forecast), "worst": of(outcome.worst)}
 

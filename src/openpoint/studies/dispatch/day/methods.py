@@ -10,13 +10,18 @@ from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
+from openpoint.studies.dispatch.day.two_stage import TwoStageDay
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Progress
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.extensive import ExtensiveForm
 
-MethodName = Literal["columns", "search", "switching"]
+MethodName = Literal["columns", "search", "switching", "ccg", "benders", "extensive"]
 """columns: column-and-constraint generation with copies of the recourse by period, for a given topology; search: branch
 and bound over topologies, and `columns` for those that are left; switching: open points of every hour of a certain day
-on which nothing else is decided."""
+on which nothing else is decided. For small grids and few vertices, with anything left to the recourse: ccg, column-and-
+constraint generation with copies of the whole day; benders; extensive, both stages in one program."""
 
 
 class DayMethod(Protocol):
@@ -39,6 +44,8 @@ def choose(question: DayQuestion) -> tuple[MethodName, str]:
     Raises:
         OptionError: there is none.
     """
+    if question.recourse:
+        return "ccg", "what is decided once the day is known links its periods"
     if question.topology is Cadence.HOURLY:
         if others := also_decided(question):
             raise OptionError(
@@ -57,4 +64,10 @@ def method_of(name: MethodName, gap: float, time_limit_s: float | None) -> DayMe
         return HourlySwitching(gap=gap, time_limit_s=time_limit_s)
     if name == "search":
         return DayTopologySearch(gap=gap, time_limit_s=time_limit_s)
+    if name == "ccg":
+        return TwoStageDay(ColumnAndConstraint(gap=gap, time_limit_s=time_limit_s))
+    if name == "benders":
+        return TwoStageDay(Benders(gap=gap, time_limit_s=time_limit_s))
+    if name == "extensive":
+        return TwoStageDay(ExtensiveForm(gap=gap, time_limit_s=time_limit_s))
     return PeriodColumns(gap=gap, time_limit_s=time_limit_s)

@@ -110,6 +110,11 @@ class DayOptions:
     def _check_samples(self) -> None:
         if self.samples and self.uncertain is None:
             raise OptionError("samples draws days from what is uncertain, and nothing is; give uncertain, too")
+        if self.samples and self.recourse:
+            raise OptionError(
+                "samples operates a plan period by period, and what recourse names is decided over the whole day; "
+                "leave one of both out"
+            )
 
     def _check_share(self, name: str) -> None:
         value = getattr(self, name)

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
-from openpoint.network.day import HourRecourse
+from openpoint.network.day import DayPlan, HourRecourse
 from openpoint.studies.dispatch.day.model.finder import HourAnswers, HourRecourseFinder
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
@@ -24,30 +24,33 @@ from openpoint.twostage.deadline import Deadline
 def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline) -> DayOutcome:
     """The outcome with the worst realisation of its plan, and the cost there as its upper bound.
 
-    It stays as it is where nothing is uncertain, where there is no plan that keeps the limits, where the deadline
-    comes first, or where a vertex gets no operation that keeps them here.
+    It stays as it is where nothing is uncertain, where the recourse decides of the schedule, where no plan keeps the
+    limits, where the deadline comes first, or where a vertex gets no operation that keeps them here.
     """
-    if outcome.plan is None or not question.day.uncertain.count or not np.isfinite(outcome.upper_bound):
+    plan = outcome.plan
+    if plan is None or not question.day.uncertain.count or question.recourse or not np.isfinite(outcome.upper_bound):
         return outcome
     finder, vertices = HourRecourseFinder(question), vertices_of(question.day)
     answers = list[HourAnswers]()
     for t, realisations in enumerate(vertices.realisations):
         if deadline.over():
             return outcome
-        answers.append(finder.best(outcome.plan, t, realisations))
+        answers.append(finder.best(plan, t, realisations))
     if any((answer.violations > 0.0).any() for answer in answers):
         return outcome
     _, choice = WorstDays(vertices.deviations, vertices.hours).of([answer.costs for answer in answers])
-    scheduled = finder.evaluator.schedule_costs(outcome.plan)
-    worst = _operation(answers, choice, vertices.day(choice), scheduled)
-    forecast = _operation(answers, choice * 0, vertices.day(choice * 0), scheduled)
+    scheduled = finder.evaluator.schedule_costs(plan)
+    worst = _operation(plan, answers, choice, vertices.day(choice), scheduled)
+    forecast = _operation(plan, answers, choice * 0, vertices.day(choice * 0), scheduled)
     upper = float(worst.costs.sum())
     # A bound above a verified cost can only be inaccurate: the bound gives way, never the cost.
     lower = min(outcome.lower_bound, upper)
     return replace(outcome, worst=worst, forecast=forecast, lower_bound=lower, upper_bound=upper)
 
 
-def _operation(answers: list[HourAnswers], choice: Ints, realisation: Floats, scheduled: Floats) -> Operation:
+def _operation(
+    plan: DayPlan, answers: list[HourAnswers], choice: Ints, realisation: Floats, scheduled: Floats
+) -> Operation:
     """The operation in one vertex of each period."""
     parts = [
         np.array([part[v] for part, v in zip(parts, choice, strict=True)])
@@ -59,4 +62,4 @@ def _operation(answers: list[HourAnswers], choice: Ints, realisation: Floats, sc
             [answer.violations for answer in answers],
         )
     ]
-    return Operation(realisation, HourRecourse(*parts[:3]), parts[3] + scheduled, parts[4])
+    return Operation(plan, realisation, HourRecourse(*parts[:3]), parts[3] + scheduled, parts[4])

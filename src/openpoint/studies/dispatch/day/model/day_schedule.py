@@ -22,6 +22,7 @@ from openpoint.solvers.form import StandardForm
 from openpoint.solvers.known import KnownColumns, settled
 from openpoint.studies.dispatch.day.model.hour_block import hour_device_numbers, hour_devices, slice_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
+from openpoint.studies.dispatch.day.model.tidy import balanced, one_way
 from openpoint.twostage.ambiguity import ProbabilitySet
 from openpoint.twostage.recourse.compile import compile_model
 
@@ -284,15 +285,8 @@ def plan_of(question: DayQuestion, schedule: DaySchedule, x: Floats) -> DayPlan:
         charge=charge,
         discharge=discharge,
         store_q=slices[:, layout.store_q],
-        shift=_balanced(day.hours, slices[:, layout.shift], day.demand.moved_over_day),
+        shift=balanced(day.hours, slices[:, layout.shift], day.demand.moved_over_day),
     )
-
-
-def _balanced(hours: Floats, shift: Floats, energy: Floats) -> Floats:
-    """Demand moved in time, (T, N), that adds up to an energy (N) up to rounding, not to the tolerance of a solver."""
-    used = np.abs(shift)
-    share = np.where(used.any(axis=0), used, 1.0)
-    return np.asarray(shift - share * (hours @ shift - energy) / (hours @ share))
 
 
 def one_hot(sizes: Ints, positions: Ints) -> Floats:
@@ -309,12 +303,3 @@ def slices_of(question: DayQuestion, plan: DayPlan) -> Floats:
     p, q = plan.generation.real, plan.generation.imag
     parts = plan.closed.astype(np.float64), chosen, p, q, plan.charge, plan.discharge, plan.store_q, plan.shift
     return np.concatenate(parts, axis=1)
-
-
-def one_way(question: DayQuestion, charge: Floats, discharge: Floats) -> tuple[Floats, Floats]:
-    """Charge and discharge of which one is 0, with the same change of the content, which draws less from the grid."""
-    stores = question.day.stores
-    both = stores.charge_efficiency * stores.discharge_efficiency
-    charge, discharge = np.clip(charge, 0.0, stores.charge_max), np.clip(discharge, 0.0, stores.discharge_max)
-    cycled = np.minimum(charge, discharge / np.where(both > 0, both, 1.0))
-    return charge - cycled, np.maximum(discharge - both * cycled, 0.0)

@@ -196,4 +196,4 @@ class _Day:
         judged = [evaluator.judge(plan, t, realisation[t : t + 1], one) for t in range(periods)]
         costs = np.array([cost[0] for cost, _ in judged]) + evaluator.schedule_costs(plan)
         whole = HourRecourse(*(np.repeat(part, periods, axis=0) for part in vars(one).values()))
-        return Operation(realisation, whole, costs, np.array([violation[0] for _, violation in judged]))
+        return Operation(plan, realisation, whole, costs, np.array([violation[0] for _, violation in judged]))

@@ -8,7 +8,7 @@ the recourse takes no entries; what is decided once takes one row. Only the firs
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cvxpy as cp
@@ -86,20 +86,25 @@ class DayLayout:
         question, day = self.question, self.question.day
         rows = {Cadence.FIXED: 0, Cadence.ONCE: 1, Cadence.HOURLY: day.periods}
         count = day.periods
-        generators = 0 if Resource.GENERATORS in question.recourse else len(question.network.generator_names)
-        stores = 0 if Resource.STORES in question.recourse else day.stores.count
-        shifting = 0 if Resource.SHIFT in question.recourse else len(self.shifting)
+        scheduled = [0 if owner in question.recourse else width for owner, width in self.schedule]
         return (
             (rows[question.topology], question.network.n_conductors),
             (rows[question.positions], int(self.set_devices.sizes.sum())),
             (count, len(self.units)),
-            (count, generators),
-            (count, generators),
-            (count, stores),
-            (count, stores),
-            (count, stores),
-            (count, shifting),
+            *((count, width) for width in scheduled),
         )
+
+    @cached_property
+    def schedule(self) -> tuple[tuple[Resource, int], ...]:
+        """Resource and columns of p, q, charge, discharge, store_q and shift, whenever they are decided."""
+        generators, stores = len(self.question.network.generator_names), self.question.day.stores.count
+        owners = (*(Resource.GENERATORS,) * 2, *(Resource.STORES,) * 3, Resource.SHIFT)
+        return tuple(zip(owners, (generators, generators, stores, stores, stores, len(self.shifting)), strict=True))
+
+    @cached_property
+    def late(self) -> tuple[int, ...]:
+        """Columns of what the recourse decides of p, q, charge, discharge, store_q and shift, T rows each."""
+        return tuple(width if owner in self.question.recourse else 0 for owner, width in self.schedule)
 
     @cached_property
     def ends(self) -> tuple[int, ...]:
@@ -108,8 +113,8 @@ class DayLayout:
 
     @property
     def size(self) -> int:
-        """Entries of a decision."""
-        return self.ends[-1]
+        """Entries of a decision; one, always 0, where nothing is decided before."""
+        return max(1, self.ends[-1])
 
     @property
     def whole(self) -> int:
@@ -123,7 +128,8 @@ class DayLayout:
 
     def joined(self, parts: DayParts) -> cp.Expression:
         """The decision made of its parts."""
-        return cp.hstack([cp.vec(part, order="C") for part in parts.in_order if part.size])
+        some = [cp.vec(part, order="C") for part in parts.in_order if part.size]
+        return cp.hstack(some) if some else cp.Constant(np.zeros(1))
 
     def split(self, decision: cp.Expression) -> DayParts:
         """The parts of a decision."""
@@ -136,6 +142,23 @@ class DayLayout:
         )
 
     # Plans
+
+    def completed(self, plan: DayPlan, own: Floats) -> DayPlan:
+        """The plan with what the recourse decides of the schedule: the parts of `late`, row by row of the periods."""
+        periods, start, found = self.question.day.periods, 0, list[Floats]()
+        for width in self.late:
+            found.append(own[start : start + periods * width].reshape(periods, width))
+            start += periods * width
+        p, q, charge, discharge, store_q, shift = found
+        if p.size:
+            plan = replace(plan, generation=p + 1j * q)
+        if charge.size:
+            plan = replace(plan, charge=charge, discharge=discharge, store_q=store_q)
+        if shift.size:
+            moved = np.zeros((periods, self.question.network.n_terminals))
+            moved[:, self.shifting] = shift
+            plan = replace(plan, shift=moved)
+        return plan
 
     def decision(self, plan: DayPlan) -> Floats:
         """The decision that is a plan."""

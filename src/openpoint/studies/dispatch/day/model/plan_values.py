@@ -158,7 +158,7 @@ def operation(evaluator: DayEvaluator, plan: DayPlan, realisation: Floats, recou
         own = HourRecourse(*(part[t : t + 1] for part in vars(recourse).values()))
         cost, violation = evaluator.judge(plan, t, row[None, :], own)
         costs[t], violations[t] = costs[t] + cost[0], violation[0]
-    return Operation(realisation, recourse, costs, violations)
+    return Operation(plan, realisation, recourse, costs, violations)
 
 
 def recourse_of(question: DayQuestion, template: HourTemplate, block: HourBlock, own: Floats) -> HourRecourse:

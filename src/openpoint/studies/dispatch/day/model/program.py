@@ -15,6 +15,7 @@ against.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import final
@@ -32,25 +33,36 @@ from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.studies.dispatch.day.model import first_stage as first
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.judged_days import judged_days
 from openpoint.studies.dispatch.day.model.layout import DayLayout, DayParts
 from openpoint.studies.dispatch.day.model.question import DayQuestion, Resource
 from openpoint.studies.dispatch.day.model.realisations import budget_of, listed_days
-from openpoint.twostage.program import FirstStage, Limit, PlainProgram, SecondStage
+from openpoint.studies.dispatch.day.model.tidy import tidied
+from openpoint.twostage.program import ExactEvaluation, FirstStage, Limit, PlainProgram, SecondStage
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.risk import Expectation, Risk, WorstCase
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, Uncertainty
 
 FLOOR_MARGIN = 1e-6
 """Relative margin by which the lower bound of all recourse costs is lowered: the accuracy of the cone solver."""
+TOLERANCE = 1e-6
+"""Difference of the bounds at which a recourse is good enough, relative to the cost of the load of its period."""
 
 
 @final
 @dataclass(frozen=True)
 class DayRecourse(SecondStage):
-    """The recourse of a day: T periods, and what it decides of the schedule, zero-sized where that is first stage."""
+    """The recourse of a day.
+
+    Attributes:
+        hours: (T) recourses of the periods. parts: the schedule with what the recourse decides of it.
+        own: that, in the order of `DayLayout.late`; None where all is scheduled.
+    """
 
     hours: tuple[HourFlow, ...]
     parts: DayParts
+    own: cp.Variable | None
 
 
 @final
@@ -146,7 +158,22 @@ class DayProgram(PlainProgram):
         if Resource.GENERATORS in question.recourse:
             constraints += self._ramps(hours, on)
         total = cost + sum((hour.cost for hour in hours), cp.Constant(0.0))
-        return DayRecourse(constraints, tuple(cones), tuple(kept), total, hours=hours, parts=parts)
+        own, linked = self._own(parts, hours)
+        return DayRecourse([*constraints, *linked], tuple(cones), tuple(kept), total, hours=hours, parts=parts, own=own)
+
+    def _own(self, parts: DayParts, hours: tuple[HourFlow, ...]) -> tuple[cp.Variable | None, list[cp.Constraint]]:
+        """What the recourse decides of the schedule as one variable, in the order of `DayLayout.late`."""
+        late = self.layout.late
+        if not any(late):
+            return None, []
+        outputs = [hour.flow.s_gen for hour in hours if hour.flow.s_gen is not None]
+        given = (
+            *((cp.vstack([output[k] for output in outputs]) for k in (0, 1)) if late[0] else (parts.p, parts.q)),
+            *(parts.charge, parts.discharge, parts.store_q, parts.shift),
+        )
+        some = [cp.vec(part, order="C") for part, width in zip(given, late, strict=True) if width]
+        own = cp.Variable(sum(late) * self.question.day.periods, name="own")
+        return own, [own == cp.hstack(some)]
 
     def _with_own(self, given: DayParts) -> tuple[DayParts, list[cp.Constraint], cp.Expression]:
         """The parts with variables for what is left to the recourse, their constraints, and their cost."""
@@ -240,6 +267,35 @@ class DayProgram(PlainProgram):
         question, plan = self.question, self.layout.plan(decision)
         squares = question.day.hours @ plan.generation.real**2 @ question.cost.square
         return float(DayEvaluator(question).schedule_costs(plan).sum() - question.network.s_base_kva * squares)
+
+    def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
+        """What the recourse decides of the schedule."""
+        assert isinstance(recourse, DayRecourse)
+        return recourse.own
+
+    def evaluate(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> ExactEvaluation:
+        """Operations of all days by exact power flow, as `JudgedDays` in the state.
+
+        Other recourses may cost less, so that this is no more than an upper bound.
+        """
+        layout, day, count = self.layout, self.question.day, len(realisations)
+        if any(layout.late) and dispatch is None:
+            return ExactEvaluation(np.full(count, np.inf), np.full(count, np.inf), None, False)
+        plan = layout.plan(decision)
+        plans = (
+            [plan] if not any(layout.late) or dispatch is None else [layout.completed(plan, own) for own in dispatch]
+        )
+        days = judged_days(
+            self._finder,
+            [tidied(self.question, each) for each in plans],
+            realisations.reshape(count, day.periods, day.uncertain.count),
+        )
+        costs = days.costs.sum(axis=1) - self.first_stage_cost(decision)
+        return ExactEvaluation(costs, days.violations.sum(axis=1), days, False)
+
+    @cached_property
+    def _finder(self) -> HourRecourseFinder:
+        return HourRecourseFinder(self.question, TOLERANCE)
 
 
 def _row(part: cp.Expression, t: int, fixed: Floats) -> cp.Expression:

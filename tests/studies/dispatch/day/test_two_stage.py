@@ -1,0 +1,97 @@
+"""Methods of two-stage programs for a day: they agree with each other, with copies by period and with the oracle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from openpoint.errors import OptionError
+from openpoint.studies.dispatch.day import two_stage
+from openpoint.studies.dispatch.day.methods import MethodName, choose, method_of
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
+from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.twostage.log import Termination
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from tests.builders.day_oracle import oracle, schedule_faults
+from tests.builders.random_days import random_day
+
+PLAIN = ("batteries", "renewables", "uncertain load", "shift time", "shed")
+SMALL = 3, 4
+
+
+def small_day(*recourse: Resource, hours: int = 1) -> DayQuestion:
+    """A day whose load is uncertain, with today's topology."""
+    question = random_day(6, PLAIN, SMALL, chance=1.0).question
+    uncertain = replace(question.day.uncertain, hours=np.full(1, hours))
+    day = replace(question.day, uncertain=uncertain)
+    return replace(question, topology=Cadence.FIXED, recourse=frozenset(recourse), day=day)
+
+
+def solved(name: MethodName, question: DayQuestion, gap: float = 1e-3) -> DayOutcome:
+    return method_of(name, gap, None).solve(question)
+
+
+@cache
+def of_all_days(*recourse: Resource) -> float:
+    """The least worst case of the small day by the oracle."""
+    return oracle(small_day(*recourse)).value
+
+
+@cache
+def all_before() -> DayOutcome:
+    """The small day with all decided before."""
+    return solved("columns", small_day(), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["benders", "extensive"])
+def test_a_method_of_two_stages_agrees_with_copies_by_period(name: MethodName) -> None:
+    question = small_day()
+    known, found = all_before(), solved(name, question)
+    assert found.termination in (Termination.OPTIMAL, Termination.GAP)
+    assert found.lower_bound <= known.upper_bound * (1.0 + 1e-5)
+    assert found.upper_bound >= known.lower_bound * (1.0 - 1e-5)
+    assert found.plan is not None
+    assert found.worst is not None
+    assert found.worst.costs.sum() == pytest.approx(found.upper_bound, rel=1e-9)
+    assert not found.worst.violations.any()
+    assert schedule_faults(question, found.plan) == []
+
+
+@pytest.mark.parametrize("resources", [(Resource.STORES,), tuple(Resource)])
+def test_what_is_decided_late_costs_no_more_and_agrees_with_all_days_in_one_program(
+    resources: tuple[Resource, ...],
+) -> None:
+    question = small_day(*resources)
+    known, found, before = of_all_days(*resources), solved("ccg", question), all_before()
+    assert found.lower_bound <= known * (1.0 + 1e-6)
+    assert found.upper_bound >= known * (1.0 - 1e-6)
+    assert found.gap <= 1e-3
+    assert found.upper_bound <= before.upper_bound * (1.0 + 1e-6)
+    assert found.worst is not None
+    assert found.forecast is not None
+    for operation in (found.forecast, found.worst):
+        assert schedule_faults(question, operation.plan) == []
+
+
+def test_what_is_late_chooses_the_engine() -> None:
+    assert choose(small_day(Resource.SHIFT))[0] == "ccg"
+    assert choose(small_day())[0] == "columns"
+
+
+def test_too_many_days_are_refused_where_all_is_decided_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(two_stage, "DAYS_MOST", 3)
+    with pytest.raises(OptionError, match="lower the budget, let fewer groups be uncertain, or leave --method out"):
+        solved("benders", small_day(hours=2))
+
+
+def test_too_many_days_leave_a_plan_decided_before_and_a_bound_of_two_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    question, exact = small_day(Resource.STORES), of_all_days(Resource.STORES)
+    monkeypatch.setattr(two_stage, "DAYS_MOST", 3)
+    found = two_stage.TwoStageDay(ColumnAndConstraint(gap=1e-6)).solve(question)
+    assert found.lower_bound <= exact * (1.0 + 1e-6)
+    assert found.upper_bound == pytest.approx(all_before().upper_bound, rel=1e-5)
+    assert found.upper_bound >= exact * (1.0 - 1e-6)
+    assert {two_stage.BEFOREHAND, two_stage.FEW_DAYS} <= set(found.notes)
