@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openpoint.arrays import Floats
-from openpoint.formulations.flow_ranges import DrawnRanges, FlowRanges, ceiling, flow_ranges
+from openpoint.formulations.flow_ranges import DrawnRanges, FlowBox, FlowRanges, ceiling, flow_ranges
 from openpoint.network import Network
 from openpoint.powerflow.balanced import Flows, solve
 from tests.powerflow.small_networks import Branch, make_network
@@ -126,3 +126,31 @@ def test_a_loop_and_voltages_without_a_lower_bound_have_no_ranges() -> None:
     drawn, taps, w = DrawnRanges(*[none] * 6), (network.tap, network.tap), (np.full(7, 0.6), np.full(7, 1.3))
     assert flow_ranges(network, np.ones_like(network.closed), drawn, w, taps) is None
     assert flow_ranges(network, network.closed, drawn, (np.zeros(7), w[1]), taps) is None
+
+
+@pytest.mark.parametrize("reactive", [False, True])
+def test_flows_in_a_box_are_below_its_ceilings_and_others_are_cut_off(reactive: bool) -> None:
+    rng = np.random.default_rng(20 + reactive)
+    network = a_network(rng)
+    network, flows = sampled(rng, network, drawn := drawn_of(rng, network.n_terminals))
+    w = np.full(7, 0.6), np.full(7, 1.3)
+    w[0][0] = w[1][0] = 1.02**2
+    parts = at_branches(network, flows)
+    point = np.concatenate(parts, axis=1)
+    for branch in (0, 2, 4):
+        whole = flow_ranges(network, network.closed, drawn, w, (network.tap, network.tap))
+        assert whole is not None
+        to = bool(whole.at_to[whole.branch == branch][0])
+        z = (network.x if reactive else network.r)[branch]
+        at = parts[int(reactive)][:, branch]
+        at = at - z * parts[2][:, branch] if to else -at
+        middle = float(np.median(at))
+        for low, high in ((-np.inf, middle), (middle, np.inf)):
+            box = FlowBox(branch, reactive, low, high)
+            ranges = flow_ranges(network, network.closed, drawn, w, (network.tap, network.tap), (box,))
+            assert ranges is not None
+            rows = ceiling(network, ranges)
+            holds = (rows.a @ point.T <= rows.b[:, None] + ROUNDING).all(axis=0)
+            inside = (at >= low) & (at <= high)
+            assert holds[inside].all()
+            assert not holds[~inside].any()

@@ -55,12 +55,22 @@ class DrawnRanges:
 
 
 @dataclass(frozen=True)
+class FlowBox:
+    """A part of a range: active, or reactive power at the lower end of a branch between `low` and `high`."""
+
+    branch: int
+    reactive: bool
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class FlowRanges:
     """Ranges of a radial state; E closed branches in the order `branch`.
 
     Attributes:
         branch: (E) numbers of the closed branches. at_to: (E) whether the lower end is the to end.
-        p, q, w, l: (2, E) lowest and highest, of the lower end, see the module.
+        p, q, w, l: (2, E) lowest and highest, of the lower end, see the module. boxes: to which they are cut.
     """
 
     branch: Ints
@@ -69,19 +79,26 @@ class FlowRanges:
     q: Floats
     w: Floats
     l: Floats
+    boxes: tuple[FlowBox, ...] = ()
 
 
 def flow_ranges(
-    network: Network, closed: Bools, drawn: DrawnRanges, w: tuple[Floats, Floats], tap: tuple[Floats, Floats]
+    network: Network,
+    closed: Bools,
+    drawn: DrawnRanges,
+    w: tuple[Floats, Floats],
+    tap: tuple[Floats, Floats],
+    boxes: tuple[FlowBox, ...] = (),
 ) -> FlowRanges | None:
     """The ranges in a radial state; None where it is none, or where nothing bounds a voltage from below.
 
     Args:
         network: balanced. closed: (E) the state. drawn: by the buses.
         w: (N) lowest and highest squared voltages at every power flow of interest. tap: (E) lowest and highest ratios.
+        boxes: only flows in them are of interest.
     """
     tree = _tree(network, closed) if (w[0] > 0.0).all() else None
-    return None if tree is None else _Sweep(network, closed, drawn, w, tap, *tree).ranges()
+    return None if tree is None else _Sweep(network, closed, drawn, w, tap, *tree).ranges(boxes)
 
 
 def _tree(network: Network, closed: Bools) -> tuple[Ints, Ints] | None:
@@ -134,16 +151,20 @@ class _Sweep:
             self.inside[self.above[e]] += self.inside[below[e]]
         self.whole = moved.sum()
 
-    def ranges(self) -> FlowRanges:
-        """Pass over the tree until little changes."""
+    def ranges(self, boxes: tuple[FlowBox, ...]) -> FlowRanges:
+        """Pass over the tree a few times."""
+        cut = np.tile(np.array([[-np.inf], [np.inf]]), (2, 1, len(self.branch)))
+        for box in boxes:
+            own = cut[int(box.reactive), :, np.flatnonzero(self.branch == box.branch)[0]]
+            own[:] = max(own[0], box.low), min(own[1], box.high)
         for _ in range(PASSES):
-            p, q = self._powers()
+            p, q = self._powers(cut)
             self._voltages(p, q)
         own = self.w[:, self.below] / self.ratio[::-1]
-        return FlowRanges(self.branch, self.at_to, p, q, own, self.l)
+        return FlowRanges(self.branch, self.at_to, p, q, own, self.l, boxes)
 
-    def _powers(self) -> tuple[Floats, Floats]:
-        """P and Q at the lower ends, (2, E) each, and the ranges of l."""
+    def _powers(self, cut: Floats) -> tuple[Floats, Floats]:
+        """P and Q at the lower ends, (2, E) each, and the ranges of l; `cut`: (2, 2, E) in which P and Q are."""
         net, drawn, count = self.network, self.drawn, len(self.branch)
         v = np.sqrt(self.w)
         low, high = np.array([drawn.low, drawn.high])
@@ -161,8 +182,13 @@ class _Sweep:
             p[:, e] = total[0][:, here] + np.sort(0.5 * g[e] * own)
             q[:, e] = total[1][:, here] + np.sort(-0.5 * b[e] * own)
             room = np.minimum(_parts(self.inside[here]), _parts(self.whole - self.inside[here]))
-            most = [p[:, e] + np.array([-1.0, 1.0]) * room[0], q[:, e] + np.array([-1.0, 1.0]) * room[1]]
+            wide = np.array([-1.0, 1.0])
+            most = [
+                _within(own_p, c)
+                for own_p, c in zip((p[:, e] + wide * room[0], q[:, e] + wide * room[1]), cut[:, :, e])
+            ]
             self.l[:, e] = _within(self.l[:, e], _square(*most) / own[::-1])
+            p[:, e], q[:, e] = (_within(a, b) for a, b in zip((p[:, e], q[:, e]), cut[:, :, e]))
             total[0][:, up] += p[:, e] + np.sort(r[e] * self.l[:, e]) + np.sort(0.5 * g[e] * parent)
             total[1][:, up] += q[:, e] + np.sort(x[e] * self.l[:, e]) + np.sort(-0.5 * b[e] * parent)
             p[:, e], q[:, e] = most
@@ -209,7 +235,23 @@ def ceiling(network: Network, ranges: FlowRanges) -> Ceiling:
         values = np.concatenate([-sign * slope_p, -sign * slope_q, w_end + lost, l_end])
         rows.append(sp.csr_array((values, (np.tile(row, 4), columns)), shape=(len(e), 5 * m)))
         sides.append(chord + l_end * w_end + WIDER * (1.0 + l[1] * w[1]))
+    for box in ranges.boxes:
+        own, side = _box_rows(network, ranges, box)
+        rows.append(own)
+        sides.append(side)
     return Ceiling(sp.csr_array(sp.vstack(rows)), np.concatenate(sides))
+
+
+def _box_rows(network: Network, ranges: FlowRanges, box: FlowBox) -> tuple[sp.csr_array, Floats]:
+    """The power of a branch at its lower end is in a box."""
+    m, e = network.n_conductors, box.branch
+    to = bool(ranges.at_to[ranges.branch == e][0])
+    z = (network.x if box.reactive else network.r)[e]
+    columns = np.array([m * box.reactive + e, 2 * m + e])
+    values = np.array([1.0, -z]) if to else np.array([-1.0, 0.0])
+    some = [(sign, side) for sign, side in ((1.0, box.high), (-1.0, -box.low)) if np.isfinite(side)]
+    parts = [sp.csr_array((sign * values, ([0, 0], columns)), shape=(1, 5 * m)) for sign, _ in some]
+    return sp.csr_array(sp.vstack(parts)), np.array([side for _, side in some])
 
 
 def _hanging(network: Network, closed: Bools) -> Complexes:

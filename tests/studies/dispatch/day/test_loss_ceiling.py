@@ -23,8 +23,8 @@ from tests.builders.random_days import random_day
 SAMPLES = 25
 NEGATIVE = (5, 10, 39, 70)
 """Random days with a negative price and no price of losses: stores, units, banks, inverters and shifts among them."""
-PROVEN = (77,)
-"""The same, where the ceilings close the gap at once."""
+PROVEN = (77, 81)
+"""The same: the ceilings close the gap at once, and after their flows are divided."""
 
 
 def fixed(seed: int) -> DayQuestion:

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
+from openpoint.formulations.flow_ranges import FlowBox, FlowRanges, ceiling
 from openpoint.network.day import DayPlan
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
@@ -68,13 +69,14 @@ class HourTemplates:
 
 
 @dataclass(frozen=True)
-class _Copy:
-    """A copy of the recourse of a period."""
+class Copy:
+    """A copy of the recourse of a period; its squared currents have ceilings where losses pay, from `ranges`."""
 
     t: int
     realisation: Floats
     template: HourTemplate
     block: HourBlock
+    ranges: FlowRanges | None
     ceiling: BlockCeiling | None
 
 
@@ -124,7 +126,7 @@ class DayMaster:
         self.scale = question.network.s_base_kva * price if cost else 1.0
         self.closed = closed
         self.schedule = day_schedule(question, closed, risk, days, self.scale if cost else math.inf)
-        self.copies: list[_Copy] = []
+        self.copies: list[Copy] = []
         self.days: list[tuple[int, ...]] = []
         self._robust = risk is None
         self._number: dict[tuple[int, bytes], int] = {}
@@ -144,7 +146,7 @@ class DayMaster:
         """The recourse of a period alone in a realisation (U) of a plan, of which the period sees a slice (width)."""
         _, block = self.block(t)
         side = block.b - block.a_x @ seen - block.a_u @ realisation
-        ceiling = self.ceiling(t, realisation, plan)
+        ceiling = self._ceiling(t, self._ranges(t, realisation, plan))
         if ceiling is None:
             return self._hour_model(t).solve(side)
         form = replace(self._hour_form(block), b=side).with_inequalities(ceiling.a, ceiling.b)
@@ -161,24 +163,35 @@ class DayMaster:
         rows = block.n_zero, block.n_nonneg, block.cones
         return StandardForm(block.c_y / self.scale, 0.0, sp.csc_array(block.a_y), block.b, *rows, _NONE, {})
 
-    def ceiling(self, t: int, realisation: Floats, plan: DayPlan | None = None) -> BlockCeiling | None:
-        """Ceilings of the squared currents for all plans or for one; None where losses do not pay."""
-        closed = self.closed[t]
-        if not self._ceilings.pays(t) or np.isnan(closed).any():
-            return None
+    def divide(self, boxes: Mapping[int, tuple[FlowBox, ...]]) -> None:
+        """Cut the flows of copies, by their numbers, to boxes; those of the others are free again."""
+        for number, copy in enumerate(self.copies):
+            some = boxes.get(number, ())
+            if copy.ranges is not None and copy.ranges.boxes != some:
+                self.copies[number] = self._copy(copy.t, copy.realisation, some)
+
+    def _copy(self, t: int, realisation: Floats, boxes: tuple[FlowBox, ...] = ()) -> Copy:
         template, block = self.block(t)
-        found = self._ceilings.at(t, closed > 0.5, realisation, plan)
-        return None if found is None else block_ceiling(template, block, found)
+        ranges = self._ranges(t, realisation, None, boxes)
+        return Copy(t, realisation, template, block, ranges, self._ceiling(t, ranges))
+
+    def _ranges(
+        self, t: int, realisation: Floats, plan: DayPlan | None, boxes: tuple[FlowBox, ...] = ()
+    ) -> FlowRanges | None:
+        """Ranges of the flows for all plans or for one; None where losses do not pay, or states are decided."""
+        if self.templates.soft or not self._ceilings.pays(t) or np.isnan(self.closed[t]).any():
+            return None
+        return self._ceilings.ranges(t, self.closed[t] > 0.5, realisation, plan, boxes)
+
+    def _ceiling(self, t: int, ranges: FlowRanges | None) -> BlockCeiling | None:
+        return None if ranges is None else block_ceiling(*self.block(t), ceiling(self.question.network, ranges))
 
     def tighten(self, t: int, share: float) -> None:
         """Tighten the limits of voltages and currents of a period, in the copies that are there, too."""
         self._margins[t] = self._margins.get(t, 0.0) + share
         self._blocks.pop(t, None)
         self._hours.pop(t, None)
-        self.copies = [
-            replace(c, block=self.block(t)[1], ceiling=self.ceiling(t, c.realisation)) if c.t == t else c
-            for c in self.copies
-        ]
+        self.copies = [self._copy(t, c.realisation) if c.t == t else c for c in self.copies]
 
     def has(self, t: int, realisations: Floats) -> Bools:
         """(K) whether there are copies of a period in realisations (K, U)."""
@@ -188,9 +201,8 @@ class DayMaster:
         """Number of the copy of a period in a realisation (U), which is added if it is new."""
         key = (t, realisation.tobytes())
         if key not in self._number:
-            template, block = self.block(t)
             self._number[key] = len(self.copies)
-            self.copies.append(_Copy(t, realisation.copy(), template, block, self.ceiling(t, realisation)))
+            self.copies.append(self._copy(t, realisation.copy()))
         return self._number[key]
 
     def add_day(self, realisation: Floats) -> bool:

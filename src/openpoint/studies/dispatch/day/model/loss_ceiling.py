@@ -9,7 +9,14 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.day_bounds import at_terminals, day_voltage_bounds
-from openpoint.formulations.flow_ranges import Ceiling, DrawnRanges, ceiling, flow_ranges
+from openpoint.formulations.flow_ranges import (
+    Ceiling,
+    DrawnRanges,
+    FlowBox,
+    FlowRanges,
+    ceiling,
+    flow_ranges,
+)
 from openpoint.network.day import DayPlan, available_power, load_factors
 from openpoint.network.day_demand import nominal_load, tangent
 from openpoint.network.devices import DeviceKind
@@ -37,9 +44,20 @@ class LossCeilings:
 
         None where the state is not radial.
         """
-        drawn, net = self._drawn(t, realisation, plan), self.question.network
-        ranges = flow_ranges(net, closed, drawn, self._voltages, self._taps)
-        return None if ranges is None else ceiling(net, ranges)
+        ranges = self.ranges(t, closed, realisation, plan)
+        return None if ranges is None else ceiling(self.question.network, ranges)
+
+    def ranges(
+        self,
+        t: int,
+        closed: Bools,
+        realisation: Floats,
+        plan: DayPlan | None = None,
+        boxes: tuple[FlowBox, ...] = (),
+    ) -> FlowRanges | None:
+        """The ranges of the flows from which the ceilings come; arguments as in `at`, and `flow_ranges`."""
+        drawn = self._drawn(t, realisation, plan)
+        return flow_ranges(self.question.network, closed, drawn, self._voltages, self._taps, boxes)
 
     @cached_property
     def _voltages(self) -> tuple[Floats, Floats]:

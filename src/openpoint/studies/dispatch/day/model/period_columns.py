@@ -30,6 +30,7 @@ from openpoint.errors import OptionError
 from openpoint.network.day import DayPlan
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterAnswer
+from openpoint.studies.dispatch.day.model.division import Division
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.least_violation import least_violation
 from openpoint.studies.dispatch.day.model.plan_values import PlanValues, operation
@@ -54,6 +55,10 @@ MARGIN_LEAST = 1e-5
 """Least share by which limits are tightened where the exact flow breaks them."""
 TIGHTENED_MOST = 10
 """Iterations in which limits may be tightened."""
+DIVIDED_MOST = 200
+"""Parts into which flows are divided where losses pay."""
+LEFT_OPEN = 0.02
+"""Share of the gap that one flow may leave open without being divided."""
 TIGHTENED = (
     "The exact flow broke limits that the relaxation kept, so these were tightened in some periods; plans that the "
     "tightened limits exclude may cost less, down to the lower bound, which was proven before."
@@ -179,15 +184,44 @@ class _Run:
                 return self._without(answer.status)
             values, choice = self._judged(self.master.plan(answer), answer)
             learned = self._learn(values, choice)
-            if relative_gap(self.lower, self.upper) <= self.method.gap:
-                exact = relative_gap(self.lower, self.upper) <= PROVEN_GAP
-                return self._outcome(Termination.OPTIMAL if exact else Termination.GAP)
+            if self._gap() <= self.method.gap:
+                return self._outcome(Termination.OPTIMAL if self._gap() <= PROVEN_GAP else Termination.GAP)
             if self.deadline.over():
                 return self._outcome(self.deadline.why)
-            if not learned or self.lower >= cutoff:
-                return self._outcome(Termination.RELAXATION if self.lower < cutoff else Termination.GAP)
+            if self.lower >= cutoff:
+                return self._outcome(Termination.GAP)
+            if not learned:
+                return self._divided(answer, cutoff)
             if len(self.log) >= self.method.max_iterations:
                 return self._outcome(Termination.ITERATIONS)
+
+    def _divided(self, answer: MasterAnswer, cutoff: float) -> DayOutcome:
+        """The end where the master learns nothing more: where losses pay, its flows are divided (`division`)."""
+        nodes, least = Division(), LEFT_OPEN * self.method.gap * max(1.0, abs(self.upper))
+        if not self.tightened and math.isfinite(self.upper):
+            nodes.divide(self.master, answer, self.lower, {}, least)
+        for _ in range(DIVIDED_MOST):
+            if not nodes.left or self.deadline.over() or self.lower >= cutoff or self._gap() <= self.method.gap:
+                break
+            bound, boxes = nodes.next()
+            self.master.divide(boxes)
+            answer = self.whole.solve(self.deadline)
+            bound = max(bound, answer.bound)
+            if answer.x is not None:
+                if bound < self.upper:
+                    _, choice = self._judged(self.master.plan(answer), answer)
+                    self.master.add_day(self.vertices.day(choice))
+                nodes.divide(self.master, answer, bound, boxes, least)
+            elif answer.status is not Status.INFEASIBLE:
+                nodes.lowest = min(nodes.lowest, bound)
+            self.lower = max(self.lower, min(nodes.lower, self.upper))
+            self._log_line("division")
+        if self._gap() <= self.method.gap or self.lower >= cutoff:
+            return self._outcome(Termination.OPTIMAL if self._gap() <= PROVEN_GAP else Termination.GAP)
+        return self._outcome(self.deadline.why if self.deadline.over() else Termination.RELAXATION)
+
+    def _gap(self) -> float:
+        return relative_gap(self.lower, self.upper)
 
     def _judged(self, plan: DayPlan, answer: MasterAnswer) -> tuple[PlanValues, Ints]:
         """Values of a plan, and the choice of its worst day, or of one in which it is worse than the best plan."""

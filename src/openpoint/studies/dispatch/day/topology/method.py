@@ -158,7 +158,9 @@ class _Run:
         closed = np.zeros(self.question.network.n_conductors, dtype=np.bool_)
         closed[branch[state == CLOSED]] = True
         method = PeriodColumns(gap=SHARE * self.gap)
-        outcome = method.solve(self.question, None, self.deadline, closed=closed, experience=self.experience)
+        outcome = method.solve(
+            self.question, None, self.deadline, closed=closed, experience=self.experience, cutoff=self.cutoff
+        )
         self.lowers[key] = max(value, outcome.lower_bound)
         if outcome.plan is not None and (self.best is None or _rank(outcome) < _rank(self.best)):
             self.best = outcome
