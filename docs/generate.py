@@ -17,7 +17,7 @@ import tolerances
 
 from openpoint.grid.reference import tables_markdown
 from openpoint.results.schema import Schema
-from openpoint.scenarios.day.schemas import DAY_SCHEMAS
+from openpoint.scenarios.day.schemas import DAY_SCHEMAS, MeasuredState
 from openpoint.scenarios.horizon import HORIZON_SCHEMAS
 from openpoint.studies.catalog import STUDIES
 
@@ -53,7 +53,7 @@ def below(markdown: str) -> str:
 
 def reference() -> str:
     """The page as Markdown."""
-    day = {kind: schema for kind, schema in DAY_SCHEMAS.items() if kind != "generators"}
+    day = {kind: schema for kind, schema in DAY_SCHEMAS.items() if kind != "generators"} | {"state": MeasuredState}
     parts = [
         HEAD + below(tables_markdown()),
         HORIZON + below(tables_markdown(HORIZON_SCHEMAS)),

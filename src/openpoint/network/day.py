@@ -178,6 +178,8 @@ class DayArrays:
         unit_available: (T, G) share of the upper limit of active power that a generator has.
         stores, renewables, units, demand: see there.
         uncertain: what is uncertain; U = 0 where all is certain.
+        starts_at: (T) what the clock says when each period starts; None = not told.
+        passed: hours of the day before the first period: more than 0 of the rest of a day.
     """
 
     names: tuple[str, ...]
@@ -193,6 +195,8 @@ class DayArrays:
     units: UnitLinks
     demand: Demand
     uncertain: Uncertain
+    starts_at: tuple[str | None, ...] = ()
+    passed: float = 0.0
 
     @property
     def periods(self) -> int:

@@ -30,6 +30,10 @@ DAY = ("--day", "baran33-day", "--topology", "fixed")
         ((*DAY, "--budget", "2"), "nothing is uncertain; give uncertain, too"),
         (("--day", "baran33-da"), "Did you mean baran33-day"),
         (("--day", "baran33-day", "--topology", "daily"), "give 'fixed', 'once' or 'hourly'"),
+        (("--now", "13"), "--now is an option of --day"),
+        ((*DAY, "--now", "13:20"), "within period '13' from 13:00; give 13:00 or 14:00"),
+        ((*DAY, "--state", "state.csv"), "give now, the time, too"),
+        ((*DAY, "--now", "13", "--state", "none.csv"), "it cannot be read"),
     ],
 )
 def test_bad_options_end_with_a_remedy(command: Command, options: tuple[str, ...], told: str) -> None:
@@ -49,3 +53,18 @@ def test_it_tells_and_writes_the_day(command: Command, tmp_path: Path) -> None:
     assert len(document["periods"]) == 3 * 24
     assert "Timeline" in (tmp_path / "a.html").read_text(encoding="utf-8")
     assert (tmp_path / "a.svg").exists()
+
+
+def test_the_rest_of_the_day_begins_with_what_was_measured(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "measured.csv").write_text("kind,name,energy_kwh,p_kw\nstore,storage6,1400,\ngenerator,gas6,,700\n")
+    where = ("--now", "22:00", "--state", tmp_path / "measured.csv", "--json", tmp_path / "a.json")
+    done = command("dispatch", "baran33", *DAY, *where, "--csv", tmp_path / "tables")
+    assert "day baran33-day from 22 on: 2 periods (2 h)" in done.out
+    assert "The rest of the day, from 22 on (22 h have passed): all figures are of it alone." in done.out
+    assert "'storage14', 'storage32', 'cars17', 'cars33': not measured at 22" in done.err
+    document = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document, published("dispatch-day"))
+    assert (document["now"], document["hours_passed"]) == ("22", 22.0)
+    again = command("dispatch", "baran33", *DAY, "--now", "23", "--state", tmp_path / "tables" / "states.csv")
+    assert "day baran33-day from 23 on: 1 period (1 h)" in again.out
+    assert "not measured" not in again.err

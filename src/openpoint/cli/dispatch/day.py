@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -108,6 +109,23 @@ class OverDay:
         ),
     ] = None
     seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Equal seeds draw equal days.")] = None
+
+    now: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Plan the rest of the day from the period that begins then: its name, an hour (13) or a time (13:00). "
+            "All figures are of the rest alone.",
+        ),
+    ] = None
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What was measured at --now: contents of stores, outputs, switches, …; .csv, .parquet or .xlsx. The "
+            "table states.csv that --csv writes is of this form.  [default: as at the start of the day]",
+        ),
+    ] = None
 
     def refuse_without_day(self, method: MethodOptions) -> None:
         """Refuse options of a day where none is given.

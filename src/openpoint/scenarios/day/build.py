@@ -56,6 +56,7 @@ def build_day(
         units=_units(day, grid, network),
         demand=demand_of(day, grid, network),
         uncertain=uncertain_of(uncertainty, network.bus_names, loaded, renewables, ratings),
+        starts_at=tuple(day.periods["starts_at"]),
     )
     return _without_loads(grid, network), arrays
 

@@ -26,7 +26,7 @@ def clock_problems(periods: pl.DataFrame) -> Iterator[Problem]:
             remedy = "Give starts_at with the offset from UTC to have it checked"
             yield Problem("periods", "", "hours", message, remedy, "warning")
         return
-    read = [_moment(text) for text in given]
+    read = [moment_of(text) for text in given]
     faults = [*_unread(periods, given, read)]
     yield from faults
     moments = [moment for moment in read if moment is not None]
@@ -73,7 +73,7 @@ def _is_clock_time(text: str | None) -> bool:
     return text is not None and len(text.strip()) <= len("00:00:00")
 
 
-def _moment(text: str | None) -> datetime.datetime | None:
+def moment_of(text: str | None) -> datetime.datetime | None:
     """The moment in a text; a time of day is that of an arbitrary day."""
     if text is None:
         return None

@@ -189,6 +189,60 @@ class Origin(dy.Schema):
     origin = _text("a publication, a measurement, or a choice and its reason")
 
 
+MEASURED: dict[str, tuple[str, ...]] = {
+    "store": ("energy_kwh",),
+    "generator": ("p_kw", "q_kvar", "on"),
+    "branch": ("closed", "operations"),
+    "capacitor bank": ("position",),
+    "tap changer": ("position",),
+    "source voltage": ("position",),
+    "bus": ("moved_kwh",),
+    "quantity": ("deviated_hours",),
+}
+"""What may be measured of each kind."""
+NEEDED = {kind: columns[:1] for kind, columns in MEASURED.items()} | {"generator": ("p_kw", "on")}
+"""Of which at least one must be given."""
+
+
+class MeasuredState(dy.Schema):
+    """State: what was measured at the start of a period. What has no row is taken as at the start of the day.
+
+    A generator without a row may have had any output, so that no ramp binds in the first period.
+    """
+
+    period = _reference("period at whose start it was measured; empty = the one that is asked about")
+    kind = dy.String(
+        nullable=False,
+        metadata={"doc": f"what it is: {', '.join(MEASURED)}; a store is a storage or a vehicle that is there"},
+    )
+    name = dy.String(nullable=False, metadata={"doc": "its name"})
+    energy_kwh = _optional("what a store holds; of several vehicles, all together", "kWh", least=0.0)
+    p_kw = _optional("active power of a generator in the period before", "kW")
+    q_kvar = _optional("its reactive power; empty = today's", "kvar")
+    on = dy.Bool(
+        nullable=True,
+        metadata={"doc": "whether a generator that may stop runs; empty = whether p_kw is not 0", "default": None},
+    )
+    closed = dy.Bool(
+        nullable=True, metadata={"doc": "whether a line, switch or transformer is closed", "default": None}
+    )
+    operations = dy.Int64(
+        nullable=True,
+        metadata={
+            "doc": "how often it was switched on this day; empty = once if it is not as in the grid, else never",
+            "default": None,
+            "least": 0,
+        },
+    )
+    position = _optional("steps that are on, tap position, or voltage of a source in pu")
+    moved_kwh = _optional("energy by which the load of a bus was above its forecast so far, moved in time", "kWh")
+    deviated_hours = _optional(
+        "by how much an uncertain quantity deviated so far: the sum over periods of |deviation| / largest deviation, "
+        "which uses up its budget",
+        least=0.0,
+    )
+
+
 DAY_SCHEMAS: dict[str, type[dy.Schema]] = {
     "periods": Periods,
     "profiles": Profiles,

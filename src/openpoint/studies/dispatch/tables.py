@@ -10,7 +10,7 @@ import polars as pl
 
 from openpoint.arrays import Complexes, Floats
 from openpoint.grid.grid import Grid
-from openpoint.network.devices import DeviceKind
+from openpoint.network.devices import DeviceKind, Devices
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.operating_point import LEAST_POWER
 from openpoint.results import columns as c
@@ -54,16 +54,15 @@ def devices_table(question: Question, answer: OperatingState | None) -> pl.DataF
     devices, rows = question.devices, []
     for d, name in enumerate(devices.names):
         kind, quantity = KINDS[DeviceKind(devices.kind[d])]
-        shown = shown_positions(question, d)
+        shown = shown_positions(devices, d)
         now = None if answer is None else float(shown[answer.positions[d]])
         unit, today = "pu" if quantity == "voltage" else "", float(shown[devices.today[d]])
         rows.append((kind, name, _place(question, d), quantity, unit, shown.min(), shown.max(), today, now))
     return pl.DataFrame(rows, schema=c.dtypes(DEVICES), orient="row")
 
 
-def shown_positions(question: Question, d: int) -> Floats:
+def shown_positions(devices: Devices, d: int) -> Floats:
     """The positions of a device as the grid counts them: voltages in pu, else whole numbers."""
-    devices = question.devices
     if devices.kind[d] == DeviceKind.VOLTAGE:
         return devices.values[d]
     return np.asarray(devices.first[d] + np.arange(len(devices.values[d])), dtype=np.float64)

@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 
 from openpoint.grid.grid import Grid
+from openpoint.network.day import DayPlan
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.dispatch.day import tables
+from openpoint.studies.dispatch.day.begun import Rest
 from openpoint.studies.dispatch.day.decided import decided, objective_means, uncertain_words
 from openpoint.studies.dispatch.day.flow import (
     DayFlow,
@@ -28,7 +30,9 @@ from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.studies.dispatch.day.remarks import remarks
 from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.rolling import start_of
 from openpoint.studies.dispatch.day.schema import CASES, ITERATIONS
+from openpoint.studies.dispatch.day.states import states_table
 from openpoint.studies.dispatch.day.tables import Shown, total_kwh
 
 
@@ -38,7 +42,7 @@ class Asked:
 
     Attributes:
         grid: with what the day adds to it. day: name of the day. method: name and options. why: it was taken.
-        notes: on the day.
+        notes: on the day. rest: where the rest of the day begins; None = the whole day is planned.
     """
 
     grid: Grid
@@ -46,6 +50,7 @@ class Asked:
     method: str
     why: str
     notes: tuple[str, ...] = ()
+    rest: Rest | None = None
 
 
 def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples: pl.DataFrame) -> DispatchDayResult:
@@ -66,6 +71,8 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
         termination=outcome.termination,
         seconds=outcome.seconds,
         day=asked.day,
+        now=None if asked.rest is None else asked.rest.period,
+        hours_passed=question.day.passed,
         topology=question.topology.value,
         positions=question.positions.value,
         recourse=tuple(sorted(resource.value for resource in question.recourse)),
@@ -95,10 +102,17 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
         devices=tables.devices(shown),
         voltages=tables.voltages(shown),
         branches=tables.branches(shown),
+        states=_states(asked, question, plan),
         samples=samples,
         iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*asked.grid.figure_notes, *asked.notes, *remarks(shown, outcome), *outcome.notes),
     )
+
+
+def _states(asked: Asked, question: DayQuestion, plan: DayPlan | None) -> pl.DataFrame:
+    rest = asked.rest
+    start, measured = (start_of(question), None) if rest is None else (rest.start, rest.measured)
+    return states_table(question, plan, start, measured)
 
 
 def _flows(question: DayQuestion, outcome: DayOutcome) -> dict[str, DayFlow | None]:

@@ -22,7 +22,9 @@ _WHEN = {
 
 def decided(question: DayQuestion) -> pl.DataFrame:
     """A row for every kind of decision that the day has."""
-    rows = [(what, when, told or _WHEN[when]) for what, when, told in _decisions(question)]
+    now = {"fixed": "as it is now", "once": _WHEN["once"].replace("the day", "the rest of the day")}
+    words = {**_WHEN, **(now if question.day.passed else {})}
+    rows = [(what, when, told or words[when]) for what, when, told in _decisions(question)]
     return pl.DataFrame(rows, schema=c.dtypes(DECIDED), orient="row")
 
 
@@ -58,7 +60,8 @@ def _decisions(question: DayQuestion) -> Iterator[tuple[str, str, str]]:
 
 def objective_means(question: DayQuestion) -> str:
     """What the objective is the cost of."""
-    return "in the worst realisation" if question.day.uncertain.count else "as forecast"
+    rest = " of the rest of the day" if question.day.passed else ""
+    return f"in the worst realisation{rest}" if question.day.uncertain.count else f"as forecast{rest}"
 
 
 def uncertain_words(question: DayQuestion) -> tuple[str, ...]:

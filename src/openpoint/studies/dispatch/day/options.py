@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.network.limits import Limits
+from openpoint.scenarios.day.measured import StateLike
+from openpoint.scenarios.day.now import NowLike
 from openpoint.scenarios.day.uncertain import Budget, Uncertainty
 from openpoint.studies.dispatch.day.methods import MethodName
 from openpoint.studies.dispatch.day.model.question import Cadence, Resource
@@ -49,6 +51,8 @@ class DayOptions:
     seed: int = 0
     gap: float = 1e-3
     time_limit_s: float | None = None
+    now: NowLike | None = None
+    state: StateLike | None = None
 
     def __post_init__(self) -> None:
         all_checked(
@@ -65,6 +69,7 @@ class DayOptions:
             lambda: _one_of(self.method, (*get_args(MethodName), None), "method"),
             *(lambda name=name: not_negative(name, getattr(self, name)) for name in ("samples", "seed", "gap")),
             self._check_samples,
+            self._check_state,
             lambda: not_negative("time_limit_s", 0.0 if self.time_limit_s is None else self.time_limit_s),
         )
 
@@ -115,6 +120,10 @@ class DayOptions:
                 "samples operates a plan period by period, and what recourse names is decided over the whole day; "
                 "leave one of both out"
             )
+
+    def _check_state(self) -> None:
+        if self.state is not None and self.now is None:
+            raise OptionError("state is what was measured at a time of the day; give now, the time, too")
 
     def _check_share(self, name: str) -> None:
         value = getattr(self, name)

@@ -41,7 +41,8 @@ def page(result: DispatchDayResult) -> m.Page:
         s.doubts(result.grid.notes),
         s.log_section(result),
     ]
-    return m.page_of(result.grid, "dispatch over a day", parts)
+    what = f"dispatch over the rest of a day, from {result.now} on" if result.hours_passed else "dispatch over a day"
+    return m.page_of(result.grid, what, parts)
 
 
 def _cards(result: DispatchDayResult) -> m.Cards:

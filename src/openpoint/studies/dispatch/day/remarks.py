@@ -17,6 +17,11 @@ from openpoint.studies.dispatch.day.tables import Shown
 def remarks(shown: Shown, outcome: DayOutcome) -> Iterator[str]:
     """The notes of a result."""
     question, today = shown.question, shown.flows.get("today")
+    if passed := question.day.passed:
+        yield (
+            f"this is the rest of the day, from period {question.day.names[0]} on: the {passed:g} h before it are in "
+            "no figure; today is the state at its start"
+        )
     if today is None or not today.is_complete:
         yield why_no_loss(shown.grid, " in some period")
     yield from _on_today(question)
@@ -37,7 +42,9 @@ def _on_today(question: DayQuestion) -> Iterator[str]:
     what = "today: topology, positions and outputs of generators as today, batteries rest"
     if charged.any():
         what += ", and what must be charged (vehicles) charges with full power from its arrival"
-    if stores.count:
+    if question.day.demand.moved_over_day.any():
+        what += "; load moved so far is not made up for"
+    if stores.count or question.day.passed:
         yield what
 
 

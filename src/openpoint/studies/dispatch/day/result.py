@@ -11,6 +11,7 @@ from openpoint.names import join_names
 from openpoint.results import columns
 from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.shape import Shape
+from openpoint.scenarios.day.now import NowLike, period_at
 from openpoint.studies.dispatch.day.limits import DayViolation
 from openpoint.studies.dispatch.day.schema import CASES, DAY, VIOLATIONS
 
@@ -27,6 +28,8 @@ class DispatchDayResult(Answer):
 
     Attributes:
         why_method: why this method was taken. day: name of the day.
+        now: period from which the rest of the day is planned, None: the whole day. hours_passed: of the day before it,
+            of which nothing is in any figure.
         topology, positions: how often they are decided: `fixed`, `once`, `hourly`. recourse: what is recourse.
         objective_means: what `objective_usd` is the cost of. uncertain: in words.
         objective_usd: cost that was minimised, None where there is no answer. lower_bound_usd: proven bound of it.
@@ -36,12 +39,14 @@ class DispatchDayResult(Answer):
         violations_today: number of limits that today's plan breaks, by period.
         ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
         periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, voltages,
-            branches: tables, see the reference.
+            branches: tables, see the reference. states: the state at the start of every period, see `state_at`.
         samples: plans in days drawn at random, where they were asked for.
     """
 
     why_method: str
     day: str
+    now: str | None
+    hours_passed: float
     topology: str
     positions: str
     recourse: tuple[str, ...]
@@ -70,6 +75,7 @@ class DispatchDayResult(Answer):
     devices: pl.DataFrame
     voltages: pl.DataFrame
     branches: pl.DataFrame
+    states: pl.DataFrame
     samples: pl.DataFrame
 
     shape: ClassVar[Shape] = DAY
@@ -103,6 +109,19 @@ class DispatchDayResult(Answer):
         name, _, unit = figure.rpartition("_")
         return self.totals[f"{name}_{case}_{unit}"]
 
+    def state_at(self, now: NowLike) -> pl.DataFrame:
+        """The state that the plan reaches at the start of a period, if all comes as forecast, for `dispatch_day`.
+
+        Args:
+            now: the period, as `dispatch_day` takes it.
+
+        Raises:
+            OptionError: no period of the plan begins then.
+        """
+        rows = self.periods.filter(case="today")
+        names, hours, starts_at = (rows[column].to_list() for column in ("period", "hours", "starts_at"))
+        return self.states.filter(period=names[period_at(now, names, hours, starts_at)])
+
     @property
     def open_points(self) -> list[tuple[str, tuple[str, ...]]]:
         """The open branches of every period, by its name, in the order of the grid."""
@@ -129,7 +148,8 @@ class DispatchDayResult(Answer):
         cost = " / ".join(
             "–" if (value := self.total("cost_usd", case)) is None else f"${value:,.2f}" for case in CASES
         )
-        return {"today / forecast / worst": cost, "open": join_names(self.open_branches) or "none"}
+        rest = {"rest of the day from": str(self.now)} if self.hours_passed else {}
+        return {**rest, "today / forecast / worst": cost, "open": join_names(self.open_branches) or "none"}
 
     def to_switch(self) -> list[tuple[object, ...]]:
         return list(self.switches.rows())

@@ -31,7 +31,7 @@ class DayState:
         generation: (G) complex output; nan = not known, so that no ramp binds.
         contents: (B) of stores, per unit times hours; of no meaning before a vehicle comes and after it has left.
         moved: (N) energy by which loads were above their forecast so far, moved in time.
-        deviated: (U) Σ |ζ| so far, see `Uncertain`. operations: switch operations so far.
+        deviated: (U) Σ |ζ| so far, see `Uncertain`. operations: (E) how often each switch was operated so far.
     """
 
     period: int
@@ -41,7 +41,7 @@ class DayState:
     contents: Floats
     moved: Floats
     deviated: Floats
-    operations: int
+    operations: Ints
 
 
 def start_of(question: DayQuestion) -> DayState:
@@ -53,9 +53,8 @@ def start_of(question: DayQuestion) -> DayState:
         positions[unit] = int(np.argmax(on))
     generation = day.units.p_before + 1j * net.generator_s.imag
     moved = np.zeros(net.n_terminals) if day.demand.moved_before is None else day.demand.moved_before
-    return DayState(
-        0, net.closed, positions, generation, day.stores.energy_start, moved, np.zeros(day.uncertain.count), 0
-    )
+    never, none = np.zeros(net.n_conductors, dtype=np.int64), np.zeros(day.uncertain.count)
+    return DayState(0, net.closed, positions, generation, day.stores.energy_start, moved, none, never)
 
 
 def state_after(question: DayQuestion, state: DayState, plan: DayPlan, realisation: Floats) -> DayState:
@@ -79,11 +78,13 @@ def state_after(question: DayQuestion, state: DayState, plan: DayPlan, realisati
         contents=state.contents + hours * np.where(stores.present(day.periods)[t], gained, 0.0),
         moved=state.moved + hours * plan.shift[row],
         deviated=state.deviated + np.abs(away) / np.where(most > 0.0, most, np.inf),
-        operations=state.operations + int((plan.closed[row] != state.closed).sum()),
+        operations=state.operations + (plan.closed[row] != state.closed),
     )
 
 
-def rest_of_question(question: DayQuestion, state: DayState, *, keep_budgets: bool = False) -> DayQuestion:
+def rest_of_question(
+    question: DayQuestion, state: DayState, *, keep_budgets: bool = False, decide_again: bool = False
+) -> DayQuestion:
     """The question of the remaining periods.
 
     - Stores and vehicles that are there start with their content. What can no longer be reached of the content asked
@@ -96,6 +97,7 @@ def rest_of_question(question: DayQuestion, state: DayState, *, keep_budgets: bo
     Args:
         question: of the whole day. state: measured. keep_budgets: leave all hours of the budgets to the rest; the
             assumption that a day which was bad so far gets better is then not made.
+        decide_again: a topology, or positions, decided once for the day are decided once more for the rest.
 
     Raises:
         InputError: nothing is left of the day, or measurements that cannot be, all at once.
@@ -107,8 +109,8 @@ def rest_of_question(question: DayQuestion, state: DayState, *, keep_budgets: bo
     net = with_positions(net, devices.only(others), state.positions[others])
     known = np.isfinite(state.generation)
     net = replace(net, closed=state.closed, generator_s=np.where(known, state.generation, net.generator_s))
-    left = None if question.max_changes is None else max(question.max_changes - state.operations, 0)
-    once = {Cadence.ONCE: Cadence.FIXED} if state.period else {}
+    left = None if question.max_changes is None else max(question.max_changes - int(state.operations.sum()), 0)
+    once = {Cadence.ONCE: Cadence.FIXED} if state.period and not decide_again else {}
     return replace(
         question,
         network=net,
@@ -116,7 +118,7 @@ def rest_of_question(question: DayQuestion, state: DayState, *, keep_budgets: bo
         topology=once.get(question.topology, question.topology),
         positions=once.get(question.positions, question.positions),
         max_changes=left,
-        day=_rest_of_day(day, state, _on(question, state), keep_budgets=keep_budgets),
+        day=_rest_of_day(day, state, running_now(question, state.positions), keep_budgets=keep_budgets),
     )
 
 
@@ -127,28 +129,29 @@ def state_problems(question: DayQuestion, state: DayState) -> list[Problem]:
         remedy = f"give one of the {day.periods} periods, from 0 to {day.periods - 1}"
         return [Problem("state", str(state.period), "period", "nothing is left of the day then", remedy)]
     there = (stores.first <= state.period) & (state.period < stores.last)
-    least, most = stores.energy_min, stores.energy_max
-    slack = ROUNDING * np.maximum(most, 1.0)
-    base = question.network.s_base_kva
     return [
-        Problem(
-            "state",
-            stores.names[b],
-            "contents",
-            f"a content of {base * state.contents[b]:.4g} kWh",
-            f"it holds {base * least[b]:.4g} to {base * most[b]:.4g} kWh; measure again or correct the store",
-        )
-        for b in np.flatnonzero(there)
-        if not least[b] - slack[b] <= state.contents[b] <= most[b] + slack[b]
+        Problem("state", stores.names[b], "contents", *fault)
+        for b in range(stores.count)
+        if there[b] and (fault := store_problem(question, b, float(state.contents[b])))
     ]
 
 
-def _on(question: DayQuestion, state: DayState) -> Bools:
-    """(G) whether each generator is on."""
+def store_problem(question: DayQuestion, b: int, content: float) -> tuple[str, str] | None:
+    """Message and remedy where store b cannot hold this much."""
+    least, most = question.day.stores.energy_min[b], question.day.stores.energy_max[b]
+    slack, base = ROUNDING * max(most, 1.0), question.network.s_base_kva
+    if least - slack <= content <= most + slack:
+        return None
+    told = f"It holds {base * least:.4g} to {base * most:.4g} kWh; measure again or correct the store"
+    return f"a content of {base * content:.4g} kWh", told
+
+
+def running_now(question: DayQuestion, positions: Ints) -> Bools:
+    """(G) whether each generator is on at (D) positions."""
     devices = question.devices
     on = np.ones(len(question.network.generator_names), dtype=np.bool_)
     for unit in devices.of(DeviceKind.UNIT):
-        on[devices.place[unit]] = devices.values[unit][state.positions[unit]] != 0.0
+        on[devices.place[unit]] = devices.values[unit][positions[unit]] != 0.0
     return on
 
 
@@ -168,6 +171,8 @@ def _rest_of_day(day: DayArrays, state: DayState, on: Bools, *, keep_budgets: bo
         units=replace(day.units, on_before=on, p_before=np.where(on, state.generation.real, 0.0)),
         demand=replace(day.demand, moved_before=state.moved),
         uncertain=_uncertain_left(day.uncertain, state, keep_budgets=keep_budgets),
+        starts_at=day.starts_at[rest],
+        passed=day.passed + float(day.hours[: state.period].sum()),
     )
 
 
@@ -175,17 +180,29 @@ def _stores_left(day: DayArrays, state: DayState) -> Stores:
     """The stores in the remaining periods, the contents asked for at the end within reach."""
     stores, t = day.stores, state.period
     gone = stores.last <= t
-    there = (stores.first <= t) & ~gone
-    start = np.where(there, np.clip(state.contents, stores.energy_min, stores.energy_max), stores.energy_start)
-    hours = day.hours @ (stores.present(day.periods) & (np.arange(day.periods)[:, None] >= t))
-    reach = np.minimum(start + stores.charge_efficiency * stores.charge_max * hours, stores.energy_max)
+    start = _contents(day, state)
     return replace(
         stores,
         first=np.where(gone, 0, np.maximum(stores.first - t, 0)),
         last=np.where(gone, 0, stores.last - t),
         energy_start=start,
-        energy_end=np.where(gone, start, np.minimum(stores.energy_end, reach)),
+        energy_end=np.where(gone, start, np.minimum(stores.energy_end, reachable(day, state))),
     )
+
+
+def _contents(day: DayArrays, state: DayState) -> Floats:
+    """(B) content of the stores that are there, and that of the others when they come."""
+    stores, t = day.stores, state.period
+    there = (stores.first <= t) & (t < stores.last)
+    return np.where(there, np.clip(state.contents, stores.energy_min, stores.energy_max), stores.energy_start)
+
+
+def reachable(day: DayArrays, state: DayState) -> Floats:
+    """(B) most content at the end of the day or of a vehicle's stay, if it charges with full power from now on."""
+    stores, left = day.stores, np.arange(day.periods)[:, None] >= state.period
+    hours = day.hours @ (stores.present(day.periods) & left)
+    gained = stores.charge_efficiency * stores.charge_max * hours
+    return np.asarray(np.minimum(_contents(day, state) + gained, stores.energy_max))
 
 
 def _uncertain_left(uncertain: Uncertain, state: DayState, *, keep_budgets: bool) -> Uncertain:

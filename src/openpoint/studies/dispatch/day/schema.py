@@ -7,6 +7,7 @@ from openpoint.results.common import ENDS, run_keys
 from openpoint.results.iterations import iteration_columns
 from openpoint.results.schema import Schema, flag, listing, maybe, names, number, text, value, whole
 from openpoint.results.shape import Shape
+from openpoint.scenarios.day.schemas import MeasuredState
 from openpoint.studies.dispatch.schema import DEVICE_KINDS
 
 CASES = ("today", "forecast", "worst")
@@ -40,6 +41,7 @@ PERIODS: c.Table = {
     "period": _PERIOD,
     "case": _CASE,
     "start_h": c.number("hours from the start of the day to that of the period", "from, h", 2),
+    "starts_at": c.text("what the clock says then; null: not told", "starts at", nullable=True),
     "hours": c.number("how long it is", "hours", 2),
     "price_usd_per_kwh": c.number("price of the energy of the sources, $/kWh; of several, the mean", "$/kWh", 4),
     "load_kw": c.maybe_number("demand, with what is moved, before anything is shed, kW", "load, kW", 1),
@@ -179,6 +181,16 @@ SAMPLES: c.Table = {
     "curtailed_kwh": c.maybe_number("renewable energy not taken on a mean day, kWh", "curtailed, kWh", 2),
     "outside_days": c.whole("days on which some limit is not kept", "outside limits"),
 }
+_MEASURED = {name: str((column.metadata or {})["doc"]) for name, column in MeasuredState.columns().items()}
+STATES: c.Table = {
+    "period": c.text("period at whose start it is so", "period"),
+    **{name: c.text(_MEASURED[name], name) for name in ("kind", "name")},
+    **{name: c.maybe_number(_MEASURED[name]) for name in ("energy_kwh", "p_kw", "q_kvar")},
+    **{name: c.maybe_flag(_MEASURED[name]) for name in ("on", "closed")},
+    "operations": c.maybe_whole(_MEASURED["operations"]),
+    **{name: c.maybe_number(_MEASURED[name]) for name in ("position", "moved_kwh", "deviated_hours")},
+}
+"""The state that a plan reaches, as `--state` takes it."""
 ITERATIONS = iteration_columns(
     "usd",
     "$",
@@ -199,6 +211,7 @@ _TABLES: dict[str, c.Table] = {
     "devices": DEVICES,
     "voltages": VOLTAGES,
     "branches": BRANCHES,
+    "states": STATES,
     "samples": SAMPLES,
     "iterations": ITERATIONS,
     "violations": VIOLATIONS,
@@ -215,8 +228,10 @@ _KEYS: dict[str, Schema] = {
     **run_keys("of the method alone, without imports and reading"),
     "why_method": text("why this method was taken"),
     "day": text("name of the day"),
+    "now": maybe("string", "period from which the rest of the day is planned; null: the whole day"),
+    "hours_passed": number("hours of the day before it, of which nothing is in any figure"),
     "period_count": whole("number of periods"),
-    "total_hours": number("hours of the day"),
+    "total_hours": number("their hours"),
     "topology": value("string", "how often open points are decided", enum=list(OFTEN)),
     "positions": value("string", "how often taps, banks and voltages of sources are decided", enum=list(OFTEN)),
     "recourse": names("what is decided after it is known what came, beside what always is"),

@@ -19,10 +19,13 @@ from openpoint.results import columns as c
 from openpoint.results.base import count_words
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import grid_of_day
+from openpoint.scenarios.day.measured import StateLike, read_measured
+from openpoint.scenarios.day.now import NowLike, period_at
 from openpoint.scenarios.day.read import DayLike, read_day
 from openpoint.scenarios.day.tables import Day
 from openpoint.scenarios.day.uncertain import deviation_notes
 from openpoint.studies.dispatch.day.answer import Asked, day_result
+from openpoint.studies.dispatch.day.begun import Begun
 from openpoint.studies.dispatch.day.comparison import Sampling, as_forecast, compare
 from openpoint.studies.dispatch.day.decided import uncertain_words
 from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, choose, method_of
@@ -59,6 +62,8 @@ def dispatch_day(
     switchable: Names = (),
     samples: int = 0,
     seed: int = 0,
+    now: NowLike | None = None,
+    state: StateLike | None = None,
     method: MethodName | None = None,
     gap: float = 1e-3,
     time_limit_s: float | None = None,
@@ -89,6 +94,10 @@ def dispatch_day(
         switchable: branches that may be opened or closed beside those that the grid calls switchable.
         samples: days drawn at random in which the plan is judged by AC beside today's and the one that is best as
             forecast. seed: of them.
+        now: plan the rest of the day, from the period that begins then: its name, an hour (`13`) or a time (`"13:00"`).
+            All figures are of the rest alone. `once` is then once for the rest.
+        state: what was measured then, see `openpoint.scenarios.day.schemas.MeasuredState`: a table or the path of one.
+            What has no row is taken as at the start of the day. `DispatchDayResult.state_at` gives that of a plan.
         method: name of a method, see `openpoint.studies.dispatch.day.methods`; default: what suits the question.
         gap: relative gap at which to stop. time_limit_s: seconds after which to stop with the best verified plan.
         progress: told of every iteration.
@@ -98,26 +107,12 @@ def dispatch_day(
         OptionError: options that make no sense, or a method that cannot take the question.
     """
     options = DayOptions(
-        uncertain=uncertain,
-        budget=budget,
-        topology=topology,
-        positions=positions,
-        recourse=recourse,
-        max_changes=max_changes,
-        switching_price=switching_price,
-        loss_price=loss_price,
-        shift_buses=shift_buses,
-        shift_time=shift_time,
-        limits=limits,
-        locked_open=locked_open,
-        locked_closed=locked_closed,
-        switchable=switchable,
-        samples=samples,
-        seed=seed,
-        method=method,
-        gap=gap,
+        uncertain=uncertain, budget=budget, topology=topology, positions=positions, recourse=recourse,
+        max_changes=max_changes, switching_price=switching_price, loss_price=loss_price, shift_buses=shift_buses,
+        shift_time=shift_time, limits=limits, locked_open=locked_open, locked_closed=locked_closed,
+        switchable=switchable, samples=samples, seed=seed, now=now, state=state, method=method, gap=gap,
         time_limit_s=time_limit_s,
-    )
+    )  # fmt: skip
     return prepare_day(read(grid), day, options).solve(progress)
 
 
@@ -130,30 +125,60 @@ def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
     tables = read_day(day)
     with_day, told = grid_of_day(grid, tables)
     with_day = as_asked(with_day, options.switchable, options.locked_open, options.locked_closed)
-    network = Limits.given(options.limits).applied(build_network(with_day))
-    bare, arrays = build_day(with_day, network, tables, options.uncertainty)
+    bare, arrays = _laid(with_day, tables, options)
+    begun = None if options.now is None else _begun(with_day, tables, options.now, options.state)
+    if begun is not None and (begun.measured.height or begun.faults):
+        begun.refuse_faults(question_of(with_day, bare, arrays, options))
+        with_day = begun.grid_now()
+        bare, arrays = _laid(with_day, tables, options)
     name = "day" if isinstance(day, Day) else os.path.basename(os.fspath(day).rstrip("/")) or "day"
     notes = (*(str(each) for each in told), *deviation_notes(arrays.uncertain))
-    return prepare_arrays(with_day, bare, arrays, name, options, notes)
+    return prepare_arrays(with_day, bare, arrays, name, options, notes, begun)
+
+
+def _begun(grid: Grid, day: Day, now: NowLike, state: StateLike | None) -> Begun:
+    """The period that begins now, and what was measured."""
+    names, hours, starts_at = (day.periods[column].to_list() for column in ("period", "hours", "starts_at"))
+    period = period_at(now, names, hours, starts_at)
+    rows, faults = read_measured([] if state is None else state, names[period])
+    return Begun(period, names[period], rows, tuple(faults), grid)
+
+
+def _laid(grid: Grid, day: Day, options: DayOptions) -> tuple[Network, DayArrays]:
+    """The network without its loads, and the arrays of the day."""
+    return build_day(grid, Limits.given(options.limits).applied(build_network(grid)), day, options.uncertainty)
 
 
 def prepare_arrays(
-    grid: Grid, network: Network, day: DayArrays, day_name: str, options: DayOptions, notes: tuple[str, ...] = ()
+    grid: Grid,
+    network: Network,
+    day: DayArrays,
+    day_name: str,
+    options: DayOptions,
+    notes: tuple[str, ...] = (),
+    begun: Begun | None = None,
 ) -> PreparedDay:
     """A run for a day that is in arrays already.
 
     Args:
         grid: with what the day adds to it. network: of this grid, without its loads. day: its arrays.
         day_name: of the day. options: what is asked. notes: on the day.
+        begun: where the rest of the day begins that is planned, on the grid as it is then; None = the whole day.
 
     Raises:
         InputError, OptionError: as `dispatch_day`.
     """
     question = question_of(grid, network, day, options)
+    rest = None
+    if begun is not None:
+        question, rest, more = begun.rest_of(question)
+        notes = (*notes, *more)
     name, why = (options.method, "it was asked for") if options.method is not None else choose(question)
     method = method_of(name, options.gap, options.time_limit_s)
     sampling = Sampling(options.samples, options.seed)
-    return PreparedDay(question, method, options.time_limit_s, sampling, Asked(grid, day_name, str(method), why, notes))
+    return PreparedDay(
+        question, method, options.time_limit_s, sampling, Asked(grid, day_name, str(method), why, notes, rest)
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +209,8 @@ class PreparedDay:
             count_words(vehicles, "vehicle row"),
         ]
         uncertain = "; ".join(uncertain_words(self.question)) or "nothing"
-        return f"day {self.asked.day}: {', '.join(filter(None, parts))}; uncertain: {uncertain}"
+        begun = "" if self.asked.rest is None else f" from {self.asked.rest.period} on"
+        return f"day {self.asked.day}{begun}: {', '.join(filter(None, parts))}; uncertain: {uncertain}"
 
     def solve(self, progress: Progress | None = None) -> DispatchDayResult:
         """The result, every period of it by exact AC power flow."""

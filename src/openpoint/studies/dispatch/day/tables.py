@@ -27,7 +27,7 @@ from openpoint.studies.dispatch.day.flow import (
     starts,
 )
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.tables import KINDS
+from openpoint.studies.dispatch.tables import KINDS, shown_positions
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def _period(shown: Shown, case: str, flow: DayFlow, t: int) -> tuple[object, ...
     return (
         day.names[t],
         case,
-        float(day.hours[:t].sum()),
+        day.passed + float(day.hours[:t].sum()),
+        day.starts_at[t] if day.starts_at else None,
         float(day.hours[t]),
         float(day.source_price[t].mean()),
         flow.load[t].real.sum() * s,
@@ -219,18 +220,11 @@ def devices(shown: Shown) -> pl.DataFrame:
     if flow is None:
         return c.empty(schema.DEVICES)
     rows = [
-        (shown.question.day.names[t], KINDS[DeviceKind(some.kind[d])][0], name, _position(shown, d, at[d]))
+        (shown.question.day.names[t], KINDS[DeviceKind(some.kind[d])][0], name, float(shown_positions(some, d)[at[d]]))
         for t, at in enumerate(flow.plan.positions)
         for d, name in enumerate(some.names)
     ]
     return shown.rows(schema.DEVICES, rows)
-
-
-def _position(shown: Shown, d: int, at: int) -> float:
-    some = shown.question.devices
-    if some.kind[d] == DeviceKind.VOLTAGE:
-        return float(some.values[d][at])
-    return float(some.first[d] + at)
 
 
 def uncertainty(shown: Shown) -> pl.DataFrame:

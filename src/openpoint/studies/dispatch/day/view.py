@@ -25,7 +25,7 @@ _FIGURES = (
 
 def view(result: DispatchDayResult) -> v.View:
     """Why the run stopped, and the day as today, as forecast and at worst."""
-    lines = [*v.stop(result), *_decided(result)]
+    lines = [*v.stop(result), *_rest(result), *_decided(result)]
     if result.violations:
         lines.append(v.Line("Limits violated:" if result.has_answer else "Least violation met:"))
         lines += [v.Line(f"  {words.safe(str(each))}") for each in result.violations[: v.VIOLATIONS_SHOWN]]
@@ -44,6 +44,13 @@ def view(result: DispatchDayResult) -> v.View:
     told = v.violated(len(result.violations))
     lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu{balance}, {told}"))
     return lines
+
+
+def _rest(result: DispatchDayResult) -> v.View:
+    if not result.hours_passed:
+        return []
+    begun = f"The rest of the day, from {words.safe(str(result.now))} on ({result.hours_passed:g} h have passed)"
+    return [v.Line(f"{begun}: all figures are of it alone.", "bold")]
 
 
 def _decided(result: DispatchDayResult) -> v.View:
@@ -83,7 +90,8 @@ def _periods(result: DispatchDayResult) -> v.View:
         told = words.safe(deviating.get(row["period"], ""))
         rows.append((words.safe(row["period"]), f"{row['price_usd_per_kwh']:.4f}", *shown, low,
                      words.usd(row["cost_usd"]), told))  # fmt: skip
-    title = "The day in its worst realisation, kW:" if case == "worst" else "The day as forecast, kW:"
+    what = "The rest of the day" if result.hours_passed else "The day"
+    title = f"{what} in its worst realisation, kW:" if case == "worst" else f"{what} as forecast, kW:"
     return [v.Line(title, "bold"), v.Rows(rows, range(1, len(_HEAD)), head=True), v.Line()]
 
 
