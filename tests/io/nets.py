@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
+from functools import cache
 from typing import Any
 
 
 def full_net() -> Any:
     """A net with one of nearly everything that the reader knows: two levels, taps, switches, shunts, ZIP loads."""
+    return copy.deepcopy(_full_net())  # made once: pandapower takes longer for it than the reader
+
+
+@cache
+def _full_net() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pandapower as pp

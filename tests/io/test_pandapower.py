@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,11 @@ def test_flow_of_a_net_with_nearly_everything() -> None:
 
 
 def network_named(name: str) -> Any:
+    return copy.deepcopy(_network_named(name))
+
+
+@cache
+def _network_named(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pandapower.networks as networks

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Indices, States
-from openpoint.compiled.jit import compiled
+from openpoint.compiled.jit import lean
 from openpoint.errors import OptionError
 from openpoint.graph import components, forest
 from openpoint.network import Network
@@ -50,15 +50,16 @@ class Walk(NamedTuple):
     memory: Indices
 
 
-@compiled
+@lean
 def find_bridges(walk: Walk, bridge: States) -> None:
     """Mark the branches whose opening would disconnect the graph of branches not yet open."""
-    bridge[:] = UNDECIDED
+    for e in range(len(bridge)):
+        bridge[e] = UNDECIDED
     memory = walk.memory[0], walk.memory[1], walk.memory[2], walk.memory[3]
     close_bridges(walk.fr, walk.to, walk.start, walk.neighbour, walk.via, walk.status, bridge, memory)
 
 
-@compiled
+@lean
 def walk_on(walk: Walk, out: Indices) -> int:
     """Write the open branches of the next topologies into `out` (rows, F); returns their number.
 
@@ -85,13 +86,15 @@ def walk_on(walk: Walk, out: Indices) -> int:
                     walk.depth[0] = depth
                     return written
                 walk.chosen[depth] = e
-                out[written] = walk.chosen
+                for k in range(n_open):  # numba takes seconds to compile the copy of a whole row
+                    out[written, k] = walk.chosen[k]
                 written += 1
             # In all further topologies at this depth e is closed; it must not close a loop.
             u, v = find(leader, walk.fr[e]), find(leader, walk.to[e])
             down = may_open and depth < n_open - 1
             if down:
-                walk.leader[depth + 1] = leader
+                for k in range(len(leader)):
+                    walk.leader[depth + 1, k] = leader[k]
                 walk.chosen[depth] = e
                 walk.status[e] = OPEN
                 walk.at[depth + 1] = e + 1
