@@ -52,8 +52,7 @@ def exact_of(grid: DeviceGrid, graph: Graph, value: float) -> Exact | None:
     places = Places(net, grid.devices)
     l_max = (net.l_max * (1.0 + 1e-6) ** 2).tolist()
     data = read(net, l_max, Fraction(0), grid.devices)
-    squares = {int(t): Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for t, v in zip(net.source_terminal, net.source_v)}
-    held = {bus: (square, square) for bus, square in squares.items()} | places.squares_of(data)
+    held = places.squares_of(data)
     usable = list(range(net.n_conductors))
     tops = caps(places.highest(data), graph, usable, Fraction(value), max(high for _, high in held.values()))
     high = [min(cap, limit) for cap, limit in zip(tops, (net.w_max * (1.0 + 1e-6) ** 2).tolist())]

@@ -36,8 +36,8 @@ A first run:
 {EXIT_CODES}"""
 
 VERIFY_EPILOG = """\b
-A certificate is written by reconfigure --certificate. It holds a lower bound for every part of all radial states; each
-is evaluated in integers, and the best state by an AC power flow.
+A certificate is written by reconfigure or dispatch --certificate. It holds a lower bound for every part of all radial
+states; each is evaluated in integers, and the best state by an AC power flow.
 
 \b
 Examples:
@@ -133,7 +133,7 @@ def verify(
     changed: GridOptions,
     quiet: QuietOption = False,
 ) -> int:
-    """Check the certificate of a reconfiguration, without the code that wrote it."""
+    """Check the certificate of a reconfiguration or dispatch, without the code that wrote it."""
     from openpoint.cli import verify as command
     from openpoint.cli.grid import Asked
 

@@ -41,14 +41,15 @@ from openpoint.search.kernel.bookkeeping import (
 from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.kernel.node import LARGEST
 from openpoint.search.model.build import TOLERANCE, Numbering
+from openpoint.search.model.objective import Objective, relaxed
 
-FORMAT, FORMAT_WITH_DEVICES = "openpoint certificate 2", "openpoint certificate 3"
+FORMAT, FORMAT_WITH_DEVICES, FORMAT_WITH_PRICES = (f"openpoint certificate {number}" for number in (2, 3, 4))
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
 """By how much of itself the bound of a state with outputs to choose is lowered until few digits prove it."""
 ROUNDING = 1e-14
-"""What rounding adds to a bound, relative to what no loss exceeds."""
+"""What rounding adds to a bound, relative to what no state of interest exceeds."""
 MEMORY = 64e6
 """Bytes of multipliers that are held before they are written."""
 WORDS = {
@@ -78,11 +79,16 @@ class Certificate:
         devices: Devices,
         model: Model,
         numbering: Numbering,
+        objective: Objective | None = None,
         *,
         anew: bool = True,
     ) -> None:
-        """`anew`: start with an empty temporary file; otherwise `resume` must follow."""
+        """`objective`: what is minimised if it is not the loss, or has limits of supply.
+
+        `anew`: start with an empty temporary file; otherwise `resume` must follow.
+        """
         self.path, self.network, self.devices, self.numbering = path, network, devices, numbering
+        self.objective = objective
         row = 33 * max(len(model.p), 1)
         self.record = record_for(model, int(np.clip(MEMORY / row, 64, 4096)))
         path.unlink(missing_ok=True)
@@ -159,7 +165,7 @@ class Certificate:
             self.take()
             counts.nodes[0] -= 1
             counts.active[0] = 1
-            counts.cutoff[0] = bound - margin * abs(bound) - ROUNDING * self.numbering.loss_upper_bound
+            counts.cutoff[0] = bound - margin * abs(bound) - ROUNDING * self.numbering.greatest
             if explore(model, work, pool, counts, self.record, 1) != LEAF:
                 least = float(counts.cutoff[0])
                 break
@@ -195,9 +201,10 @@ class Certificate:
         if not math.isfinite(bound):
             self.drop()
             return
-        free = self.devices.count > 0
+        free, objective = self.devices.count > 0, self.objective
+        plain = FORMAT_WITH_DEVICES if free else FORMAT
         head = {
-            "format": FORMAT_WITH_DEVICES if free else FORMAT,
+            "format": plain if objective is None else FORMAT_WITH_PRICES,
             "digest": digest(net, self.devices),
             "locked_closed": [names[e] for e in np.flatnonzero(locks[0])],
             "locked_open": [names[e] for e in np.flatnonzero(locks[1])],
@@ -213,11 +220,27 @@ class Certificate:
             "bound": bound,
             "gap": max(gap, (best.value - bound) / max(abs(best.value), NOTHING)),
             "lines": self.lines,
+            **({} if objective is None else self._of_objective(objective)),
         }
         with open(self.path, "wb") as whole, open(self.body, "rb") as lines:
             whole.write(gzip.compress((json.dumps(head) + "\n").encode(), mtime=0))
             shutil.copyfileobj(lines, whole)
         self.drop()
+
+    def _of_objective(self, objective: Objective) -> dict[str, Any]:
+        """Prices, limits of supply, and by bus the source whose price its multipliers lack."""
+        cost, supply, model = objective.cost, objective.supply, self.record
+        names = ("source", "generator", "square", "idle", "current")
+        sides = {"p_min": -1, "p_max": 1, "q_min": -1, "q_max": 1, "s_max": 1}
+        limits = {name: _ends(relaxed(vars(supply)[name], side)) for name, side in sides.items()}
+        base = np.zeros(len(model.base))
+        base[self.numbering.bus] = model.base
+        of = {price: s for s, price in reversed(list(enumerate(cost.source.tolist())))}
+        return {
+            "prices": {"loss": cost.loss, "move": cost.move, **{name: vars(cost)[name].tolist() for name in names}},
+            "supply": {**limits, "generator_s_max": _ends(supply.generator_s_max)},
+            "base": [of.get(price) if price else None for price in base.tolist()],
+        }
 
     def drop(self, *, keep: bool = False) -> None:
         """Delete the temporary file, or keep it for `resume`."""
@@ -235,6 +258,11 @@ def _shifted(numbers: Ints, bits: int) -> npt.NDArray[Any]:
 def _limits(limit: Floats) -> list[float | None]:
     """Squared limits with their tolerance; None where there is no limit."""
     return [value if np.isfinite(value) else None for value in (limit * (1.0 + TOLERANCE) ** 2).tolist()]
+
+
+def _ends(limit: Floats) -> list[float | None]:
+    """Limits; None where there is no limit."""
+    return [value if np.isfinite(value) else None for value in limit.tolist()]
 
 
 def digest(network: Network, devices: Devices) -> str:

@@ -99,7 +99,7 @@ def search_topologies(
     """
     change_cost += 0.0 if cost is None else cost.change
     objective = objective_of(network, cost, supply)
-    _check_options(gap, max_changes, change_cost, certificate is not None and objective is not None)
+    _check_options(gap, max_changes, change_cost)
     fixed = ~network.switchable
     must_close = network.closed & fixed if must_close is None else must_close
     must_open = ~network.closed & fixed if must_open is None else must_open
@@ -127,15 +127,13 @@ def search_topologies(
     return found if found.positions is None else replace(found, positions=devices.with_some(free, found.positions))
 
 
-def _check_options(gap: float, max_changes: int | None, change_cost: float, uncertified: bool) -> None:
+def _check_options(gap: float, max_changes: int | None, change_cost: float) -> None:
     if not 0.0 <= gap < 1.0:
         raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
     if max_changes is not None and max_changes < 0:
         raise OptionError(f"max_changes is {max_changes}; give 0 or more")
     if not 0.0 <= change_cost < math.inf:
         raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
-    if uncertified:
-        raise OptionError("a certificate proves the least loss; it is not written for another cost or limits of supply")
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,8 @@ class _Run:
         self.certificate: Certificate | None = None
         if certificate is not None:
             anew = not self.checkpoint.saved
-            self.certificate = Certificate(certificate, network, devices, self.model, self.numbering, anew=anew)
+            parts = network, devices, self.model, self.numbering, self.objective
+            self.certificate = Certificate(certificate, *parts, anew=anew)
         self.record = record_for(self.model, 0) if self.certificate is None else self.certificate.record
         self.contradictory = bool(np.any(locks[0] & (locks[1] | (network.terminal_fr == network.terminal_to))))
 

@@ -23,11 +23,14 @@ DIGITS = 64
 
 
 def caps(
-    data: Data[Fraction], graph: Graph, usable: list[int], value: Fraction, held: Fraction
+    data: Data[Fraction], graph: Graph, usable: list[int], value: Fraction | None, held: Fraction
 ) -> list[Fraction | float]:
     """Upper bounds of the squared voltages of states with a loss of at most `value`; inf: unknown.
 
+    What is drawn or fed in at a source does not matter.
+
     Args:
+        value: None where nothing is known of the loss.
         usable: branches that may be closed. held: greatest squared voltage of a source.
     """
     if (
@@ -38,7 +41,7 @@ def caps(
     ratio = [max(t, 1 / t) ** 2 for t in data.tap]
     gain = _up(max(_heaviest(graph, usable, ratio, mul, Fraction(1))))
     p, q, p_v, q_v, p_w, q_w = (
-        sum((max(Fraction(0), -value) for value in part), Fraction(0))
+        sum((max(Fraction(0), -drawn) for bus, drawn in enumerate(part) if bus not in graph.sources), Fraction(0))
         for part in (data.p, data.q, data.p_v, data.q_v, data.p_w, data.q_w)
     )
     # A branch has charging while it is closed, and also while it is open at one end only.
@@ -54,8 +57,10 @@ def caps(
     source = gain * held
     fixed = along(lambda r, x: 2 * gain * (r * (p + p_v / 2) + x * (q + q_v / 2)))
     grown = along(lambda r, x: 2 * gain * (r * (p_w + p_v / 2) + x * (q_w + q_v / 2)))
-    lossy = along(lambda r, x: 4 * gain**3 * value * (r * r + x * x) / r if r else Fraction(0))
-    blind = along(lambda r, x: Fraction(not r and x > 0))  # without resistance, losses do not bound the flow
+    most_lost = Fraction(0) if value is None else value
+    lossy = along(lambda r, x: 4 * gain**3 * most_lost * (r * r + x * x) / r if r else Fraction(0))
+    # Without resistance, losses do not bound the flow.
+    blind = along(lambda r, x: Fraction(r + x > 0 if value is None else not r and x > 0))
     most = [(source + max(fixed)) / (1 - max(grown))] if max(grown) < 1 else []
     if not any(blind):
         half = _root(max(lossy)) / 2

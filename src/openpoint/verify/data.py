@@ -13,6 +13,7 @@ import numpy as np
 
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, no_devices
+from openpoint.verify.objective import Objective, least_losses
 
 Number = TypeVar("Number", int, Fraction)
 
@@ -27,9 +28,14 @@ class Data(Generic[Number]):
             there is no limit. price: cost of closing it.
         p, q: by bus the least demand; p_span, q_span: width of its range; p_v, q_v: demand per voltage. p_w, q_w: per
             squared voltage. w_min, w_max: bounds of the squared voltages.
+        loss, move: one number each, the price of losses and of a device in another position than today's. source: by
+            source the price of its power. current: by branch the price of its squared current.
         value: by position, one device after another: of a bank how much more it feeds in per squared voltage than
-            today, of a source its squared voltage, of a tap changer its ratio, of a unit whether it is on. box: of
-            every unit the least and greatest active, the least and greatest reactive output, which p to q_span lack.
+            today, of a source its squared voltage, of a tap changer its ratio, of a unit whether it is on.
+        box: of every generator that counts by itself, which p to q_span lack (`Objective.alone`), and of every source
+            with limits the least and greatest active, the least and greatest reactive power; 0 where there is no limit.
+            circle: of each the greatest apparent power, 0 = none. output: of each three prices, of its active power, of
+            its square, and to be on.
     """
 
     r: list[Number]
@@ -54,7 +60,13 @@ class Data(Generic[Number]):
     w_min: list[Number]
     w_max: list[Number]
     value: list[Number]
+    loss: list[Number]
+    move: list[Number]
+    source: list[Number]
+    current: list[Number]
     box: list[Number]
+    circle: list[Number]
+    output: list[Number]
 
     def whole(self) -> tuple[Data[int], int]:
         """The data times 2^k, all integers, and k, at least 32; the denominator of a float is a power of two."""
@@ -66,21 +78,32 @@ class Data(Generic[Number]):
 NOTHING = no_devices()
 
 
-def read(net: Network, l_max: list[float], change_cost: Fraction, devices: Devices = NOTHING) -> Data[Fraction]:
+def read(
+    net: Network,
+    l_max: list[float],
+    change_cost: Fraction,
+    devices: Devices = NOTHING,
+    objective: Objective | None = None,
+) -> Data[Fraction]:
     """The data of a grid, without voltage limits. A closing costs two changes, as an opening comes with it."""
-    held = set(net.source_terminal.tolist())
-    units = devices.place[devices.of(DeviceKind.UNIT)]
+    objective = least_losses(net) if objective is None else objective
+    cost, supply = objective.cost, objective.supply
+    alone, limited = objective.alone(net, devices), objective.limited()
+    ends = ("p_min", "p_max", "q_min", "q_max")
 
     def exact(part: Any) -> list[Fraction]:
         return [Fraction(value) for value in part.tolist()]
 
     def taken(drawn: Any, *fed: Any) -> list[Fraction]:
-        """By bus, less the generation; 0 at sources, where demand causes no loss."""
+        """By bus, less the generation of what does not count by itself."""
         found = exact(drawn)
         for output in fed:
             for g, (bus, value) in enumerate(zip(net.generator_terminal.tolist(), exact(output), strict=True)):
-                found[bus] -= 0 if g in units else value
-        return [Fraction(0) if bus in held else value for bus, value in enumerate(found)]
+                found[bus] -= 0 if g in alone else value
+        return found
+
+    def ended(limits: list[float]) -> list[Fraction]:
+        return [Fraction(limit) if math.isfinite(limit) else Fraction(0) for limit in limits]
 
     half, nothing = 0.5 * net.y_shunt.diagonal(), np.zeros(net.n_terminals)
     return Data(
@@ -106,7 +129,15 @@ def read(net: Network, l_max: list[float], change_cost: Fraction, devices: Devic
         w_min=[],
         w_max=[],
         value=[value for d in range(devices.count) for value in _worth(devices, d)],
-        box=[Fraction(part[g]) for g in units for part in (net.p_min, net.p_max, net.q_min, net.q_max)],
+        loss=[Fraction(cost.loss)],
+        move=[Fraction(cost.move)],
+        source=exact(cost.source),
+        current=exact(cost.current),
+        box=[Fraction(getattr(net, end)[g]) for g in alone for end in ends]
+        + ended([getattr(supply, end)[s] for s in limited for end in ends]),
+        circle=ended([*supply.generator_s_max[alone].tolist(), *supply.s_max[limited].tolist()]),
+        output=[Fraction(part[g]) for g in alone for part in (cost.generator, cost.square, cost.idle)]
+        + [Fraction(part) for s in limited for part in (cost.source[s], 0, 0)],
     )
 
 

@@ -1,14 +1,14 @@
-"""What devices add to the bound of `openpoint.verify.proof` at a node where each has an interval of positions.
+"""What devices add to the bound of `openpoint.verify.bound` at a node where each has an interval of positions.
 
 A position sets what a bank feeds in, the voltage that a source holds, the ratio of a tap changer, or whether a unit is
-on. A bound for a node must hold at every position of its intervals. In the words of `openpoint.verify.proof`:
+on. A bound for a node must hold at every position of its intervals. In the words of `openpoint.verify.bound`:
 
 - **Bank** at bus j that feeds in b w_j: it adds −μ_j b w_j, so A_j has μ_j b more. That is linear in b and w_j >= 0, so
   the larger of the values at the least and the greatest b of the interval is valid for all.
 - **Source voltage**: A_j does not depend on w_j of the source, and −A_j w_j is least at the greatest square of the
   interval if A_j > 0, else at the least. The multipliers of sources are 0.
-- **Unit** at bus j: on, its outputs p, q lie in a box and add −y_j p − μ_j q, at least −max(y_j p) − max(μ_j q), each
-  over the ends of the box; off, they add 0. Where both are possible, the lesser of the two is valid.
+- **Unit** at bus j: on, its outputs add at least what `openpoint.verify.outputs` says; off, they add 0. Where both are
+  possible, the lesser of the two is valid.
 - **Ratio**, at the from end of a branch, κ = 1 / tap². While the branch is undecided, or the from end is the upper one,
   ν and s = (α² + β²) / 4 (ρ + σ) do not depend on κ, and what is taken at the from end is κ c w with some c: linear in
   κ, so the larger of the values at both ends of the interval is valid.
@@ -18,6 +18,11 @@ on. A bound for a node must hold at every position of its intervals. In the word
   is convex in t (the perspective of a square); an end at which α, β and ρ + σ vanish is the limit of this. So ν + s is
   convex in t, and the larger of its values at both ends, which A_i takes, is valid. Rounding ν upwards at both ends
   leaves it affine in t and at least what it was, as with a larger A_j (step 3 there).
+- **Moves.** A device in another position than today's may cost m. This is added where today's is not in the interval.
+  Where it is, the lesser of staying and of moving for m is valid: of a source's voltage A w₀ or A w + m, of a unit on
+  or off, each with its price. A bank, which feeds in b = 0 more today, adds −max(0, h w − m) with h = max μ b >= 0, and
+  h w − m <= w max(0, h − m / w_max) on [0, w_max], since its left side is convex and 0 at w = 0. Tap changers in
+  branches are taken to move for nothing there.
 - **Greatest voltages** (`openpoint.verify.caps`) rise with what is fed in, with the voltages of sources and with
   max(tap, 1 / tap), so they are computed once, at the greatest of each.
 
@@ -26,6 +31,7 @@ The least and greatest values are those of all positions in an interval; they ne
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate, islice, pairwise, product
@@ -36,6 +42,8 @@ from openpoint.arrays import Bools, Complexes
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.verify.data import Data, digest
+from openpoint.verify.objective import Objective, least_losses
+from openpoint.verify.outputs import Output
 
 Span = tuple[int, int]
 """First and last position of an interval."""
@@ -48,77 +56,107 @@ class Reach:
     """What devices may be at a node, in integers times 2^k.
 
     Attributes:
-        banks: bus, least and greatest of what it feeds in beyond today. held: by bus of a source its least and greatest
-            squared voltage. squares: by branch its least and greatest squared ratio, times 2^2k; one if they are equal.
-        units: bus, outputs (least and greatest active and reactive), whether it may be off, whether it may be on.
+        banks: bus, least and greatest of what it feeds in beyond today, what it costs to leave 0. held: by bus of a
+            source its least and greatest squared voltage, that of today, and what it costs to leave it. squares: by
+            branch its least and greatest squared ratio, times 2^2k; one if they are equal.
+        units: by number of its output what it costs to be off, and to be on beside its outputs; None: not possible.
+        moved: what the devices cost that are not as today at any position.
     """
 
-    banks: list[tuple[int, int, int]]
-    held: dict[int, tuple[int, int]]
+    banks: list[tuple[int, int, int, int]]
+    held: dict[int, tuple[int, int, int, int]]
     squares: dict[int, list[int]]
-    units: list[tuple[int, list[int], bool, bool]]
+    units: dict[int, tuple[int | None, int | None]]
+    moved: int
 
 
 class Places:
     """The devices of a certificate, and where they are in its grid.
 
     Attributes:
-        bus: by device its bus, or its branch if it is a tap changer. tapped: branches with tap changers. sources: buses
-            of sources. begin: where the positions of a device begin in `Data.value`. whole: all positions, by device.
+        bus: by device its bus, or its branch if it is a tap changer. tapped: branches with tap changers. begin: where
+            the positions of a device begin in `Data.value`. whole: all positions, by device. today: by device. sources:
+            buses of sources. squares: by bus of a source its squared voltage today.
+        fed: by number of an output its bus; sources with limits follow after the generators. limited: by output whether
+            it has each of its limits: the ends of its box, and a greatest apparent power. number: by device that is a
+            unit the number of its output.
     """
 
-    def __init__(self, net: Network, devices: Devices) -> None:
+    def __init__(self, net: Network, devices: Devices, objective: Objective | None = None) -> None:
+        objective = least_losses(net) if objective is None else objective
         self.kinds = [DeviceKind(kind) for kind in devices.kind]
         places = devices.place.tolist()
-        at = {DeviceKind.VOLTAGE: net.source_terminal.tolist(), DeviceKind.UNIT: net.generator_terminal.tolist()}
+        sources, generators = net.source_terminal.tolist(), net.generator_terminal.tolist()
+        at = {DeviceKind.VOLTAGE: sources, DeviceKind.UNIT: generators}
         self.bus = [at[kind][n] if kind in at else n for kind, n in zip(self.kinds, places, strict=True)]
         self.tapped = {bus for kind, bus in zip(self.kinds, self.bus, strict=True) if kind == DeviceKind.TAP}
-        self.sources = set(net.source_terminal.tolist())
         self.begin = [0, *accumulate(devices.sizes.tolist())]
         self.whole: list[Span] = [(0, size - 1) for size in devices.sizes.tolist()]
+        self.today, self.sources = devices.today.tolist(), sources
+        voltages = zip(sources, net.source_v.tolist(), strict=True)
+        self.squares = {bus: Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for bus, v in voltages}
+        alone, limited, supply = objective.alone(net, devices), objective.limited(), objective.supply
+        self.fed = [generators[g] for g in alone] + [sources[s] for s in limited]
+        ends = supply.p_min, supply.p_max, supply.q_min, supply.q_max, supply.s_max
+        self.limited = [[True] * 4 + [math.isfinite(supply.generator_s_max[g])] for g in alone]
+        self.limited += [[math.isfinite(limit[s]) for limit in ends] for s in limited]
+        self.generators = len(alone)
+        self.number = {d: alone.index(places[d]) for d, kind in enumerate(self.kinds) if kind == DeviceKind.UNIT}
+
+    def outputs(self, at: Data[int]) -> list[Output]:
+        """The generators that count by themselves, and the sources with limits."""
+        found = []
+        for n, (bus, has) in enumerate(zip(self.fed, self.limited, strict=True)):
+            values = [*at.box[4 * n : 4 * n + 4], at.circle[n]]
+            p_min, p_max, q_min, q_max, most = (v if there else None for v, there in zip(values, has, strict=True))
+            found.append(Output(bus, (p_min, p_max), (q_min, q_max), most, *at.output[3 * n : 3 * n + 3]))
+        return found
 
     def reach(self, at: Data[int], spans: list[Span]) -> Reach:
         """What the devices may be; `spans`: by device."""
-        found = Reach([], {}, {}, [])
+        banks, held, squares, units, moved = [], {}, {}, {}, 0
         for d, (kind, bus, (first, last)) in enumerate(zip(self.kinds, self.bus, spans, strict=True)):
-            some = at.value[self.begin[d] + first : self.begin[d] + last + 1]
+            begin, today = self.begin[d], self.today[d]
+            some, now = at.value[begin + first : begin + last + 1], at.value[begin + today]
             low, high = min(some), max(some)
+            stays = first <= today <= last
+            move = at.move[0] if stays else 0
+            moved += 0 if stays else at.move[0]
             if kind == DeviceKind.BANK:
-                found.banks.append((bus, low, high))
+                banks.append((bus, low, high, move))
             elif kind == DeviceKind.VOLTAGE:
-                found.held[bus] = low, high
+                held[bus] = low, high, now, move
             elif kind == DeviceKind.TAP:
-                found.squares[bus] = sorted({low * low, high * high})
+                squares[bus] = sorted({low * low, high * high})
             else:
-                k = 4 * len(found.units)
-                found.units.append((bus, at.box[k : k + 4], low == 0, high > 0))
-        return found
+                off, on = (move, 0) if now > 0 else (0, move)
+                units[self.number[d]] = off if low == 0 else None, on if high > 0 else None
+        return Reach(banks, held, squares, units, moved)
 
     def highest(self, data: Data[Fraction]) -> Data[Fraction]:
-        """The data with as much fed in as at any position, at sources nothing, and with ratios farthest from 1."""
+        """The data with as much fed in as at any position, and with ratios farthest from 1."""
         p, q, q_w, tap = data.p.copy(), data.q.copy(), data.q_w.copy(), data.tap.copy()
-        unit = 0
         for d, (kind, bus) in enumerate(zip(self.kinds, self.bus, strict=True)):
             some = data.value[self.begin[d] : self.begin[d + 1]]
             if kind == DeviceKind.TAP:
                 tap[bus] = max(some, key=lambda t: max(t, 1 / t))
-            if kind == DeviceKind.BANK and bus not in self.sources:
+            if kind == DeviceKind.BANK:
                 q_w[bus] -= max(some)
-            if kind == DeviceKind.UNIT:
-                most_p, most_q = data.box[unit + 1], data.box[unit + 3]
-                unit += 4
-                if bus not in self.sources:
-                    p[bus] -= max(Fraction(0), most_p)
-                    q[bus] -= max(Fraction(0), most_q)
+        units = set(self.number.values())
+        for n, bus in enumerate(self.fed[: self.generators]):
+            _, p_max, _, q_max = data.box[4 * n : 4 * n + 4]
+            p[bus] -= max(Fraction(0), p_max) if n in units else p_max
+            q[bus] -= max(Fraction(0), q_max) if n in units else q_max
         return replace(data, p=p, q=q, q_w=q_w, tap=tap)
 
     def squares_of(self, data: Data[Fraction]) -> dict[int, tuple[Fraction, Fraction]]:
-        """By bus of a source that is a device its least and greatest squared voltage at any position."""
-        return {
-            bus: (min(some := data.value[self.begin[d] : self.begin[d + 1]]), max(some))
-            for d, (kind, bus) in enumerate(zip(self.kinds, self.bus, strict=True))
-            if kind == DeviceKind.VOLTAGE
-        }
+        """By bus of a source its least and greatest squared voltage at any position."""
+        found = {bus: (square, square) for bus, square in self.squares.items()}
+        for d, (kind, bus) in enumerate(zip(self.kinds, self.bus, strict=True)):
+            if kind == DeviceKind.VOLTAGE:
+                some = data.value[self.begin[d] : self.begin[d + 1]]
+                found[bus] = min(some), max(some)
+        return found
 
 
 def named(net: Network, devices: Devices, names: list[str], claimed: str) -> Devices | None:

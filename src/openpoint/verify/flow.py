@@ -12,8 +12,8 @@ from openpoint.network import Network
 
 def flow(
     net: Network, order: list[tuple[int, int, int]], generation: Complexes
-) -> tuple[float, dict[int, float], dict[int, float]]:
-    """Loss, inf where the sweeps diverge; squared voltages by bus and squared currents by closed branch.
+) -> tuple[float, dict[int, float], dict[int, float], dict[int, complex]]:
+    """Loss, inf where the sweeps diverge; squared voltages by bus, squared currents by closed branch, power by source.
 
     Args:
         order: (bus, parent bus, branch to it), parents first, -1 at sources. generation: (G).
@@ -38,6 +38,7 @@ def flow(
         v[bus] = v[above] / tap[e] if forth else v[above] * tap[e]
     series: dict[int, complex] = {}
     step = loss = math.inf
+    current: dict[int, complex] = dict.fromkeys(v, 0j)
     for _ in range(2000):
         if not all(v.values()):
             break
@@ -63,5 +64,6 @@ def flow(
         loss += sum(y.real * abs(v[bus]) ** 2 for bus, y in hung)
         if not step > 1e-13 or not step < 1e3:
             break
-    found = {bus: abs(u) ** 2 for bus, u in v.items()}, {e: abs(i) ** 2 for e, i in series.items()}
-    return (loss if step <= 1e-11 else math.inf), *found
+    squares = {bus: abs(u) ** 2 for bus, u in v.items()}, {e: abs(i) ** 2 for e, i in series.items()}
+    delivered = {bus: v[bus] * current[bus].conjugate() for bus in net.source_terminal.tolist()}
+    return (loss if step <= 1e-11 else math.inf), *squares, delivered

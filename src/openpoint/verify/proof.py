@@ -1,7 +1,8 @@
-"""Check a certificate of `openpoint reconfigure --certificate` without the code that wrote it.
+"""Check a certificate of `openpoint reconfigure` or `dispatch` without the code that wrote it.
 
 A certificate (docs/formats.md) claims that every radial state of the grid that keeps the locks and limits in the file
-has an objective value (loss plus cost of changes) of at least `bound`, and contains a state with the value `value`.
+has an objective value (loss plus cost of changes, or the cost at the prices in the file) of at least `bound`, and
+contains a state with the value `value`.
 Its lines describe a branch-and-bound tree. The checker tracks the states of the branches and the positions that each
 device may have (`openpoint.verify.devices`) itself, and derives what follows from the graph with its own search for
 loops and bridges and its own count of closings. It accepts
@@ -16,28 +17,8 @@ loops and bridges and its own count of closings. It accepts
   and other such states may have less loss;
 - the end of the file, when both sides of every branching are done.
 
-**The bound.** For a branch from i to j with p + jq and squared current l behind a ratio at i, w = |v|², κ = 1 / tap² at
-the from bus and 1 at the other: l κ_i w_i = p² + q² and κ_j w_j = κ_i w_i − 2 (r p + x q) + |z|² l where it is closed,
-all zero where open; at every bus without source what arrives less its loss is what is drawn and passed on, (g − jb) κ w
-at each end of a closed branch in it. Add these balances, times y and μ (0 at sources), and the voltage laws of the
-closed branches, times ν, to the loss Σ r l + Σ g κ w; all added is zero, so for every state
-
-    loss = Σ (P y + Q μ) + Σ [ρ l + α p + β q] + (terms in w)
-    α = y_i − y_j + 2 r ν    β = μ_i − μ_j + 2 x ν    ρ = r (1 + y_j) + x μ_j − |z|² ν
-
-1. The bracket is at least −κ_i w_i (α² + β²) / 4ρ if ρ > 0 (0 if all vanish). Since σ (l_max − l) >= 0 for any σ >= 0,
-   ρ may be replaced by ρ + σ if σ l_max is subtracted.
-2. Closed branches form trees, each is directed away from a source or any bus; undecided ones (ν = 0) may be directed at
-   will, and as they add nothing if open, what each takes per w_i and w_j counts if it is positive. A price c of
-   closing lessens it: min(0, c − h w) >= −max(0, h − c / w_max) w on [0, w_max]. A line open at one end only
-   takes (g° − jb°) w there, g° w lost: what an undecided one takes per w is the larger of what both states take.
-3. Let A_j collect what is taken per w_j. Leaves first, κ_j ν = A_j + φ_j leaves φ_j w_j at a bus with a branch above;
-   −A_j w_j stays at a root. A larger A_j or ν is always a lower bound, hence the rounding. For w take the limit, or
-   what no state exceeds (`openpoint.verify.caps`), that makes it least.
-4. A load of constant current adds c √w, c = y p + μ q: at least c times a line below √w between the limits if c > 0,
-   else c times a tangent. Where P + s may be drawn with 0 <= s <= S, y (P + s) >= y P + S min(0, y).
-
-With C branches closed today of which n must be, one for each bus without source, k closings are C − n + 2 k changes.
+The bound is derived in `openpoint.verify.bound`. With C branches closed today of which n must be, one for each bus
+without source, k closings are C − n + 2 k changes.
 """
 
 from __future__ import annotations
@@ -46,36 +27,36 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from openpoint.arrays import Complexes
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
-from openpoint.network.device_tables import build_devices
+from openpoint.network.device_tables import build_devices, build_prices, build_supply
 from openpoint.network.devices import Devices, with_positions
 from openpoint.verify.bound import COARSE, Exact
-from openpoint.verify.caps import caps
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import read
 from openpoint.verify.devices import Places, Span, running, within, without
 from openpoint.verify.flow import flow
 from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from openpoint.verify.objective import Objective, least_losses, objective_of
+from openpoint.verify.ranges import greatest_voltages
 from openpoint.verify.subject import as_meant, with_locks
 from openpoint.verify.verified import CertificateError, Verified
+from openpoint.verify.words import limits_in_words, prices_in_words, supply_in_words
 
-FORMAT, FORMAT_WITH_DEVICES = "openpoint certificate 2", "openpoint certificate 3"
+FORMAT, FORMAT_WITH_DEVICES, FORMAT_WITH_PRICES = (f"openpoint certificate {number}" for number in (2, 3, 4))
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
 NOTHING = 1e-12
 """A loss per unit below which gaps are relative to this."""
-SLACK = 3e-6
-"""Relative tolerance of limits of squares (1e-6 of a voltage or current counts as kept)."""
 
 
 def verify(grid: Grid, path: Path | str, progress: Callable[[int, int], None] | None = None) -> Verified:
@@ -89,8 +70,13 @@ def verify(grid: Grid, path: Path | str, progress: Callable[[int, int], None] | 
         CertificateError: the file is no certificate of this grid, is damaged, or a step in it does not hold.
     """
     network = build_network(grid)
-    devices = build_devices(grid, network) if network.is_balanced else NO_DEVICES
-    return verify_network(network, path, progress, devices=devices)
+    if not network.is_balanced:
+        return verify_network(network, path, progress)
+    supply, cost = build_supply(grid, network), least_losses(network).cost
+    if not grid.sources["price_usd_per_kwh"].null_count():
+        cost = build_prices(grid, network)
+    devices = build_devices(grid, network)
+    return verify_network(network, path, progress, devices=devices, objective=Objective(cost, supply))
 
 
 def verify_network(
@@ -99,12 +85,16 @@ def verify_network(
     progress: Callable[[int, int], None] | None = None,
     *,
     devices: Devices = NO_DEVICES,
+    objective: Objective | None = None,
 ) -> Verified:
-    """Check a certificate against a network, which has its `devices` at today's positions; otherwise as `verify`."""
+    """Check a certificate against a network, which has its `devices` at today's positions; otherwise as `verify`.
+
+    `objective`: the prices and limits of supply of the grid, with which those in the file are compared.
+    """
     proof = None
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            proof = _Proof(network, devices, json.loads(file.readline()))
+            proof = _Proof(network, devices, json.loads(file.readline()), objective)
             for text in file:
                 proof.lines += 1
                 proof.step(json.loads(text))
@@ -122,21 +112,30 @@ def _where(proof: _Proof | None) -> str:
     return f"line {proof.lines + 1}, node {proof.node}" if proof is not None and proof.lines else "head"
 
 
+class _Worth(NamedTuple):
+    """What a radial state is worth, inf without a power flow solution, its loss, and whether it keeps the limits."""
+
+    value: float
+    loss: float
+    kept: bool
+
+
 class _Proof:
     """The state of a check: the current node, and the open sides still to be checked."""
 
-    def __init__(self, net: Network, devices: Devices, head: Any) -> None:
+    def __init__(self, net: Network, devices: Devices, head: Any, asked: Objective | None) -> None:
         net = with_locks(net, head)
         self.lines, self.node, self.bounds, self.judged = 0, 1, 0, 0
         form, names = (head.get("format"), head.get("devices", [])) if isinstance(head, dict) else (None, [])
-        if form != (expected := FORMAT_WITH_DEVICES if names else FORMAT):
+        priced = isinstance(head, dict) and ("prices" in head or "supply" in head)
+        if form != (expected := FORMAT_WITH_PRICES if priced else FORMAT_WITH_DEVICES if names else FORMAT):
             raise CertificateError(f"its form is '{form}', not '{expected}': write it again with this version")
         if not net.is_balanced:
             raise CertificateError("certificates do not cover several phases, which this grid has")
         self.declared = int(head["lines"])
         net, free, self.held = as_meant(net, devices, names, head["digest"])
-        self.net = net
-        self.devices, self.places, self.others = free, Places(net, free), without(devices, free)
+        self.net, self.objective, self.asked = net, objective_of(head, net), asked
+        self.devices, self.places, self.others = free, Places(net, free, self.objective), without(devices, free)
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
         self.value, self.bound, self.gap = float(head["value"]), float(head["bound"]), float(head["gap"])
         if not (self.bound <= self.value < math.inf and self._gap() <= self.gap * (1 + 1e-9)):
@@ -149,8 +148,10 @@ class _Proof:
         if not all(limit >= 0.0 for limit in [*self.w_min, *self.w_max, *self.l_max, self.price]):
             raise CertificateError("a limit or the price of a change is negative, or no number")
         # The output of a generator at the bus of a source changes no loss.
-        inner = ~np.isin(net.generator_terminal, net.source_terminal)
-        self.ranged = inner & ((net.p_min < net.p_max) | (net.q_min < net.q_max))
+        counts = ~np.isin(net.generator_terminal, net.source_terminal)
+        counts[self.objective.alone(net, NO_DEVICES)] = True
+        counts |= self.objective.sources_count
+        self.ranged = counts & ((net.p_min < net.p_max) | (net.q_min < net.q_max))
         # The number of closings determines that of changes: see the module.
         self.unavoidable = int(net.closed.sum()) - (net.n_terminals - len(self.source))
         self.graph = Graph(
@@ -160,6 +161,23 @@ class _Proof:
         )
         name = {branch: e for e, branch in enumerate(net.branch_names)}
         self.locked = [name[n] for n in head["locked_open"]], [name[n] for n in head["locked_closed"]]
+        self._read_best(head, name)
+        self.exact = self._exact()
+        self.base = self._base(head.get("base", [None] * net.n_terminals))
+        self.waiting: dict[int, tuple[list[int], list[Span]]] = {}
+        status: list[int] = [OPEN if a == b else FREE for a, b in zip(self.graph.fr, self.graph.to, strict=True)]
+        for state in (OPEN, CLOSED):
+            for e in self.locked[state]:
+                status[e] = state
+        self.y, self.mu, self.bits = [0] * net.n_terminals, [0] * net.n_terminals, 0
+        self.status: list[int] | None = status
+        self.spans = self.places.whole
+        self.closings: list[int] = []
+        self.alive = self.graph.consequences(status)
+
+    def _read_best(self, head: dict[str, Any], name: dict[str, int]) -> None:
+        """The best state, which is worth what the file says; `name`: numbers of the branches."""
+        net, free = self.net, self.devices
         self.best = [CLOSED] * len(name)
         for branch in head["open"]:
             self.best[name[branch]] = OPEN
@@ -180,41 +198,36 @@ class _Proof:
         self.changes = int(np.sum(np.array(self.best) != net.closed))
         if self.most is not None and self.changes > self.most:
             raise CertificateError(f"the best state has {self.changes} changes")
-        value, kept = self.worth(self.best, self.positions, self.generation)
-        if not (kept and abs(value - self.value) <= EXACT * abs(self.value)):
-            raise CertificateError(f"the best state loses {value} per unit and not {self.value}, or misses the limits")
-        self.exact = self._exact()
-        self.waiting: dict[int, tuple[list[int], list[Span]]] = {}
-        status: list[int] = [OPEN if a == b else FREE for a, b in zip(self.graph.fr, self.graph.to, strict=True)]
-        for state in (OPEN, CLOSED):
-            for e in self.locked[state]:
-                status[e] = state
-        self.y, self.mu, self.bits = [0] * net.n_terminals, [0] * net.n_terminals, 0
-        self.status: list[int] | None = status
-        self.spans = self.places.whole
-        self.closings: list[int] = []
-        self.alive = self.graph.consequences(status)
+        found = self.worth(self.best, self.positions, self.generation)
+        if not (found.kept and abs(found.value - self.value) <= EXACT * max(abs(self.value), NOTHING)):
+            raise CertificateError(
+                f"the best state loses {found.value} per unit and not {self.value}, or misses the limits"
+            )
+        self.loss = found.loss
 
     def _gap(self) -> float:
         return (self.value - self.bound) / max(abs(self.value), NOTHING)
 
     def _exact(self) -> Exact:
         """The bound, with the voltage limits or upper bounds of the voltages of states better than the best one."""
-        data, places = read(self.net, self.l_max, Fraction(self.price), self.devices), self.places
-        squares = ((bus, Fraction(v.real) ** 2 + Fraction(v.imag) ** 2) for bus, v in self.source.items())
-        held = {bus: (square, square) for bus, square in squares} | places.squares_of(data)
+        data, places = read(self.net, self.l_max, Fraction(self.price), self.devices, self.objective), self.places
         usable = [e for e in range(len(self.graph.fr)) if e not in self.locked[OPEN]]
-        top = max(high for _, high in held.values())
-        tops = caps(places.highest(data), self.graph, usable, Fraction(self.value), top)
-        w_max = [min(cap, limit) for cap, limit in zip(tops, self.w_max, strict=True)]
+        w_max = greatest_voltages(data, places, self.graph, usable, self.w_max, Fraction(self.value))
         if math.inf in w_max:
             raise CertificateError(f"nothing bounds the voltage at bus {self.net.bus_names[w_max.index(math.inf)]}")
-        ranges = [
-            held.get(bus, (Fraction(low), Fraction(high))) for bus, (low, high) in enumerate(zip(self.w_min, w_max))
-        ]
+        ends = [(Fraction(low), Fraction(high)) for low, high in zip(self.w_min, w_max, strict=True)]
+        held = places.squares_of(data)
+        ranges = [held.get(bus, range_) for bus, range_ in enumerate(ends)]
         goal = Fraction(self.bound) - Fraction(self.price) * self.unavoidable
         data = replace(data, w_min=[low for low, _ in ranges], w_max=[high for _, high in ranges])
         return Exact(data, self.graph, goal, places)
+
+    def _base(self, given: list[int | None]) -> list[int]:
+        """By bus what its multiplier of active power is given in addition to: the price of a source, or 0."""
+        prices, own = self.exact.prices, dict(zip(self.places.sources, self.exact.prices, strict=True))
+        if len(given) != self.net.n_terminals or any(s is not None and s not in range(len(prices)) for s in given):
+            raise CertificateError("the sources whose prices multipliers are given beside are none of the grid")
+        return [own.get(bus, 0 if s is None else prices[s]) for bus, s in enumerate(given)]
 
     def step(self, line: list[Any]) -> None:
         """Check one line of the file."""
@@ -258,8 +271,8 @@ class _Proof:
             self.status = None
         elif word == "judged" and FREE not in status and (state := self._only()) is not None:
             self.judged += 1
-            value, kept = self.worth(status, *state, -EXACT)
-            if not math.isfinite(value) or (kept and value < self.bound - EXACT * abs(self.bound)):
+            found = self.worth(status, *state, -EXACT)
+            if not math.isfinite(found.value) or (found.kept and found.value < self.bound - EXACT * abs(self.bound)):
                 raise CertificateError("a radial state has no power flow, or keeps the limits and loses too little")
             self.status = None
         else:
@@ -299,18 +312,16 @@ class _Proof:
             for bus, (old, new) in enumerate(zip(mine, change, strict=True)):
                 mine[bus] = (old << shift if shift >= 0 else old >> -shift) + int(new)
         self.bits = bits
-        up = COARSE - bits
-        orders = self.graph.directed(status, set(tops), self.y)
-        y, mu = [k << up for k in self.y], [k << up for k in self.mu]
+        up = self.exact.coarse - bits
+        y, mu = [(k << up) + price for k, price in zip(self.y, self.base, strict=True)], [k << up for k in self.mu]
+        orders = self.graph.directed(status, set(tops), y)
         self.bounds += 1
         at_limits, at_voltages = ({int(bus): int(k) for bus, k in pairs} for pairs in (phi, near))
         if not self.exact.reached(status, orders, y, mu, at_limits, at_voltages, self.spans):
             raise CertificateError("the bound of these multipliers does not reach the bound claimed")
 
-    def worth(
-        self, status: list[int], positions: list[int], generation: Complexes, beyond: float = EXACT
-    ) -> tuple[float, bool]:
-        """Loss plus cost of changes of a radial state, inf without a power flow solution; whether it keeps the limits.
+    def worth(self, status: list[int], positions: list[int], generation: Complexes, beyond: float = EXACT) -> _Worth:
+        """A radial state, evaluated by power flow.
 
         Args:
             positions: of the devices. generation: (G).
@@ -322,45 +333,36 @@ class _Proof:
         ):
             raise CertificateError("a state that should be radial is not")
         placed = with_positions(net, self.devices, np.array(positions)) if positions else net
-        loss, w, l = flow(placed, order, generation)
+        loss, w, l, delivered = flow(placed, order, generation)
+        if math.isinf(loss):
+            return _Worth(loss, loss, False)
+        on, moved = running(net, self.devices, positions), sum(a != b for a, b in zip(positions, self.places.today))
+        source = np.array([delivered[bus] for bus in self.places.sources])
+        fed = np.where(on, generation, 0.0)
         kept = all(
             self.w_min[bus] * (1 - beyond) <= square <= self.w_max[bus] * (1 + beyond)
             for bus, square in w.items()
             if bus not in self.source
         ) and all(square <= self.l_max[e] * (1 + beyond) for e, square in l.items())
-        return loss + self.price * int(np.sum(np.array(status) != net.closed)), kept
-
-    def _limits(self) -> str:
-        """Text that describes the limits."""
-        net, rated = self.net, min(self.l_max, default=math.inf) < math.inf
-        inner = [bus for bus in range(net.n_terminals) if bus not in self.source]
-        pairs = [(self.w_min[b], net.w_min[b]) for b in inner] + [(net.w_max[b], self.w_max[b]) for b in inner]
-        ranges = {(self.w_min[b], self.w_max[b]) for b in inner}
-        if _same(pairs):
-            words = ["the voltage limits of the grid"]
-        elif len(ranges) > 1:
-            words = ["the voltage limits in the file (not those of the grid)"]
-        else:
-            low, high = map(math.sqrt, ranges.pop())
-            words = [f"voltages of {low:.4f} to {high:.4f} pu (not the limits of the grid)"]
-        if not _same(zip(net.l_max, self.l_max, strict=True)):
-            words.append("current limits of the file (not of the grid)" if rated else "current limits left out")
-        elif rated:
-            words.append("its current limits" if _same(pairs) else "the current limits of the grid")
-        words += [self.held] if self.held else []
-        words += ["outputs within their ranges"] if self.ranged.any() else []
-        words += ["lines open at the ends that the grid names"] if net.hangs.any() else []
-        words += [] if self.most is None else [f"at most {self.most} changes"]
-        return ", ".join(words) + ("," if len(words) > 1 else "")
+        kept = kept and self.objective.keeps(source, fed, beyond, EXACT)
+        cost = self.objective.of_state(loss, source, fed, on, l, moved)
+        return _Worth(cost + self.price * int(np.sum(np.array(status) != net.closed)), loss, kept)
 
     def end(self) -> Verified:
         """The result, after the last line."""
         if self.status is not None or self.waiting or self.lines != self.declared:
             raise CertificateError(f"the file ends with nodes left, or has not {self.declared} lines")
-        net = self.net
+        net, plain = self.net, self.objective.by_loss
+        limits = limits_in_words(net, set(self.source), self.w_min, self.w_max, self.l_max)
+        if self.objective.supply_given or (self.asked is not None and self.asked.supply_given):
+            limits.append(supply_in_words(self.objective, self.asked))
+        limits += [self.held] if self.held else []
+        limits += ["outputs within their ranges"] if self.ranged.any() else []
+        limits += ["lines open at the ends that the grid names"] if net.hangs.any() else []
+        limits += [] if self.most is None else [f"at most {self.most} changes"]
         given = [tuple(net.branch_names[e] for e in self.locked[s] if net.switchable[e]) for s in (OPEN, CLOSED)]
         return Verified(
-            loss_kw=(self.value - self.price * self.changes) * net.s_base_kva,
+            loss_kw=(self.value - self.price * self.changes if plain else self.loss) * net.s_base_kva,
             value_kw=self.value * net.s_base_kva,
             bound_kw=self.bound * net.s_base_kva,
             gap=self._gap(),
@@ -373,10 +375,6 @@ class _Proof:
             held=self.others,
             change_cost_kw=self.price * net.s_base_kva,
             positions=tuple(zip(self.devices.names, (self.devices.first + self.positions).tolist(), strict=True)),
-            limits=self._limits(),
+            limits=", ".join(limits) + ("," if len(limits) > 1 else ""),
+            prices="" if plain else prices_in_words(self.objective, self.asked, net.s_base_kva),
         )
-
-
-def _same(pairs: Iterable[tuple[float, float]]) -> bool:
-    """Whether limits equal those of the grid within the tolerance; pairs of the lower and the higher value."""
-    return all(low <= high <= low * (1.0 + SLACK) for low, high in pairs)

@@ -16,8 +16,9 @@ class Verified:
     """Result of a check: what a certificate proves about a grid.
 
     Attributes:
-        loss_kw: of the best state by power flow. value_kw: the same plus the cost of its changes. bound_kw: no radial
-            state has a lower value. gap: between value and bound, relative to the value.
+        loss_kw: of the best state by power flow. value_kw: the same plus the cost of its changes, or where other prices
+            are minimised its cost by these. bound_kw: no radial state has a lower value. gap: between value and bound,
+            relative to the value. prices: text that describes the prices; empty where the loss is minimised.
         open_branches: of the best state. changes: from today's state. nodes, bounds, judged: of the proof: nodes,
             bounds evaluated, radial states evaluated by power flow. given: (open, closed) switchable branches whose
             state is given. held: names of devices that were not to be set, and their positions today. positions: of
@@ -40,6 +41,7 @@ class Verified:
     change_cost_kw: float
     positions: tuple[tuple[str, int], ...]
     limits: str
+    prices: str = ""
 
     def __str__(self) -> str:
         words = ("stays open", "stays closed")
@@ -47,12 +49,16 @@ class Verified:
         given += [f"{name} stays at {position}" for name, position in self.held]
         where = f" in which {', '.join(given)}" if given else ""
         placed = "".join(f", {name} at {position}" for name, position in self.positions)
-        price, worth = "", f"loses {self.loss_kw:.6f} kW"
-        if self.change_cost_kw:
+        price, worth, less = "", f"loses {self.loss_kw:.6f} kW", f"loses less than {self.bound_kw:.6f} kW"
+        if self.prices:
+            changes = f", and {self.change_cost_kw:g} for each change" if self.change_cost_kw else ""
+            less = f"costs less than {self.bound_kw:.6f} {self.prices}{changes}"
+            worth = f"costs {self.value_kw:.6f}, has {self.changes} changes and loses {self.loss_kw:.6f} kW"
+        elif self.change_cost_kw:
             price = f" with {self.change_cost_kw:g} kW for each change"
             worth += f" and has {self.changes} changes, {self.value_kw:.6f} kW in all"
         return (
-            f"Verified: no radial state with {self.limits}{where} loses less than {self.bound_kw:.6f} kW{price}; that "
+            f"Verified: no radial state with {self.limits}{where} {less}{price}; that "
             f"with {', '.join(self.open_branches) or 'nothing'} open{placed} {worth} (gap {self.gap:.2g}). Checked: "
             f"{self.nodes:,} nodes, {self.bounds:,} bounds in integers, {self.judged:,} radial states and the best one "
             f"by AC power flow."

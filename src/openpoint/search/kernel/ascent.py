@@ -9,7 +9,7 @@ import numpy as np
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import PHI_BITS, Model, Work
 from openpoint.search.kernel.bound import bound
-from openpoint.search.kernel.generators import excess_of_source
+from openpoint.search.kernel.generators import allowed, excess_of_source
 from openpoint.search.kernel.multipliers import equalise_zero_impedance, estimate_voltages, solve_balances
 from openpoint.search.kernel.vectors import copy_values
 
@@ -130,11 +130,11 @@ def ascend_source_multipliers(model: Model, work: Work, value: float, cutoff: fl
     The excess of power is the derivative of the bound; steps along it as in `ascend_limit_multipliers`.
     """
     for _ in range(LIMIT_BUSES):
-        chosen, p_miss, q_miss, miss = -1, 0.0, 0.0, LEAST_MISS
+        chosen, source, p_miss, q_miss, miss = -1, -1, 0.0, 0.0, LEAST_MISS
         for g in range(model.first_source, len(model.generator_at)):
             p, q = excess_of_source(model, work, g)
             if np.sqrt(p * p + q * q) > miss:
-                chosen, p_miss, q_miss, miss = model.generator_at[g], p, q, np.sqrt(p * p + q * q)
+                chosen, source, p_miss, q_miss, miss = model.generator_at[g], g, p, q, np.sqrt(p * p + q * q)
         if chosen < 0 or value >= cutoff:
             break
         step = 0.5 * (cutoff - value) / (miss * miss)
@@ -143,8 +143,9 @@ def ascend_source_multipliers(model: Model, work: Work, value: float, cutoff: fl
             y, mu = work.y[chosen], work.mu[chosen]
             copy_values(work.y, work.y_kept)
             copy_values(work.mu, work.mu_kept)
-            work.y[chosen] = y + step * p_miss
-            work.mu[chosen] = mu + step * q_miss
+            p_ends, q_ends = (model.p_low[source], model.p_high[source]), (model.q_low[source], model.q_high[source])
+            work.y[chosen] = allowed(y + step * p_miss, model.output_price[source], p_ends[0], p_ends[1])
+            work.mu[chosen] = allowed(mu + step * q_miss, 0.0, q_ends[0], q_ends[1])
             higher = dual_ascent(model, work, STEPS, cutoff)
             if higher > value:
                 value = higher

@@ -49,9 +49,10 @@ class Record(Table):
         kind: (C) PROBE … STEP. branch: (C) of PROBE and SPLIT; of FROM the number of the node; of STEP the device.
         bits: (C) of y and mu; of STEP the side that follows, 0 for the lower one.
         last: (C) of STEP, the last position of the lower side.
-        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits. phi: (C, N) times 2^PHI_BITS.
+        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits, y less `base`. phi: (C, N) times 2^PHI_BITS.
         w: (C, N) squared voltages that the bound uses, times 2^W_BITS, else 0.
         top: (C, N) whether the bus is the root of a part of several buses without a source.
+        base: (N) price of the source that is at the bus, or joined to it without impedance, else 0.
         size: lines in use, an array of one.
     """
 
@@ -64,6 +65,7 @@ class Record(Table):
     phi: Ints
     w: Ints
     top: States
+    base: Floats
     size: Ints
 
 
@@ -131,7 +133,8 @@ def take(model: Model, work: Work, pool: Pool, counts: Counts) -> None:
     for mine, its in ((work.y, pool.y), (work.mu, pool.mu)):  # those of sources are given
         mine[: model.n] = its[row, : model.n]
         limited = model.generator_at[model.first_source :]
-        mine[limited] = its[row, limited]
+        first = model.y_first[limited] if mine is work.y else np.zeros(len(limited))
+        mine[limited] = first + (its[row, limited] - first.astype(np.float32))
     counts.bound[0], counts.depth[0], counts.active[0] = pool.bound[row], pool.depth[row], 1
     rest = rows[1:].copy()
     rows[:-1] = rest[np.argsort(pool.bound[rest], kind="stable")]  # a sorted array is a heap
@@ -149,6 +152,21 @@ def lowest(counts: Counts, pool: Pool) -> float:
     return float(bound)
 
 
+def prices_at_buses(model: Model) -> Floats:
+    """(N) price of the source at each bus, or of one that branches without impedance join to it; 0 without one."""
+    found = np.where(np.arange(len(model.p)) < model.n, 0.0, model.y_first)
+    of = np.where(np.arange(len(model.p)) < model.n, -1, np.arange(len(model.p)))
+    again = True
+    while again:
+        again = False
+        for e in model.zero_impedance:
+            ends = model.fr[e], model.to[e]
+            for here, there in (ends, ends[::-1]):
+                if of[here] >= 0 > of[there]:
+                    of[there], found[there], again = of[here], found[here], True
+    return found
+
+
 def record_for(model: Model, capacity: int) -> Record:
     """An empty record; a capacity of 0 records nothing."""
     size = len(model.p)
@@ -160,5 +178,6 @@ def record_for(model: Model, capacity: int) -> Record:
         bits=np.zeros(capacity, dtype=np.int8),
         **wide,
         top=np.zeros((capacity, size), dtype=np.int8),
+        base=prices_at_buses(model),
         size=np.zeros(1, dtype=np.int64),
     )

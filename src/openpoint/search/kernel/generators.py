@@ -16,8 +16,8 @@ step to the next as an active set. With κ = 0 the output that a circle allows m
 the rest of the grid at the bus, an output that is too large by a factor f falls to s if 2κ + R grows by f.
 
 **Sources with limits** are such generators, at buses whose multipliers are free: y = c and μ = 0 where no limit binds.
-Without one of its limits, the power of a source is at most what no state of interest exceeds. The multipliers are
-raised by steps (`openpoint.search.kernel.ascent`).
+Where a limit is missing, the multiplier may not pass c or 0 to the side on which the bound would be without end. The
+multipliers are raised by steps (`openpoint.search.kernel.ascent`).
 """
 
 from __future__ import annotations
@@ -54,12 +54,22 @@ def cheapest(slope: float, square: float, low: float, high: float) -> float:
 
 
 @inlined
+def allowed(multiplier: float, price: float, low: float, high: float) -> float:
+    """The multiplier of a source, or its price where the power has no limit on the side that this multiplier needs."""
+    below: bool = multiplier < price and low == -np.inf
+    above: bool = multiplier > price and high == np.inf
+    return price if below or above else multiplier
+
+
+@inlined
 def least_at(model: Model, g: int, y: float, mu: float, kappa: float) -> tuple[float, float, float]:
     """Least value of the terms of a generator with this multiplier of its circle, and the output there."""
     slope, square = model.output_price[g] - y, model.output_square[g] + kappa
     p = cheapest(slope, square, model.p_low[g], model.p_high[g])
     q = cheapest(-mu, kappa, model.q_low[g], model.q_high[g])
-    value = model.output_idle[g] + slope * p + square * p * p - mu * q
+    value = model.output_idle[g] + slope * p - mu * q
+    if square > 0.0:
+        value += square * p * p
     if kappa > 0.0:
         value += kappa * (q * q - model.s_high[g] ** 2)
     return value, p, q

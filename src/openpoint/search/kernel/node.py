@@ -76,9 +76,9 @@ def record_bound(model: Model, work: Work, record: Record, branch: int, y: Float
     if model.rated or model.currents:
         for k in range(len(y)):
             work.w[k] = max(np.rint(work.w[k] * 2.0**W_BITS), 1.0) / 2.0**W_BITS
-    largest = 0.0
+    largest, base = 0.0, record.base
     for k in range(len(y)):
-        largest = max(largest, abs(y[k]), abs(mu[k]))
+        largest = max(largest, abs(y[k] - base[k]), abs(mu[k]))
         if not abs(work.phi[k]) * 2.0**PHI_BITS < LARGEST:
             return False
     bits = 6
@@ -87,12 +87,12 @@ def record_bound(model: Model, work: Work, record: Record, branch: int, y: Float
         # Where no state is left, the multipliers and the bound may be unbounded: a share of the multipliers suffices.
         share = min(1.0, LARGEST / (largest * scale)) if largest > 0.0 else 1.0
         for k in range(len(y)):
-            work.y_kept[k] = np.rint(share * y[k] * scale) / scale
+            work.y_kept[k] = base[k] + np.rint(share * (y[k] - base[k]) * scale) / scale
             work.mu_kept[k] = np.rint(share * mu[k] * scale) / scale
         value = bound(model, work, work.y_kept, work.mu_kept)
         if value - RECORDED * abs(value) >= cutoff:
             for k in range(len(y)):
-                record.y[row, k] = int(work.y_kept[k] * scale)
+                record.y[row, k] = int(np.rint(share * (y[k] - base[k]) * scale))
                 record.mu[row, k] = int(work.mu_kept[k] * scale)
                 record.phi[row, k] = int(work.phi[k] * 2.0**PHI_BITS)
                 record.w[row, k] = int(work.w[k] * 2.0**W_BITS) if work.used[k] else 0
@@ -257,7 +257,7 @@ def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) ->
         work.mu[k] = pool.mu[row, k]
     for g in range(model.first_source, len(model.generator_at)):
         k = model.generator_at[g]
-        work.y[k] = pool.y[row, k]
+        work.y[k] = model.y_first[k] + (pool.y[row, k] - np.float32(model.y_first[k]))  # the sign is kept
         work.mu[k] = pool.mu[row, k]
     if model.bounded:
         load_row(pool.phi, row, work.phi)

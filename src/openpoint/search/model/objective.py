@@ -145,7 +145,7 @@ def output_arrays(
     given = objective or Objective(least_loss(*sizes), no_supply_limits(*sizes[:2]))
     cost, supply, nothing = given.cost, given.supply, np.zeros(sizes[1])
     limited = np.flatnonzero(limited_sources(supply))
-    most = greatest_power(network)
+    most = relaxed(supply.s_max[limited], 1)
     p_low, p_high, q_low, q_high = (
         np.clip(relaxed(limit[limited], side), -most, most)
         for limit, side in ((supply.p_min, -1), (supply.p_max, 1), (supply.q_min, -1), (supply.q_max, 1))
@@ -155,7 +155,7 @@ def output_arrays(
         "p_high": (network.p_max, p_high),
         "q_low": (network.q_min, q_low),
         "q_high": (network.q_max, q_high),
-        "s_high": (supply.generator_s_max, relaxed(supply.s_max[limited], 1)),
+        "s_high": (supply.generator_s_max, most),
         "output_price": (cost.generator, cost.source[limited]),
         "output_square": (cost.square, nothing[limited]),
         "output_idle": (cost.idle, nothing[limited]),
@@ -169,7 +169,8 @@ def output_arrays(
 
 def relaxed(limit: Floats, side: int) -> Floats:
     """A limit of power moved up (side 1) or down (-1) as far as it counts as kept."""
-    return np.asarray(limit + side * LIMIT_TOLERANCE * np.maximum(np.abs(limit), LEAST_POWER))
+    size = np.where(np.isfinite(limit), np.maximum(np.abs(limit), LEAST_POWER), 0.0)
+    return np.asarray(limit + side * LIMIT_TOLERANCE * size)
 
 
 def limited_sources(supply: SupplyLimits) -> Bools:

@@ -1,0 +1,149 @@
+"""What a certificate minimises, by prices and limits of supply that are written in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.network import Network
+from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
+from openpoint.verify.verified import CertificateError
+
+BY_SOURCE = ("p_min", "p_max", "q_min", "q_max", "s_max")
+"""Limits of sources, in the order of `SupplyLimits`."""
+SLACK = 3e-6
+"""Relative tolerance of a limit of power (1e-6 of it counts as kept)."""
+LEAST_POWER = 1e-2
+"""A limit of power is relative to itself, or to this power per unit if it is less."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Prices, those of changes and deviations aside, and limits of sources and generators."""
+
+    cost: OperatingCost
+    supply: SupplyLimits
+
+    def limited(self) -> list[int]:
+        """Numbers of the sources with a limit."""
+        rows = np.array([vars(self.supply)[name] for name in BY_SOURCE])
+        return [int(s) for s in np.flatnonzero(np.isfinite(rows).any(axis=0))]
+
+    def alone(self, net: Network, devices: Devices) -> list[int]:
+        """Numbers of the generators that may stop, whose output costs something, or with a greatest apparent power."""
+        cost = self.cost
+        found = np.isfinite(self.supply.generator_s_max)
+        found |= (cost.generator != 0.0) | (cost.square != 0.0) | (cost.idle != 0.0)
+        found[devices.place[devices.of(DeviceKind.UNIT)]] = True
+        return [int(g) for g in np.flatnonzero(found)]
+
+    def of_state(
+        self, loss: float, source: Complexes, generation: Complexes, on: Bools, l: Mapping[int, float], moved: int
+    ) -> float:
+        """The cost of a state, without that of changes.
+
+        Args:
+            source: (S) power delivered. generation: (G). on: (G). l: squared currents by closed branch. moved: devices.
+        """
+        cost, p = self.cost, generation.real
+        value = cost.loss * loss + float(cost.source @ source.real) + cost.move * moved
+        value += float(cost.generator @ p + cost.square @ p**2 + cost.idle @ on)
+        return value + sum((float(cost.current[e]) * square for e, square in l.items()), 0.0)
+
+    def keeps(self, source: Complexes, generation: Complexes, beyond: float, slack: float) -> bool:
+        """Whether powers keep the limits of sources, and those of generators.
+
+        Args:
+            beyond: share of a source's limit by which it may be exceeded; < 0: by which it must not be reached.
+            slack: the same of a generator's, whose output is given and not computed.
+        """
+        supply, p, q = self.supply, source.real, source.imag
+        pairs = (p, supply.p_max), (-p, -supply.p_min), (q, supply.q_max), (-q, -supply.q_min)
+        by_source = all(
+            power <= limit + beyond * max(abs(limit), LEAST_POWER)
+            for powers, limits in (*pairs, (np.abs(source), supply.s_max))
+            for power, limit in zip(powers.tolist(), limits.tolist(), strict=True)
+            if math.isfinite(limit)
+        )
+        return by_source and bool(np.all(np.abs(generation) <= supply.generator_s_max * (1.0 + slack)))
+
+    @property
+    def sources_count(self) -> bool:
+        """Whether the power of any source has a price or a limit."""
+        return bool(self.limited()) or bool(self.cost.source.any())
+
+    @property
+    def supply_given(self) -> bool:
+        """Whether any source or generator has a limit beside those of the network."""
+        return bool(self.limited()) or bool(np.isfinite(self.supply.generator_s_max).any())
+
+    @property
+    def by_loss(self) -> bool:
+        """Whether the loss is all that is minimised."""
+        cost = self.cost
+        parts = (cost.source, cost.generator, cost.square, cost.idle, cost.current, np.array([cost.move]))
+        return cost.loss == 1.0 and not any(part.any() for part in parts)
+
+    def priced_as(self, other: OperatingCost) -> bool:
+        """Whether these are the same prices."""
+        names = ("loss", "source", "generator", "square", "idle", "current", "move")
+        return all(np.array_equal(vars(self.cost)[name], vars(other)[name]) for name in names)
+
+    def limited_as(self, other: SupplyLimits) -> bool:
+        """Whether these are the same limits within their tolerance."""
+        pairs = ((vars(self.supply)[name], vars(other)[name]) for name in (*BY_SOURCE, "generator_s_max"))
+        return all(_close(mine, given) for mine, given in pairs)
+
+
+def _close(mine: Floats, given: Floats) -> bool:
+    ends = np.isfinite(given)
+    size = SLACK * np.maximum(np.abs(given[ends]), LEAST_POWER)
+    return bool(np.array_equal(mine[~ends], given[~ends]) and np.all(np.abs(mine[ends] - given[ends]) <= size))
+
+
+def least_losses(net: Network) -> Objective:
+    """The loss, and no limits beside those of the network."""
+    g, s = len(net.generator_names), len(net.source_terminal)
+    return Objective(least_loss(g, s, net.n_conductors), no_supply_limits(g, s))
+
+
+def objective_of(head: dict[str, Any], net: Network) -> Objective:
+    """The objective in the head of a certificate.
+
+    Raises:
+        CertificateError: a price or limit for which no bound is valid, or as many as the grid does not have.
+    """
+    plain = least_losses(net)
+    prices, limits = head.get("prices"), head.get("supply")
+    if prices is None and limits is None:
+        return plain
+
+    def numbers(name: str, instead: Floats, given: dict[str, Any], missing: float = math.nan) -> Floats:
+        found = np.array([missing if value is None else float(value) for value in given[name]], dtype=np.float64)
+        if found.shape != instead.shape or np.isnan(found).any():
+            raise CertificateError(f"it has {len(found)} numbers of {name}, and {len(instead)} are needed")
+        return found
+
+    cost, supply = plain.cost, plain.supply
+    if prices is not None:
+        source, generator, square, idle, current = (
+            numbers(name, vars(cost)[name], prices) for name in ("source", "generator", "square", "idle", "current")
+        )
+        cost = OperatingCost(
+            float(prices["loss"]), source, generator, square, idle, current, move=float(prices["move"])
+        )
+        every = np.concatenate([[cost.loss, cost.move], source, generator, square, idle, current])
+        if not np.isfinite(every).all() or cost.move < 0.0 or np.any(cost.square < 0.0):
+            raise CertificateError("a price is no number, or that of a move or of a squared output is negative")
+    if limits is not None:
+        sides = {name: -math.inf if name.endswith("min") else math.inf for name in (*BY_SOURCE, "generator_s_max")}
+        supply = SupplyLimits(**{n: numbers(n, vars(supply)[n], limits, side) for n, side in sides.items()})
+        if np.any(supply.generator_s_max < 0.0) or np.any(supply.s_max < 0.0):
+            raise CertificateError("a greatest apparent power is negative")
+    return Objective(cost, supply)

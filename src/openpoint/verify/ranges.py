@@ -1,0 +1,107 @@
+"""Ranges of the squared voltages of the states that cost at most as much as a known one, in fractions.
+
+`openpoint.verify.caps` bounds voltages by the loss. Where something else is minimised, the cost bounds the loss first.
+With s(j) the source whose tree bus j is in, and D_j the active power that it draws less what it feeds in,
+
+    Σ_s c_s P_s = Σ_s c_s (loss in its tree) + Σ_j c_s(j) D_j,
+
+so with λ the price of losses, c_e that of squared currents l and branches that only lose, the cost is at least
+
+    κ Σ r l + base        κ = min over branches of λ + min c_s + c_e / r
+    base = Σ_j min c D_j + Σ_g min [(c_g − c) p + a p² + c°_g]
+
+each minimum taken over the prices of all sources, or of the one at the bus itself, and over the ranges of demand and
+output. A generator that may stop adds 0 where it is off. A state of cost V has Σ r l <= (V − base) / κ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from math import isqrt
+
+from openpoint.verify.caps import caps
+from openpoint.verify.data import Data
+from openpoint.verify.devices import Places
+from openpoint.verify.graph import Graph
+
+DIGITS = 64
+"""Binary digits of rounded roots."""
+ROUNDS = 3
+"""How often voltages and losses bound each other."""
+Ends = tuple[Fraction, Fraction]
+
+
+def greatest_voltages(
+    data: Data[Fraction], places: Places, graph: Graph, usable: list[int], limits: list[float], value: Fraction
+) -> list[Fraction | float]:
+    """By bus the limit, or an upper bound of its squared voltage in states of at most this cost; inf: unknown.
+
+    Args:
+        usable: branches that may be closed. limits: greatest squared voltages.
+    """
+    squares = [square for _, square in places.squares_of(data).values()]
+    most, top = places.highest(data), max(squares)
+    others = (*data.source, *data.output, *data.move, *data.current)
+    lost = value if data.loss[0] == 1 and not any(others) else None
+    found: list[Fraction | float] = []
+    for _ in range(1 if lost is not None else ROUNDS):
+        found = [min(cap, limit) for cap, limit in zip(caps(most, graph, usable, lost, top), limits, strict=True)]
+        lost = greatest_loss(data, places, usable, value, found)
+    return found
+
+
+def greatest_loss(
+    data: Data[Fraction], places: Places, usable: list[int], value: Fraction, w_max: Sequence[Fraction | float]
+) -> Fraction | None:
+    """Greatest Σ r l of the states of at most this cost; None where nothing is known.
+
+    Args:
+        usable: branches that may be closed. w_max: upper bounds of the squared voltages, inf = none.
+    """
+    loss, prices = data.loss[0], data.source
+    lossy = [loss + min(prices) + data.current[e] / data.r[e] for e in usable if data.r[e] > 0]
+    if not lossy or min(lossy) <= 0:
+        return None
+    base = Fraction(0)
+    own = dict(zip(places.sources, prices, strict=True))
+    for bus, top in enumerate(w_max):
+        among = {own[bus]} if bus in own else {min(prices), max(prices)}
+        if among == {0}:
+            continue
+        ends = _drawn(data, bus, top)
+        if ends is None:
+            return None
+        base += min(price * end for price in among for end in ends)
+    units = set(places.number.values())
+    for n, bus in enumerate(places.fed[: places.generators]):
+        among = {own[bus]} if bus in own else {min(prices), max(prices)}
+        rate, square, idle = data.output[3 * n : 3 * n + 3]
+        low, high = data.box[4 * n : 4 * n + 2]
+        least = idle + min(_parabola(rate - price, square, (low, high)) for price in among)
+        base += min(least, Fraction(0)) if n in units else least
+    return max(Fraction(0), (value - base) / min(lossy))
+
+
+def _drawn(data: Data[Fraction], bus: int, top: Fraction | float) -> Ends | None:
+    """Least and greatest active power that a bus draws, less ordinary generation; None: without bound."""
+    low, high = data.p[bus], data.p[bus] + data.p_span[bus]
+    for part, root in ((data.p_v[bus], True), (data.p_w[bus], False)):
+        if not part:
+            continue
+        if isinstance(top, float) and math.isinf(top):
+            return None
+        w = Fraction(top)
+        most = Fraction(isqrt(-(-(w.numerator << 2 * DIGITS) // w.denominator)) + 1, 1 << DIGITS) if root else w
+        low, high = low + min(Fraction(0), part * most), high + max(Fraction(0), part * most)
+    return low, high
+
+
+def _parabola(slope: Fraction, square: Fraction, ends: Ends) -> Fraction:
+    """The least of slope x + square x² in a range."""
+    low, high = ends
+    x = high if slope < 0 else low
+    if square > 0:
+        x = min(max(-slope / (2 * square), low), high)
+    return slope * x + square * x * x
