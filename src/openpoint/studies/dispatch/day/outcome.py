@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from openpoint.arrays import Floats
@@ -38,7 +39,8 @@ class DayOutcome:
         lower_bound: $, no plan costs less in its worst case (or by the risk measure). upper_bound: $ of the plan,
             verified by exact AC power flow in all vertices of the uncertainty set; inf where limits are broken.
         log: the iterations. seconds: of the method alone.
-        notes: what stands beside the figures.
+        notes: what stands beside the figures. days: (T, U) realisations against which the lower bound holds.
+        closed_bound: a lower bound that needs no accuracy of a solver; -inf where none was made.
     """
 
     termination: Termination
@@ -50,6 +52,8 @@ class DayOutcome:
     log: tuple[Iteration, ...]
     seconds: float
     notes: tuple[str, ...] = ()
+    days: tuple[Floats, ...] = ()
+    closed_bound: float = -math.inf
 
     @property
     def gap(self) -> float:

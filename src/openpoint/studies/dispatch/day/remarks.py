@@ -12,6 +12,7 @@ from openpoint.network.devices import DeviceKind
 from openpoint.studies.dispatch.day.model.question import DayQuestion, Resource
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.tables import Shown
+from openpoint.twostage.log import relative_gap
 
 
 def remarks(shown: Shown, outcome: DayOutcome) -> Iterator[str]:
@@ -34,6 +35,12 @@ def remarks(shown: Shown, outcome: DayOutcome) -> Iterator[str]:
         )
     if math.isfinite(outcome.lower_bound):
         yield "the bound is that of the cone relaxation of the power flow: no operation by AC costs less"
+    if math.isfinite(outcome.closed_bound):
+        gap = relative_gap(outcome.closed_bound, outcome.upper_bound)
+        yield (
+            f"whatever the accuracy of a solver, no plan costs less than ${outcome.closed_bound:,.2f} in its worst "
+            f"case (gap {100.0 * gap:.2g} %): a bound in closed form, without limits of voltages and currents"
+        )
 
 
 def _on_today(question: DayQuestion) -> Iterator[str]:

@@ -26,6 +26,7 @@ from openpoint.scenarios.day.tables import Day
 from openpoint.scenarios.day.uncertain import deviation_notes
 from openpoint.studies.dispatch.day.answer import Asked, day_result
 from openpoint.studies.dispatch.day.begun import Begun
+from openpoint.studies.dispatch.day.closed_bound import with_closed_bound
 from openpoint.studies.dispatch.day.comparison import Sampling, as_forecast, compare
 from openpoint.studies.dispatch.day.decided import uncertain_words
 from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, choose, method_of
@@ -218,7 +219,7 @@ class PreparedDay:
         with deadline_of(self.time_limit_s) as deadline:
             outcome = self.method.solve(self.question, progress, deadline)
             _LOG.info("the method ended")
-            outcome = verified(self.question, outcome, deadline)
+            outcome = verified(self.question, with_closed_bound(self.question, outcome, deadline), deadline)
             _LOG.info("verified the worst realisation")
             samples = self._sampled(outcome, deadline)
         return day_result(self.asked, self.question, outcome, samples)

@@ -169,10 +169,10 @@ class _Run:
         self.best: _Best | None = None
         self.value, self.violation, self.least, self.tightened = math.inf, 0.0, math.inf, 0
         self.log: list[Iteration] = []
-        self.master.add_day(np.ones((question.day.periods, question.day.uncertain.count)))
-        for day in experience.days:
-            if allowed(self.vertices, day):
-                self.master.add_day(day)
+        forecast = np.ones((question.day.periods, question.day.uncertain.count))
+        self.days = [forecast, *(day for day in experience.days if allowed(self.vertices, day))]
+        for day in self.days:
+            self.master.add_day(day)
 
     def execute(self, cutoff: float) -> DayOutcome:
         """Run the loop."""
@@ -265,6 +265,7 @@ class _Run:
         day = self.vertices.day(choice)
         if self.master.add_day(day):
             self.experience.days.append(day)
+            self.days.append(day)
             words.append("copy")
             self._add_further(values, choice)
         if not words and self._tighten(values):
@@ -336,6 +337,7 @@ class _Run:
             tuple(self.log),
             self.deadline.passed() - self.began,
             (TIGHTENED,) if self.tightened else (),
+            tuple(self.days),
         )
 
 

@@ -88,7 +88,7 @@ class DayRelaxation:
         net, day = question.network, question.day
         self.question = question
         self.columns: Columns = columns(question, copies)
-        self.model, self.branch, self.bus = _model(question)
+        self.model, self.branch, self.bus = search_model(question)
         self.work = work_for(self.model)
         self.scale = np.empty(len(copies))
         self.weigh(weights)
@@ -324,7 +324,7 @@ def _where_least(slope: Floats, square: Floats, lower: Floats, upper: Floats) ->
     return np.clip(inner, lower, upper)
 
 
-def _model(question: DayQuestion) -> tuple[Model, Ints, Ints]:
+def search_model(question: DayQuestion) -> tuple[Model, Ints, Ints]:
     """The search model of the grid without loads and generators, its branches and its buses."""
     net, day = question.network, question.day
     nothing = np.zeros_like(net.s_power)
