@@ -46,6 +46,34 @@ Faults of all tables are told at once, each with its row and a remedy. So are a 
 it stays, and a price at which buying and selling at once would earn. Negative prices and a clock change with its 23
 or 25 hours are possible, and told.
 
+## Futures of a day
+
+`openpoint dispatch GRID --day DAY --futures futures.csv` plans for days that may come, each with its probability: a
+table (`.csv`, `.parquet`, or the sheet `futures` of a workbook) with a row for each future and period.
+
+```text
+future,period,load,solar,probability
+clear,night,0.97,1,0.7
+clear,noon,0.95,1.1,0.7
+clear,evening,1.05,1,0.7
+cloudy,night,1,1,0.3
+cloudy,noon,1.02,0.35,0.3
+cloudy,evening,1.08,1,0.3
+```
+
+| column | meaning |
+|---|---|
+| `future` | name; futures are in the order of their first rows |
+| `period` | a period of the day; every future has a row for each |
+| `load`, `solar`, `wind` | shares of the forecast, 1 = the same, of all loads or sources without their own column |
+| `load at 6`, `solar10` | the same of the load at a bus, and of a renewable source, by their names |
+| `probability` | the same in all rows of a future, sums to one over the futures; `--risk worst` needs none |
+
+Columns that are left out are as forecast. No source has more than its rating. Prices are those of the day in all
+futures: a column `price` is refused.
+
+## The built-in days
+
 The two days below have the units of a publication that gives their places and some of their sizes: Scientific Reports
 14, 2024, article 23041 ([doi](https://doi.org/10.1038/s41598-024-73928-1)). Its curves, prices, costs, ratings and
 limits are not public, and where its sentences contradict each other one of them is taken. So every other number here
@@ -63,10 +91,10 @@ def page() -> str:
 def section(name: str) -> str:
     """The tables of a day."""
     day = read_day(name)
-    parts = [f"## {name}", f"For the grid `{name.removesuffix('-day')}`."]
+    parts = [f"### {name}", f"For the grid `{name.removesuffix('-day')}`."]
     for kind, frame in day.tables().items():
         if frame.height and kind not in ("profiles", "origin"):
-            parts += [f"### {kind} of {name}", table(columns(day, kind))]
+            parts += [f"#### {kind} of {name}", table(columns(day, kind))]
     parts += [ORIGIN, table([(column, day.origin[column].to_list()) for column in day.origin.columns])]
     return "\n\n".join(parts)
 

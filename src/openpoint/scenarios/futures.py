@@ -6,25 +6,21 @@ stays as in the grid: loads of constant current and impedance, capacitors, dispa
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from openpoint.arrays import Complexes, Floats, Ints
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import OptionError
 from openpoint.grid.arguments import names_of, of_kind, path_of
-from openpoint.grid.csv_style import decimal_of, separator_of
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
-from openpoint.io.text import decode
-from openpoint.io.workbook import read as workbook
-from openpoint.scenarios.futures_table import NUMBERS, REQUIRED, SUM_TOLERANCE, read_rows
+from openpoint.scenarios.futures_table import COLUMNS, read_rows
+from openpoint.scenarios.long_table import SUM_TOLERANCE, Place, is_csv, load_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +211,7 @@ def write_futures(futures: Futures, path: str | os.PathLike[str]) -> None:
     file = path_of(path, "path")
     table = futures.table()
     try:
-        if _is_csv(file):
+        if is_csv(file):
             table.write_csv(file)
         else:
             table.write_parquet(file)
@@ -246,58 +242,11 @@ def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
         return path_or_frame
     today = Futures.today(grid)
     if isinstance(path_or_frame, pl.DataFrame):
-        rows = read_rows(path_or_frame, today.bus_names, table="futures", row_word="number", first_row=1)
+        frame, place = path_or_frame, Place("futures", "number", 1)
     else:
-        file = path_of(path_or_frame, "futures", WANTED)
-        frame = _load(file)
-        word, first = ("number", 1) if file.suffix.lower() == ".parquet" else ("line", 2)
-        rows = read_rows(frame, today.bus_names, table=file.name, row_word=word, first_row=first)
+        frame, place = load_table(path_of(path_or_frame, "futures", WANTED), COLUMNS)
+    rows = read_rows(frame, today.bus_names, place)
     p, q = (np.repeat(part, len(rows.names), axis=0) for part in (today.p_kw, today.q_kvar))
     p[rows.future, rows.bus] = rows.p_kw
     q[rows.future, rows.bus] = rows.q_kvar
     return Futures(rows.names, rows.probabilities, today.bus_names, p, q)
-
-
-def _is_csv(file: Path) -> bool:
-    ending = file.suffix.lower()
-    if ending not in (".csv", ".parquet"):
-        raise OptionError(f"{file}: futures are stored as .csv or .parquet, or read from .xlsx; name such a file")
-    return ending == ".csv"
-
-
-def _from_csv(text: str, file: str) -> pl.DataFrame:
-    """The cells as texts, so that a name like 007 stays as it is; numbers have decimal points.
-
-    Raises:
-        InputError: the separator of cells and the decimal sign contradict each other.
-    """
-    separator, faults = separator_of(text, file)
-    if not faults:
-        frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator)
-        numbers = [name for name in NUMBERS if name in frame.columns]
-        rows = enumerate(frame.select(numbers).iter_rows(), start=2)
-        told = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
-        decimal, faults = decimal_of(told, separator, file)
-        if not faults:
-            return frame if decimal == "." else frame.with_columns(pl.col(numbers).str.replace_all(",", "."))
-    raise InputError(faults)
-
-
-def _load(file: Path) -> pl.DataFrame:
-    book = file.suffix.lower() in workbook.ENDINGS
-    csv = not book and _is_csv(file)
-    try:
-        content = file.read_bytes()
-        if book:
-            return workbook.frame_of(workbook.only_sheet(content, file.name, "futures"), file.name)
-        if not csv:
-            return pl.read_parquet(io.BytesIO(content))
-        return _from_csv(decode(content, file.name), file.name)
-    except OSError as error:
-        message = f"the file cannot be read: {error.strerror or error}"
-        raise InputError([Problem(str(file), "", "", message, "Check the path and its rights")]) from error
-    # Some damaged files make Polars panic; PanicException does not derive from Exception.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = str(error).strip().partition("\n")[0]
-        remedy = f"Write a table with the columns {', '.join(REQUIRED)}"
-        raise InputError([Problem(file.name, "", "", f"this is no table: {reason}", remedy)]) from error

@@ -58,6 +58,30 @@ class Regret:
 
 
 Risk = Expectation | CVaR | WorstCase | Regret
+RISKS = "expected, worst, cvar:0.9, regret, regret:expected or regret:cvar:0.9"
+
+
+def read_risk(text: str) -> Risk:
+    """The risk that a text names, such as `cvar:0.9`.
+
+    Raises:
+        OptionError: it names none, or a level out of its range.
+    """
+    word, _, rest = text.strip().lower().partition(":")
+    if word == "regret":
+        of = read_risk(rest or "worst")
+        if not isinstance(of, Regret):
+            return Regret(of)
+    elif word == "cvar":
+        try:
+            level = float(rest)
+        except ValueError:
+            pass
+        else:
+            return CVaR(level)
+    elif not rest and word in ("expected", "worst"):
+        return Expectation() if word == "expected" else WorstCase()
+    raise OptionError(f"the risk {text!r} is not known; give {RISKS}")
 
 
 def probability_set(uncertainty: Finite, risk: Risk) -> ProbabilitySet:

@@ -43,6 +43,7 @@ Examples:
 A day ahead: open points and resources of all periods, against the worst of what is uncertain:
   openpoint dispatch baran33 --day baran33-day --report day.html
   openpoint dispatch baran33 --day baran33-day --uncertain load=0.1,solar=0.3,wind=0.3 --budget 2
+  openpoint dispatch baran33 --day baran33-day --futures futures.csv --risk cvar:0.9
   openpoint dispatch baran33 --day my_day/ --topology hourly --max-changes 4 --switching-price 5
   openpoint dispatch baran33 --day my_day/ --now 13:00 --state measured.csv    (the rest of the day)
 
@@ -96,7 +97,7 @@ def dispatch(
     from openpoint.studies.dispatch.options import DispatchOptions
 
     outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)
-    outputs = outputs.check(grid, over.day, over.state)
+    outputs = outputs.check(grid, over.day, over.state, over.futures_table)
     asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     if over.day is not None:
         others = {

@@ -53,6 +53,22 @@ class OverDay:
             "by itself, at most 5 at once (/all: any number).  [default: all periods]",
         ),
     ] = None
+    futures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE|N",
+            help="Plan for days that may come in place of the worst case: a table with their probabilities (.csv, "
+            ".parquet or .xlsx), or how many to draw from --uncertain.",
+        ),
+    ] = None
+    risk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RISK",
+            help="What is minimised of the costs of --futures: expected, worst, cvar:0.9 (mean of the worst tenth).  "
+            "[default: expected]",
+        ),
+    ] = None
     topology: Annotated[
         str | None,
         typer.Option(
@@ -127,6 +143,11 @@ class OverDay:
         ),
     ] = None
 
+    @property
+    def futures_table(self) -> str | None:
+        """The table of futures; None where they are drawn, or there are none."""
+        return None if self.futures is None or self.futures.isdigit() else self.futures
+
     def refuse_without_day(self, method: MethodOptions) -> None:
         """Refuse options of a day where none is given.
 
@@ -181,6 +202,8 @@ def day_options(
     if method.method is not None and method.method not in OVER_DAY:
         raise OptionError(f"--method {method.method} is for one moment; for a day there are {', '.join(OVER_DAY)}")
     given: dict[str, Any] = {name: value for name, value in vars(over).items() if name != "day" and value is not None}
+    if over.futures is not None and over.futures_table is None:
+        given["futures"] = int(over.futures)
     return DayOptions(
         **given,
         max_changes=question.max_changes,

@@ -25,9 +25,9 @@ def reconfigure(
 ) -> int:
     """Read the grid and its futures, find one topology for all, show and write the result; the exit code."""
     from openpoint.scenarios.ambiguity import read_futures_ambiguity
-    from openpoint.studies.reconfigure.futures.words import read_risk
     from openpoint.studies.reconfigure.options import FuturesQuestion
     from openpoint.studies.reconfigure.study import reconfigure_for
+    from openpoint.twostage.risk import read_risk
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     risk = None if many.risk is None else read_risk(many.risk)

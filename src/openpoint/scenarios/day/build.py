@@ -13,6 +13,7 @@ from openpoint.grid.banks import kvar_today
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, Renewables, Stores, UnitLinks
+from openpoint.scenarios.day.futures import DayFutures, spread_of
 from openpoint.scenarios.day.loads import day_loads, demand_of, load_shares, profiles_of
 from openpoint.scenarios.day.resource_faults import stay_of
 from openpoint.scenarios.day.tables import Day
@@ -20,7 +21,7 @@ from openpoint.scenarios.day.uncertain import Uncertainty, uncertain_of
 
 
 def build_day(
-    grid: Grid, network: Network, day: Day, uncertainty: Uncertainty | None = None
+    grid: Grid, network: Network, day: Day, uncertainty: Uncertainty | DayFutures | None = None
 ) -> tuple[Network, DayArrays]:
     """The network without its loads, and the arrays of its day.
 
@@ -33,7 +34,7 @@ def build_day(
 
     Args:
         grid: balanced, with what the day brings and without faults (`grid_of_day`). network: of this grid, perhaps
-            with other limits. day: the day. uncertainty: what is uncertain; None = nothing.
+            with other limits. day: the day. uncertainty: what is uncertain, or the futures of the day; None = nothing.
 
     Raises:
         OptionError: the uncertainty names a group of which the day has nothing.
@@ -42,6 +43,10 @@ def build_day(
     price, export = _prices(day, grid)
     renewables, ratings = _renewables(day, network)
     loaded = (loads.power != 0) | (loads.current != 0) | (loads.impedance != 0)
+    if isinstance(uncertainty, DayFutures):
+        uncertain = spread_of(uncertainty, network.bus_names, loaded, renewables, ratings)
+    else:
+        uncertain = uncertain_of(uncertainty, network.bus_names, loaded, renewables, ratings)
     arrays = DayArrays(
         names=tuple(day.periods["period"]),
         hours=day.periods["hours"].to_numpy().copy(),
@@ -55,7 +60,7 @@ def build_day(
         renewables=renewables,
         units=_units(day, grid, network),
         demand=demand_of(day, grid, network),
-        uncertain=uncertain_of(uncertainty, network.bus_names, loaded, renewables, ratings),
+        uncertain=uncertain,
         starts_at=tuple(day.periods["starts_at"]),
     )
     return _without_loads(grid, network), arrays

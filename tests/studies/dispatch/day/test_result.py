@@ -136,3 +136,16 @@ def test_plans_are_compared_in_days_drawn_at_random() -> None:
     assert (found["p95_usd"] <= found["max_usd"]).all()
     assert found.equals(uncertain_ring(samples=20, seed=3).samples)
     assert uncertain_ring().samples.is_empty()
+
+
+def test_the_futures_are_told_one_by_one() -> None:
+    found = uncertain_ring(method=None, futures=4, seed=1, risk="cvar:0.5", samples=10)
+    costs, weights = (found.futures[name].to_numpy() for name in ("cost_usd", "weight"))
+    assert found.objective_usd == pytest.approx(weights @ costs)
+    assert sorted(weights) == pytest.approx([0.0, 0.0, 0.5, 0.5])
+    assert found.objective_usd == pytest.approx(np.sort(costs)[2:].mean())
+    assert found.total("cost_usd", "worst") == pytest.approx(costs.max())
+    assert found.objective_means == "by CVaR(0.5) of 4 futures"
+    assert (found.futures["violations"] == 0).all()
+    assert found.samples["days"].to_list() == [10] * 3
+    assert found.plot("futures").axes[0].get_xlabel() == "cost of the day, $"

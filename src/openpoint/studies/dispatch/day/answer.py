@@ -25,6 +25,7 @@ from openpoint.studies.dispatch.day.flow import (
     operations,
     untouched,
 )
+from openpoint.studies.dispatch.day.future_tables import future_flows, futures
 from openpoint.studies.dispatch.day.limits import violations
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
@@ -57,8 +58,9 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
     """The result of a method; `samples`: plans in days drawn at random."""
     shown = Shown(asked.grid, question, _flows(question, outcome))
     answered = outcome.plan is not None and math.isfinite(outcome.upper_bound)
+    in_futures = future_flows(question, outcome)
     broken = tuple(each for case in ("forecast", "worst") for each in violations(shown, case))
-    flows = [flow for case, flow in shown.known if case != "today"]
+    flows = [*(flow for case, flow in shown.known if case != "today"), *in_futures]
     checks = [check for flow in flows for check in flow.checks if check is not None]
     network, plan = question.network, outcome.plan
     first = network.closed if plan is None else plan.closed[0]
@@ -103,6 +105,8 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
         voltages=tables.voltages(shown),
         branches=tables.branches(shown),
         states=_states(asked, question, plan),
+        risk=None if question.scenarios is None else str(question.scenarios.risk),
+        futures=futures(shown, in_futures),
         samples=samples,
         iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*asked.grid.figure_notes, *asked.notes, *remarks(shown, outcome), *outcome.notes),

@@ -17,7 +17,7 @@ from openpoint.results.columns import finite
 from openpoint.studies.dispatch.day.flow import as_today
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.samples import OperatedDays, operate_days, sample_days
+from openpoint.studies.dispatch.day.samples import SAMPLED, OperatedDays, operate_days, sample_days
 from openpoint.studies.dispatch.day.schema import SAMPLES
 from openpoint.twostage.deadline import Deadline
 
@@ -48,7 +48,7 @@ def as_forecast(question: DayQuestion) -> DayQuestion:
         up=none,
         hours=np.empty(0, dtype=np.int64),
     )
-    return replace(question, day=replace(day, uncertain=certain))
+    return replace(question, day=replace(day, uncertain=certain), scenarios=None)
 
 
 def compare(question: DayQuestion, plans: dict[str, DayPlan], sampling: Sampling, deadline: Deadline) -> pl.DataFrame:
@@ -58,7 +58,7 @@ def compare(question: DayQuestion, plans: dict[str, DayPlan], sampling: Sampling
         question: whose quantities are drawn. plans: by name. sampling: of the days. deadline: of the run.
     """
     days = sample_days(question.day.uncertain, sampling.count, seed=sampling.seed, correlation=sampling.correlation)
-    finder = HourRecourseFinder(question)
+    finder = HourRecourseFinder(question, SAMPLED)
     rows = list(_rows(finder, {"today": as_today(question), **plans}, days, deadline))
     return pl.DataFrame(rows, schema=c.dtypes(SAMPLES), orient="row")
 

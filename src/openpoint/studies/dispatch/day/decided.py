@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from openpoint.network.day import Uncertain
 from openpoint.network.devices import DeviceKind
 from openpoint.results import columns as c
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource, ScenarioDays
 from openpoint.studies.dispatch.day.schema import DECIDED
+from openpoint.twostage.risk import Expectation
 
 _WHEN = {
     "fixed": "as today",
@@ -61,12 +63,17 @@ def _decisions(question: DayQuestion) -> Iterator[tuple[str, str, str]]:
 def objective_means(question: DayQuestion) -> str:
     """What the objective is the cost of."""
     rest = " of the rest of the day" if question.day.passed else ""
+    if question.scenarios is not None:
+        risk = "in the mean" if isinstance(question.scenarios.risk, Expectation) else f"by {question.scenarios.risk}"
+        return f"{risk} of {len(question.scenarios.names)} futures{rest}"
     return f"in the worst realisation{rest}" if question.day.uncertain.count else f"as forecast{rest}"
 
 
 def uncertain_words(question: DayQuestion) -> tuple[str, ...]:
     """What is uncertain, by group: by how much, in how many periods, how many at once."""
     some = question.day.uncertain
+    if question.scenarios is not None:
+        return tuple(_futures_words(question.scenarios, some))
     at_once = dict(some.groups)
     told = []
     for group in dict.fromkeys(some.group):
@@ -79,6 +86,14 @@ def uncertain_words(question: DayQuestion) -> tuple[str, ...]:
         told.append(f"{group} {spread} {budget} of {question.day.periods} periods{who}"
                     + (f", at most {at_once[group]} at once" if group in at_once else ""))  # fmt: skip
     return tuple(told)
+
+
+def _futures_words(days: ScenarioDays, some: Uncertain) -> Iterator[str]:
+    for group in dict.fromkeys(some.group):
+        mine = np.flatnonzero(np.array(some.group) == group)
+        shares = days.realisations[:, :, mine]
+        who = "" if len(mine) == 1 else f", {len(mine)} quantities"
+        yield f"{group} {shares.min():.3g} … {shares.max():.3g} of its forecast in {len(days.names)} futures{who}"
 
 
 def switching_words(question: DayQuestion) -> str:

@@ -47,8 +47,11 @@ class DayViolation:
 def violations(shown: Shown, case: str) -> list[DayViolation]:
     """All limits that a case breaks, in the order of the periods."""
     flow = shown.flows.get(case)
-    if flow is None:
-        return []
+    return [] if flow is None else broken_limits(shown, case, flow)
+
+
+def broken_limits(shown: Shown, case: str, flow: DayFlow) -> list[DayViolation]:
+    """All limits that a flow breaks, which is called by a case."""
     names = shown.question.day.names
     found = list[DayViolation]()
     for t, name in enumerate(names):

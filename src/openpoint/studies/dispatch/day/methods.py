@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from openpoint.errors import OptionError
 from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitching, also_decided
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
+from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
@@ -17,11 +18,12 @@ from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 
-MethodName = Literal["columns", "search", "switching", "ccg", "benders", "extensive"]
+MethodName = Literal["columns", "search", "switching", "ccg", "benders", "extensive", "scenarios"]
 """columns: column-and-constraint generation with copies of the recourse by period, for a given topology; search: branch
 and bound over topologies, and `columns` for those that are left; switching: open points of every hour of a certain day
-on which nothing else is decided. For small grids and few vertices, with anything left to the recourse: ccg, column-and-
-constraint generation with copies of the whole day; benders; extensive, both stages in one program."""
+on which nothing else is decided; scenarios: all futures of a day in one cone program, for a given topology. For small
+grids and few vertices, with anything left to the recourse: ccg, column-and-constraint generation with copies of the
+whole day; benders; extensive, both stages in one program."""
 
 
 class DayMethod(Protocol):
@@ -55,6 +57,8 @@ def choose(question: DayQuestion) -> tuple[MethodName, str]:
         return "switching", "what a period costs depends on its open points alone, and operations link the periods"
     if question.topology is Cadence.ONCE:
         return "search", "the topology is decided once, and the rest of the day is convex"
+    if question.scenarios is not None:
+        return "scenarios", "the topology is given, and futures are few enough for one program"
     return "columns", "the topology is given, and the recourse of a period knows no other period"
 
 
@@ -70,4 +74,19 @@ def method_of(name: MethodName, gap: float, time_limit_s: float | None) -> DayMe
         return TwoStageDay(Benders(gap=gap, time_limit_s=time_limit_s))
     if name == "extensive":
         return TwoStageDay(ExtensiveForm(gap=gap, time_limit_s=time_limit_s))
+    if name == "scenarios":
+        return PeriodScenarios(gap=gap, time_limit_s=time_limit_s)
     return PeriodColumns(gap=gap, time_limit_s=time_limit_s)
+
+
+def check_takes(name: MethodName, question: DayQuestion) -> None:
+    """Refuse a method that would plan for something else than is asked.
+
+    Raises:
+        OptionError: futures and a method for a budgeted set.
+    """
+    if question.scenarios is not None and name != "scenarios":
+        raise OptionError(
+            f"the method {name} is for a budgeted set; futures are planned for by scenarios, with a given topology and "
+            "by period: give topology='fixed' (--topology fixed), and leave recourse out"
+        )

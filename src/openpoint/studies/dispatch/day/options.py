@@ -10,16 +10,20 @@ from typing import Any, Literal, get_args
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.network.limits import Limits
+from openpoint.scenarios.day.futures import WANTED, DayFuturesLike
 from openpoint.scenarios.day.measured import StateLike
 from openpoint.scenarios.day.now import NowLike
 from openpoint.scenarios.day.uncertain import Budget, Uncertainty
 from openpoint.studies.dispatch.day.methods import MethodName
 from openpoint.studies.dispatch.day.model.question import Cadence, Resource
+from openpoint.twostage.risk import Expectation, Regret, Risk, read_risk
 
 SharesLike = str | Mapping[str, float]
 """Shares of the forecast by group, as a mapping or as text: `load=0.1,solar=0.3`."""
 BudgetLike = str | int | Mapping[str, int | Budget]
 """How much deviates: a number of periods for all, or by group; as text `2` or `load=2,solar=1/3`."""
+RiskLike = Risk | str
+"""How the costs of futures become one number: a risk, or as text `expected`, `cvar:0.9` or `worst`."""
 Often = Literal["fixed", "once", "hourly"]
 """How often something is decided: as today, once for the day, or in every period."""
 
@@ -34,6 +38,8 @@ class DayOptions:
 
     uncertain: SharesLike | None = None
     budget: BudgetLike | None = None
+    futures: DayFuturesLike | int | None = None
+    risk: RiskLike | None = None
     topology: Often = "once"
     positions: Often = "fixed"
     recourse: Names = ()
@@ -57,6 +63,8 @@ class DayOptions:
     def __post_init__(self) -> None:
         all_checked(
             self._check_budget,
+            self._check_futures,
+            self._check_risk,
             lambda: _one_of(self.topology, get_args(Often), "topology"),
             lambda: _one_of(self.positions, get_args(Often), "positions"),
             self._check_recourse,
@@ -79,6 +87,11 @@ class DayOptions:
         return None if self.uncertain is None else Uncertainty.of(self.uncertain, self.budget)
 
     @property
+    def measure(self) -> Risk:
+        """How the costs of futures become one number."""
+        return read_risk(self.risk) if isinstance(self.risk, str) else self.risk or Expectation()
+
+    @property
     def cadence(self) -> Cadence:
         """How often the topology is decided."""
         return Cadence(self.topology)
@@ -92,6 +105,34 @@ class DayOptions:
         if self.uncertain is None and self.budget is not None:
             raise OptionError("budget bounds what deviates, and nothing is uncertain; give uncertain, too")
         _ = self.uncertainty
+
+    def _check_futures(self) -> None:
+        if self.futures is None:
+            return
+        drawn = isinstance(self.futures, int)
+        if isinstance(self.futures, int) and self.futures < 1:
+            raise OptionError(f"futures is {self.futures}; give {WANTED}")
+        if self.budget is not None:
+            raise OptionError(
+                "budget bounds the worst case of a set, and futures are days with probabilities; leave one of both out"
+            )
+        if drawn and self.uncertain is None:
+            raise OptionError(
+                "futures draws days from what is uncertain, and nothing is; give uncertain, too, or a table of futures"
+            )
+        if not drawn and self.uncertain is not None:
+            raise OptionError("a table of futures says itself what differs; leave uncertain out, or draw futures")
+        if self.topology == "hourly":
+            raise OptionError("futures need a topology that is fixed or decided once; open points by hour need none")
+
+    def _check_risk(self) -> None:
+        if self.risk is None:
+            return
+        if self.futures is None:
+            raise OptionError("risk is of the costs of futures; give futures, or leave it out")
+        of_kind(self.risk, Risk | str, "risk", "expected, cvar:0.9 or worst")
+        if isinstance(self.measure, Regret):
+            raise OptionError("the regret of the futures of a day is not counted; give expected, cvar:0.9 or worst")
 
     def _check_recourse(self) -> None:
         names = self.recourse.split(",") if isinstance(self.recourse, str) else names_of(self.recourse, "recourse")
@@ -113,6 +154,8 @@ class DayOptions:
             raise OptionError("max_changes bounds switching, and topology='fixed' has none; leave one of both out")
 
     def _check_samples(self) -> None:
+        if self.samples and self.futures is not None and self.uncertain is None:
+            raise OptionError("samples draws days, and a table of futures does not say how; draw futures, or leave out")
         if self.samples and self.uncertain is None:
             raise OptionError("samples draws days from what is uncertain, and nothing is; give uncertain, too")
         if self.samples and self.recourse:

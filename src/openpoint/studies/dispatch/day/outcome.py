@@ -41,6 +41,7 @@ class DayOutcome:
         log: the iterations. seconds: of the method alone.
         notes: what stands beside the figures. days: (T, U) realisations against which the lower bound holds.
         closed_bound: a lower bound that needs no accuracy of a solver; -inf where none was made.
+        scenarios: operations of the plan on the scenario days, if there are any.
     """
 
     termination: Termination
@@ -54,6 +55,7 @@ class DayOutcome:
     notes: tuple[str, ...] = ()
     days: tuple[Floats, ...] = ()
     closed_bound: float = -math.inf
+    scenarios: tuple[Operation, ...] = ()
 
     @property
     def gap(self) -> float:

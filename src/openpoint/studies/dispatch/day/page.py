@@ -34,6 +34,7 @@ def page(result: DispatchDayResult) -> m.Page:
         _decided(result),
         _switching(result),
         s.grid_section(scene, s.still(result.grid, lambda: draw(result, kind="grid"), alt), told=told),
+        _futures(result),
         _uncertainty(result),
         _samples(result),
         s.convergence_section(result),
@@ -122,10 +123,22 @@ def _uncertainty(result: DispatchDayResult) -> m.Section | None:
     if not result.uncertainty.height:
         return None
     declared = result.shape.tables["uncertainty"]
+    title = "The dearest future" if result.futures.height else "The worst realisation"
     if deviating.is_empty():
-        return m.section("The worst realisation", m.Words("Nothing deviates in it, or there is no plan."))
+        return m.section(title, m.Words("Nothing deviates in it, or there is no plan."))
     listed = s.frame_table("uncertainty", "What deviates", deviating, declared, ["period", "quantity", "group"])
-    return m.section("The worst realisation", listed, long=True)
+    return m.section(title, listed, long=True)
+
+
+def _futures(result: DispatchDayResult) -> m.Section | None:
+    if result.futures.is_empty():
+        return None
+    figure = draw(result, kind="futures")
+    alt = "The costs of the futures in order; the table below holds all numbers."
+    width = round(_PIXELS * figure.get_figwidth())
+    caption = f"The answer in each future, by exact AC power flow; minimised: {result.risk}"
+    listed = s.frame_table("futures", caption, result.futures, result.shape.tables["futures"], ["future"], search=True)
+    return m.section("Futures", m.Drawing("Futures", alt, encode(figure, "svg"), width), listed, long=True)
 
 
 def _samples(result: DispatchDayResult) -> m.Section | None:

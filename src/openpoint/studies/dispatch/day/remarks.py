@@ -28,7 +28,12 @@ def remarks(shown: Shown, outcome: DayOutcome) -> Iterator[str]:
     yield from _on_today(question)
     yield from _on_recourse(question)
     yield from _on_prices(question)
-    if question.day.uncertain.count and outcome.plan is not None:
+    if question.scenarios is not None and outcome.plan is not None:
+        yield (
+            "the answer is best for these futures and keeps the limits in each of them; another day may cost more or "
+            "break limits: judge the plan on sampled days, too"
+        )
+    elif question.day.uncertain.count and outcome.plan is not None:
         yield (
             "the worst case is that of the budgeted set: a day outside it may cost more or break limits; judge the "
             "plan on sampled days, too"

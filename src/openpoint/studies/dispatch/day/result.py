@@ -24,7 +24,8 @@ class DispatchDayResult(Answer):
     """What `dispatch_day` answers. Every figure of a period is that of an exact AC power flow.
 
     There are three cases: `today`, nothing is scheduled and all comes as forecast; `forecast`, the answer and all comes
-    as forecast; `worst`, the answer in its worst realisation. Tables have a column `case`, or a column a case.
+    as forecast; `worst`, the answer in its worst realisation, or in its dearest future. Tables have a column `case`,
+    or a column a case.
 
     Attributes:
         why_method: why this method was taken. day: name of the day.
@@ -40,6 +41,8 @@ class DispatchDayResult(Answer):
         ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
         periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, voltages,
             branches: tables, see the reference. states: the state at the start of every period, see `state_at`.
+        risk: how the costs of futures become one number, and futures: what the answer costs in each; None and empty
+            where there are none.
         samples: plans in days drawn at random, where they were asked for.
     """
 
@@ -76,6 +79,8 @@ class DispatchDayResult(Answer):
     voltages: pl.DataFrame
     branches: pl.DataFrame
     states: pl.DataFrame
+    risk: str | None
+    futures: pl.DataFrame
     samples: pl.DataFrame
 
     shape: ClassVar[Shape] = DAY
@@ -161,8 +166,9 @@ class DispatchDayResult(Answer):
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         return {**super()._special_tables(), "violations": violations_table(self.violations)}
 
-    def plot(self, kind: Literal["day", "grid", "convergence"] = "day") -> Figure:
-        """A picture for notebooks: the day as a timeline, the grid with its open points, or the bounds closing."""
+    def plot(self, kind: Literal["day", "grid", "convergence", "futures"] = "day") -> Figure:
+        """A picture for notebooks: the day as a timeline, the grid with its open points, the bounds closing, or the
+        costs of the futures."""
         return self._draw(kind=kind)
 
 

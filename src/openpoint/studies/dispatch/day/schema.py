@@ -11,11 +11,11 @@ from openpoint.scenarios.day.schemas import MeasuredState
 from openpoint.studies.dispatch.schema import DEVICE_KINDS
 
 CASES = ("today", "forecast", "worst")
-"""The plan of today as forecast; the answer as forecast; the answer in its worst realisation."""
+"""The plan of today as forecast; the answer as forecast; the answer in its worst realisation, or dearest future."""
 OFTEN = ("fixed", "once", "hourly")
 _CASE = c.text(
     "today: nothing is scheduled, all comes as forecast; forecast: the answer, all comes as forecast; worst: the "
-    "answer in its worst realisation",
+    "answer in its worst realisation, or in its dearest future",
     "case",
     options=CASES,
 )
@@ -149,6 +149,19 @@ UNCERTAINTY: c.Table = {
     "worst": c.maybe_number("what it is in the worst realisation, a share of its forecast", "at worst", 3),
     "deviates": c.flag("whether it deviates in the worst realisation", "deviates"),
 }
+FUTURES: c.Table = {
+    "future": c.text("name of the future", "future"),
+    "probability": c.maybe_number("its probability; null where it is not known", "probability", 4),
+    "weight": c.maybe_number("probability that counts for the answer under the risk; null: no answer", "weight", 4),
+    "cost_usd": c.maybe_number("cost of the day, $", "cost, $", 2),
+    "purchased_kwh": c.maybe_number("energy bought from the sources, kWh", "bought, kWh", 1),
+    "loss_kwh": c.maybe_number("energy lost, kWh", "lost, kWh", 1),
+    "curtailed_kwh": c.maybe_number("renewable energy not taken, kWh", "curtailed, kWh", 1),
+    "shed_kwh": c.maybe_number("energy of load shed, kWh", "shed, kWh", 1),
+    "v_min_pu": c.maybe_number("lowest voltage of the day, pu", "lowest, pu", 4),
+    "v_max_pu": c.maybe_number("highest voltage of the day, pu", "highest, pu", 4),
+    "violations": c.whole("limits broken, counted by period", "limits broken"),
+}
 VOLTAGES: c.Table = {
     "period": _PERIOD,
     "bus": c.text("name of the bus", "bus"),
@@ -203,6 +216,7 @@ _TABLES: dict[str, c.Table] = {
     "costs": COSTS,
     "decided": DECIDED,
     "uncertainty": UNCERTAINTY,
+    "futures": FUTURES,
     "switches": SWITCHES,
     "stores": STORES,
     "generators": GENERATORS,
@@ -254,6 +268,7 @@ _KEYS: dict[str, Schema] = {
     "violations_today": whole("limits that today's plan breaks, as forecast, counted by period"),
     "ac_max_mismatch_pu": maybe("number", "largest power mismatch of any AC solution of the answer at any bus, pu"),
     "balance_max_kw": maybe("number", "largest error of any energy balance of the answer, kW"),
+    "risk": maybe("string", "how the costs of futures become one number; null: there are none"),
     "has_answer": flag("whether a plan was found that keeps all limits in all realisations"),
     "violations": listing(_VIOLATION, "limits that the plan breaks as forecast or at worst; with an answer none"),
     "notes": names("warnings that belong to the answer"),

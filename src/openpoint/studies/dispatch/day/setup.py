@@ -18,9 +18,14 @@ from openpoint.network.device_tables import build_devices, build_prices, build_s
 from openpoint.network.devices import DeviceKind
 from openpoint.network.limits import Limits
 from openpoint.network.operating_cost import OperatingCost
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
+from openpoint.scenarios.day.futures import DayFutures, realisations_of
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, ScenarioDays
 from openpoint.studies.dispatch.day.options import DayOptions
+from openpoint.studies.dispatch.day.samples import sample_days
+from openpoint.twostage.risk import WorstCase
 
+FUTURES_MOST = 200
+"""Most futures of a day that are planned for: all are in one cone program."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -62,6 +67,31 @@ def question_of(grid: Grid, network: Network, day: DayArrays, options: DayOption
         recourse=options.resources,
         day=replace(day, demand=_demand(day, options)),
     )
+
+
+def scenario_days(options: DayOptions, futures: DayFutures | None, day: DayArrays) -> ScenarioDays | None:
+    """The futures that options ask for, of a table or drawn from what is uncertain; None where they ask for none.
+
+    Raises:
+        OptionError: too many; the risk needs probabilities, and the table has none.
+    """
+    if futures is not None:
+        names, probabilities, days = futures.names, futures.probabilities, realisations_of(futures, day.uncertain)
+    elif isinstance(options.futures, int):
+        count = options.futures
+        names, probabilities = tuple(str(k + 1) for k in range(count)), np.full(count, 1.0 / count)
+        days = sample_days(day.uncertain, count, seed=options.seed)
+    else:
+        return None
+    if len(names) > FUTURES_MOST:
+        raise OptionError(
+            f"{len(names)} futures are too many for one program; give at most {FUTURES_MOST}, and judge it by samples"
+        )
+    if probabilities is None and not isinstance(options.measure, WorstCase):
+        raise OptionError(
+            f"{options.measure} needs probabilities, and the futures have none; give them, or the risk worst"
+        )
+    return ScenarioDays(names, days, probabilities, options.measure)
 
 
 def _prices(grid: Grid, network: Network, options: DayOptions) -> OperatingCost:

@@ -19,6 +19,7 @@ from openpoint.results import columns as c
 from openpoint.results.base import count_words
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import grid_of_day
+from openpoint.scenarios.day.futures import DayFutures, DayFuturesLike, futures_notes, read_day_futures
 from openpoint.scenarios.day.measured import StateLike, read_measured
 from openpoint.scenarios.day.now import NowLike, period_at
 from openpoint.scenarios.day.read import DayLike, read_day
@@ -29,13 +30,13 @@ from openpoint.studies.dispatch.day.begun import Begun
 from openpoint.studies.dispatch.day.closed_bound import with_closed_bound
 from openpoint.studies.dispatch.day.comparison import Sampling, as_forecast, compare
 from openpoint.studies.dispatch.day.decided import uncertain_words
-from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, choose, method_of
-from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.options import BudgetLike, DayOptions, Often, SharesLike
+from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, check_takes, choose, method_of
+from openpoint.studies.dispatch.day.model.question import DayQuestion, with_scenarios
+from openpoint.studies.dispatch.day.options import BudgetLike, DayOptions, Often, RiskLike, SharesLike
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.schema import SAMPLES
-from openpoint.studies.dispatch.day.setup import question_of
+from openpoint.studies.dispatch.day.setup import question_of, scenario_days
 from openpoint.studies.dispatch.day.verified import verified
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress
@@ -49,6 +50,8 @@ def dispatch_day(
     *,
     uncertain: SharesLike | None = None,
     budget: BudgetLike | None = None,
+    futures: DayFuturesLike | int | None = None,
+    risk: RiskLike | None = None,
     topology: Often = "once",
     positions: Often = "fixed",
     recourse: Names = (),
@@ -70,7 +73,8 @@ def dispatch_day(
     time_limit_s: float | None = None,
     progress: Progress | None = None,
 ) -> DispatchDayResult:
-    """The plan of a day whose cost in the worst realisation is least, proven, and verified by AC in every period.
+    """The plan of a day whose cost in the worst realisation, or by the risk of its futures, is least, proven, and
+    verified by AC in every period.
 
         min  starts + switching + max over realisations  Σ over periods of hours · (energy + losses + generators
              + curtailment + shedding + load moved + wear of stores)
@@ -84,6 +88,9 @@ def dispatch_day(
         uncertain: what is uncertain, by group, as shares of the forecast: `"load=0.1,solar=0.3"`, or a mapping.
         budget: in how many periods each of it deviates at worst, and how many of a group at once: `2`,
             `"load=2,solar=1"`, `"load=2/5"`. Default: in all periods.
+        futures: in place of a budget, days that may come: a table with their probabilities, or how many to draw from
+            what is uncertain. risk: of their costs, which is least in place of the worst case: `expected` (default),
+            `cvar:0.9` or `worst`.
         topology: how often open points are decided: `fixed` (as today), `once` for the day, or `hourly`.
         positions: the same of taps, capacitor steps and voltages of sources.
         recourse: what is decided after all, of `generators`, `stores`, `shift`: then it knows the whole day.
@@ -94,7 +101,7 @@ def dispatch_day(
         locked_open, locked_closed: branches that must be open or closed: a name, or several.
         switchable: branches that may be opened or closed beside those that the grid calls switchable.
         samples: days drawn at random in which the plan is judged by AC beside today's and the one that is best as
-            forecast. seed: of them.
+            forecast. seed: of them, and of futures that are drawn.
         now: plan the rest of the day, from the period that begins then: its name, an hour (`13`) or a time (`"13:00"`).
             All figures are of the rest alone. `once` is then once for the rest.
         state: what was measured then, see `openpoint.scenarios.day.schemas.MeasuredState`: a table or the path of one.
@@ -108,10 +115,11 @@ def dispatch_day(
         OptionError: options that make no sense, or a method that cannot take the question.
     """
     options = DayOptions(
-        uncertain=uncertain, budget=budget, topology=topology, positions=positions, recourse=recourse,
-        max_changes=max_changes, switching_price=switching_price, loss_price=loss_price, shift_buses=shift_buses,
-        shift_time=shift_time, limits=limits, locked_open=locked_open, locked_closed=locked_closed,
-        switchable=switchable, samples=samples, seed=seed, now=now, state=state, method=method, gap=gap,
+        uncertain=uncertain, budget=budget, futures=futures, risk=risk, topology=topology, positions=positions,
+        recourse=recourse, max_changes=max_changes, switching_price=switching_price, loss_price=loss_price,
+        shift_buses=shift_buses, shift_time=shift_time, limits=limits, locked_open=locked_open,
+        locked_closed=locked_closed, switchable=switchable, samples=samples, seed=seed, now=now,
+        state=state, method=method, gap=gap,
         time_limit_s=time_limit_s,
     )  # fmt: skip
     return prepare_day(read(grid), day, options).solve(progress)
@@ -126,15 +134,19 @@ def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
     tables = read_day(day)
     with_day, told = grid_of_day(grid, tables)
     with_day = as_asked(with_day, options.switchable, options.locked_open, options.locked_closed)
-    bare, arrays = _laid(with_day, tables, options)
+    futures = None
+    if options.futures is not None and not isinstance(options.futures, int):
+        futures = read_day_futures(options.futures, with_day, tables)
+    bare, arrays = _laid(with_day, tables, options, futures)
     begun = None if options.now is None else _begun(with_day, tables, options.now, options.state)
     if begun is not None and (begun.measured.height or begun.faults):
         begun.refuse_faults(question_of(with_day, bare, arrays, options))
         with_day = begun.grid_now()
-        bare, arrays = _laid(with_day, tables, options)
+        bare, arrays = _laid(with_day, tables, options, futures)
     name = "day" if isinstance(day, Day) else os.path.basename(os.fspath(day).rstrip("/")) or "day"
-    notes = (*(str(each) for each in told), *deviation_notes(arrays.uncertain))
-    return prepare_arrays(with_day, bare, arrays, name, options, notes, begun)
+    notes = tuple(str(each) for each in told)
+    notes += deviation_notes(arrays.uncertain) if futures is None else futures_notes(futures, arrays.uncertain)
+    return prepare_arrays(with_day, bare, arrays, name, options, notes, begun, futures)
 
 
 def _begun(grid: Grid, day: Day, now: NowLike, state: StateLike | None) -> Begun:
@@ -145,9 +157,10 @@ def _begun(grid: Grid, day: Day, now: NowLike, state: StateLike | None) -> Begun
     return Begun(period, names[period], rows, tuple(faults), grid)
 
 
-def _laid(grid: Grid, day: Day, options: DayOptions) -> tuple[Network, DayArrays]:
+def _laid(grid: Grid, day: Day, options: DayOptions, futures: DayFutures | None) -> tuple[Network, DayArrays]:
     """The network without its loads, and the arrays of the day."""
-    return build_day(grid, Limits.given(options.limits).applied(build_network(grid)), day, options.uncertainty)
+    network = Limits.given(options.limits).applied(build_network(grid))
+    return build_day(grid, network, day, futures or options.uncertainty)
 
 
 def prepare_arrays(
@@ -158,6 +171,7 @@ def prepare_arrays(
     options: DayOptions,
     notes: tuple[str, ...] = (),
     begun: Begun | None = None,
+    futures: DayFutures | None = None,
 ) -> PreparedDay:
     """A run for a day that is in arrays already.
 
@@ -165,6 +179,7 @@ def prepare_arrays(
         grid: with what the day adds to it. network: of this grid, without its loads. day: its arrays.
         day_name: of the day. options: what is asked. notes: on the day.
         begun: where the rest of the day begins that is planned, on the grid as it is then; None = the whole day.
+        futures: of the whole day, as the options name them.
 
     Raises:
         InputError, OptionError: as `dispatch_day`.
@@ -174,12 +189,15 @@ def prepare_arrays(
     if begun is not None:
         question, rest, more = begun.rest_of(question)
         notes = (*notes, *more)
+    if (days := scenario_days(options, futures, day)) is not None:
+        question = with_scenarios(question, days.of_last(question.day.periods))
     name, why = (options.method, "it was asked for") if options.method is not None else choose(question)
+    check_takes(name, question)
     method = method_of(name, options.gap, options.time_limit_s)
-    sampling = Sampling(options.samples, options.seed)
-    return PreparedDay(
-        question, method, options.time_limit_s, sampling, Asked(grid, day_name, str(method), why, notes, rest)
-    )
+    # Another seed, or the days drawn would be the very futures planned for.
+    sampling = Sampling(options.samples, options.seed + (options.futures is not None))
+    asked = Asked(grid, day_name, str(method), why, notes, rest)
+    return PreparedDay(question, method, options.gap, options.time_limit_s, sampling, asked)
 
 
 @dataclass(frozen=True)
@@ -187,12 +205,13 @@ class PreparedDay:
     """A question about a day, ready to be solved.
 
     Attributes:
-        question: as numbers. method: named, or chosen. time_limit_s: of it.
+        question: as numbers. method: named, or chosen. gap: asked for. time_limit_s: of the method.
         sampling: days in which the plan is judged afterwards. asked: what was asked in words, with the grid.
     """
 
     question: DayQuestion
     method: DayMethod
+    gap: float
     time_limit_s: float | None
     sampling: Sampling
     asked: Asked
@@ -228,6 +247,8 @@ class PreparedDay:
         """The plan in days drawn at random, beside the one that is best as forecast."""
         if not self.sampling.count or outcome.plan is None or deadline.over():
             return c.empty(SAMPLES)
-        expected = self.method.solve(as_forecast(self.question), None, deadline).plan
+        certain = as_forecast(self.question)
+        method = self.method if self.question.scenarios is None else method_of(choose(certain)[0], self.gap, None)
+        expected = method.solve(certain, None, deadline).plan
         plans = {} if expected is None else {"as forecast": expected}
         return compare(self.question, {**plans, "answer": outcome.plan}, self.sampling, deadline)

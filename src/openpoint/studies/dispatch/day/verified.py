@@ -24,11 +24,13 @@ from openpoint.twostage.deadline import Deadline
 def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline) -> DayOutcome:
     """The outcome with the worst realisation of its plan, and the cost there as its upper bound.
 
-    It stays as it is where nothing is uncertain, where the recourse decides of the schedule, where no plan keeps the
-    limits, where the deadline comes first, or where a vertex gets no operation that keeps them here.
+    It stays as it is where nothing is uncertain, with futures (the method operates all of them), where the recourse
+    decides of the schedule, where no plan keeps the limits, where the deadline comes first, or where a vertex gets no
+    operation that keeps them here.
     """
-    plan = outcome.plan
-    if plan is None or not question.day.uncertain.count or question.recourse or not np.isfinite(outcome.upper_bound):
+    plan, day = outcome.plan, question.day
+    other = not day.uncertain.count or question.recourse or question.scenarios is not None
+    if plan is None or other or not np.isfinite(outcome.upper_bound):
         return outcome
     finder, vertices = HourRecourseFinder(question), vertices_of(question.day)
     answers = list[HourAnswers]()

@@ -13,6 +13,9 @@ from openpoint.studies.dispatch.day.schema import CASES
 
 _HEAD = ("period", "$/kWh", "load", "source", "units", "solar", "wind", "stores", "cars", "shed", "loss", "v min", "$")
 _MOST_SWITCHES = 30
+_MOST_FUTURES = 5
+SHED_KWH = 0.1
+"""Energy below which a future counts as one without shedding."""
 _FIGURES = (
     ("energy bought", "purchased_kwh", "kWh"),
     ("energy lost", "loss_kwh", "kWh"),
@@ -34,7 +37,7 @@ def view(result: DispatchDayResult) -> v.View:
     if not result.has_answer:
         return [*lines, v.Line(f"No plan that keeps all limits was found (bound {words.usd(result.lower_bound_usd)}).")]
     lines += [v.Line(), v.Rows(_cases(result), (1, 2, 3), head=True), v.Line(), *_periods(result), *_switching(result)]
-    lines += _samples(result)
+    lines += [*_futures(result), *_samples(result)]
     gap = "not known, no bound is proven"
     if math.isfinite(result.gap):
         objective = words.usd(result.objective_usd)
@@ -91,8 +94,25 @@ def _periods(result: DispatchDayResult) -> v.View:
         rows.append((words.safe(row["period"]), f"{row['price_usd_per_kwh']:.4f}", *shown, low,
                      words.usd(row["cost_usd"]), told))  # fmt: skip
     what = "The rest of the day" if result.hours_passed else "The day"
-    title = f"{what} in its worst realisation, kW:" if case == "worst" else f"{what} as forecast, kW:"
+    worst = "dearest future" if result.futures.height else "worst realisation"
+    title = f"{what} in its {worst}, kW:" if case == "worst" else f"{what} as forecast, kW:"
     return [v.Line(title, "bold"), v.Rows(rows, range(1, len(_HEAD)), head=True), v.Line()]
+
+
+def _futures(result: DispatchDayResult) -> v.View:
+    """The risk and the dearest futures."""
+    if result.futures.is_empty():
+        return []
+    costs, shed = result.futures["cost_usd"], (result.futures["shed_kwh"] > SHED_KWH).sum()
+    rows: list[tuple[str, ...]] = [("", "probability", "cost", "bought", "shed", "v min")]
+    for row in result.futures.sort("cost_usd", descending=True).head(_MOST_FUTURES).iter_rows(named=True):
+        shown = "-" if row["probability"] is None else f"{row['probability']:.4g}"
+        powers = (f"{row['purchased_kwh']:,.0f} kWh", f"{row['shed_kwh'] + 0.0:,.1f} kWh")
+        rows.append((words.safe(row["future"]), shown, words.usd(row["cost_usd"]), *powers, f"{row['v_min_pu']:.4f}"))
+    lowest, highest = words.usd(costs.min()), words.usd(costs.max())  # type: ignore[arg-type]
+    title = f"{words.count(len(costs), 'future')}, {result.risk} {words.usd(result.objective_usd)}"
+    told = f"costs from {lowest} to {highest}, load shed in {shed}; the dearest:"
+    return [v.Line(f"{title}: {told}", "bold"), v.Rows(rows, range(1, 6), head=True), v.Line()]
 
 
 def _samples(result: DispatchDayResult) -> v.View:

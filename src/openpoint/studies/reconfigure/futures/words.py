@@ -1,4 +1,4 @@
-"""Risks and growth as words of a command, and what planning for many futures was worth in words of a person."""
+"""Growth as words of a command, and what planning for many futures was worth in words of a person."""
 
 from __future__ import annotations
 
@@ -10,34 +10,9 @@ from openpoint.errors import OptionError
 from openpoint.scenarios.growth import Growth
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.twostage.log import Termination
-from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase
 
-RISKS = "expected, worst, cvar:0.9, regret, regret:expected or regret:cvar:0.9"
 GROWTHS = {"moderate": Growth, "solar": Growth.solar}
 _SETS = {"planned": "the futures planned for", "sample": "the other futures"}
-
-
-def read_risk(text: str) -> Risk:
-    """The risk that a text names, such as `cvar:0.9`.
-
-    Raises:
-        OptionError: it names none, or a level out of its range.
-    """
-    word, _, rest = text.strip().lower().partition(":")
-    if word == "regret":
-        of = read_risk(rest or "worst")
-        if not isinstance(of, Regret):
-            return Regret(of)
-    elif word == "cvar":
-        try:
-            level = float(rest)
-        except ValueError:
-            pass
-        else:
-            return CVaR(level)
-    elif not rest and word in ("expected", "worst"):
-        return Expectation() if word == "expected" else WorstCase()
-    raise OptionError(f"the risk {text!r} is not known; give {RISKS}")
 
 
 def read_growth(name: str, assumptions: Iterable[str]) -> Growth:

@@ -87,6 +87,7 @@ class MasterAnswer:
     Attributes:
         status: how the solve ended. bound: proven lower bound of every plan's cost. value: cost of the point.
         x: first stage. costs: of the copies. own: own columns of the copies. None and empty where there is none.
+        weights: multipliers of the days: what a $ more on each costs.
     """
 
     status: Status
@@ -95,6 +96,7 @@ class MasterAnswer:
     costs: Floats
     own: tuple[Floats, ...]
     value: float = math.nan
+    weights: Floats | None = None
 
 
 class DayMaster:
@@ -228,7 +230,9 @@ class DayMaster:
         own = tuple(x[a:b] for a, b in layout)
         costs = x[self._first_cost(layout) :][: len(self.copies)]
         bound, first = self.scale * safe_bound(form, answer), x[: len(self.schedule.form.c)]
-        return MasterAnswer(answer.status, bound, first, self.scale * costs, own, self.scale * answer.value)
+        last = form.n_zero + form.n_nonneg  # the rows of the days are the last inequalities
+        weights = None if answer.z is None else answer.z[last - len(self.days) : last]
+        return MasterAnswer(answer.status, bound, first, self.scale * costs, own, self.scale * answer.value, weights)
 
     def chosen_columns(self) -> list[Ints]:
         """Columns of the positions of every device in every period, where they are decided."""

@@ -9,26 +9,30 @@ relaxation; the costs are verified by exact AC flow on every scenario day.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
-from openpoint.network.day import Uncertain
 from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.day_master import DayMaster
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterAnswer
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
-from openpoint.studies.dispatch.day.model.period_columns import MASTER_SHARE, states_of
+from openpoint.studies.dispatch.day.model.period_columns import (
+    MARGIN_LEAST,
+    MASTER_SHARE,
+    TIGHTENED,
+    TIGHTENED_MOST,
+    states_of,
+)
 from openpoint.studies.dispatch.day.model.plan_values import PlanValues, operation
-from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays
 from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
-from openpoint.twostage.risk import Expectation, Regret, Risk, probability_set
+from openpoint.twostage.risk import Regret
 from openpoint.twostage.stopping import PROVEN_GAP, check_stops
-from openpoint.twostage.uncertainty import Finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +40,17 @@ class PeriodScenarios:
     """The extensive form of scenario days, for a given topology.
 
     Attributes:
-        days: scenario days, realisations (T · U), the quantities period by period, with their probabilities.
-        risk: of their costs.
         gap: relative gap at which to stop. time_limit_s: seconds after which to stop.
     """
 
-    days: Finite
-    risk: Risk = field(default_factory=Expectation)
     gap: float = 1e-3
     time_limit_s: float | None = None
 
     def __post_init__(self) -> None:
         check_stops(self.gap, self.time_limit_s)
-        if isinstance(self.risk, Regret):
-            raise OptionError("the regret of scenario days is not counted; use Expectation(), CVaR() or WorstCase()")
 
     def __str__(self) -> str:
-        return f"PeriodScenarios({len(self.days.values)} days, {self.risk}, gap={self.gap:g})"
+        return f"PeriodScenarios(gap={self.gap:g})"
 
     def solve(
         self,
@@ -61,81 +59,130 @@ class PeriodScenarios:
         deadline: Deadline | None = None,
         *,
         closed: Bools | None = None,
+        templates: HourTemplates | None = None,
     ) -> DayOutcome:
         """The best plan of a topology; `worst` of the outcome is its operation on the dearest scenario day.
 
         Args:
-            question: of the day, its recourse as by default. progress: called with every line of the log.
+            question: with scenario days, its recourse as by default. progress: called with every line of the log.
             deadline: takes the place of the time limit. closed: (E) or (T, E) states of the branches; today's if None.
+            templates: compiled recourses of the same question.
 
         Raises:
-            OptionError: generators, stores or shifts are recourse; scenario days that are not (K, T · U).
+            OptionError: there are no scenario days; generators, stores or shifts are recourse; the risk is a regret.
         """
-        states, values = states_of(question, closed), self._values(question)
-        question = replace(question, day=replace(question.day, uncertain=_spread(question, values)))
+        states, days = states_of(question, closed).astype(np.float64), scenarios_of(question)
         with deadline_of(self.time_limit_s, deadline) as limit:
-            return self._solve(question, states, values, progress, limit)
+            master = DayMaster(question, states, risk=days.weights, days=len(days.names), templates=templates)
+            for day in days.realisations:
+                master.add_day(day)
+            return _Run(self, master, days, limit).execute(progress)
 
-    def _values(self, question: DayQuestion) -> Floats:
-        """(K, T, U) scenario days."""
-        shape = question.day.periods, question.day.uncertain.count
-        if self.days.values.shape[1] != shape[0] * shape[1]:
-            raise OptionError(
-                f"scenario days have {self.days.values.shape[1]} entries; this day has {shape[0]} periods of "
-                f"{shape[1]} uncertain quantities"
-            )
-        return self.days.values.reshape(len(self.days.values), *shape)
 
-    def _solve(
-        self, question: DayQuestion, states: Bools, days: Floats, progress: Progress | None, deadline: Deadline
-    ) -> DayOutcome:
-        began = deadline.passed()
-        probabilities = probability_set(self.days, self.risk)
-        finder = HourRecourseFinder(question)
-        master = DayMaster(question, states.astype(np.float64), risk=probabilities, days=len(days))
-        for day in days:
-            master.add_day(day)
-        answer = WholeMaster(master, MASTER_SHARE * self.gap).solve(deadline)
-        if answer.x is None:
-            infeasible = answer.status is Status.INFEASIBLE
-            end = Termination.INFEASIBLE if infeasible else deadline.why if deadline.over() else Termination.ACCURACY
-            bounds = math.inf if infeasible else answer.bound, math.inf
-            return DayOutcome(end, None, None, None, *bounds, (), deadline.passed() - began)
-        plan = master.plan(answer)
-        rows = [np.vstack([days[:, t], np.ones((1, days.shape[2]))]) for t in range(days.shape[1])]
-        values = PlanValues(master, answer, plan, finder, rows)
+class _Run:
+    """One run; the forecast is a further realisation of every period, after those of the scenario days."""
+
+    def __init__(self, method: PeriodScenarios, master: DayMaster, days: ScenarioDays, deadline: Deadline) -> None:
+        self.method, self.master, self.days, self.deadline = method, master, days, deadline
+        self.began, self.finder = deadline.passed(), HourRecourseFinder(master.question)
+        shares = days.realisations
+        self.rows = [np.vstack([shares[:, t], np.ones((1, shares.shape[2]))]) for t in range(shares.shape[1])]
+        self.values: PlanValues | None = None
+        self.lower, self.upper, self.tightened = -math.inf, math.inf, 0
+
+    def execute(self, progress: Progress | None) -> DayOutcome:
+        """Solve; where the exact flow breaks limits that the relaxation keeps, tighten these and solve again."""
+        while True:
+            answer = WholeMaster(self.master, MASTER_SHARE * self.method.gap).solve(self.deadline)
+            if not self.tightened:
+                self.lower = answer.bound
+            if answer.x is None:
+                return self._outcome(progress, infeasible=answer.status is Status.INFEASIBLE)
+            self._judge(answer)
+            if math.isfinite(self.upper) or self.deadline.over() or not self._tighten():
+                return self._outcome(progress)
+
+    def _judge(self, answer: MasterAnswer) -> None:
+        """Operations of the plan of a solution on all days, and their risk."""
+        values = PlanValues(self.master, answer, self.master.plan(answer), self.finder, self.rows)
         values.mend()
-        costs = self._costs(values)
-        upper = values.schedule_cost + probabilities.worst(costs)[0] if np.isfinite(costs).all() else math.inf
-        if relative_gap(answer.bound, upper) > self.gap:
-            for t, v in np.ndindex(days.shape[1], len(days)):
-                if not deadline.over():
+        self.values, forecast = values, len(self.days.names)
+        for t in range(len(self.rows)):
+            values.solve(t, forecast)
+            if self.days.weights.only is None:  # the program is careless with days that do not count
+                values.improve(t)
+        self.upper = self._risk(values)
+        if relative_gap(self.lower, self.upper) > self.method.gap:
+            for t, v in np.ndindex(len(self.rows), forecast):
+                if not self.deadline.over():
                     values.solve(t, v)
-            costs = self._costs(values)
-            upper = values.schedule_cost + probabilities.worst(costs)[0] if np.isfinite(costs).all() else math.inf
-        lower = min(answer.bound, upper)
-        forecast, worst = (
-            operation(finder.evaluator, plan, np.array([part[k] for part in rows]), values.recourse([k] * len(rows)))
-            for k in (len(days), int(np.argmax(costs)))
+            self.upper = self._risk(values)
+
+    def _risk(self, values: PlanValues) -> float:
+        costs = day_costs(values)
+        broken = any(np.isinf(part).any() for part in values.costs)
+        return math.inf if broken else values.schedule_cost + self.days.weights.worst(costs)[0]
+
+    def _tighten(self) -> bool:
+        """Tighten the limits of periods in which some operation breaks them."""
+        assert self.values is not None
+        missed = [float(part[np.isfinite(part)].max(initial=0.0)) for part in self.values.violations]
+        self.tightened += 1
+        for t, excess in enumerate(missed):
+            if excess > 0.0:
+                self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
+        return self.tightened <= TIGHTENED_MOST and max(missed) > 0.0
+
+    def _outcome(self, progress: Progress | None, *, infeasible: bool = False) -> DayOutcome:
+        seconds = self.deadline.passed() - self.began
+        if self.values is None:
+            end = self.deadline.why if self.deadline.over() else Termination.ACCURACY
+            bounds = (math.inf, math.inf) if infeasible else (self.lower, math.inf)
+            return DayOutcome(Termination.INFEASIBLE if infeasible else end, None, None, None, *bounds, (), seconds)
+        values, lower = self.values, min(self.lower, self.upper)
+        *operated, forecast = (
+            operation(
+                self.finder.evaluator,
+                values.plan,
+                np.array([part[k] for part in self.rows]),
+                values.recourse([k] * len(self.rows)),
+            )
+            for k in range(len(self.days.names) + 1)
         )
-        gap, seconds = relative_gap(lower, upper), deadline.passed() - began
-        missed = sum(float(part.max()) for part in values.violations)
-        line = Iteration(1, seconds, lower, upper, upper, "copy", missed, "", interim=False)
+        gap, missed = relative_gap(lower, self.upper), sum(float(part.max()) for part in values.violations)
+        line = Iteration(1, seconds, lower, self.upper, self.upper, "copy", missed, "", interim=False)
         if progress is not None:
             progress(line)
         end = Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP
-        if gap > self.gap:
-            end = deadline.why if deadline.over() else Termination.RELAXATION
-        return DayOutcome(end, plan, forecast, worst, lower, upper, (line,), seconds)
+        if gap > self.method.gap:
+            end = self.deadline.why if self.deadline.over() else Termination.RELAXATION
+        return DayOutcome(
+            end,
+            values.plan,
+            forecast,
+            operated[int(np.argmax(day_costs(values)))],
+            lower,
+            self.upper,
+            (line,),
+            seconds,
+            (TIGHTENED,) if self.tightened else (),
+            scenarios=tuple(operated),
+        )
 
-    @staticmethod
-    def _costs(values: PlanValues) -> Floats:
-        """(K) cost of the recourse of every scenario day; the forecast comes last and is left out."""
-        return np.asarray(np.sum(values.costs, axis=0)[:-1])
+
+def day_costs(values: PlanValues) -> Floats:
+    """(K) cost of the recourse of every scenario day; the forecast comes last and is left out."""
+    return np.asarray(np.sum(values.costs, axis=0)[:-1])
 
 
-def _spread(question: DayQuestion, days: Floats) -> Uncertain:
-    """The uncertain quantities with deviations that hold all scenario days, from which bounds of powers follow."""
-    uncertain = question.day.uncertain
-    up, down = np.maximum(days - 1.0, 0.0).max(axis=0), np.maximum(1.0 - days, 0.0).max(axis=0)
-    return replace(uncertain, up=np.maximum(uncertain.up, up), down=np.maximum(uncertain.down, down))
+def scenarios_of(question: DayQuestion) -> ScenarioDays:
+    """The scenario days of a question.
+
+    Raises:
+        OptionError: there are none, or their regret is asked for.
+    """
+    if question.scenarios is None:
+        raise OptionError("this method plans for scenario days, and none are given; give futures")
+    if isinstance(question.scenarios.risk, Regret):
+        raise OptionError("the regret of scenario days is not counted; use Expectation(), CVaR() or WorstCase()")
+    return question.scenarios

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 
-from openpoint.arrays import Bools
+from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
 from openpoint.network.day import DayArrays
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.twostage.ambiguity import ProbabilitySet
+from openpoint.twostage.risk import Risk, probability_set
+from openpoint.twostage.uncertainty import Scenarios
 
 
 class Cadence(Enum):
@@ -35,8 +38,37 @@ class Resource(Enum):
 
 
 @dataclass(frozen=True)
+class ScenarioDays:
+    """K days that may come, and how their costs become one number.
+
+    Attributes:
+        names: (K). realisations: (K, T, U). probabilities: (K); None where they are unknown. risk: of the costs.
+    """
+
+    names: tuple[str, ...]
+    realisations: Floats
+    probabilities: Floats | None
+    risk: Risk
+
+    def of_last(self, periods: int) -> ScenarioDays:
+        """The same of the last periods."""
+        return replace(self, realisations=self.realisations[:, len(self.realisations[0]) - periods :])
+
+    @property
+    def weights(self) -> ProbabilitySet:
+        """The probability vectors of which the risk is the worst expectation.
+
+        Raises:
+            OptionError: the risk needs probabilities, and they are unknown.
+        """
+        values = self.realisations.reshape(len(self.names), -1)
+        return probability_set(Scenarios(values, self.probabilities), self.risk)
+
+
+@dataclass(frozen=True)
 class DayQuestion:
-    """Topology and resources of a day at the least cost in the worst realisation.
+    """Topology and resources of a day at the least cost in the worst realisation, or at the least risk of scenario
+    days.
 
     Attributes:
         network: the grid with the limits to keep and without its loads, see `DayArrays`. devices: what may be set
@@ -49,7 +81,7 @@ class DayQuestion:
             topology most switch operations over the day, the first period against today's. None = any number.
         recourse: what is decided after the realisation is known. Stores and shifts then see the whole day: an
             optimistic assumption, to be told beside the figure.
-        day: the periods and resources.
+        day: the periods and resources. scenarios: days in place of the budgeted set; `with_scenarios` gives them.
     """
 
     network: Network
@@ -63,6 +95,7 @@ class DayQuestion:
     max_changes: int | None
     recourse: frozenset[Resource]
     day: DayArrays
+    scenarios: ScenarioDays | None = None
 
     @property
     def by_period(self) -> bool:
@@ -71,3 +104,11 @@ class DayQuestion:
             return False
         ramps = np.concatenate([self.day.units.ramp_up, self.day.units.ramp_down])
         return Resource.GENERATORS not in self.recourse or not np.isfinite(ramps).any()
+
+
+def with_scenarios(question: DayQuestion, scenarios: ScenarioDays) -> DayQuestion:
+    """The question with scenario days, and deviations that hold all of them, from which bounds of powers follow."""
+    uncertain, days = question.day.uncertain, scenarios.realisations
+    up, down = np.maximum(days - 1.0, 0.0).max(axis=0), np.maximum(1.0 - days, 0.0).max(axis=0)
+    spread = replace(uncertain, up=np.maximum(uncertain.up, up), down=np.maximum(uncertain.down, down))
+    return replace(question, day=replace(question.day, uncertain=spread), scenarios=scenarios)

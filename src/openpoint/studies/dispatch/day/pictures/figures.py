@@ -13,11 +13,12 @@ from openpoint.report.figure.charts import convergence_figure
 from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.series import convergence, gap_text
+from openpoint.studies.dispatch.day.pictures.futures import futures_figure
 from openpoint.studies.dispatch.day.pictures.scene import day_scene
 from openpoint.studies.dispatch.day.pictures.timeline import timeline
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 
-Kind = Literal["day", "grid", "convergence"]
+Kind = Literal["day", "grid", "convergence", "futures"]
 
 
 def draw(result: DispatchDayResult, *, kind: Kind = "day") -> Figure:
@@ -26,19 +27,21 @@ def draw(result: DispatchDayResult, *, kind: Kind = "day") -> Figure:
     Args:
         result: what to draw.
         kind: `day` (the timeline), `grid` (open points today and in the answer, with the lowest voltages and highest
-            currents of the day) or `convergence` (bounds over time).
+            currents of the day), `convergence` (bounds over time) or `futures` (the costs of the futures in order).
 
     Returns:
         A Matplotlib figure of its own, unknown to pyplot: nothing to close, safe in threads and without a display.
 
     Raises:
-        OptionError: an unknown `kind`.
+        OptionError: an unknown `kind`, or `futures` where there are none.
     """
     check_kind(kind, get_args(Kind))
     title = result.grid.title or result.grid.name
     with mpl.rc_context(style.RC):
         if kind == "day":
             return timeline(result)
+        if kind == "futures":
+            return futures_figure(result)
         if kind == "grid":
             scene = day_scene(result)
             return grid_figure(scene, list(scene.states), f"{title}: {result.to_do() or result.termination.value}")

@@ -124,7 +124,9 @@ def _stack(axes: Axes, result: DispatchDayResult, case: str) -> None:
 
 
 def _mark_deviations(axes: Axes, result: DispatchDayResult, edges: Floats) -> None:
-    """Over the periods in which something deviates, which group and in which direction."""
+    """Over the periods in which something deviates, which group and in which direction; in a future nearly all do."""
+    if result.futures.height:
+        return
     names = result.periods.filter(case="today")["period"].to_list()
     moved = result.uncertainty.filter("deviates").with_columns(up=pl.col("worst") > 1.0)
     for t, name in enumerate(names):
