@@ -1,6 +1,7 @@
 """Whether the ways to the robust plan of a day agree, on random small days with everything that a day may hold.
 
-    python -m benchmarks.day_agree [--count 200] [--first 0] [--methods columns search ccg benders scip] [--json FILE]
+    python -m benchmarks.day_agree [--count 200] [--first 0] [--seconds 30] [--json FILE]
+                                   [--methods columns search ccg benders extensive late]
 
 Of every day all radial topologies and all vertices of the uncertainty set are tried (`tests.builders.day_oracle`), once
 with the topology of today, once with all. Then each method solves it: `columns` with today's, the others with all. No
@@ -8,6 +9,9 @@ lower bound may lie above the exact worst case of the oracle's plan. Each plan i
 vertices: what a method says it costs must be the greatest of these costs, and no less than the oracle's optimum; power
 balances to 1e-9, contents of stores and demand moved in time add up, and no store charges and discharges at once. What
 a method refuses by name, or ends without the gap asked for, is counted. Exit status 1: a fault.
+
+`late` is the day with today's topology in which stores, shifts or generators, drawn by the seed, are decided once the
+day is known, by `ccg`; the oracle has all days in one program, so that days with many vertices are left out.
 """
 
 from __future__ import annotations
@@ -19,32 +23,31 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
-from openpoint.arrays import Floats
+import numpy as np
+
 from openpoint.errors import OptionError
-from openpoint.network.day import DayPlan
-from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
-from openpoint.studies.dispatch.day.model.program import robust_day
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
+from openpoint.studies.dispatch.day.methods import MethodName, method_of
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
+from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
 from tests.builders.day_oracle import Known, SolverFailed, exact_worst, oracle, schedule_faults
 from tests.builders.random_days import random_day
 
-METHODS = ("columns", "search", "ccg", "benders", "scip")
+Method = MethodName | Literal["late"]
+METHODS: tuple[Method, ...] = ("columns", "search", "ccg", "benders", "extensive", "late")
+LATE_MOST = 60
+"""Most vertices of a day that `late` solves."""
 EVERY = 20
 """How many days lie between two lines of progress."""
 GAP = 1e-4
 """Gap asked of every method."""
-SECONDS = 30.0
-"""Time limit of a method."""
 SAME = 2e-4
 """Relative accuracy of cone and mixed-integer solvers, and of recourses found for exact flows."""
 BALANCE = 1e-9
@@ -53,75 +56,61 @@ CONTENT = 1e-6
 """Largest excess of a limit of a store."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a method says in $: its bound, and its plan, with what it is worth by its own exact evaluation if any."""
-
-    termination: Termination
-    lower: float
-    plan: DayPlan | None
-    upper: float | None
-    realisation: Floats | None
+def answered(question: DayQuestion, method: Method, seconds: float) -> DayOutcome:
+    """The answer of a method by name, within so many processor seconds."""
+    deadline = Deadline(seconds, clock=time.process_time)
+    return method_of("ccg" if method == "late" else method, GAP, None).solve(question, None, deadline)
 
 
-def by_day(question: DayQuestion, method: PeriodColumns | DayTopologySearch) -> Answer:
-    """A method made for days: copies by period, or the search for the topology."""
-    found = method.solve(question)
-    plan = found.plan if math.isfinite(found.upper_bound) else None
-    worst = None if found.worst is None else found.worst.realisation
-    return Answer(found.termination, found.lower_bound, plan, found.upper_bound, worst)
-
-
-def by_engine(question: DayQuestion, method: Benders | ColumnAndConstraint | ExtensiveForm) -> Answer:
-    """A method of the two-stage engine; its own values are those of the relaxation."""
-    program = robust_day(question)
-    found = method.solve(program)
-    plan = None if found.decision is None else program.layout.plan(found.decision)
-    return Answer(found.termination, found.lower_bound, plan, None, None)
-
-
-def answered(question: DayQuestion, method: str) -> Answer:
-    """The answer of a method by name."""
-    match method:
-        case "columns":
-            return by_day(question, PeriodColumns(gap=GAP, time_limit_s=SECONDS))
-        case "search":
-            return by_day(question, DayTopologySearch(gap=GAP, time_limit_s=SECONDS))
-        case "benders":
-            return by_engine(question, Benders(gap=GAP, time_limit_s=SECONDS))
-        case "ccg":
-            return by_engine(question, ColumnAndConstraint(gap=GAP, time_limit_s=SECONDS))
-        case _:
-            return by_engine(question, ExtensiveForm(gap=GAP, time_limit_s=SECONDS))
-
-
-def faults(question: DayQuestion, known: Known, answer: Answer) -> list[str]:
+def faults(question: DayQuestion, known: Known, answer: DayOutcome) -> list[str]:
     """What is wrong with an answer."""
     found = list[str]()
     room = SAME * max(1.0, abs(known.value)) if math.isfinite(known.value) else 0.0
-    if answer.lower > known.exact + room:
-        found.append(f"bound {answer.lower} above {known.exact}")
-    if answer.termination is Termination.INFEASIBLE and math.isfinite(known.exact):
-        found.append(f"infeasible, but {known.exact} is there")
-    if answer.plan is None:
+    there = known.value if question.recourse else known.exact
+    if answer.lower_bound > there + room:
+        found.append(f"bound {answer.lower_bound} above {there}")
+    if answer.termination is Termination.INFEASIBLE and math.isfinite(there):
+        found.append(f"infeasible, but {there} is there")
+    if answer.plan is None or not math.isfinite(answer.upper_bound):
         return found
+    if answer.worst is None:
+        return [*found, "names no worst realisation"]
+    if question.recourse:
+        return found + _late_faults(question, known, answer, room)
     worst = exact_worst(question, answer.plan)
     if worst.value < known.value - room:
         found.append(f"is worth {worst.value}, below the optimum of the relaxation, {known.value}")
-    if answer.upper is not None:
-        if not worst.lower - room <= answer.upper <= worst.value + room:
-            found.append(f"costs {worst.lower} to {worst.value} in its worst vertex, says {answer.upper}")
-        if answer.realisation is None:
-            found.append("names no worst realisation")
+    if not worst.lower - room <= answer.upper_bound <= worst.value + room:
+        found.append(f"costs {worst.lower} to {worst.value} in its worst vertex, says {answer.upper_bound}")
     if worst.imbalance > BALANCE:
         found.append(f"power is off by {worst.imbalance}")
     return found + schedule_faults(question, answer.plan, limits=CONTENT, energy=BALANCE)
 
 
-def judged(question: DayQuestion, known: Known, method: str) -> tuple[Counter[str], list[str]]:
+def _late_faults(question: DayQuestion, known: Known, answer: DayOutcome, room: float) -> list[str]:
+    """What is wrong where the recourse decides of the schedule: the value by the oracle, the days by themselves."""
+    found = list[str]()
+    if answer.upper_bound < known.value - room:
+        found.append(f"is worth {answer.upper_bound}, below the optimum of the relaxation, {known.value}")
+    for operation in (answer.forecast, answer.worst):
+        assert operation is not None
+        found += schedule_faults(question, operation.plan, limits=CONTENT, energy=BALANCE)
+        if operation.violations.any():
+            found.append("breaks limits in a day shown")
+    return found
+
+
+def late_question(question: DayQuestion, seed: int) -> DayQuestion:
+    """The day with some resources, one at least, decided once it is known."""
+    drawn = np.random.default_rng([seed, 16]).random(len(Resource))
+    some = frozenset(each for each, share in zip(Resource, drawn, strict=True) if share > 0.5 or share == drawn.max())
+    return replace(question, topology=Cadence.FIXED, recourse=some)
+
+
+def judged(question: DayQuestion, known: Known, method: Method, seconds: float) -> tuple[Counter[str], list[str]]:
     """Counts of one method on one day, and faults."""
     try:
-        answer = answered(question, method)
+        answer = answered(question, method, seconds)
     except OptionError as error:
         return Counter({f"refused: {str(error)[:60]}": 1}), []
     return Counter({answer.termination.value: 1}), faults(question, known, answer)
@@ -131,7 +120,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS[:3]))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--seconds", type=float, default=30.0, help="processor time limit of a method")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -140,8 +130,11 @@ def main() -> int:
         asked = random_day(seed).question
         ways = {cadence: replace(asked, topology=cadence) for cadence in (Cadence.FIXED, Cadence.ONCE)}
         began = time.process_time()
+        late = late_question(asked, seed)
         try:
             known = {cadence: oracle(question) for cadence, question in ways.items()}
+            few = "late" in arguments.methods and known[Cadence.FIXED].vertices <= LATE_MOST
+            of_late = oracle(late) if few else None
         except SolverFailed as error:
             counts["oracle"][f"nothing known: {error}"] += 1
             continue
@@ -158,8 +151,13 @@ def main() -> int:
         )
         for method in arguments.methods:
             cadence = Cadence.FIXED if method == "columns" else Cadence.ONCE
+            question, right = ways[cadence], known[cadence]
+            if method == "late":
+                if of_late is None:
+                    continue
+                question, right = late, of_late
             began = time.process_time()
-            found, bad = judged(ways[cadence], known[cadence], method)
+            found, bad = judged(question, right, method, arguments.seconds)
             counts[method] += found + Counter({"ms": round(1000.0 * (time.process_time() - began))})
             for fault in bad:
                 wrong.append(f"day {seed}, {method}: {fault}")

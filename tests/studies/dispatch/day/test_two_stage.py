@@ -83,7 +83,7 @@ def test_what_is_late_chooses_the_engine() -> None:
 
 def test_too_many_days_are_refused_where_all_is_decided_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(two_stage, "DAYS_MOST", 3)
-    with pytest.raises(OptionError, match="lower the budget, let fewer groups be uncertain, or leave --method out"):
+    with pytest.raises(OptionError, match="days: lower the budget, let fewer groups be uncertain"):
         solved("benders", small_day(hours=2))
 
 

@@ -5,9 +5,7 @@ are checked against. They alone take a recourse that links the periods: stores, 
 are decided once the whole day is known. Plans are operated in all vertices by exact AC power flow: the cost in the
 worst of them is the upper bound, however loose the cones are.
 
-To decide all beforehand is one recourse, too. Its best plan is found first, by the method for a given topology: it is
-the answer until the method finds a better one, and the only one where the vertices are too many to list. The lower
-bound is then that of two of them, the forecast and the worst day of this plan, whole numbers relaxed.
+To decide all beforehand is one recourse, too. Its best plan is found first, by the method for a given topology: it XX
 """
 
 from __future__ import annotations
@@ -46,9 +44,13 @@ BEFOREHAND = (
     "gap says how much one could save."
 )
 FEW_DAYS = (
-    f"The uncertainty set has more than {DAYS_MOST:,} days as vertices, too many to solve each with a recourse that "
-    "sees the whole day. The lower bound is that of two of them, the forecast and the worst day of the plan; for more, "
-    "lower the budget or let fewer groups be uncertain."
+    "The uncertainty set has too many days as vertices to solve each with a recourse that sees the whole day. The "
+    "lower bound is that of two of them, the forecast and the worst day of the plan; for more, lower the budget or let "
+    "fewer groups be uncertain."
+)
+TOO_MANY = (
+    f"here there are more than {DAYS_MOST:,} days: lower the budget, let fewer groups be uncertain, or leave the "
+    "method and what is recourse out (--method, --recourse)"
 )
 
 
@@ -76,35 +78,33 @@ class TwoStageDay:
         question = replace(question, day=deviating(question.day))
         many = any(islice(days(question.day.uncertain), DAYS_MOST, None))
         if many and not question.recourse:
-            raise OptionError(
-                f"{self} lists the vertices of the uncertainty set, here more than {DAYS_MOST:,} days, and solves each "
-                "in every iteration; lower the budget, let fewer groups be uncertain, or leave --method out"
-            )
+            raise OptionError(f"{self} lists the vertices of the uncertainty set and solves each of them; {TOO_MANY}")
         with deadline_of(self.method.time_limit_s, deadline) as limit:
-            before = self._beforehand(question, limit) if question.recourse else None
-            if many:
-                assert before is not None
-                return self._sandwiched(question, before)
+            if not question.recourse:
+                return _outcome(self.method.solve(robust_day(question, listed=True), progress, limit))
+            before = self._beforehand(question, limit.within((1.0 if many else START_SHARE) * limit.left()))
+            if many and not math.isfinite(before.upper_bound):
+                raise OptionError(
+                    f"no plan was found that decides all beforehand and keeps the limits; to look further, {TOO_MANY}"
+                )
+            if many or before.gap <= self.method.gap:
+                notes = (*before.notes, FEW_DAYS) if many else before.notes
+                return self._ended(replace(before, notes=notes), Termination.RELAXATION)
             found = _outcome(self.method.solve(robust_day(question, listed=True), progress, limit))
-            if before is None or not before.upper_bound < found.upper_bound:
-                return found
-            better = found if math.isfinite(found.lower_bound) else self._sandwiched(question, before)
-            return self._ended(replace(before, lower_bound=better.lower_bound, log=found.log), found.termination)
+            lower = max(found.lower_bound, min(before.lower_bound, found.upper_bound))
+            if before.upper_bound < found.upper_bound:
+                return self._ended(replace(before, lower_bound=lower, log=found.log), found.termination)
+            return replace(found, lower_bound=lower)
 
-    def _beforehand(self, question: DayQuestion, limit: Deadline) -> DayOutcome:
-        """The best plan that decides all beforehand, with today's topology where it is free."""
+    def _beforehand(self, question: DayQuestion, part: Deadline) -> DayOutcome:
+        """The best plan that decides all beforehand, with today's topology where it is free; its lower bound is that of
+        any recourse in two days."""
         fixed = replace(question, recourse=frozenset(), topology=Cadence.FIXED)
-        part = limit.within(START_SHARE * limit.left())
-        return verified(fixed, PeriodColumns(gap=self.method.gap).solve(fixed, None, part), part)
-
-    def _sandwiched(self, question: DayQuestion, before: DayOutcome) -> DayOutcome:
-        """The plan that decides all beforehand, with a lower bound of any recourse."""
-        notes = (*before.notes, FEW_DAYS)
-        if before.worst is None or not math.isfinite(before.upper_bound):
-            return replace(before, lower_bound=-math.inf, notes=notes)
-        known = [each.realisation.ravel() for each in (before.forecast, before.worst) if each is not None]
-        lower = least_of_all(robust_day(question), known)
-        return self._ended(replace(before, lower_bound=lower, notes=notes), Termination.RELAXATION)
+        found = verified(fixed, PeriodColumns(gap=self.method.gap).solve(fixed, None, part), part)
+        if found.worst is None or found.forecast is None or not math.isfinite(found.upper_bound):
+            return replace(found, lower_bound=-math.inf)
+        two = [each.realisation.ravel() for each in (found.forecast, found.worst)]
+        return replace(found, lower_bound=least_of_all(robust_day(question), two))
 
     def _ended(self, outcome: DayOutcome, why: Termination) -> DayOutcome:
         """A plan that decides all beforehand, with bounds of any recourse."""
