@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.verified import verified
 from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination
 from tests.builders import days
 from tests.builders.ring_days import HOURS, prepared
 
@@ -125,6 +127,25 @@ def test_the_worst_day_is_the_worst_of_all_vertices() -> None:
                     realisation[t, u] += sign * spread
             totals.append(sum(finder.best(outcome.plan, t, realisation[[t]]).costs[0] for t in range(4)))
     assert outcome.upper_bound == pytest.approx(scheduled + max(totals), rel=1e-4)
+
+
+def test_the_gap_of_the_method_is_that_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vertex whose operation is good enough and no better must not open the gap that the method closed."""
+    uncertain = days.by_group(4, ("solar",) * 2, 4, load=0.1, solar=0.3, hours=2)
+    run = prepared(topology="fixed", parts={"uncertain": uncertain})
+    outcome = run.method.solve(run.question)
+    monkeypatch.setattr(
+        "openpoint.studies.dispatch.day.verified.HourRecourseFinder",
+        lambda question: HourRecourseFinder(question, tolerance=0.05),
+    )
+    rough = verified(run.question, outcome, Deadline())
+    assert rough.upper_bound > (1.0 + 1e-5) * outcome.upper_bound
+    closed = verified(run.question, outcome, Deadline(), outcome.gap + 1e-6)
+    assert closed.upper_bound == pytest.approx(outcome.upper_bound, rel=1e-6)
+    assert closed.termination is outcome.termination
+    assert closed.gap <= outcome.gap + 1e-6
+    told = verified(run.question, replace(outcome, lower_bound=0.9 * outcome.lower_bound), Deadline(), 1e-3)
+    assert (told.termination, told.gap > 1e-3) == (Termination.ACCURACY, True)
 
 
 def test_plans_are_compared_in_days_drawn_at_random() -> None:

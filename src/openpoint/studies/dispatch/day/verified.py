@@ -7,6 +7,7 @@ by exact AC power flow, and the worst day is chosen among them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,14 +20,22 @@ from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.studies.dispatch.day.model.worst_day import WorstDays
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination, relative_gap
+from openpoint.twostage.stopping import PROVEN_GAP
 
 
-def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline) -> DayOutcome:
+def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline, gap: float = math.inf) -> DayOutcome:
     """The outcome with the worst realisation of its plan, and the cost there as its upper bound.
+
+    Operations of the worst day are solved to the end where else the gap that the method reached would not be that of
+    the answer. If it is not even then, the answer says so.
 
     It stays as it is where nothing is uncertain, with futures (the method operates all of them), where the recourse
     decides of the schedule, where no plan keeps the limits, where the deadline comes first, or where a vertex gets no
     operation that keeps them here.
+
+    Args:
+        question: of the day. outcome: of a method. deadline: of the run. gap: that was asked for.
     """
     plan, day = outcome.plan, question.day
     other = not day.uncertain.count or question.recourse or question.scenarios is not None
@@ -40,14 +49,41 @@ def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline) -> 
         answers.append(finder.best(plan, t, realisations))
     if any((answer.violations > 0.0).any() for answer in answers):
         return outcome
-    _, choice = WorstDays(vertices.deviations, vertices.hours).of([answer.costs for answer in answers])
+    proven = outcome.termination is Termination.OPTIMAL
+    reached = proven or outcome.termination is Termination.GAP
+    aim = min(gap, PROVEN_GAP) if proven else gap
     scheduled = finder.evaluator.schedule_costs(plan)
+    days, exact = WorstDays(vertices.deviations, vertices.hours), set[tuple[int, int]]()
+    while True:
+        total, choice = days.of([answer.costs for answer in answers])
+        left = [(t, int(v)) for t, v in enumerate(choice) if (t, int(v)) not in exact]
+        within = relative_gap(outcome.lower_bound, total + float(scheduled.sum())) <= aim
+        if within or not reached or not left or deadline.over():
+            break
+        for t, v in left:
+            exact.add((t, v))
+            better = finder.best(plan, t, vertices.realisations[t][v : v + 1], tolerance=0.0)
+            answers[t] = _with_better(answers[t], v, better)
     worst = _operation(plan, answers, choice, vertices.day(choice), scheduled)
     forecast = _operation(plan, answers, choice * 0, vertices.day(choice * 0), scheduled)
     upper = float(worst.costs.sum())
     # A bound above a verified cost can only be inaccurate: the bound gives way, never the cost.
     lower = min(outcome.lower_bound, upper)
-    return replace(outcome, worst=worst, forecast=forecast, lower_bound=lower, upper_bound=upper)
+    why = outcome.termination
+    if reached and not within:
+        why = Termination.GAP if relative_gap(lower, upper) <= gap else Termination.ACCURACY
+    return replace(outcome, termination=why, worst=worst, forecast=forecast, lower_bound=lower, upper_bound=upper)
+
+
+def _with_better(answers: HourAnswers, v: int, better: HourAnswers) -> HourAnswers:
+    """Answers with another one in vertex v, if it keeps the limits and costs less."""
+    if better.violations[0] > 0.0 or better.costs[0] >= answers.costs[v]:
+        return answers
+    costs, recourse = answers.costs.copy(), {name: part.copy() for name, part in vars(answers.recourse).items()}
+    costs[v] = better.costs[0]
+    for name, part in recourse.items():
+        part[v] = getattr(better.recourse, name)[0]
+    return replace(answers, costs=costs, recourse=HourRecourse(**recourse))
 
 
 def _operation(

@@ -108,12 +108,16 @@ class HourRecourseFinder:
         self._tolerance = tolerance
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
-    def best(self, plan: DayPlan, t: int, realisations: Floats) -> HourAnswers:
-        """Recourses of period t of a plan in K realisations (K, U) of that period."""
+    def best(self, plan: DayPlan, t: int, realisations: Floats, tolerance: float | None = None) -> HourAnswers:
+        """Recourses of period t of a plan in K realisations (K, U) of that period.
+
+        Args:
+            plan: of the day. t: period. realisations: (K, U). tolerance: in place of the finder's; 0 solves each.
+        """
         known = self._of(plan, t)
         if not known.realisations:
             self._solve(known, plan, t, np.ones(self.question.day.uncertain.count))
-        enough = self._tolerance * self.cone.scale(t)
+        enough = (self._tolerance if tolerance is None else tolerance) * self.cone.scale(t)
         answers = Answers(self.question, realisations, known.lower(realisations), enough)
         if known.realisations:
             order = known.nearest(realisations)
