@@ -234,5 +234,17 @@ def operations(today: Bools, closed: cp.Expression) -> tuple[cp.Variable, list[c
     return operated, [operated >= closed - before, operated >= before - closed]
 
 
+def moves(today: Floats, chosen: cp.Expression, price: float) -> tuple[cp.Expression, list[cp.Constraint]]:
+    """The price of devices that change their position from the period before, today's first, and its constraints.
+
+    Args:
+        today: (K) one-hot. chosen: (T, K) one-hot, the positions of all devices one after another. price: of a move.
+    """
+    if price == 0.0:
+        return cp.Constant(0.0), []
+    moved, constraints = operations(today > 0.5, chosen)
+    return price * cp.sum(moved) / 2.0, constraints  # a move leaves one position and takes another
+
+
 def _flat(x: cp.Expression | Floats) -> cp.Expression:
     return cp.vec(x, order="C")

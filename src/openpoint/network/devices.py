@@ -81,6 +81,12 @@ class Devices:
             self.today[free],
         )
 
+    def one_hot(self, positions: Ints) -> Floats:
+        """1 where a position is taken, the positions of all devices one after another."""
+        whole = np.zeros(int(self.sizes.sum()))
+        whole[np.cumsum(self.sizes) - self.sizes + positions] = 1.0
+        return whole
+
     def with_some(self, some: Ints, positions: Ints) -> Ints:
         """(D) positions: these of some devices, today's of the others."""
         whole = self.today.copy()

@@ -94,6 +94,12 @@ class OverDay:
     switching_price: Annotated[
         float | None, typer.Option(metavar="USD", min=0.0, help="Cost of a switch operation of the day.")
     ] = None
+    moving_price: Annotated[
+        float | None,
+        typer.Option(
+            metavar="USD", min=0.0, help="Cost of setting a tap changer, a capacitor bank or a source's voltage anew."
+        ),
+    ] = None
     loss_price: Annotated[
         float | None, typer.Option(metavar="USD", min=0.0, help="Price of a kWh lost, beside the energy itself.")
     ] = None

@@ -20,7 +20,7 @@ from openpoint.network.devices import with_positions
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator, moves
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 
 PARTS = {
@@ -34,6 +34,7 @@ PARTS = {
     "moved load": "load moved to other buses or periods",
     "shedding": "load that is shed",
     "switching": "switch operations",
+    "moves": "taps, capacitor steps and voltages of sources that are set anew",
 }
 """What the cost of a day is made of."""
 
@@ -188,6 +189,7 @@ def _parts(question: DayQuestion, flow: DayFlow) -> dict[str, Floats]:
         "moved load": h * day.demand.shift_price * away,
         "shedding": h * day.demand.shed_price * flow.recourse.shed,
         "switching": cost.change * operations(question, plan.closed),
+        "moves": cost.move * moves(question.devices, plan.positions),
     }
     return {name: np.asarray(values.sum(axis=1) * s + 0.0) for name, values in found.items()}
 

@@ -45,6 +45,7 @@ class DayOptions:
     recourse: Names = ()
     max_changes: int | None = None
     switching_price: float = 0.0
+    moving_price: float = 0.0
     loss_price: float = 0.0
     shift_buses: float | None = None
     shift_time: float | None = None
@@ -70,6 +71,7 @@ class DayOptions:
             self._check_recourse,
             self._check_max_changes,
             lambda: not_negative("switching_price", self.switching_price),
+            lambda: not_negative("moving_price", self.moving_price),
             lambda: not_negative("loss_price", self.loss_price),
             *(lambda name=name: self._check_share(name) for name in ("shift_buses", "shift_time")),
             *(lambda name=name: self._as_names(name) for name in ("locked_open", "locked_closed", "switchable")),

@@ -98,7 +98,10 @@ def _prices(grid: Grid, network: Network, options: DayOptions) -> OperatingCost:
     """Prices of generators, losses and switching; those of sources are in the day."""
     known = grid.with_tables(sources=grid.sources.with_columns(pl.col("price_usd_per_kwh").fill_null(0.0)))
     prices = build_prices(known, network)
-    return replace(prices, loss=options.loss_price, change=options.switching_price / network.s_base_kva)
+    base = network.s_base_kva
+    return replace(
+        prices, loss=options.loss_price, change=options.switching_price / base, move=options.moving_price / base
+    )
 
 
 def _demand(day: DayArrays, options: DayOptions) -> Demand:

@@ -59,6 +59,7 @@ def dispatch_day(
     recourse: Names = (),
     max_changes: int | None = None,
     switching_price: float = 0.0,
+    moving_price: float = 0.0,
     loss_price: float = 0.0,
     shift_buses: float | None = None,
     shift_time: float | None = None,
@@ -97,7 +98,8 @@ def dispatch_day(
         positions: the same of taps, capacitor steps and voltages of sources.
         recourse: what is decided after all, of `generators`, `stores`, `shift`: then it knows the whole day.
         max_changes: most switches that may be operated; with `hourly` over the day, the first period against today.
-        switching_price: cost of a switch operation, $. loss_price: of losses beside their energy, $/kWh.
+        switching_price: cost of a switch operation, $. moving_price: of a tap changer, bank or source voltage that is
+            set anew, $. loss_price: of losses beside their energy, $/kWh.
         shift_buses, shift_time: share of every load that may move to other buses in the same period, or in time.
         limits: limits of voltage and current to keep; default: those of the grid and the day.
         locked_open, locked_closed: branches that must be open or closed: a name, or several.
@@ -118,11 +120,10 @@ def dispatch_day(
     """
     options = DayOptions(
         uncertain=uncertain, budget=budget, futures=futures, risk=risk, topology=topology, positions=positions,
-        recourse=recourse, max_changes=max_changes, switching_price=switching_price, loss_price=loss_price,
-        shift_buses=shift_buses, shift_time=shift_time, limits=limits, locked_open=locked_open,
-        locked_closed=locked_closed, switchable=switchable, samples=samples, seed=seed, now=now,
-        state=state, method=method, gap=gap,
-        time_limit_s=time_limit_s,
+        recourse=recourse, max_changes=max_changes, switching_price=switching_price, moving_price=moving_price,
+        loss_price=loss_price, shift_buses=shift_buses, shift_time=shift_time, limits=limits,
+        locked_open=locked_open, locked_closed=locked_closed, switchable=switchable, samples=samples, seed=seed,
+        now=now, state=state, method=method, gap=gap, time_limit_s=time_limit_s,
     )  # fmt: skip
     return prepare_day(read(grid), day, options).solve(progress)
 

@@ -74,8 +74,8 @@ def day_schedule(
     """
     parts = _Parts(question)
     state, topology, change = _branches(question, closed)
-    chosen, positions = _positions(question)
-    constraints, costs = [*topology, *positions], [change]
+    chosen, positions, moves = _positions(question)
+    constraints, costs = [*topology, *positions], [change, moves]
     for block in (_generators, _stores, _shifts):
         kept, cost = block(question, parts)
         constraints += kept
@@ -115,21 +115,24 @@ def _branches(question: DayQuestion, closed: Floats) -> tuple[cp.Variable | None
     return state, [*constraints, *kept], price * cp.sum(operated)
 
 
-def _positions(question: DayQuestion) -> tuple[cp.Variable | None, list[cp.Constraint]]:
-    """(T, K) positions one-hot of the devices that a period sees, and their constraints; None where there are none."""
+def _positions(question: DayQuestion) -> tuple[cp.Variable | None, list[cp.Constraint], cp.Expression]:
+    """(T, K) positions one-hot of the devices that a period sees, None where there are none, their constraints, and the
+    cost of moves."""
     devices, periods = hour_devices(question), question.day.periods
     if not devices.count:
-        return None, []
+        return None, [], cp.Constant(0.0)
     count = int(devices.sizes.sum())
     chosen = cp.Variable((periods, count))
     owner = np.repeat(np.arange(devices.count), devices.sizes)
     every = sp.csr_array((np.ones(count), (np.arange(count), owner)), shape=(count, devices.count))
     constraints: list[cp.Constraint] = [chosen >= 0, chosen <= 1, chosen @ every == 1]
+    today = devices.one_hot(devices.today)
     if question.positions is Cadence.FIXED:
-        constraints.append(chosen == np.tile(one_hot(devices.sizes, devices.today), (periods, 1)))
+        constraints.append(chosen == np.tile(today, (periods, 1)))
     if question.positions is Cadence.ONCE:
         constraints.append(chosen[1:] == chosen[:-1])
-    return chosen, constraints
+    moves, kept = blocks.moves(today, chosen, question.cost.move)
+    return chosen, [*constraints, *kept], question.network.s_base_kva * moves
 
 
 def _generators(question: DayQuestion, parts: _Parts) -> _Block:
@@ -289,17 +292,10 @@ def plan_of(question: DayQuestion, schedule: DaySchedule, x: Floats) -> DayPlan:
     )
 
 
-def one_hot(sizes: Ints, positions: Ints) -> Floats:
-    """(K) 1 where a position is taken, the positions of all devices one after another."""
-    whole = np.zeros(int(sizes.sum()))
-    whole[np.cumsum(sizes) - sizes + positions] = 1.0
-    return whole
-
-
 def slices_of(question: DayQuestion, plan: DayPlan) -> Floats:
     """(T, width) what the periods see of a plan."""
-    some, sizes = hour_device_numbers(question), hour_devices(question).sizes
-    chosen = np.array([one_hot(sizes, positions[some]) for positions in plan.positions])
+    some, devices = hour_device_numbers(question), hour_devices(question)
+    chosen = np.array([devices.one_hot(positions[some]) for positions in plan.positions])
     p, q = plan.generation.real, plan.generation.imag
     parts = plan.closed.astype(np.float64), chosen, p, q, plan.charge, plan.discharge, plan.store_q, plan.shift
     return np.concatenate(parts, axis=1)

@@ -17,7 +17,7 @@ from openpoint.formulations.day_bounds import at_terminals
 from openpoint.network import Network
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
 from openpoint.network.day_demand import nominal_load, tangent
-from openpoint.network.devices import DeviceKind, with_positions
+from openpoint.network.devices import DeviceKind, Devices, with_positions
 from openpoint.powerflow.balanced import Flows, solve
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE, excesses
 from openpoint.powerflow.operating_point import over_limit, relative_excess
@@ -62,7 +62,13 @@ class DayEvaluator:
         started = on & ~np.vstack([day.units.on_before, on[:-1]])
         operated = plan.closed != np.vstack([q.network.closed, plan.closed[:-1]])
         return np.asarray(
-            base * (day.hours * hourly + started @ day.units.start + q.cost.change * operated.sum(axis=1))
+            base
+            * (
+                day.hours * hourly
+                + started @ day.units.start
+                + q.cost.change * operated.sum(axis=1)
+                + q.cost.move * moves(q.devices, plan.positions).sum(axis=1)
+            )
         )
 
     def on(self, plan: DayPlan) -> Bools:
@@ -162,6 +168,12 @@ class DayEvaluator:
     @cached_property
     def _networks(self) -> dict[bytes, Network]:
         return {}
+
+
+def moves(devices: Devices, positions: Ints) -> Bools:
+    """(T, D) whether a device, units apart, is in another position than in the period before, the first than today."""
+    before = np.vstack([devices.today, positions[:-1]])
+    return np.asarray((positions != before) & (devices.kind != DeviceKind.UNIT))
 
 
 def recourse_excess(

@@ -69,16 +69,14 @@ def topology(layout: DayLayout, parts: DayParts) -> Block:
 
 
 def positions(layout: DayLayout, parts: DayParts) -> Block:
-    """One position for every device that is set."""
+    """One position for every device that is set, and the cost of moves."""
     if not parts.chosen.size:
         return Block([], cp.Constant(0.0))
     assert isinstance(parts.chosen, cp.Variable)
-    rows = range(parts.chosen.shape[0])
-    return Block(
-        [each for row in rows for each in one_position(layout.set_devices, parts.chosen[row])],
-        cp.Constant(0.0),
-        (parts.chosen,),
-    )
+    rows, devices, question = range(parts.chosen.shape[0]), layout.set_devices, layout.question
+    constraints = [each for row in rows for each in one_position(devices, parts.chosen[row])]
+    moves, linked = schedule.moves(devices.one_hot(devices.today), parts.chosen, question.cost.move)
+    return Block([*constraints, *linked], question.network.s_base_kva * moves, (parts.chosen,))
 
 
 def commitment(layout: DayLayout, parts: DayParts) -> Block:

@@ -74,7 +74,8 @@ class DayQuestion:
         network: the grid with the limits to keep and without its loads, see `DayArrays`. devices: what may be set
             beside branches. supply: limits of sources and generators.
         cost: prices of generators in $/kWh as in `build_prices`; `loss`, a price of losses beside the energy that they
-            take; `change`, of a switch that moves; its prices of sources are those of the day and not read.
+            take; `change`, of a switch that moves; `move`, of a device that moves, units apart; its prices of sources
+            are those of the day and not read.
         must_close, must_open: (E) branches whose state is given.
         topology: how often it is decided. positions: of devices, units apart, whose states are decided every period.
         max_changes: most switches that may differ from today's state, with the topology decided once; with an hourly
