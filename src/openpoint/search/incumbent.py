@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.arrays import Bools
+from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.dispatch import Dispatcher
@@ -169,14 +169,19 @@ class Incumbent:
         if self.candidate is None:
             self.offer(self.exchange.tree(-np.sqrt(self.model.z2)), self.briefly)
 
-    def follow_multipliers(self) -> None:
-        """Exchange from the tree with the largest flows in the root relaxation, and continue a start cut short."""
+    def follow_multipliers(self, weight: Floats | None = None) -> None:
+        """Exchange from the tree with the largest flows in the root relaxation, and continue a start cut short.
+
+        `weight`: (m) of another tree to start from.
+        """
         work, left = self.work, self.candidate if self.exchange.evaluations >= self.briefly else None
         if self.model.devices:
             relaxed_positions(self.model, work)
             self.exchange.set_devices(np.rint(work.wanted).astype(np.int64))
         if self.model.dispatchable:
             self.exchange.set_outputs(self.dispatcher.outputs(work))
+        if weight is not None:
+            self.offer(self.exchange.tree(weight))
         self.offer(self.exchange.tree(work.conductance * np.hypot(work.drop_y, work.drop_mu)))
         self.offer(left)
         if self.candidate is not None and self.model.units:

@@ -28,11 +28,13 @@ from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.infeasibility import infeasibility_search
 from openpoint.search.kernel.arrays import CLOSED, Model, work_for
-from openpoint.search.kernel.bookkeeping import Counts, counts, enlarged, lowest, pool_for, record_for
-from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
+from openpoint.search.kernel.bookkeeping import Counts, Pool, counts, enlarged, lowest, pool_for, record_for
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED, WRITTEN, explore, propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import Objective, objective_of
+from openpoint.search.paths.build import obstacles
+from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.saving import SearchCheckpoint, SearchState
@@ -195,9 +197,10 @@ class _Run:
     ) -> SearchResult:
         """Run the search."""
         pool = pool_for(self.model, 256)
-        with self.deadline.uncounted():  # time to compile does not count
-            explore(self.model, self.work, pool, self.counts, self.record, 0)
         joined = not self.contradictory and propagate(self.model, self.work)
+        with self.deadline.uncounted():  # time to compile does not count
+            self.by_paths = self._path_explorer() if joined else None
+            self._explore_nodes(pool, 0)
 
         def over() -> bool:
             return self.deadline.over() or (stop is not None and stop())
@@ -236,7 +239,7 @@ class _Run:
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
             if event != LEAF and self.counts.nodes[0] == 1:
-                self.incumbent.follow_multipliers()
+                self.incumbent.follow_multipliers(None if self.by_paths is None else self.by_paths.tree_weight())
             now = self._progress()
             if progress is not None:
                 progress(now)
@@ -268,12 +271,30 @@ class _Run:
         cost = replace(objective.cost, change=self.changes[1])
         return OperatingPointEvaluator(net, self.devices, cost, objective.supply)
 
+    def _path_explorer(self) -> PathExplorer | None:
+        """The search with both bounds where that by paths holds; a certificate knows the first one only."""
+        if self.certificate is not None:
+            return None
+        if why := obstacles(self.model):
+            _LOG.info("no bound by paths: the grid has %s", "; ".join(why))
+            return None
+        return PathExplorer(self.model, self.work)
+
+    def _explore_nodes(self, pool: Pool, most: int) -> int:
+        if self.by_paths is None:
+            return explore(self.model, self.work, pool, self.counts, self.record, most)
+        event = self.by_paths.explore(pool, self.counts, most)
+        if event == PAUSED and self.counts.nodes[0] == 1 and not self.by_paths.pays:
+            _LOG.info("no bound by paths: that of the first node is not the higher one")
+            self.by_paths = None
+        return event
+
     def _explore(self, chunk: int) -> int:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
-        if self.by_regions:
+        if self.by_regions and self.by_paths is None:
             self.decomposition.step(self.state.pool)
         most = int(min(chunk, self.decomposition.pace))
-        event = explore(self.model, self.work, self.state.pool, self.counts, self.record, most)
+        event = self._explore_nodes(self.state.pool, most)
         if event == LEAF:
             self.state.leaves += 1
             self.counts.active[0] = 0

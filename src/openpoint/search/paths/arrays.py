@@ -1,0 +1,176 @@
+"""The arrays of the path bound: junctions, the paths between them, and the current node.
+
+The *core* of a grid is what is left when dangling trees are pruned again and again. Junctions are the buses of the core
+with three or more branches, and all sources together as one more, the last. A *path* is a chain of branches of the core
+between two junctions, which need not be different. Its buses between these are its interior.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from openpoint.arrays import Floats, Indices, Singles, States
+from openpoint.compiled.table import Table
+
+OPEN, FORTH, BACK = 1, 2, 4
+"""States of a path, as bits: open at one of its branches; closed, with power from u to v; from v to u."""
+ANY = OPEN | FORTH | BACK
+
+
+@dataclass(frozen=True, eq=False)
+class Paths(Table):
+    """Junctions and paths. Buses and branches are those of `openpoint.search.kernel.arrays.Model`.
+
+    Attributes:
+        junctions: their number J, without that of the sources, which is J. bus: (J) bus of each.
+        start: (K + 1) first position of each path; path k has the positions start[k] … start[k + 1] − 1, one a branch.
+        branch: (B) of each position, from u to v. beyond: (B) bus at its far end seen from u.
+        u, v: (K) junctions at the ends. u_bus, v_bus: (K) buses there; those of different sources are different.
+        first, at: paths at each junction, (J + 2) and (2K): 2k is end u of path k, 2k + 1 its end v.
+        pruned, above, by: (T) buses of dangling trees, farthest first; bus above each, and branch to it.
+        metric: (J, J) inverse of the Laplacian of the junctions, in which multipliers are improved.
+    """
+
+    junctions: int
+    bus: Indices
+    start: Indices
+    branch: Indices
+    beyond: Indices
+    u: Indices
+    v: Indices
+    u_bus: Indices
+    v_bus: Indices
+    first: Indices
+    at: Indices
+    pruned: Indices
+    above: Indices
+    by: Indices
+    metric: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class PathWork(Table):
+    """The bound of the current node by its paths.
+
+    Attributes:
+        mask: (K) states that a path may have, as bits. opened: (K) position of its open branch, −1 = none.
+        y, mu: (J + 1) multipliers of the balances of junctions, >= 0; 0 at the sources.
+        highest, top: (N) upper bounds of the squared voltages, of the root and of the node.
+        load_p, load_q: (N) load of a bus of the core with the least infeed of its dangling trees; nominal: (N) without
+            their losses. inner: (K) nominal active load within a path, less the prices of its branches.
+        u_p, u_q, v_p, v_q: (B) least power drawn from u and v where the path is open at a branch, at any node.
+        end_p, end_q: (2K) least power that arrives where the path is closed, forth (2k) and back (2k + 1).
+        send: (2K, 8) power sent then, as coefficients: p = f + s0 + s1 (f² + g²) + s2 f + s3 g with f, g the power that
+            arrives, and q = g + s4 + s5 (f² + g²) + s6 f + s7 g.
+        drop: (2K) least drop of the squared voltage then.
+        least_p, least_q: (2K) least power drawn from end u and end v in any state that does not feed that end.
+        recv_p, recv_q, chain: (B) of one sweep: power and squared voltage at the far end of each branch.
+        place: (K) best branch to open, its position. open_cost: (K) least cost where open. cost: (2K) of the arcs.
+        flow_p, flow_q: (2K) power that arrives, at the least cost. state: (K) state in the last evaluation.
+        residual_p, residual_q: (J) missing balance in the last evaluation. step_p, step_q: (J) of an improvement.
+        y_best, mu_best, p_best, q_best: the best multipliers so far, and the residuals there.
+        share: (K, 3) how often each state was chosen lately.
+        forced: (K, 3) lower bound with the path in that state.
+        both: bounds of the node by its paths and without.
+        heap, left, right, arc, leader, tree, seen, trail: memory of `openpoint.search.paths.arborescence`, over arcs or
+            nodes and cycles. key, late: (2K) costs in the heaps. dual: costs that nodes and cycles have paid.
+    """
+
+    mask: States
+    opened: Indices
+    y: Floats
+    mu: Floats
+    highest: Floats
+    top: Floats
+    load_p: Floats
+    load_q: Floats
+    nominal: Floats
+    inner: Floats
+    u_p: Floats
+    u_q: Floats
+    v_p: Floats
+    v_q: Floats
+    end_p: Floats
+    end_q: Floats
+    send: Floats
+    drop: Floats
+    least_p: Floats
+    least_q: Floats
+    recv_p: Floats
+    recv_q: Floats
+    chain: Floats
+    place: Indices
+    open_cost: Floats
+    cost: Floats
+    flow_p: Floats
+    flow_q: Floats
+    state: States
+    residual_p: Floats
+    residual_q: Floats
+    step_p: Floats
+    step_q: Floats
+    y_best: Floats
+    mu_best: Floats
+    p_best: Floats
+    q_best: Floats
+    share: Floats
+    forced: Floats
+    key: Floats
+    late: Floats
+    left: Indices
+    right: Indices
+    heap: Indices
+    arc: Indices
+    leader: Indices
+    tree: Indices
+    seen: Indices
+    trail: Indices
+    dual: Floats
+    both: Floats
+
+
+def path_work_for(paths: Paths, buses: int) -> PathWork:
+    """New arrays: every path may have every state that its ends allow, and all multipliers are 0."""
+    j, k, b = paths.junctions, len(paths.u), len(paths.branch)
+    arrays: dict[str, Any] = {name: np.zeros(buses) for name in ("highest", "top", "load_p", "load_q", "nominal")}
+    arrays |= {name: np.zeros(j + 1) for name in ("y", "mu", "y_best", "mu_best")}
+    arrays |= {name: np.zeros(b) for name in ("u_p", "u_q", "v_p", "v_q", "recv_p", "recv_q", "chain")}
+    arrays |= {name: np.zeros(k) for name in ("inner", "open_cost")}
+    by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "flow_p", "flow_q", "key", "late")
+    arrays |= {name: np.zeros(2 * k) for name in by_arc}
+    arrays |= {name: np.zeros(j) for name in ("residual_p", "residual_q", "step_p", "step_q", "p_best", "q_best")}
+    arrays |= {"send": np.zeros((2 * k, 8)), "share": np.zeros((k, 3)), "forced": np.zeros((k, 3))}
+    arrays |= {name: np.zeros(2 * k, dtype=np.int32) for name in ("left", "right")}
+    nodes = ("heap", "arc", "leader", "tree", "seen", "trail")
+    arrays |= {name: np.zeros(2 * j + 2, dtype=np.int32) for name in nodes}
+    arrays |= {"dual": np.zeros(2 * j + 2), "place": np.zeros(k, dtype=np.int32)}
+    arrays["both"] = np.zeros(2)
+    arrays["opened"] = np.full(k, -1, dtype=np.int32)
+    mask = np.where(paths.u == paths.v, OPEN, ANY)
+    mask[paths.u == j] &= ~BACK
+    mask[paths.v == j] &= ~FORTH
+    return PathWork(mask=mask.astype(np.int8), state=np.zeros(k, dtype=np.int8), **arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class PathPool(Table):
+    """What rows of a pool have in addition: (C, K) masks and (C, J + 1) multipliers of paths, nan = none yet."""
+
+    mask: States
+    y: Singles
+    mu: Singles
+
+
+def path_pool_for(work: PathWork, capacity: int) -> PathPool:
+    """A pool in which every path may have all states."""
+    none = np.full((capacity, len(work.y)), np.nan, dtype=np.float32)
+    return PathPool(np.tile(work.mask, (capacity, 1)), none, none.copy())
+
+
+def enlarged(pool: PathPool, work: PathWork) -> PathPool:
+    """The pool with twice the capacity."""
+    more = path_pool_for(work, len(pool.mask))
+    return PathPool(*(np.concatenate([getattr(pool, f.name), getattr(more, f.name)]) for f in fields(pool)))

@@ -1,0 +1,91 @@
+"""Compiled: the functions of the path bound that Python calls."""
+
+from __future__ import annotations
+
+from openpoint.compiled.jit import lean
+from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
+from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED
+from openpoint.search.kernel.node import pop, push
+from openpoint.search.paths import arborescence, bound, node, search
+from openpoint.search.paths.arrays import PathPool, Paths, PathWork
+
+
+@lean
+def begin(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> None:
+    """What holds at every node, from the branches that are decided at all."""
+    if node.from_branches(paths, of_paths, work.status):
+        node.one_feeder(paths, of_paths)
+    node.begin(model, paths, of_paths, work.status)
+
+
+@lean
+def prepared(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool:
+    """Imply the states of paths and compute their sums at a node; False where it has no completion."""
+    if not (node.from_branches(paths, of_paths, work.status) and node.one_feeder(paths, of_paths)):
+        return False
+    node.sums(model, paths, of_paths, work.status)
+    return True
+
+
+@lean
+def path_bound(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge: float) -> float:
+    """`openpoint.search.paths.bound.path_bound`, with the residuals of its balances."""
+    value = bound.path_bound(model, paths, of_paths, work.status, huge)
+    bound.residuals(paths, of_paths)
+    return value
+
+
+@lean
+def least_arborescence(paths: Paths, of_paths: PathWork) -> float:
+    """`openpoint.search.paths.arborescence.arborescence`."""
+    return arborescence.arborescence(paths, of_paths)
+
+
+@lean
+def reduced(paths: Paths, of_paths: PathWork, arc: int) -> float:
+    """`openpoint.search.paths.arborescence.reduced`."""
+    return arborescence.reduced(paths, of_paths, arc)
+
+
+@lean
+def explore(
+    model: Model,
+    paths: Paths,
+    of_paths: PathWork,
+    work: Work,
+    pool: Pool,
+    more: PathPool,
+    counts: Counts,
+    record: Record,
+    most: int,
+) -> int:
+    """As `openpoint.search.kernel.entries.explore`, with both bounds; `record` is empty."""
+    for _ in range(most):
+        if counts.active[0] == 0:
+            if counts.size[0] == 0:
+                return EXHAUSTED
+            search.load(of_paths, more, pool.heap[0])
+            pop(model, work, pool, counts, record)
+        if counts.size[0] + 2 >= len(pool.heap):
+            return FULL
+        counts.nodes[0] += 1
+        chosen = search.DONE
+        if counts.bound[0] < counts.cutoff[0]:
+            chosen = search.process(model, paths, of_paths, work, counts, record)
+        if chosen == search.LEAF:
+            return LEAF
+        if chosen == search.DONE:
+            if counts.bound[0] >= counts.cutoff[0]:
+                counts.floor[0] = min(counts.floor[0], counts.bound[0])
+            counts.active[0] = 0
+            continue
+        if chosen >= len(work.status):
+            search.divide(model, of_paths, work, pool, more, counts, chosen - len(work.status))
+            continue
+        work.status[chosen] = OPEN
+        counts.depth[0] += 1
+        search.store(of_paths, more, pool.heap[counts.size[0]])
+        push(model, work, pool, counts, max(counts.bound[0], work.value[chosen]))
+        work.status[chosen] = CLOSED
+    return PAUSED

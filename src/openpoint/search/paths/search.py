@@ -1,0 +1,151 @@
+"""Compiled: nodes of branch and bound with both bounds, and branching on paths.
+
+A node is bounded by its paths first: multipliers of the parent, ascent, fixing, until nothing more is fixed. Then it is
+bounded by `openpoint.search.kernel.bound`, with probes, as any node is. What each of the two decides, the other uses.
+The path that the relaxation is least sure of is divided into its states; where it is sure of all, a branch is chosen as
+without paths. Where the path bound of the first node is not the higher one, the search goes on without paths.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openpoint.compiled.jit import inlined
+from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
+from openpoint.search.kernel.ascent import STEPS, ascend_limit_multipliers, dual_ascent
+from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
+from openpoint.search.kernel.branching import choose
+from openpoint.search.kernel.forest import propagate, root
+from openpoint.search.kernel.node import MARGIN, probe_all, push, safe
+from openpoint.search.kernel.vectors import load_row, store_row
+from openpoint.search.paths.arrays import PathPool, Paths, PathWork
+from openpoint.search.paths.ascent import ascend, fix, force
+from openpoint.search.paths.bound import HUGE, path_bound
+from openpoint.search.paths.node import from_branches, one_feeder, sums, to_branches
+
+DONE, LEAF = -2, -1
+NOTHING, FIXED = 0, 1
+FIRST, NEXT, AGAIN = 100, 12, 4
+"""Evaluations of the path bound at the first node, at the others, and where something was fixed, at most."""
+SURE = 0.98
+"""Share of the most frequent state of a path above which the relaxation is sure of it."""
+
+
+@inlined
+def imply(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool:
+    """Apply the consequences of branches for paths and back; False: no radial state."""
+    while True:
+        if not propagate(model, work):
+            return False
+        if not (from_branches(paths, of_paths, work.status) and one_feeder(paths, of_paths)):
+            return False
+        if not to_branches(paths, of_paths, work.status):
+            return True
+
+
+@inlined
+def bound_by_paths(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, most: int) -> int:
+    """Raise the bound of the node by its paths, and fix what it can; returns DONE, FIXED or NOTHING."""
+    cutoff, huge = counts.cutoff[0], HUGE * counts.cutoff[0]
+    sums(model, paths, of_paths, work.status)
+    ascend(model, paths, of_paths, work.status, huge, cutoff * (1.0 + 2.0 * MARGIN), most)
+    value = path_bound(model, paths, of_paths, work.status, huge)  # at the best multipliers again
+    counts.bound[0] = max(counts.bound[0], safe(value) if value < np.inf else value)
+    if counts.bound[0] >= cutoff:
+        return DONE
+    of_paths.both[0] = value
+    force(paths, of_paths, value)
+    return FIXED if fix(model, paths, of_paths, work.status, cutoff, MARGIN) else NOTHING
+
+
+@inlined
+def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, record: Record) -> int:
+    """Bound the current node; returns DONE, LEAF, a branch to decide, or m + a path to divide."""
+    cutoff = counts.cutoff[0]
+    if np.isnan(of_paths.y[0]):
+        for j in range(paths.junctions):
+            of_paths.y[j] = max(0.0, work.y[paths.bus[j]])
+            of_paths.mu[j] = max(0.0, work.mu[paths.bus[j]])
+        of_paths.y[paths.junctions] = 0.0
+        of_paths.mu[paths.junctions] = 0.0
+    most = FIRST if counts.nodes[0] == 1 else NEXT
+    while True:
+        if not imply(model, paths, of_paths, work):
+            return DONE
+        branch = LEAF
+        for e in range(len(work.status)):
+            if work.status[e] == UNDECIDED:
+                branch = e
+        if branch >= 0:
+            found = bound_by_paths(model, paths, of_paths, work, counts, most)
+            if found == DONE:
+                return DONE
+            if found == FIXED:
+                most = AGAIN
+                continue
+        root(model, work)
+        value = dual_ascent(model, work, 20 if branch < 0 else STEPS, cutoff)
+        if model.bounded and value > -np.inf:
+            value = ascend_limit_multipliers(model, work, value, cutoff)
+        of_paths.both[1] = value
+        reached = max(counts.bound[0], safe(value))
+        if branch < 0:
+            counts.bound[0] = reached
+            return DONE if reached >= cutoff else LEAF
+        counts.bound[0] = reached
+        if reached >= cutoff:
+            return DONE
+        if not probe_all(model, work, counts, record, value):
+            break
+        most = AGAIN
+    if counts.nodes[0] == 1 and of_paths.both[0] <= of_paths.both[1]:
+        return choose(model, work, counts)  # paths are not used from here on
+    k = least_sure(of_paths)
+    return len(work.status) + k if k >= 0 else choose(model, work, counts)
+
+
+@inlined
+def least_sure(of_paths: PathWork) -> int:
+    """The path to divide: that with the least share of its most frequent state; −1 where all are sure."""
+    chosen, least = -1, SURE
+    for k in range(len(of_paths.mask)):
+        most, count = 0.0, 0
+        for s in range(3):
+            most = max(most, of_paths.share[k, s])
+            count += of_paths.mask[k] & (1 << s) != 0
+        if count > 1 and most < least:
+            chosen, least = k, most
+    return chosen
+
+
+@inlined
+def store(of_paths: PathWork, pool: PathPool, row: int) -> None:
+    """Keep the states and multipliers of paths with a row of the pool."""
+    store_row(of_paths.mask, pool.mask, row)
+    store_row(of_paths.y, pool.y, row)
+    store_row(of_paths.mu, pool.mu, row)
+
+
+@inlined
+def load(of_paths: PathWork, pool: PathPool, row: int) -> None:
+    """Take the states and multipliers of paths from a row of the pool; any multipliers >= 0 are valid."""
+    load_row(pool.mask, row, of_paths.mask)
+    load_row(pool.y, row, of_paths.y)
+    load_row(pool.mu, row, of_paths.mu)
+
+
+@inlined
+def divide(model: Model, of_paths: PathWork, work: Work, pool: Pool, more: PathPool, counts: Counts, k: int) -> None:
+    """Put the states of a path but that of least bound into the pool; that one becomes the current node."""
+    mask, best = of_paths.mask[k], -1
+    for s in range(3):
+        if mask & (1 << s) != 0 and (best < 0 or of_paths.forced[k, s] < of_paths.forced[k, best]):
+            best = s
+    counts.depth[0] += 1
+    for s in range(3):
+        if s != best and mask & (1 << s) != 0:
+            of_paths.mask[k] = 1 << s
+            store(of_paths, more, pool.heap[counts.size[0]])
+            value = of_paths.forced[k, s]
+            push(model, work, pool, counts, max(counts.bound[0], value - MARGIN * abs(value)))
+    of_paths.mask[k] = 1 << best

@@ -1,0 +1,111 @@
+"""The path bound of random grids beside all their radial states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.network import Network
+from openpoint.search.enumeration import topologies
+from openpoint.search.exchange.ac_check import AcEvaluator
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, work_for
+from openpoint.search.kernel.entries import propagate
+from openpoint.search.model.build import Numbering, build_model
+from openpoint.search.paths import entries
+from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
+from openpoint.search.paths.arrays import OPEN as IS_OPEN
+from openpoint.search.paths.build import obstacles, paths_of
+
+HUGE = 1e3
+
+
+@dataclass(frozen=True)
+class Case:
+    """A grid with its paths, and its radial states: (S, m) closed, (S, K) states of the paths, (S) values."""
+
+    model: Model
+    numbering: Numbering
+    paths: Paths
+    closed: np.ndarray
+    states: np.ndarray
+    value: np.ndarray
+
+
+def case_of(network: Network, change_cost: float = 0.0) -> Case | None:
+    """The paths and the states of a grid; None where the bound does not hold or no state has a power flow."""
+    fixed = ~network.switchable
+    must_close, must_open = network.closed & fixed, ~network.closed & fixed
+    model, numbering = build_model(network, must_close=must_close, must_open=must_open, change_cost=change_cost)
+    found = list(topologies(network))
+    if obstacles(model) or not found:
+        return None
+    closed = np.concatenate(found)
+    value, miss = AcEvaluator(network, change_cost).evaluate(closed)
+    kept = miss == 0.0
+    if not kept.any():
+        return None
+    paths = paths_of(model)
+    own = closed[kept][:, numbering.branch]
+    states = np.stack([path_states(model, paths, some) for some in own])
+    return Case(model, numbering, paths, own, states, value[kept] - numbering.fixed_cost)
+
+
+def path_states(model: Model, paths: Paths, closed: np.ndarray) -> np.ndarray:
+    """(K) state of each path in one radial state, (m)."""
+    n = model.n
+    fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
+    depth = np.full(n + 1, -1)
+    depth[n] = 0
+    for _ in range(n + 1):
+        for a, b in ((fr, to), (to, fr)):
+            reached = closed & (depth[a] >= 0) & (depth[b] < 0)
+            depth[b[reached]] = depth[a[reached]] + 1
+    states = []
+    for k in range(len(paths.u)):
+        branches = paths.branch[paths.start[k] : paths.start[k + 1]]
+        u, v = (min(int(part[k]), n) for part in (paths.u_bus, paths.v_bus))
+        forth = FORTH if depth[u] < depth[v] else BACK
+        states.append(forth if closed[branches].all() else IS_OPEN)
+    return np.array(states, dtype=np.int8)
+
+
+def random_node(rng: np.random.Generator, case: Case) -> tuple[np.ndarray, PathWork, np.ndarray]:
+    """(m) states of branches, the paths' own, and (S) which radial states both allow: at least one."""
+    tree = rng.integers(len(case.closed))
+    paths, model = case.paths, case.model
+    status = np.where(case.closed[tree], CLOSED, OPEN)
+    status = np.where(rng.random(len(status)) < rng.choice([0.0, 0.3, 0.6, 1.0]), status, UNDECIDED)
+    work = path_work_for(paths, len(model.p))
+    for k in np.flatnonzero(rng.random(len(paths.u)) < rng.choice([0.0, 0.3, 0.9])):
+        work.mask[k] &= case.states[tree, k] | rng.choice([IS_OPEN, FORTH, BACK, 0])
+    fits = np.all((status == UNDECIDED) | ((status == CLOSED) == case.closed), axis=1)
+    return status.astype(np.int8), work, fits & np.all(case.states & work.mask, axis=1)
+
+
+def faults(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[str]]:
+    """Bounds at random multipliers of random nodes: how many there were, and those above a completion."""
+    model, paths, found, bounds = case.model, case.paths, [], 0
+    for _ in range(nodes):
+        status, of_paths, fits = random_node(rng, case)
+        work = work_for(model)
+        entries.begin(model, paths, of_paths, work)
+        work.status[:] = status
+        best = float(case.value[fits].min())
+        if not propagate(model, work) or not entries.prepared(model, paths, of_paths, work):
+            found.append("a node with completions has none")
+            continue
+        largest = float(rng.choice([0.0, 0.05, 0.2, 1.0]))
+        for _ in range(4):
+            of_paths.y[:-1], of_paths.mu[:-1] = largest * rng.random((2, paths.junctions))
+            bound = entries.path_bound(model, paths, of_paths, work, HUGE * best)
+            bounds += 1
+            if bound > best * (1.0 + 1e-9) + 1e-15:
+                found.append(f"bound {bound:.9g} above {best:.9g}")
+            # Towards better multipliers, where the bound is near the best completion.
+            of_paths.y[:-1] = np.maximum(0.0, of_paths.y[:-1] + 0.3 * paths.metric @ of_paths.residual_p)
+            bound = entries.path_bound(model, paths, of_paths, work, HUGE * best)
+            bounds += 1
+            if bound > best * (1.0 + 1e-9) + 1e-15:
+                found.append(f"bound {bound:.9g} above {best:.9g} after a step")
+    return bounds, found

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from openpoint.search.paths import entries
+from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
+from tests.search.paths.agree import case_of, faults
+from tests.search.random_grids import random_grid
+
+KINDS = [(), ("locks",), ("stiff",), ("ratings", "low", "locks")]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_bound_is_above_the_best_completion(seed: int) -> None:
+    rng = np.random.default_rng([seed, 16])
+    case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]), change_cost=1e-3 * (seed % 3 == 0))
+    if case is not None:
+        bounds, found = faults(case, rng, 8)
+        assert bounds == 64
+        assert found == []
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_arborescence_is_the_cheapest_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    paths, work = _random_junctions(rng)
+    root, arcs = paths.junctions, np.flatnonzero(np.isfinite(work.cost))
+    of = {j: [a for a in arcs if _head(paths, a) == j] for j in range(root)}
+    trees = [chosen for chosen in itertools.product(*of.values()) if _reaches_all(paths, chosen)]
+    total = entries.least_arborescence(paths, work)
+    if not trees:
+        assert total == np.inf
+        return
+    totals = np.array([work.cost[list(chosen)].sum() for chosen in trees])
+    assert total == pytest.approx(totals.min(), abs=1e-12)
+    chosen = work.arc[:root]
+    assert _reaches_all(paths, chosen)
+    assert work.cost[chosen].sum() == pytest.approx(total, abs=1e-12)
+    for a in arcs:
+        with_it = [worth for worth, some in zip(totals, trees, strict=True) if a in some]
+        rest = entries.reduced(paths, work, a)
+        assert total + rest <= min(with_it, default=np.inf) + 1e-12
+        if a in chosen:
+            assert rest == pytest.approx(0.0, abs=1e-12)
+
+
+def _random_junctions(rng: np.random.Generator) -> tuple[Paths, PathWork]:
+    """Paths without branches between 2 to 6 junctions, and random costs of most arcs."""
+    size, count = int(rng.integers(2, 7)), int(rng.integers(4, 10))
+    u, v = rng.integers(size, size=(2, count)).astype(np.int32)
+    none = np.zeros(0, dtype=np.int32)
+    fields = ("bus", "branch", "beyond", "u_bus", "v_bus", "first", "at", "pruned", "above", "by")
+    start = np.zeros(count + 1, dtype=np.int32)
+    empty = dict.fromkeys(fields, none)
+    paths = Paths(junctions=size - 1, start=start, u=u, v=v, metric=np.zeros((size - 1, size - 1)), **empty)
+    work = path_work_for(paths, 1)
+    work.cost[:] = np.round(rng.normal(0.0, 1.0, 2 * count), int(rng.integers(1, 4)))
+    for a in range(2 * count):
+        if not work.mask[a // 2] & (BACK if a % 2 else FORTH) or rng.random() < 0.1:
+            work.cost[a] = np.inf
+    return paths, work
+
+
+def _head(paths: Paths, a: int) -> int:
+    return int(paths.u[a // 2] if a % 2 else paths.v[a // 2])
+
+
+def _reaches_all(paths: Paths, chosen: tuple[int, ...]) -> bool:
+    """Whether these arcs, one into each junction, are an arborescence: no cycle."""
+    tail = [int(paths.v[a // 2] if a % 2 else paths.u[a // 2]) for a in chosen]
+    for j in range(paths.junctions):
+        for _ in range(paths.junctions + 1):
+            if j != paths.junctions:
+                j = tail[j]
+        if j != paths.junctions:
+            return False
+    return True
