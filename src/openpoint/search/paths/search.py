@@ -137,15 +137,19 @@ def load(of_paths: PathWork, pool: PathPool, row: int) -> None:
 @inlined
 def divide(model: Model, of_paths: PathWork, work: Work, pool: Pool, more: PathPool, counts: Counts, k: int) -> None:
     """Put the states of a path but that of least bound into the pool; that one becomes the current node."""
-    mask, best = of_paths.mask[k], -1
+    mask, best, count = of_paths.mask[k], -1, 0
     for s in range(3):
-        if mask & (1 << s) != 0 and (best < 0 or of_paths.forced[k, s] < of_paths.forced[k, best]):
-            best = s
-    counts.depth[0] += 1
+        if mask & (1 << s) != 0:
+            count += 1
+            if best < 0 or of_paths.forced[k, s] < of_paths.forced[k, best]:
+                best = s
+    depth = counts.depth[0]
+    counts.depth[0] = depth + count - 1  # of three states one counts as half of the node, the others as a quarter
     for s in range(3):
         if s != best and mask & (1 << s) != 0:
             of_paths.mask[k] = 1 << s
             store(of_paths, more, pool.heap[counts.size[0]])
             value = of_paths.forced[k, s]
             push(model, work, pool, counts, max(counts.bound[0], value - MARGIN * abs(value)))
+    counts.depth[0] = depth + 1
     of_paths.mask[k] = 1 << best
