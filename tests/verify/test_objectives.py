@@ -300,13 +300,13 @@ def exact_of(grid: DeviceGrid, graph: Graph, value: float) -> Exact | None:
     net, objective = grid.network, Objective(grid.cost, _wider(grid.supply))
     places = Places(net, grid.devices, objective)
     data = read(net, (net.l_max * (1.0 + 1e-6) ** 2).tolist(), Fraction(0), grid.devices, objective)
-    limits = (net.w_max * (1.0 + 1e-6) ** 2).tolist()
+    limits = (net.w_min * (1.0 - 1e-6) ** 2).tolist(), (net.w_max * (1.0 + 1e-6) ** 2).tolist()
     high = greatest_voltages(data, places, graph, list(range(net.n_conductors)), limits, Fraction(value))
     if math.inf in high:
         return None
     held = places.squares_of(data)
-    low = (net.w_min * (1.0 - 1e-6) ** 2).tolist()
-    ranges = [held.get(bus, (Fraction(a), Fraction(b))) for bus, (a, b) in enumerate(zip(low, high, strict=True))]
+    ends = zip(limits[0], high, strict=True)
+    ranges = [held.get(bus, (Fraction(a), Fraction(b))) for bus, (a, b) in enumerate(ends)]
     data = replace(data, w_min=[a for a, _ in ranges], w_max=[b for _, b in ranges])
     return Exact(data, graph, Fraction(0), places)
 

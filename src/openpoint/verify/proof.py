@@ -212,7 +212,7 @@ class _Proof:
         """The bound, with the voltage limits or upper bounds of the voltages of states better than the best one."""
         data, places = read(self.net, self.l_max, Fraction(self.price), self.devices, self.objective), self.places
         usable = [e for e in range(len(self.graph.fr)) if e not in self.locked[OPEN]]
-        w_max = greatest_voltages(data, places, self.graph, usable, self.w_max, Fraction(self.value))
+        w_max = greatest_voltages(data, places, self.graph, usable, (self.w_min, self.w_max), Fraction(self.value))
         if math.inf in w_max:
             raise CertificateError(f"nothing bounds the voltage at bus {self.net.bus_names[w_max.index(math.inf)]}")
         ends = [(Fraction(low), Fraction(high)) for low, high in zip(self.w_min, w_max, strict=True)]

@@ -34,31 +34,42 @@ Ends = tuple[Fraction, Fraction]
 
 
 def greatest_voltages(
-    data: Data[Fraction], places: Places, graph: Graph, usable: list[int], limits: list[float], value: Fraction
+    data: Data[Fraction],
+    places: Places,
+    graph: Graph,
+    usable: list[int],
+    limits: tuple[list[float], list[float]],
+    value: Fraction,
 ) -> list[Fraction | float]:
     """By bus the limit, or an upper bound of its squared voltage in states of at most this cost; inf: unknown.
 
     Args:
-        usable: branches that may be closed. limits: greatest squared voltages.
+        usable: branches that may be closed. limits: least and greatest squared voltages.
     """
-    squares = [square for _, square in places.squares_of(data).values()]
-    most, top = places.highest(data), max(squares)
+    held = places.squares_of(data)
+    most, top = places.highest(data), max(square for _, square in held.values())
+    w_min = [held[bus][0] if bus in held else Fraction(low) for bus, low in enumerate(limits[0])]
     others = (*data.source, *data.output, *data.move, *data.current)
     lost = value if data.loss[0] == 1 and not any(others) else None
     found: list[Fraction | float] = []
     for _ in range(1 if lost is not None else ROUNDS):
-        found = [min(cap, limit) for cap, limit in zip(caps(most, graph, usable, lost, top), limits, strict=True)]
-        lost = greatest_loss(data, places, usable, value, found)
+        found = [min(cap, limit) for cap, limit in zip(caps(most, graph, usable, lost, top), limits[1], strict=True)]
+        w_max = [held[bus][1] if bus in held else high for bus, high in enumerate(found)]
+        lost = greatest_loss(data, places, usable, value, (w_min, w_max))
     return found
 
 
 def greatest_loss(
-    data: Data[Fraction], places: Places, usable: list[int], value: Fraction, w_max: Sequence[Fraction | float]
+    data: Data[Fraction],
+    places: Places,
+    usable: list[int],
+    value: Fraction,
+    squares: tuple[Sequence[Fraction], Sequence[Fraction | float]],
 ) -> Fraction | None:
     """Greatest Σ r l of the states of at most this cost; None where nothing is known.
 
     Args:
-        usable: branches that may be closed. w_max: upper bounds of the squared voltages, inf = none.
+        usable: branches that may be closed. squares: least and greatest squared voltages, inf = unknown.
     """
     loss, prices = data.loss[0], data.source
     lossy = [loss + min(prices) + data.current[e] / data.r[e] for e in usable if data.r[e] > 0]
@@ -66,11 +77,11 @@ def greatest_loss(
         return None
     base = Fraction(0)
     own = dict(zip(places.sources, prices, strict=True))
-    for bus, top in enumerate(w_max):
+    for bus, (low, high) in enumerate(zip(*squares, strict=True)):
         among = {own[bus]} if bus in own else {min(prices), max(prices)}
         if among == {0}:
             continue
-        ends = _drawn(data, bus, top)
+        ends = _drawn(data, bus, low, high)
         if ends is None:
             return None
         base += min(price * end for price in among for end in ends)
@@ -78,24 +89,29 @@ def greatest_loss(
     for n, bus in enumerate(places.fed[: places.generators]):
         among = {own[bus]} if bus in own else {min(prices), max(prices)}
         rate, square, idle = data.output[3 * n : 3 * n + 3]
-        low, high = data.box[4 * n : 4 * n + 2]
-        least = idle + min(_parabola(rate - price, square, (low, high)) for price in among)
+        box = data.box[4 * n], data.box[4 * n + 1]
+        least = idle + min(_parabola(rate - price, square, box) for price in among)
         base += min(least, Fraction(0)) if n in units else least
     return max(Fraction(0), (value - base) / min(lossy))
 
 
-def _drawn(data: Data[Fraction], bus: int, top: Fraction | float) -> Ends | None:
+def _drawn(data: Data[Fraction], bus: int, w_min: Fraction, w_max: Fraction | float) -> Ends | None:
     """Least and greatest active power that a bus draws, less ordinary generation; None: without bound."""
     low, high = data.p[bus], data.p[bus] + data.p_span[bus]
-    for part, root in ((data.p_v[bus], True), (data.p_w[bus], False)):
-        if not part:
-            continue
-        if isinstance(top, float) and math.isinf(top):
-            return None
-        w = Fraction(top)
-        most = Fraction(isqrt(-(-(w.numerator << 2 * DIGITS) // w.denominator)) + 1, 1 << DIGITS) if root else w
-        low, high = low + min(Fraction(0), part * most), high + max(Fraction(0), part * most)
+    if (data.p_v[bus] or data.p_w[bus]) and math.isinf(w_max):
+        return None
+    if part := data.p_v[bus]:
+        ends = part * _root(w_min, 0), part * _root(Fraction(w_max), 1)
+        low, high = low + min(ends), high + max(ends)
+    if part := data.p_w[bus]:
+        ends = part * w_min, part * Fraction(w_max)
+        low, high = low + min(ends), high + max(ends)
     return low, high
+
+
+def _root(square: Fraction, above: int) -> Fraction:
+    """The square root, rounded down (`above` 0) or up (1)."""
+    return Fraction(isqrt((square.numerator << 2 * DIGITS) // square.denominator) + above, 1 << DIGITS)
 
 
 def _parabola(slope: Fraction, square: Fraction, ends: Ends) -> Fraction:
