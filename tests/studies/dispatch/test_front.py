@@ -14,10 +14,12 @@ import polars as pl
 import pytest
 
 import openpoint
-from openpoint import OptionError
+from openpoint import Limits, OptionError
+from openpoint.network import build_network
 from openpoint.search.enumeration import topologies
 from openpoint.search.operating_states import combination, count_positions
 from openpoint.studies.catalog import published
+from openpoint.studies.dispatch import setup
 from openpoint.studies.dispatch.front import pictures
 from openpoint.studies.dispatch.front.result import DispatchFront
 from openpoint.studies.dispatch.options import DispatchOptions
@@ -55,6 +57,27 @@ def test_every_point_is_the_least_under_its_bound(kept: str) -> None:
         assert row["sought"] == pytest.approx(best, rel=1e-6)
         assert row["kept"] <= limit * (1.0 + 1e-6)
         assert row["lower_bound"] <= row["sought"] * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize("criteria", ["losses,balance", "losses,changes", "losses,v_min", "balance,losses"])
+def test_a_front_builds_its_network_once(criteria: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question is the one that is stated for it alone."""
+    built = []
+    monkeypatch.setattr(setup, "build_network", lambda grid: built.append(grid) or build_network(grid))
+    found = openpoint.dispatch_front(ring(), criteria, points=3)
+    assert found.point_count >= 2
+    assert len(built) == 1
+
+
+def test_a_question_asked_otherwise_is_the_one_stated_anew() -> None:
+    first = question_of(ring(), DispatchOptions(limits=Limits(v_max_pu=1.05)))
+    other = DispatchOptions(
+        limits=Limits(v_min_pu=0.97, v_max_pu=1.05), minimize="balance", at_most={"moves": 1, "changes": 2}
+    )
+    again, anew = setup.asked_otherwise(first, other), question_of(ring(), other)
+    assert (again.weights, again.most, again.max_changes) == (anew.weights, anew.most, anew.max_changes)
+    for name in ("w_min", "w_max", "l_max"):
+        assert vars(again.network)[name].tolist() == vars(anew.network)[name].tolist()
 
 
 def test_a_front_of_whole_numbers_is_complete() -> None:

@@ -67,12 +67,28 @@ def question_of(grid: Grid, options: DispatchOptions) -> Question:
         supply=build_supply(grid, network),
         costs=criterion_costs(network, prices),
         weights=options.weights,
-        most={name: most for name, most in options.most.items() if name != "changes"},
+        most=_most(options),
         must_close=must_close,
         must_open=must_open,
         max_changes=options.most_changes,
         free=free,
     )
+
+
+def asked_otherwise(question: Question, options: DispatchOptions) -> Question:
+    """The question about the same network with other weights and bounds, or more limits; all else is as before."""
+    return replace(
+        question,
+        network=Limits.given(options.limits).applied(question.network),
+        weights=options.weights,
+        most=_most(options),
+        max_changes=options.most_changes,
+    )
+
+
+def _most(options: DispatchOptions) -> dict[str, float]:
+    """The most that a criterion may be, but for changes, which are counted by themselves."""
+    return {name: most for name, most in options.most.items() if name != "changes"}
 
 
 def free_kinds(network: Network, every: Devices, options: DispatchOptions) -> tuple[str, ...]:

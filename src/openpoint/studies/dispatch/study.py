@@ -16,7 +16,7 @@ from openpoint.studies.dispatch.options import DispatchOptions, Weights
 from openpoint.studies.dispatch.phases.answer import PreparedPhases, has_phases, prepare_phases
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.result import DispatchResult
-from openpoint.studies.dispatch.setup import question_of
+from openpoint.studies.dispatch.setup import asked_otherwise, question_of
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress
 
@@ -91,7 +91,10 @@ def prepare(grid: Grid, options: DispatchOptions) -> Prepared | PreparedPhases:
     grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
     if has_phases(grid):
         return prepare_phases(grid, options)
-    question = question_of(grid, options)
+    return _with_method(grid, question_of(grid, options), options)
+
+
+def _with_method(grid: Grid, question: Question, options: DispatchOptions) -> Prepared:
     if options.method is not None:
         return Prepared(grid, question, options.method, "it was asked for")
     return Prepared(grid, question, *quickest(question, options.gap, options.time_limit_s))
@@ -120,6 +123,16 @@ class Prepared:
     def unit(self) -> str:
         """Of what is minimised."""
         return unit_of(self.question)
+
+    def asked_otherwise(self, options: DispatchOptions) -> Prepared:
+        """The same grid with other weights and bounds, or more limits; its network and devices are not built again.
+
+        Raises:
+            InputError, OptionError: as `dispatch`.
+        """
+        if not {*options.weights, *options.most} <= {*self.question.costs}:  # prices that the grid may not have
+            return _with_method(self.grid, question_of(self.grid, options), options)
+        return _with_method(self.grid, asked_otherwise(self.question, options), options)
 
     def solve(self, progress: Progress | None = None) -> DispatchResult:
         """The result, verified by exact AC power flow."""

@@ -145,7 +145,7 @@ class PreparedFront:
         for limit in self._limits(known, progress):
             if limit >= known:
                 continue  # what is known keeps it
-            result = self._solved(prepare(self.grid, self._bounded(limit)), limit, progress)
+            result = self._solved(self._asked(self._bounded(limit)), limit, progress)
             yield limit, result
             reached = figure_of(result, self.kept)
             if reached is None:
@@ -159,7 +159,7 @@ class PreparedFront:
         step = (most - known) / self.points
         for _ in range(self.points - 1):
             limit = known + step
-            result = self._solved(prepare(self.grid, self._bounded(limit)), limit, progress)
+            result = self._solved(self._asked(self._bounded(limit)), limit, progress)
             reached = figure_of(result, self.kept)
             if reached is None:
                 step /= 2.0
@@ -169,7 +169,7 @@ class PreparedFront:
 
     def _limits(self, known: float, progress: FrontProgress | None) -> list[float]:
         """The bounds from what is known to the least that is possible."""
-        alone = self._solved(prepare(self.grid, replace(self.options, minimize=self.kept)), None, progress)
+        alone = self._solved(self._asked(replace(self.options, minimize=self.kept)), None, progress)
         least = figure_of(alone, self.kept)
         if least is None:
             return []
@@ -180,6 +180,12 @@ class PreparedFront:
         steps = np.linspace(known, least, self.points)[1:]
         steps[-1] = least + _CLOSER * abs(least)
         return [float(step) for step in steps]
+
+    def _asked(self, options: DispatchOptions) -> Prepared | PreparedPhases:
+        """Another question about the grid; the network of a balanced one is that of the first point."""
+        if isinstance(self.first, PreparedPhases):
+            return prepare(self.grid, options)
+        return self.first.asked_otherwise(options)
 
     def _bounded(self, limit: float) -> DispatchOptions:
         options = self.options
