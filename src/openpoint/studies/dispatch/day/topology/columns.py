@@ -40,6 +40,19 @@ class Copy:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """Rows Σ sign x = 0 of columns that are in no other row: load that moves between the buses of a copy.
+
+    Attributes:
+        rows: (K) of the copies. columns: (K, C). sign: (C) 1 or -1.
+    """
+
+    rows: Ints
+    columns: Ints
+    sign: Floats
+
+
+@dataclass(frozen=True)
 class Columns:
     """The program of K copies.
 
@@ -50,6 +63,7 @@ class Columns:
         fixed: (K, 2N) constant power that is drawn. scale: (K) $ per unit of power for the hours of the copy.
         constant: cost of the first stage that is always there. constants: (K) of the copies.
         source: columns (K, S, 3) of what sources deliver: bought, sold, reactive.
+        moves: of active and of reactive power between buses; () where none moves.
     """
 
     copies: tuple[Copy, ...]
@@ -67,6 +81,7 @@ class Columns:
     constant: float
     constants: Floats
     source: Ints
+    moves: tuple[Moves, ...]
 
     def costs(self, weights: Floats) -> tuple[Floats, Floats]:
         """(n) linear and (n) squared costs where copy k counts weights[k]."""
@@ -86,6 +101,7 @@ class _Builder:
     zero: list[tuple[Ints, Ints, Floats, Floats]] = field(default_factory=list)
     less: list[tuple[Ints, Ints, Floats, Floats]] = field(default_factory=list)
     drawn: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
+    moves: tuple[list[tuple[int, Ints, Floats]], ...] = field(default_factory=lambda: ([], []))
 
     def add(
         self, lower: Floats, upper: Floats, cost: Floats | float = 0.0, square: Floats | float = 0.0, owner: int = -1
@@ -114,6 +130,12 @@ class _Builder:
         b = np.broadcast_to(np.asarray(side, dtype=np.float64), columns.shape[1:]).ravel()
         value = np.broadcast_to(values, columns.shape).ravel()
         (self.zero if equal else self.less).append((number, columns.ravel(), np.asarray(value), b))
+
+    def even(self, columns: Ints, sign: Floats, *, reactive: bool) -> None:
+        """A row Σ sign x = 0 of columns that are in no other row."""
+        row = sum(len(b) for *_, b in self.zero)
+        self.moves[reactive].append((row, columns, sign))
+        self.sums(columns[:, None], sign[:, None], 0.0, equal=True)
 
     def draw(self, copy: int, buses: Ints, columns: Ints, factor: Floats | float, *, reactive: bool = False) -> None:
         """Power that columns draw at buses in a copy."""
@@ -188,6 +210,11 @@ def columns(question: DayQuestion, copies: tuple[Copy, ...]) -> Columns:
         always,
         constants,
         np.array(sources),
+        tuple(
+            Moves(np.array([row for row, *_ in some]), np.array([each for _, each, _ in some]), some[0][2])
+            for some in builder.moves
+            if some
+        ),
     )
 
 
@@ -318,17 +345,26 @@ def _demand(builder: _Builder, day: DayArrays, k: int, copy: Copy, scale: float)
         )
         builder.draw(k, some, shed, -1.0)
         builder.draw(k, some, shed, -tangent(day, t)[some], reactive=True)
-    if len(some := movable(day)):
-        most_p, most_q = demand.shift_buses[some] * active[some], demand.shift_buses[some] * reactive[some]
-        come = builder.add(0.0 * most_p, most_p, owner=k)
-        leave = builder.add(0.0 * most_p, most_p, scale * demand.shift_price[some], owner=k)
-        other = builder.add(-most_q, most_q, owner=k)
-        builder.draw(k, some, come, 1.0)
-        builder.draw(k, some, leave, -1.0)
-        builder.draw(k, some, other, 1.0, reactive=True)
-        sign = np.concatenate([np.ones(len(some)), -np.ones(len(some))])[:, None]
-        builder.sums(np.concatenate([come, leave])[:, None], sign, 0.0, equal=True)
-        builder.sums(other[:, None], np.ones((len(some), 1)), 0.0, equal=True)
+    _moved_between_buses(builder, day, k, t, scale, (active, reactive))
+
+
+def _moved_between_buses(
+    builder: _Builder, day: DayArrays, k: int, t: int, scale: float, load: tuple[Floats, Floats]
+) -> None:
+    """What moves between buses: where that has no price, one column is what comes less what leaves."""
+    demand, some = day.demand, movable(day)
+    most, reactive = (demand.shift_buses[some] * part[some] for part in load)
+    priced = demand.shift_price[some] > 0.0
+    net = builder.add(np.where(priced, 0.0, -most), most, owner=k)
+    leave = builder.add(0.0 * most[priced], most[priced], scale * demand.shift_price[some[priced]], owner=k)
+    other = builder.add(-reactive, reactive, owner=k)
+    builder.draw(k, some, net, 1.0)
+    builder.draw(k, some[priced], leave, -1.0)
+    builder.draw(k, some, other, 1.0, reactive=True)
+    if len(some):
+        sign = np.concatenate([np.ones(len(net)), -np.ones(len(leave))])
+        builder.even(np.concatenate([net, leave]), sign, reactive=False)
+        builder.even(other, np.ones(len(other)), reactive=True)
 
 
 def _sources(builder: _Builder, question: DayQuestion, k: int, t: int, scale: float) -> Ints:

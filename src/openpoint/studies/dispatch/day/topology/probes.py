@@ -6,20 +6,25 @@ resistance R = b_e·u between its ends, the multipliers that belong to the rerou
     y' = y − u p_e / (1 − G_e R)
 
 in every copy, and μ' likewise. A bus whose output is between its limits in the program keeps its multiplier, or moves
-it by the curvature of its cost: it is tied to the ground in L. The bound at y', μ' is rigorous like any other, and near
-that of a program of its own, since plans hardly change where one branch opens.
+it by the curvature of its cost: it is tied to the ground in L. What is scheduled hardly changes where one branch opens.
+Recourse of small range, such as load that moves between buses, soon reaches its limits instead, and its buses are then
+not tied. Both are tried, and the greater bound counts: it is rigorous at any multipliers.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from openpoint.arrays import Floats, States
+from openpoint.arrays import Bools, Floats, States
 from openpoint.search.kernel.arrays import OPEN, UNDECIDED
-from openpoint.studies.dispatch.day.topology.relaxation import LEAST_SQUARE, DayRelaxation, NodeBound
+from openpoint.studies.dispatch.day.topology.program import LEAST_SQUARE
+from openpoint.studies.dispatch.day.topology.relaxation import LEAST_PRICE, DayRelaxation, NodeBound
 
 INNER = 1e-4
 """Share of its range by which an output is off its limits where it counts as free."""
+FREE = 30.0
+"""Ratio of this share to the reduced cost, as a share of the price of energy, from which on it counts as free: at the
+accuracy of the program an output that belongs at a limit is a little off it."""
 LEAST_REST = 1e-7
 """Least share of the power of a branch that finds no other way; 0 at a bridge."""
 TIED = 1e4
@@ -35,19 +40,22 @@ def probe(relaxation: DayRelaxation, status: States, found: NodeBound) -> Floats
     bounds = np.full(len(status), found.value)
     count, model, n = len(relaxation.scale), relaxation.model, relaxation.model.n
     conductance = np.where(status != OPEN, 0.5 / np.maximum(found.conductances.square, LEAST_SQUARE), 0.0)
-    inverse = [_inverse(relaxation, conductance, tie) for tie in _ties(relaxation, found, conductance)]
+    scheduled, free = relaxation.columns.owner < 0, _free(relaxation, found)
+    held = [free, free & scheduled] if (free & ~scheduled).any() else [free]
+    ways = [[_inverse(relaxation, conductance, tie) for tie in _ties(relaxation, some, conductance)] for some in held]
     fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
     trial = status.copy()
     for e in np.flatnonzero(status == UNDECIDED).tolist():
-        moved = []
-        for matrix, flow in zip(inverse, (found.p, found.q), strict=True):
-            u = matrix[:, :, fr[e]] - matrix[:, :, to[e]]
-            rest = np.maximum(1.0 - conductance[:, e] * (u[:, fr[e]] - u[:, to[e]]), LEAST_REST)
-            step = np.zeros((count, len(relaxation.bus)))
-            step[:, relaxation.bus[:n]] = -u[:, :n] * (flow[:, e] / rest)[:, None]
-            moved.append(step)
         trial[e] = OPEN
-        bounds[e] = max(bounds[e], relaxation.value_at(trial, found, moved[0], moved[1]))
+        for inverse in ways:
+            moved = list[Floats]()
+            for matrix, flow in zip(inverse, (found.p, found.q), strict=True):
+                u = matrix[:, :, fr[e]] - matrix[:, :, to[e]]
+                rest = np.maximum(1.0 - conductance[:, e] * (u[:, fr[e]] - u[:, to[e]]), LEAST_REST)
+                step = np.zeros((count, len(relaxation.bus)))
+                step[:, relaxation.bus[:n]] = -u[:, :n] * (flow[:, e] / rest)[:, None]
+                moved.append(step)
+            bounds[e] = max(bounds[e], relaxation.value_at(trial, found, moved[0], moved[1]))
         trial[e] = UNDECIDED
     return bounds
 
@@ -66,12 +74,22 @@ def _inverse(relaxation: DayRelaxation, conductance: Floats, ties: Floats) -> Fl
     return whole
 
 
-def _ties(relaxation: DayRelaxation, found: NodeBound, conductance: Floats) -> tuple[Floats, Floats]:
-    """(K, N) conductances to the ground, of active and of reactive power."""
-    columns, span = relaxation.columns, relaxation.columns.upper - relaxation.columns.lower
-    inner = (found.x - columns.lower > INNER * span) & (columns.upper - found.x > INNER * span) & (span > 0.0)
-    curved = inner & (columns.square > 0.0)
-    rigid = (inner & ~curved).astype(np.float64)
+def _free(relaxation: DayRelaxation, found: NodeBound) -> Bools:
+    """(n) columns that are between their limits in the program."""
+    columns, x = relaxation.columns, found.x
+    span = columns.upper - columns.lower
+    room = np.minimum(x - columns.lower, columns.upper - x)
+    slope = np.abs(relaxation.reduced(found) + 2.0 * relaxation.square * x)
+    worth = relaxation.scale * np.maximum(relaxation.price(), LEAST_PRICE)
+    unit = np.append(worth, worth.mean())[columns.owner]
+    return np.asarray((span > 0.0) & (room > INNER * span) & (room * unit > FREE * slope * span))
+
+
+def _ties(relaxation: DayRelaxation, free: Bools, conductance: Floats) -> tuple[Floats, Floats]:
+    """(K, N) conductances to the ground, of active and of reactive power, of the buses of free columns."""
+    columns = relaxation.columns
+    curved = free & (columns.square > 0.0)
+    rigid = (free & ~curved).astype(np.float64)
     shape = (len(relaxation.scale), 2, len(relaxation.bus))
     size = relaxation.absolute_balance
     held = (size @ rigid).reshape(shape)

@@ -27,38 +27,28 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import clarabel
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Bools, Floats, Ints, States
+from openpoint.arrays import Floats, Ints, States
 from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.hour import without_generators
 from openpoint.network.day import load_factors
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
+from openpoint.search.kernel.arrays import CLOSED, Model, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.kernel.periods import Periods, bounds_of_periods, sum_of_periods
 from openpoint.search.model.build import build_model
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.topology.columns import Columns, Copy, columns
+from openpoint.studies.dispatch.day.topology.columns import Columns, Copy, Moves, columns
+from openpoint.studies.dispatch.day.topology.program import Conductances, Grid, NodeProgram
 
-TOLERANCE = 1e-7
-"""Accuracy of the quadratic program, relative."""
 LEAST_PRICE = 1e-4
 """Least price of energy that multipliers begin with, $/kWh."""
-LEAST_SQUARE = 1e-9
-"""Least coefficient of squared flows in the quadratic program."""
-
-
-@dataclass(frozen=True)
-class Conductances:
-    """Terms of the m branches in K copies, see `openpoint.search.kernel.periods.Periods`."""
-
-    square: Floats
-    slope: Floats
-    current: Floats
-    down: Bools
+CLEAR = 0.5
+"""Reduced cost of a column, as a share of the price of energy, from which on it stays at its limit."""
+MISSED = 1e-6
+"""Share of the bound that columns which are left out may miss before they are taken back."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +87,6 @@ class DayRelaxation:
         factor = [load_factors(day, c.realisation) for c in copies]
         current = np.array([net.s_current + day.load_current[c.period] * f for c, f in zip(copies, factor)])
         steady = np.array([net.s_impedance + day.load_impedance[c.period] * f for c, f in zip(copies, factor)])
-        self.flexible = current + steady
         self.periods = Periods(
             **{name: np.zeros((k, n)) for name in ("y", "mu")},
             **{
@@ -117,7 +106,9 @@ class DayRelaxation:
         self._from_prices = sp.csr_array(self.columns.balance.T)
         self._from_rows = sp.csr_array(self.columns.a.T)
         self.absolute_balance = abs(self.columns.balance)
-        self._program = _Program(self)
+        self._grid = Grid(self.model, self.bus, current + steady)
+        self._program = self._whole_program()
+        self._narrows = True
 
     def weigh(self, weights: Floats) -> None:
         """Give the copies other weights (K)."""
@@ -132,12 +123,41 @@ class DayRelaxation:
             return None
         terms, best = start or self.first, None
         for _ in range(iterations):
-            x, p, q, y, mu, nu = self._program.solve(status, terms)
-            found = self._evaluate(x, p, q, y, mu, nu, self._changes(status))
+            found = self._solved(status, terms)
+            if self._narrows:
+                self._narrow(found)
+            elif self._misses(found):
+                self._program = self._whole_program()
+                found = self._solved(status, terms)
             terms = found.conductances
             if best is None or found.value > best.value:
                 best = found
         return best
+
+    def _whole_program(self) -> NodeProgram:
+        """The program with all columns."""
+        none = np.zeros(len(self.columns.cost), dtype=np.bool_)
+        return NodeProgram(self.columns, self._grid, none, self.columns.lower)
+
+    def _solved(self, status: States, terms: Conductances) -> NodeBound:
+        """The bound at the multipliers of the program."""
+        answer = self._program.solve(status, terms, (self.cost, self.square), self.scale)
+        return self._evaluate(*answer, self._changes(status))
+
+    def _narrow(self, found: NodeBound) -> None:
+        """Leave out of the program the columns of copies that stay at a limit whatever is open, such as shedding."""
+        self._narrows, copy = False, self.columns.owner
+        clear = CLEAR * np.append(self.scale * np.maximum(self.price(), LEAST_PRICE), np.inf)[copy]
+        slope = self.reduced(found) + 2.0 * self.square * found.x
+        at = np.where(slope > 0.0, self.columns.lower, self.columns.upper)
+        self._program = NodeProgram(self.columns, self._grid, np.abs(slope) > clear, at)
+
+    def _misses(self, found: NodeBound) -> bool:
+        """Whether a column that is left out would be better elsewhere."""
+        reduced, program = self.reduced(found), self._program
+        best = _where_least(reduced, self.square, self.columns.lower, self.columns.upper)
+        gain = (reduced * (found.x - best) + self.square * (found.x**2 - best**2))[program.held]
+        return bool(gain.sum() > MISSED * abs(found.value))
 
     def propagate(self, status: States) -> bool:
         """Write the consequences of states (m) into them; False where no radial state is left."""
@@ -159,7 +179,7 @@ class DayRelaxation:
         periods = self.periods
         y, mu = self._at_sources(y, mu)
         periods.p_flow[:], periods.q_flow[:] = p, q
-        least = np.maximum(self._price(), LEAST_PRICE)[:, None]
+        least = np.maximum(self.price(), LEAST_PRICE)[:, None]
         for tried in range(3):
             periods.y[:], periods.mu[:] = y[:, self.bus], mu[:, self.bus]
             bounds_of_periods(self.model, self.work, periods)
@@ -184,17 +204,41 @@ class DayRelaxation:
         self.periods.y[:], self.periods.mu[:] = y[:, self.bus], mu[:, self.bus]
         total = sum_of_periods(self.model, self.work, self.periods)
         y[:, self.bus], mu[:, self.bus] = self.periods.y, self.periods.mu
-        return self._changes(status) + self._total(total, y, mu, found.nu) if math.isfinite(total) else -math.inf
+        return self._changes(status) + self._total(total, y, mu, found.nu.copy()) if math.isfinite(total) else -math.inf
 
     def _total(self, flows: float, y: Floats, mu: Floats, nu: Floats) -> float:
         """The bound with that of the flows, see the module."""
         program = self.columns
         prices = np.concatenate([y, mu], axis=1) * self.scale[:, None]
         reduced = self.cost + self._from_prices @ prices.ravel() + self._from_rows @ nu
+        for moves in program.moves:
+            self._even(moves, reduced, nu)
         at = _where_least(reduced, self.square, program.lower, program.upper)
         total = self.constant + flows + float((prices * program.fixed).sum())
         total += float(reduced @ at + self.square @ at**2) - float(nu @ program.b)
         return total - 1e-9 * abs(total)
+
+    def _even(self, moves: Moves, reduced: Floats, nu: Floats) -> None:
+        """Give the rows of load that moves their best multipliers: with ν, columns are worth Σ min (r + sign ν) x.
+
+        This is concave in ν, and its slope Σ sign x falls by the range of a column where r + sign ν = 0.
+        """
+        program, sign = self.columns, moves.sign
+        at = moves.columns
+        own = reduced[at] - sign * nu[moves.rows, None]
+        breaks = -own * sign
+        order = np.argsort(breaks, axis=1)
+        most = np.where(sign > 0.0, program.upper[at], -program.lower[at]).sum(axis=1)
+        width = np.take_along_axis(program.upper[at] - program.lower[at], order, axis=1)
+        first = np.argmax(np.cumsum(width, axis=1) >= most[:, None], axis=1)
+        best = np.take_along_axis(np.take_along_axis(breaks, order, axis=1), first[:, None], axis=1)
+        nu[moves.rows] = best[:, 0]
+        reduced[at] = own + sign * best
+
+    def reduced(self, found: NodeBound) -> Floats:
+        """(n) what a unit of each column adds to the bound, squares aside."""
+        prices = np.concatenate([found.y, found.mu], axis=1) * self.scale[:, None]
+        return np.asarray(self.cost + self._from_prices @ prices.ravel() + self._from_rows @ found.nu)
 
     def costs_of_copies(self, found: NodeBound) -> tuple[float, Floats]:
         """Cost of the first stage and (K) of the copies at a solution of the program."""
@@ -214,107 +258,17 @@ class DayRelaxation:
                 mu[:, bus] = 0.0
         return y, mu
 
-    def _price(self) -> Floats:
+    def price(self) -> Floats:
         """(K) mean price of the sources."""
         t = np.array([c.period for c in self.columns.copies])
         return np.asarray(self.question.day.source_price[t].mean(axis=1))
 
     def _first(self) -> Conductances:
         """Terms before anything is known: loss at the price of the sources, nominal voltage."""
-        price = np.maximum(self._price() + self.model.loss_price, LEAST_PRICE)
+        price = np.maximum(self.price() + self.model.loss_price, LEAST_PRICE)
         square = np.outer(price, self.model.r) + self.model.current_price
         zero = np.zeros_like(square)
         return Conductances(square, zero, zero, zero.astype(np.bool_))
-
-
-class _Program:
-    """The quadratic program of a relaxation in one solver, of which only numbers change."""
-
-    def __init__(self, relaxation: DayRelaxation) -> None:
-        self.of = relaxation
-        program, model, bus = relaxation.columns, relaxation.model, relaxation.bus
-        k, m, n = len(program.copies), len(relaxation.branch), len(bus)
-        self.shape = (k, m)
-        self.held = program.lower == program.upper
-        self.free = np.flatnonzero(~self.held)
-        self.at_held = np.where(self.held, program.lower, 0.0)
-        fr, to = bus[model.fr], bus[model.to]
-        self.fr, self.to = fr, to
-        e = np.arange(m)
-        one = sp.csr_array((np.repeat([1.0, -1.0], m), (np.concatenate([fr, to]), np.tile(e, 2))), shape=(n, m))
-        flows = sp.kron(sp.eye_array(2 * k), one, format="csr")
-        size, count = 2 * k * m, len(self.free)
-        some = program.a[:, self.free]
-        rows = np.diff(sp.csr_array(some).indptr) > 0
-        self.rows = np.flatnonzero(rows)
-        equations = self.rows[self.rows < program.n_zero]
-        others = self.rows[self.rows >= program.n_zero]
-        eye = sp.eye_array(count, format="csr")
-        blank = sp.csr_array((len(others), size))
-        stack = [
-            [program.balance[:, self.free], flows],
-            [some[equations], sp.csr_array((len(equations), size))],
-            [some[others], blank],
-            [-eye, sp.csr_array((count, size))],
-            [eye, sp.csr_array((count, size))],
-        ]
-        self.a = sp.csc_matrix(sp.block_array(stack, format="csc"))
-        self.a.sort_indices()
-        side = program.b - program.a @ self.at_held
-        self.base = (
-            -program.fixed.ravel()
-            - program.balance @ self.at_held
-            - np.concatenate([relaxation.flexible.real, relaxation.flexible.imag], axis=1).ravel()
-        )
-        self.b = np.concatenate(
-            [self.base, side[equations], side[others], -program.lower[self.free], program.upper[self.free]]
-        )
-        self.n_zero = 2 * k * n + len(equations)
-        self.column_start = self.a.indptr[count:]
-        self.solver: clarabel.DefaultSolver | None = None
-
-    def solve(self, status: States, terms: Conductances) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
-        """Columns, (K, m) active and reactive flows, (K, N) multipliers of both balances, and those of the rows."""
-        of, (k, m) = self.of, self.shape
-        program, model, count = of.columns, of.model, len(self.free)
-        shut = status == OPEN
-        scale = of.scale[:, None]
-        square = np.where(shut, 1.0, np.maximum(scale * np.maximum(terms.square, LEAST_SQUARE), 1e-12))
-        both = np.stack([square, square], axis=1).ravel()
-        diagonal = 2.0 * np.concatenate([of.square[self.free], both])
-        slope = np.where(shut, 0.0, scale * terms.slope)
-        linear = np.concatenate([of.cost[self.free], np.stack([slope * model.r, slope * model.x], axis=1).ravel()])
-        data = self.a.data.copy()
-        closed = np.tile(np.where(shut, 0.0, 1.0), 2 * k)
-        data[self.column_start[0] :] *= np.repeat(closed, np.diff(self.column_start))
-        n = len(of.bus)
-        lost = np.zeros((k, 2, n))
-        current = np.where(shut, 0.0, terms.current)
-        for part, z in enumerate((model.r, model.x)):
-            for end, here in ((self.to, terms.down), (self.fr, ~terms.down)):
-                np.add.at(lost[:, part].T, end, (z * current * here).T)
-        b = self.b.copy()
-        b[: 2 * k * n] -= lost.ravel()
-        a = sp.csc_matrix((data, self.a.indices, self.a.indptr), shape=self.a.shape)
-        quadratic = sp.csc_matrix(sp.diags_array(diagonal))
-        settings = clarabel.DefaultSettings()
-        settings.verbose, settings.presolve_enable, settings.max_threads = False, False, 1
-        settings.tol_feas = settings.tol_gap_abs = settings.tol_gap_rel = TOLERANCE
-        cones = [clarabel.ZeroConeT(self.n_zero), clarabel.NonnegativeConeT(len(b) - self.n_zero)]
-        if self.solver is None:
-            self.solver = clarabel.DefaultSolver(quadratic, linear, a, b, cones, settings)
-        else:
-            self.solver.update(P=quadratic, q=linear, A=a, b=b)
-        answer = self.solver.solve()
-        values, z = np.array(answer.x), np.array(answer.z)
-        x = self.at_held.copy()
-        x[self.free] = values[:count]
-        flows = values[count:].reshape(k, 2, m)
-        prices = z[: 2 * k * n].reshape(k, 2, n) / np.maximum(of.scale, 1e-12)[:, None, None]
-        nu = np.zeros(len(program.b))
-        nu[self.rows] = z[2 * k * n : 2 * k * n + len(self.rows)]
-        self.status = str(answer.status)
-        return x, flows[:, 0], flows[:, 1], prices[:, 0].copy(), prices[:, 1].copy(), nu
 
 
 def _where_least(slope: Floats, square: Floats, lower: Floats, upper: Floats) -> Floats:

@@ -17,7 +17,8 @@ import numpy as np
 from openpoint.arrays import Floats, Ints, States
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.dispatch.day.topology.probes import probe
-from openpoint.studies.dispatch.day.topology.relaxation import Conductances, DayRelaxation, NodeBound
+from openpoint.studies.dispatch.day.topology.program import Conductances
+from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, NodeBound
 
 
 @dataclass(frozen=True)
