@@ -122,6 +122,10 @@ class OverDay:
         ),
     ] = None
 
+    source_max: Annotated[
+        float | None,
+        typer.Option(metavar="KW", min=0.0, help="Most active power of every source, as a contract may set it."),
+    ] = None
     samples: Annotated[
         int | None,
         typer.Option(
@@ -132,6 +136,14 @@ class OverDay:
     ] = None
     seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Equal seeds draw equal days.")] = None
 
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLANS",
+            help="With --samples: compare with plans for other budgets in periods and for risks of futures, as "
+            "0,1,2,4,expected,cvar:0.9.",
+        ),
+    ] = None
     now: Annotated[
         str | None,
         typer.Option(
@@ -208,6 +220,8 @@ def day_options(
     if method.method is not None and method.method not in OVER_DAY:
         raise OptionError(f"--method {method.method} is for one moment; for a day there are {', '.join(OVER_DAY)}")
     given: dict[str, Any] = {name: value for name, value in vars(over).items() if name != "day" and value is not None}
+    if over.source_max is not None:
+        given["source_max_kw"] = given.pop("source_max")
     if over.futures is not None and over.futures_table is None:
         given["futures"] = int(over.futures)
     return DayOptions(

@@ -37,6 +37,12 @@ from tests.builders.ring_days import prepared
         ({"risk": "worst"}, "risk is of the costs of futures; give futures"),
         ({"futures": "days.csv", "risk": "regret"}, "give expected, cvar:0.9 or worst"),
         ({"futures": "days.csv", "risk": "mean"}, "the risk 'mean' is not known"),
+        ({"uncertain": "load=0.1", "compare": "0,1"}, "give samples, too, such as 1000"),
+        (
+            {"uncertain": "load=0.1", "samples": 5, "compare": "0,regret"},
+            "compare has regret, worst case; give budgets",
+        ),
+        ({"source_max_kw": -1.0}, "source_max_kw is -1"),
         ({"method": "guess"}, "method is 'guess'"),
         ({"time_limit_s": -1.0}, "time_limit_s is -1"),
         ({"locked_open": 33}, "locked_open has 33, which is no name"),

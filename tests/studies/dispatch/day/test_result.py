@@ -170,3 +170,17 @@ def test_the_futures_are_told_one_by_one() -> None:
     assert (found.futures["violations"] == 0).all()
     assert found.samples["days"].to_list() == [10] * 3
     assert found.plot("futures").axes[0].get_xlabel() == "cost of the day, $"
+
+
+def test_plans_for_other_budgets_and_risks_are_compared() -> None:
+    found = uncertain_ring(method=None, budget=1, samples=20, seed=3, compare="0,1,expected")
+    names = ["today", "as forecast", "budget 1", "expectation, 20 futures", "answer"]
+    assert found.samples["plan"].to_list() == names
+    of = {row["plan"]: row for row in found.samples.iter_rows(named=True)}
+    assert of["budget 1"]["worst_usd"] == pytest.approx(of["answer"]["worst_usd"])
+    assert of["answer"]["worst_usd"] == pytest.approx(found.objective_usd, rel=1e-3)
+    for name in names[1:3]:
+        assert of[name]["worst_usd"] >= found.lower_bound_usd
+    assert (found.samples["tail_usd"] <= found.samples["max_usd"]).all()
+    assert (found.samples["tail_usd"] >= found.samples["p95_usd"] - 1e-9).all()
+    assert len(found.plot("samples").axes) == 2

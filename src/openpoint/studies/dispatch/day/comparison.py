@@ -1,22 +1,21 @@
-"""What planning against the worst case buys: plans of a day in and out of sample, each operated as days come.
-
-Compared are the day as it is today, the plan that would be best if all came as forecast, and the answer.
-"""
+"""What planning against the worst case buys: plans of a day in and out of sample, each operated as days come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from openpoint.network.day import DayPlan, Uncertain
+from openpoint.network.day import DayPlan
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.studies.dispatch.day.flow import as_today
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.model.vertices import vertices_of
+from openpoint.studies.dispatch.day.model.worst_day import WorstDays
 from openpoint.studies.dispatch.day.samples import SAMPLED, OperatedDays, operate_days, sample_days
 from openpoint.studies.dispatch.day.schema import SAMPLES
 from openpoint.twostage.deadline import Deadline
@@ -35,53 +34,73 @@ class Sampling:
     correlation: float = 0.0
 
 
-def as_forecast(question: DayQuestion) -> DayQuestion:
-    """The question with nothing uncertain."""
-    day = question.day
-    none = np.zeros((day.periods, 0))
-    certain = Uncertain(
-        names=(),
-        group=(),
-        load=np.full(len(day.uncertain.load), -1, dtype=np.int64),
-        renewable=np.full(day.renewables.count, -1, dtype=np.int64),
-        down=none,
-        up=none,
-        hours=np.empty(0, dtype=np.int64),
-    )
-    return replace(question, day=replace(day, uncertain=certain), scenarios=None)
+@dataclass(frozen=True)
+class Planned:
+    """A plan by its name, and the cost in $ at which it was planned; nan where it was not."""
+
+    name: str
+    plan: DayPlan
+    objective: float = np.nan
 
 
-def compare(question: DayQuestion, plans: dict[str, DayPlan], sampling: Sampling, deadline: Deadline) -> pl.DataFrame:
+def compare(
+    question: DayQuestion,
+    plans: Sequence[Planned],
+    sampling: Sampling,
+    bounded: DayQuestion | None,
+    deadline: Deadline,
+    *,
+    today: bool = True,
+) -> pl.DataFrame:
     """A row a plan; of no plans where the deadline came first.
 
     Args:
-        question: whose quantities are drawn. plans: by name. sampling: of the days. deadline: of the run.
+        question: whose quantities are drawn. plans: to compare. sampling: of the days.
+        bounded: the same with the budgeted set in which the worst case of each plan is told; None = not told.
+        deadline: of the run. today: whether the day as it is today comes first.
     """
     days = sample_days(question.day.uncertain, sampling.count, seed=sampling.seed, correlation=sampling.correlation)
     finder = HourRecourseFinder(question, SAMPLED)
-    rows = list(_rows(finder, {"today": as_today(question), **plans}, days, deadline))
-    return pl.DataFrame(rows, schema=c.dtypes(SAMPLES), orient="row")
+    every = [*([Planned("today", as_today(question))] if today else []), *plans]
+    return pl.DataFrame(list(_rows(finder, every, days, bounded, deadline)), schema=c.dtypes(SAMPLES), orient="row")
 
 
 def _rows(
-    finder: HourRecourseFinder, plans: dict[str, DayPlan], days: np.ndarray, deadline: Deadline
+    finder: HourRecourseFinder,
+    plans: Sequence[Planned],
+    days: np.ndarray,
+    bounded: DayQuestion | None,
+    deadline: Deadline,
 ) -> Iterator[tuple[object, ...]]:
-    for name, plan in plans.items():
-        operated = operate_days(finder, plan, days, deadline.over)
-        if operated is None:
+    for each in plans:
+        operated = operate_days(finder, each.plan, days, deadline.over)
+        if operated is None or deadline.over():
             return
-        yield (name, *_figures(operated))
+        worst = np.nan if bounded is None else worst_cost(finder, each.plan, bounded)
+        yield (each.name, finite(each.objective), finite(worst), *_figures(operated))
+
+
+def worst_cost(finder: HourRecourseFinder, plan: DayPlan, bounded: DayQuestion) -> float:
+    """Cost in $ of a plan in the worst realisation of a budgeted set; inf where limits are broken in some."""
+    vertices = vertices_of(bounded.day)
+    answers = [finder.best(plan, t, realisations) for t, realisations in enumerate(vertices.realisations)]
+    if any((answer.violations > 0.0).any() for answer in answers):
+        return np.inf
+    total, _ = WorstDays(vertices.deviations, vertices.hours).of([answer.costs for answer in answers])
+    return float(finder.evaluator.schedule_costs(plan).sum()) + total
 
 
 def _figures(days: OperatedDays) -> tuple[object, ...]:
     """The row of a plan; costs of days that have a power flow."""
     known = np.isfinite(days.costs)
-    costs = days.costs[known]
+    costs = np.sort(days.costs[known])
     some = len(costs) > 0
+    tail = costs[int(np.floor(0.95 * len(costs))) :]
     return (
         len(days.costs),
         finite(float(costs.mean())) if some else None,
         finite(float(np.quantile(costs, 0.95))) if some else None,
+        finite(float(tail.mean())) if some else None,
         finite(float(costs.max())) if some else None,
         int(days.with_shedding.sum()),
         float(days.shed[known].mean()) if some else None,

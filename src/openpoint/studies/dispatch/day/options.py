@@ -14,6 +14,7 @@ from openpoint.scenarios.day.futures import WANTED, DayFuturesLike
 from openpoint.scenarios.day.measured import StateLike
 from openpoint.scenarios.day.now import NowLike
 from openpoint.scenarios.day.uncertain import Budget, Uncertainty
+from openpoint.studies.dispatch.day.contest import CompareLike, read_compare
 from openpoint.studies.dispatch.day.methods import MethodName
 from openpoint.studies.dispatch.day.model.question import Cadence, Resource
 from openpoint.twostage.risk import Expectation, Regret, Risk, read_risk
@@ -49,6 +50,7 @@ class DayOptions:
     loss_price: float = 0.0
     shift_buses: float | None = None
     shift_time: float | None = None
+    source_max_kw: float | None = None
     limits: Limits | None = None
     locked_open: Names = ()
     locked_closed: Names = ()
@@ -56,6 +58,7 @@ class DayOptions:
     method: MethodName | None = None
     samples: int = 0
     seed: int = 0
+    compare: CompareLike | None = None
     gap: float = 1e-3
     time_limit_s: float | None = None
     now: NowLike | None = None
@@ -79,7 +82,9 @@ class DayOptions:
             lambda: _one_of(self.method, (*get_args(MethodName), None), "method"),
             *(lambda name=name: not_negative(name, getattr(self, name)) for name in ("samples", "seed", "gap")),
             self._check_samples,
+            self._check_compare,
             self._check_state,
+            lambda: not_negative("source_max_kw", 0.0 if self.source_max_kw is None else self.source_max_kw),
             lambda: not_negative("time_limit_s", 0.0 if self.time_limit_s is None else self.time_limit_s),
         )
 
@@ -169,6 +174,14 @@ class DayOptions:
     def _check_state(self) -> None:
         if self.state is not None and self.now is None:
             raise OptionError("state is what was measured at a time of the day; give now, the time, too")
+
+    def _check_compare(self) -> None:
+        if self.compare is None:
+            return
+        items = read_compare(self.compare)
+        if not self.samples:
+            raise OptionError("compare judges plans in days drawn at random; give samples, too, such as 1000")
+        object.__setattr__(self, "compare", items)
 
     def _check_share(self, name: str) -> None:
         value = getattr(self, name)

@@ -145,8 +145,12 @@ def _samples(result: DispatchDayResult) -> m.Section | None:
     if result.samples.is_empty():
         return None
     declared = result.shape.tables["samples"]
+    figure = draw(result, kind="samples")
+    alt = "Costs of the plans, and shares of days with load shed or limits broken; the table below holds all numbers."
+    drawing = m.Drawing("Out of sample", alt, encode(figure, "svg"), round(_PIXELS * figure.get_figwidth()))
     caption = "Each plan operated in the same days drawn at random, whatever the budget is, by exact AC power flow"
-    return m.section("Out of sample", s.frame_table("samples", caption, result.samples, declared, ["plan"]))
+    listed = s.frame_table("samples", caption, result.samples, declared, ["plan"])
+    return m.section("Out of sample", drawing, listed, long=True)
 
 
 def _limits(result: DispatchDayResult) -> m.Section | None:

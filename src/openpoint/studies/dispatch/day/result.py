@@ -166,9 +166,9 @@ class DispatchDayResult(Answer):
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         return {**super()._special_tables(), "violations": violations_table(self.violations)}
 
-    def plot(self, kind: Literal["day", "grid", "convergence", "futures"] = "day") -> Figure:
-        """A picture for notebooks: the day as a timeline, the grid with its open points, the bounds closing, or the
-        costs of the futures."""
+    def plot(self, kind: Literal["day", "grid", "convergence", "futures", "samples"] = "day") -> Figure:
+        """A picture for notebooks: the day as a timeline, the grid with its open points, the bounds closing, the costs
+        of the futures, or plans in days drawn at random."""
         return self._draw(kind=kind)
 
 

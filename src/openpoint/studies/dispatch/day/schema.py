@@ -181,13 +181,21 @@ BRANCHES: c.Table = {
 }
 SAMPLES: c.Table = {
     "plan": c.text(
-        "today: nothing is scheduled; as forecast: the plan that is best if all comes as forecast; answer: the plan",
+        "today: nothing is scheduled; as forecast: the plan that is best if all comes as forecast; answer: the plan; "
+        "others: the best plan for another budget, or by a risk of futures",
         "plan",
-        options=["today", "as forecast", "answer"],
+    ),
+    "objective_usd": c.maybe_number("cost at which it was planned, by its own set or risk, $", "planned at, $", 2),
+    "worst_usd": c.maybe_number(
+        "cost in the worst realisation of the set asked about (with futures: of the largest budget compared), $; null: "
+        "there is none, or limits are broken in it",
+        "worst of the set, $",
+        2,
     ),
     "days": c.whole("days drawn", "days"),
     "mean_usd": c.maybe_number("mean cost of those with a power flow, $", "mean, $", 2),
     "p95_usd": c.maybe_number("cost that 95 of 100 do not exceed, $", "95th percentile, $", 2),
+    "tail_usd": c.maybe_number("mean cost of the dearest twentieth, $", "mean of the worst 5 %, $", 2),
     "max_usd": c.maybe_number("highest cost, $", "highest, $", 2),
     "shed_days": c.whole("days on which load is shed", "with shedding"),
     "shed_kwh": c.maybe_number("load shed on a mean day, kWh", "shed, kWh", 2),

@@ -17,7 +17,7 @@ from openpoint.network.day import DayArrays, Demand
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
 from openpoint.network.devices import DeviceKind
 from openpoint.network.limits import Limits
-from openpoint.network.operating_cost import OperatingCost
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.scenarios.day.futures import DayFutures, realisations_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, ScenarioDays
 from openpoint.studies.dispatch.day.options import DayOptions
@@ -57,7 +57,7 @@ def question_of(grid: Grid, network: Network, day: DayArrays, options: DayOption
     return DayQuestion(
         network=network,
         devices=every.only(np.arange(every.count) if positions is not Cadence.FIXED else np.flatnonzero(kept)),
-        supply=build_supply(grid, network),
+        supply=_supply(grid, network, options.source_max_kw),
         cost=_prices(grid, network, options),
         must_close=must_close,
         must_open=must_open,
@@ -92,6 +92,14 @@ def scenario_days(options: DayOptions, futures: DayFutures | None, day: DayArray
             f"{options.measure} needs probabilities, and the futures have none; give them, or the risk worst"
         )
     return ScenarioDays(names, days, probabilities, options.measure)
+
+
+def _supply(grid: Grid, network: Network, most_kw: float | None) -> SupplyLimits:
+    """Limits of sources and generators, no source above the most active power that is asked for."""
+    supply = build_supply(grid, network)
+    if most_kw is None:
+        return supply
+    return replace(supply, p_max=np.minimum(supply.p_max, most_kw / network.s_base_kva))
 
 
 def _prices(grid: Grid, network: Network, options: DayOptions) -> OperatingCost:

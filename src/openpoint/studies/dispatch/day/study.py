@@ -28,7 +28,9 @@ from openpoint.scenarios.day.uncertain import deviation_notes
 from openpoint.studies.dispatch.day.answer import Asked, day_result
 from openpoint.studies.dispatch.day.begun import Begun
 from openpoint.studies.dispatch.day.closed_bound import with_closed_bound
-from openpoint.studies.dispatch.day.comparison import Sampling, as_forecast, compare
+from openpoint.studies.dispatch.day.comparison import Planned, Sampling
+from openpoint.studies.dispatch.day.comparison import compare as compare_plans
+from openpoint.studies.dispatch.day.contest import CompareLike, Contender, contenders, read_compare, set_of
 from openpoint.studies.dispatch.day.decided import uncertain_words
 from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, check_takes, choose, method_of
 from openpoint.studies.dispatch.day.model.question import DayQuestion, with_scenarios
@@ -63,12 +65,14 @@ def dispatch_day(
     loss_price: float = 0.0,
     shift_buses: float | None = None,
     shift_time: float | None = None,
+    source_max_kw: float | None = None,
     limits: Limits | None = None,
     locked_open: Names = (),
     locked_closed: Names = (),
     switchable: Names = (),
     samples: int = 0,
     seed: int = 0,
+    compare: CompareLike | None = None,
     now: NowLike | None = None,
     state: StateLike | None = None,
     method: MethodName | None = None,
@@ -76,8 +80,7 @@ def dispatch_day(
     time_limit_s: float | None = None,
     progress: Progress | None = None,
 ) -> DispatchDayResult:
-    """The plan of a day whose cost in the worst realisation, or by the risk of its futures, is least, proven, and
-    verified by AC in every period.
+    """The plan of a day of least cost at worst, or by a risk of futures, proven, and verified by AC in every period.
 
         min  starts + switching + max over realisations  Σ over periods of hours · (energy + losses + generators
              + curtailment + shedding + load moved + wear of stores)
@@ -99,20 +102,19 @@ def dispatch_day(
         recourse: what is decided after all, of `generators`, `stores`, `shift`: then it knows the whole day.
         max_changes: most switches that may be operated; with `hourly` over the day, the first period against today.
         switching_price: cost of a switch operation, $. moving_price: of a tap changer, bank or source voltage that is
-            set anew, $. loss_price: of losses beside their energy, $/kWh.
+            set anew, $. loss_price: of losses beside their energy, $/kWh. source_max_kw: most active power of a source.
         shift_buses, shift_time: share of every load that may move to other buses in the same period, or in time.
-        limits: limits of voltage and current to keep; default: those of the grid and the day.
+        limits: of voltage and current to keep; default: those of the grid and the day.
         locked_open, locked_closed: branches that must be open or closed: a name, or several.
         switchable: branches that may be opened or closed beside those that the grid calls switchable.
-        samples: days drawn at random in which the plan is judged by AC beside today's and the one that is best as
-            forecast. seed: of them, and of futures that are drawn.
+        samples: days drawn at random in which plans are judged by AC. seed: of them, and of futures that are drawn.
+        compare: with plans for other budgets in periods and by risks of futures: `"0,1,2,expected,cvar:0.9"`.
         now: plan the rest of the day, from the period that begins then: its name, an hour (`13`) or a time (`"13:00"`).
             All figures are of the rest alone. `once` is then once for the rest.
         state: what was measured then, see `openpoint.scenarios.day.schemas.MeasuredState`: a table or the path of one.
             What has no row is taken as at the start of the day. `DispatchDayResult.state_at` gives that of a plan.
         method: name of a method, see `openpoint.studies.dispatch.day.methods`; default: what suits the question.
-        gap: relative gap at which to stop. time_limit_s: seconds after which to stop with the best verified plan.
-        progress: told of every iteration.
+        gap: relative gap at which to stop. time_limit_s: seconds after which to stop. progress: told of iterations.
 
     Raises:
         InputError: the grid or the day has faults, or a locked branch is unknown.
@@ -121,9 +123,9 @@ def dispatch_day(
     options = DayOptions(
         uncertain=uncertain, budget=budget, futures=futures, risk=risk, topology=topology, positions=positions,
         recourse=recourse, max_changes=max_changes, switching_price=switching_price, moving_price=moving_price,
-        loss_price=loss_price, shift_buses=shift_buses, shift_time=shift_time, limits=limits,
-        locked_open=locked_open, locked_closed=locked_closed, switchable=switchable, samples=samples, seed=seed,
-        now=now, state=state, method=method, gap=gap, time_limit_s=time_limit_s,
+        loss_price=loss_price, shift_buses=shift_buses, shift_time=shift_time, source_max_kw=source_max_kw,
+        limits=limits, locked_open=locked_open, locked_closed=locked_closed, switchable=switchable, samples=samples,
+        seed=seed, compare=compare, now=now, state=state, method=method, gap=gap, time_limit_s=time_limit_s,
     )  # fmt: skip
     return prepare_day(read(grid), day, options).solve(progress)
 
@@ -197,10 +199,32 @@ def prepare_arrays(
     name, why = (options.method, "it was asked for") if options.method is not None else choose(question)
     check_takes(name, question)
     method, shown = (method_of(name, gap, options.time_limit_s) for gap in (AIM * options.gap, options.gap))
-    # Another seed, or the days drawn would be the very futures planned for.
-    sampling = Sampling(options.samples, options.seed + (options.futures is not None))
     asked = Asked(grid, day_name, str(shown), why, notes, rest)
-    return PreparedDay(question, method, options.gap, options.time_limit_s, sampling, asked)
+    return PreparedDay(question, method, options.gap, options.time_limit_s, _judgement(question, options), asked)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How the plan is judged afterwards.
+
+    Attributes:
+        sampling: days drawn at random. others: plans with which it is compared.
+        bounded: with the budgeted set in which the worst case of each is told; None = none.
+    """
+
+    sampling: Sampling
+    others: tuple[Contender, ...] = ()
+    bounded: DayQuestion | None = None
+
+
+def _judgement(question: DayQuestion, options: DayOptions) -> Judgement:
+    if not options.samples:
+        return Judgement(Sampling())
+    items = (0,) if options.compare is None else read_compare(options.compare)
+    # Another seed, or the days drawn would be the very futures planned for.
+    sampling = Sampling(options.samples, options.seed + 1 if options.futures or options.compare else options.seed)
+    others = tuple(contenders(question, items, options.seed, options.gap))
+    return Judgement(sampling, others, set_of(question, items))
 
 
 @dataclass(frozen=True)
@@ -209,14 +233,14 @@ class PreparedDay:
 
     Attributes:
         question: as numbers. method: named, or chosen. gap: asked for. time_limit_s: of the method.
-        sampling: days in which the plan is judged afterwards. asked: what was asked in words, with the grid.
+        judgement: of the plan afterwards. asked: what was asked in words, with the grid.
     """
 
     question: DayQuestion
     method: DayMethod
     gap: float
     time_limit_s: float | None
-    sampling: Sampling
+    judgement: Judgement
     asked: Asked
 
     @property
@@ -248,11 +272,16 @@ class PreparedDay:
         return day_result(self.asked, self.question, outcome, samples)
 
     def _sampled(self, outcome: DayOutcome, deadline: Deadline) -> pl.DataFrame:
-        """The plan in days drawn at random, beside the one that is best as forecast."""
-        if not self.sampling.count or outcome.plan is None or deadline.over():
+        """The plan in days drawn at random, beside those that it is compared with."""
+        if not self.judgement.sampling.count or outcome.plan is None or deadline.over():
             return c.empty(SAMPLES)
-        certain = as_forecast(self.question)
-        method = self.method if self.question.scenarios is None else method_of(choose(certain)[0], self.gap, None)
-        expected = method.solve(certain, None, deadline).plan
-        plans = {} if expected is None else {"as forecast": expected}
-        return compare(self.question, {**plans, "answer": outcome.plan}, self.sampling, deadline)
+        plans = list[Planned]()
+        for each in self.judgement.others:
+            if deadline.over():
+                break
+            found = each.method.solve(each.question, None, deadline)
+            _LOG.info("planned for comparison: %s", each.name)
+            if found.plan is not None:
+                plans.append(Planned(each.name, found.plan, found.upper_bound))
+        plans.append(Planned("answer", outcome.plan, outcome.upper_bound))
+        return compare_plans(self.question, plans, self.judgement.sampling, self.judgement.bounded, deadline)

@@ -118,12 +118,14 @@ def _futures(result: DispatchDayResult) -> v.View:
 def _samples(result: DispatchDayResult) -> v.View:
     if result.samples.is_empty():
         return []
-    rows: list[tuple[str, ...]] = [("", "mean cost", "95th percentile", "days with shedding", "days outside limits")]
+    head = ("", "worst of set", "mean", "95th percentile", "highest", "kWh shed", "days shed", "days outside")
+    rows: list[tuple[str, ...]] = [head]
     for row in result.samples.iter_rows(named=True):
-        costs = (words.usd(row["mean_usd"]), words.usd(row["p95_usd"]))
-        rows.append((row["plan"], *costs, str(row["shed_days"]), str(row["outside_days"])))
+        costs = [words.usd(row[f"{name}_usd"]) for name in ("worst", "mean", "p95", "max")]
+        shed = "-" if row["shed_kwh"] is None else f"{row['shed_kwh'] + 0.0:,.1f}"
+        rows.append((row["plan"], *costs, shed, str(row["shed_days"]), str(row["outside_days"])))
     title = f"In {result.samples['days'][0]} days drawn at random, by AC:"
-    return [v.Line(title, "bold"), v.Rows(rows, range(1, 5), head=True), v.Line()]
+    return [v.Line(title, "bold"), v.Rows(rows, range(1, len(head)), head=True), v.Line()]
 
 
 def _switching(result: DispatchDayResult) -> v.View:
