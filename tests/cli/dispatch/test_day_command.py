@@ -31,6 +31,8 @@ DAY = ("--day", "baran33-day", "--topology", "fixed")
         ((*DAY, "--risk", "worst"), "risk is of the costs of futures; give futures"),
         ((*DAY, "--futures", "5", "--uncertain", "load=0.1", "--budget", "1"), "leave one of both out"),
         ((*DAY, "--budget", "2"), "nothing is uncertain; give uncertain, too"),
+        ((*DAY, "--recourse", "stores", "--uncertain", "load=0.1", "--samples", "5"), "leave one of both out"),
+        ((*DAY, "--method", "benders", "--uncertain", "load=0.1,solar=0.3", "--budget", "2"), "more than 2,000 days"),
         (("--day", "baran33-da"), "Did you mean baran33-day"),
         (("--day", "baran33-day", "--topology", "daily"), "give 'fixed', 'once' or 'hourly'"),
         (("--now", "13"), "--now is an option of --day"),

@@ -11,10 +11,11 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.studies.dispatch.day import two_stage
 from openpoint.studies.dispatch.day.methods import MethodName, choose, method_of
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource, ScenarioDays, with_scenarios
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.risk import Expectation
 from tests.builders.day_oracle import oracle, schedule_faults
 from tests.builders.random_days import random_day
 
@@ -60,12 +61,9 @@ def test_a_method_of_two_stages_agrees_with_copies_by_period(name: MethodName) -
     assert schedule_faults(question, found.plan) == []
 
 
-@pytest.mark.parametrize("resources", [(Resource.STORES,), tuple(Resource)])
-def test_what_is_decided_late_costs_no_more_and_agrees_with_all_days_in_one_program(
-    resources: tuple[Resource, ...],
-) -> None:
-    question = small_day(*resources)
-    known, found, before = of_all_days(*resources), solved("ccg", question), all_before()
+def test_what_is_decided_late_costs_no_more_and_agrees_with_all_days_in_one_program() -> None:
+    question = small_day(*Resource)
+    known, found, before = of_all_days(*Resource), solved("ccg", question), all_before()
     assert found.lower_bound <= known * (1.0 + 1e-6)
     assert found.upper_bound >= known * (1.0 - 1e-6)
     assert found.gap <= 1e-3
@@ -74,6 +72,27 @@ def test_what_is_decided_late_costs_no_more_and_agrees_with_all_days_in_one_prog
     assert found.forecast is not None
     for operation in (found.forecast, found.worst):
         assert schedule_faults(question, operation.plan) == []
+
+
+def test_futures_agree_and_cost_no_more_where_stores_are_late() -> None:
+    question = small_day()
+    drawn = 1.0 + np.random.default_rng(3).uniform(-0.2, 0.2, (2, question.day.periods, 1))
+    futures = ScenarioDays(("a", "b"), drawn, np.array([0.7, 0.3]), Expectation())
+    question = with_scenarios(question, futures)
+    known, found = solved("scenarios", question, 1e-5), solved("benders", question)
+    assert found.lower_bound <= known.upper_bound * (1.0 + 1e-5)
+    assert found.upper_bound >= known.lower_bound * (1.0 - 1e-5)
+    assert found.gap <= 1e-3
+    costs = np.array([float(each.costs.sum()) for each in found.scenarios])
+    assert futures.probabilities is not None
+    assert float(futures.probabilities @ costs) == pytest.approx(found.upper_bound, rel=1e-9)
+    assert found.forecast is not None
+    assert (found.forecast.realisation == 1.0).all()
+    late = solved("ccg", replace(question, recourse=frozenset({Resource.STORES})))
+    assert late.gap <= 1e-3
+    assert late.lower_bound <= known.upper_bound * (1.0 + 1e-5)
+    assert late.upper_bound <= known.upper_bound * (1.0 + 1e-5)
+    assert len(late.scenarios) == 2
 
 
 def test_what_is_late_chooses_the_engine() -> None:
@@ -88,7 +107,7 @@ def test_too_many_days_are_refused_where_all_is_decided_before(monkeypatch: pyte
 
 
 def test_too_many_days_leave_a_plan_decided_before_and_a_bound_of_two_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    question, exact = small_day(Resource.STORES), of_all_days(Resource.STORES)
+    question, exact = small_day(*Resource), of_all_days(*Resource)
     monkeypatch.setattr(two_stage, "DAYS_MOST", 3)
     found = two_stage.TwoStageDay(ColumnAndConstraint(gap=1e-6)).solve(question)
     assert found.lower_bound <= exact * (1.0 + 1e-6)

@@ -52,7 +52,8 @@ def choose(question: DayQuestion) -> tuple[MethodName, str]:
         if others := also_decided(question):
             raise OptionError(
                 "open points are decided every hour on certain days with nothing else to decide; here there are also "
-                f"{', '.join(others)}; leave these out, or give topology='once' (--topology once)"
+                f"{', '.join(others)}; leave these out, give topology='once' (--topology once), or, on a grid of a few "
+                "buses, method='ccg' (--method ccg)"
             )
         return "switching", "what a period costs depends on its open points alone, and operations link the periods"
     if question.topology is Cadence.ONCE:
@@ -85,8 +86,9 @@ def check_takes(name: MethodName, question: DayQuestion) -> None:
     Raises:
         OptionError: futures and a method for a budgeted set.
     """
-    if question.scenarios is not None and name != "scenarios":
+    if question.scenarios is not None and name in ("columns", "search", "switching"):
         raise OptionError(
             f"the method {name} is for a budgeted set; futures are planned for by scenarios, with a given topology and "
-            "by period: give topology='fixed' (--topology fixed), and leave recourse out"
+            "by period: give topology='fixed' (--topology fixed), or, on a grid of a few buses, method='ccg' "
+            "(--method ccg)"
         )

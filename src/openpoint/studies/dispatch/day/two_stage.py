@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import cvxpy as cp
+import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
@@ -22,21 +23,26 @@ from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.studies.dispatch.day.model.judged_days import JudgedDays
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
-from openpoint.studies.dispatch.day.model.program import FLOOR_MARGIN, DayProgram, robust_day
+from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
+from openpoint.studies.dispatch.day.model.program import FLOOR_MARGIN, DayProgram, robust_day, stochastic_day
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.model.realisations import days
 from openpoint.studies.dispatch.day.model.vertices import deviating
-from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.studies.dispatch.day.verified import verified
+from openpoint.twostage.ambiguity import ProbabilitySet, all_of
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Outcome, Progress, Termination, relative_gap
+from openpoint.twostage.log import Progress, Termination, relative_gap
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.recourse.compile import compile_model
+from openpoint.twostage.recourse.subproblem import Subproblem
 
 DAYS_MOST = 2_000
 """Most vertices of an uncertainty set that are listed: each is a day that every iteration solves."""
+RELAXED_MOST = 12
+"""Most scenario days of which the lower bound of any recourse is found at once."""
 START_SHARE = 0.3
 """Share of the time for the plan that decides all beforehand."""
 BEFOREHAND = (
@@ -70,18 +76,20 @@ class TwoStageDay:
     def solve(
         self, question: DayQuestion, progress: Progress | None = None, deadline: Deadline | None = None
     ) -> DayOutcome:
-        """The best plan that keeps the limits in all vertices, to the gap, or until a limit or Ctrl-C.
+        """The best plan that keeps the limits in all days, to the gap, or until a limit or Ctrl-C.
 
         Raises:
-            OptionError: the uncertainty set has too many vertices, and all is decided beforehand.
+            OptionError: the uncertainty set has too many vertices.
         """
-        question = replace(question, day=deviating(question.day))
-        many = any(islice(days(question.day.uncertain), DAYS_MOST, None))
+        many = False
+        if question.scenarios is None:
+            question = replace(question, day=deviating(question.day))
+            many = any(islice(days(question.day.uncertain), DAYS_MOST, None))
         if many and not question.recourse:
             raise OptionError(f"{self} lists the vertices of the uncertainty set and solves each of them; {TOO_MANY}")
         with deadline_of(self.method.time_limit_s, deadline) as limit:
             if not question.recourse:
-                return _outcome(self.method.solve(robust_day(question, listed=True), progress, limit))
+                return self._by_engine(question, progress, limit)
             before = self._beforehand(question, limit.within((1.0 if many else START_SHARE) * limit.left()))
             if many and not math.isfinite(before.upper_bound):
                 raise OptionError(
@@ -90,21 +98,55 @@ class TwoStageDay:
             if many or before.gap <= self.method.gap:
                 notes = (*before.notes, FEW_DAYS) if many else before.notes
                 return self._ended(replace(before, notes=notes), Termination.RELAXATION)
-            found = _outcome(self.method.solve(robust_day(question, listed=True), progress, limit))
+            found = self._by_engine(question, progress, limit)
             lower = max(found.lower_bound, min(before.lower_bound, found.upper_bound))
             if before.upper_bound < found.upper_bound:
                 return self._ended(replace(before, lower_bound=lower, log=found.log), found.termination)
             return replace(found, lower_bound=lower)
 
+    def _by_engine(self, question: DayQuestion, progress: Progress | None, limit: Deadline) -> DayOutcome:
+        """What the method finds."""
+        program, some = robust_day(question, listed=True), question.scenarios
+        if some is not None:
+            program = stochastic_day(question, some.realisations, some.probabilities, some.risk)
+        found = self.method.solve(program, progress, limit)
+        outcome = DayOutcome(
+            found.termination, None, None, None, found.lower_bound, found.upper_bound, found.log, found.seconds
+        )
+        if not isinstance(known := found.state, JudgedDays):
+            return outcome
+        forecast, operated = known.operation(0), tuple[Operation, ...]()
+        if some is not None:
+            operated = tuple(known.operation(k) for k in range(len(some.names)))
+        decision = found.decision if found.least_violation is None else found.least_violation
+        assert decision is not None
+        # The extensive form is careless with days that do not count, and scenario days are without the forecast.
+        again = operated_day(program, decision, np.ones(question.day.periods * question.day.uncertain.count))
+        if again is not None and (some is not None or again.costs.sum() < forecast.costs.sum()):
+            forecast = again
+        return replace(
+            outcome, plan=known.plans[0], forecast=forecast, worst=known.operation(known.worst), scenarios=operated
+        )
+
     def _beforehand(self, question: DayQuestion, part: Deadline) -> DayOutcome:
         """The best plan that decides all beforehand, with today's topology where it is free; its lower bound is that of
-        any recourse in two days."""
-        fixed = replace(question, recourse=frozenset(), topology=Cadence.FIXED)
+        any recourse: in two days of a set, in all scenario days where they are few."""
+        fixed, some = replace(question, recourse=frozenset(), topology=Cadence.FIXED), question.scenarios
+        if some is not None:
+            found = PeriodScenarios(gap=self.method.gap).solve(fixed, None, part)
+            lower = -math.inf
+            if len(some.names) <= RELAXED_MOST:
+                lower = least_of_all(robust_day(question), list(some.realisations), some.weights)
+            return replace(found, lower_bound=lower)
         found = verified(fixed, PeriodColumns(gap=self.method.gap).solve(fixed, None, part), part)
         if found.worst is None or found.forecast is None or not math.isfinite(found.upper_bound):
             return replace(found, lower_bound=-math.inf)
-        two = [each.realisation.ravel() for each in (found.forecast, found.worst)]
-        return replace(found, lower_bound=least_of_all(robust_day(question), two))
+        return replace(
+            found,
+            lower_bound=least_of_all(
+                robust_day(question), [found.forecast.realisation, found.worst.realisation], all_of(2)
+            ),
+        )
 
     def _ended(self, outcome: DayOutcome, why: Termination) -> DayOutcome:
         """A plan that decides all beforehand, with bounds of any recourse."""
@@ -113,32 +155,28 @@ class TwoStageDay:
         return replace(outcome, termination=end, lower_bound=lower, notes=(*outcome.notes, BEFOREHAND))
 
 
-def least_of_all(program: DayProgram, realisations: list[Floats]) -> float:
-    """A lower bound in $ of the worst case of a program by some of its realisations, whole numbers relaxed."""
-    first, theta = program.first_stage(with_recourse=True), cp.Variable()
-    constraints = [*first.constraints]
-    for one in realisations:
-        stage = program.recourse(first.decision, cp.Constant(one), limits=True).hard()
-        constraints += [*stage.constraints, *(cone.constraint() for cone in stage.cones), theta >= stage.cost]
-    answer = ClarabelModel(compile_model(first.cost + theta, constraints)).solve()
+def least_of_all(program: DayProgram, realisations: list[Floats], weights: ProbabilitySet) -> float:
+    """A lower bound in $ of the risk of days (T, U), whole numbers relaxed; −inf where the solver fails."""
+    first, theta = program.first_stage(with_recourse=True), cp.Variable(len(realisations))
+    rho, constraints = weights.block(theta)
+    constraints = [*constraints, *first.constraints]
+    for k, one in enumerate(realisations):
+        stage = program.recourse(first.decision, cp.Constant(one.ravel()), limits=True).hard()
+        constraints += [*stage.constraints, *(cone.constraint() for cone in stage.cones), theta[k] >= stage.cost]
+    answer = ClarabelModel(compile_model(first.cost + rho, constraints)).solve()
     if answer.status is not Status.OPTIMAL:
         return -math.inf
     least = min(answer.value, answer.bound)
     return float(least - FLOOR_MARGIN * max(1.0, abs(least)))
 
 
-def _outcome(found: Outcome) -> DayOutcome:
-    """What the engine found, as the outcome of a day."""
-    plan = forecast = worst = None
-    if isinstance(known := found.state, JudgedDays):
-        plan, forecast, worst = known.plans[0], known.operation(0), known.operation(known.worst)
-    return DayOutcome(
-        found.termination,
-        plan,
-        forecast,
-        worst,
-        found.lower_bound,
-        found.upper_bound,
-        found.log,
-        found.seconds,
-    )
+def operated_day(program: DayProgram, decision: Floats, realisation: Floats) -> Operation | None:
+    """The operation of a decision on a day (T · U) by its best recourse; None where none keeps the limits."""
+    dispatch = None
+    if any(program.layout.late):
+        own = Subproblem(program, len(decision)).respond(decision, realisation).dispatch
+        dispatch = None if own is None else [own]
+    state = program.evaluate(decision, realisation[None, :], dispatch).state
+    if not isinstance(state, JudgedDays) or state.violations.any():
+        return None
+    return state.operation(0)
