@@ -17,6 +17,7 @@ day is known, by `ccg`; the oracle has all days in one program, so that days wit
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -34,6 +35,7 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.studies.dispatch.day.methods import MethodName, method_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
+from openpoint.studies.dispatch.day.model.realisations import days
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
@@ -46,6 +48,8 @@ LATE_MOST = 60
 """Most vertices of a day that `late` solves."""
 EVERY = 20
 """How many days lie between two lines of progress."""
+VERTICES_MOST = 10_000
+"""Vertices of the set up to which the oracle, whose program has a row for each, is asked."""
 GAP = 1e-4
 """Gap asked of every method."""
 SAME = 2e-4
@@ -128,6 +132,9 @@ def main() -> int:
     wrong: list[str] = []
     for seed in range(arguments.first, arguments.first + arguments.count):
         asked = random_day(seed).question
+        if len(list(itertools.islice(days(asked.day.uncertain), VERTICES_MOST + 1))) > VERTICES_MOST:
+            counts["oracle"]["too many vertices"] += 1
+            continue
         ways = {cadence: replace(asked, topology=cadence) for cadence in (Cadence.FIXED, Cadence.ONCE)}
         began = time.process_time()
         late = late_question(asked, seed)
