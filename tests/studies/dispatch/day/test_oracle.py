@@ -44,6 +44,40 @@ def test_copies_by_period_agree_with_all_vertices(seed: int) -> None:
     assert schedule_faults(question, found.plan) == []
 
 
+@pytest.mark.parametrize("seed", [81, 98])
+def test_where_a_price_is_negative_no_store_works_both_ways_and_the_worst_case_is_that_of_all_vertices(
+    seed: int,
+) -> None:
+    day = random_day(seed)
+    question = replace(day.question, topology=Cadence.FIXED)
+    assert {"negative", "batteries", "vehicles"} & day.held > {"negative"}
+    found = PeriodColumns(gap=1e-4).solve(question)
+    assert found.plan is not None
+    worst = exact_worst(question, found.plan)
+    assert found.gap <= 1e-4
+    assert worst.value == pytest.approx(found.upper_bound, rel=2e-4)
+    assert worst.imbalance <= 1e-9
+    assert schedule_faults(question, found.plan) == []
+
+
+def test_each_fault_of_a_schedule_is_named() -> None:
+    question = replace(random_day(98).question, topology=Cadence.FIXED)
+    plan = PeriodColumns(gap=1e-2).solve(question).plan
+    assert plan is not None
+    assert schedule_faults(question, plan) == []
+    stores = question.day.stores
+    both = replace(plan, charge=plan.charge + 1e-6, discharge=plan.discharge + 1e-6)
+    assert "a store charges and discharges at once" in schedule_faults(question, both)
+    full = replace(plan, charge=plan.charge + stores.energy_max)
+    assert any("above its capacity" in fault for fault in schedule_faults(question, full))
+    empty = replace(plan, discharge=plan.discharge + stores.energy_max)
+    assert any("below its least content" in fault for fault in schedule_faults(question, empty))
+    assert any("below what is asked" in fault for fault in schedule_faults(question, empty))
+    moved = plan.shift.copy()
+    moved[0, 1] += 1e-7
+    assert any("energy moved in time" in fault for fault in schedule_faults(question, replace(plan, shift=moved)))
+
+
 def test_column_and_constraint_generation_finds_the_topology_of_the_oracle() -> None:
     question = random_day(5, ("batteries", "uncertain load", "locks"), SMALL, chance=1.0).question
     known, program = oracle(question), robust_day(question)
