@@ -17,6 +17,7 @@ from openpoint.grid import builtin
 from openpoint.network import build_network
 from openpoint.network.operating_cost import least_loss
 from openpoint.search.enumeration import topologies
+from openpoint.search.switching.joint import JointSearch
 from openpoint.search.switching.period import PeriodSearch
 from openpoint.search.switching.plans import best_plan, operations
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
@@ -165,6 +166,37 @@ def test_all_states_below_a_threshold_are_found() -> None:
         best = search.below(prices, math.inf, every=False)
         assert best.values.min() == pytest.approx(value.min(), rel=1e-9)
         assert best.lower_bound == pytest.approx(value.min(), rel=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=8, deadline=None)
+def test_states_that_serve_all_periods_are_those_of_all_states(kind: tuple[str, ...], seed: int) -> None:
+    problem, states, values = random_problem(seed, kind)
+    rng = np.random.default_rng(seed)
+    locks = {"must_close": problem.must_close, "must_open": problem.must_open}
+    try:
+        searches = [PeriodSearch(network, **locks) for network in problem.networks]
+    except OptionError:
+        return  # voltages without limit
+    scale = float(np.abs(values[np.isfinite(values)]).mean()) if np.isfinite(values).any() else 1.0
+    prices = rng.choice([0.0, 0.2]) * scale * rng.standard_normal(states.shape[1])
+    priced = values.sum(axis=0) + states @ prices
+    kept = priced[np.isfinite(priced)]
+    least = np.where(np.isfinite(values), values, math.inf).min(axis=1, initial=1.0) * (1.0 - 1e-9)
+    search = JointSearch(searches, problem.weights, prices, least)
+    threshold = float(np.quantile(kept, rng.random())) + 1e-9 * scale if len(kept) else scale
+    below = search.below(threshold, every=True)
+    assert below.complete
+    assert {s.tobytes() for s in below.states} == {s.tobytes() for s in states[priced < threshold]}
+    assert np.sort(below.values) == pytest.approx(np.sort(priced[priced < threshold]), rel=1e-9, abs=1e-12)
+    if len(kept):
+        closed = states[int(np.argmin(priced))] & (rng.random(states.shape[1]) < 0.3)
+        best = search.below(float(kept.max()) + scale, every=False, given=(closed, np.zeros_like(closed)))
+        assert best.values.min() == pytest.approx(kept.min(), rel=1e-9, abs=1e-12)
+        assert best.lower_bound == pytest.approx(kept.min(), rel=1e-6, abs=1e-9)
+        short = search.below(float(kept.max()) + scale, every=False, most_nodes=1)
+        assert short.lower_bound <= kept.min() + 1e-12
 
 
 def test_operations_count_from_today_and_cost() -> None:

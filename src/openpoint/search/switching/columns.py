@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
+from openpoint.search.switching.joint import JointSearch
+from openpoint.search.switching.period import Below
 from openpoint.search.switching.relaxation import Mix, Multipliers, Relaxation, Restriction
 from openpoint.search.switching.states import KnownStates
 
@@ -30,8 +32,8 @@ class Bound:
     """A bound of a node.
 
     Attributes:
-        value: no plan of the node costs less. multipliers: by which. least: (T) least values of the periods with their
-            prices that are proven. mix: the last solution of the relaxation.
+        value: no plan of the node costs less. multipliers: by which. least: (R) least values of the runs with their
+            prices that are proven, see `Restriction.runs`. mix: the last solution of the relaxation.
     """
 
     value: float
@@ -75,28 +77,23 @@ class ColumnGeneration:
         """
         known, p, best = self.known, self.known.problem, None
         self._relaxation.choose(restriction)
-        most_nodes = FIRST_NODES
+        runs = restriction.runs(p.periods)
+        most_nodes = FIRST_NODES if len(runs) > 1 else None  # one state for all: no multipliers help
         while not self.over():
             mix = self._settled(restriction)
             multipliers = mix.multipliers.towards(centre, CAUTION)
             constant, prices = multipliers.constant(p.before, restriction.intervals), multipliers.prices
-            here = self._priced(restriction, prices).min(axis=1)
+            here = self._least_of_runs(runs, self._priced(restriction, prices))
             spare = float(here.sum()) + constant - known.target(self.gap)
             if not spare > 0.0:
                 spare = self._accuracy(mix)
             thresholds = here - spare / len(here) * (1.0 - 1e-6)
             least, found, complete = np.empty(len(here)), list[Bools](), True
-            for t, (search, weight) in enumerate(zip(known.searches, p.weights, strict=True)):
-                below = search.below(
-                    prices[t] / weight,
-                    (thresholds[t] if math.isfinite(thresholds[t]) else 2.0 * known.greatest) / weight,
-                    every=False,
-                    given=restriction.given(t, len(p.must_close)),
-                    most_nodes=most_nodes,
-                    over=self.over,
-                )
+            for r, run in enumerate(runs):
+                threshold = thresholds[r] if math.isfinite(thresholds[r]) else 2.0 * known.greatest
+                below = self._below(restriction, run, prices, threshold, every=False, most_nodes=most_nodes)
                 self.nodes += below.nodes
-                least[t] = weight * below.lower_bound
+                least[r] = below.lower_bound
                 found.extend(below.states)
                 complete &= below.complete
             value = float(least.sum()) + constant
@@ -114,7 +111,7 @@ class ColumnGeneration:
             near = max(self._accuracy(mix), EARLY * (target - mix.value) if math.isfinite(target) else 0.0)
             if reached >= target or mix.value - best.value <= near or (complete and not new and not gained):
                 return best
-            if not new and not complete:
+            if not new and not complete and most_nodes is not None:
                 most_nodes *= TIMES
         return None
 
@@ -127,27 +124,62 @@ class ColumnGeneration:
         slack = target - bound.value
         if not math.isfinite(slack):
             return None
-        prices = bound.multipliers.prices
-        for t, (search, weight) in enumerate(zip(known.searches, p.weights, strict=True)):
-            below = search.below(
-                prices[t] / weight,
-                (bound.least[t] + slack) / weight,
-                every=True,
-                given=restriction.given(t, len(p.must_close)),
-                most_states=most,
-                over=self.over,
-            )
+        prices, runs = bound.multipliers.prices, restriction.runs(p.periods)
+        for r, run in enumerate(runs):
+            below = self._below(restriction, run, prices, bound.least[r] + slack, every=True, most_states=most)
             self.nodes += below.nodes
             if not below.complete:
                 return None
             known.add(below.states)
         priced = self._priced(restriction, prices)
-        useful = priced < (bound.least + slack)[:, None]
+        useful = np.zeros(priced.shape, dtype=np.bool_)
+        for r, (begin, end) in enumerate(runs):
+            useful[begin:end] = priced[begin:end].sum(axis=0) < bound.least[r] + slack
         some = np.asarray(useful.any(axis=0))
         if some.sum() > most:
             return None
         known.choose(some, np.where(useful, known.values, math.inf))
         return min(target, known.upper)
+
+    def _below(
+        self,
+        restriction: Restriction,
+        run: tuple[int, int],
+        prices: Floats,
+        threshold: float,
+        *,
+        every: bool,
+        most_nodes: int | None = None,
+        most_states: int | None = None,
+    ) -> Below:
+        """States of a run whose weighted values with their prices lie below a threshold."""
+        known, p, (begin, end) = self.known, self.known.problem, run
+        weights, size = p.weights[begin:end], prices.shape[1]
+        given = restriction.given_to(run, size)
+        if begin == 0 and p.before is not None and restriction.stays(0):
+            given = p.before, ~p.before
+        if end - begin > 1:
+            prices_of_run = prices[begin:end].sum(axis=0)
+            joint = JointSearch(known.searches[begin:end], weights, prices_of_run, known.least[begin:end])
+            return joint.below(
+                threshold, every=every, given=given, most_nodes=most_nodes, most_states=most_states, over=self.over
+            )
+        weight = float(weights[0])
+        below = known.searches[begin].below(
+            prices[begin] / weight,
+            threshold / weight,
+            every=every,
+            given=given,
+            most_nodes=most_nodes,
+            most_states=most_states,
+            over=self.over,
+        )
+        return replace(below, values=weight * below.values, lower_bound=weight * below.lower_bound)
+
+    @staticmethod
+    def _least_of_runs(runs: list[tuple[int, int]], priced: Floats) -> Floats:
+        """(R) least values with prices of runs over the states known."""
+        return np.array([priced[begin:end].sum(axis=0).min() for begin, end in runs])
 
     def _accuracy(self, mix: Mix) -> float:
         """What bounds may lack."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import no_devices
 from openpoint.network.operating_cost import OperatingCost, no_supply_limits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.exchange.ac_check import AcEvaluator
-from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, work_for
 from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, propagate, span
 from openpoint.search.model.build import build_model
@@ -107,20 +107,18 @@ class PeriodSearch:
             most_nodes, most_states: nodes, and states found, after which to stop. over: called regularly; True stops.
         """
         branch, found = self._numbering.branch, list[Bools]()
-        model, base = self._priced(prices[branch])
+        model, base = self.priced(prices[branch])
         if model is None:
             return Below(np.zeros((0, len(prices)), dtype=np.bool_), np.empty(0), math.inf, True, 0)
+        model = self.within(model, threshold - base)
         work, pool, count, record = work_for(model), pool_for(model, 256), counts(), record_for(model, 0)
-        work.status[self._must_close[branch]] = CLOSED
+        work.status[:] = self.first_status()
         if given is not None:
             work.status[given[0][branch]] = CLOSED
             work.status[given[1][branch]] = OPEN
         if not propagate(model, work):
             return Below(np.zeros((0, len(prices)), dtype=np.bool_), np.empty(0), math.inf, True, 0)
         count.cutoff[0], count.active[0] = threshold - base, 1
-        bounds = self._numbering.voltage_bounds.at(self._numbering.loss_at(threshold - base))[self._numbering.bus]
-        inner = np.arange(len(bounds)) < model.n
-        np.minimum(model.w_max, bounds, out=model.w_max, where=inner)
         complete = True
         while (event := explore(model, work, pool, count, record, AT_ONCE)) != EXHAUSTED:
             if event == LEAF:
@@ -146,7 +144,23 @@ class PeriodSearch:
         bound = float(count.cutoff[0]) if complete else min(float(count.cutoff[0]), lowest(count, pool))
         return Below(states[kept], values[kept], base + bound, complete, int(count.nodes[0]))
 
-    def _priced(self, prices: Floats) -> tuple[Model | None, float]:
+    @property
+    def branch(self) -> Ints:
+        """(m) numbers of the branches of the search model."""
+        return self._numbering.branch
+
+    def first_status(self) -> States:
+        """(m) states of the branches at the first node."""
+        return np.where(self._must_close[self.branch], CLOSED, UNDECIDED).astype(np.int8)
+
+    def within(self, model: Model, value: float) -> Model:
+        """The model with the upper bounds of voltages of states of at most a value."""
+        bounds = self._numbering.voltage_bounds.at(self._numbering.loss_at(value))[self._numbering.bus]
+        w_max = model.w_max.copy()
+        np.minimum(w_max, bounds, out=w_max, where=np.arange(len(bounds)) < model.n)
+        return replace(model, w_max=w_max)
+
+    def priced(self, prices: Floats) -> tuple[Model | None, float]:
         """The model with (m) prices less a constant, so that the cheapest tree costs 0; and what that tree costs.
 
         A tree has as many closed branches as every other. None where there is no tree.
@@ -159,6 +173,6 @@ class PeriodSearch:
             return None, 0.0
         base = float(prices[work.status == CLOSED].sum())
         if not prices.any():
-            return replace(model, w_max=model.w_max.copy()), 0.0
+            return model, 0.0
         shifted = prices - base / max(model.n, 1)
-        return replace(model, w_max=model.w_max.copy(), state_price=shifted, by_price=order), base
+        return replace(model, state_price=shifted, by_price=order), base

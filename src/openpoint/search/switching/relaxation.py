@@ -87,6 +87,20 @@ class Restriction:
                 (closed if state else opened)[e] = True
         return closed, opened
 
+    def runs(self, periods: int) -> list[tuple[int, int]]:
+        """First period and end of runs of periods that share one state, as no operation is left between them."""
+        starts = [t for t in range(periods) if t == 0 or not self.stays(t)]
+        return list(zip(starts, [*starts[1:], periods], strict=True))
+
+    def stays(self, period: int) -> bool:
+        """Whether no operation is left at the beginning of a period."""
+        return any(begin <= period < end and most == 0 for begin, end, most in self.intervals)
+
+    def given_to(self, run: tuple[int, int], size: int) -> tuple[Bools, Bools]:
+        """As `given`, of all periods of a run together."""
+        parts = [self.given(t, size) for t in range(*run)]
+        return np.any([closed for closed, _ in parts], axis=0), np.any([opened for _, opened in parts], axis=0)
+
     def keeps(self, period: int, states: Bools) -> Bools:
         """(K) whether (K, E) states have the branches of a period as given."""
         closed, opened = self.given(period, states.shape[1])

@@ -10,8 +10,9 @@ branches is two. The proof is a branch and bound:
 
 1. A node limits the operations at the beginning of some intervals of periods. Its bound is that of
    `openpoint.search.switching.relaxation`: with multipliers on the branches each period is a topology search of its
-   own, with prices of closed branches, and these searches are exact. The states that they find are added until the
-   bound reaches the best plan, or no state improves it (column generation, `openpoint.search.switching.columns`).
+   own, with prices of closed branches, and these searches are exact. Periods between which no operation is left are
+   searched together (`openpoint.search.switching.joint`). The states that they find are added until the bound reaches
+   the best plan, or no state improves it (column generation, `openpoint.search.switching.columns`).
 2. The best plan out of the states known follows by dynamic programming (`openpoint.search.switching.plans`).
 3. What is left between both is mostly due to operations that the relaxation takes by halves: two occasions to switch,
    each used half. A node is divided there: either the operations of an interval up to a period are at most j, or at
@@ -101,7 +102,7 @@ class _Run:
 
     def _start(self) -> int | None:
         """The best state of every period alone, and a first plan; returns a period that no state serves."""
-        p, known, total = self.problem, self.known, 0.0
+        p, known = self.problem, self.known
         for t, search in enumerate(known.searches):
             found = search_topologies(
                 search.network,
@@ -116,13 +117,13 @@ class _Run:
             self.nodes += found.nodes
             if found.termination is Termination.INFEASIBLE:
                 return t
-            total += float(p.weights[t]) * found.lower_bound
+            known.least[t] = float(p.weights[t]) * found.lower_bound
             if found.closed is not None:
                 known.add([found.closed])
         if p.before is not None:
             known.add_radial(p.before)
         known.improve()
-        self._note(total, "periods alone")
+        self._note(float(known.least.sum()), "periods alone")
         return None
 
     def _divide_and_bound(self) -> None:

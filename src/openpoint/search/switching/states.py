@@ -25,6 +25,7 @@ class KnownStates:
 
     Attributes:
         searches: (T) of the periods. states: (K, E). values: (T, K) weighted, inf where limits are broken.
+        least: (T) lower bounds of the weighted values, -inf where none is known yet.
         upper: value of the best plan, switch operations included; inf = none. plan: (T, E), None = none.
     """
 
@@ -44,6 +45,7 @@ class KnownStates:
         self._choices = contract(first.n_terminals, *ends, problem.must_close, problem.must_open)
         self.states = np.zeros((0, first.n_conductors), dtype=np.bool_)
         self.values = np.zeros((problem.periods, 0))
+        self.least = np.full(problem.periods, -np.inf)
         self._known, self._expanded = set[bytes](), set[bytes]()
         self.upper, self.plan = math.inf, None  # type: tuple[float, Bools | None]
 
