@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
+from openpoint.search.kernel.arrays import CLOSED, OPEN
+from openpoint.studies.dispatch.day.model.day_master import HourTemplates
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
+from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
+from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
+from openpoint.studies.dispatch.day.topology.weights import grouped
 from openpoint.twostage.log import Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase
 from tests.builders.small_days import PERIODS, small_day
@@ -68,3 +74,48 @@ def test_what_cannot_be_is_named() -> None:
         PeriodScenarios().solve(scenarios(Regret()))
     with pytest.raises(OptionError, match="none are given; give futures"):
         PeriodScenarios().solve(small_day())
+
+
+def test_the_search_finds_the_best_of_all_topologies() -> None:
+    question = scenarios(CVaR(0.6))
+    outcome = DayTopologySearch(gap=1e-3).solve(question)
+    method, templates = PeriodScenarios(gap=1e-4), HourTemplates(question)
+    best = min(method.solve(question, closed=tree, templates=templates).upper_bound for tree in trees(question))
+    assert outcome.termination is Termination.GAP
+    assert outcome.lower_bound <= best * (1.0 + 1e-6)
+    assert outcome.upper_bound == pytest.approx(best, rel=1e-3)
+    assert len(outcome.scenarios) == 3
+
+
+def test_futures_in_groups_bound_futures_one_by_one() -> None:
+    """With one group, with several, and with every future by itself the bound rises; it stays below the optimum."""
+    question = scenarios(CVaR(0.6))
+    found = PeriodScenarios(gap=1e-5).solve(question, closed=question.network.closed)
+    assert question.scenarios is not None
+    assert found.weights is not None
+    weights = question.scenarios.allowed(found.weights)
+    assert weights.sum() == pytest.approx(1.0)
+    assert (weights <= PROBABILITIES / 0.4 + 1e-12).all()
+    costs = np.array([each.costs for each in found.scenarios])
+    bounds = []
+    for groups in (1, 2, 3):
+        mixed = grouped(question.scenarios.realisations, weights, costs, groups)
+        relaxation = DayRelaxation(question, mixed.copies, mixed.weights)
+        state = np.where(question.network.closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
+        bound = relaxation.bound(state, None, 5)
+        assert bound is not None
+        bounds.append(bound.value)
+    assert bounds[0] <= bounds[1] * (1.0 + 1e-6) <= bounds[2] * (1.0 + 2e-6)
+    assert 0.99 * found.lower_bound <= bounds[2] <= found.upper_bound
+
+
+def trees(question: DayQuestion) -> list[np.ndarray]:
+    """All radial states: one branch of the only loop is open."""
+    net = question.network
+    ends = list(zip(net.terminal_fr.tolist(), net.terminal_to.tolist(), strict=True))
+    found = []
+    for opened in range(len(ends)):
+        graph = nx.MultiGraph(each for e, each in enumerate(ends) if e != opened)
+        if graph.number_of_nodes() == net.n_terminals and nx.is_connected(graph):
+            found.append(np.arange(len(ends)) != opened)
+    return found

@@ -86,9 +86,8 @@ def check_takes(name: MethodName, question: DayQuestion) -> None:
     Raises:
         OptionError: futures and a method for a budgeted set.
     """
-    if question.scenarios is not None and name in ("columns", "search", "switching"):
+    if question.scenarios is not None and name in ("columns", "switching"):
         raise OptionError(
-            f"the method {name} is for a budgeted set; futures are planned for by scenarios, with a given topology and "
-            "by period: give topology='fixed' (--topology fixed), or, on a grid of a few buses, method='ccg' "
-            "(--method ccg)"
+            f"the method {name} is for a budgeted set; futures are planned for by scenarios (a given topology), by "
+            "search (decided once), and, on a grid of a few buses, by ccg"
         )

@@ -42,6 +42,7 @@ class DayOutcome:
         notes: what stands beside the figures. days: (T, U) realisations against which the lower bound holds.
         closed_bound: a lower bound that needs no accuracy of a solver; -inf where none was made.
         scenarios: operations of the plan on the scenario days, if there are any.
+        weights: what a $ more on each of these days costs.
     """
 
     termination: Termination
@@ -56,6 +57,7 @@ class DayOutcome:
     days: tuple[Floats, ...] = ()
     closed_bound: float = -math.inf
     scenarios: tuple[Operation, ...] = ()
+    weights: Floats | None = None
 
     @property
     def gap(self) -> float:

@@ -88,6 +88,7 @@ class _Run:
         shares = days.realisations
         self.rows = [np.vstack([shares[:, t], np.ones((1, shares.shape[2]))]) for t in range(shares.shape[1])]
         self.values: PlanValues | None = None
+        self.weights: Floats | None = None
         self.lower, self.upper, self.tightened = -math.inf, math.inf, 0
 
     def execute(self, progress: Progress | None) -> DayOutcome:
@@ -106,7 +107,7 @@ class _Run:
         """Operations of the plan of a solution on all days, and their risk."""
         values = PlanValues(self.master, answer, self.master.plan(answer), self.finder, self.rows)
         values.mend()
-        self.values, forecast = values, len(self.days.names)
+        self.values, self.weights, forecast = values, answer.weights, len(self.days.names)
         for t in range(len(self.rows)):
             values.solve(t, forecast)
             if self.days.weights.only is None:  # the program is careless with days that do not count
@@ -167,6 +168,7 @@ class _Run:
             seconds,
             (TIGHTENED,) if self.tightened else (),
             scenarios=tuple(operated),
+            weights=self.weights,
         )
 
 

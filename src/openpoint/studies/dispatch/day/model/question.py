@@ -13,7 +13,7 @@ from openpoint.network.day import DayArrays
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.twostage.ambiguity import ProbabilitySet
-from openpoint.twostage.risk import Risk, probability_set
+from openpoint.twostage.risk import CVaR, Expectation, Risk, probability_set
 from openpoint.twostage.uncertainty import Scenarios
 
 
@@ -49,6 +49,23 @@ class ScenarioDays:
     realisations: Floats
     probabilities: Floats | None
     risk: Risk
+
+    @property
+    def nominal(self) -> Floats:
+        """(K) the probabilities; all the same where they are unknown."""
+        return np.full(len(self.names), 1.0 / len(self.names)) if self.probabilities is None else self.probabilities
+
+    def allowed(self, weights: Floats) -> Floats:
+        """(K) a probability vector that the risk allows, between the nominal one and about these multipliers."""
+        nominal = self.nominal
+        if isinstance(self.risk, Expectation):
+            return nominal
+        most = nominal / (1.0 - self.risk.level) if isinstance(self.risk, CVaR) else np.ones(len(nominal))
+        near = np.maximum(weights, 0.0)
+        near = near / near.sum() if near.sum() > 0.0 else nominal
+        beyond = near > most
+        steps = (most - nominal)[beyond] / (near - nominal)[beyond]
+        return np.asarray(nominal + min(1.0, steps.min(initial=1.0)) * (near - nominal))
 
     def of_last(self, periods: int) -> ScenarioDays:
         """The same of the last periods."""

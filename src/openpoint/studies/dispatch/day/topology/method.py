@@ -1,7 +1,8 @@
 """Topology decided once for a day, with proof: branch and bound over topologies, plans by a method for given ones.
 
-1. Exchanges of branches find a good radial state for the forecast, the worst days of this state give the weights of the
-   bound, and its best plan is found by the method for a given topology: the first upper bound.
+1. Exchanges of branches find a good radial state for the forecast, or the mean of the futures; the worst days of this
+   state, or the futures, give the weights of the bound, and its best plan is found by the method for a given topology:
+   the first upper bound.
 2. Branch and bound proves that no topology costs less by more than the gap (`tree`). The method for a given topology
    solves each radial state that is left, with a lower bound of its own.
 
@@ -20,14 +21,12 @@ from openpoint.arrays import Ints, States
 from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
-from openpoint.studies.dispatch.day.model.day_master import HourTemplates
-from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.exchange import exchanged, heaviest_state
+from openpoint.studies.dispatch.day.topology.faced import Faced, faced
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, NodeBound
 from openpoint.studies.dispatch.day.topology.tree import TopologyTree
-from openpoint.studies.dispatch.day.topology.weights import forecast, worst_mixture
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
 from openpoint.twostage.stopping import check_stops
@@ -83,7 +82,7 @@ class _Run:
 
     Attributes:
         best: outcome of the best topology. lowers: bounds of the topologies that were solved, by their states.
-        experience: what their solutions leave to the next. root: bound of the whole, by the forecast.
+        faced: the days, and what their solutions leave to the next. root: bound of the whole, by the first days.
     """
 
     question: DayQuestion
@@ -94,16 +93,16 @@ class _Run:
     lowers: dict[bytes, float] = field(default_factory=dict)
     log: list[Iteration] = field(default_factory=list)
     tree: TopologyTree | None = None
-    experience: Experience = field(init=False)
+    faced: Faced = field(init=False)
     began: float = field(init=False)
     root: float = -math.inf
 
     def __post_init__(self) -> None:
-        self.experience, self.began = Experience(HourTemplates(self.question)), self.deadline.passed()
+        self.faced, self.began = faced(self.question), self.deadline.passed()
 
     def run(self) -> DayOutcome:
         """Start, and prove."""
-        expected = forecast(self.question.day)
+        expected = self.faced.first()
         relaxation = DayRelaxation(self.question, expected.copies, expected.weights)
         decided = first_status(self.question, relaxation)
         root = relaxation.bound(decided, None, 3)
@@ -114,8 +113,7 @@ class _Run:
         state = self._start(relaxation, decided, root)
         if state is not None:
             self._solve_state(relaxation.branch, state, -math.inf)
-            if days := self.experience.days:
-                mixed = worst_mixture(self.question, state, days)
+            if (mixed := self.faced.weighed(state)) is not None:
                 relaxation = DayRelaxation(self.question, mixed.copies, mixed.weights)
                 better = exchanged(relaxation, state, decided)
                 if better is not None and not np.array_equal(better[0], state):
@@ -125,7 +123,7 @@ class _Run:
         return self._search()
 
     def _start(self, relaxation: DayRelaxation, decided: States, root: NodeBound) -> States | None:
-        """A good radial state for the forecast."""
+        """A good radial state for the first days."""
         today = np.where(self.question.network.closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
         starts = [heaviest_state(relaxation, decided, root), np.where(decided == UNDECIDED, today, decided)]
         found = [each for each in (exchanged(relaxation, start, decided) for start in starts) if each is not None]
@@ -157,10 +155,11 @@ class _Run:
             return
         closed = np.zeros(self.question.network.n_conductors, dtype=np.bool_)
         closed[branch[state == CLOSED]] = True
-        method = PeriodColumns(gap=SHARE * self.gap)
-        outcome = method.solve(
-            self.question, None, self.deadline, closed=closed, experience=self.experience, cutoff=self.cutoff
-        )
+        value = max(value, self.faced.bound(state))
+        if value >= self.cutoff:
+            self.lowers[key] = value
+            return
+        outcome = self.faced.solve(closed, SHARE * self.gap, self.deadline, self.cutoff)
         self.lowers[key] = max(value, outcome.lower_bound)
         if outcome.plan is not None and (self.best is None or _rank(outcome) < _rank(self.best)):
             self.best = outcome

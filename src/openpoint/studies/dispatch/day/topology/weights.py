@@ -55,6 +55,19 @@ def mixture(days: list[Floats], weights: Floats) -> Mixture:
     return Mixture(tuple(copies), np.array(by_copy), of_day)
 
 
+def grouped(days: Floats, weights: Floats, costs: Floats | None = None, groups: int = 1) -> Mixture:
+    """Days (K, T, U) with weights (K), those of a period in groups of like costs (K, T), each replaced by its mean."""
+    copies, shares = list[Copy](), list[float]()
+    for t in range(days.shape[1]):
+        order = np.arange(len(days)) if costs is None else np.argsort(costs[:, t], kind="stable")
+        for some in np.array_split(order, min(groups, len(days))):
+            share = float(weights[some].sum())
+            if share > 0.0:
+                copies.append(Copy(t, weights[some] @ days[some, t] / share))
+                shares.append(share)
+    return Mixture(tuple(copies), np.array(shares), np.empty((0, days.shape[1]), dtype=np.int64))
+
+
 def forecast(day: DayArrays) -> Mixture:
     """The forecast alone."""
     return mixture([np.ones((day.periods, day.uncertain.count))], np.ones(1))

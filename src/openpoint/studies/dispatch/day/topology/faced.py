@@ -1,0 +1,119 @@
+"""What a topology of a day has to face: the worst of a budgeted set, or futures at the least risk.
+
+Both give weights of days for the bound of partial topologies, and the best plan of a topology that is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from openpoint.arrays import Bools, States
+from openpoint.studies.dispatch.day.model.day_master import HourTemplates
+from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
+from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios, scenarios_of
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
+from openpoint.studies.dispatch.day.topology.weights import Mixture, forecast, grouped, worst_mixture
+from openpoint.twostage.deadline import Deadline
+
+GROUPS = 4
+"""Groups into which the futures of a period are put in the bound of partial topologies."""
+ITERATIONS = 3
+"""Programs for the bound of a radial state with every future by itself."""
+
+
+class Faced(Protocol):
+    """Days and how their costs count."""
+
+    def first(self) -> Mixture:
+        """Weights of days before any plan is known."""
+        ...
+
+    def weighed(self, state: States) -> Mixture | None:
+        """Weights for which the bound of a radial state (m) that was solved last is high; None = those at hand."""
+        ...
+
+    def bound(self, state: States) -> float:
+        """A bound of a radial state (m) beside that of the tree, before it is solved."""
+        ...
+
+    def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
+        """The best plan of a topology (E)."""
+        ...
+
+
+@dataclass
+class FacedSet:
+    """The worst of a budgeted set; worst days that were found for one topology count for the others."""
+
+    question: DayQuestion
+    experience: Experience = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.experience = Experience(HourTemplates(self.question))
+
+    def first(self) -> Mixture:
+        """The forecast, which is in the set."""
+        return forecast(self.question.day)
+
+    def weighed(self, state: States) -> Mixture | None:
+        days = self.experience.days
+        return worst_mixture(self.question, state, days) if days else None
+
+    def bound(self, state: States) -> float:
+        return -np.inf
+
+    def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
+        method = PeriodColumns(gap=gap)
+        return method.solve(self.question, None, deadline, closed=closed, experience=self.experience, cutoff=cutoff)
+
+
+@dataclass
+class FacedFutures:
+    """The risk of futures.
+
+    For any vector of probabilities that the risk allows, the mean cost is at most the risk. And futures of a period may
+    be replaced by their mean: with the same multipliers for all of them, the bound of a period is linear in what comes
+    but for the least value of each column, which is convex in the ends of its range. So the bound at the mean is at
+    most the mean of their bounds.
+    """
+
+    question: DayQuestion
+    templates: HourTemplates = field(init=False)
+    last: DayOutcome | None = None
+    whole: DayRelaxation | None = None
+
+    def __post_init__(self) -> None:
+        self.templates = HourTemplates(self.question)
+
+    def first(self) -> Mixture:
+        """The mean of the futures in every period."""
+        days = scenarios_of(self.question)
+        return grouped(days.realisations, days.nominal)
+
+    def weighed(self, state: States) -> Mixture | None:
+        days = scenarios_of(self.question)
+        if self.last is None or self.last.weights is None or not self.last.scenarios:
+            return None
+        costs, weights = np.array([each.costs for each in self.last.scenarios]), days.allowed(self.last.weights)
+        every = grouped(days.realisations, weights, costs, len(weights))
+        self.whole = DayRelaxation(self.question, every.copies, every.weights)
+        return grouped(days.realisations, weights, costs, GROUPS)
+
+    def bound(self, state: States) -> float:
+        found = None if self.whole is None else self.whole.bound(state.copy(), None, ITERATIONS)
+        return -np.inf if found is None else found.value
+
+    def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
+        method = PeriodScenarios(gap=gap)
+        self.last = method.solve(self.question, None, deadline, closed=closed, templates=self.templates)
+        return self.last
+
+
+def faced(question: DayQuestion) -> Faced:
+    """What the question has: futures, or a budgeted set."""
+    return FacedSet(question) if question.scenarios is None else FacedFutures(question)
