@@ -114,7 +114,11 @@ def test_a_command_of_the_documentation_runs(
     assert left.value.code in (0, None), captured.err + captured.out
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
+OWN_PROBLEM = ROOT / "docs" / "own_problem.md"
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page != OWN_PROBLEM]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
 def test_the_python_of_a_page_runs_from_top_to_bottom(
     page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,11 +130,10 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
 
 
 def test_the_page_of_an_own_problem_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
-    page = ROOT / "docs" / "own_problem.md"
     names: dict[str, object] = {}
-    for code in blocks(page, "python"):
-        exec(compile(code, str(page), "exec"), names)
-    assert capsys.readouterr().out == "".join(blocks(page, "text"))
+    for code in blocks(OWN_PROBLEM, "python"):
+        exec(compile(code, str(OWN_PROBLEM), "exec"), names)
+    assert capsys.readouterr().out == "".join(blocks(OWN_PROBLEM, "text"))
 
 
 def test_no_block_is_left_out() -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Literal
 
@@ -111,6 +112,7 @@ class MissingExtraError(OpenpointError):
         super().__init__(f"{purpose} needs the package {package!r}: {pip_command(extra)}")
 
 
+@cache
 def pip_command(extra: str) -> str:
     """How to install what an extra of openpoint brings, in the versions that it is tested with.
 

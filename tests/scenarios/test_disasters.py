@@ -201,9 +201,9 @@ def test_an_empty_table_says_what_to_give(rows: str, csv: Write) -> None:
 
 
 def test_a_flood_of_faults_is_counted(csv: Write) -> None:
-    problems = faults(csv(HEAD + "".join(f"A,1,no {k}\n" for k in range(5000))))
+    problems = faults(csv(HEAD + "".join(f"A,1,no {k}\n" for k in range(500))))
     assert len(problems) == 21
-    assert problems[-1].message.startswith("4980 more rows have this fault")
+    assert problems[-1].message.startswith("480 more rows have this fault")
 
 
 def test_files_that_are_no_tables(tmp_path: Path, csv: Write) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import openpoint
@@ -24,6 +25,7 @@ CHARACTERS = st.characters(codec="utf-8", exclude_characters="\r\0")
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@cache
 def small() -> Grid:
     """Buses A to E; constant power of 100 + 30j at B and of 50 at E; a dispatchable generator at C."""
     changed = tables()
@@ -54,6 +56,7 @@ def some_futures(draw: st.DrawFn) -> Futures:
 
 
 @given(grids(FEED) | grids(DISPATCH))
+@settings(max_examples=50)  # to make a grid takes a hundred times as long as the test
 def test_today_is_the_constant_power_of_the_network(some: Grid) -> None:
     network, today = build_network(some), Futures.today(some)
     assert today.bus_names == network.bus_names

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import cvxpy as cp
 import numpy as np
 import scipy.optimize
+import scipy.sparse as sp
 
 from openpoint.arrays import Floats
 from openpoint.twostage.program import Cone, FirstStage, Limit, PlainProgram, SecondStage
@@ -86,39 +88,75 @@ class Depots(PlainProgram):
 
         It knows neither the risk nor the other realisations, so that programs that differ in these share what is known.
         """
-        arrays = (self.capacity, self.transport, decision, u)
-        key = (self.penalty, self.cones, self.trucks, self.short_most, *(array.tobytes() for array in arrays))
-        if key not in _KNOWN:
-            _KNOWN[key] = self._solved(decision, u)
-        return _KNOWN[key]
+        return float(self.exact_all(decision, u[None, :])[0])
 
-    def _solved(self, decision: Floats, u: Floats) -> float:
-        n, m = self.transport.shape
+    def exact_all(self, decision: Floats, values: Floats) -> Floats:
+        """(K) the exact recourse costs at realisations (K, m).
+
+        Linear recourses that always exist are blocks of one program, which share no variable: each is at its optimum
+        where their sum is.
+        """
+        arrays = (self.capacity, self.transport, decision)
+        about = (self.penalty, self.cones, self.trucks, self.short_most, *(array.tobytes() for array in arrays))
+        new = {(about, u.tobytes()): u for u in values if (about, u.tobytes()) not in _KNOWN}
         if self.cones:
-            stage = self.recourse(cp.Constant(decision), cp.Constant(u), limits=True).hard()
-            cones = [cone.constraint() for cone in stage.cones]
-            problem = cp.Problem(cp.Minimize(stage.cost), [*stage.constraints, *cones])
-            return float(problem.solve(solver=cp.CLARABEL))
+            _KNOWN.update((key, self._with_cones(decision, u)) for key, u in new.items())
+        elif self.trucks or self.short_most is not None:
+            _KNOWN.update((key, float(self._linear(decision, u[None, :])[0])) for key, u in new.items())
+        elif new:
+            _KNOWN.update(zip(new, self._linear(decision, np.array(list(new.values()))).tolist()))
+        return np.array([_KNOWN[about, u.tobytes()] for u in values])
+
+    def _with_cones(self, decision: Floats, u: Floats) -> float:
+        problem, x, realisation = _parametric(
+            self.capacity.tobytes(), self.transport.tobytes(), self.penalty, self.short_most
+        )
+        x.value, realisation.value = decision, u
+        return float(problem.solve(solver=cp.CLARABEL))
+
+    def _linear(self, decision: Floats, values: Floats) -> Floats:
+        """(K) costs by SciPy; with K = 1 all inf where there is no solution."""
+        n, m = self.transport.shape
+        count = len(values)
         most = np.inf if self.short_most is None else self.short_most
         cost = np.concatenate([self.transport.ravel(), np.full(m, self.penalty), np.full(n, 2.0 * self.trucks)])
         served = np.hstack([np.tile(np.eye(m), n), np.eye(m), np.zeros((m, n))])
         leaving = np.hstack([np.kron(np.eye(n), np.ones(m)), np.zeros((n, m))])
         rows = [served, np.hstack([leaving, np.zeros((n, n))])]
-        lower = [u, np.full(n, -np.inf)]
-        upper = [np.full(m, np.inf), self.capacity * decision]
+        lower = [values, np.full((count, n), -np.inf)]
+        upper = [np.full((count, m), np.inf), np.tile(self.capacity * decision, (count, 1))]
         if self.trucks:
             rows.append(np.hstack([leaving, -TRUCK * np.eye(n)]))
-            lower.append(np.full(n, -np.inf))
-            upper.append(np.zeros(n))
+            lower.append(np.full((count, n), -np.inf))
+            upper.append(np.zeros((count, n)))
+        highest = np.concatenate([np.full(n * m, np.inf), np.full(m, most), np.full(n, 99.0)])
         answer = scipy.optimize.milp(
-            cost,
-            constraints=scipy.optimize.LinearConstraint(np.vstack(rows), np.concatenate(lower), np.concatenate(upper)),
-            bounds=scipy.optimize.Bounds(
-                0.0, np.concatenate([np.full(n * m, np.inf), np.full(m, most), np.full(n, 99.0)])
+            np.tile(cost, count),
+            constraints=scipy.optimize.LinearConstraint(
+                sp.kron(sp.eye_array(count), np.vstack(rows), format="csc"),
+                np.hstack(lower).ravel(),
+                np.hstack(upper).ravel(),
             ),
-            integrality=np.concatenate([np.zeros(n * m + m), np.ones(n)]),
+            bounds=scipy.optimize.Bounds(0.0, np.tile(highest, count)),
+            integrality=np.tile(np.concatenate([np.zeros(n * m + m), np.full(n, int(self.trucks))]), count),
         )
-        return float(answer.fun) if answer.success else np.inf
+        return np.asarray(answer.x.reshape(count, -1) @ cost) if answer.success else np.full(count, np.inf)
+
+
+@cache
+def _parametric(
+    capacity: bytes, transport: bytes, penalty: float, short_most: float | None
+) -> tuple[cp.Problem, cp.Parameter, cp.Parameter]:
+    """The recourse with cones, its decision and its realisation; CVXPY compiles it once."""
+    sizes = np.frombuffer(capacity)
+    n = len(sizes)
+    costs = np.frombuffer(transport).reshape(n, -1)
+    x, realisation = cp.Parameter(n), cp.Parameter(costs.shape[1])
+    nothing = Scenarios(np.zeros((1, costs.shape[1])))
+    program = Depots(np.zeros(n), sizes, costs, nothing, penalty=penalty, cones=True, short_most=short_most)
+    stage = program.recourse(x, realisation, limits=True).hard()
+    cones = [cone.constraint() for cone in stage.cones]
+    return cp.Problem(cp.Minimize(stage.cost), [*stage.constraints, *cones]), x, realisation
 
 
 def depots(seed: int, *, n: int = 4, m: int = 3, k: int = 5, **options: object) -> Depots:

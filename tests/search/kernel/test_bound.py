@@ -238,7 +238,7 @@ def test_no_index_leaves_its_array(tmp_path: Path) -> None:
     )
     found = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)},
+        env=os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,

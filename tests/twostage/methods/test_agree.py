@@ -56,7 +56,7 @@ def brute_force(program: Depots) -> float:
     finite = program.uncertainty
     if isinstance(finite, Box | Budget):
         finite = Scenarios(listed(finite))
-    table = np.array([[program.exact(x, u) for u in finite.values] for x in program.decisions()])
+    table = np.array([program.exact_all(x, finite.values) for x in program.decisions()])
     first = np.array([program.first_stage_cost(x) for x in program.decisions()])
     alone = np.zeros(table.shape[1])
     if isinstance(program.risk, Regret):
@@ -121,7 +121,7 @@ def limited(program: Depots, share: float) -> float:
         kept = np.array([np.isfinite(program.exact(x, u)) for u in scenarios.values])
         assert scenarios.probabilities is not None
         if scenarios.probabilities @ kept >= share - 1e-9:
-            costs = np.array([free.exact(x, u) for u in scenarios.values])
+            costs = free.exact_all(x, scenarios.values)
             best = min(best, program.first_stage_cost(x) + float(scenarios.probabilities @ costs))
     return float(best)
 
@@ -191,7 +191,7 @@ def test_separation_by_vertices_and_by_the_dual_agree() -> None:
             for x in (np.zeros(4), np.ones(4), rng.integers(0, 2, 4).astype(float), rng.uniform(0, 1, 4)):
                 worst = dual.worst(x)
                 assert worst is not None
-                values = [attacked.exact(x, u) for u in listed(uncertainty)]
+                values = attacked.exact_all(x, listed(uncertainty))
                 assert worst.value == pytest.approx(max(values), rel=1e-6, abs=1e-6)
                 assert worst.bound >= max(values) - 1e-6
                 assert attacked.exact(x, worst.realisation) == pytest.approx(max(values), rel=1e-6, abs=1e-6)
