@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
 from openpoint.network.day_demand import nominal_load
 from openpoint.studies.dispatch.day.model.answers import no_recourse
-from openpoint.studies.dispatch.day.model.day_schedule import one_way
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
+from openpoint.studies.dispatch.day.model.tidy import one_way
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from tests.builders.days import idle_plan
 from tests.builders.random_days import random_day
@@ -121,3 +123,15 @@ def test_a_day_with_a_negative_price_is_proven(seed: int) -> None:
         answer = finder.best(outcome.plan, t, np.ones((1, question.day.uncertain.count)))
         assert answer.costs[0] >= answer.lower[0]
         assert answer.costs[0] == pytest.approx(answer.lower[0], abs=2e-4 * abs(outcome.upper_bound))
+
+
+@pytest.mark.parametrize("ticks", [30, 45, 66])
+def test_time_that_is_up_while_flows_are_divided_leaves_the_best_verified_plan(ticks: int) -> None:
+    question = replace(random_day(10).question, topology=Cadence.FIXED)
+    clock = itertools.count()
+    deadline = Deadline(ticks, clock=lambda: float(next(clock)))
+    found = PeriodColumns(gap=1e-4).solve(question, None, deadline)
+    assert found.termination is Termination.TIME
+    assert found.log[-1].verdict == "division"
+    assert found.lower_bound <= found.upper_bound
+    assert np.isfinite(found.upper_bound)

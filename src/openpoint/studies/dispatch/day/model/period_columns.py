@@ -208,10 +208,10 @@ class _Run:
             answer = self.whole.solve(self.deadline)
             bound = max(bound, answer.bound)
             if answer.x is not None:
+                nodes.divide(self.master, answer, bound, boxes, least)  # before copies that the answer does not have
                 if bound < self.upper:
                     _, choice = self._judged(self.master.plan(answer), answer)
                     self.master.add_day(self.vertices.day(choice))
-                nodes.divide(self.master, answer, bound, boxes, least)
             elif answer.status is not Status.INFEASIBLE:
                 nodes.lowest = min(nodes.lowest, bound)
             self.lower = max(self.lower, min(nodes.lower, self.upper))
