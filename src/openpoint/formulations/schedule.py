@@ -183,11 +183,11 @@ def ramps(
 ) -> list[cp.Constraint]:
     """p_t − p_{t−1} ≤ R Δ_t + p̄ u_t and p_{t−1} − p_t ≤ R' Δ_t + p̄ v_t: ramps, but at starts and stops.
 
-    Δ_t are the hours between the middles of a period and the one before, which is as long as the first where t = 0.
+    Δ_t are the hours between the middles of a period and the one before (`UnitLinks.between`).
     """
     before_known = np.isfinite(units.p_before)
     rise = _flat(p - one_before(p, np.where(before_known, units.p_before, 0.0)))
-    between = 0.5 * (hours + np.concatenate([hours[:1], hours[:-1]]))
+    between = units.between(hours)
     most = np.tile(np.maximum(np.abs(network.p_max), np.abs(network.p_min)), len(hours))
     constraints: list[cp.Constraint] = []
     for sign, limit, free in ((1.0, units.ramp_up, start), (-1.0, units.ramp_down, stop)):

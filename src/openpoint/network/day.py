@@ -96,6 +96,7 @@ class UnitLinks:
         start: (G) cost of a start, in $ / s_base_kva.
         on_before: (G) whether it is on before the day. p_before: (G) its active power then; nan = not known, so that
             no ramp binds at the start.
+        hours_before: length of the period in which it had this power; None = as long as the first.
     """
 
     ramp_up: Floats
@@ -103,6 +104,12 @@ class UnitLinks:
     start: Floats
     on_before: Bools
     p_before: Floats
+    hours_before: float | None = None
+
+    def between(self, hours: Floats) -> Floats:
+        """(T) hours between the middle of each period and of the one before."""
+        first = hours[:1] if self.hours_before is None else np.array([self.hours_before])
+        return np.asarray(0.5 * (hours + np.concatenate([first, hours[:-1]])))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@ once, and all that changes the meaning of figures stands beside them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,21 @@ def test_the_rest_of_a_plan_is_the_plan_of_the_rest(whole: DispatchDayResult, no
     later = whole.state_at("18").sort("kind", "name")
     assert reached.select("kind", "name").equals(later.select("kind", "name"))
     assert reached["on"].to_list() == later["on"].to_list()
+
+
+def test_ramps_reach_over_periods_of_any_length() -> None:
+    """Between the middles of a period of 5 h and one of half an hour there are 2.75 h, also where the rest begins."""
+    periods = {"period": NAMES, "hours": [2.0, 5.0, 0.5, 1.0], "price_usd_per_kwh": [0.05, 0.05, 0.5, 0.05]}
+    short = day(periods=periods, vehicles=[], storages=[], flexible_loads=[])
+    options = DayOptions(topology="fixed", method="columns", gap=1e-6)
+    plan = prepare_day(small(), short, options).solve()
+    gas = dict(plan.generators.filter(name="gas").select("period", "p_kw").iter_rows())
+    assert gas["12"] - gas["6"] == pytest.approx(3.0 * 2.75, rel=1e-4)
+    rest = prepare_day(small(), short, replace(options, now="12", state=plan.states)).solve()
+    assert rest.has_answer
+    assert dict(rest.generators.filter(name="gas").select("period", "p_kw").iter_rows())["12"] == pytest.approx(
+        gas["12"], rel=1e-4
+    )
 
 
 def test_energy_moved_so_far_is_made_up_for(whole: DispatchDayResult) -> None:

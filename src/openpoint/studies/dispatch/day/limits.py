@@ -101,9 +101,8 @@ def _of_generators(shown: Shown, flow: DayFlow, t: int) -> Broken:
     yield from _beyond("reactive power", "kvar", names, here.imag, low, high, s)
     size = question.supply.generator_s_max
     yield from _beyond("apparent power", "kVA", names, np.abs(here), -size, size, s)
-    hours = (day.hours[t - 1] + day.hours[t]) / 2.0 if t else day.hours[0]
     before = output[t - 1].real if t else np.where(day.units.on_before, day.units.p_before, np.nan)
-    rate = (here.real - before) / hours
+    rate = (here.real - before) / day.units.between(day.hours)[t]
     free = starts(question, plan)[t] | ~on[t] | np.isnan(before)
     up, down = np.where(free, np.inf, day.units.ramp_up), np.where(free, np.inf, day.units.ramp_down)
     yield from _beyond("ramp", "kW/h", names, np.where(free, 0.0, rate), -down, up, s)

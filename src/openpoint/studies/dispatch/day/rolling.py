@@ -168,7 +168,12 @@ def _rest_of_day(day: DayArrays, state: DayState, on: Bools, *, keep_budgets: bo
         unit_available=day.unit_available[rest],
         stores=_stores_left(day, state),
         renewables=replace(day.renewables, available=day.renewables.available[rest]),
-        units=replace(day.units, on_before=on, p_before=np.where(on, state.generation.real, 0.0)),
+        units=replace(
+            day.units,
+            on_before=on,
+            p_before=np.where(on, state.generation.real, 0.0),
+            hours_before=float(day.hours[state.period - 1]) if state.period else day.units.hours_before,
+        ),
         demand=replace(day.demand, moved_before=state.moved),
         uncertain=_uncertain_left(day.uncertain, state, keep_budgets=keep_budgets),
         starts_at=day.starts_at[rest],

@@ -310,15 +310,16 @@ def _commitment(
 
 def _ramps(builder: _Builder, question: DayQuestion, p: Ints, stops: np.ndarray) -> None:
     """Ramps of generators that are always on; of others a start may release them, which relaxes them."""
-    units, hours = question.day.units, question.day.hours
+    units = question.day.units
+    between = units.between(question.day.hours)
     for sign, limit in ((1.0, units.ramp_up), (-1.0, units.ramp_down)):
         some = np.flatnonzero(np.isfinite(limit) & ~stops)
         if len(p) > 1 and len(some):
-            step = np.outer(0.5 * (hours[1:] + hours[:-1]), limit[some])
+            step = np.outer(between[1:], limit[some])
             builder.rows([(p[1:, some], sign), (p[:-1, some], -sign)], step)
         known = some[np.isfinite(units.p_before[some])]
         if len(known):
-            builder.rows([(p[:1, known], sign)], (hours[0] * limit[known] + sign * units.p_before[known])[None, :])
+            builder.rows([(p[:1, known], sign)], (between[0] * limit[known] + sign * units.p_before[known])[None, :])
 
 
 def _renewables(builder: _Builder, day: DayArrays, k: int, copy: Copy, scale: float) -> float:
