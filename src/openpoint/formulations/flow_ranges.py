@@ -90,14 +90,16 @@ def flow_ranges(
     tap: tuple[Floats, Floats],
     boxes: tuple[FlowBox, ...] = (),
 ) -> FlowRanges | None:
-    """The ranges in a radial state; None where it is none, or where nothing bounds a voltage from below.
+    """The ranges in a radial state; None where it is none, where nothing bounds a voltage from below or from above, or
+    where no flow has such voltages.
 
     Args:
         network: balanced. closed: (E) the state. drawn: by the buses.
         w: (N) lowest and highest squared voltages at every power flow of interest. tap: (E) lowest and highest ratios.
         boxes: only flows in them are of interest.
     """
-    tree = _tree(network, closed) if (w[0] > 0.0).all() else None
+    bounded = (w[0] > 0.0).all() and np.isfinite(w[1]).all() and (w[0] <= w[1]).all()
+    tree = _tree(network, closed) if bounded else None
     return None if tree is None else _Sweep(network, closed, drawn, w, tap, *tree).ranges(boxes)
 
 
@@ -151,8 +153,8 @@ class _Sweep:
             self.inside[self.above[e]] += self.inside[below[e]]
         self.whole = moved.sum()
 
-    def ranges(self, boxes: tuple[FlowBox, ...]) -> FlowRanges:
-        """Pass over the tree a few times."""
+    def ranges(self, boxes: tuple[FlowBox, ...]) -> FlowRanges | None:
+        """Pass over the tree a few times; None where a range is empty."""
         cut = np.tile(np.array([[-np.inf], [np.inf]]), (2, 1, len(self.branch)))
         for box in boxes:
             own = cut[int(box.reactive), :, np.flatnonzero(self.branch == box.branch)[0]]
@@ -160,6 +162,8 @@ class _Sweep:
         for _ in range(PASSES):
             p, q = self._powers(cut)
             self._voltages(p, q)
+            if (self.w[0] > self.w[1]).any():
+                return None
         own = self.w[:, self.below] / self.ratio[::-1]
         return FlowRanges(self.branch, self.at_to, p, q, own, self.l, boxes)
 

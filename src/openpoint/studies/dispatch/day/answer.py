@@ -11,10 +11,12 @@ import polars as pl
 from openpoint.grid.grid import Grid
 from openpoint.network.day import DayPlan
 from openpoint.results import ac_tables as states
+from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.dispatch.day import tables
 from openpoint.studies.dispatch.day.begun import Rest
+from openpoint.studies.dispatch.day.carried import Planned
 from openpoint.studies.dispatch.day.decided import decided, objective_means, uncertain_words
 from openpoint.studies.dispatch.day.flow import (
     DayFlow,
@@ -32,8 +34,7 @@ from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.studies.dispatch.day.remarks import remarks
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.rolling import start_of
-from openpoint.studies.dispatch.day.schema import CASES, ITERATIONS
-from openpoint.studies.dispatch.day.states import states_table
+from openpoint.studies.dispatch.day.schema import CASES, ITERATIONS, STATES
 from openpoint.studies.dispatch.day.tables import Shown, total_kwh
 
 
@@ -65,7 +66,7 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
     network, plan = question.network, outcome.plan
     first = network.closed if plan is None else plan.closed[0]
     told_open = states.open_names(network, first) if plan is not None else ()
-    periods = tables.periods(shown)
+    periods, planned = tables.periods(shown), _planned(asked, question, plan)
     return DispatchDayResult(
         grid=asked.grid,
         method=asked.method,
@@ -104,7 +105,8 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
         devices=tables.devices(shown),
         voltages=tables.voltages(shown),
         branches=tables.branches(shown),
-        states=_states(asked, question, plan),
+        states=c.empty(STATES) if planned is None else planned.states(),
+        planned=planned,
         risk=None if question.scenarios is None else str(question.scenarios.risk),
         futures=futures(shown, in_futures),
         samples=samples,
@@ -113,10 +115,11 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
     )
 
 
-def _states(asked: Asked, question: DayQuestion, plan: DayPlan | None) -> pl.DataFrame:
-    rest = asked.rest
-    start, measured = (start_of(question), None) if rest is None else (rest.start, rest.measured)
-    return states_table(question, plan, start, measured)
+def _planned(asked: Asked, question: DayQuestion, plan: DayPlan | None) -> Planned | None:
+    if plan is None:
+        return None
+    start, measured = (start_of(question), None) if asked.rest is None else (asked.rest.start, asked.rest.measured)
+    return Planned(asked.grid, question, plan, start, measured)
 
 
 def _flows(question: DayQuestion, outcome: DayOutcome) -> dict[str, DayFlow | None]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import polars as pl
 
+from openpoint.errors import OptionError
 from openpoint.names import join_names
 from openpoint.results import columns
 from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.shape import Shape
 from openpoint.scenarios.day.now import NowLike, period_at
+from openpoint.studies.dispatch.day.carried import CarriedOut, Planned
 from openpoint.studies.dispatch.day.limits import DayViolation
 from openpoint.studies.dispatch.day.schema import CASES, DAY, VIOLATIONS
 
@@ -41,6 +44,7 @@ class DispatchDayResult(Answer):
         ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
         periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, voltages,
             branches: tables, see the reference. states: the state at the start of every period, see `state_at`.
+        planned: the plan as numbers, see `carry_out`; None = there is none.
         risk: how the costs of futures become one number, and futures: what the answer costs in each; None and empty
             where there are none.
         samples: plans in days drawn at random, where they were asked for.
@@ -79,6 +83,7 @@ class DispatchDayResult(Answer):
     voltages: pl.DataFrame
     branches: pl.DataFrame
     states: pl.DataFrame
+    planned: Planned | None
     risk: str | None
     futures: pl.DataFrame
     samples: pl.DataFrame
@@ -123,9 +128,34 @@ class DispatchDayResult(Answer):
         Raises:
             OptionError: no period of the plan begins then.
         """
+        names, number = self._period(now)
+        return self.states.filter(period=names[number])
+
+    def carry_out(self, came: Mapping[str, float] | None = None, *, now: NowLike | None = None) -> CarriedOut:
+        """A period as it came: its schedule is carried out, the recourse is decided, all by exact AC power flow.
+
+        Args:
+            came: what loads, sun and wind were, as shares of their forecasts, such as `{"load": 1.05, "solar": 0.6}`,
+                planned for or not; of one quantity by its name where they are uncertain each by itself. The others
+                came as forecast.
+            now: the period, as `dispatch_day` takes it; default: the first of the plan. Before it all came as forecast.
+
+        Raises:
+            OptionError: there is no plan, or its stores, generators or shifts are recourse; no period begins then;
+                a name that is not known.
+        """
+        if self.planned is None:
+            raise OptionError("there is no plan to carry out; see `termination` and `violations`")
+        if self.recourse:
+            what = ", ".join(self.recourse)
+            raise OptionError(f"{what} are decided when the whole day is known, not in a period; plan without recourse")
+        return self.planned.carry_out(0 if now is None else self._period(now)[1], came or {})
+
+    def _period(self, now: NowLike) -> tuple[list[str], int]:
+        """The names of the periods, and the number of the one that begins now."""
         rows = self.periods.filter(case="today")
         names, hours, starts_at = (rows[column].to_list() for column in ("period", "hours", "starts_at"))
-        return self.states.filter(period=names[period_at(now, names, hours, starts_at)])
+        return names, period_at(now, names, hours, starts_at)
 
     @property
     def open_points(self) -> list[tuple[str, tuple[str, ...]]]:

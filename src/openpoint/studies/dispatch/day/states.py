@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,40 +21,44 @@ DUST_KWH = 1e-6
 """Energy moved in time below which none was."""
 
 
-def states_table(
-    question: DayQuestion, plan: DayPlan | None, start: DayState, measured: pl.DataFrame | None
-) -> pl.DataFrame:
+def reached(question: DayQuestion, plan: DayPlan, start: DayState) -> list[DayState]:
+    """The states at the start of every period of a plan, if all comes as forecast."""
+    came, states = forecast_of(question.day), [start]
+    for t in range(question.day.periods - 1):
+        states.append(state_after(question, states[-1], plan, came[t]))
+    return states
+
+
+def state_frame(question: DayQuestion, states: Sequence[DayState], measured: pl.DataFrame | None) -> pl.DataFrame:
     """A row for every store that is there, generator, device, and branch, bus or quantity with something to tell.
 
-    What has a row in one period has one in every period, stores apart.
+    What has a row in one state has one in every state, stores apart.
 
     Args:
-        question: of the day or its rest. plan: of it. start: the state before its first period.
-        measured: what was measured then.
+        question: of the day or its rest. states: at starts of its periods; the name of the period after the last is
+            null. measured: what was measured before the first period.
     """
-    if plan is None:
-        return c.empty(STATES)
-    day, came, states = question.day, forecast_of(question.day), [start]
-    for t in range(day.periods - 1):
-        states.append(state_after(question, states[-1], plan, came[t]))
     given = [] if measured is None else [
         row for row in measured.iter_rows(named=True) if row["kind"] in (*_SET, "branch")]  # fmt: skip
     told = {row["name"] for row in given if row["kind"] == "branch"}
-    rows = list[dict[str, Any]]()
-    for name, state in zip(day.names, states, strict=True):
+    names, rows = (*question.day.names, None), list[dict[str, Any]]()
+    for state in states:
         known = {(row["kind"], row["name"]): row for row in given}
         known |= {(row["kind"], row["name"]): row for row in _rows(question, states, state, told)}
-        rows += [{**row, "period": name} for row in known.values()]
+        rows += [{**row, "period": names[state.period]} for row in known.values()]
     return pl.DataFrame(rows, schema=c.dtypes(STATES), orient="row")
 
 
 _SET = tuple(KINDS[kind][0] for kind in (DeviceKind.BANK, DeviceKind.VOLTAGE, DeviceKind.TAP))
 
 
-def _rows(question: DayQuestion, states: list[DayState], state: DayState, told: set[str]) -> Iterator[dict[str, Any]]:
+def _rows(
+    question: DayQuestion, states: Sequence[DayState], state: DayState, told: set[str]
+) -> Iterator[dict[str, Any]]:
     """The rows of a state; `states`: of all periods; `told`: branches that have a row in any case."""
     net, day, base, t = question.network, question.day, question.network.s_base_kva, state.period
-    for b in np.flatnonzero((day.stores.first <= t) & (t < day.stores.last)):
+    there = (day.stores.first <= t) & (t < day.stores.last + (t == day.periods))
+    for b in np.flatnonzero(there):
         content = np.clip(state.contents[b], day.stores.energy_min[b], day.stores.energy_max[b])  # but for rounding
         yield {"kind": "store", "name": day.stores.names[b], "energy_kwh": float(content * base)}
     on = running_now(question, state.positions)

@@ -65,11 +65,14 @@ class Shown:
 
 def periods(shown: Shown) -> pl.DataFrame:
     """A row for every period in every case."""
-    rows = [_period(shown, case, flow, t) for t in range(shown.question.day.periods) for case, flow in shown.known]
+    rows = [period_row(shown, case, t) for t in range(shown.question.day.periods) for case, _ in shown.known]
     return shown.rows(schema.PERIODS, rows)
 
 
-def _period(shown: Shown, case: str, flow: DayFlow, t: int) -> tuple[object, ...]:
+def period_row(shown: Shown, case: str, t: int) -> tuple[object, ...]:
+    """A row of the table of periods; the case is one that there is."""
+    flow = shown.flows[case]
+    assert flow is not None
     question, s = shown.question, shown.base_kw
     day, net, plan = question.day, question.network, flow.plan
     kind, net_out = np.array(day.renewables.kind, dtype=str), (plan.discharge - plan.charge)[t]

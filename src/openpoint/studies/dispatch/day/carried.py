@@ -1,0 +1,152 @@
+"""A period of a plan as it comes: what is done once it is known, by exact AC power flow, and the state after it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from numbers import Real
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Floats
+from openpoint.errors import OptionError
+from openpoint.grid.grid import Grid
+from openpoint.grid.rules.problems import did_you_mean, names_in_words
+from openpoint.network.day import DayPlan, Uncertain
+from openpoint.scenarios.day.uncertain import GROUPS
+from openpoint.studies.dispatch.day import tables
+from openpoint.studies.dispatch.day.flow import day_flow, forecast_of, untouched
+from openpoint.studies.dispatch.day.limits import DayViolation, violations
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.rolling import DayState, state_after
+from openpoint.studies.dispatch.day.schema import PERIODS
+from openpoint.studies.dispatch.day.states import reached, state_frame
+from openpoint.studies.dispatch.day.tables import Shown
+
+CASE = "came"
+"""Name of the case in the row of a period that was carried out."""
+
+
+@dataclass(frozen=True)
+class CarriedOut:
+    """A period of a plan that was carried out.
+
+    Attributes:
+        period: its name. cost_usd: of it, starts and switching included.
+        figures: a row with the columns of the table `periods`, by exact AC power flow.
+        violations: limits that it breaks.
+        state: at its end, as `dispatch_day` takes it for the next period; after the last one, of the end of the day.
+    """
+
+    period: str
+    cost_usd: float
+    figures: pl.DataFrame
+    violations: tuple[DayViolation, ...]
+    state: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan as numbers, to be carried out.
+
+    Attributes:
+        grid: with what the day adds to it. question: of the day or its rest. plan: of it.
+        start: the state before its first period. measured: what was measured then.
+    """
+
+    grid: Grid
+    question: DayQuestion
+    plan: DayPlan
+    start: DayState
+    measured: pl.DataFrame | None
+
+    @cached_property
+    def _asked(self) -> DayQuestion:
+        """The question in which all that may come otherwise than forecast is a quantity."""
+        day, some, names = self.question.day, self.question.day.uncertain, list(self.question.day.uncertain.names)
+        load, renewable, kinds = some.load, some.renewable, np.array(day.renewables.kind, dtype=str)
+        for group in (group for group in GROUPS if group not in some.group):
+            if group == "load":
+                load = np.full_like(load, len(names))
+            elif not (kinds == group).any():
+                continue
+            renewable = np.where(kinds == group, len(names), renewable)
+            names.append(group)
+        more = names[some.count :]
+        none = np.zeros((day.periods, len(more)))
+        uncertain = Uncertain(
+            names=tuple(names),
+            group=(*some.group, *more),
+            load=load,
+            renewable=renewable,
+            down=np.hstack([some.down, none]),
+            up=np.hstack([some.up, none]),
+            hours=np.append(some.hours, np.zeros(len(more), dtype=np.int64)),
+            groups=some.groups,
+        )
+        return replace(self.question, day=replace(day, uncertain=uncertain))
+
+    @cached_property
+    def _finder(self) -> HourRecourseFinder:
+        return HourRecourseFinder(self._asked)
+
+    def states(self) -> pl.DataFrame:
+        """The state at the start of every period, if all comes as forecast."""
+        return state_frame(self.question, reached(self.question, self.plan, self.start), self.measured)
+
+    def carry_out(self, t: int, came: Mapping[str, float]) -> CarriedOut:
+        """Carry out period t; before it, all came as forecast.
+
+        Args:
+            t: number of the period. came: shares of the forecast, see `DispatchDayResult.carry_out`.
+
+        Raises:
+            OptionError: a name that is not known, or no share.
+        """
+        question, day = self._asked, self._asked.day
+        realisation = forecast_of(day)
+        realisation[t] = self._realisation(came)
+        answer = self._finder.best(self.plan, t, realisation[t : t + 1])
+        recourse = untouched(day, realisation)
+        recourse = replace(
+            recourse,
+            **{name: _with_row(part, t, getattr(answer.recourse, name)[0]) for name, part in vars(recourse).items()},
+        )
+        shown = Shown(self.grid, question, {CASE: day_flow(question, self.plan, realisation, recourse)})
+        name = day.names[t]
+        figures = shown.rows(PERIODS, [tables.period_row(shown, CASE, t)])
+        more = np.zeros(day.uncertain.count - len(self.start.deviated))
+        start = replace(self.start, deviated=np.concatenate([self.start.deviated, more]))
+        state = state_after(question, reached(question, self.plan, start)[t], self.plan, realisation[t])
+        return CarriedOut(
+            period=name,
+            cost_usd=float(figures["cost_usd"][0] or math.nan),
+            figures=figures,
+            violations=tuple(each for each in violations(shown, CASE) if each.period == name),
+            state=state_frame(question, [state], self.measured),
+        )
+
+    def _realisation(self, came: Mapping[str, float]) -> Floats:
+        """(U)"""
+        some = self._asked.day.uncertain
+        values = np.ones(some.count)
+        for name, value in came.items():
+            mine = np.array([name in each for each in zip(some.names, some.group, strict=True)])
+            if not mine.any():
+                known = list(dict.fromkeys([*some.group, *some.names]))
+                told = did_you_mean(name, known, f"There are {names_in_words(known)}")
+                raise OptionError(f"came has {name!r}, of which the day has none. {told}")
+            if not isinstance(value, Real) or not math.isfinite(value) or value < 0.0:
+                raise OptionError(f"came has {value!r} for {name!r}; give a share of its forecast, such as 1.05")
+            values[mine] = float(value)
+        return values
+
+
+def _with_row(part: np.ndarray, t: int, row: np.ndarray) -> np.ndarray:
+    part = part.copy()
+    part[t] = row
+    return part
