@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
+from openpoint.network.devices import DeviceKind, Devices, with_positions
 from openpoint.search.enumeration import topologies
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates
@@ -135,6 +136,43 @@ def test_the_search_finds_the_best_of_all_topologies() -> None:
     assert (outcome.plan.closed == outcome.plan.closed[0]).all()
     bounds = [line.lower_bound for line in outcome.log]
     assert bounds == sorted(bounds)
+
+
+def with_devices(question: DayQuestion) -> DayQuestion:
+    """With a bank, a tap changer and a source whose voltage may be set, of two positions each."""
+    places = {DeviceKind.BANK: (4, [0.0, 0.2]), DeviceKind.VOLTAGE: (0, [1.0, 1.04]), DeviceKind.TAP: (1, [1.0, 1.03])}
+    devices = Devices(
+        tuple(kind.name for kind in places),
+        np.array([int(kind) for kind in places]),
+        np.array([place for place, _ in places.values()]),
+        tuple(np.array(values) for _, values in places.values()),
+        np.zeros(len(places), dtype=np.int64),
+        np.zeros(len(places), dtype=np.int64),
+    )
+    return replace(question, devices=devices, positions=Cadence.ONCE)
+
+
+def test_bounds_and_plans_with_positions_are_those_of_the_best_positions() -> None:
+    question = two_loops(0)
+    moving = with_devices(question)
+    expected = forecast(question.day)
+    relaxation = DayRelaxation(moving, expected.copies, expected.weights)
+    trees, days = all_trees(question)[::4], [np.ones((PERIODS, 2))]
+    states = np.where(trees[:, relaxation.branch], CLOSED, OPEN).astype(np.int8)
+    best = np.full(len(trees), np.inf)
+    for positions in ([0, 0, 0], [1, 1, 1]):
+        fixed = replace(question, network=with_positions(question.network, moving.devices, np.array(positions)))
+        templates = HourTemplates(fixed)
+        best = np.minimum(best, [cone_bound(fixed, tree, days, templates) for tree in trees])
+    for value, state in zip(best, states, strict=True):
+        found = relaxation.bound(state, None, 3)
+        assert found is not None
+        assert value * (1.0 - 1e-2) <= found.value <= value * (1.0 + 1e-6)
+    outcome = DayTopologySearch().solve(moving)
+    assert outcome.plan is not None
+    assert outcome.gap <= 1e-3
+    assert outcome.lower_bound <= best.min()
+    assert outcome.upper_bound <= best.min() * (1.0 + 2e-3)
 
 
 def test_locks_and_the_number_of_changes_are_kept() -> None:

@@ -10,33 +10,19 @@ flow is one of the day.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Floats, Ints
-from openpoint.formulations.day_bounds import largest_powers
-from openpoint.network.day import DayArrays, available_power, load_factors
-from openpoint.network.day_demand import movable, nominal_load, sheddable, tangent
-from openpoint.network.devices import DeviceKind
-from openpoint.search.model.objective import relaxed
-from openpoint.studies.dispatch.day.model.question import DayQuestion
-
-ANGLES = np.deg2rad([-67.5, -45.0, 45.0, 67.5])
-"""Sides of the polygon around the circle of an inverter, beside the limits of p and q."""
-
-
-Terms = list[tuple[Ints, Floats | float]]
-"""Columns, and the coefficient of each or of all."""
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A realisation (U) of a period."""
-
-    period: int
-    realisation: Floats
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.network.day import DayArrays, load_factors
+from openpoint.network.day_demand import nominal_load, tangent
+from openpoint.network.devices import DeviceKind, Devices
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
+from openpoint.studies.dispatch.day.topology import recourse
+from openpoint.studies.dispatch.day.topology.builder import ANGLES, Builder, Terms
+from openpoint.studies.dispatch.day.topology.recourse import Copy
 
 
 @dataclass(frozen=True)
@@ -64,6 +50,8 @@ class Columns:
         constant: cost of the first stage that is always there. constants: (K) of the copies.
         source: columns (K, S, 3) of what sources deliver: bought, sold, reactive.
         moves: of active and of reactive power between buses; () where none moves.
+        banks: (n) whether a column is what a bank that may be set feeds in at nominal voltage. The bound of the flow
+            has these itself, at any voltage: the columns are there for its multipliers alone.
     """
 
     copies: tuple[Copy, ...]
@@ -82,77 +70,12 @@ class Columns:
     constants: Floats
     source: Ints
     moves: tuple[Moves, ...]
+    banks: Bools
 
     def costs(self, weights: Floats) -> tuple[Floats, Floats]:
         """(n) linear and (n) squared costs where copy k counts weights[k]."""
         share = np.append(weights, 1.0)[self.owner]
         return self.cost * share, self.square * share
-
-
-@dataclass
-class _Builder:
-    """Columns and rows while they are put together."""
-
-    n_bus: int
-    parts: dict[str, list[Floats]] = field(
-        default_factory=lambda: {k: [] for k in ("cost", "square", "lower", "upper", "owner")}
-    )
-    size: int = 0
-    zero: list[tuple[Ints, Ints, Floats, Floats]] = field(default_factory=list)
-    less: list[tuple[Ints, Ints, Floats, Floats]] = field(default_factory=list)
-    drawn: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
-    moves: tuple[list[tuple[int, Ints, Floats]], ...] = field(default_factory=lambda: ([], []))
-
-    def add(
-        self, lower: Floats, upper: Floats, cost: Floats | float = 0.0, square: Floats | float = 0.0, owner: int = -1
-    ) -> Ints:
-        """Numbers of new columns, in the shape of `lower`."""
-        shape = np.broadcast_shapes(np.shape(lower), np.shape(upper))
-        values = (cost, square, lower, upper, float(owner))
-        for part, value in zip(self.parts.values(), values, strict=True):
-            part.append(np.broadcast_to(np.asarray(value, dtype=np.float64), shape).ravel())
-        count = int(np.prod(shape))
-        self.size += count
-        return np.arange(self.size - count, self.size).reshape(shape)
-
-    def rows(self, terms: Terms, side: Floats | float, *, equal: bool = False) -> None:
-        """Rows Σ coefficient · column = or ≤ side, one for every entry of the columns of all terms."""
-        count = terms[0][0].size
-        number = np.tile(np.arange(count), len(terms))
-        column = np.concatenate([c.ravel() for c, _ in terms])
-        value = np.concatenate([np.broadcast_to(np.asarray(v, dtype=np.float64), c.shape).ravel() for c, v in terms])
-        b = np.broadcast_to(np.asarray(side, dtype=np.float64), terms[0][0].shape).ravel()
-        (self.zero if equal else self.less).append((number, column, value, b))
-
-    def sums(self, columns: Ints, values: Floats, side: float | Floats, *, equal: bool = False) -> None:
-        """One row for every column of the (R, C) arrays: Σ over R."""
-        number = np.tile(np.arange(columns.shape[1]), columns.shape[0])
-        b = np.broadcast_to(np.asarray(side, dtype=np.float64), columns.shape[1:]).ravel()
-        value = np.broadcast_to(values, columns.shape).ravel()
-        (self.zero if equal else self.less).append((number, columns.ravel(), np.asarray(value), b))
-
-    def even(self, columns: Ints, sign: Floats, *, reactive: bool) -> None:
-        """A row Σ sign x = 0 of columns that are in no other row."""
-        row = sum(len(b) for *_, b in self.zero)
-        self.moves[reactive].append((row, columns, sign))
-        self.sums(columns[:, None], sign[:, None], 0.0, equal=True)
-
-    def draw(self, copy: int, buses: Ints, columns: Ints, factor: Floats | float, *, reactive: bool = False) -> None:
-        """Power that columns draw at buses in a copy."""
-        rows = (2 * copy + reactive) * self.n_bus + buses
-        self.drawn.append((rows, columns, np.broadcast_to(np.asarray(factor, dtype=np.float64), columns.shape)))
-
-    def matrix(self) -> tuple[sp.csr_array, Floats, int]:
-        """Rows and sides, equations first, and their number."""
-        found, sides, count = list[sp.csr_array](), [np.empty(0)], 0
-        for kind in (self.zero, self.less):
-            for number, column, value, b in kind:
-                found.append(sp.csr_array((value, (number, column)), shape=(len(b), self.size)))
-                sides.append(b)
-            if kind is self.zero:
-                count = sum(len(b) for *_, b in kind)
-        a = sp.csr_array(sp.vstack(found)) if found else sp.csr_array((0, self.size))
-        return a, np.concatenate(sides), count
 
 
 @dataclass(frozen=True)
@@ -172,8 +95,9 @@ class _Plan:
 def columns(question: DayQuestion, copies: tuple[Copy, ...]) -> Columns:
     """The program of these copies."""
     day, network = question.day, question.network
-    n, builder = network.n_terminals, _Builder(network.n_terminals)
+    n, builder = network.n_terminals, Builder(network.n_terminals)
     always, plan = _first_stage(builder, question)
+    banks, set_banks = list[Ints](), movable_devices(question)
     scale = np.array([day.hours[c.period] for c in copies]) * network.s_base_kva
     fixed, constants, sources = np.zeros((len(copies), 2 * n)), np.zeros(len(copies)), []
     for k, copy in enumerate(copies):
@@ -188,9 +112,10 @@ def columns(question: DayQuestion, copies: tuple[Copy, ...]) -> Columns:
         builder.draw(k, network.generator_terminal, plan.q[t], -1.0, reactive=True)
         load = network.s_power + day.load_power[t] * load_factors(day, copy.realisation)
         fixed[k] = np.concatenate([load.real, load.imag])
-        constants[k] = _renewables(builder, day, k, copy, float(scale[k]))
-        _demand(builder, day, k, copy, float(scale[k]))
-        sources.append(_sources(builder, question, k, t, float(scale[k])))
+        constants[k] = recourse.renewables(builder, day, k, copy, float(scale[k]))
+        recourse.demand(builder, day, k, copy, float(scale[k]))
+        banks.append(recourse.banks(builder, set_banks, k))
+        sources.append(recourse.sources(builder, question, k, t, float(scale[k])))
     a, b, n_zero = builder.matrix()
     rows, cols, values = (np.concatenate(part) for part in zip(*builder.drawn, strict=True))
     joined = {name: np.concatenate(part) for name, part in builder.parts.items()}
@@ -215,10 +140,11 @@ def columns(question: DayQuestion, copies: tuple[Copy, ...]) -> Columns:
             for some in builder.moves
             if some
         ),
+        np.isin(np.arange(builder.size), np.concatenate(banks)),
     )
 
 
-def _first_stage(builder: _Builder, question: DayQuestion) -> tuple[float, _Plan]:
+def _first_stage(builder: Builder, question: DayQuestion) -> tuple[float, _Plan]:
     """Outputs, stores and demand moved in time; and what generators that are always on cost."""
     day, base = question.day, question.network.s_base_kva
     always, p, q = _outputs(builder, question)
@@ -234,7 +160,7 @@ def _first_stage(builder: _Builder, question: DayQuestion) -> tuple[float, _Plan
     return always, _Plan(p, q, charge, discharge, store_q, later, earlier, moved)
 
 
-def _stores(builder: _Builder, day: DayArrays, base: float) -> tuple[Ints, Ints, Ints]:
+def _stores(builder: Builder, day: DayArrays, base: float) -> tuple[Ints, Ints, Ints]:
     """(T, B) charge, discharge and reactive power of the stores; contents stay as they are while a store is away."""
     stores, hours, periods = day.stores, day.hours, day.periods
     there = stores.present(periods).astype(np.float64)
@@ -265,7 +191,7 @@ def _stores(builder: _Builder, day: DayArrays, base: float) -> tuple[Ints, Ints,
     return charge, discharge, reactive
 
 
-def _outputs(builder: _Builder, question: DayQuestion) -> tuple[float, Ints, Ints]:
+def _outputs(builder: Builder, question: DayQuestion) -> tuple[float, Ints, Ints]:
     """(T, G) active and reactive outputs of the generators, and what those that are always on cost."""
     net, day, cost = question.network, question.day, question.cost
     scale = day.hours * net.s_base_kva
@@ -289,9 +215,7 @@ def _outputs(builder: _Builder, question: DayQuestion) -> tuple[float, Ints, Int
     return float(np.outer(scale, cost.idle)[:, ~stops].sum()), p, q
 
 
-def _commitment(
-    builder: _Builder, question: DayQuestion, some: Ints, outputs: tuple[Ints, Ints], p_max: Floats
-) -> None:
+def _commitment(builder: Builder, question: DayQuestion, some: Ints, outputs: tuple[Ints, Ints], p_max: Floats) -> None:
     """Shares between 0 and 1 of being on, and of starts, in place of whole numbers."""
     net, units, (p, q) = question.network, question.day.units, (part[:, some] for part in outputs)
     zero = np.zeros(p.shape)
@@ -308,7 +232,7 @@ def _commitment(
         builder.rows([(on[1:], 1.0), (on[:-1], -1.0), (start[1:], -1.0)], 0.0)
 
 
-def _ramps(builder: _Builder, question: DayQuestion, p: Ints, stops: np.ndarray) -> None:
+def _ramps(builder: Builder, question: DayQuestion, p: Ints, stops: np.ndarray) -> None:
     """Ramps of generators that are always on; of others a start may release them, which relaxes them."""
     units = question.day.units
     between = units.between(question.day.hours)
@@ -322,73 +246,7 @@ def _ramps(builder: _Builder, question: DayQuestion, p: Ints, stops: np.ndarray)
             builder.rows([(p[:1, known], sign)], (between[0] * limit[known] + sign * units.p_before[known])[None, :])
 
 
-def _renewables(builder: _Builder, day: DayArrays, k: int, copy: Copy, scale: float) -> float:
-    """What renewable sources feed in; returns the price of all that is available."""
-    sources, most = day.renewables, available_power(day, copy.period, copy.realisation)
-    p = builder.add(np.zeros(sources.count), most, -scale * sources.curtailment, owner=k)
-    q = builder.add(-sources.s_max, sources.s_max + 0.0, owner=k)
-    rated = np.flatnonzero(sources.s_max > 0.0)
-    for angle in ANGLES.tolist():
-        builder.rows([(p[rated], np.cos(angle)), (q[rated], np.sin(angle))], sources.s_max[rated])
-    builder.draw(k, sources.terminal, p, -1.0)
-    builder.draw(k, sources.terminal, q, -1.0, reactive=True)
-    return float(scale * sources.curtailment @ most)
-
-
-def _demand(builder: _Builder, day: DayArrays, k: int, copy: Copy, scale: float) -> None:
-    """What is shed, and what moves between buses."""
-    t, demand = copy.period, day.demand
-    load = nominal_load(day, t) * load_factors(day, copy.realisation)
-    active, reactive = np.maximum(load.real, 0.0), np.abs(load.imag)
-    if len(some := sheddable(day)):
-        shed = builder.add(
-            np.zeros(len(some)), demand.shed_share[some] * active[some], scale * demand.shed_price[some], owner=k
-        )
-        builder.draw(k, some, shed, -1.0)
-        builder.draw(k, some, shed, -tangent(day, t)[some], reactive=True)
-    _moved_between_buses(builder, day, k, t, scale, (active, reactive))
-
-
-def _moved_between_buses(
-    builder: _Builder, day: DayArrays, k: int, t: int, scale: float, load: tuple[Floats, Floats]
-) -> None:
-    """What moves between buses: where that has no price, one column is what comes less what leaves."""
-    demand, some = day.demand, movable(day)
-    most, reactive = (demand.shift_buses[some] * part[some] for part in load)
-    priced = demand.shift_price[some] > 0.0
-    net = builder.add(np.where(priced, 0.0, -most), most, owner=k)
-    leave = builder.add(0.0 * most[priced], most[priced], scale * demand.shift_price[some[priced]], owner=k)
-    other = builder.add(-reactive, reactive, owner=k)
-    builder.draw(k, some, net, 1.0)
-    builder.draw(k, some[priced], leave, -1.0)
-    builder.draw(k, some, other, 1.0, reactive=True)
-    if len(some):
-        sign = np.concatenate([np.ones(len(net)), -np.ones(len(leave))])
-        builder.even(np.concatenate([net, leave]), sign, reactive=False)
-        builder.even(other, np.ones(len(other)), reactive=True)
-
-
-def _sources(builder: _Builder, question: DayQuestion, k: int, t: int, scale: float) -> Ints:
-    """(S, 3) columns of what sources deliver: bought, sold, reactive."""
-    day, supply = question.day, question.supply
-    most = 4.0 * float(largest_powers(question.network, day).real.sum())
-    p_low, p_high, q_low, q_high, s_high = (
-        np.clip(relaxed(part, side), -most, most)
-        for part, side in (
-            (supply.p_min, -1),
-            (supply.p_max, 1),
-            (supply.q_min, -1),
-            (supply.q_max, 1),
-            (supply.s_max, 1),
-        )
-    )
-    p_low, p_high = np.maximum(p_low, -s_high), np.minimum(p_high, s_high)
-    q_low, q_high = np.maximum(q_low, -s_high), np.minimum(q_high, s_high)
-    bought = builder.add(np.maximum(p_low, 0.0), np.maximum(p_high, 0.0), scale * day.source_price[t], owner=k)
-    sold = builder.add(np.maximum(-p_high, 0.0), np.maximum(-p_low, 0.0), -scale * day.export_price[t], owner=k)
-    q = builder.add(q_low, q_high, owner=k)
-    at = question.network.source_terminal
-    builder.draw(k, at, bought, -1.0)
-    builder.draw(k, at, sold, 1.0)
-    builder.draw(k, at, q, -1.0, reactive=True)
-    return np.stack([bought, sold, q], axis=1)
+def movable_devices(question: DayQuestion) -> Devices:
+    """Tap changers, banks and voltages of sources that may be set."""
+    decided = question.positions is not Cadence.FIXED
+    return question.devices.only(np.flatnonzero(decided & (question.devices.kind != DeviceKind.UNIT)))

@@ -19,7 +19,6 @@ import numpy as np
 
 from openpoint.arrays import Ints, States
 from openpoint.errors import OptionError
-from openpoint.network.devices import DeviceKind
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
@@ -69,9 +68,6 @@ class DayTopologySearch:
                 "the search for the topology of a day needs generators, stores and shifts in the first stage; leave "
                 "recourse out"
             )
-        moves = question.devices.count > len(question.devices.of(DeviceKind.UNIT))
-        if moves and question.positions is not Cadence.FIXED:
-            raise OptionError("the search for the topology of a day leaves tap changers and banks where they are")
         with deadline_of(self.time_limit_s, deadline) as limit:
             return _Run(question, self.gap, progress, limit).run()
 

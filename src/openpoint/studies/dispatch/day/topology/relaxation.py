@@ -39,9 +39,11 @@ from openpoint.search.kernel.arrays import CLOSED, Model, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.kernel.periods import Periods, bounds_of_periods, sum_of_periods
 from openpoint.search.model.build import build_model
+from openpoint.search.model.devices import source_voltages, without_banks
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.topology.columns import Columns, Copy, Moves, columns
+from openpoint.studies.dispatch.day.topology.columns import Columns, Moves, columns, movable_devices
 from openpoint.studies.dispatch.day.topology.program import Conductances, Grid, NodeProgram
+from openpoint.studies.dispatch.day.topology.recourse import Copy
 
 LEAST_PRICE = 1e-4
 """Least price of energy that multipliers begin with, $/kWh."""
@@ -77,7 +79,11 @@ class DayRelaxation:
         """`weights`: (K) of the copies, those of a period sum to 1."""
         net, day = question.network, question.day
         self.question = question
-        self.columns: Columns = columns(question, copies)
+        self._estimated = columns(question, copies)
+        none = np.where(self._estimated.banks, 0.0, 1.0)
+        self.columns: Columns = replace(
+            self._estimated, lower=none * self._estimated.lower, upper=none * self._estimated.upper
+        )
         self.model, self.branch, self.bus = search_model(question)
         self.work = work_for(self.model)
         self.scale = np.empty(len(copies))
@@ -86,7 +92,8 @@ class DayRelaxation:
         k, m, n = len(copies), len(self.branch), net.n_terminals
         factor = [load_factors(day, c.realisation) for c in copies]
         current = np.array([net.s_current + day.load_current[c.period] * f for c, f in zip(copies, factor)])
-        steady = np.array([net.s_impedance + day.load_impedance[c.period] * f for c, f in zip(copies, factor)])
+        fixed = without_banks(net, movable_devices(question)).s_impedance
+        steady = np.array([fixed + day.load_impedance[c.period] * f for c, f in zip(copies, factor)])
         self.periods = Periods(
             **{name: np.zeros((k, n)) for name in ("y", "mu")},
             **{
@@ -137,7 +144,7 @@ class DayRelaxation:
     def _whole_program(self) -> NodeProgram:
         """The program with all columns."""
         none = np.zeros(len(self.columns.cost), dtype=np.bool_)
-        return NodeProgram(self.columns, self._grid, none, self.columns.lower)
+        return NodeProgram(self._estimated, self._grid, none, self._estimated.lower)
 
     def _solved(self, status: States, terms: Conductances) -> NodeBound:
         """The bound at the multipliers of the program."""
@@ -149,14 +156,14 @@ class DayRelaxation:
         self._narrows, copy = False, self.columns.owner
         clear = CLEAR * np.append(self.scale * np.maximum(self.price(), LEAST_PRICE), np.inf)[copy]
         slope = self.reduced(found) + 2.0 * self.square * found.x
-        at = np.where(slope > 0.0, self.columns.lower, self.columns.upper)
-        self._program = NodeProgram(self.columns, self._grid, np.abs(slope) > clear, at)
+        at = np.where(slope > 0.0, self._estimated.lower, self._estimated.upper)
+        self._program = NodeProgram(self._estimated, self._grid, np.abs(slope) > clear, at)
 
     def _misses(self, found: NodeBound) -> bool:
         """Whether a column that is left out would be better elsewhere."""
         reduced, program = self.reduced(found), self._program
         best = _where_least(reduced, self.square, self.columns.lower, self.columns.upper)
-        gain = (reduced * (found.x - best) + self.square * (found.x**2 - best**2))[program.held]
+        gain = (reduced * (found.x - best) + self.square * (found.x**2 - best**2))[program.held & ~self.columns.banks]
         return bool(gain.sum() > MISSED * abs(found.value))
 
     def propagate(self, status: States) -> bool:
@@ -283,13 +290,17 @@ def search_model(question: DayQuestion) -> tuple[Model, Ints, Ints]:
     net, day = question.network, question.day
     nothing = np.zeros_like(net.s_power)
     bare = replace(without_generators(net), s_power=nothing, s_current=nothing, s_impedance=nothing)
+    devices, held = movable_devices(question), net.source_terminal
     model, numbering = build_model(
-        bare, must_close=question.must_close, must_open=question.must_open, max_changes=question.max_changes
+        bare,
+        must_close=question.must_close,
+        must_open=question.must_open,
+        max_changes=question.max_changes,
+        devices=devices,
     )
     low, high = day_voltage_bounds(net, day, question.devices, limits=True)
-    held = net.source_terminal
     low, high = low * (1.0 - LIMIT_TOLERANCE) ** 2, high * (1.0 + LIMIT_TOLERANCE) ** 2
-    low[held] = high[held] = np.abs(net.source_v) ** 2
+    low[held], high[held] = source_voltages(net, devices)
     current = bool(day.load_current.any() or net.s_current.any())
     steady = bool(day.load_impedance.any() or net.s_impedance.any())
     cost = question.cost

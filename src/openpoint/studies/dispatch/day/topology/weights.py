@@ -15,7 +15,7 @@ import scipy.optimize
 from openpoint.arrays import Floats, Ints, States
 from openpoint.network.day import DayArrays
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.topology.columns import Copy
+from openpoint.studies.dispatch.day.topology.recourse import Copy
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
 
 CUTS_MOST = 20
