@@ -62,10 +62,11 @@ def _on_today(question: DayQuestion) -> Iterator[str]:
 
 def _on_recourse(question: DayQuestion) -> Iterator[str]:
     day = question.day
-    if Resource.STORES in question.recourse or Resource.SHIFT in question.recourse:
+    if not question.by_period:
+        what = ", ".join(resource.value for resource in Resource if resource in question.recourse)
         yield (
-            "stores or load moved in time are recourse, which sees the whole day: nobody knows the evening in the "
-            "morning, so that costs are optimistic"
+            f"{what}: recourse that sees the whole day; nobody knows the evening in the morning, so that costs are "
+            "optimistic"
         )
     if np.any(day.demand.shift_buses > 0.0):
         yield (

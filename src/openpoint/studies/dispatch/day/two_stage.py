@@ -97,8 +97,11 @@ class TwoStageDay:
                 )
             if many or before.gap <= self.method.gap:
                 notes = (*before.notes, FEW_DAYS) if many else before.notes
-                return self._ended(replace(before, notes=notes), Termination.RELAXATION)
+                why = limit.why if limit.over() else Termination.RELAXATION
+                return self._ended(replace(before, notes=notes), why)
             found = self._by_engine(question, progress, limit)
+            if found.termination is Termination.INFEASIBLE and math.isfinite(before.upper_bound):
+                return self._ended(before, Termination.ACCURACY)  # a verified plan refutes it
             lower = max(found.lower_bound, min(before.lower_bound, found.upper_bound))
             if before.upper_bound < found.upper_bound:
                 return self._ended(replace(before, lower_bound=lower, log=found.log), found.termination)
@@ -120,10 +123,11 @@ class TwoStageDay:
             operated = tuple(known.operation(k) for k in range(len(some.names)))
         decision = found.decision if found.least_violation is None else found.least_violation
         assert decision is not None
-        # The extensive form is careless with days that do not count, and scenario days are without the forecast.
-        again = operated_day(program, decision, np.ones(question.day.periods * question.day.uncertain.count))
-        if again is not None and (some is not None or again.costs.sum() < forecast.costs.sum()):
-            forecast = again
+        if some is not None or question.recourse:
+            # Scenario days are without the forecast, and the extensive form is careless with days that do not count.
+            again = operated_day(program, decision, np.ones(question.day.periods * question.day.uncertain.count))
+            if again is not None and (some is not None or again.costs.sum() < forecast.costs.sum()):
+                forecast = again
         return replace(
             outcome, plan=known.plans[0], forecast=forecast, worst=known.operation(known.worst), scenarios=operated
         )
@@ -135,11 +139,11 @@ class TwoStageDay:
         if some is not None:
             found = PeriodScenarios(gap=self.method.gap).solve(fixed, None, part)
             lower = -math.inf
-            if len(some.names) <= RELAXED_MOST:
+            if len(some.names) <= RELAXED_MOST and not part.over():
                 lower = least_of_all(robust_day(question), list(some.realisations), some.weights)
             return replace(found, lower_bound=lower)
         found = verified(fixed, PeriodColumns(gap=self.method.gap).solve(fixed, None, part), part)
-        if found.worst is None or found.forecast is None or not math.isfinite(found.upper_bound):
+        if found.worst is None or found.forecast is None or not math.isfinite(found.upper_bound) or part.over():
             return replace(found, lower_bound=-math.inf)
         return replace(
             found,
