@@ -11,7 +11,7 @@ from openpoint.report.scene import numbers
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 
 # Inches: of the whole, of the left and right margins, above and below the plans, of one plan.
-_WIDTH, _LEFT, _RIGHT, _HEAD, _FOOT, _ROW = 10.2, 1.7, 0.3, 0.75, 0.65, 0.36
+_WIDTH, _LEFT, _RIGHT, _HEAD, _FOOT, _ROW = 10.2, 1.9, 0.3, 0.75, 0.65, 0.36
 _MARKS = (("mean_usd", "o", "mean"), ("p95_usd", "|", "95th percentile"), ("tail_usd", "D", "mean of the worst 5 %"),
           ("max_usd", "x", "highest"))  # fmt: skip
 
@@ -28,7 +28,8 @@ def samples_figure(result: DispatchDayResult) -> style.Picture:
     height = _HEAD + _FOOT + _ROW * table.height
     figure = style.Picture(figsize=(_WIDTH, height))
     title = f"{result.grid.title or result.grid.name}, {result.day}: {table['days'][0]} days drawn at random"
-    figure.text(0.25 / _WIDTH, 1 - 0.2 / height, title, fontsize=11, weight="bold", va="center", parse_math=False)
+    size = min(11.0, (_WIDTH - 0.6) * 72.0 / (0.62 * len(title)))
+    figure.text(0.25 / _WIDTH, 1 - 0.2 / height, title, fontsize=size, weight="bold", va="center", parse_math=False)
     inner = _WIDTH - _LEFT - _RIGHT
     shape = _FOOT / height, _ROW * table.height / height
     costs = figure.add_axes((_LEFT / _WIDTH, shape[0], 0.62 * inner / _WIDTH, shape[1]))
