@@ -121,6 +121,12 @@ def parsed(path: Path) -> ast.Module:
 
 
 @cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a module; several tests walk through all modules."""
+    return tuple(ast.walk(parsed(path)))
+
+
+@cache
 def imports(path: Path) -> tuple[tuple[int, str], ...]:
     """(line, module below `openpoint`) of every import of the own package, in functions and for type checkers, too."""
     return tuple(_imports(path))
@@ -128,7 +134,7 @@ def imports(path: Path) -> tuple[tuple[int, str], ...]:
 
 def _imports(path: Path) -> Iterator[tuple[int, str]]:
     package = ["openpoint", *path.relative_to(SOURCE).parent.parts]
-    for node in ast.walk(parsed(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -306,7 +312,7 @@ def test_a_function_fits_on_a_screen_or_two() -> None:
     long = [
         f"{dotted(path)}.{node.name}: {length} lines"
         for path in MODULES
-        for node in ast.walk(parsed(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef) and (length := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
     ]
     assert not long, "\n".join(long)
@@ -314,7 +320,7 @@ def test_a_function_fits_on_a_screen_or_two() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_nobody_asks_an_object_what_it_is(path: Path) -> None:
-    asked = [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.Name) and node.id == "hasattr"]
+    asked = [node.lineno for node in nodes_of(path) if isinstance(node, ast.Name) and node.id == "hasattr"]
     assert not asked
 
 
@@ -369,7 +375,7 @@ def test_docstrings_describe_parameters_and_fields_that_exist() -> None:
     wrong = [
         f"{dotted(path)}.{node.name} describes {name!r}, which it does not have"
         for path in MODULES
-        for node in ast.walk(parsed(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
         for name in described(ast.get_docstring(node) or "")
         if name not in offered(node)
@@ -409,7 +415,7 @@ def classes_by_name() -> dict[str, list[ast.ClassDef]]:
     """The classes of the package by their names."""
     found: dict[str, list[ast.ClassDef]] = {}
     for path in MODULES:
-        for node in ast.walk(parsed(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(node)
     return found
