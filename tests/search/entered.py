@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
 
 
+@cache
 def entered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A way in from Python to a compiled function that has none, or to a plain one, compiled."""
+    """A way in from Python to a compiled function that has none, or to a plain one, compiled once for all files."""
     inner = function if isinstance(function, numba.core.dispatcher.Dispatcher) else numba.njit(function)
 
     @numba.njit(error_model="numpy")
