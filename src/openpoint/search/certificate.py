@@ -229,12 +229,12 @@ class Certificate:
 
     def _of_objective(self, objective: Objective) -> dict[str, Any]:
         """Prices, limits of supply, and by bus the source whose price its multipliers lack."""
-        cost, supply, model = objective.cost, objective.supply, self.record
+        cost, supply = objective.cost, objective.supply
         names = ("source", "generator", "square", "idle", "current")
         sides = {"p_min": -1, "p_max": 1, "q_min": -1, "q_max": 1, "s_max": 1}
         limits = {name: _ends(relaxed(vars(supply)[name], side)) for name, side in sides.items()}
-        base = np.zeros(len(model.base))
-        base[self.numbering.bus] = model.base
+        base = np.zeros(self.network.n_terminals)
+        base[self.numbering.bus] = self.record.base
         of = {price: s for s, price in reversed(list(enumerate(cost.source.tolist())))}
         return {
             "prices": {"loss": cost.loss, "move": cost.move, **{name: vars(cost)[name].tolist() for name in names}},

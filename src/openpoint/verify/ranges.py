@@ -5,7 +5,8 @@ With s(j) the source whose tree bus j is in, and D_j the active power that it dr
 
     Σ_s c_s P_s = Σ_s c_s (loss in its tree) + Σ_j c_s(j) D_j,
 
-so with λ the price of losses, c_e that of squared currents l and branches that only lose, the cost is at least
+so with λ the price of losses, λ + c_s >= 0, c_e >= 0 that of squared currents l and branches that only lose, the cost
+is at least
 
     κ Σ r l + base        κ = min over branches of λ + min c_s + c_e / r
     base = Σ_j min c D_j + Σ_g min [(c_g − c) p + a p² + c°_g]
@@ -73,7 +74,7 @@ def greatest_loss(
     """
     loss, prices = data.loss[0], data.source
     lossy = [loss + min(prices) + data.current[e] / data.r[e] for e in usable if data.r[e] > 0]
-    if not lossy or min(lossy) <= 0:
+    if not lossy or min(lossy) <= 0 or loss + min(prices) < 0 or min(data.current) < 0:
         return None
     base = Fraction(0)
     own = dict(zip(places.sources, prices, strict=True))
