@@ -80,9 +80,10 @@ def measured(run: PreparedDay) -> list[Row]:
         table = compare(run.question, plans, judgement.sampling, judgement.bounded, Deadline(), today=not rows)
         spent = (time.process_time() - began) / table.height
         for row in table.iter_rows(named=True):
-            costs = [row[f"{name}_usd"] for name in ("worst", "mean", "p95", "tail", "max")]
-            days = row["shed_kwh"], row["shed_days"], row["outside_days"]
-            rows.append(Row(row["plan"], *costs, *days, planned if row["plan"] == each.name else 0.0, spent))
+            worst, mean, p95, tail, highest = (row[f"{name}_usd"] for name in ("worst", "mean", "p95", "tail", "max"))
+            shed, shed_days, outside = row["shed_kwh"], row["shed_days"], row["outside_days"]
+            took = planned if row["plan"] == each.name else 0.0
+            rows.append(Row(row["plan"], worst, mean, p95, tail, highest, shed, shed_days, outside, took, spent))
             print(rows[-1], flush=True)
     return rows
 

@@ -39,7 +39,8 @@ class DispatchDayResult(Answer):
         objective_usd: cost that was minimised, None where there is no answer. lower_bound_usd: proven bound of it.
         totals: sums of the day, by the names of the keys that end with the unit: `cost_worst_usd` and so on.
         open_today, open_branches: of the first period. operations: switch operations of the day.
-        violations: limits that the plan breaks as forecast or at worst; with an answer none.
+        violations: limits that the plan breaks as forecast or at worst; with an answer none, but for those as forecast
+            where futures are planned for, since the forecast need not be one of them.
         violations_today: number of limits that today's plan breaks, by period.
         ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
         periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, voltages,

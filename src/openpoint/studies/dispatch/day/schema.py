@@ -278,7 +278,11 @@ _KEYS: dict[str, Schema] = {
     "balance_max_kw": maybe("number", "largest error of any energy balance of the answer, kW"),
     "risk": maybe("string", "how the costs of futures become one number; null: there are none"),
     "has_answer": flag("whether a plan was found that keeps all limits in all realisations"),
-    "violations": listing(_VIOLATION, "limits that the plan breaks as forecast or at worst; with an answer none"),
+    "violations": listing(
+        _VIOLATION,
+        "limits that the plan breaks as forecast or at worst; with an answer none, but for those as forecast where "
+        "futures are planned for",
+    ),
     "notes": names("warnings that belong to the answer"),
 }
 

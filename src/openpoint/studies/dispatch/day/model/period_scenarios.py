@@ -120,9 +120,9 @@ class _Run:
             self.upper = self._risk(values)
 
     def _risk(self, values: PlanValues) -> float:
+        """The risk of the costs; inf where limits are broken in some future. The forecast need not keep them."""
         costs = day_costs(values)
-        broken = any(np.isinf(part).any() for part in values.costs)
-        return math.inf if broken else values.schedule_cost + self.days.weights.worst(costs)[0]
+        return values.schedule_cost + self.days.weights.worst(costs)[0] if np.isfinite(costs).all() else math.inf
 
     def _tighten(self) -> bool:
         """Tighten the limits of periods in which some operation breaks them."""
