@@ -7,7 +7,8 @@ are the worst days found. Kernels are compiled before any clock runs.
 
 Beside them, in the same run, stand plain column-and-constraint generation, which solves every day of the set at every
 plan, and the extensive form, which has all days in one program, with `--beside` seconds each: for the day as forecast,
-and for loads alone uncertain in one hour. The sets above have too many days for both: some 10⁵ at a budget of one hour.
+and for loads alone uncertain in one hour. The sets above have too many days for both: 64,827 on `baran33` at a budget
+of one hour, 4.5·10⁸ at two.
 """
 
 from __future__ import annotations
