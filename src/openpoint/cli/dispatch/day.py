@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 GAP = 1e-3
 """Relative gap that is proven unless another is asked for."""
-OVER_DAY = (MethodName.SEARCH, MethodName.COLUMNS, MethodName.SWITCHING, MethodName.CCG, MethodName.BENDERS,
-            MethodName.EXTENSIVE)  # fmt: skip
+OVER_DAY = (MethodName.SEARCH, MethodName.COLUMNS, MethodName.SWITCHING, MethodName.TURNS, MethodName.CCG,
+            MethodName.BENDERS, MethodName.EXTENSIVE)  # fmt: skip
 """The methods for a day."""
 
 
@@ -176,7 +176,7 @@ class OverDay:
             if getattr(self, field.name) is not None:
                 option = f"--{field.name.replace('_', '-')}"
                 raise OptionError(f"{option} is an option of --day; name a day with --day, or leave {option} out")
-        if method.method in (MethodName.COLUMNS, MethodName.SWITCHING, MethodName.CCG):
+        if method.method in (MethodName.COLUMNS, MethodName.SWITCHING, MethodName.TURNS, MethodName.CCG):
             raise OptionError(f"--method {method.method} plans a day; name one with --day, or another method")
 
 

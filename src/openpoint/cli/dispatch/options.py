@@ -27,6 +27,7 @@ class MethodName(StrEnum):
     ENUMERATION = "enumeration"
     COLUMNS = "columns"
     SWITCHING = "switching"
+    TURNS = "turns"
     CCG = "ccg"
 
 
@@ -68,9 +69,9 @@ class MethodOptions:
     method: Annotated[
         MethodName | None,
         typer.Option(
-            help="How the optimum is found and proven; columns, switching and ccg plan a day.  [default: search where "
-            "what is sought has a bound in closed form; else enumeration where states are few, else benders; of a day "
-            "what suits it]"
+            help="How the optimum is found and proven; columns, switching, turns and ccg plan a day.  [default: search "
+            "where what is sought has a bound in closed form; else enumeration where states are few, else benders; of "
+            "a day what suits it]"
         ),
     ] = None
     solver: Annotated[

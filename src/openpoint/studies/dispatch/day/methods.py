@@ -10,6 +10,7 @@ from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.topology.hourly import HourlyTopologies
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.studies.dispatch.day.two_stage import TwoStageDay
 from openpoint.twostage.deadline import Deadline
@@ -18,10 +19,11 @@ from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 
-MethodName = Literal["columns", "search", "switching", "ccg", "benders", "extensive", "scenarios"]
+MethodName = Literal["columns", "search", "switching", "ccg", "benders", "extensive", "scenarios", "turns"]
 """columns: column-and-constraint generation with copies of the recourse by period, for a given topology; search: branch
 and bound over topologies, and `columns` for those that are left; switching: open points of every hour of a certain day
-on which nothing else is decided; scenarios: all futures of a day in one cone program, for a given topology. For small
+on which nothing else is decided; turns: resources for given topologies of the periods, and topologies for given
+resources, with a bound of all; scenarios: all futures of a day in one cone program, for a given topology. For small
 grids and few vertices, with anything left to the recourse: ccg, column-and-constraint generation with copies of the
 whole day; benders; extensive, both stages in one program."""
 
@@ -49,12 +51,8 @@ def choose(question: DayQuestion) -> tuple[MethodName, str]:
     if question.recourse:
         return "ccg", "what is decided once the day is known links its periods"
     if question.topology is Cadence.HOURLY:
-        if others := also_decided(question):
-            raise OptionError(
-                "open points are decided every hour on certain days with nothing else to decide; here there are also "
-                f"{', '.join(others)}; leave these out, give topology='once' (--topology once), or, on a grid of a few "
-                "buses, method='ccg' (--method ccg)"
-            )
+        if also_decided(question):
+            return "turns", "topologies of the periods and resources are decided together"
         return "switching", "what a period costs depends on its open points alone, and operations link the periods"
     if question.topology is Cadence.ONCE:
         return "search", "the topology is decided once, and the rest of the day is convex"
@@ -75,6 +73,8 @@ def method_of(name: MethodName, gap: float, time_limit_s: float | None) -> DayMe
         return TwoStageDay(Benders(gap=gap, time_limit_s=time_limit_s))
     if name == "extensive":
         return TwoStageDay(ExtensiveForm(gap=gap, time_limit_s=time_limit_s))
+    if name == "turns":
+        return HourlyTopologies(gap=gap, time_limit_s=time_limit_s)
     if name == "scenarios":
         return PeriodScenarios(gap=gap, time_limit_s=time_limit_s)
     return PeriodColumns(gap=gap, time_limit_s=time_limit_s)
@@ -86,7 +86,7 @@ def check_takes(name: MethodName, question: DayQuestion) -> None:
     Raises:
         OptionError: futures and a method for a budgeted set.
     """
-    if question.scenarios is not None and name in ("columns", "switching"):
+    if question.scenarios is not None and name in ("columns", "switching", "turns"):
         raise OptionError(
             f"the method {name} is for a budgeted set; futures are planned for by scenarios (a given topology), by "
             "search (decided once), and, on a grid of a few buses, by ccg"
