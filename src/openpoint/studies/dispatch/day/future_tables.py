@@ -38,13 +38,13 @@ def futures(shown: Shown, flows: Sequence[DayFlow]) -> pl.DataFrame:
 
 
 def _figures(shown: Shown, flow: DayFlow) -> tuple[object, ...]:
-    taken = available_all(shown.question.day, flow.realisation) - flow.recourse.renewable.real
+    left = available_all(shown.question.day, flow.realisation) - flow.recourse.renewable.real
     size = np.abs(flow.v)
     return (
         total_kwh(shown, np.maximum(flow.source_s.real, 0.0).sum(axis=1)),
         total_kwh(shown, flow.losses.sum(axis=1)),
-        total_kwh(shown, taken.sum(axis=1)),
-        total_kwh(shown, flow.recourse.shed.sum(axis=1)),
+        total_kwh(shown, np.maximum(left, 0.0).sum(axis=1)),
+        total_kwh(shown, np.maximum(flow.recourse.shed, 0.0).sum(axis=1)),
         float(size.min()),
         float(size.max()),
         len(broken_limits(shown, "worst", flow)),
