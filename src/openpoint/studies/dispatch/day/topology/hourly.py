@@ -20,7 +20,7 @@ from openpoint.arrays import Bools, Floats, States
 from openpoint.errors import OptionError
 from openpoint.formulations.hour import without_generators
 from openpoint.network import Network
-from openpoint.search.kernel.arrays import CLOSED
+from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.search.switching.problem import SwitchingProblem
 from openpoint.search.switching.solve import solve_switching
 from openpoint.studies.dispatch.day.flow import period_network, running
@@ -115,8 +115,9 @@ class _Run:
             states.append(question.network.closed)
         for closed in states:
             self._solve(np.tile(closed, (question.day.periods, 1)))
-        if good is not None and self.experience.days:
-            self._raise(good[0], decided)
+        if self.best is not None and self.best.plan is not None and self.experience.days:
+            planned = np.where(self.best.plan.closed[0][relaxation.branch], CLOSED, OPEN).astype(np.int8)
+            self._raise(planned, decided)
         for _ in range(TURNS):
             if self._done() or not self._turn():
                 break
