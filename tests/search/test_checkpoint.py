@@ -45,7 +45,7 @@ def the_same(one: SearchResult, other: SearchResult) -> None:
         np.testing.assert_array_equal(one.closed, other.closed)
 
 
-@pytest.mark.parametrize(("name", "nodes"), [("baran33", 7), ("mantovani136", 25), ("zhang118", 150)])
+@pytest.mark.parametrize(("name", "nodes"), [("baran33", 4), ("mantovani136", 25), ("zhang118", 80)])
 def test_a_search_in_pieces_is_the_search_in_one(tmp_path: Path, name: str, nodes: int) -> None:
     network = loaded(name)
     whole = search_topologies(network)

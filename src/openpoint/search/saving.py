@@ -15,6 +15,7 @@ from openpoint.search.incumbent import Incumbent
 from openpoint.search.infeasibility import InfeasibilitySearch
 from openpoint.search.kernel.arrays import Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool
+from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.region_decomposition import RegionDecomposition
 
 SAVE_EVERY_S = 30.0
@@ -28,6 +29,7 @@ class SearchState:
     Attributes:
         model: whose voltage limits the search tightens. work, pool, counts: of the compiled search.
         certificate: None where none is wanted. leaves: states evaluated so far. earlier: seconds before a break.
+        by_paths: the search with both bounds; None where the first is used alone.
         limits: the infeasibility search; None where a state is known from the start that keeps all limits.
     """
 
@@ -38,6 +40,7 @@ class SearchState:
     incumbent: Incumbent
     decomposition: RegionDecomposition
     certificate: Certificate | None
+    by_paths: PathExplorer | None = None
     limits: InfeasibilitySearch | None = None
     leaves: int = 0
     earlier: float = 0.0
@@ -51,6 +54,8 @@ class SearchState:
             "seconds": np.array(seconds),
             "outputs": self.incumbent.exchange.evaluator.network.generator_s,
         }
+        if self.by_paths is not None:
+            state |= self.by_paths.kept(self.pool, self.counts)
         if self.limits is not None:
             state |= self.limits.kept()
         if self.certificate is not None:
@@ -60,6 +65,10 @@ class SearchState:
     def go_on(self, saved: Arrays) -> None:
         """Continue from what was kept; the infeasibility search (`limits`) continues by its own method of that name."""
         self.pool = restored(saved, self.model, self.work, self.pool, self.counts)
+        if self.by_paths is not None and "path_mask" in saved:
+            self.by_paths.go_on(saved, self.pool, self.counts)
+        else:
+            self.by_paths = None
         if self.certificate is not None:
             self.certificate.resume(saved)
         self.leaves, self.incumbent.by_cone, self.earlier = (saved[n].item() for n in ("leaves", "by_cone", "seconds"))

@@ -199,8 +199,8 @@ class _Run:
         pool = pool_for(self.model, 256)
         joined = not self.contradictory and propagate(self.model, self.work)
         with self.deadline.uncounted():  # time to compile does not count
-            self.by_paths = self._path_explorer() if joined else None
-            self._explore_nodes(pool, 0)
+            by_paths = self._path_explorer() if joined else None
+            self._explore_nodes(by_paths, pool, 0)
 
         def over() -> bool:
             return self.deadline.over() or (stop is not None and stop())
@@ -218,7 +218,7 @@ class _Run:
             self.model, self.numbering, self.work, self.counts, self.incumbent, over
         )
         parts = (self.model, self.work, pool, self.counts, self.incumbent, self.decomposition, self.certificate)
-        self.state = SearchState(*parts)
+        self.state = SearchState(*parts, by_paths=by_paths)
         if not joined:
             self.checkpoint.forget()
             return self._result(Termination.INFEASIBLE)
@@ -239,7 +239,8 @@ class _Run:
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
             if event != LEAF and self.counts.nodes[0] == 1:
-                self.incumbent.follow_multipliers(None if self.by_paths is None else self.by_paths.tree_weight())
+                by_paths = self.state.by_paths
+                self.incumbent.follow_multipliers(None if by_paths is None else by_paths.tree_weight())
             now = self._progress()
             if progress is not None:
                 progress(now)
@@ -280,21 +281,21 @@ class _Run:
             return None
         return PathExplorer(self.model, self.work)
 
-    def _explore_nodes(self, pool: Pool, most: int) -> int:
-        if self.by_paths is None:
+    def _explore_nodes(self, by_paths: PathExplorer | None, pool: Pool, most: int) -> int:
+        if by_paths is None:
             return explore(self.model, self.work, pool, self.counts, self.record, most)
-        event = self.by_paths.explore(pool, self.counts, most)
-        if event == PAUSED and self.counts.nodes[0] == 1 and not self.by_paths.pays:
-            _LOG.info("no bound by paths: that of the first node is not the higher one")
-            self.by_paths = None
+        event = by_paths.explore(pool, self.counts, most)
+        if event == PAUSED and most > 0 and not by_paths.pays:
+            _LOG.info("no bound by paths any more: it seldom helps")
+            self.state.by_paths = None
         return event
 
     def _explore(self, chunk: int) -> int:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
-        if self.by_regions and self.by_paths is None:
+        if self.by_regions and self.state.by_paths is None:
             self.decomposition.step(self.state.pool)
         most = int(min(chunk, self.decomposition.pace))
-        event = self._explore_nodes(self.state.pool, most)
+        event = self._explore_nodes(self.state.by_paths, self.state.pool, most)
         if event == LEAF:
             self.state.leaves += 1
             self.counts.active[0] = 0

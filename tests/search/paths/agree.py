@@ -10,12 +10,14 @@ from openpoint.network import Network
 from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, work_for
-from openpoint.search.kernel.entries import propagate
+from openpoint.search.kernel.bookkeeping import counts, enlarged, pool_for
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
 from openpoint.search.paths.arrays import OPEN as IS_OPEN
 from openpoint.search.paths.build import obstacles, paths_of
+from openpoint.search.paths.explorer import PathExplorer
 
 HUGE = 1e3
 
@@ -109,3 +111,21 @@ def faults(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[
             if bound > best * (1.0 + 1e-9) + 1e-15:
                 found.append(f"bound {bound:.9g} above {best:.9g} after a step")
     return bounds, found
+
+
+def lost(case: Case, share: float) -> int:
+    """How many radial states below (1 + share) times the least value the search with both bounds does not come to."""
+    model = case.model
+    work, pool, count = work_for(model), pool_for(model, 64), counts()
+    cutoff = float(case.value.min()) * (1.0 + share) + 1e-15
+    count.cutoff[0], count.active[0] = cutoff, 1
+    assert propagate(model, work)
+    explorer = PathExplorer(model, work)
+    found = set()
+    while (event := explorer.explore(pool, count, 50)) != EXHAUSTED:
+        if event == LEAF:
+            found.add((work.status == CLOSED).tobytes())
+            count.active[0] = 0
+        elif event == FULL:
+            pool = enlarged(pool)
+    return sum(some.tobytes() not in found for some in case.closed[case.value < cutoff * (1.0 - 1e-6)])

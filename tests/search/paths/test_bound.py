@@ -7,7 +7,7 @@ import pytest
 
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
-from tests.search.paths.agree import case_of, faults
+from tests.search.paths.agree import case_of, faults, lost
 from tests.search.random_grids import random_grid
 
 KINDS = [(), ("locks",), ("stiff",), ("ratings", "low", "locks")]
@@ -21,6 +21,14 @@ def test_no_bound_is_above_the_best_completion(seed: int) -> None:
         bounds, found = faults(case, rng, 8)
         assert bounds == 64
         assert found == []
+
+
+@pytest.mark.parametrize("share", [1e-4, 0.05, 0.5])
+@pytest.mark.parametrize("seed", range(20))
+def test_no_state_below_the_cutoff_is_lost(seed: int, share: float) -> None:
+    rng = np.random.default_rng([seed, 17])
+    case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]))
+    assert case is None or lost(case, share) == 0
 
 
 @pytest.mark.parametrize("seed", range(30))

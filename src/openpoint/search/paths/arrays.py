@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Floats, Indices, Singles, States
+from openpoint.arrays import Floats, Indices, Ints, Singles, States
 from openpoint.compiled.table import Table
 
 OPEN, FORTH, BACK = 1, 2, 4
@@ -74,7 +74,8 @@ class PathWork(Table):
         y_best, mu_best, p_best, q_best: the best multipliers so far, and the residuals there.
         share: (K, 3) how often each state was chosen lately.
         forced: (K, 3) lower bound with the path in that state.
-        both: bounds of the node by its paths and without.
+        both: bounds of the node by its paths and without. tally: nodes bounded by paths, and those of them where it
+            pruned the node, excluded states, or was the higher bound.
         heap, left, right, arc, leader, tree, seen, trail: memory of `openpoint.search.paths.arborescence`, over arcs or
             nodes and cycles. key, late: (2K) costs in the heaps. dual: costs that nodes and cycles have paid.
     """
@@ -130,6 +131,7 @@ class PathWork(Table):
     trail: Indices
     dual: Floats
     both: Floats
+    tally: Ints
 
 
 def path_work_for(paths: Paths, buses: int) -> PathWork:
@@ -148,6 +150,7 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     arrays |= {name: np.zeros(2 * j + 2, dtype=np.int32) for name in nodes}
     arrays |= {"dual": np.zeros(2 * j + 2), "place": np.zeros(k, dtype=np.int32)}
     arrays["both"] = np.zeros(2)
+    arrays["tally"] = np.zeros(2, dtype=np.int64)
     arrays["opened"] = np.full(k, -1, dtype=np.int32)
     mask = np.where(paths.u == paths.v, OPEN, ANY)
     mask[paths.u == j] &= ~BACK

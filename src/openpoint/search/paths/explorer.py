@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from openpoint.arrays import Floats
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
@@ -11,13 +15,13 @@ from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import OPEN, enlarged, path_pool_for, path_work_for
 from openpoint.search.paths.build import paths_of
 
+OF_NODE = ("mask", "y", "mu")
+ENOUGH, PAYING = 64, 0.7
+"""Nodes after which it is judged whether the bound by paths pays, and the share of them at which it has to help."""
+
 
 class PathExplorer:
-    """Branch and bound with both bounds on one model, for which there are no `openpoint.search.paths.build.obstacles`.
-
-    A checkpoint does not keep the states of paths: those of the branches imply most of them, and a node with fewer
-    states decided contains all the radial states that it stands for.
-    """
+    """Branch and bound with both bounds on one model, without `openpoint.search.paths.build.obstacles`."""
 
     def __init__(self, model: Model, work: Work) -> None:
         """`work`: with the branches that are decided in every state, as `propagate` leaves it."""
@@ -30,15 +34,37 @@ class PathExplorer:
 
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
         """As `openpoint.search.kernel.entries.explore`."""
-        while len(self.pool.mask) < len(pool.heap):
-            self.pool = enlarged(self.pool, self.of_paths)
+        self._make_room(pool)
         shared = self.model, self.paths, self.of_paths, self.work
         return entries.explore(*shared, pool, self.pool, counts, self.record, most)
 
+    def kept(self, pool: Pool, counts: Counts) -> dict[str, npt.NDArray[Any]]:
+        """The arrays that `go_on` needs: of the open nodes, and of the current one."""
+        rows = pool.heap[: counts.size[0]]
+        self._make_room(pool)
+        state = {f"paths_{name}": getattr(self.pool, name)[rows] for name in OF_NODE}
+        state["path_tally"] = self.of_paths.tally
+        return state | {f"path_{name}": getattr(self.of_paths, name) for name in OF_NODE}
+
+    def go_on(self, saved: Mapping[str, npt.NDArray[Any]], pool: Pool, counts: Counts) -> None:
+        """Continue from what was kept."""
+        self._make_room(pool)
+        self.of_paths.tally[:] = saved["path_tally"]
+        for name in OF_NODE:
+            getattr(self.pool, name)[pool.heap[: counts.size[0]]] = saved[f"paths_{name}"]
+            getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
+
     @property
     def pays(self) -> bool:
-        """Whether the bound by paths of the last node was the higher one."""
-        return bool(self.of_paths.both[0] > self.of_paths.both[1])
+        """Whether the bound by paths helps at enough nodes; at the first node it has to be the higher one."""
+        nodes, helped = self.of_paths.tally.tolist()
+        if nodes == 1:
+            return bool(self.of_paths.both[0] > self.of_paths.both[1])
+        return bool(nodes < ENOUGH or helped >= PAYING * nodes)
+
+    def _make_room(self, pool: Pool) -> None:
+        while len(self.pool.mask) < len(pool.heap):
+            self.pool = enlarged(self.pool, self.of_paths)
 
     def tree_weight(self) -> Floats:
         """(m) weights whose spanning tree has the states that the last bound chose for the paths."""

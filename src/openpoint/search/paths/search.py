@@ -2,8 +2,8 @@
 
 A node is bounded by its paths first: multipliers of the parent, ascent, fixing, until nothing more is fixed. Then it is
 bounded by `openpoint.search.kernel.bound`, with probes, as any node is. What each of the two decides, the other uses.
-The path that the relaxation is least sure of is divided into its states; where it is sure of all, a branch is chosen as
-without paths. Where the path bound of the first node is not the higher one, the search goes on without paths.
+Branches are chosen as without paths. Where their trials show no gain, as on large grids, the path that the relaxation
+is least sure of is divided into its states instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
 from openpoint.search.kernel.ascent import STEPS, ascend_limit_multipliers, dual_ascent
 from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
-from openpoint.search.kernel.branching import choose
+from openpoint.search.kernel.branching import IN_VAIN, PAYING, REST, choose
 from openpoint.search.kernel.forest import propagate, root
 from openpoint.search.kernel.node import MARGIN, probe_all, push, safe
 from openpoint.search.kernel.vectors import load_row, store_row
@@ -69,6 +69,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
         of_paths.y[paths.junctions] = 0.0
         of_paths.mu[paths.junctions] = 0.0
     most = FIRST if counts.nodes[0] == 1 else NEXT
+    helped = False
     while True:
         if not imply(model, paths, of_paths, work):
             return DONE
@@ -78,7 +79,10 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
                 branch = e
         if branch >= 0:
             found = bound_by_paths(model, paths, of_paths, work, counts, most)
+            helped = helped or found != NOTHING
             if found == DONE:
+                of_paths.tally[0] += 1
+                of_paths.tally[1] += 1
                 return DONE
             if found == FIXED:
                 most = AGAIN
@@ -98,9 +102,10 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
         if not probe_all(model, work, counts, record, value):
             break
         most = AGAIN
-    if counts.nodes[0] == 1 and of_paths.both[0] <= of_paths.both[1]:
-        return choose(model, work, counts)  # paths are not used from here on
-    k = least_sure(of_paths)
+    of_paths.tally[0] += 1
+    of_paths.tally[1] += helped or of_paths.both[0] > of_paths.both[1]
+    idle = counts.trials[0] > PAYING * (counts.gains[0] + IN_VAIN) and counts.nodes[0] % REST != 0
+    k = least_sure(of_paths) if idle else -1
     return len(work.status) + k if k >= 0 else choose(model, work, counts)
 
 
