@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,12 +208,6 @@ def test_what_has_no_bound_is_refused_with_the_reason(prices: dict[str, float], 
     network = random_grid(np.random.default_rng(1), ())
     with pytest.raises(OptionError, match=words):
         search_topologies(network, cost=plain(network, **prices))
-
-
-def test_a_certificate_is_of_the_least_loss_alone(tmp_path: Path) -> None:
-    network = random_grid(np.random.default_rng(1), ())
-    with pytest.raises(OptionError, match="certificate"):
-        search_topologies(network, cost=plain(network, loss=2.0), certificate=tmp_path / "proof.gz")
 
 
 def test_the_cost_of_changes_is_added_to_that_of_the_search() -> None:
