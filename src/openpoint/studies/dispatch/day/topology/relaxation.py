@@ -75,8 +75,10 @@ class NodeBound:
 class DayRelaxation:
     """Bounds of nodes with the same weights of the same copies."""
 
-    def __init__(self, question: DayQuestion, copies: tuple[Copy, ...], weights: Floats) -> None:
-        """`weights`: (K) of the copies, those of a period sum to 1."""
+    def __init__(
+        self, question: DayQuestion, copies: tuple[Copy, ...], weights: Floats, *, narrows: bool = True
+    ) -> None:
+        """`weights`: (K) of the copies, those of a period sum to 1; `narrows`: whether programs leave out columns."""
         net, day = question.network, question.day
         self.question = question
         self._estimated = columns(question, copies)
@@ -115,7 +117,7 @@ class DayRelaxation:
         self.absolute_balance = abs(self.columns.balance)
         self._grid = Grid(self.model, self.bus, current + steady)
         self._program = self._whole_program()
-        self._narrows = True
+        self._narrows = narrows
 
     def weigh(self, weights: Floats) -> None:
         """Give the copies other weights (K)."""

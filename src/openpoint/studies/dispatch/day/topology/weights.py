@@ -77,7 +77,8 @@ def worst_mixture(question: DayQuestion, status: States, days: list[Floats]) -> 
     """The days (T, U) with about the weights for which the bound of a radial state (m) is greatest."""
     weights = np.full(len(days), 1.0 / len(days))
     whole = mixture(days, weights)
-    relaxation = DayRelaxation(question, whole.copies, whole.weights)
+    # Columns that stay at a limit with some weights do not with others.
+    relaxation = DayRelaxation(question, whole.copies, whole.weights, narrows=False)
     best, value, cuts, terms = weights, -np.inf, list[Floats](), None
     for _ in range(CUTS_MOST if len(days) > 1 else 0):
         found = relaxation.bound(status.copy(), terms, 3 if terms is None else 2)
