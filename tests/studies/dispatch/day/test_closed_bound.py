@@ -14,10 +14,8 @@ from openpoint.studies.dispatch.day.model.question import Cadence
 from openpoint.twostage.deadline import Deadline
 from tests.builders.random_days import random_day
 
-NEAR = (4, 23, 32)
-"""Random days in which no limit binds."""
-ACCURACY = 1e-5
-"""Gap that may be left there: the program that finds the multipliers of a node has this accuracy."""
+NEAR = {4: 1e-5, 23: 1e-6, 32: 1e-5}
+"""Random days in which no limit binds, and the gap that is left."""
 LOOSE = (3, 34)
 """In one a limit of voltage binds, in the other losses pay."""
 
@@ -29,7 +27,7 @@ def test_it_is_below_the_verified_cost_and_near_it_where_no_limit_binds(seed: in
     assert math.isfinite(outcome.closed_bound)
     assert outcome.closed_bound <= outcome.lower_bound <= outcome.upper_bound
     if seed in NEAR:
-        assert outcome.upper_bound - outcome.closed_bound <= ACCURACY * abs(outcome.upper_bound)
+        assert outcome.upper_bound - outcome.closed_bound <= NEAR[seed] * abs(outcome.upper_bound)
 
 
 def test_it_needs_no_good_days_and_gives_way_to_none() -> None:

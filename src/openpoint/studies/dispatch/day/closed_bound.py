@@ -22,6 +22,8 @@ from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, se
 from openpoint.studies.dispatch.day.topology.weights import worst_mixture
 from openpoint.twostage.deadline import Deadline
 
+ACCURACY = 1e-8
+"""Relative, of the program of the multipliers: one bound is computed, where a search has thousands."""
 STEPS = 5
 """Times that the multipliers are found from the terms of the last bound."""
 
@@ -53,6 +55,6 @@ def closed_bound(question: DayQuestion, days: tuple[Floats, ...]) -> float:
     _, branch, _ = search_model(once)
     status = np.where(closed[branch], CLOSED, OPEN).astype(np.int8)
     mixed = worst_mixture(once, status, list(days))
-    relaxation = DayRelaxation(once, mixed.copies, mixed.weights)
+    relaxation = DayRelaxation(once, mixed.copies, mixed.weights, narrows=False, accuracy=ACCURACY)
     found = relaxation.bound(status, None, STEPS)
     return -np.inf if found is None else found.value

@@ -18,7 +18,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.search.kernel.arrays import OPEN, Model
 from openpoint.studies.dispatch.day.topology.columns import Columns
 
-TOLERANCE = 1e-5
+ACCURACY = 1e-5
 """Accuracy of the quadratic program, relative."""
 LEAST_SQUARE = 1e-9
 """Least coefficient of squared flows in the quadratic program."""
@@ -51,9 +51,9 @@ class Grid:
 class NodeProgram:
     """The program in one solver, of which only numbers change."""
 
-    def __init__(self, program: Columns, grid: Grid, held: Bools, at: Floats) -> None:
-        """`held`: (n) columns that are left out, at these values."""
-        self.program, self.grid = program, grid
+    def __init__(self, program: Columns, grid: Grid, held: Bools, at: Floats, accuracy: float = ACCURACY) -> None:
+        """`held`: (n) columns that are left out, at these values; `accuracy`: relative."""
+        self.program, self.grid, self.accuracy = program, grid, accuracy
         model, bus = grid.model, grid.bus
         k, m, n = len(program.copies), len(model.fr), len(bus)
         self.shape = (k, m)
@@ -125,7 +125,7 @@ class NodeProgram:
         quadratic = sp.csc_matrix(sp.diags_array(diagonal))
         settings = clarabel.DefaultSettings()
         settings.verbose, settings.presolve_enable, settings.max_threads = False, False, 1
-        settings.tol_feas = settings.tol_gap_abs = settings.tol_gap_rel = TOLERANCE
+        settings.tol_feas = settings.tol_gap_abs = settings.tol_gap_rel = self.accuracy
         cones = [clarabel.ZeroConeT(self.n_zero), clarabel.NonnegativeConeT(len(b) - self.n_zero)]
         if self.solver is None:
             self.solver = clarabel.DefaultSolver(quadratic, linear, a, b, cones, settings)

@@ -42,7 +42,7 @@ from openpoint.search.model.build import build_model
 from openpoint.search.model.devices import source_voltages, without_banks
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.topology.columns import Columns, Moves, columns, movable_devices
-from openpoint.studies.dispatch.day.topology.program import Conductances, Grid, NodeProgram
+from openpoint.studies.dispatch.day.topology.program import ACCURACY, Conductances, Grid, NodeProgram
 from openpoint.studies.dispatch.day.topology.recourse import Copy
 
 LEAST_PRICE = 1e-4
@@ -76,9 +76,16 @@ class DayRelaxation:
     """Bounds of nodes with the same weights of the same copies."""
 
     def __init__(
-        self, question: DayQuestion, copies: tuple[Copy, ...], weights: Floats, *, narrows: bool = True
+        self,
+        question: DayQuestion,
+        copies: tuple[Copy, ...],
+        weights: Floats,
+        *,
+        narrows: bool = True,
+        accuracy: float = ACCURACY,
     ) -> None:
         """`weights`: (K) of the copies, those of a period sum to 1; `narrows`: whether programs leave out columns."""
+        self.accuracy = accuracy
         net, day = question.network, question.day
         self.question = question
         self._estimated = columns(question, copies)
@@ -146,7 +153,7 @@ class DayRelaxation:
     def _whole_program(self) -> NodeProgram:
         """The program with all columns."""
         none = np.zeros(len(self.columns.cost), dtype=np.bool_)
-        return NodeProgram(self._estimated, self._grid, none, self._estimated.lower)
+        return NodeProgram(self._estimated, self._grid, none, self._estimated.lower, self.accuracy)
 
     def _solved(self, status: States, terms: Conductances) -> NodeBound:
         """The bound at the multipliers of the program."""
@@ -159,7 +166,7 @@ class DayRelaxation:
         clear = CLEAR * np.append(self.scale * np.maximum(self.price(), LEAST_PRICE), np.inf)[copy]
         slope = self.reduced(found) + 2.0 * self.square * found.x
         at = np.where(slope > 0.0, self._estimated.lower, self._estimated.upper)
-        self._program = NodeProgram(self._estimated, self._grid, np.abs(slope) > clear, at)
+        self._program = NodeProgram(self._estimated, self._grid, np.abs(slope) > clear, at, self.accuracy)
 
     def _misses(self, found: NodeBound) -> bool:
         """Whether a column that is left out would be better elsewhere."""
