@@ -13,8 +13,9 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
-from openpoint.search import checkpoint, saving, topology
+from openpoint.search import checkpoint, region_decomposition, saving, topology
 from openpoint.search.kernel.bookkeeping import pool_for
+from openpoint.search.paths import explorer
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
@@ -198,3 +199,19 @@ def test_a_pool_that_has_grown_is_restored(tmp_path: Path, monkeypatch: pytest.M
     whole = search_topologies(loaded("zhang118"))
     found, _ = in_pieces(loaded("zhang118"), tmp_path / "open", 400)
     the_same(found, whole)
+
+
+def test_the_size_of_the_pieces_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a search changes on its way, such as giving up the bound by paths, depends on nodes, not on the clock."""
+    monkeypatch.setattr(explorer, "PAYING", 2.0)
+    monkeypatch.setattr(region_decomposition, "FIRST", 200)
+    network = loaded("zhang118")
+    found = []
+    for seconds in (0.0, 0.05, 1e9):
+        monkeypatch.setattr(topology, "LOOK_UP", seconds)
+        found.append(search_topologies(network))
+    for other in found[1:]:
+        the_same(other, found[0])
+    one_by_one, runs = in_pieces(loaded("baran33"), tmp_path / "open", 1)
+    assert runs > 10
+    the_same(one_by_one, search_topologies(loaded("baran33")))

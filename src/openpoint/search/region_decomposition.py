@@ -52,8 +52,9 @@ class RegionDecomposition:
 
     @property
     def pace(self) -> float:
-        """Nodes until `step` is due again."""
-        return max(1.0, self.patience - self.counts.nodes[0]) if self.going else np.inf
+        """Nodes until `step` is due again: its times depend on nodes, not on the size of the pieces they come in."""
+        left = self.patience - int(self.counts.nodes[0])
+        return max(1, left) if self.going or left > 0 else np.inf
 
     def step(self, pool: Pool) -> None:
         """Called before a node is processed: tries the root if due, and bounds the current node by its regions."""

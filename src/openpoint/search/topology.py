@@ -29,7 +29,7 @@ from openpoint.search.incumbent import Incumbent
 from openpoint.search.infeasibility import infeasibility_search
 from openpoint.search.kernel.arrays import CLOSED, Model, work_for
 from openpoint.search.kernel.bookkeeping import Counts, Pool, counts, enlarged, lowest, pool_for, record_for
-from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED, WRITTEN, explore, propagate
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import Objective, objective_of
@@ -285,7 +285,7 @@ class _Run:
         if by_paths is None:
             return explore(self.model, self.work, pool, self.counts, self.record, most)
         event = by_paths.explore(pool, self.counts, most)
-        if event == PAUSED and most > 0 and not by_paths.pays:
+        if not by_paths.pays:
             _LOG.info("no bound by paths any more: it seldom helps")
             self.state.by_paths = None
         return event

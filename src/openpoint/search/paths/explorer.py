@@ -17,11 +17,15 @@ from openpoint.search.paths.build import paths_of
 
 OF_NODE = ("mask", "y", "mu")
 ENOUGH, PAYING = 64, 0.7
-"""Nodes after which it is judged whether the bound by paths pays, and the share of them at which it has to help."""
+"""Nodes between two judgements whether the bound by paths pays, and the share of nodes at which it has to help."""
 
 
 class PathExplorer:
-    """Branch and bound with both bounds on one model, without `openpoint.search.paths.build.obstacles`."""
+    """Branch and bound with both bounds on one model, without `openpoint.search.paths.build.obstacles`.
+
+    Attributes:
+        pays: whether the bound by paths helps at enough nodes; at the first node it has to be the higher one.
+    """
 
     def __init__(self, model: Model, work: Work) -> None:
         """`work`: with the branches that are decided in every state, as `propagate` leaves it."""
@@ -31,12 +35,22 @@ class PathExplorer:
         self.pool = path_pool_for(self.of_paths, 1)
         entries.begin(model, self.paths, self.of_paths, work)
         self.of_paths.y[:] = np.nan
+        self.pays = True
 
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
-        """As `openpoint.search.kernel.entries.explore`."""
+        """As `openpoint.search.kernel.entries.explore`; it pauses where `pays` is judged anew.
+
+        That depends on the nodes alone, so that the size of the pieces in which they are explored changes nothing.
+        """
         self._make_room(pool)
         shared = self.model, self.paths, self.of_paths, self.work
-        return entries.explore(*shared, pool, self.pool, counts, self.record, most)
+        bounded = int(self.of_paths.tally[0])
+        due = 1 if bounded == 0 else ENOUGH * (bounded // ENOUGH + 1)
+        event = entries.explore(*shared, pool, self.pool, counts, self.record, min(most, due - bounded))
+        bounded, helped = self.of_paths.tally.tolist()
+        if bounded == due:
+            self.pays = bool(self.of_paths.both[0] > self.of_paths.both[1] if due == 1 else helped >= PAYING * due)
+        return event
 
     def kept(self, pool: Pool, counts: Counts) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `go_on` needs: of the open nodes, and of the current one."""
@@ -53,14 +67,6 @@ class PathExplorer:
         for name in OF_NODE:
             getattr(self.pool, name)[pool.heap[: counts.size[0]]] = saved[f"paths_{name}"]
             getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
-
-    @property
-    def pays(self) -> bool:
-        """Whether the bound by paths helps at enough nodes; at the first node it has to be the higher one."""
-        nodes, helped = self.of_paths.tally.tolist()
-        if nodes == 1:
-            return bool(self.of_paths.both[0] > self.of_paths.both[1])
-        return bool(nodes < ENOUGH or helped >= PAYING * nodes)
 
     def _make_room(self, pool: Pool) -> None:
         while len(self.pool.mask) < len(pool.heap):
