@@ -14,3 +14,4 @@ Indices = npt.NDArray[np.int32]
 """Numbers of buses, branches and rows in compiled functions: half the memory of `Ints`."""
 States = npt.NDArray[np.int8]
 """Open, closed or undecided, a branch each."""
+Bytes = npt.NDArray[np.uint8]

@@ -195,7 +195,7 @@ def test_it_is_kept_now_and_then_and_whole(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_pool_that_has_grown_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topology, "pool_for", lambda model, _: pool_for(model, 2))
+    monkeypatch.setattr(topology, "pool_within", lambda memory, model, *_: pool_for(model, 2))
     whole = search_topologies(loaded("zhang118"))
     found, _ = in_pieces(loaded("zhang118"), tmp_path / "open", 400)
     the_same(found, whole)

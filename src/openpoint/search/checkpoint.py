@@ -27,7 +27,7 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, enlarged
+from openpoint.search.kernel.bookkeeping import Counts, Pool, enlarged, waiting
 from openpoint.search.model.objective import Objective
 from openpoint.version import __version__
 
@@ -37,8 +37,10 @@ OF_NODE = (
     *("choice_p", "choice_q", "taken_p", "taken_q", "end_p", "end_q", "kappa"),
 )
 """Fields of `Work` that pass from node to node; the others are written before they are read."""
-OF_ROWS = ("status", "low", "high", "y", "mu", "phi", "bound", "origin", "depth")
+OF_ROWS = ("status", "low", "high", "y", "mu", "phi", "phi_at", "bound", "origin", "depth")
 """Fields of `Pool` with a row a node."""
+OF_BASE = ("base_y", "base_mu")
+"""Fields of `Pool` that all its rows share, and that change."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -145,9 +147,10 @@ def state_of(
     model: Model, work: Work, pool: Pool, counts: Counts, best: Candidate | None
 ) -> dict[str, npt.NDArray[Any]]:
     """The arrays from which a search is continued."""
-    rows = pool.heap[: counts.size[0]]
+    rows = waiting(pool, counts)
     state: dict[str, npt.NDArray[Any]] = {"w_max": model.w_max}
     state |= {f"pool_{name}": getattr(pool, name)[rows] for name in OF_ROWS}
+    state |= {f"pool_{name}": getattr(pool, name) for name in OF_BASE}
     state |= {f"work_{name}": getattr(work, name) for name in OF_NODE}
     if best is not None:  # `best_miss` keeps its name, so that older files can be read
         state |= {"best_closed": best.closed, "best_value": np.array(best.value), "best_miss": np.array(best.violation)}
@@ -165,12 +168,14 @@ def candidate_of(state: Arrays) -> Candidate | None:
 
 def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts) -> Pool:
     """Load a checkpoint into the arrays of a search; returns the pool, which may be a larger one."""
-    size = int(state["counts_size"][0])
+    size = int(state["counts_size"][0] + state["counts_stack"][0])
     while len(pool.heap) < size:
         pool = enlarged(pool)
     model.w_max[:] = state["w_max"]
     for name in OF_ROWS:
         getattr(pool, name)[:size] = state[f"pool_{name}"]
+    for name in OF_BASE:
+        getattr(pool, name)[:] = state[f"pool_{name}"]
     for name in OF_NODE:
         getattr(work, name)[:] = state[f"work_{name}"]
     for field in fields(counts):

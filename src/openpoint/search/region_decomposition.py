@@ -14,7 +14,8 @@ import numpy as np
 from openpoint.arrays import States
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, lowest, take
+from openpoint.search.kernel.bookkeeping import Counts, Pool, lowest, record_for
+from openpoint.search.kernel.entries import take
 from openpoint.search.model.build import Numbering
 from openpoint.search.regions import Outcome, by_regions
 
@@ -39,6 +40,7 @@ class RegionDecomposition:
     ) -> None:
         self.model, self.numbering, self.work, self.counts = model, numbering, work, counts
         self.incumbent, self.over = best, over
+        self.record = record_for(model, 0)
         self.going, self.patience, self.tried, self.done = False, FIRST, 0, 0
 
     @property
@@ -59,7 +61,7 @@ class RegionDecomposition:
     def step(self, pool: Pool) -> None:
         """Called before a node is processed: tries the root if due, and bounds the current node by its regions."""
         counts = self.counts
-        left = counts.active[0] or counts.size[0]
+        left = (counts.active[0] or counts.size[0]) and not counts.stack[0]
         if self.model.devices or not left or counts.nodes[0] < self.patience or not np.isfinite(self.incumbent.value):
             return
         if not self.going:
@@ -73,7 +75,7 @@ class RegionDecomposition:
             self._settle(found)
         while (counts.active[0] or counts.size[0]) and not self.over():
             if not counts.active[0]:
-                take(self.model, self.work, pool, counts)
+                take(self.model, self.work, pool, counts, self.record)
             if counts.bound[0] >= counts.cutoff[0]:
                 return
             if self.tried >= PAYING * (self.done + PAYING):

@@ -40,7 +40,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.graph import components
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
-from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for
+from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for, states_of
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, span
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
 
@@ -89,7 +89,7 @@ def process(model: Model, status: States, y: Floats, mu: Floats, phi: Floats, cu
     explore(model, work, pool, count, record_for(model, 0), 1)
     found = work.status.copy()
     if count.size[0]:
-        found[pool.status[pool.heap[0]] != found] = UNDECIDED
+        found[states_of(pool, pool.heap[0], len(found)) != found] = UNDECIDED
     return Node(work, float(count.bound[0]), found)
 
 

@@ -28,8 +28,19 @@ from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.infeasibility import infeasibility_search
 from openpoint.search.kernel.arrays import CLOSED, Model, work_for
-from openpoint.search.kernel.bookkeeping import Counts, Pool, counts, enlarged, lowest, pool_for, record_for
+from openpoint.search.kernel.bookkeeping import (
+    Counts,
+    Pool,
+    counts,
+    enlarged,
+    lowest,
+    pool_for,
+    record_for,
+    waiting,
+    without_done,
+)
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
+from openpoint.search.memory import MEMORY, pool_within
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import Objective, objective_of
@@ -70,6 +81,7 @@ def search_topologies(
     devices: Devices | None = None,
     cost: OperatingCost | None = None,
     supply: SupplyLimits | None = None,
+    memory: float = MEMORY,
 ) -> SearchResult:
     """The radial state with the least loss, or the least `cost`, that keeps the limits of the network, proven to a gap.
 
@@ -93,6 +105,7 @@ def search_topologies(
         devices: those that may be set; the network has them at today's positions.
         cost: what is minimised, the loss by default; its price of a change is added to `change_cost`.
         supply: limits of sources and generators beside those of the network.
+        memory: bytes of waiting nodes from which on the search goes on depth-first, in little more of it.
 
     Raises:
         OptionError: options that make no sense, a grid, devices or a cost that the bound is not valid for, or a
@@ -117,7 +130,7 @@ def search_topologies(
         devices=set_here,
         objective=objective,
     )
-    task = _Task(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap)
+    task = _Task(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory)
     mine = replace(model, w_max=model.w_max.copy())  # the search tightens it in place
     at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
     run = _Run(task, mine, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
@@ -148,6 +161,7 @@ class _Task:
     devices: Devices
     objective: Objective | None
     gap: float
+    memory: float
 
 
 class _Run:
@@ -166,6 +180,7 @@ class _Run:
         self.deadline, self.began = deadline, deadline.passed()
         network, locks, changes, devices = task.network, task.locks, task.changes, task.devices
         self.network, self.devices, self.objective, self.gap = network, devices, task.objective, task.gap
+        self.memory = task.memory
         self.model, self.numbering = model, numbering
         most = None if task.objective is None else task.objective.supply.generator_s_max
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone, most)
@@ -196,10 +211,10 @@ class _Run:
         progress: Callable[[SearchProgress], None] | None,
     ) -> SearchResult:
         """Run the search."""
-        pool = pool_for(self.model, 256)
         joined = not self.contradictory and propagate(self.model, self.work)
         with self.deadline.uncounted():  # time to compile does not count
             by_paths = self._path_explorer() if joined else None
+            pool = pool_within(self.memory, self.model, by_paths, self.counts) if joined else pool_for(self.model, 1)
             self._explore_nodes(by_paths, pool, 0)
 
         def over() -> bool:
@@ -300,6 +315,8 @@ class _Run:
             self.state.leaves += 1
             self.counts.active[0] = 0
             self.incumbent.evaluate_leaf(self._prove_leaf)
+            if self.certificate is None and 2 * self.counts.size[0] > self.counts.room[0]:
+                without_done(self.state.pool, self.counts)
         elif event == FULL:
             self.state.pool = enlarged(self.state.pool)
         elif event == WRITTEN and self.certificate is not None:
@@ -316,7 +333,7 @@ class _Run:
         proven, candidate = self.state.limits.take_turn(self.incumbent.exchange, self.incumbent.candidate, LOOK_UP)
         self.incumbent.offer(candidate)
         if proven:
-            self.counts.size[0] = self.counts.active[0] = 0
+            self.counts.size[0] = self.counts.stack[0] = self.counts.active[0] = 0
         return proven
 
     def _prove_leaf(self) -> None:
@@ -332,13 +349,13 @@ class _Run:
 
     def _progress(self) -> SearchProgress:
         counts, pool, depth = self.counts, self.state.pool, int(self.counts.depth[0])
-        waiting = np.bincount(pool.depth[pool.heap[: counts.size[0]]], minlength=depth + 1)
-        waiting[depth] += counts.active[0]
-        left = math.fsum(np.ldexp(waiting.astype(float), -np.arange(len(waiting))))
+        levels = np.bincount(pool.depth[waiting(pool, counts)], minlength=depth + 1)
+        levels[depth] += counts.active[0]
+        left = math.fsum(np.ldexp(levels.astype(float), -np.arange(len(levels))))
         return SearchProgress(
             seconds=self._seconds(),
             nodes=self._nodes(),
-            open_nodes=int(counts.size[0] + counts.active[0]),
+            open_nodes=int(counts.size[0] + counts.stack[0] + counts.active[0]),
             depth=depth,
             lower_bound=self._bound(),
             value=self.incumbent.value,

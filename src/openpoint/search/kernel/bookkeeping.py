@@ -8,31 +8,53 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Floats, Indices, Ints, Singles, States
+from openpoint.arrays import Bytes, Floats, Indices, Ints, Singles, States
 from openpoint.compiled.table import Table
-from openpoint.search.kernel.arrays import Model, Work
+from openpoint.search.kernel.arrays import Model
 
 
 @dataclass(frozen=True, eq=False)
 class Pool(Table):
-    """Open nodes: a heap of rows by bound.
+    """Open nodes: a heap of rows by bound, and at the limit of memory a stack of further rows.
+
+    A row keeps the multipliers of S buses, as differences from `base_y` and `base_mu`. Those of the others are
+    interpolated when it is taken: any multipliers are valid, so that single precision and interpolation cost a little
+    of the first bound of a node and nothing of its validity. In a pool that keeps all buses, S is N, the base is 0 and
+    nothing is interpolated.
 
     Attributes:
-        status: (C, m). low, high: (C, D). y, mu, phi: (C, N); any multipliers are valid, so half the digits do.
+        status: (C, ⌈m/4⌉) states of four branches in a byte. low, high: (C, D). y, mu: (C, S + 1), the last one 0.
+        phi: (C, N), of no width without voltage limits; or (C, `MOST_PHI`) that are not 0, at the buses `phi_at`.
         bound: (C). origin: (C) number of the node that was branched. depth: (C) branchings above.
-        heap: (C) rows in use first, as a heap; the others are free.
+        heap: (C) rows in use first: `Counts.size` of the heap, `Counts.stack` of the stack; the others are free.
+        kept: (S) buses whose multipliers a row keeps. near, far: (N) two columns of each bus between which it lies.
+            share: (N) how far it is from the first to the second. base_y, base_mu: (N); all of no length without
+            interpolation.
     """
 
-    status: States
+    status: Bytes
     low: Indices
     high: Indices
     y: Singles
     mu: Singles
     phi: Singles
+    phi_at: Indices
     bound: Floats
     origin: Indices
     depth: Indices
     heap: Indices
+    kept: Indices
+    near: Indices
+    far: Indices
+    share: Floats
+    base_y: Floats
+    base_mu: Floats
+
+
+MOST_PHI = 64
+"""Multipliers of voltage limits that a row keeps at most, where it does not keep the multipliers of all buses."""
+OF_ALL_ROWS = ("heap", "kept", "near", "far", "share", "base_y", "base_mu")
+"""Fields of `Pool` that are not rows of nodes."""
 
 
 PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM, STEP = 1, 2, 3, 4, 5, 6, 7, 8
@@ -74,12 +96,16 @@ class Counts(Table):
     """Counters and bounds of the search, in arrays of length 1.
 
     Attributes:
-        size: rows of the heap in use. nodes, probes: done so far. active: whether the current node is to be processed.
+        size, stack: rows of the heap and of the stack in use. room: rows of the heap at which nodes go to the stack, so
+            that the search goes on depth-first from the node taken last.
+        nodes, probes: done so far. active: whether the current node is to be processed.
         trials, gains: branches tried, and those of them with a gain, see `openpoint.search.kernel.branching`.
         depth, bound: of the current node. cutoff: bound at which a node is done. floor: least bound of the nodes done.
     """
 
     size: Ints
+    stack: Ints
+    room: Ints
     nodes: Ints
     probes: Ints
     active: Ints
@@ -91,55 +117,88 @@ class Counts(Table):
     floor: Floats
 
 
-def pool_for(model: Model, capacity: int) -> Pool:
-    """An empty pool."""
+@dataclass(frozen=True)
+class Anchors:
+    """The buses whose multipliers rows of a pool keep, see `Pool`."""
+
+    kept: Indices
+    near: Indices
+    far: Indices
+    share: Floats
+
+
+def pool_for(model: Model, capacity: int, anchors: Anchors | None = None) -> Pool:
+    """An empty pool; without anchors it keeps the multipliers of all buses."""
     m, size, devices = len(model.fr), len(model.p), len(model.device_kind)
+    none = np.empty(0, dtype=np.int32)
+    of = anchors or Anchors(np.arange(size, dtype=np.int32), none, none, np.empty(0))
     arrays: dict[str, Any] = {name: np.zeros((capacity, devices), dtype=np.int32) for name in ("low", "high")}
-    arrays |= {name: np.zeros((capacity, size), dtype=np.float32) for name in ("y", "mu")}
+    arrays |= {name: np.zeros((capacity, len(of.kept) + 1), dtype=np.float32) for name in ("y", "mu")}
     arrays |= {name: np.zeros(capacity, dtype=np.int32) for name in ("origin", "depth")}
+    few = MOST_PHI if anchors is not None and model.bounded else 0
     return Pool(
-        status=np.zeros((capacity, m), dtype=np.int8),
-        phi=np.zeros((capacity, size if model.bounded else 0), dtype=np.float32),
+        status=np.zeros((capacity, -(-m // 4)), dtype=np.uint8),
+        phi=np.zeros((capacity, few or (size if model.bounded else 0)), dtype=np.float32),
+        phi_at=np.zeros((capacity, few), dtype=np.int32),
         bound=np.zeros(capacity),
         heap=np.arange(capacity, dtype=np.int32),
         **arrays,
+        **vars(of),
+        base_y=np.zeros(len(of.near)),
+        base_mu=np.zeros(len(of.near)),
     )
 
 
+def row_bytes(pool: Pool) -> int:
+    """Memory of a waiting node."""
+    return sum(a.nbytes // len(pool.heap) for name, a in _arrays(pool).items() if name not in OF_ALL_ROWS[1:])
+
+
 def enlarged(pool: Pool) -> Pool:
-    """The pool with twice the capacity."""
+    """The pool with twice the capacity. Rows that were never in use take no memory yet."""
     rows = len(pool.heap)
-    arrays: dict[str, npt.NDArray[Any]] = {f.name: getattr(pool, f.name) for f in fields(pool)}
-    arrays = {name: np.concatenate([a, np.zeros_like(a)]) for name, a in arrays.items()}
+    arrays = _arrays(pool)
+    for name in arrays.keys() - set(OF_ALL_ROWS):
+        wider = np.zeros((2 * rows, *arrays[name].shape[1:]), dtype=arrays[name].dtype)
+        wider[:rows] = arrays[name]
+        arrays[name] = wider
     arrays["heap"] = np.concatenate([pool.heap, np.arange(rows, 2 * rows, dtype=np.int32)])
     return Pool(**arrays)
 
 
+def _arrays(pool: Pool) -> dict[str, npt.NDArray[Any]]:
+    return {f.name: getattr(pool, f.name) for f in fields(pool)}
+
+
+def waiting(pool: Pool, counts: Counts) -> Indices:
+    """Rows of the waiting nodes: those of the heap, then those of the stack."""
+    return pool.heap[: counts.size[0] + counts.stack[0]]
+
+
+def states_of(pool: Pool, row: int, branches: int) -> States:
+    """(m) states of the branches in a row of a pool."""
+    four = (pool.status[row, :, None] >> np.arange(0, 8, 2, dtype=np.uint8)) & 3
+    return four.reshape(-1)[:branches].astype(np.int8)
+
+
 def counts() -> Counts:
     """Counts of a search that has not begun."""
-    whole = {
-        name: np.zeros(1, dtype=np.int64) for name in ("size", "nodes", "probes", "active", "trials", "gains", "depth")
-    }
+    names = ("size", "stack", "nodes", "probes", "active", "trials", "gains", "depth")
+    whole = {name: np.zeros(1, dtype=np.int64) for name in names}
+    whole["room"] = np.full(1, np.iinfo(np.int64).max)
     return Counts(**whole, bound=np.full(1, -np.inf), cutoff=np.full(1, np.inf), floor=np.full(1, np.inf))
 
 
-def take(model: Model, work: Work, pool: Pool, counts: Counts) -> None:
-    """Make the node of least bound in a pool the current one, as compiled code does where there is none."""
-    rows = pool.heap[: counts.size[0]]
-    row = int(rows[0])
-    for name in ("status", "low", "high", "phi"):
-        if (its := getattr(pool, name)).shape[1]:
-            getattr(work, name)[:] = its[row]
-    for mine, its in ((work.y, pool.y), (work.mu, pool.mu)):  # those of sources are given
-        mine[: model.n] = its[row, : model.n]
-        limited = model.generator_at[model.first_source :]
-        first = model.y_first[limited] if mine is work.y else np.zeros(len(limited))
-        mine[limited] = first + (its[row, limited] - first.astype(np.float32))
-    counts.bound[0], counts.depth[0], counts.active[0] = pool.bound[row], pool.depth[row], 1
-    rest = rows[1:].copy()
-    rows[:-1] = rest[np.argsort(pool.bound[rest], kind="stable")]  # a sorted array is a heap
-    rows[-1] = row
-    counts.size[0] -= 1
+def without_done(pool: Pool, counts: Counts) -> None:
+    """Free the rows of the heap whose bounds reach the cutoff."""
+    rows, stack = np.split(waiting(pool, counts).copy(), [counts.size[0]])
+    bounds = pool.bound[rows]
+    done = bounds >= counts.cutoff[0]
+    counts.floor[0] = min(counts.floor[0], bounds[done].min(initial=np.inf))
+    left = rows[~done]
+    left = left[np.argsort(bounds[~done], kind="stable")]  # a sorted array is a heap
+    waiting(pool, counts)[:] = np.concatenate([left, stack, rows[done]])
+    counts.size[0] = len(left)
 
 
 def lowest(counts: Counts, pool: Pool) -> float:
@@ -147,6 +206,8 @@ def lowest(counts: Counts, pool: Pool) -> float:
     bound = counts.floor[0]
     if counts.size[0]:
         bound = min(bound, pool.bound[pool.heap[0]])
+    if counts.stack[0]:
+        bound = min(bound, pool.bound[waiting(pool, counts)[counts.size[0] :]].min())
     if counts.active[0]:
         bound = min(bound, counts.bound[0])
     return float(bound)

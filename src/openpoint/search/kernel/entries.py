@@ -10,8 +10,9 @@ from openpoint.search.kernel.bookkeeping import SPLIT, Counts, Pool, Record
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.loops import Loops
 from openpoint.search.kernel.multipliers import equalise_zero_impedance, estimate_voltages, solve_balances
-from openpoint.search.kernel.node import pop, process, push, record_event, safe, step
+from openpoint.search.kernel.node import process, record_event, safe
 from openpoint.search.kernel.vectors import copy_values
+from openpoint.search.kernel.waiting import pop, push, step
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
 """Results of `explore`: no nodes left, paused, a radial state to evaluate, no room in the pool or record."""
@@ -24,10 +25,10 @@ def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record
         if 2 * record.size[0] > len(record.kind):
             return WRITTEN
         if counts.active[0] == 0:
-            if counts.size[0] == 0:
+            if counts.size[0] + counts.stack[0] == 0:
                 return EXHAUSTED
             pop(model, work, pool, counts, record)
-        if counts.size[0] == len(pool.heap):
+        if counts.size[0] + counts.stack[0] == len(pool.heap):
             return FULL
         counts.nodes[0] += 1
         branch = -2
@@ -49,6 +50,12 @@ def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record
         push(model, work, pool, counts, max(counts.bound[0], work.value[branch]))
         work.status[branch] = CLOSED
     return PAUSED
+
+
+@lean
+def take(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) -> None:
+    """Make the next node of a pool the current one, as `explore` does where there is none."""
+    pop(model, work, pool, counts, record)
 
 
 @lean

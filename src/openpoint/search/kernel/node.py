@@ -4,9 +4,9 @@ A node is bounded by `bound` at the multipliers of its parent, improved by the f
 undecided branches are *probed*: the node is bounded with the branch open. Where this bound reaches the cutoff, the
 branch must be closed in every state of interest. The closings are applied together after all probes, since each would
 change the forest that the bound uses. Their consequences are propagated, and the node is bounded again. Then the
-branch that `branching` chooses is decided: the open side, with its high bound, is put into the pool; the closed side
-is processed next. Where all branches are decided, the positions of a device are divided (`devices`) in the same way,
-those of tap changers before.
+branch that `branching` chooses is decided: the open side, with its high bound, waits in the pool (`waiting`); the
+closed side is processed next. Where all branches are decided, the positions of a device are divided (`devices`) in the
+same way, those of tap changers before.
 """
 
 from __future__ import annotations
@@ -19,17 +19,24 @@ from openpoint.arrays import Floats
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import CLOSED, OPEN, PHI_BITS, UNDECIDED, W_BITS, Model, Work
 from openpoint.search.kernel.ascent import STEPS, ascend_limit_multipliers, ascend_source_multipliers, dual_ascent
-from openpoint.search.kernel.bookkeeping import APPLY, BOUND, FROM, JUDGED, NONE, PROBE, STEP, Counts, Pool, Record
+from openpoint.search.kernel.bookkeeping import (
+    APPLY,
+    BOUND,
+    JUDGED,
+    NONE,
+    PROBE,
+    Counts,
+    Record,
+)
 from openpoint.search.kernel.bound import bound
 from openpoint.search.kernel.branching import choose
-from openpoint.search.kernel.devices import divide, divide_tap, last_of_lower_side
+from openpoint.search.kernel.devices import divide, divide_tap
 from openpoint.search.kernel.forest import propagate, root
 from openpoint.search.kernel.multipliers import (
     equalise_zero_impedance,
     multipliers_without,
     resistance,
 )
-from openpoint.search.kernel.vectors import load_row, store_row
 
 MARGIN = 1e-9
 """Relative margin of a bound: on a full tree, rounding may make it up to 1e-11 larger than the exact loss."""
@@ -217,83 +224,3 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
             device = divide_tap(model, work) if model.taps else -1
             return choose(model, work, counts) if device < 0 else len(work.status) + device
         iterations = STEPS
-
-
-@inlined
-def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> None:
-    """Put the current node into the pool with this bound."""
-    heap, bounds, k = pool.heap, pool.bound, counts.size[0]
-    row = heap[k]
-    store_row(work.status, pool.status, row)
-    if model.devices:
-        store_row(work.low, pool.low, row)
-        store_row(work.high, pool.high, row)
-    store_row(work.y, pool.y, row)
-    store_row(work.mu, pool.mu, row)
-    if model.bounded:
-        store_row(work.phi, pool.phi, row)
-    bounds[row] = value
-    pool.origin[row] = counts.nodes[0]
-    pool.depth[row] = counts.depth[0]
-    while k > 0 and bounds[heap[(k - 1) // 2]] > value:
-        heap[k] = heap[(k - 1) // 2]
-        k = (k - 1) // 2
-    heap[k] = row
-    counts.size[0] += 1
-
-
-@inlined
-def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) -> None:
-    """Take the node of least bound from the pool."""
-    heap, bounds = pool.heap, pool.bound
-    row = heap[0]
-    record_event(record, FROM, pool.origin[row])
-    load_row(pool.status, row, work.status)
-    if model.devices:
-        load_row(pool.low, row, work.low)
-        load_row(pool.high, row, work.high)
-    for k in range(model.n):  # those of sources are given, and the pool has half their digits
-        work.y[k] = pool.y[row, k]
-        work.mu[k] = pool.mu[row, k]
-    for g in range(model.first_source, len(model.generator_at)):
-        k = model.generator_at[g]
-        work.y[k] = model.y_first[k] + (pool.y[row, k] - np.float32(model.y_first[k]))  # the sign is kept
-        work.mu[k] = pool.mu[row, k]
-    if model.bounded:
-        load_row(pool.phi, row, work.phi)
-    counts.bound[0] = bounds[row]
-    counts.depth[0] = pool.depth[row]
-    counts.active[0] = 1
-    counts.size[0] -= 1
-    size = counts.size[0]
-    last = heap[size]
-    k = 0
-    while 2 * k + 1 < size:
-        child = 2 * k + 1
-        if child + 1 < size and bounds[heap[child + 1]] < bounds[heap[child]]:
-            child += 1
-        if bounds[heap[child]] >= bounds[last]:
-            break
-        heap[k] = heap[child]
-        k = child
-    heap[k] = last
-    heap[size] = row
-
-
-@inlined
-def step(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, d: int) -> None:
-    """Divide the positions of a device: put the farther side into the pool; the nearer one becomes the current node."""
-    low, high = work.low[d], work.high[d]
-    last, side = last_of_lower_side(model, work, d)
-    if len(record.kind) > 0:
-        record.last[record.size[0]] = last
-        record.bits[record.size[0]] = side
-        record_event(record, STEP, d)
-    counts.depth[0] += 1
-    if side == 0:
-        work.low[d] = last + 1
-    else:
-        work.high[d] = last
-    push(model, work, pool, counts, counts.bound[0])
-    work.low[d] = low if side == 0 else last + 1
-    work.high[d] = last if side == 0 else high

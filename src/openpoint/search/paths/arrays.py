@@ -168,12 +168,15 @@ class PathPool(Table):
 
 
 def path_pool_for(work: PathWork, capacity: int) -> PathPool:
-    """A pool in which every path may have all states."""
-    none = np.full((capacity, len(work.y)), np.nan, dtype=np.float32)
-    return PathPool(np.tile(work.mask, (capacity, 1)), none, none.copy())
+    """Memory for so many rows, which are written before they are read."""
+    shape = capacity, len(work.y)
+    mask = np.zeros((capacity, len(work.mask)), dtype=np.int8)
+    return PathPool(mask, np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32))
 
 
-def enlarged(pool: PathPool, work: PathWork) -> PathPool:
-    """The pool with twice the capacity."""
-    more = path_pool_for(work, len(pool.mask))
-    return PathPool(*(np.concatenate([getattr(pool, f.name), getattr(more, f.name)]) for f in fields(pool)))
+def enlarged(pool: PathPool, work: PathWork, capacity: int) -> PathPool:
+    """The pool with a higher capacity. Rows that were never in use take no memory yet."""
+    wider = path_pool_for(work, capacity)
+    for field in fields(pool):
+        getattr(wider, field.name)[: len(pool.mask)] = getattr(pool, field.name)
+    return wider

@@ -6,7 +6,7 @@ from openpoint.compiled.jit import lean
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED
-from openpoint.search.kernel.node import pop, push
+from openpoint.search.kernel.waiting import free_row, next_row, pop, push
 from openpoint.search.paths import arborescence, bound, node, search
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
 
@@ -63,11 +63,11 @@ def explore(
     """As `openpoint.search.kernel.entries.explore`, with both bounds; `record` is empty."""
     for _ in range(most):
         if counts.active[0] == 0:
-            if counts.size[0] == 0:
+            if counts.size[0] + counts.stack[0] == 0:
                 return EXHAUSTED
-            search.load(of_paths, more, pool.heap[0])
+            search.load(of_paths, more, next_row(pool, counts))
             pop(model, work, pool, counts, record)
-        if counts.size[0] + 2 >= len(pool.heap):
+        if counts.size[0] + counts.stack[0] + 2 >= len(pool.heap):
             return FULL
         counts.nodes[0] += 1
         chosen = search.DONE
@@ -85,7 +85,7 @@ def explore(
             continue
         work.status[chosen] = OPEN
         counts.depth[0] += 1
-        search.store(of_paths, more, pool.heap[counts.size[0]])
+        search.store(of_paths, more, free_row(pool, counts))
         push(model, work, pool, counts, max(counts.bound[0], work.value[chosen]))
         work.status[chosen] = CLOSED
     return PAUSED

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from openpoint.arrays import Floats
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, record_for
+from openpoint.search.kernel.bookkeeping import Counts, Pool, record_for, waiting
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import OPEN, enlarged, path_pool_for, path_work_for
 from openpoint.search.paths.build import paths_of
@@ -54,7 +54,7 @@ class PathExplorer:
 
     def kept(self, pool: Pool, counts: Counts) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `go_on` needs: of the open nodes, and of the current one."""
-        rows = pool.heap[: counts.size[0]]
+        rows = waiting(pool, counts)
         self._make_room(pool)
         state = {f"paths_{name}": getattr(self.pool, name)[rows] for name in OF_NODE}
         state["path_tally"] = self.of_paths.tally
@@ -65,12 +65,17 @@ class PathExplorer:
         self._make_room(pool)
         self.of_paths.tally[:] = saved["path_tally"]
         for name in OF_NODE:
-            getattr(self.pool, name)[pool.heap[: counts.size[0]]] = saved[f"paths_{name}"]
+            getattr(self.pool, name)[waiting(pool, counts)] = saved[f"paths_{name}"]
             getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
 
+    @property
+    def row_bytes(self) -> int:
+        """Memory of what a waiting node has in addition."""
+        return len(self.of_paths.mask) + 8 * len(self.of_paths.y)
+
     def _make_room(self, pool: Pool) -> None:
-        while len(self.pool.mask) < len(pool.heap):
-            self.pool = enlarged(self.pool, self.of_paths)
+        if len(self.pool.mask) < len(pool.heap):
+            self.pool = enlarged(self.pool, self.of_paths, len(pool.heap))
 
     def tree_weight(self) -> Floats:
         """(m) weights whose spanning tree has the states that the last bound chose for the paths."""

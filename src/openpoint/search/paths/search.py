@@ -16,8 +16,9 @@ from openpoint.search.kernel.ascent import STEPS, ascend_limit_multipliers, dual
 from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
 from openpoint.search.kernel.branching import IN_VAIN, PAYING, REST, choose
 from openpoint.search.kernel.forest import propagate, root
-from openpoint.search.kernel.node import MARGIN, probe_all, push, safe
+from openpoint.search.kernel.node import MARGIN, probe_all, safe
 from openpoint.search.kernel.vectors import load_row, store_row
+from openpoint.search.kernel.waiting import free_row, push
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
 from openpoint.search.paths.ascent import ascend, fix, force
 from openpoint.search.paths.bound import HUGE, path_bound
@@ -153,7 +154,7 @@ def divide(model: Model, of_paths: PathWork, work: Work, pool: Pool, more: PathP
     for s in range(3):
         if s != best and mask & (1 << s) != 0:
             of_paths.mask[k] = 1 << s
-            store(of_paths, more, pool.heap[counts.size[0]])
+            store(of_paths, more, free_row(pool, counts))
             value = of_paths.forced[k, s]
             push(model, work, pool, counts, max(counts.bound[0], value - MARGIN * abs(value)))
     counts.depth[0] = depth + 1
