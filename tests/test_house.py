@@ -97,6 +97,7 @@ PUBLIC = [
     "read_horizon",
     "read_shapes",
     "reconfigure",
+    "reconfigure_fleet",
     "run_powerflow",
     "sample_partition",
     "storms",

@@ -105,6 +105,10 @@ class OptionError(OpenpointError):
     """An option or argument makes no sense; the text says which and what is accepted."""
 
 
+class NotWrittenError(OpenpointError):
+    """A file that a run must write could not be written, as where a disk is full; the text says what is kept."""
+
+
 class MissingExtraError(OpenpointError):
     """A package of an optional extra is not installed; the text says the pip command."""
 

@@ -49,9 +49,14 @@ class Result:
         @property
         def grid(self) -> Grid: ...
 
+    @property
+    def subject(self) -> str:
+        """The name of what was asked about."""
+        return self.grid.name
+
     def summary(self) -> dict[str, Any]:
         """Everything except the tables, as plain values under the names of the JSON document."""
-        head = {"study": self.shape.study, "version": __version__, "grid": self.grid.name}
+        head = {"study": self.shape.study, "version": __version__, "grid": self.subject}
         special = self._special_values()
         values = {key: special[key] if key in special else getattr(self, key) for key in self.shape.keys}
         return {**head, **{key: _as_plain(value) for key, value in values.items()}}
@@ -144,7 +149,7 @@ class Result:
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name} {value}" for name, value in self.facts().items())
-        return f"{type(self).__name__}({self.grid.name!r}: {told})"
+        return f"{type(self).__name__}({self.subject!r}: {told})"
 
     def _repr_html_(self) -> str:
         from openpoint.results.notebook import notebook_html

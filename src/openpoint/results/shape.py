@@ -25,6 +25,7 @@ class Shape:
         tables: the tables by name, larger ones first.
         beside: names of tables whose rows are in a key of the JSON document; they are written as tables only.
         asked: description of the question.
+        subject: description of what was asked about, under the key `grid`.
         nested: keys of the document that are not tables and whose values are made from other results.
     """
 
@@ -35,6 +36,7 @@ class Shape:
     tables: Mapping[str, Table]
     beside: tuple[str, ...] = ()
     asked: str = "what was asked"
+    subject: str = "name of the grid"
     nested: Mapping[str, Schema] | None = None
 
     @property
@@ -43,7 +45,7 @@ class Shape:
         return {
             "study": {"const": self.study, "description": self.asked},
             "version": text("version of openpoint"),
-            "grid": text("name of the grid"),
+            "grid": text(self.subject),
         }
 
     @property

@@ -79,6 +79,14 @@ STUDIES = (
         "Result of `openpoint reconfigure` for many futures",
         command=False,
     ),
+    _study(
+        "reconfigure.fleet",
+        "FleetResult",
+        "FLEET",
+        "fleet",
+        "Result of `openpoint reconfigure` for many grids",
+        command=False,
+    ),
     _study("dispatch", "DispatchResult", "DISPATCH", "dispatch", "Result of `openpoint dispatch`"),
     _study(
         "dispatch.front",

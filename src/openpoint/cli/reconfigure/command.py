@@ -24,7 +24,9 @@ from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.options import (
     AssumeOption,
     ChangeOptions,
+    FleetOptions,
     FuturesOptions,
+    GridsArgument,
     GrowthName,
     MethodName,
     MethodOptions,
@@ -52,7 +54,13 @@ One topology for many futures, a table with the columns future, bus, p_kw, q_kva
   openpoint reconfigure civanlar16 --grow 50 --growth solar --sample 500 --gap 1e-3
   openpoint reconfigure civanlar16 --grow 50 --ambiguity tv:0.2 --executor processes:4
 
-{EXIT_CODES}"""
+\b
+Many grids, each by itself, with one table and one page of all:
+  openpoint reconfigure feeders/*.m --out results
+  openpoint reconfigure feeders/ baran33 --out results --workers 4 --time-limit 60
+
+{EXIT_CODES}
+With --out: 130 after Ctrl-C, 2 where a grid failed, else the greatest of the grids."""
 
 FUTURES_EPILOG = f"""\b
 A future is what every bus may demand one day. Each is drawn with the spread of solar panels, vehicles, heat pumps and
@@ -73,7 +81,7 @@ def register(app: typer.Typer) -> None:
 
 
 def reconfigure(
-    grid: GridArgument,
+    grids: GridsArgument,
     *,
     method: MethodOptions,
     locks: LockOptions,
@@ -85,6 +93,7 @@ def reconfigure(
         typer.Option("--soft-limits", help="Where nothing keeps all limits: break them least, and of that lose least."),
     ] = False,
     many: FuturesOptions,
+    fleet: FleetOptions,
     outputs: Outputs,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
@@ -97,22 +106,26 @@ def reconfigure(
     The answer is proven by a lower bound and checked by an exact AC power flow. A run stopped by a limit or by Ctrl-C
     keeps the best solution found.
     """
+    grid = fleet.check(grids)
     from openpoint.twostage.interrupt import install
 
     install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
     from openpoint.cli.grid import Asked
+    from openpoint.cli.reconfigure import fleet as fleet_run
     from openpoint.cli.reconfigure import futures as futures_run
     from openpoint.cli.reconfigure import run
     from openpoint.studies.reconfigure.options import ReconfigureOptions
 
     outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)
-    outputs = outputs.check(grid, many.futures, many.sample)
+    outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample)
     many.check()
     named = MethodName.BENDERS if method.method is None and many.any else method.method
     if named is None and proof.any:
         named = MethodName.SEARCH
     if many.any and soft_limits:
         raise OptionError("--soft-limits is for the demand of today; leave it out, or the futures")
+    if grid is None and (many.any or proof.any):
+        raise OptionError("--out is for the demand of today, without --certificate and --checkpoint; leave one out")
     asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     options = ReconfigureOptions(
         method=proof.of(method.named(named)),
@@ -125,6 +138,8 @@ def reconfigure(
         change_cost_kw=changes.change_cost,
         soft_limits=soft_limits,
     )
+    if grid is None:
+        return fleet_run.reconfigure(grids, asked, options, fleet, outputs=outputs, quiet=quiet)
     if many.any:
         return futures_run.reconfigure(grid, asked, options, many, outputs=outputs, quiet=quiet)
     return run.reconfigure(grid, asked, options, outputs=outputs, quiet=quiet)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openpoint.cli.completion import complete_grids
 from openpoint.cli.options import TimeLimitOption
 from openpoint.errors import OptionError
 
@@ -44,6 +45,52 @@ AssumeOption = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="Another figure for growth, such as pv_adoption=0.8; repeatable."),
 ]
+
+
+GridsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="GRID…",
+        help="A file (MATPOWER .m, OpenDSS .dss, pandapower .json, REDS .pos, Excel .xlsx), a folder of tables, or a "
+        "built-in name; with --out several of them, folders that hold such files, and patterns.",
+        show_default=False,
+        autocompletion=complete_grids,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetOptions:
+    """Many grids: where their results go, and how many processes solve them."""
+
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Reconfigure many grids, each by itself: the folder of their results, of one table and one page of "
+            "all. The same command again goes on from there.",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Processes that solve grids (--out).  [default: 1]")
+    ] = None
+    no_reports: Annotated[
+        bool, typer.Option("--no-reports", help="No report of each grid: quicker, and less room (--out).")
+    ] = False
+
+    def check(self, grids: list[str]) -> str | None:
+        """The one grid where only one is asked about; None for a fleet.
+
+        Raises:
+            OptionError: options of a fleet without its folder, or several grids without one.
+        """
+        if self.out is not None:
+            return None
+        if self.workers is not None or self.no_reports:
+            raise OptionError("--workers and --no-reports are options of --out, the folder of many results; give it")
+        if len(grids) > 1:
+            raise OptionError(f"{len(grids)} grids were given; name by --out the folder for their results")
+        return grids[0]
 
 
 @dataclass(frozen=True, kw_only=True)

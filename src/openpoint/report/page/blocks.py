@@ -18,6 +18,7 @@ from openpoint.report.page.model import (
     Drawing,
     GridTools,
     Legend,
+    Link,
     Panel,
     Panels,
     Remarks,
@@ -121,6 +122,8 @@ def _class(column: Column) -> str:
 
 
 def _cell(column: Column, value: Cell) -> str:
+    if isinstance(value, Link):
+        return f'<td><a href="{text(value.target)}">{text(value.text)}</a></td>'
     if column.digits is None:
         shown = "" if value is None else text(value)
         # Long names are cut by the style sheet; the title shows them whole.

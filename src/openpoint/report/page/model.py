@@ -13,8 +13,18 @@ from typing import Literal
 from openpoint.grid.grid import Grid
 from openpoint.report.chart.drawing import Chart
 
-Cell = str | float | int | bool | None
 EXACT = "Voltages, currents and losses are those of exact AC power flows."
+
+
+@dataclass(frozen=True)
+class Link:
+    """A text that leads to another page: `target` is its place, relative to this one."""
+
+    text: str
+    target: str
+
+
+Cell = str | float | int | bool | Link | None
 
 
 @dataclass(frozen=True)
@@ -205,32 +215,17 @@ class Page:
     """A report.
 
     Attributes:
-        grid: the grid asked about. study: what was asked, for the title.
+        heading: what was asked about. subtitle: one line about it.
+        study: what was asked, for the title.
         parts: from the top to the bottom.
         physics: where the figures come from, a sentence.
     """
 
-    grid: Grid
+    heading: str
+    subtitle: str
     study: str
     parts: tuple[Part, ...]
     physics: str = EXACT
-
-    @property
-    def heading(self) -> str:
-        """The name of the grid."""
-        return self.grid.title or self.grid.name
-
-    @property
-    def subtitle(self) -> str:
-        """One line about the grid."""
-        grid = self.grid
-        counts = [
-            f"{grid.buses.height} buses",
-            f"{grid.branches().height} branches",
-            f"{grid.sources.height} source{'s' if grid.sources.height != 1 else ''}",
-            f"load {float(grid.loads['p_kw'].sum()):,.1f} kW",
-        ]
-        return " · ".join([*counts, *([grid.source] if grid.source else [])])
 
     @property
     def charts(self) -> dict[str, Chart]:
@@ -239,11 +234,22 @@ class Page:
 
 
 def page_of(grid: Grid, study: str, parts: Iterable[Part | Sequence[Part] | None], *, physics: str = EXACT) -> Page:
-    """The page of those parts that there are: None stands for one that has nothing to say."""
+    """The page about a grid, of those parts that there are: None stands for one that has nothing to say."""
     found: list[Part] = []
     for part in parts:
         found += [] if part is None else part if isinstance(part, Sequence) else [part]
-    return Page(grid, study, tuple(found), physics)
+    return Page(grid.title or grid.name, _subtitle(grid), study, tuple(found), physics)
+
+
+def _subtitle(grid: Grid) -> str:
+    """One line about a grid."""
+    counts = [
+        f"{grid.buses.height} buses",
+        f"{grid.branches().height} branches",
+        f"{grid.sources.height} source{'s' if grid.sources.height != 1 else ''}",
+        f"load {float(grid.loads['p_kw'].sum()):,.1f} kW",
+    ]
+    return " · ".join([*counts, *([grid.source] if grid.source else [])])
 
 
 def cards(*shown: Card) -> Cards:

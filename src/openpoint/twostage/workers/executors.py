@@ -105,7 +105,7 @@ class _ProcessBackend:
         self._started: list[ProcessPoolExecutor] = []
 
     def start(self) -> Executor:
-        self._started.append(_Deaf(self._count, multiprocessing.get_context("spawn"), _settle))
+        self._started.append(_Deaf(self._count, multiprocessing.get_context("spawn"), settle))
         return self._started[-1]
 
     def count(self) -> int:
@@ -127,16 +127,24 @@ class _Deaf(ProcessPoolExecutor):
     """A pool whose processes start with Ctrl-C blocked, until they ignore it: this process reacts to it."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        if sys.platform == "win32":
+        with interrupts_blocked():
             return super().submit(fn, *args, **kwargs)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            return super().submit(fn, *args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _settle() -> None:
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Within it Ctrl-C waits; a process that is started in it begins so."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def settle() -> None:
     """In a new process: ignore Ctrl-C, and end when the parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()

@@ -1,0 +1,1 @@
+"""Reconfigure for a fleet: many grids, each by itself."""

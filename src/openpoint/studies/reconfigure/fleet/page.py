@@ -1,0 +1,104 @@
+"""The page of a fleet: what it saves in all, what failed, and a row a grid with a link to its report."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import quote
+
+from openpoint.report.numerals import figures, method_words, number
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
+from openpoint.results.base import count_words
+from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
+from openpoint.studies.reconfigure.fleet.schema import FAILED, GRIDS, NOT_RUN
+
+_NUMBERS = (
+    "buses",
+    "loss_before_kw",
+    "loss_kw",
+    "saving_kw",
+    "saving_percent",
+    "gap_percent",
+    "changes",
+    "v_min_pu",
+    "violations",
+    "seconds",
+)
+
+
+def page(result: FleetResult) -> m.Page:
+    """The page of a fleet."""
+    failed = [row for row in result.rows if row.status == FAILED]
+    noted = [row for row in result.rows if row.notes]
+    parts = [
+        _banner(result),
+        s.remarks(result.notes),
+        _cards(result),
+        _texts("failed", "Failed", "why", [(row.name, row.source, row.error or "") for row in failed]),
+        m.section("Grids", _table(result), long=True),
+        _texts("notes", "Notes on figures", "note", [(row.name, row.source, row.notes or "") for row in noted]),
+    ]
+    buses = sum(row.buses or 0 for row in result.rows)
+    subtitle = f"{count_words(result.grid_count, 'grid') or 'no grid'} · {buses:,} buses"
+    found = tuple(part for part in parts if part is not None)
+    return m.Page(result.subject, subtitle, "open points of many grids", found)
+
+
+def _banner(result: FleetResult) -> m.Banner:
+    kind: Literal["good", "warn", "bad"] = "good"
+    lead = "Solved."
+    if result.interrupted:
+        kind, lead = "warn", "Interrupted."
+    elif result.failed:
+        kind, lead = "bad", f"{count_words(result.failed, 'grid')} failed."
+    elif result.proven < result.grid_count:
+        kind, lead = "warn", "Not all proven."
+    return m.Banner(kind, lead, result.in_short)
+
+
+def _cards(result: FleetResult) -> m.Cards:
+    before, after, saved = result.loss_before_kw, result.loss_kw, result.saving_kw
+    share = f" ({saved / before:.1%})" if before > 0.0 else ""
+    counted = sum(row.saving_kw is not None for row in result.rows)
+    gap = "–" if result.gap_percent is None else f"{number(result.gap_percent, 4)} %"
+    least = (f"{result.proven} of {result.grid_count} grids proven",)
+    return m.cards(
+        m.Card(
+            "Loss, today → answers",
+            f"{number(before)} → {number(after)} kW",
+            (f"{number(saved)} kW{share} saved", f"of {count_words(counted, 'grid') or 'no grid'} where both are known"),
+        ),
+        m.Card("Greatest gap", gap, least),
+        m.Card("Branches to switch", str(result.changes)),
+        m.Card("Method", method_words(result.method), (f"{figures(result.seconds, 3)} s, workers: {result.workers}",)),
+    )
+
+
+def _table(result: FleetResult) -> m.Table:
+    """A row a grid; those that were not come to have no numbers."""
+    told = [GRIDS[name].metadata or {} for name in _NUMBERS]
+    heads = ["grid", "status", "ended", *(m.Column(each["heading"], each["digits"]) for each in told), "file"]
+    rows = [
+        (_named(row), row.status, row.termination, *(getattr(row, name) for name in _NUMBERS), row.source)
+        for row in result.rows
+    ]
+    return s.table("grids", f"{result.grid_count} grids", heads, rows, search=True)
+
+
+def _named(row: FleetRow) -> m.Cell:
+    """The name of a grid, with a link to its report where it has one."""
+    if row.report is None or row.status in (FAILED, NOT_RUN):
+        return row.name
+    return m.Link(row.name, quote(row.report))
+
+
+def _texts(identity: str, heading: str, what: str, rows: list[tuple[str, str, str]]) -> m.Section | None:
+    """What is said of some of the grids, a row a sentence."""
+    if not rows:
+        return None
+    lines = [(name, source, line) for name, source, text in rows for line in text.splitlines()]
+    return m.section(heading, s.table(identity, f"{len(rows)} grids", ["grid", "file", what], lines), long=True)
+
+
+html = html_for(page)

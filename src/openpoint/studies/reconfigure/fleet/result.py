@@ -1,0 +1,183 @@
+"""The result of a fleet: a row a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import polars as pl
+
+from openpoint.results import columns
+from openpoint.results.base import Result, count_words, in_kw
+from openpoint.results.shape import Shape
+from openpoint.studies.reconfigure.fleet.schema import FAILED, FLEET, GRIDS, KEPT, NOT_RUN, SOLVED
+from openpoint.twostage.log import Termination
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetRow:
+    """What is known of one grid of a fleet; the fields are the columns of the table `grids`."""
+
+    name: str
+    source: str
+    status: str
+    buses: int | None = None
+    branches: int | None = None
+    loss_before_kw: float | None = None
+    loss_kw: float | None = None
+    saving_kw: float | None = None
+    saving_percent: float | None = None
+    lower_bound_kw: float | None = None
+    gap_percent: float | None = None
+    bound_of: str | None = None
+    termination: str | None = None
+    changes: int | None = None
+    v_min_pu: float | None = None
+    violations: int | None = None
+    seconds: float | None = None
+    report: str | None = None
+    notes: str | None = None
+    error: str | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether its answer is proven to the gap asked for, or that there is none."""
+        ended = self.termination
+        return ended is not None and Termination(ended) in (
+            Termination.OPTIMAL,
+            Termination.GAP,
+            Termination.LINEAR,
+            Termination.INFEASIBLE,
+        )
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class FleetResult(Result):
+    """What `reconfigure_fleet` answers: a row a grid. All is in the folder `out` as well.
+
+    Attributes:
+        out: the folder. rows: what is known of each grid, in the order asked.
+        method: the method that was named, or that each grid has its own.
+        workers: processes. seconds: of the run, in wall time.
+        interrupted: whether Ctrl-C ended the run; the grids that it did not come to are `not run`.
+        notes: warnings that belong to the fleet.
+    """
+
+    out: Path
+    rows: tuple[FleetRow, ...]
+    method: str
+    workers: int
+    seconds: float
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+
+    shape: ClassVar[Shape] = FLEET
+    place: ClassVar[str] = "openpoint.studies.reconfigure.fleet"
+
+    @property
+    def subject(self) -> str:
+        return self.out.resolve().name
+
+    @property
+    def grids(self) -> pl.DataFrame:
+        """A row a grid: today, the answer, what it saves, its gap, why it ended, or its error."""
+        names = [field.name for field in fields(FleetRow)]
+        rows = [[getattr(row, name) for name in names] for row in self.rows]
+        return pl.DataFrame(rows, schema=columns.dtypes(GRIDS), orient="row")
+
+    @property
+    def grid_count(self) -> int:
+        """Grids asked about."""
+        return len(self.rows)
+
+    @property
+    def solved(self) -> int:
+        """Grids solved in this run."""
+        return self._count(SOLVED)
+
+    @property
+    def kept(self) -> int:
+        """Grids that an earlier run had finished."""
+        return self._count(KEPT)
+
+    @property
+    def failed(self) -> int:
+        """Grids that failed."""
+        return self._count(FAILED)
+
+    @property
+    def not_run(self) -> int:
+        """Grids that the run did not come to."""
+        return self._count(NOT_RUN)
+
+    @property
+    def proven(self) -> int:
+        """Grids whose answer is proven, to the gap asked for."""
+        return sum(row.is_proven for row in self.rows)
+
+    @property
+    def loss_before_kw(self) -> float:
+        """Loss today, of all grids where today's loss and an answer are known."""
+        return _total(row.loss_before_kw for row in self.rows if row.saving_kw is not None)
+
+    @property
+    def loss_kw(self) -> float:
+        """Loss of the answers of the same grids."""
+        return _total(row.loss_kw for row in self.rows if row.saving_kw is not None)
+
+    @property
+    def saving_kw(self) -> float:
+        """What the answers save of the losses of today."""
+        return _total(row.saving_kw for row in self.rows)
+
+    @property
+    def gap_percent(self) -> float | None:
+        """Greatest gap of all answers; None where that of one is not known."""
+        gaps = [row.gap_percent for row in self.rows if row.loss_kw is not None]
+        known = [gap for gap in gaps if gap is not None]
+        return max(known) if known and len(known) == len(gaps) else None
+
+    @property
+    def changes(self) -> int:
+        """Branches to close or to open in all grids."""
+        return sum(row.changes or 0 for row in self.rows)
+
+    @property
+    def exit_code(self) -> int:
+        """That of the command: 130 after Ctrl-C, 2 where a grid failed, else the greatest of the grids."""
+        if self.interrupted:
+            return Termination.INTERRUPTED.exit_code
+        if self.failed:
+            return 2
+        return max((Termination(row.termination).exit_code for row in self.rows if row.termination), default=0)
+
+    @property
+    def headline(self) -> str:
+        return f"{self.subject}: {self.in_short}"
+
+    @property
+    def in_short(self) -> str:
+        counts = ((self.solved, SOLVED), (self.kept, "kept of an earlier run"), (self.failed, FAILED))
+        told = [f"{number} {word}" for number, word in (*counts, (self.not_run, NOT_RUN)) if number]
+        return f"{count_words(self.grid_count, 'grid') or 'no grid'} ({', '.join(told)}), {self.proven} proven."
+
+    def facts(self) -> dict[str, str]:
+        gap = "not known" if self.gap_percent is None else f"{self.gap_percent:.4f} % at most"
+        losses = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"
+        return {"grids": str(self.grid_count), "failed": str(self.failed), "loss": losses, "gap": gap}
+
+    def plot(self) -> Figure:
+        """A picture for notebooks: what is saved, the grids with the largest savings first."""
+        return self._draw()
+
+    def _count(self, status: str) -> int:
+        return sum(row.status == status for row in self.rows)
+
+
+def _total(values: Iterable[float | None]) -> float:
+    return float(sum(value for value in values if value is not None))
