@@ -29,12 +29,24 @@ class _Block:
     up: Ints
     down: Ints
 
+    def copy(self) -> _Block:
+        return _Block(self.first, self.up.copy(), self.down.copy())
+
+
+_Packed = tuple[_Block, dict[int, int]]
+"""The space of a feeder with its laterals, and how far from it the row of each of these is."""
+
 
 class _Packer:
-    """Packs the rows of one forest for given sides."""
+    """Packs the rows of one forest for given sides.
+
+    What a feeder takes is kept until `forget` is told that a lateral in it has moved: a move concerns only the feeders
+    between it and the source.
+    """
 
     def __init__(self, forest: Forest) -> None:
         self.forest = forest
+        self._packed: dict[int, _Packed] = {}
         n = len(forest.parent)
         reach = [0] * n
         size = [1] * n
@@ -50,20 +62,27 @@ class _Packer:
                 self.main[bus] = max(forest.children[bus], key=lambda c: (reach[c], size[c], -c))
                 self.laterals += [c for c in forest.children[bus] if c != self.main[bus]]
         self.feeder: dict[int, list[int]] = {}
+        self._leaving: dict[int, list[list[int]]] = {}
         for head in (*forest.roots, *self.laterals):
             feeder = [head]
             while self.main[feeder[-1]] >= 0:
                 feeder.append(self.main[feeder[-1]])
             self.feeder[head] = feeder
+            leaving = ([c for c in forest.children[bus] if c != self.main[bus]] for bus in reversed(feeder))
+            self._leaving[head] = [laterals for laterals in leaving if laterals]  # from the far end
+        self._head = {bus: head for head, feeder in self.feeder.items() for bus in feeder}
+        self._number = np.zeros(n, dtype=np.int64)  # of the feeder of a bus
+        for number, feeder in enumerate(self.feeder.values()):
+            self._number[feeder] = number
 
     def start(self) -> dict[int, int]:
         """First sides: the smaller laterals of a bus in turn below and above, so that both sides fill evenly."""
         side: dict[int, int] = {}
         weight: dict[int, list[int]] = {}
-        for head, feeder in self.feeder.items():
+        for head, leaving in self._leaving.items():
             weight[head] = [0, 0]
-            for bus in feeder:
-                for child in sorted(self._laterals_of(bus), key=lambda c: (-self.size[c], c)):
+            for laterals in reversed(leaving):
+                for child in sorted(laterals, key=lambda c: (-self.size[c], c)):
                     low = 0 if weight[head][0] <= weight[head][1] else 1
                     weight[head][low] += self.size[child]
                     side[child] = 1 if low == 0 else -1
@@ -71,34 +90,50 @@ class _Packer:
 
     def rows(self, side: dict[int, int], rank: dict[int, int], roots: Sequence[int]) -> Ints:
         """Row of every bus; larger is lower. Of the laterals of a bus, those of lower rank lie nearer."""
-        offset: dict[int, int] = {}
+        base: dict[int, int] = {}
         total: _Block | None = None
         for root in roots:
-            block = self._block(root, side, rank, offset)
+            block, _ = self._block(root, side, rank)
             if total is None:
-                total, offset[root] = block, 0
+                total, base[root] = block.copy(), 0
             else:
-                offset[root] = self._push(total, block, 1, extra=0)
-        row = np.zeros(len(self.forest.parent), dtype=np.int64)
-        for head in (*roots, *self.laterals):
-            base = offset[head]
-            if (above := self.forest.parent[head]) >= 0:
-                base += int(row[above])
-            row[self.feeder[head]] = base
+                base[root] = self._push(total, block, 1, extra=0)
+        for head in self.laterals:
+            under = self._head[self.forest.parent[head]]
+            base[head] = base[under] + self._packed[under][1][head]
+        row = np.array([base[head] for head in self.feeder], dtype=np.int64)[self._number]
         return row - int(row.min(initial=0))
 
-    def _laterals_of(self, bus: int) -> list[int]:
-        return [c for c in self.forest.children[bus] if c != self.main[bus]]
+    def forget(self, moved: int) -> dict[int, _Packed]:
+        """Forget what the feeders around a lateral take; what they took, for `recall`. A root is in no feeder."""
+        lost: dict[int, _Packed] = {}
+        while (above := self.forest.parent[moved]) >= 0:
+            moved = self._head[above]
+            if moved in self._packed:
+                lost[moved] = self._packed.pop(moved)
+        return lost
 
-    def _block(self, head: int, side: dict[int, int], rank: dict[int, int], offset: dict[int, int]) -> _Block:
+    def forget_all(self) -> None:
+        """Forget what all feeders take."""
+        self._packed.clear()
+
+    def recall(self, lost: dict[int, _Packed]) -> None:
+        """The move was undone: these feeders take what they took."""
+        self._packed |= lost
+
+    def _block(self, head: int, side: dict[int, int], rank: dict[int, int]) -> _Packed:
+        if head in self._packed:
+            return self._packed[head]
         feeder = self.feeder[head]
         first = self.forest.hops[head]
         block = _Block(first, np.zeros(len(feeder), dtype=np.int64), np.zeros(len(feeder), dtype=np.int64))
-        for bus in reversed(feeder):
-            for child in sorted(self._laterals_of(bus), key=rank.__getitem__):
-                lateral = self._block(child, side, rank, offset)
+        offset: dict[int, int] = {}
+        for laterals in self._leaving[head]:
+            for child in sorted(laterals, key=rank.__getitem__):
+                lateral, _ = self._block(child, side, rank)
                 offset[child] = self._push(block, lateral, side[child], extra=1)
-        return block
+        self._packed[head] = block, offset
+        return self._packed[head]
 
     @staticmethod
     def _push(block: _Block, lateral: _Block, side: int, extra: int) -> int:
@@ -106,19 +141,25 @@ class _Packer:
 
         `extra` = 1 keeps the column before the lateral free for its way down from the feeder.
         """
-        lo = lateral.first - extra - block.first
-        hi = lateral.first + len(lateral.up) - block.first
+        lo = lateral.first - block.first
+        hi = lo + len(lateral.up)
         if hi > len(block.up):
             # Columns to the right of everything so far are free: a neutral value that no lateral is stopped by.
             pad = hi - len(block.up)
             block.up = np.concatenate([block.up, np.full(pad, 10**6, dtype=np.int64)])
             block.down = np.concatenate([block.down, np.full(pad, -(10**6), dtype=np.int64)])
-        up = np.concatenate([lateral.up[:1].repeat(extra) * 0, lateral.up])
-        down = np.concatenate([lateral.down[:1].repeat(extra) * 0, lateral.down])
-        below, above = block.down[lo:hi] - up, block.up[lo:hi] - down
-        row = int(below.max()) + 1 if side > 0 else int(above.min()) - 1
-        block.up[lo:hi] = np.minimum(block.up[lo:hi], up + row)
-        block.down[lo:hi] = np.maximum(block.down[lo:hi], down + row)
+        up, down = block.up[lo:hi], block.down[lo:hi]
+        if side > 0:
+            row = int((down - lateral.up).max()) + 1
+            row = max(row, int(block.down[lo - 1]) + 1) if extra else row
+        else:
+            row = int((up - lateral.down).min()) - 1
+            row = min(row, int(block.up[lo - 1]) - 1) if extra else row
+        np.minimum(up, lateral.up + row, out=up)
+        np.maximum(down, lateral.down + row, out=down)
+        if extra:
+            block.up[lo - 1] = min(block.up[lo - 1], row)
+            block.down[lo - 1] = max(block.down[lo - 1], row)
         return row
 
 
@@ -151,7 +192,7 @@ def place_rows(forest: Forest, ties: Sequence[tuple[int, int]]) -> Ints:
     shake = np.random.default_rng(0)
     best, kept = np.inf, (dict(side), dict(rank), list(roots))
     while tries > 0:
-        value, used = _descend(moves, cost, (side, rank, roots), tries)
+        value, used = _descend(packer, moves, cost, (side, rank, roots), tries)
         tries -= used
         if value < best - 1e-9:
             best, kept = value, (dict(side), dict(rank), list(roots))
@@ -163,10 +204,13 @@ def place_rows(forest: Forest, ties: Sequence[tuple[int, int]]) -> Ints:
         roots[:] = kept[2]
         for k in shake.integers(0, len(moves), 4):
             _apply(moves[k], side, rank, roots)
+        packer.forget_all()
+    packer.forget_all()
     return packer.rows(*kept)
 
 
 def _descend(
+    packer: _Packer,
     moves: Sequence[_Move],
     cost: Callable[[], float],
     state: tuple[dict[int, int], dict[int, int], list[int]],
@@ -180,11 +224,13 @@ def _descend(
             if used >= tries:
                 return best, used
             _apply(move, *state)
+            lost = packer.forget(move[1]) if move[0] != "root" else {}
             used += 1
             if (new := cost()) < best - 1e-9:
                 best, better = new, True
             else:
                 _apply(move, *state)
+                packer.recall(lost)
     return best, used
 
 
