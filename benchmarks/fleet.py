@@ -1,6 +1,6 @@
 """How long a fleet takes: feeders of 100 to 200 buses, each with its own report, in several processes.
 
-    python -m benchmarks.fleet --count 100 --workers 2 --folder out/fleet --json docs/fleet.json --markdown docs/fleet.md
+    python -m benchmarks.fleet --count 100 --workers 2 --json docs/fleet.json --markdown docs/fleet.md
 
 The feeders are those that `benchmarks.search` generates, with 100 to 200 buses and 5 to 15 ties, as MATPOWER cases
 without coordinates: so each report has its schematic sought, as it is for most files. Kernels are compiled before the
@@ -42,7 +42,7 @@ def case_text(grid: openpoint.Grid) -> str:
     source = grid.sources["bus"][0]
     kv = float(grid.buses["vn_kv"][0])
     base = kv**2 / 10.0
-    rows = {"bus": [], "gen": [f"{number[source]} 0 0 100 -100 1 10 1 100 0;"], "branch": []}
+    rows: dict[str, list[str]] = {"bus": [], "gen": [f"{number[source]} 0 0 100 -100 1 10 1 100 0;"], "branch": []}
     for name, k in number.items():
         p, q = load.get(name, (0.0, 0.0))
         rows["bus"].append(f"{k} {3 if name == source else 1} {p / 1e3!r} {q / 1e3!r} 0 0 1 1 0 {kv!r} 1 1.1 0.9;")
@@ -51,7 +51,9 @@ def case_text(grid: openpoint.Grid) -> str:
         ends = f"{number[row['from_bus']]} {number[row['to_bus']]}"
         rows["branch"].append(f"{ends} {r!r} {x!r} 0 0 0 0 0 0 {int(row['closed'])} -360 360;")
     blocks = [f"mpc.{key} = [\n" + "\n".join(lines) + "\n];" for key, lines in rows.items()]
-    return "\n".join([f"function mpc = {grid.name.replace('-', '_')}", "mpc.version = '2';", "mpc.baseMVA = 10;", *blocks])
+    return "\n".join(
+        [f"function mpc = {grid.name.replace('-', '_')}", "mpc.version = '2';", "mpc.baseMVA = 10;", *blocks]
+    )
 
 
 def measure(count: int, workers: int, folder: Path, time_limit_s: float) -> dict[str, Any]:
@@ -84,17 +86,25 @@ def measure(count: int, workers: int, folder: Path, time_limit_s: float) -> dict
     return {"count": count, "workers": workers, "time_limit_s": time_limit_s, "runs": runs}
 
 
-def markdown(record: dict[str, Any]) -> str:
-    """The table of the page."""
-    head = "| run | grids | proven | greatest gap | wall, s | processor, s | of a grid, s | memory of a process, MB |"
-    lines = [head, "|---|---|---|---|---|---|---|---|"]
+def table(record: dict[str, Any]) -> list[list[str]]:
+    """A line a run."""
+    lines = [
+        ["run", "grids", "proven", "greatest gap", "wall, s", "processor, s", "of a grid, s", "largest process, MB"]
+    ]
     for run in record["runs"]:
-        each = run["processor_s"] / run["grid_count"]
         lines.append(
-            f"| {run['run']} | {run['grid_count']} | {run['proven']} | {run['gap_percent']:.4f} % | "
-            f"{run['seconds']:.0f} | {run['processor_s']:.0f} | {each:.2f} | {run['memory_mb']:.0f} |"
+            [
+                run["run"],
+                str(run["grid_count"]),
+                str(run["proven"]),
+                f"{run['gap_percent']:.4f} %",
+                f"{run['seconds']:.0f}",
+                f"{run['processor_s']:.0f}",
+                f"{run['processor_s'] / run['grid_count']:.2f}",
+                f"{run['memory_mb']:.0f}",
+            ]
         )
-    return "\n".join(lines)
+    return lines
 
 
 def main() -> None:
@@ -112,11 +122,12 @@ def main() -> None:
         record = json.loads(given.given.read_text(encoding="utf-8"))
     else:
         record = measure(given.count, given.workers, given.folder, given.time_limit)
-    print(markdown(record))
+    print(tables.aligned(table(record)))
     if given.json is not None:
         given.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if given.markdown is not None:
-        tables.renew(given.markdown, markdown(record))
+        page = tables.between_marks(given.markdown.read_text(encoding="utf-8"), tables.as_markdown(table(record)))
+        given.markdown.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -30,9 +31,16 @@ def ring() -> Grid:
     return Grid.from_tables("ring", tables())
 
 
+def fleet() -> Result:
+    """One grid of a fleet, whose folder is not kept."""
+    with TemporaryDirectory() as folder:
+        return openpoint.reconfigure_fleet("civanlar16", folder, reports=False)
+
+
 STUDIES: dict[str, Callable[[], Any]] = {
     "reconfigure": lambda: openpoint.reconfigure(ring(), method=openpoint.BranchExchange()),
     "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
+    "fleet": fleet,
     "dispatch": lambda: openpoint.dispatch(dispatch_grids.ring(), minimize="cost"),
     "front": lambda: openpoint.dispatch_front(dispatch_grids.ring(), "losses,moves"),
     "day": lambda: ring_days.prepared(topology="fixed").solve(),
@@ -52,7 +60,7 @@ def results() -> dict[str, Any]:
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_result_is_told_in_a_line(name: str, results: dict[str, Any]) -> None:
     told = repr(results[name])
-    assert told.startswith(f"{type(results[name]).__name__}({results[name].grid.name!r}: ")
+    assert told.startswith(f"{type(results[name]).__name__}({results[name].subject!r}: ")
     assert "\n" not in told
     assert len(told) < 200
 
@@ -181,9 +189,12 @@ def test_a_notebook_shows_a_small_table(name: str, results: dict[str, Any]) -> N
     html = results[name]._repr_html_()
     page = Tags(html)
     assert page.tags <= PLAIN
-    assert results[name].grid.name in page.text
+    assert results[name].subject in page.text
     assert len(html) < 4000
-    grid = Tags(results[name].grid._repr_html_())
+
+
+def test_a_notebook_shows_a_grid() -> None:
+    grid = Tags(ring()._repr_html_())
     assert grid.tags <= PLAIN
     assert "buses" in grid.text
 

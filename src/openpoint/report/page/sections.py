@@ -169,9 +169,10 @@ def panels(shown: Sequence[m.Panel], layout: Layout | None = None) -> m.Panels:
     return m.Panels(tuple(shown), len(shown) > 1 and not (layout is not None and is_wide(layout)))
 
 
-def still(grid: Grid, figure: Callable[[], Figure], alt: str) -> m.Still:
-    """The picture for readers without scripts, where the grid is not too large for it."""
-    return m.Still(alt, encode(figure(), "svg") if grid.buses.height <= _STILL else None)
+def still(grid: Grid | None, figure: Callable[[], Figure], alt: str) -> m.Still:
+    """The picture of a grid for readers without scripts; none where the grid is too large for it, or not given."""
+    drawn = grid is not None and grid.buses.height <= _STILL
+    return m.Still(alt, encode(figure(), "svg") if drawn else None)
 
 
 def grid_section(scene: Scene, picture: m.Still, extremes: str = "", told: str = "") -> m.Section:

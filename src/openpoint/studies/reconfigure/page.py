@@ -15,8 +15,8 @@ from openpoint.studies.reconfigure.pictures.figures import draw_scene
 from openpoint.studies.reconfigure.result import ReconfigureResult
 
 
-def page(result: ReconfigureResult) -> m.Page:
-    """The report of a result."""
+def page(result: ReconfigureResult, *, picture: bool = True) -> m.Page:
+    """The report of a result; `picture`: also one for readers without scripts, which takes most of the time."""
     scene = build_scene(result)
     alt = "The grid today and with the answer; the tables below hold all numbers."
     limits = _limits(result, scene)
@@ -27,7 +27,7 @@ def page(result: ReconfigureResult) -> m.Page:
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
         limits if urgent else None,
-        s.grid_section(scene, s.still(result.grid, lambda: draw_scene(result, scene), alt)),
+        s.grid_section(scene, s.still(result.grid if picture else None, lambda: draw_scene(result, scene), alt)),
         s.switching(scene),
         None if urgent else limits,
         s.profiles(scene),

@@ -1,7 +1,7 @@
 """Tasks in processes of their own, of which one that ends takes no other with it.
 
-`concurrent.futures` gives up a whole pool when one of its processes ends. Where tasks are long and unlike each other, as
-whole grids are, each process has a pipe of its own here: the end of one is seen as the end of its pipe, its task is
+`concurrent.futures` gives up a whole pool when one of its processes ends. Where tasks are long and unlike each other,
+as whole grids are, each process has a pipe of its own: the end of a process is seen as the end of its pipe, its task is
 tried once more in a new process, and the others go on.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -30,7 +30,7 @@ POLL_S = 0.1
 """Seconds between two calls of `stop`."""
 # One thread a process: as many processes as processors are busy otherwise with each other's threads. These are read
 # where the libraries are imported, so the process must be born with them.
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class _Worker(Generic[A]):
 
 def run_apart(
     work: Callable[[A], B], arguments: Sequence[A], count: int, stop: Callable[[], bool] = never
-) -> Iterator[tuple[int, B | Lost]]:
+) -> Generator[tuple[int, B | Lost]]:
     """The number of each argument and its answer, as they come.
 
     Args:

@@ -67,7 +67,10 @@ def _cards(result: FleetResult) -> m.Cards:
         m.Card(
             "Loss, today → answers",
             f"{number(before)} → {number(after)} kW",
-            (f"{number(saved)} kW{share} saved", f"of {count_words(counted, 'grid') or 'no grid'} where both are known"),
+            (
+                f"{number(saved)} kW{share} saved",
+                f"of {count_words(counted, 'grid') or 'no grid'} where both are known",
+            ),
         ),
         m.Card("Greatest gap", gap, least),
         m.Card("Branches to switch", str(result.changes)),
@@ -78,7 +81,7 @@ def _cards(result: FleetResult) -> m.Cards:
 def _table(result: FleetResult) -> m.Table:
     """A row a grid; those that were not come to have no numbers."""
     told = [GRIDS[name].metadata or {} for name in _NUMBERS]
-    heads = ["grid", "status", "ended", *(m.Column(each["heading"], each["digits"]) for each in told), "file"]
+    heads: list[s.Heading] = ["grid", "status", "ended", *(m.Column(each["heading"], each["digits"]) for each in told), "file"]
     rows = [
         (_named(row), row.status, row.termination, *(getattr(row, name) for name in _NUMBERS), row.source)
         for row in result.rows

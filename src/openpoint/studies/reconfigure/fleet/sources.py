@@ -92,7 +92,9 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 def _names(places: list[str]) -> list[str]:
     """A name for each place, after its file; where two would be alike, with the folders that tell them apart."""
-    shown = [[_UNFIT.sub("_", part) for part in Path(place).parts if part not in (os.sep, "..", ".")] for place in places]
+    shown = [
+        [_UNFIT.sub("_", part) for part in Path(place).parts if part not in (os.sep, "..", ".")] for place in places
+    ]
     for parts in shown:
         parts[-1] = parts[-1] if Path(parts[-1]).suffix.lower() not in (*_GRID_FILES, ".dss") else Path(parts[-1]).stem
     length = [1] * len(places)

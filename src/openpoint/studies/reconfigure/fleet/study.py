@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,9 +85,9 @@ def reconfigure_fleet(
         OptionError: options that contradict each other, or a folder of results that holds grids that are read.
         NotWrittenError: a file cannot be written, as where the disk is full; what was finished before is kept.
     """
-    return prepare_fleet(
-        grids, out, ReconfigureOptions(**options), workers=workers, reports=reports, pv=pv
-    ).solve(progress)
+    return prepare_fleet(grids, out, ReconfigureOptions(**options), workers=workers, reports=reports, pv=pv).solve(
+        progress
+    )
 
 
 def prepare_fleet(
@@ -183,7 +183,7 @@ class PreparedFleet:
             raise self._stopped(error, rows) from error
         return result
 
-    def _answers(self, interrupt: Interrupt) -> Iterator[tuple[int, FleetRow]]:
+    def _answers(self, interrupt: Interrupt) -> Generator[tuple[int, FleetRow]]:
         """The number and the row of each grid, as they come."""
         if self.workers == 1:
             for number, source in enumerate(self.sources):

@@ -9,13 +9,14 @@ from pathlib import Path
 from openpoint.errors import InputError, NotWrittenError, OpenpointError, grouped
 from openpoint.grid.pv_generators import Held
 from openpoint.io import read
-from openpoint.results.base import report_html
+from openpoint.report.page.html import render
 from openpoint.results.columns import finite
 from openpoint.studies.reconfigure.fleet.result import FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, KEPT, NOT_RUN, SOLVED
 from openpoint.studies.reconfigure.fleet.sources import Source, digest_of
 from openpoint.studies.reconfigure.fleet.store import GRIDS, REPORT, RESULT, save, saved
 from openpoint.studies.reconfigure.options import ReconfigureOptions
+from openpoint.studies.reconfigure.page import page
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.study import prepare
 from openpoint.twostage.log import Termination
@@ -70,7 +71,9 @@ class FleetTask:
         result = prepare(read(source.place, pv=self.pv), self.options).solve()
         if result.termination is Termination.INTERRUPTED:
             return FleetRow(name=source.name, source=source.place, status=NOT_RUN)
-        files = {RESULT: result.to_json(), **({REPORT: report_html(result)} if self.reports else {})}
+        files = {RESULT: result.to_json()}
+        if self.reports:
+            files[REPORT] = render(page(result, picture=False))
         row = row_of(source, result, seconds=time.perf_counter() - began, reports=self.reports)
         save(folder, digest, row, files)
         return row

@@ -19,7 +19,9 @@ def view(result: FleetResult) -> v.View:
     if failed := [row for row in result.rows if row.status == FAILED]:
         lines.append(v.Line("Failed:", "bold red"))
         for row in failed[:_SHOWN]:
-            lines += [v.Line(f"  {words.safe(row.name)}: {words.safe(text)}") for text in (row.error or "").splitlines()]
+            lines += [
+                v.Line(f"  {words.safe(row.name)}: {words.safe(text)}") for text in (row.error or "").splitlines()
+            ]
         if (more := len(failed) - _SHOWN) > 0:
             lines.append(v.Line(f"  and {more} more, in the table"))
     before, saved = result.loss_before_kw, result.saving_kw
