@@ -81,7 +81,8 @@ def _cards(result: FleetResult) -> m.Cards:
 def _table(result: FleetResult) -> m.Table:
     """A row a grid; those that were not come to have no numbers."""
     told = [GRIDS[name].metadata or {} for name in _NUMBERS]
-    heads: list[s.Heading] = ["grid", "status", "ended", *(m.Column(each["heading"], each["digits"]) for each in told), "file"]
+    numbers = [m.Column(each["heading"], each["digits"]) for each in told]
+    heads: list[s.Heading] = ["grid", "status", "ended", *numbers, "file"]
     rows = [
         (_named(row), row.status, row.termination, *(getattr(row, name) for name in _NUMBERS), row.source)
         for row in result.rows
