@@ -13,7 +13,8 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.verify.data import digest
-from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from openpoint.verify.graph import Graph
+from openpoint.verify.wires import CLOSED, FREE, OPEN
 
 Line = list[Any]
 Content = tuple[dict[str, Any], list[Line]]
@@ -61,10 +62,10 @@ def judged_tree(
         np.inf,
     )
     fixed = ~network.switchable
-    status = np.where(fixed, network.closed, FREE)
+    status = np.where(fixed, network.closed, FREE).astype(np.int8)
     status[network.terminal_fr == network.terminal_to] = OPEN
     lines: list[Line] = []
-    node, waiting = 1, [(0, status.tolist(), [(0, int(size) - 1) for size in devices.sizes])]
+    node, waiting = 1, [(0, status, [(0, int(size) - 1) for size in devices.sizes])]
     while waiting:
         origin, now, spans = waiting.pop()
         if origin:
@@ -77,10 +78,11 @@ def judged_tree(
                 lines.append(["judged"] if alive else ["none"])
                 break
             if FREE in now and (node % 2 or not wide):
-                e = now.index(FREE)
+                e = int(np.flatnonzero(now == FREE)[0])
                 lines.append(["split", e])
-                waiting.append((node, [*now[:e], OPEN, *now[e + 1 :]], spans))
-                now[e] = CLOSED
+                other = now.copy()
+                other[e], now[e] = OPEN, CLOSED
+                waiting.append((node, other, spans))
             else:
                 d = wide[-1]
                 first, last = spans[d]

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.optimize import minimize
 
+from openpoint.arrays import States
 from openpoint.network.devices import DeviceKind
 from openpoint.search.enumeration import topologies
 from openpoint.search.operating_states import combination, count_positions
@@ -17,7 +18,8 @@ from openpoint.verify.bound import COARSE, FINE, PHI, Exact
 from openpoint.verify.caps import caps
 from openpoint.verify.data import read
 from openpoint.verify.devices import Places, Span
-from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from openpoint.verify.graph import Graph
+from openpoint.verify.wires import CLOSED, FREE, OPEN
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 
 FEATURES = ("banks", "voltages", "taps", "fixed units", "limits", "ratings")
@@ -36,7 +38,7 @@ class Valued:
         value, violation = grid.evaluator.evaluate(self.closed, self.positions)
         self.value = np.where(violation == 0.0, value, np.inf)
 
-    def best(self, status: list[int], spans: list[Span]) -> float:
+    def best(self, status: States, spans: list[Span]) -> float:
         """The least value at a node."""
         fits = np.isfinite(self.value)
         for e, state in enumerate(status):
@@ -67,7 +69,7 @@ def exact_of(grid: DeviceGrid, graph: Graph, value: float) -> Exact | None:
 class Node:
     """A node, whose bound is found by raising the goal."""
 
-    def __init__(self, exact: Exact, status: list[int], spans: list[Span], tops: set[int]) -> None:
+    def __init__(self, exact: Exact, status: States, spans: list[Span], tops: set[int]) -> None:
         self.exact, self.status, self.spans, self.tops = exact, status, spans, tops
         self.inner = [bus for bus in range(exact.graph.n) if bus not in exact.graph.sources]
 
@@ -107,7 +109,7 @@ def test_bounds_come_close_to_the_best_state_of_a_node_and_never_exceed_it() -> 
         for decided in (0.6, 1.0):
             k = rng.choice(np.flatnonzero(np.isfinite(valued.value)))
             known = rng.random(net.n_conductors) < decided
-            status = [FREE if not sure else CLOSED if on else OPEN for sure, on in zip(known, valued.closed[k])]
+            status = np.where(known, np.where(valued.closed[k], CLOSED, OPEN), FREE).astype(np.int8)
             assert graph.consequences(status)
             narrow = rng.random() < 0.5
             spans = [

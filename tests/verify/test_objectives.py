@@ -23,9 +23,10 @@ from openpoint.verify import CertificateError, Verified, verify_network
 from openpoint.verify.bound import PHI, Exact
 from openpoint.verify.data import read
 from openpoint.verify.devices import Places
-from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from openpoint.verify.graph import Graph
 from openpoint.verify.objective import Objective
 from openpoint.verify.ranges import greatest_voltages
+from openpoint.verify.wires import CLOSED, FREE, OPEN
 from tests.builders.certificates import ROW, Content, Line, content, rewritten
 from tests.builders.device_grids import FEATURES, DeviceGrid, free_of_charge, random_device_grid
 from tests.powerflow.small_networks import Branch, make_network
@@ -331,7 +332,7 @@ def test_the_bound_of_a_node_is_never_above_its_best_state_at_any_multipliers() 
         for _ in range(6):
             k = rng.choice(np.flatnonzero(np.isfinite(valued.value)))
             known = rng.random(net.n_conductors) < rng.choice([0.5, 1.0])
-            status = [FREE if not sure else CLOSED if on else OPEN for sure, on in zip(known, valued.closed[k])]
+            status = np.where(known, np.where(valued.closed[k], CLOSED, OPEN), FREE).astype(np.int8)
             if not graph.consequences(status):
                 continue
             spans = [

@@ -106,7 +106,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     def text(self) -> str:
         """The text of everything that the function is made of, see `made_of`, once all its modules are imported."""
         files, constants = made_of(self._py_func)
-        own = {Path(__file__), Path(__file__).with_name("table.py")}
+        own = {Path(__file__), *(Path(__file__).with_name(name) for name in ("table.py", "wide.py"))}
         texts = [file.read_bytes() for file in sorted(files | own)]
         return hashlib.sha256(b"".join(texts) + "\n".join(sorted(constants)).encode()).hexdigest()
 

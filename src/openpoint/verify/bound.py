@@ -36,7 +36,8 @@ from operator import add, mul
 
 from openpoint.verify.data import Data
 from openpoint.verify.devices import Places, Reach, Span
-from openpoint.verify.graph import FREE, OPEN, Graph
+from openpoint.verify.graph import Graph
+from openpoint.verify.wires import FREE, OPEN
 
 FINE, COARSE, PHI, NEAR = 96, 40, 20, 16
 """Binary digits of A, ν and roots of voltages; of y and μ; of φ; of the voltages that σ and tangents are best at. Where

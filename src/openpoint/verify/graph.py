@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-OPEN, CLOSED, FREE = 0, 1, 2
+import numpy as np
+
+from openpoint.arrays import States
+from openpoint.verify.wires import CLOSED, OPEN, Wires, bridged, consequences, wires
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,11 @@ class Graph:
     sources: set[int]
     fresh: set[int]
     most: float
+
+    @cached_property
+    def wires(self) -> Wires:
+        """The graph for compiled functions."""
+        return wires(self.fr, self.to, self.sources, self.n, self.fresh, self.most)
 
     def parts(self, edges: list[int]) -> tuple[list[int], list[int]]:
         """The connected component of each bus, and the edges that join two components, in the given order."""
@@ -49,67 +59,20 @@ class Graph:
 
     def bridges(self, edges: list[int]) -> tuple[set[int], int]:
         """Edges without which fewer buses are joined to the sources, and how many buses without source are joined."""
-        first = min(self.sources)
-        ends = self.around(edges)
-        ends[first] = [pair for bus in sorted(self.sources) for pair in ends[bus]]
-        rank, low = {first: 0}, {first: 0}
-        found: set[int] = set()
-        stack = [(first, -1, iter(ends[first]))]
-        while stack:
-            bus, came, rest = stack[-1]
-            for e, far in rest:
-                other = first if far in self.sources else far
-                if e == came or other == bus:
-                    continue
-                if other not in rank:
-                    rank[other] = low[other] = len(rank)
-                    stack.append((other, e, iter(ends[other])))
-                    break
-                low[bus] = min(low[bus], rank[other])
-            else:
-                stack.pop()
-                if stack:
-                    above = stack[-1][0]
-                    low[above] = min(low[above], low[bus])
-                    if low[bus] > rank[above]:
-                        found.add(came)
-        return found, len(rank) - 1
+        status = np.full(len(self.fr), OPEN, dtype=np.int8)
+        status[edges] = CLOSED
+        count = bridged(self.wires, status)
+        return set(np.flatnonzero(self.wires.cut).tolist()), count
 
-    def consequences(self, status: list[int]) -> bool:
-        """Open edges that would close a loop or exceed `most`, close bridges, until nothing changes.
+    def consequences(self, status: States) -> bool:
+        """Open and close what follows from the graph, see `openpoint.verify.wires.consequences`.
 
-        A radial state closes as many edges as there are buses without source; at most `most` of these are open today,
-        so the others are closed today. Where no more edges than these are left of those closed today, they must close.
-
-        Returns False where no radial state is left.
+        Returns:
+            False where no radial state is left.
         """
-        while True:
-            closed = [e for e, state in enumerate(status) if state == CLOSED]
-            part, kept = self.parts(closed)
-            closings = len(self.fresh.intersection(closed))
-            if len(kept) < len(closed) or closings > self.most:
-                return False
-            full = self.fresh if closings + 1 > self.most else ()
-            for e, state in enumerate(status):
-                if state == FREE and (part[self.fr[e]] == part[self.to[e]] or e in full):
-                    status[e] = OPEN
-            left = [e for e, state in enumerate(status) if state != OPEN and e not in self.fresh]
-            spare = len(left) + self.most - (self.n - len(self.sources))
-            if spare < 0:
-                return False
-            forced = [e for e in left if status[e] == FREE] if spare < 1 else []
-            for e in forced:
-                status[e] = CLOSED
-            cut, joined = self.bridges([e for e, state in enumerate(status) if state != OPEN])
-            if joined < self.n - len(self.sources):
-                return False
-            forced += [e for e in cut if status[e] == FREE]
-            if not forced:
-                return True
-            for e in forced:
-                status[e] = CLOSED
+        return consequences(self.wires, status)
 
-    def directed(self, status: list[int], tops: set[int], y: list[int]) -> list[tuple[int, int, int]]:
+    def directed(self, status: Sequence[int], tops: set[int], y: list[int]) -> list[tuple[int, int, int]]:
         """(bus, parent bus, edge to it) of the closed edges, parents first; -1, -1 at roots.
 
         The root of a part without a source is its bus in `tops`, or else that of least y.

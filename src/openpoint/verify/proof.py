@@ -35,21 +35,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from openpoint.arrays import Complexes
+from openpoint.arrays import Complexes, States
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
 from openpoint.network.devices import Devices, with_positions
-from openpoint.verify.bound import COARSE, Exact
+from openpoint.verify.bound import Exact
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import read
 from openpoint.verify.devices import Places, Span, running, within, without
+from openpoint.verify.fixed_point import FixedPoint, fixed_point
 from openpoint.verify.flow import flow
-from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from openpoint.verify.graph import Graph
+from openpoint.verify.multipliers import Multipliers
 from openpoint.verify.objective import Objective, least_losses, objective_of
 from openpoint.verify.ranges import greatest_voltages
 from openpoint.verify.subject import as_meant, with_locks
 from openpoint.verify.verified import CertificateError, Verified
+from openpoint.verify.wires import CLOSED, FREE, OPEN
 from openpoint.verify.words import limits_in_words, prices_in_words, supply_in_words
 
 FORMAT, FORMAT_WITH_DEVICES, FORMAT_WITH_PRICES = (f"openpoint certificate {number}" for number in (2, 3, 4))
@@ -162,15 +165,14 @@ class _Proof:
         name = {branch: e for e, branch in enumerate(net.branch_names)}
         self.locked = [name[n] for n in head["locked_open"]], [name[n] for n in head["locked_closed"]]
         self._read_best(head, name)
-        self.exact = self._exact()
+        self.exact, self.fixed_point = self._bounds()
         self.base = self._base(head.get("base", [None] * net.n_terminals))
-        self.waiting: dict[int, tuple[list[int], list[Span]]] = {}
-        status: list[int] = [OPEN if a == b else FREE for a, b in zip(self.graph.fr, self.graph.to, strict=True)]
+        self.waiting: dict[int, tuple[States, list[Span]]] = {}
+        status = np.where(net.terminal_fr == net.terminal_to, OPEN, FREE).astype(np.int8)
         for state in (OPEN, CLOSED):
-            for e in self.locked[state]:
-                status[e] = state
-        self.y, self.mu, self.bits = [0] * net.n_terminals, [0] * net.n_terminals, 0
-        self.status: list[int] | None = status
+            status[self.locked[state]] = state
+        self.multipliers = Multipliers(net.n_terminals)
+        self.status: States | None = status
         self.spans = self.places.whole
         self.closings: list[int] = []
         self.alive = self.graph.consequences(status)
@@ -208,7 +210,7 @@ class _Proof:
     def _gap(self) -> float:
         return (self.value - self.bound) / max(abs(self.value), NOTHING)
 
-    def _exact(self) -> Exact:
+    def _bounds(self) -> tuple[Exact, FixedPoint | None]:
         """The bound, with the voltage limits or upper bounds of the voltages of states better than the best one."""
         data, places = read(self.net, self.l_max, Fraction(self.price), self.devices, self.objective), self.places
         usable = [e for e in range(len(self.graph.fr)) if e not in self.locked[OPEN]]
@@ -220,7 +222,7 @@ class _Proof:
         ranges = [held.get(bus, range_) for bus, range_ in enumerate(ends)]
         goal = Fraction(self.bound) - Fraction(self.price) * self.unavoidable
         data = replace(data, w_min=[low for low, _ in ranges], w_max=[high for _, high in ranges])
-        return Exact(data, self.graph, goal, places)
+        return Exact(data, self.graph, goal, places), fixed_point(data, self.graph, goal, places)
 
     def _base(self, given: list[int | None]) -> list[int]:
         """By bus what its multiplier of active power is given in addition to: the price of a source, or 0."""
@@ -243,8 +245,8 @@ class _Proof:
         assert status is not None
         if not self.alive and word != "none":
             raise CertificateError("no radial state is left here, and the line says otherwise")
-        if word in ("probe", "split") and status[rest[0]] != FREE:
-            raise CertificateError(f"branch {rest[0]} is decided already")
+        if word in ("probe", "split") and (rest[0] not in range(len(status)) or status[rest[0]] != FREE):
+            raise CertificateError(f"there is no branch {rest[0]}, or it is decided already")
         if word == "split":
             other = status.copy()
             other[rest[0]], status[rest[0]] = OPEN, CLOSED
@@ -260,8 +262,7 @@ class _Proof:
             status[rest[0]] = FREE
             self.closings.append(rest[0])
         elif word == "apply":
-            for e in self.closings:
-                status[e] = CLOSED
+            status[self.closings] = CLOSED
             self.closings = []
             self.alive = self.graph.consequences(status)
         elif word == "none" and not self.alive:
@@ -269,9 +270,9 @@ class _Proof:
         elif word == "bound":
             self._bounded(status, rest)
             self.status = None
-        elif word == "judged" and FREE not in status and (state := self._only()) is not None:
+        elif word == "judged" and not np.any(status == FREE) and (state := self._only()) is not None:
             self.judged += 1
-            found = self.worth(status, *state, -EXACT)
+            found = self.worth(status.tolist(), *state, -EXACT)
             if not math.isfinite(found.value) or (found.kept and found.value < self.bound - EXACT * abs(self.bound)):
                 raise CertificateError("a radial state has no power flow, or keeps the limits and loses too little")
             self.status = None
@@ -297,27 +298,23 @@ class _Proof:
             return None
         return positions, np.where(on, net.p_max + 1j * net.q_max, 0.0)
 
-    def _enter(self, status: list[int], spans: list[Span]) -> None:
+    def _enter(self, status: States, spans: list[Span]) -> None:
         self.node += 1
         self.status, self.spans, self.closings = status, spans, []
         self.alive = self.graph.consequences(status)
 
-    def _bounded(self, status: list[int], given: list[Any]) -> None:
+    def _bounded(self, status: States, line: list[Any]) -> None:
         """Check that no state with these states of the branches has a value below the claimed bound."""
-        bits, tops, phi, near, *changes = given
-        if not 0 <= bits <= COARSE or any(bus not in range(self.net.n_terminals) for bus in tops):
-            raise CertificateError(f"multipliers of {bits} binary digits, roots at {tops}")
-        shift = bits - self.bits
-        for mine, change in zip((self.y, self.mu), changes, strict=True):
-            for bus, (old, new) in enumerate(zip(mine, change, strict=True)):
-                mine[bus] = (old << shift if shift >= 0 else old >> -shift) + int(new)
-        self.bits = bits
-        up = self.exact.coarse - bits
-        y, mu = [(k << up) + price for k, price in zip(self.y, self.base, strict=True)], [k << up for k in self.mu]
-        orders = self.graph.directed(status, set(tops), y)
+        given = self.multipliers
+        given.take(line)
         self.bounds += 1
-        at_limits, at_voltages = ({int(bus): int(k) for bus, k in pairs} for pairs in (phi, near))
-        if not self.exact.reached(status, orders, y, mu, at_limits, at_voltages, self.spans):
+        if self.fixed_point is not None and self.fixed_point.reached(status, given):
+            return
+        up = self.exact.coarse - given.bits
+        y = [(k << up) + price for k, price in zip(given.y.tolist(), self.base, strict=True)]
+        mu, states = [k << up for k in given.mu.tolist()], status.tolist()
+        orders = self.graph.directed(states, set(given.tops), y)
+        if not self.exact.reached(states, orders, y, mu, given.phi, given.near, self.spans):
             raise CertificateError("the bound of these multipliers does not reach the bound claimed")
 
     def worth(self, status: list[int], positions: list[int], generation: Complexes, beyond: float = EXACT) -> _Worth:

@@ -1,0 +1,132 @@
+"""The bound of a node in 64-bit fixed-point numbers, from the exact data of a grid (`openpoint.verify.fixed_bound`)."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from math import isqrt
+from typing import Any
+
+import numba
+import numpy as np
+
+from openpoint.arrays import Ints, States
+from openpoint.verify.bound import NEAR, PHI
+from openpoint.verify.data import Data
+from openpoint.verify.devices import Places
+from openpoint.verify.fixed_bound import Node, Numbers, bound
+from openpoint.verify.graph import Graph
+from openpoint.verify.multipliers import Multipliers, largest
+
+MOST_DIGITS, LEAST_DIGITS = 58, 50
+"""Binary digits of data: fewer where data are large; with less than the least there is no bound here."""
+HEADROOM = 3
+"""By how many digits multipliers have fewer than data, so that they may be up to 2^3."""
+BETWEEN = (
+    *("r", "x", "g", "b", "g_open_fr", "b_open_fr", "g_open_to", "b_open_to", "l_max"),
+    *("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w", "w_min", "w_max"),
+)
+"""Data that may have more digits, and are between two integers."""
+
+
+class FixedPoint:
+    """The bound on one grid in fixed-point numbers."""
+
+    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, d: int) -> None:
+        """`goal`: the value that every bound must reach. d: digits, see `digits_of`."""
+        n, m = graph.n, len(graph.fr)
+        self.d, self.goal, self.numbers = d, goal, _numbers(data, graph, d)
+        rooms: dict[str, Any] = {name: np.zeros(n, dtype=np.int64) for name in ("y", "mu", "phi", "gain")}
+        rooms |= {name: np.zeros(n, dtype=np.int32) for name in ("order", "parent", "edge")}
+        rooms |= {name: np.zeros(n, dtype=np.int8) for name in ("top", "seen")}
+        state, total = np.zeros(m, dtype=np.int8), np.zeros(1, dtype=np.int64)
+        self.node = Node(status=state, near=np.zeros(n), total=total, **rooms)
+
+    def reached(self, status: States, given: Multipliers) -> bool:
+        """Whether the bound of a node with these states of the branches is found and reaches the goal."""
+        found = self.bound(status, given)
+        return found is not None and found >= self.goal
+
+    def bound(self, status: States, given: Multipliers) -> Fraction | None:
+        """The bound of a node; None where it is not found."""
+        node, bits = self.node, given.bits
+        if given.y.dtype == object or given.mu.dtype == object or min(given.near.values(), default=1) <= 0:
+            return None
+        most = max(largest(given.y), largest(given.mu))
+        f = min(self.d - HEADROOM, self.d - 1 + bits - most.bit_length())
+        if f < max(bits, PHI):
+            return None
+        node.status[:] = status
+        node.y[:], node.mu[:] = given.y << f - bits, given.mu << f - bits
+        for part in (node.phi, node.near, node.top):
+            part[:] = 0
+        for bus, phi in given.phi.items():
+            if abs(phi).bit_length() > self.d - 1 - f + PHI:
+                return None
+            node.phi[bus] = phi << f - PHI
+        for bus, w in given.near.items():
+            node.near[bus] = w / (1 << NEAR)
+        node.top[given.tops] = 1
+        return Fraction(int(node.total[0]), 1 << f) if bound(self.numbers, node, f) else None
+
+
+def fixed_point(data: Data[Fraction], graph: Graph, goal: Fraction, places: Places) -> FixedPoint | None:
+    """The bound in fixed-point numbers; None where it does not cover a grid, or where numba does not compile."""
+    plain = data.loss == [1] and not any((*data.source, *data.current, *data.output))
+    if numba.config.DISABLE_JIT or not plain or places.kinds or places.fed:
+        return None
+    most = max(float(abs(v)) for column in (vars(data)[name] for name in BETWEEN) for v in column)
+    z2 = (float(r * r + x * x) for r, x in zip(data.r, data.x, strict=True))
+    most = max(most, *(float(max(t, 1 / t)) ** 2 for t in data.tap), *z2, 1.0)
+    low = min((float(w) for w in data.w_max), default=1.0)
+    most = max(most, *((1.0 + float(price)) / low for price in data.price)) if low > 0.0 else math.inf
+    d = MOST_DIGITS - math.frexp(most)[1] if most < math.inf else 0
+    return FixedPoint(data, graph, goal, d) if d >= LEAST_DIGITS else None
+
+
+def _numbers(data: Data[Fraction], graph: Graph, d: int) -> Numbers:
+    one = 1 << d
+
+    def least(values: list[Fraction]) -> Ints:
+        return np.array([math.floor(value * one) for value in values], dtype=np.int64)
+
+    def pair(values: list[Fraction]) -> Ints:
+        return np.array([least(values), [math.ceil(value * one) for value in values]])
+
+    n, m = graph.n, len(graph.fr)
+    around = graph.around(list(range(m)))
+    flat = np.array([pair for pairs in around for pair in pairs], dtype=np.int32).reshape(-1, 2)
+    parts = (data.g_open_fr, data.b_open_fr, data.g_open_to, data.b_open_to)
+    roots = [[isqrt(math.floor(w * one * one)) for w in ends] for ends in (data.w_min, data.w_max)]
+    slope = [one * one // max(low + high, 1) for low, high in zip(*roots, strict=True)]
+    chord = [
+        min(low - math.ceil(k * w_min), high - math.ceil(k * w_max))
+        for k, low, high, w_min, w_max in zip(slope, *roots, data.w_min, data.w_max, strict=True)
+    ]
+    spared = [
+        least([price / data.w_max[bus] if data.w_max[bus] > 0 else Fraction(0) for price, bus in zip(data.price, ends)])
+        for ends in (graph.fr, graph.to)
+    ]
+    between: dict[str, Any] = {name: pair(vars(data)[name]) for name in BETWEEN}
+    return Numbers(
+        fr=np.array(graph.fr, dtype=np.int32),
+        to=np.array(graph.to, dtype=np.int32),
+        begin=np.concatenate([[0], np.cumsum([len(pairs) for pairs in around])]).astype(np.int32),
+        via=np.ascontiguousarray(flat[:, 0]),
+        far=np.ascontiguousarray(flat[:, 1]),
+        **between,
+        z2=pair([r * r + x * x for r, x in zip(data.r, data.x, strict=True)]),
+        square=pair([t * t for t in data.tap]),
+        inverse=pair([1 / (t * t) for t in data.tap]),
+        price=least(data.price),
+        spared_fr=spared[0],
+        spared_to=spared[1],
+        chord=np.array(chord, dtype=np.int64),
+        slope=np.array(slope, dtype=np.int64),
+        tapped=np.array([t != 1 for t in data.tap]),
+        hanging=np.array([any(part[e] for part in parts) for e in range(m)], dtype=np.bool_),
+        shunted=np.array([bool(g or b) for g, b in zip(data.g, data.b, strict=True)]),
+        rated=np.array([l > 0 for l in data.l_max]),
+        held=np.array([bus in graph.sources for bus in range(n)]),
+        d=d,
+    )
