@@ -58,10 +58,6 @@ GRIDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("buses", "C"),
     ),
     "no source": (tables(sources={"name": [], "bus": []}), ("sources",)),
-    "a loop of branches that cannot be opened": (
-        broken(lines_switchable=[False] * 4, lines_closed=[True] * 4),
-        ("loop",),
-    ),
     "a load that is not a number": (broken(loads_p_kw=[500.0, math.nan, 600.0]), ("loads", "row b", "p_kw")),
     "a branch without impedance": (
         broken(lines_r_ohm=[0.4, 0.0, 0.4, 0.4], lines_x_ohm=[0.3, 0.0, 0.3, 0.3]),

@@ -11,7 +11,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, voltage_bounds
 from openpoint.network import Network
-from openpoint.powerflow.state import RadialState, ac_state
+from openpoint.powerflow.state import AcState, ac_state
 from openpoint.studies.reconfigure.model import RadialChoice, RadialProgram
 from tests.builders.grids import DISPATCH, FIXED, PLAIN, all_topologies, random_grid
 from tests.builders.programs import Today, program_of, value_of
@@ -20,7 +20,7 @@ FLAVOURS = (*FIXED, DISPATCH)
 SEEDS = range(4000, 4030)
 
 
-def case(seed: int) -> tuple[RadialProgram, list[tuple[np.ndarray, RadialState]]]:
+def case(seed: int) -> tuple[RadialProgram, list[tuple[np.ndarray, AcState]]]:
     program = program_of(random_grid(seed, FLAVOURS[seed % len(FLAVOURS)]))
     rows = all_topologies(program.network)
     picked = np.random.default_rng(seed).permutation(len(rows))[:8]
@@ -28,7 +28,7 @@ def case(seed: int) -> tuple[RadialProgram, list[tuple[np.ndarray, RadialState]]
     return program, [(x, state) for x, state in flows if state is not None]
 
 
-def put(network: Network, flow: DistFlow, closed: np.ndarray, state: RadialState) -> None:
+def put(network: Network, flow: DistFlow, closed: np.ndarray, state: AcState) -> None:
     """Give the variables of the model the values of an AC flow."""
     w, fr, to = np.abs(state.v) ** 2, network.terminal_fr, network.terminal_to
     w_fr, w_to = closed * w[fr] / network.tap**2, closed * w[to]

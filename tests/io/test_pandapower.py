@@ -181,7 +181,7 @@ def test_states_of_branches() -> None:
     assert states["line 1"] == (True, True)
     assert states["line 4"] == (True, False)
     assert states["trafo 1"] == (False, True)  # its breakers do not say that it may be taken out
-    assert states["coupler"] == (True, True)
+    assert states["coupler"] == (False, True)  # nor does the coupler of two busbars
 
 
 def test_ratings() -> None:

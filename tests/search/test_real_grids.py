@@ -13,8 +13,8 @@ from openpoint import TopologySearch, reconfigure
 from openpoint.io.pandapower.read import grid_from_text
 from openpoint.verify import verify
 
-# name: (least loss kW, most nodes). The urban grid has couplers without impedance, which are to be decided first.
-REAL = {"mv_oberrhein": (946.632, 1_000), "1-MV-urban--0-sw": (246.140, 10_000)}
+# name: (least loss kW, most nodes); couplers and transformers stay as they are, in the commercial grid in a loop.
+REAL = {"mv_oberrhein": (946.632, 1_000), "1-MV-urban--0-sw": (247.871, 1_000), "1-MV-comm--0-sw": (179.346, 1_000)}
 
 
 def net_named(name: str) -> Any:

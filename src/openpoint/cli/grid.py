@@ -16,7 +16,7 @@ from openpoint.cli.guard import BAD_INPUT, show_problems
 from openpoint.cli.options import GridOptions
 from openpoint.errors import Alike, InputError, OptionError, Problem, grouped
 from openpoint.grid.banks import kvar_today
-from openpoint.grid.rules.wiring import LOOPS_TOLD, is_radial_today, mesh_doubts, meshes, points_to_open
+from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
@@ -59,11 +59,16 @@ def info(source: str, *, branches: bool) -> int:
         ("to be open", f"{words.count(points_to_open(grid), 'branch', 'branches')}, to be radial"),
         ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
         ("radial today", "yes" if is_radial_today(grid) else "no"),
-        *(("meshed today", f"{mesh}. {mesh.remedy}") for mesh in found),
+        *(("stays closed" if mesh.is_held else "meshed today", _told(mesh)) for mesh in found),
         *(("note", note) for note in grid.figure_notes),
     ]
     show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
     return 0
+
+
+def _told(mesh: Mesh) -> str:
+    """A loop of today and the way to open it."""
+    return f"{mesh}, of which no branch is switchable" if mesh.is_held else f"{mesh}. {mesh.remedy}"
 
 
 def check(source: str, *, every: bool) -> int:

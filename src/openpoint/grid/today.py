@@ -8,6 +8,11 @@ from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, meshes, unsupplied
 
+MAY_STAY = (
+    "Only reconfiguration for one demand keeps loops, of couplers and of parallel branches that have one ratio; "
+    "`openpoint powerflow` solves any"
+)
+
 
 def as_asked(grid: Grid, switchable: Iterable[str], locked_open: Iterable[str], locked_closed: Iterable[str]) -> Grid:
     """The grid with what is asked for by name given to the choice.
@@ -50,16 +55,23 @@ def _held_problem(mesh: Mesh) -> Problem:
     if mesh.is_fixed:
         message = message.replace("locked closed", "closed and not switchable")
     remedy = mesh.remedy if mesh.is_fixed else "Release one of them, or open it"
+    if mesh.is_held:
+        remedy += f". {MAY_STAY}"
     return Problem("branches", ", ".join(mesh.names), "", message, remedy)
 
 
 def why_no_loss(grid: Grid, where: str = "") -> str:
     """Why today's state has no loss to compare with, as a note; `where` says in which cases it has no solution."""
-    if found := meshes(grid):
-        told = "; ".join(str(mesh) for mesh in found[:LOOPS_TOLD])
-        more = f"; and {len(found) - LOOPS_TOLD} more" if len(found) > LOOPS_TOLD else ""
-        return f"no loss before: today's state is meshed, and the loss is that of radial states ({told}{more})"
     if dark := unsupplied(grid):
         more = f" and {len(dark) - 10} more" if len(dark) > 10 else ""
         return f"no loss before: in today's state no source reaches the buses {', '.join(dark[:10])}{more}"
+    if told := loops_today(grid):
+        return f"no loss before: today's state is meshed, and the loss is that of radial states ({told})"
     return f"no loss before: the power flow of today's state has no solution{where}"
+
+
+def loops_today(grid: Grid) -> str:
+    """The loops and joined sources of today's state that do not stay closed, in words; empty where there is none."""
+    found = [mesh for mesh in meshes(grid) if not mesh.is_held]
+    more = f"; and {len(found) - LOOPS_TOLD} more" if len(found) > LOOPS_TOLD else ""
+    return "; ".join(str(mesh) for mesh in found[:LOOPS_TOLD]) + more

@@ -12,7 +12,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.powerflow.phase_state import PhaseState
-from openpoint.powerflow.state import RadialState
+from openpoint.powerflow.state import AcState
 from openpoint.results.violation import Violation
 
 
@@ -44,7 +44,7 @@ class OperatingPoint:
     max_mismatch: float
 
 
-def of_radial(network: Network, state: RadialState) -> OperatingPoint:
+def of_balanced(network: Network, state: AcState) -> OperatingPoint:
     """The operating point of a balanced grid."""
     s, i = network.s_base_kva, np.abs(state.i)
     rated = np.isfinite(network.l_max)
@@ -141,7 +141,7 @@ def lowest(network: Network, point: OperatingPoint | None) -> tuple[float | None
     return float(v[n]), network.bus_names[network.terminal_bus[n]], network.terminal_phase[n]
 
 
-def violations(network: Network, state: RadialState | None) -> tuple[Violation, ...]:
+def violations(network: Network, state: AcState | None) -> tuple[Violation, ...]:
     """Limits that a state breaks, the worst of each kind first."""
     if state is None:
         return ()
@@ -172,7 +172,7 @@ def open_names(network: Network, closed: Bools) -> tuple[str, ...]:
     return tuple(network.branch_names[network.conductor_branch[e]] for e in np.flatnonzero(~closed))
 
 
-def generators(grid: Grid, network: Network, state: RadialState | None) -> pl.DataFrame:
+def generators(grid: Grid, network: Network, state: AcState | None) -> pl.DataFrame:
     """Output of every generator: the dispatched one, else the given one."""
     output = {row["name"]: (row["p_kw"], row["q_kvar"]) for row in grid.generators.iter_rows(named=True)}
     if state is not None:

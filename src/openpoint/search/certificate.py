@@ -207,7 +207,7 @@ class Certificate:
             "format": plain if objective is None else FORMAT_WITH_PRICES,
             "digest": digest(net, self.devices),
             "locked_closed": [names[e] for e in np.flatnonzero(locks[0])],
-            "locked_open": [names[e] for e in np.flatnonzero(locks[1])],
+            "locked_open": [names[e] for e in np.flatnonzero(locks[1] & net.switchable)],
             "least_squared_voltage": (net.w_min * (1.0 - TOLERANCE) ** 2).tolist(),
             "greatest_squared_voltage": _limits(net.w_max),
             "greatest_squared_current": _limits(net.l_max),

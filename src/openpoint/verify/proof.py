@@ -40,6 +40,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
 from openpoint.network.devices import Devices, with_positions
+from openpoint.network.stations import open_held_meshes
 from openpoint.verify.bound import Exact
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import read
@@ -127,7 +128,8 @@ class _Proof:
     """The state of a check: the current node, and the open sides still to be checked."""
 
     def __init__(self, net: Network, devices: Devices, head: Any, asked: Objective | None) -> None:
-        net = with_locks(net, head)
+        stations = open_held_meshes(with_locks(net, head))
+        net, self.dropped = stations.opened, stations.dropped
         self.lines, self.node, self.bounds, self.judged = 0, 1, 0, 0
         form, names = (head.get("format"), head.get("devices", [])) if isinstance(head, dict) else (None, [])
         priced = isinstance(head, dict) and ("prices" in head or "supply" in head)
@@ -163,7 +165,9 @@ class _Proof:
             math.inf if self.most is None else (self.most - self.unavoidable) / 2,
         )
         name = {branch: e for e, branch in enumerate(net.branch_names)}
-        self.locked = [name[n] for n in head["locked_open"]], [name[n] for n in head["locked_closed"]]
+        fixed_open = np.flatnonzero(~net.switchable & ~net.closed).tolist()
+        named_open = [name[n] for n in head["locked_open"]]
+        self.locked = list(dict.fromkeys([*named_open, *fixed_open])), [name[n] for n in head["locked_closed"]]
         self._read_best(head, name)
         self.exact, self.fixed_point = self._bounds()
         self.base = self._base(head.get("base", [None] * net.n_terminals))
@@ -345,6 +349,11 @@ class _Proof:
         cost = self.objective.of_state(loss, source, fed, on, l, moved)
         return _Worth(cost + self.price * int(np.sum(np.array(status) != net.closed)), loss, kept)
 
+    def _opened(self) -> tuple[str, ...]:
+        """Names of the branches that are open in the best state."""
+        rows = zip(self.net.branch_names, self.best, self.dropped.tolist(), strict=True)
+        return tuple(name for name, state, stays in rows if state == OPEN and not stays)
+
     def end(self) -> Verified:
         """The result, after the last line."""
         if self.status is not None or self.waiting or self.lines != self.declared:
@@ -363,7 +372,7 @@ class _Proof:
             value_kw=self.value * net.s_base_kva,
             bound_kw=self.bound * net.s_base_kva,
             gap=self._gap(),
-            open_branches=tuple(n for n, s in zip(net.branch_names, self.best, strict=True) if s == OPEN),
+            open_branches=self._opened(),
             changes=self.changes,
             nodes=self.node,
             bounds=self.bounds,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid import Grid
-from openpoint.grid.rules.wiring import meshes
+from openpoint.grid.rules.wiring import is_radial_today, meshes
 from tests.grid.small import grid, tables
 from tests.grid.strategies import grids
 
@@ -146,12 +146,32 @@ def test_joined_sources_name_both_and_the_way_between() -> None:
     assert not [p for p in apart if p.severity == "error"]
 
 
-def test_fixed_loop_names_its_branches() -> None:
-    fixed = [("lines", row, {"switchable": False, "closed": True}) for row in range(3)]
-    (problem,) = problems(*fixed, ("switches", 0, {"switchable": False}))
-    told = f"{problem.row} {problem.message}"
-    assert all(name in told for name in ("ab", "bc", "ad", "cd"))
-    assert not [p for p in problems(*fixed) if p.severity == "error"]
+def fixed_ring() -> dict[str, Any]:
+    changed = tables()
+    for row in (*changed["lines"][:3], changed["switches"][0]):
+        row |= {"switchable": False, "closed": True}
+    return changed
+
+
+def test_a_loop_that_no_switch_opens_is_held() -> None:
+    ring = grid(fixed_ring())
+    assert ring.problems() == []
+    (mesh,) = meshes(ring)
+    assert mesh.is_held
+    assert {"ab", "bc", "ad", "cd"} == set(mesh.names)
+    assert is_radial_today(ring)
+    changed = fixed_ring()
+    changed["lines"][0]["switchable"] = True
+    assert not is_radial_today(grid(changed))
+
+
+def test_a_loop_of_phases_that_no_switch_opens_is_a_fault() -> None:
+    line = {"from_bus": "A", "to_bus": "B", "phases": "a", "r_ohm": 0.1, "x_ohm": 0.1, "switchable": False}
+    buses = [{"name": n, "vn_kv": 4.16, "phases": "a"} for n in "AB"]
+    twins = {"buses": buses, "lines": [{"name": p, **line} for p in "pq"], "sources": [{"name": "s", "bus": "A"}]}
+    (problem,) = grid(twins).problems()
+    assert problem.severity == "error"
+    assert {"p", "q"} <= set(f"{problem.row} {problem.message}".replace("'", " ").split())
 
 
 def test_a_closed_loop_that_can_be_opened_is_a_warning_that_names_it() -> None:
@@ -180,10 +200,10 @@ def test_parallel_transformers_are_not_switchable_by_themselves_and_no_fault() -
     changed = tables() | {"transformers": [twin, {**twin, "name": "de 2"}]}
     parallel = grid(changed)
     assert not parallel.transformers["switchable"].any()
-    (problem,) = parallel.problems()
-    assert (problem.severity, problem.table, problem.row) == ("warning", "transformers", "de 2")
-    assert "'de' (transformers)" in problem.message
-    assert "--open 'de 2', or --switchable 'de,de 2'" in problem.remedy
+    assert parallel.problems() == []
+    (mesh,) = meshes(parallel)
+    assert (mesh.is_held, set(mesh.names)) == (True, {"de", "de 2"})
+    assert "--open 'de 2', or --switchable 'de,de 2'" in mesh.remedy
     asked = parallel.with_switchable("de 2")
     assert asked.transformers["switchable"].to_list() == [False, True]
     with pytest.raises(InputError, match="Did you mean 'de'"):
@@ -268,7 +288,7 @@ def test_notes_come_last() -> None:
     assert noted.problems()[0].severity == "error"
 
 
-def test_many_fixed_loops_are_told_in_time() -> None:
+def test_many_loops_are_told_in_time() -> None:
     n = 3000
     mesh = {
         "buses": {"name": [str(i) for i in range(n)], "vn_kv": [10.0] * n},
@@ -278,7 +298,7 @@ def test_many_fixed_loops_are_told_in_time() -> None:
             "to_bus": [str(i + 1) for _ in range(2) for i in range(n - 1)],
             "r_ohm": [0.1] * (2 * n - 2),
             "x_ohm": [0.1] * (2 * n - 2),
-            "switchable": [False] * (2 * n - 2),
+            "switchable": [True] * (2 * n - 2),
         },
         "sources": [{"name": "s", "bus": "0"}],
     }

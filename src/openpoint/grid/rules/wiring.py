@@ -1,8 +1,10 @@
 """Faults of the wiring: sources that cannot be separated, loops that cannot be opened, buses out of reach; and meshes.
 
 Checked on terminals (bus, phase), so that two parallel single-phase lines of different phases are no loop. Today's
-state is meshed where closed branches form a loop or join two sources. That is a fault only where no branch of it can be
-opened; a transformer can, since a user may name it as switchable.
+state is meshed where closed branches form a loop or join two sources. A loop of which no branch is switchable is held:
+in a balanced grid it stays closed, and a state is radial if every bus outside of held loops is on one path. In a grid
+of phases it is a fault, unless it has a transformer, which a user may name as switchable. Sources that are joined by
+branches which cannot open are a fault.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Ints
 from openpoint.errors import Problem
-from openpoint.graph import components, energised, forest, is_radial, path
+from openpoint.graph import components, energised, forest, path
 from openpoint.grid.rules.windings import line_windings
 from openpoint.grid.schemas import Tables
 
@@ -34,11 +36,13 @@ class Mesh:
         branches: (table, name) of each; the first is the one that closes the loop.
         sources: names of the two sources; empty for a loop.
         is_fixed: whether no branch of it is switchable.
+        may_stay: whether the grid may keep it, as a balanced one can.
     """
 
     branches: tuple[tuple[str, str], ...]
     sources: tuple[str, ...]
     is_fixed: bool
+    may_stay: bool
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,9 +55,14 @@ class Mesh:
         return tuple(name for kind, name in self.branches if kind == "transformers")
 
     @property
+    def is_held(self) -> bool:
+        """Whether it stays closed as part of the grid."""
+        return self.is_fixed and self.may_stay and not (self.sources and not self.transformers)
+
+    @property
     def is_fault(self) -> bool:
-        """Whether no branch of it can be opened."""
-        return self.is_fixed and not self.transformers
+        """Whether no branch of it can be opened, and it cannot stay."""
+        return self.is_fixed and not self.is_held and not self.transformers
 
     def __str__(self) -> str:
         way = _in_words(list(self.branches), MOST_TOLD)
@@ -63,7 +72,7 @@ class Mesh:
     def remedy(self) -> str:
         """How to open it."""
         names = self.transformers
-        if self.is_fault:
+        if self.is_fault or (self.is_fixed and not names):
             return "Make one of these branches switchable, or open one"
         if not self.is_fixed:
             return "Open one of these branches, or let `openpoint reconfigure` choose"
@@ -89,6 +98,11 @@ class _Wires:
         return len(self.terminals)
 
     @property
+    def is_balanced(self) -> bool:
+        """Whether this is a single-phase equivalent."""
+        return all(phase == "1" for _, phase in self.terminals)
+
+    @property
     def at(self) -> Ints:
         """Terminals that sources hold."""
         return np.array([terminal for _, _, terminal in self.sources], dtype=np.int64)
@@ -104,9 +118,8 @@ def wiring_faults(grid: Tables) -> Iterator[Problem]:
 
 
 def is_radial_today(grid: Tables) -> bool:
-    """Whether today every terminal is connected to exactly one source by exactly one path. The grid has no faults."""
-    wires = _wires(grid)
-    return is_radial(wires.n, wires.fr, wires.to, wires.closed, wires.at) and not unsupplied(grid)
+    """Whether today one path joins every terminal to exactly one source, held loops aside. The grid has no faults."""
+    return all(mesh.is_held for mesh in meshes(grid)) and not unsupplied(grid)
 
 
 def unsupplied(grid: Tables) -> list[str]:
@@ -119,7 +132,7 @@ def unsupplied(grid: Tables) -> list[str]:
 def points_to_open(grid: Tables) -> int:
     """Number of open branches in a radial state: a forest with one tree for each source has buses − sources branches.
 
-    Parallel branches in different phases, like the units of a regulator, count as one.
+    Parallel branches in different phases, like the units of a regulator, count as one; each held loop has one more.
     """
     pairs = line_windings(grid)
     beside: dict[frozenset[str], list[str]] = {}
@@ -133,7 +146,8 @@ def points_to_open(grid: Tables) -> int:
             bundles.append(carried)
         else:
             bundles[fitting] += carried
-    return sum(map(len, beside.values())) - (grid.buses.height - grid.sources["bus"].n_unique())
+    held = sum(mesh.is_held for mesh in meshes(grid))
+    return sum(map(len, beside.values())) - (grid.buses.height - grid.sources["bus"].n_unique()) - held
 
 
 def _wires(grid: Tables) -> _Wires:
@@ -189,7 +203,7 @@ def meshes(grid: Tables) -> list[Mesh]:
 
 def mesh_doubts(grid: Tables) -> Iterator[Problem]:
     """Warnings: today's state is meshed, and could be opened."""
-    found = [mesh for mesh in meshes(grid) if not mesh.is_fault]
+    found = [mesh for mesh in meshes(grid) if not (mesh.is_fault or mesh.is_held)]
     for mesh in found[:LOOPS_TOLD]:
         yield mesh_problem(mesh, "warning")
     if len(found) > LOOPS_TOLD:
@@ -222,7 +236,7 @@ def _meshes(wires: _Wires) -> list[Mesh]:
         way = path(wires.n, fr[among], to[among], start, goal) if len(among) else None
         edges = [*head, *among[way or []].tolist()]
         branches = tuple(dict.fromkeys(wires.branch[closed[e]] for e in edges))
-        return Mesh(branches, sources, not wires.switchable[closed[edges]].any())
+        return Mesh(branches, sources, not wires.switchable[closed[edges]].any(), wires.is_balanced)
 
     found: list[Mesh] = []
     # A branch of three phases closes a loop in each of them.
@@ -248,7 +262,7 @@ def _fixed_meshes(wires: _Wires) -> Iterator[Problem]:
     """Faults: sources joined and loops closed by branches that cannot be opened."""
     kinds = np.array([kind != "transformers" for kind, _ in wires.branch], dtype=np.bool_)
     hard = replace(wires, closed=wires.closed & ~wires.switchable & kinds)
-    found = _meshes(hard)
+    found = [mesh for mesh in _meshes(hard) if not mesh.is_held]
     loops = [mesh for mesh in found if not mesh.sources]
     for mesh in found:
         if mesh.sources:

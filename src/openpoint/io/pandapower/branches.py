@@ -7,7 +7,9 @@
 - A line that is open at one end is under voltage from the other, as in pandapower: `open_end` says where it opens. That
   is where it is open today; of a closed line where its switch is, and the to end where it has one at both. Where the
   bus at its end is out of service a line is open for good.
-- A bus-bus switch is a switch without impedance, or a line of its `z_ohm`, split with pandapower's r/x ratio of 2.
+- A bus-bus switch is a switch without impedance, or a line of its `z_ohm`, split with pandapower's r/x ratio of 2. It
+  is switchable if it is the switch of one line: the bus at one of its ends has this line and nothing else. Any other
+  one couples busbars, or leads to a transformer or source, and keeps its state unless it is asked for by name.
 - Taps may be set by a decision; where any transformer is marked as `oltc`, those of the marked ones only.
 - A transformer goes from its high- to its low-voltage bus. Its T circuit is turned into the equal pi section, so power
   flows agree with `pandapower.runpp` and its defaults.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections import Counter
 from typing import Any
 
 from openpoint.io.pandapower.json import Row, is_missing, truth
@@ -55,8 +58,9 @@ def read_branches(reading: Reading) -> None:
         state = _plain_state(row) if plain else _line_state(reading, row, lines.get(row["index"], []))
         _line(reading, row, named["line", row["index"]], state)
     _note_both_ends(reading, all_lines, lines)
+    ends_of_lines = _ends_of_lines(reading, all_lines)
     for row in couplers:
-        _coupler(reading, row, named["switch", row["index"]])
+        _coupler(reading, row, named["switch", row["index"]], ends_of_lines)
     trafos = _switches_of(reading, "t")
     for row in net.live("trafo"):
         _transformer(reading, row, named["trafo", row["index"]], trafos.get(row["index"], []))
@@ -179,7 +183,30 @@ def _frequency(reading: Reading) -> float:
     return float(value) if isinstance(value, (int, float)) else 50.0
 
 
-def _coupler(reading: Reading, row: Row, name: str) -> None:
+_AT_A_BUS = {
+    "line": ("from_bus", "to_bus"),
+    "switch": ("bus", "element"),
+    "trafo": ("hv_bus", "lv_bus"),
+    "trafo3w": ("hv_bus", "mv_bus", "lv_bus"),
+    "impedance": ("from_bus", "to_bus"),
+    **dict.fromkeys(("load", "sgen", "gen", "ext_grid", "shunt", "storage", "ward", "xward"), ("bus",)),
+}
+
+
+def _ends_of_lines(reading: Reading, lines: list[Row]) -> set[Any]:
+    """Buses that have one line, one bus-bus switch and nothing else: where this switch is the switch of the line."""
+    count: Counter[tuple[str, Any]] = Counter()
+    for table, columns in _AT_A_BUS.items():
+        rows = lines if table == "line" else reading.net.rows(table)
+        for row in rows:
+            if table != "switch" or row.get("et") == "b":
+                ends = [row.get(column) for column in columns]
+                count.update((table, bus) for bus in ends if isinstance(bus, (int, float)))
+    busy = {bus for (table, bus) in count if table not in ("line", "switch")}
+    return {bus for (table, bus), n in count.items() if table == "line" and n == count["switch", bus] == 1} - busy
+
+
+def _coupler(reading: Reading, row: Row, name: str, ends_of_lines: set[Any]) -> None:
     ends = _ends(reading, "switch", row, "bus", "element")
     if ends is None:
         return
@@ -190,7 +217,7 @@ def _coupler(reading: Reading, row: Row, name: str) -> None:
         "from_bus": reading.bus_names[ends[0]],
         "to_bus": reading.bus_names[ends[1]],
         "i_max_a": None if i_ka is None or i_ka >= NO_LIMIT_KA else i_ka * 1000.0,
-        "switchable": True,
+        "switchable": not ends_of_lines.isdisjoint(ends),
         "closed": _is_closed(row),
     }
     if z == 0:

@@ -11,11 +11,10 @@ import numpy as np
 
 from openpoint.arrays import Complexes, Floats
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import why_no_loss
+from openpoint.grid.today import loops_today, why_no_loss
 from openpoint.network import Network
 from openpoint.network.devices import with_positions
-from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.state import RadialState, ac_state
+from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results.ac_tables import OperatingPoint
 from openpoint.results.columns import finite
@@ -43,13 +42,13 @@ class Solved:
 
     state: OperatingState | None
     network: Network
-    radial: RadialState | None
+    radial: AcState | None
     source_s: Complexes
 
     @property
     def point(self) -> OperatingPoint | None:
         """In the units of the grid."""
-        return None if self.radial is None else states.of_radial(self.network, self.radial)
+        return None if self.radial is None else states.of_balanced(self.network, self.radial)
 
     @property
     def source_v(self) -> Floats:
@@ -68,7 +67,7 @@ def solved(question: Question, state: OperatingState | None) -> Solved:
     radial = ac_state(net, state.closed, state.generation)
     if radial is None:
         return Solved(state, net, None, nothing)
-    return Solved(state, net, radial, solve(net, state.closed, generation=state.generation).source_s[0])
+    return Solved(state, net, radial, radial.source_s)
 
 
 def dispatch_result(grid: Grid, question: Question, method: str, why: str, found: Found) -> DispatchResult:
@@ -184,6 +183,8 @@ def _notes(grid: Grid, question: Question, before: Solved, shown: Solved, found:
         )
     if before.radial is None:
         yield why_no_loss(grid)
+    elif told := loops_today(grid):
+        yield f"today's state is not radial, and its figures are those with its loops closed ({told})"
     if found.termination is Termination.INFEASIBLE and shown.radial is None:
         yield "no radial state has a power flow solution: the grid cannot carry its load; check loads and units"
     if found.best is None and shown.state is not None:

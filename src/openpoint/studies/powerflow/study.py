@@ -12,6 +12,7 @@ from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_TOLD, mesh_problem, meshes
+from openpoint.grid.today import loops_today
 from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
@@ -28,18 +29,19 @@ from openpoint.studies.powerflow.result import PowerflowResult
 def run_powerflow(grid: GridLike) -> PowerflowResult:
     """Exact AC power flow of the grid in today's state.
 
-    Balanced grids are solved by the radial sweep and checked by the admittances of the grid; generators with `v_pu`
-    hold the voltage of their bus while their reactive power stays within its limits (`powerflow.holding`). Grids of
-    several phases are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor
-    steps and switches stay as they are.
+    Balanced grids are solved by the radial sweep, those with loops or joined sources by Newton's method
+    (`powerflow.meshed`), and checked by the admittances of the grid; in a radial one generators with `v_pu` hold the
+    voltage of their bus while their reactive power stays within its limits (`powerflow.holding`). Grids of several
+    phases are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor steps and
+    switches stay as they are.
 
     Args:
         grid: the grid, a path or a name that `read` takes.
 
     Raises:
         InputError: the grid has faults, leaves buses without supply, or has no solution, also none that holds the
-            voltages of generators; a balanced grid is not radial
-            today; one of several phases has something that OpenDSS does not have.
+            voltages of generators; generators hold voltages in a grid with loops; a grid of several phases has
+            something that OpenDSS does not have.
     """
     grid = read(grid)
     network = Limits().applied(build_network(grid, holds_voltages=True))
@@ -48,22 +50,23 @@ def run_powerflow(grid: GridLike) -> PowerflowResult:
 
 def _balanced(grid: Grid, network: Network) -> PowerflowResult:
     flows = solve(network, network.closed)
-    status = FlowStatus(flows.status[0])
-    if status is FlowStatus.NOT_RADIAL:
-        _refuse_meshes(grid)
+    is_meshed = flows.status[0] == FlowStatus.NOT_RADIAL
+    if is_meshed:
+        _refuse_meshes_that_hold(grid)
     _refuse_dark(network, flows.energised[0], "Close a branch to them, or let `openpoint reconfigure` choose it")
     held = _held(grid, network)
     network = held.network
     state = ac_state(network, network.closed)
     if state is None:
-        raise _no_solution()
+        raise _no_solution(joined=is_meshed and any(mesh.sources for mesh in meshes(grid)))
     return _result(
         grid,
         network,
-        states.of_radial(network, state),
+        states.of_balanced(network, state),
         generators=held.generators,
-        delivered_kva=solve(network, network.closed).source_s[0] * network.s_base_kva,
+        delivered_kva=state.source_s * network.s_base_kva,
         violations=states.violations(network, state),
+        notes=_of_loops(grid),
     )
 
 
@@ -149,8 +152,10 @@ def _refuse_dark(network: Network, energised: Bools, remedy: str) -> None:
     raise InputError([Problem("buses", ", ".join(places[:10]), "", "no source reaches them in today's state", remedy)])
 
 
-def _no_solution() -> InputError:
+def _no_solution(*, joined: bool = False) -> InputError:
     remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
+    if joined:
+        remedy += "; or branches without impedance join sources, and nothing says what each delivers"
     return InputError([Problem("buses", "", "", "the power flow has no solution", remedy)])
 
 
@@ -162,6 +167,7 @@ def _result(
     generators: pl.DataFrame,
     delivered_kva: Complexes,
     violations: tuple[Violation, ...],
+    notes: tuple[str, ...] = (),
 ) -> PowerflowResult:
     """The tables, a row a terminal and a row a conductor."""
     v = np.abs(point.v)
@@ -189,15 +195,25 @@ def _result(
             }
         ),
         generators=generators,
-        notes=grid.figure_notes,
+        notes=(*grid.figure_notes, *notes),
     )
 
 
-def _refuse_meshes(grid: Grid) -> None:
-    """Refuse a state of today that is not radial.
+def _refuse_meshes_that_hold(grid: Grid) -> None:
+    """Refuse generators that hold voltages in a state of today that is not radial.
 
     Raises:
         InputError: naming every loop, and what joins sources.
     """
-    if found := meshes(grid):
-        raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_TOLD]])
+    if grid.generators["v_pu"].null_count() < grid.generators.height:
+        remedy = "Read them with another output (--pv-as-pq), or open the loops"
+        holders = ", ".join(grid.generators.filter(pl.col("v_pu").is_not_null())["name"].to_list()[:10])
+        message = "generators hold voltages in radial states only, and today's is not"
+        loops = [mesh_problem(mesh) for mesh in meshes(grid)[:LOOPS_TOLD]]
+        raise InputError([Problem("generators", holders, "v_pu", message, remedy), *loops])
+
+
+def _of_loops(grid: Grid) -> tuple[str, ...]:
+    """That today's state is not radial, with its loops."""
+    told = loops_today(grid)
+    return (f"today's state is not radial: {told}",) if told else ()

@@ -9,9 +9,10 @@ import polars as pl
 
 from openpoint.arrays import Bools
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import why_no_loss
+from openpoint.grid.today import loops_today, why_no_loss
 from openpoint.network import Network
-from openpoint.powerflow.state import RadialState, ac_state
+from openpoint.network.stations import Stations
+from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results.ac_tables import OperatingPoint
 from openpoint.results.columns import finite
@@ -103,22 +104,23 @@ def reconfigure_result(grid: Grid, network: Network, method: str, found: Finding
 def radial_result(
     grid: Grid,
     program: RadialProgram,
+    stations: Stations,
     method: str,
-    before: RadialState | None,
+    before: AcState | None,
     outcome: Outcome,
     soft: SoftLimits | None,
 ) -> ReconfigureResult:
-    """The result of a method on a balanced grid."""
-    network, state = program.network, states_of(outcome)
-    best = None if state is None else ac_state(network, state.closed, state.generation[0])
+    """The result of a method on a balanced grid, with its held meshes closed again."""
+    network, state = stations.whole, states_of(outcome)
+    best = None if state is None else ac_state(network, state.closed | stations.dropped, state.generation[0])
     after = best if outcome.decision is not None else None
     least = best if outcome.least_violation is not None else None
     shown = after or least
     closed = network.closed if shown is None else shown.closed
     found = Findings(
         outcome=outcome,
-        before=None if before is None else states.of_radial(network, before),
-        shown=None if shown is None else states.of_radial(network, shown),
+        before=None if before is None else states.of_balanced(network, before),
+        shown=None if shown is None else states.of_balanced(network, shown),
         closed=closed,
         kept=after is not None,
         open_before=states.open_names(network, network.closed),
@@ -128,7 +130,7 @@ def radial_result(
         generators=states.generators(grid, network, after),
         fixed=False,
         choices=len(program.choices.free),
-        notes=(),
+        notes=_of_couplers(stations),
         proven=True,
         objective_kw=finite(outcome.upper_bound),
         soft=soft,
@@ -136,9 +138,20 @@ def radial_result(
     return reconfigure_result(grid, network, method, found)
 
 
+def _of_couplers(stations: Stations) -> tuple[str, ...]:
+    """What is to be said of limits that the search does not see."""
+    names = states.open_names(stations.whole, ~stations.unlimited)
+    if not names:
+        return ()
+    told = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return (f"limits of current of couplers in held loops are checked after the search only: {told}",)
+
+
 def _of_states(grid: Grid, found: Findings) -> tuple[str, ...]:
     """What is to be said where a state is missing."""
     notes: tuple[str, ...] = () if found.before is not None else (why_no_loss(grid),)
+    if found.before is not None and (told := loops_today(grid)):
+        notes = (f"today's state is not radial, and its loss is that with its loops closed ({told})",)
     if found.fixed:
         notes += ("generators keep the output that they have today; their limits are not used",)
     if found.outcome.termination is Termination.INFEASIBLE and found.shown is None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
+
+from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import locks, refuse_impossible
 from openpoint.grid.grid import Grid
-from openpoint.network import build_network
+from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
+from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 
@@ -16,18 +20,38 @@ _LOG = logging.getLogger(__name__)
 
 
 def radial_program(grid: Grid, options: ReconfigureOptions) -> RadialProgram:
-    """The program of a grid under today's demand.
+    """The program of a grid without held meshes under today's demand.
 
     Raises:
-        InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
+        InputError: the grid has faults or held meshes, a locked branch is unknown, or locks leave no radial state.
         OptionError: a grid of several phases.
     """
+    kept = _kept(grid, options)
+    return _program(grid, options, kept, kept, np.zeros(kept.n_conductors, dtype=np.bool_))
+
+
+def station_program(grid: Grid, options: ReconfigureOptions) -> tuple[RadialProgram, Stations]:
+    """The program of a grid under today's demand with its held meshes opened, and these meshes.
+
+    Raises:
+        InputError: as of `radial_program`, but held meshes only where they cannot be opened.
+        OptionError: a grid of several phases.
+    """
+    stations = open_held_meshes(_kept(grid, options))
+    return _program(grid, options, stations.whole, stations.opened, stations.dropped), stations
+
+
+def _kept(grid: Grid, options: ReconfigureOptions) -> Network:
     network = build_network(grid)
     if not network.is_balanced:
         raise OptionError("this works on balanced grids (phases '1'); this grid has phases a, b, c")
-    kept = Limits.given(options.limits).applied(network)
-    must_close, must_open = locks(kept, kept.closed, kept.switchable, options.locked_open, options.locked_closed)
-    program = RadialProgram(kept, must_close, must_open, options.max_changes, options.change_cost_kw)
-    refuse_impossible(grid, kept, program.choices, must_close)
+    return Limits.given(options.limits).applied(network)
+
+
+def _program(grid: Grid, options: ReconfigureOptions, whole: Network, opened: Network, dropped: Bools) -> RadialProgram:
+    must_close, must_open = locks(whole, whole.closed, whole.switchable, options.locked_open, options.locked_closed)
+    must_close, must_open = must_close & ~dropped, must_open | dropped
+    program = RadialProgram(opened, must_close, must_open, options.max_changes, options.change_cost_kw)
+    refuse_impossible(grid, opened, program.choices, must_close)
     _LOG.info("built the network with its limits")
     return program

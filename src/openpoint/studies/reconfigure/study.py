@@ -12,6 +12,7 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
+from openpoint.network.stations import Stations
 from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.ambiguity import FuturesRecipe
 from openpoint.scenarios.futures import FuturesLike, read_futures
@@ -23,7 +24,7 @@ from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions
 from openpoint.studies.reconfigure.phases.study import PreparedPhases, has_phases, prepare_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult
-from openpoint.studies.reconfigure.setup import radial_program
+from openpoint.studies.reconfigure.setup import radial_program, station_program
 from openpoint.studies.reconfigure.soft.radial import soften_radial
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import deadline_of
@@ -162,9 +163,9 @@ def prepare(grid: Grid, options: ReconfigureOptions) -> Prepared | PreparedPhase
     grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
     if has_phases(grid):
         return prepare_phases(grid, options)
-    program = radial_program(grid, options)
+    program, stations = station_program(grid, options)
     method = options.method or quickest(program, gap=options.gap, time_limit_s=options.time_limit_s)
-    return Prepared(grid, program, method, options.soft_limits)
+    return Prepared(grid, program, stations, method, options.soft_limits)
 
 
 @dataclass(frozen=True)
@@ -172,19 +173,22 @@ class Prepared:
     """A question about a balanced grid, ready to be solved.
 
     Attributes:
-        grid: with what is asked for given to the choice. program: its network, limits and locks.
+        grid: with what is asked for given to the choice. program: its network, limits and locks, held meshes opened.
+        stations: the held meshes.
         method: named, or chosen for the program. soft_limits: as of `reconfigure`.
     """
 
     grid: Grid
     program: RadialProgram
+    stations: Stations
     method: Method
     soft_limits: bool
 
     def solve(self, progress: Progress | None = None) -> ReconfigureResult:
         """The result, verified by exact AC power flow."""
         program, method = self.program, self.method
-        before = ac_state(program.network, program.network.closed)
+        whole = self.stations.whole
+        before = ac_state(whole, whole.closed)
         _LOG.info("computed today's state by AC power flow")
         program.ac.objectives(program.network.closed[None, :])  # compiles kernels outside the method's time
         _LOG.info("stated the problem; the method begins")
@@ -193,7 +197,7 @@ class Prepared:
             _LOG.info("the method ended")
             if self.soft_limits:
                 outcome, soft = soften_radial(program, method, outcome, progress, deadline)
-            return radial_result(self.grid, program, str(method), before, outcome, soft)
+            return radial_result(self.grid, program, self.stations, str(method), before, outcome, soft)
 
 
 def reconfigure_for(

@@ -32,7 +32,8 @@ def _answer(result: ReconfigureResult) -> v.View:
     if result.loss_kw is None:
         return [v.Line(f"No topology that keeps the limits was found ({bound}).")]
     losses = f"{words.kw(result.loss_before_kw)} → {words.kw(result.loss_kw)} kW"
-    objective = "" if result.objective_kw == result.loss_kw else f" of {words.kw(result.objective_kw)} kW with changes"
+    is_loss = result.objective_kw is None or math.isclose(result.objective_kw, result.loss_kw, rel_tol=1e-9)
+    objective = "" if is_loss else f" of {words.kw(result.objective_kw)} kW with changes"
     if result.linear_kw is not None:
         bound += f" of the linear model, its best {words.kw(result.linear_kw)} kW"
     gap = "not known, no bound is proven"

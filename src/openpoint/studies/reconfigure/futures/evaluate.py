@@ -12,7 +12,7 @@ from openpoint.network import Network
 from openpoint.powerflow.balanced import Flows, solve
 from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.powerflow.state import RadialState
+from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.goal import Goal
@@ -39,7 +39,7 @@ class FuturesEvaluation:
     v: Floats
     i: Floats
     loss: Floats
-    states: tuple[RadialState | None, ...]
+    states: tuple[AcState | None, ...]
     v_min: Floats
     v_max: Floats
     loading: Floats
@@ -107,14 +107,12 @@ def violations(network: Network, names: tuple[str, ...], judged: FuturesEvaluati
     return pl.DataFrame(rows, schema={key: pl.String if key in texts else pl.Float64 for key in order})
 
 
-def _state(
-    network: Network, closed: Bools, flows: Flows, k: int, demand: Complexes, generation: Complexes
-) -> RadialState:
+def _state(network: Network, closed: Bools, flows: Flows, k: int, demand: Complexes, generation: Complexes) -> AcState:
     """Flow number k with its independent check."""
     v = flows.v[k]
     check = check_flow(network, closed, v, s_power=demand, generation=generation, tolerance=LIMIT_TOLERANCE)
     ends = flows.i_series[k], flows.s_fr[k], flows.s_to[k]
-    return RadialState(closed, generation, v, *ends, float(flows.loss[k]), check)
+    return AcState(closed, generation, v, *ends, flows.source_s[k], float(flows.loss[k]), check)
 
 
 def _dispatch(program: RadialProgram, closed: Bools, executor: Choice) -> Complexes:

@@ -1,0 +1,119 @@
+"""Held meshes: loops that stay closed in stations, and the radial network with the same power flow.
+
+A branch is *held* if it is closed and not switchable. Held branches may form loops: transformers in parallel, double
+busbars, closed couplers. Where a loop consists of couplers (branches without impedance) and of branches in parallel
+between what couplers join, the grid has the same voltages and losses as one in which the loop is opened:
+
+- In a loop of couplers any one can be open: all their buses have one voltage.
+- Branches in parallel that have one ratio a share the voltage u = v_fr / a behind it. Their currents are
+  i_k = (u - v_to) / z_k, so that together they are one branch with 1 / z = Σ 1 / z_k and y = Σ y_k, of whose current
+  they carry the share z / z_k each. The first of them takes these values, and the others are open. Its limit of
+  current is the least l_k |z_k / z|², so that it keeps its limit where all keep theirs, and only there.
+- A branch in parallel with a coupler carries no current but that of its shunt y, which stays at its from bus.
+- Sources that hold the same voltage count as one bus.
+
+Bounds, certificates and radial states of the opened network are therefore those of the grid, without any error. Only
+the currents of couplers differ, of which a loop does not say how they are shared: their limits are left out, and the
+power flow of the answer in the grid itself checks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Bools, Complexes, Ints
+from openpoint.graph import bridges, components, forest
+from openpoint.network.arrays import Network
+
+
+@dataclass(frozen=True)
+class Stations:
+    """A network and its held meshes.
+
+    Attributes:
+        whole: the network as it is. opened: the one with the same power flow in which held meshes are open, as far as
+            they consist of couplers and branches in parallel.
+        dropped: (E) branches that are closed in `whole` and open in `opened`.
+        unlimited: (E) couplers whose limit of current `opened` does not have.
+    """
+
+    whole: Network
+    opened: Network
+    dropped: Bools
+    unlimited: Bools
+
+
+def open_held_meshes(network: Network) -> Stations:
+    """The network with its held meshes opened; one of several phases stays as it is."""
+    nothing = np.zeros(network.n_conductors, dtype=np.bool_)
+    held = np.flatnonzero(network.closed & ~network.switchable)
+    if not network.is_balanced or not len(held):
+        return Stations(network, network, nothing, nothing)
+    node = _one_node_a_voltage(network)
+    n, fr, to = network.n_terminals, node[network.terminal_fr], node[network.terminal_to]
+    looped = held[~bridges(n, fr[held], to[held])]
+    if not len(looped):
+        return Stations(network, network, nothing, nothing)
+    z, y = (np.asarray(matrix.diagonal()).copy() for matrix in (network.z, network.y_shunt))
+    plain = (network.tap == 1.0) & (network.shift == 0.0)
+    is_coupler = (z == 0) & (y == 0) & plain
+    couplers, others = looped[is_coupler[looped]], looped[~is_coupler[looped]]
+    group = components(n, fr[couplers], to[couplers])
+    dropped, at_fr, l_max = nothing.copy(), network.y_open_fr.copy(), network.l_max.copy()
+    dropped[couplers[~forest(n, fr[couplers], to[couplers])]] = True
+    for beside in _in_parallel(group[fr], group[to], others):
+        first = beside[0]
+        if group[fr[first]] == group[to[first]]:
+            idle = beside[plain[beside]]
+            dropped[idle], at_fr[idle] = True, y[idle]
+        elif _have_one_ratio(network, group[fr], beside) and z[beside].all():
+            z_all = 1.0 / (1.0 / z[beside]).sum()
+            l_max[first] = (network.l_max[beside] * np.abs(z[beside] / z_all) ** 2).min()
+            z[first], y[first] = z_all, y[beside].sum()
+            dropped[beside[1:]], at_fr[beside[1:]] = True, 0.0
+    unlimited = nothing.copy()
+    unlimited[couplers] = np.isfinite(network.l_max[couplers])
+    l_max[couplers] = np.inf
+    opened = replace(
+        network,
+        z=_diagonal(z),
+        y_shunt=_diagonal(y),
+        closed=network.closed & ~dropped,
+        l_max=l_max,
+        y_open_fr=at_fr,
+        y_open_to=np.where(dropped, 0.0, network.y_open_to),
+    )
+    return Stations(network, opened, dropped, unlimited)
+
+
+def _one_node_a_voltage(network: Network) -> Ints:
+    """(N) the terminal that stands for each; sources with the same voltage are one."""
+    node = np.arange(network.n_terminals)
+    first: dict[complex, int] = {}
+    for terminal, v in zip(network.source_terminal.tolist(), network.source_v.tolist(), strict=True):
+        node[terminal] = first.setdefault(v, terminal)
+    return node
+
+
+def _in_parallel(fr: Ints, to: Ints, branches: Ints) -> Iterator[Ints]:
+    """The branches by the pair of groups that they join."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for e in branches.tolist():
+        pair = int(fr[e]), int(to[e])
+        found.setdefault((min(pair), max(pair)), []).append(e)
+    return (np.array(beside, dtype=np.int64) for beside in found.values())
+
+
+def _have_one_ratio(network: Network, fr: Ints, beside: Ints) -> bool:
+    """Whether branches in parallel share the voltage behind their ratio."""
+    ratio = network.tap[beside] * np.exp(1j * network.shift[beside])
+    one_way = (fr[beside] == fr[beside[0]]).all()
+    return bool((np.abs(ratio - ratio[0]) <= 1e-12).all() and (one_way or ratio[0] == 1.0))
+
+
+def _diagonal(values: Complexes) -> sp.csr_array:
+    return sp.csr_array(sp.diags_array(values))

@@ -1,0 +1,210 @@
+"""Exact AC power flow of a balanced grid in any state, loops and joined sources included: Newton's method.
+
+The current balance of every bus without a source, Y v + i(v) = 0, is solved in rectangular coordinates, with Y the
+admittance matrix of the closed branches and i(v) = conj(s_power / v) + conj(s_current) v / |v| + conj(s_impedance) v
+the current of the loads. i is no analytic function of v, so that a step needs the derivatives by v and by conj(v).
+Buses that branches without impedance join are one bus in Y. The currents of these branches follow from the balances of
+their ends; where they form loops, from equal small impedances. The first voltages are those without load, so that
+phase shifts of transformers need no search.
+
+One state takes milliseconds and not microseconds: the sweep of `openpoint.powerflow.balanced` is for radial states.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import MatrixRankWarning, spsolve
+
+from openpoint.arrays import Bools, Complexes, Ints
+from openpoint.graph import components, energised
+from openpoint.network import Network
+
+ITERATIONS = 40
+STEP = 1e-12
+"""Largest change of any voltage in the last step of Newton's method, pu."""
+LOWEST_PU = 0.1
+"""A solution with a voltage below this is not the one in which a grid is run."""
+
+
+@dataclass(frozen=True)
+class MeshedFlow:
+    """A power flow over N buses, E branches and S sources, in per unit; fields as of `balanced.Flows`."""
+
+    v: Complexes
+    i_series: Complexes
+    s_fr: Complexes
+    s_to: Complexes
+    loss: float
+    source_s: Complexes
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """The branches that conduct, and the admittances of those with an impedance.
+
+    Attributes:
+        branch: numbers of the branches. fr, to: their ends. ratio: complex ratio of each.
+        z: series impedance. half: half of the shunt. ideal: whether the branch has neither.
+    """
+
+    branch: Ints
+    fr: Ints
+    to: Ints
+    ratio: Complexes
+    z: Complexes
+    half: Complexes
+    ideal: Bools
+
+
+def solve_meshed(network: Network, closed: Bools, generation: Complexes | None = None) -> MeshedFlow | None:
+    """The power flow of one state; None where none is found.
+
+    None, too, where a bus is without supply, where a transformer without impedance is closed, or where branches
+    without impedance join sources, since then nothing says what each source delivers.
+
+    Args:
+        network: a balanced network. closed: (E) state of the branches. generation: (G) injection of the dispatchable
+            generators; default: that of the network.
+    """
+    n, source = network.n_terminals, network.source_terminal
+    paths = _paths(network, closed)
+    if not energised(n, network.terminal_fr, network.terminal_to, closed, source).all():
+        return None
+    group = components(n, paths.fr[paths.ideal], paths.to[paths.ideal])
+    if len(set(group[source].tolist())) < len(source) or (paths.z[~paths.ideal] == 0).any():
+        return None
+    power = network.s_power.copy()
+    np.subtract.at(power, network.generator_terminal, network.generator_s if generation is None else generation)
+    count = int(group.max(initial=-1)) + 1
+    s_power, s_current = (_summed(group, part, count) for part in (power, network.s_current))
+    y = _admittances(network, closed, paths, group, count)
+    held, v = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.complex128)
+    held[group[source]], v[group[source]] = True, network.source_v
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MatrixRankWarning)
+        try:
+            found = _newton(y, held, v, s_power, s_current)
+        except MatrixRankWarning:
+            return None
+    return None if found is None else _flow(network, closed, paths, power, found[group])
+
+
+def _paths(network: Network, closed: Bools) -> _Paths:
+    branch = np.flatnonzero(closed)
+    z, y = (np.asarray(matrix.diagonal(), dtype=np.complex128)[branch] for matrix in (network.z, network.y_shunt))
+    ratio = network.tap[branch] * np.exp(1j * network.shift[branch])
+    return _Paths(
+        branch=branch,
+        fr=network.terminal_fr[branch],
+        to=network.terminal_to[branch],
+        ratio=ratio,
+        z=z,
+        half=0.5 * y,
+        ideal=np.asarray((z == 0) & (y == 0) & (ratio == 1.0)),
+    )
+
+
+def _summed(group: Ints, values: Complexes, count: int) -> Complexes:
+    total = np.zeros(count, dtype=np.complex128)
+    np.add.at(total, group, values)
+    return total
+
+
+def _admittances(network: Network, closed: Bools, paths: _Paths, group: Ints, count: int) -> sp.csr_array:
+    """(groups, groups) of the closed branches, of lines that hang on one end, and of loads of constant impedance."""
+    real = ~paths.ideal
+    fr, to = group[paths.fr[real]], group[paths.to[real]]
+    series, half, ratio = 1.0 / paths.z[real], paths.half[real], paths.ratio[real]
+    own = np.conj(network.s_impedance)
+    hangs = ~closed & network.hangs
+    np.add.at(own, network.terminal_fr[hangs], network.y_open_fr[hangs])
+    np.add.at(own, network.terminal_to[hangs], network.y_open_to[hangs])
+    size = np.abs(ratio) ** 2
+    values = ((series + half) / size, -series / np.conj(ratio), -series / ratio, series + half, own)
+    rows, columns = (fr, fr, to, to, group), (fr, to, fr, to, group)
+    entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
+    return sp.csr_array(sp.coo_array(entries, shape=(count, count)))
+
+
+def _newton(y: sp.csr_array, held: Bools, v: Complexes, s_power: Complexes, s_current: Complexes) -> Complexes | None:
+    """(groups) voltages; `v` holds those of the sources."""
+    free = np.flatnonzero(~held)
+    inner, fed = sp.csc_array(y[free][:, free]), y[free] @ v
+    p, c = np.conj(s_power[free]), np.conj(s_current[free])
+    if len(free):
+        v[free] = np.asarray(spsolve(inner, -fed))
+    for _ in range(ITERATIONS):
+        u = v[free]
+        size = np.abs(u)
+        if not np.isfinite(u).all() or (size == 0).any():
+            return None
+        missing = inner @ u + fed + p / np.conj(u) + c * u / size
+        by_v = inner + sp.diags_array(0.5 * c / size)
+        by_conj = sp.diags_array(-p / np.conj(u) ** 2 - 0.5 * c * u**2 / size**3)
+        jacobian = sp.block_array(
+            [[(by_v + by_conj).real, (by_conj - by_v).imag], [(by_v + by_conj).imag, (by_v - by_conj).real]],
+            format="csc",
+        )
+        step = spsolve(jacobian, -np.concatenate([missing.real, missing.imag])) if len(free) else np.zeros(0)
+        v[free] = u + step[: len(free)] + 1j * step[len(free) :]
+        if np.abs(step).max(initial=0.0) <= STEP:
+            return v if (np.abs(v) > LOWEST_PU).all() else None
+    return None
+
+
+def _flow(network: Network, closed: Bools, paths: _Paths, power: Complexes, v: Complexes) -> MeshedFlow:
+    """Currents and powers at the voltages of all buses."""
+    real, fr, to = ~paths.ideal, paths.fr, paths.to
+    inner = v[fr] / paths.ratio
+    through = np.divide(inner - v[to], paths.z, out=np.zeros_like(paths.z), where=real)
+    # What every bus feeds into its branches without impedance, and at a source into these and from it.
+    size = np.abs(v)
+    rest = -np.conj((power + network.s_current * size + network.s_impedance * size**2) / v)
+    np.subtract.at(rest, fr, (through + paths.half * inner) / np.conj(paths.ratio))
+    np.add.at(rest, to, through - paths.half * v[to])
+    hangs = ~closed & network.hangs
+    hung = np.zeros(network.n_conductors, dtype=np.complex128)  # at the from end; `hung_to` at the other
+    hung_to = hung.copy()
+    hung[hangs] = np.abs(v[network.terminal_fr[hangs]]) ** 2 * np.conj(network.y_open_fr[hangs])
+    hung_to[hangs] = np.abs(v[network.terminal_to[hangs]]) ** 2 * np.conj(network.y_open_to[hangs])
+    np.subtract.at(rest, network.terminal_fr, np.conj(hung / v[network.terminal_fr]))
+    np.subtract.at(rest, network.terminal_to, np.conj(hung_to / v[network.terminal_to]))
+    source = network.source_terminal
+    ideal = np.flatnonzero(paths.ideal)
+    through[ideal], delivered = _ideal_currents(fr[ideal], to[ideal], rest, source)
+    i, s_fr, s_to = (np.zeros(network.n_conductors, dtype=np.complex128) for _ in range(3))
+    i[paths.branch] = through
+    s_fr[paths.branch] = inner * np.conj(through + paths.half * inner)
+    s_to[paths.branch] = v[to] * np.conj(paths.half * v[to] - through)
+    s_fr, s_to = s_fr + hung, s_to + hung_to
+    source_s = v[source] * np.conj(delivered)
+    return MeshedFlow(v, i, s_fr, s_to, float((s_fr + s_to).real.sum()), source_s)
+
+
+def _ideal_currents(fr: Ints, to: Ints, rest: Complexes, source: Ints) -> tuple[Complexes, Complexes]:
+    """Currents of branches without impedance as if all had the same, and the current that each source delivers.
+
+    Args:
+        rest: (N) current that a bus feeds into these branches; at a source less what the source delivers.
+    """
+    n = len(rest)
+    group = components(n, fr, to)
+    missing = _summed(group, rest, int(group.max(initial=-1)) + 1)
+    delivered = -missing[group[source]]
+    rest = rest.copy()
+    rest[source] += delivered
+    if not len(fr):
+        return np.zeros(0, dtype=np.complex128), delivered
+    at = np.unique(np.concatenate([fr, to]))
+    row = np.full(n, -1)
+    row[at] = np.arange(len(at))
+    edges = np.arange(len(fr))
+    ends = np.concatenate([row[fr], row[to]]), np.concatenate([edges, edges])
+    incidence = sp.csr_array((np.repeat([1.0, -1.0], len(fr)), ends), shape=(len(at), len(fr)))
+    laplacian = (incidence @ incidence.T).toarray()
+    potential = np.linalg.lstsq(laplacian.astype(np.complex128), rest[at], rcond=None)[0]
+    return np.asarray(incidence.T @ potential), delivered
