@@ -83,6 +83,15 @@ class HighsModel:
         """Rows now in the model."""
         return int(self._highs.getNumRow())
 
+    @property
+    def integers(self) -> Ints:
+        """Numbers of the integer columns."""
+        return self._integers.astype(np.int64)
+
+    def bounds_of(self, columns: Ints) -> tuple[Floats, Floats]:
+        """Lower and upper bounds of columns."""
+        return self._lower[columns].copy(), self._upper[columns].copy()
+
     def add_rows(self, rows: sp.csr_array, lower: Floats, upper: Floats) -> None:
         """Append rows lower ≤ rows · x ≤ upper, `rows` being (k, n)."""
         if rows.shape[0]:

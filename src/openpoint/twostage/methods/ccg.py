@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
@@ -106,7 +107,7 @@ class _Columns:
         if isinstance(run.program.uncertainty, Box | Budget):
             return [(finding.k, finding.realisation) for finding in evaluation.findings]
         objective, estimates = run.evaluator.objective, master.recourse_estimates(proposal.point)
-        values = evaluation.values
+        values = _modelled(evaluation)
         if not np.isfinite(values).all():
             lost = np.flatnonzero(~np.isfinite(values))
             return [(int(k), objective.realisations[k]) for k in lost]
@@ -114,3 +115,16 @@ class _Columns:
         order = np.argsort(-weight, kind="stable")
         least = EXACT * max(1.0, abs(evaluation.value))
         return [(int(k), objective.realisations[k]) for k in order if weight[k] > least]
+
+
+def _modelled(evaluation: Evaluation) -> Floats:
+    """(K) cost by the recourse, to which a copy raises the master's estimate; inf where it keeps the limits nowhere.
+
+    Not the exact costs, where these are others: the worst realisation by these may not be the worst of the model, whose
+    copy would never be added.
+    """
+    values = evaluation.values.copy()
+    if not evaluation.exact:
+        for finding in evaluation.findings:
+            values[finding.k] = finding.response.value if finding.response.feasible else np.inf
+    return values

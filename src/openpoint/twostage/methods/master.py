@@ -25,6 +25,12 @@ ROOT_ROUNDS = 40
 """Rounds of tangents at the root; each is one warm-started linear program."""
 ROOT_TOLERANCE = 1e-3
 """Relative error of the cones that remains at the root. A smaller one needs more tangents, which slow every node."""
+SETTLED_ROUNDS = 40
+"""Rounds of tangents for one choice of the integers; each is one warm-started linear program."""
+SETTLED_TOLERANCE = 1e-5
+"""Relative error of the cones that remains where the integers are given."""
+SETTLED_GAIN = 1e-8
+"""Relative rise of the bound below which a round is the last."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,27 @@ class Master:
         """The decision that is optimal in the master, and the lower bound that this proves."""
         answer = self._model.solve(integral=True, gap=gap, presolve=presolve, seconds=seconds, stop=stop, watch=watch)
         return self._proposal(answer, fractional=False)
+
+    def settle(self, proposal: Proposal, stop: Callable[[], bool]) -> Proposal:
+        """The best decision with the integers of a proposal, tangents added round by round; its bound is unchanged.
+
+        What is continuous in a first stage converges here, by linear programs, and not by one mixed-integer master
+        after another: the next master knows what these integers cost (outer approximation, Duran and Grossmann 1986).
+        """
+        if proposal.point is None:
+            return proposal
+        columns, point, value = self._model.integers, proposal.point, -np.inf
+        lower, upper = self._model.bounds_of(columns)
+        self._model.fix(columns, np.round(point[columns]))
+        for _ in range(SETTLED_ROUNDS):
+            answer = self._model.solve(integral=False, stop=stop)
+            if answer.status is not Status.OPTIMAL or answer.x is None:
+                break
+            gained, point, value = answer.value - value, answer.x, answer.value
+            if not self._refine(point, SETTLED_TOLERANCE) or gained <= SETTLED_GAIN * max(1.0, abs(value)):
+                break
+        self._model.set_bounds(columns, lower, upper)
+        return Proposal(proposal.status, point[self._columns], proposal.bound, point)
 
     def fix_at_zero(self, entries: Bools) -> None:
         """Fix some entries of the decision, (n), none of which may be negative, at 0 until `release`."""

@@ -44,6 +44,8 @@ DEFERRED_SHARE = 0.5
 """Share of the time limit for the search without deferred entries."""
 ENOUGH = 0.5
 """Share of the gap: a proposal whose bound lies within it below the incumbent is not evaluated."""
+SOLVED = 0.5
+"""Share of the gap: a model whose bound lies within it below its own value at a decision is solved."""
 LOG_EVERY_S = 1.0
 """Seconds between lines of the log while a master is being solved."""
 
@@ -129,9 +131,20 @@ class Run:
                 return self._outcome(reason)
             if self.deadline.over():
                 return self._outcome(self.deadline.why)
+            if self._model_solved(master, evaluation):
+                return self._outcome(Termination.RELAXATION)
             if again and "copy" not in words and ("no-good" not in words or seen[proposal.decision.tobytes()] > 2):
                 known = evaluation.exact or evaluation.verdict.final
                 return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
+
+    def _model_solved(self, master: Master, evaluation: Evaluation) -> bool:
+        """Whether the model costs no more at this decision than anywhere: what is left of the gap is its looseness.
+
+        Not where all of the first stage is binary: there no-good cuts carry exact evaluations into the master.
+        """
+        if master.binary or self.best is None:
+            return False
+        return relative_gap(self.lower, evaluation.recourse_bound) <= SOLVED * self.settings.gap
 
     def _without_deferred(self, master: Master, deferred: Bools) -> None:
         """Find the best decision without the deferred entries, to the gap; its bound is not one of the program."""
@@ -227,9 +240,11 @@ class Run:
         """The master's proposal; solved once more, without presolve, where its bound lies above the incumbent."""
         gap = 0.3 * self.settings.gap
         proposal = master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, watch=self._watch)
-        if proposal.bound <= self.upper + ABSURD * abs(self.upper):
+        if proposal.bound > self.upper + ABSURD * abs(self.upper):
+            proposal = master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, presolve=False)
+        if master.binary or proposal.status is not Status.OPTIMAL:
             return proposal
-        return master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, presolve=False)
+        return master.settle(proposal, self.out_of_time)
 
     def _log_line(self, word: str, value: float, violation: float, mark: str, *, interim: bool) -> None:
         number, seconds = len(self.log) + 1, self._seconds()

@@ -114,3 +114,20 @@ def test_too_many_days_leave_a_plan_decided_before_and_a_bound_of_two_of_them(mo
     assert found.upper_bound == pytest.approx(all_before().upper_bound, rel=1e-5)
     assert found.upper_bound >= exact * (1.0 - 1e-6)
     assert {two_stage.BEFOREHAND, two_stage.FEW_DAYS} <= set(found.notes)
+
+
+def test_copies_of_whole_days_need_a_few_masters_where_the_topology_is_free() -> None:
+    question = replace(random_day(12).question, topology=Cadence.ONCE)
+    known, found = solved("search", question, 1e-4), solved("ccg", question, 1e-4)
+    assert found.gap <= 1e-4
+    assert found.lower_bound <= known.upper_bound * (1.0 + 1e-5)
+    assert found.upper_bound >= known.lower_bound * (1.0 - 1e-5)
+    assert sum(not line.interim for line in found.log) <= 10
+
+
+def test_a_model_that_is_solved_ends_although_exact_flow_costs_more() -> None:
+    question = random_day(8, ("negative", "renewables", "uncertain load"), SMALL, chance=1.0).question
+    found = solved("ccg", question, 1e-2)
+    assert found.termination is Termination.RELAXATION
+    assert found.gap > 1e-2
+    assert sum(not line.interim for line in found.log) <= 10

@@ -5,7 +5,7 @@ are checked against. They alone take a recourse that links the periods: stores, 
 are decided once the whole day is known. Plans are operated in all vertices by exact AC power flow: the cost in the
 worst of them is the upper bound, however loose the cones are.
 
-To decide all beforehand is one recourse, too. Its best plan is found first, by the method for a given topology: it XX
+To decide all beforehand is one recourse, too: its best plan is found first, by the method for a given topology.
 """
 
 from __future__ import annotations
