@@ -10,6 +10,10 @@ vertices: what a method says it costs must be the greatest of these costs, and n
 balances to 1e-9, contents of stores and demand moved in time add up, and no store charges and discharges at once. What
 a method refuses by name, or ends without the gap asked for, is counted. Exit status 1: a fault.
 
+`agreed` counts the answers without a fault that also say what the oracle says: the bounds meet, or the lower bound is
+the optimum of the relaxation and exact flow costs more, or there is no plan for either. What is left of the others was
+stopped with bounds that hold.
+
 `late` is the day with today's topology in which stores, shifts or generators, drawn by the seed, are decided once the
 day is known, by `ccg`; the oracle has all days in one program, so that days with many vertices are left out.
 """
@@ -46,8 +50,6 @@ Method = MethodName | Literal["late"]
 METHODS: tuple[Method, ...] = ("columns", "search", "ccg", "benders", "extensive", "late")
 LATE_MOST = 60
 """Most vertices of a day that `late` solves."""
-EVERY = 20
-"""How many days lie between two lines of progress."""
 VERTICES_MOST = 10_000
 """Vertices of the set up to which the oracle, whose program has a row for each, is asked."""
 GAP = 1e-4
@@ -117,7 +119,18 @@ def judged(question: DayQuestion, known: Known, method: Method, seconds: float) 
         answer = answered(question, method, seconds)
     except OptionError as error:
         return Counter({f"refused: {str(error)[:60]}": 1}), []
-    return Counter({answer.termination.value: 1}), faults(question, known, answer)
+    wrong = faults(question, known, answer)
+    agreed = not wrong and says_the_same(known.value, answer)
+    return Counter({answer.termination.value: 1, "agreed": int(agreed)}), wrong
+
+
+def says_the_same(value: float, answer: DayOutcome) -> bool:
+    """Whether an answer without a fault is that of the oracle, and not only compatible with it."""
+    if not math.isfinite(value):
+        return answer.termination is Termination.INFEASIBLE
+    if not math.isfinite(answer.upper_bound):
+        return False
+    return answer.gap <= GAP or answer.lower_bound >= value - SAME * max(1.0, abs(value))
 
 
 def main() -> int:
@@ -145,7 +158,7 @@ def main() -> int:
         except SolverFailed as error:
             counts["oracle"][f"nothing known: {error}"] += 1
             continue
-        every = known[Cadence.ONCE]
+        every, told = known[Cadence.ONCE], list[str]()
         counts["oracle"] += Counter(
             {
                 "days": 1,
@@ -165,12 +178,13 @@ def main() -> int:
                 question, right = late, of_late
             began = time.process_time()
             found, bad = judged(question, right, method, arguments.seconds)
-            counts[method] += found + Counter({"ms": round(1000.0 * (time.process_time() - began))})
+            spent = round(1000.0 * (time.process_time() - began))
+            counts[method] += found + Counter({"ms": spent})
+            told.append(f"{method} {' '.join(+found)} {spent} ms")
             for fault in bad:
                 wrong.append(f"day {seed}, {method}: {fault}")
                 print(wrong[-1], flush=True)
-        if (seed + 1 - arguments.first) % EVERY == 0:
-            print(f"{seed + 1 - arguments.first:,} days, {len(wrong)} faults", flush=True)
+        print(f"day {seed}: {', '.join(told)}; {len(wrong)} faults", flush=True)
     for method, found in counts.items():
         print(f"{method:12}", ", ".join(f"{word}: {number:,}" for word, number in sorted(found.items())))
     print(f"{len(wrong)} faults")
