@@ -129,6 +129,16 @@ def losses(
     return loss, status
 
 
+def kernel_input(network: Network) -> tuple[Wires, Loads]:
+    """The grid and its own loads, less what its generators inject, as compiled functions take them.
+
+    Raises:
+        OptionError: the network has several phases.
+    """
+    call = _Call(network, network.closed, None, None, None, None)
+    return call.wires, call.loads
+
+
 class _Call:
     """Arguments of one call in the shapes of the kernel: two-dimensional, one row or K."""
 

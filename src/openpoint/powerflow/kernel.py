@@ -19,6 +19,8 @@ turns the iteration into a rotation about the origin); it is stopped there.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, States
@@ -34,7 +36,7 @@ def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
 
     Returns the number of energised buses and whether they are trees with one source each.
     """
-    order, position, parent, edge = work.order, work.position, work.parent, work.edge
+    order, position = work.order, work.position
     for bus in range(len(position)):
         position[bus] = -1
     radial = True
@@ -46,10 +48,18 @@ def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
             continue
         position[source] = n
         order[n] = source
-        parent[n] = -1
-        edge[n] = -1
+        work.parent[n] = -1
+        work.edge[n] = -1
         n += 1
-    head = 0
+    n, tree = spread(wires, closed, 0, n, work)
+    return n, radial and tree
+
+
+@inlined
+def spread(wires: Wires, closed: Any, head: int, n: int, work: Work) -> tuple[int, bool]:
+    """Continue the breadth-first search at position `head`, where `n` buses have a position; returns as `grow`."""
+    order, position, parent, edge = work.order, work.position, work.parent, work.edge
+    radial = True
     while head < n:
         bus = order[head]
         came = edge[head]
@@ -71,17 +81,28 @@ def grow(wires: Wires, closed: Bools, work: Work) -> tuple[int, bool]:
 
 
 @inlined
-def refer(wires: Wires, closed: Bools, n: int, work: Work) -> None:
-    """Refer impedances, shunts and ratios of the tree to the frame u, with open branches energised from one end."""
+def hold(wires: Wires, source: int, k: int, work: Work) -> None:
+    """The frame u of a source at position k, and its voltage there."""
+    v = wires.source_v[source]
+    work.turn[k] = np.arctan2(v.imag, v.real)
+    work.size[k] = 1.0
+    work.u_re[k] = np.hypot(v.real, v.imag)
+    work.u_im[k] = 0.0
+
+
+@inlined
+def refer(wires: Wires, closed: Any, n: int, work: Work) -> None:
+    """Refer impedances, shunts and ratios of the tree to the frame u, with open branches energised from one end.
+
+    Requires `hold` for the sources.
+    """
     size, turn, parent = work.size, work.turn, work.parent
     for k in range(n):
         work.line_re[k] = 0.0
         work.line_im[k] = 0.0
     for k in range(n):
         up = parent[k]
-        if up < 0:  # a radial tree has source k at position k
-            turn[k] = np.arctan2(wires.source_v[k].imag, wires.source_v[k].real)
-            size[k] = 1.0
+        if up < 0:
             continue
         e = work.edge[k]
         flipped = wires.fr[e] != work.order[up]
@@ -333,13 +354,12 @@ def many(
         if number == 0 or len(closed) > 1:
             n, radial = grow(wires, state, work)
             if radial:
+                for k in range(roots):  # a radial tree has source k at position k
+                    hold(wires, k, k, work)
                 refer(wires, state, n, work)
         loss[number] = np.inf
         status[number] = NOT_RADIAL
         if radial:
-            for k in range(roots):
-                work.u_re[k] = np.hypot(wires.source_v[k].real, wires.source_v[k].imag)
-                work.u_im[k] = 0.0
             load(n, loads, number, work)
             status[number] = sweep(n, roots, loads, tolerance, iterations, work)
         if status[number] == CONVERGED:

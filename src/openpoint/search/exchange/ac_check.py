@@ -13,10 +13,12 @@ from openpoint.network import Network
 from openpoint.network.devices import with_positions
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.search.exchange.arrays import accepted, rules_for
+from openpoint.search.exchange.incremental import IncrementalExchange
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.entries import rank, span
 from openpoint.search.kernel.loops import loops_for
-from openpoint.search.model.build import TOLERANCE, Numbering
+from openpoint.search.model.build import Numbering
 
 FIRST = 12
 """Exchanges evaluated at first, those with the best estimate; the number grows by TIMES while none is better."""
@@ -105,11 +107,7 @@ class AcEvaluator:
 
     @cached_property
     def _accepted(self) -> tuple[Floats, Floats, Floats]:
-        """(N) least and (N) greatest squared voltages and (E) squared currents that count as kept; any at sources."""
-        net = self.network
-        low, high = net.w_min * (1.0 - TOLERANCE) ** 2, net.w_max * (1.0 + TOLERANCE) ** 2
-        low[net.source_terminal], high[net.source_terminal] = 0.0, np.inf
-        return low, high, net.l_max * (1.0 + TOLERANCE) ** 2
+        return accepted(self.network)
 
 
 @dataclass(frozen=True)
@@ -147,10 +145,14 @@ class Exchange:
         self.status = status.copy()
         self.free = status == UNDECIDED
         self.over, self.better = over, better
-        self.evaluations = 0
+        self.evaluations = 0.0
         self.work: Work = work_for(model)
         self.ranked_by = evaluator.ranked_by(model)
         self.loops = loops_for(self.free, 1024)
+        self.incremental: IncrementalExchange | None = None
+        if evaluator.states is None:
+            rules = rules_for(evaluator.network, model, numbering, status, evaluator.change_cost)
+            self.incremental = IncrementalExchange(rules)
 
     def tree(self, weight: Floats) -> Candidate | None:
         """The spanning tree of greatest weight (Kruskal 1956), evaluated; None as in `candidate`. weight: (m)."""
@@ -193,11 +195,33 @@ class Exchange:
 
     def descend(self, candidate: Candidate, most: float = np.inf) -> Candidate:
         """Repeat exchanges until none of the promising ones is better, or `most` states have been evaluated."""
+        if self.incremental is not None:
+            return self.kicked(candidate, 0.0, most)
         most += self.evaluations
         while not self.over() and self.evaluations < most and (better := self._step(candidate)) is not None:
             candidate = better
             self.better(candidate)
         return candidate
+
+    def kicked(self, candidate: Candidate, patience: float, most: float = np.inf) -> Candidate:
+        """Repeat exchanges as in `descend`, and go on by kicks until `patience` states in a row are no better.
+
+        Flows are incremental; the states found are evaluated by the flow of the whole grid. Where the loss is not all
+        that counts there are no kicks.
+        """
+        if self.incremental is None:
+            return candidate
+        net, before, best = self.evaluator.network, self.evaluations, candidate
+        states = self.incremental.states(net, candidate.closed, candidate.value, patience * net.n_terminals)
+        begun = self.incremental.buses
+        while not self.over() and self.evaluations < before + most and (closed := next(states, None)) is not None:
+            self.evaluations = before + (self.incremental.buses - begun) / net.n_terminals
+            if not np.array_equal(closed, best.closed):
+                found = self.candidate(closed[self.numbering.branch])
+                if found is not None and found.beats(best):
+                    best = found
+                    self.better(best)
+        return best
 
     def _step(self, candidate: Candidate) -> Candidate | None:
         closed = candidate.closed[self.numbering.branch]
