@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from openpoint.scenarios.growth import grow as grow
     from openpoint.scenarios.horizon import Horizon as Horizon
     from openpoint.scenarios.horizon import read_horizon as read_horizon
+    from openpoint.scenarios.reliability import Reliability as Reliability
+    from openpoint.scenarios.reliability import read_reliability as read_reliability
     from openpoint.scenarios.storms import storms as storms
     from openpoint.search.methods import Enumeration as Enumeration
     from openpoint.search.methods import TopologySearch as TopologySearch
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from openpoint.studies.reconfigure.fleet.study import reconfigure_fleet as reconfigure_fleet
     from openpoint.studies.reconfigure.study import BranchExchange as BranchExchange
     from openpoint.studies.reconfigure.study import reconfigure as reconfigure
+    from openpoint.studies.secure.study import secure as secure
     from openpoint.twostage.ambiguity import Moments as Moments
     from openpoint.twostage.ambiguity import ProbabilityBox as ProbabilityBox
     from openpoint.twostage.ambiguity import TotalVariation as TotalVariation
@@ -87,6 +90,7 @@ _HOMES = {
     "openpoint.scenarios.futures": ("Futures", "read_futures", "write_futures"),
     "openpoint.scenarios.growth": ("Growth", "Snapshot", "grow"),
     "openpoint.scenarios.horizon": ("Horizon", "read_horizon"),
+    "openpoint.scenarios.reliability": ("Reliability", "read_reliability"),
     "openpoint.scenarios.storms": ("storms",),
     "openpoint.search.methods": ("Enumeration", "TopologySearch"),
     "openpoint.studies.dispatch.day.study": ("dispatch_day",),
@@ -102,6 +106,7 @@ _HOMES = {
     "openpoint.studies.powerflow.study": ("run_powerflow",),
     "openpoint.studies.reconfigure.fleet.study": ("reconfigure_fleet",),
     "openpoint.studies.reconfigure.study": ("BranchExchange", "reconfigure"),
+    "openpoint.studies.secure.study": ("secure",),
     "openpoint.twostage.ambiguity": ("Moments", "ProbabilityBox", "TotalVariation", "Wasserstein"),
     "openpoint.twostage.log": ("Termination",),
     "openpoint.twostage.methods.benders": ("Benders",),

@@ -105,6 +105,7 @@ STUDIES = (
         command=False,
     ),
     _study("powerflow", "PowerflowResult", "POWERFLOW", "powerflow", "Result of `openpoint powerflow`"),
+    _study("secure", "SecureResult", "SECURE", "secure", "Result of `openpoint secure`"),
     _study("harden", "HardenResult", "HARDEN", "harden", "Result of `openpoint harden`"),
     _study("partition", "PartitionResult", "PARTITION", "partition", "Result of `openpoint partition`"),
     _study(

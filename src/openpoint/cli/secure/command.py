@@ -1,0 +1,124 @@
+"""The command `secure`; nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openpoint.cli.config import configured
+from openpoint.cli.groups import grouped
+from openpoint.cli.guard import guarded
+from openpoint.cli.options import GridArgument, LimitOptions, QuietOption
+from openpoint.cli.outputs import Outputs
+
+if TYPE_CHECKING:
+    from openpoint.network.limits import Limits
+    from openpoint.studies.secure.options import SecureOptions
+
+SECURE_EPILOG = """\b
+A fault takes down all that no switch can part from it. Each part fed through it is then fed by one tie, if the exact
+AC power flow keeps the limits. Customers and rates are tables in a folder or workbook: customers (bus, customers) and
+rates (branch, failures_per_year, repair_h).
+
+\b
+Examples:
+  openpoint secure baran33
+  openpoint secure baran33 --open 7,9,14,32,37 --max-loading 120
+  openpoint secure my_grid.m --reliability data/ --failures-per-km 0.05 --report report.html
+
+\b
+Exit codes:
+   0  every fault was judged
+   2  bad input or usage; the message names the place and the remedy
+  70  internal error: please report it
+  74  judged, but a file asked for could not be written"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultOptions:
+    """Which faults are asked about, and in which state of the grid."""
+
+    open: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES", help="Judge the state with these branches open, as 7,9; repeatable.  [default: today's]"
+        ),
+    ] = None
+    max_loading: Annotated[
+        float, typer.Option(metavar="PERCENT", min=0.0, help="Most loading after a fault, in percent of the ratings.")
+    ] = 100.0
+    isolate_lines: Annotated[
+        bool,
+        typer.Option("--isolate-lines", help="Isolate every line at both ends, whatever switches there are."),
+    ] = False
+    lines_only: Annotated[bool, typer.Option("--lines-only", help="Transformers have no faults.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class YearOptions:
+    """Customers, rates and times, from which the indices of a year follow."""
+
+    reliability: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Customers by bus and faults by branch: a folder of tables or a workbook."),
+    ] = None
+    failures_per_km: Annotated[
+        float | None, typer.Option(metavar="RATE", min=0.0, help="Faults a year of a km of line.")
+    ] = None
+    failures_per_branch: Annotated[
+        float | None, typer.Option(metavar="RATE", min=0.0, help="Faults a year of each branch without another rate.")
+    ] = None
+    switching_h: Annotated[
+        float, typer.Option(metavar="HOURS", min=0.0, help="Time until a fault is isolated and ties are closed.")
+    ] = 1.0
+    repair_h: Annotated[float, typer.Option(metavar="HOURS", min=0.0, help="Time until a repair is done.")] = 4.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=SECURE_EPILOG)(guarded(configured(grouped(secure))))
+
+
+def secure(
+    grid: GridArgument,
+    *,
+    faults: FaultOptions,
+    year: YearOptions,
+    limits: LimitOptions,
+    outputs: Outputs,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw what switching does after each fault, .png or .svg.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> int:
+    """Find which faults switching restores, and what a year of faults does to customers."""
+    from openpoint.cli.secure import run
+
+    options = _options(faults, year, limits.limits())
+    return run.secure(grid, options, replace(outputs, plot=plot).check(grid), quiet=quiet)
+
+
+def _options(faults: FaultOptions, year: YearOptions, limits: Limits) -> SecureOptions:
+    """The options of the study.
+
+    Raises:
+        OptionError: options that make no sense.
+    """
+    from openpoint.studies.secure.options import SecureOptions
+
+    named = None if faults.open is None else [name.strip() for each in faults.open for name in each.split(",")]
+    return SecureOptions(
+        open_branches=named,
+        limits=limits,
+        max_loading_percent=faults.max_loading,
+        isolate_lines=faults.isolate_lines,
+        transformers=not faults.lines_only,
+        reliability=year.reliability,
+        failures_per_km_year=year.failures_per_km,
+        failures_per_branch_year=year.failures_per_branch,
+        switching_h=year.switching_h,
+        repair_h=year.repair_h,
+    )

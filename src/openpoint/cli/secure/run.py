@@ -1,0 +1,31 @@
+"""What the command `secure` does: read the grid, judge every fault, show and write the result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from openpoint.cli.display import console, show_result
+from openpoint.cli.grid import read_sound, show_written, size
+from openpoint.cli.guard import NOT_WRITTEN
+from openpoint.cli.outputs import Outputs
+from openpoint.report.terminal import words
+
+if TYPE_CHECKING:
+    from openpoint.studies.secure.options import SecureOptions
+
+
+def secure(source: str, options: SecureOptions, outputs: Outputs, *, quiet: bool) -> int:
+    """Read the grid, judge its faults, show and write the result."""
+    from openpoint.studies.secure import study
+
+    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    grid = read_sound(source)
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
+    result = study.secured(grid, options)
+    written, good = outputs.write(result)
+    show_result(out, result)
+    if result.counts["restored"] or result.counts["partly restored"]:
+        more = "; --report FILE.html draws the grid" if outputs.report is None else ""
+        out.print(f"\nWhat to switch after each fault: --json or --csv, table faults{more}.", style="dim", markup=False)
+    show_written(out, written)
+    return 0 if good else NOT_WRITTEN

@@ -1,0 +1,151 @@
+"""Reliability data of a grid: customers by bus, and how often branches fail and how long their repair takes.
+
+Two tables in a folder (`customers`, `rates`, each .csv or .parquet) or as sheets of a workbook; either may be left out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+
+from openpoint.errors import InputError, Problem
+from openpoint.grid.arguments import path_of
+from openpoint.grid.conform import conform
+from openpoint.grid.files import table_from_files
+from openpoint.grid.grid import Grid
+from openpoint.grid.rules.problems import did_you_mean
+from openpoint.io.workbook import read as workbook
+
+
+def _about(doc: str, unit: str = "", **default: Any) -> dict[str, Any]:
+    return {"doc": doc, "unit": unit, **default}
+
+
+class Customers(dy.Schema):
+    """Customers: how many are connected at a bus; buses that are not listed have none."""
+
+    bus = dy.String(nullable=False, metadata=_about("a bus of the grid"))
+    customers = dy.Float64(nullable=False, metadata=_about("number of customers", ""))
+
+
+class Rates(dy.Schema):
+    """Rates: how often a branch has a fault and how long its repair takes, where that is known better."""
+
+    branch = dy.String(nullable=False, metadata=_about("a line or transformer of the grid"))
+    failures_per_year = dy.Float64(nullable=False, metadata=_about("faults a year", "1/a"))
+    repair_h = dy.Float64(
+        nullable=True, metadata=_about("time until it is repaired; empty = that of all others", "h", default=None)
+    )
+
+
+RELIABILITY_SCHEMAS: dict[str, type[dy.Schema]] = {"customers": Customers, "rates": Rates}
+_FILES = [f"{kind}.{ending}" for kind in RELIABILITY_SCHEMAS for ending in ("csv", "parquet")]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Reliability data of a grid.
+
+    Attributes:
+        customers: bus, customers. rates: branch, failures_per_year, repair_h (null = as all others).
+    """
+
+    customers: pl.DataFrame
+    rates: pl.DataFrame
+
+    @classmethod
+    def of(cls, customers: Any = None, rates: Any = None) -> Reliability:
+        """The data in tables: Polars frames, mappings of columns, or rows.
+
+        Raises:
+            InputError: with every fault.
+        """
+        return _made({"customers": conform("customers", customers, Customers), "rates": conform("rates", rates, Rates)})
+
+    def checked(self, grid: Grid) -> Reliability:
+        """The data, if its names are those of a grid.
+
+        Raises:
+            InputError: with every name that is unknown.
+        """
+        branches = grid.branches().filter(pl.col("kind") != "switches")["name"].to_list()
+        faults = [
+            *_unknown(self.customers, "customers", "bus", grid.buses["name"].to_list()),
+            *_unknown(self.rates, "rates", "branch", branches),
+        ]
+        if faults:
+            raise InputError(faults)
+        return self
+
+
+ReliabilityLike = Reliability | str | os.PathLike[str]
+"""What stands for reliability data: a `Reliability`, or the path of a folder or workbook."""
+
+
+def read_reliability(path: ReliabilityLike) -> Reliability:
+    """Reliability data from a folder with `customers` and `rates` (.csv or .parquet), or from a workbook (.xlsx).
+
+    A `Reliability` is returned as it is.
+
+    Raises:
+        InputError: it cannot be read, holds neither table, or with every fault of both.
+        OptionError: an argument that is no path.
+    """
+    if isinstance(path, Reliability):
+        return path
+    place = path_of(path, "the reliability data", "a Reliability, or the path of a folder or workbook")
+    wanted = "Give a folder with customers.csv and rates.csv, or a workbook with such sheets"
+    try:
+        if place.is_dir():
+            files = {file.name: file.read_bytes() for file in sorted(place.iterdir()) if file.name in _FILES}
+            found = {kind: table_from_files(kind, files, schema) for kind, schema in RELIABILITY_SCHEMAS.items()}
+            given = bool(files)
+        elif place.is_file() and place.suffix.lower() in workbook.ENDINGS:
+            sheets = workbook.sheets_of(place.read_bytes(), place.name)
+            given = bool(sheets.keys() & RELIABILITY_SCHEMAS.keys())
+            found = dict(workbook.tables_of(sheets, place.name, RELIABILITY_SCHEMAS))
+        else:
+            raise InputError([Problem(str(place), "", "", "there is no such folder or workbook", wanted)])
+    except OSError as error:
+        message = f"it cannot be read: {error.strerror or error}"
+        raise InputError([Problem(str(place), "", "", message, "Check the path and its rights")]) from error
+    if not given:
+        raise InputError([Problem(str(place), "", "", "it holds neither customers nor rates", wanted)])
+    return _made(found)
+
+
+def _made(found: Mapping[str, tuple[pl.DataFrame, list[Problem]]]) -> Reliability:
+    """The data in tables, if they have no faults."""
+    faults = [fault for _, own in found.values() for fault in own]
+    for kind, key, numbers in (
+        ("customers", "bus", ("customers",)),
+        ("rates", "branch", ("failures_per_year", "repair_h")),
+    ):
+        frame = found[kind][0]
+        faults += [fault for number in numbers for fault in _negative(frame, kind, key, number)]
+        for name in frame.filter(pl.col(key).is_duplicated())[key].drop_nulls().unique(maintain_order=True):
+            faults.append(Problem(kind, name, key, f"this {key} has more than one row", "Keep one of the rows"))
+    if faults:
+        raise InputError(faults)
+    return Reliability(found["customers"][0], found["rates"][0])
+
+
+def _negative(frame: pl.DataFrame, kind: str, key: str, column: str) -> Iterator[Problem]:
+    for k, (name, value) in enumerate(frame.select(key, column).iter_rows()):
+        if value is not None and not 0.0 <= value < float("inf"):
+            row = f"number {k + 1}" if name is None else name
+            yield Problem(kind, row, column, f"{value:g} is no number from 0 on", "Give 0 or more")
+
+
+def _unknown(frame: pl.DataFrame, kind: str, key: str, known: list[str]) -> Iterator[Problem]:
+    there = set(known)
+    for name in frame[key]:
+        if name not in there:
+            what = "bus" if key == "bus" else "line or transformer"
+            told = did_you_mean(name, known, "Use names of the grid; `openpoint info GRID` shows them")
+            yield Problem(kind, name, key, f"the grid has no {what} {name!r}", told)

@@ -1,0 +1,1 @@
+"""Sections between switches, and the supply of what a fault cuts off."""

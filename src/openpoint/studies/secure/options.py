@@ -1,0 +1,59 @@
+"""What `secure` is asked beside its grid, checked in one place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import final
+
+from openpoint.errors import OptionError
+from openpoint.grid.arguments import Names, all_checked, names_of, not_negative, of_kind
+from openpoint.network.limits import Limits
+from openpoint.scenarios.reliability import Reliability, ReliabilityLike, read_reliability
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SecureOptions:
+    """The arguments of `openpoint.secure` about faults and what may be done after them; see there.
+
+    Raises:
+        OptionError: with all that is wrong.
+    """
+
+    open_branches: Names | None = None
+    limits: Limits | None = None
+    max_loading_percent: float = 100.0
+    isolate_lines: bool = False
+    transformers: bool = True
+    reliability: ReliabilityLike | None = None
+    failures_per_km_year: float | None = None
+    failures_per_branch_year: float | None = None
+    switching_h: float = 1.0
+    repair_h: float = 4.0
+
+    def __post_init__(self) -> None:
+        rates = ("failures_per_km_year", "failures_per_branch_year")
+        numbers = (*(name for name in rates if getattr(self, name) is not None), "switching_h", "repair_h")
+        all_checked(
+            lambda: self.state,
+            lambda: Limits.given(self.limits),
+            self._check_loading,
+            *(lambda name=name: not_negative(name, getattr(self, name)) for name in numbers),
+        )
+
+    def _check_loading(self) -> None:
+        of_kind(self.max_loading_percent, Real, "max_loading_percent", "percent of the ratings, such as 120")
+        if not (math.isfinite(self.max_loading_percent) and self.max_loading_percent > 0.0):
+            raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}; give percent above 0, such as 120")
+
+    @property
+    def state(self) -> tuple[str, ...] | None:
+        """Names of the branches that are open; None for today's state."""
+        return None if self.open_branches is None else names_of(self.open_branches, "open_branches")
+
+    @property
+    def data(self) -> Reliability:
+        """Customers and rates, empty where none were given."""
+        return Reliability.of() if self.reliability is None else read_reliability(self.reliability)

@@ -1,0 +1,92 @@
+"""The report of faults and what switching does about them."""
+
+from __future__ import annotations
+
+from openpoint.report.figure.files import encode
+from openpoint.report.numerals import number
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
+from openpoint.studies.secure.pictures.figures import draw
+from openpoint.studies.secure.result import SecureResult
+from openpoint.studies.secure.schema import VERDICTS
+
+DRAWN = 1500
+"""Buses up to which the grid is drawn."""
+
+
+def page(result: SecureResult) -> m.Page:
+    """The report of a result."""
+    tables = result.shape.tables
+    faults = s.frame_table(
+        "faults",
+        f"{result.faults.height} faults, those that leave most load without supply first",
+        result.faults,
+        tables["faults"],
+        ["name", "verdict"],
+        last=["to_open", "to_close", "limit"],
+        search=True,
+    )
+    buses = s.frame_table("buses", f"{result.buses.height} buses", result.buses, tables["buses"], ["name"], search=True)
+    broken = s.violation_table("broken", "Limits broken without a fault", result.broken)
+    parts = [
+        _banner(result),
+        s.remarks(result.notes),
+        _cards(result),
+        m.section("What was assumed", m.Words(f"{result.rules[0].upper()}{result.rules[1:]}.")),
+        _map(result),
+        m.section("Limits broken without a fault", broken, long=True) if broken else None,
+        m.section("After switching", _verdicts(result)),
+        m.section("Faults", faults, long=True),
+        m.section("Buses", buses, long=True),
+        s.doubts(result.grid.notes),
+    ]
+    return m.page_of(result.grid, "faults and restoration", parts)
+
+
+def _banner(result: SecureResult) -> m.Banner:
+    waits = result.waiting.height
+    if not waits:
+        return m.Banner("good", "All supply is restored.", result.in_short)
+    return m.Banner("warn", f"{waits} of {result.faults.height} faults leave load without supply.", result.in_short)
+
+
+def _cards(result: SecureResult) -> m.Cards:
+    counts = result.counts
+    tied = sum(counts.values()) - counts["no tie"] - counts["nothing lost"]
+    restored = f"{counts['restored']} of {tied}"
+    shown = [
+        m.Card("Faults restored by ties", restored, ("of those with a tie to what is cut off",)),
+        m.Card("No tie", str(counts["no tie"]), ("faults whose part no open branch leads to",)),
+    ]
+    if result.saidi_h_per_year is not None and result.saifi_per_year is not None:
+        minutes = f"{60.0 * result.saidi_h_per_year:.1f} min"
+        shown.append(m.Card("SAIDI", minutes, ("without supply, of a customer a year",)))
+        shown.append(m.Card("SAIFI", f"{result.saifi_per_year:.3f}", ("interruptions of a customer a year",)))
+    if result.not_supplied_kwh_per_year is not None:
+        energy = f"{number(result.not_supplied_kwh_per_year, 1)} kWh"
+        shown.append(m.Card("Energy not supplied", energy, ("a year, at today's load",)))
+    shown.append(m.Card("Loss", f"{number(result.loss_kw)} kW", ("without a fault",)))
+    return m.cards(*shown)
+
+
+def _verdicts(result: SecureResult) -> m.Table:
+    rows = [(name, count, VERDICTS[name]) for name, count in result.counts.items()]
+    return s.table(
+        "verdicts",
+        "Branches by what switching does after their fault",
+        ["after switching", m.Column("faults", 0), "that is"],
+        rows,
+    )
+
+
+def _map(result: SecureResult) -> m.Section | None:
+    if result.grid.buses.height > DRAWN:
+        return None
+    figure = draw(result)
+    told = "The grid, its branches by what switching does after their fault; the tables hold all."
+    width = int(72 * figure.get_size_inches()[0])
+    return m.section("Grid", m.Drawing("Faults", told, encode(figure, "svg"), width))
+
+
+html = html_for(page)

@@ -1,0 +1,74 @@
+"""The shape of what `openpoint secure` writes."""
+
+from __future__ import annotations
+
+from openpoint.results import columns as c
+from openpoint.results.common import BUS, ENDS
+from openpoint.results.schema import Schema, flag, maybe, names, number, text, whole
+from openpoint.results.shape import Shape
+from openpoint.results.violation import VIOLATIONS
+
+VERDICTS = {
+    "nothing lost": "switching around the fault leaves nobody without supply",
+    "restored": "ties restore all that the fault cut off",
+    "partly restored": "ties restore a part of it",
+    "limits": "there are ties, and each state with them breaks a limit",
+    "no tie": "no open branch leads to what is cut off",
+}
+"""Words for what switching does after a fault, with their meaning."""
+
+_TABLES: dict[str, c.Table] = {
+    "faults": {
+        **ENDS,
+        "verdict": c.text("what switching does after the fault", "after switching", options=list(VERDICTS)),
+        "tripped_kw": c.number("load that the breaker trips, kW", "tripped, kW", 1),
+        "isolated_kw": c.number(
+            "load between the switches around the fault, which waits for the repair, kW", "isolated, kW", 1
+        ),
+        "lost_kw": c.number("other load that waits for the repair, kW", "not restored, kW", 1),
+        "tripped_customers": c.maybe_number("customers that the breaker trips", "tripped, customers", 0),
+        "dark_customers": c.maybe_number("customers that wait for the repair", "until repair, customers", 0),
+        "to_open": c.text("branches to open around the fault", "to open"),
+        "to_close": c.text("ties to close; none where switching restores nothing", "to close"),
+        "v_min_pu": c.maybe_number("lowest voltage after switching, pu", "lowest, pu", 5),
+        "loading_percent": c.maybe_number("highest loading after switching, % of the ratings", "loading, %", 1),
+        "limit": c.text(
+            "what breaks its limit most in the best state that feeds more; empty where nothing does", "limit"
+        ),
+        "is_whole": c.flag("whether all choices of ties were tried"),
+        "failures_per_year": c.maybe_number("faults a year", "faults a year", 4),
+        "customer_hours_per_year": c.maybe_number("customer hours without supply a year", "customer h a year", 2),
+        "not_supplied_kwh_per_year": c.maybe_number("energy not supplied a year at today's load, kWh", "kWh a year", 2),
+    },
+    "buses": {
+        "name": BUS["name"],
+        "load_kw": c.number("load at nominal voltage, kW", "load, kW", 1),
+        "customers": c.maybe_number("customers", "customers", 0),
+        "v_pu": c.number("voltage without a fault, pu", "voltage, pu", 5),
+        "tripping_faults": c.whole("branches whose fault trips the bus", "faults that trip it"),
+        "dark_faults": c.whole("branches whose fault leaves it without supply until the repair", "until the repair"),
+        "interruptions_per_year": c.maybe_number("interruptions a year", "interruptions a year", 4),
+        "hours_per_year": c.maybe_number("hours without supply a year", "h a year", 4),
+    },
+    "violations": VIOLATIONS,
+}
+
+_KEYS: dict[str, Schema] = {
+    "open_branches": names("branches that are open in the state asked about"),
+    "is_today": flag("whether that is today's state"),
+    "loss_kw": number("its active power lost, kW"),
+    "faults_count": whole("branches whose fault was asked about"),
+    "waiting_count": whole("of these: leave load without supply until the repair"),
+    **{f"{name.replace(' ', '_')}_count": whole(f"of these: {told}") for name, told in VERDICTS.items()},
+    "not_restored_count": whole("of these with a tie to what is cut off: not restored, or in part only"),
+    "largest_lost_kw": number("most load that a fault leaves without supply until the repair, kW"),
+    "largest_lost_branch": maybe("string", "the branch at fault then"),
+    "saifi_per_year": maybe("number", "SAIFI: interruptions of a customer a year; null without customers and rates"),
+    "saidi_h_per_year": maybe("number", "SAIDI: hours without supply of a customer a year"),
+    "caidi_h": maybe("number", "CAIDI: hours of an interruption"),
+    "not_supplied_kwh_per_year": maybe("number", "energy not supplied a year at today's load, kWh; null without rates"),
+    "rules": text("what was assumed: limits, switches, times"),
+    "notes": names("what changes the meaning of the figures"),
+}
+
+SECURE = Shape("secure", "secure", "Result of openpoint secure", _KEYS, _TABLES)

@@ -1,0 +1,149 @@
+"""Secure: which supply switching restores after every single fault, and what a year of faults does to customers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.arguments import Names
+from openpoint.grid.grid import Grid
+from openpoint.grid.rules.wiring import LOOPS_TOLD, mesh_problem, meshes, unsupplied
+from openpoint.io import GridLike, read
+from openpoint.network import Network, build_network
+from openpoint.network.limits import Limits
+from openpoint.powerflow.state import RadialState, ac_state
+from openpoint.scenarios.reliability import ReliabilityLike
+from openpoint.studies.secure.answer import answer, load_of_buses
+from openpoint.studies.secure.model.faults import Fault, faults_of
+from openpoint.studies.secure.model.restoration import restorations
+from openpoint.studies.secure.model.sections import every_line_alone, sections_of
+from openpoint.studies.secure.model.tree import tree_of
+from openpoint.studies.secure.options import SecureOptions
+from openpoint.studies.secure.result import SecureResult
+
+
+def secure(
+    grid: GridLike,
+    *,
+    open_branches: Names | None = None,
+    limits: Limits | None = None,
+    max_loading_percent: float = 100.0,
+    isolate_lines: bool = False,
+    transformers: bool = True,
+    reliability: ReliabilityLike | None = None,
+    failures_per_km_year: float | None = None,
+    failures_per_branch_year: float | None = None,
+    switching_h: float = 1.0,
+    repair_h: float = 4.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> SecureResult:
+    """What every single fault of a line or transformer does to a radial state, and what switching does about it.
+
+    A fault takes down its section, all that stays joined to it when every switch around it is opened, and trips what is
+    fed through the breaker above it. Once the section is isolated, each part that was fed through it may be fed by one
+    tie: every choice of ties is judged by its exact AC power flow, and of those within the limits the one that restores
+    most is taken, then that of fewest ties and of least loss. Generation inside a part is no source of its own.
+
+    Args:
+        grid: a balanced grid, a path or a name that `read` takes.
+        open_branches: the branches that are open in the state asked about; default: today's.
+        limits: limits of an emergency; default: those of the grid.
+        max_loading_percent: most loading after a fault, in percent of the ratings.
+        isolate_lines: every line can be isolated at both of its ends, whatever switches the grid has.
+        transformers: whether transformers have faults, too.
+        reliability: customers by bus and faults by branch: a `Reliability`, or what `read_reliability` takes.
+        failures_per_km_year: faults a year of a km of line; failures_per_branch_year: of every branch without another
+            rate. Without any there are no indices.
+        switching_h: time until the section is isolated and the ties are closed. repair_h: until the repair.
+        progress: called with the number of faults judged, and of all.
+
+    Raises:
+        InputError: the grid has faults, several phases or a state that is not radial or has no power flow; a name that
+            is unknown; faults of the reliability data.
+        OptionError: options that make no sense.
+
+    SAIFI, SAIDI and CAIDI are those of IEEE Std 1366.
+    """
+    options = SecureOptions(
+        open_branches=open_branches,
+        limits=limits,
+        max_loading_percent=max_loading_percent,
+        isolate_lines=isolate_lines,
+        transformers=transformers,
+        reliability=reliability,
+        failures_per_km_year=failures_per_km_year,
+        failures_per_branch_year=failures_per_branch_year,
+        switching_h=switching_h,
+        repair_h=repair_h,
+    )
+    return secured(read(grid), options, progress)
+
+
+def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], None] | None = None) -> SecureResult:
+    """As `secure`, for a grid and options at hand."""
+    data = options.data.checked(grid)
+    grid = _as_asked(grid, options)
+    network, state = _state(grid, options)
+    found = _faults(grid, network, options)
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(done, len(found))
+
+    tell(0)
+    load_kw = load_of_buses(grid, network)
+    restored = restorations(network, network.closed, found, load_kw, tell)
+    tell(len(found))
+    return answer(grid, network, state, found, restored, load_kw, data, options)
+
+
+def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
+    """The grid in the state that is asked about.
+
+    Raises:
+        InputError: several phases, a branch that is unknown, or a state that is not radial.
+    """
+    if (grid.buses["phases"] != "1").any():
+        raise OptionError("secure takes balanced grids; this one has phases a, b, c")
+    names = grid.branches()["name"].to_list()
+    if options.state is not None:
+        remedy = "`openpoint info GRID` lists the branches"
+        unknown = [name for name in options.state if name not in set(names)]
+        if unknown:
+            raise InputError([Problem("branches", name, "", "no such branch in this grid", remedy) for name in unknown])
+        grid = grid.with_closed({name: name not in options.state for name in names})
+    if found := meshes(grid):
+        raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_TOLD]])
+    if dark := unsupplied(grid):
+        remedy = "Close a branch to them, or let `openpoint reconfigure` choose it"
+        raise InputError([Problem("buses", ", ".join(dark[:10]), "", "no source reaches them without a fault", remedy)])
+    return grid
+
+
+def _state(grid: Grid, options: SecureOptions) -> tuple[Network, RadialState]:
+    """The network with the limits of an emergency, and its state without a fault.
+
+    Raises:
+        InputError: there is no power flow.
+    """
+    network = Limits.given(options.limits).applied(build_network(grid))
+    network = replace(network, l_max=network.l_max * (options.max_loading_percent / 100.0) ** 2)
+    state = ac_state(network, network.closed)
+    if state is None:
+        remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
+        raise InputError([Problem("buses", "", "", "the power flow has no solution", remedy)])
+    return network, state
+
+
+def _faults(grid: Grid, network: Network, options: SecureOptions) -> list[Fault]:
+    sections = sections_of(grid, network)
+    if options.isolate_lines:
+        sections = every_line_alone(sections)
+    tree = tree_of(network, network.closed)
+    assert tree is not None  # meshes were refused
+    kinds = {"lines", "transformers"} if options.transformers else {"lines"}
+    fails = np.array([kind in kinds for kind in network.branch_kinds], dtype=np.bool_)
+    return faults_of(network, sections, tree, network.closed, fails)
