@@ -19,6 +19,7 @@ from openpoint.grid.reference import tables_markdown
 from openpoint.results.schema import Schema
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, MeasuredState
 from openpoint.scenarios.horizon import HORIZON_SCHEMAS
+from openpoint.scenarios.reliability import RELIABILITY_SCHEMAS
 from openpoint.studies.catalog import STUDIES
 
 PAGES = Path(__file__).parent
@@ -46,6 +47,13 @@ The table `generators` has the columns of that of a grid.
 """
 
 
+RELIABILITY = """## Tables of reliability
+
+What `openpoint secure --reliability` and `openpoint.read_reliability` read; either may be left out.
+
+"""
+
+
 def below(markdown: str) -> str:
     """The same with its headings a level lower."""
     return re.sub("^## ", "### ", markdown.strip(), flags=re.MULTILINE)
@@ -58,6 +66,7 @@ def reference() -> str:
         HEAD + below(tables_markdown()),
         HORIZON + below(tables_markdown(HORIZON_SCHEMAS)),
         DAY + below(tables_markdown(day)),
+        RELIABILITY + below(tables_markdown(RELIABILITY_SCHEMAS)),
     ]
     for study in STUDIES:
         schema = study.shape.json_schema()

@@ -36,6 +36,8 @@ def random_secured(seed: int) -> tuple[Grid, Reliability]:
 
     def line(a: str, b: str, closed: bool) -> None:
         switchable = not closed or bool(rng.random() < 0.7)
+        opens = str(rng.choice(["both", "from", "to"])) if switchable else "both"
+        told = ["", "both", opens] if switchable else ["", "both", "from", "to", "none"]
         lines.append(
             {
                 "name": f"l{len(lines)}",
@@ -48,7 +50,8 @@ def random_secured(seed: int) -> tuple[Grid, Reliability]:
                 "length_km": float(rng.uniform(0.5, 5.0)),
                 "switchable": switchable,
                 "closed": closed,
-                "open_end": str(rng.choice(["both", "from", "to"])) if switchable else "both",
+                "open_end": opens,
+                "switch_ends": str(rng.choice(told)),
             }
         )
 
@@ -151,15 +154,15 @@ def _graph(grid: Grid) -> nx.Graph:
     station = _station(grid)
     graph = nx.Graph()
     graph.add_nodes_from(("bus", name) for name in grid.buses["name"])
-    end_of = dict(grid.lines.select("name", "open_end").iter_rows())
+    lines = {row["name"]: row for row in grid.lines.iter_rows(named=True)}
     for kind, name, fr, to, switchable, closed in (
         grid.branches().select("kind", "name", "from_bus", "to_bus", "switchable", "closed").iter_rows()
     ):
         for side, bus in (("from", fr), ("to", to)):
             breaker = kind == "transformers" or (kind == "lines" and bus in station)
-            switch = (
-                breaker or (switchable and end_of.get(name, "both") in ("both", side)) or not (switchable or closed)
-            )
+            line = lines.get(name)
+            at = "both" if line is None else line["switch_ends"] or (line["open_end"] if switchable else "none")
+            switch = breaker or at in ("both", side) or not (switchable or closed)
             graph.add_edge(("conductor", name), ("bus", bus), switch=switch, breaker=breaker)
     return graph
 
@@ -210,6 +213,7 @@ def _loss_within_limits(grid: Grid, closed: list[str], live: set[str]) -> float 
             there = pl.col("name").is_in(closed)
             kept = table.filter(pl.col("from_bus").is_in(list(live)) & pl.col("to_bus").is_in(list(live)))
             table = kept.with_columns(there.alias("closed"), switchable=pl.lit(True))
+            table = table.with_columns(switch_ends=pl.lit("")) if kind == "lines" else table
         else:
             table = table.filter(pl.col("bus").is_in(list(live)))
         tables[kind] = table

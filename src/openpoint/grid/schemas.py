@@ -98,6 +98,11 @@ class Lines(dy.Schema):
     open_end = _text(
         "where it is open when it is open: both ends, from or to; one end in balanced grids only", default="both"
     )
+    switch_ends = _text(
+        "ends at which a switch can part it from its bus after a fault: both, from, to or none; empty = where it is "
+        "open when it is open, of one that is not switchable none",
+        default="",
+    )
 
 
 class Switches(dy.Schema):

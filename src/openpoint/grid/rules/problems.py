@@ -26,6 +26,7 @@ VOLTAGE_TOLERANCE = 1e-6
 
 _WORDS = (
     ("lines", "open_end", ("both", "from", "to")),
+    ("lines", "switch_ends", ("", "both", "from", "to", "none")),
     ("transformers", "connection", WINDINGS),
     ("transformers", "tap_side", ("from", "to")),
     ("loads", "connection", ("wye", "delta")),

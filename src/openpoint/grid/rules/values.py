@@ -50,6 +50,15 @@ RULES = (
         "{value}: lines that are open at one end are modelled in balanced grids only",
         "Write both; its charging is then left out while it is open",
     ),
+    Rule(
+        "lines",
+        "switch_ends",
+        pl.col("switchable")
+        & pl.col("switch_ends").is_in(["from", "to", "none"])
+        & (pl.col("switch_ends") != pl.col("open_end")),
+        "{value}: the line may be switched, and opens where no switch stands",
+        "Write both, leave it empty, or write in open_end where the switch is",
+    ),
     positive("switches", "i_max_a"),
     positive("transformers", "vn_from_kv"),
     positive("transformers", "vn_to_kv"),

@@ -5,8 +5,8 @@
   net without any switch every line is switchable, and the lines out of service are the open ones (published benchmark
   grids are written so): otherwise nothing would be left to decide.
 - A line that is open at one end is under voltage from the other, as in pandapower: `open_end` says where it opens. That
-  is where it is open today; of a closed line where its switch is, and the to end where it has one at both. Where the
-  bus at its end is out of service a line is open for good.
+  is where it is open today; of a closed line where its switch is, and the to end where it has one at both.
+  `switch_ends` says where all of its switches are. Where the bus at its end is out of service a line is open for good.
 - A bus-bus switch is a switch without impedance, or a line of its `z_ohm`, split with pandapower's r/x ratio of 2. It
   is switchable if it is the switch of one line: the bus at one of its ends has this line and nothing else. Any other
   one couples busbars, or leads to a transformer or source, and keeps its state unless it is asked for by name.
@@ -96,6 +96,8 @@ def _line_state(reading: Reading, line: Row, switches: list[Row]) -> Row:
             message = f"bus {row.get('bus')} is at no end of line {line['index']}"
             reading.fault("switch", row, "bus", message, "Name the bus at the end of the line where the switch is")
     state = _state(switches)
+    places = {ends[row["bus"]] for row in switches if row.get("bus") in ends}
+    state["switch_ends"] = "both" if len(places) == 2 else next(iter(places), "none")
     opening = switches if state["closed"] else [row for row in switches if not _is_closed(row)]
     at = {ends.get(row.get("bus"), "") for row in opening}
     if at == {"from"}:

@@ -12,7 +12,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network import Network
-from openpoint.powerflow.state import RadialState
+from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.scenarios.reliability import Reliability
@@ -27,7 +27,7 @@ from openpoint.studies.secure.schema import SECURE
 def answer(
     grid: Grid,
     network: Network,
-    state: RadialState,
+    state: AcState,
     faults: Sequence[Fault],
     restored: Sequence[Restoration],
     load_kw: Floats,
@@ -187,7 +187,7 @@ def _limit(network: Network, state: Judged) -> str:
 
 def _bus_table(
     network: Network,
-    state: RadialState,
+    state: AcState,
     faults: Sequence[Fault],
     restored: Sequence[Restoration],
     load_kw: Floats,

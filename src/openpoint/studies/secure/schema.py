@@ -9,8 +9,8 @@ from openpoint.results.shape import Shape
 from openpoint.results.violation import VIOLATIONS
 
 VERDICTS = {
-    "nothing lost": "switching around the fault leaves nobody without supply",
-    "restored": "ties restore all that the fault cut off",
+    "nothing lost": "no other load is fed through the fault",
+    "restored": "ties feed all that is fed through the fault",
     "partly restored": "ties restore a part of it",
     "limits": "there are ties, and each state with them breaks a limit",
     "no tie": "no open branch leads to what is cut off",

@@ -14,7 +14,7 @@ from openpoint.grid.rules.wiring import LOOPS_TOLD, mesh_problem, meshes, unsupp
 from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
-from openpoint.powerflow.state import RadialState, ac_state
+from openpoint.powerflow.state import AcState, ac_state
 from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.studies.secure.answer import answer, load_of_buses
 from openpoint.studies.secure.model.faults import Fault, faults_of
@@ -123,7 +123,7 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
     return grid
 
 
-def _state(grid: Grid, options: SecureOptions) -> tuple[Network, RadialState]:
+def _state(grid: Grid, options: SecureOptions) -> tuple[Network, AcState]:
     """The network with the limits of an emergency, and its state without a fault.
 
     Raises:

@@ -1,9 +1,10 @@
 """Sections: what stays joined to a fault when every switch around it is opened.
 
-A switch stands at an end of a branch: at both ends of a switchable line, or at that end alone at which it opens; at
-both ends of a transformer, which has breakers; and at that end of a line at which it leaves a station (the buses of a
-source, and those at the side of lower voltage of a transformer, with what bus couplers join to them), where its breaker
-trips. Buses and conductors are the nodes of a graph, ends without a switch its edges; a section is a component of it.
+A switch stands at an end of a line where its `switch_ends` say so, else where it opens if it is switchable; at both
+ends of a transformer, which has breakers, and of what is a switch itself; and at that end of a line at which it leaves
+a station, where its breaker trips. A station is made of the buses of a source, and of those at the side of lower
+voltage of a transformer, with what bus couplers join to them. Buses and conductors are the nodes of a graph, ends
+without a switch its edges; a section is a component of it.
 """
 
 from __future__ import annotations
@@ -42,19 +43,25 @@ def sections_of(grid: Grid, network: Network) -> Sections:
     n, e = network.n_terminals, network.n_conductors
     lines = np.array([kind == "lines" for kind in network.branch_kinds], dtype=np.bool_)
     transformers = np.array([kind == "transformers" for kind in network.branch_kinds], dtype=np.bool_)
-    opens_at = dict(grid.lines.select("name", "open_end").iter_rows())
-    ends = [opens_at.get(name, "both") for name in network.branch_names]
     station = _station(grid, network, transformers)
     breaker_fr = transformers | (lines & station[network.terminal_fr])
     breaker_to = transformers | (lines & station[network.terminal_to])
-    idle = ~network.switchable & ~network.closed  # out of service: joins nothing
-    switch_fr = breaker_fr | idle | (network.switchable & np.array([end != "to" for end in ends], dtype=np.bool_))
-    switch_to = breaker_to | idle | (network.switchable & np.array([end != "from" for end in ends], dtype=np.bool_))
+    ends = _switch_ends(grid)
+    told = [ends.get(name, "both") for name in network.branch_names]
+    idle = lines & ~network.switchable & ~network.closed  # out of service: joins nothing
+    switch_fr = breaker_fr | idle | np.array([end in ("both", "from") for end in told], dtype=np.bool_)
+    switch_to = breaker_to | idle | np.array([end in ("both", "to") for end in told], dtype=np.bool_)
     conductor = n + np.arange(e)
     fr = np.concatenate([network.terminal_fr[~switch_fr], network.terminal_to[~switch_to]])
     to = np.concatenate([conductor[~switch_fr], conductor[~switch_to]])
     part = components(n + e, fr, to)
     return Sections(part[:n], part[n:], breaker_fr, breaker_to)
+
+
+def _switch_ends(grid: Grid) -> dict[str, str]:
+    """Ends of each line at which a switch stands: both, from, to or none."""
+    table = grid.lines.select("name", "switch_ends", "open_end", "switchable").iter_rows()
+    return {name: ends or (opens if may else "none") for name, ends, opens, may in table}
 
 
 def _station(grid: Grid, network: Network, transformers: Bools) -> Bools:

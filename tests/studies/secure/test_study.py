@@ -1,0 +1,102 @@
+"""Faults of published grids, bad input and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import openpoint
+from openpoint import InputError, Limits, OptionError, Reliability
+from openpoint.grid.grid import Grid
+from tests.builders.pages import Page, render
+from tests.cli.desk import tables
+
+
+def test_the_answer_of_least_loss_is_judged_as_the_grid_after() -> None:
+    grid = openpoint.read("baran33")
+    names = ["7", "9", "14", "32", "37"]
+    after = grid.with_closed({name: name not in names for name in grid.branches()["name"]})
+    asked, other = openpoint.secure(grid, open_branches=names), openpoint.secure(after)
+    assert asked.faults.equals(other.faults)
+    assert not asked.is_today
+    assert asked.loss_kw == pytest.approx(139.551, abs=1e-3)
+    assert asked.counts == {"nothing lost": 0, "restored": 28, "partly restored": 0, "limits": 3, "no tie": 1}
+
+
+def test_wider_limits_restore_more() -> None:
+    strict = openpoint.secure("baran33", limits=Limits(v_min_pu=0.92))
+    wide = openpoint.secure("baran33", limits=Limits(voltage=False))
+    assert strict.counts["restored"] <= openpoint.secure("baran33").counts["restored"] <= wide.counts["restored"]
+    assert wide.counts["limits"] == 0
+    assert "breaks" in strict.notes[0]  # 0.913 pu without a fault
+    assert strict.broken
+
+
+def test_ratings_hold_at_a_share() -> None:
+    grid = Grid.from_tables("ring", tables())
+    lines = grid.lines.with_columns(i_max_a=pl.lit(1.0))
+    counts = [
+        openpoint.secure(grid.with_tables(lines=lines), max_loading_percent=percent).counts["restored"]
+        for percent in (100.0, 1e5)
+    ]
+    assert counts[0] < counts[1]
+
+
+def test_rates_come_from_the_table_then_the_length_then_the_branch() -> None:
+    grid = openpoint.read("baran33")
+    lines = grid.lines.with_columns(length_km=pl.when(pl.col("name") == "1").then(None).otherwise(2.0))
+    data = Reliability.of(rates={"branch": ["2"], "failures_per_year": [0.5]})
+    result = openpoint.secure(
+        grid.with_tables(lines=lines), reliability=data, failures_per_km_year=0.1, failures_per_branch_year=0.3
+    )
+    rates = dict(result.faults.select("name", "failures_per_year").iter_rows())
+    assert (rates["1"], rates["2"], rates["3"]) == (0.3, 0.5, 0.2)
+    assert result.saidi_h_per_year is None  # nobody said how many customers there are
+    part = openpoint.secure(grid, reliability=data)
+    assert "31 branches have no rate" in part.notes[0]
+
+
+def test_faults_of_the_data_are_all_told(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "customers.csv").write_text("bus,customers\n14,-1\n14,x\n")
+    (folder / "rates.csv").write_text("branch,failures_per_year,repair_h\n2,-0.1,4\n")
+    with pytest.raises(InputError) as caught:
+        openpoint.secure("baran33", reliability=folder)
+    told = str(caught.value)
+    assert "'x' is not a number" in told
+    assert "-1 is no number from 0 on" in told
+    assert "this bus has more than one row" in told
+    assert "-0.1 is no number from 0 on" in told
+    (folder / "customers.csv").write_text("bus,customers\n144,1\n")
+    (folder / "rates.csv").write_text("branch,failures_per_year\n222,1\n")
+    with pytest.raises(InputError, match="the grid has no bus '144'") as caught:
+        openpoint.secure("baran33", reliability=folder)
+    assert "no line or transformer '222'" in str(caught.value)
+
+
+def test_what_cannot_be_judged_is_refused() -> None:
+    with pytest.raises(InputError, match="no such branch"):
+        openpoint.secure("baran33", open_branches="77")
+    with pytest.raises(InputError, match="closes a loop"):
+        openpoint.secure("baran33", open_branches=["33", "34", "35", "36"])
+    with pytest.raises(InputError, match="no source reaches them"):
+        openpoint.secure("baran33", open_branches=["1", "33", "34", "35", "36", "37"])
+    with pytest.raises(OptionError, match="balanced grids"):
+        openpoint.secure("ieee13")
+    with pytest.raises(OptionError, match=r"max_loading_percent is 0.*repair_h is -1"):
+        openpoint.secure("baran33", max_loading_percent=0.0, repair_h=-1.0)
+    with pytest.raises(InputError, match="neither customers nor rates"):
+        openpoint.secure("baran33", reliability=Path(__file__).parent)
+
+
+def test_the_page_says_what_the_result_says() -> None:
+    data = Reliability.of({"bus": ["14"], "customers": [120]})
+    result = openpoint.secure("baran33", reliability=data, failures_per_branch_year=0.1)
+    page = Page(render(result))
+    assert result.saidi_h_per_year is not None
+    for said in ("11 of 32 faults leave load without supply.", "21 of 31", f"{60 * result.saidi_h_per_year:.1f} min"):
+        assert said in page.text
+    assert "None" not in page.text
