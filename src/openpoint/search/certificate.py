@@ -119,6 +119,17 @@ class Certificate:
             self.lines += 1
         self.record.size[0] = 0
 
+    def add(self, lines: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Write lines that were recorded elsewhere, by the names of the arrays of a record."""
+        self.take()
+        at_once = len(self.record.kind)
+        for start in range(0, len(lines["kind"]), at_once):
+            for name, values in lines.items():
+                some = values[start : start + at_once]
+                getattr(self.record, name)[: len(some)] = some
+                self.record.size[0] = len(some)
+            self.take()
+
     def _multipliers(self, record: Record, row: int) -> list[Any]:
         """Bits, roots, φ, w, y and μ by bus, the last two as differences from the last line that had any."""
         bus, bits = self.numbering.bus, int(record.bits[row])

@@ -11,17 +11,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from openpoint.arrays import Bools
-from openpoint.errors import OptionError
+from openpoint.arrays import Bools, States
 from openpoint.network import Network
 from openpoint.network.devices import Devices, no_devices
-from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
-from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
@@ -43,14 +41,18 @@ from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, expl
 from openpoint.search.memory import MEMORY, pool_within
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
-from openpoint.search.model.objective import Objective, objective_of
+from openpoint.search.model.objective import objective_of
 from openpoint.search.paths.build import obstacles
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.saving import SearchCheckpoint, SearchState
+from openpoint.search.sharing import Sharing, unshared
+from openpoint.search.task import SearchTask, check_options
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
+from openpoint.twostage.workers.executors import Choice, InProcess
+from openpoint.twostage.workers.pool import Workers
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,6 +84,7 @@ def search_topologies(
     cost: OperatingCost | None = None,
     supply: SupplyLimits | None = None,
     memory: float = MEMORY,
+    executor: Choice | None = None,
 ) -> SearchResult:
     """The radial state with the least loss, or the least `cost`, that keeps the limits of the network, proven to a gap.
 
@@ -106,6 +109,7 @@ def search_topologies(
         cost: what is minimised, the loss by default; its price of a change is added to `change_cost`.
         supply: limits of sources and generators beside those of the network.
         memory: bytes of waiting nodes from which on the search goes on depth-first, in little more of it.
+        executor: where subtrees are searched once the search is long; None: nowhere but here.
 
     Raises:
         OptionError: options that make no sense, a grid, devices or a cost that the bound is not valid for, or a
@@ -114,7 +118,7 @@ def search_topologies(
     """
     change_cost += 0.0 if cost is None else cost.change
     objective = objective_of(network, cost, supply)
-    _check_options(gap, max_changes, change_cost)
+    check_options(gap, max_changes, change_cost)
     fixed = ~network.switchable
     must_close = network.closed & fixed if must_close is None else must_close
     must_open = ~network.closed & fixed if must_open is None else must_open
@@ -130,38 +134,17 @@ def search_topologies(
         devices=set_here,
         objective=objective,
     )
-    task = _Task(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory)
+    task = SearchTask(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory)
     mine = replace(model, w_max=model.w_max.copy())  # the search tightens it in place
     at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
     run = _Run(task, mine, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
     try:
-        found = run.solve(node_limit, starts, stop, progress)
+        with (executor or InProcess()).open() as workers:
+            found = run.solve(node_limit, starts, stop, progress, None if executor is None else workers)
     finally:
         if run.certificate is not None:
             run.certificate.drop(keep=checkpoint is not None and checkpoint.exists())
     return found if found.positions is None else replace(found, positions=devices.with_some(free, found.positions))
-
-
-def _check_options(gap: float, max_changes: int | None, change_cost: float) -> None:
-    if not 0.0 <= gap < 1.0:
-        raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
-    if max_changes is not None and max_changes < 0:
-        raise OptionError(f"max_changes is {max_changes}; give 0 or more")
-    if not 0.0 <= change_cost < math.inf:
-        raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What is searched: see the arguments of `search_topologies`."""
-
-    network: Network
-    locks: tuple[Bools, Bools]
-    changes: tuple[int | None, float]
-    devices: Devices
-    objective: Objective | None
-    gap: float
-    memory: float
 
 
 class _Run:
@@ -169,7 +152,7 @@ class _Run:
 
     def __init__(
         self,
-        task: _Task,
+        task: SearchTask,
         model: Model,
         numbering: Numbering,
         certificate: Path | None,
@@ -180,7 +163,8 @@ class _Run:
         self.deadline, self.began = deadline, deadline.passed()
         network, locks, changes, devices = task.network, task.locks, task.changes, task.devices
         self.network, self.devices, self.objective, self.gap = network, devices, task.objective, task.gap
-        self.memory = task.memory
+        self.task = task
+        self.sharing: Sharing | None = None
         self.model, self.numbering = model, numbering
         most = None if task.objective is None else task.objective.supply.generator_s_max
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone, most)
@@ -209,12 +193,15 @@ class _Run:
         starts: Bools | None,
         stop: Callable[[], bool] | None,
         progress: Callable[[SearchProgress], None] | None,
+        workers: Workers | None,
     ) -> SearchResult:
         """Run the search."""
         joined = not self.contradictory and propagate(self.model, self.work)
         with self.deadline.uncounted():  # time to compile does not count
             by_paths = self._path_explorer() if joined else None
-            pool = pool_within(self.memory, self.model, by_paths, self.counts) if joined else pool_for(self.model, 1)
+            pool = (
+                pool_within(self.task.memory, self.model, by_paths, self.counts) if joined else pool_for(self.model, 1)
+            )
             self._explore_nodes(by_paths, pool, 0)
 
         def over() -> bool:
@@ -224,7 +211,7 @@ class _Run:
             if progress is not None:
                 progress(self._progress())
 
-        states = self._evaluator() if self.devices.count or self.objective is not None else None
+        states = self.task.evaluator if self.devices.count or self.objective is not None else None
         self.incumbent = Incumbent(
             *(self.network, self.model, self.numbering, self.work, self.counts, self.dispatcher),
             *(self.changes[1], states, self.gap, over, report_progress),
@@ -237,6 +224,10 @@ class _Run:
         if not joined:
             self.checkpoint.forget()
             return self._result(Termination.INFEASIBLE)
+        if workers is not None and not (why := unshared(self.model)):
+            self.sharing = Sharing(self.model, self.work.status, workers, over)
+        elif workers is not None:
+            _LOG.info("the search is not shared: the grid has %s", " and ".join(why))
         self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
         self.counts.active[0] = 1
         saved = self.checkpoint.saved
@@ -279,14 +270,6 @@ class _Run:
             progress(self._progress())
         return self._result(reason)
 
-    def _evaluator(self) -> OperatingPointEvaluator:
-        """What evaluates states with devices, or of another cost than the loss."""
-        net = self.network
-        g, s = len(net.generator_terminal), len(net.source_terminal)
-        objective = self.objective or Objective(least_loss(g, s, net.n_conductors), no_supply_limits(g, s))
-        cost = replace(objective.cost, change=self.changes[1])
-        return OperatingPointEvaluator(net, self.devices, cost, objective.supply)
-
     def _path_explorer(self) -> PathExplorer | None:
         """The search with both bounds where that by paths holds; a certificate knows the first one only."""
         if self.certificate is not None:
@@ -310,18 +293,28 @@ class _Run:
         if self.by_regions and self.state.by_paths is None:
             self.decomposition.step(self.state.pool)
         most = int(min(chunk, self.decomposition.pace))
+        if self.sharing is not None and self.sharing.due(self.state):
+            if self.certificate is None or not self.counts.active[0]:
+                event = self.sharing.round(self.state, self._evaluate_leaf)
+                return EXHAUSTED if event == EXHAUSTED or self._hopeless() else event
+            most = 1  # in a certificate the closed side follows its parent
         event = self._explore_nodes(self.state.by_paths, self.state.pool, most)
         if event == LEAF:
-            self.state.leaves += 1
             self.counts.active[0] = 0
-            self.incumbent.evaluate_leaf(self._prove_leaf)
-            if self.certificate is None and 2 * self.counts.size[0] > self.counts.room[0]:
-                without_done(self.state.pool, self.counts)
+            self._evaluate_leaf(self.work.status)
         elif event == FULL:
             self.state.pool = enlarged(self.state.pool)
         elif event == WRITTEN and self.certificate is not None:
             self.certificate.take()
         return EXHAUSTED if event == EXHAUSTED or self._hopeless() else event
+
+    def _evaluate_leaf(self, status: States) -> None:
+        """Evaluate a radial state, which may become the best."""
+        self.state.leaves += 1
+        self.work.status[:] = status
+        self.incumbent.evaluate_leaf(self._prove_leaf)
+        if self.certificate is None and 2 * self.counts.size[0] > self.counts.room[0]:
+            without_done(self.state.pool, self.counts)
 
     def _hopeless(self) -> bool:
         """Whether the infeasibility search has proven that no state keeps all limits.

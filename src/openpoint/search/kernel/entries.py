@@ -59,6 +59,13 @@ def take(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) -
 
 
 @lean
+def leave(model: Model, work: Work, pool: Pool, counts: Counts) -> None:
+    """Put the current node back into the pool, which has room for it."""
+    push(model, work, pool, counts, counts.bound[0])
+    counts.active[0] = 0
+
+
+@lean
 def bounded(model: Model, work: Work) -> float:
     """`openpoint.search.kernel.bound.bound` at the multipliers of a node, less the margin."""
     return safe(bound(model, work, work.y, work.mu))

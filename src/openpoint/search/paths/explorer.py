@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Floats
+from openpoint.arrays import Floats, Indices
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, record_for, waiting
 from openpoint.search.paths import entries
@@ -52,21 +52,48 @@ class PathExplorer:
             self.pays = bool(self.of_paths.both[0] > self.of_paths.both[1] if due == 1 else helped >= PAYING * due)
         return event
 
+    def rows(self, pool: Pool, rows: Indices) -> dict[str, npt.NDArray[Any]]:
+        """What waiting nodes have in addition, by the names of a checkpoint."""
+        self._make_room(pool)
+        return {f"paths_{name}": getattr(self.pool, name)[rows] for name in OF_NODE}
+
+    def put(self, values: Mapping[str, npt.NDArray[Any]], pool: Pool, rows: Indices) -> None:
+        """Store that in rows of the pool."""
+        self._make_room(pool)
+        for name in OF_NODE:
+            getattr(self.pool, name)[rows] = values[f"paths_{name}"]
+
+    def leave(self, pool: Pool, counts: Counts) -> None:
+        """Store that of the current node in the row to which `openpoint.search.kernel.entries.leave` writes next."""
+        self._make_room(pool)
+        row = pool.heap[counts.size[0] + counts.stack[0]]
+        for name in OF_NODE:
+            getattr(self.pool, name)[row] = getattr(self.of_paths, name)
+
     def kept(self, pool: Pool, counts: Counts) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `go_on` needs: of the open nodes, and of the current one."""
-        rows = waiting(pool, counts)
-        self._make_room(pool)
-        state = {f"paths_{name}": getattr(self.pool, name)[rows] for name in OF_NODE}
-        state["path_tally"] = self.of_paths.tally
+        state = self.rows(pool, waiting(pool, counts)) | {"path_tally": self.of_paths.tally}
         return state | {f"path_{name}": getattr(self.of_paths, name) for name in OF_NODE}
 
     def go_on(self, saved: Mapping[str, npt.NDArray[Any]], pool: Pool, counts: Counts) -> None:
         """Continue from what was kept."""
-        self._make_room(pool)
+        self.put(saved, pool, waiting(pool, counts))
         self.of_paths.tally[:] = saved["path_tally"]
         for name in OF_NODE:
-            getattr(self.pool, name)[waiting(pool, counts)] = saved[f"paths_{name}"]
             getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
+
+    def tallied(self) -> tuple[int, int]:
+        """Nodes bounded by paths since the last call, and those of them where that helped."""
+        nodes, helped = self.of_paths.tally.tolist()
+        self.of_paths.tally[:] = 0
+        return nodes, helped
+
+    def add(self, nodes: int, helped: int) -> None:
+        """Count nodes that were bounded elsewhere."""
+        before = int(self.of_paths.tally[0])
+        self.of_paths.tally[:] += (nodes, helped)
+        if before // ENOUGH < (before + nodes) // ENOUGH:
+            self.pays = bool(self.of_paths.tally[1] >= PAYING * self.of_paths.tally[0])
 
     @property
     def row_bytes(self) -> int:

@@ -260,7 +260,50 @@ class _DaskBackend:
             raise OpenpointError(f"{self.name}: no workers are left; start new ones, or run in process")
 
 
-Choice = InProcess | Processes | Cluster
+@dataclass(frozen=True)
+class Given:
+    """An executor that the caller has made and will shut down, such as that of `mpi4py.futures`.
+
+    Attributes:
+        executor: runs the subproblems; its workers have the same openpoint installed. count: of its workers.
+    """
+
+    executor: Executor
+    count: int = 2
+
+    def __str__(self) -> str:
+        return type(self.executor).__name__
+
+    @contextmanager
+    def open(self) -> Iterator[Workers]:
+        """Workers for the length of the block; the executor runs on after it."""
+        yield Pool(_GivenBackend(str(self), self.executor, self.count))
+
+
+class _GivenBackend:
+    death: type[Exception] = BrokenExecutor
+    doubt = 1
+    patience = 1
+    remedy = "Make a new one, or let openpoint start processes, which it replaces where they end."
+
+    def __init__(self, name: str, executor: Executor, count: int) -> None:
+        self.name, self._executor, self._count = name, executor, count
+        self._started = False
+
+    def start(self) -> Executor:
+        if self._started:
+            raise OpenpointError(f"the {self.name} given is broken: one of its workers ended. {self.remedy}")
+        self._started = True
+        return self._executor
+
+    def count(self) -> int:
+        return max(1, self._count)
+
+    def examine(self) -> None:
+        """The executor itself finds out whether its workers have ended."""
+
+
+Choice = InProcess | Processes | Cluster | Given
 """Where subproblems run, as the user chooses it."""
 
 
