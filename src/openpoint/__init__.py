@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from openpoint.twostage.risk import Regret as Regret
     from openpoint.twostage.risk import WorstCase as WorstCase
     from openpoint.twostage.workers.executors import Cluster as Cluster
+    from openpoint.twostage.workers.executors import GivenExecutor as GivenExecutor
     from openpoint.twostage.workers.executors import Processes as Processes
 
 # Where the public names live. `openpoint.powerflow` is a room of the house, so that study is called `run_powerflow`.
@@ -113,7 +114,7 @@ _HOMES = {
     "openpoint.twostage.methods.ccg": ("ColumnAndConstraint",),
     "openpoint.twostage.methods.extensive": ("ExtensiveForm",),
     "openpoint.twostage.risk": ("CVaR", "Expectation", "Regret", "WorstCase"),
-    "openpoint.twostage.workers.executors": ("Cluster", "Processes"),
+    "openpoint.twostage.workers.executors": ("Cluster", "GivenExecutor", "Processes"),
 }
 _PLACES = {name: module for module, names in _HOMES.items() for name in names}
 

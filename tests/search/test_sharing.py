@@ -15,7 +15,7 @@ from openpoint.search import sharing
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-from openpoint.twostage.workers.executors import Given, InProcess, Processes
+from openpoint.twostage.workers.executors import GivenExecutor, InProcess, Processes
 from openpoint.verify import verify_network
 from tests.search.random_grids import FEATURES, random_grid
 from tests.search.test_checkpoint import the_same
@@ -90,7 +90,7 @@ def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
 def test_an_executor_of_the_caller() -> None:
     network = loaded("mantovani136")
     with ThreadPoolExecutor(2) as executor:
-        two = search_topologies(network, gap=1e-4, executor=Given(executor, 2))
-        again = search_topologies(network, gap=1e-4, executor=Given(executor, 2))
+        two = search_topologies(network, gap=1e-4, executor=GivenExecutor(executor, 2))
+        again = search_topologies(network, gap=1e-4, executor=GivenExecutor(executor, 2))
     the_same(two, search_topologies(network, gap=1e-4, executor=InProcess()))
     the_same(two, again)

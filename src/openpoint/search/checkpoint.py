@@ -179,5 +179,6 @@ def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts
     for name in OF_NODE:
         getattr(work, name)[:] = state[f"work_{name}"]
     for field in fields(counts):
-        getattr(counts, field.name)[:] = state[f"counts_{field.name}"]
+        if field.name != "room":  # the limit of memory is that of today
+            getattr(counts, field.name)[:] = state[f"counts_{field.name}"]
     return pool

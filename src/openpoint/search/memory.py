@@ -10,7 +10,7 @@ from openpoint.search.paths.anchors import anchors_of
 from openpoint.search.paths.build import paths_of
 from openpoint.search.paths.explorer import PathExplorer
 
-MEMORY = 2**30
+MEMORY = 1e9
 """Bytes of waiting nodes unless another limit is given."""
 LARGE = 300
 """Buses from which on waiting nodes keep the multipliers of junctions only."""

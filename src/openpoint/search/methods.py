@@ -12,10 +12,13 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from openpoint.errors import OptionError
+from openpoint.search.memory import MEMORY
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress
 from openpoint.twostage.stopping import check_stops
+from openpoint.twostage.workers.executors import Choice
 
 LOG_EVERY_S = 1.0
 """Seconds between two lines of the log."""
@@ -53,15 +56,22 @@ class TopologySearch:
             there afterwards if the search came to its end with an answer, see docs/formats.md.
         checkpoint: file that keeps the open search, every half minute and when a limit or Ctrl-C stops it; where it is
             there at the start the search goes on from it, and where the search comes to its end it is deleted.
+        memory_mb: memory for waiting nodes in MB; when it is full the search goes on depth-first, in little more.
+        executor: where subtrees are searched once the search is long, such as `Processes(4)`; None: in this process
+            alone. The answer and the proof do not depend on the number of workers.
     """
 
     gap: float = 1e-6
     time_limit_s: float | None = None
     certificate: Path | None = None
     checkpoint: Path | None = None
+    memory_mb: float = MEMORY / 1e6
+    executor: Choice | None = None
 
     def __post_init__(self) -> None:
         check_stops(self.gap, self.time_limit_s)
+        if not self.memory_mb >= 0.0:
+            raise OptionError(f"memory is {self.memory_mb:g} MB; give 0 or more")
 
     def __str__(self) -> str:
         return f"TopologySearch(gap={self.gap:g})"

@@ -127,7 +127,7 @@ class MethodOptions:
         str | None,
         typer.Option(
             metavar="WHERE",
-            help="Where subproblems run (benders): serial, processes:4 or dask://host:port.  [default: serial]",
+            help="Where subproblems run (benders), or subtrees of a long search: serial, processes:4 or dask://host:port.",
         ),
     ] = None
 
@@ -140,8 +140,10 @@ class MethodOptions:
         from openpoint.search.methods import Enumeration, TopologySearch
         from openpoint.studies.reconfigure.study import BranchExchange
         from openpoint.twostage.methods.extensive import ExtensiveForm
+        from openpoint.twostage.workers.executors import executor_from
 
-        for_benders = self.plain or self.max_iterations is not None or self.executor is not None
+        workers = self.executor is not None and name is not MethodName.SEARCH
+        for_benders = self.plain or self.max_iterations is not None or workers
         if self.solver is not None and name is not MethodName.EXTENSIVE:
             method = "the default method" if name is None else name.value
             raise OptionError(f"--solver is an option of --method extensive, not of {method}")
@@ -149,10 +151,12 @@ class MethodOptions:
             return None
         if name not in (None, MethodName.BENDERS) and for_benders:
             raise OptionError(
-                f"--plain, --max-iterations and --executor are options of --method benders, not of {name}"
+                "--plain and --max-iterations are options of --method benders, --executor is one of it and of search; "
+                f"{name} has none of them"
             )
         if name is MethodName.SEARCH:
-            search = TopologySearch(time_limit_s=self.time_limit)
+            executor = None if self.executor is None else executor_from(self.executor)
+            search = TopologySearch(time_limit_s=self.time_limit, executor=executor)
             return search if self.gap is None else replace(search, gap=self.gap)
         if name is MethodName.EXCHANGE:
             if self.gap is not None:

@@ -125,6 +125,8 @@ class Question:
             progress=log.told,
             certificate=search.certificate,
             checkpoint=search.checkpoint,
+            memory=1e6 * search.memory_mb,
+            executor=search.executor,
             cone=self.program.cone.at if self.dispatches else None,
             devices=self.devices,
             cost=self.cost,

@@ -276,6 +276,8 @@ class RadialProgram(PlainRecourse):
             progress=log.told,
             certificate=search.certificate,
             checkpoint=search.checkpoint,
+            memory=1e6 * search.memory_mb,
+            executor=search.executor,
             cone=self._cone() if len(net.generator_names) else None,
             built=self.search_model,
         )

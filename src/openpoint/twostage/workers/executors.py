@@ -261,7 +261,7 @@ class _DaskBackend:
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenExecutor:
     """An executor that the caller has made and will shut down, such as that of `mpi4py.futures`.
 
     Attributes:
@@ -303,7 +303,7 @@ class _GivenBackend:
         """The executor itself finds out whether its workers have ended."""
 
 
-Choice = InProcess | Processes | Cluster | Given
+Choice = InProcess | Processes | Cluster | GivenExecutor
 """Where subproblems run, as the user chooses it."""
 
 
