@@ -59,6 +59,7 @@ PUBLIC = [
     "Expectation",
     "ExtensiveForm",
     "Futures",
+    "GivenExecutor",
     "Grid",
     "GridLike",
     "Growth",

@@ -33,12 +33,6 @@ SIZE = 2e5
 """Nodes times buses of a subtree, at most."""
 
 
-def unshared(model: Model) -> list[str]:
-    """Why a search is not shared: trees with outputs or positions to choose are evaluated one after the other."""
-    found = {"devices that may be set": model.devices, "generators to dispatch": model.dispatchable or model.costly}
-    return [name for name, there in found.items() if there]
-
-
 class Sharing:
     """One search that is shared among workers."""
 
@@ -105,6 +99,15 @@ class Sharing:
             trials=int(counts.trials[0]),
             gains=int(counts.gains[0]),
         )
+
+
+def shared(model: Model, status: States, workers: Workers, over: Callable[[], bool]) -> Sharing | None:
+    """As `Sharing`; None where trees have outputs or positions to choose, and are evaluated one after the other."""
+    found = {"devices that may be set": model.devices, "generators to dispatch": model.dispatchable or model.costly}
+    if why := [name for name, there in found.items() if there]:
+        _LOG.info("the search is not shared: the grid has %s", " and ".join(why))
+        return None
+    return Sharing(model, status, workers, over)
 
 
 def _merge(state: SearchState, answer: Answer, begun: int) -> None:

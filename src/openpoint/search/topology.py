@@ -47,7 +47,7 @@ from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.saving import SearchCheckpoint, SearchState
-from openpoint.search.sharing import Sharing, unshared
+from openpoint.search.sharing import Sharing, shared
 from openpoint.search.task import SearchTask, check_options
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
@@ -94,8 +94,7 @@ def search_topologies(
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
         must_close, must_open: (E) branches whose state is given; default: those that are not switchable.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
-        gap: relative gap at which to stop.
-        time_limit: seconds. node_limit: nodes.
+        gap: relative gap at which to stop. time_limit: seconds. node_limit: nodes.
         starts: (K, E) radial states to start from, in addition to today's and those that the search finds itself.
         stop: called regularly; True stops. progress: called regularly with the progress of the search.
         certificate: file for the proof, which `openpoint.verify` checks; not written where nothing is proven.
@@ -108,8 +107,7 @@ def search_topologies(
         devices: those that may be set; the network has them at today's positions.
         cost: what is minimised, the loss by default; its price of a change is added to `change_cost`.
         supply: limits of sources and generators beside those of the network.
-        memory: bytes of waiting nodes from which on the search goes on depth-first, in little more of it.
-        executor: where subtrees are searched once the search is long; None: nowhere but here.
+        memory: bytes of waiting nodes, above which the search is depth-first. executor: for subtrees of a long search.
 
     Raises:
         OptionError: options that make no sense, a grid, devices or a cost that the bound is not valid for, or a
@@ -139,8 +137,7 @@ def search_topologies(
     at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
     run = _Run(task, mine, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
     try:
-        with (executor or InProcess()).open() as workers:
-            found = run.solve(node_limit, starts, stop, progress, None if executor is None else workers)
+        found = run.solve(node_limit, starts, stop, progress, executor)
     finally:
         if run.certificate is not None:
             run.certificate.drop(keep=checkpoint is not None and checkpoint.exists())
@@ -193,9 +190,20 @@ class _Run:
         starts: Bools | None,
         stop: Callable[[], bool] | None,
         progress: Callable[[SearchProgress], None] | None,
-        workers: Workers | None,
+        executor: Choice | None,
     ) -> SearchResult:
         """Run the search."""
+        with (executor or InProcess()).open() as workers:
+            return self._solve(node_limit, starts, stop, progress, None if executor is None else workers)
+
+    def _solve(
+        self,
+        node_limit: int | None,
+        starts: Bools | None,
+        stop: Callable[[], bool] | None,
+        progress: Callable[[SearchProgress], None] | None,
+        workers: Workers | None,
+    ) -> SearchResult:
         joined = not self.contradictory and propagate(self.model, self.work)
         with self.deadline.uncounted():  # time to compile does not count
             by_paths = self._path_explorer() if joined else None
@@ -224,15 +232,12 @@ class _Run:
         if not joined:
             self.checkpoint.forget()
             return self._result(Termination.INFEASIBLE)
-        if workers is not None and not (why := unshared(self.model)):
-            self.sharing = Sharing(self.model, self.work.status, workers, over)
-        elif workers is not None:
-            _LOG.info("the search is not shared: the grid has %s", " and ".join(why))
         self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
         self.counts.active[0] = 1
         saved = self.checkpoint.saved
         if saved:
             self.state.go_on(saved)
+        self.sharing = None if workers is None else shared(self.model, self.incumbent.exchange.status, workers, over)
         _LOG.info("made the search ready")
         self.incumbent.start(starts)
         _LOG.info("found the first states by branch exchange")
