@@ -45,6 +45,7 @@ Examples:
   openpoint reconfigure big_grid.pos --checkpoint open.search --time-limit 3600
   openpoint reconfigure big_grid.pos --method exchange
   openpoint reconfigure net.json --soft-limits
+  openpoint reconfigure net.json --write net_new.json
   openpoint reconfigure baran33 --json - --quiet | jq .open_branches
 
 \b
@@ -98,6 +99,10 @@ def reconfigure(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
     ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Copy the grid's own file with the switch states of the answer."),
+    ] = None,
     proof: ProofOptions,
     quiet: QuietOption = False,
 ) -> int:
@@ -114,10 +119,12 @@ def reconfigure(
     from openpoint.cli.reconfigure import fleet as fleet_run
     from openpoint.cli.reconfigure import futures as futures_run
     from openpoint.cli.reconfigure import run
+    from openpoint.cli.reconfigure.copy import check_copy
     from openpoint.studies.reconfigure.options import ReconfigureOptions
 
     outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)
     outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample)
+    check_copy(grid, write)
     many.check()
     named = MethodName.BENDERS if method.method is None and many.any else method.method
     if named is None and proof.any:
@@ -141,8 +148,8 @@ def reconfigure(
     if grid is None:
         return fleet_run.reconfigure(grids, asked, options, fleet, outputs=outputs, quiet=quiet)
     if many.any:
-        return futures_run.reconfigure(grid, asked, options, many, outputs=outputs, quiet=quiet)
-    return run.reconfigure(grid, asked, options, outputs=outputs, quiet=quiet)
+        return futures_run.reconfigure(grid, asked, options, many, outputs=outputs, copy=write, quiet=quiet)
+    return run.reconfigure(grid, asked, options, outputs=outputs, copy=write, quiet=quiet)
 
 
 def futures(

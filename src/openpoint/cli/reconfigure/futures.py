@@ -11,6 +11,7 @@ from openpoint.cli.display import Progress, console, show_pairs, show_result
 from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
+from openpoint.cli.reconfigure.copy import write_copy
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 
 def reconfigure(
-    source: str, asked: Asked, options: ReconfigureOptions, many: FuturesOptions, *, outputs: Outputs, quiet: bool
+    source: str,
+    asked: Asked,
+    options: ReconfigureOptions,
+    many: FuturesOptions,
+    *,
+    outputs: Outputs,
+    copy: Path | None,
+    quiet: bool,
 ) -> int:
     """Read the grid and its futures, find one topology for all, show and write the result; the exit code."""
     from openpoint.scenarios.ambiguity import read_futures_ambiguity
@@ -43,6 +51,7 @@ def reconfigure(
     written, good = outputs.write(result)
     show_result(out, result)
     show_written(out, written)
+    good &= write_copy(out, source, copy, result, found=result.objective_kw is not None)
     return result.termination.exit_code if good else NOT_WRITTEN
 
 

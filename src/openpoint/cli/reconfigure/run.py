@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openpoint.cli.display import Progress, console, show_result
 from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
+from openpoint.cli.reconfigure.copy import write_copy
 from openpoint.cli.verify import tell_of_search
 from openpoint.report.terminal import words
 
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     from openpoint.studies.reconfigure.options import ReconfigureOptions
 
 
-def reconfigure(source: str, asked: Asked, options: ReconfigureOptions, *, outputs: Outputs, quiet: bool) -> int:
-    """Read the grid, reconfigure it, show and write the result."""
+def reconfigure(
+    source: str, asked: Asked, options: ReconfigureOptions, *, outputs: Outputs, copy: Path | None, quiet: bool
+) -> int:
+    """Read the grid, reconfigure it, show and write the result; `copy`: of the grid's file, with its states."""
     from openpoint.studies.reconfigure.study import prepare
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
@@ -28,4 +32,5 @@ def reconfigure(source: str, asked: Asked, options: ReconfigureOptions, *, outpu
     show_result(out, result)
     show_written(out, written)
     tell_of_search(outputs, out)
+    good &= write_copy(out, source, copy, result, found=result.loss_kw is not None)
     return result.termination.exit_code if good else NOT_WRITTEN

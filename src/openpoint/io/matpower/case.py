@@ -181,9 +181,9 @@ class _Machine:
         rows: list[list[float]] = []
         lines: list[int] = []
         written: dict[tuple[int, int], str] = {}
-        for row in _rows(tokens):
+        for row in rows_of(tokens):
             numbers: list[float] = []
-            for cell in _cells(row):
+            for cell in cells_of(row):
                 try:
                     numbers.append(self._cell(cell))
                 except NotUnderstoodError as error:
@@ -221,7 +221,8 @@ class _Machine:
         return float(value)
 
 
-def _rows(tokens: Sequence[Token]) -> list[list[Token]]:
+def rows_of(tokens: Sequence[Token]) -> list[list[Token]]:
+    """The rows of a matrix, which semicolons and newlines end."""
     rows: list[list[Token]] = [[]]
     for token in tokens:
         if token.kind == "newline" or token.text == ";":
@@ -231,7 +232,7 @@ def _rows(tokens: Sequence[Token]) -> list[list[Token]]:
     return [row for row in rows if row and any(t.text != "," for t in row)]
 
 
-def _cells(row: Sequence[Token]) -> list[list[Token]]:
+def cells_of(row: Sequence[Token]) -> list[list[Token]]:
     """Cells of a row, separated by commas or, as in MATLAB, blanks (`1 -2` is two cells, `1 - 2` and `1-2` are one)."""
     cells: list[list[Token]] = [[]]
     depth = 0

@@ -30,12 +30,13 @@ _START = re.compile(r"[ \t]*(?:mpc\.\w+[ \t]*=|function\b)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token: kind as in the pattern, its text, its line, whether a blank stands before it."""
+    """A token: kind as in the pattern, its text, its line, whether a blank stands before it, where it begins."""
 
     kind: str
     text: str
     line: int
     spaced: bool
+    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def statements(text: str, file: str) -> tuple[list[Statement], list[Problem]]:
 
     Semicolons and newlines within brackets stay as tokens; comments and continuations are gone.
     """
-    text = _BLOCK_COMMENT.sub(lambda match: "\n" * match.group(0).count("\n"), text)
+    text = _BLOCK_COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match.group(0)), text)
     lines = text.split("\n")
     found: list[Statement] = []
     faults: list[Problem] = []
@@ -101,7 +102,7 @@ def _tokens(text: str) -> Iterator[Token]:
             line += 1
             spaced = True
         else:
-            yield Token(kind, match.group(0), line, spaced)
+            yield Token(kind, match.group(0), line, spaced, match.start())
             spaced = False
             line += kind == "newline"
 

@@ -22,7 +22,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from openpoint.io.pandapower.json import Row, is_missing, truth
+from openpoint.io.pandapower.json import Net, Row, is_missing, truth
 from openpoint.io.pandapower.reading import NO_LIMIT_KA, Reading, names
 
 SWITCH_RX_RATIO = 2.0
@@ -32,15 +32,13 @@ _OUT_OF_SERVICE = "What may be switched needs a switch of type 'l' (lines) or 't
 def read_branches(reading: Reading) -> None:
     """Add lines, switches and transformers to the tables."""
     net = reading.net
-    couplers = [row for row in net.rows("switch") if row.get("et") == "b"]
-    plain = not net.rows("switch")
-    all_lines = net.rows("line") if plain else net.live("line")
-    named = names([("line", all_lines), ("switch", couplers), ("trafo", net.live("trafo"))])
+    couplers, plain, all_lines = _couplers(net), not net.rows("switch"), _lines(net)
+    named = branch_names(net)
     for row in net.rows("switch"):
         if row.get("et") not in ("b", "l", "t", "t3"):
             remedy = "Write 'b' (bus), 'l' (line) or 't' (transformer)"
             reading.fault("switch", row, "et", f"{row.get('et')!r} is no kind of switch", remedy)
-    lines = _switches_of(reading, "l")
+    lines = switches_of(net, "l")
     if plain:
         message = "the net has no switches: every line is taken as switchable, one out of service as open"
         reading.note(
@@ -61,26 +59,41 @@ def read_branches(reading: Reading) -> None:
     ends_of_lines = _ends_of_lines(reading, all_lines)
     for row in couplers:
         _coupler(reading, row, named["switch", row["index"]], ends_of_lines)
-    trafos = _switches_of(reading, "t")
+    trafos = switches_of(net, "t")
     for row in net.live("trafo"):
         _transformer(reading, row, named["trafo", row["index"]], trafos.get(row["index"], []))
 
 
-def _switches_of(reading: Reading, et: str) -> dict[Any, list[Row]]:
-    """The switches of a branch, by its index."""
+def branch_names(net: Net) -> dict[tuple[str, int], str]:
+    """The names of branches by table and index."""
+    return names([("line", _lines(net)), ("switch", _couplers(net)), ("trafo", net.live("trafo"))])
+
+
+def _lines(net: Net) -> list[Row]:
+    """Lines that may be closed: without any switch in the net also those out of service."""
+    return net.live("line") if net.rows("switch") else net.rows("line")
+
+
+def _couplers(net: Net) -> list[Row]:
+    return [row for row in net.rows("switch") if row.get("et") == "b"]
+
+
+def switches_of(net: Net, et: str) -> dict[Any, list[Row]]:
+    """The switches of a branch, by its index; `et`: l for lines, t for transformers."""
     found: dict[Any, list[Row]] = {}
-    for row in reading.net.rows("switch"):
+    for row in net.rows("switch"):
         if row.get("et") == et and isinstance(row.get("element"), (int, float)):
             found.setdefault(row["element"], []).append(row)
     return found
 
 
-def _is_closed(row: Row) -> bool:
+def is_closed(row: Row) -> bool:
+    """Whether a switch is closed."""
     return truth(row.get("closed"), instead=True) and truth(row.get("in_service"), instead=True)
 
 
 def _state(switches: list[Row]) -> Row:
-    return {"switchable": bool(switches), "closed": all(_is_closed(row) for row in switches)}
+    return {"switchable": bool(switches), "closed": all(is_closed(row) for row in switches)}
 
 
 def _plain_state(row: Row) -> Row:
@@ -98,7 +111,7 @@ def _line_state(reading: Reading, line: Row, switches: list[Row]) -> Row:
     state = _state(switches)
     places = {ends[row["bus"]] for row in switches if row.get("bus") in ends}
     state["switch_ends"] = "both" if len(places) == 2 else next(iter(places), "none")
-    opening = switches if state["closed"] else [row for row in switches if not _is_closed(row)]
+    opening = switches if state["closed"] else [row for row in switches if not is_closed(row)]
     at = {ends.get(row.get("bus"), "") for row in opening}
     if at == {"from"}:
         state["open_end"] = "from"
@@ -172,7 +185,7 @@ def _note_both_ends(reading: Reading, lines: list[Row], switches: dict[Any, list
     count = 0
     for row in lines:
         at = switches.get(row["index"], [])
-        closed = all(_is_closed(one) for one in at)
+        closed = all(is_closed(one) for one in at)
         count += closed and _charges(reading, row) and len({one.get("bus") for one in at}) > 1
     if count:
         message = f"{count} closed lines have a switch at both ends: what opens one opens it at its to end only"
@@ -220,7 +233,7 @@ def _coupler(reading: Reading, row: Row, name: str, ends_of_lines: set[Any]) -> 
         "to_bus": reading.bus_names[ends[1]],
         "i_max_a": None if i_ka is None or i_ka >= NO_LIMIT_KA else i_ka * 1000.0,
         "switchable": not ends_of_lines.isdisjoint(ends),
-        "closed": _is_closed(row),
+        "closed": is_closed(row),
     }
     if z == 0:
         reading.add("switches", **common)

@@ -1,0 +1,57 @@
+"""The copy of the grid's own file with the switch states of the answer (`--write`), and the list of what is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openpoint.cli.guard import complain
+from openpoint.errors import OpenpointError, OptionError
+from openpoint.report.terminal import words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from openpoint.studies.reconfigure.futures.result import FuturesResult
+    from openpoint.studies.reconfigure.result import ReconfigureResult
+
+
+def check_copy(source: str | None, path: Path | None) -> None:
+    """Refuse, before the work begins, many grids, one that is not written back, and a name of another format.
+
+    Raises:
+        OptionError: with what can be written.
+    """
+    if path is not None and source is None:
+        raise OptionError("--write is for one grid; leave it out, or --out")
+    if path is not None and source is not None:
+        from openpoint.io.write_back import refuse_other_format
+
+        refuse_other_format(Path(source), path)
+
+
+def write_copy(
+    out: Console, source: str, path: Path | None, result: ReconfigureResult | FuturesResult, *, found: bool
+) -> bool:
+    """Write the copy and show its changes; whether that went well, or nothing was asked for.
+
+    Args:
+        found: whether the result has an answer.
+    """
+    if path is None:
+        return True
+    if not found:
+        complain("error", f"--write {path} was not written: there is no answer")
+        return False
+    from openpoint.io.write_back import write_back
+
+    opened = set(result.open_branches)
+    try:
+        changes = write_back(source, path, {name: name not in opened for name in result.branches["name"]})
+    except (OSError, OpenpointError) as error:
+        complain("error", f"--write {path} was not written: {error}")
+        return False
+    out.print(f"\nwritten: {words.safe(str(path))}, {words.count(len(changes), 'change')}")
+    for change in changes:
+        out.print(f"  {words.safe(str(change))}")
+    return True

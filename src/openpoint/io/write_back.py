@@ -1,0 +1,118 @@
+"""Switch states written back into the user's own file: a copy of it with these states, in which nothing else changes.
+
+| format | what changes |
+|---|---|
+| pandapower net in JSON | cells `closed` of switches; `in_service` of lines and transformers without one |
+| MATPOWER case | the column BR_STATUS of `mpc.branch` |
+| OpenDSS circuit | statements are added at the end of the main file |
+| own folder, Excel workbook | the column `closed` |
+
+Of text files every other byte is kept. What is written is read again: it must be the same grid in the states asked for.
+Of an OpenDSS circuit these are the branches alone: its own controls may set taps and capacitors otherwise then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from openpoint.errors import InputError, OptionError
+from openpoint.grid.arguments import path_of
+from openpoint.grid.files import HEAD
+from openpoint.grid.grid import Grid
+from openpoint.io import read, write
+from openpoint.io.matpower import states as matpower
+from openpoint.io.opendss import states as opendss
+from openpoint.io.pandapower import states as pandapower
+from openpoint.io.switch_states.edit import Change, cannot_write, edited
+
+_EDITS = {".json": pandapower.edits_of, ".m": matpower.edits_of}
+WRITTEN = (
+    "pandapower nets (.json), MATPOWER cases (.m), OpenDSS circuits (.dss), workbooks (.xlsx) and folders of tables"
+)
+
+
+def write_back(
+    source: str | os.PathLike[str], path: str | os.PathLike[str], closed: Mapping[str, bool]
+) -> tuple[Change, ...]:
+    """Write a copy of a grid's file in which branches have other states, and return what was changed.
+
+    Args:
+        source: the file or folder of the grid, as `read` takes it. path: the copy, of the same format; an OpenDSS
+            circuit that redirects to files goes beside them. It may be the source itself.
+        closed: states by name; branches that are not named, or that have this state, stay as they are.
+
+    Raises:
+        InputError: the file cannot be read, has no branch of this name, or cannot hold a state.
+        OptionError: a format that is not written back, or a path of another format.
+    """
+    origin, target = path_of(source, "source"), path_of(path, "path")
+    grid = read(source)
+    wanted = grid.with_closed(closed)
+    today = dict(grid.branches().select("name", "closed").iter_rows())
+    states = {name: bool(state) for name, state in closed.items() if today[name] != state}
+    refuse_other_format(origin, target)
+    if origin.is_dir() or origin.name == HEAD or origin.suffix.lower() == ".xlsx":
+        return _tables(origin, target, wanted, states)
+    content = origin.read_bytes()
+    text = content.decode("latin-1")  # a character a byte, so that all others stay as they are
+    if origin.suffix.lower() == ".dss":
+        edits, changes = opendss.edits_of(text, origin, grid, states)
+    else:
+        edits, changes = _EDITS[origin.suffix.lower()](text, origin.name, grid, states)
+    before = target.read_bytes() if target.exists() else None
+    try:
+        target.write_bytes(edited(text, edits).encode("latin-1") if states else content)
+        _refuse_difference(origin.name, wanted, read(target))
+    except OSError as error:
+        raise OptionError(f"{target} cannot be written: {error.strerror or error}") from error
+    except InputError:
+        if before is None:
+            target.unlink(missing_ok=True)
+        else:
+            target.write_bytes(before)
+        raise
+    return tuple(changes)
+
+
+def refuse_other_format(source: Path, target: Path) -> None:
+    """Refuse a format that cannot be written back, and a name that says that it holds another one.
+
+    Raises:
+        OptionError: with what can be written.
+    """
+    ending = "" if source.is_dir() or source.name == HEAD else source.suffix.lower()
+    if not source.exists():
+        raise OptionError(f"{source} is no file or folder, whose switch states could be changed; `convert` writes it")
+    if ending and ending not in (*_EDITS, ".dss", ".xlsx"):
+        raise OptionError(f"{source}: switch states are written back into {WRITTEN}; `convert` writes the grid anew")
+    if target.suffix.lower() != ending and not (not ending and target.is_dir()):
+        raise OptionError(f"{target}: the copy has the format of {source}; give a name that ends in {ending or '/'}")
+
+
+def _tables(origin: Path, target: Path, wanted: Grid, states: Mapping[str, bool]) -> tuple[Change, ...]:
+    folder = origin.parent if origin.name == HEAD else origin
+    parquet = folder.is_dir() and any(folder.glob("*.parquet"))
+    write(wanted, target, tables="parquet" if parquet else None)
+    kinds = dict(wanted.branches().select("name", "kind").iter_rows())
+    return tuple(Change(name, state, f"{kinds[name]}, closed", str(state).lower()) for name, state in states.items())
+
+
+def _refuse_difference(file: str, wanted: Grid, made: Grid) -> None:
+    """What is read again must be what was meant: all tables, but for the end at which a line opens.
+
+    Raises:
+        InputError: naming the table, and where branches differ these.
+    """
+    message = "read again, the file that was written is not the same grid in these states: something else sets them"
+    remedy = "Set the states in the program that wrote the file"
+    mine, theirs = (dict(grid.branches().select("name", "closed").iter_rows()) for grid in (wanted, made))
+    if mine != theirs:
+        wrong = [name for name, closed in mine.items() if theirs.get(name) != closed]
+        raise cannot_write(file, ", ".join(wrong[:10]), message, remedy)
+    if file.lower().endswith(".dss"):
+        return
+    for kind, table in wanted.tables().items():
+        if not table.drop("open_end", strict=False).equals(made.tables()[kind].drop("open_end", strict=False)):
+            raise cannot_write(file, kind, message, remedy)
