@@ -55,6 +55,8 @@ setTimeout(() => {
       found.back = grid.toDataURL() === before;
       found.pressed = document.querySelector("#voltage .legend button").getAttribute("aria-pressed");
       found.shown = Array.from(document.querySelectorAll("#branches tbody tr")).filter((row) => !row.hidden).length;
+      document.querySelector("#switching tbody td:nth-child(2)").click();
+      found.sought = [document.getElementById("find").value, document.getElementById("found").value];
       document.body.dataset.found = JSON.stringify(found);
     }, 300);
   }, 300);
@@ -85,3 +87,4 @@ def test_a_reader_can_use_the_page(make_result: Callable[..., ReconfigureResult]
     assert found["back"] is True
     assert found["pressed"] == "false"
     assert found["shown"] == 1
+    assert found["sought"] == ["c-e", ""]

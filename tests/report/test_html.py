@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import math
 import re
 from collections import Counter
@@ -16,6 +17,8 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.report.chart.drawing import SHAPES
+from openpoint.report.page import model as m
+from openpoint.report.page.blocks import MOST_ROWS, html_of
 from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
@@ -204,3 +207,26 @@ def test_the_same_result_gives_the_same_bytes(make_result: Make, tmp_path: Path)
     paths = [write_report(make_result(), tmp_path / f"{i}.html") for i in range(2)]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert paths[0].read_bytes().startswith(b"<!DOCTYPE html>\n")
+
+
+def test_rows_of_a_long_table_are_data_for_the_script() -> None:
+    names = ["</script><b>", *(f"bus {k}" for k in range(MOST_ROWS))]
+    rows = [(name, float(k) / 3.0, None) for k, name in enumerate(names)]
+    columns = (m.Column("bus"), m.Column("voltage, pu", 3), m.Column("limit, pu", 3))
+    html = html_of(m.Table("buses", "Buses", columns, tuple(rows)))
+    assert html.count("</script>") == 1
+    assert "<td" not in html
+    data = re.search(r'<script type="application/json" data-rows="buses">(.*)</script>', html)
+    assert data is not None
+    stored = json.loads(data[1])
+    assert stored["digits"] == [None, 3, 3]
+    assert [row[0] for row in stored["rows"]] == names
+    assert [row[1] for row in stored["rows"]] == [round(k / 3.0, 7) for k in range(len(names))]
+    assert {row[2] for row in stored["rows"]} == {None}
+    assert 'data-table="buses"' in html  # what is not drawn can be searched
+    assert "data-rows" not in html_of(m.Table("buses", "Buses", columns, tuple(rows[:MOST_ROWS])))
+
+
+def test_a_link_leads_to_its_page_whatever_its_name_holds() -> None:
+    html = html_of(m.Table("grids", "Grids", (m.Column("grid"),), ((m.Link("<b>a</b>", "grids/a%22b/report.html"),),)))
+    assert '<td><a href="grids/a%22b/report.html">&lt;b&gt;a&lt;/b&gt;</a></td>' in html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import math
 from functools import singledispatch
 
@@ -37,6 +38,8 @@ _MOVES = (
     "Drag to move, scroll or pinch to zoom, double-click to see all; point at a bus or a branch for its numbers. "
     "Names appear where they hide nothing: zoom in to see more."
 )
+MOST_ROWS = 2000
+"""Rows of a table that stand in the page as such."""
 
 
 def text(value: object) -> str:
@@ -97,24 +100,56 @@ def _items(items: tuple[str, ...]) -> str:
 
 @html_of.register
 def _table(block: Table) -> str:
-    """The cells carry their full number in `data-value`, so that sorting does not depend on what is shown."""
+    """The cells carry their full number in `data-value`, so that sorting does not depend on what is shown.
+
+    Half a million cells make a browser wait: of a long table the page's script draws the rows that are looked at.
+    """
     columns = block.columns
     head = "".join(f'<th scope="col"{_class(c)}><button type="button">{text(c.heading)}</button></th>' for c in columns)
-    rows = (zip(columns, row, strict=True) for row in block.rows)
+    is_long = len(block.rows) > MOST_ROWS
+    rows = () if is_long else (zip(columns, row, strict=True) for row in block.rows)
     body = "\n".join(f"<tr>{''.join(_cell(column, value) for column, value in row)}</tr>" for row in rows)
     box = (
         '<div class="tools"><label>Search names '
         f'<input type="search" data-table="{block.identity}" autocomplete="off"></label>'
         '<output aria-live="polite"></output></div>'
-        if block.search
+        if block.search or is_long
         else ""
     )
     caption = text(block.caption)
     return (
         f'{box}<div class="scroll{" low" * block.low}" tabindex="0" role="region" aria-label="{caption}">'
         f'<table id="{block.identity}" class="sortable"><caption>{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>{_rows_data(block) if is_long else ''}"
     )
+
+
+def _rows_data(block: Table) -> str:
+    """The rows of a long table for the script."""
+    digits = [column.digits for column in block.columns]
+    rows = [[_datum(column, value) for column, value in zip(block.columns, row)] for row in block.rows]
+    return (
+        f'<script type="application/json" data-rows="{block.identity}">'
+        f"{in_script({'digits': digits, 'rows': rows})}</script>"
+        "<noscript><p>A table of so many rows needs scripts; the files of the result hold it, too.</p></noscript>"
+    )
+
+
+def _datum(column: Column, value: Cell) -> str | float | list[str] | None:
+    """A cell for the script; a number with some digits more than are shown, for sorting."""
+    if isinstance(value, Link):
+        return [value.text, value.target]
+    if column.digits is None:
+        return "" if value is None else str(value)
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else round(value, column.digits + 4)
+
+
+def in_script(data: object) -> str:
+    """JSON that cannot end the script element it stands in."""
+    dumped = json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    return dumped.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _class(column: Column) -> str:
@@ -153,6 +188,8 @@ def _panels(block: Panels) -> str:
 def _grid_tools(block: GridTools) -> str:
     return (
         '<div class="tools"><label><input type="checkbox" id="names" checked> bus names</label>'
+        '<label>Show bus or branch <input type="search" id="find" autocomplete="off"></label>'
+        '<output id="found" aria-live="polite"></output>'
         f"<span>{text(f'{block.told} {_MOVES}'.strip())}</span></div>"
     )
 

@@ -39,7 +39,7 @@ const Picture = (() => {
 
   return class Picture {
     constructor(place, data) {
-      Object.assign(this, { place, data, hidden: new Set(), isGrid: Boolean(data.unit), named: true, moved: false });
+      Object.assign(this, { place, data, hidden: new Set(), ringed: [], isGrid: Boolean(data.unit), named: true, moved: false });
       this.view = this.home();
       this.canvas = document.createElement("canvas");
       this.pen = this.canvas.getContext("2d");
@@ -169,6 +169,13 @@ const Picture = (() => {
       const dots = layers.filter((layer) => layer.kind === "dots" && layer.size);
       dots.forEach((layer) => this.dots(layer));
       layers.filter((layer) => layer.kind === "words" && (this.named || !layer.names)).forEach((layer) => this.words(layer));
+      for (const { x, y } of this.ringed) {
+        c.beginPath();
+        c.arc(this.px(x), this.py(y), 16, 0, 7);
+        c.strokeStyle = this.colour("@opens");
+        c.lineWidth = 3;
+        c.stroke();
+      }
       c.restore();
       this.canvas.style.touchAction = this.moved ? "none" : "pan-y";
       this.place.dataset.drawn = "yes";

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from string import Template
 from typing import TypeVar
 
-from openpoint.report.chart.drawing import Chart, as_data
-from openpoint.report.page.blocks import html_of, text
+from openpoint.report.chart.drawing import as_data
+from openpoint.report.page.blocks import html_of, in_script, text
 from openpoint.report.page.model import Page
 
 Answered = TypeVar("Answered")
@@ -40,7 +39,7 @@ def render(page: Page) -> str:
         subtitle=text(page.subtitle),
         body="\n".join(map(html_of, page.parts)),
         footer=text(f"Written by openpoint {_version()}. {page.physics}"),
-        charts=_json(page.charts),
+        charts=in_script({name: as_data(chart) for name, chart in page.charts.items()}),
         script=script,
     )
 
@@ -52,13 +51,6 @@ def _policy(script: str) -> str:
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _json(charts: dict[str, Chart]) -> str:
-    """JSON that cannot end the script element it stands in."""
-    data = {name: as_data(chart) for name, chart in charts.items()}
-    dumped = json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    return dumped.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _asset(name: str) -> str:

@@ -8,8 +8,71 @@
   const grids = charts.filter((chart) => chart.isGrid);
   for (const chart of grids) chart.linked = grids;
 
-  function sortable(table) {
+  const MOST = 300; // rows of a long table that are drawn at once
+  const text = (cell) => (Array.isArray(cell) ? cell[0] : cell);
+
+  // The rows of a table: as they stand in the page, or those of a long table, which are drawn when they are looked at.
+  function standing(table) {
     const body = table.tBodies[0];
+    return {
+      rows: Array.from(body.rows),
+      key: (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent,
+      words: (row) => Array.from(row.cells).filter((cell) => !cell.classList.contains("n")).map((cell) => cell.textContent).join("\n"),
+      show(ordered, matching) {
+        const chosen = new Set(matching);
+        for (const row of ordered) row.hidden = !chosen.has(row);
+        body.append(...ordered);
+        return matching.length;
+      },
+    };
+  }
+
+  function stored(table, { digits, rows }) {
+    const body = table.tBodies[0];
+    const format = digits.map((count) => count !== null && new Intl.NumberFormat("en", { minimumFractionDigits: count, maximumFractionDigits: count }));
+    const drawn = (row) => {
+      const line = document.createElement("tr");
+      row.forEach((value, k) => {
+        const cell = line.insertCell();
+        if (format[k]) {
+          cell.className = "n";
+          cell.textContent = value === null ? "–" : format[k].format(value);
+        } else if (Array.isArray(value)) {
+          const link = document.createElement("a");
+          [link.textContent, link.href] = value;
+          cell.append(link);
+        } else {
+          cell.textContent = value;
+          if (value.length > 30) cell.title = value;
+        }
+      });
+      return line;
+    };
+    return {
+      rows,
+      key: (row, column) => text(row[column]) ?? "",
+      words: (row) => row.filter((_, k) => !format[k]).map(text).join("\n"),
+      show(ordered, matching) {
+        body.replaceChildren(...matching.slice(0, MOST).map(drawn));
+        return Math.min(matching.length, MOST);
+      },
+    };
+  }
+
+  function handy(table) {
+    const data = document.querySelector(`script[data-rows="${table.id}"]`);
+    const model = data ? stored(table, JSON.parse(data.textContent)) : standing(table);
+    const input = document.querySelector(`input[data-table="${table.id}"]`);
+    let ordered = model.rows, lower = null;
+    const show = () => {
+      const wanted = input ? input.value.trim().toLowerCase() : "";
+      if (wanted) lower ??= new Map(model.rows.map((row) => [row, model.words(row).toLowerCase()]));
+      const matching = wanted ? ordered.filter((row) => lower.get(row).includes(wanted)) : ordered;
+      const seen = model.show(ordered, matching);
+      if (!input) return;
+      const some = seen < matching.length ? `, the first ${seen} shown` : "";
+      input.closest(".tools").querySelector("output").value = wanted || some ? `${matching.length} of ${ordered.length}${some}` : "";
+    };
     for (const button of table.querySelectorAll("th button")) {
       button.addEventListener("click", () => {
         const head = button.parentElement;
@@ -17,42 +80,53 @@
         const down = head.getAttribute("aria-sort") === "ascending";
         for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
-        const rows = Array.from(body.rows, (row) => [key(row), row]);
         const numeric = head.classList.contains("n");
-        rows.sort(([p], [q]) => {
+        const { compare } = new Intl.Collator("en", { numeric: true });
+        const keyed = ordered.map((row) => [model.key(row, column), row]);
+        keyed.sort(([p], [q]) => {
           // What has no value stays at the end in both directions.
           if (p === "" || q === "") return (p === "") - (q === "");
-          const order = numeric ? Number(p) - Number(q) : p.localeCompare(q, "en", { numeric: true });
+          const order = numeric ? Number(p) - Number(q) : compare(p, q);
           return down ? -order : order;
         });
-        body.append(...rows.map(([, row]) => row));
+        ordered = keyed.map(([, row]) => row);
+        show();
       });
     }
+    input?.addEventListener("input", show);
+    if (data) show();
   }
 
-  function searchable(input) {
-    const words = (row) => Array.from(row.cells).filter((cell) => !cell.classList.contains("n")).map((cell) => cell.textContent).join("\n").toLowerCase();
-    const rows = Array.from(document.getElementById(input.dataset.table).tBodies[0].rows, (row) => [words(row), row]);
-    const count = input.closest(".tools").querySelector("output");
-    input.addEventListener("input", () => {
-      const wanted = input.value.trim().toLowerCase();
-      let shown = 0;
-      for (const [text, row] of rows) {
-        row.hidden = !text.includes(wanted);
-        shown += row.hidden ? 0 : 1;
-      }
-      count.value = wanted === "" ? "" : `${shown} of ${rows.length}`;
+  // Shows a bus or branch in all pictures of the grid, by the box or by its name in a table.
+  const find = document.getElementById("find"), found = document.getElementById("found");
+  function seek(name, kinds) {
+    const there = grids[0].find(name, kinds);
+    found.value = there || !name ? "" : "no bus or branch of this name";
+    return there;
+  }
+  function leading(table) {
+    const heads = Array.from(table.tHead.rows[0].cells, (head) => head.textContent);
+    const column = heads.findIndex((head) => head === "bus" || head === "branch");
+    if (column < 0) return;
+    table.dataset.leads = column + 1;
+    table.tBodies[0].addEventListener("click", (event) => {
+      const cell = event.target.closest("td");
+      if (!cell || cell.cellIndex !== column) return;
+      find.value = cell.textContent;
+      if (seek(cell.textContent, [heads[column]])) grids[0].place.scrollIntoView({ block: "center" });
     });
   }
 
-  document.querySelectorAll("table.sortable").forEach(sortable);
-  document.querySelectorAll("input[data-table]").forEach(searchable);
+  document.querySelectorAll("table.sortable").forEach(handy);
+  if (find) {
+    document.querySelectorAll("table.sortable").forEach(leading);
+    find.addEventListener("change", () => seek(find.value.trim()));
+  }
   const box = document.getElementById("names");
   if (box) {
-    const named = () => grids.forEach((chart) => { chart.named = box.checked; chart.draw(); });
-    box.addEventListener("change", named);
-    named();
+    const show = () => grids.forEach((chart) => { chart.named = box.checked; chart.draw(); });
+    box.addEventListener("change", show);
+    show();
   }
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   const paper = (on) => {

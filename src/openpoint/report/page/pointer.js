@@ -1,6 +1,7 @@
 // A picture that answers to pointer, fingers and keys: it moves, comes closer, and says what lies under the pointer.
 const Chart = (() => {
   const REACH = 10; // pixels from which a symbol or a line can be pointed at
+  const NEAR = 0.15; // of the picture is shown around what was looked for
   const CLOSEST = 60; // how much closer than at first a reader may come
   const tip = document.createElement("div");
   tip.id = "tip";
@@ -123,6 +124,43 @@ const Chart = (() => {
 
     see(view) {
       for (const each of this.linked) Object.assign(each, { view: { ...view }, moved: true }).draw();
+    }
+
+    // Comes close to the buses and branches of this name and rings them in all pictures of the grid; whether there are any.
+    find(name, kinds = ["bus", "branch"]) {
+      const spots = name ? kinds.map((kind) => this.placed(kind, name)).filter(Boolean) : [];
+      for (const each of this.linked) each.ringed = spots;
+      if (!spots.length) {
+        for (const each of this.linked) each.draw();
+        return false;
+      }
+      const home = this.home(), { x0, x1, y0, y1 } = this.view;
+      const reach = (key) => Math.max(...spots.map((spot) => spot[key])) - Math.min(...spots.map((spot) => spot[key]));
+      const middle = (key) => (Math.max(...spots.map((spot) => spot[key])) + Math.min(...spots.map((spot) => spot[key]))) / 2;
+      const wide = home.x1 - home.x0, high = home.y1 - home.y0;
+      const share = Math.max(Math.min((x1 - x0) / wide, NEAR), 1.2 * reach("x") / wide, 1.2 * reach("y") / high);
+      const [x, y, dx, dy] = [middle("x"), middle("y"), wide * share / 2, high * share / 2];
+      this.see({ x0: x - dx, x1: x + dx, y0: y - dy, y1: y + dy });
+      return true;
+    }
+
+    // Where the symbol or the line is whose text begins with this name.
+    placed(kind, name) {
+      const told = name.length > 40 ? `${name.slice(0, 20)}…${name.slice(-19)}` : name; // as the texts shorten it
+      const head = `${kind} ${told}`;
+      const is = (text) => text === head || text.startsWith(`${head}\n`) || text.startsWith(`${head} (`);
+      const layers = this.data.layers.filter((layer) => layer.hover);
+      for (const layer of layers.filter((each) => each.kind === "dots")) {
+        const k = layer.hover.findIndex(is);
+        if (k >= 0 && layer.x[k] !== null) return { x: layer.x[k], y: layer.y[k] };
+      }
+      for (const layer of layers.filter((each) => each.kind === "lines")) {
+        const way = layer.ways[layer.hover.findIndex(is)];
+        if (!way) continue;
+        const k = 2 * Math.floor(way.length / 4 - 0.5);
+        return { x: (way[k] + way[k + 2]) / 2, y: (way[k + 1] + way[k + 3]) / 2 };
+      }
+      return null;
     }
 
     // The text of what lies nearest: a symbol before a line.

@@ -29,15 +29,13 @@ _NUMBERS = (
 
 def page(result: FleetResult) -> m.Page:
     """The page of a fleet."""
-    failed = [row for row in result.rows if row.status == FAILED]
-    noted = [row for row in result.rows if row.notes]
     parts = [
         _banner(result),
         s.remarks(result.notes),
         _cards(result),
-        _texts("failed", "Failed", "why", [(row.name, row.source, row.error or "") for row in failed]),
+        _texts("Failed", [(row, row.error) for row in result.rows]),
         m.section("Grids", _table(result), long=True),
-        _texts("notes", "Notes on figures", "note", [(row.name, row.source, row.notes or "") for row in noted]),
+        _texts("Notes on figures", [(row, row.notes) for row in result.rows]),
     ]
     buses = sum(row.buses or 0 for row in result.rows)
     subtitle = f"{count_words(result.grid_count, 'grid') or 'no grid'} · {buses:,} buses"
@@ -97,12 +95,10 @@ def _named(row: FleetRow) -> m.Cell:
     return m.Link(row.name, quote(row.report))
 
 
-def _texts(identity: str, heading: str, what: str, rows: list[tuple[str, str, str]]) -> m.Section | None:
-    """What is said of some of the grids, a row a sentence."""
-    if not rows:
-        return None
-    lines = [(name, source, line) for name, source, text in rows for line in text.splitlines()]
-    return m.section(heading, s.table(identity, f"{len(rows)} grids", ["grid", "file", what], lines), long=True)
+def _texts(heading: str, rows: list[tuple[FleetRow, str | None]]) -> m.Section | None:
+    """What is said of some of the grids, a line a sentence."""
+    lines = [f"{row.name} ({row.source}): {line}" for row, said in rows for line in (said or "").splitlines()]
+    return m.section(heading, m.Bullets(tuple(lines)), long=True) if lines else None
 
 
 html = html_for(page)
