@@ -210,8 +210,8 @@ def name_a_branch_twice(head: dict[str, Any], lines: list[Line]) -> None:
     head["open"].append(head["open"][0])
 
 
-def give_infinite_multipliers(head: dict[str, Any], lines: list[Line]) -> None:
-    lines[index(lines, "bound")][-2][7] = float("inf")
+def give_multipliers_of_no_digits(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[index(lines, "bound")][ROW["bits"]] = 41
 
 
 def go_back_twice(head: dict[str, Any], lines: list[Line]) -> None:
@@ -252,10 +252,10 @@ TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
     (take_another_best, "radial|loses"),
     (name_a_strange_branch, "no such branch"),
     (name_a_branch_twice, "named twice"),
-    (give_infinite_multipliers, "damaged"),
+    (give_multipliers_of_no_digits, "of 41 binary digits"),
     (go_back_twice, "no open side"),
     (lie_about_the_length, "lines"),
-    (leave_out_a_bus, "damaged"),
+    (leave_out_a_bus, "damaged|does not reach"),
     (root_nowhere, "roots"),
     (lock_the_best_away, "locks"),
 ]

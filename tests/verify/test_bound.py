@@ -84,7 +84,7 @@ def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tupl
             order = graph.directed(status, set(tops), y)
             assert not exact.reached(status, order, y, mu, phi, near, []), seed
             given = Multipliers(n)
-            given.take([COARSE, tops, [*phi.items()], [*near.items()], y, mu])
+            given.take(COARSE, tops, phi.items(), near.items(), np.array(y), np.array(mu))
             assert not quick.reached(status, given), seed
             whole, below = exact.bound(status, order, y, mu, phi, near, []), quick.bound(status, given)
             if below is not None and whole is not None:

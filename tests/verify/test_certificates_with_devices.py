@@ -149,12 +149,8 @@ def another_digest(head: dict[str, Any], lines: list[Line]) -> None:
     head["digest"] = digest(feeder().network)
 
 
-def the_form_without_devices(head: dict[str, Any], lines: list[Line]) -> None:
-    head["format"] = "openpoint certificate 2"
-
-
 def no_devices_named(head: dict[str, Any], lines: list[Line]) -> None:
-    head |= {"devices": [], "positions": [], "format": "openpoint certificate 2"}
+    head |= {"devices": [], "positions": []}
 
 
 def a_device_less(head: dict[str, Any], lines: list[Line]) -> None:
@@ -193,7 +189,6 @@ TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
     (a_negative_position, "have no positions"),
     (no_positions, "have no positions"),
     (another_digest, "another grid"),
-    (the_form_without_devices, "not 'openpoint certificate 3'"),
     (no_devices_named, "another grid"),
     (a_device_less, "another grid"),
     (a_device_twice, "another grid"),

@@ -208,10 +208,6 @@ def free_a_source_without_limits(head: dict[str, Any], lines: list[Line]) -> Non
     next(line for line in lines if line[0] in ("probe", "bound"))[ROW["y"]][5] += 1
 
 
-def an_older_form(head: dict[str, Any], lines: list[Line]) -> None:
-    head["format"] = "openpoint certificate 3"
-
-
 def leave_out_a_node(head: dict[str, Any], lines: list[Line]) -> None:
     del lines[max(k for k, line in enumerate(lines) if line[0] == "bound")]
     head["lines"] = len(lines)
@@ -238,7 +234,6 @@ TAMPERINGS: list[tuple[Tamper, str]] = [
     (a_base_that_is_no_source, "none of the grid"),
     (turn_the_sign_of_a_limit, "does not reach"),
     (free_a_source_without_limits, "does not reach"),
-    (an_older_form, "not 'openpoint certificate 4'"),
     (leave_out_a_node, "is not|nodes left|does not hold"),
     (another_output, "the best state loses"),
 ]

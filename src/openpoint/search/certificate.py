@@ -13,12 +13,12 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Bools, Floats, Ints
+from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
@@ -39,11 +39,10 @@ from openpoint.search.kernel.bookkeeping import (
     record_for,
 )
 from openpoint.search.kernel.entries import LEAF, explore
-from openpoint.search.kernel.node import LARGEST
 from openpoint.search.model.build import TOLERANCE, Numbering
 from openpoint.search.model.objective import Objective, relaxed
 
-FORMAT, FORMAT_WITH_DEVICES, FORMAT_WITH_PRICES = (f"openpoint certificate {number}" for number in (2, 3, 4))
+FORMAT = "openpoint certificate 5"
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
@@ -113,9 +112,11 @@ class Certificate:
                 line.append(int(self.record.branch[row]))
             elif kind == STEP:
                 line += [int(part[row]) for part in (self.record.branch, self.record.last, self.record.bits)]
+            numbers = b""
             if kind in (PROBE, BOUND):
-                line += self._multipliers(self.record, row)
-            self.file.write(json.dumps(line, separators=(",", ":")) + "\n")
+                more, numbers = self._multipliers(self.record, row)
+                line += more
+            self.file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n" + numbers)
             self.lines += 1
         self.record.size[0] = 0
 
@@ -130,16 +131,23 @@ class Certificate:
                 self.record.size[0] = len(some)
             self.take()
 
-    def _multipliers(self, record: Record, row: int) -> list[Any]:
-        """Bits, roots, φ, w, y and μ by bus, the last two as differences from the last line that had any."""
+    def _multipliers(self, record: Record, row: int) -> tuple[list[Any], bytes]:
+        """Bits, roots, φ, w, and the bytes of a number; then y and μ by bus, as differences from the last line's.
+
+        Each of these lacks the one before it in its list, since buses that follow each other differ little, and all are
+        numbers modulo 2^64. The lowest bytes of all come first, then the next ones.
+        """
         bus, bits = self.numbering.bus, int(record.bits[row])
         now = np.empty_like(self.last)
         now[0, bus], now[1, bus] = record.y[row], record.mu[row]
-        before = self.last >> (self.bits - bits) if bits < self.bits else _shifted(self.last, bits - self.bits)
+        before = self.last >> (self.bits - bits) if bits < self.bits else self.last << (bits - self.bits)
         self.last, self.bits = now, bits
         tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
         pairs = [[[int(bus[k]), int(a[k])] for k in np.flatnonzero(a)] for a in (record.phi[row], record.w[row])]
-        return [bits, tops, *pairs, *(now - before).tolist()]
+        steps = np.diff(now - before, axis=1, prepend=0)
+        width = next(w for w in (1, 2, 4, 8) if w == 8 or np.array_equal(steps, steps.astype(f"<i{w}")))
+        planes = np.ascontiguousarray(steps.reshape(-1, 1).astype(f"<i{width}").view(np.uint8).T)
+        return [bits, tops, *pairs, width], planes.tobytes()
 
     def pause(self) -> dict[str, npt.NDArray[Any]]:
         """Write the recorded lines to the disk; returns the state that `resume` needs."""
@@ -184,8 +192,8 @@ class Certificate:
         counts.cutoff[0], counts.floor[0] = kept
         counts.active[0] = 0
 
-    def _append(self) -> IO[str]:
-        return gzip.open(self.body, "at", encoding="utf-8", compresslevel=6)
+    def _append(self) -> gzip.GzipFile:
+        return gzip.open(self.body, "ab", compresslevel=6)
 
     def finish(
         self,
@@ -213,9 +221,8 @@ class Certificate:
             self.drop()
             return
         free, objective = self.devices.count > 0, self.objective
-        plain = FORMAT_WITH_DEVICES if free else FORMAT
         head = {
-            "format": plain if objective is None else FORMAT_WITH_PRICES,
+            "format": FORMAT,
             "digest": digest(net, self.devices),
             "locked_closed": [names[e] for e in np.flatnonzero(locks[0])],
             "locked_open": [names[e] for e in np.flatnonzero(locks[1] & net.switchable)],
@@ -258,12 +265,6 @@ class Certificate:
         self.file.close()
         if not keep:
             self.body.unlink(missing_ok=True)
-
-
-def _shifted(numbers: Ints, bits: int) -> npt.NDArray[Any]:
-    """Whole numbers times 2^bits, as Python integers where they would not fit in signed 64 bits."""
-    fits = float(np.abs(numbers).max(initial=0)) * 2.0**bits < LARGEST
-    return np.asarray(numbers << bits if fits else numbers.astype(object) << bits)
 
 
 def _limits(limit: Floats) -> list[float | None]:

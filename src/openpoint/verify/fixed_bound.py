@@ -19,12 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Indices, Ints, States
+from openpoint.arrays import Bools, Indices, Ints, States
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
 from openpoint.compiled.wide import covers, product
+from openpoint.verify.bound import NEAR, PHI
 from openpoint.verify.wires import CLOSED, FREE
 
+HEADROOM = 3
+"""By how many digits values have fewer than data, so that they may be up to 2^3; fewer where multipliers are larger."""
 ZERO: Any = np.int64(0)
 """Nothing, of the width of all numbers here."""
 
@@ -89,17 +92,20 @@ class Node(Table):
     """A node at its multipliers, and room to work.
 
     Attributes:
-        status: (E). y, mu, phi: (n) times 2^f. near: (n) squared voltages at which σ and tangents are best, 0 = none.
-        top: (n) whether it may be the root of its part.
+        status: (E). given_y, given_mu: (n) times 2^bits. given_phi: (n) times 2^PHI. near: (n) times 2^NEAR, 0 = none.
+        top: (n) whether it may be the root of its part. y, mu, phi: (n) times 2^f.
         gain: (n) A. total: the bound, an array of one. order, parent, edge: (n) the trees of closed branches, parents
             first, -1 above roots. seen: (n) buses that are in them.
     """
 
     status: States
+    given_y: Ints
+    given_mu: Ints
+    given_phi: Ints
+    near: Ints
     y: Ints
     mu: Ints
     phi: Ints
-    near: Floats
     top: States
     gain: Ints
     total: Ints
@@ -159,8 +165,8 @@ def series(numbers: Numbers, node: Node, f: int, e: int, i: int, j: int, nu: int
     if alpha == 0 and beta == 0 and rho >= 0:
         return 0
     square = float(alpha) * float(alpha) + float(beta) * float(beta)
-    if numbers.rated[e] and node.near[i] > 0.0:
-        w = node.near[i]
+    if numbers.rated[e] and node.near[i] > 0:
+        w = float(node.near[i]) / 2.0**NEAR
         if numbers.tapped[e] and i == numbers.fr[e]:
             w *= numbers.inverse[0, e] / float(limit)
         best = 0.5 * np.sqrt(square * w / (numbers.l_max[0, e] / float(limit)))
@@ -200,7 +206,7 @@ def add_loads(numbers: Numbers, node: Node, f: int) -> bool:
             total += product(numbers.chord[j], c, d)
             gain -= product(numbers.slope[j], c, d)
         elif c < 0:  # √w <= a + b w for all w >= 0 if 4 a b >= 1, as with a = t / 2 and b = 1 / 2t
-            root = np.sqrt(node.near[j] if node.near[j] > 0.0 else 1.0)
+            root = np.sqrt(float(node.near[j]) / 2.0**NEAR if node.near[j] > 0 else 1.0)
             if not 0.125 < root < 2.0:
                 return False
             a, b = int(0.5 * root * limit) + 2, int(0.5 / root * limit) + 2
@@ -316,15 +322,33 @@ def add_closed(numbers: Numbers, node: Node, f: int) -> bool:
     return True
 
 
-@lean
-def bound(numbers: Numbers, node: Node, f: int) -> bool:
-    """Work out the bound of a node; False where it is not found."""
-    limit = (1 << numbers.d) - (1 << f)
+@inlined
+def digits(numbers: Numbers, node: Node, bits: int) -> int:
+    """The binary digits that values have here, and the multipliers with as many; 0 where these do not fit."""
+    d, largest, highest = numbers.d, ZERO, ZERO
     for j in range(len(node.y)):
-        y, mu = node.y[j], node.mu[j]
-        if not (small(y, limit) and small(mu, limit) and small(node.phi[j], limit)):
-            return False
-        if numbers.held[j] and (y != 0 or mu != 0):
-            return False
+        largest = max(largest, abs(node.given_y[j]), abs(node.given_mu[j]))
+        highest = max(highest, abs(node.given_phi[j]))
+    f = d - HEADROOM
+    while f >= bits and largest >> (d - 1 - f + bits) > 0:
+        f -= 1
+    if f < max(bits, PHI) or highest >> (d - 1 - f + PHI) > 0:
+        return 0
+    for j in range(len(node.y)):
+        node.y[j] = node.given_y[j] << f - bits
+        node.mu[j] = node.given_mu[j] << f - bits
+        node.phi[j] = node.given_phi[j] << f - PHI
+        if numbers.held[j] and (node.y[j] != 0 or node.mu[j] != 0):
+            return 0
+    return f
+
+
+@lean
+def bound(numbers: Numbers, node: Node, bits: int) -> int:
+    """Work out the bound of a node; returns its binary digits, 0 where it is not found."""
+    f = digits(numbers, node, bits)
+    if f == 0:
+        return 0
     direct(numbers, node)
-    return add_loads(numbers, node, f) and add_undecided(numbers, node, f) and add_closed(numbers, node, f)
+    found = add_loads(numbers, node, f) and add_undecided(numbers, node, f) and add_closed(numbers, node, f)
+    return f if found else 0

@@ -11,63 +11,59 @@ import numba
 import numpy as np
 
 from openpoint.arrays import Ints, States
-from openpoint.verify.bound import NEAR, PHI
 from openpoint.verify.data import Data
 from openpoint.verify.devices import Places
 from openpoint.verify.fixed_bound import Node, Numbers, bound
 from openpoint.verify.graph import Graph
-from openpoint.verify.multipliers import Multipliers, largest
+from openpoint.verify.multipliers import Multipliers
 
 MOST_DIGITS, LEAST_DIGITS = 58, 50
 """Binary digits of data: fewer where data are large; with less than the least there is no bound here."""
-HEADROOM = 3
-"""By how many digits multipliers have fewer than data, so that they may be up to 2^3."""
 BETWEEN = (
     *("r", "x", "g", "b", "g_open_fr", "b_open_fr", "g_open_to", "b_open_to", "l_max"),
     *("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w", "w_min", "w_max"),
 )
 """Data that may have more digits, and are between two integers."""
+WHOLE = ("given_y", "given_mu", "given_phi", "near", "y", "mu", "phi", "gain")
+"""Room of a node for numbers by bus."""
 
 
 class FixedPoint:
     """The bound on one grid in fixed-point numbers."""
 
     def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, d: int) -> None:
-        """`goal`: the value that every bound must reach. d: digits, see `digits_of`."""
+        """`goal`: the value that every bound must reach. d: binary digits of data."""
         n, m = graph.n, len(graph.fr)
         self.d, self.goal, self.numbers = d, goal, _numbers(data, graph, d)
-        rooms: dict[str, Any] = {name: np.zeros(n, dtype=np.int64) for name in ("y", "mu", "phi", "gain")}
+        rooms: dict[str, Any] = {name: np.zeros(n, dtype=np.int64) for name in WHOLE}
         rooms |= {name: np.zeros(n, dtype=np.int32) for name in ("order", "parent", "edge")}
         rooms |= {name: np.zeros(n, dtype=np.int8) for name in ("top", "seen")}
         state, total = np.zeros(m, dtype=np.int8), np.zeros(1, dtype=np.int64)
-        self.node = Node(status=state, near=np.zeros(n), total=total, **rooms)
+        self.node = Node(status=state, total=total, **rooms)
 
     def reached(self, status: States, given: Multipliers) -> bool:
         """Whether the bound of a node with these states of the branches is found and reaches the goal."""
-        found = self.bound(status, given)
-        return found is not None and found >= self.goal
+        f = self._work_out(status, given)
+        return f > 0 and int(self.node.total[0]) * self.goal.denominator >= self.goal.numerator << f
 
     def bound(self, status: States, given: Multipliers) -> Fraction | None:
         """The bound of a node; None where it is not found."""
-        node, bits = self.node, given.bits
-        if given.y.dtype == object or given.mu.dtype == object or min(given.near.values(), default=1) <= 0:
-            return None
-        most = max(largest(given.y), largest(given.mu))
-        f = min(self.d - HEADROOM, self.d - 1 + bits - most.bit_length())
-        if f < max(bits, PHI):
-            return None
-        node.status[:] = status
-        node.y[:], node.mu[:] = given.y << f - bits, given.mu << f - bits
-        for part in (node.phi, node.near, node.top):
+        f = self._work_out(status, given)
+        return Fraction(int(self.node.total[0]), 1 << f) if f > 0 else None
+
+    def _work_out(self, status: States, given: Multipliers) -> int:
+        """The binary digits of the bound, which is left in `node.total`; 0 where it is not found."""
+        node = self.node
+        node.status[:], node.given_y[:], node.given_mu[:] = status, given.y, given.mu
+        for part, pairs in ((node.given_phi, given.phi), (node.near, given.near)):
             part[:] = 0
-        for bus, phi in given.phi.items():
-            if abs(phi).bit_length() > self.d - 1 - f + PHI:
-                return None
-            node.phi[bus] = phi << f - PHI
-        for bus, w in given.near.items():
-            node.near[bus] = w / (1 << NEAR)
+            for bus, k in pairs.items():
+                part[bus] = k
+        node.top[:] = 0
         node.top[given.tops] = 1
-        return Fraction(int(node.total[0]), 1 << f) if bound(self.numbers, node, f) else None
+        if min(given.near.values(), default=1) <= 0:
+            return 0
+        return bound(self.numbers, node, given.bits)
 
 
 def fixed_point(data: Data[Fraction], graph: Graph, goal: Fraction, places: Places) -> FixedPoint | None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from openpoint.arrays import Ints
 from openpoint.verify.verified import CertificateError
 
 MOST_BITS = 40
 """Binary digits of multipliers, at most."""
-FITS = 1 << 62
-"""Numbers below this are held in signed 64 bits, others as Python integers."""
-Whole = npt.NDArray[Any]
+WIDTHS = (1, 2, 4, 8)
+"""Bytes of a number."""
 
 
 class Multipliers:
-    """Multipliers of the balances and limits.
+    """Multipliers of the balances and limits. All arithmetic is that of 64-bit integers, modulo 2^64.
 
     Attributes:
         bits: digits. y, mu: (n) times 2^bits. tops: buses from which parts without a source are directed. phi: by bus,
@@ -26,39 +25,34 @@ class Multipliers:
 
     def __init__(self, n: int) -> None:
         self.bits = 0
-        self.y: Whole = np.zeros(n, dtype=np.int64)
-        self.mu: Whole = np.zeros(n, dtype=np.int64)
+        self.y: Ints = np.zeros(n, dtype=np.int64)
+        self.mu: Ints = np.zeros(n, dtype=np.int64)
         self.tops: list[int] = []
         self.phi: dict[int, int] = {}
         self.near: dict[int, int] = {}
 
-    def take(self, given: list[Any]) -> None:
-        """Go on to the multipliers of a line, `[bits, roots, phi, near, y, mu]`."""
-        bits, tops, phi, near, y, mu = given
+    def read(self, given: list[Any], file: IO[bytes]) -> None:
+        """Go on to the multipliers of a line `[bits, roots, phi, near, width]` and the numbers after it in the file."""
+        bits, tops, phi, near, width = given
         n = len(self.y)
-        if not 0 <= bits <= MOST_BITS or any(bus not in range(n) for bus in tops):
+        if width not in WIDTHS:
+            raise CertificateError(f"numbers of {width} bytes")
+        block = np.frombuffer(file.read(2 * n * width), dtype=np.uint8).reshape(width, 2, n)
+        steps = np.ascontiguousarray(block.transpose(1, 2, 0)).view(f"<i{width}")[:, :, 0]
+        self.take(bits, tops, phi, near, *np.cumsum(steps, axis=1, dtype=np.int64))
+
+    def take(self, bits: int, tops: list[int], phi: Any, near: Any, y: Ints, mu: Ints) -> None:
+        """Go on to other multipliers; `y` and `mu` are added to those so far."""
+        n = len(self.y)
+        if bits not in range(MOST_BITS + 1) or any(bus not in range(n) for bus in tops):
             raise CertificateError(f"multipliers of {bits} binary digits, roots at {tops}")
-        self.y, self.mu = (_moved(old, bits - self.bits, change) for old, change in ((self.y, y), (self.mu, mu)))
+        for mine, more in ((self.y, y), (self.mu, mu)):
+            if bits > self.bits:
+                mine <<= bits - self.bits
+            elif bits < self.bits:
+                mine >>= self.bits - bits
+            mine += more
         self.bits, self.tops = bits, tops
         self.phi, self.near = ({int(bus): int(k) for bus, k in pairs} for pairs in (phi, near))
         if any(bus not in range(n) for bus in (*self.phi, *self.near)):
             raise CertificateError("a multiplier of a limit is at no bus of the grid")
-
-
-def _moved(old: Whole, digits: int, change: list[Any]) -> Whole:
-    """Numbers with so many digits more, plus changes."""
-    if len(change) != len(old):
-        raise ValueError(f"{len(change)} multipliers, and {len(old)} buses")
-    try:
-        more: Whole = np.array(change, dtype=np.int64)
-    except OverflowError:
-        more = np.array([int(k) for k in change], dtype=object)
-    if more.dtype == object or largest(old) << max(digits, 0) >= FITS:
-        old, more = old.astype(object), more.astype(object)
-    found: Whole = (old << digits if digits >= 0 else old >> -digits) + more
-    return found.astype(np.int64) if found.dtype == object and largest(found) < FITS else found
-
-
-def largest(numbers: Whole) -> int:
-    """The largest absolute value."""
-    return max(int(numbers.max()), -int(numbers.min()))

@@ -24,6 +24,7 @@ without source, k closings are C − n + 2 k changes.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import math
 import zlib
@@ -31,7 +32,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -56,9 +57,11 @@ from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 from openpoint.verify.words import limits_in_words, prices_in_words, supply_in_words
 
-FORMAT, FORMAT_WITH_DEVICES, FORMAT_WITH_PRICES = (f"openpoint certificate {number}" for number in (2, 3, 4))
+FORMAT = "openpoint certificate 5"
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
+BUFFER = 1 << 16
+"""Bytes that are unpacked at a time."""
 NOTHING = 1e-12
 """A loss per unit below which gaps are relative to this."""
 
@@ -97,11 +100,11 @@ def verify_network(
     """
     proof = None
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
+        with gzip.open(path) as unpacked, io.BufferedReader(unpacked, BUFFER) as file:
             proof = _Proof(network, devices, json.loads(file.readline()), objective)
-            for text in file:
+            while text := file.readline():
                 proof.lines += 1
-                proof.step(json.loads(text))
+                proof.step(json.loads(text), file)
                 if progress is not None:
                     progress(proof.lines, proof.declared)
             return proof.end()
@@ -132,9 +135,8 @@ class _Proof:
         net, self.dropped = stations.opened, stations.dropped
         self.lines, self.node, self.bounds, self.judged = 0, 1, 0, 0
         form, names = (head.get("format"), head.get("devices", [])) if isinstance(head, dict) else (None, [])
-        priced = isinstance(head, dict) and ("prices" in head or "supply" in head)
-        if form != (expected := FORMAT_WITH_PRICES if priced else FORMAT_WITH_DEVICES if names else FORMAT):
-            raise CertificateError(f"its form is '{form}', not '{expected}': write it again with this version")
+        if form != FORMAT:
+            raise CertificateError(f"its form is '{form}', not '{FORMAT}': write it again with this version")
         if not net.is_balanced:
             raise CertificateError("certificates do not cover several phases, which this grid has")
         self.declared = int(head["lines"])
@@ -235,8 +237,8 @@ class _Proof:
             raise CertificateError("the sources whose prices multipliers are given beside are none of the grid")
         return [own.get(bus, 0 if s is None else prices[s]) for bus, s in enumerate(given)]
 
-    def step(self, line: list[Any]) -> None:
-        """Check one line of the file."""
+    def step(self, line: list[Any], file: IO[bytes]) -> None:
+        """Check one line of the file, which is read up to its end, and what belongs to it after that."""
         word, *rest = line
         if (self.status is None) != (word == "from"):
             raise CertificateError(f"'{word}' where a node {'is done' if self.status is None else 'is not'}")
@@ -262,7 +264,7 @@ class _Proof:
             self._enter(status, nearer)
         elif word == "probe":
             status[rest[0]] = OPEN
-            self._bounded(status, rest[1:])
+            self._bounded(status, rest[1:], file)
             status[rest[0]] = FREE
             self.closings.append(rest[0])
         elif word == "apply":
@@ -272,7 +274,7 @@ class _Proof:
         elif word == "none" and not self.alive:
             self.status = None
         elif word == "bound":
-            self._bounded(status, rest)
+            self._bounded(status, rest, file)
             self.status = None
         elif word == "judged" and not np.any(status == FREE) and (state := self._only()) is not None:
             self.judged += 1
@@ -307,10 +309,10 @@ class _Proof:
         self.status, self.spans, self.closings = status, spans, []
         self.alive = self.graph.consequences(status)
 
-    def _bounded(self, status: States, line: list[Any]) -> None:
+    def _bounded(self, status: States, line: list[Any], file: IO[bytes]) -> None:
         """Check that no state with these states of the branches has a value below the claimed bound."""
         given = self.multipliers
-        given.take(line)
+        given.read(line, file)
         self.bounds += 1
         if self.fixed_point is not None and self.fixed_point.reached(status, given):
             return

@@ -1,0 +1,123 @@
+"""How large certificates are, and how long it takes to check them.
+
+    python -m benchmarks.certificates --files bus_201_3.pos --json docs/certificates.json
+    python -m benchmarks.certificates --from docs/certificates.json --markdown docs/certificates.md
+
+Each grid is searched with a certificate, which is then checked twice: as `openpoint verify` does, and with every bound
+in whole numbers of any length, where there are not too many. Processor time of one core; kernels are compiled before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+from unittest import mock
+
+import openpoint
+from openpoint import verify
+from openpoint.verify import proof
+
+from . import tables, timing
+
+BUILT_IN = ("baran33", "das70", "zhang118", "mantovani136")
+GAP = 1e-6
+MOST_EXACT = 10_000
+"""Bounds that are worked out in whole numbers of any length."""
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A certificate.
+
+    Attributes:
+        grid: name. buses: of it. termination, gap: of the search. search_s: it took, with the certificate.
+        megabytes: of the file. nodes, bounds: in it. check_s: as `openpoint verify`. exact_s: with every bound in whole
+            numbers of any length, None where these are too many.
+    """
+
+    grid: str
+    buses: int
+    termination: str
+    gap: float
+    search_s: float
+    megabytes: float | None
+    nodes: int | None
+    bounds: int | None
+    check_s: float | None
+    exact_s: float | None
+
+
+def timed(call: Callable[[], Result]) -> tuple[Result, float]:
+    """What a call returns, and its processor time."""
+    began = time.process_time()
+    found = call()
+    return found, time.process_time() - began
+
+
+def measured(source: str, folder: Path, time_limit_s: float) -> Row:
+    """Search a grid and check its certificate."""
+    grid, file = openpoint.read(source), folder / "certificate"
+    method = openpoint.TopologySearch(gap=GAP, time_limit_s=time_limit_s, certificate=file)
+    result, search_s = timed(lambda: openpoint.reconfigure(grid, method=method))
+    of_search = grid.name, grid.buses.height, str(result.termination), result.gap, search_s
+    if not file.exists():
+        return Row(*of_search, None, None, None, None, None)
+    found, check_s = timed(lambda: verify.verify(grid, file))
+    exact_s = None
+    if found.bounds <= MOST_EXACT:
+        with mock.patch.object(proof, "fixed_point", return_value=None):
+            exact_s = timed(lambda: verify.verify(grid, file))[1]
+    return Row(*of_search, file.stat().st_size / 1e6, found.nodes, found.bounds, check_s, exact_s)
+
+
+def table(rows: list[Row]) -> list[list[str]]:
+    """A line a grid."""
+    lines = [["grid", "gap", "search, s", "nodes", "bounds", "MB", "check, s", "any length, s"]]
+    for row in rows:
+        if row.nodes is None or row.bounds is None:
+            lines.append([row.grid, tables.percent(row.gap), f"{row.search_s:.1f} ({row.termination})", *[""] * 5])
+            continue
+        lines.append(
+            [
+                *(row.grid, tables.percent(row.gap), f"{row.search_s:.1f}", f"{row.nodes:,}", f"{row.bounds:,}"),
+                *(f"{row.megabytes:.2f}", f"{row.check_s:.2f}", "" if row.exact_s is None else f"{row.exact_s:.1f}"),
+            ]
+        )
+    return lines
+
+
+def main() -> None:
+    """Measure, and renew files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", nargs="*", default=[], metavar="FILE", help="further grids")
+    parser.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="of a search")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--from", type=Path, metavar="FILE", dest="given", help="measure nothing, read this")
+    parser.add_argument("--markdown", type=Path, metavar="PAGE", help="renew the generated table of this page")
+    given = parser.parse_args()
+    if given.given is None:
+        with tempfile.TemporaryDirectory() as folder:
+            measured("civanlar16", Path(folder), given.time_limit)  # compiled from here on
+            rows = [measured(source, Path(folder), given.time_limit) for source in (*BUILT_IN, *given.files)]
+        record = {"machine": timing.machine(), "rows": [asdict(row) for row in rows]}
+    else:
+        record = json.loads(given.given.read_text(encoding="utf-8"))
+    rows = [Row(**row) for row in record["rows"]]
+    if given.json is not None:
+        given.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(tables.aligned(table(rows)))
+    if given.markdown is not None:
+        text = f"{tables.where(record)}\n\n{tables.as_markdown(table(rows))}"
+        page = tables.between_marks(given.markdown.read_text(encoding="utf-8"), text)
+        given.markdown.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
