@@ -60,7 +60,8 @@ def random_secured(seed: int) -> tuple[Grid, Reliability]:
     for _ in range(int(rng.integers(1, 4))):
         a, b = rng.choice([*station[1:], *inner], 2, replace=False)
         line(str(a), str(b), False)
-    couplers = [{"name": "c", "from_bus": "bar", "to_bus": "bar2", "switchable": bool(rng.random() < 0.5)}]
+    coupler = {"name": "c", "from_bus": "bar", "to_bus": "bar2", "switchable": False}
+    couplers = [coupler, {**coupler, "name": "c2"}][: int(rng.integers(1, 3))]
     loads = [
         {"name": f"d{k}", "bus": bus, "p_kw": float(rng.uniform(0.0, 2500.0)), "q_kvar": float(rng.uniform(0.0, 800.0))}
         for k, bus in enumerate(inner)
@@ -72,7 +73,7 @@ def random_secured(seed: int) -> tuple[Grid, Reliability]:
         "to_bus": "bar",
         "vn_from_kv": 110.0,
         "vn_to_kv": 20.0,
-        "s_max_kva": 40_000.0,
+        "s_max_kva": float(rng.choice([4_000.0, 40_000.0])),
         "r_ohm": 0.05,
         "x_ohm": 1.0,
     }
@@ -82,7 +83,7 @@ def random_secured(seed: int) -> tuple[Grid, Reliability]:
             "buses": buses,
             "lines": lines,
             "switches": couplers if "bar2" in station else [],
-            "transformers": [transformer],
+            "transformers": [transformer, {**transformer, "name": "t2"}][: int(rng.integers(1, 3))],
             "sources": [{"name": "s", "bus": "hv", "v_pu": 1.02}],
             "loads": loads,
         },
@@ -95,13 +96,17 @@ def random_secured(seed: int) -> tuple[Grid, Reliability]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fault of a branch does: buses tripped, isolated, and those dark until the repair; the ties closed."""
+    """What a fault of a branch does: buses tripped, isolated, and those dark until the repair; the ties closed.
+
+    `stays`: whether the branch lay on no loop, or the limits hold while others carry what it carried.
+    """
 
     tripped: frozenset[str]
     isolated: frozenset[str]
     parts: tuple[frozenset[str], ...]
     served_kw: float
     ties: frozenset[str]
+    stays: bool
 
 
 def outcomes(grid: Grid) -> Iterator[tuple[str, Outcome]]:
@@ -146,7 +151,13 @@ def _outcome(grid: Grid, graph: nx.Graph, section: set[tuple[str, str]], own: fr
                 continue
             found = (-sum(load.get(bus, 0.0) for part in served for bus in part), count, loss, frozenset(ties))
             best = min(best, found) if best[3] else found
-    return Outcome(_tripped(grid, graph, section, closed), own, tuple(parts), -best[0], best[3])
+    ends = {name: {fr, to} for name, fr, to in branches.select("name", "from_bus", "to_bus").iter_rows()}
+    loops = any(
+        any(ends[each] <= island for island in _islands(grid, [other for other in closed if other != each]))
+        for each in touching & set(closed)
+    )
+    stays = not loops or _loss_within_limits(grid, left, live_after) is not None
+    return Outcome(_tripped(grid, graph, section, closed), own, tuple(parts), -best[0], best[3], stays)
 
 
 def _graph(grid: Grid) -> nx.Graph:

@@ -29,6 +29,8 @@ def check(seed: int) -> None:
         row = found[name]
         lost = sum(load[bus] for part in outcome.parts for bus in part) - outcome.served_kw
         assert row["is_whole"]
+        if not outcome.parts:
+            assert row["verdict"] == ("nothing lost" if outcome.stays else "overload")
         assert row["tripped_kw"] == pytest.approx(sum(load[bus] for bus in outcome.tripped), abs=1e-9)
         assert row["isolated_kw"] == pytest.approx(sum(load[bus] for bus in outcome.isolated), abs=1e-9)
         assert row["lost_kw"] == pytest.approx(lost, abs=1e-6), name

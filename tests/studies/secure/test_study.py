@@ -22,7 +22,14 @@ def test_the_answer_of_least_loss_is_judged_as_the_grid_after() -> None:
     assert asked.faults.equals(other.faults)
     assert not asked.is_today
     assert asked.loss_kw == pytest.approx(139.551, abs=1e-3)
-    assert asked.counts == {"nothing lost": 0, "restored": 28, "partly restored": 0, "limits": 3, "no tie": 1}
+    assert asked.counts == {
+        "nothing lost": 0,
+        "restored": 28,
+        "partly restored": 0,
+        "overload": 0,
+        "limits": 3,
+        "no tie": 1,
+    }
 
 
 def test_wider_limits_restore_more() -> None:

@@ -162,7 +162,7 @@ def _verdict(fault: Fault, restoration: Restoration, load_kw: Floats, customers:
     ]
     served = restoration.served or (False,) * len(fault.parts)
     if not needs:
-        return "nothing lost"
+        return "overload" if fault.is_held and restoration.best is None else "nothing lost"
     if all(served[k] for k in needs):
         return "restored"
     if any(served[k] for k in needs):

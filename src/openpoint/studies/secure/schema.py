@@ -12,6 +12,7 @@ VERDICTS = {
     "nothing lost": "no other load is fed through the fault",
     "restored": "ties feed all that is fed through the fault",
     "partly restored": "ties restore a part of it",
+    "overload": "other branches go on feeding all of it, beyond a limit",
     "limits": "there are ties, and each state with them breaks a limit",
     "no tie": "no open branch leads to what is cut off",
 }

@@ -14,10 +14,12 @@ from openpoint.grid.rules.wiring import LOOPS_TOLD, mesh_problem, meshes, unsupp
 from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
+from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.studies.secure.answer import answer, load_of_buses
 from openpoint.studies.secure.model.faults import Fault, faults_of
+from openpoint.studies.secure.model.held import held_faults, sections_on_loops
 from openpoint.studies.secure.model.restoration import restorations
 from openpoint.studies.secure.model.sections import every_line_alone, sections_of
 from openpoint.studies.secure.model.tree import tree_of
@@ -87,7 +89,8 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
     data = options.data.checked(grid)
     grid = _as_asked(grid, options)
     network, state = _state(grid, options)
-    found = _faults(grid, network, options)
+    stations = open_held_meshes(network)
+    found = _faults(grid, stations, options)
 
     def tell(done: int) -> None:
         if progress is not None:
@@ -95,7 +98,7 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
 
     tell(0)
     load_kw = load_of_buses(grid, network)
-    restored = restorations(network, network.closed, found, load_kw, tell)
+    restored = restorations(stations, found, load_kw, tell)
     tell(len(found))
     return answer(grid, network, state, found, restored, load_kw, data, options)
 
@@ -115,7 +118,7 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
         if unknown:
             raise InputError([Problem("branches", name, "", "no such branch in this grid", remedy) for name in unknown])
         grid = grid.with_closed({name: name not in options.state for name in names})
-    if found := meshes(grid):
+    if found := [mesh for mesh in meshes(grid) if not mesh.is_held]:
         raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_TOLD]])
     if dark := unsupplied(grid):
         remedy = "Close a branch to them, or let `openpoint reconfigure` choose it"
@@ -138,12 +141,23 @@ def _state(grid: Grid, options: SecureOptions) -> tuple[Network, AcState]:
     return network, state
 
 
-def _faults(grid: Grid, network: Network, options: SecureOptions) -> list[Fault]:
+def _faults(grid: Grid, stations: Stations, options: SecureOptions) -> list[Fault]:
+    """The faults of the branches of trees, and of those on held meshes.
+
+    Raises:
+        InputError: held meshes other than couplers and branches in parallel.
+    """
+    network, opened = stations.whole, stations.opened
     sections = sections_of(grid, network)
     if options.isolate_lines:
         sections = every_line_alone(sections)
-    tree = tree_of(network, network.closed)
-    assert tree is not None  # meshes were refused
+    tree = tree_of(opened, opened.closed)
+    if tree is None:
+        raise InputError([mesh_problem(mesh) for mesh in meshes(grid)[:LOOPS_TOLD]])
     kinds = {"lines", "transformers"} if options.transformers else {"lines"}
     fails = np.array([kind in kinds for kind in network.branch_kinds], dtype=np.bool_)
-    return faults_of(network, sections, tree, network.closed, fails)
+    on_loop = sections_on_loops(network, sections, network.closed)[sections.of_branch]
+    return [
+        *faults_of(opened, sections, tree, opened.closed, fails & ~on_loop),
+        *held_faults(network, sections, network.closed, fails & on_loop),
+    ]

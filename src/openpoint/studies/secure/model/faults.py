@@ -32,7 +32,7 @@ class Fault:
         branches: those whose fault this is. isolated: buses of the section, without supply until the repair.
         tripped: buses without supply until the section is isolated, `isolated` and the parts among them.
         opened: branches that are opened around and within the section.
-        parts: what is fed through the section.
+        parts: what is fed through the section. is_held: whether the section lies on a loop.
     """
 
     branches: Ints
@@ -40,6 +40,7 @@ class Fault:
     tripped: Ints
     opened: Ints
     parts: tuple[Part, ...]
+    is_held: bool = False
 
     def state(self, closed: Bools, ties: tuple[int, ...]) -> Bools:
         """(E) the state once the section is isolated and ties are closed."""
@@ -63,15 +64,20 @@ def faults_of(network: Network, sections: Sections, tree: Tree, closed: Bools, f
     )
     candidates = np.flatnonzero(fails & (hangs | (closed & (live[fr] | live[to]))))
     ties = np.flatnonzero(network.switchable & ~closed)
-    touching = _touching(sections, fr, to)
+    touching = touching_branches(network, sections)
     members = _grouped(sections.of_bus, sections.count)
-    found: dict[int, list[int]] = {}
-    for e in candidates.tolist():
-        found.setdefault(int(sections.of_branch[e]), []).append(e)
     return [
-        _fault(network, sections, tree, closed, np.array(branches), touching[section], members[section], ties)
-        for section, branches in found.items()
+        _fault(network, sections, tree, closed, branches, touching[section], members[section], ties)
+        for section, branches in by_section(sections, candidates).items()
     ]
+
+
+def by_section(sections: Sections, branches: Ints) -> dict[int, Ints]:
+    """Branches by the section of their conductor, in the order of the first of each."""
+    found: dict[int, list[int]] = {}
+    for e in branches.tolist():
+        found.setdefault(int(sections.of_branch[e]), []).append(e)
+    return {section: np.array(own, dtype=np.int64) for section, own in found.items()}
 
 
 def _fault(
@@ -116,9 +122,9 @@ def _tripped(sections: Sections, tree: Tree, network: Network, feeding: Ints, se
         at = int(tree.above[parent])
 
 
-def _touching(sections: Sections, fr: Ints, to: Ints) -> list[Ints]:
+def touching_branches(network: Network, sections: Sections) -> list[Ints]:
     """The branches with the conductor or a bus in each section."""
-    e = np.arange(len(fr))
+    e, fr, to = np.arange(network.n_conductors), network.terminal_fr, network.terminal_to
     section = np.concatenate([sections.of_branch, sections.of_bus[fr], sections.of_bus[to]])
     return [np.unique(found) for found in _grouped(section, sections.count, np.tile(e, 3))]
 

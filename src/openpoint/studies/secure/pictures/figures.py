@@ -27,11 +27,12 @@ LOOKS: dict[str, tuple[str, object]] = {
     "nothing lost": (style.DEAD, "-"),
     "restored": (style.CLOSES, "-"),
     "partly restored": (style.MEAN, (0, (4, 1))),
+    "overload": (style.OPENS, (0, (6, 1))),
     "limits": (style.BROKEN, (0, (2, 1))),
     "no tie": (style.INK, (0, (1, 1))),
 }
 """Colour and dashes of each verdict."""
-LABELS = {"limits": "ties break limits"}
+LABELS = {"limits": "ties break limits", "overload": "feeds on, overloaded"}
 """What a legend says in place of a verdict."""
 NAMED = 8
 """Branches of most load without supply until the repair, whose names stand in the picture."""
