@@ -15,6 +15,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
+from openpoint.twostage.methods.copies_by_need import CopiesByNeed
 from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.methods.run import Run, Settings
 from openpoint.twostage.methods.solving import solve
@@ -41,7 +42,8 @@ class Benders(Settings):
 
     Attributes:
         relaxation: whether the master contains copies of the recourse.
-        copies: most copies, at the means of realisations that are alike.
+        copies: most copies: at the means of realisations that are alike, or, where the risk is no expectation and the
+            first stage not all binary, of the realisations that the master underestimates, one an iteration.
     """
 
     relaxation: bool = True
@@ -65,11 +67,12 @@ class Benders(Settings):
         return solve(program, self, _Cuts(self.copies if self.relaxation else 0), progress, deadline)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Cuts:
     """The rule of Benders decomposition: which cuts are added to the master."""
 
     copies: int
+    _later: CopiesByNeed | None = None
 
     def master(self, run: Run) -> Master:
         """The first stage with copies of the recourse, chosen by the best warm start.
@@ -81,6 +84,12 @@ class _Cuts:
         for start in starts:
             run.offer(run.evaluator.evaluate_exactly(start))
         objective = run.evaluator.objective
+        self._later = None
+        if self.copies and objective.count > 1 and objective.probabilities.only is None:
+            master = Master(run.program, objective, [])
+            if not master.binary:  # cuts close the gap slowly then, and what is worst is not known yet
+                self._later = CopiesByNeed(1, self.copies)
+                return master
         copies = choose_copies(objective, None if run.best is None else run.best.values, run.upper, self.copies)
         master = Master(run.program, objective, copies)
         if not copies or not len(starts):
@@ -109,6 +118,8 @@ class _Cuts:
         _add_tangents(run, master, evaluation)
         if proposal.point is not None:
             master.refine(proposal.point)
+        if self._later is not None:
+            words += self._later.add(run, master, proposal, evaluation)
         return words
 
 

@@ -9,22 +9,17 @@ relaxation do not. Where a study has recourse bounds from which exact cuts follo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-
-from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.methods.benders import add_cuts
+from openpoint.twostage.methods.copies_by_need import CopiesByNeed
 from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.methods.run import Run, Settings
 from openpoint.twostage.methods.solving import solve
-from openpoint.twostage.program import EXACT, AnyProgram
+from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.recourse.evaluation import Evaluation
-from openpoint.twostage.recourse.template import Template, template_of
-from openpoint.twostage.uncertainty import Box, Budget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,65 +61,20 @@ class _Columns:
     """The rule of column-and-constraint generation: which copies and cuts are added to the master."""
 
     columns: int
-    _template: Template | None = None
-    _held: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    _copies: CopiesByNeed = field(init=False)
 
     def master(self, run: Run) -> Master:
         """The first stage only."""
         for start in run.program.warm_starts(run.out_of_time):
             run.offer(run.evaluator.evaluate_exactly(start))
-        self._template, self._held = None, {}
+        self._copies = CopiesByNeed(self.columns)
         return Master(run.program, run.evaluator.objective, [])
 
     def learn(self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
         """Add copies for the realisations that the master underestimates, cuts for all, and tangents of cones."""
         words = add_cuts(master, proposal, evaluation)
-        objective = run.evaluator.objective
-        assert proposal.point is not None
-        added = 0
-        underrated = self._underrated(run, master, proposal, evaluation) if evaluation.copies_pay else []
-        for k, realisation in underrated:
-            if (k, realisation.tobytes()) not in self._held and added < self.columns:
-                if self._template is None:
-                    self._template = template_of(run.program, len(evaluation.decision), objective.goal)
-                self._held[k, realisation.tobytes()] = master.add_copy(self._template, k, realisation)
-                added += 1
-        if added:
-            words.append("copy")
-        for finding in evaluation.findings:
-            number = self._held.get((finding.k, finding.realisation.tobytes()))
-            if number is not None and finding.response.point:
-                master.add_tangents(number, finding.response)
+        added = self._copies.add(run, master, proposal, evaluation)
+        words += added
         if again or not added:
             words += run.no_good(master, evaluation, again=again)
         return words
-
-    def _underrated(
-        self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation
-    ) -> list[tuple[int, np.ndarray[Any, np.dtype[np.float64]]]]:
-        """Number of θ and realisation, sorted by the weighted cost beyond the master's estimate, the largest first."""
-        assert proposal.point is not None
-        if isinstance(run.program.uncertainty, Box | Budget):
-            return [(finding.k, finding.realisation) for finding in evaluation.findings]
-        objective, estimates = run.evaluator.objective, master.recourse_estimates(proposal.point)
-        values = _modelled(evaluation)
-        if not np.isfinite(values).all():
-            lost = np.flatnonzero(~np.isfinite(values))
-            return [(int(k), objective.realisations[k]) for k in lost]
-        weight = objective.worst_probabilities(values) * (values - estimates)
-        order = np.argsort(-weight, kind="stable")
-        least = EXACT * max(1.0, abs(evaluation.value))
-        return [(int(k), objective.realisations[k]) for k in order if weight[k] > least]
-
-
-def _modelled(evaluation: Evaluation) -> Floats:
-    """(K) cost by the recourse, to which a copy raises the master's estimate; inf where it keeps the limits nowhere.
-
-    Not the exact costs, where these are others: the worst realisation by these may not be the worst of the model, whose
-    copy would never be added.
-    """
-    values = evaluation.values.copy()
-    if not evaluation.exact:
-        for finding in evaluation.findings:
-            values[finding.k] = finding.response.value if finding.response.feasible else np.inf
-    return values

@@ -119,6 +119,10 @@ def test_weights_of_days_reach_the_robust_bound() -> None:
     alone = DayRelaxation(question, one.copies, one.weights).bound(status, None, 3)
     assert alone is not None
     assert alone.value <= found.value + 1e-4 * abs(found.value)
+    stopped = worst_mixture(question, status, experience.days, lambda: True)
+    early = DayRelaxation(question, stopped.copies, stopped.weights).bound(status, None, 3)
+    assert early is not None
+    assert early.value <= outcome.upper_bound
 
 
 def test_the_search_finds_the_best_of_all_topologies() -> None:

@@ -116,9 +116,10 @@ def test_too_many_days_leave_a_plan_decided_before_and_a_bound_of_two_of_them(mo
     assert {two_stage.BEFOREHAND, two_stage.FEW_DAYS} <= set(found.notes)
 
 
-def test_copies_of_whole_days_need_a_few_masters_where_the_topology_is_free() -> None:
+@pytest.mark.parametrize("name", ["ccg", "benders"])
+def test_copies_of_whole_days_need_a_few_masters_where_the_topology_is_free(name: MethodName) -> None:
     question = replace(random_day(12).question, topology=Cadence.ONCE)
-    known, found = solved("search", question, 1e-4), solved("ccg", question, 1e-4)
+    known, found = solved("search", question, 1e-4), solved(name, question, 1e-4)
     assert found.gap <= 1e-4
     assert found.lower_bound <= known.upper_bound * (1.0 + 1e-5)
     assert found.upper_bound >= known.lower_bound * (1.0 - 1e-5)

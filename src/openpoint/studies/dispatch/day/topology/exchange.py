@@ -6,6 +6,8 @@ branches; opening a branch moves the power that it carried.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from openpoint.arrays import Floats, Ints, States
@@ -28,14 +30,19 @@ def heaviest_state(relaxation: DayRelaxation, status: States, found: NodeBound) 
     return state
 
 
-def exchanged(relaxation: DayRelaxation, state: States, decided: States) -> tuple[States, NodeBound] | None:
-    """A radial state (m) from which no exchange is better, and its bound; None where it is not allowed.
+def exchanged(
+    relaxation: DayRelaxation, state: States, decided: States, stop: Callable[[], bool] = lambda: False
+) -> tuple[States, NodeBound] | None:
+    """A radial state (m) from which no exchange is better, or the best until the stop, and its bound; None where it is
+    not allowed.
 
     Args:
-        state: a radial state. decided: (m) OPEN and CLOSED branches keep their state.
+        state: a radial state. decided: (m) OPEN and CLOSED branches keep their state. stop: asked between programs.
     """
     best = relaxation.bound(state.copy(), None, 2)
     while best is not None:
+        if stop():
+            return state, best
         other = _descended(relaxation, state, best, decided)
         if np.array_equal(other, state):
             return state, best

@@ -33,7 +33,7 @@ class Faced(Protocol):
         """Weights of days before any plan is known."""
         ...
 
-    def weighed(self, state: States) -> Mixture | None:
+    def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
         """Weights for which the bound of a radial state (m) that was solved last is high; None = those at hand."""
         ...
 
@@ -60,9 +60,9 @@ class FacedSet:
         """The forecast, which is in the set."""
         return forecast(self.question.day)
 
-    def weighed(self, state: States) -> Mixture | None:
+    def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
         days = self.experience.days
-        return worst_mixture(self.question, state, days) if days else None
+        return worst_mixture(self.question, state, days, deadline.over) if days else None
 
     def bound(self, state: States) -> float:
         return -np.inf
@@ -95,7 +95,7 @@ class FacedFutures:
         days = scenarios_of(self.question)
         return grouped(days.realisations, days.nominal)
 
-    def weighed(self, state: States) -> Mixture | None:
+    def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
         days = scenarios_of(self.question)
         if self.last is None or self.last.weights is None or not self.last.scenarios:
             return None

@@ -109,7 +109,7 @@ class _Run:
         if root is None:
             return DayOutcome(Termination.INFEASIBLE, None, None, None, math.inf, math.inf, (), self._seconds())
         self.lower = root.value
-        good = exchanged(relaxation, heaviest_state(relaxation, decided, root), decided)
+        good = exchanged(relaxation, heaviest_state(relaxation, decided, root), decided, self.deadline.over)
         states = [question.network.closed] if good is None else [self._closed(relaxation, good[0])]
         if not np.array_equal(states[0], question.network.closed) and not self._moved_from_today():
             states.append(question.network.closed)
@@ -136,7 +136,9 @@ class _Run:
 
     def _raise(self, state: States, decided: States) -> None:
         """The bound with the weights of the worst days."""
-        mixed = worst_mixture(self.question, state, self.experience.days)
+        if self.deadline.over():
+            return
+        mixed = worst_mixture(self.question, state, self.experience.days, self.deadline.over)
         found = DayRelaxation(self.question, mixed.copies, mixed.weights).bound(decided.copy(), None, 3)
         if found is not None:
             self.lower = max(self.lower, found.value)

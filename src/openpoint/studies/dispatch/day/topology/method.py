@@ -109,20 +109,34 @@ class _Run:
         state = self._start(relaxation, decided, root)
         if state is not None:
             self._solve_state(relaxation.branch, state, -math.inf)
-            if (mixed := self.faced.weighed(state)) is not None:
-                relaxation = DayRelaxation(self.question, mixed.copies, mixed.weights)
-                better = exchanged(relaxation, state, decided)
-                if better is not None and not np.array_equal(better[0], state):
-                    self._solve_state(relaxation.branch, better[0], better[1].value)
+            relaxation = self._weighed(relaxation, state, decided)
         self.tree = TopologyTree(relaxation, self.cutoff)
         self.tree.start(decided, self.root)
         return self._search()
+
+    def _weighed(self, relaxation: DayRelaxation, state: States, decided: States) -> DayRelaxation:
+        """The program with the weights of the days that this state says, and a better state by them, if there is time.
+
+        Nothing of it looks at the clock but between programs, so that it is not begun when the time is up.
+        """
+        mixed = None if self.deadline.over() else self.faced.weighed(state, self.deadline)
+        if mixed is None or self.deadline.over():
+            return relaxation
+        relaxation = DayRelaxation(self.question, mixed.copies, mixed.weights)
+        better = exchanged(relaxation, state, decided, self.deadline.over)
+        if better is not None and not np.array_equal(better[0], state):
+            self._solve_state(relaxation.branch, better[0], better[1].value)
+        return relaxation
 
     def _start(self, relaxation: DayRelaxation, decided: States, root: NodeBound) -> States | None:
         """A good radial state for the first days."""
         today = np.where(self.question.network.closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
         starts = [heaviest_state(relaxation, decided, root), np.where(decided == UNDECIDED, today, decided)]
-        found = [each for each in (exchanged(relaxation, start, decided) for start in starts) if each is not None]
+        found = [
+            each
+            for each in (exchanged(relaxation, start, decided, self.deadline.over) for start in starts)
+            if each is not None
+        ]
         return min(found, key=lambda each: each[1].value)[0] if found else None
 
     def _search(self) -> DayOutcome:

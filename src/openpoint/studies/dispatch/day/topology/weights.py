@@ -7,6 +7,7 @@ linear program (Kelley 1960). Any weights give a valid bound; these only make it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,8 +74,11 @@ def forecast(day: DayArrays) -> Mixture:
     return mixture([np.ones((day.periods, day.uncertain.count))], np.ones(1))
 
 
-def worst_mixture(question: DayQuestion, status: States, days: list[Floats]) -> Mixture:
-    """The days (T, U) with about the weights for which the bound of a radial state (m) is greatest."""
+def worst_mixture(
+    question: DayQuestion, status: States, days: list[Floats], stop: Callable[[], bool] = lambda: False
+) -> Mixture:
+    """The days (T, U) with about the weights for which the bound of a radial state (m) is greatest, of those tried
+    before the stop."""
     weights = np.full(len(days), 1.0 / len(days))
     whole = mixture(days, weights)
     # Columns that stay at a limit with some weights do not with others.
@@ -89,7 +93,7 @@ def worst_mixture(question: DayQuestion, status: States, days: list[Floats]) -> 
         first, by_copy = relaxation.costs_of_copies(found)
         cuts.append(first + by_copy[whole.of_day].sum(axis=1))
         weights, top = _highest(np.array(cuts))
-        if top - value <= CLOSE * abs(top):
+        if top - value <= CLOSE * abs(top) or stop():
             break
         weights = np.maximum(weights, LEAST) / np.maximum(weights, LEAST).sum()
         relaxation.weigh(mixture(days, weights).weights)
