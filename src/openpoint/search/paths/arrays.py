@@ -63,6 +63,7 @@ class PathWork(Table):
             their losses. inner: (K) nominal active load within a path, less the prices of its branches.
         u_p, u_q, v_p, v_q: (B) least power drawn from u and v where the path is open at a branch, at any node.
         end_p, end_q: (2K) least power that arrives where the path is closed, forth (2k) and back (2k + 1).
+        known_p, known_q: (2K) what the cutoff says of these at the node; first_p, first_q: and at all nodes.
         send: (2K, 8) power sent then, as coefficients: p = f + s0 + s1 (f² + g²) + s2 f + s3 g with f, g the power that
             arrives, and q = g + s4 + s5 (f² + g²) + s6 f + s7 g.
         drop: (2K) least drop of the squared voltage then.
@@ -96,6 +97,10 @@ class PathWork(Table):
     v_q: Floats
     end_p: Floats
     end_q: Floats
+    known_p: Floats
+    known_q: Floats
+    first_p: Floats
+    first_q: Floats
     send: Floats
     drop: Floats
     least_p: Floats
@@ -142,7 +147,7 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     arrays |= {name: np.zeros(b) for name in ("u_p", "u_q", "v_p", "v_q", "recv_p", "recv_q", "chain")}
     arrays |= {name: np.zeros(k) for name in ("inner", "open_cost")}
     by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "flow_p", "flow_q", "key", "late")
-    arrays |= {name: np.zeros(2 * k) for name in by_arc}
+    arrays |= {name: np.zeros(2 * k) for name in (*by_arc, "known_p", "known_q", "first_p", "first_q")}
     arrays |= {name: np.zeros(j) for name in ("residual_p", "residual_q", "step_p", "step_q", "p_best", "q_best")}
     arrays |= {"send": np.zeros((2 * k, 8)), "share": np.zeros((k, 3)), "forced": np.zeros((k, 3))}
     arrays |= {name: np.zeros(2 * k, dtype=np.int32) for name in ("left", "right")}

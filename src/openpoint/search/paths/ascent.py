@@ -1,4 +1,4 @@
-"""Compiled: better multipliers of the path bound, and what cannot be in any state below the cutoff.
+"""Compiled: better multipliers of the path bound, and what no state below the cutoff has.
 
 **Ascent.** What is missing in the balances of the junctions is a supergradient of the bound (`residuals`). A step goes
 along it in the metric of the junctions' Laplacian, the curvature of the loss, and is as long as Polyak (1969) makes it:
@@ -9,6 +9,14 @@ How often each state of a path is chosen on the way (`share`) tells how undecide
 forced. Where this is an arc, its reduced cost is added to the bound; where it is the open state of a path that the
 arborescence uses, the arborescence is found again without both of its arcs. Opening another branch of the path costs
 the difference of both costs more. What reaches the cutoff so cannot be in a state below it.
+
+**Flow ranges.** With an arc forced, the Lagrangian is still a sum over paths, and the cost of the arc is quadratic in
+the power f, g that arrives: a flow other than that of least cost adds at least `square` times its squared distance to
+the bound. So in all states below the cutoff in which the path has this direction,
+
+    square ((f − f*)² + (g − g*)²) <= cutoff − forced
+
+which gives lower bounds of f and g. Greater least flows give lower voltages, and these a higher bound.
 """
 
 from __future__ import annotations
@@ -29,6 +37,8 @@ IN_VAIN = 3
 """Steps in a row that do not raise the bound after which steps are half as long and start again from the best."""
 SHORTEST = 1e-3
 """Factor of the step at which the ascent ends."""
+RISE = 1.05
+"""Factor by which a least flow has to rise to count as changed."""
 MEMORY = 0.85
 """Weight of earlier choices in `share`, against the last one."""
 
@@ -120,6 +130,28 @@ def force(paths: Paths, work: PathWork, value: float) -> None:
             forced[k, 0] = max(value, total + arborescence(paths, work))
             work.cost[2 * k] = one
             work.cost[2 * k + 1] = two
+
+
+@inlined
+def tighten(paths: Paths, work: PathWork, cutoff: float, margin: float) -> bool:
+    """Raise the least flows of arcs by `force`, in `work.known_p`, `work.known_q`; returns whether any rose by much."""
+    changed = False
+    for d in range(len(work.end_p)):
+        k, bit = d // 2, BACK if d % 2 else FORTH
+        if work.mask[k] & bit == 0:
+            continue
+        forced = work.forced[k, 2 if d % 2 else 1]
+        slack = cutoff - (forced - margin * abs(forced))
+        near = paths.v[k] if d % 2 else paths.u[k]
+        square = (1.0 + work.y[near]) * work.send[d, 1] + work.mu[near] * work.send[d, 5]
+        if slack <= 0.0 or square <= 0.0:
+            continue
+        most = np.sqrt(slack / square)
+        p, q = work.flow_p[d] - most, work.flow_q[d] - most
+        changed |= p > work.end_p[d] * RISE or q > work.end_q[d] * RISE
+        work.known_p[d] = max(work.known_p[d], p)
+        work.known_q[d] = max(work.known_q[d], q)
+    return changed
 
 
 @inlined

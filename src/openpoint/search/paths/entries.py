@@ -6,8 +6,9 @@ from openpoint.compiled.jit import lean
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED
+from openpoint.search.kernel.node import MARGIN
 from openpoint.search.kernel.waiting import free_row, next_row, pop, push
-from openpoint.search.paths import arborescence, bound, node, search
+from openpoint.search.paths import arborescence, ascent, bound, node, search
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
 
 
@@ -34,6 +35,13 @@ def path_bound(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge:
     value = bound.path_bound(model, paths, of_paths, work.status, huge)
     bound.residuals(paths, of_paths)
     return value
+
+
+@lean
+def tighten(paths: Paths, of_paths: PathWork, value: float, cutoff: float) -> None:
+    """Raise least flows to those of states below the cutoff, after `path_bound`, whose bound `value` is."""
+    ascent.force(paths, of_paths, value)
+    ascent.tighten(paths, of_paths, cutoff, MARGIN)
 
 
 @lean

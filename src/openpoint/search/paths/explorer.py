@@ -15,7 +15,7 @@ from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import OPEN, enlarged, path_pool_for, path_work_for
 from openpoint.search.paths.build import paths_of
 
-OF_NODE = ("mask", "y", "mu")
+OF_NODE, OF_ALL = ("mask", "y", "mu"), ("tally", "first_p", "first_q")
 ENOUGH, PAYING = 64, 0.7
 """Nodes between two judgements whether the bound by paths pays, and the share of nodes at which it has to help."""
 
@@ -72,13 +72,15 @@ class PathExplorer:
 
     def kept(self, pool: Pool, counts: Counts) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `go_on` needs: of the open nodes, and of the current one."""
-        state = self.rows(pool, waiting(pool, counts)) | {"path_tally": self.of_paths.tally}
+        state = self.rows(pool, waiting(pool, counts))
+        state |= {f"path_{name}": getattr(self.of_paths, name) for name in OF_ALL}
         return state | {f"path_{name}": getattr(self.of_paths, name) for name in OF_NODE}
 
     def go_on(self, saved: Mapping[str, npt.NDArray[Any]], pool: Pool, counts: Counts) -> None:
         """Continue from what was kept."""
         self.put(saved, pool, waiting(pool, counts))
-        self.of_paths.tally[:] = saved["path_tally"]
+        for name in OF_ALL:
+            getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
         for name in OF_NODE:
             getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
 

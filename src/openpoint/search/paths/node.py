@@ -223,8 +223,8 @@ def sums(model: Model, paths: Paths, work: PathWork, status: Any) -> None:
     for j in range(len(work.top)):
         work.top[j] = work.highest[j]
     for d in range(len(work.end_p)):
-        work.end_p[d] = 0.0
-        work.end_q[d] = 0.0
+        work.end_p[d] = work.known_p[d]
+        work.end_q[d] = work.known_q[d]
     all_closed(model, paths, work)
     for _ in range(ROUNDS):
         least_draws(paths, work, status)

@@ -17,19 +17,23 @@ from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
 from openpoint.search.kernel.branching import IN_VAIN, PAYING, REST, choose
 from openpoint.search.kernel.forest import propagate, root
 from openpoint.search.kernel.node import MARGIN, probe_all, safe
-from openpoint.search.kernel.vectors import load_row, store_row
+from openpoint.search.kernel.vectors import copy_values, load_row, store_row
 from openpoint.search.kernel.waiting import free_row, push
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
-from openpoint.search.paths.ascent import ascend, fix, force
+from openpoint.search.paths.ascent import ascend, fix, force, tighten
 from openpoint.search.paths.bound import HUGE, path_bound
 from openpoint.search.paths.node import from_branches, one_feeder, sums, to_branches
 
 DONE, LEAF = -2, -1
-NOTHING, FIXED = 0, 1
-FIRST, NEXT, AGAIN = 100, 12, 4
-"""Evaluations of the path bound at the first node, at the others, and where something was fixed, at most."""
+NOTHING, FIXED, TIGHTER = 0, 1, 2
+FIRST, ANEW, NEXT, AGAIN = 100, 40, 12, 4
+"""Evaluations of the path bound at most: at the first node, there where something was fixed, and so at the others."""
 SURE = 0.98
 """Share of the most frequent state of a path above which the relaxation is sure of it."""
+
+
+TURNS = 8
+"""Times that the first node is bounded again because least flows rose; other nodes are so once."""
 
 
 @inlined
@@ -46,17 +50,22 @@ def imply(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool:
 
 @inlined
 def bound_by_paths(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, most: int) -> int:
-    """Raise the bound of the node by its paths, and fix what it can; returns DONE, FIXED or NOTHING."""
+    """Raise the bound of the node by its paths, and fix what it can; returns DONE, FIXED, TIGHTER or NOTHING."""
     cutoff, huge = counts.cutoff[0], HUGE * counts.cutoff[0]
     sums(model, paths, of_paths, work.status)
     ascend(model, paths, of_paths, work.status, huge, cutoff * (1.0 + 2.0 * MARGIN), most)
     value = path_bound(model, paths, of_paths, work.status, huge)  # at the best multipliers again
+    if value == -np.inf:
+        return NOTHING
     counts.bound[0] = max(counts.bound[0], safe(value) if value < np.inf else value)
     if counts.bound[0] >= cutoff:
         return DONE
     of_paths.both[0] = value
     force(paths, of_paths, value)
-    return FIXED if fix(model, paths, of_paths, work.status, cutoff, MARGIN) else NOTHING
+    if fix(model, paths, of_paths, work.status, cutoff, MARGIN):
+        tighten(paths, of_paths, cutoff, MARGIN)
+        return FIXED
+    return TIGHTER if tighten(paths, of_paths, cutoff, MARGIN) else NOTHING
 
 
 @inlined
@@ -70,7 +79,9 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
         of_paths.y[paths.junctions] = 0.0
         of_paths.mu[paths.junctions] = 0.0
     most = FIRST if counts.nodes[0] == 1 else NEXT
-    helped = False
+    copy_values(of_paths.first_p, of_paths.known_p)
+    copy_values(of_paths.first_q, of_paths.known_q)
+    helped, turns = False, TURNS if counts.nodes[0] == 1 else 1
     while True:
         if not imply(model, paths, of_paths, work):
             return DONE
@@ -80,13 +91,14 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
                 branch = e
         if branch >= 0:
             found = bound_by_paths(model, paths, of_paths, work, counts, most)
-            helped = helped or found != NOTHING
+            helped = helped or found == FIXED
             if found == DONE:
                 of_paths.tally[0] += 1
                 of_paths.tally[1] += 1
                 return DONE
-            if found == FIXED:
-                most = AGAIN
+            if found == FIXED or (found == TIGHTER and turns > 0):
+                turns -= found == TIGHTER
+                most = ANEW if counts.nodes[0] == 1 else AGAIN
                 continue
         root(model, work)
         value = dual_ascent(model, work, 20 if branch < 0 else STEPS, cutoff)
@@ -103,6 +115,9 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
         if not probe_all(model, work, counts, record, value):
             break
         most = AGAIN
+    if counts.nodes[0] == 1 and counts.depth[0] == 0:
+        copy_values(of_paths.known_p, of_paths.first_p)
+        copy_values(of_paths.known_q, of_paths.first_q)
     of_paths.tally[0] += 1
     of_paths.tally[1] += helped or of_paths.both[0] > of_paths.both[1]
     idle = counts.trials[0] > PAYING * (counts.gains[0] + IN_VAIN) and counts.nodes[0] % REST != 0
