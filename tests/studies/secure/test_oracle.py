@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from polars.testing import assert_frame_equal
 
 import openpoint
+from openpoint.studies.secure.model import states
 from tests.builders.secured import outcomes, random_secured
 
 
@@ -55,3 +57,12 @@ def _served(
     ends = grid.branches().filter(grid.branches()["name"].is_in(ties)).select("from_bus", "to_bus")
     touched = {bus for pair in ends.iter_rows() for bus in pair}
     return {bus for part in parts if part & touched for bus in part}
+
+
+@pytest.mark.parametrize("name", ["mantovani136", "zhang118"])
+def test_the_feeders_that_a_switching_changes_tell_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for large in (0, 10_000):
+        monkeypatch.setattr(states, "LARGE", large)
+        found.append(openpoint.secure(name).faults)
+    assert_frame_equal(found[0], found[1], rel_tol=1e-9)

@@ -18,7 +18,8 @@ from openpoint.results import columns as c
 from openpoint.scenarios.reliability import Reliability
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.indices import Interruptions, dark_buses, interruptions
-from openpoint.studies.secure.model.restoration import Judged, Restoration
+from openpoint.studies.secure.model.restoration import Restoration
+from openpoint.studies.secure.model.states import Figures
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
 from openpoint.studies.secure.schema import SECURE
@@ -136,9 +137,9 @@ def _fault_table(
             "dark_customers": None if customers is None else float(customers[dark].sum()),
             "to_open": join_names(network.branch_names[e] for e in fault.opened),
             "to_close": join_names(network.branch_names[e] for e in ties),
-            "v_min_pu": None if shown is None else c.finite(shown.v_min),
-            "loading_percent": None if shown is None else c.finite(100.0 * shown.loading),
-            "limit": "" if restoration.nearest is None else _limit(network, restoration.nearest),
+            "v_min_pu": None if shown is None else c.finite(shown.figures.v_min),
+            "loading_percent": None if shown is None else c.finite(100.0 * shown.figures.loading),
+            "limit": "" if restoration.nearest is None else _limit(network, restoration.nearest.figures),
             "is_whole": restoration.is_whole,
         }
         for e in fault.branches.tolist():
@@ -170,7 +171,7 @@ def _verdict(fault: Fault, restoration: Restoration, load_kw: Floats, customers:
     return "limits" if any(len(fault.parts[k].ties) for k in needs) else "no tie"
 
 
-def _limit(network: Network, state: Judged) -> str:
+def _limit(network: Network, state: Figures) -> str:
     """What breaks its limit most in a state after a fault."""
     kind, number = state.worst
     if kind == "no power flow":

@@ -22,7 +22,7 @@ from openpoint.studies.secure.model.faults import Fault, faults_of
 from openpoint.studies.secure.model.held import held_faults, sections_on_loops
 from openpoint.studies.secure.model.restoration import restorations
 from openpoint.studies.secure.model.sections import every_line_alone, sections_of
-from openpoint.studies.secure.model.tree import tree_of
+from openpoint.studies.secure.model.tree import Tree, tree_of
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
 
@@ -90,7 +90,10 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
     grid = _as_asked(grid, options)
     network, state = _state(grid, options)
     stations = open_held_meshes(network)
-    found = _faults(grid, stations, options)
+    tree = tree_of(stations.opened, stations.opened.closed)
+    if tree is None:  # held meshes other than couplers and branches in parallel
+        raise InputError([mesh_problem(mesh) for mesh in meshes(grid)[:LOOPS_TOLD]])
+    found = _faults(grid, stations, tree, options)
 
     def tell(done: int) -> None:
         if progress is not None:
@@ -98,7 +101,7 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
 
     tell(0)
     load_kw = load_of_buses(grid, network)
-    restored = restorations(stations, found, load_kw, tell)
+    restored = restorations(stations, tree, found, load_kw, tell)
     tell(len(found))
     return answer(grid, network, state, found, restored, load_kw, data, options)
 
@@ -141,19 +144,12 @@ def _state(grid: Grid, options: SecureOptions) -> tuple[Network, AcState]:
     return network, state
 
 
-def _faults(grid: Grid, stations: Stations, options: SecureOptions) -> list[Fault]:
-    """The faults of the branches of trees, and of those on held meshes.
-
-    Raises:
-        InputError: held meshes other than couplers and branches in parallel.
-    """
+def _faults(grid: Grid, stations: Stations, tree: Tree, options: SecureOptions) -> list[Fault]:
+    """The faults of the branches of trees, and of those on held meshes."""
     network, opened = stations.whole, stations.opened
     sections = sections_of(grid, network)
     if options.isolate_lines:
         sections = every_line_alone(sections)
-    tree = tree_of(opened, opened.closed)
-    if tree is None:
-        raise InputError([mesh_problem(mesh) for mesh in meshes(grid)[:LOOPS_TOLD]])
     kinds = {"lines", "transformers"} if options.transformers else {"lines"}
     fails = np.array([kind in kinds for kind in network.branch_kinds], dtype=np.bool_)
     on_loop = sections_on_loops(network, sections, network.closed)[sections.of_branch]

@@ -42,13 +42,6 @@ class Fault:
     parts: tuple[Part, ...]
     is_held: bool = False
 
-    def state(self, closed: Bools, ties: tuple[int, ...]) -> Bools:
-        """(E) the state once the section is isolated and ties are closed."""
-        after = closed.copy()
-        after[self.opened] = False
-        after[list(ties)] = True
-        return after
-
 
 def faults_of(network: Network, sections: Sections, tree: Tree, closed: Bools, fails: Bools) -> list[Fault]:
     """The faults of a radial state, in the order of their first branches.

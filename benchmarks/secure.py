@@ -1,0 +1,76 @@
+"""Faults and restoration: verdicts today and in the state of least loss, and the time that they take.
+
+    python -m benchmarks.secure [GRID …] [--limit 20]
+
+Grids are names of built-in ones, files, or names of grids of pandapower and simbench; default: some of each. Columns
+are the loss in kW, the faults by verdict, and processor seconds, the median of three.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+import warnings
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+import openpoint
+from openpoint.grid.grid import Grid
+from openpoint.io.pandapower.read import grid_from_text
+from openpoint.studies.secure.schema import VERDICTS
+
+GRIDS = (
+    "baran33",
+    "mantovani136",
+    "mv_oberrhein",
+    *(f"1-MV-{name}--0-sw" for name in ("urban", "rural", "semiurb", "comm")),
+)
+
+
+def main() -> None:
+    arguments = _arguments()
+    print("| grid | state | loss kW |", " | ".join(VERDICTS), "| s |")
+    for name in arguments.grids or GRIDS:
+        grid = _grid(name)
+        best = openpoint.reconfigure(grid, method=openpoint.TopologySearch(time_limit_s=arguments.limit)).grid_after
+        for word, each in (("today", grid), ("least loss", best)):
+            if each is not None:
+                print(_row(name, word, each), flush=True)
+
+
+def _row(name: str, word: str, grid: Grid) -> str:
+    seconds = []
+    for _ in range(3):
+        began = time.process_time()
+        result = openpoint.secure(grid)
+        seconds.append(time.process_time() - began)
+    counts = " | ".join(str(count) for count in result.counts.values())
+    return f"| {name} | {word} | {result.loss_kw:.1f} | {counts} | {statistics.median(seconds):.3f} |"
+
+
+def _grid(name: str) -> Grid:
+    try:
+        return openpoint.read(name)
+    except openpoint.InputError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pandapower
+            import pandapower.networks
+            import simbench
+
+            made = getattr(pandapower.networks, name, None)
+            net = made() if made is not None else simbench.get_simbench_net(name)
+            return grid_from_text(pandapower.to_json(net), f"{name}.json")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("grids", nargs="*", metavar="GRID", help="names or files")
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds for the state of least loss")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

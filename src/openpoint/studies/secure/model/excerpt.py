@@ -1,0 +1,98 @@
+"""An excerpt of a radial state: the feeders that a switching changes, as a network of their own.
+
+A feeder is a bus that a source feeds by one branch, with all that is fed through it. The voltage of the source is
+given, so that switching changes the flow of those feeders alone between which branches are opened and closed; all
+others keep their voltages and currents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Ints
+from openpoint.network import Network
+from openpoint.studies.secure.model.tree import Tree
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A part of a network, with the same state of its branches.
+
+    Attributes:
+        network: the part. buses, branches: numbers of its buses and branches in the whole.
+        place: (N) number in the part of each bus of the whole, -1 outside.
+    """
+
+    network: Network
+    buses: Ints
+    branches: Ints
+    place: Ints
+
+
+def feeders_of(network: Network, tree: Tree) -> Ints:
+    """(N) the first bus of the feeder of each bus; -1 at sources and without supply."""
+    result = np.full(network.n_terminals, -1, dtype=np.int64)
+    source = np.zeros(network.n_terminals, dtype=np.bool_)
+    source[network.source_terminal] = True
+    for bus in tree.order.tolist():
+        e = int(tree.above[bus])
+        if e < 0:
+            continue
+        parent = int(network.terminal_fr[e] + network.terminal_to[e]) - bus
+        result[bus] = bus if source[parent] else result[parent]
+    return result
+
+
+def excerpt_of(network: Network, feeder: Ints, chosen: Ints) -> Excerpt:
+    """The feeders `chosen`, with all sources, and what hangs at them by open branches."""
+    fr, to = network.terminal_fr, network.terminal_to
+    inside = np.isin(feeder, chosen)
+    inside[network.source_terminal] = True
+    at_end = ~network.closed & network.hangs & (inside[fr] | inside[to])
+    kept = inside.copy()
+    kept[fr[at_end]] = kept[to[at_end]] = True
+    buses = np.flatnonzero(kept)
+    branches = np.flatnonzero(kept[fr] & kept[to] & ((inside[fr] & inside[to]) | at_end))
+    place = np.full(network.n_terminals, -1, dtype=np.int64)
+    place[buses] = np.arange(len(buses))
+    units = np.flatnonzero(kept[network.generator_terminal])
+    part = replace(
+        network,
+        bus_names=tuple(network.bus_names[n] for n in network.terminal_bus[buses]),
+        branch_names=tuple(network.branch_names[e] for e in branches),
+        branch_kinds=tuple(network.branch_kinds[e] for e in branches),
+        branch_connections=tuple(network.branch_connections[e] for e in branches),
+        terminal_bus=np.arange(len(buses)),
+        terminal_phase=tuple(network.terminal_phase[n] for n in buses),
+        conductor_branch=np.arange(len(branches)),
+        conductor_phase=tuple(network.conductor_phase[e] for e in branches),
+        terminal_fr=place[fr[branches]],
+        terminal_to=place[to[branches]],
+        z=_diagonal(network.z, branches),
+        y_shunt=_diagonal(network.y_shunt, branches),
+        source_terminal=place[network.source_terminal],
+        generator_names=tuple(network.generator_names[g] for g in units),
+        generator_terminal=place[network.generator_terminal[units]],
+        **{name: getattr(network, name)[buses] for name in _OF_BUSES},
+        **{name: getattr(network, name)[branches] for name in _OF_BRANCHES},
+        **{name: getattr(network, name)[units] for name in _OF_GENERATORS},
+    )
+    return Excerpt(part, buses, branches, place)
+
+
+_OF_BUSES = ("v_base_kv", "w_min", "w_max", "s_power", "s_current", "s_impedance")
+_OF_BRANCHES = ("tap", "shift", "l_max", "i_base_a", "switchable", "closed", "y_open_fr", "y_open_to")
+_OF_GENERATORS = ("generator_return", "generator_s", "p_min", "p_max", "q_min", "q_max")
+
+
+def _diagonal(matrix: sp.csr_array, rows: Ints) -> sp.csr_array:
+    return sp.csr_array(sp.diags_array(np.asarray(matrix.diagonal())[rows]))
+
+
+def whole_of(network: Network) -> Excerpt:
+    """All of a network."""
+    every = np.arange(network.n_terminals)
+    return Excerpt(network, every, np.arange(network.n_conductors), every)

@@ -1,0 +1,228 @@
+"""States after a fault, each judged by its exact AC power flow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.network import Network
+from openpoint.network.stations import Stations, open_held_meshes
+from openpoint.powerflow.balanced import Flows, FlowStatus, solve
+from openpoint.powerflow.meshed import solve_meshed
+from openpoint.studies.secure.model.excerpt import Excerpt, excerpt_of, feeders_of, whole_of
+from openpoint.studies.secure.model.faults import Fault
+from openpoint.studies.secure.model.tree import Tree
+
+TOLERANCE = 1e-6
+"""Share of a limit by which it may be exceeded, as in the check of every AC state."""
+CELLS = 2_000_000
+"""Buses and branches of the states that are solved in one call, so that memory stays small."""
+LARGE = 400
+"""Buses from which on only the feeders that a switching changes are solved."""
+
+Choice = tuple[int | None, ...]
+"""The tie of each part, None for one that stays dark."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of a state, or of a part of it.
+
+    Attributes:
+        excess: the largest share by which a limit is exceeded, 0 or below where all hold; inf without a power flow.
+        worst: what exceeds its limit most, "voltage low", "voltage high" or "current", and its number; "" where none.
+        loss: per unit. v_min, v_max: pu, of all buses with supply. loading: largest share of a rating, -inf without.
+    """
+
+    excess: float
+    worst: tuple[str, int]
+    loss: float
+    v_min: float
+    v_max: float
+    loading: float
+
+    def with_rest(self, rest: Figures) -> Figures:
+        """The figures of this part and of the rest together."""
+        worse = self if self.excess >= rest.excess else rest
+        return Figures(
+            worse.excess,
+            worse.worst,
+            self.loss + rest.loss,
+            min(self.v_min, rest.v_min),
+            max(self.v_max, rest.v_max),
+            max(self.loading, rest.loading),
+        )
+
+
+_NO_FLOW = Figures(math.inf, ("no power flow", -1), math.inf, math.nan, math.nan, -math.inf)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A state after a fault.
+
+    Attributes:
+        ties: closed, one a part or None. served: (parts) whether the part has supply. figures: of the whole grid.
+    """
+
+    ties: Choice
+    served: tuple[bool, ...]
+    figures: Figures
+
+    @property
+    def holds(self) -> bool:
+        """Whether all limits hold."""
+        return self.figures.excess <= TOLERANCE
+
+
+@dataclass(frozen=True)
+class States:
+    """States after faults.
+
+    Attributes:
+        stations: the network with the limits of an emergency, and the one with its held meshes opened. tree: of the
+            latter.
+    """
+
+    stations: Stations
+    tree: Tree
+
+    def judged(
+        self, faults: Sequence[Fault], asked: Sequence[Sequence[Choice]], tell: Callable[[int], None]
+    ) -> list[list[Judged]]:
+        """Each choice as a state; those that join a part to nothing, or close a loop, are left out.
+
+        Args:
+            faults: F. asked: (F) choices of each. tell: called with the number of faults judged.
+        """
+        result: list[list[Judged]] = [[] for _ in faults]
+        groups: dict[tuple[int, ...], list[tuple[int, Choice]]] = {}
+        for k, choices in enumerate(asked):
+            for ties in choices:
+                if faults[k].is_held:
+                    result[k] += [found for found in [_of_meshed(self.stations.whole, faults[k], ties)] if found]
+                else:
+                    groups.setdefault(self._feeders(faults[k], ties), []).append((k, ties))
+        done = 0
+        for feeders, todo in groups.items():
+            part, rest = self._part(np.array(feeders, dtype=np.int64))
+            size = max(1, CELLS // (part.network.n_terminals + part.network.n_conductors))
+            for start in range(0, len(todo), size):
+                some = todo[start : start + size]
+                for (k, _), found in zip(some, _of_states(part, rest, faults, some)):
+                    if found is not None:
+                        result[k].append(found)
+            done += len(todo)
+            tell(done * len(faults) // sum(map(len, groups.values())))
+        return result
+
+    def _feeders(self, fault: Fault, ties: Choice) -> tuple[int, ...]:
+        """The feeders that change; none stands for the whole network."""
+        network, feeder = self.stations.opened, self._feeder
+        if network.n_terminals < LARGE:
+            return ()
+        branches = np.array([*fault.opened.tolist(), *closed_ties(ties)], dtype=np.int64)
+        ends = np.concatenate([network.terminal_fr[branches], network.terminal_to[branches]])
+        return tuple(np.unique(feeder[ends][feeder[ends] >= 0]).tolist())
+
+    @cached_property
+    def _feeder(self) -> Ints:
+        return feeders_of(self.stations.opened, self.tree)
+
+    @cached_property
+    def _before(self) -> Flows:
+        return solve(self.stations.opened, self.stations.opened.closed)
+
+    def _part(self, feeders: Ints) -> tuple[Excerpt, Figures | None]:
+        """The network of feeders, and the figures of the rest; the whole network where none is named."""
+        network = self.stations.opened
+        if not len(feeders):
+            return whole_of(network), None
+        part = excerpt_of(network, self._feeder, feeders)
+        outside = (self.tree.place >= 0) & ~np.isin(self._feeder, feeders)
+        flows = self._before
+        own = solve(part.network, part.network.closed)
+        v, i = np.abs(flows.v[0]), np.abs(flows.i_series[0])
+        carries = network.closed & outside[network.terminal_fr] & outside[network.terminal_to]
+        outside[network.source_terminal] = False
+        rest = _figures(network, v, np.where(carries, i, 0.0), outside, float(flows.loss[0] - own.loss[0]))
+        return part, rest
+
+
+def closed_ties(ties: Choice) -> tuple[int, ...]:
+    """The ties that are closed."""
+    return tuple(tie for tie in ties if tie is not None)
+
+
+def _of_states(
+    part: Excerpt, rest: Figures | None, faults: Sequence[Fault], asked: Sequence[tuple[int, Choice]]
+) -> Iterator[Judged | None]:
+    number = np.full(int(part.branches.max(initial=-1)) + 1, -1, dtype=np.int64)
+    number[part.branches] = np.arange(len(part.branches))
+    states = np.repeat(part.network.closed[None], len(asked), axis=0)
+    for row, (k, ties) in enumerate(asked):
+        states[row, number[faults[k].opened]] = False
+        states[row, number[list(closed_ties(ties))]] = True
+    flows = solve(part.network, states)
+    for row, (k, ties) in enumerate(asked):
+        live = flows.energised[row]
+        served = tuple(bool(live[part.place[fed.buses[0]]]) for fed in faults[k].parts)
+        dark = any(tie is not None and not has for tie, has in zip(ties, served))
+        if dark or flows.status[row] == FlowStatus.NOT_RADIAL:
+            yield None
+        elif not flows.converged[row]:
+            yield Judged(ties, served, _NO_FLOW)
+        else:
+            v, i = np.abs(flows.v[row]), np.abs(flows.i_series[row])
+            found = _in_whole(part, _figures(part.network, v, i, live, float(flows.loss[row])))
+            yield Judged(ties, served, found if rest is None else found.with_rest(rest))
+
+
+def _of_meshed(network: Network, fault: Fault, ties: Choice) -> Judged | None:
+    """A state that may have loops; None where a part that is to be fed is not."""
+    closed = network.closed.copy()
+    closed[fault.opened] = False
+    closed[list(closed_ties(ties))] = True
+    opened = open_held_meshes(replace(network, closed=closed)).opened
+    if solve(opened, opened.closed).status[0] != FlowStatus.NOT_RADIAL:
+        return next(_of_states(whole_of(opened), None, [replace(fault, opened=fault.opened[:0])], [(0, ties)]))
+    served = (True,) * len(fault.parts)
+    flow = solve_meshed(network, closed)  # none where a bus is without supply
+    if flow is None:
+        return Judged(ties, served, _NO_FLOW) if closed_ties(ties) else None
+    live = np.ones(network.n_terminals, dtype=np.bool_)
+    return Judged(ties, served, _figures(network, np.abs(flow.v), np.abs(flow.i_series), live, flow.loss))
+
+
+def _figures(network: Network, v: Floats, i: Floats, live: Bools, loss: float) -> Figures:
+    """The figures of voltages (N) and currents (E)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.where(live & (network.w_min > 0.0), np.sqrt(network.w_min) / v - 1.0, -np.inf)
+        high = np.where(live, v / np.sqrt(network.w_max) - 1.0, -np.inf)
+        loading = np.where(np.isfinite(network.l_max), i / np.sqrt(network.l_max), -np.inf)
+    kinds = (("voltage low", low), ("voltage high", high), ("current", loading - 1.0))
+    found = [(float(excess.max(initial=-np.inf)), kind, excess) for kind, excess in kinds]
+    most, kind, excess = max(found, key=lambda each: each[0])
+    worst = (kind, int(excess.argmax())) if most > TOLERANCE else ("", -1)
+    seen = v[live]
+    return Figures(
+        most,
+        worst,
+        loss,
+        float(seen.min(initial=np.inf)),
+        float(seen.max(initial=-np.inf)),
+        float(loading.max(initial=-np.inf)),
+    )
+
+
+def _in_whole(part: Excerpt, figures: Figures) -> Figures:
+    """The figures with the number that the worst has in the whole network."""
+    kind, number = figures.worst
+    if number < 0:
+        return figures
+    return replace(figures, worst=(kind, int((part.branches if kind == "current" else part.buses)[number])))
