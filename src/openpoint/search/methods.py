@@ -44,10 +44,12 @@ class Enumerated(Protocol[Found]):
 
 @dataclass(frozen=True, kw_only=True)
 class TopologySearch:
-    """Branch and bound on which branches are closed, with a bound in closed form: the method for one demand.
+    """Branch and bound on which branches are closed, with a bound in closed form, for one demand or many futures.
 
     Generators are dispatched by the same bound; where limits bind on a tree, the cone program may have the word on it:
     the last line of the log tells on how many trees the bound is that of its solver.
+
+    Many futures take neither a certificate nor a checkpoint, and no generators to dispatch.
 
     Attributes:
         gap: relative gap at which to stop.

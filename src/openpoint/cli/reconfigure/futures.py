@@ -34,7 +34,7 @@ def reconfigure(
     """Read the grid and its futures, find one topology for all, show and write the result; the exit code."""
     from openpoint.scenarios.ambiguity import read_futures_ambiguity
     from openpoint.studies.reconfigure.options import FuturesQuestion
-    from openpoint.studies.reconfigure.study import reconfigure_for
+    from openpoint.studies.reconfigure.study import prepare_futures
     from openpoint.twostage.risk import read_risk
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
@@ -44,10 +44,10 @@ def reconfigure(
     planned, sample = many.of(grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
     others = "" if sample is None else f", judged also by {words.count(len(sample), 'other')}"
-    out.print(f"futures: {len(planned)}{others}\nmethod: {options.method}\n")
-    question = FuturesQuestion(planned, risk, ambiguity, many.share, sample)
+    prepared = prepare_futures(grid, options, FuturesQuestion(planned, risk, ambiguity, many.share, sample))
+    out.print(f"futures: {len(planned)}{others}\nmethod: {prepared.method}\n")
     with Progress(out) as progress:
-        result = reconfigure_for(grid, options, question, progress)
+        result = prepared.solve(progress)
     written, good = outputs.write(result)
     show_result(out, result)
     show_written(out, written)

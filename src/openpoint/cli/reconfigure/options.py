@@ -101,7 +101,8 @@ class MethodOptions:
         MethodName | None,
         typer.Option(
             help="How the optimum is found and proven; exchange proves nothing and answers at once.  [default: search; "
-            "benders for many futures; of several phases enumeration, or benders where topologies are many]"
+            "benders for many futures with generators to dispatch; of several phases enumeration, or benders where "
+            "topologies are many]"
         ),
     ] = None
     solver: Annotated[
@@ -112,7 +113,7 @@ class MethodOptions:
         typer.Option(
             metavar="FRACTION",
             min=0.0,
-            help="Relative gap to prove; 1e-4 is 0.01 %.  [default: 1e-6 by search, 1e-4 by the others]",
+            help="Relative gap to prove; 1e-4 is 0.01 %.  [default: 1e-6 by search for one demand, else 1e-4]",
         ),
     ] = None
     time_limit: TimeLimitOption = None

@@ -57,17 +57,17 @@ class AcEvaluator:
         """(C) objective of C states, (C, E); inf where limits are missed too often or no state exists."""
         value = np.full(len(closed), np.inf)
         few = np.flatnonzero(self.switching.allowed(closed))
-        value[few] = self.objective.many(self.switching.cost(closed[few]), *self._flows(closed[few]))
+        value[few] = self.objective.many(self.switching.cost(closed[few]), *self.flows(closed[few]))
         return value
 
     def violations(self, closed: Bools) -> Floats:
         """(C) violation of C states, (C, E), over the futures; inf where no state exists or too much is changed."""
         value = np.full(len(closed), np.inf)
         few = np.flatnonzero(self.switching.allowed(closed))
-        value[few] = self._flows(closed[few])[1].sum(axis=1)
+        value[few] = self.flows(closed[few])[1].sum(axis=1)
         return value
 
-    def _flows(self, closed: Bools) -> tuple[Floats, Floats]:
+    def flows(self, closed: Bools) -> tuple[Floats, Floats]:
         """(C, K) loss in kW and violation of C states in the futures."""
         net, k = self.network, len(self.demands)
         loss = np.full((len(closed), k), np.inf)

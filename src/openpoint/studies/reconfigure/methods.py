@@ -13,6 +13,7 @@ from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.stopping import check_stops
+from openpoint.twostage.uncertainty import Certain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,6 @@ def quickest(
 def searchable(program: RadialProgram) -> bool:
     """Whether topology search can take a program."""
     try:
-        return bool(program.search_model)
+        return bool(program.search_model if isinstance(program.uncertainty, Certain) else program.futures_model)
     except OptionError:
         return False

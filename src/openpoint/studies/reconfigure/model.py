@@ -23,6 +23,7 @@ from openpoint.formulations.radiality import Choices, contract, radiality
 from openpoint.formulations.switching import Switching
 from openpoint.network import Network
 from openpoint.search.dispatch import Cone
+from openpoint.search.futures.model import FuturesModel
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.model.build import Numbering, build_model
@@ -31,10 +32,11 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
 from openpoint.studies.reconfigure.enumeration import best_of_all
 from openpoint.studies.reconfigure.heuristics import TreeHeuristics
+from openpoint.studies.reconfigure.many_futures import search_many, task_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.objective import objective_of
-from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse
+from openpoint.twostage.program import AnyProgram, ExactEvaluation, FirstStage, PlainRecourse
 from openpoint.twostage.recourse.subproblem import Subproblem
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
@@ -116,7 +118,7 @@ class RadialProgram(PlainRecourse):
             OptionError: there are many.
         """
         if not isinstance(self.uncertainty, Certain):
-            raise OptionError("topology search and branch exchange are for one demand; use Benders for many futures")
+            raise OptionError("branch exchange is for one demand; use TopologySearch or Benders for many futures")
         return replace(self.network, s_power=self.demands[0])
 
     @cached_property
@@ -134,6 +136,20 @@ class RadialProgram(PlainRecourse):
             max_changes=self.max_changes,
             change_cost=self.change_cost_kw / net.s_base_kva,
         )
+
+    @cached_property
+    def futures_model(self) -> FuturesModel:
+        """The arrays of topology search for many futures.
+
+        Raises:
+            OptionError: a grid that its bound is not valid for, or generators to dispatch.
+        """
+        return task_of(self, self.ac).built()
+
+    @property
+    def any(self) -> AnyProgram:
+        """The program itself, for what takes any."""
+        return self
 
     @cached_property
     def choices(self) -> Choices:
@@ -263,6 +279,8 @@ class RadialProgram(PlainRecourse):
 
     def searched(self, search: TopologySearch, progress: Progress | None, deadline: Deadline) -> Outcome:
         """What topology search finds."""
+        if not isinstance(self.uncertainty, Certain):
+            return search_many(self, search, progress, deadline)
         net = self.one_demand
         log = Log(net.s_base_kva, progress)
         found = search_topologies(
@@ -294,6 +312,26 @@ class RadialProgram(PlainRecourse):
         if found.closed is not None and decision is not None and verdict is not None:
             value = self.first_stage_cost(decision) + float(verdict.values[0])
         lower = min(found.lower_bound * log.s_base_kva, value)
+        log.end(found, lower, value)
+        return Outcome(
+            termination=found.termination,
+            decision=None if found.closed is None else decision,
+            state=None if verdict is None else verdict.state,
+            lower_bound=lower,
+            upper_bound=value,
+            log=tuple(log.lines),
+            seconds=found.seconds,
+            least_violation=None if found.least_violation is None else decision,
+            values=None if found.closed is None or verdict is None else verdict.values,
+        )
+
+    def judged(self, found: SearchResult, log: Log) -> Outcome:
+        """What a search for many futures found, in the units of the program; ends the log."""
+        s = self.network.s_base_kva
+        shown = found.least_violation if found.closed is None else found.closed
+        decision = None if shown is None else shown.astype(float)
+        verdict = None if decision is None else self.evaluate(decision, self.uncertainty.values, None)
+        lower, value = found.lower_bound * s, found.value * s
         log.end(found, lower, value)
         return Outcome(
             termination=found.termination,

@@ -29,8 +29,8 @@ from openpoint.studies.reconfigure.soft.radial import soften_radial
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress
-from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.risk import Expectation, Risk
+from openpoint.twostage.stopping import PROVEN_GAP
 
 _LOG = logging.getLogger(__name__)
 
@@ -97,7 +97,8 @@ def reconfigure(
 
     Without futures the loss is that of the grid's own demand, and a branch and bound on the switches finds the state
     (`openpoint.search.topology`). With futures, one topology serves them all, and ρ says how their losses become one
-    number; then a mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low 2013)
+    number; the same search bounds every future (`openpoint.search.futures`). Where generators are dispatched in every
+    future, a mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low 2013)
     judges it and answers with cuts (`openpoint.twostage.methods.benders`).
 
     On a grid of phases a, b, c the exact power flow is that of OpenDSS. Where radial topologies are few, all are tried;
@@ -150,7 +151,7 @@ def reconfigure(
     many = FuturesQuestion(futures, risk, ambiguity, limits_share, sample)
     if futures is None and not many.counted:
         return prepare(read(grid), options).solve(progress)
-    return reconfigure_for(read(grid), options, many, progress)
+    return prepare_futures(read(grid), options, many).solve(progress)
 
 
 def prepare(grid: Grid, options: ReconfigureOptions) -> Prepared | PreparedPhases:
@@ -200,10 +201,8 @@ class Prepared:
             return radial_result(self.grid, program, self.stations, str(method), before, outcome, soft)
 
 
-def reconfigure_for(
-    grid: Grid, options: ReconfigureOptions, many: FuturesQuestion, progress: Progress | None = None
-) -> FuturesResult:
-    """`reconfigure` for many futures.
+def prepare_futures(grid: Grid, options: ReconfigureOptions, many: FuturesQuestion) -> PreparedFutures:
+    """All that a run for many futures needs, with the method chosen.
 
     Raises:
         OptionError: no futures, soft limits, a grid of several phases.
@@ -222,4 +221,27 @@ def reconfigure_for(
     planned = read_futures(many.futures, grid)
     others = None if many.sample is None else read_futures(many.sample, grid)
     faced = Faced(planned, many.risk or Expectation(), many.ambiguity, many.limits_share, others)
-    return reconfigure_futures(grid, program, faced, options.method or Benders(), progress)
+    method = options.method
+    if method is None:
+        gap = PROVEN_GAP if options.gap is None else options.gap
+        method = quickest(faced.before(program), gap=gap, time_limit_s=options.time_limit_s)
+    return PreparedFutures(grid, program, faced, method)
+
+
+@dataclass(frozen=True)
+class PreparedFutures:
+    """A question about many futures of a balanced grid, ready to be solved.
+
+    Attributes:
+        grid: with what is asked for given to the choice. program: its network, limits and locks. faced: the futures.
+        method: named, or chosen for the program.
+    """
+
+    grid: Grid
+    program: RadialProgram
+    faced: Faced
+    method: Method
+
+    def solve(self, progress: Progress | None = None) -> FuturesResult:
+        """The result, verified by exact AC power flow in every future."""
+        return reconfigure_futures(self.grid, self.program, self.faced, self.method, progress)

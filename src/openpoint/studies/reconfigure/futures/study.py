@@ -79,6 +79,11 @@ class Faced:
             return Scenarios(values, self.futures.probabilities)
         return AmbiguousScenarios(values, self.futures.probabilities, self._set())
 
+    def before(self, program: RadialProgram) -> RadialProgram:
+        """The program of a grid with these futures."""
+        uncertainty = self.uncertainty(program.network.s_base_kva)
+        return replace(program, futures=uncertainty, risk=self.risk, limits_share=self.limits_share)
+
     def sampled(self, s_base_kva: float) -> Finite | None:
         """The sample as realisations; None where the risk cannot be told of it."""
         if self.sample is None or self.ambiguity is not None:
@@ -107,7 +112,7 @@ def reconfigure_futures(
     """
     network = program.network
     if isinstance(method, BranchExchange):
-        raise OptionError("branch exchange is for one demand; use Benders for many futures")
+        raise OptionError("branch exchange is for one demand; use TopologySearch or Benders for many futures")
     for futures in (faced.futures, faced.sample):
         if futures is not None and futures.bus_names != network.bus_names:
             raise OptionError("these futures are of another grid: their buses are not those of this grid, in its order")
@@ -117,8 +122,7 @@ def reconfigure_futures(
             "is not defined; use limits_share=1, or clear the limits of the generators to fix their output"
         )
     with deadline_of(method.time_limit_s) as deadline:
-        uncertainty = faced.uncertainty(network.s_base_kva)
-        uncertain = replace(program, futures=uncertainty, risk=faced.risk, limits_share=faced.limits_share)
+        uncertain = faced.before(program)
         with deadline.uncounted():  # compiles the kernels
             uncertain.ac.objectives(network.closed[None, :])
         began = deadline.passed()

@@ -1,0 +1,351 @@
+"""Branch and bound on which branches are closed, for the risk of the losses in many futures.
+
+The bound of a node is that of `openpoint.search.futures.node`. A node in which every branch is decided is evaluated by
+the exact AC power flow in all futures. A risk that is the worst expectation over many probability vectors is bounded by
+some of them: those that are worst at the states that the search evaluates (cutting planes, Kelley 1960); only futures
+that have a weight in one of them are bounded.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints, States
+from openpoint.network import Network
+from openpoint.search.futures.arrays import ROWS, UNKNOWN, Loads, loads_for
+from openpoint.search.futures.model import FuturesModel, futures_model
+from openpoint.search.futures.node import DONE, LEAF, bounds_of_futures, process_futures
+from openpoint.search.infeasibility import InfeasibilitySearch, infeasibility_search
+from openpoint.search.kernel import entries
+from openpoint.search.kernel.arrays import CLOSED, OPEN, work_for
+from openpoint.search.kernel.bookkeeping import record_for
+from openpoint.search.result import SearchProgress, SearchResult, gap_between
+from openpoint.search.topology import OPTIMAL
+from openpoint.twostage.ambiguity import ProbabilitySet
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import SAME, Termination
+
+FIRST, LATER, POPPED = 10, 2, 3
+"""Iterations of the fixed point at the first node, at others, and at those that do not follow their parent."""
+LOOK_UP = 0.05
+"""Seconds of the infeasibility search at each node while no state is known that keeps the limits."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What C radial states are worth, by exact AC power flow; per unit.
+
+    Attributes:
+        objective: (C) risk of the losses and cost of changes, inf where the limits are not kept.
+        bound: (C) the same with the most that each future may lose alone, where that counts; finite without limits.
+        losses: (C, K). violation: (C) of the limits in all futures.
+    """
+
+    objective: Floats
+    bound: Floats
+    losses: Floats
+    violation: Floats
+
+
+class Judge(Protocol):
+    """Exact evaluation of radial states in all futures."""
+
+    def __call__(self, closed: Bools) -> Verdicts:
+        """Of (C, E) states."""
+        ...
+
+
+@dataclass(frozen=True)
+class FuturesTask:
+    """What is searched: the radial state of least risk; per unit.
+
+    Attributes:
+        network: with the limits. demands: (K, N) constant power.
+        must_close, must_open: (E) branches whose state is given.
+        probabilities: the set over which the risk is the worst expectation.
+        alone: (K) what each future loses at best, from above, where the risk is that of the regret; else 0.
+        judge: exact evaluation of states.
+        max_changes: most branches whose state may differ from today's. change_cost: cost of each.
+        limits: whether the limits are kept in every future.
+    """
+
+    network: Network
+    demands: Complexes
+    must_close: Bools
+    must_open: Bools
+    probabilities: ProbabilitySet
+    alone: Floats
+    judge: Judge
+    max_changes: int | None = None
+    change_cost: float = 0.0
+    limits: bool = True
+
+    def built(self) -> FuturesModel:
+        """The search model.
+
+        Raises:
+            OptionError: the bound is not valid for the grid.
+        """
+        return futures_model(
+            self.network,
+            self.demands,
+            must_close=self.must_close,
+            must_open=self.must_open,
+            max_changes=self.max_changes,
+            change_cost=self.change_cost,
+            limits=self.limits,
+        )
+
+
+@dataclass(order=True)
+class _Node:
+    """An open node: its bound, number and depth, states (m) and bounds in every future (K)."""
+
+    bound: float
+    number: int
+    depth: int = field(compare=False)
+    status: States = field(compare=False)
+    value: Floats = field(compare=False)
+
+
+def search_futures(
+    task: FuturesTask,
+    *,
+    gap: float,
+    deadline: Deadline,
+    starts: Bools,
+    progress: Callable[[SearchProgress], None] | None = None,
+    built: FuturesModel | None = None,
+) -> SearchResult:
+    """The radial state of least risk that keeps the limits, proven to a relative gap.
+
+    Args:
+        task: what is searched. gap: at which to stop. deadline: until when.
+        starts: (S, E) radial states to begin with, the better the quicker. progress: called regularly.
+        built: `task.built()`, if it is there.
+    """
+    return _Run(task, built or task.built(), gap, deadline, progress).solve(starts)
+
+
+class _Run:
+    """One search; bounds are without the cost of changes that every state has, `fixed_cost`."""
+
+    def __init__(
+        self,
+        task: FuturesTask,
+        built: FuturesModel,
+        gap: float,
+        deadline: Deadline,
+        progress: Callable[[SearchProgress], None] | None,
+    ) -> None:
+        self.task, self.gap, self.deadline, self.progress = task, gap, deadline, progress
+        self.built, self.model, self.numbering = built, built.of(0), built.numbering
+        self.work, self.record = work_for(self.model), record_for(self.model, 0)
+        self.loads: Loads = loads_for(self.model, built.p, built.q)
+        self.loads.y[:], self.loads.mu[:] = self.work.y, self.work.mu
+        self.root_multipliers = [each.copy() for each in (self.loads.y, self.loads.mu, self.loads.phi)]
+        self.heap, self.nodes, self.leaves, self.done = list[_Node](), 0, 0, 0.0
+        self.closed: Bools | None = None
+        self.value, self.violation, self.least = math.inf, math.inf, math.inf
+        self.best_violation: Bools | None = None
+        self.kept = np.zeros((0, len(task.demands)))
+        self.root_value = np.full(len(task.demands), UNKNOWN)
+        self.limits: InfeasibilitySearch | None = None
+        self.began = deadline.passed()
+        self.spread = _spread(np.abs(task.demands).sum(axis=1))
+
+    @property
+    def cutoff(self) -> float:
+        """The bound at which a node is done."""
+        if math.isinf(self.value):
+            return self.built.most + float(self.model.price.sum()) - float(self.task.alone.min(initial=0.0))
+        tolerance = max(self.gap * abs(self.value), SAME / self.task.network.s_base_kva)
+        return self.value - self.numbering.fixed_cost - tolerance
+
+    def solve(self, starts: Bools) -> SearchResult:
+        """Run the search."""
+        self.work.status[self.task.must_close[self.numbering.branch]] = CLOSED
+        locks = self.task.must_close & (
+            self.task.must_open | (self.task.network.terminal_fr == self.task.network.terminal_to)
+        )
+        if locks.any() or not entries.propagate(self.model, self.work):
+            return self._result(Termination.INFEASIBLE, complete=True)
+        self.root = self.work.status.copy()
+        with self.deadline.uncounted():  # time to compile does not count
+            process_futures(self.model, self.work, self.loads, self.record, 0, 0, -math.inf)
+            self.work.status[:] = self.root
+            bounds_of_futures(self.model, self.work, self.loads, 0)
+            self.loads.floor[0] = math.inf
+        if len(starts):
+            self._judge(starts)
+        if self.task.probabilities.only is not None:
+            self._add_row(self.task.probabilities.only)
+        elif not len(self.kept):
+            self._add_row(self.task.probabilities.worst(np.abs(self.task.demands).sum(axis=1))[1])
+        if math.isinf(self.value) and self.task.limits:
+            self._look_for_infeasibility()
+        self.loads.value[:] = self.root_value
+        self.work.status[:] = self.root
+        active, depth, iterations = True, 0, FIRST
+        while active or (self.heap and self.heap[0].bound < self.cutoff):
+            if self.deadline.over():
+                rest = [float(self.loads.reached[0])] if active else []
+                return self._result(self.deadline.why, complete=False, rest=rest)
+            if self._hopeless():
+                return self._result(Termination.INFEASIBLE, complete=True)
+            if not active:
+                depth, iterations = self._pop(), POPPED
+            self.nodes += 1
+            branch = process_futures(
+                self.model, self.work, self.loads, self.record, self.nodes, iterations, self.cutoff
+            )
+            active, iterations = branch >= 0, LATER
+            if branch == LEAF:
+                self._leaf()
+            if branch in (LEAF, DONE):
+                self.done += 2.0**-depth
+            else:
+                depth += 1
+                self._push(branch, depth)
+            self._tell(depth)
+        return self._result(Termination.OPTIMAL, complete=True)
+
+    def _push(self, branch: int, depth: int) -> None:
+        """Put the side with the branch open into the heap, and go on with the closed one."""
+        self.work.status[branch] = OPEN
+        bound = max(float(self.loads.reached[0]), float(self.loads.opening[0]))
+        value = np.maximum(self.loads.value, self.loads.opened)
+        heapq.heappush(self.heap, _Node(bound, self.nodes, depth, self.work.status.copy(), value))
+        self.loads.opened[:] = UNKNOWN
+        self.work.status[branch] = CLOSED
+
+    def _pop(self) -> int:
+        """Make the node of least bound the current one; its depth."""
+        node = heapq.heappop(self.heap)
+        self.work.status[:] = node.status
+        self.loads.value[:] = np.maximum(node.value, self.root_value)
+        self.loads.reached[0] = node.bound
+        for mine, kept in zip((self.loads.y, self.loads.mu, self.loads.phi), self.root_multipliers):
+            mine[:] = kept
+        return node.depth
+
+    def _leaf(self) -> None:
+        """Evaluate the radial state that is left."""
+        self.leaves += 1
+        self._judge(self._full(self.work.status)[None, :])
+
+    def _full(self, status: States) -> Bools:
+        closed = self.task.must_close.copy()
+        closed[self.numbering.branch] = status == CLOSED
+        return closed
+
+    def _judge(self, closed: Bools) -> None:
+        """Evaluate radial states and keep the best; the probabilities that are worst there count from now on."""
+        found = self.task.judge(closed)
+        for c in range(len(closed)):
+            if found.objective[c] < self.value:
+                self.value, self.closed = float(found.objective[c]), closed[c]
+            if math.isfinite(found.objective[c]):
+                self.least = min(self.least, float(found.bound[c]))
+            elif found.violation[c] < self.violation:
+                self.violation, self.best_violation = float(found.violation[c]), closed[c]
+            if self.task.probabilities.only is None and np.isfinite(found.losses[c]).all():
+                self._add_row(self.task.probabilities.worst(found.losses[c] - self.task.alone)[1])
+
+    def _add_row(self, weight: Floats) -> None:
+        """Let a probability vector count; the oldest goes if there is no room."""
+        if any(np.abs(weight - row).max() < 1e-12 for row in self.kept):
+            return
+        self.kept = np.vstack([self.kept, weight])[-ROWS:]
+        loads, rows = self.loads, len(self.kept)
+        loads.rows[0] = rows
+        loads.weight[:rows] = self.kept
+        loads.offset[:rows] = self.kept @ self.task.alone
+        counts: Bools = np.any(self.kept > 0.0, axis=0)
+        fresh = self.spread[(counts & (self.root_value <= UNKNOWN))[self.spread]]
+        if len(fresh):
+            status, value = self.work.status.copy(), loads.value.copy()
+            self.work.status[:] = self.root
+            entries.propagate(self.model, self.work)
+            self._use(fresh)
+            bounds_of_futures(self.model, self.work, loads, FIRST)
+            self.root_value[fresh] = loads.value[fresh]
+            for mine, kept in zip((loads.y, loads.mu, loads.phi), self.root_multipliers):
+                kept[fresh] = mine[fresh]
+            self.work.status[:], loads.value[:] = status, np.maximum(value, self.root_value)
+        self._use(self.spread[counts[self.spread]])
+
+    def _use(self, order: Ints) -> None:
+        self.loads.order[: len(order)] = order
+        self.loads.used[0], self.loads.turn[0] = len(order), 0
+
+    def _look_for_infeasibility(self) -> None:
+        """Prepare the proof that the limits cannot be kept in the future that is heaviest."""
+        heaviest = int(np.abs(self.task.demands).sum(axis=1).argmax())
+        with self.deadline.uncounted():
+            self.limits = infeasibility_search(self.built.of(heaviest), self.root)
+
+    def _hopeless(self) -> bool:
+        """Whether no state keeps the limits in the heaviest future; searched in turns until a state is known."""
+        if self.limits is None or math.isfinite(self.value):
+            return False
+        event = self.limits.explore(LOOK_UP)
+        if event == entries.LEAF:
+            self._judge(self._full(self.limits.work.status)[None, :])
+        return event == entries.EXHAUSTED and math.isinf(self.value)
+
+    def _bound(self, rest: list[float]) -> float:
+        """Lower bound of the whole search."""
+        fixed = self.numbering.fixed_cost
+        open_nodes = [*rest, *(node.bound for node in self.heap[:1]), float(self.loads.floor[0])]
+        return min(min(open_nodes) + fixed, self.least, self.value)
+
+    def _tell(self, depth: int) -> None:
+        if self.progress is None:
+            return
+        seconds = self.deadline.passed() - self.began
+        bound = self._bound([float(self.loads.reached[0])])
+        self.progress(SearchProgress(seconds, self.nodes, len(self.heap), depth, bound, self.value, self.done))
+
+    def _result(self, reason: Termination, *, complete: bool, rest: list[float] | None = None) -> SearchResult:
+        holds = math.isfinite(self.value)
+        bound = self._bound(rest or [])
+        if complete and not holds:
+            reason, bound = Termination.INFEASIBLE, math.inf
+        elif complete and (left := gap_between(bound, self.value)) > OPTIMAL:
+            near = self.value - bound <= SAME / self.task.network.s_base_kva
+            reason = (
+                Termination.OPTIMAL
+                if near
+                else Termination.GAP
+                if left <= self.gap * (1.0 + 1e-9)
+                else Termination.ACCURACY
+            )
+        return SearchResult(
+            termination=reason,
+            closed=self.closed,
+            generation=None,
+            value=self.value,
+            lower_bound=bound,
+            least_violation=None if holds else self.best_violation,
+            nodes=self.nodes + (0 if self.limits is None else self.limits.nodes),
+            probes=int(self.loads.refreshed[0]),
+            leaves=self.leaves,
+            by_cone=0,
+            seconds=self.deadline.passed() - self.began,
+        )
+
+
+def _spread(size: Floats) -> Ints:
+    """An order of the futures of which every part has small and large ones: by size, in steps of the golden section."""
+    by_size, k = np.argsort(size, kind="stable"), len(size)
+    step = max(1, round(0.6180339887 * k))
+    while math.gcd(step, k) > 1:
+        step += 1
+    return by_size[(np.arange(k) * step) % k].astype(np.int64)

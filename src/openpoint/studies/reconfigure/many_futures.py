@@ -1,0 +1,258 @@
+"""Topology search for many futures: what it asks of a program, the states that it begins with, and its outcome.
+
+The search is `openpoint.search.futures.search`. Where no state is known that keeps the limits, single futures are asked
+first, those whose limits are broken most: as soon as more of them than may miss their limits have no state of their
+own, no topology serves them all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol, cast
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.errors import OptionError
+from openpoint.formulations.radiality import Choices, heaviest_tree
+from openpoint.formulations.switching import Switching
+from openpoint.network import Network
+from openpoint.powerflow.ensemble import is_limited
+from openpoint.search.exchange.pairs import descend
+from openpoint.search.futures.model import FuturesModel
+from openpoint.search.futures.search import FuturesTask, Verdicts, search_futures
+from openpoint.search.methods import Log, Searched, TopologySearch
+from openpoint.search.result import SearchResult
+from openpoint.search.topology import search_topologies
+from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.methods.wait_and_see import StoppedError, nothing_yet, wait_and_see_bounds
+from openpoint.twostage.objective import SHARE_TOLERANCE, objective_of
+from openpoint.twostage.program import AnyProgram
+
+MEAN_SHARE = 0.1
+"""Share of the time left, and MEAN_S seconds at most, for the topology of the mean future, to begin with."""
+MEAN_S = 10.0
+ALONE_GAP = 1e-3
+"""Gap of the best loss of each future alone, relative to the gap asked for: regret is a small difference."""
+FINEST = 1e-8
+"""Least gap of these losses; the bound has a margin of 1e-9."""
+ASKED_S = 20.0
+"""Seconds of all questions whether a future has a state of its own that keeps the limits."""
+EXPLAIN_S = 20.0
+"""Seconds for the state of least violation."""
+SCREEN = 8
+"""Futures in which all exchanges are evaluated, to find those that are evaluated in all."""
+BEST = 12
+"""Exchanges that are evaluated in all futures."""
+
+
+class SearchedFutures(Protocol):
+    """What is needed of a program; see `RadialProgram`."""
+
+    @property
+    def network(self) -> Network: ...
+    @property
+    def must_close(self) -> Bools: ...
+    @property
+    def must_open(self) -> Bools: ...
+    @property
+    def max_changes(self) -> int | None: ...
+    @property
+    def change_cost_kw(self) -> float: ...
+    @property
+    def limits_share(self) -> float: ...
+    @property
+    def demands(self) -> Complexes: ...
+    @property
+    def choices(self) -> Choices: ...
+    @property
+    def switching(self) -> Switching: ...
+    @property
+    def ac(self) -> AcEvaluator: ...
+    @property
+    def futures_model(self) -> FuturesModel: ...
+    @property
+    def any(self) -> AnyProgram:
+        """The program itself, for what takes any."""
+        ...
+
+    def judged(self, found: SearchResult, log: Log) -> Outcome:
+        """What a search found, in the units of the program and judged by it; ends the log."""
+        ...
+
+
+def task_of(program: SearchedFutures, ac: AcEvaluator) -> FuturesTask:
+    """What is searched, with the exact evaluation by `ac`."""
+    s = program.network.s_base_kva
+    return FuturesTask(
+        network=program.network,
+        demands=program.demands,
+        must_close=program.must_close,
+        must_open=program.must_open,
+        probabilities=ac.objective.probabilities,
+        alone=ac.objective.wait_and_see_upper / s,
+        judge=partial(_verdicts, ac),
+        max_changes=program.max_changes,
+        change_cost=program.change_cost_kw / s,
+        limits=program.limits_share >= 1.0,
+    )
+
+
+def _verdicts(ac: AcEvaluator, closed: Bools) -> Verdicts:
+    s, cost = ac.network.s_base_kva, ac.switching.cost(closed)
+    loss, violation = ac.flows(closed)
+    value = ac.objective.many(np.where(ac.switching.allowed(closed), cost, np.inf), loss, violation)
+    bound = np.array([ac.objective.bound(*each) if np.isfinite(v) else np.inf for *each, v in zip(cost, loss, value)])
+    return Verdicts(value / s, bound / s, loss / s, violation.sum(axis=1))
+
+
+def search_many(
+    program: SearchedFutures, search: TopologySearch, progress: Progress | None, deadline: Deadline
+) -> Outcome:
+    """The outcome of the search for many futures.
+
+    Raises:
+        OptionError: a grid that the bound is not valid for, or a certificate or checkpoint asked for.
+    """
+    if search.certificate is not None or search.checkpoint is not None:
+        raise OptionError("certificates and checkpoints are for one demand; leave them out, or the futures")
+    built, log = program.futures_model, Log(program.network.s_base_kva, progress)
+    gap = max(ALONE_GAP * search.gap, FINEST)
+    try:
+        alone = wait_and_see_bounds(
+            program.any,
+            lambda single, part: replace(search, gap=gap).solve(cast(Searched[Outcome], single), None, part),
+            deadline,
+            gap,
+        )
+    except StoppedError:
+        return nothing_yet(deadline)
+    ac = program.ac if alone is None else replace(program.ac, objective=objective_of(program.any, wait_and_see=alone))
+    began = deadline.passed()
+    starts, least, hopeless = _starts(program, ac, deadline)
+    if hopeless:
+        found = _infeasible(least, deadline.passed() - began)
+    else:
+        task = task_of(program, ac)
+        found = search_futures(task, gap=search.gap, deadline=deadline, starts=starts, progress=log.told, built=built)
+        if found.closed is None and found.least_violation is None:
+            found = replace(found, least_violation=least)
+    if found.closed is None and not deadline.over():
+        found = replace(found, least_violation=_least_violation(program, ac, found.least_violation, deadline))
+    return program.judged(replace(found, seconds=deadline.passed() - began), log)
+
+
+def _infeasible(least: Bools | None, seconds: float) -> SearchResult:
+    return SearchResult(Termination.INFEASIBLE, None, None, math.inf, math.inf, least, 0, 0, 0, 0, seconds)
+
+
+def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tuple[Bools, Bools | None, bool]:
+    """(S, E) states to begin with, the one of least violation if none keeps the limits, and whether none can."""
+    net, choices = program.network, program.choices
+    today = heaviest_tree(choices, net.closed.astype(float)) > 0.5
+    states = [today, heaviest_tree(choices, -np.abs(net.z.diagonal())) > 0.5]
+    mean = _alone(
+        program, ac.objective.weights @ program.demands, deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
+    )
+    states += [mean.closed] if mean is not None and mean.closed is not None else []
+    values = ac.objectives(np.array(states))
+    hopeless, least = False, None
+    if not np.isfinite(values).any():
+        hopeless, more = _ask_futures(program, ac, states, deadline.within(ASKED_S))
+        states += more
+        least = states[int(np.argmin(ac.violations(np.array(states))))]
+        values = ac.objectives(np.array(states))
+    if not hopeless and np.isfinite(values).any():
+        best = states[int(np.argmin(values))]
+        states.append(descend(choices, best, _Screened(ac, best), stop=deadline.over)[1])
+    return np.array(states), least, hopeless
+
+
+def _alone(program: SearchedFutures, demand: Complexes, deadline: Deadline, gap: float = 1e-4) -> SearchResult | None:
+    """The answer for one demand; None where topology search cannot take it."""
+    try:
+        return search_topologies(
+            replace(program.network, s_power=demand),
+            must_close=program.must_close,
+            must_open=program.must_open,
+            max_changes=program.max_changes,
+            change_cost=program.change_cost_kw / program.network.s_base_kva,
+            gap=gap,
+            deadline=deadline,
+        )
+    except OptionError:
+        return None
+
+
+def _ask_futures(
+    program: SearchedFutures, ac: AcEvaluator, states: list[Bools], deadline: Deadline
+) -> tuple[bool, list[Bools]]:
+    """Whether too many futures have no state of their own that keeps the limits, and the states of those that have."""
+    found = list[Bools]()
+    if not is_limited(program.network):
+        return False, found
+    violation = ac.flows(np.array(states))[1].min(axis=0)
+    weights, missed, share = ac.objective.weights, 0.0, 1.0 - program.limits_share + SHARE_TOLERANCE
+    for k in np.argsort(-violation, kind="stable"):
+        if violation[k] <= 0.0 or deadline.over():
+            break
+        answer = _alone(program, program.demands[k], deadline, gap=0.5)
+        if answer is None:
+            break
+        if answer.termination is Termination.INFEASIBLE:
+            missed += float(weights[k])
+            if missed > share:
+                return True, found
+        elif answer.closed is not None:
+            found.append(answer.closed)
+            if program.limits_share >= 1.0 and len(found) == 3:
+                break
+    return False, found
+
+
+def _least_violation(
+    program: SearchedFutures, ac: AcEvaluator, start: Bools | None, deadline: Deadline
+) -> Bools | None:
+    """The state of least violation that branch exchange finds."""
+    if start is None:
+        return None
+    part = deadline.within(EXPLAIN_S)
+    return descend(program.choices, start, ac.violations, enough=0.0, stop=part.over, piece=100)[1]
+
+
+@dataclass
+class _Screened:
+    """Objective values of states near the best one: only the most promising are evaluated in all futures.
+
+    All are ranked by their violations and losses in some futures, those that count most in the risk of the best one.
+    """
+
+    ac: AcEvaluator
+    best: Bools
+
+    def __call__(self, near: Bools) -> Floats:
+        """(C) objective values of (C, E) states, inf of those that are not evaluated."""
+        values = np.full(len(near), np.inf)
+        if len(near) <= BEST:
+            values[:] = self.ac.objectives(near)
+            self.best = near[int(np.argmin(values))]
+            return values
+        few, weights = self._sample()
+        loss, violation = replace(self.ac, demands=self.ac.demands[few]).flows(near)
+        cost = np.where(self.ac.switching.allowed(near), self.ac.switching.cost(near), np.inf)
+        promising = np.lexsort((cost + loss @ weights, violation.sum(axis=1)))[:BEST]
+        values[promising] = self.ac.objectives(near[promising])
+        self.best = near[int(np.argmin(values))]
+        return values
+
+    def _sample(self) -> tuple[Ints, Floats]:
+        loss = self.ac.flows(self.best[None, :])[0][0]
+        weights = self.ac.objective.worst_probabilities(loss)
+        counting = np.flatnonzero(weights > 0.0)
+        counting = counting[np.argsort(loss[counting], kind="stable")]
+        few = counting[np.linspace(0, len(counting) - 1, min(SCREEN, len(counting))).round().astype(int)]
+        return few, weights[few] / weights[few].sum()

@@ -1,0 +1,104 @@
+"""The topology search for many futures against all radial states, its bounds at partial nodes, and its ends."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from openpoint.arrays import Bools, Floats
+from openpoint.errors import OptionError
+from openpoint.search.futures.arrays import UNKNOWN, loads_for
+from openpoint.search.futures.node import DONE, process_futures
+from openpoint.search.futures.search import FuturesTask, search_futures
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
+from openpoint.search.kernel.bookkeeping import record_for
+from openpoint.search.result import SearchResult
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination
+from tests.search.random_futures import RISKS, random_task
+
+ROUNDING = 1e-9
+"""Per unit: 1 mW on a base of 1 MVA."""
+
+
+def wrong(found: SearchResult, best: float) -> list[str]:
+    """What is wrong with a result to a gap of 1e-6 whose best value is known."""
+    if math.isinf(best) or math.isinf(found.value):
+        agrees = math.isinf(best) and found.termination is Termination.INFEASIBLE
+        return [] if agrees else [f"{found.termination} at {found.value}, but the best is {best}"]
+    told = []
+    room = 1e-6 * abs(best) + ROUNDING
+    if abs(found.value - best) > room:
+        told.append(f"found {found.value}, the best is {best}")
+    if not best - 2.0 * room <= found.lower_bound <= best + 1e-12 * abs(best) + 1e-14:
+        told.append(f"bound {found.lower_bound}, the best is {best}")
+    if found.termination not in (Termination.OPTIMAL, Termination.GAP):
+        told.append(f"ended as {found.termination}")
+    return told
+
+
+def bounds_at_random_nodes(task: FuturesTask, states: Bools, values: Floats, seed: int, count: int) -> list[str]:
+    """Bounds of random nodes, and of these with the branch to decide next open, above the best completion."""
+    rng = np.random.default_rng([seed, 8])
+    built = task.built()
+    model, numbering = built.of(0), built.numbering
+    work, record, told = work_for(model), record_for(model, 0), list[str]()
+    inside = states[:, numbering.branch]
+    for _ in range(count if len(states) else 0):
+        loads = loads_for(model, built.p, built.q)
+        loads.y[:, : model.n], loads.mu[:, : model.n] = rng.normal(
+            0.0, rng.choice([0.01, 0.3]), (2, len(built.p), model.n)
+        )
+        weight = task.probabilities.worst(rng.random(len(built.p)))[1]
+        loads.weight[0], loads.offset[0], loads.rows[0] = weight, weight @ task.alone, 1
+        counting = np.flatnonzero(weight > 0.0)
+        loads.order[: len(counting)], loads.used[0] = counting, len(counting)
+        tree = inside[int(rng.integers(len(inside)))]
+        decided = rng.random(len(tree)) < rng.random()
+        work.status[:] = np.where(decided, np.where(tree, CLOSED, OPEN), UNDECIDED)
+        work.status[task.must_close[numbering.branch]] = CLOSED
+        given = work.status.copy()
+        branch = process_futures(model, work, loads, record, int(rng.integers(1, 3)), int(rng.integers(0, 4)), math.inf)
+        completions = ((given == UNDECIDED) | (inside == (given == CLOSED))).all(axis=1)
+        best = float(values[completions].min(initial=math.inf)) - numbering.fixed_cost
+        if float(loads.reached[0]) > best + 1e-12 * abs(best) and branch != DONE:
+            told.append(f"bound {loads.reached[0]} of a node, its best completion is {best}")
+        if branch == DONE and math.isfinite(best):
+            told.append(f"a node was closed that has a completion of {best}")
+        if branch >= 0:
+            best = float(values[completions & ~inside[:, branch]].min(initial=math.inf)) - numbering.fixed_cost
+            if float(loads.opening[0]) > best + 1e-12 * abs(best):
+                told.append(f"bound {loads.opening[0]} with a branch open, the best completion is {best}")
+    return told
+
+
+@pytest.mark.parametrize("seed", range(48))
+def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(seed: int) -> None:
+    task, states, _ = random_task(seed)
+    try:
+        built = task.built()
+    except OptionError:
+        pytest.skip("nothing bounds the voltages of this grid")
+    values = task.judge(states).objective if len(states) else np.zeros(0)
+    none = np.zeros((0, task.network.n_conductors), dtype=np.bool_)
+    found = search_futures(task, gap=1e-6, deadline=Deadline(), starts=none, built=built)
+    assert not wrong(found, float(values.min(initial=math.inf)))
+    assert not bounds_at_random_nodes(task, states, values, seed, 4)
+
+
+def test_every_risk_is_tried() -> None:
+    assert {random_task(seed)[2] for seed in range(48)} == set(RISKS)
+
+
+def test_a_search_that_is_stopped_keeps_a_valid_bound() -> None:
+    task, states, _ = random_task(0)
+    values = task.judge(states).objective
+    found = search_futures(task, gap=1e-6, deadline=Deadline(0.0), starts=states[:1])
+    assert found.termination is Termination.TIME
+    assert found.lower_bound <= values.min() <= found.value
+
+
+def test_a_future_without_a_bound_counts_as_none() -> None:
+    assert -math.inf < UNKNOWN < 0.0
