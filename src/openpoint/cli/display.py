@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -123,13 +124,21 @@ def show_result(out: Console, result: Result) -> None:
 def show_notes(out: Console, notes: Iterable[str]) -> None:
     """What changes the meaning of the figures that follow, above them.
 
-    On standard error too where nobody sees these figures now.
+    On standard error too where nobody sees these figures now, unless both go to the same place.
     """
-    seen = not out.quiet and (out.is_terminal or out.file is sys.stderr)
+    seen = not out.quiet and (out.is_terminal or out.file is sys.stderr or _goes_where_errors_go(out))
     for note in dict.fromkeys(notes):
         out.print(Text(f"Note: {words.safe(note)}", "yellow"))
         if not seen:
             complain("warning", note)
+
+
+def _goes_where_errors_go(out: Console) -> bool:
+    """Whether this output and standard error are one file or pipe, as with `2>&1`."""
+    try:
+        return os.path.samestat(os.fstat(out.file.fileno()), os.fstat(sys.stderr.fileno()))
+    except (OSError, ValueError):  # a stream without a file, or a closed one
+        return False
 
 
 def show_frame(out: Console, frame: pl.DataFrame) -> None:

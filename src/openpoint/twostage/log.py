@@ -43,7 +43,7 @@ _REMEDIES = {
     Termination.ITERATIONS: "The iteration limit came first; what was verified by then is kept. Raise it.",
     Termination.INTERRUPTED: "Interrupted; what was verified by then is kept. Run again with more time.",
     Termination.RELAXATION: "The bound is that of a relaxation, not exact here; what was found is verified by AC and "
-    "lies above the bound by the gap. Fix the output of the generators for an exact proof.",
+    "lies above the bound by the gap. Accept it, or fix what loosens the bound: outputs of generators, prices below 0.",
     Termination.ACCURACY: "The bounds are as close as the accuracy of the solvers lets them be. Accept the gap.",
     Termination.LINEAR: "Proven for the linear model; by exact AC power flow no neighbouring state is better. "
     "Enumeration proves that for AC where states are few.",

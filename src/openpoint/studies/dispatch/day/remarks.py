@@ -81,10 +81,12 @@ def _on_prices(question: DayQuestion) -> Iterator[str]:
     day = question.day
     negative = [name for name, price in zip(day.names, day.source_price.min(axis=1), strict=True) if price < 0.0]
     if negative:
-        yield (
-            f"prices are negative in {', '.join(negative)}: losses pay there, so that the relaxation may be loose; the "
-            "figures are those of AC power flows, the bound stays valid, and the gap tells"
+        loose = (
+            "so that the bound may lie well below; the gap tells"
+            if question.recourse
+            else "which the bound takes into account"
         )
+        yield f"prices are negative in {', '.join(negative)}: losses pay there, {loose}"
     back = day.export_price.max(initial=0.0)
     if back > 0.0:
         yield f"energy that flows back into a source earns up to ${back:g} a kWh"
