@@ -148,7 +148,7 @@ def state_of(
 ) -> dict[str, npt.NDArray[Any]]:
     """The arrays from which a search is continued."""
     rows = waiting(pool, counts)
-    state: dict[str, npt.NDArray[Any]] = {"w_max": model.w_max}
+    state: dict[str, npt.NDArray[Any]] = {"w_min": model.w_min, "w_max": model.w_max}
     state |= {f"pool_{name}": getattr(pool, name)[rows] for name in OF_ROWS}
     state |= {f"pool_{name}": getattr(pool, name) for name in OF_BASE}
     state |= {f"work_{name}": getattr(work, name) for name in OF_NODE}
@@ -171,7 +171,7 @@ def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts
     size = int(state["counts_size"][0] + state["counts_stack"][0])
     while len(pool.heap) < size:
         pool = enlarged(pool)
-    model.w_max[:] = state["w_max"]
+    model.w_min[:], model.w_max[:] = state["w_min"], state["w_max"]
     for name in OF_ROWS:
         getattr(pool, name)[:size] = state[f"pool_{name}"]
     for name in OF_BASE:

@@ -213,6 +213,11 @@ class Incumbent:
         if candidate.violation == 0.0:
             value = candidate.value - self.numbering.fixed_cost
             self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(candidate.value))
-            # From here on only states with a lower value matter; this also lowers the upper bounds of their voltages.
-            most = self.numbering.voltage_bounds.at(self.numbering.loss_at(candidate.value))[self.numbering.bus]
-            np.minimum(self.model.w_max, most, out=self.model.w_max, where=self.inner)
+            # From here on only states with a lower value matter, whose voltages have narrower bounds.
+            bounds, loss, bus = (
+                self.numbering.voltage_bounds,
+                self.numbering.loss_at(candidate.value),
+                self.numbering.bus,
+            )
+            np.minimum(self.model.w_max, bounds.at(loss)[bus], out=self.model.w_max, where=self.inner)
+            np.maximum(self.model.w_min, bounds.least_at(loss)[bus], out=self.model.w_min, where=self.inner)

@@ -38,7 +38,8 @@ class Sharing:
 
     def __init__(self, model: Model, status: States, workers: Workers, over: Callable[[], bool]) -> None:
         """`model`: at the start of the search. `status`: (m) what is decided in every state, with its consequences."""
-        self.model, self.status = replace(model, w_max=model.w_max.copy()), status.copy()
+        self.model = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())
+        self.status = status.copy()
         self.workers, self.over = workers, over
         self.work: SubtreeWork | None = None
 
@@ -91,7 +92,7 @@ class Sharing:
         counts = state.counts
         return Task(
             rows={name: values[k : k + 1] for name, values in taken.items()},
-            w_max=state.model.w_max.copy(),
+            w=(state.model.w_min.copy(), state.model.w_max.copy()),
             cutoff=float(counts.cutoff[0]),
             by_paths=state.by_paths is not None,
             nodes=int(counts.nodes[0]),

@@ -44,13 +44,14 @@ class Task:
     """A subtree to explore.
 
     Attributes:
-        rows: the node at its top. w_max: (N) upper bounds of voltages so far. cutoff: bound at which nodes are done.
-        by_paths: whether nodes are bounded by paths, too. nodes: number of the last node before; those here follow.
+        rows: the node at its top. w: (N), (N) bounds of the squared voltages so far.
+        cutoff: bound at which nodes are done. by_paths: whether nodes are bounded by paths, too.
+        nodes: number of the last node before; those here follow.
         most: nodes here, after which the others wait. trials, gains: see `Counts`.
     """
 
     rows: Rows
-    w_max: Floats
+    w: tuple[Floats, Floats]
     cutoff: float
     by_paths: bool
     nodes: int
@@ -108,7 +109,7 @@ class _Explorer:
 
     def __init__(self, work: SubtreeWork, stop: Callable[[], bool]) -> None:
         self.stop = stop
-        self.model = replace(work.model, w_max=work.model.w_max.copy())
+        self.model = replace(work.model, w_min=work.model.w_min.copy(), w_max=work.model.w_max.copy())
         self.work = work_for(self.model)
         self.work.status[:] = work.status
         self.first = {name: getattr(self.work, name).copy() for name in OF_NODE}
@@ -158,7 +159,7 @@ class _Explorer:
         """Load the top of the subtree; nothing is left of the subtree before."""
         for name, values in self.first.items():
             getattr(self.work, name)[:] = values
-        self.model.w_max[:] = task.w_max
+        self.model.w_min[:], self.model.w_max[:] = task.w
         if self.by_paths is not None:
             self.by_paths.tallied()
         count = counts()

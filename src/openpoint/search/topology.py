@@ -133,7 +133,9 @@ def search_topologies(
         objective=objective,
     )
     task = SearchTask(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory)
-    mine = replace(model, w_max=model.w_max.copy())  # the search tightens it in place
+    mine = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())  # the search tightens them in place
+    if certificate is not None:  # `openpoint.verify` knows no lower bounds of voltages but the limits
+        numbering = replace(numbering, voltage_bounds=replace(numbering.voltage_bounds, least=0.0))
     at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
     run = _Run(task, mine, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
     try:

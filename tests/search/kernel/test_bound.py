@@ -22,7 +22,7 @@ from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work,
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.demand import demand
-from openpoint.search.model.voltage_bounds import voltage_upper_bounds
+from openpoint.search.model.voltage_bounds import bounds_of_voltages
 from openpoint.search.topology import search_topologies
 from openpoint.verify.graph import Graph
 from tests.powerflow.small_networks import Branch, make_network, random_network
@@ -154,7 +154,7 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
 @settings(max_examples=40, deadline=None)
 def test_no_voltage_exceeds_its_cap(kind: tuple[str, ...], seed: int) -> None:
     network = random_grid(np.random.default_rng(seed), kind)
-    voltage_bounds = voltage_upper_bounds(network, np.ones(network.n_conductors, dtype=bool), demand(network))
+    voltage_bounds = bounds_of_voltages(network, np.ones(network.n_conductors, dtype=bool), demand(network))
     everywhere = voltage_bounds.at(np.inf)
     for states in topologies(network):
         flows = solve(network, states)
@@ -162,11 +162,22 @@ def test_no_voltage_exceeds_its_cap(kind: tuple[str, ...], seed: int) -> None:
             w = np.abs(v) ** 2
             assert (w <= everywhere * (1.0 + 1e-9)).all()
             assert (w <= voltage_bounds.at(loss) * (1.0 + 1e-9)).all()
+            assert (w >= voltage_bounds.least_at(loss) * (1.0 - 1e-9)).all()
+
+
+def test_the_least_voltage_at_a_loss_is_that_at_the_end_of_a_line() -> None:
+    """Of a load of ten times the line's impedance the whole drop is one of magnitude: the bound is the voltage."""
+    z = 0.02 + 0.01j
+    network = make_network(2, [Branch(0, 1, z)], {0: 1.02 + 0.0j}, impedance=[0.0, 0.1 * z / abs(z) ** 2])
+    flows = solve(network, network.closed[None, :])
+    bounds = bounds_of_voltages(network, np.ones(1, dtype=bool), demand(network))
+    assert bounds.least_at(float(flows.loss[0]))[1] == pytest.approx(float(np.abs(flows.v[0, 1]) ** 2), rel=1e-9)
+    assert bounds.least_at(100.0)[1] == 0.0
 
 
 def test_the_cap_of_a_grid_that_only_consumes_is_the_source() -> None:
     network = make_network(3, [Branch(0, 1), Branch(1, 2)], {0: 1.02 + 0.0j}, power=[0.0, 0.1 + 0.1j, 0.1])
-    voltage_bounds = voltage_upper_bounds(network, np.ones(2, dtype=bool), demand(network))
+    voltage_bounds = bounds_of_voltages(network, np.ones(2, dtype=bool), demand(network))
     np.testing.assert_allclose(voltage_bounds.at(np.inf), 1.02**2)
 
 

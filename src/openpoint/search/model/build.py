@@ -26,7 +26,7 @@ from openpoint.search.model.devices import (
 from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound_by_limits
 from openpoint.search.model.objective import CostRange, Objective, cost_range, output_arrays, prices_of
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
-from openpoint.search.model.voltage_bounds import VoltageUpperBounds, voltage_upper_bounds
+from openpoint.search.model.voltage_bounds import VoltageBounds, bounds_of_voltages
 
 TOLERANCE = 1e-6
 """Relative excess up to which a limit counts as kept."""
@@ -46,7 +46,7 @@ class Numbering:
     branch: Ints
     bus: Ints
     fixed_cost: float
-    voltage_bounds: VoltageUpperBounds
+    voltage_bounds: VoltageBounds
     loss_upper_bound: float
     costs: CostRange | None = None
 
@@ -163,13 +163,15 @@ def numbered(network: Network, fr: Ints, to: Ints, source: Bools) -> tuple[Ints,
     return bus, number, [np.sort(number[c]) for c in columns]
 
 
-def of_interest(network: Network, may_close: Bools, devices: Devices) -> tuple[VoltageUpperBounds, float]:
-    """Upper bounds of the squared voltages as functions of the loss, and the loss that no state of interest exceeds."""
+def of_interest(network: Network, may_close: Bools, devices: Devices) -> tuple[VoltageBounds, float]:
+    """Bounds of the squared voltages as functions of the loss, and the loss that no state of interest exceeds."""
     low, l_max = network.w_min * (1.0 - TOLERANCE) ** 2, network.l_max * (1.0 + TOLERANCE) ** 2
     if devices.count:
         network, low = at_greatest(network, devices), np.zeros_like(low)  # no bound by the drop of voltages then
     taken = demand(network)
-    bounds = voltage_upper_bounds(network, may_close, taken)
+    bounds = bounds_of_voltages(network, may_close, taken)
+    if devices.count:  # sources may have other voltages than these
+        bounds = replace(bounds, least=0.0)
     by_loads = loss_upper_bound(network) + 8.0 * bank_power(devices)
     most = min(by_loads, loss_upper_bound_by_limits(network, may_close, taken, low, l_max))
     return bounds, most * (1.0 + 1e-9)
@@ -190,7 +192,7 @@ def shunts(network: Network, branch: Ints, must_close: Bools) -> tuple[Complexes
 
 
 def voltage_range(
-    network: Network, voltage_bounds: VoltageUpperBounds, value: float, devices: Devices
+    network: Network, voltage_bounds: VoltageBounds, value: float, devices: Devices
 ) -> tuple[Floats, Floats]:
     """(N) least and greatest squared voltages of any state that keeps the limits and has a loss of at most `value`.
 

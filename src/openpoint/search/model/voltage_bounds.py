@@ -1,4 +1,4 @@
-"""Upper bounds of the voltages in any radial state, or in any radial state with at most a given loss.
+"""Bounds of the voltages in any radial state, or in any radial state with at most a given loss.
 
 With power p, q arriving at the far end of a branch, w_to = w_fr − 2 (r p + x q) − |z|² l. Along the path from the
 source to a bus, which passes no branch twice, w therefore rises by at most Σ −2 (r p + x q) over reverse flows:
@@ -11,6 +11,10 @@ source to a bus, which passes no branch twice, w therefore rises by at most Σ �
 
 Ideal ratios multiply w, and its rise up to them, by at most their product along the path. Both bounds require
 r, x >= 0 (the second r > 0 where there is an impedance) and no negative shunt conductance.
+
+The loss bounds the voltages from below, too: a branch takes |z| √l of the voltage at most, and along the path to a bus
+Σ |z| √l <= √(Σ r l) √(Σ |z|² / r) (Cauchy and Schwarz again), so that √w >= √w_source − √(loss Σ |z|² / r). It requires
+the same, and no ratios. Loads of constant current or impedance, which vanish with the voltage, need such a bound.
 """
 
 from __future__ import annotations
@@ -24,21 +28,33 @@ from openpoint.graph import bridges, components, forest
 from openpoint.network import Network
 from openpoint.search.model.demand import Demand
 
+ROUNDING = 1e-12
+"""Relative margin of lower bounds."""
+
 
 @dataclass(frozen=True)
-class VoltageUpperBounds:
-    """Upper bounds of the squared voltages of one grid.
+class VoltageBounds:
+    """Bounds of the squared voltages of one grid.
 
     Attributes:
         source: greatest squared voltage of a source, times the ratios of any path.
         fixed, proportional: (N) rise along any path to a bus, and its part per greatest squared voltage.
         by_loss: (N) 4 Σ |z|² / r along any path to a bus, times ratios.
+        least: squared voltage of any source, at least; 0 where there are ratios.
     """
 
     source: float
     fixed: Floats
     proportional: Floats
     by_loss: Floats
+    least: float
+
+    def least_at(self, value: float) -> Floats:
+        """(N) lower bounds of the squared voltages where the loss is at most `value`, 0 where none is known."""
+        lost = np.where(self.by_loss > 0.0, np.inf, 0.0)
+        np.multiply(0.25 * value, self.by_loss, out=lost, where=(self.by_loss > 0.0) & np.isfinite(self.by_loss))
+        v: Floats = np.sqrt(self.least) * (1.0 - ROUNDING) - np.sqrt(lost) * (1.0 + ROUNDING)
+        return np.maximum(0.0, v) ** 2
 
     def at(self, value: float) -> Floats:
         """(N) upper bounds of the squared voltages where the loss is at most `value`; inf where none is known."""
@@ -56,8 +72,8 @@ class VoltageUpperBounds:
         return np.minimum(by_feeding, self.source + np.sqrt(greatest * lossy))
 
 
-def voltage_upper_bounds(network: Network, usable: Bools, taken: Demand) -> VoltageUpperBounds:
-    """Upper bounds of the squared voltages of a network.
+def bounds_of_voltages(network: Network, usable: Bools, taken: Demand) -> VoltageBounds:
+    """Bounds of the squared voltages of a network.
 
     Args:
         usable: (E) branches that may be closed.
@@ -70,7 +86,7 @@ def voltage_upper_bounds(network: Network, usable: Bools, taken: Demand) -> Volt
     )
     nothing = np.full(network.n_terminals, np.inf)
     if np.any(r < 0.0) or np.any(x < 0.0) or np.any(network.g[kept] < 0.0) or np.any(network.y_open.real < 0.0):
-        return VoltageUpperBounds(np.inf, nothing, nothing, nothing)
+        return VoltageBounds(np.inf, nothing, nothing, nothing, 0.0)
     gain = float(np.exp(paths.heaviest(2.0 * np.abs(np.log(tap))).max()))
     # A branch has charging while it is closed, and also while it is open at one end only.
     closed = np.where(usable, np.maximum(network.b, 0.0), 0.0) * np.maximum(network.tap, 1.0 / network.tap) ** 2
@@ -88,11 +104,12 @@ def voltage_upper_bounds(network: Network, usable: Bools, taken: Demand) -> Volt
     proportional = r * p_w + x * (q_w + charging)
     z2 = r * r + x * x
     by_loss = np.divide(z2, r, out=np.where(z2 > 0.0, np.inf, 0.0), where=r > 0.0)
-    return VoltageUpperBounds(
+    return VoltageBounds(
         source=gain * float(np.max(np.abs(network.source_v) ** 2)),
         fixed=2.0 * gain * paths.heaviest(fixed),
         proportional=2.0 * gain * paths.heaviest(proportional),
         by_loss=4.0 * gain**3 * paths.heaviest(by_loss),
+        least=float(np.min(np.abs(network.source_v) ** 2)) if np.all(tap == 1.0) else 0.0,
     )
 
 
