@@ -5,6 +5,7 @@
 | own folder | a folder with grid.toml, or that file |
 | MATPOWER case, version 2 | `.m`, or a text with `mpc.bus` |
 | pandapower net in JSON | `.json`, or a text that names pandapowerNet |
+| power-grid-model input in JSON | a text with the keys `is_batch` and `data` |
 | OpenDSS circuit | `.dss`, with the files it redirects to |
 | REDS | `.pos`, or a text that begins with a key like `.PU` |
 | Excel workbook | `.xlsx`, a sheet a table |
@@ -30,6 +31,7 @@ from openpoint.io.matpower import read as matpower
 from openpoint.io.opendss import read as opendss
 from openpoint.io.opendss.write import circuit_text
 from openpoint.io.pandapower import read as pandapower
+from openpoint.io.pgm import read as pgm
 from openpoint.io.places import file_ending
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
@@ -42,7 +44,7 @@ GridLike = Grid | str | os.PathLike[str]
 _Reader = Callable[[str, str], Grid]
 _READERS: dict[str, _Reader] = {
     ".m": matpower.grid_from_text,
-    ".json": pandapower.grid_from_text,
+    ".json": lambda text, file: (pgm if pgm.is_input(text) else pandapower).grid_from_text(text, file),
     ".pos": reds.grid_from_text,
 }
 _WANTED = (
@@ -51,8 +53,8 @@ _WANTED = (
 )
 _WRITTEN = "a folder of tables, an OpenDSS circuit (.dss) or an Excel workbook (.xlsx)"
 _FORMATS = (
-    "MATPOWER (.m), pandapower (.json), OpenDSS (.dss), REDS (.pos), Excel workbooks (.xlsx), and folders with "
-    "grid.toml"
+    "MATPOWER (.m), pandapower and power-grid-model (.json), OpenDSS (.dss), REDS (.pos), Excel workbooks "
+    "(.xlsx), and folders with grid.toml"
 )
 
 
@@ -173,8 +175,8 @@ def _reader_by_content(text: str) -> _Reader | None:
     start = text.lstrip()
     if "mpc.bus" in text:
         return matpower.grid_from_text
-    if start.startswith("{") and "pandapowerNet" in text:
-        return pandapower.grid_from_text
+    if start.startswith("{") and ("pandapowerNet" in text or pgm.is_input(text)):
+        return _READERS[".json"]
     return reds.grid_from_text if start.lower().startswith((".pu", ".v_base", ".s_base")) else None
 
 

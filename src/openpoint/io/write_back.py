@@ -3,6 +3,7 @@
 | format | what changes |
 |---|---|
 | pandapower net in JSON | cells `closed` of switches; `in_service` of lines and transformers without one |
+| power-grid-model input in JSON | `from_status` and `to_status` |
 | MATPOWER case | the column BR_STATUS of `mpc.branch` |
 | OpenDSS circuit | statements are added at the end of the main file |
 | own folder, Excel workbook | the column `closed` |
@@ -25,11 +26,14 @@ from openpoint.io import read, write
 from openpoint.io.matpower import states as matpower
 from openpoint.io.opendss import states as opendss
 from openpoint.io.pandapower import states as pandapower
+from openpoint.io.pgm import states as pgm
+from openpoint.io.pgm.read import is_input
 from openpoint.io.switch_states.edit import Change, cannot_write, edited
 
 _EDITS = {".json": pandapower.edits_of, ".m": matpower.edits_of}
 WRITTEN = (
-    "pandapower nets (.json), MATPOWER cases (.m), OpenDSS circuits (.dss), workbooks (.xlsx) and folders of tables"
+    "pandapower and power-grid-model nets (.json), MATPOWER cases (.m), OpenDSS circuits (.dss), workbooks (.xlsx) and "
+    "folders of tables"
 )
 
 
@@ -60,7 +64,8 @@ def write_back(
     if origin.suffix.lower() == ".dss":
         edits, changes = opendss.edits_of(text, origin, grid, states)
     else:
-        edits, changes = _EDITS[origin.suffix.lower()](text, origin.name, grid, states)
+        edits_of = pgm.edits_of if is_input(text) else _EDITS[origin.suffix.lower()]
+        edits, changes = edits_of(text, origin.name, grid, states)
     before = target.read_bytes() if target.exists() else None
     try:
         target.write_bytes(edited(text, edits).encode("latin-1") if states else content)

@@ -1,0 +1,1 @@
+"""power-grid-model input data as JSON."""

@@ -1,0 +1,43 @@
+"""States of branches in input data of power-grid-model: `from_status` and `to_status`, the switches at both ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from openpoint.grid.grid import Grid
+from openpoint.io.pgm.read import rows_of
+from openpoint.io.switch_states.edit import Change, Edit, cannot_write
+from openpoint.io.switch_states.places import span
+
+_BRANCHES = ("line", "link", "generic_branch", "transformer")
+
+
+def edits_of(text: str, file: str, grid: Grid, states: Mapping[str, bool]) -> tuple[list[Edit], list[Change]]:
+    """The edits that give branches their states; arguments and errors as of `pandapower.states.edits_of`."""
+    content = json.loads(text)
+    found = {
+        str(row["id"]): (component, k, row)
+        for component in _BRANCHES
+        for k, row in enumerate(rows_of(content, component))
+    }
+    ends = dict(grid.lines.select("name", "open_end").iter_rows())
+    edits, changes = [], []
+    for branch, closed in states.items():
+        if branch not in found:
+            raise cannot_write(file, branch, "the file has no component for this branch", "Leave its state as it is")
+        component, number, row = found[branch]
+        at = ends.get(branch, "both")
+        for key in ("from_status", "to_status") if closed or at == "both" else (f"{at}_status",):
+            if bool(row.get(key)) == closed:
+                continue
+            written = content["data"][component][number]
+            step = key if isinstance(written, dict) else content["attributes"][component].index(key)
+            try:
+                start, end = span(text, ("data", component, number, step))
+            except LookupError:
+                raise cannot_write(file, branch, f"it has no {key}", "Write the file with all attributes") from None
+            edits.append(Edit(start, end, str(int(closed))))
+            node = row["from_node" if key == "from_status" else "to_node"]
+            changes.append(Change(branch, closed, f"{component} {branch} at node {node}, {key}", str(int(closed))))
+    return edits, changes
