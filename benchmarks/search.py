@@ -2,6 +2,7 @@
 
     python -m benchmarks.search --json docs/search.json --markdown docs/search.md --figure docs/images/search.png
     python -m benchmarks.search --from docs/search.json --markdown docs/search.md --figure docs/images/search.png
+    python -m benchmarks.search --from docs/search_sizes.json --sizes docs/images/search_sizes.png
     python -m benchmarks.search --parts files --files bus_201_3.pos case533mt_hi.m --json docs/search.json --merge
 
 Kernels are compiled before any clock runs; one core. A grid is searched from a cold start, to 0.01 %. Where a run takes
@@ -26,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -76,6 +78,8 @@ class Run:
         termination: why it ended. seconds: median wall time of the search. nodes: of its tree.
         loss_kw, bound_kw: exact AC loss, and what no radial state goes below, None where there is none. gap: relative.
         v_min_pu, v_max_pu: least and greatest voltage of the answer.
+        processor_s, memory_mb: median processor time of the search with the network before and the checks after it, and
+            the most that the process held during the first one; None where not measured.
     """
 
     part: str
@@ -93,14 +97,21 @@ class Run:
     gap: float | None
     v_min_pu: float | None
     v_max_pu: float | None
+    processor_s: float | None = None
+    memory_mb: float | None = None
 
 
 def run(part: str, grid: openpoint.Grid, variant: str, time_limit_s: float) -> Run:
     """Search one grid."""
     method = openpoint.TopologySearch(gap=GAP, time_limit_s=time_limit_s)
-    results = [openpoint.reconfigure(grid, method=method)]
+    used = [time.process_time()]
+    with timing.peak_memory() as peak:
+        results = [openpoint.reconfigure(grid, method=method)]
+        memory_mb = peak()
+    used.append(time.process_time())
     while results[0].seconds < 1.0 and len(results) < REPEATS:
         results.append(openpoint.reconfigure(grid, method=method))
+        used.append(time.process_time())
     result = results[0]
     sources = grid.sources["bus"].n_unique()
     found = result.loss_kw is not None and isfinite(result.loss_kw)
@@ -121,6 +132,8 @@ def run(part: str, grid: openpoint.Grid, variant: str, time_limit_s: float) -> R
         result.gap if isfinite(result.gap) else None,
         None if volts is None else volts.min(),  # type: ignore[arg-type]
         None if volts is None else volts.max(),  # type: ignore[arg-type]
+        median(after - before for before, after in pairwise(used)),
+        memory_mb,
     )
 
 
@@ -330,6 +343,68 @@ def figure(record: dict[str, Any]) -> Figure | None:
     return picture
 
 
+def sizes_figure(record: dict[str, Any]) -> Figure:
+    """Seconds, gap and memory of the searches for today's demand over the buses of their grids."""
+    runs = [Run(**row) for row in record["runs"] if row["part"] in ("published", "real", "files", "generated")]
+    runs = [row for row in runs if row.gap is not None]
+    picture = Figure(figsize=(7.2, 7.6), layout="constrained")
+    axes = picture.subplots(3, 1, sharex=True)
+    kinds = [
+        (
+            f"{what}, {word}",
+            colour,
+            marker,
+            [r for r in runs if (r.part == "generated", _ended(r)) == (generated, done)],
+        )
+        for what, generated, marker in (("published and real grids", False, "o"), ("generated grids", True, "x"))
+        for word, done, colour in (
+            ("proven to 0.01 %", True, style.AFTER),
+            ("stopped by the time limit", False, style.OPENS),
+        )
+    ]
+    for label, colour, marker, some in kinds:
+        if not some:
+            continue
+        held = [row for row in some if row.memory_mb is not None]
+        buses = [row.buses for row in some]
+        axes[0].plot(buses, [_processor_s(row) for row in some], marker, color=colour, ms=5, label=label)
+        axes[1].plot(buses, [100.0 * max(row.gap or 0.0, GAP / 10) for row in some], marker, color=colour, ms=5)
+        axes[2].plot([row.buses for row in held], [row.memory_mb for row in held], marker, color=colour, ms=5)
+    axes[1].axhline(100.0 * GAP, color=style.SOFT, lw=1.0, ls=(0, (4, 3)))
+    names = ("processor time, s", "gap at the end, % (not below 0.001)", "memory of the process, MB")
+    for panel, name in zip(axes, names, strict=True):
+        panel.set(yscale="log" if panel is not axes[2] else "linear", ylabel=name)
+        panel.grid(color=style.PALE, lw=0.6)
+        panel.margins(y=0.15)
+    axes[0].set(xscale="log")
+    axes[2].set(xlabel="buses", ylim=(0.0, None))
+    ticks = (30, 100, 300, 1000, 3000, 10000)
+    axes[2].set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes[2].minorticks_off()
+    for panel in axes[:2]:
+        panel.yaxis.set_major_formatter("{x:g}")
+    if any(row.part != "generated" for row in runs):
+        largest = max((row for row in runs if row.part != "generated"), key=lambda row: row.buses)
+        for panel, value in zip(
+            axes, (_processor_s(largest), 100.0 * (largest.gap or 0.0), largest.memory_mb), strict=True
+        ):
+            if value is not None:
+                at = (largest.buses, value)
+                panel.annotate(largest.grid, at, xytext=(-6, 6), textcoords="offset points", ha="right", fontsize=8)
+    picture.legend(loc="outside upper center", ncols=2)
+    return picture
+
+
+def _ended(row: Run) -> bool:
+    """Whether the search ended by itself."""
+    return row.termination in ("optimal", "gap")
+
+
+def _processor_s(row: Run) -> float:
+    """Processor time of a search; where it was not measured its wall time, on one core."""
+    return row.seconds if row.processor_s is None else row.processor_s
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -344,6 +419,7 @@ def main() -> int:
     parser.add_argument("--merge", action="store_true", help="keep what FILE holds of other parts")
     parser.add_argument("--markdown", metavar="PAGE", help="renew the generated tables of this page")
     parser.add_argument("--figure", metavar="FILE", help="draw seconds and nodes over buses and ties")
+    parser.add_argument("--sizes", metavar="FILE", help="draw seconds, gap and memory over buses")
     given = parser.parse_args()
     try:
         record = (
@@ -370,6 +446,9 @@ def main() -> int:
     if given.figure and (picture := figure(record)):
         with matplotlib.rc_context(style.RC):
             picture.savefig(given.figure)
+    if given.sizes:
+        with matplotlib.rc_context(style.RC):
+            sizes_figure(record).savefig(given.sizes)
     return 0
 
 

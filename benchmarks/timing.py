@@ -52,6 +52,22 @@ def compiling() -> Iterator[Compiling]:
             module.compile_model = original
 
 
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], float | None]]:
+    """Measures the most memory that this process has held since the block began, in MB; None where no `/proc` tells."""
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if reset.exists():
+        reset.write_text("5")
+
+    def peak() -> float | None:
+        if not reset.exists():
+            return None
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024.0
+
+    yield peak
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on: without it they mean nothing."""
     return {

@@ -271,6 +271,10 @@ def test_what_is_not_there_is_told_at_once(feeders: Path, tmp_path: Path) -> Non
         ({"pv": "other"}, "pv is 'other'"),
         ({"method": openpoint.TopologySearch(certificate=Path("proof.gz"))}, "are of one grid"),
         ({"max_changes": -1}, "max_changes is -1"),
+        (
+            {"workers": 2, "method": openpoint.TopologySearch(executor=openpoint.Processes(2))},
+            "leave one of both out",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

@@ -26,7 +26,9 @@ from openpoint.studies.reconfigure.fleet.task import FleetTask
 from openpoint.studies.reconfigure.methods import Method
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.twostage.interrupt import Interrupt, listening
+from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.workers.apart import Lost, run_apart
+from openpoint.twostage.workers.executors import InProcess
 
 FleetProgress = Callable[[FleetRow, int, int], None]
 """Told of every grid that is finished: its row, how many are, and how many there are."""
@@ -113,6 +115,9 @@ def prepare_fleet(
     method = options.method
     if isinstance(method, TopologySearch) and (method.certificate is not None or method.checkpoint is not None):
         raise OptionError("a certificate and a checkpoint are of one grid; leave them out for many")
+    shared = isinstance(method, TopologySearch | Benders) and not isinstance(method.executor, InProcess | None)
+    if workers > 1 and shared:
+        raise OptionError("an executor shares one grid among processes, workers share the grids; leave one of both out")
     sources, notes = find_sources(grids)
     read_from = {Path(source.place).resolve() for source in sources}
     if (folder / HEAD).exists() or folder.resolve() in read_from | {place.parent for place in read_from}:
