@@ -60,6 +60,8 @@ from openpoint.verify.words import limits_in_words, prices_in_words, supply_in_w
 FORMAT = "openpoint certificate 5"
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
+UNREADABLE = EOFError, gzip.BadGzipFile, zlib.error
+"""Errors of a file that is no archive, or a damaged one."""
 BUFFER = 1 << 16
 """Bytes that are unpacked at a time."""
 NOTHING = 1e-12
@@ -110,7 +112,7 @@ def verify_network(
             return proof.end()
     except CertificateError as error:
         raise CertificateError(f"{path}: refused at {_where(proof)}: {error}") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (*UNREADABLE, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         what = f"damaged or cut off at {_where(proof)} ({error!r})"
         raise CertificateError(f"{path}: {what}. Write it again") from error
 
