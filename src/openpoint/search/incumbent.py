@@ -22,6 +22,16 @@ from openpoint.search.positions import improved_positions
 
 START_EVALUATIONS = 2e6
 """States evaluated before the root is bounded, times buses; on a large grid the root gives a better starting state."""
+KICKS_AFTER, KICKS_PER_NODE = 16, 0.25
+"""Nodes after which there are kicks again, and whenever these have become four times as many; flows in vain a node."""
+
+
+def next_kicks(nodes: int) -> int:
+    """The next number of nodes after which there are kicks."""
+    number = 1
+    while number <= nodes:
+        number = max(KICKS_AFTER, 4 * number)
+    return number
 
 
 class Incumbent:
@@ -53,7 +63,6 @@ class Incumbent:
         self.network, self.model, self.numbering = network, model, numbering
         self.work, self.counts, self.dispatcher, self.gap = work, counts, dispatcher, gap
         self.inner = np.arange(len(numbering.bus)) < model.n
-        self.briefly = START_EVALUATIONS / len(numbering.bus)
         self.candidate: Candidate | None = None
         self.by_cone = 0
 
@@ -66,6 +75,8 @@ class Incumbent:
         self.sizes = today if states is None else states.devices.sizes
         evaluator = AcEvaluator(network, change_cost, states, today).with_outputs(dispatcher.today)
         self.exchange = Exchange(model, numbering, evaluator, work.status, over, better)
+        self.briefly = START_EVALUATIONS / len(numbering.bus)
+        self.next_kicks = 1
 
     @property
     def value(self) -> float:
@@ -172,7 +183,7 @@ class Incumbent:
     def follow_multipliers(self, weight: Floats | None = None) -> None:
         """Exchange from the tree with the largest flows in the root relaxation, and continue a start cut short.
 
-        `weight`: (m) of another tree to start from.
+        `weight`: (m) of another tree to start from. The best end counts, so that their order is of no importance.
         """
         work, left = self.work, self.candidate if self.exchange.evaluations >= self.briefly else None
         if self.model.devices:
@@ -186,6 +197,24 @@ class Incumbent:
         self.offer(left)
         if self.candidate is not None and self.model.units:
             self.offer(self._restarted(self.candidate))
+
+    def kick(self, nodes: int) -> None:
+        """Kicks from the incumbent if it is time, with effort that grows with the number of nodes.
+
+        What they find depends on the state and the number of nodes only.
+        """
+        if nodes < self.next_kicks:
+            return
+        self.next_kicks = next_kicks(nodes)
+        before = self.candidate
+        if before is None:
+            return
+        if self.model.dispatchable:
+            self.exchange.at(before, before.generation)
+        patience = max(float(self.exchange.free.sum()), KICKS_PER_NODE * nodes)
+        found = self.exchange.kicked(before, patience, seed=nodes)
+        if found.beats(before):
+            self.offer(found)
 
     def offer(self, candidate: Candidate | None, most: float = math.inf) -> None:
         """Improve a state by at most `most` evaluations, and keep it if it is the best."""

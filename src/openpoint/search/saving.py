@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Arrays, Checkpoint, candidate_of, restored, state_of
-from openpoint.search.incumbent import Incumbent
+from openpoint.search.incumbent import Incumbent, next_kicks
 from openpoint.search.infeasibility import InfeasibilitySearch
 from openpoint.search.kernel.arrays import Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool
@@ -73,6 +73,7 @@ class SearchState:
             self.certificate.resume(saved)
         self.leaves, self.incumbent.by_cone, self.earlier = (saved[n].item() for n in ("leaves", "by_cone", "seconds"))
         self.decomposition.state = saved["division"].tolist()
+        self.incumbent.next_kicks = next_kicks(int(self.counts.nodes[0]))
         if (best := candidate_of(saved)) is not None:
             # An exchange that was interrupted is completed now; any other state stays as it is.
             self.incumbent.exchange.at(best, best.generation)

@@ -254,6 +254,7 @@ class _Run:
             if event != LEAF and self.counts.nodes[0] == 1:
                 by_paths = self.state.by_paths
                 self.incumbent.follow_multipliers(None if by_paths is None else by_paths.tree_weight())
+            self.incumbent.kick(int(self.counts.nodes[0]))
             now = self._progress()
             if progress is not None:
                 progress(now)
@@ -299,7 +300,7 @@ class _Run:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
         if self.by_regions and self.state.by_paths is None:
             self.decomposition.step(self.state.pool)
-        most = int(min(chunk, self.decomposition.pace))
+        most = int(min(chunk, self.decomposition.pace, max(1, self.incumbent.next_kicks - self.counts.nodes[0])))
         if self.sharing is not None and self.sharing.due(self.state):
             if self.certificate is None or not self.counts.active[0]:
                 event = self.sharing.round(self.state, self._evaluate_leaf)

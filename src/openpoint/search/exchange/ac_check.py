@@ -203,16 +203,16 @@ class Exchange:
             self.better(candidate)
         return candidate
 
-    def kicked(self, candidate: Candidate, patience: float, most: float = np.inf) -> Candidate:
+    def kicked(self, candidate: Candidate, patience: float, most: float = np.inf, seed: int = 0) -> Candidate:
         """Repeat exchanges as in `descend`, and go on by kicks until `patience` states in a row are no better.
 
         Flows are incremental; the states found are evaluated by the flow of the whole grid. Where the loss is not all
-        that counts there are no kicks.
+        that counts there are no kicks. `seed`: of the random numbers.
         """
         if self.incremental is None:
             return candidate
         net, before, best = self.evaluator.network, self.evaluations, candidate
-        states = self.incremental.states(net, candidate.closed, candidate.value, patience * net.n_terminals)
+        states = self.incremental.states(net, candidate.closed, candidate.value, patience * net.n_terminals, seed)
         begun = self.incremental.buses
         while not self.over() and self.evaluations < before + most and (closed := next(states, None)) is not None:
             self.evaluations = before + (self.incremental.buses - begun) / net.n_terminals
