@@ -43,7 +43,7 @@ from openpoint.studies.dispatch.day.model.realisations import days
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
-from tests.builders.day_oracle import Known, SolverFailed, exact_worst, oracle, schedule_faults
+from tests.builders.day_oracle import Known, SolverFailed, exact_worst, imbalance_of, oracle, schedule_faults
 from tests.builders.random_days import random_day
 
 Method = MethodName | Literal["late"]
@@ -103,6 +103,8 @@ def _late_faults(question: DayQuestion, known: Known, answer: DayOutcome, room: 
         found += schedule_faults(question, operation.plan, limits=CONTENT, energy=BALANCE)
         if operation.violations.any():
             found.append("breaks limits in a day shown")
+        if (imbalance := imbalance_of(question, operation)) > BALANCE:
+            found.append(f"power is off by {imbalance}")
     return found
 
 

@@ -24,6 +24,7 @@ from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.program import DayProgram
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.model.realisations import days, deviations, realised
+from openpoint.studies.dispatch.day.outcome import Operation
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import Certain
 
@@ -194,6 +195,16 @@ def exact_worst(question: DayQuestion, plan: DayPlan) -> Worst:
     return Worst(
         schedule + float(total[worst]), lower, np.array([points[t][v] for t, v in enumerate(every[worst])]), imbalance
     )
+
+
+def imbalance_of(question: DayQuestion, operation: Operation) -> float:
+    """Greatest imbalance of power of an operation of a day, per unit; for the grids of `_imbalance`."""
+    evaluator, all_day = DayEvaluator(question), operation.recourse
+    greatest = 0.0
+    for t, realisation in enumerate(operation.realisation):
+        recourse = HourRecourse(all_day.renewable[t][None], all_day.shed[t][None], all_day.shift[t][None])
+        greatest = max(greatest, _imbalance(evaluator, operation.plan, t, realisation[None], recourse))
+    return greatest
 
 
 def _imbalance(evaluator: DayEvaluator, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> float:

@@ -16,7 +16,7 @@ from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.risk import Expectation
-from tests.builders.day_oracle import oracle, schedule_faults
+from tests.builders.day_oracle import imbalance_of, oracle, schedule_faults
 from tests.builders.random_days import random_day
 
 PLAIN = ("batteries", "renewables", "uncertain load", "shift time", "shed")
@@ -72,6 +72,7 @@ def test_what_is_decided_late_costs_no_more_and_agrees_with_all_days_in_one_prog
     assert found.forecast is not None
     for operation in (found.forecast, found.worst):
         assert schedule_faults(question, operation.plan) == []
+        assert imbalance_of(question, operation) <= 1e-9
 
 
 def test_futures_agree_and_cost_no_more_where_stores_are_late() -> None:
