@@ -86,7 +86,7 @@ class GridOptions:
         list[str] | None,
         typer.Option(
             metavar="NAMES",
-            help="These may be switched though the grid does not say so, as T1,T2; repeatable. Transformers need it.",
+            help="Names or patterns (T1,CB*) of what may be switched though the grid does not say so; repeatable.",
         ),
     ] = None
     pv_as_pq: Annotated[

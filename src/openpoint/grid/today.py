@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import fnmatch
+from collections.abc import Iterable, Iterator
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
@@ -21,16 +22,26 @@ def as_asked(grid: Grid, switchable: Iterable[str], locked_open: Iterable[str], 
     it. A line or switch that is not switchable was marked so, and must be named by `switchable`.
 
     Args:
-        grid: the grid. switchable: branches to be chosen about. locked_open, locked_closed: branches that are locked.
+        grid: the grid. switchable: branches to be chosen about, by name or by a pattern such as `CB*` that names match.
+        locked_open, locked_closed: branches that are locked.
 
     Raises:
-        InputError: a name of `switchable` that is no branch.
+        InputError: a name of `switchable` that is no branch, or a pattern that none matches.
     """
     locked = {True: set(locked_open), False: set(locked_closed)}
     states = grid.transformers.select("name", "switchable", "closed").iter_rows()
     asked = {name for name, may, closed in states if not may and name in locked[closed]}
-    asked.update(switchable)
+    asked.update(_matched(grid, switchable))
     return grid.with_switchable(asked) if asked else grid
+
+
+def _matched(grid: Grid, given: Iterable[str]) -> Iterator[str]:
+    """The names, and those that match a pattern; a pattern that none matches is given back as it is."""
+    names = grid.branches()["name"].to_list()
+    known = set(names)
+    for text in given:
+        found = [text] if text in known else fnmatch.filter(names, text)
+        yield from found or [text]
 
 
 def refuse_locked_meshes(grid: Grid, held: Iterable[str]) -> None:

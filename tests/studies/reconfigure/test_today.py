@@ -97,6 +97,16 @@ def test_a_line_that_is_marked_as_fixed_is_named_by_switchable_alone() -> None:
     assert openpoint.reconfigure(fixed, locked_open=["7"], switchable="7").open_branches[0] == "7"
 
 
+def test_a_pattern_stands_for_all_names_that_match() -> None:
+    by_name = openpoint.reconfigure(station(), switchable=["T1", "T2"])
+    for pattern in ("T*", "T[12]"):
+        chosen = openpoint.reconfigure(station(), switchable=pattern)
+        assert chosen.branches["switchable"].equals(by_name.branches["switchable"])
+        assert len(chosen.open_branches) == 1
+    with pytest.raises(InputError, match=r"X\*: no such branch"):
+        openpoint.reconfigure(station(), switchable="X*")
+
+
 def test_joined_sources_are_named() -> None:
     grid = openpoint.read("civanlar16")
     joined = grid.with_closed(dict.fromkeys(grid.branches().filter(~grid.branches()["closed"])["name"], True))

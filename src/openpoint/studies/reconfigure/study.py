@@ -122,7 +122,7 @@ def reconfigure(
         locked_open, locked_closed: branches that must be open or closed: a name, or several. A transformer may be named
             though it is not switchable.
         switchable: branches that may be opened or closed beside those that the grid calls switchable, such as parallel
-            transformers: a name, or several.
+            transformers or couplers: a name or pattern (`CB*`), or several.
         max_changes: most branches whose state may differ from today's.
         change_cost_kw: cost of each change, in kW of loss.
         soft_limits: where nothing keeps all limits, answer with the state that breaks them least and of those loses

@@ -1,0 +1,164 @@
+"""Grids as planners keep them: those of SimBench with switches, and those of pandapower with a tie.
+
+    python -m benchmarks.real_grids --json docs/real_grids.json --markdown docs/real_grids.md
+    python -m benchmarks.real_grids --from docs/real_grids.json --markdown docs/real_grids.md
+    python -m benchmarks.real_grids --cases mv_oberrhein 1-MV-comm--0-sw
+
+Each net is written by pandapower and read by openpoint. Today's state is compared with `pandapower.runpp`; the state of
+least loss, in which limits that cannot be kept are broken least, is written back into the net, and `runpp` computes
+its loss. Exit status 1: a difference above 1e-6, or an answer that switches anything but lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import openpoint
+from openpoint import TopologySearch
+from openpoint.grid.rules.wiring import meshes
+from openpoint.io.write_back import write_back
+
+from . import tables, timing
+
+SIMBENCH = tuple(f"1-MV-{kind}--{year}-sw" for kind in ("rural", "semiurb", "urban", "comm") for year in range(3))
+PANDAPOWER = ("mv_oberrhein", "create_cigre_network_mv", "simple_mv_open_ring_net", "example_simple", "lv_schutterwald")
+SECONDS = 60.0
+EXACT = 1e-6
+"""Largest difference from pandapower: of losses relative, of voltages in pu."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--from", dest="source", metavar="FILE", help="compute nothing, show the figures of this file")
+    parser.add_argument("--cases", nargs="+", default=(*SIMBENCH, *PANDAPOWER))
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--markdown", metavar="PAGE", help="renew the generated tables of this page")
+    given = parser.parse_args()
+    if given.source:
+        record = json.loads(Path(given.source).read_text("utf-8"))
+    else:
+        openpoint.reconfigure("baran33")  # compiles what is compiled at first use
+        record = {"machine": timing.machine(), "rows": []}
+        for name in given.cases:
+            record["rows"].append(measured(name))
+            print(json.dumps(record["rows"][-1]), file=sys.stderr, flush=True)
+    table = as_table(record["rows"])
+    print(tables.aligned(table))
+    if given.json:
+        Path(given.json).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if given.markdown:
+        page = Path(given.markdown)
+        text = f"{tables.as_markdown(table)}\n\n{tables.where(record)}"
+        page.write_text(tables.between_marks(page.read_text("utf-8"), text), encoding="utf-8")
+    return 1 if any(is_fault(row) for row in record["rows"]) else 0
+
+
+def measured(name: str) -> dict[str, Any]:
+    """The figures of a net."""
+    import pandapower as pp
+
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file, copy = Path(folder) / "net.json", Path(folder) / "copy.json"
+        net = net_named(name)
+        net.profiles = {}
+        pp.to_json(net, str(file))
+        grid = openpoint.read(file)
+        today = openpoint.run_powerflow(file)
+        loss, v = by_pandapower(net)
+        names = dict(zip(today.buses["name"], today.buses["v_pu"]))
+        searched = openpoint.read(file, pv="pq")
+        begun = time.process_time()
+        method = TopologySearch(gap=1e-4, time_limit_s=SECONDS)
+        answer = openpoint.reconfigure(searched, method=method, soft_limits=True)
+        seconds = time.process_time() - begun
+        changes = write_back(file, copy, dict(answer.branches.select("name", "closed_after").iter_rows()))
+        again, _ = by_pandapower(pp.from_json(str(copy)), answer)
+        moved = {change.branch for change in changes}
+        kinds = answer.branches.filter(answer.branches["name"].is_in(list(moved)))["kind"].unique().to_list()
+        return {
+            "grid": name,
+            "buses": grid.buses.height,
+            "branches": grid.branches().height,
+            "switchable": int(grid.branches()["switchable"].sum()),
+            "held": sum(mesh.is_held for mesh in meshes(grid)),
+            "loops": sum(not mesh.is_held for mesh in meshes(grid)),
+            "loss_before_kw": today.loss_kw,
+            "loss_difference": abs(today.loss_kw / loss - 1.0),
+            "v_difference_pu": max(abs(names[bus] - size) for bus, size in v.items() if bus in names),
+            "loss_kw": answer.loss_kw,
+            "gap": answer.gap if np.isfinite(answer.gap) else None,
+            "seconds": seconds,
+            "switchings": len(moved),
+            "kinds": sorted(kinds),
+            "written_difference": abs((answer.loss_kw or 0.0) / again - 1.0),
+        }
+
+
+def net_named(name: str) -> Any:
+    """A net of SimBench or of pandapower; buses of one name get their number as name."""
+    import pandapower.networks as networks
+    import simbench
+
+    made = getattr(networks, name, None)
+    net = made() if made is not None else simbench.get_simbench_net(name)
+    if net.bus["name"].duplicated().any():
+        net.bus["name"] = [f"bus {k}" for k in net.bus.index]
+    return net
+
+
+def by_pandapower(net: Any, answer: Any = None) -> tuple[float, dict[str, float]]:
+    """Loss in kW and voltages by bus; of an answer with generators at the output that it has."""
+    import pandapower as pp
+
+    if answer is not None and len(net.gen):
+        made = dict(answer.generators.select("name", "q_kvar").iter_rows())
+        for k, row in net.gen[~net.gen["slack"].astype(bool)].iterrows():
+            pp.create_sgen(net, row["bus"], p_mw=row["p_mw"], q_mvar=made[row["name"]] / 1e3)
+            net.gen.loc[k, "in_service"] = False
+    pp.runpp(net, tolerance_mva=1e-9, calculate_voltage_angles=True, enforce_q_lims=True, numba=False)
+    loss = 1e3 * float(net.res_line.pl_mw.sum() + net.res_trafo.pl_mw.sum())
+    size = net.res_bus.vm_pu
+    return loss, {net.bus["name"][k]: float(size[k]) for k in net.bus.index if np.isfinite(size[k])}
+
+
+def is_fault(row: dict[str, Any]) -> bool:
+    """Whether a figure differs from pandapower's, or a planner would not open what is opened."""
+    differences = (row["loss_difference"], row["v_difference_pu"], row["written_difference"])
+    return max(differences) > EXACT or row["kinds"] not in ([], ["lines"])
+
+
+def as_table(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """A line a net."""
+    head = ["grid", "buses", "branches", "switchable", "loops that stay", "other loops", "today kW", "Δ loss", "Δ pu"]
+    lines = [[*head, "answer kW", "gap", "CPU s", "switchings", "of", "written back: Δ loss"]]
+    for row in rows:
+        lines.append(
+            [
+                row["grid"],
+                *(f"{row[key]:,}" for key in ("buses", "branches", "switchable", "held", "loops")),
+                tables.number(row["loss_before_kw"]),
+                f"{row['loss_difference']:.0e}",
+                f"{row['v_difference_pu']:.0e}",
+                tables.number(row["loss_kw"]),
+                "none" if row["gap"] is None else tables.percent(row["gap"]),
+                f"{row['seconds']:.1f}",
+                str(row["switchings"]),
+                ", ".join(row["kinds"]) or "-",
+                f"{row['written_difference']:.0e}",
+            ]
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
