@@ -16,8 +16,11 @@ from openpoint.search.paths.arrays import OPEN, enlarged, path_pool_for, path_wo
 from openpoint.search.paths.build import paths_of
 
 OF_NODE, OF_ALL = ("mask", "y", "mu"), ("tally", "first_p", "first_q")
-ENOUGH, PAYING = 64, 0.7
-"""Nodes between two judgements whether the bound by paths pays, and the share of nodes at which it has to help."""
+ENOUGH, PAYING, STILL = 64, 0.7, 0.65
+"""Nodes between two judgements whether the bound by paths pays; share of them at which it must help, first and later.
+
+Where it does not pay that shows at once; what it gives falls a little as the nodes become small.
+"""
 
 
 class PathExplorer:
@@ -49,7 +52,8 @@ class PathExplorer:
         event = entries.explore(*shared, pool, self.pool, counts, self.record, min(most, due - bounded))
         bounded, helped = self.of_paths.tally.tolist()
         if bounded == due:
-            self.pays = bool(self.of_paths.both[0] > self.of_paths.both[1] if due == 1 else helped >= PAYING * due)
+            share = PAYING if due == ENOUGH else STILL
+            self.pays = bool(self.of_paths.both[0] > self.of_paths.both[1] if due == 1 else helped >= share * due)
         return event
 
     def rows(self, pool: Pool, rows: Indices) -> dict[str, npt.NDArray[Any]]:
@@ -95,7 +99,7 @@ class PathExplorer:
         before = int(self.of_paths.tally[0])
         self.of_paths.tally[:] += (nodes, helped)
         if before // ENOUGH < (before + nodes) // ENOUGH:
-            self.pays = bool(self.of_paths.tally[1] >= PAYING * self.of_paths.tally[0])
+            self.pays = bool(self.of_paths.tally[1] >= STILL * self.of_paths.tally[0])
 
     @property
     def row_bytes(self) -> int:
