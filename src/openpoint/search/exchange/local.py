@@ -1,4 +1,4 @@
-"""Branch exchange alone (Civanlar et al. 1988): a local optimum in milliseconds, and no bound."""
+"""Branch exchange alone (Civanlar et al. 1988), with kicks: a local optimum in milliseconds, and no bound."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def exchange_branches(
     progress: Callable[[SearchProgress], None] | None = None,
     deadline: Deadline | None = None,
 ) -> SearchResult:
-    """The better of two local optima of branch exchange: from today's state and from the tree of least impedance.
+    """The best local optimum of branch exchange: from today's state and from the tree of least impedance, with kicks.
 
-    All exchanges are ranked by an estimate from the currents of an exact flow, and accepted by exact flows; see
-    `Exchange`. Where a state violates limits, an exchange is accepted if it reduces the violation.
+    Exchanges are ranked by an estimate from the currents of an exact flow, and accepted by exact flows. A kick is some
+    of them at random, kept where exchange leads to a better state from there. Violations of limits come first.
 
     Args:
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
@@ -76,7 +76,7 @@ def exchange_branches(
         exchange = Exchange(model, numbering, AcEvaluator(network, change_cost), work.status, over, better)
         for weight in (network.closed[numbering.branch].astype(float), -np.sqrt(model.z2)):
             start = exchange.tree(weight)
-            candidate = None if start is None else exchange.descend(start)
+            candidate = None if start is None else exchange.kicked(start, float(exchange.free.sum()))
             if candidate is not None and candidate.beats(best):
                 best = candidate
             if best is not None and over():
