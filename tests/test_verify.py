@@ -352,7 +352,8 @@ def test_a_recorded_search_finds_the_same(tmp_path: Path) -> None:
         network: Network = build_network(builtin.load(name))
         plain, recorded = search_topologies(network), search_topologies(network, certificate=tmp_path / name)
         assert recorded.value == plain.value
-        assert recorded.nodes <= 1.5 * plain.nodes + 10
+        # Without a file the search has lower bounds of voltages and the bound by paths, too.
+        assert recorded.nodes <= 2.0 * plain.nodes + 10
 
 
 def test_progress_is_told_line_by_line(certificates: dict[str, Path]) -> None:

@@ -222,9 +222,9 @@ def test_where_no_more_changes_are_left_all_else_stays_closed() -> None:
     assert propagate(model, work)
     assert work.status.tolist() == [OPEN, CLOSED, CLOSED, CLOSED, UNDECIDED, UNDECIDED, OPEN]
     graph = Graph(5, network.terminal_fr.tolist(), network.terminal_to.tolist(), {0}, {4, 5, 6}, 1.0)
-    status = [OPEN, *[UNDECIDED] * 6]
+    status = np.array([OPEN, *[UNDECIDED] * 6], dtype=np.int8)
     assert graph.consequences(status)
-    assert status == work.status.tolist()
+    assert status.tolist() == work.status.tolist()
     work.status[:] = [OPEN, UNDECIDED, OPEN, *[UNDECIDED] * 4]
     assert not propagate(model, work)
 

@@ -136,7 +136,7 @@ def exchange(
         label(wires, rules, tree, roots, n, work)
         tree.loss[0] += other + cost(rules, close, away) - loss
         tree.miss[0] += over - miss
-        tree.closings[0] += rules.swap[close] - rules.swap[away]
+        tree.closings[0] += int(rules.swap[close]) - int(rules.swap[away])
     else:
         tree.closed[close] = False
         tree.closed[away] = True
