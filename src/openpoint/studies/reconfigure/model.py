@@ -303,47 +303,20 @@ class RadialProgram(PlainRecourse):
 
     def outcome_of(self, found: SearchResult, log: Log) -> Outcome:
         """What a search found, in the units of the program and judged by it; ends the log."""
-        shown = found.least_violation if found.closed is None else found.closed
-        decision = None if shown is None else shown.astype(float)
         s = found.generation
+        decision = _shown(found)
         dispatch = None if s is None else [np.stack([s.real, s.imag], axis=1).ravel()]
         verdict = None if decision is None else self.evaluate(decision, self.uncertainty.values, dispatch)
         value = math.inf
         if found.closed is not None and decision is not None and verdict is not None:
             value = self.first_stage_cost(decision) + float(verdict.values[0])
-        lower = min(found.lower_bound * log.s_base_kva, value)
-        log.end(found, lower, value)
-        return Outcome(
-            termination=found.termination,
-            decision=None if found.closed is None else decision,
-            state=None if verdict is None else verdict.state,
-            lower_bound=lower,
-            upper_bound=value,
-            log=tuple(log.lines),
-            seconds=found.seconds,
-            least_violation=None if found.least_violation is None else decision,
-            values=None if found.closed is None or verdict is None else verdict.values,
-        )
+        return _ended(found, log, decision, verdict, min(found.lower_bound * log.s_base_kva, value), value)
 
     def judged(self, found: SearchResult, log: Log) -> Outcome:
         """What a search for many futures found, in the units of the program; ends the log."""
-        s = self.network.s_base_kva
-        shown = found.least_violation if found.closed is None else found.closed
-        decision = None if shown is None else shown.astype(float)
+        s, decision = self.network.s_base_kva, _shown(found)
         verdict = None if decision is None else self.evaluate(decision, self.uncertainty.values, None)
-        lower, value = found.lower_bound * s, found.value * s
-        log.end(found, lower, value)
-        return Outcome(
-            termination=found.termination,
-            decision=None if found.closed is None else decision,
-            state=None if verdict is None else verdict.state,
-            lower_bound=lower,
-            upper_bound=value,
-            log=tuple(log.lines),
-            seconds=found.seconds,
-            least_violation=None if found.least_violation is None else decision,
-            values=None if found.closed is None or verdict is None else verdict.values,
-        )
+        return _ended(found, log, decision, verdict, found.lower_bound * s, found.value * s)
 
     def _cone(self) -> Cone:
         """The cone program on a tree, compiled when it is first asked."""
@@ -374,3 +347,32 @@ def as_demand(realisation: Floats) -> Complexes:
     """(…, N) complex power from (…, 2N) real."""
     n = realisation.shape[-1] // 2
     return np.asarray(realisation[..., :n] + 1j * realisation[..., n:])
+
+
+def _shown(found: SearchResult) -> Floats | None:
+    """The decision of the answer, or of the state of least violation where there is none."""
+    shown = found.least_violation if found.closed is None else found.closed
+    return None if shown is None else shown.astype(float)
+
+
+def _ended(
+    found: SearchResult,
+    log: Log,
+    decision: Floats | None,
+    verdict: ExactEvaluation | None,
+    lower: float,
+    value: float,
+) -> Outcome:
+    """The outcome of a search between these bounds, with the log at its end."""
+    log.end(found, lower, value)
+    return Outcome(
+        termination=found.termination,
+        decision=None if found.closed is None else decision,
+        state=None if verdict is None else verdict.state,
+        lower_bound=lower,
+        upper_bound=value,
+        log=tuple(log.lines),
+        seconds=found.seconds,
+        least_violation=None if found.least_violation is None else decision,
+        values=None if found.closed is None or verdict is None else verdict.values,
+    )
