@@ -12,7 +12,7 @@ import polars as pl
 from openpoint.errors import InputError, OptionError, Problem, grouped
 from openpoint.grid.arguments import Names, names_of, of_kind
 from openpoint.grid.partial import Read, fill
-from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS
+from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS, may_operate
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +100,10 @@ class Grid:
     def branches(self) -> pl.DataFrame:
         """Lines, switches and transformers in one table, in this order: the order of branches everywhere.
 
-        Columns: kind, name, from_bus, to_bus, phases, switchable, closed.
+        Columns: kind, name, from_bus, to_bus, phases, switchable (and not locked), closed, remote, locked_reason.
         """
-        columns = ["name", "from_bus", "to_bus", "phases", "switchable", "closed"]
+        columns: list[str | pl.Expr] = ["name", "from_bus", "to_bus", "phases", may_operate(), "closed"]
+        columns += ["remote", "locked_reason"]
         return pl.concat([self.tables()[kind].select(pl.lit(kind).alias("kind"), *columns) for kind in BRANCH_TABLES])
 
     def with_tables(self, **tables: pl.DataFrame) -> Grid:
@@ -149,11 +150,12 @@ class Grid:
             names: a name of a branch, or several.
 
         Raises:
-            InputError: a name that is no branch.
+            InputError: a name that is no branch, or one of a branch that is locked.
             OptionError: something that is no name.
         """
         chosen = set(names_of(names, "names"))
         _refuse_unknown(self, chosen)
+        refuse_locked(self, chosen)
         may = pl.col("switchable") | pl.col("name").is_in(list(chosen))
         tables = {kind: self.tables()[kind].with_columns(switchable=may) for kind in BRANCH_TABLES}
         return replace(self, lines=tables["lines"], switches=tables["switches"], transformers=tables["transformers"])
@@ -230,6 +232,19 @@ def more_faults(read: Mapping[str, Read]) -> list[Problem]:
     return filled.errors_elsewhere(
         judged(Grid(name="", title="", source="", notes=(), **filled.frames), filled.unknown)
     )
+
+
+def refuse_locked(grid: Grid, names: Iterable[str]) -> None:
+    """Refuse to operate branches that are locked.
+
+    Raises:
+        InputError: naming each with its table and the reason.
+    """
+    asked = grid.branches().filter(pl.col("name").is_in(list(names)) & (pl.col("locked_reason") != ""))
+    remedy = "Leave it as it is; or, once it may be operated, empty `locked_reason`"
+    if asked.height:
+        rows = asked.select("kind", "name", "locked_reason").iter_rows()
+        raise InputError([Problem(kind, name, "locked_reason", f"locked: {why}", remedy) for kind, name, why in rows])
 
 
 def _refuse_unknown(grid: Grid, names: Iterable[str]) -> None:

@@ -44,6 +44,14 @@ def _optional(doc: str, unit: str) -> dy.Float64:
     return dy.Float64(nullable=True, metadata=_meta(doc, unit, default=None))
 
 
+def _remote() -> dy.Bool:
+    return _flag("its switch is operated by remote control; else by a person on site", False)
+
+
+def _locked_reason() -> dy.String:
+    return _text("why it must not be operated, for whatever decision; empty = it may be", default="")
+
+
 def _integer(doc: str, default: int) -> dy.Int64:
     return dy.Int64(nullable=False, metadata=_meta(doc, default=default))
 
@@ -94,6 +102,8 @@ class Lines(dy.Schema):
     i_max_a = _optional("current limit; empty = none", "A")
     length_km = _optional("length, only for the voltage profile; the impedances are those of the whole line", "km")
     switchable = _flag("may be opened or closed by a decision", True)
+    remote = _remote()
+    locked_reason = _locked_reason()
     closed = _flag("closed today", True)
     open_end = _text(
         "where it is open when it is open: both ends, from or to; one end in balanced grids only", default="both"
@@ -114,6 +124,8 @@ class Switches(dy.Schema):
     phases = _phases()
     i_max_a = _optional("current limit; empty = none", "A")
     switchable = _flag("may be opened or closed by a decision", True)
+    remote = _remote()
+    locked_reason = _locked_reason()
     closed = _flag("closed today", True)
 
 
@@ -148,6 +160,8 @@ class Transformers(dy.Schema):
     controllable = _flag("its tap may be set by a decision, to any position from tap_min to tap_max", True)
     shift_degree = _number("phase shift, from leads to; with letters ±30 between delta and wye", "degree", default=0.0)
     switchable = _flag("may be opened or closed by a decision; a transformer only where this is said", False)
+    remote = _remote()
+    locked_reason = _locked_reason()
     closed = _flag("closed today", True)
 
 
@@ -253,6 +267,11 @@ SCHEMAS: dict[str, type[dy.Schema]] = {
     "capacitors": Capacitors,
 }
 BRANCH_TABLES = ("lines", "switches", "transformers")
+
+
+def may_operate() -> pl.Expr:
+    """Whether a decision may open or close a branch: it is switchable and not locked; as the column `switchable`."""
+    return (pl.col("switchable") & (pl.col("locked_reason") == "")).alias("switchable")
 
 
 class Tables(Protocol):

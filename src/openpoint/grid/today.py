@@ -5,10 +5,14 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Iterator
 
+import polars as pl
+
 from openpoint.errors import InputError, Problem
-from openpoint.grid.grid import Grid
+from openpoint.grid.grid import Grid, refuse_locked
 from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, meshes, unsupplied
 
+LOCKED_TOLD = 10
+"""Locked branches that a note names."""
 MAY_STAY = (
     "Only reconfiguration for one demand keeps loops, of couplers and of parallel branches that have one ratio; "
     "`openpoint powerflow` solves any"
@@ -19,29 +23,32 @@ def as_asked(grid: Grid, switchable: Iterable[str], locked_open: Iterable[str], 
     """The grid with what is asked for by name given to the choice.
 
     Transformers are not switchable unless the grid says so: to lock one in another state than today's is to ask for
-    it. A line or switch that is not switchable was marked so, and must be named by `switchable`.
+    it. A line or switch that is not switchable was marked so, and must be named by `switchable`. What has a
+    `locked_reason` keeps its state, whatever is asked: to name it is an error, a pattern leaves it out.
 
     Args:
         grid: the grid. switchable: branches to be chosen about, by name or by a pattern such as `CB*` that names match.
         locked_open, locked_closed: branches that are locked.
 
     Raises:
-        InputError: a name of `switchable` that is no branch, or a pattern that none matches.
+        InputError: a name of `switchable` that is no branch, a pattern that none matches, or a branch to be operated
+            that has a `locked_reason`.
     """
-    locked = {True: set(locked_open), False: set(locked_closed)}
-    states = grid.transformers.select("name", "switchable", "closed").iter_rows()
-    asked = {name for name, may, closed in states if not may and name in locked[closed]}
+    wanted = {True: set(locked_open), False: set(locked_closed)}
+    states = list(grid.branches().select("kind", "name", "switchable", "closed").iter_rows())
+    operated = {name: kind for kind, name, may, closed in states if not may and name in wanted[closed]}
+    refuse_locked(grid, operated)
+    asked = {name for name, kind in operated.items() if kind == "transformers"}
     asked.update(_matched(grid, switchable))
     return grid.with_switchable(asked) if asked else grid
 
 
 def _matched(grid: Grid, given: Iterable[str]) -> Iterator[str]:
     """The names, and those that match a pattern; a pattern that none matches is given back as it is."""
-    names = grid.branches()["name"].to_list()
-    known = set(names)
+    locked = dict(grid.branches().select("name", pl.col("locked_reason") != "").iter_rows())
     for text in given:
-        found = [text] if text in known else fnmatch.filter(names, text)
-        yield from found or [text]
+        found = [text] if text in locked else fnmatch.filter(locked, text)
+        yield from [name for name in found if not locked[name]] or found or [text]
 
 
 def refuse_locked_meshes(grid: Grid, held: Iterable[str]) -> None:
@@ -79,6 +86,14 @@ def why_no_loss(grid: Grid, where: str = "") -> str:
     if told := loops_today(grid):
         return f"no loss before: today's state is meshed, and the loss is that of radial states ({told})"
     return f"no loss before: the power flow of today's state has no solution{where}"
+
+
+def locked_told(grid: Grid) -> tuple[str, ...]:
+    """The branches that keep their state because they are locked, with their reasons, as a note; none where none is."""
+    rows = grid.branches().filter(pl.col("locked_reason") != "").select("name", "closed", "locked_reason").rows()
+    told = [f"{name} {'closed' if closed else 'open'} ({why})" for name, closed, why in rows]
+    more = f" and {len(told) - LOCKED_TOLD} more" if len(told) > LOCKED_TOLD else ""
+    return (f"locked as today: {', '.join(told[:LOCKED_TOLD])}{more}",) if told else ()
 
 
 def loops_today(grid: Grid) -> str:

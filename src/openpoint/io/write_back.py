@@ -21,7 +21,7 @@ from pathlib import Path
 from openpoint.errors import InputError, OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD
-from openpoint.grid.grid import Grid
+from openpoint.grid.grid import Grid, refuse_locked
 from openpoint.io import read, write
 from openpoint.io.matpower import states as matpower
 from openpoint.io.opendss import states as opendss
@@ -48,7 +48,7 @@ def write_back(
         closed: states by name; branches that are not named, or that have this state, stay as they are.
 
     Raises:
-        InputError: the file cannot be read, has no branch of this name, or cannot hold a state.
+        InputError: the file cannot be read, has no branch of this name, a locked one, or cannot hold a state.
         OptionError: a format that is not written back, or a path of another format.
     """
     origin, target = path_of(source, "source"), path_of(path, "path")
@@ -56,6 +56,7 @@ def write_back(
     wanted = grid.with_closed(closed)
     today = dict(grid.branches().select("name", "closed").iter_rows())
     states = {name: bool(state) for name, state in closed.items() if today[name] != state}
+    refuse_locked(grid, states)
     refuse_other_format(origin, target)
     if origin.is_dir() or origin.name == HEAD or origin.suffix.lower() == ".xlsx":
         return _tables(origin, target, wanted, states)

@@ -183,7 +183,7 @@ class _Builder:
                     shift.append(math.radians(row.get("shift_degree", 0.0)))
                     i_max.append(limit)
                     i_base.append(base_a)
-                    switchable.append(row["switchable"])
+                    switchable.append(row["switchable"] and not row["locked_reason"])
                     closed.append(row["closed"])
                     y_open.append(_open_ended(row.get("open_end", "both"), complex(z_row[0, 0]), complex(y_row[0, 0])))
                 names.append(row["name"])

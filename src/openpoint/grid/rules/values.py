@@ -12,7 +12,7 @@ from openpoint.errors import Problem
 from openpoint.grid.rules.device_rules import DEVICE_DOUBTS, DEVICE_RULES, fixed_voltage_doubts
 from openpoint.grid.rules.rule import Rule, not_negative, positive
 from openpoint.grid.rules.unit_doubts import unit_doubts
-from openpoint.grid.schemas import Tables
+from openpoint.grid.schemas import BRANCH_TABLES, Tables
 
 RATIO_RANGE = (0.5, 2.0)
 
@@ -29,6 +29,8 @@ _STEP = 1 + (pl.col("tap_pos") - pl.col("tap_neutral")) * pl.col("tap_step_perce
 _BOTH_Q = pl.col("q_min_kvar").is_not_null() & pl.col("q_max_kvar").is_not_null()
 _P_LIMITS = "the least active power lies above the most (an empty limit stands for p_kw)"
 _Q_LIMITS = "the least reactive power lies above the most (an empty limit stands for q_kvar)"
+
+_NO_REASON = ["true", "false", "yes", "no", "1", "0", "nan", "none", "null", "-"]
 
 RULES = (
     positive("buses", "vn_kv"),
@@ -60,6 +62,17 @@ RULES = (
         "Write both, leave it empty, or write in open_end where the switch is",
     ),
     positive("switches", "i_max_a"),
+    *(
+        Rule(
+            kind,
+            "locked_reason",
+            pl.col("locked_reason").str.strip_chars().str.to_lowercase().is_in(_NO_REASON)
+            | ((pl.col("locked_reason") != "") & (pl.col("locked_reason").str.strip_chars() == "")),
+            "{value!r} is no reason",
+            "Write why it must not be operated, such as `defective drive`, or leave the cell empty",
+        )
+        for kind in BRANCH_TABLES
+    ),
     positive("transformers", "vn_from_kv"),
     positive("transformers", "vn_to_kv"),
     positive("transformers", "s_max_kva"),

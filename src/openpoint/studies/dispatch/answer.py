@@ -11,7 +11,7 @@ import numpy as np
 
 from openpoint.arrays import Complexes, Floats
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import loops_today, why_no_loss
+from openpoint.grid.today import locked_told, loops_today, why_no_loss
 from openpoint.network import Network
 from openpoint.network.devices import with_positions
 from openpoint.powerflow.state import AcState, ac_state
@@ -118,6 +118,7 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
         iterations=iterations_table(found.log, ITERATIONS),
         notes=(
             *grid.figure_notes,
+            *locked_told(grid),
             *unlimited_voltages(question.network, None, question.free, range_pu),
             *_notes(grid, question, before, shown, found),
         ),

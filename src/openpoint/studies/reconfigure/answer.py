@@ -9,7 +9,7 @@ import polars as pl
 
 from openpoint.arrays import Bools
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import loops_today, why_no_loss
+from openpoint.grid.today import locked_told, loops_today, why_no_loss
 from openpoint.network import Network
 from openpoint.network.stations import Stations
 from openpoint.powerflow.state import AcState, ac_state
@@ -94,7 +94,7 @@ def reconfigure_result(grid: Grid, network: Network, method: str, found: Finding
         branches=states.branch_table(grid, network, closed, points),
         generators=found.generators,
         iterations=iterations_table(outcome.log, ITERATIONS),
-        notes=(*grid.figure_notes, *_of_states(grid, found), *found.notes, *_of_limits(found)),
+        notes=(*grid.figure_notes, *locked_told(grid), *_of_states(grid, found), *found.notes, *_of_limits(found)),
         bound_of=bound_of,
         linear_kw=None if found.proven else finite(outcome.upper_bound),
         soft_limits=found.soft,

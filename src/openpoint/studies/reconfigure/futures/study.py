@@ -10,7 +10,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import why_no_loss
+from openpoint.grid.today import locked_told, why_no_loss
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
@@ -279,7 +279,7 @@ def _result(
         buses=tables.buses(network, planned),
         branches=tables.branches(grid, network, planned, futures.weights),
         iterations=iterations_table(outcome.log, ITERATIONS),
-        notes=(*grid.figure_notes, *notes),
+        notes=(*grid.figure_notes, *locked_told(grid), *notes),
     )
 
 

@@ -59,9 +59,9 @@ def sections_of(grid: Grid, network: Network) -> Sections:
 
 
 def _switch_ends(grid: Grid) -> dict[str, str]:
-    """Ends of each line at which a switch stands: both, from, to or none."""
-    table = grid.lines.select("name", "switch_ends", "open_end", "switchable").iter_rows()
-    return {name: ends or (opens if may else "none") for name, ends, opens, may in table}
+    """Ends of each line at which a switch stands that may be operated: both, from, to or none."""
+    table = grid.lines.select("name", "switch_ends", "open_end", "switchable", "locked_reason").iter_rows()
+    return {name: "none" if why else ends or (opens if may else "none") for name, ends, opens, may, why in table}
 
 
 def _station(grid: Grid, network: Network, transformers: Bools) -> Bools:
