@@ -18,7 +18,9 @@ from openpoint.powerflow.balanced import losses, solve
 from openpoint.search.enumeration import topologies
 from openpoint.search.kernel import bound as bounds
 from openpoint.search.kernel import forest, multipliers
+from openpoint.search.kernel import node as nodes
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
+from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.demand import demand
@@ -32,7 +34,7 @@ from tests.search.random_grids import KINDS, judged, random_grid
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-bound, root = entered(bounds.bound), entered(forest.root)
+bound, root, probe = entered(bounds.bound), entered(forest.root), entered(nodes.probe)
 equalise_zero_impedance, estimate_voltages, solve_balances = (
     entered(multipliers.equalise_zero_impedance),
     entered(multipliers.estimate_voltages),
@@ -117,6 +119,19 @@ def test_on_a_tree_the_fixed_point_reaches_the_exact_loss(seed: int, n_bus: int,
         iterate(model, work)
     loss = losses(network, network.closed)[0][0]
     assert bound(model, work, work.y, work.mu) == pytest.approx(loss, rel=1e-9, abs=1e-15)
+
+
+def test_a_probe_of_a_branch_that_is_a_bridge_by_rounding_tells_nothing() -> None:
+    # The way around the first branch has 1e11 times its impedance.
+    branches = [Branch(0, 1, 4e-10 + 0j, closed=False), Branch(0, 2, 20.0 + 0j), Branch(2, 1, 20.0 + 0j)]
+    network = make_network(3, branches, {0: 1.0}, power=[0.0, 1e-3, 0.0])
+    model, _, work = modelled(network)
+    assert propagate(model, work)
+    root(model, work)
+    iterate(model, work)
+    work.drop_y[:], work.drop_mu[:] = work.y[model.fr] - work.y[model.to], work.mu[model.fr] - work.mu[model.to]
+    assert not multipliers_without(model, work, 0)
+    assert probe(model, work, record_for(model, 0), 0, np.inf) <= losses(network, network.closed)[0][0]
 
 
 @given(SEEDS)

@@ -141,12 +141,9 @@ def refresh_all(model: Model, work: Work, loads: Loads, iterations: int, cutoff:
 
 @inlined
 def gain_with_open(model: Model, work: Work, loads: Loads, record: Record, k: int, e: int) -> float:
-    """How much the bound of future k, the current one, rises with a branch open.
-
-    Bridges are closed before any probe, so that a probe which takes the branch for one, by rounding, tells nothing.
-    """
+    """How much the bound of future k, the current one, rises with a branch open."""
     value = probe(model, work, record, e, np.inf)
-    return max(value - loads.value[k], 0.0) if value < np.inf else 0.0
+    return max(value - loads.value[k], 0.0) if value > -np.inf else 0.0
 
 
 @inlined

@@ -119,9 +119,12 @@ def record_bound(model: Model, work: Work, record: Record, branch: int, y: Float
 
 @inlined
 def probe(model: Model, work: Work, record: Record, e: int, cutoff: float) -> float:
-    """Bound with an undecided branch open."""
+    """Bound with an undecided branch open.
+
+    Bridges are closed before any probe. A branch that is one by rounding only may be open, so its probe tells nothing.
+    """
     if not multipliers_without(model, work, e):
-        return np.inf if len(record.kind) == 0 else -np.inf  # a record needs multipliers
+        return -np.inf
     work.status[e] = OPEN
     equalise_zero_impedance(model, work, work.y_next, work.mu_next)
     value = safe(bound(model, work, work.y_next, work.mu_next))
