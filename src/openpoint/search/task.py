@@ -25,6 +25,7 @@ class SearchTask:
     objective: Objective | None
     gap: float
     memory: float
+    certifiable: bool
 
     @property
     def evaluator(self) -> OperatingPointEvaluator:

@@ -76,6 +76,7 @@ def search_topologies(
     stop: Callable[[], bool] | None = None,
     progress: Callable[[SearchProgress], None] | None = None,
     certificate: Path | None = None,
+    certifiable: bool = False,
     cone: Cone | None = None,
     checkpoint: Path | None = None,
     deadline: Deadline | None = None,
@@ -97,9 +98,8 @@ def search_topologies(
         gap: relative gap at which to stop. time_limit: seconds. node_limit: nodes.
         starts: (K, E) radial states to start from, in addition to today's and those that the search finds itself.
         stop: called regularly; True stops. progress: called regularly with the progress of the search.
-        certificate: file for the proof, which `openpoint.verify` checks; not written where nothing is proven.
-        cone: a cone program for the output of dispatchable generators on a tree where limits bind, at given positions
-            of all `devices`.
+        certificate: file for the proof, if there is one. certifiable: use only bounds that it can hold, as with a file.
+        cone: a cone program for the outputs of generators on a tree where limits bind, at positions of all `devices`.
         checkpoint: file from which the search is continued if it exists. It is written regularly and when a limit
             stops the search; it is deleted when the search is complete.
         deadline: used in place of the time limit; the time to compile functions at their first use does not count.
@@ -132,7 +132,8 @@ def search_topologies(
         devices=set_here,
         objective=objective,
     )
-    task = SearchTask(network, (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory)
+    given = (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory
+    task = SearchTask(network, *given, certifiable or certificate is not None)
     at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
     run = _Run(task, model, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
     try:
@@ -164,20 +165,19 @@ class _Run:
         # The search tightens bounds in place. `openpoint.verify` knows no lower bounds of voltages but the limits, and
         # with outputs to choose they may leave the bound of a state lower than it is without them.
         self.model = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())
-        without = certificate is not None or model.dispatchable
+        without = task.certifiable or model.dispatchable
         bounds = replace(numbering.voltage_bounds, least=0.0) if without else numbering.voltage_bounds
         self.numbering = replace(numbering, voltage_bounds=bounds)
         most = None if task.objective is None else task.objective.supply.generator_s_max
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone, most)
-        self.by_regions = certificate is None and not self.model.costly and not self.model.y_first.any()
+        self.by_regions = not task.certifiable and not self.model.costly and not self.model.y_first.any()
         self.work = work_for(self.model)
         self.work.status[locks[0][self.numbering.branch]] = CLOSED
         self.counts: Counts = counts()
         self.locks, self.changes = locks, changes
         file: Checkpoint | None = None
         if checkpoint is not None:
-            certified = certificate is not None
-            key = key_of(network, self.model, locks, *changes, self.gap, certified, self.objective)
+            key = key_of(network, self.model, locks, *changes, self.gap, certificate is not None, self.objective)
             file = Checkpoint(checkpoint, key)
         self.checkpoint = SearchCheckpoint(file, self._seconds)
         self.certificate: Certificate | None = None
@@ -211,9 +211,9 @@ class _Run:
         joined = not self.contradictory and propagate(self.model, self.work)
         with self.deadline.uncounted():  # time to compile does not count
             by_paths = self._path_explorer() if joined else None
-            pool = (
-                pool_within(self.task.memory, self.model, by_paths, self.counts) if joined else pool_for(self.model, 1)
-            )
+            pool = pool_for(self.model, 1)
+            if joined:
+                pool = pool_within(self.task.memory, self.model, by_paths, self.counts)
             self._explore_nodes(by_paths, pool, 0)
 
         def over() -> bool:
@@ -282,7 +282,7 @@ class _Run:
 
     def _path_explorer(self) -> PathExplorer | None:
         """The search with both bounds where that by paths holds; a certificate knows the first one only."""
-        if self.certificate is not None:
+        if self.task.certifiable:
             return None
         if why := obstacles(self.model):
             _LOG.info("no bound by paths: the grid has %s", "; ".join(why))
@@ -345,10 +345,8 @@ class _Run:
 
     def _bound(self) -> float:
         """Lower bound of the whole search."""
-        return (
-            min(lowest(self.counts, self.state.pool), self.incumbent.value - self.numbering.fixed_cost)
-            + self.numbering.fixed_cost
-        )
+        fixed = self.numbering.fixed_cost
+        return min(lowest(self.counts, self.state.pool), self.incumbent.value - fixed) + fixed
 
     def _progress(self) -> SearchProgress:
         counts, pool, depth = self.counts, self.state.pool, int(self.counts.depth[0])

@@ -319,8 +319,8 @@ class TwoStageProgram(Protocol[F, S]):
     def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """Lower and upper bound of the optimum where the only realisation is certain, to a relative gap.
 
-        They are valid also where the deadline comes before they reach the gap. None where the study has no method that
-        is faster than the general ones.
+        They are valid also where the deadline comes before they reach the gap. A gap of inf asks for any bounds, at
+        once. None where the study has no method that is faster than the general ones.
         """
         ...
 

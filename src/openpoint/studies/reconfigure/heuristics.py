@@ -56,9 +56,13 @@ class TreeHeuristics:
             self._starts.extend(self._exchanged(never if len(self.evaluator.demands) <= FEW else stop))
         return self._starts
 
+    def least_of_trees(self) -> float:
+        """The least objective value of the trees that exchange starts from; inf where none keeps the limits."""
+        trees = self._starting_trees()
+        return float(self.evaluator.objectives(np.array(trees) > 0.5).min()) if trees else np.inf
+
     def _exchanged(self, stop: Callable[[], bool]) -> list[Floats]:
-        net, violations, objectives = self.evaluator.network, self.evaluator.violations, self.evaluator.objectives
-        found = self._trees(net.closed.astype(float)) + self._trees(-np.abs(net.z.diagonal()))
+        violations, objectives, found = self.evaluator.violations, self.evaluator.objectives, self._starting_trees()
         ends = []
         for start in found[:1] if stop() else found:
             closed = start > 0.5
@@ -106,6 +110,10 @@ class TreeHeuristics:
                 break
             around = fresh[0]
         return [x.astype(float) for x in known[:count]]
+
+    def _starting_trees(self) -> list[Floats]:
+        net = self.evaluator.network
+        return self._trees(net.closed.astype(float)) + self._trees(-np.abs(net.z.diagonal()))
 
     def _trees(self, weight: Floats) -> list[Floats]:
         """The heaviest tree that keeps the locks and the number of changes, if it does."""

@@ -260,7 +260,9 @@ class RadialProgram(PlainRecourse):
         return recourse.s_gen
 
     def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
-        """Bounds by topology search, which is far quicker for one demand."""
+        """Bounds by topology search, which is far quicker for one demand; with a gap of inf by one tree."""
+        if math.isinf(gap) and math.isfinite(value := self.heuristics.least_of_trees()):
+            return 0.0, value
         within = (deadline or Deadline()).within(DETERMINISTIC_S)
         net, s = replace(self.network, s_power=self.demands[0]), self.network.s_base_kva
         try:

@@ -49,7 +49,8 @@ def wait_and_see_bounds(
     """Lower and upper bounds of the wait-and-see values, where the risk is regret; else None.
 
     With a gap, the study may compute the bounds (`TwoStageProgram.deterministic_bounds`); where it does not, `solve`
-    does. Every realisation gets a part of the time left; bounds that do not reach the gap are still valid.
+    does. Every realisation gets a part of the time left; bounds that do not reach the gap are still valid. After the
+    deadline the study is asked for any valid bounds.
 
     Raises:
         OpenpointError: a realisation has no solution even by itself.
@@ -62,7 +63,8 @@ def wait_and_see_bounds(
     whole = deadline.within(WAIT_AND_SEE_SHARE * deadline.left())
     for k, single in enumerate(singles):
         part = whole.within(whole.left() / (len(singles) - k))
-        if gap is None or (known := single.deterministic_bounds(gap, part)) is None:
+        least = gap if gap is None or not deadline.over() else math.inf
+        if least is None or (known := single.deterministic_bounds(least, part)) is None:
             outcome = solve(single, part)
             if outcome.decision is None and outcome.termination in (Termination.TIME, Termination.INTERRUPTED):
                 raise StoppedError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -455,3 +456,6 @@ def test_a_future_alone_costs_what_enumeration_says(seed: int) -> None:
     best = Enumeration().solve(single)
     assert upper == pytest.approx(best.upper_bound, rel=1e-9)
     assert best.upper_bound * (1 - 2e-6) <= lower <= best.upper_bound * (1 + 1e-9)
+    any_bounds = single.deterministic_bounds(math.inf)
+    assert any_bounds is not None
+    assert any_bounds[0] <= best.upper_bound <= any_bounds[1] * (1 + 1e-9)
