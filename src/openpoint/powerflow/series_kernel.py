@@ -1,0 +1,375 @@
+"""Compiled: power flows of one radial topology in many steps, `LANES` of them at once.
+
+The steps are divided into as many runs of neighbours as there are lanes, and lane b goes through run b. So every sweep
+works on `LANES` steps whose voltages stand beside each other in memory, which the processor adds and multiplies with
+one instruction, and it starts from the voltages of the step before, which are near. The sweep is that of
+`openpoint.powerflow.kernel`. Where a step of a group has no solution, its steps are computed one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats, Indices, Ints, States
+from openpoint.compiled.jit import inlined, lean
+from openpoint.compiled.table import Table
+from openpoint.powerflow.arrays import Loads, Wires, Work
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.powerflow.kernel import CONVERGED, grow, hold, load, refer, sweep
+
+LANES = 32
+"""Steps that are computed at once."""
+P, Q, U_RE, U_IM, L_RE, L_IM, J_RE, J_IM = (number * LANES for number in range(8))
+"""Where the numbers of a bus begin in its part of `Lanes.cells`: power, voltage, current of the load, of the branch."""
+WIDTH = 8 * LANES
+"""Numbers of a bus."""
+LOWER, HIGHER = (1.0 - LIMIT_TOLERANCE) ** 2, (1.0 + LIMIT_TOLERANCE) ** 2
+"""Shares of the limits of squares up to which they count as kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Demands(Table):
+    """Demands of constant power in T steps: every bus follows some of d profiles.
+
+    Attributes:
+        profile: (T, d) values. start: (N + 1) where the shares of a bus begin. follows: (L) profile of a share.
+        p, q: (L) power of a share per unit of its profile.
+    """
+
+    profile: Floats
+    start: Indices
+    follows: Indices
+    p: Floats
+    q: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Found(Table):
+    """What is kept of T flows over N buses and E branches; per unit.
+
+    Attributes:
+        hours: (T) length of each step. w_min, w_max, l_max: (N), (N), (E) limits by which flows are judged, with the
+            tolerance in them; no limits at sources.
+        loss: (T) active power lost, inf where no flow exists. low, high: (T) least and greatest squared voltage of any
+            bus but the sources. excess: (T) sum of the excesses of the limits, as `ensemble.excesses`.
+        low_of, high_of: (N) least and greatest squared voltage of a bus. low_at, high_at: (N) step of it.
+        current_of: (E) greatest squared current. current_at: (E) step of it. energy: (E) energy lost in the branch.
+        status: (T) FlowStatus.
+    """
+
+    hours: Floats
+    w_min: Floats
+    w_max: Floats
+    l_max: Floats
+    loss: Floats
+    low: Floats
+    high: Floats
+    excess: Floats
+    low_of: Floats
+    low_at: Ints
+    high_of: Floats
+    high_at: Ints
+    current_of: Floats
+    current_at: Ints
+    energy: Floats
+    status: States
+
+
+@dataclass(frozen=True, eq=False)
+class Lanes(Table):
+    """Memory of `LANES` flows.
+
+    Attributes:
+        cells: (N × WIDTH) numbers of the buses by position in the tree. change, mismatch: (LANES) of the last sweep.
+        row: (LANES) squares of voltages or currents.
+    """
+
+    cells: Floats
+    change: Floats
+    mismatch: Floats
+    row: Floats
+
+
+@inlined
+def take(demands: Demands, n: int, first: int, length: int, work: Work, lanes: Lanes) -> None:
+    """Demands of the steps `first`, `first + length`, …; beyond the last step those of the last."""
+    cells, steps = lanes.cells, len(demands.profile)
+    for k in range(n):
+        bus, at = work.order[k], k * WIDTH
+        for b in range(LANES):
+            cells[at + P + b] = 0.0
+            cells[at + Q + b] = 0.0
+        for share in range(demands.start[bus], demands.start[bus + 1]):
+            p, q, which = demands.p[share], demands.q[share], demands.follows[share]
+            for b in range(LANES):
+                value = demands.profile[min(first + b * length, steps - 1), which]
+                cells[at + P + b] += p * value
+                cells[at + Q + b] += q * value
+
+
+@inlined
+def begin(n: int, roots: int, work: Work, lanes: Lanes) -> None:
+    """Voltages of the sources everywhere, and no currents."""
+    cells = lanes.cells
+    for k in range(n):
+        at = k * WIDTH
+        up = work.parent[k] * WIDTH
+        for b in range(LANES):
+            cells[at + U_RE + b] = work.u_re[k] if k < roots else cells[up + U_RE + b]
+            cells[at + U_IM + b] = 0.0
+            cells[at + L_RE + b] = 0.0
+            cells[at + L_IM + b] = 0.0
+
+
+@inlined
+def draw_lanes(n: int, roots: int, has_current: bool, work: Work, lanes: Lanes) -> None:
+    """Currents of the loads at the present voltages, and the largest change of power (squared) at any bus."""
+    cells, mismatch = lanes.cells, lanes.mismatch
+    for b in range(LANES):
+        mismatch[b] = 0.0
+    for k in range(n):
+        at = k * WIDTH
+        a_p, a_q = 0.0, 0.0
+        if has_current:
+            a_p, a_q = work.a_p[k], work.a_q[k]
+        counts = 1.0 if k >= roots else 0.0
+        for b in range(LANES):
+            re, im = cells[at + U_RE + b], cells[at + U_IM + b]
+            w = re * re + im * im
+            p, q = cells[at + P + b], cells[at + Q + b]
+            if has_current:
+                v = np.sqrt(w)
+                p += a_p * v
+                q += a_q * v
+            inverse = 1.0 / w
+            l_re = (p * re + q * im) * inverse
+            l_im = (p * im - q * re) * inverse
+            moved_re, moved_im = l_re - cells[at + L_RE + b], l_im - cells[at + L_IM + b]
+            step = counts * (moved_re * moved_re + moved_im * moved_im) * w
+            mismatch[b] = step if step > mismatch[b] else mismatch[b]
+            cells[at + L_RE + b] = l_re
+            cells[at + L_IM + b] = l_im
+            cells[at + J_RE + b] = l_re
+            cells[at + J_IM + b] = l_im
+
+
+@inlined
+def backward(n: int, roots: int, linear: bool, work: Work, lanes: Lanes) -> None:
+    """Currents of the branches from those of the loads."""
+    cells = lanes.cells
+    for k in range(n - 1, roots - 1, -1):
+        at, up = k * WIDTH, work.parent[k] * WIDTH
+        if linear:
+            d_re, d_im = work.d_re[k], work.d_im[k]
+            for b in range(LANES):
+                cells[up + J_RE + b] += cells[at + J_RE + b] * d_re - cells[at + J_IM + b] * d_im
+                cells[up + J_IM + b] += cells[at + J_RE + b] * d_im + cells[at + J_IM + b] * d_re
+        else:
+            for b in range(LANES):
+                cells[up + J_RE + b] += cells[at + J_RE + b]
+                cells[up + J_IM + b] += cells[at + J_IM + b]
+
+
+@inlined
+def forward(n: int, roots: int, linear: bool, work: Work, lanes: Lanes) -> None:
+    """Voltages from the currents of the branches, and the largest change (squared); inf where one is lost."""
+    cells, change = lanes.cells, lanes.change
+    for b in range(LANES):
+        change[b] = 0.0
+    for k in range(roots, n):
+        at, up = k * WIDTH, work.parent[k] * WIDTH
+        z_re, z_im = work.z_re[k], work.z_im[k]
+        d_re, d_im = 1.0, 0.0
+        if linear:
+            d_re, d_im = work.d_re[k], work.d_im[k]
+        for b in range(LANES):
+            j_re, j_im = cells[at + J_RE + b], cells[at + J_IM + b]
+            re = cells[up + U_RE + b] - (z_re * j_re - z_im * j_im)
+            im = cells[up + U_IM + b] - (z_re * j_im + z_im * j_re)
+            re, im = re * d_re - im * d_im, re * d_im + im * d_re
+            moved_re, moved_im = re - cells[at + U_RE + b], im - cells[at + U_IM + b]
+            step = moved_re * moved_re + moved_im * moved_im
+            step = step if re > 0.0 else np.inf  # also where it is not a number
+            change[b] = step if step > change[b] else change[b]
+            cells[at + U_RE + b] = re
+            cells[at + U_IM + b] = im
+
+
+@inlined
+def sweep_lanes(n: int, roots: int, loads: Loads, tolerance: float, iterations: int, work: Work, lanes: Lanes) -> bool:
+    """Iterate until all lanes converge; False where one does not."""
+    largest = np.inf
+    for _ in range(iterations):
+        draw_lanes(n, roots, loads.has_current, work, lanes)
+        mismatch = 0.0
+        for b in range(LANES):
+            mismatch = max(mismatch, lanes.mismatch[b])
+        if largest <= tolerance * tolerance and mismatch <= 1e4 * tolerance * tolerance:
+            return True
+        backward(n, roots, loads.linear, work, lanes)
+        forward(n, roots, loads.linear, work, lanes)
+        largest = 0.0
+        for b in range(LANES):
+            largest = max(largest, lanes.change[b])
+        if not largest < np.inf:
+            return False
+    return False
+
+
+@inlined
+def alone(
+    n: int, roots: int, lane: int, loads: Loads, tolerance: float, iterations: int, work: Work, lanes: Lanes
+) -> int:
+    """Compute the step in a lane by itself; its status."""
+    load(n, loads, 0, work)
+    for k in range(n):
+        work.p[k] = lanes.cells[k * WIDTH + P + lane]
+        work.q[k] = lanes.cells[k * WIDTH + Q + lane]
+    status = sweep(n, roots, loads, tolerance, iterations, work)
+    for k in range(n):
+        at = k * WIDTH + lane
+        lanes.cells[at + U_RE] = work.u_re[k]
+        lanes.cells[at + U_IM] = work.u_im[k]
+        lanes.cells[at + L_RE] = work.l_re[k]
+        lanes.cells[at + L_IM] = work.l_im[k]
+    return status
+
+
+@inlined
+def judge_voltages(n: int, roots: int, first: int, length: int, work: Work, lanes: Lanes, found: Found) -> None:
+    """Compare the voltages of the lanes with the limits and with the extremes so far."""
+    cells, row = lanes.cells, lanes.row
+    for k in range(roots, n):
+        at, bus, size = k * WIDTH, work.order[k], work.size[k]
+        least, most, w_min, w_max = found.low_of[bus], found.high_of[bus], found.w_min[bus], found.w_max[bus]
+        for b in range(LANES):
+            re, im = cells[at + U_RE + b], cells[at + U_IM + b]
+            row[b] = (re * re + im * im) * size
+        for b in range(LANES):
+            step, w = first + b * length, row[b]
+            if step >= len(found.loss) or found.status[step] != CONVERGED:
+                continue
+            if w < least:
+                least = w
+                found.low_at[bus] = step
+            if w > most:
+                most = w
+                found.high_at[bus] = step
+            found.low[step] = min(found.low[step], w)
+            found.high[step] = max(found.high[step], w)
+            if w < w_min * LOWER:
+                found.excess[step] += 1.0 - w / w_min
+            elif w > w_max * HIGHER:
+                found.excess[step] += w / w_max - 1.0
+        found.low_of[bus] = least
+        found.high_of[bus] = most
+
+
+@inlined
+def judge_currents(
+    n: int, roots: int, first: int, length: int, linear: bool, work: Work, lanes: Lanes, found: Found
+) -> None:
+    """Currents and losses of the branches at the voltages found, as `kernel.collect`, with limits and extremes."""
+    cells, row = lanes.cells, lanes.row
+    for k in range(n):
+        at = k * WIDTH
+        y_re, y_im = 0.0, 0.0
+        if linear:
+            y_re, y_im = work.y_re[k], work.y_im[k]
+        for b in range(LANES):
+            re, im = cells[at + U_RE + b], cells[at + U_IM + b]
+            cells[at + J_RE + b] = cells[at + L_RE + b] + (y_re * re - y_im * im)
+            cells[at + J_IM + b] = cells[at + L_IM + b] + (y_re * im + y_im * re)
+    for k in range(n - 1, roots - 1, -1):
+        at, parent, e = k * WIDTH, work.parent[k], work.edge[k]
+        up = parent * WIDTH
+        # The series impedance, and what its current is limited at, lies at the to side.
+        scale = 1.0 / work.size[parent if work.flipped[k] else k]
+        most, limit, r, half = found.current_of[e], found.l_max[e], work.z_re[k], work.half_re[k]
+        for b in range(LANES):
+            j_re, j_im = cells[at + J_RE + b], cells[at + J_IM + b]
+            cells[up + J_RE + b] += j_re
+            cells[up + J_IM + b] += j_im
+            row[b] = j_re * j_re + j_im * j_im
+        for b in range(LANES):
+            step, square = first + b * length, row[b]
+            if step >= len(found.loss) or found.status[step] != CONVERGED:
+                continue
+            lost = r * square
+            if linear:
+                re, im, above_re, above_im = (
+                    cells[at + U_RE + b],
+                    cells[at + U_IM + b],
+                    cells[up + U_RE + b],
+                    cells[up + U_IM + b],
+                )
+                lost += half * (re * re + im * im + above_re * above_re + above_im * above_im)
+            found.loss[step] += lost
+            found.energy[e] += lost * found.hours[step]
+            square *= scale
+            if square > most:
+                most = square
+                found.current_at[e] = step
+            if square > limit * HIGHER:
+                found.excess[step] += square / limit - 1.0
+        found.current_of[e] = most
+
+
+@inlined
+def add_open_lines(n: int, first: int, length: int, work: Work, lanes: Lanes, found: Found) -> None:
+    """The loss of branches that are open at one end only."""
+    cells = lanes.cells
+    for k in range(n):
+        at, g = k * WIDTH, work.hung_re[k]
+        for b in range(LANES):
+            step = first + b * length
+            if g != 0.0 and step < len(found.loss) and found.status[step] == CONVERGED:
+                found.loss[step] += g * (cells[at + U_RE + b] ** 2 + cells[at + U_IM + b] ** 2)
+
+
+@lean
+def series(
+    wires: Wires,
+    closed: Bools,
+    loads: Loads,
+    demands: Demands,
+    tolerance: float,
+    iterations: int,
+    work: Work,
+    lanes: Lanes,
+    found: Found,
+) -> int:
+    """Compute a flow for each step; returns the number of energised buses, 0 where the state is not radial.
+
+    `loads`: what does not depend on the step, one row each, without constant power. `found`: with 0 or the greatest
+    and least numbers where a figure is added up or compared.
+    """
+    roots, steps = len(wires.source), len(found.loss)
+    n, radial = grow(wires, closed, work)
+    if not radial:
+        return 0
+    for k in range(roots):  # a radial tree has source k at position k
+        hold(wires, k, k, work)
+    refer(wires, closed, n, work)
+    load(n, loads, 0, work)
+    begin(n, roots, work, lanes)
+    length = (steps + LANES - 1) // LANES
+    for first in range(length):
+        take(demands, n, first, length, work, lanes)
+        together = sweep_lanes(n, roots, loads, tolerance, iterations, work, lanes)
+        for b in range(LANES):
+            step = first + b * length
+            status = CONVERGED if together else alone(n, roots, b, loads, tolerance, iterations, work, lanes)
+            if step < steps:
+                found.status[step] = status
+                found.loss[step] = 0.0 if status == CONVERGED else np.inf
+        judge_voltages(n, roots, first, length, work, lanes, found)
+        judge_currents(n, roots, first, length, loads.linear, work, lanes, found)
+        if len(wires.hung) > 0:
+            add_open_lines(n, first, length, work, lanes, found)
+        if not together:
+            load(n, loads, 0, work)
+            begin(n, roots, work, lanes)
+    return n
