@@ -33,13 +33,21 @@ _STATUS = {
 class ClarabelModel:
     """A compiled model in one persistent Clarabel solver; only the right-hand side changes between solves."""
 
-    def __init__(self, form: StandardForm, *, tolerance: float = TOLERANCE, seconds: float = math.inf) -> None:
+    def __init__(
+        self,
+        form: StandardForm,
+        *,
+        tolerance: float = TOLERANCE,
+        seconds: float = math.inf,
+        regularization: float | None = None,
+    ) -> None:
         """Set up the solver, once.
 
         Args:
             form: the model; integrality is ignored.
             tolerance: feasibility and gap tolerance, relative.
             seconds: time limit of a solve.
+            regularization: of the equations of a step, in place of the solver's own 1e-8.
         """
         settings = clarabel.DefaultSettings()
         settings.verbose = False
@@ -49,6 +57,8 @@ class ClarabelModel:
         settings.tol_gap_rel = tolerance
         settings.max_iter = 200
         settings.time_limit = seconds
+        if regularization is not None:
+            settings.static_regularization_constant = regularization
         cones = [clarabel.ZeroConeT(form.n_zero), clarabel.NonnegativeConeT(form.n_nonneg)]
         cones += [clarabel.SecondOrderConeT(d) for d in form.cones]
         n = len(form.c)

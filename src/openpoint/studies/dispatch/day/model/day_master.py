@@ -42,6 +42,9 @@ from openpoint.twostage.ambiguity import ProbabilitySet
 
 TOLERANCE = 1e-8
 """Feasibility and gap of the cone programs, relative."""
+REGULAR = 1e-7
+"""Regularisation with which a program is solved once more where the solver ends without an answer: without, it may find
+no proof that an empty part of the flows is empty."""
 _NONE = np.empty(0, dtype=np.int64)
 
 
@@ -224,6 +227,8 @@ class DayMaster:
         layout = self._layout()
         form = self._form(layout, fixed or {})
         answer = ClarabelModel(form, tolerance=TOLERANCE, seconds=seconds).solve()
+        if answer.status is Status.FAILED:
+            answer = ClarabelModel(form, tolerance=TOLERANCE, seconds=seconds, regularization=REGULAR).solve()
         if answer.x is None:
             return MasterAnswer(answer.status, self._unknown(answer), None, np.empty(0), ())
         x = answer.x

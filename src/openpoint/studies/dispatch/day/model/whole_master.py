@@ -113,9 +113,16 @@ class _Search:
         self._push({}, root, root.bound)
 
     def try_whole(self, fixed: _Fixed) -> None:
-        """Solve with all whole numbers given."""
-        if fixed and not self._done() and not self.deadline.over():
-            self._offer(self.whole.master.solve(self.deadline.left(), fixed))
+        """Solve with these numbers held, and with more of them while something is not whole."""
+        while fixed and not self._done() and not self.deadline.over():
+            answer = self.whole.master.solve(self.deadline.left(), fixed)
+            if answer.x is None or not self.whole.open(answer.x):
+                self._offer(answer)
+                return
+            more = {**self.whole.rounded(answer.x), **fixed}
+            if len(more) == len(fixed):
+                return
+            fixed = more
 
     def run(self) -> MasterAnswer:
         """Branch until the gap is reached or the time is up."""
