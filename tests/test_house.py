@@ -83,6 +83,7 @@ PUBLIC = [
     "Wasserstein",
     "WorstCase",
     "__version__",
+    "balanced_equivalent",
     "cases",
     "dispatch",
     "dispatch_day",

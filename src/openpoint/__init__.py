@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from openpoint.errors import OptionError as OptionError
     from openpoint.errors import Problem as Problem
     from openpoint.grid import Grid as Grid
+    from openpoint.grid.balanced import balanced_equivalent as balanced_equivalent
     from openpoint.grid.builtin import cases as cases
     from openpoint.io import GridLike as GridLike
     from openpoint.io import read as read
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "openpoint.errors": ("InputError", "OpenpointError", "OptionError", "Problem"),
     "openpoint.grid": ("Grid",),
+    "openpoint.grid.balanced": ("balanced_equivalent",),
     "openpoint.grid.builtin": ("cases",),
     "openpoint.io": ("GridLike", "read", "write"),
     "openpoint.io.opendss.shapes": ("read_shapes",),

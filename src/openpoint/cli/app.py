@@ -179,13 +179,21 @@ def convert(
         typer.Argument(metavar="FOLDER", help="Where the tables go, or a file .xlsx or .dss.", show_default=False),
     ],
     tables: Annotated[Tables | None, typer.Option(help="Format of the tables in a folder.  [default: csv]")] = None,
+    balanced: Annotated[
+        bool,
+        typer.Option(
+            "--balanced",
+            help="Write the balanced equivalent of a grid with phases a, b, c, for the studies that need one; today's "
+            "loss of both is shown.",
+        ),
+    ] = False,
     *,
     changed: GridOptions,
 ) -> int:
     """Write a grid as a folder of tables, an Excel workbook (.xlsx) or an OpenDSS circuit (.dss)."""
     from openpoint.cli import grid as run
 
-    return run.convert(grid, path, None if tables is None else tables.value, run.Asked(changed))
+    return run.convert(grid, path, None if tables is None else tables.value, run.Asked(changed), balanced=balanced)
 
 
 @app.command()

@@ -14,7 +14,8 @@ from openpoint import io
 from openpoint.cli.display import console, show_frame, show_pairs
 from openpoint.cli.guard import BAD_INPUT, show_problems
 from openpoint.cli.options import GridOptions
-from openpoint.errors import Alike, InputError, OptionError, Problem, grouped
+from openpoint.errors import Alike, InputError, OpenpointError, OptionError, Problem, grouped
+from openpoint.grid.balanced import balanced_equivalent
 from openpoint.grid.banks import kvar_today
 from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
 from openpoint.report.terminal import words
@@ -90,16 +91,34 @@ def check(source: str, *, every: bool) -> int:
     return BAD_INPUT if errors else 0
 
 
-def convert(source: str, path: str, tables: Literal["csv", "parquet"] | None, asked: Asked) -> int:
+def convert(
+    source: str, path: str, tables: Literal["csv", "parquet"] | None, asked: Asked, *, balanced: bool = False
+) -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
     if Path(source).is_file() and Path(source).resolve() == Path(path).resolve():
         raise OptionError(f"{path} would take the place of the grid; give it another name")
     grid = asked.applied(io.read(source, pv=asked.held))
-    _show_doubts(grid.problems())
-    io.write(grid, path, tables=tables)
+    made = balanced_equivalent(grid) if balanced else grid
+    _show_doubts(made.problems())
+    io.write(made, path, tables=tables)
+    if made is not grid:
+        _show_unbalance(grid, made)
     what = ", a folder of tables" if Path(path).is_dir() else ""
     console().print(f"written: {words.safe(path)}{what}")
     return 0
+
+
+def _show_unbalance(grid: Grid, made: Grid) -> None:
+    """Today's loss and lowest voltage of a grid and of its balanced equivalent."""
+    from openpoint.studies.powerflow.study import run_powerflow
+
+    for name, each in (("with its phases", grid), ("balanced", made)):
+        try:
+            found = run_powerflow(each)
+            told = f"loss {found.loss_kw:.3f} kW, lowest voltage {found.v_min_pu:.5f} pu"
+        except OpenpointError as error:
+            told = str(error)
+        console().print(f"today, {name}: {words.safe(told)}")
 
 
 def cases() -> int:

@@ -14,6 +14,7 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.banks import kvar_by_steps
 from openpoint.grid.grid import Grid
 from openpoint.network.arrays import Network
@@ -51,7 +52,7 @@ def build_devices(grid: Grid, network: Network) -> Devices:
         OptionError: the grid has several phases.
     """
     if not network.is_balanced:
-        raise OptionError("devices are set one by one in balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"devices are set one by one in balanced grids (phases '1'); {HAS_PHASES}")
     found = [*_banks(grid, network), *_voltages(grid), *_taps(grid, network), *_units(grid, network)]
     return Devices(
         names=tuple(device.name for device in found),

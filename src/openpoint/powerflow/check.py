@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
 
 STIFF_PU = 1e-7
@@ -66,7 +67,7 @@ def check_flow(
         OptionError: shapes do not fit, or the network has several phases.
     """
     if not network.is_balanced:
-        raise OptionError("check_flow is for balanced grids; this one has several phases")
+        raise OptionError(f"check_flow is for balanced grids; {HAS_PHASES}")
     if np.shape(v) != (network.n_terminals,) or np.shape(closed) != (network.n_conductors,):
         raise OptionError(
             f"one state is checked at a time: closed of shape ({network.n_conductors},), v of shape "

@@ -17,6 +17,7 @@ import polars as pl
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import names_of, of_kind, path_of
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.scenarios.futures_table import COLUMNS, read_rows
@@ -165,7 +166,7 @@ def constant_power_kva(grid: Grid) -> tuple[Complexes, Complexes]:
         OptionError: the grid has several phases.
     """
     if (grid.check().buses["phases"] != "1").any():
-        raise OptionError("futures work on balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"futures work on balanced grids (phases '1'); {HAS_PHASES}")
     dispatchable = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
     load = at_buses(grid, grid.loads.filter(pl.col("model") == "power"))
     return load, at_buses(grid, grid.generators.filter(~dispatchable))

@@ -16,6 +16,7 @@ from openpoint.arrays import Bools, Floats, Indices, States
 from openpoint.compiled.jit import lean
 from openpoint.errors import OptionError
 from openpoint.graph import components, forest
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.search.kernel.forest import close_bridges, find
@@ -188,7 +189,7 @@ def best_topologies(
 def _choice(network: Network, locked_closed: Bools | None, locked_open: Bools | None) -> tuple[Bools, Bools]:
     """(E) branches that must be closed, and branches that may be."""
     if not network.is_balanced:
-        raise OptionError("topologies are enumerated on balanced grids; this one has several phases")
+        raise OptionError(f"topologies are enumerated on balanced grids; {HAS_PHASES}")
     must = ~network.switchable & network.closed if locked_closed is None else np.asarray(locked_closed, dtype=np.bool_)
     never = ~network.switchable & ~network.closed if locked_open is None else np.asarray(locked_open, dtype=np.bool_)
     if must.shape != (network.n_conductors,) or never.shape != (network.n_conductors,):

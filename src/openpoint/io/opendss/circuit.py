@@ -26,11 +26,10 @@ _READERS: dict[str, Callable[[Reading, str], None]] = {
     "capacitor": read_capacitor,
     "reactor": read_reactor,
 }
-# Kinds of controls, and what keeps the state that they set.
+# Kinds of controls that act by themselves, and what keeps the state that they set.
 _CONTROLS = {
     "regcontrol": "taps",
     "capcontrol": "capacitor steps",
-    "swtcontrol": "switches",
     "relay": "switches",
     "recloser": "switches",
     "fuse": "switches",
@@ -42,7 +41,8 @@ _CONTROLS = {
     "upfccontrol": "outputs",
 }
 _SWITCHING = ("swtcontrol", "relay", "recloser", "fuse")
-_METERS = ("energymeter", "monitor", "sensor")
+# Kinds without power that change nothing by themselves.
+_PASSIVE = ("energymeter", "monitor", "sensor", "swtcontrol")
 _REFUSED = {
     "fault": "Take it out",
     "isource": "Replace it by a load or generator",
@@ -79,7 +79,7 @@ def _solve(reading: Reading, with_controls: bool) -> bool:
 def _tables(reading: Reading, places: Places, tell: Callable[[str], None], *, has_flow: bool) -> None:
     engine, elements = reading.engine, [name.lower() for name in reading.engine.Circuit.AllElementNames()]
     reading.count(elements)
-    with_power = [e for e in elements if e.partition(".")[0] not in (*_CONTROLS, *_METERS)]
+    with_power = [e for e in elements if e.partition(".")[0] not in (*_CONTROLS, *_PASSIVE)]
     pockets = find_pockets(reading, with_power) if has_flow else []
     _buses(reading, places, {bus for pocket in pockets for bus in pocket.buses})
     if reading.faults:  # nothing else can be converted
@@ -106,7 +106,7 @@ def _tables(reading: Reading, places: Places, tell: Callable[[str], None], *, ha
             left_out.append(element)
         elif kind in _READERS:
             _READERS[kind](reading, element)
-        elif kind not in _CONTROLS and kind not in _METERS:
+        elif kind not in _CONTROLS and kind not in _PASSIVE:
             remedy = _REFUSED.get(kind, "Replace it by elements that openpoint reads, or take it out")
             reading.fault(element, f"a {kind} has no place in a grid", remedy)
     if left_out:
@@ -159,10 +159,11 @@ def _controls(reading: Reading, elements: list[str]) -> None:
     by_kind: dict[str, list[str]] = {}
     for element in elements:
         kind = element.partition(".")[0]
-        if kind not in _CONTROLS:
+        if kind not in _CONTROLS and kind not in _SWITCHING:
             continue
         reading.engine.Circuit.SetActiveElement(element)
-        by_kind.setdefault(kind, []).append(element)
+        if kind in _CONTROLS:
+            by_kind.setdefault(kind, []).append(element)
         if kind == "regcontrol":
             transformer = reading.text("transformer").lower().removeprefix("transformer.")
             reading.controlled.add((f"transformer.{transformer}", int(reading.value("winding"))))

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.io import GridLike, read
@@ -37,7 +38,7 @@ def grid_of_day(grid: GridLike, day: Day) -> tuple[Grid, tuple[Problem, ...]]:
     if faults := [*of_grid, *(problem for problem in found if problem.severity == "error")]:
         raise InputError(faults)
     if not set(grid.buses["phases"]) <= {"1"}:
-        raise OptionError("a day is planned in balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"a day is planned in balanced grids (phases '1'); {HAS_PHASES}")
     return with_day, tuple(found)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Indices, Ints
 from openpoint.errors import OptionError
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, no_devices
 from openpoint.search.kernel.arrays import Model
@@ -86,7 +87,7 @@ def build_model(
             bound has no closed form for.
     """
     if not network.is_balanced:
-        raise OptionError("topology search works on balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"topology search works on balanced grids (phases '1'); {HAS_PHASES}")
     devices = no_devices() if devices is None else devices
     check_devices(network, devices, must_close)
     fr, to = network.terminal_fr, network.terminal_to

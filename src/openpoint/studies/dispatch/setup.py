@@ -10,6 +10,7 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import locks, refuse_impossible
 from openpoint.formulations.radiality import contract
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
@@ -48,7 +49,7 @@ def question_of(grid: Grid, options: DispatchOptions) -> Question:
     """
     network = build_network(grid)
     if not network.is_balanced:
-        raise OptionError("dispatch works on balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"dispatch works on balanced grids (phases '1'); {HAS_PHASES}")
     network = Limits.given(options.limits).applied(network)
     every = build_devices(grid, network)
     free = free_kinds(network, every, options)

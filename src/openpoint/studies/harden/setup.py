@@ -7,6 +7,7 @@ import logging
 import numpy as np
 
 from openpoint.errors import OptionError
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
@@ -29,7 +30,7 @@ def harden_program(grid: Grid, options: HardenOptions) -> tuple[HardenProgram, T
     """
     network = build_network(grid).dead_when_open()
     if not network.is_balanced:
-        raise OptionError("harden works on balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"harden works on balanced grids (phases '1'); {HAS_PHASES}")
     _LOG.info("built the network")
     disasters = None if options.disasters is None else read_disasters(options.disasters, grid)
     threat = threat_of(network, disasters, options.any_lines, options.ambiguity)

@@ -9,6 +9,7 @@ import numpy as np
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import locks, refuse_impossible
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
@@ -44,7 +45,7 @@ def station_program(grid: Grid, options: ReconfigureOptions) -> tuple[RadialProg
 def _kept(grid: Grid, options: ReconfigureOptions) -> Network:
     network = build_network(grid)
     if not network.is_balanced:
-        raise OptionError("this works on balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"this works on balanced grids (phases '1'); {HAS_PHASES}")
     return Limits.given(options.limits).applied(network)
 
 

@@ -8,6 +8,7 @@ from typing import overload
 
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read
@@ -212,8 +213,8 @@ def prepare_futures(grid: Grid, options: ReconfigureOptions, many: FuturesQuesti
     grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
     if has_phases(grid):
         raise OptionError(
-            "many futures are for balanced grids (phases '1'); this grid has phases a, b, c: leave out futures, "
-            "risk, ambiguity, limits_share and sample, or make the grid balanced"
+            f"many futures are for balanced grids (phases '1'); {HAS_PHASES}. Or leave out futures, risk, ambiguity, "
+            "limits_share and sample"
         )
     if many.futures is None:
         raise OptionError("risk, ambiguity, limits_share and sample go with futures; give futures, or leave them out")

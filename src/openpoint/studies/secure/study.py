@@ -9,6 +9,7 @@ import numpy as np
 
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.arguments import Names
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_TOLD, mesh_problem, meshes, unsupplied
 from openpoint.io import GridLike, read
@@ -113,7 +114,7 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
         InputError: several phases, a branch that is unknown, or a state that is not radial.
     """
     if (grid.buses["phases"] != "1").any():
-        raise OptionError("secure takes balanced grids; this one has phases a, b, c")
+        raise OptionError(f"secure takes balanced grids; {HAS_PHASES}")
     names = grid.branches()["name"].to_list()
     if options.state is not None:
         remedy = "`openpoint info GRID` lists the branches"

@@ -15,6 +15,7 @@ from openpoint.errors import OptionError
 from openpoint.formulations.locks import locks, refuse_impossible
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.formulations.topology_phases import by_branch, choices_of
+from openpoint.grid.balanced import HAS_PHASES, is_symmetric
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
@@ -44,6 +45,10 @@ FEW = 200
 """Radial topologies up to which all of them are tried by exact power flow, unless a method is named."""
 TRIED = 20
 """Radial topologies tried for reference voltages where today's state and that without open points have none."""
+ALIKE = (
+    "the three phases of this grid are alike, so its balanced equivalent has the same losses, and its search is faster "
+    "and proves them by AC power flow: `openpoint convert GRID FOLDER --balanced`"
+)
 PROVEN = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.INFEASIBLE)
 
 
@@ -62,13 +67,13 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
     method = options.method
     if isinstance(method, TopologySearch):
         raise OptionError(
-            "the bound of topology search holds for balanced grids (phases '1'); this grid has phases a, b, c: "
-            "use Benders, or Enumeration where topologies are few"
+            f"the bound of topology search holds for balanced grids (phases '1'); {HAS_PHASES}. "
+            "Or use Benders, or Enumeration where topologies are few"
         )
     if isinstance(method, BranchExchange):
         raise OptionError(
-            "branch exchange alone is for balanced grids (phases '1'); this grid has phases a, b, c: use Benders, "
-            "which ends with it"
+            f"branch exchange alone is for balanced grids (phases '1'); {HAS_PHASES}. Or use Benders, which "
+            "ends with it"
         )
     program = phases_program(grid, options)
     method = method or phases_method(program, gap=options.gap, time_limit_s=options.time_limit_s)
@@ -103,6 +108,8 @@ class PreparedPhases:
                 answer = soften_phases(
                     evaluator, answer, lambda other: _answer(other, self.method, _silent, deadline), deadline
                 )
+            if not isinstance(self.method, Enumeration) and is_symmetric(self.grid):
+                answer = replace(answer, notes=(*answer.notes, ALIKE))
             return phases_result(evaluator, str(self.method), answer)
 
 
