@@ -157,7 +157,9 @@ def _stiff_currents(
         the currents, and per group without a source (a single bus is one) the power that is missing.
     """
     n = len(v)
-    count, group = connected_components(sp.coo_array((np.ones(len(fr)), (fr, to)), shape=(n, n)), directed=False)
+    count, group = n, np.arange(n, dtype=np.int32)
+    if len(fr):
+        count, group = connected_components(sp.coo_array((np.ones(len(fr)), (fr, to)), shape=(n, n)), directed=False)
     power = np.zeros(count, dtype=np.complex128)
     np.add.at(power, group, v * np.conj(missing))
     fed = np.zeros(count, dtype=np.bool_)

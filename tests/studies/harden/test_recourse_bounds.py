@@ -113,14 +113,17 @@ def test_trees_serve_every_disaster_that_spares_them() -> None:
     np.testing.assert_allclose(first.upper, first.lower)
 
 
-def test_what_is_stopped_knows_bounds_that_are_looser_from_above_alone() -> None:
+@pytest.mark.parametrize("piece", [1, 2, 1000])
+def test_what_is_stopped_knows_looser_bounds(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openpoint.studies.harden.recourse_bounds.PIECE", piece)
     program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
     nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
     stopped = program.recourse_bounds(nothing, disasters, lambda: True)
     assert stopped is not None
     whole = program.recourse_bounds(nothing, disasters)
     assert whole is not None
-    np.testing.assert_array_equal(stopped.lower, whole.lower)
+    np.testing.assert_array_equal(stopped.lower, np.where(np.arange(3) < piece - 1, whole.lower, 0.0))
+    assert stopped.may_improve[piece - 1 :].all()
     assert np.isfinite(stopped.upper).all()
     assert (stopped.upper > whole.upper * (1.0 + 1e-9)).any()
 

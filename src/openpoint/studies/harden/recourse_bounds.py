@@ -28,6 +28,9 @@ from openpoint.studies.harden.trees import feeder_of, lifted, spanned
 from openpoint.twostage.program import RecourseBounds
 from openpoint.twostage.workers.pool import never
 
+PIECE = 200
+"""Disasters between two questions whether to stop."""
+
 
 @final
 @dataclass
@@ -74,7 +77,7 @@ class RestorationBounds:
     def recourse_bounds(
         self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
     ) -> RecourseBounds:
-        """Bounds of the recourse in (K, E) disasters at a decision; those from above are looser where it is stopped."""
+        """Bounds of the recourse in (K, E) disasters at a decision; looser where it is stopped."""
         net, count = self.network, len(self.lines)
         hardened = np.zeros(net.n_conductors, dtype=np.bool_)
         hardened[self.lines[decision[:count] > 0.5]] = True
@@ -85,6 +88,9 @@ class RestorationBounds:
         lower, slope = np.zeros(k), np.zeros((k, len(decision)))
         saved, matters = np.zeros(k), np.zeros((k, len(decision)), dtype=np.bool_)
         for row in range(k):
+            if row % PIECE == PIECE - 1 and stop():
+                matters[row:] = True
+                break
             lower[row] = self._below(whole[row], decision, slope[row])
             open_parts = np.zeros(net.n_terminals + 1, dtype=np.bool_)
             open_parts[0] = True

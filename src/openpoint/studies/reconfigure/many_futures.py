@@ -27,6 +27,7 @@ from openpoint.search.methods import Log, Searched, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
+from openpoint.studies.reconfigure.heuristics import PIECE
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.methods.wait_and_see import StoppedError, nothing_yet, wait_and_see_bounds
@@ -221,7 +222,9 @@ def _least_violation(
     if start is None:
         return None
     part = deadline.within(EXPLAIN_S)
-    return descend(program.choices, start, ac.violations, enough=0.0, stop=part.over, piece=100)[1]
+    return descend(
+        program.choices, start, ac.violations, enough=0.0, stop=part.over, piece=max(1, PIECE // len(ac.demands))
+    )[1]
 
 
 @dataclass

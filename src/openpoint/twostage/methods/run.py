@@ -204,9 +204,9 @@ class Run:
         return objective.bound(objective.first_stage_cost(self.program, decision), said)
 
     def _learn(self, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
-        """Update incumbent, master and log by an evaluation."""
+        """Update incumbent, master and log by an evaluation; the master only where there is time to solve it again."""
         self.offer(evaluation)
-        words = self.learning.learn(self, master, proposal, evaluation, again=again)
+        words = [] if self.out_of_time() else self.learning.learn(self, master, proposal, evaluation, again=again)
         mark = "rough" if evaluation.rough else ""
         self._log_line(" + ".join(words), evaluation.value, evaluation.violation, mark, interim=False)
         return words
