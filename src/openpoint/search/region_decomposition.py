@@ -1,12 +1,13 @@
 """Region decomposition in a search: when it is used, and what its result changes.
 
-After a number of nodes the root is bounded by its regions (`openpoint.search.regions`). If this bound is better than
-that of the search so far, the search restarts, and every node is first bounded by its regions. A node that this does
-not prune is branched as usual. While few nodes are pruned in this way, few are tried.
+After a number of nodes the root is bounded by its regions (`openpoint.search.regions`). If this bound closes a part of
+the gap that the search has left, the search restarts, without the bound by paths, and every node is first bounded by
+its regions. A node that this does not prune is branched as usual. While few nodes are pruned so, few are tried.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -19,8 +20,13 @@ from openpoint.search.kernel.entries import take
 from openpoint.search.model.build import Numbering
 from openpoint.search.regions import Outcome, by_regions
 
-FIRST, TIMES = 1000, 8
-"""Nodes after which regions are tried at the root, and the factor by which this number grows until the next try."""
+_LOG = logging.getLogger(__name__)
+
+FIRST, WITH_PATHS, TIMES = 1000, 4000, 8
+"""Nodes after which regions are tried at the root, without the bound by paths and with it, and the factor by which this
+number grows until the next try."""
+WORTH = 0.05
+"""Share of the gap left by the search that the regions of the root must close for it to restart."""
 MOST = 1000
 """Most nodes of the search in one region."""
 PAYING, REST = 4, 64
@@ -58,17 +64,23 @@ class RegionDecomposition:
         left = self.patience - int(self.counts.nodes[0])
         return max(1, left) if self.going or left > 0 else np.inf
 
-    def step(self, pool: Pool) -> None:
-        """Called before a node is processed: tries the root if due, and bounds the current node by its regions."""
+    def step(self, pool: Pool, by_paths: bool) -> bool:
+        """Called before a node is processed: tries the root if due, and bounds the current node by its regions.
+
+        `by_paths`: whether nodes are bounded by paths. Returns whether they are bounded by regions in place of that.
+        """
         counts = self.counts
+        if by_paths:
+            self.patience = max(self.patience, WITH_PATHS)
         left = (counts.active[0] or counts.size[0]) and not counts.stack[0]
         if self.model.devices or not left or counts.nodes[0] < self.patience or not np.isfinite(self.incumbent.value):
-            return
+            return self.going
         if not self.going:
             self.patience = TIMES * int(counts.nodes[0])
-            found = self._of_root()
-            if found is None or found.bound <= lowest(counts, pool):
-                return
+            found, reached = self._of_root(), lowest(counts, pool)
+            if found is None or counts.cutoff[0] - found.bound >= (1.0 - WORTH) * (counts.cutoff[0] - reached):
+                return False
+            _LOG.info("nodes are bounded by regions: at the root they close more of the gap")
             self.going, self.patience = True, 0
             counts.size[0], counts.active[0], counts.depth[0] = 0, 1, 0
             counts.bound[0], counts.floor[0] = -np.inf, counts.cutoff[0]
@@ -77,15 +89,16 @@ class RegionDecomposition:
             if not counts.active[0]:
                 take(self.model, self.work, pool, counts, self.record)
             if counts.bound[0] >= counts.cutoff[0]:
-                return
+                break
+            found = self._by_regions(self.work.status.copy())
             if self.tried >= PAYING * (self.done + PAYING):
                 self.patience = int(counts.nodes[0]) + REST
-            found = self._by_regions(self.work.status.copy())
             if found is None:
-                return
+                break
             self._settle(found)
             if counts.active[0]:
-                return
+                break
+        return True
 
     def _of_root(self) -> Outcome | None:
         """Bound the root by its regions; where that does not end the search, also with all branches undecided.

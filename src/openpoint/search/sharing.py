@@ -86,10 +86,8 @@ class Sharing:
         anchors = Anchors(pool.kept, pool.near, pool.far, pool.share)
         base = pool.base_y.copy(), pool.base_mu.copy()
         recorded = 0 if state.certificate is None else len(state.certificate.record.kind)
-        flows = None
-        if state.by_paths is not None:
-            flows = state.by_paths.of_paths.first_p.copy(), state.by_paths.of_paths.first_q.copy()
-        return SubtreeWork(self.model, self.status, anchors, *base, flows, recorded)
+        first = None if state.by_paths is None else state.by_paths.from_first()
+        return SubtreeWork(self.model, self.status, anchors, *base, first, recorded)
 
     def _task(self, state: SearchState, taken: Rows, k: int) -> Task:
         counts = state.counts

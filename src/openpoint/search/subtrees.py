@@ -87,7 +87,7 @@ class SubtreeWork:
 
     Attributes:
         model: of the whole search, with the voltage bounds of its start. status: (m) states of the branches there.
-        anchors, base_y, base_mu: of the pool. by_paths: the least flows at all nodes (`PathWork`), None without paths.
+        anchors, base_y, base_mu: of the pool. by_paths: `PathExplorer.from_first`, None without paths.
         recorded: lines of a certificate that are held at a time; 0 without one.
     """
 
@@ -96,7 +96,7 @@ class SubtreeWork:
     anchors: Anchors
     base_y: Floats
     base_mu: Floats
-    by_paths: tuple[Floats, Floats] | None
+    by_paths: dict[str, Floats] | None
     recorded: int
 
     def prepare(self, stop: Callable[[], bool] = never) -> Callable[[Task], Answer]:
@@ -116,7 +116,7 @@ class _Explorer:
         self.by_paths: PathExplorer | None = None
         if work.by_paths is not None:
             self.by_paths = PathExplorer(self.model, self.work)
-            self.by_paths.of_paths.first_p[:], self.by_paths.of_paths.first_q[:] = work.by_paths
+            self.by_paths.as_first(work.by_paths)
         self.pool = pool_for(self.model, PIECE, work.anchors if len(work.anchors.near) else None)
         for name in OF_BASE:
             getattr(self.pool, name)[:] = getattr(work, name)

@@ -300,8 +300,8 @@ class _Run:
 
     def _explore(self, chunk: int) -> int:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
-        if self.by_regions and self.state.by_paths is None:
-            self.decomposition.step(self.state.pool)
+        if self.by_regions and self.decomposition.step(self.state.pool, self.state.by_paths is not None):
+            self.state.by_paths = None
         most = int(min(chunk, self.decomposition.pace, max(1, self.incumbent.next_kicks - self.counts.nodes[0])))
         if self.sharing is not None and self.sharing.due(self.state):
             if self.certificate is None or not self.counts.active[0]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.network import Network
+from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, work_for
@@ -24,7 +25,11 @@ HUGE = 1e3
 
 @dataclass(frozen=True)
 class Case:
-    """A grid with its paths, and its radial states: (S, m) closed, (S, K) states of the paths, (S) values."""
+    """A grid with its paths, and its radial states.
+
+    Attributes:
+        closed: (S, m). states: (S, K) of the paths. value: (S). w: (S, J) squared voltages of junctions.
+    """
 
     model: Model
     numbering: Numbering
@@ -32,6 +37,7 @@ class Case:
     closed: np.ndarray
     states: np.ndarray
     value: np.ndarray
+    w: np.ndarray
 
 
 def case_of(network: Network, change_cost: float = 0.0) -> Case | None:
@@ -50,7 +56,8 @@ def case_of(network: Network, change_cost: float = 0.0) -> Case | None:
     paths = paths_of(model)
     own = closed[kept][:, numbering.branch]
     states = np.stack([path_states(model, paths, some) for some in own])
-    return Case(model, numbering, paths, own, states, value[kept] - numbering.fixed_cost)
+    w = np.abs(solve(network, closed[kept]).v[:, numbering.bus[paths.bus]]) ** 2
+    return Case(model, numbering, paths, own, states, value[kept] - numbering.fixed_cost, w)
 
 
 def path_states(model: Model, paths: Paths, closed: np.ndarray) -> np.ndarray:
@@ -115,11 +122,15 @@ def faults(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[
                 continue
             cutoff = best * (1.0 + float(rng.choice([1e-6, 0.05, 0.5]))) + 1e-15
             entries.tighten(paths, of_paths, bound, cutoff)
+            below = case.w[fits & (case.value < cutoff)]
+            if np.any(below > of_paths.known_w * (1.0 + 1e-9)):
+                found.append(f"voltages above those below {cutoff:.9g}")
             entries.prepared(model, paths, of_paths, work)
             bound = entries.path_bound(model, paths, of_paths, work, HUGE * best)
             if bound > best * (1.0 + 1e-9) + 1e-15:
                 found.append(f"bound {bound:.9g} above {best:.9g} with flows below {cutoff:.9g}")
             of_paths.known_p[:] = of_paths.known_q[:] = 0.0
+            of_paths.known_w[:] = np.inf
             entries.prepared(model, paths, of_paths, work)
     return bounds, found
 

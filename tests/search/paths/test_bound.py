@@ -63,6 +63,7 @@ def _random_junctions(rng: np.random.Generator) -> tuple[Paths, PathWork]:
     fields = ("bus", "branch", "beyond", "u_bus", "v_bus", "first", "at", "pruned", "above", "by")
     start = np.zeros(count + 1, dtype=np.int32)
     empty = dict.fromkeys(fields, none)
+    empty |= {"r": np.zeros(count), "x": np.zeros(count)}
     paths = Paths(junctions=size - 1, start=start, u=u, v=v, metric=np.zeros((size - 1, size - 1)), **empty)
     work = path_work_for(paths, 1)
     work.cost[:] = np.round(rng.normal(0.0, 1.0, 2 * count), int(rng.integers(1, 4)))

@@ -28,6 +28,7 @@ class Paths(Table):
         junctions: their number J, without that of the sources, which is J. bus: (J) bus of each.
         start: (K + 1) first position of each path; path k has the positions start[k] … start[k + 1] − 1, one a branch.
         branch: (B) of each position, from u to v. beyond: (B) bus at its far end seen from u.
+        r, x: (K) sums along each path.
         u, v: (K) junctions at the ends. u_bus, v_bus: (K) buses there; those of different sources are different.
         first, at: paths at each junction, (J + 2) and (2K): 2k is end u of path k, 2k + 1 its end v.
         pruned, above, by: (T) buses of dangling trees, farthest first; bus above each, and branch to it.
@@ -39,6 +40,8 @@ class Paths(Table):
     start: Indices
     branch: Indices
     beyond: Indices
+    r: Floats
+    x: Floats
     u: Indices
     v: Indices
     u_bus: Indices
@@ -64,6 +67,7 @@ class PathWork(Table):
         u_p, u_q, v_p, v_q: (B) least power drawn from u and v where the path is open at a branch, at any node.
         end_p, end_q: (2K) least power that arrives where the path is closed, forth (2k) and back (2k + 1).
         known_p, known_q: (2K) what the cutoff says of these at the node; first_p, first_q: and at all nodes.
+        known_w, first_w: (J) the same of upper bounds of the squared voltages of junctions.
         send: (2K, 8) power sent then, as coefficients: p = f + s0 + s1 (f² + g²) + s2 f + s3 g with f, g the power that
             arrives, and q = g + s4 + s5 (f² + g²) + s6 f + s7 g.
         drop: (2K) least drop of the squared voltage then.
@@ -101,6 +105,8 @@ class PathWork(Table):
     known_q: Floats
     first_p: Floats
     first_q: Floats
+    known_w: Floats
+    first_w: Floats
     send: Floats
     drop: Floats
     least_p: Floats
@@ -149,6 +155,7 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "flow_p", "flow_q", "key", "late")
     arrays |= {name: np.zeros(2 * k) for name in (*by_arc, "known_p", "known_q", "first_p", "first_q")}
     arrays |= {name: np.zeros(j) for name in ("residual_p", "residual_q", "step_p", "step_q", "p_best", "q_best")}
+    arrays |= {name: np.full(j, np.inf) for name in ("known_w", "first_w")}
     arrays |= {"send": np.zeros((2 * k, 8)), "share": np.zeros((k, 3)), "forced": np.zeros((k, 3))}
     arrays |= {name: np.zeros(2 * k, dtype=np.int32) for name in ("left", "right")}
     nodes = ("heap", "arc", "leader", "tree", "seen", "trail")

@@ -64,6 +64,7 @@ def paths_of(model: Model) -> Paths:
                 e = next(int(via) for via in model.via[model.start[here] : model.start[here + 1]] if not seen[via])
             start.append(len(branch))
             ends.append((number[begin], number[here], first, far))
+    r, x = (np.array([along[branch[a:b]].sum() for a, b in pairwise(start)]) for along in (model.r, model.x))
     u, v, u_bus, v_bus = np.array(ends, dtype=np.int32).reshape(-1, 4).T.copy()
     at = [[2 * k + end for end in (0, 1) for k in np.flatnonzero((u, v)[end] == j)] for j in range(len(bus) + 1)]
     return Paths(
@@ -72,6 +73,8 @@ def paths_of(model: Model) -> Paths:
         start=np.array(start, dtype=np.int32),
         branch=np.array(branch, dtype=np.int32),
         beyond=np.array(beyond, dtype=np.int32),
+        r=r,
+        x=x,
         u=u,
         v=v,
         u_bus=u_bus,
@@ -81,7 +84,7 @@ def paths_of(model: Model) -> Paths:
         pruned=pruned.astype(np.int32),
         above=above.astype(np.int32),
         by=by.astype(np.int32),
-        metric=_metric(model, len(bus), u.astype(np.int64), v.astype(np.int64), np.array(start), np.array(branch)),
+        metric=_metric(len(bus), u.astype(np.int64), v.astype(np.int64), r),
     )
 
 
@@ -106,9 +109,8 @@ def _dangling(model: Model, fr: Ints, to: Ints) -> tuple[Ints, Ints, Ints, Bools
     return np.array(pruned, dtype=np.int64), np.array(above, dtype=np.int64), np.array(by, dtype=np.int64), core
 
 
-def _metric(model: Model, size: int, u: Ints, v: Ints, start: Ints, branch: Ints) -> Floats:
+def _metric(size: int, u: Ints, v: Ints, length: Floats) -> Floats:
     """The inverse Laplacian of the junctions, with 1 / 2 Σ r for each path: the curvature of the loss."""
-    length = np.array([model.r[branch[a:b]].sum() for a, b in pairwise(start.tolist())])
     weight = 0.5 / np.maximum(length, 1e-6 * max(float(length.max(initial=0.0)), 1e-12))
     laplacian = np.zeros((size + 1, size + 1))
     apart = u != v

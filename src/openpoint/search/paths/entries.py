@@ -8,7 +8,7 @@ from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED
 from openpoint.search.kernel.node import MARGIN
 from openpoint.search.kernel.waiting import free_row, next_row, pop, push
-from openpoint.search.paths import arborescence, ascent, bound, node, search
+from openpoint.search.paths import arborescence, ascent, bound, node, routes, search
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
 
 
@@ -39,9 +39,10 @@ def path_bound(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge:
 
 @lean
 def tighten(paths: Paths, of_paths: PathWork, value: float, cutoff: float) -> None:
-    """Raise least flows to those of states below the cutoff, after `path_bound`, whose bound `value` is."""
+    """Raise least flows and lower voltages to those of states below the cutoff, after `path_bound`, with its bound."""
     ascent.force(paths, of_paths, value)
     ascent.tighten(paths, of_paths, cutoff, MARGIN)
+    routes.lower_voltages(paths, of_paths, value, cutoff - (value - MARGIN * abs(value)))
 
 
 @lean

@@ -15,7 +15,12 @@ from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import OPEN, enlarged, path_pool_for, path_work_for
 from openpoint.search.paths.build import paths_of
 
-OF_NODE, OF_ALL = ("mask", "y", "mu"), ("tally", "first_p", "first_q")
+OF_NODE = ("mask", "y", "mu")
+FROM_FIRST = (
+    *("first_p", "first_q", "first_w", "highest", "load_p", "load_q", "nominal", "inner"),
+    *("u_p", "u_q", "v_p", "v_q"),
+)
+OF_ALL = ("tally", *FROM_FIRST)
 ENOUGH, PAYING, STILL = 64, 0.7, 0.65
 """Nodes between two judgements whether the bound by paths pays; share of them at which it must help, first and later.
 
@@ -66,6 +71,15 @@ class PathExplorer:
         self._make_room(pool)
         for name in OF_NODE:
             getattr(self.pool, name)[rows] = values[f"paths_{name}"]
+
+    def from_first(self) -> dict[str, Floats]:
+        """What the first node left for all others."""
+        return {name: getattr(self.of_paths, name).copy() for name in FROM_FIRST}
+
+    def as_first(self, values: Mapping[str, Floats]) -> None:
+        """Take over what a first node left."""
+        for name in FROM_FIRST:
+            getattr(self.of_paths, name)[:] = values[name]
 
     def leave(self, pool: Pool, counts: Counts) -> None:
         """Store that of the current node in the row to which `openpoint.search.kernel.entries.leave` writes next."""

@@ -119,6 +119,8 @@ def begin(model: Model, paths: Paths, work: PathWork, status: Any) -> None:
     """What holds at every node: loads of the core, upper bounds of its voltages, the least power of stubs."""
     for j in range(len(work.top)):
         work.highest[j] = model.w_max[j]
+    for j in range(paths.junctions):
+        work.highest[paths.bus[j]] = min(work.highest[paths.bus[j]], work.known_w[j])
     for k in range(len(work.mask)):
         work.inner[k] = 0.0
     for _ in range(TURNS):
@@ -185,7 +187,9 @@ def least_flows(paths: Paths, work: PathWork) -> bool:
 
 @inlined
 def highest_voltages(paths: Paths, work: PathWork) -> None:
-    """Lower the upper bounds of the voltages of junctions by the least drops of the paths that may feed them."""
+    """Lower the upper bounds of the voltages of junctions by the least drops of the paths that may feed them, and to
+    what is known of them.
+    """
     high = work.step_p
     for j in range(paths.junctions):
         high[j] = 0.0
@@ -199,6 +203,8 @@ def highest_voltages(paths: Paths, work: PathWork) -> None:
             near, far = (paths.u[k], paths.v[k]) if end == 1 else (paths.v[k], paths.u[k])
             bus = paths.u_bus[k] if end == 1 else paths.v_bus[k]
             w = (work.top[bus] if near == paths.junctions else high[near]) - work.drop[d]
+            if far < paths.junctions:
+                w = min(w, work.known_w[far])
             if far < paths.junctions and w > high[far]:
                 high[far] = w
                 again = True

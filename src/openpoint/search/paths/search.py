@@ -22,7 +22,8 @@ from openpoint.search.kernel.waiting import free_row, push
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
 from openpoint.search.paths.ascent import ascend, fix, force, tighten
 from openpoint.search.paths.bound import HUGE, path_bound
-from openpoint.search.paths.node import from_branches, one_feeder, sums, to_branches
+from openpoint.search.paths.node import begin, from_branches, one_feeder, sums, to_branches
+from openpoint.search.paths.routes import lower_voltages
 
 DONE, LEAF = -2, -1
 NOTHING, FIXED, TIGHTER = 0, 1, 2
@@ -62,10 +63,12 @@ def bound_by_paths(model: Model, paths: Paths, of_paths: PathWork, work: Work, c
         return DONE
     of_paths.both[0] = value
     force(paths, of_paths, value)
-    if fix(model, paths, of_paths, work.status, cutoff, MARGIN):
-        tighten(paths, of_paths, cutoff, MARGIN)
+    fixed = fix(model, paths, of_paths, work.status, cutoff, MARGIN)
+    tighter = tighten(paths, of_paths, cutoff, MARGIN)
+    tighter |= lower_voltages(paths, of_paths, value, cutoff - safe(value))
+    if fixed:
         return FIXED
-    return TIGHTER if tighten(paths, of_paths, cutoff, MARGIN) else NOTHING
+    return TIGHTER if tighter else NOTHING
 
 
 @inlined
@@ -81,6 +84,8 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
     most = FIRST if counts.nodes[0] == 1 else NEXT
     copy_values(of_paths.first_p, of_paths.known_p)
     copy_values(of_paths.first_q, of_paths.known_q)
+    copy_values(of_paths.first_w, of_paths.known_w)
+    first = counts.nodes[0] == 1 and counts.depth[0] == 0
     helped, turns = False, TURNS if counts.nodes[0] == 1 else 1
     while True:
         if not imply(model, paths, of_paths, work):
@@ -98,6 +103,8 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
                 return DONE
             if found == FIXED or (found == TIGHTER and turns > 0):
                 turns -= found == TIGHTER
+                if first:
+                    begin(model, paths, of_paths, work.status)
                 most = ANEW if counts.nodes[0] == 1 else AGAIN
                 continue
         root(model, work)
@@ -115,9 +122,10 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
         if not probe_all(model, work, counts, record, value):
             break
         most = AGAIN
-    if counts.nodes[0] == 1 and counts.depth[0] == 0:
+    if first:
         copy_values(of_paths.known_p, of_paths.first_p)
         copy_values(of_paths.known_q, of_paths.first_q)
+        copy_values(of_paths.known_w, of_paths.first_w)
     of_paths.tally[0] += 1
     of_paths.tally[1] += helped or of_paths.both[0] > of_paths.both[1]
     idle = counts.trials[0] > PAYING * (counts.gains[0] + IN_VAIN) and counts.nodes[0] % REST != 0
