@@ -15,6 +15,29 @@ from openpoint.search.model.build import Numbering, build_model, voltage_range
 from openpoint.search.model.loss_bound import loss_upper_bound
 
 
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Ends of many demands of N buses.
+
+    Attributes:
+        least: (N) least active and least reactive power of any demand. greatest: (N) greatest apparent power, real.
+    """
+
+    least: Complexes
+    greatest: Complexes
+
+    @classmethod
+    def of(cls, demands: Complexes) -> Span:
+        """Of (K, N) demands."""
+        least = demands.real.min(axis=0) + 1j * demands.imag.min(axis=0)
+        return cls(least, np.abs(demands).max(axis=0).astype(np.complex128))
+
+    def joined(self, other: Span) -> Span:
+        """The ends of the demands of both."""
+        least = np.minimum(self.least.real, other.least.real) + 1j * np.minimum(self.least.imag, other.least.imag)
+        return Span(least, np.maximum(self.greatest.real, other.greatest.real).astype(np.complex128))
+
+
 @dataclass(frozen=True)
 class FuturesModel:
     """The search model of K load vectors.
@@ -45,6 +68,7 @@ def futures_model(
     max_changes: int | None,
     change_cost: float,
     limits: bool,
+    span: Span | None = None,
 ) -> FuturesModel:
     """The model of a grid under (K, N) demands of constant power.
 
@@ -54,6 +78,7 @@ def futures_model(
     Args:
         network: balanced, with the limits. limits: whether they are kept under every demand; if not, none is used.
         must_close, must_open, max_changes, change_cost: as of `build_model`.
+        span: of all demands that these ones stand for; default: of these.
 
     Raises:
         OptionError: generators to dispatch, or a grid that the bound is not valid for.
@@ -65,8 +90,8 @@ def futures_model(
         network = replace(
             network, w_min=np.zeros(network.n_terminals), w_max=free, l_max=np.full_like(network.l_max, np.inf)
         )
-    least = replace(network, s_power=demands.real.min(axis=0) + 1j * demands.imag.min(axis=0))
-    greatest = replace(network, s_power=np.abs(demands).max(axis=0).astype(np.complex128))
+    span = Span.of(demands) if span is None else span
+    least, greatest = replace(network, s_power=span.least), replace(network, s_power=span.greatest)
     model, numbering = build_model(
         least, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
     )

@@ -19,7 +19,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.network import Network
 from openpoint.search.futures.arrays import ROWS, UNKNOWN, Loads, loads_for
-from openpoint.search.futures.model import FuturesModel, futures_model
+from openpoint.search.futures.model import FuturesModel, Span, futures_model
 from openpoint.search.futures.node import DONE, LEAF, bounds_of_futures, process_futures
 from openpoint.search.infeasibility import InfeasibilitySearch, infeasibility_search
 from openpoint.search.kernel import entries
@@ -72,7 +72,8 @@ class FuturesTask:
         alone: (K) what each future loses at best, from above, where the risk is that of the regret; else 0.
         judge: exact evaluation of states.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each.
-        limits: whether the limits are kept in every future.
+        limits: whether the limits are kept in every future. span: of all demands that those given stand for, where
+            they are means of groups (`openpoint.search.futures.groups`); None = they are all.
     """
 
     network: Network
@@ -85,6 +86,7 @@ class FuturesTask:
     max_changes: int | None = None
     change_cost: float = 0.0
     limits: bool = True
+    span: Span | None = None
 
     def built(self) -> FuturesModel:
         """The search model.
@@ -100,6 +102,7 @@ class FuturesTask:
             max_changes=self.max_changes,
             change_cost=self.change_cost,
             limits=self.limits,
+            span=self.span,
         )
 
 

@@ -136,18 +136,19 @@ def search_many(
     began = deadline.passed()
     starts, least, hopeless = _starts(program, ac, deadline)
     if hopeless:
-        found = _infeasible(least, deadline.passed() - began)
+        found = infeasible(least, deadline.passed() - began)
     else:
         task = task_of(program, ac)
         found = search_futures(task, gap=search.gap, deadline=deadline, starts=starts, progress=log.told, built=built)
         if found.closed is None and found.least_violation is None:
             found = replace(found, least_violation=least)
     if found.closed is None and not deadline.over():
-        found = replace(found, least_violation=_least_violation(program, ac, found.least_violation, deadline))
+        found = replace(found, least_violation=least_violation(program, ac, found.least_violation, deadline))
     return program.judged(replace(found, seconds=deadline.passed() - began), log)
 
 
-def _infeasible(least: Bools | None, seconds: float) -> SearchResult:
+def infeasible(least: Bools | None, seconds: float) -> SearchResult:
+    """What is found where no state keeps the limits, with the state of least violation."""
     return SearchResult(Termination.INFEASIBLE, None, None, math.inf, math.inf, least, 0, 0, 0, 0, seconds)
 
 
@@ -156,7 +157,7 @@ def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tu
     net, choices = program.network, program.choices
     today = heaviest_tree(choices, net.closed.astype(float)) > 0.5
     states = [today, heaviest_tree(choices, -np.abs(net.z.diagonal())) > 0.5]
-    mean = _alone(
+    mean = alone_answer(
         program, ac.objective.weights @ program.demands, deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
     )
     states += [mean.closed] if mean is not None and mean.closed is not None else []
@@ -169,11 +170,13 @@ def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tu
         values = ac.objectives(np.array(states))
     if not hopeless and np.isfinite(values).any():
         best = states[int(np.argmin(values))]
-        states.append(descend(choices, best, _Screened(ac, best), stop=deadline.over)[1])
+        states.append(descend(choices, best, Screened(ac, best), stop=deadline.over)[1])
     return np.array(states), least, hopeless
 
 
-def _alone(program: SearchedFutures, demand: Complexes, deadline: Deadline, gap: float = 1e-4) -> SearchResult | None:
+def alone_answer(
+    program: SearchedFutures, demand: Complexes, deadline: Deadline, gap: float = 1e-4
+) -> SearchResult | None:
     """The answer for one demand; None where topology search cannot take it."""
     try:
         return search_topologies(
@@ -201,7 +204,7 @@ def _ask_futures(
     for k in np.argsort(-violation, kind="stable"):
         if violation[k] <= 0.0 or deadline.over():
             break
-        answer = _alone(program, program.demands[k], deadline, gap=0.5)
+        answer = alone_answer(program, program.demands[k], deadline, gap=0.5)
         if answer is None:
             break
         if answer.termination is Termination.INFEASIBLE:
@@ -215,9 +218,7 @@ def _ask_futures(
     return False, found
 
 
-def _least_violation(
-    program: SearchedFutures, ac: AcEvaluator, start: Bools | None, deadline: Deadline
-) -> Bools | None:
+def least_violation(program: SearchedFutures, ac: AcEvaluator, start: Bools | None, deadline: Deadline) -> Bools | None:
     """The state of least violation that branch exchange finds."""
     if start is None:
         return None
@@ -228,7 +229,7 @@ def _least_violation(
 
 
 @dataclass
-class _Screened:
+class Screened:
     """Objective values of states near the best one: only the most promising are evaluated in all futures.
 
     All are ranked by their violations and losses in some futures, those that count most in the risk of the best one.

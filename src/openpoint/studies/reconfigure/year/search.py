@@ -1,0 +1,221 @@
+"""Topology search for a year: groups of steps bound it, and every state is judged by the power flow of all steps.
+
+The bound is that of `openpoint.search.futures.groups`. Steps whose limits break first are groups of their own: the
+heaviest one, and the worst of the states that the search begins with. Where a state is met that breaks limits in
+another step, this step is looked at first from then on, so that most of such states take a few power flows only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.formulations.radiality import heaviest_tree
+from openpoint.formulations.switching import Switching
+from openpoint.network import Network
+from openpoint.powerflow.ensemble import is_limited
+from openpoint.powerflow.series import SeriesFlows, StepDemand, solve_series
+from openpoint.search.exchange.pairs import descend
+from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
+from openpoint.search.futures.model import Span
+from openpoint.search.futures.search import Verdicts, search_futures
+from openpoint.search.methods import Log, TopologySearch
+from openpoint.search.result import SearchResult
+from openpoint.studies.reconfigure.many_futures import (
+    ASKED_S,
+    MEAN_S,
+    MEAN_SHARE,
+    Screened,
+    alone_answer,
+    infeasible,
+    least_violation,
+    task_of,
+)
+from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.risk import Expectation
+from openpoint.twostage.uncertainty import Scenarios
+
+GROUPS = 256
+"""Groups of steps, at most, beside the steps that are groups of their own."""
+WORST = 3
+"""Steps of a state to begin with that are groups of their own, those that break limits most."""
+WATCHED = 16
+"""Steps that are looked at before all others."""
+PIECE = 4096
+"""Steps whose demands of all buses are in memory at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class YearTask:
+    """What is asked: the radial state that loses least energy over T steps and keeps the limits in each.
+
+    Attributes:
+        program: the grid, its limits and locks. demand: of the steps, per unit. hours: (T) their lengths.
+    """
+
+    program: RadialProgram
+    demand: StepDemand
+    hours: Floats
+
+    @property
+    def network(self) -> Network:
+        return self.program.network
+
+    def flows(self, closed: Bools, steps: Ints | None = None) -> SeriesFlows:
+        """Power flows of a state in all steps, or in some."""
+        if steps is None:
+            return solve_series(self.network, closed, self.demand, self.hours)
+        return solve_series(self.network, closed, self.demand.take(steps), self.hours[steps])
+
+    def span(self) -> Span:
+        """The ends of the demands of all steps."""
+        parts = [slice(begin, begin + PIECE) for begin in range(0, len(self.hours), PIECE)]
+        found = Span.of(self.demand.rows(parts[0]))
+        for part in parts[1:]:
+            found = found.joined(Span.of(self.demand.rows(part)))
+        return found
+
+    def sizes(self) -> Floats:
+        """(T) apparent power of all buses, added up."""
+        parts = range(0, len(self.hours), PIECE)
+        return np.concatenate([np.abs(self.demand.rows(slice(at, at + PIECE))).sum(axis=1) for at in parts])
+
+
+@dataclass(eq=False)
+class YearJudge:
+    """Mean loss of radial states over the steps by exact AC power flow, inf where limits break in any step.
+
+    Attributes:
+        task: what is asked. switching: number and cost of changes. futures: number of groups.
+        watched: steps that are looked at first. judged: states so far, in all steps.
+    """
+
+    task: YearTask
+    switching: Switching
+    futures: int
+    watched: list[int] = field(default_factory=list)
+    judged: int = 0
+
+    def __call__(self, closed: Bools) -> Verdicts:
+        """Of (C, E) states."""
+        value, violation = np.full(len(closed), np.inf), np.full(len(closed), np.inf)
+        s, hours = self.task.network.s_base_kva, self.task.hours
+        for c in np.flatnonzero(self.switching.allowed(closed)):
+            if self.watched:
+                violation[c] = float(self.task.flows(closed[c], np.array(self.watched)).excess.sum())
+                if violation[c] > 0.0:
+                    continue
+            flows = self.task.flows(closed[c])
+            self.judged += 1
+            violation[c] = float(flows.excess.sum())
+            if violation[c] == 0.0:
+                value[c] = float(flows.loss @ hours) / float(hours.sum()) + float(self.switching.cost(closed[c])) / s
+            else:
+                self.watch(int(flows.excess.argmax()))
+        return Verdicts(value, value, np.zeros((len(closed), self.futures)), violation)
+
+    def watch(self, step: int) -> None:
+        """Look at a step first from now on."""
+        if step not in self.watched:
+            self.watched = [step, *self.watched][:WATCHED]
+
+
+@dataclass(frozen=True, eq=False)
+class YearFound:
+    """What was found.
+
+    Attributes:
+        outcome: of the mean loss over the steps, kW. groups: number of groups of several steps, alone: steps that are
+            groups of their own. judged: states that were computed in all steps.
+    """
+
+    outcome: Outcome
+    groups: int
+    alone: int
+    judged: int
+
+
+def search_year(task: YearTask, search: TopologySearch, progress: Progress | None, deadline: Deadline) -> YearFound:
+    """The radial state of least energy, proven to the gap of the search.
+
+    Raises:
+        OptionError: a grid that the bound is not valid for, or generators to dispatch.
+    """
+    net, choices = task.network, task.program.choices
+    began = deadline.passed()
+    first = [
+        heaviest_tree(choices, net.closed.astype(float)) > 0.5,
+        heaviest_tree(choices, -np.abs(net.z.diagonal())) > 0.5,
+    ]
+    alone, tree = _begin(task, first)
+    program = _grouped(task, alone, tree)
+    log = Log(net.s_base_kva, progress)
+    judge = YearJudge(task, program.switching, len(program.demands), alone.tolist())
+    states, hopeless = _starts(task, program, first, judge, alone, deadline)
+    if hopeless:
+        found = infeasible(states[int(np.argmin(program.ac.violations(states)))], deadline.passed() - began)
+    else:
+        asked = replace(task_of(program, program.ac), judge=judge, span=task.span(), limits=is_limited(net))
+        found = search_futures(asked, gap=search.gap, deadline=deadline, starts=states, progress=log.told)
+    if found.closed is None and not deadline.over():
+        start = found.least_violation if found.least_violation is not None else first[0]
+        found = replace(found, least_violation=least_violation(program, program.ac, start, deadline))
+    found = replace(found, seconds=deadline.passed() - began)
+    return YearFound(_outcome(program, found, log), len(program.demands) - len(alone), len(alone), judge.judged)
+
+
+def _begin(task: YearTask, states: list[Bools]) -> tuple[Ints, Bools]:
+    """Steps that are groups of their own, the heaviest first, and the state that the groups are formed by."""
+    alone, best, tree = [int(task.sizes().argmax())], math.inf, states[0]
+    for state in states:
+        flows = task.flows(state)
+        if float(flows.loss @ task.hours) < best:
+            best, tree = float(flows.loss @ task.hours), state
+        broken = np.flatnonzero(flows.excess > 0.0)
+        alone += broken[np.argsort(-flows.excess[broken], kind="stable")][:WORST].tolist()
+        alone += [int(np.argmin(task.sizes()))] if not len(broken) and is_limited(task.network) else []
+    return np.array(list(dict.fromkeys(alone)), dtype=np.int64), tree
+
+
+def _grouped(task: YearTask, alone: Ints, tree: Bools) -> RadialProgram:
+    """The program with the mean demands of groups as its futures; the steps that are alone come first."""
+    shares = task.demand.shares
+    points = coordinates(task.demand.profile, loss_form(task.network, tree, shares), task.hours)
+    label = group_steps(points, task.hours, GROUPS, alone)
+    profile, hours = means(task.demand.profile, task.hours, label)
+    futures = Scenarios(as_realisation(profile @ shares), hours / hours.sum())
+    return replace(task.program, futures=futures, risk=Expectation(), limits_share=1.0)
+
+
+def _starts(
+    task: YearTask, program: RadialProgram, first: list[Bools], judge: YearJudge, alone: Ints, deadline: Deadline
+) -> tuple[Bools, bool]:
+    """(S, E) states to begin with, and whether some step has no state that keeps its limits."""
+    states, ac = list(first), program.ac
+    part = deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
+    mean = alone_answer(program, ac.objective.weights @ program.demands, part)
+    states += [mean.closed] if mean is not None and mean.closed is not None else []
+    verdicts = judge(np.array(states))
+    if not np.isfinite(verdicts.objective).any() and is_limited(task.network):
+        part = deadline.within(ASKED_S)
+        for row in program.demands[: len(alone)]:
+            answer = None if part.over() else alone_answer(program, row, part, gap=0.5)
+            if answer is not None and answer.termination is Termination.INFEASIBLE:
+                return np.array(states), True
+            states += [answer.closed] if answer is not None and answer.closed is not None else []
+    values = ac.objectives(np.array(states))
+    if np.isfinite(values).any():
+        best = states[int(np.argmin(values))]
+        states.append(descend(program.choices, best, Screened(ac, best), stop=deadline.over)[1])
+    return np.array(states), False
+
+
+def _outcome(program: RadialProgram, found: SearchResult, log: Log) -> Outcome:
+    """What was found, in kW; the value is that over all steps."""
+    outcome = program.judged(found, log)
+    return replace(outcome, state=None, values=None)

@@ -1,0 +1,112 @@
+"""The search for a year against all radial states in all steps, and its bounds at partial nodes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from openpoint.arrays import Bools, Floats
+from openpoint.errors import OptionError
+from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.ensemble import excesses, is_limited
+from openpoint.powerflow.series import StepDemand
+from openpoint.search.enumeration import topologies
+from openpoint.search.futures.groups import group_steps, means
+from openpoint.search.futures.search import FuturesTask
+from openpoint.search.methods import TopologySearch
+from openpoint.studies.reconfigure.many_futures import task_of
+from openpoint.studies.reconfigure.model import RadialProgram
+from openpoint.studies.reconfigure.year import search as year
+from openpoint.studies.reconfigure.year.search import YearTask, search_year
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination
+from tests.search.random_grids import KINDS, random_grid
+from tests.search.test_futures import bounds_at_random_nodes
+
+
+def random_year(seed: int) -> tuple[YearTask, Bools, Floats]:
+    """A small grid with 20 to 200 steps of a few profiles, its radial states, and their mean losses in all steps."""
+    rng = np.random.default_rng([seed, 77])
+    kind = [k for k in KINDS if "dispatch" not in k][seed % (len(KINDS) - 2)]
+    network = random_grid(rng, kind)
+    n, steps, d = network.n_terminals, int(rng.integers(20, 201)), int(rng.integers(1, 4))
+    profile = np.abs(np.sin(np.linspace(0.0, 40.0, steps))[:, None] + rng.normal(0.0, 0.3, (steps, d)))
+    bus, follows = np.tile(np.arange(n), 2), rng.integers(0, d, 2 * n)
+    power = np.concatenate([network.s_power, np.where(rng.random(n) < 0.3, 0.3, 0.0) * network.s_power[::-1]])
+    if "generation" in kind:
+        power[n:] *= -3.0
+    hours = rng.choice([0.25, 1.0, 2.0], steps)
+    changes = None if seed % 5 else int(rng.integers(1, 5))
+    must_close, must_open = network.closed & ~network.switchable, ~network.closed & ~network.switchable
+    program = RadialProgram(network, must_close, must_open, changes, 0.05 * (seed % 3))
+    demand = StepDemand(profile, bus, follows, power, n)
+    found = list(topologies(network))
+    states = np.concatenate(found) if found else np.zeros((0, network.n_conductors), dtype=np.bool_)
+    return YearTask(program, demand, hours), states, mean_losses(YearTask(program, demand, hours), states)
+
+
+def mean_losses(task: YearTask, states: Bools) -> Floats:
+    """(C) mean loss and cost of changes, inf where a step has no flow or breaks limits; without code of the search."""
+    net, switching = task.network, task.program.switching
+    value = np.full(len(states), np.inf)
+    for c, state in enumerate(states):
+        flows = solve(net, state, s_power=task.demand.rows(slice(None)))
+        good = flows.converged & flows.energised.all(axis=1)
+        if good.all() and not excesses(net, flows).any() and switching.allowed(state):
+            value[c] = flows.loss @ task.hours / task.hours.sum() + switching.cost(state) / net.s_base_kva
+    return value
+
+
+def grouped(task: YearTask) -> FuturesTask:
+    """The groups of a year as what the search for many futures takes."""
+    program = year._grouped(task, np.array([int(task.sizes().argmax())]), task.network.closed)
+    return replace(task_of(program, program.ac), span=task.span(), limits=is_limited(task.network))
+
+
+@pytest.mark.parametrize("seed", range(36))
+def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(year, "GROUPS", [2, 6, 24][seed % 3])
+    task, states, values = random_year(seed)
+    try:
+        found = search_year(task, TopologySearch(gap=1e-6), None, Deadline()).outcome
+    except OptionError:
+        pytest.skip("nothing bounds the voltages of this grid")
+    best, s = float(values.min(initial=math.inf)), task.network.s_base_kva
+    if math.isinf(best):
+        assert found.termination is Termination.INFEASIBLE
+    else:
+        assert found.upper_bound / s == pytest.approx(best, rel=1e-6, abs=1e-9)
+        assert best - 2e-6 * abs(best) - 2e-9 <= found.lower_bound / s <= best * (1.0 + 1e-9) + 1e-12
+        assert found.termination in (Termination.OPTIMAL, Termination.GAP)
+    assert not bounds_at_random_nodes(grouped(task), states, values, seed, 3)
+
+
+def test_limits_and_generation_and_years_without_an_answer_are_tried() -> None:
+    years = [random_year(seed) for seed in range(36)]
+    assert sum(bool(np.isinf(values).all()) for *_, values in years) >= 2
+    assert sum(bool(np.isinf(values).any() and np.isfinite(values).any()) for *_, values in years) >= 2
+    assert sum(bool((task.demand.rows(slice(None)).real < 0.0).any()) for task, *_ in years) >= 4
+
+
+def test_groups_keep_the_sum_and_the_steps_that_are_alone() -> None:
+    rng = np.random.default_rng(3)
+    points, hours = rng.normal(size=(500, 3)), rng.uniform(0.2, 2.0, 500)
+    alone = np.array([17, 3])
+    label = group_steps(points, hours, 20, alone)
+    mean, total = means(points, hours, label)
+    assert len(total) == 22
+    assert np.flatnonzero(label == 0).tolist() == [17]
+    assert np.flatnonzero(label == 1).tolist() == [3]
+    assert total @ mean == pytest.approx(hours @ points)
+    scatter = (hours[:, None] * (points - mean[label]) ** 2).sum()
+    assert scatter < 0.3 * (hours[:, None] * (points - points.mean(axis=0)) ** 2).sum()
+
+
+def test_equal_steps_make_one_group() -> None:
+    points = np.repeat([[1.0], [2.0]], 5, axis=0)
+    assert len(set(group_steps(points, np.ones(10), 8, np.array([], dtype=np.int64)).tolist())) == 2
