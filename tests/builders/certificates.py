@@ -25,14 +25,21 @@ ROW = {"bits": -6, "roots": -5, "phi": -4, "near": -3, "y": -2, "mu": -1}
 
 
 def content(path: Path) -> Content:
-    """The head and the lines, with the numbers that follow a line as two lists at its end instead of their width."""
+    """The head and the lines, with the numbers that follow a line as two lists at its end instead of their width.
+
+    The demands of futures are in the head, as active and reactive power.
+    """
     text = gzip.decompress(path.read_bytes())
     head, at = _line(text, 0)
     n = len(head["least_squared_voltage"])
     lines = []
+    if "futures" in head:
+        count = head["futures"]["count"]
+        head["demands"] = np.frombuffer(text[at : at + 16 * count * n], dtype="<f8").reshape(2, count, n)
+        at += 16 * count * n
     while at < len(text):
         line, at = _line(text, at)
-        if line[0] in ("probe", "bound"):
+        if _has_multipliers(head, line):
             width = line.pop()
             size = 2 * n * width
             bytes_of = np.frombuffer(text[at : at + size], dtype=np.uint8).reshape(width, 2 * n).T.copy()
@@ -42,16 +49,22 @@ def content(path: Path) -> Content:
     return head, lines
 
 
+def _has_multipliers(head: dict[str, Any], line: Line) -> bool:
+    return line[0] == "future" if "futures" in head else line[0] in ("probe", "bound")
+
+
 def _line(text: bytes, at: int) -> tuple[Any, int]:
     end = text.index(b"\n", at)
     return json.loads(text[at:end]), end + 1
 
 
 def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
-    parts = [json.dumps(head).encode(), b"\n"]
+    head = dict(head)
+    demands = np.array(head.pop("demands", []), dtype="<f8")
+    parts = [json.dumps(head).encode(), b"\n", demands.tobytes()]
     for line in lines:
         numbers = b""
-        if line[0] in ("probe", "bound"):
+        if _has_multipliers(head, line):
             steps = np.concatenate([np.diff(np.array(part, dtype=np.int64), prepend=0) for part in line[-2:]])
             numbers = np.ascontiguousarray(steps.reshape(-1, 1).view(np.uint8).T).tobytes()
             line = [*line[:-2], 8]
@@ -133,7 +146,7 @@ def _head(
         output[devices.place[d]] *= devices.values[d][positions[d]]
     value, bound = worth
     return {
-        "format": "openpoint certificate 5",
+        "format": "openpoint certificate 6",
         "digest": digest(network, devices),
         "locked_closed": [names[e] for e in np.flatnonzero(~network.switchable & network.closed)],
         "locked_open": [names[e] for e in np.flatnonzero(~network.switchable & ~network.closed)],

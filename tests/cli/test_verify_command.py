@@ -26,9 +26,25 @@ def test_a_damaged_certificate_has_an_exit_code_of_its_own(command: Command, rin
     assert command("verify", "baran33", "no file").code == 2
 
 
+def test_a_certificate_of_many_futures_is_verified_with_their_table(command: Command, ring: Path) -> None:
+    done = command("futures", ring, "--count", 4, "--seed", 2, "-o", "futures.csv")
+    assert done.code == 0, done.err
+    planned = "--futures", "futures.csv", "--no-current-limits", "--risk", "cvar:0.5", "--method", "search"
+    done = command("reconfigure", ring, "--certificate", "proof.gz", *planned)
+    assert done.code == 0, done.err
+    assert "certificate: proof.gz" in done.out
+    measure = "As loss counts the mean of the greatest losses, those of probability 0.5, in the 4 futures of the"
+    assert measure + " table. No radial state" in command("verify", ring, "proof.gz", "--futures", "futures.csv").out
+    assert measure + " file. No radial state" in command("verify", ring, "proof.gz").out
+    command("futures", ring, "--count", 4, "--seed", 3, "-o", "others.csv")
+    assert "(not those of the table)" in command("verify", ring, "proof.gz", "--futures", "others.csv").out
+
+
 def test_only_a_search_writes_certificates(command: Command, ring: Path) -> None:
-    for options in (("--method", "benders"), ("--grow", 3)):
-        done = command("reconfigure", ring, "--certificate", "proof.gz", *options)
-        assert done.code == 2
-        assert "--certificate is an option of --method search" in done.err
+    done = command("reconfigure", ring, "--certificate", "proof.gz", "--method", "benders")
+    assert done.code == 2
+    assert "--certificate is an option of --method search" in done.err
+    done = command("reconfigure", ring, "--checkpoint", "open", "--grow", 3)
+    assert done.code == 2
+    assert "--checkpoint is an option of --method search for one demand" in done.err
     assert not Path("proof.gz").exists()

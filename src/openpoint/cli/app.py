@@ -43,6 +43,7 @@ states; each is evaluated in integers, and the best state by an AC power flow.
 Examples:
   openpoint reconfigure baran33 --certificate proof.gz
   openpoint verify baran33 proof.gz
+  openpoint verify my_grid.m proof.gz --futures futures.csv
 
 \b
 Exit codes:
@@ -130,6 +131,10 @@ def verify(
     grid: GridArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate.", show_default=False)],
     *,
+    futures: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Say whether the futures in the certificate are those of this table."),
+    ] = None,
     changed: GridOptions,
     quiet: QuietOption = False,
 ) -> int:
@@ -137,7 +142,7 @@ def verify(
     from openpoint.cli import verify as command
     from openpoint.cli.grid import Asked
 
-    return command.verify(grid, file, Asked(changed), quiet=quiet)
+    return command.verify(grid, file, Asked(changed), futures=futures, quiet=quiet)
 
 
 @app.command()

@@ -155,7 +155,7 @@ class ProofOptions:
 
         for option, file in (("--certificate", self.certificate), ("--checkpoint", self.checkpoint)):
             if file is not None and not isinstance(method, TopologySearch):
-                raise OptionError(f"{option} is an option of --method search for the demand of today; leave one out")
+                raise OptionError(f"{option} is an option of --method search; leave one out")
         if not isinstance(method, TopologySearch):
             return method
         return replace(method, certificate=self.certificate, checkpoint=self.checkpoint)

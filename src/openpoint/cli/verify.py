@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
+from rich.status import Status
 
 from openpoint.cli.display import console, show_notes
 from openpoint.cli.grid import Asked, read_sound
 from openpoint.cli.guard import complain
 from openpoint.cli.outputs import Outputs
 from openpoint.report.terminal.words import safe
+from openpoint.scenarios.futures import read_futures
 from openpoint.verify import CertificateError
 from openpoint.verify import verify as checked
 
 REFUSED = 5
 
 
-def verify(source: str, file: Path, asked: Asked, *, quiet: bool) -> int:
-    """Read the grid, check the certificate, say what it proves."""
+def verify(source: str, file: Path, asked: Asked, *, futures: Path | None = None, quiet: bool) -> int:
+    """Read the grid and its futures, check the certificate, say what it proves."""
     grid = read_sound(source, asked)
+    known = None
+    if futures is not None:
+        table = read_futures(futures, grid)
+        known = np.asarray(table.p_kw + 1j * table.q_kvar, dtype=np.complex128), table.weights
     out = console(quiet=quiet)
     try:
         with out.status("checking …") as status:
-            found = checked(grid, file, lambda done, whole: status.update(f"checking … line {done:,} of {whole:,}"))
+            tell = partial(_tell, status)
+            found = checked(grid, file, tell, futures=known)
     except CertificateError as error:
         complain("refused", str(error))
         return REFUSED
     out.print(safe(str(found)))
     show_notes(out, grid.figure_notes)
     return 0
+
+
+def _tell(status: Status, done: int, whole: int) -> None:
+    status.update(f"checking … line {done:,} of {whole:,}")
 
 
 def tell_of_search(outputs: Outputs, out: Console) -> None:

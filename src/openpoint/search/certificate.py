@@ -12,13 +12,14 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
@@ -42,7 +43,7 @@ from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.model.build import TOLERANCE, Numbering
 from openpoint.search.model.objective import Objective, relaxed
 
-FORMAT = "openpoint certificate 5"
+FORMAT = "openpoint certificate 6"
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
@@ -61,6 +62,42 @@ WORDS = {
     FROM: "from",
     STEP: "step",
 }
+
+
+@dataclass
+class Steps:
+    """The multipliers of lines as differences from those of the line before.
+
+    Attributes:
+        bus: (N) numbers of the buses in the grid. last: (2, N) y and μ of the line before. bits: their digits.
+    """
+
+    bus: Ints
+    last: Ints
+    bits: int = 0
+
+    @staticmethod
+    def of(numbering: Numbering, size: int) -> Steps:
+        """Before the first line; `size`: number of buses."""
+        return Steps(numbering.bus, np.zeros((2, size), dtype=np.int64))
+
+    def to(self, record: Record, row: int) -> tuple[list[Any], bytes]:
+        """Bits, roots, φ, w, and the bytes of a number; then y and μ by bus, as differences from the last line's.
+
+        Each of these lacks the one before it in its list, since buses that follow each other differ little, and all are
+        numbers modulo 2^64. The lowest bytes of all come first, then the next ones.
+        """
+        bus, bits = self.bus, int(record.bits[row])
+        now = np.empty_like(self.last)
+        now[0, bus], now[1, bus] = record.y[row], record.mu[row]
+        before = self.last >> (self.bits - bits) if bits < self.bits else self.last << (bits - self.bits)
+        self.last, self.bits = now, bits
+        tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
+        pairs = [[[int(bus[k]), int(a[k])] for k in np.flatnonzero(a)] for a in (record.phi[row], record.w[row])]
+        steps = np.diff(now - before, axis=1, prepend=0)
+        width = next(w for w in (1, 2, 4, 8) if w == 8 or np.array_equal(steps, steps.astype(f"<i{w}")))
+        planes = np.ascontiguousarray(steps.reshape(-1, 1).astype(f"<i{width}").view(np.uint8).T)
+        return [bits, tops, *pairs, width], planes.tobytes()
 
 
 class Certificate:
@@ -96,10 +133,9 @@ class Certificate:
             self.body.unlink(missing_ok=True)
         self.file = self._append()
         self.lines = 0
-        self.bits = 0
+        self.steps = Steps.of(numbering, len(model.p))
         self.least = math.inf
         """Least bound of a state with outputs to choose, of which multipliers must be the proof."""
-        self.last = np.zeros((2, len(model.p)), dtype=np.int64)
 
     def take(self) -> None:
         """Write the recorded lines to the file and empty the record."""
@@ -114,11 +150,15 @@ class Certificate:
                 line += [int(part[row]) for part in (self.record.branch, self.record.last, self.record.bits)]
             numbers = b""
             if kind in (PROBE, BOUND):
-                more, numbers = self._multipliers(self.record, row)
+                more, numbers = self.steps.to(self.record, row)
                 line += more
-            self.file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n" + numbers)
-            self.lines += 1
+            self.write(line, numbers)
         self.record.size[0] = 0
+
+    def write(self, line: list[Any], numbers: bytes = b"") -> None:
+        """Write a line, and the numbers that follow it."""
+        self.file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n" + numbers)
+        self.lines += 1
 
     def add(self, lines: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write lines that were recorded elsewhere, by the names of the arrays of a record."""
@@ -131,32 +171,14 @@ class Certificate:
                 self.record.size[0] = len(some)
             self.take()
 
-    def _multipliers(self, record: Record, row: int) -> tuple[list[Any], bytes]:
-        """Bits, roots, φ, w, and the bytes of a number; then y and μ by bus, as differences from the last line's.
-
-        Each of these lacks the one before it in its list, since buses that follow each other differ little, and all are
-        numbers modulo 2^64. The lowest bytes of all come first, then the next ones.
-        """
-        bus, bits = self.numbering.bus, int(record.bits[row])
-        now = np.empty_like(self.last)
-        now[0, bus], now[1, bus] = record.y[row], record.mu[row]
-        before = self.last >> (self.bits - bits) if bits < self.bits else self.last << (bits - self.bits)
-        self.last, self.bits = now, bits
-        tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
-        pairs = [[[int(bus[k]), int(a[k])] for k in np.flatnonzero(a)] for a in (record.phi[row], record.w[row])]
-        steps = np.diff(now - before, axis=1, prepend=0)
-        width = next(w for w in (1, 2, 4, 8) if w == 8 or np.array_equal(steps, steps.astype(f"<i{w}")))
-        planes = np.ascontiguousarray(steps.reshape(-1, 1).astype(f"<i{width}").view(np.uint8).T)
-        return [bits, tops, *pairs, width], planes.tobytes()
-
     def pause(self) -> dict[str, npt.NDArray[Any]]:
         """Write the recorded lines to the disk; returns the state that `resume` needs."""
         self.take()
         self.file.close()
         size = self.body.stat().st_size
         self.file = self._append()
-        counts = np.array([size, self.lines, self.bits])
-        return {"certificate": counts, "certificate_last": self.last, "certificate_least": np.array(self.least)}
+        counts = np.array([size, self.lines, self.steps.bits])
+        return {"certificate": counts, "certificate_last": self.steps.last, "certificate_least": np.array(self.least)}
 
     def resume(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue after a `pause`; lines that were written after it are discarded.
@@ -164,8 +186,8 @@ class Certificate:
         Raises:
             OptionError: the temporary file is missing or shorter than at the pause.
         """
-        size, self.lines, self.bits = state["certificate"].tolist()
-        self.last, self.least = state["certificate_last"], float(state["certificate_least"])
+        size, self.lines, self.steps.bits = state["certificate"].tolist()
+        self.steps.last, self.least = state["certificate_last"], float(state["certificate_least"])
         self.file.close()
         if not self.body.exists() or self.body.stat().st_size < size:
             raise OptionError(
@@ -212,7 +234,6 @@ class Certificate:
         """
         self.take()
         self.file.close()
-        net, names = self.network, self.network.branch_names
         bound = min(cutoff, self.least)
         if self.numbering.fixed_cost != 0.0:  # rounded downwards
             bound = float(np.nextafter(bound + self.numbering.fixed_cost, -np.inf))
@@ -221,7 +242,23 @@ class Certificate:
             self.drop()
             return
         free, objective = self.devices.count > 0, self.objective
-        head = {
+        head = self.head(locks, changes, best.closed, (best.value, bound), gap)
+        head |= {"generation": [best.generation.real.tolist(), best.generation.imag.tolist()]}
+        if free:
+            head |= {"devices": list(self.devices.names), "positions": best.positions.tolist()}
+        self.close(head if objective is None else head | self._of_objective(objective))
+
+    def head(
+        self,
+        locks: tuple[Bools, Bools],
+        changes: tuple[int | None, float],
+        closed: Bools,
+        worth: tuple[float, float],
+        gap: float,
+    ) -> dict[str, Any]:
+        """What every head says; `worth`: of the best state, and the bound."""
+        net, names, (value, bound) = self.network, self.network.branch_names, worth
+        return {
             "format": FORMAT,
             "digest": digest(net, self.devices),
             "locked_closed": [names[e] for e in np.flatnonzero(locks[0])],
@@ -231,17 +268,17 @@ class Certificate:
             "greatest_squared_current": _limits(net.l_max),
             "max_changes": changes[0],
             "change_cost": changes[1],
-            "open": [names[e] for e in np.flatnonzero(~best.closed)],
-            "generation": [best.generation.real.tolist(), best.generation.imag.tolist()],
-            **({"devices": list(self.devices.names), "positions": best.positions.tolist()} if free else {}),
-            "value": best.value,
+            "open": [names[e] for e in np.flatnonzero(~closed)],
+            "value": value,
             "bound": bound,
-            "gap": max(gap, (best.value - bound) / max(abs(best.value), NOTHING)),
+            "gap": max(gap, (value - bound) / max(abs(value), NOTHING)),
             "lines": self.lines,
-            **({} if objective is None else self._of_objective(objective)),
         }
+
+    def close(self, head: dict[str, Any], numbers: bytes = b"") -> None:
+        """Write the file: the head, what follows it, and the lines."""
         with open(self.path, "wb") as whole, open(self.body, "rb") as lines:
-            whole.write(gzip.compress((json.dumps(head) + "\n").encode(), mtime=0))
+            whole.write(gzip.compress((json.dumps(head) + "\n").encode() + numbers, mtime=0))
             shutil.copyfileobj(lines, whole)
         self.drop()
 

@@ -25,10 +25,31 @@ SUM_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
+class Between:
+    """The probability vectors with lower ≤ p ≤ upper, (K) each."""
+
+    lower: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True)
+class Near:
+    """The probability vectors that moving probability makes of a nominal one: probability times distance ≤ radius.
+
+    Attributes:
+        nominal: (K). distance: (K, K), 0 on the diagonal; None: 1 between any two.
+    """
+
+    nominal: Floats
+    radius: float
+    distance: Floats | None
+
+
+@dataclass(frozen=True)
 class ProbabilitySet:
     """The set { p = C z : G z ≤ h, E z = f, z ≥ 0 } of probability vectors of K realisations.
 
-    `only` is the vector where the set has no other.
+    `only` is the vector where the set has no other. `form` says the same in fewer numbers, where it has such a form.
     """
 
     c: sp.csr_array
@@ -37,6 +58,7 @@ class ProbabilitySet:
     e: sp.csr_array
     f: Floats
     only: Floats | None = None
+    form: Between | Near | None = None
 
     def worst(self, values: Floats) -> tuple[float, Floats]:
         """max pᵀ values, and a p that attains it; `inf` where an infinite value can have weight.
@@ -79,25 +101,27 @@ def exactly(probabilities: Floats) -> ProbabilitySet:
     """The set of one vector."""
     k = len(probabilities)
     eye = sp.csr_array(sp.eye_array(k))
-    return ProbabilitySet(eye, sp.csr_array((0, k)), np.empty(0), eye, probabilities, only=probabilities)
+    form = Between(probabilities, probabilities)
+    return ProbabilitySet(eye, sp.csr_array((0, k)), np.empty(0), eye, probabilities, probabilities, form)
 
 
 def all_of(k: int) -> ProbabilitySet:
     """The set of all probability vectors; its risk is the worst case."""
     if k == 1:
         return exactly(np.ones(1))
-    return _simplex(k, sp.csr_array((0, k)), np.empty(0))
+    return _simplex(k, sp.csr_array((0, k)), np.empty(0), Between(np.zeros(k), np.ones(k)))
 
 
 def tail_of(probabilities: Floats, level: float) -> ProbabilitySet:
     """The set of conditional value at risk: no probability above p / (1 − level) (Rockafellar and Uryasev 2000)."""
     k = len(probabilities)
-    return _simplex(k, sp.csr_array(sp.eye_array(k)), probabilities / (1.0 - level))
+    most = probabilities / (1.0 - level)
+    return _simplex(k, sp.csr_array(sp.eye_array(k)), most, Between(np.zeros(k), most))
 
 
-def _simplex(k: int, g: sp.csr_array, h: Floats) -> ProbabilitySet:
+def _simplex(k: int, g: sp.csr_array, h: Floats, form: Between | None = None) -> ProbabilitySet:
     ones = sp.csr_array(np.ones((1, k)))
-    return ProbabilitySet(sp.csr_array(sp.eye_array(k)), g, h, ones, np.ones(1))
+    return ProbabilitySet(sp.csr_array(sp.eye_array(k)), g, h, ones, np.ones(1), form=form)
 
 
 class Ambiguity(Protocol):
@@ -126,7 +150,7 @@ class TotalVariation:
         g = sp.csr_array(sp.vstack([exceeds, sp.hstack([sp.csr_array((1, count)), sp.csr_array(ones)])]))
         e = sp.csr_array(sp.hstack([sp.csr_array(ones), sp.csr_array((1, count))]))
         c = sp.csr_array(sp.hstack([eye, sp.csr_array((count, count))]))
-        return ProbabilitySet(c, g, np.append(p, self.radius), e, np.ones(1))
+        return ProbabilitySet(c, g, np.append(p, self.radius), e, np.ones(1), form=Near(p, self.radius, None))
 
 
 @dataclass(frozen=True)
@@ -147,7 +171,8 @@ class ProbabilityBox:
 
     def around(self, probabilities: Floats | None, count: int) -> ProbabilitySet:
         eye = sp.eye_array(count)
-        return _simplex(count, sp.csr_array(sp.vstack([eye, -eye])), np.concatenate([self.upper, -self.lower]))
+        g, form = sp.csr_array(sp.vstack([eye, -eye])), Between(self.lower, self.upper)
+        return _simplex(count, g, np.concatenate([self.upper, -self.lower]), form)
 
 
 @dataclass(frozen=True)
@@ -199,7 +224,8 @@ class Wasserstein:
         arrive = sp.csr_array(sp.kron(sp.csr_array(ones), eye))
         leave = sp.csr_array(sp.kron(eye, sp.csr_array(ones)))
         cost = sp.csr_array(self.distance.reshape(1, -1))
-        return ProbabilitySet(arrive, cost, np.array([self.radius]), leave, p)
+        form = Near(p, self.radius, self.distance)
+        return ProbabilitySet(arrive, cost, np.array([self.radius]), leave, p, form=form)
 
 
 def check_probabilities(p: Floats, count: int) -> None:

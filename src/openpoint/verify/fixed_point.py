@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from math import isqrt
 from typing import Any
@@ -31,15 +32,20 @@ WHOLE = ("given_y", "given_mu", "given_phi", "near", "y", "mu", "phi", "gain")
 class FixedPoint:
     """The bound on one grid in fixed-point numbers."""
 
-    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, d: int) -> None:
-        """`goal`: the value that every bound must reach. d: binary digits of data."""
-        n, m = graph.n, len(graph.fr)
-        self.d, self.goal, self.numbers = d, goal, _numbers(data, graph, d)
+    def __init__(self, numbers: Numbers, goal: Fraction) -> None:
+        """`goal`: the value that every bound must reach."""
+        n, m = len(numbers.held), len(numbers.fr)
+        self.goal, self.numbers = goal, numbers
         rooms: dict[str, Any] = {name: np.zeros(n, dtype=np.int64) for name in WHOLE}
         rooms |= {name: np.zeros(n, dtype=np.int32) for name in ("order", "parent", "edge")}
         rooms |= {name: np.zeros(n, dtype=np.int8) for name in ("top", "seen")}
         state, total = np.zeros(m, dtype=np.int8), np.zeros(1, dtype=np.int64)
         self.node = Node(status=state, total=total, **rooms)
+
+    def with_demands(self, p: list[Fraction], q: list[Fraction]) -> FixedPoint:
+        """The same grid under other demands, none greater than those that it was made for."""
+        numbers = replace(self.numbers, p=_pair(p, self.numbers.d), q=_pair(q, self.numbers.d))
+        return FixedPoint(numbers, self.goal)
 
     def reached(self, status: States, given: Multipliers) -> bool:
         """Whether the bound of a node with these states of the branches is found and reaches the goal."""
@@ -77,17 +83,19 @@ def fixed_point(data: Data[Fraction], graph: Graph, goal: Fraction, places: Plac
     low = min((float(w) for w in data.w_max), default=1.0)
     most = max(most, *((1.0 + float(price)) / low for price in data.price)) if low > 0.0 else math.inf
     d = MOST_DIGITS - math.frexp(most)[1] if most < math.inf else 0
-    return FixedPoint(data, graph, goal, d) if d >= LEAST_DIGITS else None
+    return FixedPoint(_numbers(data, graph, d), goal) if d >= LEAST_DIGITS else None
+
+
+def _least(values: list[Fraction], d: int) -> Ints:
+    return np.array([math.floor(value * (1 << d)) for value in values], dtype=np.int64)
+
+
+def _pair(values: list[Fraction], d: int) -> Ints:
+    return np.array([_least(values, d), [math.ceil(value * (1 << d)) for value in values]])
 
 
 def _numbers(data: Data[Fraction], graph: Graph, d: int) -> Numbers:
     one = 1 << d
-
-    def least(values: list[Fraction]) -> Ints:
-        return np.array([math.floor(value * one) for value in values], dtype=np.int64)
-
-    def pair(values: list[Fraction]) -> Ints:
-        return np.array([least(values), [math.ceil(value * one) for value in values]])
 
     n, m = graph.n, len(graph.fr)
     around = graph.around(list(range(m)))
@@ -100,10 +108,12 @@ def _numbers(data: Data[Fraction], graph: Graph, d: int) -> Numbers:
         for k, low, high, w_min, w_max in zip(slope, *roots, data.w_min, data.w_max, strict=True)
     ]
     spared = [
-        least([price / data.w_max[bus] if data.w_max[bus] > 0 else Fraction(0) for price, bus in zip(data.price, ends)])
+        _least(
+            [price / data.w_max[bus] if data.w_max[bus] > 0 else Fraction(0) for price, bus in zip(data.price, ends)], d
+        )
         for ends in (graph.fr, graph.to)
     ]
-    between: dict[str, Any] = {name: pair(vars(data)[name]) for name in BETWEEN}
+    between: dict[str, Any] = {name: _pair(vars(data)[name], d) for name in BETWEEN}
     return Numbers(
         fr=np.array(graph.fr, dtype=np.int32),
         to=np.array(graph.to, dtype=np.int32),
@@ -111,10 +121,10 @@ def _numbers(data: Data[Fraction], graph: Graph, d: int) -> Numbers:
         via=np.ascontiguousarray(flat[:, 0]),
         far=np.ascontiguousarray(flat[:, 1]),
         **between,
-        z2=pair([r * r + x * x for r, x in zip(data.r, data.x, strict=True)]),
-        square=pair([t * t for t in data.tap]),
-        inverse=pair([1 / (t * t) for t in data.tap]),
-        price=least(data.price),
+        z2=_pair([r * r + x * x for r, x in zip(data.r, data.x, strict=True)], d),
+        square=_pair([t * t for t in data.tap], d),
+        inverse=_pair([1 / (t * t) for t in data.tap], d),
+        price=_least(data.price, d),
         spared_fr=spared[0],
         spared_to=spared[1],
         chord=np.array(chord, dtype=np.int64),

@@ -24,7 +24,8 @@ class Verified:
             state is given. held: names of devices that were not to be set, and their positions today. positions: of
             those that were, and their positions in the best state; both as the grid counts them. change_cost_kw: cost
             of a change.
-        limits: text that describes the limits that the states keep.
+        limits: text that describes the limits that the states keep. measure: text that describes what of the losses in
+            many futures counts; `loss_kw` is this then. Empty for one demand.
     """
 
     loss_kw: float
@@ -42,6 +43,7 @@ class Verified:
     positions: tuple[tuple[str, int], ...]
     limits: str
     prices: str = ""
+    measure: str = ""
 
     def __str__(self) -> str:
         words = ("stays open", "stays closed")
@@ -57,8 +59,9 @@ class Verified:
         elif self.change_cost_kw:
             price = f" with {self.change_cost_kw:g} kW for each change"
             worth += f" and has {self.changes} changes, {self.value_kw:.6f} kW in all"
+        what = f"As loss counts the {self.measure}. " if self.measure else ""
         return (
-            f"Verified: no radial state with {self.limits}{where} {less}{price}; that "
+            f"Verified: {what}{'N' if what else 'n'}o radial state with {self.limits}{where} {less}{price}; that "
             f"with {', '.join(self.open_branches) or 'nothing'} open{placed} {worth} (gap {self.gap:.2g}). Checked: "
             f"{self.nodes:,} nodes, {self.bounds:,} bounds in integers, {self.judged:,} radial states and the best one "
             f"by AC power flow."

@@ -7,7 +7,10 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from openpoint.arrays import Complexes, Floats
 from openpoint.network import Network
+from openpoint.verify.futures import Futures
+from openpoint.verify.measure import Between
 from openpoint.verify.objective import Objective
 
 SLACK = 3e-6
@@ -49,6 +52,34 @@ def supply_in_words(objective: Objective, asked: Objective | None) -> str:
     if asked is None:
         return f"the {words} in the file"
     return f"the {words}" if objective.limited_as(asked.supply) else f"{words} of the file (not of the grid)"
+
+
+def futures_in_words(futures: Futures, asked: tuple[Complexes, Floats] | None) -> str:
+    """The measure of the losses, and whose futures; `asked`: demands and probabilities that are known."""
+    measure, count = futures.measure, futures.count
+    risk = "worst expectation near the probabilities in the file of the loss"
+    if isinstance(measure, Between):
+        weights = [low / measure.whole for low in measure.lower]
+        level = 1.0 - measure.whole / sum(measure.upper)
+        if measure.lower == measure.upper:
+            risk = "expectation of the loss" + ("" if max(weights) - min(weights) < SLACK else " by probabilities")
+        elif not any(measure.lower) and min(measure.upper) >= measure.whole:
+            risk = "greatest loss"
+        elif not any(measure.lower) and _proportional(measure.upper, futures.weights):
+            risk = f"mean of the greatest losses, those of probability {1.0 - level:.4g},"
+        else:
+            risk = "worst expectation between the probabilities in the file of the loss"
+    beyond = " beyond that of each future in the file" if any(futures.reference) else ""
+    whose = "of the file"
+    if asked is not None:
+        same = np.array_equal(asked[0], futures.demands) and np.array_equal(asked[1], futures.weights)
+        whose = "of the table" if same else "of the file (not those of the table)"
+    return f"{risk}{beyond} in the {count} futures {whose}"
+
+
+def _proportional(upper: list[int], weights: list[float]) -> bool:
+    most, whole = np.array(upper, dtype=float) / sum(upper), np.array(weights) / sum(weights)
+    return bool(np.all(np.abs(most - whole) <= SLACK))
 
 
 def prices_in_words(objective: Objective, asked: Objective | None, s_base_kva: float) -> str:

@@ -126,9 +126,8 @@ def reconfigure(
     outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample)
     check_copy(grid, write)
     many.check()
-    if many.any and proof.any:
-        given = "--checkpoint" if proof.certificate is None else "--certificate"
-        raise OptionError(f"{given} is an option of --method search for one demand; leave it out, or the futures")
+    if many.any and proof.checkpoint is not None:
+        raise OptionError("--checkpoint is an option of --method search for one demand; leave it out, or the futures")
     named = method.method
     if named is None and proof.any:
         named = MethodName.SEARCH

@@ -12,6 +12,7 @@ from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
+from openpoint.cli.verify import tell_of_search
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
@@ -51,6 +52,7 @@ def reconfigure(
     written, good = outputs.write(result)
     show_result(out, result)
     show_written(out, written)
+    tell_of_search(outputs, out)
     good &= write_copy(out, source, copy, result, found=result.objective_kw is not None)
     return result.termination.exit_code if good else NOT_WRITTEN
 

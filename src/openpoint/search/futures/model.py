@@ -69,6 +69,7 @@ def futures_model(
     change_cost: float,
     limits: bool,
     span: Span | None = None,
+    by_loss: bool = True,
 ) -> FuturesModel:
     """The model of a grid under (K, N) demands of constant power.
 
@@ -77,6 +78,7 @@ def futures_model(
 
     Args:
         network: balanced, with the limits. limits: whether they are kept under every demand; if not, none is used.
+        by_loss: whether voltages are bounded by the greatest loss, too; a certificate cannot rely on it.
         must_close, must_open, max_changes, change_cost: as of `build_model`.
         span: of all demands that these ones stand for; default: of these.
 
@@ -96,7 +98,7 @@ def futures_model(
         least, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
     )
     most = loss_upper_bound(greatest) * (1.0 + 1e-9)
-    w_max = voltage_range(network, numbering.voltage_bounds, most, no_devices())[1]
+    w_max = voltage_range(network, numbering.voltage_bounds, most if by_loss else np.inf, no_devices())[1]
     more = demands - least.s_power
     more[:, network.source_terminal] = 0.0
     here = more[:, numbering.bus]

@@ -19,6 +19,8 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.network import Network
 from openpoint.search.futures.arrays import ROWS, UNKNOWN, Loads, loads_for
+from openpoint.search.futures.certificate import FuturesCertificate
+from openpoint.search.futures.certified import CertifiedNodes
 from openpoint.search.futures.model import FuturesModel, Span, futures_model
 from openpoint.search.futures.node import DONE, LEAF, bounds_of_futures, process_futures
 from openpoint.search.infeasibility import InfeasibilitySearch, infeasibility_search
@@ -88,8 +90,8 @@ class FuturesTask:
     limits: bool = True
     span: Span | None = None
 
-    def built(self) -> FuturesModel:
-        """The search model.
+    def built(self, *, by_loss: bool = True) -> FuturesModel:
+        """The search model; `by_loss` as of `futures_model`, False for a certificate.
 
         Raises:
             OptionError: the bound is not valid for the grid.
@@ -103,6 +105,7 @@ class FuturesTask:
             change_cost=self.change_cost,
             limits=self.limits,
             span=self.span,
+            by_loss=by_loss,
         )
 
 
@@ -125,15 +128,22 @@ def search_futures(
     starts: Bools,
     progress: Callable[[SearchProgress], None] | None = None,
     built: FuturesModel | None = None,
+    certificate: FuturesCertificate | None = None,
 ) -> SearchResult:
     """The radial state of least risk that keeps the limits, proven to a relative gap.
 
     Args:
         task: what is searched. gap: at which to stop. deadline: until when.
         starts: (S, E) radial states to begin with, the better the quicker. progress: called regularly.
-        built: `task.built()`, if it is there.
+        built: `task.built()`, if it is there. certificate: for the proof; its file is there afterwards if the search
+            came to its end with an answer.
     """
-    return _Run(task, built or task.built(), gap, deadline, progress).solve(starts)
+    run = _Run(task, built or task.built(), gap, deadline, progress, certificate)
+    try:
+        return run.solve(starts)
+    finally:
+        if certificate is not None:
+            certificate.drop()
 
 
 class _Run:
@@ -146,6 +156,7 @@ class _Run:
         gap: float,
         deadline: Deadline,
         progress: Callable[[SearchProgress], None] | None,
+        certificate: FuturesCertificate | None,
     ) -> None:
         self.task, self.gap, self.deadline, self.progress = task, gap, deadline, progress
         self.built, self.model, self.numbering = built, built.of(0), built.numbering
@@ -153,9 +164,13 @@ class _Run:
         self.loads: Loads = loads_for(self.model, built.p, built.q)
         self.loads.y[:], self.loads.mu[:] = self.work.y, self.work.mu
         self.root_multipliers = [each.copy() for each in (self.loads.y, self.loads.mu, self.loads.phi)]
+        self.certificate, self.certified = certificate, None
+        if certificate is not None:
+            self.certified = CertifiedNodes(self.model, self.work, self.loads, certificate)
         self.heap, self.nodes, self.leaves, self.done = list[_Node](), 0, 0, 0.0
         self.closed: Bools | None = None
         self.value, self.violation, self.least = math.inf, math.inf, math.inf
+        self.value_bound = math.inf  # of the best state, with the most that each future may lose alone
         self.best_violation: Bools | None = None
         self.kept = np.zeros((0, len(task.demands)))
         self.root_value = np.full(len(task.demands), UNKNOWN)
@@ -168,8 +183,13 @@ class _Run:
         """The bound at which a node is done."""
         if math.isinf(self.value):
             return self.built.most + float(self.model.price.sum()) - float(self.task.alone.min(initial=0.0))
-        tolerance = max(self.gap * abs(self.value), SAME / self.task.network.s_base_kva)
-        return self.value - self.numbering.fixed_cost - tolerance
+        return self.value - self.numbering.fixed_cost - self.tolerance
+
+    @property
+    def tolerance(self) -> float:
+        """Difference of value and bound at which to stop."""
+        value = self.cutoff if math.isinf(self.value) else self.value
+        return max(self.gap * abs(value), SAME / self.task.network.s_base_kva)
 
     def solve(self, starts: Bools) -> SearchResult:
         """Run the search."""
@@ -193,10 +213,10 @@ class _Run:
             self._add_row(self.task.probabilities.worst(np.abs(self.task.demands).sum(axis=1))[1])
         if math.isinf(self.value) and self.task.limits:
             self._look_for_infeasibility()
-        self.loads.value[:] = self.root_value
+        self.loads.value[:] = UNKNOWN if self.certified is not None else self.root_value
         self.work.status[:] = self.root
         active, depth, iterations = True, 0, FIRST
-        while active or (self.heap and self.heap[0].bound < self.cutoff):
+        while active or (self.heap and (self.heap[0].bound < self.cutoff or self.certified is not None)):
             if self.deadline.over():
                 rest = [float(self.loads.reached[0])] if active else []
                 return self._result(self.deadline.why, complete=False, rest=rest)
@@ -205,9 +225,7 @@ class _Run:
             if not active:
                 depth, iterations = self._pop(), POPPED
             self.nodes += 1
-            branch = process_futures(
-                self.model, self.work, self.loads, self.record, self.nodes, iterations, self.cutoff
-            )
+            branch = self._process(iterations)
             active, iterations = branch >= 0, LATER
             if branch == LEAF:
                 self._leaf()
@@ -219,8 +237,17 @@ class _Run:
             self._tell(depth)
         return self._result(Termination.OPTIMAL, complete=True)
 
+    def _process(self, iterations: int) -> int:
+        """Bound the current node; returns the branch to decide next, `LEAF` or `DONE`."""
+        if self.certified is not None:
+            return self.certified.process(self.nodes, iterations, self.cutoff, self.tolerance)
+        shared = self.model, self.work, self.loads, self.record
+        return process_futures(*shared, self.nodes, iterations, self.cutoff)
+
     def _push(self, branch: int, depth: int) -> None:
         """Put the side with the branch open into the heap, and go on with the closed one."""
+        if self.certificate is not None:
+            self.certificate.split(branch, self.nodes)
         self.work.status[branch] = OPEN
         bound = max(float(self.loads.reached[0]), float(self.loads.opening[0]))
         value = np.maximum(self.loads.value, self.loads.opened)
@@ -232,7 +259,11 @@ class _Run:
         """Make the node of least bound the current one; its depth."""
         node = heapq.heappop(self.heap)
         self.work.status[:] = node.status
-        self.loads.value[:] = np.maximum(node.value, self.root_value)
+        self.loads.value[:] = node.value
+        if self.certificate is None:
+            np.maximum(node.value, self.root_value, out=self.loads.value)
+        else:
+            self.certificate.go_on(node.number)
         self.loads.reached[0] = node.bound
         for mine, kept in zip((self.loads.y, self.loads.mu, self.loads.phi), self.root_multipliers):
             mine[:] = kept
@@ -241,25 +272,33 @@ class _Run:
     def _leaf(self) -> None:
         """Evaluate the radial state that is left."""
         self.leaves += 1
-        self._judge(self._full(self.work.status)[None, :])
+        flows = self._judge(self._full(self.work.status)[None, :])
+        if self.certified is not None:
+            self.certified.leaf(self.cutoff, flows=flows)
 
     def _full(self, status: States) -> Bools:
         closed = self.task.must_close.copy()
         closed[self.numbering.branch] = status == CLOSED
         return closed
 
-    def _judge(self, closed: Bools) -> None:
-        """Evaluate radial states and keep the best; the probabilities that are worst there count from now on."""
+    def _judge(self, closed: Bools) -> bool:
+        """Evaluate radial states and keep the best; the probabilities that are worst there count from now on.
+
+        Returns:
+            whether all have a power flow in every future.
+        """
         found = self.task.judge(closed)
         for c in range(len(closed)):
             if found.objective[c] < self.value:
                 self.value, self.closed = float(found.objective[c]), closed[c]
+                self.value_bound = float(found.bound[c])
             if math.isfinite(found.objective[c]):
                 self.least = min(self.least, float(found.bound[c]))
             elif found.violation[c] < self.violation:
                 self.violation, self.best_violation = float(found.violation[c]), closed[c]
             if self.task.probabilities.only is None and np.isfinite(found.losses[c]).all():
                 self._add_row(self.task.probabilities.worst(found.losses[c] - self.task.alone)[1])
+        return bool(np.isfinite(found.losses).all())
 
     def _add_row(self, weight: Floats) -> None:
         """Let a probability vector count; the oldest goes if there is no room."""
@@ -281,7 +320,8 @@ class _Run:
             self.root_value[fresh] = loads.value[fresh]
             for mine, kept in zip((loads.y, loads.mu, loads.phi), self.root_multipliers):
                 kept[fresh] = mine[fresh]
-            self.work.status[:], loads.value[:] = status, np.maximum(value, self.root_value)
+            self.work.status[:] = status
+            loads.value[:] = np.maximum(value, self.root_value) if self.certified is None else value
         self._use(self.spread[counts[self.spread]])
 
     def _use(self, order: Ints) -> None:
@@ -319,6 +359,11 @@ class _Run:
     def _result(self, reason: Termination, *, complete: bool, rest: list[float] | None = None) -> SearchResult:
         holds = math.isfinite(self.value)
         bound = self._bound(rest or [])
+        if self.certificate is not None and complete and holds and self.closed is not None:
+            worth = self.value_bound, min(self.cutoff + self.numbering.fixed_cost, self.least)
+            task = self.task
+            locks, changes = (task.must_close, task.must_open), (task.max_changes, task.change_cost)
+            self.certificate.end(locks, changes, self.closed, worth, self.gap)
         if complete and not holds:
             reason, bound = Termination.INFEASIBLE, math.inf
         elif complete and (left := gap_between(bound, self.value)) > OPTIMAL:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from openpoint.formulations.switching import Switching
 from openpoint.network import Network
 from openpoint.powerflow.ensemble import is_limited
 from openpoint.search.exchange.pairs import descend
+from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
 from openpoint.search.futures.model import FuturesModel
 from openpoint.search.futures.search import FuturesTask, Verdicts, search_futures
 from openpoint.search.methods import Log, Searched, TopologySearch
@@ -117,16 +119,23 @@ def search_many(
     """The outcome of the search for many futures.
 
     Raises:
-        OptionError: a grid that the bound is not valid for, or a certificate or checkpoint asked for.
+        OptionError: a grid that the bound is not valid for, a checkpoint asked for, or a certificate of a risk that
+            it does not cover.
     """
-    if search.certificate is not None or search.checkpoint is not None:
-        raise OptionError("certificates and checkpoints are for one demand; leave them out, or the futures")
-    built, log = program.futures_model, Log(program.network.s_base_kva, progress)
+    if search.checkpoint is not None:
+        raise OptionError("checkpoints are for one demand; leave them out, or the futures")
+    log = Log(program.network.s_base_kva, progress)
+    if search.certificate is None:
+        built = program.futures_model
+    else:
+        search.certificate.unlink(missing_ok=True)
+        built = task_of(program, program.ac).built(by_loss=False)
     gap = max(ALONE_GAP * search.gap, FINEST)
+    by_itself = replace(search, gap=gap, certificate=None)
     try:
         alone = wait_and_see_bounds(
             program.any,
-            lambda single, part: replace(search, gap=gap).solve(cast(Searched[Outcome], single), None, part),
+            lambda single, part: by_itself.solve(cast(Searched[Outcome], single), None, part),
             deadline,
             gap,
         )
@@ -139,12 +148,28 @@ def search_many(
         found = infeasible(least, deadline.passed() - began)
     else:
         task = task_of(program, ac)
-        found = search_futures(task, gap=search.gap, deadline=deadline, starts=starts, progress=log.told, built=built)
+        certificate = None if search.certificate is None else _certificate(program, ac, task, built, search.certificate)
+        found = search_futures(
+            task,
+            gap=search.gap,
+            deadline=deadline,
+            starts=starts,
+            progress=log.told,
+            built=built,
+            certificate=certificate,
+        )
         if found.closed is None and found.least_violation is None:
             found = replace(found, least_violation=least)
     if found.closed is None and not deadline.over():
         found = replace(found, least_violation=least_violation(program, ac, found.least_violation, deadline))
     return program.judged(replace(found, seconds=deadline.passed() - began), log)
+
+
+def _certificate(
+    program: SearchedFutures, ac: AcEvaluator, task: FuturesTask, built: FuturesModel, path: Path
+) -> FuturesCertificate:
+    risk, weights, share = task.probabilities, ac.objective.weights, program.limits_share
+    return FuturesCertificate(path, task.network, built, FuturesClaim(task.demands, risk, task.alone, weights, share))
 
 
 def infeasible(least: Bools | None, seconds: float) -> SearchResult:

@@ -1,0 +1,172 @@
+"""Many futures in a certificate: their demands, the measure of their losses, and lower bounds of each loss.
+
+A line `future` gives multipliers of the balances in one future, at which the node, or the node with one branch open,
+has a lower bound of the loss in this future, prices of changes included. It holds in every node below. Since no loss is
+less than its bound and probabilities are not negative, the measure of the bounds is a lower bound of the measure of the
+losses. A future without a bound yet counts as one that gains without end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import IO, Any
+
+import numpy as np
+
+from openpoint.arrays import Complexes, States
+from openpoint.network import Network
+from openpoint.verify.bound import Exact
+from openpoint.verify.caps import caps
+from openpoint.verify.data import Data
+from openpoint.verify.devices import Places
+from openpoint.verify.fixed_point import FixedPoint, fixed_point
+from openpoint.verify.graph import Graph
+from openpoint.verify.measure import Measure, measure_of
+from openpoint.verify.multipliers import Multipliers
+from openpoint.verify.verified import CertificateError
+
+DIGITS = 96
+"""Binary digits of the bounds that are kept."""
+UNKNOWN = -1 << 2 * DIGITS
+"""Bound of a future that has none."""
+ROUNDING = Fraction(1, 10**9)
+"""By how much the share of futures that miss their limits may exceed what is allowed: sums of probabilities."""
+MOST = 1_000_000
+"""Futures, at most."""
+
+
+@dataclass(frozen=True)
+class Futures:
+    """The futures of a certificate.
+
+    Attributes:
+        demands: (K, N) constant power. measure: of the losses less `reference`, (K).
+        weights: (K) probabilities by which the share of futures that keep their limits is counted; at least `share`.
+    """
+
+    demands: Complexes
+    measure: Measure
+    reference: list[float]
+    weights: list[float]
+    share: float
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return len(self.demands)
+
+    @property
+    def limited(self) -> bool:
+        """Whether every future has to keep the limits."""
+        return self.share >= 1.0
+
+    def worth(self, losses: list[float]) -> float:
+        """The measure of losses that were computed in floating point."""
+        less = zip(losses, self.reference, strict=True)
+        return float(self.measure.worst([_floor(Fraction(loss) - Fraction(w)) for loss, w in less]) / (1 << DIGITS))
+
+    def enough(self, kept: list[bool]) -> bool:
+        """Whether the limits are kept in enough of the futures."""
+        if self.limited:
+            return all(kept)
+        missed = sum(Fraction(w) for w, there in zip(self.weights, kept, strict=True) if not there)
+        whole = sum(map(Fraction, self.weights))
+        return missed <= (1 - Fraction(self.share) + ROUNDING) * whole
+
+    def at(self, network: Network, k: int) -> Network:
+        """The network in a future."""
+        return replace(network, s_power=self.demands[k])
+
+
+def _floor(value: Fraction) -> int:
+    return math.floor(value * (1 << DIGITS))
+
+
+def read_futures(head: dict[str, Any], n: int, file: IO[bytes]) -> Futures | None:
+    """The futures of a certificate, whose demands follow its head in the file; None where there are none.
+
+    Raises:
+        CertificateError: numbers that are missing or make no sense.
+    """
+    given = head.get("futures")
+    if given is None:
+        return None
+    count = int(given["count"])
+    if not 0 < count <= MOST:
+        raise CertificateError(f"{count} futures")
+    block = file.read(16 * count * n)
+    demands = np.frombuffer(block, dtype="<f8").reshape(2, count, n)
+    reference, weights = ([float(value) for value in given[name]] for name in ("reference", "weights"))
+    share = float(given["share"])
+    every = np.concatenate([demands.ravel(), reference, weights])
+    if not np.isfinite(every).all() or len(reference) != count or len(weights) != count:
+        raise CertificateError("demands, reference losses or weights are missing or no numbers")
+    if min(weights) < 0.0 or not sum(weights) > 0.0 or not 0.0 <= share <= 1.0:
+        raise CertificateError("a weight is negative, or the share of futures is not between 0 and 1")
+    measure = measure_of(given["measure"], count)
+    return Futures(demands[0] + 1j * demands[1], measure, reference, weights, share)
+
+
+def of_least_demands(data: Data[Fraction], futures: Futures) -> Data[Fraction]:
+    """The data with the least demand of any future at every bus, at which voltages are highest."""
+    return _with_demands(data, futures.demands.real.min(axis=0), futures.demands.imag.min(axis=0))
+
+
+def voltages_in_all(
+    data: Data[Fraction], places: Places, graph: Graph, usable: list[int], limits: list[float]
+) -> list[Fraction | float]:
+    """By bus the limit, or an upper bound of its squared voltage in every state of the future of `data`; inf: unknown.
+
+    Nothing is known of the loss in one future of many.
+    """
+    top = max(square for _, square in places.squares_of(data).values())
+    return [min(cap, limit) for cap, limit in zip(caps(data, graph, usable, None, top), limits, strict=True)]
+
+
+def _with_demands(data: Data[Fraction], p: Any, q: Any) -> Data[Fraction]:
+    return replace(data, p=[Fraction(v) for v in p.tolist()], q=[Fraction(v) for v in q.tolist()])
+
+
+class FuturesBounds:
+    """Lower bounds of the loss in each future.
+
+    Attributes:
+        goal: the measure of the bounds that every node has to reach, times 2^`DIGITS`.
+    """
+
+    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, futures: Futures) -> None:
+        """`data`: with the ranges of voltages that hold in all futures."""
+        self.data, self.graph, self.places, self.futures = data, graph, places, futures
+        self.goal, self.minus = goal * (1 << DIGITS), [-_floor(-Fraction(w)) for w in futures.reference]
+        self.multipliers = [Multipliers(graph.n) for _ in range(futures.count)]
+        sizes = [np.abs(part).max(axis=0) for part in (futures.demands.real, futures.demands.imag)]
+        self.fixed = fixed_point(_with_demands(data, *sizes), graph, goal, places)
+        self.of: dict[int, FixedPoint | Exact] = {}
+
+    def bound(self, k: int, status: States) -> int:
+        """The bound of future k at its multipliers, times 2^`DIGITS`; UNKNOWN where there is none."""
+        given, there = self.multipliers[k], self.of.get(k) or self._of(k)
+        self.of[k] = there
+        if isinstance(there, FixedPoint):
+            found = there.bound(status, given)
+            return UNKNOWN if found is None else _floor(found)
+        up = there.coarse - given.bits
+        y, mu = ([v << up for v in part.tolist()] for part in (given.y, given.mu))
+        states = status.tolist()
+        order = self.graph.directed(states, set(given.tops), y)
+        whole = there.bound(states, order, y, mu, given.phi, given.near, [])
+        return UNKNOWN if whole is None else _floor(Fraction(whole, 1 << there.k + there.fine))
+
+    def _of(self, k: int) -> FixedPoint | Exact:
+        demand = self.futures.demands[k]
+        data = _with_demands(self.data, demand.real, demand.imag)
+        if self.fixed is None:
+            return Exact(data, self.graph, Fraction(0), self.places)
+        return self.fixed.with_demands(data.p, data.q)
+
+    def reached(self, values: dict[int, int]) -> bool:
+        """Whether the measure of bounds reaches the goal; `values`: by future, those that are known."""
+        less = [values.get(k, UNKNOWN) - self.minus[k] for k in range(self.futures.count)]
+        return self.futures.measure.worst(less) >= self.goal
