@@ -63,7 +63,7 @@ def balanced_equivalent(grid: Grid) -> Grid:
     banks = {_ends(row) for row in grid.transformers.filter(pl.col("phases") != _PHASES).iter_rows(named=True)}
     for kind, convert in (("lines", _line), ("switches", _switch), ("transformers", _transformer)):
         frame = grid.tables()[kind]
-        rows = [_joined(kind, members, faults) for members in _places(frame.iter_rows(named=True))]
+        rows = [_joined(kind, members, faults) for members in _places(kind, frame.iter_rows(named=True))]
         if kind != "transformers":
             rows = [row for row in rows if row["phases"] == _PHASES or _ends(row) not in banks]
         tables[kind] = pl.DataFrame([convert(row) for row in rows], schema=frame.schema)
@@ -97,13 +97,26 @@ def _is_balanced(row: tuple[list[float], ...]) -> bool:
     return True
 
 
-def _places(rows: Iterable[_Row]) -> list[list[_Row]]:
-    """Rows that are one: between the same two buses, with fewer than three phases each."""
-    places: dict[object, list[_Row]] = {}
+def _places(kind: str, rows: Iterable[_Row]) -> list[list[_Row]]:
+    """Rows that are one: between the same two buses, of fewer than three phases each, and no phase in two of them.
+
+    Windings between two lines share phases and are one nevertheless.
+    """
+    places: list[list[_Row]] = []
+    at: dict[frozenset[str], list[list[_Row]]] = {}
     for row in rows:
-        own = row["phases"] == _PHASES
-        places.setdefault((own, row["name"] if own else _ends(row)), []).append(row)
-    return list(places.values())
+        some = [] if row["phases"] == _PHASES else at.setdefault(_ends(row), [])
+        fits = [place for place in some if kind == "transformers" or all(_apart(row, other) for other in place)]
+        if fits:
+            fits[0].append(row)
+        else:
+            places.append([row])
+            some.append(places[-1])
+    return places
+
+
+def _apart(row: _Row, other: _Row) -> bool:
+    return set(row["phases"]).isdisjoint(other["phases"])
 
 
 def _ends(row: _Row) -> frozenset[str]:

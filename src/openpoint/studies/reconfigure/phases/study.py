@@ -24,6 +24,7 @@ from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.reconfigure.methods import BranchExchange
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.answer import PhasesAnswer, open_branches, phases_result
+from openpoint.studies.reconfigure.phases.balanced_start import balanced_start
 from openpoint.studies.reconfigure.phases.exchange import (
     EvaluatedTopology,
     EvaluationLog,
@@ -77,7 +78,7 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
         )
     program = phases_program(grid, options)
     method = method or phases_method(program, gap=options.gap, time_limit_s=options.time_limit_s)
-    return PreparedPhases(grid, program, method, options.soft_limits)
+    return PreparedPhases(grid, program, method, options)
 
 
 @dataclass(frozen=True)
@@ -89,37 +90,35 @@ class PreparedPhases:
 
     Attributes:
         grid: with what is asked for given to the choice. program: its network, limits and locks.
-        method: named, or chosen for the program. soft_limits: as of `reconfigure`.
+        method: named, or chosen for the program. options: limits and locks once more, and whether limits are soft.
     """
 
     grid: Grid
     program: PhasesProgram
     method: Enumeration | Benders | ExtensiveForm
-    soft_limits: bool
+    options: ReconfigureOptions
 
     def solve(self, progress: Progress | None = None) -> ReconfigureResult:
         """The result, verified by exact AC power flow."""
         with deadline_of(self.method.time_limit_s) as deadline:
             evaluator = PhasesAcEvaluator(self.grid, self.program)
             _LOG.info("built the network and its exact power flow; the method begins")
-            answer = _answer(evaluator, self.method, progress or _silent, deadline)
+            answer = self._answer(evaluator, progress or _silent, deadline)
             _LOG.info("the method ended")
-            if self.soft_limits:
+            if self.options.soft_limits:
                 answer = soften_phases(
-                    evaluator, answer, lambda other: _answer(other, self.method, _silent, deadline), deadline
+                    evaluator, answer, lambda other: self._answer(other, _silent, deadline), deadline
                 )
             if not isinstance(self.method, Enumeration) and is_symmetric(self.grid):
                 answer = replace(answer, notes=(*answer.notes, ALIKE))
             return phases_result(evaluator, str(self.method), answer)
 
-
-def _answer(
-    evaluator: PhasesAcEvaluator, method: Enumeration | Benders | ExtensiveForm, progress: Progress, deadline: Deadline
-) -> PhasesAnswer:
-    """What a method says."""
-    if isinstance(method, Enumeration):
-        return _enumerate(evaluator, method, progress, deadline)
-    return _by_linear_model(evaluator, method, progress, deadline)
+    def _answer(self, evaluator: PhasesAcEvaluator, progress: Progress, deadline: Deadline) -> PhasesAnswer:
+        """What the method says."""
+        if isinstance(self.method, Enumeration):
+            return _enumerate(evaluator, self.method, progress, deadline)
+        start = balanced_start(self.grid, self.options, deadline)
+        return _by_linear_model(evaluator, self.method, progress, deadline, start)
 
 
 def phases_program(grid: Grid, options: ReconfigureOptions) -> PhasesProgram:
@@ -178,17 +177,24 @@ def _reference(grid: Grid, states: Iterable[Bools]) -> Complexes:
 
 
 def _by_linear_model(
-    evaluator: PhasesAcEvaluator, method: Benders | ExtensiveForm, progress: Progress, deadline: Deadline
+    evaluator: PhasesAcEvaluator,
+    method: Benders | ExtensiveForm,
+    progress: Progress,
+    deadline: Deadline,
+    start: Bools | None,
 ) -> PhasesAnswer:
-    """Branch exchange by exact power flow, from today's state and from the optimum of the linear model."""
+    """Branch exchange by exact power flow, from the best of the first states and from the optimum of the linear model.
+
+    The first states are those of the linear model's heuristics, today's before others, and `start`.
+    """
     program = evaluator.program
     evaluation_log = EvaluationLog("branch exchange", evaluator, progress, deadline)
-    first = next(iter(program.warm_starts()), None)
-    best = (
-        None
-        if first is None
-        else branch_exchange_ac(evaluator, first > 0.5, deadline.over, evaluation_log.on_evaluation)
-    )
+    best: EvaluatedTopology | None = None
+    for closed in [*([] if start is None else [start]), *(state > 0.5 for state in program.warm_starts()[:1])]:
+        priced = evaluator.evaluate(closed)
+        best = priced if priced is not None and priced.better(best) else best
+    if best is not None:
+        best = branch_exchange_ac(evaluator, best.closed, deadline.over, evaluation_log.on_evaluation)
     evaluation_log.write_line(best)
     outcome = Outcome(deadline.why, None, None, -math.inf, math.inf, (), 0.0)
     if not deadline.over():
