@@ -10,6 +10,8 @@ import pytest
 
 import openpoint
 from openpoint import InputError, OptionError
+from openpoint.io.opendss.engine import borrow_engine, hand_back, run_statements, solve_today
+from openpoint.io.opendss.text import read_script
 from openpoint.io.switch_states.places import offsets, span
 from openpoint.io.write_back import write_back
 
@@ -141,6 +143,20 @@ def test_an_opendss_circuit_gets_statements_at_its_end(tmp_path: Path) -> None:
     assert openpoint.read(tmp_path / "again.dss").branches()["closed"].all()
     write_back(source, copy, {"650632": False})
     assert "Edit SwtControl." in copy.read_text()
+
+
+def test_opendss_computes_the_loss_of_the_answer(tmp_path: Path) -> None:
+    source, copy = tmp_path / "circuit.dss", tmp_path / "copy.dss"
+    openpoint.write("zhang13", source)
+    answer = openpoint.reconfigure("zhang13", limits=openpoint.Limits(voltage=False, current=False))
+    assert write_back(source, copy, dict(answer.branches.select("name", "closed_after").iter_rows()))
+    for file, loss in ((source, answer.loss_before_kw), (copy, answer.loss_kw)):
+        engine = borrow_engine()
+        assert run_statements(engine, read_script(file).statements) == []
+        assert solve_today(engine)
+        found = engine.Circuit.Losses()[0] / 1e3
+        hand_back(engine)
+        assert found == pytest.approx(loss, rel=1e-6)
 
 
 def test_values_are_found_in_the_text_of_json() -> None:
