@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 import polars as pl
 
+from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
+from openpoint.network import Network, build_network
+from openpoint.results import columns as c
 from openpoint.results.base import Value, in_kw
+from openpoint.results.plan.build import PlanOptions, plan_of
+from openpoint.results.plan.plan import STEPS, SwitchPlan
 from openpoint.results.shape import Shape
 from openpoint.results.switched import LossResult, with_output
 from openpoint.results.violation import Violation, phase_words, violation_table
@@ -79,6 +85,7 @@ class ReconfigureResult(LossResult):
         generators: their output in the answer.
         soft_limits: with `soft_limits=True`, where nothing keeps all limits: how they were relaxed. The answer then
             breaks the limits in `violations`, and bounds and gap are those within the relaxed limits. None: kept.
+        plan: the switch plan, where one was asked for: see `with_plan`.
     """
 
     loss_before_kw: float | None
@@ -95,6 +102,7 @@ class ReconfigureResult(LossResult):
     bound_of: Literal["AC power flow", "linear model"] = "AC power flow"
     linear_kw: float | None = None
     soft_limits: SoftLimits | None = None
+    plan: SwitchPlan | None = None
 
     shape: ClassVar[Shape] = RECONFIGURE
     place: ClassVar[str] = "openpoint.studies.reconfigure"
@@ -130,12 +138,46 @@ class ReconfigureResult(LossResult):
         grid = super().grid_after
         return None if grid is None else with_output(grid, self.generators)
 
+    def switch_plan(self, options: PlanOptions | None = None) -> SwitchPlan:
+        """An order of switching from today's state to the answer, with the exact state after every step.
+
+        Branches are exchanged, close one, then open one, so that no bus loses supply and every state keeps the limits
+        of this result, that with the closed loop included. Where different sources may not be joined the opening comes
+        first. Generators keep the output that they have today. What is best is in `openpoint.search.plan.order`.
+
+        Args:
+            options: sources that may be joined, times of an operation, customers; default: `PlanOptions()`.
+
+        Raises:
+            OptionError: there is no answer, or the grid has several phases.
+            InputError: customers at buses that the grid does not have.
+        """
+        if not self.has_answer:
+            raise OptionError("there is no answer, and so no switch plan")
+        return plan_of(self.grid, self._limited(), self.open_branches, options or PlanOptions())
+
+    def with_plan(self, options: PlanOptions | None = None) -> ReconfigureResult:
+        """The result with its `switch_plan`, which its tables, JSON and report then show."""
+        return replace(self, plan=self.switch_plan(options))
+
+    def _limited(self) -> Network:
+        """The network with the limits of the result, which are in its tables."""
+        network = build_network(self.grid)
+        low, high = (self.buses[f"v_{side}_pu"].fill_null(float("nan")).to_numpy() for side in ("min", "max"))
+        current = self.branches["i_max_a"].fill_null(float("nan")).to_numpy() / network.i_base_a
+        return network.with_limits(
+            w_min=np.nan_to_num(low) ** 2,
+            w_max=np.where(np.isnan(high), np.inf, high) ** 2,
+            l_max=np.where(np.isnan(current), np.inf, current) ** 2,
+        )
+
     def _special_values(self) -> dict[str, Any]:
         soft = self.soft_limits
         return {
             **super()._special_values(),
             "v_min_phase": self.v_min_phase if self.v_min_bus is not None else None,
             "v_min_before_phase": self.v_min_before_phase if self.v_min_before_bus is not None else None,
+            "plan": None if self.plan is None else self.plan.row,
             "soft_limits": None
             if soft is None
             else {
@@ -146,9 +188,12 @@ class ReconfigureResult(LossResult):
         }
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
-        return {**super()._special_tables(), "violations": violation_table(self.violations)}
+        steps = c.empty(STEPS) if self.plan is None else self.plan.steps
+        return {**super()._special_tables(), "violations": violation_table(self.violations), "switch_plan": steps}
 
     def _cells(self, key: str, value: Any) -> dict[str, Value]:
+        if key == "plan" and self.plan is not None:
+            return {key: self.plan.in_short}
         if key != "soft_limits" or self.soft_limits is None:
             return super()._cells(key, value)
         return {key: "; ".join(str(limit) for limit in self.soft_limits.relaxed)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from openpoint.results import columns as c
 from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both, run_keys
 from openpoint.results.iterations import iteration_columns
+from openpoint.results.plan.plan import PLAN, STEPS
 from openpoint.results.schema import Schema, flag, listing, maybe, names, number, record, value
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SWITCHED, SWITCHING_LIST
@@ -53,6 +54,7 @@ _TABLES: dict[str, c.Table] = {
     "generators": GENERATORS,
     "iterations": ITERATIONS,
     "violations": VIOLATIONS,
+    "switch_plan": STEPS,
 }
 
 _KEYS: dict[str, Schema] = {
@@ -83,6 +85,7 @@ _KEYS: dict[str, Schema] = {
     "least_violation": listing(VIOLATION, "where infeasible: limits that break at the least violation met"),
     "least_violation_open": names("where infeasible: the branches open at the least violation met"),
     "soft_limits": _SOFT,
+    "plan": PLAN,
     "notes": names("warnings that belong to the answer"),
 }
 

@@ -1,0 +1,1 @@
+"""Switch plans as results: their steps under the grid's own names."""

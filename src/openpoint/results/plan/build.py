@@ -1,0 +1,224 @@
+"""A switch plan of a grid: the order that `openpoint.search.plan` finds, and the exact state after each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Bools, Floats
+from openpoint.errors import OptionError
+from openpoint.graph import components
+from openpoint.grid.arguments import Names, names_of, not_negative, of_kind
+from openpoint.grid.grid import Grid
+from openpoint.names import join_names
+from openpoint.network import Network
+from openpoint.network.stations import open_held_meshes
+from openpoint.results import columns as c
+from openpoint.results.plan.plan import STEPS, SwitchPlan
+from openpoint.scenarios.reliability import ReliabilityLike, read_reliability
+from openpoint.search.plan.figures import AcStates, Figures, Flow, figures_of
+from openpoint.search.plan.order import Order, best_order
+from openpoint.search.plan.question import PlanQuestion
+from openpoint.twostage.deadline import Deadline
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """What a switch plan is asked beside its states.
+
+    Attributes:
+        parallel: whether different sources may be joined for a moment; else what is between is off for a moment.
+        remote_minutes, manual_minutes: how long an operation takes, by remote control and by a person on site.
+        keep: branches that additional operations do not use.
+        reliability: customers by bus, as `openpoint.secure` takes them.
+        time_limit_s: seconds after which the order is no longer proven; None = none.
+
+    Raises:
+        OptionError: times that are no numbers from 0 on, or something that is no name.
+    """
+
+    parallel: bool = False
+    remote_minutes: float = 5.0
+    manual_minutes: float = 30.0
+    keep: Names = ()
+    reliability: ReliabilityLike | None = None
+    time_limit_s: float | None = 30.0
+
+    def __post_init__(self) -> None:
+        not_negative("remote_minutes", self.remote_minutes)
+        not_negative("manual_minutes", self.manual_minutes)
+        names_of(self.keep, "keep")
+        if self.time_limit_s is not None:
+            of_kind(self.time_limit_s, Real, "time_limit_s", "seconds, or None")
+
+
+def plan_of(grid: Grid, network: Network, open_after: Names, options: PlanOptions) -> SwitchPlan:
+    """The switch plan from the state of a network to the one in which these branches are open.
+
+    Args:
+        grid: the grid. network: of it, balanced, with the limits to keep.
+        open_after: names of the branches that are open at the end.
+
+    Raises:
+        OptionError: a grid of several phases.
+        InputError: a name that is no branch or bus.
+    """
+    if not network.is_balanced:
+        raise OptionError("switch plans are for balanced grids (phases '1'); this grid has phases a, b, c")
+    after = np.ones(network.n_conductors, dtype=np.bool_)
+    after[network.branch_numbers(list(names_of(open_after, "open_after")))] = False
+    remote = grid.branches()["remote"].to_numpy().astype(np.bool_)
+    may = network.switchable.copy()
+    may[network.branch_numbers(list(names_of(options.keep, "keep")))] = False
+    question = PlanQuestion(
+        stations=open_held_meshes(network),
+        before=network.closed,
+        after=after,
+        may_operate=may,
+        remote=remote,
+        hours=np.where(remote, options.remote_minutes, options.manual_minutes) / 60.0,
+        load_kw=_by_bus(network, grid.loads, "p_kw"),
+        parallel=options.parallel,
+    )
+    order = best_order(question, Deadline(options.time_limit_s))
+    if order is None:
+        return SwitchPlan(c.empty(STEPS), False, len(question.differing), False, math.inf, 0.0, False, None, ())
+    customers = None
+    if options.reliability is not None:
+        customers = _by_bus(network, read_reliability(options.reliability).checked(grid).customers, "customers")
+    return _told(grid, question, order, customers, options)
+
+
+def _by_bus(network: Network, table: pl.DataFrame, column: str) -> Floats:
+    """(N) sums of a column by bus."""
+    number = {name: n for n, name in enumerate(network.bus_names)}
+    at = np.array([number[bus] for bus in table["bus"]], dtype=np.int64)
+    total = np.zeros(network.n_terminals)
+    np.add.at(total, at, table[column].to_numpy())
+    return total
+
+
+def _told(
+    grid: Grid, question: PlanQuestion, order: Order, customers: Floats | None, options: PlanOptions
+) -> SwitchPlan:
+    ac, network = AcStates(question.stations), question.stations.whole
+    rows, energy, mismatch = list[dict[str, Any]](), 0.0, 0.0
+    state = order.where.start
+    flow = ac.flow(order.where.closed(state))
+    for bit, next_bit in _operations(order):
+        e, state = order.where.branch(bit), state ^ bit
+        now = ac.flow(order.where.closed(state))
+        if now is None or flow is None:  # each state was solved by the search
+            raise AssertionError("a state of the plan has no power flow")
+        dark = order.where.dark(state)
+        minutes = 60.0 * float(question.hours[order.where.branch(next_bit)]) if dark.any() else 0.0
+        off_kw = float(question.load_kw[dark].sum())
+        energy, mismatch = energy + off_kw * minutes / 60.0, max(mismatch, now.mismatch)
+        figures = figures_of(ac.limited, now.v, now.i)
+        off = dark & (question.load_kw > 0.0)
+        rows.append(
+            _place(grid, e, closes=bool(state & bit))
+            | _state(network, e, flow, now, figures)
+            | {
+                "step": len(rows) + 1,
+                "loop": _loops(question, order.where.closed(state)) > _loops(question, question.before),
+                "off_buses": join_names(network.bus_names[n] for n in np.flatnonzero(off)),
+                "off_kw": off_kw,
+                "off_customers": None if customers is None else float(customers[dark].sum()),
+                "off_min": minutes,
+            }
+        )
+        flow = now
+    steps = pl.DataFrame([{key: row[key] for key in STEPS} for row in rows], schema=c.dtypes(STEPS))
+    return SwitchPlan(
+        steps=steps,
+        found=True,
+        fewest_operations=order.fewest,
+        keeps_limits=order.keeps_limits,
+        excess_percent=100.0 * order.excess,
+        not_supplied_kwh=energy,
+        proven=order.proven,
+        ac_max_mismatch_pu=mismatch,
+        notes=_notes(question, order, options),
+    )
+
+
+def _operations(order: Order) -> Iterator[tuple[int, int]]:
+    """The bit of each operation, and that of the next one."""
+    bits = [
+        bit
+        for move in order.moves
+        for bit in ((move.open, move.close) if move.opens_first else (move.close, move.open))
+        if bit
+    ]
+    yield from zip(bits, [*bits[1:], 0])
+
+
+def _place(grid: Grid, e: int, *, closes: bool) -> dict[str, Any]:
+    """Which branch is operated, and where."""
+    branch = grid.branches().row(e, named=True)
+    line = grid.lines.row(e, named=True) if branch["kind"] == "lines" else {"open_end": "both"}
+    ends = ("from", "to") if line["open_end"] == "both" else (line["open_end"],)
+    buses = [branch[f"{end}_bus"] for end in ends]
+    first = grid.buses.filter(pl.col("name") == buses[0]).row(0, named=True)
+    return {
+        "action": "close" if closes else "open",
+        "name": branch["name"],
+        "kind": branch["kind"],
+        "open_end": line["open_end"],
+        "bus": join_names(buses),
+        "x": first["x"],
+        "y": first["y"],
+        "remote": branch["remote"],
+    }
+
+
+def _state(network: Network, e: int, before: Flow, after: Flow, figures: Figures) -> dict[str, Any]:
+    """Currents of a branch before and after its operation, and the figures of the state after it."""
+    kind, number = figures.worst
+    limit = ""
+    if kind:
+        name = network.branch_names[number] if kind == "current" else network.bus_names[number]
+        limit = f"{kind} at {name}, {100.0 * figures.excess:.2f} %"
+    loading, at = figures.loading
+    lowest, bus = figures.v_min
+    return {
+        "i_before_a": float(np.abs(before.i[e]) * network.i_base_a[e]),
+        "i_after_a": float(np.abs(after.i[e]) * network.i_base_a[e]),
+        "v_min_pu": lowest,
+        "v_min_bus": network.bus_names[bus],
+        "loading_percent": 100.0 * loading if at >= 0 else None,
+        "loading_branch": network.branch_names[at] if at >= 0 else "",
+        "limit": limit,
+    }
+
+
+def _loops(question: PlanQuestion, closed: Bools) -> int:
+    """Number of independent loops, sources counted as one."""
+    network = question.stations.whole
+    node = np.arange(network.n_terminals)
+    node[network.source_terminal] = network.source_terminal[0]
+    fr, to = node[network.terminal_fr[closed]], node[network.terminal_to[closed]]
+    parts = int(components(network.n_terminals, fr, to).max(initial=-1)) + 1 - (len(node) - len(np.unique(node)))
+    return int(closed.sum()) - (len(np.unique(node)) - parts)
+
+
+def _notes(question: PlanQuestion, order: Order, options: PlanOptions) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
+    if any(move.opens_first for move in order.moves):
+        times = f"{options.remote_minutes:g} min by remote control, {options.manual_minutes:g} min on site"
+        notes += (f"who is off is so until the next switch is operated, assumed to take {times}",)
+    if not order.proven:
+        notes += ("the order is a good one, not proven to be the best: too many exchanges, or the time was up",)
+    if order.allowed > 0.0:
+        told = f"today's state or the last one breaks a limit by {100.0 * order.allowed:.2f} %"
+        notes += (f"{told}; states on the way may break limits by as much",)
+    if question.stations.unlimited.any():
+        notes += ("limits of current of couplers in held loops are not checked on the way",)
+    return notes

@@ -1,0 +1,1 @@
+"""Orders of switching from one state of a grid to another."""
