@@ -30,6 +30,7 @@ from openpoint.cli.reconfigure.options import (
     GrowthName,
     MethodName,
     MethodOptions,
+    PlanOptions,
 )
 from openpoint.errors import OptionError
 
@@ -46,6 +47,7 @@ Examples:
   openpoint reconfigure big_grid.pos --method exchange
   openpoint reconfigure net.json --soft-limits
   openpoint reconfigure net.json --write net_new.json
+  openpoint reconfigure net.json --plan --checklist switching.html
   openpoint reconfigure baran33 --json - --quiet | jq .open_branches
 
 \b
@@ -89,6 +91,7 @@ def reconfigure(
     changed: GridOptions,
     changes: ChangeOptions,
     limits: LimitOptions,
+    plan: PlanOptions,
     soft_limits: Annotated[
         bool,
         typer.Option("--soft-limits", help="Where nothing keeps all limits: break them least, and of that lose least."),
@@ -126,6 +129,9 @@ def reconfigure(
     outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample)
     check_copy(grid, write)
     many.check()
+    plan.check()
+    if plan.any and (many.any or grid is None):
+        raise OptionError("--plan and --checklist are for one grid and the demand of today; leave them out")
     if many.any and proof.checkpoint is not None:
         raise OptionError("--checkpoint is an option of --method search for one demand; leave it out, or the futures")
     named = method.method
@@ -151,7 +157,7 @@ def reconfigure(
         return fleet_run.reconfigure(grids, asked, options, fleet, outputs=outputs, quiet=quiet)
     if many.any:
         return futures_run.reconfigure(grid, asked, options, many, outputs=outputs, copy=write, quiet=quiet)
-    return run.reconfigure(grid, asked, options, outputs=outputs, copy=write, quiet=quiet)
+    return run.reconfigure(grid, asked, options, plan, outputs=outputs, copy=write, quiet=quiet)
 
 
 def futures(

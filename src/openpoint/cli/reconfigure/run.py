@@ -7,30 +7,74 @@ from typing import TYPE_CHECKING
 
 from openpoint.cli.display import Progress, console, show_result
 from openpoint.cli.grid import Asked, read_sound, show_written, size
-from openpoint.cli.guard import NOT_WRITTEN
+from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
 from openpoint.cli.verify import tell_of_search
+from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
+    from openpoint.cli.reconfigure.options import PlanOptions
+    from openpoint.results.plan.plan import SwitchPlan
+    from openpoint.scenarios.reliability import Reliability
     from openpoint.studies.reconfigure.options import ReconfigureOptions
+    from openpoint.studies.reconfigure.result import ReconfigureResult
 
 
 def reconfigure(
-    source: str, asked: Asked, options: ReconfigureOptions, *, outputs: Outputs, copy: Path | None, quiet: bool
+    source: str,
+    asked: Asked,
+    options: ReconfigureOptions,
+    plan: PlanOptions,
+    *,
+    outputs: Outputs,
+    copy: Path | None,
+    quiet: bool,
 ) -> int:
     """Read the grid, reconfigure it, show and write the result; `copy`: of the grid's file, with its states."""
     from openpoint.studies.reconfigure.study import prepare
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     prepared = prepare(read_sound(source, asked), options)
+    customers = plan.reliability(prepared.grid)
     out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}\nmethod: {prepared.method}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
+    if plan.any and result.has_answer:
+        result = result.with_plan(_planned(result, asked, plan, customers))
     written, good = outputs.write(result)
+    good &= _write_checklist(result, plan, written)
     show_result(out, result)
     show_written(out, written)
     tell_of_search(outputs, out)
     good &= write_copy(out, source, copy, result, found=result.loss_kw is not None)
     return result.termination.exit_code if good else NOT_WRITTEN
+
+
+def _planned(result: ReconfigureResult, asked: Asked, plan: PlanOptions, customers: Reliability | None) -> SwitchPlan:
+    """The switch plan; what is locked for the answer is not operated on the way either."""
+    return result.switch_plan(
+        parallel=plan.parallel_sources,
+        remote_minutes=plan.remote_min,
+        manual_minutes=plan.manual_min,
+        keep=(*asked.locked_open, *asked.locked_closed),
+        reliability=customers,
+    )
+
+
+def _write_checklist(result: ReconfigureResult, plan: PlanOptions, written: list[Path]) -> bool:
+    """Write the checklist, if one is asked for; whether that went well."""
+    if plan.checklist is None:
+        return True
+    if result.plan is None:
+        complain("error", f"--checklist {plan.checklist} was not written: there is no answer")
+        return False
+    from openpoint.report.plan.show import write_checklist
+
+    try:
+        written.append(write_checklist(result.grid, result.plan, plan.checklist))
+    except OptionError as error:
+        complain("error", f"--checklist {plan.checklist} was not written: {error}")
+        return False
+    return True

@@ -52,7 +52,7 @@ class Order:
     """An order of switching.
 
     Attributes:
-        moves: in order; none where the states do not differ. states: all states on the way, as `Moves` counts them.
+        moves: in order; none where the states do not differ.
         excess: largest by which a limit is exceeded in a state, 0 where all are kept. allowed: that of both ends.
         fewest: operations that any plan needs. proven: whether no plan is better by 1 to 4.
         where: the states and the branches that they are about.

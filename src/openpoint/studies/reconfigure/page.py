@@ -9,6 +9,7 @@ from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
+from openpoint.report.plan.show import plan_section
 from openpoint.report.scene import Scene
 from openpoint.results.violation import phase_words
 from openpoint.studies.reconfigure.pictures.figures import draw_scene
@@ -29,6 +30,7 @@ def page(result: ReconfigureResult, *, picture: bool = True) -> m.Page:
         limits if urgent else None,
         s.grid_section(scene, s.still(result.grid if picture else None, lambda: draw_scene(result, scene), alt)),
         s.switching(scene),
+        plan_section(result.plan),
         None if urgent else limits,
         s.profiles(scene),
         s.convergence_section(result),

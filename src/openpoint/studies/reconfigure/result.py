@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.errors import OptionError
+from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network import Network, build_network
@@ -19,6 +20,7 @@ from openpoint.results.plan.plan import STEPS, SwitchPlan
 from openpoint.results.shape import Shape
 from openpoint.results.switched import LossResult, with_output
 from openpoint.results.violation import Violation, phase_words, violation_table
+from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.studies.reconfigure.schema import RECONFIGURE
 
 if TYPE_CHECKING:
@@ -138,7 +140,16 @@ class ReconfigureResult(LossResult):
         grid = super().grid_after
         return None if grid is None else with_output(grid, self.generators)
 
-    def switch_plan(self, options: PlanOptions | None = None) -> SwitchPlan:
+    def switch_plan(
+        self,
+        *,
+        parallel: bool = False,
+        remote_minutes: float = 5.0,
+        manual_minutes: float = 30.0,
+        keep: Names = (),
+        reliability: ReliabilityLike | None = None,
+        time_limit_s: float | None = 30.0,
+    ) -> SwitchPlan:
         """An order of switching from today's state to the answer, with the exact state after every step.
 
         Branches are exchanged, close one, then open one, so that no bus loses supply and every state keeps the limits
@@ -146,19 +157,31 @@ class ReconfigureResult(LossResult):
         first. Generators keep the output that they have today. What is best is in `openpoint.search.plan.order`.
 
         Args:
-            options: sources that may be joined, times of an operation, customers; default: `PlanOptions()`.
+            parallel: whether different sources may be joined for a moment.
+            remote_minutes, manual_minutes: how long an operation takes, by remote control and by a person on site.
+            keep: branches that are not operated beside those that differ.
+            reliability: customers by bus, as `openpoint.secure` takes them.
+            time_limit_s: seconds after which the order is no longer proven; None = none.
 
         Raises:
-            OptionError: there is no answer, or the grid has several phases.
+            OptionError: there is no answer, the grid has several phases, or times that are no numbers from 0 on.
             InputError: customers at buses that the grid does not have.
         """
         if not self.has_answer:
             raise OptionError("there is no answer, and so no switch plan")
-        return plan_of(self.grid, self._limited(), self.open_branches, options or PlanOptions())
+        options = PlanOptions(
+            parallel=parallel,
+            remote_minutes=remote_minutes,
+            manual_minutes=manual_minutes,
+            keep=keep,
+            reliability=reliability,
+            time_limit_s=time_limit_s,
+        )
+        return plan_of(self.grid, self._limited(), self.open_branches, options)
 
-    def with_plan(self, options: PlanOptions | None = None) -> ReconfigureResult:
-        """The result with its `switch_plan`, which its tables, JSON and report then show."""
-        return replace(self, plan=self.switch_plan(options))
+    def with_plan(self, plan: SwitchPlan) -> ReconfigureResult:
+        """The result with a `switch_plan`, which its tables, JSON and report then show."""
+        return replace(self, plan=plan)
 
     def _limited(self) -> Network:
         """The network with the limits of the result, which are in its tables."""

@@ -6,6 +6,7 @@ import math
 
 import polars as pl
 
+from openpoint.report.plan.show import plan_view
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
 from openpoint.results.violation import phase_words
@@ -21,6 +22,8 @@ def view(result: ReconfigureResult) -> v.View:
     lines += v.violations("Limits violated", result.violations)
     if result.soft_limits is not None:
         lines.append(v.Line(f"Limits relaxed for this answer: {words.safe(_relaxed(result.soft_limits))}", "bold red"))
+    if result.plan is not None:
+        lines += plan_view(result.plan)
     lines += v.violations("Least violation met", result.least_violation)
     if result.least_violation_open:
         lines.append(v.Line(f"  with these branches open: {words.names(result.least_violation_open)}"))

@@ -1,0 +1,1 @@
+"""Switch plans on paper and on screen."""

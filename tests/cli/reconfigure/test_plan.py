@@ -1,0 +1,32 @@
+"""The order of switching from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.desk import Command
+
+
+def test_a_plan_is_told_and_written(command: Command, tmp_path: Path) -> None:
+    done = command("reconfigure", "civanlar16", "--plan", "--checklist", "list.md")
+    assert done.code == 0
+    assert "Switch plan: 4 operations (4 manual), no fewer are possible" in done.out
+    assert "600.0 kW at 11, 30 min" in done.out
+    assert (tmp_path / "list.md").read_text().count("[ ]") == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--checklist", "list.pdf"], "the name must end in .html"),
+        (["--parallel-sources"], "go with --plan or --checklist"),
+        (["--plan", "--grow", "5"], "for one grid and the demand of today"),
+        (["--plan", "--customers", "nowhere"], "there is no such folder or workbook"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(command: Command, arguments: list[str], said: str) -> None:
+    done = command("reconfigure", "civanlar16", *arguments)
+    assert done.code == 2
+    assert said in done.err
