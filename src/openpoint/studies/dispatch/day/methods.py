@@ -23,9 +23,9 @@ MethodName = Literal["columns", "search", "switching", "ccg", "benders", "extens
 """columns: column-and-constraint generation with copies of the recourse by period, for a given topology; search: branch
 and bound over topologies, and `columns` for those that are left; switching: open points of every hour of a certain day
 on which nothing else is decided; turns: resources for given topologies of the periods, and topologies for given
-resources, with a bound of all; scenarios: all futures of a day in one cone program, for a given topology. For small
-grids and few vertices, with anything left to the recourse: ccg, column-and-constraint generation with copies of the
-whole day; benders; extensive, both stages in one program."""
+resources, with a bound of all; scenarios: the futures of a day in one cone program, many of them in groups, for a given
+topology. For small grids and few vertices, with anything left to the recourse: ccg, column-and-constraint generation
+with copies of the whole day; benders; extensive, both stages in one program."""
 
 
 class DayMethod(Protocol):
@@ -57,7 +57,7 @@ def choose(question: DayQuestion) -> tuple[MethodName, str]:
     if question.topology is Cadence.ONCE:
         return "search", "the topology is decided once, and the rest of the day is convex"
     if question.scenarios is not None:
-        return "scenarios", "the topology is given, and futures are few enough for one program"
+        return "scenarios", "the topology is given, and a cone program has all futures, or groups of them"
     return "columns", "the topology is given, and the recourse of a period knows no other period"
 
 

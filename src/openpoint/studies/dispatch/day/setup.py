@@ -24,8 +24,8 @@ from openpoint.studies.dispatch.day.options import DayOptions
 from openpoint.studies.dispatch.day.samples import sample_days
 from openpoint.twostage.risk import WorstCase
 
-FUTURES_MOST = 200
-"""Most futures of a day that are planned for: all are in one cone program."""
+FUTURES_MOST = 5_000
+"""Most futures of a day that are planned for: of each, every period is operated and kept."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -85,7 +85,8 @@ def scenario_days(options: DayOptions, futures: DayFutures | None, day: DayArray
         return None
     if len(names) > FUTURES_MOST:
         raise OptionError(
-            f"{len(names)} futures are too many for one program; give at most {FUTURES_MOST}, and judge it by samples"
+            f"{len(names):,} futures are too many to operate and keep; give at most {FUTURES_MOST:,}, and judge the "
+            "plan on more days by samples"
         )
     if probabilities is None and not isinstance(options.measure, WorstCase):
         raise OptionError(

@@ -73,14 +73,35 @@ class HourTemplates:
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy of the recourse of a period; its squared currents have ceilings where losses pay, from `ranges`."""
+    """A copy of the recourse of a period; its squared currents have ceilings where losses pay, from `ranges`.
+
+    `mean`: it stands for all realisations of which it has the mean, and has no ceilings: its cost, convex in the
+    realisation, is then at most the mean of theirs.
+    """
 
     t: int
     realisation: Floats
+    mean: bool
     template: HourTemplate
     block: HourBlock
     ranges: FlowRanges | None
     ceiling: BlockCeiling | None
+
+
+@dataclass(frozen=True)
+class MasterDay:
+    """A row θ ≥ Σ share · cost: a day of one copy a period, or a mixture of days.
+
+    Attributes:
+        copies: their numbers. shares: of each, that sum to 1 in every period.
+    """
+
+    copies: tuple[int, ...]
+    shares: tuple[float, ...]
+
+    def cost(self, costs: Floats) -> float:
+        """Of all copies, by what each costs."""
+        return float(costs[list(self.copies)] @ self.shares)
 
 
 @dataclass(frozen=True)
@@ -132,9 +153,9 @@ class DayMaster:
         self.closed = closed
         self.schedule = day_schedule(question, closed, risk, days, self.scale if cost else math.inf)
         self.copies: list[Copy] = []
-        self.days: list[tuple[int, ...]] = []
+        self.days: list[MasterDay] = []
         self._robust = risk is None
-        self._number: dict[tuple[int, bytes], int] = {}
+        self._number: dict[tuple[int, bool, bytes], int] = {}
         self._ceilings = LossCeilings(question)
         self._margins: dict[int, float] = {}
         self._blocks: dict[int, HourBlock] = {}
@@ -173,12 +194,12 @@ class DayMaster:
         for number, copy in enumerate(self.copies):
             some = boxes.get(number, ())
             if copy.ranges is not None and copy.ranges.boxes != some:
-                self.copies[number] = self._copy(copy.t, copy.realisation, some)
+                self.copies[number] = self._copy(copy.t, copy.realisation, copy.mean, some)
 
-    def _copy(self, t: int, realisation: Floats, boxes: tuple[FlowBox, ...] = ()) -> Copy:
+    def _copy(self, t: int, realisation: Floats, mean: bool, boxes: tuple[FlowBox, ...] = ()) -> Copy:
         template, block = self.block(t)
-        ranges = self._ranges(t, realisation, None, boxes)
-        return Copy(t, realisation, template, block, ranges, self._ceiling(t, ranges))
+        ranges = None if mean else self._ranges(t, realisation, None, boxes)
+        return Copy(t, realisation, mean, template, block, ranges, self._ceiling(t, ranges))
 
     def _ranges(
         self, t: int, realisation: Floats, plan: DayPlan | None, boxes: tuple[FlowBox, ...] = ()
@@ -196,27 +217,35 @@ class DayMaster:
         self._margins[t] = self._margins.get(t, 0.0) + share
         self._blocks.pop(t, None)
         self._hours.pop(t, None)
-        self.copies = [self._copy(t, c.realisation) if c.t == t else c for c in self.copies]
+        self.copies = [self._copy(t, c.realisation, c.mean) if c.t == t else c for c in self.copies]
 
     def has(self, t: int, realisations: Floats) -> Bools:
         """(K) whether there are copies of a period in realisations (K, U)."""
-        return np.array([(t, row.tobytes()) in self._number for row in realisations], dtype=np.bool_)
+        return np.array([(t, False, row.tobytes()) in self._number for row in realisations], dtype=np.bool_)
 
-    def copy(self, t: int, realisation: Floats) -> int:
-        """Number of the copy of a period in a realisation (U), which is added if it is new."""
-        key = (t, realisation.tobytes())
+    def copy(self, t: int, realisation: Floats, *, mean: bool = False) -> int:
+        """Number of the copy of a period in a realisation (U), or in the mean of some, which is added if it is new."""
+        key = (t, mean, realisation.tobytes())
         if key not in self._number:
             self._number[key] = len(self.copies)
-            self.copies.append(self._copy(t, realisation.copy()))
+            self.copies.append(self._copy(t, realisation.copy(), mean))
         return self._number[key]
 
     def add_day(self, realisation: Floats) -> bool:
         """Add a day (T, U); False if it is there already."""
-        day = tuple(self.copy(t, row) for t, row in enumerate(realisation))
+        copies = tuple(self.copy(t, row) for t, row in enumerate(realisation))
+        return self.add(MasterDay(copies, (1.0,) * len(copies)))
+
+    def add(self, day: MasterDay) -> bool:
+        """Add a day of copies; False if it is there already."""
         if self._robust and day in self.days:
             return False
         self.days.append(day)
         return True
+
+    def clear(self) -> None:
+        """Forget all days and copies; what is compiled stays."""
+        self.copies, self.days, self._number = [], [], {}
 
     def solve(self, seconds: float = math.inf, fixed: Mapping[int, float] | None = None) -> MasterAnswer:
         """Solve the cone program; its dual value is the bound.
@@ -285,9 +314,9 @@ class DayMaster:
             )
             rows.put(parts, np.array([-known / scale]), 0, 1, ())
         for k, day in enumerate(self.days):
-            columns = at_cost + np.array(day)
+            columns = at_cost + np.array(day.copies)
             theta = self.schedule.theta[0 if self._robust else k]
-            row = sp.csr_array((np.ones(len(day)), (np.zeros(len(day), dtype=np.int64), columns)), shape=(1, rows.n))
+            row = sp.csr_array((np.array(day.shares), (0 * columns, columns)), shape=(1, rows.n))
             own = sp.csr_array(([-1.0], ([0], [theta])), shape=(1, rows.n))
             rows.put(((row + own, 0),), np.zeros(1), 0, 1, ())
         if fixed:

@@ -68,9 +68,11 @@ class Division:
 
 def _widest(master: DayMaster, answer: MasterAnswer) -> tuple[float, int, tuple[FlowBox, FlowBox]] | None:
     """Where most $ are open between a chord and its square: how much, the copy, and the two parts of the range."""
-    totals = [float(answer.costs[list(day)].sum()) for day in master.days]
+    totals = [day.cost(answer.costs) for day in master.days]
     reached = max(totals) - BINDING * max(1.0, abs(max(totals)))
-    binding = {number for day, total in zip(master.days, totals, strict=True) if total >= reached for number in day}
+    binding = {
+        number for day, total in zip(master.days, totals, strict=True) if total >= reached for number in day.copies
+    }
     found = [
         (worth, number, parts)
         for number in sorted(binding)

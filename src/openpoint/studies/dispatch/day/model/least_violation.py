@@ -23,7 +23,7 @@ def least_violation(
     question = master.question
     soft = DayMaster(question, master.closed, templates=HourTemplates(question, soft=True), cost=False)
     for day in master.days:
-        soft.add_day(np.array([master.copies[c].realisation for c in day]))
+        soft.add_day(np.array([master.copies[c].realisation for c in day.copies]))
     answer = soft.solve()
     if answer.x is None:
         return None, None, None

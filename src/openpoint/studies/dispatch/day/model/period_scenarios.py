@@ -3,7 +3,8 @@
     min f(x) + ρ(θ)    s.t.    θ_k ≥ Σ_t q_(t, u_tk) for every scenario day k
 
 with copies by period and realisation, which scenario days that agree in a period share. The bound is that of the
-relaxation; the costs are verified by exact AC flow on every scenario day.
+relaxation; the costs are verified by exact AC flow on every scenario day. Where there are many, they are put into
+groups (`grouped_scenarios`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterAnswer
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.grouped_scenarios import GroupedScenarios, operations
 from openpoint.studies.dispatch.day.model.period_columns import (
     MARGIN_LEAST,
     MASTER_SHARE,
@@ -25,7 +27,7 @@ from openpoint.studies.dispatch.day.model.period_columns import (
     TIGHTENED_MOST,
     states_of,
 )
-from openpoint.studies.dispatch.day.model.plan_values import PlanValues, operation
+from openpoint.studies.dispatch.day.model.plan_values import PlanValues
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays
 from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.studies.dispatch.day.outcome import DayOutcome
@@ -34,10 +36,13 @@ from openpoint.twostage.log import Iteration, Progress, Termination, relative_ga
 from openpoint.twostage.risk import Regret
 from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 
+TOGETHER_MOST = 40
+"""Most scenario days that are in one program, each with copies of its own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PeriodScenarios:
-    """The extensive form of scenario days, for a given topology.
+    """The extensive form of scenario days, or of groups of them, for a given topology.
 
     Attributes:
         gap: relative gap at which to stop. time_limit_s: seconds after which to stop.
@@ -73,6 +78,9 @@ class PeriodScenarios:
         """
         states, days = states_of(question, closed).astype(np.float64), scenarios_of(question)
         with deadline_of(self.time_limit_s, deadline) as limit:
+            if len(days.names) > TOGETHER_MOST:
+                master = DayMaster(question, states, templates=templates)
+                return GroupedScenarios(self.gap, master, days, limit, progress).execute()
             master = DayMaster(question, states, risk=days.weights, days=len(days.names), templates=templates)
             for day in days.realisations:
                 master.add_day(day)
@@ -141,15 +149,7 @@ class _Run:
             bounds = (math.inf, math.inf) if infeasible else (self.lower, math.inf)
             return DayOutcome(Termination.INFEASIBLE if infeasible else end, None, None, None, *bounds, (), seconds)
         values, lower = self.values, min(self.lower, self.upper)
-        *operated, forecast = (
-            operation(
-                self.finder.evaluator,
-                values.plan,
-                np.array([part[k] for part in self.rows]),
-                values.recourse([k] * len(self.rows)),
-            )
-            for k in range(len(self.days.names) + 1)
-        )
+        *operated, forecast = operations(self.finder.evaluator, values, self.rows)
         gap, missed = relative_gap(lower, self.upper), sum(float(part.max()) for part in values.violations)
         line = Iteration(1, seconds, lower, self.upper, self.upper, "copy", missed, "", interim=False)
         if progress is not None:

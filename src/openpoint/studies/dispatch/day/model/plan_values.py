@@ -86,9 +86,9 @@ class PlanValues:
             recourse = recourse_of(self._master.question, template, block, answer.x)
             self._offer(t, np.array([v]), recourse)
 
-    def improve(self, t: int) -> None:
-        """Offer what the finder does in every realisation of a period: cheaper than to solve each, and near it."""
-        found = self._finder.best(self.plan, t, self._realisations[t])
+    def improve(self, t: int, tolerance: float | None = None) -> None:
+        """Offer what the finder does in every realisation of a period, to its tolerance or to another."""
+        found = self._finder.best(self.plan, t, self._realisations[t], tolerance)
         self._offer(t, np.arange(len(self._realisations[t])), found.recourse)
 
     def mend(self) -> None:

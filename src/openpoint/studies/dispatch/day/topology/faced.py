@@ -22,8 +22,10 @@ from openpoint.twostage.deadline import Deadline
 
 GROUPS = 4
 """Groups into which the futures of a period are put in the bound of partial topologies."""
+GROUPS_MOST = 40
+"""Groups of a radial state that is left; fewer futures are there each by itself."""
 ITERATIONS = 3
-"""Programs for the bound of a radial state with every future by itself."""
+"""Programs for the bound of such a state."""
 
 
 class Faced(Protocol):
@@ -100,7 +102,7 @@ class FacedFutures:
         if self.last is None or self.last.weights is None or not self.last.scenarios:
             return None
         costs, weights = np.array([each.costs for each in self.last.scenarios]), days.allowed(self.last.weights)
-        every = grouped(days.realisations, weights, costs, len(weights))
+        every = grouped(days.realisations, weights, costs, min(len(weights), GROUPS_MOST))
         self.whole = DayRelaxation(self.question, every.copies, every.weights)
         return grouped(days.realisations, weights, costs, GROUPS)
 

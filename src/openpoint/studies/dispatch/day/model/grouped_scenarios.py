@@ -1,0 +1,207 @@
+"""Many scenario days: the day of a given topology at the least risk of its costs, from few copies of the recourse.
+
+With the risk ρ = max { Σ_k π_k cost_k : π allowed },
+
+    min f(x) + θ    s.t.    θ ≥ Σ_t Σ_g Π_g q_(t, g)    for vectors π that the risk allows
+
+has a copy of the recourse of a period for every group g of scenario days, at their mean (`future_groups`), and bounds
+the risk of every plan. What bound and verified costs leave open says which vector is missing and which groups are too
+coarse:
+
+    repeat:  plan ← master;  lower ← its bound
+             costs ← verified operations of the plan on all days;  upper ← min(upper, their risk)
+             master ← the worst vector for these costs; parts of the groups that leave most open
+    until upper − lower ≤ gap
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.arrays import Floats
+from openpoint.solvers.base import Status
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
+from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.finder import TOLERANCE, HourRecourseFinder
+from openpoint.studies.dispatch.day.model.future_groups import FutureGroups
+from openpoint.studies.dispatch.day.model.period_columns import (
+    MARGIN_LEAST,
+    MASTER_SHARE,
+    TIGHTENED,
+    TIGHTENED_MOST,
+)
+from openpoint.studies.dispatch.day.model.plan_values import PlanValues
+from openpoint.studies.dispatch.day.model.question import ScenarioDays
+from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
+from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
+from openpoint.twostage.stopping import PROVEN_GAP
+
+SHARE = 0.2
+"""Share of the gap that each of several inaccuracies may leave open."""
+FIRST_TOLERANCE = 3e-3
+"""Tolerance of recourses, as in `finder`, for the first plan; then a share of the gap reached."""
+OF_GAP = 0.05
+"""This share."""
+ITERATIONS_MOST = 60
+"""Iterations after which to stop."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A plan on all days: its values, (K, T) costs of its recourse, and their risk with the schedule, in $."""
+
+    values: PlanValues
+    costs: Floats
+    value: float
+
+
+class GroupedScenarios:
+    """One run; the forecast is a further realisation of every period, after those of the scenario days."""
+
+    def __init__(
+        self, gap: float, master: DayMaster, days: ScenarioDays, deadline: Deadline, progress: Progress | None
+    ) -> None:
+        """Nothing is known yet.
+
+        Args:
+            gap: relative, at which to stop. master: without copies. days: that may come.
+            deadline: after which to stop. progress: called with every line of the log.
+        """
+        self.gap, self.master, self.days, self.deadline, self.progress = gap, master, days, deadline, progress
+        self.began, self.finder = deadline.passed(), HourRecourseFinder(master.question)
+        self.whole = WholeMaster(master, MASTER_SHARE * gap)
+        shares = days.realisations
+        self.rows = [np.vstack([shares[:, t], np.ones((1, shares.shape[2]))]) for t in range(shares.shape[1])]
+        self.groups, self.alone = FutureGroups.of(shares, days.nominal), set[tuple[int, int]]()
+        self.best: _Plan | None = None
+        self.weights: Floats | None = None
+        self.lower, self.tightened = -math.inf, 0
+        self.log: list[Iteration] = []
+
+    @property
+    def upper(self) -> float:
+        return math.inf if self.best is None else self.best.value
+
+    def execute(self) -> DayOutcome:
+        """Solve the master and judge its plan, until what it leaves open is small."""
+        while True:
+            self.groups.fill(self.master, sorted(self.alone))
+            answer = self.whole.solve(self.deadline)
+            if not self.tightened:
+                self.lower = max(self.lower, answer.bound)
+            if answer.x is None:
+                return self._without(answer.status)
+            plan = self._judged(answer)
+            if self.best is None or plan.value <= self.best.value:
+                self.best = plan
+            word = self._learned(answer, plan)
+            self._tell(plan, word)
+            if relative_gap(self.lower, self.upper) <= self.gap:
+                return self._outcome(Termination.GAP)
+            if self.deadline.over():
+                return self._outcome(self.deadline.why)
+            if not word:
+                return self._outcome(Termination.RELAXATION)
+            if len(self.log) >= ITERATIONS_MOST:
+                return self._outcome(Termination.ITERATIONS)
+
+    def _judged(self, answer: MasterAnswer) -> _Plan:
+        """Operations of the plan of a solution on all days, and their risk; inf where limits are broken in some."""
+        values = PlanValues(self.master, answer, self.master.plan(answer), self.finder, self.rows)
+        reached = relative_gap(self.lower, self.upper) if math.isfinite(self.upper) else math.inf
+        tolerance = max(min(FIRST_TOLERANCE, OF_GAP * reached), min(TOLERANCE, OF_GAP * self.gap))
+        for t in range(len(self.rows)):
+            values.improve(t, tolerance)
+        values.mend()
+        costs = np.column_stack([part[:-1] for part in values.costs])  # the forecast need not keep the limits
+        finite = bool(np.isfinite(costs).all())
+        value = values.schedule_cost + self.days.weights.worst(costs.sum(axis=1))[0] if finite else math.inf
+        return _Plan(values, costs, value)
+
+    def _learned(self, answer: MasterAnswer, plan: _Plan) -> str:
+        """What the master has to know more after a plan, in words; empty where it learns nothing."""
+        words, forecast = list[str](), len(self.days.names)
+        more = {(t, v) for t, v in plan.values.impossible if v != forecast} - self.alone
+        if more:
+            self.alone |= more
+            return "limits"
+        if not math.isfinite(plan.value):
+            return "tightened" if self._tighten(plan.values) else ""
+        assert answer.weights is not None
+        rows = np.maximum(answer.weights, 0.0)
+        rows = rows / rows.sum()
+        self.weights = rows @ np.array(self.groups.vectors)
+        least = SHARE * self.gap * max(1.0, abs(plan.value))
+        totals = plan.costs.sum(axis=1)
+        left = self.groups.left_open(self.master, answer, rows, plan.costs)
+        if sum(float(part.sum()) for part in left) > least and self.groups.divide(left, plan.costs):
+            words.append("groups")
+        risk, vector = self.days.weights.worst(totals)
+        if risk - self.weights @ totals > least:
+            self.groups.vectors.append(vector)
+            words.append("probabilities")
+        return " + ".join(words)
+
+    def _tighten(self, values: PlanValues) -> bool:
+        """Tighten the limits of periods in which some operation breaks them."""
+        missed = [float(part[:-1][np.isfinite(part[:-1])].max(initial=0.0)) for part in values.violations]
+        self.tightened += 1
+        for t, excess in enumerate(missed):
+            if excess > 0.0:
+                self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
+        return self.tightened <= TIGHTENED_MOST and max(missed) > 0.0
+
+    def _without(self, status: Status) -> DayOutcome:
+        """The end where the master has no solution."""
+        if self.best is not None or status is not Status.INFEASIBLE:
+            end = self.deadline.why if self.deadline.over() else Termination.ACCURACY
+            return self._outcome(Termination.RELAXATION if self.tightened else end)
+        seconds = self.deadline.passed() - self.began
+        return DayOutcome(Termination.INFEASIBLE, None, None, None, math.inf, math.inf, tuple(self.log), seconds)
+
+    def _tell(self, plan: _Plan, word: str) -> None:
+        seconds, missed = self.deadline.passed() - self.began, sum(float(p.max()) for p in plan.values.violations)
+        bounds = min(self.lower, self.upper), self.upper, plan.value
+        line = Iteration(len(self.log) + 1, seconds, *bounds, word or "no copy", missed, "", interim=False)
+        self.log.append(line)
+        if self.progress is not None:
+            self.progress(line)
+
+    def _outcome(self, end: Termination) -> DayOutcome:
+        seconds, lower = self.deadline.passed() - self.began, min(self.lower, self.upper)
+        if self.best is None:
+            return DayOutcome(end, None, None, None, lower, math.inf, tuple(self.log), seconds)
+        *operated, forecast = operations(self.finder.evaluator, self.best.values, self.rows)
+        if end is Termination.GAP and relative_gap(lower, self.upper) <= PROVEN_GAP:
+            end = Termination.OPTIMAL
+        return DayOutcome(
+            end,
+            self.best.values.plan,
+            forecast,
+            operated[int(np.argmax(self.best.costs.sum(axis=1)))],
+            lower,
+            self.upper,
+            tuple(self.log),
+            seconds,
+            (TIGHTENED,) if self.tightened else (),
+            scenarios=tuple(operated),
+            weights=self.weights,
+        )
+
+
+def operations(evaluator: DayEvaluator, values: PlanValues, rows: Sequence[Floats]) -> list[Operation]:
+    """The operations of a plan, by exact flow, in the same row of the realisations (K, U) of every period."""
+    plan, count = values.plan, len(rows[0])
+    judged = [evaluator.judge(plan, t, some, values.recourses[t]) for t, some in enumerate(rows)]
+    costs = np.column_stack([cost for cost, _ in judged]) + evaluator.schedule_costs(plan)
+    violations = np.column_stack([violation for _, violation in judged])
+    return [
+        Operation(plan, np.array([some[k] for some in rows]), values.recourse([k] * len(rows)), costs[k], violations[k])
+        for k in range(count)
+    ]
