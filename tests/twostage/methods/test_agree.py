@@ -171,6 +171,7 @@ def test_limits_may_be_missed_in_a_share() -> None:
 
 
 def test_separation_by_vertices_and_by_the_dual_agree() -> None:
+    from openpoint.twostage.recourse.template import template_of
     from openpoint.twostage.worst_case.separation import DualSeparation
 
     for seed in range(4):
@@ -184,7 +185,7 @@ def test_separation_by_vertices_and_by_the_dual_agree() -> None:
         ]
         for uncertainty in sets:
             attacked = replace(program, uncertainty=uncertainty, risk=WorstCase())
-            dual = DualSeparation(attacked, 4)
+            dual = DualSeparation(template_of(attacked, 4), uncertainty.polyhedral())
             ends = dual.prove()
             assert ends is not None
             assert (ends[0] <= ends[1]).all()
@@ -200,11 +201,13 @@ def test_separation_by_vertices_and_by_the_dual_agree() -> None:
 def test_multipliers_keep_their_proven_bounds() -> None:
     """The slope of the recourse along every deviation, at many points, lies within what the programs proved."""
     from openpoint.twostage.recourse.subproblem import Subproblem
+    from openpoint.twostage.recourse.template import template_of
     from openpoint.twostage.worst_case.separation import DualSeparation
 
     program = depots(3, m=4)
-    attacked = replace(program, uncertainty=Budget(np.ones(4), np.zeros(4), np.ones(4), 2), risk=WorstCase())
-    ends, sub = DualSeparation(attacked, 4).prove(), Subproblem(attacked, 4)
+    attack = Budget(np.ones(4), np.zeros(4), np.ones(4), 2)
+    attacked = replace(program, uncertainty=attack, risk=WorstCase())
+    ends, sub = DualSeparation(template_of(attacked, 4), attack.polyhedral()).prove(), Subproblem(attacked, 4)
     assert ends is not None
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -214,12 +217,14 @@ def test_multipliers_keep_their_proven_bounds() -> None:
 
 
 def test_a_recourse_that_may_fail_has_no_bounded_multipliers() -> None:
+    from openpoint.twostage.recourse.template import template_of
     from openpoint.twostage.worst_case.separation import DualSeparation
 
     program = depots(0, short_most=0.1)
-    program = replace(program, uncertainty=Box(np.zeros(3), np.ones(3)), risk=WorstCase())
+    box = Box(np.zeros(3), np.ones(3))
+    program = replace(program, uncertainty=box, risk=WorstCase())
     with pytest.raises(OptionError, match="vertices"):
-        DualSeparation(program, 4).worst(np.zeros(4))
+        DualSeparation(template_of(program, 4), box.polyhedral()).worst(np.zeros(4))
     with pytest.raises(OptionError, match="cones"):
         Benders(separation="dual").solve(replace(program, cones=True))
 

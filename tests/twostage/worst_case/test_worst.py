@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
+import cvxpy as cp
 import numpy as np
 import pytest
 
+from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.program import SecondStage
+from openpoint.twostage.recourse.evaluation import RecourseSolver
 from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.risk import WorstCase
 from openpoint.twostage.uncertainty import Box, Budget, Uncertainty, listed
 from openpoint.twostage.workers.executors import InProcess, Processes
 from openpoint.twostage.worst_case import linear_worst as linear_worst_module
 from openpoint.twostage.worst_case.affine import worst_by_policy
-from openpoint.twostage.worst_case.climbing import starting_points, vertex_along
+from openpoint.twostage.worst_case.climbing import LinearRecourse, starting_points, vertex_along
 from openpoint.twostage.worst_case.linear_worst import BLOCK, EvaluatedRealisation, LinearWorst, decided, linear_worst
 from tests.twostage.depots import Depots, depots
 
@@ -33,7 +37,9 @@ def uncertain(seed: int, kind: str) -> Depots:
 
 
 def separation(program: Depots) -> LinearWorst:
-    found = linear_worst(program, len(program.fixed), program.uncertainty.polyhedral())  # type: ignore[union-attr]
+    with InProcess().open() as workers:
+        recourse = RecourseSolver(program, workers)
+        found = linear_worst(recourse, len(program.fixed), program.uncertainty.polyhedral())  # type: ignore[union-attr]
     assert found is not None
     return found
 
@@ -203,3 +209,29 @@ def test_a_search_that_is_stopped_claims_nothing(way: str) -> None:
                         "vertices": lambda: worst.by_vertices(decision, vertices, workers, stop),  # noqa: B023
                     }[way]()
                 assert found is None or found[0] >= exact[0] - 1e-6
+
+
+def test_a_tolerant_recourse_is_what_cvxpy_makes_of_it() -> None:
+    """Limits that may be exceeded by some, as rows of the compiled recourse and as a model of their own."""
+
+    class Tolerant(Depots):
+        def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+            return super().recourse(decision, realisation, limits=limits).tolerant(0.3)
+
+    rng, told = np.random.default_rng(0), 0
+    for seed in range(3):
+        program = replace(depots(seed), short_most=0.2)
+        given = {each.name: getattr(program, each.name) for each in fields(program)}
+        ours, theirs = (
+            template_of(program, len(program.fixed)).tolerant(0.3),
+            template_of(Tolerant(**given), len(program.fixed)),
+        )
+        mine, other = LinearRecourse(ours, Goal.COST), LinearRecourse(theirs, Goal.COST)
+        for decision in program.decisions():
+            u = rng.uniform(0.0, 2.0, len(ours.u))
+            a, b = mine.at(decision, u), other.at(decision, u)
+            assert (a is None) == (b is None)
+            if a is not None and b is not None:
+                told += 1
+                assert a.value == pytest.approx(b.value, rel=1e-7, abs=1e-7)
+    assert told >= 3

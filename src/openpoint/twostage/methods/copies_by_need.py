@@ -12,7 +12,6 @@ from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.methods.run import Run
 from openpoint.twostage.program import EXACT
 from openpoint.twostage.recourse.evaluation import Evaluation
-from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.uncertainty import Box, Budget
 
 
@@ -26,7 +25,6 @@ class CopiesByNeed:
 
     at_once: int
     most: float = math.inf
-    _template: Template | None = None
     _held: dict[tuple[int, bytes], int] = field(default_factory=dict)
 
     def add(self, run: Run, master: Master, proposal: Proposal, evaluation: Evaluation) -> list[str]:
@@ -37,9 +35,8 @@ class CopiesByNeed:
             if len(self._held) >= self.most or added >= self.at_once:
                 break
             if (k, realisation.tobytes()) not in self._held:
-                if self._template is None:
-                    self._template = template_of(run.program, len(evaluation.decision), objective.goal)
-                self._held[k, realisation.tobytes()] = master.add_copy(self._template, k, realisation)
+                template = run.evaluator.recourse.template(objective.goal, len(evaluation.decision))
+                self._held[k, realisation.tobytes()] = master.add_copy(template, k, realisation)
                 added += 1
         for finding in evaluation.findings:
             number = self._held.get((finding.k, finding.realisation.tobytes()))

@@ -13,6 +13,7 @@ from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import AnyProgram, ExactEvaluation
 from openpoint.twostage.recourse.subproblem import VIOLATION_MIN, RecourseWork, Response
+from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.workers.pool import Workers, never
 
 
@@ -70,6 +71,11 @@ class RecourseEvaluator(Protocol):
         """The objective that decisions are evaluated by."""
         ...
 
+    @property
+    def recourse(self) -> RecourseSolver:
+        """Solves the recourse of the program."""
+        ...
+
     def evaluate_exactly(self, decision: Floats, dispatch: Floats | None = None) -> Evaluation | None:
         """The exact evaluation only, at a dispatch for all realisations if any; None where it needs a recourse."""
         ...
@@ -95,6 +101,7 @@ class RecourseSolver:
     program: AnyProgram
     workers: Workers
     _works: dict[Goal, RecourseWork] = field(default_factory=dict)
+    _templates: dict[Goal, Template] = field(default_factory=dict)
 
     def solve(
         self, goal: Goal, decision: Floats, realisations: Sequence[Floats], stop: Callable[[], bool] = never
@@ -105,6 +112,12 @@ class RecourseSolver:
         if goal not in self._works:
             self._works[goal] = RecourseWork(self.program, len(decision), goal)
         return self.workers.run(self._works[goal], [(decision, u) for u in realisations], stop)
+
+    def template(self, goal: Goal, n: int) -> Template:
+        """The recourse as arrays, at decisions of length n; compiled at the first use."""
+        if goal not in self._templates:
+            self._templates[goal] = template_of(self.program, n, goal)
+        return self._templates[goal]
 
 
 @dataclass

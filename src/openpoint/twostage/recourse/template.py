@@ -5,7 +5,7 @@ Copies for further realisations, and the dual of the recourse, are made from the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cvxpy as cp
 import numpy as np
@@ -26,6 +26,7 @@ class Template:
     Attributes:
         form: all of it but the cones. x, u, y: columns of the decision, the realisation, and all others.
         cones: columns (u…, s, t) of each vector of cones.
+        limits: rows of the limits, where they are kept.
         dispatch: columns of the program's dispatch variable, if any.
     """
 
@@ -34,6 +35,7 @@ class Template:
     u: Ints
     y: Ints
     cones: tuple[tuple[Ints, ...], ...]
+    limits: Ints
     dispatch: Ints | None = None
 
     def at(self, realisation: Floats) -> tuple[sp.csr_array, sp.csr_array, Floats, float]:
@@ -46,6 +48,25 @@ class Template:
             np.asarray(b),
             self.form.offset + float(self.form.c[self.u] @ realisation),
         )
+
+    def tolerant(self, most: float) -> Template:
+        """The recourse whose limits may be exceeded by `most` in total, at no cost: with an excess e ≥ 0 for each,
+        Σ e ≤ most."""
+        count, form = len(self.limits), self.form
+        if not count:
+            return self
+        m, n = form.a.shape
+        less = sp.csr_array((-np.ones(count), (self.limits, np.arange(count))), shape=(m, count))
+        kept = sp.vstack([-sp.eye_array(count), sp.csr_array(np.ones((1, count)))])
+        rows = [sp.hstack([form.a, less]), sp.hstack([sp.csr_array((count + 1, n)), kept])]
+        wider = replace(
+            form,
+            c=np.append(form.c, np.zeros(count)),
+            a=sp.csc_array(sp.vstack(rows)),
+            b=np.concatenate([form.b, np.zeros(count), [most]]),
+            n_nonneg=form.n_nonneg + count + 1,
+        )
+        return replace(self, form=wider, y=np.append(self.y, n + np.arange(count)))
 
 
 def template_of(program: AnyProgram, n: int, goal: Goal = Goal.COST) -> Template:
@@ -65,5 +86,9 @@ def template_of(program: AnyProgram, n: int, goal: Goal = Goal.COST) -> Template
     x, u = form.of(decision), form.of(realisation)
     y = np.setdiff1d(np.arange(len(form.c)), np.concatenate([x, u]))
     cones = tuple(tuple(form.of(part) for part in parts(cone)) for cone in stage.cones)
+    # Inequalities keep their order: those of the limits are the last but for the parts of cones.
+    count = sum(limit.excess.size for limit in recourse.limits) if goal is Goal.COST else 0
+    end = form.n_zero + form.n_nonneg - sum(part.size for cone in stage.cones for part in (cone.s, cone.t))
     dispatch = program.dispatch(recourse)
-    return Template(form, x, u, y, cones, None if dispatch is None else form.of(dispatch))
+    found = None if dispatch is None else form.of(dispatch)
+    return Template(form, x, u, y, cones, np.arange(end - count, end), found)

@@ -12,18 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import AnyProgram, SecondStage
-from openpoint.twostage.recourse.evaluation import Finding
+from openpoint.twostage.recourse.evaluation import Finding, RecourseSolver
 from openpoint.twostage.recourse.subproblem import VIOLATION_MIN
-from openpoint.twostage.recourse.template import Template, template_of
-from openpoint.twostage.uncertainty import Polyhedral, Uncertainty
+from openpoint.twostage.recourse.template import Template
+from openpoint.twostage.uncertainty import Polyhedral
 from openpoint.twostage.workers.pool import Workers, never
 from openpoint.twostage.worst_case.affine import worst_by_policy
 from openpoint.twostage.worst_case.climbing import EvaluatedRealisation, LinearRecourse, climb, starting_points
@@ -50,21 +47,18 @@ WorstFindings = tuple[float, tuple[Finding, ...]]
 class LinearWorst:
     """Separation over one polyhedral set; compiled once, used for many decisions."""
 
-    def __init__(self, program: AnyProgram, template: Template, polyhedral: Polyhedral, n: int) -> None:
-        """Compile the separation.
+    def __init__(self, template: Template, violation: Template | None, polyhedral: Polyhedral) -> None:
+        """Load the recourse into the solver.
 
         Args:
-            program: the program. template: its recourse, without cones and integers.
-            polyhedral: the set. n: length of the decision.
+            template: the recourse, without cones and integers. violation: that of least violation, if it has limits.
+            polyhedral: the set.
         """
-        self._program, self._template, self._set, self._n = program, template, polyhedral, n
-        # Policies use the recourse without the tolerance: with it, equal limits become narrow ranges.
-        tolerant: Any = _Tolerant(program, program.uncertainty)
-        cost = template_of(tolerant, n)
+        self._template, self._least, self._set = template, violation, polyhedral
+        # With the tolerance below which nothing is a violation, a decision that is just feasible in the master has a
+        # cost, not a violation by rounding. Policies use the recourse without: with it, equal limits become ranges.
+        cost = template.tolerant(2.0 * VIOLATION_MIN)
         self._cost = LinearRecourse(cost, Goal.COST)
-        realisation = cp.Constant(polyhedral.origin)
-        limits = program.recourse(cp.Variable(n), realisation, limits=False).limits
-        violation = template_of(program, n, Goal.VIOLATION) if limits else None
         self._violation = None if violation is None else LinearRecourse(violation, Goal.VIOLATION)
         self._vertices = VertexWork(cost, violation)
         self._dual: DualSeparation | None = None
@@ -98,7 +92,7 @@ class LinearWorst:
         None where stopped.
         """
         if self._violation is None:
-            worst = self._dual_of(self._program).worst(decision, stop)
+            worst = self._dual_of(self._template).worst(decision, stop)
             there = None if worst is None else self._priced(decision, worst.realisation)
             return None if worst is None or there is None else (worst.bound, _findings([there]))
         wrong = self._broken(decision, stop)
@@ -129,10 +123,10 @@ class LinearWorst:
 
         None where there are no limits, or stopped.
         """
-        if self._violation is None:
+        if self._least is None:
             return None
         climbed = self._climbed(lambda u: self._violated(decision, u), -np.inf, stop) or []
-        exact = self._dual_of_violation().worst(decision, stop)
+        exact = self._dual_of(self._least).worst(decision, stop)
         if exact is None:
             return None
         there = self._violated(decision, exact.realisation)
@@ -165,9 +159,9 @@ class LinearWorst:
 
     def _broken(self, decision: Floats, stop: Callable[[], bool]) -> list[EvaluatedRealisation] | None:
         """A realisation that breaks limits, if there is one; None where stopped before that was known."""
-        if self._violation is None:
+        if self._least is None:
             return []
-        worst = self._dual_of_violation().worst(decision, stop)
+        worst = self._dual_of(self._least).worst(decision, stop)
         if worst is None:
             return None
         there = self._violated(decision, worst.realisation)
@@ -175,13 +169,9 @@ class LinearWorst:
             return [there]
         return None if worst.bound > 2.0 * VIOLATION_MIN and stop() else []
 
-    def _dual_of_violation(self) -> DualSeparation:
-        softened: Any = _Softened(self._program, self._program.uncertainty)
-        return self._dual_of(softened)
-
-    def _dual_of(self, program: AnyProgram) -> DualSeparation:
+    def _dual_of(self, template: Template) -> DualSeparation:
         if self._dual is None:
-            self._dual = DualSeparation(program, self._n)
+            self._dual = DualSeparation(template, self._set)
         return self._dual
 
     def _by_splits(self, decision: Floats, costly: EvaluatedRealisation, stop: Callable[[], bool]) -> float:
@@ -250,45 +240,13 @@ class VertexWork:
         return lambda asked: (violated if asked[2] is Goal.VIOLATION else priced)(*asked[:2])
 
 
-@dataclass(frozen=True)
-class _Softened:
-    """A program whose recourse is the problem of least violation."""
-
-    program: AnyProgram
-    uncertainty: Uncertainty
-
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
-        stage: SecondStage = self.program.recourse(decision, realisation, limits=False)
-        return stage.softened()
-
-    def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
-        return None
-
-
-@dataclass(frozen=True)
-class _Tolerant:
-    """A program whose recourse keeps its limits up to the tolerance below which nothing is a violation.
-
-    Then a decision that is just feasible in the master has a cost, not a violation by rounding.
-    """
-
-    program: AnyProgram
-    uncertainty: Uncertainty
-
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
-        stage: SecondStage = self.program.recourse(decision, realisation, limits=limits)
-        return stage.tolerant(2.0 * VIOLATION_MIN)
-
-    def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
-        return None
-
-
-def linear_worst(program: AnyProgram, n: int, polyhedral: Polyhedral) -> LinearWorst | None:
-    """The separation of a program, if its recourse has neither cones nor integers."""
-    template = template_of(program, n)
+def linear_worst(recourse: RecourseSolver, n: int, polyhedral: Polyhedral) -> LinearWorst | None:
+    """The separation of a program at decisions of length n, if its recourse has neither cones nor integers."""
+    template = recourse.template(Goal.COST, n)
     if template.cones or len(template.form.integers):
         return None
-    return LinearWorst(program, template, polyhedral, n)
+    violation = recourse.template(Goal.VIOLATION, n) if len(template.limits) else None
+    return LinearWorst(template, violation, polyhedral)
 
 
 def _worst(priced: Sequence[EvaluatedRealisation], most: int) -> list[EvaluatedRealisation]:

@@ -25,9 +25,8 @@ from openpoint.errors import OpenpointError, OptionError
 from openpoint.solvers.base import Status
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.program import AnyProgram
-from openpoint.twostage.recourse.template import template_of
-from openpoint.twostage.uncertainty import Box, Budget, Polyhedral
+from openpoint.twostage.recourse.template import Template
+from openpoint.twostage.uncertainty import Polyhedral
 from openpoint.twostage.workers.pool import never
 
 PROVEN = 1e-6
@@ -51,20 +50,13 @@ class WorstRealisation:
 class DualSeparation:
     """The worst realisation by the dual of the recourse; compiled once, used for many decisions."""
 
-    def __init__(self, program: AnyProgram, n: int) -> None:
-        """Compile the dual.
-
-        Args:
-            program: with a polyhedral uncertainty and a linear recourse.
-            n: length of the decision.
+    def __init__(self, template: Template, polyhedral: Polyhedral) -> None:
+        """Prepare the dual of a linear recourse over a set.
 
         Raises:
             OptionError: the recourse has cones or integers.
         """
-        uncertainty = program.uncertainty
-        assert isinstance(uncertainty, Box | Budget)
-        self._set: Polyhedral = uncertainty.polyhedral()
-        self._template = template = template_of(program, n)
+        self._template, self._set = template, polyhedral
         if template.cones or len(template.form.integers):
             raise OptionError(
                 "the dual of a recourse with cones or integers is no mixed-integer linear program; separate the worst "

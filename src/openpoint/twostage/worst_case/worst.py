@@ -112,7 +112,7 @@ class WorstCaseEvaluator:
             self._asked = True
             uncertainty = self.program.uncertainty
             assert isinstance(uncertainty, Box | Budget)
-            self._linear = linear_worst(self.program, n, uncertainty.polyhedral())
+            self._linear = linear_worst(self.recourse, n, uncertainty.polyhedral())
         return self._linear
 
     def _listed(self) -> Floats:
