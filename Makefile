@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage slow lint bench docs dist lock clean
+.PHONY: help demo test check compiled coverage slow lint bench docs dist lock clean
 
 help:
 	@echo "make demo    reconfigure the 33-bus grid; leaves $(OUT)/report.html and $(OUT)/result.json"
@@ -46,10 +46,14 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-check: lint
+# Kernels are compiled once here: the processes of pytest would each do it.
+compiled: $(READY)
+	@$(BIN)/openpoint warmup --quiet
+
+check: lint compiled
 	@$(BIN)/pytest -n auto -m "not slow"
 
-test: lint
+test: lint compiled
 	@$(BIN)/pytest -n auto
 
 coverage: $(READY)

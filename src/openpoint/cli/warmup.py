@@ -9,6 +9,7 @@ from openpoint.cli.display import console
 from openpoint.grid import builtin
 from openpoint.network.limits import Limits
 from openpoint.report.terminal import words
+from openpoint.scenarios.growth import grow
 from openpoint.scenarios.storms import storms
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.harden.study import harden
@@ -65,6 +66,11 @@ def _impossible_limits() -> None:
     reconfigure(builtin.load("baran33"), method=TopologySearch(), limits=Limits(v_min_pu=0.95))
 
 
+def _futures() -> None:
+    grid = builtin.load("civanlar16")
+    reconfigure(grid, futures=grow(grid, count=2, seed=1), method=TopologySearch())
+
+
 def _enumeration() -> None:
     reconfigure(builtin.load("civanlar16"), method=Enumeration())
 
@@ -74,4 +80,12 @@ def _restoration() -> None:
     harden(grid, disasters=storms(grid, count=2, seed=1), max_lines=1, max_generators=1)
 
 
-STEPS: tuple[Callable[[], None], ...] = (_flow, _exchange, _search, _impossible_limits, _enumeration, _restoration)
+STEPS: tuple[Callable[[], None], ...] = (
+    _flow,
+    _exchange,
+    _search,
+    _impossible_limits,
+    _futures,
+    _enumeration,
+    _restoration,
+)
