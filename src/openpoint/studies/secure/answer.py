@@ -16,6 +16,7 @@ from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.scenarios.reliability import Reliability
+from openpoint.studies.secure.model.data import by_name, failure_rates
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.indices import Interruptions, dark_buses, interruptions
 from openpoint.studies.secure.model.restoration import Restoration
@@ -36,10 +37,10 @@ def answer(
     options: SecureOptions,
 ) -> SecureResult:
     """The result of a grid in the state asked about."""
-    customers = _by_name(data.customers, "bus", "customers", network.bus_names, 0.0)
+    customers = by_name(data.customers, "bus", "customers", network.bus_names, 0.0)
     known = bool(data.customers.height)
-    rates, unrated = _rates(grid, network, data, options)
-    repair_h = _by_name(data.rates, "branch", "repair_h", network.branch_names, options.repair_h)
+    rates, unrated = failure_rates(grid, network, data, options.failures_per_km_year, options.failures_per_branch_year)
+    repair_h = by_name(data.rates, "branch", "repair_h", network.branch_names, options.repair_h)
     times = None
     if rates is not None:
         times = interruptions(
@@ -70,36 +71,6 @@ def answer(
         rules=_rules(options),
         notes=(*grid.figure_notes, *_notes(len(broken), unrated & np.isin(np.arange(len(unrated)), asked), times)),
     )
-
-
-def load_of_buses(grid: Grid, network: Network) -> Floats:
-    """(N) load of each bus at nominal voltage; what generators feed in is not subtracted."""
-    number = {name: n for n, name in enumerate(network.bus_names)}
-    result = np.zeros(network.n_terminals)
-    for bus, p in grid.loads.select("bus", "p_kw").iter_rows():
-        result[number[bus]] += p
-    return result
-
-
-def _by_name(table: pl.DataFrame, key: str, column: str, names: Sequence[str], default: float) -> Floats:
-    """The values of a column in the order of names; the default where there is none."""
-    found = {name: value for name, value in table.select(key, column).iter_rows() if value is not None}
-    return np.array([found.get(name, default) for name in names], dtype=np.float64)
-
-
-def _rates(grid: Grid, network: Network, data: Reliability, options: SecureOptions) -> tuple[Floats | None, Bools]:
-    """(E) faults a year, None where no rate was given; and whether a branch has none, and counts as never failing."""
-    km = _by_name(grid.lines, "name", "length_km", network.branch_names, math.nan)
-    lines = np.array([kind == "lines" for kind in network.branch_kinds], dtype=np.bool_)
-    found = np.full(network.n_conductors, math.nan)
-    if options.failures_per_branch_year is not None:
-        found[:] = options.failures_per_branch_year
-    if options.failures_per_km_year is not None:
-        found = np.where(lines & np.isfinite(km), options.failures_per_km_year * km, found)
-    own = _by_name(data.rates, "branch", "failures_per_year", network.branch_names, math.nan)
-    found = np.where(np.isfinite(own), own, found)
-    none = np.isnan(found)
-    return (None if none.all() else np.where(none, 0.0, found)), none
 
 
 def _indices(times: Interruptions | None, customers: Floats) -> tuple[float | None, float | None]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.arguments import Names
 from openpoint.grid.balanced import HAS_PHASES
@@ -18,7 +16,8 @@ from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.scenarios.reliability import ReliabilityLike
-from openpoint.studies.secure.answer import answer, load_of_buses
+from openpoint.studies.secure.answer import answer
+from openpoint.studies.secure.model.data import load_of_buses, may_fail
 from openpoint.studies.secure.model.faults import Fault, faults_of
 from openpoint.studies.secure.model.held import held_faults, sections_on_loops
 from openpoint.studies.secure.model.restoration import restorations
@@ -151,8 +150,7 @@ def _faults(grid: Grid, stations: Stations, tree: Tree, options: SecureOptions) 
     sections = sections_of(grid, network)
     if options.isolate_lines:
         sections = every_line_alone(sections)
-    kinds = {"lines", "transformers"} if options.transformers else {"lines"}
-    fails = np.array([kind in kinds for kind in network.branch_kinds], dtype=np.bool_)
+    fails = may_fail(network, options.transformers)
     on_loop = sections_on_loops(network, sections, network.closed)[sections.of_branch]
     return [
         *faults_of(opened, sections, tree, opened.closed, fails & ~on_loop),
