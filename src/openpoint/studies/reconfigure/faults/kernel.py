@@ -1,0 +1,421 @@
+"""Compiled: what every fault of a radial state does, and whether one tie for each part restores it.
+
+The same as `openpoint.studies.secure.model`, state by state of the exact AC power flow: of the choices of ties that
+keep all limits the one that restores most load, then that of fewest ties, then that of least loss. A switching changes
+the feeders at the fault and at the ties alone, so that only these are solved; the others keep what they have without
+the fault. A tie that cannot carry what it would have to, by the bounds of a state without undecided branches, is not
+tried.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openpoint.compiled.jit import inlined, lean
+from openpoint.powerflow.arrays import Loads, Wires, Work
+from openpoint.powerflow.kernel import CONVERGED, collect, hold, load, refer, spread, sweep
+from openpoint.search.exchange.feeders import ACCURACY, SWEEPS, forget, place
+from openpoint.search.kernel.arrays import CLOSED, OPEN
+from openpoint.studies.reconfigure.faults.arrays import FaultData, FaultWork
+from openpoint.studies.reconfigure.faults.bound_kernel import attach_all, possible, top_branch
+from openpoint.studies.reconfigure.faults.partial import Least, PartialWork
+
+NOT_RADIAL, NO_FLOW = -1, -2
+"""Results of `judge` for what has no faults to judge."""
+
+
+@inlined
+def grow_tree(wires: Wires, data: FaultData, state: FaultWork) -> bool:
+    """The tree of `state.closed`, depth first; False where it has a loop, joins sources or leaves a bus out."""
+    n, count, stack = len(data.load), 0, state.chosen
+    for bus in range(n):
+        state.place[bus] = -1
+    for e in range(len(data.fr)):
+        state.lower[e] = -1
+    for s in range(len(wires.source)):
+        root = wires.source[s]
+        state.above[root], state.parent[root], state.feeder[root] = -1, -1, -1
+        stack[0], depth = root, 1
+        while depth > 0:
+            depth -= 1
+            bus = stack[depth]
+            if state.place[bus] >= 0:
+                return False
+            state.place[bus] = count
+            state.order[count] = bus
+            count += 1
+            for a in range(wires.start[bus], wires.start[bus + 1]):
+                e, other = wires.via[a], wires.neighbour[a]
+                if not state.closed[e] or e == state.above[bus]:
+                    continue
+                if state.place[other] >= 0 or data.source[other] >= 0 or depth == n:
+                    return False
+                state.above[other], state.parent[other], state.lower[e] = e, bus, other
+                state.feeder[other] = other if data.source[bus] >= 0 else state.feeder[bus]
+                stack[depth] = other
+                depth += 1
+    if count < n:
+        return False
+    for k in range(n):
+        state.end[state.order[k]] = k + 1
+        state.load_to[k + 1] = state.load_to[k] + data.load[state.order[k]]
+        state.customers_to[k + 1] = state.customers_to[k] + data.customers[state.order[k]]
+    for k in range(n - 1, -1, -1):
+        bus = state.order[k]
+        if state.parent[bus] >= 0:
+            up = state.parent[bus]
+            state.end[up] = max(state.end[up], state.end[bus])
+    return True
+
+
+@inlined
+def below(state: FaultWork, head: int, bus: int) -> bool:
+    """Whether a bus is fed through another one, itself included."""
+    inside: bool = state.place[head] <= state.place[bus] < state.end[head]
+    return inside
+
+
+@inlined
+def load_below(state: FaultWork, head: int) -> float:
+    """Load that is fed through a bus."""
+    total: float = state.load_to[state.end[head]] - state.load_to[state.place[head]]
+    return total
+
+
+@inlined
+def customers_below(state: FaultWork, head: int) -> float:
+    """Customers that are fed through a bus."""
+    total: float = state.customers_to[state.end[head]] - state.customers_to[state.place[head]]
+    return total
+
+
+@inlined
+def begin_feeder(data: FaultData, state: FaultWork, bus: int, e: int, n: int, work: Work) -> int:
+    """Place a bus that a source feeds by branch e, if it is closed; returns the next position."""
+    held = data.fr[e] + data.to[e] - bus
+    if state.closed[e] and work.position[bus] < 0:
+        n = place(n, bus, work.position[held], e, work)
+    return n
+
+
+@inlined
+def place_source(data: FaultData, bus: int, n: int, work: Work) -> int:
+    """Place a source; returns the next position."""
+    return place(n, bus, -1, -1, work) if work.position[bus] < 0 else n
+
+
+@inlined
+def flow(
+    wires: Wires, loads: Loads, data: FaultData, state: FaultWork, feeders: int, parts: int, work: Work
+) -> tuple[int, bool, float, bool]:
+    """Flow of the feeders in `state.changed` with the ties chosen for the parts.
+
+    Returns the number of buses placed, whether they are trees, the loss (inf without a solution), and whether all
+    limits hold there. `forget` has to follow.
+    """
+    n = 0
+    for k in range(feeders):
+        bus = state.changed[k]
+        n = place_source(data, state.parent[bus], n, work)
+    for p in range(parts):
+        e = state.chosen[p]
+        if e >= 0:
+            for bus in (data.fr[e], data.to[e]):
+                if data.source[bus] >= 0:
+                    n = place_source(data, bus, n, work)
+    roots = n
+    for k in range(feeders):
+        bus = state.changed[k]
+        n = begin_feeder(data, state, bus, state.above[bus], n, work)
+    for p in range(parts):
+        e = state.chosen[p]
+        if e >= 0:
+            if data.source[data.fr[e]] >= 0:
+                n = begin_feeder(data, state, data.to[e], e, n, work)
+            elif data.source[data.to[e]] >= 0:
+                n = begin_feeder(data, state, data.fr[e], e, n, work)
+    n, radial = spread(wires, state.closed, roots, n, work)
+    if not radial:
+        return n, False, np.inf, False
+    for k in range(roots):
+        hold(wires, data.source[work.order[k]], k, work)
+    refer(wires, state.closed, n, work)
+    load(n, loads, 0, work)
+    state.flows[0] += 1
+    if sweep(n, roots, loads, ACCURACY, SWEEPS, work) != CONVERGED:
+        return n, True, np.inf, False
+    loss = collect(n, roots, loads.linear, len(wires.hung) > 0, work)
+    return n, True, loss, limits_hold(data, roots, n, work)
+
+
+@inlined
+def limits_hold(data: FaultData, roots: int, n: int, work: Work) -> bool:
+    """Whether voltages and currents of the buses placed keep the limits."""
+    for k in range(roots, n):
+        bus, e = work.order[k], work.edge[k]
+        v = np.sqrt(work.size[k] * (work.u_re[k] ** 2 + work.u_im[k] ** 2))
+        at = work.parent[k] if work.flipped[k] else k
+        i = np.sqrt((work.j_re[k] ** 2 + work.j_im[k] ** 2) / work.size[at])
+        if v < data.low[bus] or v > data.high[bus] or i > data.most[e]:
+            return False
+    return True
+
+
+@inlined
+def feeder_flows(wires: Wires, loads: Loads, data: FaultData, state: FaultWork, work: Work) -> int:
+    """Flow of every feeder without a fault; returns how many of them break limits, -1 without a solution."""
+    bad = 0
+    for k in range(len(state.order)):
+        bus = state.order[k]
+        if state.feeder[bus] != bus:
+            continue
+        state.changed[0] = bus
+        n, _, loss, holds = flow(wires, loads, data, state, 1, 0, work)
+        forget(n, work)
+        if loss == np.inf:
+            return -1
+        state.loss[bus], state.holds[bus] = loss, holds
+        bad += not holds
+    return bad
+
+
+@inlined
+def parts_of(data: FaultData, state: FaultWork, s: int) -> int:
+    """Find the parts of a fault in section number s, with their ties; returns their number."""
+    count, own, ties = 0, data.section[s], 0
+    for a in range(data.start[s], data.start[s + 1]):
+        e = data.touching[a]
+        head = state.lower[e]
+        if not state.closed[e] or head < 0 or data.of_bus[head] == own:
+            continue
+        state.head[count], state.first[count] = head, ties
+        for t in range(len(data.fr)):
+            sound = (
+                data.tie[t] and not state.closed[t] and below(state, head, data.fr[t]) != below(state, head, data.to[t])
+            )
+            # A branch with its conductor or a bus in the section stays open until the repair.
+            touches = data.of_branch[t] == own or data.of_bus[data.fr[t]] == own or data.of_bus[data.to[t]] == own
+            if sound and not touches:
+                state.tie[ties] = t
+                ties += 1
+        count += 1
+    state.first[count] = ties
+    return count
+
+
+@inlined
+def sort_out(
+    wires: Wires, data: FaultData, least: Least, partial: PartialWork, state: FaultWork, s: int, parts: int
+) -> None:
+    """Mark the ties that cannot carry what they would have to."""
+    at = top_branch(data, partial, s)
+    for p in range(parts):
+        for k in range(state.first[p], state.first[p + 1]):
+            state.hopeless[k] = (
+                least.valid
+                and at >= 0
+                and not possible(wires, data, least, partial, state.tie[k], partial.lower[at], state.head[p])
+            )
+
+
+@inlined
+def mark_changed(state: FaultWork, bus: int, feeders: int) -> int:
+    """Add the feeder of a bus to those that change; returns their number."""
+    head = state.feeder[bus]
+    if head < 0:
+        return feeders
+    for k in range(feeders):
+        if state.changed[k] == head:
+            return feeders
+    state.changed[feeders] = head
+    return feeders + 1
+
+
+@inlined
+def feeders_changed(data: FaultData, state: FaultWork, s: int, parts: int) -> int:
+    """Find the feeders that opening the section and closing the chosen ties change; returns their number."""
+    feeders = 0
+    for a in range(data.start[s], data.start[s + 1]):
+        e = data.touching[a]
+        if state.lower[e] >= 0:
+            feeders = mark_changed(state, state.lower[e], feeders)
+    for p in range(parts):
+        e = state.chosen[p]
+        if e >= 0:
+            feeders = mark_changed(state, data.fr[e], feeders)
+            feeders = mark_changed(state, data.to[e], feeders)
+    return feeders
+
+
+@inlined
+def switch(data: FaultData, state: FaultWork, s: int, parts: int, begins: bool) -> None:
+    """Open what touches the section and close the chosen ties, or take this back."""
+    for a in range(data.start[s], data.start[s + 1]):
+        e = data.touching[a]
+        if state.lower[e] >= 0:
+            state.closed[e] = not begins
+    for p in range(parts):
+        if state.chosen[p] >= 0:
+            state.closed[state.chosen[p]] = begins
+
+
+@inlined
+def attempt(
+    wires: Wires, loads: Loads, data: FaultData, state: FaultWork, s: int, parts: int, bad: int, work: Work
+) -> tuple[bool, float, float]:
+    """Try the chosen ties: whether they feed their parts within the limits, the load restored, and the loss added.
+
+    `bad`: feeders that break limits without the fault.
+    """
+    feeders = feeders_changed(data, state, s, parts)
+    before = 0.0
+    for k in range(feeders):
+        before += state.loss[state.changed[k]]
+        bad -= not state.holds[state.changed[k]]
+    if bad > 0:
+        return False, 0.0, 0.0
+    switch(data, state, s, parts, True)
+    n, radial, loss, holds = flow(wires, loads, data, state, feeders, parts, work)
+    good, served = radial and holds, 0.0
+    for p in range(parts):
+        live = work.position[state.head[p]] >= 0
+        if state.chosen[p] >= 0 and not live:
+            good = False
+        if live:
+            served += load_below(state, state.head[p])
+    forget(n, work)
+    switch(data, state, s, parts, False)
+    return good, served, loss - before
+
+
+@inlined
+def restore(
+    wires: Wires, loads: Loads, data: FaultData, state: FaultWork, s: int, parts: int, bad: int, work: Work
+) -> tuple[bool, float, float]:
+    """Whether ties restore all parts with load or customers, and the load and customers that they do not restore."""
+    all_load, all_customers, choices = 0.0, 0.0, 1
+    for p in range(parts):
+        all_load += load_below(state, state.head[p])
+        all_customers += customers_below(state, state.head[p])
+        choices = min(choices * (state.first[p + 1] - state.first[p] + 1), data.most_choices + 2)
+        state.chosen[p] = -1
+    if parts == 0 or (all_load == 0.0 and all_customers == 0.0):
+        return True, 0.0, 0.0
+    if choices - 1 > data.most_choices:
+        state.loose[0] += 1
+    best, fewest, lowest = 0.0, 0, np.inf
+    left, lost, full = all_load, all_customers, False
+    found = False
+    for number in range(1, choices):
+        rest, count, hopeless = number, 0, False
+        for p in range(parts):
+            own = state.first[p + 1] - state.first[p]
+            pick = rest % (own + 1)
+            rest //= own + 1
+            state.chosen[p] = state.tie[state.first[p] + pick - 1] if pick > 0 else -1
+            count += pick > 0
+            hopeless = hopeless or (pick > 0 and state.hopeless[state.first[p] + pick - 1])
+        if hopeless:
+            continue
+        good, served, loss = attempt(wires, loads, data, state, s, parts, bad, work)
+        if not good or served < best:
+            continue
+        if found and served == best and (count > fewest or (count == fewest and loss >= lowest)):
+            continue
+        found, best, fewest, lowest = True, served, count, loss
+        left, lost, full = unfed(state, parts)
+        if parts == 1:
+            break
+    return full, left, lost
+
+
+@inlined
+def unfed(state: FaultWork, parts: int) -> tuple[float, float, bool]:
+    """Load and customers of the parts without a chosen tie, and whether there are none of both."""
+    left, lost, full = 0.0, 0.0, True
+    for p in range(parts):
+        if state.chosen[p] < 0:
+            load, customers = load_below(state, state.head[p]), customers_below(state, state.head[p])
+            left += load
+            lost += customers
+            full = full and load == 0.0 and customers == 0.0
+    return left, lost, full
+
+
+@inlined
+def tripped_at(data: FaultData, state: FaultWork, s: int) -> int:
+    """The bus behind the first breaker between a section and its source: all that it feeds is tripped."""
+    at, own = -1, data.section[s]
+    for a in range(data.start[s], data.start[s + 1]):
+        e = data.touching[a]
+        if state.lower[e] >= 0 and (at < 0 or state.place[state.lower[e]] < state.place[state.lower[at]]):
+            at = e
+    first = True
+    while True:
+        bus = state.lower[at]
+        forward = data.to[at] == bus
+        upper = data.breaker_fr[at] if forward else data.breaker_to[at]
+        under = data.breaker_to[at] if forward else data.breaker_fr[at]
+        up = state.parent[bus]
+        if upper or (under and not (first and data.of_branch[at] == own)) or state.above[up] < 0:
+            return bus
+        first = False
+        at = state.above[up]
+
+
+@lean
+def judge(
+    wires: Wires,
+    loads: Loads,
+    data: FaultData,
+    least: Least,
+    partial: PartialWork,
+    state: FaultWork,
+    work: Work,
+    most: int,
+) -> int:
+    """Judge the faults of the state in `state.closed`; returns the number of those that are not restorable.
+
+    Stops once there are more than `most`; `totals` and `unrestorable` are then those up to there. Requires that
+    `work.position` is -1 everywhere.
+    """
+    if not grow_tree(wires, data, state):
+        return NOT_RADIAL
+    bad = feeder_flows(wires, loads, data, state, work)
+    if bad < 0:
+        return NO_FLOW
+    bad += not data.sources_hold
+    count = 0
+    state.loose[0] = 0
+    for k in range(3):
+        state.totals[k] = 0.0
+    for e in range(len(data.fr)):
+        state.unrestorable[e] = False
+        partial.status[e] = CLOSED if state.closed[e] else OPEN
+    attach_all(wires, data, least, partial)
+    for s in range(len(data.section)):
+        rate, until, longer, faults = 0.0, 0.0, 0.0, 0
+        for a in range(data.first[s], data.first[s + 1]):
+            e = data.failing[a]
+            if state.closed[e] or data.hangs[e]:
+                faults += 1
+                rate += data.rate[e]
+                until += data.until[e]
+                longer += data.longer[e]
+        if faults == 0:
+            continue
+        parts = parts_of(data, state, s)
+        sort_out(wires, data, least, partial, state, s, parts)
+        restored, left, lost = restore(wires, loads, data, state, s, parts, bad, work)
+        bus = tripped_at(data, state, s)
+        state.totals[0] += rate * customers_below(state, bus)
+        state.totals[1] += until * customers_below(state, bus) + longer * (data.own_customers[s] + lost)
+        state.totals[2] += until * load_below(state, bus) + longer * (data.own_load[s] + left)
+        if not restored:
+            count += faults
+            for a in range(data.first[s], data.first[s + 1]):
+                e = data.failing[a]
+                state.unrestorable[e] = state.closed[e] or data.hangs[e]
+            if count > most:
+                return count
+    return count

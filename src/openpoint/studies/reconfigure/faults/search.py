@@ -1,0 +1,185 @@
+"""Topology search with faults: least loss among the radial states whose faults do no more than they may.
+
+Branch and bound as `openpoint.search.topology`, with its bound of the loss, cuts a node also where the bounds of what
+faults do (`openpoint.studies.reconfigure.faults.partial`) say that no completion keeps their limits. A radial state
+counts only once all of its faults are judged by exact power flow. States that are better than all known and break the
+limits of faults alone are tried one by one, so that the lower bound rises with them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.arrays import Bools
+from openpoint.search.kernel.arrays import CLOSED, OPEN, work_for
+from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, propagate, take
+from openpoint.search.model.build import build_model
+from openpoint.search.result import SearchProgress, SearchResult, gap_between
+from openpoint.studies.reconfigure.faults.exchange import FaultExchange
+from openpoint.studies.reconfigure.faults.task import FaultTask, Judged
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination
+
+FIRST_STATES = 300
+"""States judged by exchange before the first node, and after so many nodes again as many kicks."""
+ROOM = 4096
+"""Rows of the pool at first."""
+OPTIMAL = 1e-6
+"""Relative gap below which a result counts as optimal."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found. Attributes: best: the best state, which may break limits. result: bounds and counts."""
+
+    best: Judged | None
+    result: SearchResult
+
+
+def search_loss(
+    task: FaultTask,
+    starts: list[Bools],
+    *,
+    gap: float,
+    deadline: Deadline,
+    progress: Callable[[SearchProgress], None] | None = None,
+) -> Found:
+    """The radial state of least loss that keeps the limits of the network and of faults, proven to a gap.
+
+    Args:
+        starts: (E) radial states to begin with. gap: relative gap at which to stop. deadline: by which to stop.
+
+    Raises:
+        OptionError: a grid that the bound of the loss is not valid for.
+    """
+    return LossSearch(task, gap, deadline, progress).solve(starts)
+
+
+class LossSearch:
+    """One search and its state."""
+
+    def __init__(
+        self, task: FaultTask, gap: float, deadline: Deadline, progress: Callable[[SearchProgress], None] | None
+    ) -> None:
+        self.task, self.gap, self.deadline, self.progress = task, gap, deadline, progress
+        self.model, self.numbering = build_model(
+            task.network,
+            must_close=task.must_close,
+            must_open=task.must_open,
+            max_changes=task.max_changes,
+            change_cost=task.change_cost,
+        )
+        self.work, self.counts = work_for(self.model), counts()
+        self.pool, self.record = pool_for(self.model, ROOM), record_for(self.model, 0)
+        self.work.status[task.must_close[self.numbering.branch]] = CLOSED
+        self.leaves, self.cut = 0, 0
+        self.exchange = FaultExchange(task, deadline.over, self._keep)
+
+    def solve(self, starts: list[Bools]) -> Found:
+        """Run the search."""
+        with self.deadline.uncounted():  # time to compile does not count
+            joined = propagate(self.model, self.work)
+            explore(self.model, self.work, self.pool, self.counts, self.record, 0)
+            self.task.bound.faults(self._status(), 0)
+        self.began = self.deadline.passed()
+        if not joined:
+            return Found(None, self._result(Termination.INFEASIBLE))
+        self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
+        self.counts.active[0] = 1
+        for closed in starts:
+            self.exchange.offer(closed, FIRST_STATES)
+        reason = Termination.OPTIMAL
+        while self._explore() != EXHAUSTED:
+            if self.progress is not None:
+                self.progress(self._progress())
+            if self.deadline.over():
+                reason = self.deadline.why
+                break
+        return Found(self.exchange.best, self._result(reason))
+
+    def _explore(self) -> int:
+        """Cut the next node by what faults do, or bound it and decide a branch."""
+        if not self.counts.active[0]:
+            if not self.counts.size[0] + self.counts.stack[0]:
+                return EXHAUSTED
+            take(self.model, self.work, self.pool, self.counts, self.record)
+        if self.counts.bound[0] < self.counts.cutoff[0] and not self._may_hold():
+            self.counts.active[0] = 0
+            self.cut += 1
+            self.counts.nodes[0] += 1
+            return FULL
+        event = explore(self.model, self.work, self.pool, self.counts, self.record, 1)
+        if event == FULL:
+            self.pool = enlarged(self.pool)
+        elif event == LEAF:
+            self.counts.active[0] = 0
+            self.leaves += 1
+            closed = np.zeros(self.task.network.n_conductors, dtype=np.bool_)
+            closed[self.numbering.branch] = self.work.status == CLOSED
+            self.exchange.offer(closed, 0)
+        nodes = int(self.counts.nodes[0])
+        if nodes >= 64 and nodes.bit_count() == 1:  # 64, 128, 256, …
+            self.exchange.kicks(FIRST_STATES)
+        return event
+
+    def _may_hold(self) -> bool:
+        """Whether some completion of the current node may keep the limits of faults."""
+        if not propagate(self.model, self.work):
+            return False
+        limits, bound = self.task.limits, self.task.bound
+        if bound.faults(self._status(), limits.most) > limits.most:
+            return False
+        return math.isinf(limits.at_most) or bound.interruptions <= limits.at_most * (1.0 + 1e-9)
+
+    def _status(self) -> Bools:
+        """(E) states of the branches at the current node."""
+        status = np.full(self.task.network.n_conductors, OPEN, dtype=np.int8)
+        status[self.numbering.branch] = self.work.status
+        return status
+
+    def _keep(self, state: Judged) -> None:
+        """Lower the cutoff to a state that keeps all limits."""
+        if state.holds:
+            value = state.loss - self.numbering.fixed_cost
+            self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(state.loss))
+
+    @property
+    def _value(self) -> float:
+        best = self.exchange.best
+        return best.loss if best is not None and best.holds else math.inf
+
+    def _bound(self) -> float:
+        fixed = self.numbering.fixed_cost
+        return min(lowest(self.counts, self.pool) + fixed, self._value)
+
+    def _progress(self) -> SearchProgress:
+        left = int(self.counts.size[0] + self.counts.stack[0] + self.counts.active[0])
+        depth, nodes = int(self.counts.depth[0]), int(self.counts.nodes[0])
+        seconds = self.deadline.passed() - self.began
+        return SearchProgress(seconds, nodes, left, depth, self._bound(), self._value, 0.0)
+
+    def _result(self, reason: Termination) -> SearchResult:
+        best, value = self.exchange.best, self._value
+        holds = math.isfinite(value)
+        if reason is Termination.OPTIMAL and not holds:
+            reason = Termination.INFEASIBLE
+        elif reason is Termination.OPTIMAL and gap_between(self._bound(), value) > OPTIMAL:
+            reason = Termination.GAP
+        return SearchResult(
+            termination=reason,
+            closed=best.closed if best is not None and holds else None,
+            generation=None if best is None else self.task.network.generator_s,
+            value=value,
+            lower_bound=math.inf if reason is Termination.INFEASIBLE else self._bound(),
+            least_violation=best.closed if best is not None and not holds else None,
+            nodes=int(self.counts.nodes[0]),
+            probes=int(self.counts.probes[0]),
+            leaves=self.leaves,
+            by_cone=0,
+            seconds=self.deadline.passed() - self.began,
+        )

@@ -1,0 +1,140 @@
+"""What a search with faults is asked: which figure is least, and what faults may do at most."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats
+from openpoint.network import Network
+from openpoint.search.exchange.ac_check import AcEvaluator
+from openpoint.studies.reconfigure.faults.arrays import FaultData
+from openpoint.studies.reconfigure.faults.bounds import PartialBound
+from openpoint.studies.reconfigure.faults.evaluator import ENDLESS, FaultEvaluator, FaultFigures
+
+Merit = tuple[float, float, float, float]
+"""By which states are compared: violation of limits, excess over what faults may do, the figure sought, the loss."""
+
+
+class Sought(StrEnum):
+    """The figure that is least."""
+
+    LOSS = "loss"
+    SAIFI = "saifi"
+    SAIDI = "saidi"
+    ENS = "ens"
+
+
+@dataclass(frozen=True)
+class FaultLimits:
+    """What faults may do at most.
+
+    Attributes:
+        most: faults that one tie does not restore. may: (E) those that may be among them.
+        index, at_most: an index that is bounded, in the unit of `figure_of`.
+    """
+
+    most: int
+    may: Bools
+    index: Sought = Sought.SAIDI
+    at_most: float = math.inf
+
+    def excess(self, figures: FaultFigures) -> float:
+        """By how much the faults of a state do more."""
+        over = max(0, figures.count - self.most) + int((figures.unrestorable & ~self.may).sum())
+        above = figure_of(self.index, figures) - self.at_most
+        return over + (max(0.0, above) / max(self.at_most, 1e-12) if above > 1e-9 * abs(self.at_most) else 0.0)
+
+
+def unlimited(branches: int) -> FaultLimits:
+    """No limit of what faults do."""
+    return FaultLimits(ENDLESS, np.ones(branches, dtype=np.bool_))
+
+
+def figure_of(sought: Sought, figures: FaultFigures) -> float:
+    """Interruptions or hours of all customers a year, or energy not supplied."""
+    known = {Sought.SAIFI: figures.interruptions, Sought.SAIDI: figures.hours, Sought.ENS: figures.kwh}
+    return known[sought]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A radial state. Attributes: closed: (E). merit, loss: per unit, with the cost of changes. figures: of faults."""
+
+    closed: Bools
+    merit: Merit
+    loss: float
+    figures: FaultFigures
+
+    @property
+    def holds(self) -> bool:
+        """Whether it keeps all limits."""
+        return self.merit[:2] == (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class FaultTask:
+    """What is searched.
+
+    Attributes:
+        network: with the limits without a fault, its held meshes opened. must_close, must_open: (E) branches whose
+            state is given. max_changes: most branches that differ from today. change_cost: of each, per unit.
+        faults: judges faults, with the limits of an emergency. sought: the figure that is least. limits: of faults.
+    """
+
+    network: Network
+    must_close: Bools
+    must_open: Bools
+    max_changes: int | None
+    change_cost: float
+    faults: FaultEvaluator
+    sought: Sought
+    limits: FaultLimits
+
+    @cached_property
+    def ac(self) -> AcEvaluator:
+        """Exact losses and violations without a fault."""
+        return AcEvaluator(self.network, self.change_cost)
+
+    @property
+    def bounded(self) -> Sought:
+        """The index that is bounded below at partial states."""
+        return self.limits.index if self.sought is Sought.LOSS else self.sought
+
+    @cached_property
+    def bound(self) -> PartialBound:
+        """The bounds of what faults do at partial states."""
+        data = self.faults.data
+        rate, weight, repair = weights_of(self.bounded, data)
+        own = data.own_load if self.bounded is Sought.ENS else data.own_customers
+        fixed = 0.0
+        for s in range(len(data.section)):
+            failing = data.failing[data.first[s] : data.first[s + 1]]
+            fixed += float(repair[failing][data.hangs[failing]].sum() * own[s])
+        weighed = {"by_rate": rate, "by_weight": weight, "by_repair": repair, "fixed": fixed}
+        least = replace(self.faults.least, may=self.limits.may.copy(), **weighed)
+        return PartialBound(self.faults.wires, data, least)
+
+    def judged(self, closed: Bools, loss: float, miss: float) -> Judged | None:
+        """A state with its faults; None where they cannot be judged. `loss`, `miss`: as `ac` found them."""
+        figures = self.faults.figures(closed)
+        if figures is None or not np.isfinite(loss):
+            return None
+        value = loss if self.sought is Sought.LOSS else figure_of(self.sought, figures)
+        return Judged(closed, (miss, self.limits.excess(figures), value, loss), loss, figures)
+
+    def state(self, closed: Bools) -> Judged | None:
+        """A state, with its loss and its faults."""
+        loss, miss = self.ac.evaluate(closed[None, :])
+        return self.judged(closed, float(loss[0]), float(miss[0]))
+
+
+def weights_of(sought: Sought, data: FaultData) -> tuple[Floats, Floats, Floats]:
+    """(E) faults or hours a year, (N) customers or load, (E) hours of what waits for a repair in addition."""
+    if sought is Sought.SAIFI:
+        return data.rate, data.customers, np.zeros_like(data.rate)
+    return data.until, data.load if sought is Sought.ENS else data.customers, data.longer

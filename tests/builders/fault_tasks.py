@@ -1,0 +1,91 @@
+"""Random grids whose faults limit a topology, and all of their radial states by the model of `secure`."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.arrays import Bools
+from openpoint.network import Network, build_network
+from openpoint.network.stations import Stations, open_held_meshes
+from openpoint.search.enumeration import topologies
+from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
+from openpoint.studies.reconfigure.faults.evaluator import FaultEvaluator, FaultFigures
+from openpoint.studies.secure.model.data import load_of_buses, may_fail
+from openpoint.studies.secure.model.faults import faults_of
+from openpoint.studies.secure.model.indices import interruptions
+from openpoint.studies.secure.model.restoration import restorations
+from openpoint.studies.secure.model.sections import Sections, every_line_alone, sections_of
+from openpoint.studies.secure.model.tree import tree_of
+from tests.builders.secured import random_secured
+
+
+@dataclass(frozen=True)
+class Case:
+    """A random grid. Attributes: states: (K, E) all radial states."""
+
+    network: Network
+    sections: Sections
+    fails: Bools
+    weights: Weights
+    evaluator: FaultEvaluator
+    states: Bools
+
+    def by_model(self, closed: Bools) -> FaultFigures | None:
+        """The figures of a state by the model of `secure`; None without a power flow."""
+        network, nothing = replace(self.network, closed=closed), np.zeros(len(closed), dtype=np.bool_)
+        tree = tree_of(network, closed)
+        if tree is None or self.evaluator.count(closed) < 0:
+            return None
+        faults = faults_of(network, self.sections, tree, closed, self.fails)
+        w = self.weights
+        restored = restorations(Stations(network, network, nothing, nothing), tree, faults, w.load, lambda _: None)
+        unrestorable = nothing.copy()
+        for fault, restoration in zip(faults, restored, strict=True):
+            served = restoration.served or (False,) * len(fault.parts)
+            left = [part.buses for part, has in zip(fault.parts, served, strict=True) if not has]
+            unrestorable[fault.branches] = any(w.load[own].any() or w.customers[own].any() for own in left)
+        found = interruptions(
+            faults,
+            restored,
+            rates=w.rate,
+            repair_h=w.repair_h,
+            switching_h=w.switching_h,
+            customers=w.customers,
+            load_kw=w.load,
+        )
+        times, hours = float(w.customers @ found.times), float(w.customers @ found.hours)
+        return FaultFigures(unrestorable, times, hours, float(found.kwh.sum()), is_whole=True)
+
+    @functools.cached_property
+    def figures(self) -> list[FaultFigures | None]:
+        """Of all states, by the model of `secure`."""
+        return [self.by_model(closed) for closed in self.states]
+
+
+def fault_case(seed: int) -> Case | None:
+    """A random grid with stations, switches at ends and customers; None where today's state stays meshed."""
+    rng = np.random.default_rng([seed, 19])
+    grid, data = random_secured(seed)
+    stations = open_held_meshes(build_network(grid))
+    network = stations.opened
+    if tree_of(network, network.closed) is None:
+        return None
+    sections = sections_of(grid, network)
+    if seed % 2:
+        sections = every_line_alone(sections)
+    customers = dict(data.customers.iter_rows())
+    branches = network.n_conductors
+    weights = Weights(
+        load=load_of_buses(grid, network),
+        customers=np.array([customers.get(name, 0.0) for name in network.bus_names]),
+        rate=rng.uniform(0.0, 1.0, branches),
+        repair_h=rng.uniform(0.2, 4.0, branches),
+        switching_h=1.0,
+    )
+    fails = may_fail(network, transformers=True) & ~stations.dropped
+    evaluator = FaultEvaluator(network, fault_data(network, sections, fails, weights))
+    states = np.concatenate(list(topologies(network)))
+    return Case(network, sections, fails, weights, evaluator, states)

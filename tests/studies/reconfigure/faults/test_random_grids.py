@@ -1,0 +1,116 @@
+"""Faults as limits and objectives, against all radial states of random grids judged by the model of `secure`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.studies.reconfigure.faults.evaluator import ENDLESS
+from openpoint.studies.reconfigure.faults.index_search import IndexSearch
+from openpoint.studies.reconfigure.faults.search import Found, search_loss
+from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination
+from tests.builders.fault_tasks import Case, fault_case
+
+GAP = 1e-6
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_all_states_bounds_and_optima(seed: int) -> None:
+    case = fault_case(seed)
+    if case is None:
+        pytest.skip("today's state stays meshed")
+    check_figures(case)
+    check_bounds(case, np.random.default_rng(seed))
+    check_optima(case)
+
+
+def check_figures(case: Case) -> None:
+    """The compiled judgement of every state is that of the model of `secure`."""
+    for closed, expected in zip(case.states, case.figures, strict=True):
+        found = case.evaluator.figures(closed)
+        assert (found is None) == (expected is None)
+        if found is None or expected is None:
+            continue
+        assert found.is_whole
+        assert np.array_equal(found.unrestorable, expected.unrestorable)
+        for sought in (Sought.SAIFI, Sought.SAIDI, Sought.ENS):
+            assert figure_of(sought, found) == pytest.approx(figure_of(sought, expected), rel=1e-9, abs=1e-9)
+
+
+def check_bounds(case: Case, rng: np.random.Generator) -> None:
+    """At partial states no completion has less than the bounds, and every fault named is unrestorable in all."""
+    e = case.network.n_conductors
+    for sought in (Sought.SAIFI, Sought.SAIDI, Sought.ENS):
+        bound = task_of(case, sought, unlimited(e)).bound
+        for share in (0.3, 0.6, 0.9, 1.0):
+            closed = case.states[rng.integers(len(case.states))]
+            status = np.where(rng.random(e) < share, np.where(closed, CLOSED, OPEN), UNDECIDED).astype(np.int8)
+            fixed = ~case.network.switchable
+            status[fixed] = np.where(case.network.closed, CLOSED, OPEN)[fixed]
+            count = bound.faults(status, ENDLESS)
+            fits = ~(case.states & (status == OPEN)).any(axis=1) & ~(~case.states & (status == CLOSED)).any(axis=1)
+            for k in np.flatnonzero(fits):
+                figures = case.figures[k]
+                if figures is not None:
+                    assert count <= figures.count
+                    assert not (bound.work.lost & ~figures.unrestorable).any()
+                    assert bound.interruptions <= figure_of(sought, figures) * (1.0 + 1e-9) + 1e-9
+
+
+def check_optima(case: Case) -> None:
+    """Search finds what the best of all states has, or that there is none."""
+    known = [figures for figures in case.figures if figures is not None]
+    if not known:
+        return
+    e = case.network.n_conductors
+    today = case.by_model(case.network.closed)
+    least = min(figures.count for figures in known)
+    every = np.ones(e, dtype=np.bool_)
+    hours = sorted(figures.hours for figures in known)[len(known) // 2]
+    limits = [
+        unlimited(e),
+        FaultLimits(least, every),
+        FaultLimits(least - 1, every),
+        FaultLimits(ENDLESS, every, Sought.SAIDI, hours),
+        *([] if today is None else [FaultLimits(ENDLESS, today.unrestorable)]),
+    ]
+    for each in limits:
+        for sought in (Sought.LOSS, Sought.SAIDI):
+            check(case, task_of(case, sought, each))
+    for sought in (Sought.SAIFI, Sought.ENS):
+        check(case, task_of(case, sought, unlimited(e)))
+
+
+def check(case: Case, task: FaultTask) -> None:
+    """One search against the best of all states."""
+    loss, miss = task.ac.evaluate(case.states)
+    best = math.inf
+    for k, figures in enumerate(case.figures):
+        if figures is not None and miss[k] == 0.0 and task.limits.excess(figures) == 0.0:
+            value = float(loss[k]) if task.sought is Sought.LOSS else figure_of(task.sought, figures)
+            best = min(best, value)
+    found = solved(case, task)
+    if math.isinf(best):
+        assert found.result.termination is Termination.INFEASIBLE
+        return
+    assert found.result.termination in (Termination.OPTIMAL, Termination.GAP)
+    assert found.result.value == pytest.approx(best, rel=2.0 * GAP, abs=1e-12)
+    assert found.result.lower_bound <= best * (1.0 + 1e-9) + 1e-12
+
+
+def solved(case: Case, task: FaultTask) -> Found:
+    """What the search for the figure sought finds."""
+    if task.sought is Sought.LOSS:
+        return search_loss(task, [case.network.closed], gap=GAP, deadline=Deadline())
+    return IndexSearch(task, GAP, Deadline(), None).solve([case.network.closed])
+
+
+def task_of(case: Case, sought: Sought, limits: FaultLimits) -> FaultTask:
+    """The task on a random grid, without limits of changes."""
+    net, fixed = case.network, ~case.network.switchable
+    return FaultTask(net, net.closed & fixed, ~net.closed & fixed, None, 0.0, case.evaluator, sought, limits)
