@@ -101,7 +101,8 @@ def before(data: FaultData, least: Least, e: int, bus: int, need: float, p: floa
     w = need if forward else need * least.k[e]
     high = least.w_high[bus] * (1.0 if forward else least.k[e])
     w = max(w + 2.0 * (least.r[e] * p + least.x[e] * q) + least.z2[e] * (p * p + max(q, 0.0) ** 2) / high, 0.0)
-    return w / least.k[e] if forward else w
+    needed: float = w / least.k[e] if forward else w
+    return needed
 
 
 @inlined
@@ -162,6 +163,7 @@ def voltage_at(data: FaultData, least: Least, work: PartialWork, y: int, top: in
 
     `top`: the bus below which all is off.
     """
+    w: float
     depth, bus = 0, y
     while work.parent[bus] >= 0:
         work.stack[depth] = bus
@@ -251,7 +253,7 @@ def tripped_at(data: FaultData, work: PartialWork, at: int, own: int) -> int:
     """The bus below the first breaker above a section that is fed by branch `at`."""
     first = True
     while True:
-        bus = work.lower[at]
+        bus: int = work.lower[at]
         forward = data.to[at] == bus
         upper = data.breaker_fr[at] if forward else data.breaker_to[at]
         under = data.breaker_to[at] if forward else data.breaker_fr[at]

@@ -25,7 +25,8 @@ class FaultExchange:
     """Branch exchange for one task.
 
     Attributes:
-        best: the best state so far. judged: number of states whose faults were judged.
+        best: the best state so far. judged: number of states whose faults were judged. patience: how many are worth
+            judging at a time.
     """
 
     def __init__(self, task: FaultTask, over: Callable[[], bool], better: Callable[[Judged], None]) -> None:
@@ -34,6 +35,7 @@ class FaultExchange:
         self.best: Judged | None = None
         self.judged = 0
         self.random = np.random.default_rng(1)
+        self.patience = 2 * int(np.sum(~task.must_open & ~task.must_close))
 
     def offer(self, closed: Bools, most: int) -> None:
         """Descend from a state, judging at most so many others."""

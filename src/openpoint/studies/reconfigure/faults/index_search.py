@@ -21,7 +21,7 @@ from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
-from openpoint.studies.reconfigure.faults.search import FIRST_STATES, OPTIMAL, Found
+from openpoint.studies.reconfigure.faults.search import OPTIMAL, Found
 from openpoint.studies.reconfigure.faults.task import FaultTask, Judged
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
@@ -57,8 +57,8 @@ class IndexSearch:
         if root is None:
             return Found(None, self._result(Termination.INFEASIBLE))
         for closed in starts:
-            self.exchange.offer(closed, FIRST_STATES)
-        self.exchange.kicks(FIRST_STATES)
+            self.exchange.offer(closed, self.exchange.patience)
+        self.exchange.kicks(self.exchange.patience)
         self._push(*root)
         reason = Termination.OPTIMAL
         while self.heap:
@@ -73,7 +73,7 @@ class IndexSearch:
             if self.progress is not None:
                 self.progress(self._progress())
             if self.nodes >= 64 and self.nodes.bit_count() == 1:  # 64, 128, 256, …
-                self.exchange.kicks(FIRST_STATES)
+                self.exchange.kicks(self.exchange.patience)
         return Found(self.exchange.best, self._result(reason))
 
     def _bounded(self, status: States) -> tuple[float, States] | None:
@@ -98,7 +98,7 @@ class IndexSearch:
             closed[self.numbering.branch] = status == CLOSED
             self.exchange.offer(closed, 0)
             return
-        best, chosen = -1.0, []
+        best, chosen = -1.0, list[tuple[float, States] | None]()
         for e in self._candidates(status, free).tolist():
             sides = []
             for state in (CLOSED, OPEN):

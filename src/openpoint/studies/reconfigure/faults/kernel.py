@@ -352,7 +352,7 @@ def tripped_at(data: FaultData, state: FaultWork, s: int) -> int:
             at = e
     first = True
     while True:
-        bus = state.lower[at]
+        bus: int = state.lower[at]
         forward = data.to[at] == bus
         upper = data.breaker_fr[at] if forward else data.breaker_to[at]
         under = data.breaker_to[at] if forward else data.breaker_fr[at]

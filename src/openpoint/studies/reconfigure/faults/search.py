@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.arrays import Bools
+from openpoint.arrays import Bools, States
 from openpoint.search.kernel.arrays import CLOSED, OPEN, work_for
 from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, propagate, take
@@ -25,8 +25,6 @@ from openpoint.studies.reconfigure.faults.task import FaultTask, Judged
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
-FIRST_STATES = 300
-"""States judged by exchange before the first node, and after so many nodes again as many kicks."""
 ROOM = 4096
 """Rows of the pool at first."""
 OPTIMAL = 1e-6
@@ -92,7 +90,7 @@ class LossSearch:
         self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
         self.counts.active[0] = 1
         for closed in starts:
-            self.exchange.offer(closed, FIRST_STATES)
+            self.exchange.offer(closed, self.exchange.patience)
         reason = Termination.OPTIMAL
         while self._explore() != EXHAUSTED:
             if self.progress is not None:
@@ -124,7 +122,7 @@ class LossSearch:
             self.exchange.offer(closed, 0)
         nodes = int(self.counts.nodes[0])
         if nodes >= 64 and nodes.bit_count() == 1:  # 64, 128, 256, …
-            self.exchange.kicks(FIRST_STATES)
+            self.exchange.kicks(self.exchange.patience)
         return event
 
     def _may_hold(self) -> bool:
@@ -136,7 +134,7 @@ class LossSearch:
             return False
         return math.isinf(limits.at_most) or bound.interruptions <= limits.at_most * (1.0 + 1e-9)
 
-    def _status(self) -> Bools:
+    def _status(self) -> States:
         """(E) states of the branches at the current node."""
         status = np.full(self.task.network.n_conductors, OPEN, dtype=np.int8)
         status[self.numbering.branch] = self.work.status

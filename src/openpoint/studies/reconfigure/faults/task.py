@@ -115,8 +115,14 @@ class FaultTask:
         for s in range(len(data.section)):
             failing = data.failing[data.first[s] : data.first[s + 1]]
             fixed += float(repair[failing][data.hangs[failing]].sum() * own[s])
-        weighed = {"by_rate": rate, "by_weight": weight, "by_repair": repair, "fixed": fixed}
-        least = replace(self.faults.least, may=self.limits.may.copy(), **weighed)
+        least = replace(
+            self.faults.least,
+            by_rate=rate.copy(),
+            by_weight=weight.copy(),
+            by_repair=repair.copy(),
+            fixed=fixed,
+            may=self.limits.may.copy(),
+        )
         return PartialBound(self.faults.wires, data, least)
 
     def judged(self, closed: Bools, loss: float, miss: float) -> Judged | None:
