@@ -57,7 +57,7 @@ class Case:
             load_kw=w.load,
         )
         times, hours = float(w.customers @ found.times), float(w.customers @ found.hours)
-        return FaultFigures(unrestorable, times, hours, float(found.kwh.sum()), is_whole=True)
+        return FaultFigures(closed, unrestorable, times, hours, float(found.kwh.sum()), is_whole=True)
 
     @functools.cached_property
     def figures(self) -> list[FaultFigures | None]:

@@ -20,12 +20,13 @@ class FaultFigures:
     """What the faults of a radial state do.
 
     Attributes:
-        unrestorable: (E) faults after which one tie for each part leaves load or customers without supply that are not
-            isolated.
+        closed: (E) the state. unrestorable: (E) faults after which one tie for each part leaves load or customers
+            without supply that are not isolated.
         interruptions, hours: of customers a year, added up. kwh: energy not supplied a year, at today's load.
         is_whole: whether all choices of ties were tried.
     """
 
+    closed: Bools
     unrestorable: Bools
     interruptions: float
     hours: float
@@ -61,4 +62,6 @@ class FaultEvaluator:
             return None
         state = self.state
         times, hours, kwh = (float(total) for total in state.totals)
-        return FaultFigures(state.unrestorable.copy(), times, hours, kwh, is_whole=not state.loose[0])
+        return FaultFigures(
+            state.closed.copy(), state.unrestorable.copy(), times, hours, kwh, is_whole=not state.loose[0]
+        )
