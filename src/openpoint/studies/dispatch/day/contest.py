@@ -10,8 +10,13 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.network.day import Uncertain
 from openpoint.studies.dispatch.day.methods import DayMethod, check_takes, choose, method_of
+from openpoint.studies.dispatch.day.model.day_master import HourTemplates
+from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
+from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.samples import sample_days
+from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.risk import Regret, Risk, read_risk
 
 FUTURES = 20
@@ -71,6 +76,20 @@ def contenders(question: DayQuestion, items: Sequence[Item], seed: int, gap: flo
         method, _ = choose(asked)
         check_takes(method, asked)
         yield Contender(name, asked, method_of(method, gap, None))
+
+
+def planned(every: Sequence[Contender], deadline: Deadline) -> Iterator[tuple[Contender, DayOutcome]]:
+    """The plans, in their order, until the deadline; that of a budget begins with the worst days of those before."""
+    known: Experience | None = None
+    for each in every:
+        if deadline.over():
+            return
+        budgeted = each.question.scenarios is None and each.question.day.uncertain.count > 0
+        if budgeted and isinstance(each.method, PeriodColumns | DayTopologySearch):
+            known = known or Experience(HourTemplates(each.question))
+            yield each, each.method.solve(each.question, None, deadline, experience=known)
+        else:
+            yield each, each.method.solve(each.question, None, deadline)
 
 
 def _futures(question: DayQuestion, risk: Risk, seed: int) -> ScenarioDays:

@@ -30,7 +30,7 @@ from openpoint.studies.dispatch.day.begun import Begun
 from openpoint.studies.dispatch.day.closed_bound import with_closed_bound
 from openpoint.studies.dispatch.day.comparison import Planned, Sampling
 from openpoint.studies.dispatch.day.comparison import compare as compare_plans
-from openpoint.studies.dispatch.day.contest import CompareLike, Contender, contenders, read_compare, set_of
+from openpoint.studies.dispatch.day.contest import CompareLike, Contender, contenders, planned, read_compare, set_of
 from openpoint.studies.dispatch.day.decided import uncertain_words
 from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, check_takes, choose, method_of
 from openpoint.studies.dispatch.day.model.question import DayQuestion, with_scenarios
@@ -276,10 +276,7 @@ class PreparedDay:
         if not self.judgement.sampling.count or outcome.plan is None or deadline.over():
             return c.empty(SAMPLES)
         plans = list[Planned]()
-        for each in self.judgement.others:
-            if deadline.over():
-                break
-            found = each.method.solve(each.question, None, deadline)
+        for each, found in planned(self.judgement.others, deadline):
             _LOG.info("planned for comparison: %s", each.name)
             if found.plan is not None:
                 plans.append(Planned(each.name, found.plan, found.upper_bound))

@@ -12,9 +12,10 @@ import numpy as np
 
 from openpoint.arrays import Bools, States
 from openpoint.studies.dispatch.day.model.day_master import HourTemplates
-from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
+from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns, allowed
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios, scenarios_of
 from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
 from openpoint.studies.dispatch.day.topology.weights import Mixture, forecast, grouped, worst_mixture
@@ -53,17 +54,15 @@ class FacedSet:
     """The worst of a budgeted set; worst days that were found for one topology count for the others."""
 
     question: DayQuestion
-    experience: Experience = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.experience = Experience(HourTemplates(self.question))
+    experience: Experience
 
     def first(self) -> Mixture:
         """The forecast, which is in the set."""
         return forecast(self.question.day)
 
     def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
-        days = self.experience.days
+        vertices = vertices_of(self.question.day)
+        days = [day for day in self.experience.days if allowed(vertices, day)]
         return worst_mixture(self.question, state, days, deadline.over) if days else None
 
     def bound(self, state: States) -> float:
@@ -116,6 +115,8 @@ class FacedFutures:
         return self.last
 
 
-def faced(question: DayQuestion) -> Faced:
-    """What the question has: futures, or a budgeted set."""
-    return FacedSet(question) if question.scenarios is None else FacedFutures(question)
+def faced(question: DayQuestion, experience: Experience | None = None) -> Faced:
+    """What the question has: futures, or a budgeted set, with what an earlier search of the same day left."""
+    if question.scenarios is not None:
+        return FacedFutures(question)
+    return FacedSet(question, experience or Experience(HourTemplates(question)))

@@ -13,13 +13,14 @@ of the method for a given topology.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 
 import numpy as np
 
 from openpoint.arrays import Ints, States
 from openpoint.errors import OptionError
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.studies.dispatch.day.model.period_columns import Experience
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.exchange import exchanged, heaviest_state
@@ -54,9 +55,19 @@ class DayTopologySearch:
         return f"DayTopologySearch(gap={self.gap:g})"
 
     def solve(
-        self, question: DayQuestion, progress: Progress | None = None, deadline: Deadline | None = None
+        self,
+        question: DayQuestion,
+        progress: Progress | None = None,
+        deadline: Deadline | None = None,
+        *,
+        experience: Experience | None = None,
     ) -> DayOutcome:
         """The best plan with the best topology, to the gap, or until a limit or Ctrl-C; the best plan is kept.
+
+        Args:
+            question: of the day. progress: called with every line of the log.
+            deadline: takes the place of the time limit.
+            experience: of an earlier solve of the same budgeted day, to which this one adds.
 
         Raises:
             OptionError: a question for which the bound is not made.
@@ -69,7 +80,7 @@ class DayTopologySearch:
                 "recourse out"
             )
         with deadline_of(self.time_limit_s, deadline) as limit:
-            return _Run(question, self.gap, progress, limit).run()
+            return _Run(question, self.gap, progress, limit, experience).run()
 
 
 @dataclass
@@ -85,6 +96,7 @@ class _Run:
     gap: float
     progress: Progress | None
     deadline: Deadline
+    experience: InitVar[Experience | None] = None
     best: DayOutcome | None = None
     lowers: dict[bytes, float] = field(default_factory=dict)
     log: list[Iteration] = field(default_factory=list)
@@ -93,8 +105,8 @@ class _Run:
     began: float = field(init=False)
     root: float = -math.inf
 
-    def __post_init__(self) -> None:
-        self.faced, self.began = faced(self.question), self.deadline.passed()
+    def __post_init__(self, experience: Experience | None) -> None:
+        self.faced, self.began = faced(self.question, experience), self.deadline.passed()
 
     def run(self) -> DayOutcome:
         """Start, and prove."""
