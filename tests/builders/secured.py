@@ -111,11 +111,11 @@ class Outcome:
 
 def outcomes(grid: Grid) -> Iterator[tuple[str, Outcome]]:
     """Every line and transformer under voltage, and what its fault does."""
-    graph = _graph(grid)
+    graph = graph_of(grid)
     switched = graph.copy()
     switched.remove_edges_from([(a, b) for a, b, data in graph.edges(data=True) if data["switch"]])
     conductors = {name: ("conductor", name) for name in grid.branches()["name"]}
-    supply = _live(grid, grid.branches().filter("closed")["name"].to_list(), set())
+    supply = live_buses(grid, grid.branches().filter("closed")["name"].to_list(), set())
     for kind, name, closed in grid.branches().select("kind", "name", "closed").iter_rows():
         if kind == "switches":
             continue
@@ -133,7 +133,7 @@ def _outcome(grid: Grid, graph: nx.Graph, section: set[tuple[str, str]], own: fr
     touching = {node[1] for node in section if node[0] == "conductor"}
     touching |= {node[1] for bus in own for node in graph.neighbors(("bus", bus))}
     left = [each for each in closed if each not in touching]
-    live_before, live_after = _live(grid, closed, set()), _live(grid, left, set(own))
+    live_before, live_after = live_buses(grid, closed, set()), live_buses(grid, left, set(own))
     parts = [frozenset(part) for part in _islands(grid, left) if not part & (own | live_after) and part & live_before]
     load = dict(grid.loads.group_by("bus").agg(pl.col("p_kw").sum()).iter_rows())
     open_ties = branches.filter(~pl.col("closed") & pl.col("switchable") & ~pl.col("name").is_in(list(touching)))[
@@ -142,7 +142,7 @@ def _outcome(grid: Grid, graph: nx.Graph, section: set[tuple[str, str]], own: fr
     best: tuple[float, int, float, frozenset[str]] = (0.0, 0, 0.0, frozenset())
     for count in range(1, len(parts) + 1):
         for ties in itertools.combinations(open_ties, count):
-            live = _live(grid, [*left, *ties], set(own))
+            live = live_buses(grid, [*left, *ties], set(own))
             served = [part for part in parts if part <= live]
             if len(served) < count or live != live_after.union(*served):
                 continue
@@ -160,7 +160,7 @@ def _outcome(grid: Grid, graph: nx.Graph, section: set[tuple[str, str]], own: fr
     return Outcome(_tripped(grid, graph, section, closed), own, tuple(parts), -best[0], best[3], stays)
 
 
-def _graph(grid: Grid) -> nx.Graph:
+def graph_of(grid: Grid) -> nx.Graph:
     """Buses and conductors, joined by ends; an end has a switch or not."""
     station = _station(grid)
     graph = nx.Graph()
@@ -194,7 +194,7 @@ def _islands(grid: Grid, closed: list[str]) -> list[set[str]]:
     return list(nx.connected_components(graph))
 
 
-def _live(grid: Grid, closed: list[str], without: set[str]) -> set[str]:
+def live_buses(grid: Grid, closed: list[str], without: set[str]) -> set[str]:
     """Buses that closed branches join to a source."""
     return {bus for part in _islands(grid, closed) if part & set(grid.sources["bus"]) for bus in part} - without
 
@@ -210,12 +210,23 @@ def _tripped(grid: Grid, graph: nx.Graph, section: set[tuple[str, str]], closed:
             without.add_edge(a, b)
     zone = nx.node_connected_component(without, next(iter(section)))
     dead = {node[1] for node in zone if node[0] == "conductor"}
-    live = _live(grid, [name for name in closed if name not in dead], {node[1] for node in zone if node[0] == "bus"})
-    return frozenset(_live(grid, closed, set()) - live)
+    live = live_buses(
+        grid, [name for name in closed if name not in dead], {node[1] for node in zone if node[0] == "bus"}
+    )
+    return frozenset(live_buses(grid, closed, set()) - live)
 
 
 def _loss_within_limits(grid: Grid, closed: list[str], live: set[str]) -> float | None:
     """The loss of a state, as a grid of the live buses alone; None where it breaks a limit or is meshed."""
+    try:
+        result = openpoint.run_powerflow(state_grid(grid, closed, live))
+    except openpoint.InputError:
+        return None
+    return None if any(violation.excess > TOLERANCE for violation in result.violations) else result.loss_kw
+
+
+def state_grid(grid: Grid, closed: list[str], live: set[str]) -> Grid:
+    """A state as a grid of the live buses alone."""
     tables = {}
     for kind, table in grid.tables().items():
         if kind == "buses":
@@ -228,8 +239,4 @@ def _loss_within_limits(grid: Grid, closed: list[str], live: set[str]) -> float 
         else:
             table = table.filter(pl.col("bus").is_in(list(live)))
         tables[kind] = table
-    try:
-        result = openpoint.run_powerflow(Grid.from_tables("state", tables))
-    except openpoint.InputError:
-        return None
-    return None if any(violation.excess > TOLERANCE for violation in result.violations) else result.loss_kw
+    return Grid.from_tables("state", tables)

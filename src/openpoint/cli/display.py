@@ -116,6 +116,39 @@ class Progress:
         return Text(f"{standing} … {passed:.0f} s  (Ctrl-C keeps the best)", "dim")
 
 
+class Counting:
+    """Shows how many things are done, in a terminal only, once that takes more than a second.
+
+    Use as a context manager and hand it to the study as its `progress`.
+    """
+
+    def __init__(self, out: Console, unit: str) -> None:
+        """`unit`: of what is counted, in the plural."""
+        self._out, self._unit = out, unit
+        self._start = time.perf_counter()
+        self._done = self._all = 0
+        self._live = Live(get_renderable=self._status, console=out, transient=True, refresh_per_second=4)
+
+    def __enter__(self) -> Counting:
+        if self._out.is_terminal and not self._out.quiet:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, done: int, of: int) -> None:
+        self._done, self._all = done, of
+
+    def _status(self) -> Text:
+        passed = time.perf_counter() - self._start
+        if passed < 1.0 or not self._all:
+            return Text("")
+        return Text(f"{self._done} of {self._all} {self._unit} … {passed:.0f} s  (Ctrl-C keeps what is decided)", "dim")
+
+
 def show_result(out: Console, result: Result) -> None:
     """A result as its study tells it in a terminal."""
     show(out, import_module(f"{result.place}.view").view(result), show_notes)

@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 
 SECURE_EPILOG = """\b
 A fault takes down all that no switch can part from it. Each part fed through it is then fed by one tie, if the exact
-AC power flow keeps the limits. Customers and rates are tables in a folder or workbook: customers (bus, customers) and
-rates (branch, failures_per_year, repair_h).
+AC power flow keeps the limits. Where no tie does, --switchings 3 closes up to three branches and opens others, so that
+the grid stays radial; --any-switching finds or rules out that any switching at all restores the supply. Customers and
+rates are tables in a folder or workbook: customers (bus, customers) and rates (branch, failures_per_year, repair_h).
 
 \b
 Examples:
   openpoint secure baran33
   openpoint secure baran33 --open 7,9,14,32,37 --max-loading 120
+  openpoint secure baran33 --switchings 3 --any-switching
   openpoint secure my_grid.m --reliability data/ --failures-per-km 0.05 --report report.html
 
 \b
 Exit codes:
-   0  every fault was judged
+   0  every fault was judged; those not decided by the time limit or Ctrl-C are told as unknown
    2  bad input or usage; the message names the place and the remedy
   70  internal error: please report it
   74  judged, but a file asked for could not be written"""
@@ -55,6 +57,33 @@ class FaultOptions:
         typer.Option("--isolate-lines", help="Isolate every line at both ends, whatever switches there are."),
     ] = False
     lines_only: Annotated[bool, typer.Option("--lines-only", help="Transformers have no faults.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorationOptions:
+    """What may be switched to restore the supply."""
+
+    switchings: Annotated[
+        int,
+        typer.Option(
+            metavar="K",
+            min=1,
+            help="Most branches closed after a fault; as many are opened as keep the grid radial. Always one for each "
+            "part cut off.",
+        ),
+    ] = 1
+    any_switching: Annotated[
+        bool,
+        typer.Option(
+            "--any-switching",
+            help="Find, or prove that there is not, any radial state that restores the supply: by how many closings "
+            "soever.",
+        ),
+    ] = False
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.0, help="Stop then; what is not decided is told as unknown."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +115,7 @@ def secure(
     grid: GridArgument,
     *,
     faults: FaultOptions,
+    restoration: RestorationOptions,
     year: YearOptions,
     limits: LimitOptions,
     outputs: Outputs,
@@ -97,11 +127,11 @@ def secure(
     """Find which faults switching restores, and what a year of faults does to customers."""
     from openpoint.cli.secure import run
 
-    options = _options(faults, year, limits.limits())
+    options = _options(faults, restoration, year, limits.limits())
     return run.secure(grid, options, replace(outputs, plot=plot).check(grid), quiet=quiet)
 
 
-def _options(faults: FaultOptions, year: YearOptions, limits: Limits) -> SecureOptions:
+def _options(faults: FaultOptions, restoration: RestorationOptions, year: YearOptions, limits: Limits) -> SecureOptions:
     """The options of the study.
 
     Raises:
@@ -116,6 +146,9 @@ def _options(faults: FaultOptions, year: YearOptions, limits: Limits) -> SecureO
         max_loading_percent=faults.max_loading,
         isolate_lines=faults.isolate_lines,
         transformers=not faults.lines_only,
+        switchings=restoration.switchings,
+        any_switching=restoration.any_switching,
+        time_limit_s=restoration.time_limit,
         reliability=year.reliability,
         failures_per_km_year=year.failures_per_km,
         failures_per_branch_year=year.failures_per_branch,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openpoint.cli.display import console, show_result
+from openpoint.cli.display import Counting, console, show_result
 from openpoint.cli.grid import read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
@@ -21,7 +21,8 @@ def secure(source: str, options: SecureOptions, outputs: Outputs, *, quiet: bool
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     grid = read_sound(source)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
-    result = study.secured(grid, options)
+    with Counting(out, "faults") as progress:
+        result = study.secured(grid, options, progress)
     written, good = outputs.write(result)
     show_result(out, result)
     if result.counts["restored"] or result.counts["partly restored"]:

@@ -27,6 +27,9 @@ class SecureOptions:
     max_loading_percent: float = 100.0
     isolate_lines: bool = False
     transformers: bool = True
+    switchings: int = 1
+    any_switching: bool = False
+    time_limit_s: float | None = None
     reliability: ReliabilityLike | None = None
     failures_per_km_year: float | None = None
     failures_per_branch_year: float | None = None
@@ -34,12 +37,13 @@ class SecureOptions:
     repair_h: float = 4.0
 
     def __post_init__(self) -> None:
-        rates = ("failures_per_km_year", "failures_per_branch_year")
-        numbers = (*(name for name in rates if getattr(self, name) is not None), "switching_h", "repair_h")
+        maybe = ("failures_per_km_year", "failures_per_branch_year", "time_limit_s")
+        numbers = (*(name for name in maybe if getattr(self, name) is not None), "switching_h", "repair_h")
         all_checked(
             lambda: self.state,
             lambda: Limits.given(self.limits),
             self._check_loading,
+            self._check_switchings,
             *(lambda name=name: not_negative(name, getattr(self, name)) for name in numbers),
         )
 
@@ -47,6 +51,17 @@ class SecureOptions:
         of_kind(self.max_loading_percent, Real, "max_loading_percent", "percent of the ratings, such as 120")
         if not (math.isfinite(self.max_loading_percent) and self.max_loading_percent > 0.0):
             raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}; give percent above 0, such as 120")
+
+    def _check_switchings(self) -> None:
+        what = "a whole number from 1 on, such as 3"
+        of_kind(self.switchings, int, "switchings", what)
+        if self.switchings < 1:
+            raise OptionError(f"switchings is {self.switchings}; give {what}")
+
+    @property
+    def beyond_ties(self) -> bool:
+        """Whether more than one tie a part is asked for."""
+        return self.any_switching or self.switchings > 1
 
     @property
     def state(self) -> tuple[str, ...] | None:

@@ -9,7 +9,7 @@ from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
 from openpoint.studies.secure.pictures.figures import draw
 from openpoint.studies.secure.result import SecureResult
-from openpoint.studies.secure.schema import VERDICTS
+from openpoint.studies.secure.schema import RESTORABLE, VERDICTS
 
 DRAWN = 1500
 """Buses up to which the grid is drawn."""
@@ -24,7 +24,7 @@ def page(result: SecureResult) -> m.Page:
         result.faults,
         tables["faults"],
         ["name", "verdict"],
-        last=["to_open", "to_close", "limit"],
+        last=["to_open", "to_close", "then_open", "limit", "cut_off"],
         search=True,
     )
     buses = s.frame_table("buses", f"{result.buses.height} buses", result.buses, tables["buses"], ["name"], search=True)
@@ -37,6 +37,7 @@ def page(result: SecureResult) -> m.Page:
         _map(result),
         m.section("Limits broken without a fault", broken, long=True) if broken else None,
         m.section("After switching", _verdicts(result)),
+        _beyond_ties(result),
         m.section("Faults", faults, long=True),
         m.section("Buses", buses, long=True),
         s.doubts(result.grid.notes),
@@ -78,6 +79,25 @@ def _verdicts(result: SecureResult) -> m.Table:
         ["after switching", m.Column("faults", 0), "that is"],
         rows,
     )
+
+
+def _beyond_ties(result: SecureResult) -> m.Section | None:
+    """What switching can restore of all that a path leads to, and the switchings."""
+    if not result.beyond_ties:
+        return None
+    rows = [(word, count, RESTORABLE[word]) for word, count in result.restorable_counts.items()]
+    counts = s.table(
+        "restorable",
+        "Branches by what restores all that a path leads to after their fault",
+        ["restorable by", m.Column("faults", 0), "that is"],
+        rows,
+    )
+    some = result.switchings
+    title = f"{some.height} faults after which more than ties restores the supply"
+    last = ["to_open", "to_close", "then_open"]
+    shape = result.shape.tables["switchings"]
+    switchings = s.frame_table("switchings", title, some, shape, ["name"], last=last, search=True)
+    return m.section("More than ties", counts, *([switchings] if some.height else []))
 
 
 def _map(result: SecureResult) -> m.Section | None:

@@ -12,7 +12,7 @@ from openpoint.grid.grid import Grid
 from openpoint.results.base import Result, in_kw
 from openpoint.results.shape import Shape
 from openpoint.results.violation import Violation, violation_table
-from openpoint.studies.secure.schema import SECURE, VERDICTS
+from openpoint.studies.secure.schema import RESTORABLE, SECURE, VERDICTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,10 +27,14 @@ class SecureResult(Result):
         open_branches: its open branches. is_today: whether it is today's. loss_kw: its active power lost.
         saifi_per_year, saidi_h_per_year, caidi_h: indices of IEEE Std 1366; None without customers and rates.
         not_supplied_kwh_per_year: energy not supplied at today's load; None without rates.
-        faults: kind, name, from_bus, to_bus, verdict, tripped_kw, isolated_kw, lost_kw, tripped_customers,
-            dark_customers, to_open, to_close, v_min_pu, loading_percent, limit, is_whole, failures_per_year,
-            customer_hours_per_year, not_supplied_kwh_per_year; a row a branch.
+        faults: kind, name, from_bus, to_bus, verdict, restorable, closings, is_fewest, cut_off_kw, cut_off, tripped_kw,
+            isolated_kw, lost_kw, tripped_customers, dark_customers, to_open, to_close, then_open, v_min_pu,
+            loading_percent, limit, is_whole, failures_per_year, customer_hours_per_year, not_supplied_kwh_per_year; a
+            row a branch.
+        switchings: name, closings, is_fewest, is_taken, to_open, to_close, then_open, v_min_pu, loading_percent,
+            loss_kw; a row for each branch after whose fault more than ties restores the supply.
         buses: name, load_kw, customers, v_pu, tripping_faults, dark_faults, interruptions_per_year, hours_per_year.
+        beyond_ties: whether more than ties was asked for.
         broken: emergency limits that the state breaks without any fault.
         rules: what was assumed. notes: what changes the meaning of the figures.
     """
@@ -44,8 +48,10 @@ class SecureResult(Result):
     caidi_h: float | None
     not_supplied_kwh_per_year: float | None
     faults: pl.DataFrame
+    switchings: pl.DataFrame
     buses: pl.DataFrame
     broken: tuple[Violation, ...]
+    beyond_ties: bool
     rules: str
     notes: tuple[str, ...]
 
@@ -57,6 +63,12 @@ class SecureResult(Result):
         """The number of faults of each verdict."""
         found = dict(self.faults["verdict"].value_counts().iter_rows())
         return {verdict: int(found.get(verdict, 0)) for verdict in VERDICTS}
+
+    @cached_property
+    def restorable_counts(self) -> dict[str, int]:
+        """The number of faults by what switching can restore of all that a path leads to."""
+        found = dict(self.faults["restorable"].value_counts().iter_rows())
+        return {word: int(found.get(word, 0)) for word in RESTORABLE}
 
     @cached_property
     def waiting(self) -> pl.DataFrame:
@@ -101,6 +113,7 @@ class SecureResult(Result):
             "faults_count": self.faults.height,
             "waiting_count": self.waiting.height,
             **counts,
+            **{f"restorable_{word}_count": count for word, count in self.restorable_counts.items()},
             "largest_lost_kw": largest,
             "largest_lost_branch": branch,
         }

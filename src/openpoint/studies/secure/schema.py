@@ -10,18 +10,37 @@ from openpoint.results.violation import VIOLATIONS
 
 VERDICTS = {
     "nothing lost": "no other load is fed through the fault",
-    "restored": "ties feed all that is fed through the fault",
-    "partly restored": "ties restore a part of it",
+    "restored": "switching feeds all that is fed through the fault",
+    "partly restored": "switching restores a part of it",
     "overload": "other branches go on feeding all of it, beyond a limit",
-    "limits": "there are ties, and each state with them breaks a limit",
+    "limits": "there are ties, and each state that was allowed breaks a limit",
     "no tie": "no open branch leads to what is cut off",
 }
 """Words for what switching does after a fault, with their meaning."""
+
+RESTORABLE = {
+    "nothing": "nothing that a path leads to is without supply",
+    "ties": "one tie for each part restores all of it",
+    "switchings": "more closings, with openings, restore all of it",
+    "more": "as many closings as were asked for do not restore it, which is proven; more may",
+    "none": "no switching at all restores all of it, which is proven",
+    "unknown": "none of these is known",
+}
+"""Words for what switching can restore of all that a path leads to, with their meaning."""
 
 _TABLES: dict[str, c.Table] = {
     "faults": {
         **ENDS,
         "verdict": c.text("what switching does after the fault", "after switching", options=list(VERDICTS)),
+        "restorable": c.text(
+            "what restores all that a path leads to, whatever was allowed", "restorable by", options=list(RESTORABLE)
+        ),
+        "closings": c.maybe_whole("branches closed by the best switching known that restores it all", "closings"),
+        "is_fewest": c.flag("whether fewer closings are proven not to restore it all", "fewest"),
+        "cut_off_kw": c.maybe_number(
+            "load of the parts that no path leads to; null where that was not looked at", "cut off, kW", 1
+        ),
+        "cut_off": c.text("buses of these parts", "buses cut off for good"),
         "tripped_kw": c.number("load that the breaker trips, kW", "tripped, kW", 1),
         "isolated_kw": c.number(
             "load between the switches around the fault, which waits for the repair, kW", "isolated, kW", 1
@@ -31,6 +50,7 @@ _TABLES: dict[str, c.Table] = {
         "dark_customers": c.maybe_number("customers that wait for the repair", "until repair, customers", 0),
         "to_open": c.text("branches to open around the fault", "to open"),
         "to_close": c.text("ties to close; none where switching restores nothing", "to close"),
+        "then_open": c.text("branches to open, too, so that the grid stays radial", "then open"),
         "v_min_pu": c.maybe_number("lowest voltage after switching, pu", "lowest, pu", 5),
         "loading_percent": c.maybe_number("highest loading after switching, % of the ratings", "loading, %", 1),
         "limit": c.text(
@@ -40,6 +60,18 @@ _TABLES: dict[str, c.Table] = {
         "failures_per_year": c.maybe_number("faults a year", "faults a year", 4),
         "customer_hours_per_year": c.maybe_number("customer hours without supply a year", "customer h a year", 2),
         "not_supplied_kwh_per_year": c.maybe_number("energy not supplied a year at today's load, kWh", "kWh a year", 2),
+    },
+    "switchings": {
+        "name": c.text("the branch at fault", "fault"),
+        "closings": c.whole("branches that are closed", "closings"),
+        "is_fewest": c.flag("whether fewer closings are proven not to restore it all", "fewest"),
+        "is_taken": c.flag("whether it has as few closings as were allowed, and counts in the indices", "allowed"),
+        "to_open": c.text("branches to open around the fault", "to open"),
+        "to_close": c.text("branches to close", "to close"),
+        "then_open": c.text("branches to open, too, so that the grid stays radial", "then open"),
+        "v_min_pu": c.maybe_number("lowest voltage afterwards, pu", "lowest, pu", 5),
+        "loading_percent": c.maybe_number("highest loading afterwards, % of the ratings", "loading, %", 1),
+        "loss_kw": c.number("active power lost afterwards, kW", "loss, kW", 1),
     },
     "buses": {
         "name": BUS["name"],
@@ -61,6 +93,7 @@ _KEYS: dict[str, Schema] = {
     "faults_count": whole("branches whose fault was asked about"),
     "waiting_count": whole("of these: leave load without supply until the repair"),
     **{f"{name.replace(' ', '_')}_count": whole(f"of these: {told}") for name, told in VERDICTS.items()},
+    **{f"restorable_{word}_count": whole(f"of these, of what can be fed: {told}") for word, told in RESTORABLE.items()},
     "not_restored_count": whole("of these with a tie to what is cut off: not restored, or in part only"),
     "largest_lost_kw": number("most load that a fault leaves without supply until the repair, kW"),
     "largest_lost_branch": maybe("string", "the branch at fault then"),

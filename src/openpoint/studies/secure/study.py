@@ -17,14 +17,16 @@ from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.studies.secure.answer import answer
-from openpoint.studies.secure.model.data import load_of_buses, may_fail
+from openpoint.studies.secure.model.data import customers_of, load_of_buses, may_fail
 from openpoint.studies.secure.model.faults import Fault, faults_of
 from openpoint.studies.secure.model.held import held_faults, sections_on_loops
-from openpoint.studies.secure.model.restoration import restorations
+from openpoint.studies.secure.model.restoration import needs_of, restorations
 from openpoint.studies.secure.model.sections import every_line_alone, sections_of
+from openpoint.studies.secure.model.switchings import Asked, switchings_after, taken
 from openpoint.studies.secure.model.tree import Tree, tree_of
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
+from openpoint.twostage.deadline import deadline_of
 
 
 def secure(
@@ -35,6 +37,9 @@ def secure(
     max_loading_percent: float = 100.0,
     isolate_lines: bool = False,
     transformers: bool = True,
+    switchings: int = 1,
+    any_switching: bool = False,
+    time_limit_s: float | None = None,
     reliability: ReliabilityLike | None = None,
     failures_per_km_year: float | None = None,
     failures_per_branch_year: float | None = None,
@@ -56,11 +61,17 @@ def secure(
         max_loading_percent: most loading after a fault, in percent of the ratings.
         isolate_lines: every line can be isolated at both of its ends, whatever switches the grid has.
         transformers: whether transformers have faults, too.
+        switchings: most branches that are closed to restore the supply, though always one for each part. Where one tie
+            a part does not do, more are closed and others opened; the verdict and the indices follow.
+        any_switching: whether to find, too, for each fault whether any radial state at all restores all that a path
+            leads to: the column `restorable`. It does not depend on the state asked about.
+        time_limit_s: seconds for both; what is not decided then is told as unknown. Ctrl-C ends it as well.
         reliability: customers by bus and faults by branch: a `Reliability`, or what `read_reliability` takes.
         failures_per_km_year: faults a year of a km of line; failures_per_branch_year: of every branch without another
             rate. Without any there are no indices.
         switching_h: time until the section is isolated and the ties are closed. repair_h: until the repair.
-        progress: called with the number of faults judged, and of all.
+        progress: called with the number of faults judged, and of all; then with those searched for more than ties, and
+            of all of these.
 
     Raises:
         InputError: the grid has faults, several phases or a state that is not radial or has no power flow; a name that
@@ -75,6 +86,9 @@ def secure(
         max_loading_percent=max_loading_percent,
         isolate_lines=isolate_lines,
         transformers=transformers,
+        switchings=switchings,
+        any_switching=any_switching,
+        time_limit_s=time_limit_s,
         reliability=reliability,
         failures_per_km_year=failures_per_km_year,
         failures_per_branch_year=failures_per_branch_year,
@@ -100,10 +114,15 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
             progress(done, len(found))
 
     tell(0)
-    load_kw = load_of_buses(grid, network)
+    load_kw, customers = load_of_buses(grid, network), customers_of(network, data)
     restored = restorations(stations, tree, found, load_kw, tell)
     tell(len(found))
-    return answer(grid, network, state, found, restored, load_kw, data, options)
+    needs = [needs_of(fault, load_kw, customers) for fault in found]
+    asked = Asked(options.switchings, options.any_switching)
+    with deadline_of(options.time_limit_s) as deadline:
+        switched = switchings_after(stations, found, restored, needs, asked, deadline, progress or (lambda *_: None))
+    restored = [taken(*each) for each in zip(restored, switched, strict=True)]
+    return answer(grid, network, state, found, restored, switched, load_kw, data, options)
 
 
 def _as_asked(grid: Grid, options: SecureOptions) -> Grid:

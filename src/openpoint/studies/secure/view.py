@@ -6,7 +6,7 @@ from openpoint.report.page.model import Remarks
 from openpoint.report.terminal import words
 from openpoint.report.terminal.view import Line, Rows, View, violations
 from openpoint.studies.secure.result import SecureResult
-from openpoint.studies.secure.schema import VERDICTS
+from openpoint.studies.secure.schema import RESTORABLE, VERDICTS
 
 SHOWN = 10
 
@@ -37,7 +37,22 @@ def view(result: SecureResult) -> View:
         Rows(figures),
         Line(f"\n{result.in_short[0].upper()}{result.in_short[1:]}", "bold"),
         Rows(counts, right=[1]),
+        *_beyond_ties(result),
         *(most if rows else []),
         *violations("Limits broken without a fault", result.broken),
         Line(f"\n{result.rules}", "dim"),
+    ]
+
+
+def _beyond_ties(result: SecureResult) -> View:
+    """What switching can restore of all that a path leads to, where more than ties was asked for."""
+    if not result.beyond_ties:
+        return []
+    counts = [(word, str(count), RESTORABLE[word]) for word, count in result.restorable_counts.items() if count]
+    closings = result.switchings["closings"].value_counts(sort=False).sort("closings").iter_rows()
+    by_number = ", ".join(f"{count} by {number}" for number, count in closings)
+    return [
+        Line("\nOf what a path still leads to, restorable by:", "bold"),
+        Rows(counts, right=[1]),
+        *([Line(f"Closings of these switchings: {by_number}", "dim")] if by_number else []),
     ]

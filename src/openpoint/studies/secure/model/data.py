@@ -29,6 +29,11 @@ def load_of_buses(grid: Grid, network: Network) -> Floats:
     return result
 
 
+def customers_of(network: Network, data: Reliability) -> Floats:
+    """(N) customers at each bus."""
+    return by_name(data.customers, "bus", "customers", network.bus_names, 0.0)
+
+
 def by_name(table: pl.DataFrame, key: str, column: str, names: Sequence[str], default: float) -> Floats:
     """The values of a column in the order of names; the default where there is none."""
     found = {name: value for name, value in table.select(key, column).iter_rows() if value is not None}

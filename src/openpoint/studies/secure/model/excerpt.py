@@ -56,9 +56,14 @@ def excerpt_of(network: Network, feeder: Ints, chosen: Ints) -> Excerpt:
     kept[fr[at_end]] = kept[to[at_end]] = True
     buses = np.flatnonzero(kept)
     branches = np.flatnonzero(kept[fr] & kept[to] & ((inside[fr] & inside[to]) | at_end))
+    return part_of(network, buses, branches)
+
+
+def part_of(network: Network, buses: Ints, branches: Ints) -> Excerpt:
+    """The network of these buses, all sources among them, and of these branches between them."""
     place = np.full(network.n_terminals, -1, dtype=np.int64)
     place[buses] = np.arange(len(buses))
-    units = np.flatnonzero(kept[network.generator_terminal])
+    units = np.flatnonzero(place[network.generator_terminal] >= 0)
     part = replace(
         network,
         bus_names=tuple(network.bus_names[n] for n in network.terminal_bus[buses]),
@@ -69,8 +74,8 @@ def excerpt_of(network: Network, feeder: Ints, chosen: Ints) -> Excerpt:
         terminal_phase=tuple(network.terminal_phase[n] for n in buses),
         conductor_branch=np.arange(len(branches)),
         conductor_phase=tuple(network.conductor_phase[e] for e in branches),
-        terminal_fr=place[fr[branches]],
-        terminal_to=place[to[branches]],
+        terminal_fr=place[network.terminal_fr[branches]],
+        terminal_to=place[network.terminal_to[branches]],
         z=_diagonal(network.z, branches),
         y_shunt=_diagonal(network.y_shunt, branches),
         source_terminal=place[network.source_terminal],

@@ -31,13 +31,15 @@ class Fault:
     Attributes:
         branches: those whose fault this is. isolated: buses of the section, without supply until the repair.
         tripped: buses without supply until the section is isolated, `isolated` and the parts among them.
-        opened: branches that are opened around and within the section.
+        barred: branches with the conductor or a bus in the section, which stay open until the repair. opened: those of
+            them that are closed before.
         parts: what is fed through the section. is_held: whether the section lies on a loop.
     """
 
     branches: Ints
     isolated: Ints
     tripped: Ints
+    barred: Ints
     opened: Ints
     parts: tuple[Part, ...]
     is_held: bool = False
@@ -94,7 +96,7 @@ def _fault(
     for head in heads.tolist():
         inside_fr, inside_to = tree.feeds(head, fr[sound]), tree.feeds(head, to[sound])
         parts.append(Part(tree.below(head), sound[inside_fr != inside_to]))
-    return Fault(branches, own, _tripped(sections, tree, network, feeding, section), opened, tuple(parts))
+    return Fault(branches, own, _tripped(sections, tree, network, feeding, section), touching, opened, tuple(parts))
 
 
 def _tripped(sections: Sections, tree: Tree, network: Network, feeding: Ints, section: int) -> Ints:

@@ -59,7 +59,7 @@ def held_faults(network: Network, sections: Sections, closed: Bools, fails: Bool
             inside = label == number
             parts.append(Part(np.flatnonzero(inside), sound[inside[fr[sound]] != inside[to[sound]]]))
         tripped = _tripped(network, sections, closed, live, section)
-        faults.append(Fault(branches, own, tripped, opened, tuple(parts), is_held=True))
+        faults.append(Fault(branches, own, tripped, touching[section], opened, tuple(parts), is_held=True))
     return faults
 
 

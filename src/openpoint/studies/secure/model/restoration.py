@@ -40,6 +40,13 @@ class Restoration:
         return self.best.served if self.best else ()
 
 
+def needs_of(fault: Fault, load: Floats, customers: Floats | None) -> list[bool]:
+    """Whether each part of a fault needs supply: it has load or customers, (N) of each bus."""
+    return [
+        bool(load[part.buses].any() or (customers is not None and customers[part.buses].any())) for part in fault.parts
+    ]
+
+
 def restorations(
     stations: Stations, tree: Tree, faults: Sequence[Fault], load: Floats, tell: Callable[[int], None]
 ) -> list[Restoration]:

@@ -67,12 +67,14 @@ class Judged:
     """A state after a fault.
 
     Attributes:
-        ties: closed, one a part or None. served: (parts) whether the part has supply. figures: of the whole grid.
+        ties: closed, one a part or None; where others are `opened`, beside those around the fault, all that are closed.
+        served: (parts) whether the part has supply. figures: of the whole grid.
     """
 
     ties: Choice
     served: tuple[bool, ...]
     figures: Figures
+    opened: tuple[int, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -197,6 +199,24 @@ def _of_meshed(network: Network, fault: Fault, ties: Choice) -> Judged | None:
         return Judged(ties, served, _NO_FLOW) if closed_ties(ties) else None
     live = np.ones(network.n_terminals, dtype=np.bool_)
     return Judged(ties, served, _figures(network, np.abs(flow.v), np.abs(flow.i_series), live, flow.loss))
+
+
+def figures_of(network: Network, closed: Bools) -> Figures:
+    """The figures of a radial state, (E), by exact AC power flow."""
+    flows = solve(network, closed)
+    if not flows.converged[0]:
+        return _NO_FLOW
+    return _figures(network, np.abs(flows.v[0]), np.abs(flows.i_series[0]), flows.energised[0], float(flows.loss[0]))
+
+
+def keeping(network: Network, closed: Bools) -> Bools:
+    """(K) whether states, (K, E), keep all limits, by exact AC power flow; every bus is to have supply."""
+    flows = solve(network, closed)
+    v, i = np.abs(flows.v), np.abs(flows.i_series)
+    fits = flows.converged & flows.energised.all(axis=1)
+    fits &= (v >= np.sqrt(network.w_min) / (1.0 + TOLERANCE)).all(axis=1)
+    fits &= (v <= np.sqrt(network.w_max) * (1.0 + TOLERANCE)).all(axis=1)
+    return np.asarray(fits & (i <= np.sqrt(network.l_max) * (1.0 + TOLERANCE)).all(axis=1))
 
 
 def _figures(network: Network, v: Floats, i: Floats, live: Bools, loss: float) -> Figures:
