@@ -136,6 +136,8 @@ class Certificate:
         self.steps = Steps.of(numbering, len(model.p))
         self.least = math.inf
         """Least bound of a state with outputs to choose, of which multipliers must be the proof."""
+        self.lost: float | None = None
+        """Loss of the best state known at the start, by which voltages are bounded from below; inf: of none."""
 
     def take(self) -> None:
         """Write the recorded lines to the file and empty the record."""
@@ -178,7 +180,12 @@ class Certificate:
         size = self.body.stat().st_size
         self.file = self._append()
         counts = np.array([size, self.lines, self.steps.bits])
-        return {"certificate": counts, "certificate_last": self.steps.last, "certificate_least": np.array(self.least)}
+        kept = {"least": self.least, "lost": math.inf if self.lost is None else self.lost}
+        return {
+            "certificate": counts,
+            "certificate_last": self.steps.last,
+            **{f"certificate_{name}": np.array(value) for name, value in kept.items()},
+        }
 
     def resume(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue after a `pause`; lines that were written after it are discarded.
@@ -188,6 +195,7 @@ class Certificate:
         """
         size, self.lines, self.steps.bits = state["certificate"].tolist()
         self.steps.last, self.least = state["certificate_last"], float(state["certificate_least"])
+        self.lost = float(state["certificate_lost"])
         self.file.close()
         if not self.body.exists() or self.body.stat().st_size < size:
             raise OptionError(
@@ -196,6 +204,11 @@ class Certificate:
             )
         os.truncate(self.body, size)
         self.file = self._append()
+
+    def first_loss(self, value: float) -> float:
+        """The loss by which voltages are bounded from below: of the first call, also where the search was continued."""
+        self.lost = value if self.lost is None else self.lost
+        return self.lost
 
     def prove_leaf(self, model: Model, work: Work, pool: Pool, counts: Counts) -> None:
         """Record the bound of a radial state with generators to dispatch, in place of the line `LEAF` just recorded."""
@@ -244,6 +257,8 @@ class Certificate:
         free, objective = self.devices.count > 0, self.objective
         head = self.head(locks, changes, best.closed, (best.value, bound), gap)
         head |= {"generation": [best.generation.real.tolist(), best.generation.imag.tolist()]}
+        if self.lost is not None and math.isfinite(self.lost):
+            head["voltage_loss"] = self.lost
         if free:
             head |= {"devices": list(self.devices.names), "positions": best.positions.tolist()}
         self.close(head if objective is None else head | self._of_objective(objective))

@@ -11,6 +11,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.search.certificate import Certificate
 from openpoint.search.dispatch import Dispatcher
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
@@ -55,11 +56,15 @@ class Incumbent:
         gap: float,
         over: Callable[[], bool],
         on_improvement: Callable[[], None],
+        raises: bool = True,
     ) -> None:
         """`states`: evaluates states; None without devices that may be set where the loss is all that counts.
 
         `over`: called regularly; True stops. `on_improvement`: called after exchange has found a better state.
+        `raises`: whether every better state raises the lower bounds of voltages.
         """
+        # With outputs to choose, these may leave the bound of a state lower than it is without them.
+        self.raises = raises and not model.dispatchable
         self.network, self.model, self.numbering = network, model, numbering
         self.work, self.counts, self.dispatcher, self.gap = work, counts, dispatcher, gap
         self.inner = np.arange(len(numbering.bus)) < model.n
@@ -243,10 +248,25 @@ class Incumbent:
             value = candidate.value - self.numbering.fixed_cost
             self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(candidate.value))
             # From here on only states with a lower value matter, whose voltages have narrower bounds.
-            bounds, loss, bus = (
-                self.numbering.voltage_bounds,
-                self.numbering.loss_at(candidate.value),
-                self.numbering.bus,
-            )
-            np.minimum(self.model.w_max, bounds.at(loss)[bus], out=self.model.w_max, where=self.inner)
-            np.maximum(self.model.w_min, bounds.least_at(loss)[bus], out=self.model.w_min, where=self.inner)
+            loss, bus = self.numbering.loss_at(candidate.value), self.numbering.bus
+            highest = self.numbering.voltage_bounds.at(loss)[bus]
+            np.minimum(self.model.w_max, highest, out=self.model.w_max, where=self.inner)
+            if self.raises:
+                self._raise_least(loss)
+
+    def _raise_least(self, loss: float) -> None:
+        lowest = self.numbering.voltage_bounds.least_at(loss)[self.numbering.bus]
+        np.maximum(self.model.w_min, lowest, out=self.model.w_min, where=self.inner)
+
+    def raise_voltages(self, certificate: Certificate | None) -> None:
+        """Raise the lower bounds of voltages once, to those of the best loss known, which the certificate names.
+
+        A higher lower bound may lessen the bound of a node with loads of constant current, whose multipliers were
+        written before. So the bounds stay as they are at the first node. Where every better state raises them, and with
+        prices or devices, this does nothing.
+        """
+        if self.raises or self.model.dispatchable or self.model.devices or self.numbering.costs is not None:
+            return
+        loss = self.value if certificate is None else certificate.first_loss(self.value)
+        if math.isfinite(loss):
+            self._raise_least(loss)

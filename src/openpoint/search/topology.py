@@ -162,12 +162,8 @@ class _Run:
         self.network, self.devices, self.objective, self.gap = network, devices, task.objective, task.gap
         self.task = task
         self.sharing: Sharing | None = None
-        # The search tightens bounds in place. `openpoint.verify` knows no lower bounds of voltages but the limits, and
-        # with outputs to choose they may leave the bound of a state lower than it is without them.
-        self.model = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())
-        without = task.certifiable or model.dispatchable
-        bounds = replace(numbering.voltage_bounds, least=0.0) if without else numbering.voltage_bounds
-        self.numbering = replace(numbering, voltage_bounds=bounds)
+        self.model = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())  # tightened in place
+        self.numbering = numbering
         most = None if task.objective is None else task.objective.supply.generator_s_max
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone, most)
         self.by_regions = not task.certifiable and not self.model.costly and not self.model.y_first.any()
@@ -226,7 +222,7 @@ class _Run:
         states = self.task.evaluator if self.devices.count or self.objective is not None else None
         self.incumbent = Incumbent(
             *(self.network, self.model, self.numbering, self.work, self.counts, self.dispatcher),
-            *(self.changes[1], states, self.gap, over, report_progress),
+            *(self.changes[1], states, self.gap, over, report_progress, not self.task.certifiable),
         )
         self.decomposition = RegionDecomposition(
             self.model, self.numbering, self.work, self.counts, self.incumbent, over
@@ -245,6 +241,7 @@ class _Run:
         _LOG.info("made the search ready")
         self.incumbent.start(starts)
         _LOG.info("found the first states by branch exchange")
+        self.incumbent.raise_voltages(self.certificate)
         if math.isinf(self.incumbent.value) or "limits_status" in saved:
             with self.deadline.uncounted():
                 self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)

@@ -5,6 +5,9 @@ and demand only lower it: along a path from a source to a bus by no more than th
 with w (capacitors, charging; of constant current at most (1 + w) / 2), so that the greatest w is on both sides. By
 Cauchy and Schwarz, w also rises by no more than √(loss) √(W Σ 4 |z|² / r), W the greatest w. Ideal ratios multiply w,
 and its rise up to them, by no more than their product along the path. These bounds require r, x, g >= 0.
+
+The loss bounds voltages from below, too: a branch takes |z| √l of a voltage at most, and Σ |z| √l along a path is at
+most √(loss) √(Σ |z|² / r) by Cauchy and Schwarz. This requires the same, and no ratios.
 """
 
 from __future__ import annotations
@@ -74,6 +77,27 @@ def caps(
         if greatest is not None and not blind[bus]:
             ways.append(source + _root(greatest * lossy[bus]))
         found.append(_up(min(ways)) if ways else math.inf)
+    return found
+
+
+def floors(data: Data[Fraction], graph: Graph, usable: list[int], value: Fraction, held: Fraction) -> list[Fraction]:
+    """Lower bounds of the squared voltages of states with a loss of at most `value`; 0: unknown.
+
+    Args:
+        usable: branches that may be closed. held: least squared voltage of a source.
+    """
+    if (
+        any(part[e] < 0 for e in usable for part in (data.r, data.x, data.g))
+        or min(data.g_open_fr + data.g_open_to) < 0
+        or any(tap != 1 for tap in data.tap)
+    ):
+        return [Fraction(0)] * graph.n
+    lossy = [_up(value * (r * r + x * x) / r) if r else Fraction(0) for r, x in zip(data.r, data.x, strict=True)]
+    blind = [Fraction(not r and x > 0) for r, x in zip(data.r, data.x, strict=True)]
+    found = []
+    for most, unknown in zip(_heaviest(graph, usable, lossy), _heaviest(graph, usable, blind), strict=True):
+        v = _root(held) - Fraction(1, 1 << DIGITS) - _root(most)
+        found.append(-_up(-v * v) if v > 0 and not unknown else Fraction(0))
     return found
 
 

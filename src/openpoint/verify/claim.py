@@ -16,6 +16,7 @@ from openpoint.arrays import Complexes, Floats
 from openpoint.network import Network
 from openpoint.network.devices import Devices, with_positions
 from openpoint.network.stations import open_held_meshes
+from openpoint.verify.caps import floors
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import Data, read
 from openpoint.verify.devices import Places, running, within, without
@@ -86,6 +87,12 @@ class Claim:
         self.most = None if most is None else int(most)
         if not all(limit >= 0.0 for limit in [*self.w_min, *self.w_max, *self.l_max, self.price]):
             raise CertificateError("a limit or the price of a change is negative, or no number")
+        lost = head.get("voltage_loss")
+        self.lost = None if lost is None else float(lost)
+        if self.lost is not None and not (
+            self.objective.by_loss and not free.count and self.value <= self.lost < math.inf
+        ):
+            raise CertificateError("the loss by which voltages are bounded is none of a state like the best one")
         # The output of a generator at the bus of a source changes no loss.
         counts = ~np.isin(net.generator_terminal, net.source_terminal)
         counts[self.objective.alone(net, NO_DEVICES)] = True
@@ -103,6 +110,13 @@ class Claim:
         self.locked = list(dict.fromkeys([*named_open, *fixed_open])), [name[n] for n in head["locked_closed"]]
         self.base: list[int | None] = head.get("base", [None] * net.n_terminals)
         self._read_best(head, name)
+
+    def _known_loss(self, given: Any) -> float | None:
+        """The loss by which voltages are bounded from below; None where they are not."""
+        lost, plain = None if given is None else float(given), self.objective.by_loss and not self.devices.count
+        if lost is not None and not (plain and self.value <= lost < math.inf):
+            raise CertificateError("the loss by which voltages are bounded is none of a state like the best one")
+        return lost
 
     def _read_best(self, head: dict[str, Any], name: dict[str, int]) -> None:
         """The best state, which is worth what the file says; `name`: numbers of the branches."""
@@ -167,8 +181,12 @@ class Claim:
             highest = voltages_in_all(data, places, self.graph, usable, w_max)
         if math.inf in highest:
             raise CertificateError(f"nothing bounds the voltage at bus {self.net.bus_names[highest.index(math.inf)]}")
-        ends = [(Fraction(low), Fraction(high)) for low, high in zip(w_min, highest, strict=True)]
-        held = places.squares_of(data)
+        lowest, held = [Fraction(low) for low in w_min], places.squares_of(data)
+        if self.lost is not None:
+            least = min(low for low, _ in held.values())
+            by_loss = floors(data, self.graph, usable, Fraction(self.lost), least)
+            lowest = [max(pair) for pair in zip(lowest, by_loss, strict=True)]
+        ends = [(low, Fraction(high)) for low, high in zip(lowest, highest, strict=True)]
         ranges = [held.get(bus, range_) for bus, range_ in enumerate(ends)]
         return replace(data, w_min=[low for low, _ in ranges], w_max=[high for _, high in ranges])
 
