@@ -13,7 +13,7 @@ store; δ the active power by which a load is higher, moved in time:
     |δ_t| ≤ s load_t,    Σ_t h_t δ_t = 0                                                           shifts_in_time
     m ≥ −δ,    m ≥ 0                                                                               moved_away
     y_t ≥ |x_t − x_{t−1}|                                                                          operations
-    p² + q² ≤ (s on)²                                                                              circle
+    p² + q² ≤ (s on)²                                                                        circle, disc
     cos(α) p + sin(α) q ≤ s on,    several α                                                       polygon
     p² ≤ k on,    k has the price of the square                                                    squares
 """
@@ -26,7 +26,7 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.day import Stores, UnitLinks
 from openpoint.twostage.program import Cone
@@ -129,15 +129,28 @@ def circle(p: cp.Expression, q: cp.Expression, rating: Floats, on: cp.Expression
     return Circle(Cone(u=(u, v), s=size, t=size), constraints, size - _flat(on)[some])
 
 
+def disc(p: cp.Expression, q: cp.Expression, rating: Floats, on: cp.Expression | Floats) -> list[cp.Constraint]:
+    """(p, q) in the circle, as cones of p and q themselves; arguments as in `circle`, `on` is 0 where there is none."""
+    some = _rated(p, rating, on)
+    size = cp.multiply(np.tile(rating, p.shape[0])[some], _flat(on)[some])
+    return [cp.SOC(size, cp.vstack([_flat(p)[some], _flat(q)[some]]), axis=0)] if len(some) else []
+
+
 def polygon(
     p: cp.Expression, q: cp.Expression, rating: Floats, on: cp.Expression | Floats, sides: int = SIDES
 ) -> list[cp.Constraint]:
     """cos(α) p + sin(α) q ≤ s on at `sides` angles: a polygon around the circle; arguments as in `circle`."""
-    some = np.flatnonzero(np.tile(np.isfinite(rating) & (rating > 0.0), p.shape[0]))
+    some = _rated(p, rating, on)
     most = cp.multiply(np.tile(rating, p.shape[0])[some], _flat(on)[some])
     flat_p, flat_q = _flat(p)[some], _flat(q)[some]
     angles = 2.0 * np.pi * np.arange(sides) / sides
     return [np.cos(a) * flat_p + np.sin(a) * flat_q <= most for a in angles]
+
+
+def _rated(p: cp.Expression, rating: Floats, on: cp.Expression | Floats) -> Ints:
+    """Entries of p, row by row, that have a circle."""
+    some = np.tile(np.isfinite(rating) & (rating > 0.0), p.shape[0])
+    return np.flatnonzero(some if isinstance(on, cp.Expression) else some & (on.ravel() != 0.0))
 
 
 def squares(p: cp.Expression, price: Floats, on: cp.Expression) -> tuple[Cone, list[cp.Constraint], cp.Expression]:

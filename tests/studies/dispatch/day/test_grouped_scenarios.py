@@ -54,7 +54,7 @@ def test_the_bound_rises_with_the_number_of_groups() -> None:
     question = scenarios(Expectation())
     days = question.scenarios
     assert days is not None
-    master = DayMaster(question, np.tile(question.network.closed.astype(float), (PERIODS, 1)))
+    master = DayMaster(question, np.tile(question.network.closed, (PERIODS, 1)))
     groups, bounds = FutureGroups.of(days.realisations, days.nominal), list[float]()
     noise = np.random.default_rng(1).random((COUNT, PERIODS))  # any division of groups raises the bound
     while True:

@@ -34,7 +34,7 @@ def best_of_all(question: DayQuestion) -> float:
         closed = trees[list(choice)]
         if operations(question, closed).sum() > (question.max_changes or 0):
             continue
-        master = DayMaster(question, closed.astype(np.float64), templates=templates)
+        master = DayMaster(question, closed, templates=templates)
         master.add_day(np.ones((PERIODS, question.day.uncertain.count)))
         best = min(best, master.solve().bound)
     return best

@@ -38,7 +38,7 @@ def question() -> DayQuestion:
 
 def test_bounds_hold_the_optimum_over_all_days_written_out(question: DayQuestion) -> None:
     outcome = PeriodColumns(gap=1e-5).solve(question)
-    extensive = DayMaster(question, np.tile(question.network.closed.astype(float), (PERIODS, 1)))
+    extensive = DayMaster(question, np.tile(question.network.closed, (PERIODS, 1)))
     for day in all_days(question):
         extensive.add_day(day)
     best = extensive.solve()

@@ -24,7 +24,7 @@ from tests.studies.dispatch.day.windy import SPREAD, busy_plan, windy
 def as_forecast(question: DayQuestion) -> DayPlan:
     """The best plan of a question with a fixed topology, if the day comes as forecast, by the cone program."""
     day = question.day
-    master = DayMaster(question, np.tile(question.network.closed.astype(float), (day.periods, 1)))
+    master = DayMaster(question, np.tile(question.network.closed, (day.periods, 1)))
     master.add_day(np.ones((day.periods, day.uncertain.count)))
     return master.plan(master.solve())
 

@@ -50,7 +50,7 @@ def all_trees(question: DayQuestion) -> np.ndarray:
 
 def cone_bound(question: DayQuestion, tree: np.ndarray, days: list[np.ndarray], templates: HourTemplates) -> float:
     """The cone program of a topology over some days."""
-    master = DayMaster(question, np.tile(tree.astype(np.float64), (PERIODS, 1)), templates=templates)
+    master = DayMaster(question, np.tile(tree, (PERIODS, 1)), templates=templates)
     for day in days:
         master.add_day(day)
     return master.solve().bound

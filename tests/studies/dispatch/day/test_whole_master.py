@@ -20,7 +20,7 @@ from tests.builders.small_days import PERIODS, small_day, with_stopping_unit
 
 
 def master_of(question: DayQuestion) -> DayMaster:
-    master = DayMaster(question, np.tile(question.network.closed.astype(float), (PERIODS, 1)))
+    master = DayMaster(question, np.tile(question.network.closed, (PERIODS, 1)))
     master.add_day(np.ones((PERIODS, 2)))
     return master
 

@@ -132,7 +132,7 @@ class DayMaster:
     def __init__(
         self,
         question: DayQuestion,
-        closed: Floats,
+        closed: Bools,
         *,
         risk: ProbabilitySet | None = None,
         days: int = 1,
@@ -142,7 +142,7 @@ class DayMaster:
         """Compile the first stage.
 
         Args:
-            question: of the day. closed: (T, E) states of branches, nan where they are decided, between 0 and 1.
+            question: of the day. closed: (T, E) states of the branches.
             risk: of `days` scenario days, added by `add_day` in their order; None for the worst of any number of days.
             templates: compiled recourses of the same question, from an earlier master.
             cost: whether the first stage costs anything.
@@ -204,10 +204,10 @@ class DayMaster:
     def _ranges(
         self, t: int, realisation: Floats, plan: DayPlan | None, boxes: tuple[FlowBox, ...] = ()
     ) -> FlowRanges | None:
-        """Ranges of the flows for all plans or for one; None where losses do not pay, or states are decided."""
-        if self.templates.soft or not self._ceilings.pays(t) or np.isnan(self.closed[t]).any():
+        """Ranges of the flows for all plans or for one; None where losses do not pay."""
+        if self.templates.soft or not self._ceilings.pays(t):
             return None
-        return self._ceilings.ranges(t, self.closed[t] > 0.5, realisation, plan, boxes)
+        return self._ceilings.ranges(t, self.closed[t], realisation, plan, boxes)
 
     def _ceiling(self, t: int, ranges: FlowRanges | None) -> BlockCeiling | None:
         return None if ranges is None else block_ceiling(*self.block(t), ceiling(self.question.network, ranges))

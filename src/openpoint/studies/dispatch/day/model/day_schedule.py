@@ -1,26 +1,26 @@
 """The first stage of a day as arrays: what is scheduled, and which of its columns a period sees.
 
 Where the recourse of a period knows no other period, the first stage is all that links them: contents of stores,
-ramps, starts, and demand that moves in time. It is compiled once for given states of branches; entries of them that
-are not given are columns between 0 and 1.
+ramps, starts, and demand that moves in time. It is that of `first_stage`, with inverters as cones, compiled once for
+given states of the branches.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Floats, Ints
-from openpoint.formulations import schedule as blocks
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import DayPlan
-from openpoint.network.day_demand import nominal_load
 from openpoint.network.devices import DeviceKind
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.known import KnownColumns, settled
+from openpoint.studies.dispatch.day.model import first_stage as first
 from openpoint.studies.dispatch.day.model.hour_block import hour_device_numbers, hour_devices, slice_of
+from openpoint.studies.dispatch.day.model.layout import DayLayout, DayParts
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.model.tidy import balanced, one_way
 from openpoint.twostage.ambiguity import ProbabilitySet
@@ -49,158 +49,41 @@ class DaySchedule:
     feasible: bool
 
 
-class _Parts:
-    """The variables of the first stage by period, rows of (T, ·) expressions."""
-
-    def __init__(self, question: DayQuestion) -> None:
-        net, day = question.network, question.day
-        t, g, b = day.periods, len(net.generator_names), day.stores.count
-        self.shifts = np.flatnonzero(day.demand.shift_time > 0.0)
-        self.p, self.q, self.on = (cp.Variable((t, g)) if g else None for _ in range(3))
-        self.charge, self.discharge, self.store_q = (cp.Variable((t, b)) if b else None for _ in range(3))
-        self.shift = cp.Variable((t, len(self.shifts))) if len(self.shifts) else None
-
-
 def day_schedule(
-    question: DayQuestion, closed: Floats, risk: ProbabilitySet | None, days: int, unit: float
+    question: DayQuestion, closed: Bools, risk: ProbabilitySet | None, days: int, unit: float
 ) -> DaySchedule:
     """Compile the first stage.
 
     Args:
-        question: of the day. closed: (T, E) states of branches, nan where they are decided; with a topology for the
-            whole day every period has the same.
+        question: of the day, its recourse as by default. closed: (T, E) states of the branches.
         risk: of the costs of `days` scenario days; None for the greatest of all, one θ.
         days: number of θ. unit: $ that count as 1 in the form, θ included.
     """
-    parts = _Parts(question)
-    state, topology, change = _branches(question, closed)
-    chosen, positions, moves = _positions(question)
-    constraints, costs = [*topology, *positions], [change, moves]
-    for block in (_generators, _stores, _shifts):
-        kept, cost = block(question, parts)
-        constraints += kept
-        costs.append(cost)
+    layout = DayLayout(replace(question, topology=Cadence.FIXED))
+    parts = layout.variables()
+    blocks = (
+        first.positions(layout, parts),
+        first.commitment(layout, parts, cones=True),
+        first.storage(question, parts.charge, parts.discharge, parts.store_q, directions=False, cones=True),
+        first.shifting(layout, parts.shift),
+    )
+    constraints = [each for block in blocks for each in block.constraints]
     theta, value = cp.Variable(days), cp.Variable()
     if risk is None:
         constraints.append(value >= theta)
     else:
         rho, kept = risk.block(theta)
         constraints += [*kept, value >= rho]
-    own = [v for v in (*vars(parts).values(), state, chosen) if isinstance(v, cp.Variable)]
-    form = compile_model(cp.sum(cp.hstack(costs)) / unit + value, constraints, also=(*own, theta))
-    return _arranged(question, closed, form, parts, (state, chosen), theta)
-
-
-_Block = tuple[list[cp.Constraint], cp.Expression]
-
-
-def _branches(question: DayQuestion, closed: Floats) -> tuple[cp.Variable | None, list[cp.Constraint], cp.Expression]:
-    """(T, E) states where some are free, their constraints, and the cost of switching."""
-    net, cost = question.network, question.cost
-    price = net.s_base_kva * cost.change
-    first = net.closed.astype(np.float64)
-    if not np.isnan(closed).any():
-        steps = np.abs(np.diff(np.vstack([first, closed]), axis=0))
-        return None, [], cp.Constant(price * float(steps.sum()))
-    state = cp.Variable(closed.shape)
-    known = ~np.isnan(closed)
-    trees = net.n_terminals - len(net.source_terminal)
-    constraints: list[cp.Constraint] = [state >= 0, state <= 1, cp.sum(state, axis=1) == trees]
-    constraints.append(state[known] == closed[known])
-    if question.topology is not Cadence.HOURLY:
-        constraints.append(state[1:] == state[:-1])
-    operated, kept = blocks.operations(net.closed, state)
-    if question.max_changes is not None:
-        constraints.append(cp.sum(operated) <= question.max_changes)
-    return state, [*constraints, *kept], price * cp.sum(operated)
-
-
-def _positions(question: DayQuestion) -> tuple[cp.Variable | None, list[cp.Constraint], cp.Expression]:
-    """(T, K) positions one-hot of the devices that a period sees, None where there are none, their constraints, and the
-    cost of moves."""
-    devices, periods = hour_devices(question), question.day.periods
-    if not devices.count:
-        return None, [], cp.Constant(0.0)
-    count = int(devices.sizes.sum())
-    chosen = cp.Variable((periods, count))
-    owner = np.repeat(np.arange(devices.count), devices.sizes)
-    every = sp.csr_array((np.ones(count), (np.arange(count), owner)), shape=(count, devices.count))
-    constraints: list[cp.Constraint] = [chosen >= 0, chosen <= 1, chosen @ every == 1]
-    today = devices.one_hot(devices.today)
-    if question.positions is Cadence.FIXED:
-        constraints.append(chosen == np.tile(today, (periods, 1)))
-    if question.positions is Cadence.ONCE:
-        constraints.append(chosen[1:] == chosen[:-1])
-    moves, kept = blocks.moves(today, chosen, question.cost.move)
-    return chosen, [*constraints, *kept], question.network.s_base_kva * moves
-
-
-def _generators(question: DayQuestion, parts: _Parts) -> _Block:
-    """Ranges, inverters, ramps and starts of the generators, and what they cost whatever comes."""
-    net, day, cost = question.network, question.day, question.cost
-    if parts.p is None or parts.q is None or parts.on is None:
-        return [], cp.Constant(0.0)
-    stops = np.zeros(len(net.generator_names), dtype=np.bool_)
-    stops[question.devices.place[question.devices.of(DeviceKind.UNIT)]] = True
-    on, p, q, h = parts.on, parts.p, parts.q, day.hours
-    constraints: list[cp.Constraint] = [on >= 0, on <= 1]
-    constraints += [on[:, g] == 1 for g in np.flatnonzero(~stops)]
-    start, stop, kept = blocks.starts(day.units, on)
-    priced = cp.sum(h @ (on @ sp.diags_array(cost.idle))) + cp.sum(start @ day.units.start)
-    constraints += kept
-    constraints += blocks.unit_ranges(net, day.unit_available, on, p, q)
-    constraints += blocks.ramps(net, day.units, h, p, start, stop)
-    priced += h @ (p @ cost.generator)
-    for g in np.flatnonzero(np.isfinite(question.supply.generator_s_max)):
-        constraints.append(cp.SOC(question.supply.generator_s_max[g] * on[:, g], cp.vstack([p[:, g], q[:, g]]), axis=0))
-    if len(some := np.flatnonzero(cost.square)):
-        square = cp.Variable((day.periods, len(some)))
-        for k, g in enumerate(some):
-            whole = square[:, k] + on[:, g]
-            constraints.append(cp.SOC(whole, cp.vstack([2 * p[:, g], square[:, k] - on[:, g]]), axis=0))
-        priced += h @ (square @ cost.square[some])
-    return constraints, net.s_base_kva * priced
-
-
-def _stores(question: DayQuestion, parts: _Parts) -> _Block:
-    """Powers, contents and inverters of stores, and their wear."""
-    stores, h = question.day.stores, question.day.hours
-    if parts.charge is None or parts.discharge is None or parts.store_q is None:
-        return [], cp.Constant(0.0)
-    charge, discharge, q = parts.charge, parts.discharge, parts.store_q
-    _, contents = blocks.store_contents(stores, h, charge, discharge)
-    constraints = [*blocks.store_powers(stores, charge, discharge), *contents]
-    present = stores.present(len(h))
-    for b in range(stores.count):
-        rated = present[:, b] & (stores.s_max[b] > 0.0)
-        if (~rated).any():
-            constraints.append(q[np.flatnonzero(~rated), b] == 0)
-        if len(some := np.flatnonzero(rated)):
-            net_p = charge[some, b] - discharge[some, b]
-            constraints.append(cp.SOC(np.full(len(some), stores.s_max[b]), cp.vstack([net_p, q[some, b]]), axis=0))
-    return constraints, question.network.s_base_kva * (h @ (discharge @ stores.wear))
-
-
-def _shifts(question: DayQuestion, parts: _Parts) -> _Block:
-    """Demand that moves in time, and its price."""
-    day = question.day
-    if parts.shift is None:
-        return [], cp.Constant(0.0)
-    some = parts.shifts
-    load = np.array([nominal_load(day, t).real for t in range(day.periods)])[:, some]
-    moved, kept = blocks.moved_away(parts.shift)
-    share, energy = day.demand.shift_time[some], day.demand.moved_over_day[some]
-    constraints = [*blocks.shifts_in_time(share, load, day.hours, parts.shift, energy), *kept]
-    return constraints, question.network.s_base_kva * (day.hours @ (moved @ day.demand.shift_price[some]))
+    operated = np.diff(np.vstack([question.network.closed, closed]).astype(np.float64), axis=0)
+    switching = question.network.s_base_kva * question.cost.change * float(np.abs(operated).sum())
+    own = [part for part in parts.in_order if isinstance(part, cp.Variable) and part.size]
+    cost = sum((block.cost for block in blocks), cp.Constant(switching))
+    form = compile_model(cost / unit + value, constraints, also=(*own, theta))
+    return _arranged(question, closed, form, layout, parts, theta)
 
 
 def _arranged(
-    question: DayQuestion,
-    closed: Floats,
-    form: StandardForm,
-    parts: _Parts,
-    states: tuple[cp.Variable | None, cp.Variable | None],
-    theta: cp.Variable,
+    question: DayQuestion, closed: Bools, form: StandardForm, known: DayLayout, parts: DayParts, theta: cp.Variable
 ) -> DaySchedule:
     """The compiled first stage without the columns that are known, and where its parts stand."""
     net, day, layout = question.network, question.day, slice_of(question)
@@ -211,32 +94,32 @@ def _arranged(
     number = np.full(len(form.c), -1)
     number[kept] = np.arange(len(kept))
 
-    def of(v: cp.Variable | None, width: int) -> Ints:
-        """(T, width) columns of the compiled form, −1 where there is no variable."""
-        if v is None:
-            return np.full((day.periods, width), -1)
-        return form.of(v).reshape((day.periods, width), order="F")
+    def of(part: cp.Expression) -> Ints:
+        """(T, width) columns of the compiled form; what is decided once has the same in all periods."""
+        assert isinstance(part, cp.Variable)
+        return np.broadcast_to(form.of(part).reshape(part.shape, order="F"), (day.periods, part.shape[1]))
 
     compiled, value = np.full((day.periods, layout.width), -1), np.zeros((day.periods, layout.width))
-    for at, v in (
-        (layout.closed, states[0]),
-        (layout.chosen, states[1]),
+    value[:, layout.closed] = closed
+    value[:, layout.chosen] = hour_devices(question).one_hot(question.devices.today[hour_device_numbers(question)])
+    for at, part in (
+        (layout.chosen, parts.chosen),
         (layout.p, parts.p),
         (layout.q, parts.q),
         (layout.charge, parts.charge),
         (layout.discharge, parts.discharge),
         (layout.store_q, parts.store_q),
-        (layout.shift[parts.shifts], parts.shift),
+        (layout.shift[known.shifting], parts.shift),
     ):
-        if v is not None:
-            compiled[:, at] = of(v, len(at))
-    if states[0] is None:
-        value[:, layout.closed] = closed
+        if part.size:
+            compiled[:, at] = of(part)
     there = compiled >= 0
     value[there] = columns.constant[compiled[there]]
     column = np.where(there, number[compiled], -1)
     cost, offset = columns.applied(sp.csr_array(form.c[None, :]))
-    on = of(parts.on, len(net.generator_names))
+    on = np.full((day.periods, len(net.generator_names)), -1)
+    if parts.on.size:
+        on[:, question.devices.place[known.units]] = of(parts.on)
     whole = np.concatenate([on.ravel(), compiled[:, layout.chosen].ravel()])
     whole = number[whole[whole >= 0]]
     return DaySchedule(

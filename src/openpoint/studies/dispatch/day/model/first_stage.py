@@ -79,8 +79,11 @@ def positions(layout: DayLayout, parts: DayParts) -> Block:
     return Block([*constraints, *linked], question.network.s_base_kva * moves, (parts.chosen,))
 
 
-def commitment(layout: DayLayout, parts: DayParts) -> Block:
-    """Generators: on or off, starts; their output within its ranges and ramps, unless the recourse decides it."""
+def commitment(layout: DayLayout, parts: DayParts, *, cones: bool = False) -> Block:
+    """Generators: on or off, starts; their output within its ranges and ramps, unless the recourse decides it.
+
+    `cones`: with inverters as cones, and with squares of outputs; else with polygons, and squares elsewhere.
+    """
     question, day = layout.question, layout.question.day
     net, cost, hours = question.network, question.cost, day.hours
     if not len(net.generator_names):
@@ -91,29 +94,43 @@ def commitment(layout: DayLayout, parts: DayParts) -> Block:
     if Resource.GENERATORS not in question.recourse:
         constraints += schedule.unit_ranges(net, day.unit_available, on, parts.p, parts.q)
         constraints += schedule.ramps(net, day.units, hours, parts.p, start, stop)
-        constraints += schedule.polygon(parts.p, parts.q, question.supply.generator_s_max, on)
+        rating = question.supply.generator_s_max
+        constraints += (schedule.disc if cones else schedule.polygon)(parts.p, parts.q, rating, on)
         price = price + hours @ parts.p @ cost.generator
+        if cones and cost.square.any():
+            cone, linked, priced = schedule.squares(parts.p, cost.square, on)
+            constraints += [*linked, cone.constraint()]
+            price = price + hours @ priced
     constraints += [parts.on >= 0, parts.on <= 1] if parts.on.size else []
     integers = (parts.on,) if isinstance(parts.on, cp.Variable) and parts.on.size else ()
     return Block(constraints, net.s_base_kva * price, integers)
 
 
 def storage(
-    question: DayQuestion, charge: cp.Expression, discharge: cp.Expression, store_q: cp.Expression, *, directions: bool
+    question: DayQuestion,
+    charge: cp.Expression,
+    discharge: cp.Expression,
+    store_q: cp.Expression,
+    *,
+    directions: bool,
+    cones: bool = False,
 ) -> Block:
-    """Stores: powers, contents, reactive power, wear; `directions`: by whole numbers one direction at a time."""
+    """Stores: powers, contents, reactive power, wear.
+
+    `directions`: by whole numbers one direction at a time. `cones`: inverters as cones, else as polygons.
+    """
     stores, hours = question.day.stores, question.day.hours
     if not charge.size:
         return Block([], cp.Constant(0.0))
-    rating = np.where(stores.present(len(hours)), stores.s_max, 0.0)
+    rated = stores.present(len(hours)) & (stores.s_max > 0.0)
     _, contents = schedule.store_contents(stores, hours, charge, discharge)
     constraints = [
         *schedule.store_powers(stores, charge, discharge),
         *contents,
-        store_q <= rating,
-        store_q >= -rating,
-        *schedule.polygon(charge - discharge, store_q, stores.s_max, np.ones(charge.shape)),
+        *(schedule.disc if cones else schedule.polygon)(charge - discharge, store_q, stores.s_max, rated),
     ]
+    if not rated.all():
+        constraints.append(cp.vec(store_q, order="C")[np.flatnonzero(~rated)] == 0)
     integers = list[cp.Variable]()
     if directions:
         integers.append(cp.Variable(charge.shape, name="charging"))

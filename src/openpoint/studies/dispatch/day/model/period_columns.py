@@ -163,7 +163,7 @@ class _Run:
         self.vertices = vertices_of(question.day)
         self.worst = WorstDays(self.vertices.deviations, self.vertices.hours)
         self.finder = HourRecourseFinder(question)
-        self.master = DayMaster(question, closed.astype(np.float64), templates=experience.templates)
+        self.master = DayMaster(question, closed, templates=experience.templates)
         self.whole = WholeMaster(self.master, MASTER_SHARE * method.gap)
         self.lower, self.upper = -math.inf, math.inf
         self.best: _Best | None = None

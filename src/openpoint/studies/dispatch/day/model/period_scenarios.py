@@ -76,7 +76,7 @@ class PeriodScenarios:
         Raises:
             OptionError: there are no scenario days; generators, stores or shifts are recourse; the risk is a regret.
         """
-        states, days = states_of(question, closed).astype(np.float64), scenarios_of(question)
+        states, days = states_of(question, closed), scenarios_of(question)
         with deadline_of(self.time_limit_s, deadline) as limit:
             if len(days.names) > TOGETHER_MOST:
                 master = DayMaster(question, states, templates=templates)
