@@ -148,6 +148,7 @@ def lindist3flow(
     w: cp.Variable | None = None,
     energised: cp.Expression | None = None,
     regulated: Regulated | None = None,
+    matrix: Coefficients | None = None,
 ) -> LinDist3Flow:
     """The linear power flow for the state `closed` of the branches and a net demand.
 
@@ -170,9 +171,10 @@ def lindist3flow(
         energised: (N) share to which terminals have a voltage, 0..1, affine; default: all have one. Where they have
             none, transformers draw nothing.
         regulated: transformers whose ratio is a decision; default: none.
+        matrix: the coefficients for `feeding_terminals` of these arguments, where a caller has them.
     """
     n, e = network.n_terminals, network.n_conductors
-    matrix = coefficients(network, reference, feeding=_feeding(network, sources, held))
+    matrix = matrix or coefficients(network, reference, feeding=feeding_terminals(network, sources, held))
     w = cp.Variable(n, name="w") if w is None else w
     p, q = cp.Variable(e, name="p"), cp.Variable(e, name="q")
     known = np.asarray(closed.value) if closed.is_constant() else np.full(closed.size, np.nan)
@@ -263,7 +265,7 @@ def _idle(
     return follows.real @ w + scaled.real @ share, follows.imag @ w + scaled.imag @ share
 
 
-def _feeding(network: Network, sources: Ints | None, held: Held | None) -> Ints:
+def feeding_terminals(network: Network, sources: Ints | None, held: Held | None) -> Ints:
     """Terminals that hold a voltage or may."""
     feeding = network.source_terminal if sources is None else network.source_terminal[sources]
     if held is None:

@@ -83,10 +83,10 @@ def test_a_study_without_an_outlook_has_none() -> None:
 
 
 def test_methods_agree_with_and_without_the_outlook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the 13-bus grid: expectation over three disasters, and any two broken lines."""
+    """On the 13-bus grid: expectation over three disasters, and any two broken lines of six."""
     few = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0, max_lines=2, max_generators=1)
     e = few.network.n_conductors
-    attack = Budget(np.zeros(e), np.zeros(e), np.ones(e), 2, whole=True)
+    attack = Budget(np.zeros(e), np.zeros(e), 1.0 * (np.arange(e) < 6), 2, whole=True)
     any_two = dataclasses.replace(few, uncertainty=attack, risk=WorstCase())
     with_it = [method.solve(few) for method in (Benders(relaxation=False), ColumnAndConstraint())]
     attacked = ColumnAndConstraint().solve(any_two)

@@ -31,14 +31,14 @@ from openpoint.twostage.workers.executors import Processes
 from openpoint.twostage.worst_case.climbing import LinearRecourse
 from openpoint.twostage.worst_case.draws import draw
 from tests.builders.partitions import five, random_feeder
+from tests.builders.published_plans import SIX, planned
 
 STARTS = ("| none |", "| six |", "| all thirty |")
-SIX = ("s712c", "s720c", "s722b", "s728", "s731b", "s738a")
 
 
 @pytest.fixture(scope="module")
 def microgrids() -> PartitionResult:
-    return partition(openpoint.read("ieee37-microgrids"), uncertainty=0.25, uncertain_loads=SIX)
+    return planned(0.25)
 
 
 @pytest.fixture(scope="module")
@@ -318,11 +318,9 @@ def test_the_table_of_the_documentation_holds() -> None:
     text = (Path(__file__).parents[3] / "docs" / "partition.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:7]] for line in text.splitlines() if line.startswith(STARTS)]
     assert len(rows) == 7
-    grid = openpoint.read("ieee37-microgrids")
     found: dict[str, list[PartitionResult]] = {"six": [], "all thirty": []}
     for which, level, *_ in rows:
-        loads = {"none": 0, "six": SIX, "all thirty": "all"}[which]
-        result = partition(grid, uncertainty=float(level[:-1]) / 100.0, uncertain_loads=loads)  # type: ignore[arg-type]
+        result = planned(float(level[:-1]) / 100.0, {"none": 0, "six": SIX, "all thirty": "all"}[which])  # type: ignore[arg-type]
         for key in found if which == "none" else (which,):
             found[key].append(result)
     expected = [found["six"][0], *found["six"][1:], *found["all thirty"][1:]]

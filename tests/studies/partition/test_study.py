@@ -36,8 +36,8 @@ from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget
 from openpoint.twostage.worst_case.climbing import LinearRecourse
 from tests.builders.microgrids import Edge, Feeder, Unit, brute_force, joined, random_feeder, sources
+from tests.builders.published_plans import SIX, planned
 
-SIX = ("s712c", "s720c", "s722b", "s728", "s731b", "s738a")
 GAP = 1e-6
 
 
@@ -145,9 +145,8 @@ def test_the_published_first_stage_has_the_same_optimum() -> None:
 def test_the_microgrids_of_the_published_counts() -> None:
     """Levels as published; six loads are uncertain. Plans are checked by graphs, samples and bounds."""
     served, costs = [], []
-    grid = openpoint.read("ieee37-microgrids")
     for level in (0.0, 0.1, 0.15, 0.25):
-        result = partition(grid, uncertainty=level, uncertain_loads=SIX)
+        result = planned(level)
         assert result.termination is Termination.OPTIMAL
         assert result.worst_slack_kw == 0.0
         assert result.cost_usd is not None
@@ -267,7 +266,7 @@ def test_no_recourse_is_below_the_floor() -> None:
 
 def test_priorities_move_the_choice() -> None:
     grid = openpoint.read("ieee37-microgrids")
-    plain = partition(grid, uncertainty=0.15, uncertain_loads=SIX)
+    plain = planned(0.15)
     wanted = PartitionCosts(priorities={"s742b": 50.0, "s712c": 50.0})
     assert "705" not in plain.energised_blocks
     assert "705" in partition(grid, uncertainty=0.15, uncertain_loads=SIX, costs=wanted).energised_blocks

@@ -15,7 +15,16 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.formulations.lindist3flow import Demand, Held, LinDist3Flow, lindist3flow, nominal, voltage_limits
+from openpoint.formulations.lindist3flow import (
+    Demand,
+    Held,
+    LinDist3Flow,
+    feeding_terminals,
+    lindist3flow,
+    nominal,
+    voltage_limits,
+)
+from openpoint.formulations.lindist3flow_equations import Coefficients, coefficients
 from openpoint.network import Network
 from openpoint.network.blocks import Blocks
 
@@ -158,7 +167,14 @@ class Step:
             most=self._carried(largest),
             always=self._always,
             energised=live[self.blocks.of_terminal],
+            matrix=None if forming.is_constant() else self._coefficients,
         )
+
+    @cached_property
+    def _coefficients(self) -> Coefficients:
+        """The coefficients while it is open which generators form the grid."""
+        held = self._held(cp.Variable(len(self._forming_at)))
+        return coefficients(self.network, feeding=feeding_terminals(self.network, np.empty(0, dtype=np.int64), held))
 
     def _net_demand(
         self,
