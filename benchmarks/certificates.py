@@ -1,10 +1,11 @@
 """How large certificates are, and how long it takes to check them.
 
-    python -m benchmarks.certificates --files bus_201_3.pos --json docs/certificates.json
+    python -m benchmarks.certificates --files bus_201_3.pos --coarse bus_873_7.pos --json docs/certificates.json
     python -m benchmarks.certificates --from docs/certificates.json --markdown docs/certificates.md
 
-Each grid is searched with a certificate, which is then checked twice: as `openpoint verify` does, and with every bound
-in whole numbers of any length, where there are not too many. Processor time of one core; kernels are compiled before.
+Each grid is searched without and with a certificate, which is then checked twice: as `openpoint verify` does, and with
+every bound in whole numbers of any length, where there are not too many. Processor time of one core; kernels are
+compiled before.
 """
 
 from __future__ import annotations
@@ -14,19 +15,23 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from unittest import mock
 
 import openpoint
 from openpoint import verify
-from openpoint.verify import proof
+from openpoint.twostage.risk import read_risk
+from openpoint.verify import futures, proof
 
 from . import tables, timing
 
 BUILT_IN = ("baran33", "das70", "zhang118", "mantovani136")
-GAP = 1e-6
+GAP, COARSE, OF_FUTURES = 1e-6, 2e-2, 1e-4
+"""Gaps of grids, of those that end at no smaller one in time, and of futures."""
+FUTURES = (("baran33", 100, "expected"), ("baran33", 100, "cvar:0.9"), ("das70", 20, "expected"))
+"""Grids with futures grown from today within wide limits, their number, and the risk."""
 MOST_EXACT = 10_000
 """Bounds that are worked out in whole numbers of any length."""
 Result = TypeVar("Result")
@@ -37,7 +42,8 @@ class Row:
     """A certificate.
 
     Attributes:
-        grid: name. buses: of it. termination, gap: of the search. search_s: it took, with the certificate.
+        grid: name, and its futures. buses: of it. termination, gap: of the search. plain_s: it took without a
+            certificate. search_s: and with it.
         megabytes: of the file. nodes, bounds: in it. check_s: as `openpoint verify`. exact_s: with every bound in whole
             numbers of any length, None where these are too many.
     """
@@ -46,6 +52,7 @@ class Row:
     buses: int
     termination: str
     gap: float
+    plain_s: float
     search_s: float
     megabytes: float | None
     nodes: int | None
@@ -61,32 +68,47 @@ def timed(call: Callable[[], Result]) -> tuple[Result, float]:
     return found, time.process_time() - began
 
 
-def measured(source: str, folder: Path, time_limit_s: float) -> Row:
-    """Search a grid and check its certificate."""
+def measured(
+    source: str, folder: Path, time_limit_s: float, gap: float = GAP, many: tuple[int, str] | None = None
+) -> Row:
+    """Search a grid and check its certificate; `many`: number of its futures, and the risk."""
     grid, file = openpoint.read(source), folder / "certificate"
-    method = openpoint.TopologySearch(gap=GAP, time_limit_s=time_limit_s, certificate=file)
-    result, search_s = timed(lambda: openpoint.reconfigure(grid, method=method))
-    of_search = grid.name, grid.buses.height, str(result.termination), result.gap, search_s
+    asked: dict[str, Any] = {}
+    name = grid.name
+    if many is not None:
+        wide = openpoint.Limits(v_min_pu=0.7, v_max_pu=1.2)
+        asked = {"futures": openpoint.grow(grid, count=many[0], seed=1), "risk": read_risk(many[1]), "limits": wide}
+        name = f"{grid.name}, {many[0]} futures, {many[1]}"
+    plain = openpoint.TopologySearch(gap=gap, time_limit_s=time_limit_s)
+    method = replace(plain, certificate=file)
+    _, plain_s = timed(lambda: openpoint.reconfigure(grid, method=plain, **asked))
+    result, search_s = timed(lambda: openpoint.reconfigure(grid, method=method, **asked))
+    of_search = name, grid.buses.height, str(result.termination), result.gap, plain_s, search_s
     if not file.exists():
         return Row(*of_search, None, None, None, None, None)
     found, check_s = timed(lambda: verify.verify(grid, file))
     exact_s = None
     if found.bounds <= MOST_EXACT:
-        with mock.patch.object(proof, "fixed_point", return_value=None):
+        with (
+            mock.patch.object(proof, "fixed_point", return_value=None),
+            mock.patch.object(futures, "fixed_point", return_value=None),
+        ):
             exact_s = timed(lambda: verify.verify(grid, file))[1]
     return Row(*of_search, file.stat().st_size / 1e6, found.nodes, found.bounds, check_s, exact_s)
 
 
 def table(rows: list[Row]) -> list[list[str]]:
     """A line a grid."""
-    lines = [["grid", "gap", "search, s", "nodes", "bounds", "MB", "check, s", "any length, s"]]
+    lines = [["grid", "gap", "search, s", "with file, s", "nodes", "bounds", "MB", "check, s", "any length, s"]]
     for row in rows:
         if row.nodes is None or row.bounds is None:
-            lines.append([row.grid, tables.percent(row.gap), f"{row.search_s:.1f} ({row.termination})", *[""] * 5])
+            stopped = f"{row.search_s:.1f} ({row.termination})"
+            lines.append([row.grid, tables.percent(row.gap), f"{row.plain_s:.1f}", stopped, *[""] * 5])
             continue
         lines.append(
             [
-                *(row.grid, tables.percent(row.gap), f"{row.search_s:.1f}", f"{row.nodes:,}", f"{row.bounds:,}"),
+                *(row.grid, tables.percent(row.gap), f"{row.plain_s:.1f}", f"{row.search_s:.1f}"),
+                *(f"{row.nodes:,}", f"{row.bounds:,}"),
                 *(f"{row.megabytes:.2f}", f"{row.check_s:.2f}", "" if row.exact_s is None else f"{row.exact_s:.1f}"),
             ]
         )
@@ -97,6 +119,7 @@ def main() -> None:
     """Measure, and renew files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", nargs="*", default=[], metavar="FILE", help="further grids")
+    parser.add_argument("--coarse", nargs="*", default=[], metavar="FILE", help="further grids, to a gap of 2 %%")
     parser.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="of a search")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--from", type=Path, metavar="FILE", dest="given", help="measure nothing, read this")
@@ -104,8 +127,12 @@ def main() -> None:
     given = parser.parse_args()
     if given.given is None:
         with tempfile.TemporaryDirectory() as folder:
-            measured("civanlar16", Path(folder), given.time_limit)  # compiled from here on
-            rows = [measured(source, Path(folder), given.time_limit) for source in (*BUILT_IN, *given.files)]
+            within = Path(folder), given.time_limit
+            measured("civanlar16", *within)  # compiled from here on
+            measured("civanlar16", *within, OF_FUTURES, (3, "expected"))
+            rows = [measured(source, *within) for source in (*BUILT_IN, *given.files)]
+            rows += [measured(source, *within, COARSE) for source in given.coarse]
+            rows += [measured(source, *within, OF_FUTURES, (count, risk)) for source, count, risk in FUTURES]
         record = {"machine": timing.machine(), "rows": [asdict(row) for row in rows]}
     else:
         record = json.loads(given.given.read_text(encoding="utf-8"))

@@ -87,3 +87,15 @@ def test_no_damage_proves_what_is_false(network: Network, text: bytes, tmp_path:
         path.write_bytes(gzip.compress(damaged(np.random.default_rng([seed, 1]), claim, begin), 1))
         with pytest.raises(CertificateError):
             verify_network(network, path)
+
+
+def test_two_processes_have_the_verdict_of_one(network: Network, text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(gzip.compress(text, 1))
+    assert verify_network(network, path, workers=2) == verify_network(network, path)
+    path.write_bytes(gzip.compress(false_claim(network, text)[0], 1))
+    with pytest.raises(CertificateError) as one:
+        verify_network(network, path)
+    with pytest.raises(CertificateError) as two:
+        verify_network(network, path, workers=2)
+    assert str(one.value) == str(two.value)

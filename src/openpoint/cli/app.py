@@ -135,6 +135,7 @@ def verify(
         Path | None,
         typer.Option(metavar="TABLE", help="Say whether the futures in the certificate are those of this table."),
     ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that share the bounds.")] = 1,
     changed: GridOptions,
     quiet: QuietOption = False,
 ) -> int:
@@ -142,7 +143,7 @@ def verify(
     from openpoint.cli import verify as command
     from openpoint.cli.grid import Asked
 
-    return command.verify(grid, file, Asked(changed), futures=futures, quiet=quiet)
+    return command.verify(grid, file, Asked(changed), futures=futures, workers=workers, quiet=quiet)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from openpoint.verify import verify as checked
 REFUSED = 5
 
 
-def verify(source: str, file: Path, asked: Asked, *, futures: Path | None = None, quiet: bool) -> int:
+def verify(source: str, file: Path, asked: Asked, *, futures: Path | None = None, workers: int = 1, quiet: bool) -> int:
     """Read the grid and its futures, check the certificate, say what it proves."""
     grid = read_sound(source, asked)
     known = None
@@ -32,7 +32,7 @@ def verify(source: str, file: Path, asked: Asked, *, futures: Path | None = None
     try:
         with out.status("checking …") as status:
             tell = partial(_tell, status)
-            found = checked(grid, file, tell, futures=known)
+            found = checked(grid, file, tell, futures=known, workers=workers)
     except CertificateError as error:
         complain("refused", str(error))
         return REFUSED

@@ -29,7 +29,11 @@ import json
 import math
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,12 +67,14 @@ def verify(
     progress: Callable[[int, int], None] | None = None,
     *,
     futures: tuple[Complexes, Floats] | None = None,
+    workers: int = 1,
 ) -> Verified:
     """Check a certificate against a grid.
 
     Args:
         progress: called with the number of lines checked and their total number.
         futures: (K, N) demand of constant power in kVA and (K) probabilities; those in the file are compared with them.
+        workers: processes that share the bounds of the file; under many futures there is one.
 
     Raises:
         InputError: the grid has faults. OSError: the file cannot be read.
@@ -93,17 +99,49 @@ def verify_network(
     devices: Devices = NO_DEVICES,
     objective: Objective | None = None,
     futures: tuple[Complexes, Floats] | None = None,
+    workers: int = 1,
 ) -> Verified:
     """Check a certificate against a network, which has its `devices` at today's positions; otherwise as `verify`.
 
     `objective`: the prices and limits of supply of the grid, with which those in the file are compared. `futures`: the
     same, with demands per unit.
     """
+    check = partial(_checked, network, path, devices, Asked(objective, futures))
+    if workers == 1 or _has_futures(path):
+        return check((0, 1), progress)
+    with ProcessPoolExecutor(workers - 1, get_context("spawn")) as pool:
+        others = [pool.submit(check, (k, workers)) for k in range(1, workers)]
+        with suppress(CertificateError):
+            found = check((0, workers), progress)
+            for other in others:
+                other.result()
+            return found
+    return check((0, 1), progress)  # refused: the words are those of one process
+
+
+def _has_futures(path: Path | str) -> bool:
+    """Whether a file is a certificate of many futures; whatever is wrong with it is told later."""
+    try:
+        with gzip.open(path) as file:
+            return "futures" in json.loads(file.readline())
+    except (*UNREADABLE, OSError, TypeError, ValueError):
+        return False
+
+
+def _checked(
+    network: Network,
+    path: Path | str,
+    devices: Devices,
+    asked: Asked,
+    part: tuple[int, int],
+    progress: Callable[[int, int], None] | None = None,
+) -> Verified:
+    """Check a file, of its bounds those of a part: (k, n) every n-th from k on."""
     proof = None
     try:
         with gzip.open(path) as unpacked, io.BufferedReader(unpacked, BUFFER) as file:
             head = json.loads(file.readline())
-            proof = _Proof(Claim(network, devices, head, Asked(objective, futures), file))
+            proof = _Proof(Claim(network, devices, head, asked, file), part)
             while text := file.readline():
                 proof.lines += 1
                 proof.step(json.loads(text), file)
@@ -143,8 +181,9 @@ class _State:
 class _Proof:
     """The state of a check: the current node, and the open sides still to be checked."""
 
-    def __init__(self, claim: Claim) -> None:
-        self.claim, self.graph = claim, claim.graph
+    def __init__(self, claim: Claim, part: tuple[int, int]) -> None:
+        """`part`: (k, n) of the bounds for one demand only every n-th is worked out, from k on."""
+        self.claim, self.graph, self.part = claim, claim.graph, part
         self.lines, self.node, self.bounds, self.judged = 0, 1, 0, 0
         net, data, goal = claim.net, claim.data(), claim.goal
         self.exact = Exact(data, self.graph, goal, claim.places)
@@ -296,6 +335,9 @@ class _Proof:
         given = self.multipliers
         given.read(line, file)
         self.bounds += 1
+        rank, count = self.part
+        if self.bounds % count != rank:
+            return
         if self.fixed_point is not None and self.fixed_point.reached(status, given):
             return
         assert self.state is not None
