@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from openpoint.scenarios.reliability import Reliability as Reliability
     from openpoint.scenarios.reliability import read_reliability as read_reliability
     from openpoint.scenarios.storms import storms as storms
+    from openpoint.scenarios.year.model import Year as Year
+    from openpoint.scenarios.year.read import read_year as read_year
     from openpoint.search.methods import Enumeration as Enumeration
     from openpoint.search.methods import TopologySearch as TopologySearch
     from openpoint.studies.dispatch.day.study import dispatch_day as dispatch_day
@@ -95,6 +97,8 @@ _HOMES = {
     "openpoint.scenarios.horizon": ("Horizon", "read_horizon"),
     "openpoint.scenarios.reliability": ("Reliability", "read_reliability"),
     "openpoint.scenarios.storms": ("storms",),
+    "openpoint.scenarios.year.model": ("Year",),
+    "openpoint.scenarios.year.read": ("read_year",),
     "openpoint.search.methods": ("Enumeration", "TopologySearch"),
     "openpoint.studies.dispatch.day.study": ("dispatch_day",),
     "openpoint.studies.dispatch.front.study": ("dispatch_front",),

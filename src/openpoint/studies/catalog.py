@@ -80,6 +80,14 @@ STUDIES = (
         command=False,
     ),
     _study(
+        "reconfigure.year",
+        "YearResult",
+        "YEAR",
+        "year",
+        "Result of `openpoint reconfigure` for a year",
+        command=False,
+    ),
+    _study(
         "reconfigure.fleet",
         "FleetResult",
         "FLEET",

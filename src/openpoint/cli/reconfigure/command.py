@@ -58,6 +58,11 @@ One topology for many futures, a table with the columns future, bus, p_kw, q_kva
   openpoint reconfigure civanlar16 --grow 50 --ambiguity tv:0.2 --executor processes:4
 
 \b
+One topology for a year, least energy lost, limits kept in every step:
+  openpoint reconfigure my_grid.m --year profiles.csv --report year.html
+  openpoint reconfigure baran33 --year synthetic-quarters
+
+\b
 Many grids, each by itself, with one table and one page of all:
   openpoint reconfigure feeders/*.m --out results
   openpoint reconfigure feeders/ baran33 --out results --workers 4 --time-limit 60
@@ -109,7 +114,7 @@ def reconfigure(
     proof: ProofOptions,
     quiet: QuietOption = False,
 ) -> int:
-    """Find the radial state of least loss that keeps the limits, today or in many futures.
+    """Find the radial state of least loss that keeps the limits, today, over a year or in many futures.
 
     The answer is proven by a lower bound and checked by an exact AC power flow. A run stopped by a limit or by Ctrl-C
     keeps the best solution found.
@@ -122,13 +127,14 @@ def reconfigure(
     from openpoint.cli.reconfigure import fleet as fleet_run
     from openpoint.cli.reconfigure import futures as futures_run
     from openpoint.cli.reconfigure import run
+    from openpoint.cli.reconfigure import year as year_run
     from openpoint.cli.reconfigure.copy import check_copy
     from openpoint.studies.reconfigure.options import ReconfigureOptions
 
     outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)
-    outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample)
+    outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample, many.year)
     check_copy(grid, write)
-    many.check()
+    many.check(others=soft_limits or proof.any or grid is None)
     plan.check()
     if plan.any and (many.any or grid is None):
         raise OptionError("--plan and --checklist are for one grid and the demand of today; leave them out")
@@ -155,6 +161,8 @@ def reconfigure(
     )
     if grid is None:
         return fleet_run.reconfigure(grids, asked, options, fleet, outputs=outputs, quiet=quiet)
+    if many.year is not None:
+        return year_run.reconfigure(grid, asked, options, many.year, outputs=outputs, copy=write, quiet=quiet)
     if many.any:
         return futures_run.reconfigure(grid, asked, options, many, outputs=outputs, copy=write, quiet=quiet)
     return run.reconfigure(grid, asked, options, plan, outputs=outputs, copy=write, quiet=quiet)

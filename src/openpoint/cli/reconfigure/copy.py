@@ -12,8 +12,7 @@ from openpoint.report.terminal import words
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from openpoint.studies.reconfigure.futures.result import FuturesResult
-    from openpoint.studies.reconfigure.result import ReconfigureResult
+    from openpoint.results.switched import SwitchedResult
 
 
 def check_copy(source: str | None, path: Path | None) -> None:
@@ -30,9 +29,7 @@ def check_copy(source: str | None, path: Path | None) -> None:
         refuse_other_format(Path(source), path)
 
 
-def write_copy(
-    out: Console, source: str, path: Path | None, result: ReconfigureResult | FuturesResult, *, found: bool
-) -> bool:
+def write_copy(out: Console, source: str, path: Path | None, result: SwitchedResult, *, found: bool) -> bool:
     """Write the copy and show its changes; whether that went well, or nothing was asked for.
 
     Args:

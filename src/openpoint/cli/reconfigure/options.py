@@ -254,7 +254,7 @@ class PlanOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FuturesOptions:
-    """The futures to plan for and to judge by, and how they count."""
+    """The futures to plan for and to judge by, and how they count; or a year."""
 
     futures: Annotated[
         Path | None,
@@ -295,6 +295,14 @@ class FuturesOptions:
         str | None,
         typer.Option(metavar="N|TABLE", help="Judge the answer also by so many others (with --grow), or by a table."),
     ] = None
+    year: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YEAR",
+            help="Lose least energy over the steps of a year: a folder, workbook or table of profiles, or "
+            "synthetic-hours, synthetic-quarters.",
+        ),
+    ] = None
 
     @property
     def any(self) -> bool:
@@ -306,12 +314,17 @@ class FuturesOptions:
         """Share of the futures that must keep the limits."""
         return 1.0 if self.limits_share is None else self.limits_share
 
-    def check(self) -> FuturesOptions:
-        """These options, if they go together.
+    def check(self, *, others: bool = False) -> FuturesOptions:
+        """These options, if they go together; `others`: whether there are options of one demand or of many grids.
 
         Raises:
             OptionError: two ways to name futures, or options of one that is not there.
         """
+        if self.year is not None and (self.any or others):
+            raise OptionError(
+                "--year is a question of its own: leave out futures, --soft-limits, --certificate, --checkpoint and "
+                "--out"
+            )
         if self.futures is not None and self.grow is not None:
             raise OptionError("--futures and --grow both say what the futures are; leave one out")
         drawn = {"--seed": self.seed, "--growth": self.growth, "--assume": self.assume or None}

@@ -17,6 +17,7 @@ from openpoint.network.stations import Stations
 from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.ambiguity import FuturesRecipe
 from openpoint.scenarios.futures import FuturesLike, read_futures
+from openpoint.scenarios.year.read import YearLike
 from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.study import Faced, reconfigure_futures
@@ -27,6 +28,8 @@ from openpoint.studies.reconfigure.phases.study import PreparedPhases, has_phase
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.setup import radial_program, station_program
 from openpoint.studies.reconfigure.soft.radial import soften_radial
+from openpoint.studies.reconfigure.year.result import YearResult
+from openpoint.studies.reconfigure.year.study import prepare_year
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress
@@ -58,6 +61,22 @@ def reconfigure(
 def reconfigure(
     grid: GridLike,
     *,
+    year: YearLike,
+    method: Method | None = ...,
+    limits: Limits | None = ...,
+    locked_open: Names = ...,
+    locked_closed: Names = ...,
+    switchable: Names = ...,
+    max_changes: int | None = ...,
+    change_cost_kw: float = ...,
+    progress: Progress | None = ...,
+) -> YearResult: ...
+
+
+@overload
+def reconfigure(
+    grid: GridLike,
+    *,
     futures: FuturesLike,
     risk: Risk | None = ...,
     ambiguity: Ambiguity | FuturesRecipe | None = ...,
@@ -82,6 +101,7 @@ def reconfigure(
     ambiguity: Ambiguity | FuturesRecipe | None = None,
     limits_share: float = 1.0,
     sample: FuturesLike | None = None,
+    year: YearLike | None = None,
     method: Method | None = None,
     limits: Limits | None = None,
     locked_open: Names = (),
@@ -91,37 +111,36 @@ def reconfigure(
     change_cost_kw: float = 0.0,
     soft_limits: bool = False,
     progress: Progress | None = None,
-) -> ReconfigureResult | FuturesResult:
+) -> ReconfigureResult | FuturesResult | YearResult:
     """The radial state of least loss that keeps the limits, proven to a gap and verified by exact AC power flow.
 
         min  ρ[loss] + change_cost_kw · changes   over radial states;  exact AC power flow;  limits
 
     Without futures the loss is that of the grid's own demand, and a branch and bound on the switches finds the state
-    (`openpoint.search.topology`). With futures, one topology serves them all, and ρ says how their losses become one
-    number; the same search bounds every future (`openpoint.search.futures`). Where generators are dispatched in every
-    future, a mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low 2013)
-    judges it and answers with cuts (`openpoint.twostage.methods.benders`).
+    (`openpoint.search.topology`). With a year, the loss is the mean over all steps, so that the energy lost is least,
+    and the limits hold in every step (`openpoint.search.futures.groups`). With futures, one topology serves them all,
+    and ρ says how their losses become one number; the same search bounds every future (`openpoint.search.futures`).
+    Where generators are dispatched in every future, a mixed-integer master chooses the topology, and a second-order
+    cone power flow (Farivar and Low 2013) judges it and answers with cuts (`openpoint.twostage.methods.benders`).
 
     On a grid of phases a, b, c the exact power flow is that of OpenDSS. Where radial topologies are few, all are tried;
     else a linear model proposes, the bound is that of the linear model, and branch exchange by exact power flow has the
     last word (`openpoint.studies.reconfigure.phases.study`). Generators keep the output that they have today.
 
     Args:
-        grid: the grid, a path or a name that `read` takes; its closed branches are today's state, from which changes
-            are counted.
-        futures: demands that may come to be (`grow`, or what `read_futures` takes). What follows up to `sample` goes
-            with them.
+        grid: the grid, a path or a name that `read` takes; changes are counted from its closed branches, today's state.
+        futures: demands that may come to be (what `read_futures` takes). What follows up to `sample` goes with them.
         risk: ρ, `Expectation()` (default), `CVaR(0.9)`, `WorstCase()`, or `Regret()`, the worst excess over what each
             future would lose had it been known; `Regret(Expectation())` is the mean of those.
         ambiguity: the probabilities are not known better than this set, or than the set that a recipe of
             `scenarios.ambiguity` makes of the futures; ρ is then the worst expectation.
         limits_share: share of the futures, by probability, in which the limits must be kept.
         sample: other futures by which to judge the answer, such as `grow` draws with another seed.
+        year: steps of a year (what `read_year` takes), in place of futures.
         method: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or `Enumeration()`; default: the first of them that
             can take the question. `BranchExchange()` proves nothing, and answers at once.
         limits: limits to keep; default: those of the grid.
-        locked_open, locked_closed: branches that must be open or closed: a name, or several. A transformer may be named
-            though it is not switchable.
+        locked_open, locked_closed: branches that must be open or closed, transformers too: a name, or several.
         switchable: branches that may be opened or closed beside those that the grid calls switchable, such as parallel
             transformers or couplers: a name or pattern (`CB*`), or several.
         max_changes: most branches whose state may differ from today's.
@@ -132,12 +151,11 @@ def reconfigure(
         progress: told of every iteration.
 
     Returns:
-        `ReconfigureResult`; with futures, `FuturesResult`.
+        `ReconfigureResult`; with futures, `FuturesResult`; with a year, `YearResult`.
 
     Raises:
-        InputError: the grid has faults, or a locked branch is unknown.
-        OptionError: options that contradict each other, futures of another grid, or a risk that needs probabilities
-            that nobody knows.
+        InputError: the grid or the year has faults, or a locked branch is unknown.
+        OptionError: options that contradict each other, futures or a year of another grid, or unknown probabilities.
     """
     options = ReconfigureOptions(
         method=method,
@@ -150,6 +168,8 @@ def reconfigure(
         soft_limits=soft_limits,
     )
     many = FuturesQuestion(futures, risk, ambiguity, limits_share, sample)
+    if year is not None:
+        return prepare_year(read(grid), options, year, many).solve(progress)
     if futures is None and not many.counted:
         return prepare(read(grid), options).solve(progress)
     return prepare_futures(read(grid), options, many).solve(progress)

@@ -9,14 +9,12 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.report.figure import style
-from openpoint.report.layout.forest import ends, source_buses
-from openpoint.report.scene import Scene, State, branch_lengths, numbers
-from openpoint.results.violation import Violation
+from openpoint.report.scene import Scene, numbers
 from openpoint.studies.reconfigure.futures.result import FuturesResult
+from openpoint.studies.reconfigure.pictures.extremes import extremes_scene
 
 TITLES = {"before": "today", "mean": "mean future's topology", "after": "answer"}
 COLOURS = {"before": style.BEFORE, "mean": style.MEAN, "after": style.AFTER}
-_LIMIT = 1e-6  # relative; what sits on its limit does not break it
 
 
 @dataclass(frozen=True)
@@ -97,63 +95,5 @@ def limits_of(result: FuturesResult) -> list[tuple[str, float]]:
 
 def futures_scene(result: FuturesResult) -> Scene:
     """The grid with the lowest voltage and the highest current in any future, and the losses expected."""
-    grid = result.grid
-    buses = grid.buses.select("name").join(result.buses, on="name", how="left", maintain_order="left")
-    names = grid.branches().select("name")
-    branches = names.join(result.branches, on="name", how="left", maintain_order="left")
-    limits = (numbers(buses, "v_min_pu"), numbers(buses, "v_max_pu"), numbers(branches, "i_max_a"))
     expected = dict(result.plans.filter(set="planned").select("topology", "loss_expected_kw").iter_rows())
-    states = {"before": _state("before", "Today, on average", expected.get("before"), buses, branches, limits)}
-    feasible = result.objective_kw is not None
-    if feasible or result.least_violation_open:
-        title = "Answer, on average" if feasible else "Least violation met (not an answer)"
-        states["after"] = _state("after", title, expected.get("after"), buses, branches, limits)
-    before, last = states["before"], states.get("after", states["before"])
-    return Scene(
-        grid=grid,
-        bus_names=tuple(grid.buses["name"]),
-        branch_names=tuple(names["name"]),
-        ends=ends(grid),
-        sources=source_buses(grid),
-        states=states,
-        opened=frozenset(np.flatnonzero(before.closed & ~last.closed).tolist()),
-        closed=frozenset(np.flatnonzero(~before.closed & last.closed).tolist()),
-        v_min=limits[0],
-        v_max=limits[1],
-        i_max=limits[2],
-        lengths=branch_lengths(grid),
-        feasible=feasible,
-    )
-
-
-def _state(
-    key: str,
-    title: str,
-    loss_kw: float | None,
-    buses: pl.DataFrame,
-    branches: pl.DataFrame,
-    limits: tuple[Floats, Floats, Floats],
-) -> State:
-    v, high = numbers(buses, f"v_lowest_{key}_pu"), numbers(buses, f"v_highest_{key}_pu")
-    i = numbers(branches, f"i_highest_{key}_a")
-    lo, hi, i_max = limits
-    bus, branch = buses["name"].to_list(), branches["name"].to_list()
-    broken = [
-        *(Violation("voltage low", bus[k], v[k], lo[k]) for k in np.flatnonzero(v < lo * (1 - _LIMIT))),
-        *(Violation("voltage high", bus[k], high[k], hi[k]) for k in np.flatnonzero(high > hi * (1 + _LIMIT))),
-        *(Violation("current", branch[k], i[k], i_max[k]) for k in np.flatnonzero(i > i_max * (1 + _LIMIT))),
-    ]
-    unknown = np.full(len(i), np.nan)
-    return State(
-        key=key,
-        title=title,
-        loss_kw=loss_kw,
-        v=v,
-        closed=branches[f"closed_{key}"].fill_null(value=False).to_numpy().astype(bool),
-        i=i,
-        loading=numbers(branches, f"loading_highest_{key}_percent"),
-        p=unknown,
-        q=unknown,
-        loss=numbers(branches, f"loss_expected_{key}_kw"),
-        violations=tuple(broken),
-    )
+    return extremes_scene(result, result.objective_kw is not None, "on average", "loss_expected_{}_kw", expected)

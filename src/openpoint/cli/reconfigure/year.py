@@ -1,0 +1,44 @@
+"""What the command does where a year is given: read it, ask the study, show and write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openpoint.cli.display import Progress, console, show_result
+from openpoint.cli.grid import Asked, read_sound, show_written, size
+from openpoint.cli.guard import NOT_WRITTEN
+from openpoint.cli.outputs import Outputs
+from openpoint.cli.reconfigure.copy import write_copy
+from openpoint.report.terminal import words
+
+if TYPE_CHECKING:
+    from openpoint.studies.reconfigure.options import ReconfigureOptions
+
+
+def reconfigure(
+    source: str,
+    asked: Asked,
+    options: ReconfigureOptions,
+    year: str,
+    *,
+    outputs: Outputs,
+    copy: Path | None,
+    quiet: bool,
+) -> int:
+    """Read the grid and its year, find one topology for all steps, show and write the result; the exit code."""
+    from openpoint.studies.reconfigure.year.study import prepare_year
+
+    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    grid = read_sound(source, asked)
+    out.print(f"{words.safe(grid.name)}: {size(grid)}")
+    prepared = prepare_year(grid, options, year)
+    steps = words.count(len(prepared.year), "step")
+    out.print(f"year: {steps}, {prepared.year.hours.sum():,.0f} h\nmethod: {prepared.method}\n")
+    with Progress(out) as progress:
+        result = prepared.solve(progress)
+    written, good = outputs.write(result)
+    show_result(out, result)
+    show_written(out, written)
+    good &= write_copy(out, source, copy, result, found=result.has_answer)
+    return result.termination.exit_code if good else NOT_WRITTEN

@@ -1,0 +1,1 @@
+"""A year of a grid: demands in steps, from tables of profiles."""

@@ -1,0 +1,112 @@
+"""The report of a topology for a year."""
+
+from __future__ import annotations
+
+from openpoint.report.numerals import number
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
+from openpoint.studies.reconfigure.year.pictures.curves import year_chart, year_scene
+from openpoint.studies.reconfigure.year.pictures.figures import draw_scene
+from openpoint.studies.reconfigure.year.result import YearResult
+from openpoint.studies.reconfigure.year.view import worst
+
+MOST_ROWS = 1000
+"""Steps that the report lists, those of the largest loss first; the tables of the result have all."""
+
+
+def page(result: YearResult) -> m.Page:
+    """The report of a result."""
+    scene = year_scene(result)
+    told = "Buses have the colour of their lowest voltage in any step, branches the width of their highest current."
+    alt = "The grid today and with the answer; the tables below hold all numbers."
+    picture = s.still(result.grid, lambda: draw_scene(result, scene), alt)
+    parts = [
+        s.banner(result, answered=result.has_answer, none="No answer found"),
+        s.remarks(result.notes),
+        _cards(result),
+        _violations(result),
+        _durations(result),
+        s.grid_section(scene, picture, "their lowest voltage in any step", told),
+        s.switching(scene, "highest current"),
+        s.convergence_section(result),
+        _tables(result),
+        s.doubts(result.grid.notes),
+        s.log_section(result, hidden="violation"),
+    ]
+    return m.page_of(result.grid, "open points for a year", parts)
+
+
+def _cards(result: YearResult) -> m.Cards:
+    before, after = result.energy_before_mwh, result.energy_mwh
+    saved = ""
+    if before is not None and after is not None and before > 0.0:
+        saved = f"{number(before - after)} MWh ({(before - after) / before:.1%}) saved"
+    (low, high, loading), today = worst(result, "after"), worst(result, "before")
+    broken, was = (("–" if n is None else f"{n:,}") for n in (result.steps_broken, result.steps_broken_before))
+    checked = f"all {result.steps_count:,} steps by power flow, {result.checked_steps} by this check"
+    bound = f"bound {number(result.energy_bound_mwh)} MWh, from {result.groups_count} groups of steps"
+    return m.cards(
+        m.Card("Energy lost, today → answer", f"{number(before)} → {number(after)} MWh", (saved,)),
+        s.points_card(result),
+        s.gap_card(result, bound),
+        m.Card("Lowest voltage", low, (f"today {today[0]}",)),
+        m.Card("Highest voltage", high, (f"today {today[1]}",)),
+        m.Card("Highest loading", loading, (f"today {today[2]}",)),
+        m.Card("Steps with broken limits", broken, (f"today {was}",)),
+        s.check_card(result.ac_max_mismatch_pu, checked),
+        s.effort_card(result),
+    )
+
+
+def _durations(result: YearResult) -> m.Section | None:
+    shown = []
+    for name, column, title, from_zero in (
+        ("loss", "loss_{}_kw", "loss, kW", True),
+        ("lowest", "v_min_{}_pu", "lowest voltage, pu", False),
+        ("highest", "v_max_{}_pu", "highest voltage, pu", False),
+    ):
+        if (chart := year_chart(result, column, title, from_zero=from_zero)) is not None:
+            caption = f"{title}: exceeded in so much of the year"
+            shown.append(m.Panel(f"duration-{name}", chart, caption, caption))
+    return m.section("Over the year, in order of size", s.panels(shown)) if shown else None
+
+
+def _violations(result: YearResult) -> m.Section | None:
+    if result.violations.is_empty():
+        return None
+    whose = "answer" if result.has_answer else "state of least violation met"
+    caption = f"Limits broken by the {whose} ({result.violations.height}), each in its worst step"
+    names = ["kind", "name", "value", "limit", "unit", "step"]
+    declared = result.shape.tables["violations"]
+    return m.section(
+        "Limits", s.frame_table("broken", caption, result.violations, declared, names, low=True, search=True), long=True
+    )
+
+
+def _tables(result: YearResult) -> list[m.Section]:
+    steps = result.steps
+    if steps.height > MOST_ROWS:
+        order = "loss_after_kw" if steps["loss_after_kw"].is_not_null().any() else "loss_before_kw"
+        steps = steps.sort(order, descending=True, nulls_last=True).head(MOST_ROWS)
+    ends = {"name": "name", "from_bus": "from bus", "to_bus": "to bus"}
+    frames = (
+        (
+            "steps",
+            "Steps, those of the largest loss first" if steps.height < result.steps_count else "Steps",
+            steps,
+            {"step": "step"},
+        ),
+        ("buses", "Buses, over all steps", result.buses.drop("vn_kv", "v_min_pu", "v_max_pu"), {"name": "name"}),
+        ("branches", "Branches, over all steps", result.branches, ends),
+    )
+    tables = result.shape.tables
+    return [
+        m.section(
+            heading, s.frame_table(name, f"{len(frame)} rows", frame, tables[name], texts, search=True), long=True
+        )
+        for name, heading, frame, texts in frames
+    ]
+
+
+html = html_for(page)

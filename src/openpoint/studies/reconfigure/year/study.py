@@ -1,0 +1,165 @@
+"""Reconfigure for a year: one topology of least energy lost, with the limits kept in every step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.arrays import Ints
+from openpoint.errors import OptionError
+from openpoint.grid.grid import Grid
+from openpoint.grid.today import as_asked, why_no_loss
+from openpoint.network import Network
+from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.check import check_flow
+from openpoint.results import ac_tables as states
+from openpoint.results.columns import finite
+from openpoint.results.iterations import iterations_table
+from openpoint.scenarios.year.model import Year
+from openpoint.scenarios.year.read import YearLike, read_year
+from openpoint.search.methods import TopologySearch
+from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions
+from openpoint.studies.reconfigure.phases.study import has_phases
+from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.setup import radial_program
+from openpoint.studies.reconfigure.year import tables
+from openpoint.studies.reconfigure.year.result import YearResult
+from openpoint.studies.reconfigure.year.search import YearFound, YearTask, search_year
+from openpoint.studies.reconfigure.year.tables import Shown
+from openpoint.twostage.deadline import deadline_of
+from openpoint.twostage.log import Progress, Termination
+
+GAP = 1e-4
+"""Relative gap at which to stop if none is given."""
+CHECKED = 48
+"""Steps that are checked by the equations of the network, beside the extremes."""
+
+
+def prepare_year(
+    grid: Grid, options: ReconfigureOptions, year: YearLike, many: FuturesQuestion | None = None
+) -> PreparedYear:
+    """All that a run for a year needs: grid and year are checked, and the network is built.
+
+    Raises:
+        InputError: the grid or the year has faults, or a locked branch is unknown.
+        OptionError: another method than topology search, soft limits, futures, a grid of several phases, a year of
+            another grid.
+    """
+    if many is not None and (many.futures is not None or many.counted):
+        raise OptionError("a year and futures are two questions; leave one out, with risk, ambiguity and sample")
+    if options.soft_limits:
+        raise OptionError("soft limits are for the demand of today; leave out soft_limits, or the year")
+    method = options.method
+    if method is None:
+        gap = GAP if options.gap is None else options.gap
+        method = TopologySearch(gap=gap, time_limit_s=options.time_limit_s)
+    if not isinstance(method, TopologySearch):
+        raise OptionError(f"a year is searched by TopologySearch only, not by {method}; leave the method out")
+    if method.certificate is not None or method.checkpoint is not None:
+        raise OptionError("certificates and checkpoints are for one demand; leave them out, or the year")
+    grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
+    if has_phases(grid):
+        raise OptionError("a year is for balanced grids (phases '1'); this grid has phases a, b, c")
+    program = radial_program(grid, options)
+    known = read_year(year, grid)
+    if known.bus_names != program.network.bus_names:
+        raise OptionError("this year is of another grid: its buses are not those of this grid, in its order")
+    task = YearTask(program, known.demand(program.network.s_base_kva), known.hours)
+    return PreparedYear(grid, known, task, method)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedYear:
+    """A question about a year, ready to be solved.
+
+    Attributes:
+        grid: with what is asked for given to the choice. year: the year. task: the same as arrays. method: the search.
+    """
+
+    grid: Grid
+    year: Year
+    task: YearTask
+    method: TopologySearch
+
+    def solve(self, progress: Progress | None = None) -> YearResult:
+        """The result, verified by exact AC power flow in every step.
+
+        Raises:
+            OptionError: a grid that the bound is not valid for, or generators to dispatch.
+        """
+        network, task = self.task.network, self.task
+        with deadline_of(self.method.time_limit_s) as deadline:
+            with deadline.uncounted():  # compiles the kernels
+                task.flows(network.closed, np.arange(1))
+            before = Shown(network.closed, task.flows(network.closed))
+            found = search_year(task, self.method, progress, deadline)
+            return self._result(found, before)
+
+    def _result(self, found: YearFound, before: Shown) -> YearResult:
+        network, year, outcome = self.task.network, self.year, found.outcome
+        decision = outcome.decision if outcome.decision is not None else outcome.least_violation
+        after = None if decision is None else Shown(decision > 0.5, self.task.flows(decision > 0.5))
+        answered = outcome.decision is not None and after is not None
+        both: tables.Two = {"before": before if np.isfinite(before.flows.loss).any() else None, "after": after}
+        checked = np.empty(0, dtype=np.int64) if after is None else _steps_to_check(after)
+        notes = [*self.grid.figure_notes, *year.notes]
+        if both["before"] is None:
+            notes.append(why_no_loss(self.grid, " in any step"))
+        if outcome.termination is Termination.INFEASIBLE and after is None:
+            notes.append("no radial state has a power flow solution in every step: check loads and profiles")
+        hours = float(year.hours.sum())
+        bound_mwh = outcome.lower_bound * hours / 1000.0
+        return YearResult(
+            grid=self.grid,
+            method=str(self.method),
+            termination=outcome.termination,
+            seconds=outcome.seconds,
+            open_before=states.open_names(network, network.closed),
+            open_branches=states.open_names(network, after.closed) if answered and after is not None else (),
+            least_violation_open=() if answered or after is None else states.open_names(network, after.closed),
+            objective_kw=finite(outcome.upper_bound) if answered else None,
+            lower_bound_kw=outcome.lower_bound,
+            gap=outcome.gap,
+            hours=hours,
+            groups_count=found.groups,
+            energy_before_mwh=before.energy_mwh(network, year.hours),
+            energy_mwh=after.energy_mwh(network, year.hours) if answered and after is not None else None,
+            energy_bound_mwh=bound_mwh if math.isfinite(bound_mwh) else math.inf,
+            steps_broken_before=None if both["before"] is None else int(before.broken.sum()),
+            steps_broken=None if after is None else int(after.broken.sum()),
+            ac_max_mismatch_pu=None if after is None else _mismatch(self.task, network, after, checked),
+            checked_steps=len(checked),
+            steps=tables.steps(year, network, both),
+            buses=tables.buses(year, network, both),
+            branches=tables.branches(self.grid, year, network, both, network.closed),
+            violations=tables.violations(year, network, after),
+            iterations=iterations_table(outcome.log, ITERATIONS),
+            notes=tuple(notes),
+        )
+
+
+def _steps_to_check(shown: Shown) -> Ints:
+    """The steps of the extremes that have a flow, and others evenly over the year."""
+    flows = shown.flows
+    solved = np.flatnonzero(np.isfinite(flows.loss))
+    if not len(solved):
+        return solved
+    loss = flows.loss[solved]
+    extreme = [solved[loss.argmax()], solved[loss.argmin()]]
+    extreme += [solved[np.argmin(flows.v_low[solved])], solved[np.argmax(flows.v_high[solved])]]
+    extreme += flows.i_at[flows.i_at >= 0].tolist()[:CHECKED]
+    even = solved[np.linspace(0, len(solved) - 1, min(CHECKED, len(solved))).round().astype(int)]
+    return np.unique(np.concatenate([np.array(extreme, dtype=np.int64), even]))
+
+
+def _mismatch(task: YearTask, network: Network, shown: Shown, steps: Ints) -> float | None:
+    """Largest mismatch in some steps: of power flows by the equations of the network, and of their losses."""
+    if not len(steps):
+        return None
+    demand = task.demand.rows(steps)
+    flows = solve(network, shown.closed, s_power=demand)
+    checks = [check_flow(network, shown.closed, v, s_power=s) for v, s in zip(flows.v, demand)]
+    losses = np.abs(np.array([check.loss for check in checks]) - shown.flows.loss[steps])
+    return max(float(losses.max()), *(check.max_mismatch for check in checks))

@@ -1,0 +1,124 @@
+"""The tables of a result for a year."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.grid.grid import Grid
+from openpoint.network import Network
+from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.powerflow.series import SeriesFlows
+from openpoint.results import ac_tables as states
+from openpoint.results.columns import dtypes
+from openpoint.scenarios.year.model import Year
+from openpoint.studies.reconfigure.year.schema import YEAR
+
+_TYPES = {name: dtypes(table) for name, table in YEAR.tables.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A topology and its power flows in all steps."""
+
+    closed: Bools
+    flows: SeriesFlows
+
+    @property
+    def broken(self) -> Bools:
+        """(T) steps in which limits are broken, or that have no flow."""
+        return np.asarray(self.flows.excess > 0.0)
+
+    def energy_mwh(self, network: Network, hours: Floats) -> float | None:
+        """Energy lost; None where a step has no flow."""
+        lost = float(self.flows.loss @ hours) * network.s_base_kva / 1000.0
+        return lost if np.isfinite(lost) else None
+
+
+Two = dict[str, Shown | None]
+"""Today's topology, `before`, and the answer, `after`; None where there is none, or no flow in any step."""
+
+
+def steps(year: Year, network: Network, both: Two) -> pl.DataFrame:
+    """A row a step."""
+    columns: dict[str, object] = {"step": list(year.names), "hours": year.hours, "demand_kw": year.total_kw()}
+    for key, shown in both.items():
+        if shown is not None:
+            loss = shown.flows.loss * network.s_base_kva
+            columns[f"loss_{key}_kw"] = np.where(np.isfinite(loss), loss, np.nan)
+            columns |= {f"v_min_{key}_pu": shown.flows.v_low, f"v_max_{key}_pu": shown.flows.v_high}
+            columns[f"broken_{key}"] = shown.broken
+    return _framed("steps", columns)
+
+
+def buses(year: Year, network: Network, both: Two) -> pl.DataFrame:
+    """Lowest and highest voltage of every bus in any step."""
+    columns: dict[str, object] = {
+        "name": list(network.bus_names),
+        "vn_kv": network.v_base_kv,
+        **states.bus_limits(network),
+    }
+    held = dict(zip(network.source_terminal.tolist(), np.abs(network.source_v).tolist()))
+    at_sources = np.array([held.get(n, np.nan) for n in range(network.n_terminals)])
+    for key, shown in both.items():
+        if shown is not None:
+            flows = shown.flows
+            columns[f"v_lowest_{key}_pu"] = np.where(np.isfinite(at_sources), at_sources, flows.v_low_of)
+            columns[f"v_highest_{key}_pu"] = np.where(np.isfinite(at_sources), at_sources, flows.v_high_of)
+            columns[f"v_lowest_{key}_step"] = _names(year, flows.v_low_at)
+            columns[f"v_highest_{key}_step"] = _names(year, flows.v_high_at)
+    return _framed("buses", columns)
+
+
+def branches(grid: Grid, year: Year, network: Network, both: Two, today: Bools) -> pl.DataFrame:
+    """State of every branch, its highest current in any step, and the energy lost in it."""
+    table = grid.branches()
+    rating = np.where(np.isfinite(network.l_max), np.sqrt(network.l_max), np.nan)
+    columns: dict[str, object] = {
+        **{name: table[name] for name in ("kind", "name", "from_bus", "to_bus", "switchable")},
+        "closed_before": today,
+        "i_max_a": states.current_limits(network),
+    }
+    for key, shown in both.items():
+        if shown is not None:
+            columns[f"closed_{key}"] = shown.closed
+            columns[f"i_highest_{key}_a"] = shown.flows.i_of * network.i_base_a
+            columns[f"i_highest_{key}_step"] = _names(year, shown.flows.i_at)
+            columns[f"loading_highest_{key}_percent"] = 100.0 * shown.flows.i_of / rating
+            columns[f"energy_lost_{key}_kwh"] = shown.flows.energy * network.s_base_kva
+    return _framed("branches", columns)
+
+
+def violations(year: Year, network: Network, shown: Shown | None) -> pl.DataFrame:
+    """Limits that are broken, each in the step in which it is broken most."""
+    if shown is None:
+        return pl.DataFrame(schema=_TYPES["violations"])
+    flows = shown.flows
+    low = np.flatnonzero(flows.v_low_of**2 < network.w_min * (1.0 - LIMIT_TOLERANCE) ** 2)
+    high = np.flatnonzero(flows.v_high_of**2 > network.w_max * (1.0 + LIMIT_TOLERANCE) ** 2)
+    over = np.flatnonzero(flows.i_of**2 > network.l_max * (1.0 + LIMIT_TOLERANCE) ** 2)
+    none = np.empty(0, dtype=np.int64)
+    i_a = flows.i_of * network.i_base_a
+    rows = []
+    for kind, v, at, numbers in (
+        ("voltage low", flows.v_low_of, flows.v_low_at, (low, none, none)),
+        ("voltage high", flows.v_high_of, flows.v_high_at, (none, high, none)),
+        ("current", flows.v_low_of, flows.i_at, (none, none, over)),
+    ):
+        place = network.branch_names if kind == "current" else network.bus_names
+        step = {place[int(n)]: year.names[int(at[n])] for n in np.concatenate(numbers)}
+        rows += [{**each.row, "step": step[each.name]} for each in states.broken_limits(network, v, i_a, *numbers)]
+    return pl.DataFrame([{key: row[key] for key in _TYPES["violations"]} for row in rows], schema=_TYPES["violations"])
+
+
+def _names(year: Year, at: Ints) -> list[str | None]:
+    return [year.names[n] if n >= 0 else None for n in at.tolist()]
+
+
+def _framed(name: str, columns: dict[str, object]) -> pl.DataFrame:
+    height = len(next(iter(columns.values())))  # type: ignore[arg-type]
+    filled = {key: columns.get(key, [None] * height) for key in _TYPES[name]}
+    return pl.DataFrame(filled, schema=_TYPES[name]).with_columns(pl.selectors.float().fill_nan(None))

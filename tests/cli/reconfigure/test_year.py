@@ -1,0 +1,70 @@
+"""`openpoint reconfigure --year`: what it prints and leaves behind, and what it refuses with place and remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from openpoint.studies.catalog import published
+from tests.cli.desk import Command
+
+TABLE = "hours,a,b,c\n4000,1,0.5,0.2\n4000,0.3,0.5,1\n760,1,1,1\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A year of three steps for the loads of the ring."""
+    file = tmp_path / "year.csv"
+    file.write_text(TABLE, encoding="utf-8")
+    return file
+
+
+def test_the_year_today_and_in_the_answer_is_shown(command: Command, ring: Path, table: Path) -> None:
+    done = command("reconfigure", ring, "--year", table)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert "year: 3 steps, 8,760 h" in lines
+    assert any(line.startswith("Energy lost ") for line in lines)
+    assert any(line.startswith("steps with broken limits") for line in lines)
+    assert any(line.startswith("All 3 steps by AC power flow") for line in lines)
+
+
+def test_every_output_is_written_in_the_published_shape(
+    command: Command, ring: Path, table: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = command(
+        *("reconfigure", ring, "--year", table, "--quiet", "--json", out / "r.json", "--csv", out / "csv"),
+        *("--report", out / "r.html", "--plot", out / "r.svg", "--excel", out / "r.xlsx"),
+    )
+    assert done.code == 0, done.err
+    document = json.loads((out / "r.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document, published("year"))
+    assert document["open_branches"] == ["B-C"]
+    assert len(document["steps"]) == 3
+    assert all((out / name).stat().st_size for name in ("r.html", "r.svg", "r.xlsx", "csv/steps.csv"))
+
+
+def test_limits_that_nothing_keeps_end_with_their_code_and_step(command: Command, ring: Path, table: Path) -> None:
+    done = command("reconfigure", ring, "--year", table, "--v-min", "0.9999")
+    assert done.code == 3
+    assert "No topology was found that keeps the limits in every step" in done.out
+
+
+def test_faults_of_the_year_are_told_with_row_and_remedy(command: Command, ring: Path, tmp_path: Path) -> None:
+    file = tmp_path / "year.csv"
+    file.write_text("hours,a\n4000,1\n4000,-1\n", encoding="utf-8")
+    done = command("reconfigure", ring, "--year", file)
+    assert done.code == 2
+    assert "line 3, a" in done.err
+    assert "8000 h together" in done.err
+
+
+@pytest.mark.parametrize("option", ["--soft-limits", "--certificate=p.gz", "--checkpoint=c.search"])
+def test_options_of_one_demand_are_refused(command: Command, ring: Path, table: Path, option: str) -> None:
+    done = command("reconfigure", ring, "--year", table, option)
+    assert done.code == 2
+    assert "--year is a question of its own" in done.err
