@@ -8,7 +8,7 @@ that of `run_powerflow`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import networkx as nx
@@ -94,6 +94,12 @@ def random_secured(seed: int) -> tuple[Grid, Reliability]:
     return grid, Reliability.of(customers, rates)
 
 
+def random_breakers(seed: int, grid: Grid) -> dict[str, str]:
+    """Ends of some lines at which a breaker trips."""
+    rng = np.random.default_rng([seed, 18])
+    return {name: str(rng.choice(["from", "to", "both"])) for name in grid.lines["name"] if rng.random() < 0.3}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a fault of a branch does: buses tripped, isolated, and those dark until the repair; the ties closed.
@@ -109,9 +115,9 @@ class Outcome:
     stays: bool
 
 
-def outcomes(grid: Grid) -> Iterator[tuple[str, Outcome]]:
-    """Every line and transformer under voltage, and what its fault does."""
-    graph = graph_of(grid)
+def outcomes(grid: Grid, breakers: Mapping[str, str] | None = None) -> Iterator[tuple[str, Outcome]]:
+    """Every line and transformer under voltage, and what its fault does; `breakers`: ends of lines with one more."""
+    graph = graph_of(grid, breakers)
     switched = graph.copy()
     switched.remove_edges_from([(a, b) for a, b, data in graph.edges(data=True) if data["switch"]])
     conductors = {name: ("conductor", name) for name in grid.branches()["name"]}
@@ -160,7 +166,7 @@ def _outcome(grid: Grid, graph: nx.Graph, section: set[tuple[str, str]], own: fr
     return Outcome(_tripped(grid, graph, section, closed), own, tuple(parts), -best[0], best[3], stays)
 
 
-def graph_of(grid: Grid) -> nx.Graph:
+def graph_of(grid: Grid, breakers: Mapping[str, str] | None = None) -> nx.Graph:
     """Buses and conductors, joined by ends; an end has a switch or not."""
     station = _station(grid)
     graph = nx.Graph()
@@ -171,6 +177,7 @@ def graph_of(grid: Grid) -> nx.Graph:
     ):
         for side, bus in (("from", fr), ("to", to)):
             breaker = kind == "transformers" or (kind == "lines" and bus in station)
+            breaker |= (breakers or {}).get(name, "") in ("both", side)
             line = lines.get(name)
             at = "both" if line is None else line["switch_ends"] or (line["open_end"] if switchable else "none")
             switch = breaker or at in ("both", side) or not (switchable or closed)

@@ -1,6 +1,7 @@
-"""Reliability data of a grid: customers by bus, and how often branches fail and how long their repair takes.
+"""Reliability data of a grid: customers by bus, how often branches fail, and breakers that trip along the feeders.
 
-Two tables in a folder (`customers`, `rates`, each .csv or .parquet) or as sheets of a workbook; either may be left out.
+Tables in a folder (`customers`, `rates`, `breakers`, each .csv or .parquet) or sheets of a workbook; any of them may be
+left out, but not all.
 """
 
 from __future__ import annotations
@@ -43,7 +44,15 @@ class Rates(dy.Schema):
     )
 
 
-RELIABILITY_SCHEMAS: dict[str, type[dy.Schema]] = {"customers": Customers, "rates": Rates}
+class Breakers(dy.Schema):
+    """Breakers: where one trips beside those at stations and transformers, such as a recloser in a feeder."""
+
+    branch = dy.String(nullable=False, metadata=_about("the line at whose end it stands"))
+    end = dy.String(nullable=False, metadata=_about("from, to, or both: at which end of the line", default="from"))
+
+
+RELIABILITY_SCHEMAS: dict[str, type[dy.Schema]] = {"customers": Customers, "rates": Rates, "breakers": Breakers}
+_ENDS = ("from", "to", "both")
 _FILES = [f"{kind}.{ending}" for kind in RELIABILITY_SCHEMAS for ending in ("csv", "parquet")]
 
 
@@ -53,19 +62,22 @@ class Reliability:
 
     Attributes:
         customers: bus, customers. rates: branch, failures_per_year, repair_h (null = as all others).
+        breakers: branch, end (from, to or both).
     """
 
     customers: pl.DataFrame
     rates: pl.DataFrame
+    breakers: pl.DataFrame
 
     @classmethod
-    def of(cls, customers: Any = None, rates: Any = None) -> Reliability:
+    def of(cls, customers: Any = None, rates: Any = None, breakers: Any = None) -> Reliability:
         """The data in tables: Polars frames, mappings of columns, or rows.
 
         Raises:
             InputError: with every fault.
         """
-        return _made({"customers": conform("customers", customers, Customers), "rates": conform("rates", rates, Rates)})
+        given = {"customers": customers, "rates": rates, "breakers": breakers}
+        return _made({kind: conform(kind, table, RELIABILITY_SCHEMAS[kind]) for kind, table in given.items()})
 
     def checked(self, grid: Grid) -> Reliability:
         """The data, if its names are those of a grid.
@@ -75,8 +87,9 @@ class Reliability:
         """
         branches = grid.branches().filter(pl.col("kind") != "switches")["name"].to_list()
         faults = [
-            *_unknown(self.customers, "customers", "bus", grid.buses["name"].to_list()),
-            *_unknown(self.rates, "rates", "branch", branches),
+            *_unknown(self.customers, "customers", "bus", grid.buses["name"].to_list(), "bus"),
+            *_unknown(self.rates, "rates", "branch", branches, "line or transformer"),
+            *_unknown(self.breakers, "breakers", "branch", grid.lines["name"].to_list(), "line"),
         ]
         if faults:
             raise InputError(faults)
@@ -88,18 +101,18 @@ ReliabilityLike = Reliability | str | os.PathLike[str]
 
 
 def read_reliability(path: ReliabilityLike) -> Reliability:
-    """Reliability data from a folder with `customers` and `rates` (.csv or .parquet), or from a workbook (.xlsx).
+    """Reliability data from a folder with `customers`, `rates` and `breakers` (.csv or .parquet), or from a workbook.
 
     A `Reliability` is returned as it is.
 
     Raises:
-        InputError: it cannot be read, holds neither table, or with every fault of both.
+        InputError: it cannot be read, holds none of the tables, or with every fault of both.
         OptionError: an argument that is no path.
     """
     if isinstance(path, Reliability):
         return path
     place = path_of(path, "the reliability data", "a Reliability, or the path of a folder or workbook")
-    wanted = "Give a folder with customers.csv and rates.csv, or a workbook with such sheets"
+    wanted = "Give a folder with customers.csv, rates.csv or breakers.csv, or a workbook with such sheets"
     try:
         if place.is_dir():
             files = {file.name: file.read_bytes() for file in sorted(place.iterdir()) if file.name in _FILES}
@@ -115,7 +128,7 @@ def read_reliability(path: ReliabilityLike) -> Reliability:
         message = f"it cannot be read: {error.strerror or error}"
         raise InputError([Problem(str(place), "", "", message, "Check the path and its rights")]) from error
     if not given:
-        raise InputError([Problem(str(place), "", "", "it holds neither customers nor rates", wanted)])
+        raise InputError([Problem(str(place), "", "", "it holds neither customers nor rates nor breakers", wanted)])
     return _made(found)
 
 
@@ -130,9 +143,16 @@ def _made(found: Mapping[str, tuple[pl.DataFrame, list[Problem]]]) -> Reliabilit
         faults += [fault for number in numbers for fault in _negative(frame, kind, key, number)]
         for name in frame.filter(pl.col(key).is_duplicated())[key].drop_nulls().unique(maintain_order=True):
             faults.append(Problem(kind, name, key, f"this {key} has more than one row", "Keep one of the rows"))
+    breakers = found["breakers"][0]
+    for name, end in breakers.iter_rows():
+        if end is not None and end not in _ENDS:
+            faults.append(Problem("breakers", name, "end", f"{end!r} is no end of a line", "Write from, to or both"))
+    for name in breakers.filter(pl.col("branch").is_duplicated())["branch"].drop_nulls().unique(maintain_order=True):
+        remedy = "Keep one of the rows; `both` stands for a breaker at either end"
+        faults.append(Problem("breakers", name, "branch", "this branch has more than one row", remedy))
     if faults:
         raise InputError(faults)
-    return Reliability(found["customers"][0], found["rates"][0])
+    return Reliability(found["customers"][0], found["rates"][0], breakers)
 
 
 def _negative(frame: pl.DataFrame, kind: str, key: str, column: str) -> Iterator[Problem]:
@@ -142,10 +162,9 @@ def _negative(frame: pl.DataFrame, kind: str, key: str, column: str) -> Iterator
             yield Problem(kind, row, column, f"{value:g} is no number from 0 on", "Give 0 or more")
 
 
-def _unknown(frame: pl.DataFrame, kind: str, key: str, known: list[str]) -> Iterator[Problem]:
+def _unknown(frame: pl.DataFrame, kind: str, key: str, known: list[str], what: str) -> Iterator[Problem]:
     there = set(known)
     for name in frame[key]:
         if name not in there:
-            what = "bus" if key == "bus" else "line or transformer"
             told = did_you_mean(name, known, "Use names of the grid; `openpoint info GRID` shows them")
             yield Problem(kind, name, key, f"the grid has no {what} {name!r}", told)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 import openpoint
 from openpoint.studies.secure.model import states
-from tests.builders.secured import outcomes, random_secured
+from tests.builders.secured import outcomes, random_breakers, random_secured
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -16,15 +19,17 @@ def test_faults_are_those_of_graphs_and_single_states(seed: int) -> None:
 
 
 def check(seed: int) -> None:
-    """Compare tables and indices of a random grid with the oracle."""
+    """Compare tables and indices of a random grid with the oracle; every second one has breakers in its feeders."""
     grid, data = random_secured(seed)
+    breakers = random_breakers(seed, grid) if seed % 2 else {}
+    data = replace(data, breakers=pl.DataFrame({"branch": list(breakers), "end": list(breakers.values())}))
     result = openpoint.secure(grid, reliability=data, failures_per_km_year=0.1, switching_h=0.5, repair_h=3.0)
     found = {row["name"]: row for row in result.faults.iter_rows(named=True)}
     load = dict(zip(result.buses["name"], result.buses["load_kw"], strict=True))
     customers = dict(data.customers.iter_rows())
     rates = dict(data.rates.select("branch", "failures_per_year").iter_rows())
     km = dict(grid.lines.select("name", "length_km").iter_rows())
-    expected = dict(outcomes(grid))
+    expected = dict(outcomes(grid, breakers))
     assert found.keys() == expected.keys()
     times = hours = kwh = 0.0
     for name, outcome in expected.items():

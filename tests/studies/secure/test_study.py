@@ -65,6 +65,48 @@ def test_rates_come_from_the_table_then_the_length_then_the_branch() -> None:
     assert "31 branches have no rate" in part.notes[0]
 
 
+def test_a_breaker_in_a_feeder_trips_only_what_is_behind_it() -> None:
+    plain = openpoint.secure("baran33").faults
+    data = Reliability.of(breakers={"branch": ["10"], "end": ["from"]})
+    with_breaker = openpoint.secure("baran33", reliability=data).faults
+    tripped, fewer = (dict(table.select("name", "tripped_kw").iter_rows()) for table in (plain, with_breaker))
+    changed = {name for name in tripped if tripped[name] != fewer[name]}
+    assert changed == {str(branch) for branch in range(10, 18)}  # at and behind the breaker
+    assert fewer["12"] == fewer["10"] < tripped["10"]
+
+
+def test_what_is_remote_is_switched_sooner() -> None:
+    grid = openpoint.read("baran33")
+    data = Reliability.of({"bus": ["14", "18"], "customers": [100, 50]})
+
+    def hours(names: list[str]) -> float:
+        lines = grid.lines.with_columns(remote=pl.col("name").is_in(names))
+        result = openpoint.secure(
+            grid.with_tables(lines=lines),
+            reliability=data,
+            failures_per_branch_year=0.1,
+            switching_h=1.0,
+            remote_switching_h=0.1,
+        )
+        assert result.saidi_h_per_year is not None
+        return result.saidi_h_per_year
+
+    every = grid.lines["name"].to_list()
+    some = hours(["13", "34", "35", "37"])
+    assert hours(every) < some < hours([])
+    assert hours([]) == openpoint.secure(grid, reliability=data, failures_per_branch_year=0.1).saidi_h_per_year
+    with pytest.raises(OptionError, match="above switching_h"):
+        openpoint.secure(grid, remote_switching_h=2.0)
+
+
+def test_breakers_that_are_wrong_are_told() -> None:
+    with pytest.raises(InputError, match="'middle' is no end of a line") as caught:
+        Reliability.of(breakers={"branch": ["2", "3", "3"], "end": ["middle", "to", "from"]})
+    assert "more than one row" in str(caught.value)
+    with pytest.raises(InputError, match="the grid has no line '222'"):
+        openpoint.secure("baran33", reliability=Reliability.of(breakers={"branch": ["222"]}))
+
+
 def test_faults_of_the_data_are_all_told(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -97,6 +139,18 @@ def test_what_cannot_be_judged_is_refused() -> None:
         openpoint.secure("baran33", max_loading_percent=0.0, repair_h=-1.0)
     with pytest.raises(InputError, match="neither customers nor rates"):
         openpoint.secure("baran33", reliability=Path(__file__).parent)
+
+
+def test_more_than_ties_restores_more() -> None:
+    result = openpoint.secure("baran33", switchings=2, any_switching=True)
+    assert result.counts["restored"] == 28
+    words = {"nothing": 1, "ties": 21, "switchings": 8, "more": 0, "none": 2, "unknown": 0}
+    assert result.restorable_counts == words
+    assert result.switchings.filter("is_taken").height == 7
+    page = Page(render(result))
+    assert "8 faults after which more than ties restores the supply" in page.text
+    with pytest.raises(OptionError, match="switchings is 0"):
+        openpoint.secure("baran33", switchings=0)
 
 
 def test_the_page_says_what_the_result_says() -> None:

@@ -22,7 +22,8 @@ SECURE_EPILOG = """\b
 A fault takes down all that no switch can part from it. Each part fed through it is then fed by one tie, if the exact
 AC power flow keeps the limits. Where no tie does, --switchings 3 closes up to three branches and opens others, so that
 the grid stays radial; --any-switching finds or rules out that any switching at all restores the supply. Customers and
-rates are tables in a folder or workbook: customers (bus, customers) and rates (branch, failures_per_year, repair_h).
+rates are tables in a folder or workbook: customers (bus, customers), rates (branch, failures_per_year, repair_h) and
+breakers (branch, end), where one trips in a feeder.
 
 \b
 Examples:
@@ -103,6 +104,12 @@ class YearOptions:
     switching_h: Annotated[
         float, typer.Option(metavar="HOURS", min=0.0, help="Time until a fault is isolated and ties are closed.")
     ] = 1.0
+    remote_switching_h: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HOURS", min=0.0, help="The same where all that is operated is remote.  [default: the same]"
+        ),
+    ] = None
     repair_h: Annotated[float, typer.Option(metavar="HOURS", min=0.0, help="Time until a repair is done.")] = 4.0
 
 
@@ -153,5 +160,6 @@ def _options(faults: FaultOptions, restoration: RestorationOptions, year: YearOp
         failures_per_km_year=year.failures_per_km,
         failures_per_branch_year=year.failures_per_branch,
         switching_h=year.switching_h,
+        remote_switching_h=year.remote_switching_h,
         repair_h=year.repair_h,
     )

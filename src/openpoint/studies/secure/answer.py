@@ -14,7 +14,7 @@ from openpoint.results import ac_tables as states
 from openpoint.scenarios.reliability import Reliability
 from openpoint.studies.secure.model.data import by_name, customers_of, failure_rates
 from openpoint.studies.secure.model.faults import Fault
-from openpoint.studies.secure.model.indices import Interruptions, interruptions
+from openpoint.studies.secure.model.indices import Interruptions, SwitchingTimes, interruptions
 from openpoint.studies.secure.model.restoration import Restoration
 from openpoint.studies.secure.model.switchings import Answer, Switching
 from openpoint.studies.secure.options import SecureOptions
@@ -45,7 +45,7 @@ def answer(
             restored,
             rates=rates,
             repair_h=repair_h,
-            switching_h=options.switching_h,
+            switching_h=_switching_times(grid, options),
             customers=customers,
             load_kw=load_kw,
         )
@@ -73,6 +73,11 @@ def answer(
     )
 
 
+def _switching_times(grid: Grid, options: SecureOptions) -> SwitchingTimes:
+    manual, remote = options.switching_h, options.remote_switching_h
+    return SwitchingTimes(manual, manual if remote is None else remote, grid.branches()["remote"].to_numpy())
+
+
 def _indices(times: Interruptions | None, customers: Floats) -> tuple[float | None, float | None]:
     """SAIFI and SAIDI."""
     total = float(customers.sum())
@@ -84,12 +89,13 @@ def _indices(times: Interruptions | None, customers: Floats) -> tuple[float | No
 def _rules(options: SecureOptions) -> str:
     where = "isolated at both ends of each line" if options.isolate_lines else "isolated by the switches of the grid"
     which = "lines and transformers" if options.transformers else "lines"
+    remote = "" if options.remote_switching_h is None else f" ({options.remote_switching_h:g} h where all is remote)"
     ties = "one tie for each part cut off"
     if options.switchings > 1:
         ties += f", or at most {options.switchings} closings with the openings that keep the grid radial"
     return (
         f"faults of {which}, {where}; {ties}; ratings at {options.max_loading_percent:g} %; "
-        f"switching takes {options.switching_h:g} h, a repair {options.repair_h:g} h"
+        f"switching takes {options.switching_h:g} h{remote}, a repair {options.repair_h:g} h"
     )
 
 

@@ -34,16 +34,18 @@ class SecureOptions:
     failures_per_km_year: float | None = None
     failures_per_branch_year: float | None = None
     switching_h: float = 1.0
+    remote_switching_h: float | None = None
     repair_h: float = 4.0
 
     def __post_init__(self) -> None:
-        maybe = ("failures_per_km_year", "failures_per_branch_year", "time_limit_s")
+        maybe = ("failures_per_km_year", "failures_per_branch_year", "time_limit_s", "remote_switching_h")
         numbers = (*(name for name in maybe if getattr(self, name) is not None), "switching_h", "repair_h")
         all_checked(
             lambda: self.state,
             lambda: Limits.given(self.limits),
             self._check_loading,
             self._check_switchings,
+            self._check_times,
             *(lambda name=name: not_negative(name, getattr(self, name)) for name in numbers),
         )
 
@@ -57,6 +59,13 @@ class SecureOptions:
         of_kind(self.switchings, int, "switchings", what)
         if self.switchings < 1:
             raise OptionError(f"switchings is {self.switchings}; give {what}")
+
+    def _check_times(self) -> None:
+        if self.remote_switching_h is not None and self.remote_switching_h > self.switching_h:
+            raise OptionError(
+                f"remote_switching_h is {self.remote_switching_h:g}, above switching_h of {self.switching_h:g}; "
+                "give at most that"
+            )
 
     @property
     def beyond_ties(self) -> bool:

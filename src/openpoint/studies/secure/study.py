@@ -15,7 +15,7 @@ from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.state import AcState, ac_state
-from openpoint.scenarios.reliability import ReliabilityLike
+from openpoint.scenarios.reliability import Reliability, ReliabilityLike
 from openpoint.studies.secure.answer import answer
 from openpoint.studies.secure.model.data import customers_of, load_of_buses, may_fail
 from openpoint.studies.secure.model.faults import Fault, faults_of
@@ -44,6 +44,7 @@ def secure(
     failures_per_km_year: float | None = None,
     failures_per_branch_year: float | None = None,
     switching_h: float = 1.0,
+    remote_switching_h: float | None = None,
     repair_h: float = 4.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> SecureResult:
@@ -66,10 +67,12 @@ def secure(
         any_switching: whether to find, too, for each fault whether any radial state at all restores all that a path
             leads to: the column `restorable`. It does not depend on the state asked about.
         time_limit_s: seconds for both; what is not decided then is told as unknown. Ctrl-C ends it as well.
-        reliability: customers by bus and faults by branch: a `Reliability`, or what `read_reliability` takes.
+        reliability: customers by bus, faults by branch, breakers in feeders: a `Reliability`, or what
+            `read_reliability` takes.
         failures_per_km_year: faults a year of a km of line; failures_per_branch_year: of every branch without another
             rate. Without any there are no indices.
-        switching_h: time until the section is isolated and the ties are closed. repair_h: until the repair.
+        switching_h: time until the section is isolated and the ties are closed; remote_switching_h: where all that has
+            to be operated for it is `remote` (default: the same). repair_h: until the repair.
         progress: called with the number of faults judged, and of all; then with those searched for more than ties, and
             of all of these.
 
@@ -93,6 +96,7 @@ def secure(
         failures_per_km_year=failures_per_km_year,
         failures_per_branch_year=failures_per_branch_year,
         switching_h=switching_h,
+        remote_switching_h=remote_switching_h,
         repair_h=repair_h,
     )
     return secured(read(grid), options, progress)
@@ -107,7 +111,7 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
     tree = tree_of(stations.opened, stations.opened.closed)
     if tree is None:  # held meshes other than couplers and branches in parallel
         raise InputError([mesh_problem(mesh) for mesh in meshes(grid)[:LOOPS_TOLD]])
-    found = _faults(grid, stations, tree, options)
+    found = _faults(grid, stations, tree, data, options)
 
     def tell(done: int) -> None:
         if progress is not None:
@@ -163,10 +167,10 @@ def _state(grid: Grid, options: SecureOptions) -> tuple[Network, AcState]:
     return network, state
 
 
-def _faults(grid: Grid, stations: Stations, tree: Tree, options: SecureOptions) -> list[Fault]:
+def _faults(grid: Grid, stations: Stations, tree: Tree, data: Reliability, options: SecureOptions) -> list[Fault]:
     """The faults of the branches of trees, and of those on held meshes."""
     network, opened = stations.whole, stations.opened
-    sections = sections_of(grid, network)
+    sections = sections_of(grid, network, dict(data.breakers.iter_rows()))
     if options.isolate_lines:
         sections = every_line_alone(sections)
     fails = may_fail(network, options.transformers)

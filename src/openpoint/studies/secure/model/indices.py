@@ -1,20 +1,24 @@
 """Interruptions a year by bus and by fault, from which the indices of a system follow (IEEE Std 1366).
 
 After a fault its breaker trips all that it feeds. Once the section is isolated, after the switching time, all have
-supply again but the section itself and the parts that no tie restores; these wait for the repair. A repair that is
+supply again but the section itself and the parts fed through it. These have it once the ties are closed, too; the
+section and the parts that no tie restores wait for the repair. Switching is quicker where all that is operated for it
+is remote. A repair that is
 quicker than switching ends the interruption of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.arrays import Floats, Ints
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.restoration import Restoration
+from openpoint.studies.secure.model.states import closed_ties
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,31 @@ def dark_buses(fault: Fault, restoration: Restoration) -> Ints:
     return np.concatenate([fault.isolated, *lost])
 
 
+@dataclass(frozen=True)
+class SwitchingTimes:
+    """Time until a fault is isolated and ties are closed.
+
+    Attributes:
+        manual_h: where a person on site operates a switch. remote_h: where all that is operated is remote.
+        remote: (E) branches whose switch is.
+    """
+
+    manual_h: float
+    remote_h: float
+    remote: Bools
+
+    def of(self, branches: Ints) -> float:
+        """The time to operate these branches."""
+        return self.remote_h if self.remote[branches].all() else self.manual_h
+
+
 def interruptions(
     faults: Sequence[Fault],
     restorations: Sequence[Restoration],
     *,
     rates: Floats,
     repair_h: Floats,
-    switching_h: float,
+    switching_h: float | SwitchingTimes,
     customers: Floats,
     load_kw: Floats,
 ) -> Interruptions:
@@ -56,14 +78,28 @@ def interruptions(
         switching_h: time until a fault is isolated and ties are closed. customers, load_kw: (N) of each bus.
     """
     n, e = len(customers), len(rates)
+    if isinstance(switching_h, float):
+        switching_h = SwitchingTimes(switching_h, switching_h, np.zeros(e, dtype=np.bool_))
     times, hours, customer_hours, kwh = np.zeros(n), np.zeros(n), np.zeros(e), np.zeros(e)
     for fault, restoration in zip(faults, restorations, strict=True):
-        own, dark = fault.branches, dark_buses(fault, restoration)
-        until = rates[own] * np.minimum(switching_h, repair_h[own])
-        longer = rates[own] * repair_h[own] - until
+        own = fault.branches
+        first = np.minimum(switching_h.of(fault.opened), repair_h[own])
         times[fault.tripped] += rates[own].sum()
-        hours[fault.tripped] += until.sum()
-        hours[dark] += longer.sum()
-        for result, weight in ((customer_hours, customers), (kwh, load_kw)):
-            result[own] = until * weight[fault.tripped].sum() + longer * weight[dark].sum()
+        for buses, waits in _waits(fault, restoration, switching_h):
+            longer = rates[own] * (np.minimum(waits, repair_h[own]) - (0.0 if buses is fault.tripped else first))
+            hours[buses] += longer.sum()
+            customer_hours[own] += longer * customers[buses].sum()
+            kwh[own] += longer * load_kw[buses].sum()
     return Interruptions(times, hours, customer_hours, kwh)
+
+
+def _waits(fault: Fault, restoration: Restoration, time: SwitchingTimes) -> Iterator[tuple[Ints, float]]:
+    """All that trips and the time to isolate the section; then what waits longer, and its time in all."""
+    yield fault.tripped, time.of(fault.opened)
+    best = restoration.best
+    if best is not None:
+        operated = np.concatenate([fault.opened, closed_ties(best.ties), best.opened]).astype(np.int64)
+        for part, has in zip(fault.parts, best.served, strict=True):
+            if has:
+                yield part.buses, time.of(operated)
+    yield dark_buses(fault, restoration), math.inf

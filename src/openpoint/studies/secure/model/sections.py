@@ -2,13 +2,14 @@
 
 A switch stands at an end of a line where its `switch_ends` say so, else where it opens if it is switchable; at both
 ends of a transformer, which has breakers, and of what is a switch itself; and at that end of a line at which it leaves
-a station, where its breaker trips. A station is made of the buses of a source, and of those at the side of lower
-voltage of a transformer, with what bus couplers join to them. Buses and conductors are the nodes of a graph, ends
-without a switch its edges; a section is a component of it.
+a station, where its breaker trips, or at which the data say that a breaker stands. A station is made of the buses of a
+source, and of those at the side of lower voltage of a transformer, with what bus couplers join to them. Buses and
+conductors are the nodes of a graph, ends without a switch its edges; a section is a component of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,14 +39,17 @@ class Sections:
         return int(max(self.of_bus.max(initial=-1), self.of_branch.max(initial=-1))) + 1
 
 
-def sections_of(grid: Grid, network: Network) -> Sections:
-    """The sections of a balanced grid."""
+def sections_of(grid: Grid, network: Network, breakers: Mapping[str, str] | None = None) -> Sections:
+    """The sections of a balanced grid. `breakers`: ends (from, to or both) of lines where others trip, too."""
     n, e = network.n_terminals, network.n_conductors
     lines = np.array([kind == "lines" for kind in network.branch_kinds], dtype=np.bool_)
     transformers = np.array([kind == "transformers" for kind in network.branch_kinds], dtype=np.bool_)
     station = _station(grid, network, transformers)
     breaker_fr = transformers | (lines & station[network.terminal_fr])
     breaker_to = transformers | (lines & station[network.terminal_to])
+    trips = [(breakers or {}).get(name, "") for name in network.branch_names]
+    breaker_fr |= np.array([end in ("both", "from") for end in trips], dtype=np.bool_)
+    breaker_to |= np.array([end in ("both", "to") for end in trips], dtype=np.bool_)
     ends = _switch_ends(grid)
     told = [ends.get(name, "both") for name in network.branch_names]
     idle = lines & ~network.switchable & ~network.closed  # out of service: joins nothing

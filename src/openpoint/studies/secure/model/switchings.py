@@ -159,9 +159,9 @@ def _by_ties(fault: Fault, restoration: Restoration, needs: Sequence[bool]) -> S
     best = restoration.best
     served = restoration.served or (False,) * len(fault.parts)
     reached = tuple(bool(len(part.ties)) for part in fault.parts)
-    wanted = all(has for has, need, there in zip(served, needs, reached, strict=True) if need and there)
-    if wanted and (best is not None or not fault.is_held):
-        closings = len(closed_ties(best.ties)) if best else 0
+    wanted = [has for has, need, there in zip(served, needs, reached, strict=True) if need and there]
+    if all(wanted) and (best is not None or not fault.is_held):
+        closings = len(closed_ties(best.ties)) if best and wanted else 0
         return Switching(reached, Answer.YES, Answer.YES, closings=closings, is_fewest=True)
     return Switching(None, Answer.NO if restoration.is_whole else Answer.UNKNOWN, Answer.UNKNOWN)
 
