@@ -50,6 +50,7 @@ def check_flow(
     s_impedance: Complexes | None = None,
     generation: Complexes | None = None,
     tolerance: float = 1e-6,
+    alive: Bools | None = None,
 ) -> AcCheck:
     """Check voltages against the power flow equations and the limits of the network.
 
@@ -62,6 +63,7 @@ def check_flow(
         network: a balanced network. closed: (E) state of the branches. v: (N) voltages, pu.
         s_power, s_current, s_impedance, generation: (N), (N), (N), (G); default: those of the network.
         tolerance: a limit counts as violated when it is exceeded by more than this share of itself.
+        alive: (N) `energised_buses` of these branches, for many checks of one topology.
 
     Raises:
         OptionError: shapes do not fit, or the network has several phases.
@@ -79,7 +81,7 @@ def check_flow(
     given = (s_power, s_current, s_impedance, generation)
     used = (network.s_power, network.s_current, network.s_impedance, network.generator_s)
     scheduled = _injections(network, v, *(u if g is None else g for g, u in zip(given, used, strict=True)))
-    alive = _energised(network, closed)
+    alive = energised_buses(network, closed) if alive is None else alive
     branch = np.flatnonzero(closed & alive[network.terminal_fr])
     fr, to = network.terminal_fr[branch], network.terminal_to[branch]
     a = network.tap[branch] * np.exp(1j * network.shift[branch])
@@ -137,7 +139,7 @@ def _injections(
     return np.asarray(s, dtype=np.complex128)
 
 
-def _energised(network: Network, closed: Bools) -> Bools:
+def energised_buses(network: Network, closed: Bools) -> Bools:
     """(N) whether closed branches join the bus to a source."""
     n = network.n_terminals
     fr, to = network.terminal_fr[closed], network.terminal_to[closed]
