@@ -13,6 +13,7 @@ from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
+from openpoint.search.result import gap_between
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, verify_network
 from openpoint.verify.caps import floors
@@ -90,6 +91,14 @@ def test_a_certificate_names_the_loss_and_needs_it(steady: Network, tmp_path: Pa
     refused("does not reach")
 
 
+def test_the_ratio_of_a_branch_that_stays_open_changes_nothing(steady: Network, tmp_path: Path) -> None:
+    tie = int(np.flatnonzero(~steady.closed)[0])
+    at = np.arange(steady.n_conductors) == tie
+    network = replace(steady, tap=np.where(at, 0.96, 1.0), switchable=steady.switchable & ~at)
+    search_topologies(network, gap=1e-3, certificate=tmp_path / "file")
+    assert verify_network(network, tmp_path / "file").gap <= 1.1e-3
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_certificates_of_loads_that_vary_with_the_voltage_are_accepted(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng([seed, 6])
@@ -102,3 +111,8 @@ def test_certificates_of_loads_that_vary_with_the_voltage_are_accepted(seed: int
     proven = verify_network(network, tmp_path / "file")
     assert proven.bound_kw <= found.value * network.s_base_kva * (1.0 + 1e-9)
     assert proven.gap < 2e-6 or proven.value_kw - proven.bound_kw < 1e-6
+
+
+def test_the_gap_of_a_value_of_nothing_is_none_or_without_end() -> None:
+    assert [gap_between(0.0, 0.0), gap_between(1e-9, 0.0), gap_between(-1e-9, 0.0)] == [0.0, 0.0, np.inf]
+    assert gap_between(1.0, 2.0) == 0.5

@@ -72,7 +72,9 @@ class SearchResult:
 
 
 def gap_between(lower: float, value: float) -> float:
-    """(value − lower) / |value|, not below 0; inf where one is not finite."""
+    """(value − lower) / |value|, not below 0; inf where one is not finite, or the value is 0 and the bound less."""
     if not (math.isfinite(lower) and math.isfinite(value)):
         return math.inf
-    return max(0.0, value - lower) / abs(value) if value != lower else 0.0
+    if value <= lower:
+        return 0.0
+    return (value - lower) / abs(value) if value != 0.0 else math.inf

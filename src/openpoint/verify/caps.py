@@ -89,7 +89,7 @@ def floors(data: Data[Fraction], graph: Graph, usable: list[int], value: Fractio
     if (
         any(part[e] < 0 for e in usable for part in (data.r, data.x, data.g))
         or min(data.g_open_fr + data.g_open_to) < 0
-        or any(tap != 1 for tap in data.tap)
+        or any(data.tap[e] != 1 for e in usable)
     ):
         return [Fraction(0)] * graph.n
     lossy = [_up(value * (r * r + x * x) / r) if r else Fraction(0) for r, x in zip(data.r, data.x, strict=True)]
