@@ -1,9 +1,11 @@
 """Faults and restoration: verdicts today and in the state of least loss, and the time that they take.
 
     python -m benchmarks.secure [GRID …] [--limit 20]
+    python -m benchmarks.secure [GRID …] --switchings 3 [--isolate-lines] [--limit 300]
 
 Grids are names of built-in ones, files, or names of grids of pandapower and simbench; default: some of each. Columns
-are the loss in kW, the faults by verdict, and processor seconds, the median of three.
+are the loss in kW, the faults by verdict, and processor seconds, the median of three. With `--switchings` they are the
+faults of today's state by what restores their supply, any switching among it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 import openpoint
 from openpoint.grid.grid import Grid
 from openpoint.io.pandapower.read import grid_from_text
-from openpoint.studies.secure.schema import VERDICTS
+from openpoint.studies.secure.schema import RESTORABLE, VERDICTS
 
 GRIDS = (
     "baran33",
@@ -31,6 +33,11 @@ GRIDS = (
 
 def main() -> None:
     arguments = _arguments()
+    if arguments.switchings:
+        print("| grid |", " | ".join(RESTORABLE), "| by closings | s |")
+        for name in arguments.grids or GRIDS:
+            print(_beyond_ties(name, arguments), flush=True)
+        return
     print("| grid | state | loss kW |", " | ".join(VERDICTS), "| s |")
     for name in arguments.grids or GRIDS:
         grid = _grid(name)
@@ -48,6 +55,21 @@ def _row(name: str, word: str, grid: Grid) -> str:
         seconds.append(time.process_time() - began)
     counts = " | ".join(str(count) for count in result.counts.values())
     return f"| {name} | {word} | {result.loss_kw:.1f} | {counts} | {statistics.median(seconds):.3f} |"
+
+
+def _beyond_ties(name: str, arguments: argparse.Namespace) -> str:
+    grid, began = _grid(name), time.process_time()
+    result = openpoint.secure(
+        grid,
+        switchings=arguments.switchings,
+        any_switching=True,
+        time_limit_s=arguments.limit,
+        isolate_lines=arguments.isolate_lines,
+    )
+    seconds = time.process_time() - began
+    counts = " | ".join(str(count) for count in result.restorable_counts.values())
+    closings = result.switchings["closings"].value_counts().sort("closings").iter_rows()
+    return f"| {name} | {counts} | {', '.join(f'{n} by {k}' for k, n in closings)} | {seconds:.1f} |"
 
 
 def _grid(name: str) -> Grid:
@@ -68,7 +90,9 @@ def _grid(name: str) -> Grid:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("grids", nargs="*", metavar="GRID", help="names or files")
-    parser.add_argument("--limit", type=float, default=20.0, help="seconds for the state of least loss")
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds for the state of least loss, or in all")
+    parser.add_argument("--switchings", type=int, default=0, metavar="K", help="K closings and any switching instead")
+    parser.add_argument("--isolate-lines", action="store_true", help="isolate every line, with --switchings")
     return parser.parse_args()
 
 
