@@ -66,7 +66,8 @@ def secure(
             a part does not do, more are closed and others opened; the verdict and the indices follow.
         any_switching: whether to find, too, for each fault whether any radial state at all restores all that a path
             leads to: the column `restorable`. It does not depend on the state asked about.
-        time_limit_s: seconds for both; what is not decided then is told as unknown. Ctrl-C ends it as well.
+        time_limit_s: seconds; whether more than ties restore is unknown of the faults that are not decided then. Ctrl-C
+            ends the search as well. Ties are tried in any case.
         reliability: customers by bus, faults by branch, breakers in feeders: a `Reliability`, or what
             `read_reliability` takes.
         failures_per_km_year: faults a year of a km of line; failures_per_branch_year: of every branch without another
@@ -119,11 +120,11 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
 
     tell(0)
     load_kw, customers = load_of_buses(grid, network), customers_of(network, data)
-    restored = restorations(stations, tree, found, load_kw, tell)
-    tell(len(found))
     needs = [needs_of(fault, load_kw, customers) for fault in found]
     asked = Asked(options.switchings, options.any_switching)
     with deadline_of(options.time_limit_s) as deadline:
+        restored = restorations(stations, tree, found, load_kw, tell)  # all of them, also if the time is up
+        tell(len(found))
         switched = switchings_after(stations, found, restored, needs, asked, deadline, progress or (lambda *_: None))
     restored = [taken(*each) for each in zip(restored, switched, strict=True)]
     return answer(grid, network, state, found, restored, switched, load_kw, data, options)
