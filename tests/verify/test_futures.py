@@ -208,6 +208,21 @@ def test_both_checkers_accept_it_and_refuse_more(
         second_check(task[0].network, head | {"bound": head["value"] * (1.0 + 1e-4)}, lines)
 
 
+def test_limits_that_are_kept_in_a_share_of_the_futures_are_said(
+    task: tuple[FuturesTask, np.ndarray], tmp_path: Path
+) -> None:
+    some = replace(task[0], limits=False)
+    claim = FuturesClaim(some.demands, some.probabilities, some.alone, np.full(6, 1.0 / 6.0), 0.5)
+    built = some.built(by_loss=False)
+    certificate = FuturesCertificate(tmp_path / "file", some.network, built, claim)
+    search_futures(
+        some, gap=1e-4, deadline=Deadline(math.inf), starts=task[1][:1], built=built, certificate=certificate
+    )
+    proven = verify_network(some.network, tmp_path / "file")
+    assert "the voltage limits of the grid" in proven.limits
+    assert proven.limits.endswith("in at least 0.5 of the futures")
+
+
 def test_what_is_changed_at_random_is_refused_or_still_true(
     task: tuple[FuturesTask, np.ndarray], made: Content, tmp_path: Path
 ) -> None:

@@ -249,6 +249,8 @@ class Claim:
         """What is proven, after a tree of so many nodes."""
         net, plain = self.net, self.objective.by_loss
         limits = limits_in_words(net, set(self.source), self.w_min, self.w_max, self.l_max)
+        if self.futures is not None and not self.futures.limited:
+            limits = [f"{' and '.join(limits)} in at least {self.futures.share:.4g} of the futures"]
         if self.objective.supply_given or (self.asked.objective is not None and self.asked.objective.supply_given):
             limits.append(supply_in_words(self.objective, self.asked.objective))
         limits += [self.held] if self.held else []
