@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,19 +15,20 @@ from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenario
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
 from openpoint.twostage.log import Termination
 from openpoint.twostage.risk import CVaR, Expectation, Risk, WorstCase
+from tests.builders.days import demand
 from tests.builders.small_days import PERIODS, small_day
 
 COUNT = 15
 RISKS = [Expectation(), CVaR(0.8), WorstCase()]
 
 
-def scenarios(risk: Risk) -> DayQuestion:
+def scenarios(risk: Risk, **parts: Any) -> DayQuestion:
     """A small day with scenario days of which some are far from the others."""
     rng = np.random.default_rng(5)
     days = 1.0 + rng.uniform(-0.1, 0.1, (COUNT, PERIODS, 2)) * np.where(rng.random((COUNT, 1, 1)) < 0.1, 3.0, 1.0)
     weights = rng.uniform(0.5, 1.5, COUNT)
     names = tuple(str(k) for k in range(COUNT))
-    return with_scenarios(small_day(), ScenarioDays(names, days, weights / weights.sum(), risk))
+    return with_scenarios(small_day(**parts), ScenarioDays(names, days, weights / weights.sum(), risk))
 
 
 @pytest.mark.parametrize("risk", RISKS, ids=str)
@@ -65,3 +68,10 @@ def test_the_bound_rises_with_the_number_of_groups() -> None:
     assert all(len(part) == 1 for parts in groups.groups for part in parts)
     assert bounds == sorted(bounds)
     assert bounds[0] < bounds[-1]
+
+
+def test_limits_that_no_plan_keeps_in_a_far_day_are_infeasible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(period_scenarios, "TOGETHER_MOST", 0)
+    found = PeriodScenarios(gap=1e-3).solve(scenarios(Expectation(), v_min=0.966, demand=demand(6)))
+    assert found.termination is Termination.INFEASIBLE
+    assert found.plan is None

@@ -159,7 +159,7 @@ class GroupedScenarios:
 
     def _without(self, status: Status) -> DayOutcome:
         """The end where the master has no solution."""
-        if self.best is not None or status is not Status.INFEASIBLE:
+        if self.tightened or math.isfinite(self.upper) or status is not Status.INFEASIBLE:
             end = self.deadline.why if self.deadline.over() else Termination.ACCURACY
             return self._outcome(Termination.RELAXATION if self.tightened else end)
         seconds = self.deadline.passed() - self.began
