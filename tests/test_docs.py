@@ -69,6 +69,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "disasters.csv").write_text(tables[0], encoding="utf-8")
     states = [code for code in blocks(ROOT / "docs" / "dispatch_day.md", "text") if code.startswith("kind,name,")]
     (folder / "measured.csv").write_text(states[0], encoding="utf-8")
+    years = [code for code in blocks(ROOT / "docs" / "year.md", "text") if code.startswith("hours,")]
+    (folder / "profiles.csv").write_text(years[0], encoding="utf-8")
     (folder / "options.toml").write_text(blocks(ROOT / "docs" / "commands.md", "toml")[0], encoding="utf-8")
     write_pandapower(folder / "net.json")
     return folder
