@@ -3,8 +3,9 @@
     python -m benchmarks.paths_agree [--count 1000] [--first 0]
 
 Of every grid for which it holds, random nodes (states of branches and of paths) are bounded at random multipliers, and
-no bound may lie above the best completion. Then the search with both bounds runs with cutoffs above the optimum that it
-does not lower, and has to come to every state below them. Exit status 1: a fault.
+no bound may lie above the best completion, nor one with what random parts of the paths add to it. Then the search with
+both bounds runs with cutoffs above the optimum that it does not lower, and has to come to every state below them. Exit
+status 1: a fault.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 
 import numpy as np
 
-from tests.search.paths.agree import case_of, faults, lost
+from tests.search.paths.agree import case_of, faults, faults_of_parts, lost
 from tests.search.random_grids import random_grid
 
 KINDS = [(), ("locks",), ("stiff",), ("ratings", "low", "locks")]
@@ -36,6 +37,8 @@ def main() -> int:
         case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]), change_cost=1e-3 * (seed % 3 == 0))
         if case is not None:
             more, found = faults(case, rng, NODES)
+            by_parts, too_high = faults_of_parts(case, rng, NODES)
+            more, found = more + by_parts, found + too_high
             found += [f"{some} states lost at {share:g}" for share in SHARES if (some := lost(case, share))]
             grids, states, bounds, wrong = grids + 1, states + len(case.closed), bounds + more, wrong + len(found)
             for fault in found:

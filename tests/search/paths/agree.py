@@ -19,6 +19,7 @@ from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_wor
 from openpoint.search.paths.arrays import OPEN as IS_OPEN
 from openpoint.search.paths.build import obstacles, paths_of
 from openpoint.search.paths.explorer import PathExplorer
+from openpoint.search.paths.parts import Part, tolls
 
 HUGE = 1e3
 
@@ -132,6 +133,38 @@ def faults(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[
             of_paths.known_p[:] = of_paths.known_q[:] = 0.0
             of_paths.known_w[:] = np.inf
             entries.prepared(model, paths, of_paths, work)
+    return bounds, found
+
+
+def faults_of_parts(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[str]]:
+    """Bounds by parts at random nodes, multipliers and partitions: how many, and those above a completion."""
+    model, paths, found, bounds = case.model, case.paths, [], 0
+    some = np.flatnonzero((paths.u < paths.junctions) | (paths.v < paths.junctions))
+    for _ in range(nodes):
+        status, of_paths, fits = random_node(rng, case)
+        work = work_for(model)
+        entries.begin(model, paths, of_paths, work)
+        work.status[:] = status
+        best = float(case.value[fits].min())
+        if not propagate(model, work) or not entries.prepared(model, paths, of_paths, work):
+            found.append("a node with completions has none")
+            continue
+        largest = float(rng.choice([0.0, 0.05, 0.2, 1.0]))
+        for turn in range(4):
+            if turn % 2 == 0:
+                of_paths.y[:-1], of_paths.mu[:-1] = largest * rng.random((2, paths.junctions))
+            else:  # towards better multipliers
+                of_paths.y[:-1] = np.maximum(0.0, of_paths.y[:-1] + 0.3 * paths.metric @ of_paths.residual_p)
+            bound = entries.path_bound(model, paths, of_paths, work, HUGE * best)
+            if bound == -np.inf:
+                continue
+            toll, label = tolls(paths, of_paths), rng.integers(int(rng.integers(1, 4)), size=len(some))
+            for part in [some[label == g] for g in range(3) if np.any(label == g)]:
+                target, rows = float(rng.choice([0.1, 1.0, 10.0])) * best, int(rng.choice([4, 10, 100]))
+                bound += Part(model, paths, of_paths, work.status, part).adds(of_paths, toll, HUGE * best, target, rows)
+            bounds += 1
+            if bound > best * (1.0 + 1e-9) + 1e-15:
+                found.append(f"bound by parts {bound:.9g} above {best:.9g}")
     return bounds, found
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
-from tests.search.paths.agree import case_of, faults, lost
+from tests.search.paths.agree import case_of, faults, faults_of_parts, lost
 from tests.search.random_grids import random_grid
 
 KINDS = [(), ("locks",), ("stiff",), ("ratings", "low", "locks")]
@@ -23,12 +23,29 @@ def test_no_bound_is_above_the_best_completion(seed: int) -> None:
         assert found == []
 
 
+@pytest.mark.parametrize("seed", [*range(40), 834])
+def test_no_bound_by_parts_is_above_the_best_completion(seed: int) -> None:
+    rng = np.random.default_rng([seed, 21])
+    case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]), change_cost=1e-3 * (seed % 3 == 0))
+    if case is not None:
+        assert faults_of_parts(case, rng, 8)[1] == []
+
+
 @pytest.mark.parametrize("share", [1e-4, 0.05, 0.5])
 @pytest.mark.parametrize("seed", range(20))
 def test_no_state_below_the_cutoff_is_lost(seed: int, share: float) -> None:
     rng = np.random.default_rng([seed, 17])
     case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]))
     assert case is None or lost(case, share) == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_state_is_lost_where_the_first_node_is_bounded_by_parts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openpoint.search.paths.explorer.LEAST", 1)
+    monkeypatch.setattr("openpoint.search.paths.root_parts.ROUNDS", ((1, 2, 100), (2, 3, 100)))
+    rng = np.random.default_rng([seed, 18])
+    case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]))
+    assert case is None or lost(case, 0.05) == 0
 
 
 @pytest.mark.parametrize("seed", range(30))

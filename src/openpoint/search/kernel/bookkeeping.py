@@ -201,6 +201,13 @@ def without_done(pool: Pool, counts: Counts) -> None:
     counts.size[0] = len(left)
 
 
+def raise_to(value: float, pool: Pool, counts: Counts) -> None:
+    """Raise the bounds of all nodes that are open to one that holds for all; the order of the heap stays."""
+    rows = waiting(pool, counts)
+    pool.bound[rows] = np.maximum(pool.bound[rows], value)
+    counts.bound[0] = max(counts.bound[0], value)
+
+
 def lowest(counts: Counts, pool: Pool) -> float:
     """Least bound of the nodes that are done or open."""
     bound = counts.floor[0]

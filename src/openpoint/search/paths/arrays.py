@@ -74,6 +74,7 @@ class PathWork(Table):
         least_p, least_q: (2K) least power drawn from end u and end v in any state that does not feed that end.
         recv_p, recv_q, chain: (B) of one sweep: power and squared voltage at the far end of each branch.
         place: (K) best branch to open, its position. open_cost: (K) least cost where open. cost: (2K) of the arcs.
+        toll: (2K) what is taken off the costs of arcs, of which others keep account (`openpoint.search.paths.parts`).
         flow_p, flow_q: (2K) power that arrives, at the least cost. state: (K) state in the last evaluation.
         residual_p, residual_q: (J) missing balance in the last evaluation. step_p, step_q: (J) of an improvement.
         y_best, mu_best, p_best, q_best: the best multipliers so far, and the residuals there.
@@ -117,6 +118,7 @@ class PathWork(Table):
     place: Indices
     open_cost: Floats
     cost: Floats
+    toll: Floats
     flow_p: Floats
     flow_q: Floats
     state: States
@@ -152,7 +154,7 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     arrays |= {name: np.zeros(j + 1) for name in ("y", "mu", "y_best", "mu_best")}
     arrays |= {name: np.zeros(b) for name in ("u_p", "u_q", "v_p", "v_q", "recv_p", "recv_q", "chain")}
     arrays |= {name: np.zeros(k) for name in ("inner", "open_cost")}
-    by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "flow_p", "flow_q", "key", "late")
+    by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "toll", "flow_p", "flow_q", "key", "late")
     arrays |= {name: np.zeros(2 * k) for name in (*by_arc, "known_p", "known_q", "first_p", "first_q")}
     arrays |= {name: np.zeros(j) for name in ("residual_p", "residual_q", "step_p", "step_q", "p_best", "q_best")}
     arrays |= {name: np.full(j, np.inf) for name in ("known_w", "first_w")}

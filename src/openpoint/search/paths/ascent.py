@@ -77,6 +77,8 @@ def ascend(model: Model, paths: Paths, work: PathWork, status: Any, huge: float,
     for k in range(len(work.state)):
         for s in range(3):
             work.share[k, s] = 0.0
+    copy_values(work.y, work.y_best)
+    copy_values(work.mu, work.mu_best)
     for _ in range(most):
         value = path_bound(model, paths, work, status, huge)
         for k in range(len(work.state)):
@@ -93,7 +95,7 @@ def ascend(model: Model, paths: Paths, work: PathWork, status: Any, huge: float,
                 return best
         else:
             vain += 1
-            if vain == IN_VAIN:
+            if vain == IN_VAIN or value == -np.inf:
                 vain = 0
                 factor *= 0.5
                 copy_values(work.y_best, work.y)
@@ -101,7 +103,8 @@ def ascend(model: Model, paths: Paths, work: PathWork, status: Any, huge: float,
                 copy_values(work.p_best, work.residual_p)
                 copy_values(work.q_best, work.residual_q)
                 value = best
-        if factor < SHORTEST or not _step(paths, work, factor, cutoff - value):
+        # Where the bound is -inf there is no step of finite length.
+        if value == -np.inf or factor < SHORTEST or not _step(paths, work, factor, cutoff - value):
             break
     copy_values(work.y_best, work.y)
     copy_values(work.mu_best, work.mu)

@@ -66,8 +66,13 @@ def costs(model: Model, paths: Paths, work: PathWork, status: Any, huge: float) 
         total += work.load_p[paths.bus[j]] * y[j] + work.load_q[paths.bus[j]] * mu[j]
     for k in range(len(work.mask)):
         u, v, load = paths.u[k], paths.v[k], work.inner[k]
-        work.open_cost[k] = huge
         work.place[k] = -1
+        if paths.start[k] == paths.start[k + 1]:  # it stands for what feeds its end v from outside of a part
+            work.open_cost[k] = 0.0
+            work.cost[2 * k] = 0.0 if work.mask[k] & FORTH != 0 else np.inf
+            work.cost[2 * k + 1] = np.inf
+            continue
+        work.open_cost[k] = huge
         if work.mask[k] & OPEN != 0:
             least = np.inf
             for position in range(paths.start[k], paths.start[k + 1]):
@@ -88,6 +93,8 @@ def costs(model: Model, paths: Paths, work: PathWork, status: Any, huge: float) 
             work.cost[2 * k + 1] = least_arc(work, 2 * k + 1, (y[v], mu[v]), (y[u], mu[u]), load) - work.open_cost[k]
         if np.isnan(work.cost[2 * k]) or np.isnan(work.cost[2 * k + 1]):
             return np.nan
+        work.cost[2 * k] -= work.toll[2 * k]
+        work.cost[2 * k + 1] -= work.toll[2 * k + 1]
     return total
 
 

@@ -84,7 +84,7 @@ def paths_of(model: Model) -> Paths:
         pruned=pruned.astype(np.int32),
         above=above.astype(np.int32),
         by=by.astype(np.int32),
-        metric=_metric(len(bus), u.astype(np.int64), v.astype(np.int64), r),
+        metric=metric_of(len(bus), u.astype(np.int64), v.astype(np.int64), r),
     )
 
 
@@ -109,8 +109,11 @@ def _dangling(model: Model, fr: Ints, to: Ints) -> tuple[Ints, Ints, Ints, Bools
     return np.array(pruned, dtype=np.int64), np.array(above, dtype=np.int64), np.array(by, dtype=np.int64), core
 
 
-def _metric(size: int, u: Ints, v: Ints, length: Floats) -> Floats:
-    """The inverse Laplacian of the junctions, with 1 / 2 Σ r for each path: the curvature of the loss."""
+def metric_of(size: int, u: Ints, v: Ints, length: Floats) -> Floats:
+    """The inverse Laplacian of the junctions 0 … size − 1, with 1 / 2 Σ r for each path: the curvature of the loss.
+
+    Junction `size` is that of the sources; `length` is Σ r.
+    """
     weight = 0.5 / np.maximum(length, 1e-6 * max(float(length.max(initial=0.0)), 1e-12))
     laplacian = np.zeros((size + 1, size + 1))
     apart = u != v

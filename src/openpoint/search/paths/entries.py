@@ -38,6 +38,13 @@ def path_bound(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge:
 
 
 @lean
+def raised(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge: float, cutoff: float, most: int) -> float:
+    """The path bound after at most `most` steps to better multipliers, at the best ones."""
+    ascent.ascend(model, paths, of_paths, work.status, huge, cutoff, most)
+    return bound.path_bound(model, paths, of_paths, work.status, huge)
+
+
+@lean
 def tighten(paths: Paths, of_paths: PathWork, value: float, cutoff: float) -> None:
     """Raise least flows and lower voltages to those of states below the cutoff, after `path_bound`, with its bound."""
     ascent.force(paths, of_paths, value)

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from openpoint.arrays import Floats, Indices
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, record_for, waiting
+from openpoint.search.kernel.bookkeeping import Counts, Pool, raise_to, record_for, waiting
+from openpoint.search.kernel.entries import PAUSED
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import OPEN, enlarged, path_pool_for, path_work_for
 from openpoint.search.paths.build import paths_of
+from openpoint.search.paths.root_parts import LEAST, RootParts
 
 OF_NODE = ("mask", "y", "mu")
 FROM_FIRST = (
@@ -41,7 +43,10 @@ class PathExplorer:
         self.paths = paths_of(model)
         self.of_paths = path_work_for(self.paths, len(model.p))
         self.pool = path_pool_for(self.of_paths, 1)
+        mask = self.of_paths.mask.copy()
         entries.begin(model, self.paths, self.of_paths, work)
+        many = len(self.paths.u) >= LEAST
+        self.parts: RootParts | None = RootParts(model, self.paths, work.status, mask) if many else None
         self.of_paths.y[:] = np.nan
         self.pays = True
 
@@ -53,8 +58,14 @@ class PathExplorer:
         self._make_room(pool)
         shared = self.model, self.paths, self.of_paths, self.work
         bounded = int(self.of_paths.tally[0])
+        parts = np.inf if self.parts is None else self.parts.next
+        if self.parts is not None and bounded >= parts:
+            y, mu = self.of_paths.y, self.of_paths.mu
+            raise_to(self.parts.step(self.from_first(), y, mu, float(counts.cutoff[0])), pool, counts)
+            return PAUSED
         due = 1 if bounded == 0 else ENOUGH * (bounded // ENOUGH + 1)
-        event = entries.explore(*shared, pool, self.pool, counts, self.record, min(most, due - bounded))
+        most = int(min(most, due - bounded, parts - bounded))
+        event = entries.explore(*shared, pool, self.pool, counts, self.record, most)
         bounded, helped = self.of_paths.tally.tolist()
         if bounded == due:
             share = PAYING if due == ENOUGH else STILL
@@ -77,7 +88,8 @@ class PathExplorer:
         return {name: getattr(self.of_paths, name).copy() for name in FROM_FIRST}
 
     def as_first(self, values: Mapping[str, Floats]) -> None:
-        """Take over what a first node left."""
+        """Take over what a first node left, which is not bounded again."""
+        self.parts = None
         for name in FROM_FIRST:
             getattr(self.of_paths, name)[:] = values[name]
 
@@ -92,11 +104,14 @@ class PathExplorer:
         """The arrays that `go_on` needs: of the open nodes, and of the current one."""
         state = self.rows(pool, waiting(pool, counts))
         state |= {f"path_{name}": getattr(self.of_paths, name) for name in OF_ALL}
+        state["path_parts"] = np.array([0 if self.parts is None else self.parts.done])
         return state | {f"path_{name}": getattr(self.of_paths, name) for name in OF_NODE}
 
     def go_on(self, saved: Mapping[str, npt.NDArray[Any]], pool: Pool, counts: Counts) -> None:
         """Continue from what was kept."""
         self.put(saved, pool, waiting(pool, counts))
+        if self.parts is not None:
+            self.parts.done = int(saved["path_parts"][0])
         for name in OF_ALL:
             getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
         for name in OF_NODE:

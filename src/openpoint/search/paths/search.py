@@ -129,15 +129,15 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
     of_paths.tally[0] += 1
     of_paths.tally[1] += helped or of_paths.both[0] > of_paths.both[1]
     idle = counts.trials[0] > PAYING * (counts.gains[0] + IN_VAIN) and counts.nodes[0] % REST != 0
-    k = least_sure(of_paths) if idle else -1
+    k = least_sure(of_paths, len(of_paths.mask)) if idle else -1
     return len(work.status) + k if k >= 0 else choose(model, work, counts)
 
 
 @inlined
-def least_sure(of_paths: PathWork) -> int:
-    """The path to divide: that with the least share of its most frequent state; −1 where all are sure."""
+def least_sure(of_paths: PathWork, first: int) -> int:
+    """Of the first paths that to divide: with the least share of its most frequent state; −1 where all are sure."""
     chosen, least = -1, SURE
-    for k in range(len(of_paths.mask)):
+    for k in range(first):
         most, count = 0.0, 0
         for s in range(3):
             most = max(most, of_paths.share[k, s])
