@@ -68,13 +68,7 @@ def check_flow(
     Raises:
         OptionError: shapes do not fit, or the network has several phases.
     """
-    if not network.is_balanced:
-        raise OptionError(f"check_flow is for balanced grids; {HAS_PHASES}")
-    if np.shape(v) != (network.n_terminals,) or np.shape(closed) != (network.n_conductors,):
-        raise OptionError(
-            f"one state is checked at a time: closed of shape ({network.n_conductors},), v of shape "
-            f"({network.n_terminals},), not {np.shape(closed)} and {np.shape(v)}"
-        )
+    _refuse_other_shapes(network, closed, v)
     if not np.isfinite(v).all():  # a flow that did not converge
         none, unknown = np.empty(0, dtype=np.int64), np.full(network.n_conductors, math.nan)
         return AcCheck(max_mismatch=math.inf, loss=math.nan, v_low=none, v_high=none, overloaded=none, current=unknown)
@@ -122,6 +116,16 @@ def check_flow(
         overloaded=np.flatnonzero(current > np.sqrt(network.l_max) * (1.0 + tolerance)),
         current=current,
     )
+
+
+def _refuse_other_shapes(network: Network, closed: Bools, v: Complexes) -> None:
+    if not network.is_balanced:
+        raise OptionError(f"check_flow is for balanced grids; {HAS_PHASES}")
+    if np.shape(v) != (network.n_terminals,) or np.shape(closed) != (network.n_conductors,):
+        raise OptionError(
+            f"one state is checked at a time: closed of shape ({network.n_conductors},), v of shape "
+            f"({network.n_terminals},), not {np.shape(closed)} and {np.shape(v)}"
+        )
 
 
 def _injections(

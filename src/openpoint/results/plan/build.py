@@ -15,6 +15,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.graph import components
 from openpoint.grid.arguments import Names, names_of, not_negative, of_kind
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network import Network
@@ -70,7 +71,7 @@ def plan_of(grid: Grid, network: Network, open_after: Names, options: PlanOption
         InputError: a name that is no branch or bus.
     """
     if not network.is_balanced:
-        raise OptionError("switch plans are for balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"switch plans are for balanced grids (phases '1'); {HAS_PHASES}")
     after = np.ones(network.n_conductors, dtype=np.bool_)
     after[network.branch_numbers(list(names_of(open_after, "open_after")))] = False
     remote = grid.branches()["remote"].to_numpy().astype(np.bool_)
