@@ -143,28 +143,34 @@ class FuturesBounds:
         self.multipliers = [Multipliers(graph.n) for _ in range(futures.count)]
         sizes = [np.abs(part).max(axis=0) for part in (futures.demands.real, futures.demands.imag)]
         self.fixed = fixed_point(_with_demands(data, *sizes), graph, goal, places)
-        self.of: dict[int, FixedPoint | Exact] = {}
+        self.quick: dict[int, FixedPoint] = {}
+        self.exact: dict[int, Exact] = {}
 
     def bound(self, k: int, status: States) -> int:
         """The bound of future k at its multipliers, times 2^`DIGITS`; UNKNOWN where there is none."""
-        given, there = self.multipliers[k], self.of.get(k) or self._of(k)
-        self.of[k] = there
-        if isinstance(there, FixedPoint):
-            found = there.bound(status, given)
-            return UNKNOWN if found is None else _floor(found)
+        if self.fixed is not None:
+            if k not in self.quick:
+                data = self._data(k)
+                self.quick[k] = self.fixed.with_demands(data.p, data.q)
+            found = self.quick[k].bound(status, self.multipliers[k])
+            if found is not None:
+                return _floor(found)
+        return self._exactly(k, status)
+
+    def _exactly(self, k: int, status: States) -> int:
+        """The same in whole numbers of any length."""
+        if k not in self.exact:
+            self.exact[k] = Exact(self._data(k), self.graph, Fraction(0), self.places)
+        given, there, states = self.multipliers[k], self.exact[k], status.tolist()
         up = there.coarse - given.bits
         y, mu = ([v << up for v in part.tolist()] for part in (given.y, given.mu))
-        states = status.tolist()
         order = self.graph.directed(states, set(given.tops), y)
         whole = there.bound(states, order, y, mu, given.phi, given.near, [])
         return UNKNOWN if whole is None else _floor(Fraction(whole, 1 << there.k + there.fine))
 
-    def _of(self, k: int) -> FixedPoint | Exact:
+    def _data(self, k: int) -> Data[Fraction]:
         demand = self.futures.demands[k]
-        data = _with_demands(self.data, demand.real, demand.imag)
-        if self.fixed is None:
-            return Exact(data, self.graph, Fraction(0), self.places)
-        return self.fixed.with_demands(data.p, data.q)
+        return _with_demands(self.data, demand.real, demand.imag)
 
     def reached(self, values: dict[int, int]) -> bool:
         """Whether the measure of bounds reaches the goal; `values`: by future, those that are known."""
