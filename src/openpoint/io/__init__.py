@@ -6,6 +6,7 @@
 | MATPOWER case, version 2 | `.m`, or a text with `mpc.bus` |
 | pandapower net in JSON | `.json`, or a text that names pandapowerNet |
 | power-grid-model input in JSON | a text with the keys `is_batch` and `data` |
+| SimBench CSV folder | a folder with Node.csv and ExternalNet.csv |
 | OpenDSS circuit | `.dss`, with the files it redirects to |
 | REDS | `.pos`, or a text that begins with a key like `.PU` |
 | Excel workbook | `.xlsx`, a sheet a table |
@@ -33,6 +34,8 @@ from openpoint.io.opendss.write import circuit_text
 from openpoint.io.pandapower import read as pandapower
 from openpoint.io.pgm import read as pgm
 from openpoint.io.places import file_ending
+from openpoint.io.simbench import tables as simbench
+from openpoint.io.simbench.read import grid_from_folder as simbench_grid
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
 
@@ -54,7 +57,7 @@ _WANTED = (
 _WRITTEN = "a folder of tables, an OpenDSS circuit (.dss) or an Excel workbook (.xlsx)"
 _FORMATS = (
     "MATPOWER (.m), pandapower and power-grid-model (.json), OpenDSS (.dss), REDS (.pos), Excel workbooks "
-    "(.xlsx), and folders with grid.toml"
+    "(.xlsx), SimBench CSV folders, and folders with grid.toml"
 )
 
 
@@ -85,7 +88,8 @@ def _read(path_or_name: GridLike) -> Grid:
     path = path_of(path_or_name, "the grid", _WANTED)
     try:
         if path.is_dir() and os.fspath(path_or_name):  # an empty name would be the folder we are in
-            return read_folder(path)
+            is_simbench = not (path / HEAD).is_file() and simbench.is_folder(path)
+            return simbench_grid(path) if is_simbench else read_folder(path)
         if path.is_file():
             return read_folder(path.parent) if path.name == HEAD else _read_file(path)
     except ValueError:  # a path with a character that no path can have

@@ -91,6 +91,8 @@ def refuse_other_format(source: Path, target: Path) -> None:
     ending = "" if source.is_dir() or source.name == HEAD else source.suffix.lower()
     if not source.exists():
         raise OptionError(f"{source} is no file or folder, whose switch states could be changed; `convert` writes it")
+    if source.is_dir() and not (source / HEAD).is_file():
+        raise OptionError(f"{source}: switch states are written back into {WRITTEN}; `convert` writes the grid anew")
     if ending and ending not in (*_EDITS, ".dss", ".xlsx"):
         raise OptionError(f"{source}: switch states are written back into {WRITTEN}; `convert` writes the grid anew")
     if target.suffix.lower() != ending and not (not ending and target.is_dir()):

@@ -26,7 +26,7 @@ from openpoint.graph import components
 from openpoint.grid.grid import Grid
 from openpoint.io.pandapower.branches import read_branches
 from openpoint.io.pandapower.costs import generator_costs, limits_of, note_costs, supply_of
-from openpoint.io.pandapower.json import Row, is_missing, net_from_text, truth
+from openpoint.io.pandapower.json import Net, Row, is_missing, net_from_text, truth
 from openpoint.io.pandapower.reading import Reading, names, text_of
 
 # Tables of elements that have no place in a Grid, and what to do about them.
@@ -52,7 +52,16 @@ def grid_from_text(text: str, file: str) -> Grid:
     Raises:
         InputError: with every fault, by pandapower table, row and column.
     """
-    reading = Reading(net_from_text(text, file), file)
+    return grid_from_net(net_from_text(text, file), file, source=f"pandapower file {file}")
+
+
+def grid_from_net(net: Net, file: str, *, source: str) -> Grid:
+    """The grid in the tables of a net; `source` says where they come from.
+
+    Raises:
+        InputError: with every fault, by table, row and column.
+    """
+    reading = Reading(net, file)
     _refuse(reading)
     _buses(reading)
     _sources(reading)
@@ -69,7 +78,7 @@ def grid_from_text(text: str, file: str) -> Grid:
         file.rpartition(".")[0] or file,
         reading.tables,
         title=title,
-        source=f"pandapower file {file}",
+        source=source,
         notes=reading.notes,
     )
 

@@ -1,0 +1,1 @@
+"""SimBench CSV folders."""

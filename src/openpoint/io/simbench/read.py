@@ -1,0 +1,286 @@
+"""SimBench CSV folders (Meinecke et al. 2020, https://simbench.de): Node.csv, Line.csv, Switch.csv and so on.
+
+The tables hold what a pandapower net holds, under other names, so that they become one here and are read as such
+(`openpoint.io.pandapower`): that is where it is said what is switchable.
+
+- A switch joins two nodes. An auxiliary node with one switch and one branch is no bus: the switch stands at the end of
+  the branch, as in simbench's own converter. Any other switch joins buses.
+- `vmSetp` and `vaSetp` of a node are what a source there holds. External nets and power plants with `calc_type`
+  `vavm` are sources, power plants with `pvm` hold the voltage of their node, those with `pq` feed in.
+- Powers are the rated ones; profiles, study cases and measurements are not read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from openpoint.errors import InputError, Problem
+from openpoint.grid.grid import Grid
+from openpoint.grid.rules.problems import did_you_mean
+from openpoint.io.pandapower.json import Net, Row
+from openpoint.io.pandapower.read import grid_from_net
+from openpoint.io.simbench.tables import REFUSED, Cells, Folder, read_tables
+
+
+def grid_from_folder(folder: Path) -> Grid:
+    """The grid in a SimBench CSV folder.
+
+    Raises:
+        InputError: with every fault, by table, id and column.
+    """
+    found = read_tables(folder)
+    making = _Making(found)
+    notes = making.read()
+    if found.faults:
+        raise InputError(found.faults)
+    name = folder.resolve().name
+    grid = grid_from_net(making.net, f"{name}.csv", source=f"SimBench folder {name}")
+    return Grid.from_tables(grid.name, grid.tables(), source=grid.source, notes=(*grid.notes, *notes))
+
+
+class _Making:
+    """A pandapower net of the tables."""
+
+    def __init__(self, found: Folder) -> None:
+        self.found, self.net = found, Net({"switch": []}, {"f_hz": 50.0})
+        self.node = {row["id"]: row for row in found.rows.get("Node", [])}
+        self.ends = self._switched_ends()
+        self.bus = {name: number for number, name in enumerate(name for name in self.node if name not in self.ends)}
+
+    def read(self) -> list[Problem]:
+        """Fill the net; the notes."""
+        for table in REFUSED:
+            if rows := self.rows(table):
+                names = ", ".join(row["id"] for row in rows[:10]) + (" …" if len(rows) > 10 else "")
+                remedy = "Replace them by two-winding transformers, or by loads and generators"
+                self._fault(table, names, "", f"{len(rows)} rows cannot be read", remedy)
+        self._nodes()
+        self._lines()
+        self._transformers()
+        self._switches()
+        self._sources()
+        self._injections()
+        return self._notes()
+
+    def rows(self, table: str) -> list[Cells]:
+        return self.found.rows.get(table, [])
+
+    def add(self, table: str, row: Cells | None = None, **cells: Any) -> Row:
+        """Add a row; its index is its number."""
+        rows = self.net.tables.setdefault(table, [])
+        made = {"index": len(rows), "in_service": True, "name": row["id"] if row else "", **cells}
+        rows.append(made)
+        return made
+
+    def _fault(self, table: str, row: str, column: str, message: str, remedy: str) -> None:
+        self.found.faults.append(Problem(f"{table}.csv", row, column, message, remedy))
+
+    def _bus(self, table: str, row: Cells, column: str = "node") -> int:
+        """The number of a node; 0 and a fault where there is none of this name."""
+        name = row.get(column, "")
+        if name not in self.bus:
+            remedy = did_you_mean(name, self.bus, "Add it to Node.csv, or correct the name")
+            self._fault(table, row["id"], column, f"there is no node {name!r}", remedy)
+        return self.bus.get(name, 0)
+
+    def _type(self, table: str, row: Cells) -> Cells | None:
+        """The type of a line or transformer."""
+        kind = f"{table}Type"
+        types = {each["id"]: each for each in self.rows(kind)}
+        found = types.get(row.get("type", ""))
+        if found is None:
+            remedy = did_you_mean(row.get("type", ""), types, f"Add it to {kind}.csv, or correct the name")
+            self._fault(table, row["id"], "type", f"there is no type {row.get('type', '')!r} in {kind}.csv", remedy)
+        return found
+
+    def _switched_ends(self) -> dict[str, Cells]:
+        """The switch of each auxiliary node that has one switch and one branch, which is then no bus."""
+        ends = Counter(self._ends(("Line", ("nodeA", "nodeB")), ("Transformer", ("nodeHV", "nodeLV"))))
+        at = Counter(self._ends(("Switch", ("nodeA", "nodeB"))))
+        more = set(self._ends(*((table, ("node",)) for table in ("ExternalNet", "Load", "RES", "PowerPlant"))))
+        alone = {
+            name
+            for name, row in self.node.items()
+            if row.get("type") == "auxiliary" and ends[name] == at[name] == 1 and name not in more
+        }
+        switches = {}
+        for row in self.rows("Switch"):
+            both = [row.get(end, "") for end in ("nodeA", "nodeB")]
+            for name, other in (both, both[::-1]):
+                if name in alone and other not in alone and other in self.node:
+                    switches[name] = {**row, "at": other}
+        return switches
+
+    def _ends(self, *tables: tuple[str, tuple[str, ...]]) -> Iterator[str]:
+        for table, columns in tables:
+            yield from (row.get(column, "") for row in self.rows(table) for column in columns)
+
+    def _nodes(self) -> None:
+        places = {row["id"]: row for row in self.rows("Coordinates")}
+        for name in self.bus:
+            row = self.node[name]
+            place = places.get(row.get("coordID", ""))
+            geo = None
+            if place is not None:
+                point = [self.found.number("Coordinates", place, axis) for axis in ("x", "y")]
+                geo = json.dumps({"type": "Point", "coordinates": point})
+            self.add(
+                "bus",
+                row,
+                vn_kv=self.found.number("Node", row, "vmR"),
+                min_vm_pu=self.found.optional("Node", row, "vmMin"),
+                max_vm_pu=self.found.optional("Node", row, "vmMax"),
+                geo=geo,
+            )
+
+    def _end(self, table: str, row: Cells, column: str, kind: str, element: int) -> int:
+        """The bus at the end of a branch: that behind its switch, which is added, or the node itself."""
+        switch = self.ends.get(row.get(column, ""))
+        if switch is None:
+            return self._bus(table, row, column)
+        bus = self.bus[switch["at"]]
+        closed = self.found.flag("Switch", switch, "cond")
+        self.add("switch", switch, bus=bus, element=element, et=kind, closed=closed)
+        return bus
+
+    def _lines(self) -> None:
+        number = self.found.number
+        for row in self.rows("Line"):
+            kind = self._type("Line", row)
+            element = len(self.net.rows("line"))
+            ends = [self._end("Line", row, column, "l", element) for column in ("nodeA", "nodeB")]
+            if kind is None:
+                continue
+            i_max = self.found.optional("LineType", kind, "iMax")
+            self.add(
+                "line",
+                row,
+                from_bus=ends[0],
+                to_bus=ends[1],
+                length_km=number("Line", row, "length"),
+                r_ohm_per_km=number("LineType", kind, "r"),
+                x_ohm_per_km=number("LineType", kind, "x"),
+                # The susceptance is given in µS/km at 50 Hz, that of pandapower as capacitance.
+                c_nf_per_km=number("LineType", kind, "b") * 1e3 / OMEGA,
+                max_i_ka=None if i_max is None else i_max / 1e3,
+                max_loading_percent=self.found.optional("Line", row, "loadingMax"),
+            )
+
+    def _transformers(self) -> None:
+        number = self.found.number
+        for row in self.rows("Transformer"):
+            kind = self._type("Transformer", row)
+            element = len(self.net.rows("trafo"))
+            ends = [self._end("Transformer", row, column, "t", element) for column in ("nodeHV", "nodeLV")]
+            if kind is None:
+                continue
+            given = {
+                column: number("TransformerType", kind, column) for column in ("sR", "vmHV", "vmLV", "vmImp", "pCu")
+            }
+            side = kind.get("tapside", "").lower()
+            taps: Row = {"tap_side": None}
+            if kind.get("tapable", "0") in ("1", "1.0", "True") and side in ("hv", "lv"):
+                neutral = number("TransformerType", kind, "tapNeutr", 0.0)
+                taps = {
+                    "tap_side": side,
+                    "tap_changer_type": "Ratio",
+                    "tap_neutral": neutral,
+                    "tap_pos": number("Transformer", row, "tappos", neutral),
+                    "tap_min": number("TransformerType", kind, "tapMin", neutral),
+                    "tap_max": number("TransformerType", kind, "tapMax", neutral),
+                    "tap_step_percent": number("TransformerType", kind, "dVm", 0.0),
+                    "tap_step_degree": number("TransformerType", kind, "dVa", 0.0),
+                }
+            self.add(
+                "trafo",
+                row,
+                hv_bus=ends[0],
+                lv_bus=ends[1],
+                sn_mva=given["sR"],
+                vn_hv_kv=given["vmHV"],
+                vn_lv_kv=given["vmLV"],
+                vk_percent=given["vmImp"],
+                vkr_percent=given["pCu"] / (10.0 * given["sR"]) if given["sR"] else 0.0,
+                pfe_kw=number("TransformerType", kind, "pFe", 0.0),
+                i0_percent=number("TransformerType", kind, "iNoLoad", 0.0),
+                shift_degree=number("TransformerType", kind, "va0", 0.0),
+                max_loading_percent=self.found.optional("Transformer", row, "loadingMax"),
+                **taps,
+            )
+
+    def _switches(self) -> None:
+        used = {row["id"] for row in self.ends.values()}
+        for row in self.rows("Switch"):
+            if row["id"] not in used:
+                ends = [self._bus("Switch", row, column) for column in ("nodeA", "nodeB")]
+                closed = self.found.flag("Switch", row, "cond")
+                self.add("switch", row, bus=ends[0], element=ends[1], et="b", closed=closed)
+
+    def _held(self, table: str, row: Cells) -> dict[str, float]:
+        """Voltage and angle that are held at the node of a row."""
+        node = self.node.get(row.get("node", ""), {"id": ""})
+        v = self.found.number("Node", node, "vmSetp", 1.0)
+        return {"vm_pu": v, "va_degree": self.found.number("Node", node, "vaSetp", 0.0)}
+
+    def _sources(self) -> None:
+        for row in self.rows("ExternalNet"):
+            bus, kind = self._bus("ExternalNet", row), row.get("calc_type", "").lower()
+            if kind in ("vavm", "vamv"):
+                self.add("ext_grid", row, bus=bus, **self._held("ExternalNet", row))
+            elif kind == "pq":
+                power = [self.found.number("ExternalNet", row, column, 0.0) for column in ("pExtNet", "qExtNet")]
+                self.add("sgen", row, bus=bus, p_mw=power[0], q_mvar=power[1])
+            else:
+                message = f"calc_type {row.get('calc_type', '')!r} cannot be read"
+                self._fault("ExternalNet", row["id"], "calc_type", message, "Write vavm or pq")
+
+    def _injections(self) -> None:
+        number = self.found.number
+        for row in self.rows("Load"):
+            power = {"p_mw": number("Load", row, "pLoad"), "q_mvar": number("Load", row, "qLoad", 0.0)}
+            self.add("load", row, bus=self._bus("Load", row), **power)
+        for table, p, q in (("RES", "pRES", "qRES"), ("PowerPlant", "pPP", "qPP")):
+            for row in self.rows(table):
+                bus, kind = self._bus(table, row), row.get("calc_type", "pq").lower()
+                power = {"p_mw": number(table, row, p), "q_mvar": number(table, row, q, 0.0)}
+                limits = {
+                    f"{side}_q_mvar": self.found.optional(table, row, f"q{side.title()}") for side in ("min", "max")
+                }
+                if kind == "pq":
+                    self.add("sgen", row, bus=bus, **power)
+                elif kind in ("vavm", "vamv"):
+                    self.add("ext_grid", row, bus=bus, **self._held(table, row))
+                elif kind == "pvm":
+                    held = self._held(table, row)["vm_pu"]
+                    self.add("gen", row, bus=bus, p_mw=power["p_mw"], vm_pu=held, slack=False, **limits)
+                else:
+                    message = f"calc_type {row['calc_type']!r} cannot be read"
+                    self._fault(table, row["id"], "calc_type", message, "Write pq, pvm or vavm")
+        for row in self.rows("Storage"):
+            power = {"p_mw": number("Storage", row, "pStor"), "q_mvar": number("Storage", row, "qStor", 0.0)}
+            self.add("storage", row, bus=self._bus("Storage", row), **power)
+        for row in self.rows("Shunt"):
+            step = number("Shunt", row, "step", 1.0)
+            shunt = {"p_mw": number("Shunt", row, "p0", 0.0), "q_mvar": number("Shunt", row, "q0", 0.0)}
+            shunt |= {"step": step, "max_step": step}
+            self.add("shunt", row, bus=self._bus("Shunt", row), vn_kv=number("Shunt", row, "vmR"), **shunt)
+
+    def _notes(self) -> list[Problem]:
+        """What is not read."""
+        notes = []
+        if self.found.others:
+            told = ", ".join(f"{name}.csv" for name in self.found.others)
+            message = f"not read: {told}; powers are the rated ones of the element tables"
+            notes.append(Problem("folder", "", "", message, "Give a time series by --day or --futures", "warning"))
+        if any(row.get("autoTap", "0") in ("1", "1.0", "True") for row in self.rows("Transformer")):
+            message = "automatic tap changers (autoTap) are not modelled; taps stay at tappos"
+            notes.append(Problem("Transformer.csv", "", "autoTap", message, "Give today's tappos", "warning", True))
+        return notes
+
+
+OMEGA = 314.1592653589793
+"""2 π 50 Hz: capacitances stand for susceptances at 50 Hz, the frequency of the net that is made."""
