@@ -95,7 +95,7 @@ class Result:
         Raises:
             OptionError: another ending, or a path that cannot be written.
         """
-        return _written(path, (".json",), lambda file: file.write_text(self.to_json(), encoding="utf-8"))
+        return write_file(path, (".json",), lambda file: file.write_text(self.to_json(), encoding="utf-8"))
 
     def write_tables(self, path: str | os.PathLike[str], *, format: Literal["csv", "parquet"] = "csv") -> list[Path]:
         """Write the tables: one file for each into a folder, which is made, or as sheets of a workbook (`.xlsx`).
@@ -115,7 +115,7 @@ class Result:
             raise OptionError(f"format={format!r} is not known; write 'csv' or 'parquet'")
         folder = path_of(path, "path")
         if file_ending(path) == ".xlsx":
-            return [_written(path, (".xlsx",), lambda file: export.to_excel(self, file))]
+            return [write_file(path, (".xlsx",), lambda file: export.to_excel(self, file))]
         if ending := file_ending(path):
             raise OptionError(f"{folder}: tables are written into a folder or an .xlsx file, not as {ending}")
         if (folder / HEAD).exists():
@@ -131,7 +131,7 @@ class Result:
         Raises:
             OptionError: another ending, or a path that cannot be written.
         """
-        return _written(path, (".html", ".htm"), lambda file: file.write_bytes(report_html(self).encode()))
+        return write_file(path, (".html", ".htm"), lambda file: file.write_bytes(report_html(self).encode()))
 
     @property
     def headline(self) -> str:
@@ -322,7 +322,7 @@ def _finite(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.when(numbers.is_finite()).then(numbers))
 
 
-def _written(path: str | os.PathLike[str], endings: tuple[str, ...], write: Callable[[Path], object]) -> Path:
+def write_file(path: str | os.PathLike[str], endings: tuple[str, ...], write: Callable[[Path], object]) -> Path:
     """Write a file after a check of its ending.
 
     Raises:

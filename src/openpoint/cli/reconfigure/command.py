@@ -109,7 +109,10 @@ def reconfigure(
     ] = None,
     write: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Copy the grid's own file with the switch states of the answer."),
+        typer.Option(
+            metavar="FILE",
+            help="Copy the grid's own file with the switch states of the answer; .geojson: the answer as a map.",
+        ),
     ] = None,
     proof: ProofOptions,
     quiet: QuietOption = False,
@@ -135,9 +138,7 @@ def reconfigure(
     outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample, many.year)
     check_copy(grid, write)
     many.check(others=soft_limits or proof.any or grid is None)
-    plan.check()
-    if plan.any and (many.any or grid is None):
-        raise OptionError("--plan and --checklist are for one grid and the demand of today; leave them out")
+    plan.check(others=many.any or many.year is not None or grid is None)
     if many.any and proof.checkpoint is not None:
         raise OptionError("--checkpoint is an option of --method search for one demand; leave it out, or the futures")
     named = method.method

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from openpoint.results.switched import SwitchedResult
 
+MAP = ".geojson"
+"""Ending of a file that holds the answer as a map, and no copy of the grid."""
+
 
 def check_copy(source: str | None, path: Path | None) -> None:
     """Refuse, before the work begins, many grids, one that is not written back, and a name of another format.
@@ -24,9 +27,13 @@ def check_copy(source: str | None, path: Path | None) -> None:
     if path is not None and source is None:
         raise OptionError("--write is for one grid; leave it out, or --out")
     if path is not None and source is not None:
+        from openpoint.cli.outputs import check_file
         from openpoint.io.write_back import refuse_other_format
 
-        refuse_other_format(Path(source), path)
+        if path.suffix.lower() == MAP:
+            check_file("--write", path, (MAP,))
+        else:
+            refuse_other_format(Path(source), path)
 
 
 def write_copy(out: Console, source: str, path: Path | None, result: SwitchedResult, *, found: bool) -> bool:
@@ -42,6 +49,8 @@ def write_copy(out: Console, source: str, path: Path | None, result: SwitchedRes
         return False
     from openpoint.io.write_back import write_back
 
+    if path.suffix.lower() == MAP:
+        return _write_map(out, path, result)
     opened = set(result.open_branches)
     try:
         changes = write_back(source, path, {name: name not in opened for name in result.branches["name"]})
@@ -51,4 +60,20 @@ def write_copy(out: Console, source: str, path: Path | None, result: SwitchedRes
     out.print(f"\nwritten: {words.safe(str(path))}, {words.count(len(changes), 'change')}")
     for change in changes:
         out.print(f"  {words.safe(str(change))}")
+    return True
+
+
+def _write_map(out: Console, path: Path, result: SwitchedResult) -> bool:
+    """Write the answer as GeoJSON; whether that went well."""
+    from openpoint.studies.reconfigure.result import ReconfigureResult
+
+    if not isinstance(result, ReconfigureResult):
+        complain("error", f"--write {path} was not written: GeoJSON is for the demand of today")
+        return False
+    try:
+        result.write_geojson(path)
+    except OpenpointError as error:
+        complain("error", f"--write {path} was not written: {error}")
+        return False
+    out.print(f"\nwritten: {words.safe(str(path))}")
     return True

@@ -227,8 +227,11 @@ class PlanOptions:
         """Whether a plan is asked for."""
         return self.plan or self.checklist is not None
 
-    def check(self) -> None:
-        """Refuse a checklist that cannot be written, and options of a plan without one.
+    def check(self, *, others: bool) -> None:
+        """Refuse a checklist that cannot be written, options of a plan without one, and a plan of another question.
+
+        Args:
+            others: whether the question has futures, a year or many grids.
 
         Raises:
             OptionError: with what to do.
@@ -238,6 +241,8 @@ class PlanOptions:
 
         if self.checklist is not None:
             check_file("--checklist", self.checklist, ENDINGS)
+        if self.any and others:
+            raise OptionError("--plan and --checklist are for one grid and the demand of today; leave them out")
         if not self.any and (self.parallel_sources or self.customers is not None):
             raise OptionError("--parallel-sources and --customers go with --plan or --checklist; add one of them")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -14,7 +15,8 @@ from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network import Network, build_network
 from openpoint.results import columns as c
-from openpoint.results.base import Value, in_kw
+from openpoint.results.base import Value, in_kw, write_file
+from openpoint.results.geojson import geojson
 from openpoint.results.plan.build import PlanOptions, plan_of
 from openpoint.results.plan.plan import STEPS, SwitchPlan
 from openpoint.results.shape import Shape
@@ -24,6 +26,8 @@ from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.studies.reconfigure.schema import RECONFIGURE
 
 if TYPE_CHECKING:
+    import os
+
     from matplotlib.figure import Figure
 
 
@@ -182,6 +186,23 @@ class ReconfigureResult(LossResult):
     def with_plan(self, plan: SwitchPlan) -> ReconfigureResult:
         """The result with a `switch_plan`, which its tables, JSON and report then show."""
         return replace(self, plan=plan)
+
+    def write_geojson(self, path: str | os.PathLike[str]) -> Path:
+        """Write the answer as GeoJSON (`.geojson`): branches with state, flow and loading, open points, voltages.
+
+        Raises:
+            OptionError: there is no answer, a grid of several phases, another ending, or a path that cannot be written.
+            InputError: no bus has coordinates.
+        """
+        if not self.has_answer:
+            raise OptionError("there is no answer to be written as GeoJSON")
+        if self.buses["phase"].n_unique() > 1 or self.buses["phase"][0] != "1":
+            raise OptionError("GeoJSON is written of balanced grids (phases '1'); this grid has phases a, b, c")
+
+        def write(file: Path) -> None:
+            file.write_text(geojson(self.grid, self.buses, self.branches, "after"), encoding="utf-8")
+
+        return write_file(path, (".geojson",), write)
 
     def _limited(self) -> Network:
         """The network with the limits of the result, which are in its tables."""
