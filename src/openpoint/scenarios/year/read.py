@@ -11,6 +11,7 @@ import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.arguments import path_of
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean
 from openpoint.io import GridLike, read
@@ -54,7 +55,7 @@ def read_year(source: YearLike, grid: GridLike) -> Year:
         return source
     grid = read(grid).check()
     if (grid.buses["phases"] != "1").any():
-        raise OptionError("a year works on balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"a year works on balanced grids (phases '1'); {HAS_PHASES}")
     return _Reading(grid, _tables(source, grid)).year()
 
 

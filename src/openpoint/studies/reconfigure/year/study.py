@@ -9,6 +9,7 @@ import numpy as np
 
 from openpoint.arrays import Ints
 from openpoint.errors import OptionError
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked, why_no_loss
 from openpoint.network import Network
@@ -61,7 +62,7 @@ def prepare_year(
         raise OptionError("certificates and checkpoints are for one demand; leave them out, or the year")
     grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
     if has_phases(grid):
-        raise OptionError("a year is for balanced grids (phases '1'); this grid has phases a, b, c")
+        raise OptionError(f"a year is for balanced grids (phases '1'); {HAS_PHASES}")
     program = radial_program(grid, options)
     known = read_year(year, grid)
     if known.bus_names != program.network.bus_names:
