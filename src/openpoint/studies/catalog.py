@@ -95,6 +95,14 @@ STUDIES = (
         "Result of `openpoint reconfigure` for many grids",
         command=False,
     ),
+    _study(
+        "reconfigure.faults",
+        "SecuredResult",
+        "SECURED",
+        "reconfigure-secure",
+        "Result of `openpoint reconfigure --restorable` and `--minimize`",
+        command=False,
+    ),
     _study("dispatch", "DispatchResult", "DISPATCH", "dispatch", "Result of `openpoint dispatch`"),
     _study(
         "dispatch.front",

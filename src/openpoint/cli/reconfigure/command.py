@@ -21,6 +21,7 @@ from openpoint.cli.options import (
     QuietOption,
 )
 from openpoint.cli.outputs import Outputs
+from openpoint.cli.reconfigure.faults import FaultOptions
 from openpoint.cli.reconfigure.options import (
     AssumeOption,
     ChangeOptions,
@@ -63,6 +64,11 @@ One topology for a year, least energy lost, limits kept in every step:
   openpoint reconfigure baran33 --year synthetic-quarters
 
 \b
+Faults as a limit or an objective, as openpoint secure judges them:
+  openpoint reconfigure my_grid.json --restorable today --time-limit 60
+  openpoint reconfigure my_grid.json --minimize saidi --reliability data/ --failures-per-km 0.05
+
+\b
 Many grids, each by itself, with one table and one page of all:
   openpoint reconfigure feeders/*.m --out results
   openpoint reconfigure feeders/ baran33 --out results --workers 4 --time-limit 60
@@ -102,6 +108,7 @@ def reconfigure(
         typer.Option("--soft-limits", help="Where nothing keeps all limits: break them least, and of that lose least."),
     ] = False,
     many: FuturesOptions,
+    faults: FaultOptions,
     fleet: FleetOptions,
     outputs: Outputs,
     plot: Annotated[
@@ -127,6 +134,7 @@ def reconfigure(
 
     install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
     from openpoint.cli.grid import Asked
+    from openpoint.cli.reconfigure import faults as faults_run
     from openpoint.cli.reconfigure import fleet as fleet_run
     from openpoint.cli.reconfigure import futures as futures_run
     from openpoint.cli.reconfigure import run
@@ -139,6 +147,7 @@ def reconfigure(
     check_copy(grid, write)
     many.check(others=soft_limits or proof.any or grid is None)
     plan.check(others=many.any or many.year is not None or grid is None)
+    faults.check(alone=grid is not None and not (many.any or many.year is not None or proof.any or plan.any))
     if many.any and proof.checkpoint is not None:
         raise OptionError("--checkpoint is an option of --method search for one demand; leave it out, or the futures")
     named = method.method
@@ -164,6 +173,8 @@ def reconfigure(
         return fleet_run.reconfigure(grids, asked, options, fleet, outputs=outputs, quiet=quiet)
     if many.year is not None:
         return year_run.reconfigure(grid, asked, options, many.year, outputs=outputs, copy=write, quiet=quiet)
+    if faults.any:
+        return faults_run.reconfigure(grid, asked, options, faults, outputs=outputs, copy=write, quiet=quiet)
     if many.any:
         return futures_run.reconfigure(grid, asked, options, many, outputs=outputs, copy=write, quiet=quiet)
     return run.reconfigure(grid, asked, options, plan, outputs=outputs, copy=write, quiet=quiet)

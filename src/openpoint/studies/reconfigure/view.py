@@ -44,14 +44,14 @@ def _answer(result: ReconfigureResult) -> v.View:
         gap = f"{words.percent(result.gap)} %{objective} ({bound})"
     return [
         v.Line(f"\nLoss {losses}{_saving(result)}", "bold"),
-        v.Rows(_before_after(result), head=True),
+        v.Rows(before_after(result), head=True),
         v.Line(f"Open today: {words.names(result.open_before)}"),
-        *v.switching(result, _places(result)),
+        *v.switching(result, places(result)),
         v.Line(f"Gap: {gap}"),
     ]
 
 
-def _places(result: ReconfigureResult) -> pl.DataFrame:
+def places(result: ReconfigureResult) -> pl.DataFrame:
     """What is to be opened or closed; of a line that is switched at one end alone the bus there."""
     end = pl.col("open_end")
     at = pl.when(end == "from").then("from_bus").when(end == "to").then("to_bus")
@@ -59,7 +59,7 @@ def _places(result: ReconfigureResult) -> pl.DataFrame:
     return result.switching_list.select("action", named.alias("name"))
 
 
-def _before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
+def before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
     before, after = (_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
     return [
         ("", "today", "answer"),

@@ -1,0 +1,93 @@
+"""What a reconfiguration with faults is asked beside its grid, checked in one place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import final
+
+from openpoint.errors import OptionError
+from openpoint.grid.arguments import all_checked, not_negative, of_kind
+from openpoint.scenarios.reliability import Reliability, ReliabilityLike, read_reliability
+from openpoint.studies.reconfigure.faults.task import Sought
+from openpoint.studies.reconfigure.options import ReconfigureOptions
+
+TODAY = "today"
+"""No fault is less restorable than today."""
+UNRESTORABLE = "unrestorable"
+"""The front of loss against the number of faults that are not restorable."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FaultQuestion:
+    """The arguments of `openpoint.reconfigure_secure` about faults; see there.
+
+    Raises:
+        OptionError: with all that is wrong.
+    """
+
+    minimize: str = "loss"
+    restorable: str | int | None = None
+    max_loading_percent: float = 100.0
+    isolate_lines: bool = False
+    transformers: bool = True
+    reliability: ReliabilityLike | None = None
+    failures_per_km_year: float | None = None
+    failures_per_branch_year: float | None = None
+    switching_h: float = 1.0
+    repair_h: float = 4.0
+
+    def __post_init__(self) -> None:
+        rates = ("failures_per_km_year", "failures_per_branch_year")
+        numbers = (*(name for name in rates if getattr(self, name) is not None), "switching_h", "repair_h")
+        all_checked(
+            lambda: self.sought,
+            self._check_restorable,
+            self._check_loading,
+            *(lambda name=name: not_negative(name, getattr(self, name)) for name in numbers),
+        )
+
+    @property
+    def sought(self) -> Sought:
+        """The figure that is least.
+
+        Raises:
+            OptionError: there is none of that name.
+        """
+        try:
+            return Sought(self.minimize)
+        except ValueError:
+            known = ", ".join(Sought)
+            raise OptionError(f"minimize is {self.minimize!r}; give one of {known}") from None
+
+    @property
+    def data(self) -> Reliability:
+        """Customers and rates, empty where none were given."""
+        return Reliability.of() if self.reliability is None else read_reliability(self.reliability)
+
+    def check_with(self, options: ReconfigureOptions) -> None:
+        """Refuse options of a reconfiguration that do not go with faults.
+
+        Raises:
+            OptionError: naming them.
+        """
+        if options.method is not None:
+            raise OptionError("a topology with limits of faults is found by its own search; leave out method")
+        if options.soft_limits:
+            raise OptionError("soft_limits are for a reconfiguration without limits of faults; leave one of both out")
+        if options.change_cost_kw and self.sought is not Sought.LOSS:
+            raise OptionError(f"change_cost_kw is in kW of loss; with minimize={self.minimize!r} give max_changes")
+
+    def _check_restorable(self) -> None:
+        advice = f"{TODAY!r}, or the number of faults that may be unrestorable"
+        if self.restorable is None or self.restorable == TODAY:
+            return
+        if isinstance(self.restorable, bool) or not isinstance(self.restorable, int) or self.restorable < 0:
+            raise OptionError(f"restorable is {self.restorable!r}; give {advice}")
+
+    def _check_loading(self) -> None:
+        of_kind(self.max_loading_percent, Real, "max_loading_percent", "percent of the ratings, such as 120")
+        if not (math.isfinite(self.max_loading_percent) and self.max_loading_percent > 0.0):
+            raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}; give percent above 0, such as 120")

@@ -1,0 +1,170 @@
+"""A question about faults made ready: the network, its sections, who is interrupted, and today's figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.arrays import Bools
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.grid import Grid
+from openpoint.grid.today import as_asked
+from openpoint.network.stations import Stations
+from openpoint.search.exchange.local import exchange_branches
+from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
+from openpoint.studies.reconfigure.faults.evaluator import ENDLESS, FaultEvaluator, FaultFigures
+from openpoint.studies.reconfigure.faults.options import FaultQuestion
+from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, unlimited
+from openpoint.studies.reconfigure.model import RadialProgram
+from openpoint.studies.reconfigure.options import ReconfigureOptions
+from openpoint.studies.reconfigure.setup import station_program
+from openpoint.studies.secure.model.data import by_name, failure_rates, load_of_buses, may_fail
+from openpoint.studies.secure.model.held import sections_on_loops
+from openpoint.studies.secure.model.sections import every_line_alone, sections_of
+from openpoint.studies.secure.model.tree import tree_of
+from openpoint.twostage.deadline import Deadline
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A grid ready to be asked about its faults.
+
+    Attributes:
+        grid: with what is asked for given to the choice. program, stations: as of a reconfiguration.
+        evaluator: judges faults. today: their figures today, None where it is not radial or has no power flow.
+        customers: of all buses, None where none are known. has_rates: whether branches fail at a known rate.
+        notes: what changes the meaning of the figures.
+    """
+
+    grid: Grid
+    program: RadialProgram
+    stations: Stations
+    question: FaultQuestion
+    evaluator: FaultEvaluator
+    today: FaultFigures | None
+    customers: float | None
+    has_rates: bool
+    notes: tuple[str, ...]
+
+    def task(self, sought: Sought, limits: FaultLimits) -> FaultTask:
+        """The task of a search."""
+        program = self.program
+        return FaultTask(
+            program.network,
+            program.must_close,
+            program.must_open,
+            program.max_changes,
+            program.change_cost_kw / program.network.s_base_kva,
+            self.evaluator,
+            sought,
+            limits,
+        )
+
+    def limits(self) -> FaultLimits:
+        """The limits of faults that are asked for.
+
+        Raises:
+            InputError: those of today, where there is no radial state today.
+        """
+        wanted, branches = self.question.restorable, len(self.program.must_open)
+        if wanted is None:
+            return unlimited(branches)
+        if isinstance(wanted, int):
+            return FaultLimits(wanted, np.ones(branches, dtype=np.bool_))
+        if self.today is None:
+            remedy = "Give the number of faults that may be unrestorable, or make today's state radial"
+            message = "today's state is not radial or has no power flow, so that no fault is restorable as today"
+            raise InputError([Problem("branches", "", "closed", message, remedy)])
+        return FaultLimits(ENDLESS, self.today.unrestorable)
+
+    def starts(self, deadline: Deadline) -> list[Bools]:
+        """Radial states to begin with: today's, and one of little loss."""
+        program = self.program
+        found = exchange_branches(
+            program.network,
+            must_close=program.must_close,
+            must_open=program.must_open,
+            max_changes=program.max_changes,
+            change_cost=program.change_cost_kw / program.network.s_base_kva,
+            deadline=deadline,
+        )
+        known = [program.network.closed] if self.today is not None else []
+        return [*known, *(closed for closed in (found.closed, found.least_violation) if closed is not None)]
+
+    def scale(self, sought: Sought) -> float:
+        """What an index is multiplied by, to be one of a customer, or the loss to be in kW."""
+        if sought is Sought.LOSS:
+            return self.program.network.s_base_kva
+        return 1.0 if sought is Sought.ENS or not self.customers else 1.0 / self.customers
+
+
+def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -> Prepared:
+    """All that a search with faults needs.
+
+    Raises:
+        InputError: the grid has faults, a name is unknown, locks leave no radial state; faults of the reliability data.
+        OptionError: options that do not go together, several phases, generators to dispatch, or an index without data.
+    """
+    question.check_with(options)
+    data = question.data.checked(grid)
+    grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
+    program, stations = station_program(grid, options)
+    if len(program.network.generator_names):
+        raise OptionError(
+            "limits of faults are for grids without generators to dispatch; clear their limits to fix their output"
+        )
+    whole, opened = stations.whole, stations.opened
+    sections = sections_of(grid, whole)
+    if question.isolate_lines:
+        sections = every_line_alone(sections)
+    held = whole.closed & ~whole.switchable
+    on_loop = sections_on_loops(whole, sections, held)[sections.of_branch]
+    fails = may_fail(whole, question.transformers)
+    rates, unrated = failure_rates(grid, whole, data, question.failures_per_km_year, question.failures_per_branch_year)
+    weights = Weights(
+        load=load_of_buses(grid, whole),
+        customers=by_name(data.customers, "bus", "customers", whole.bus_names, 0.0),
+        rate=np.zeros(whole.n_conductors) if rates is None else rates,
+        repair_h=by_name(data.rates, "branch", "repair_h", whole.branch_names, question.repair_h),
+        switching_h=question.switching_h,
+    )
+    _check_data(question.sought, bool(data.customers.height), rates is not None, weights)
+    emergency = replace(opened, l_max=opened.l_max * (question.max_loading_percent / 100.0) ** 2)
+    evaluator = FaultEvaluator(
+        emergency, fault_data(emergency, sections, fails & ~on_loop & ~stations.dropped, weights)
+    )
+    today = evaluator.figures(opened.closed) if tree_of(opened, opened.closed) is not None else None
+    known = float(weights.customers.sum()) if data.customers.height else None
+    notes = _notes(int(np.sum(fails & on_loop)), 0 if rates is None else int(np.sum(unrated & fails)), today)
+    return Prepared(grid, program, stations, question, evaluator, today, known, rates is not None, notes)
+
+
+def _check_data(sought: Sought, has_customers: bool, has_rates: bool, weights: Weights) -> None:
+    """Refuse an index without the data that it follows from.
+
+    Raises:
+        OptionError: saying what is missing.
+    """
+    missing = []
+    if sought is not Sought.LOSS and not has_rates:
+        missing.append("faults a year (failures_per_km_year, failures_per_branch_year, or a table of rates)")
+    if sought in (Sought.SAIFI, Sought.SAIDI) and not (has_customers and weights.customers.sum() > 0.0):
+        missing.append("customers by bus (the table customers of the reliability data)")
+    if missing:
+        raise OptionError(f"{sought.name} needs {' and '.join(missing)}")
+    if sought is Sought.ENS and np.any(weights.load < 0.0):
+        raise OptionError("ENS needs loads of 0 or more; move what feeds in to the generators")
+
+
+def _notes(held: int, unrated: int, today: FaultFigures | None) -> tuple[str, ...]:
+    found = []
+    if held:
+        found.append(
+            f"faults of {held} branches on loops that stay closed are left out; `openpoint secure` judges them"
+        )
+    if unrated:
+        found.append(f"{unrated} branches have no rate of faults and count as never failing in all figures of a year")
+    if today is not None and not today.is_whole:
+        found.append("a fault has too many choices of ties for all to be tried: what ties restore may be more")
+    return tuple(found)

@@ -1,0 +1,128 @@
+"""Reconfigure with faults as a limit or an objective: what one tie restores, and interruptions a year."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from openpoint.grid.arguments import Names
+from openpoint.grid.grid import Grid
+from openpoint.io import GridLike, read
+from openpoint.network.limits import Limits
+from openpoint.powerflow.state import ac_state
+from openpoint.scenarios.reliability import ReliabilityLike
+from openpoint.search.methods import Log
+from openpoint.studies.reconfigure.faults.answer import secured_result
+from openpoint.studies.reconfigure.faults.index_search import IndexSearch
+from openpoint.studies.reconfigure.faults.options import FaultQuestion
+from openpoint.studies.reconfigure.faults.result import SecuredResult
+from openpoint.studies.reconfigure.faults.search import Found, search_loss
+from openpoint.studies.reconfigure.faults.setup import Prepared, prepared
+from openpoint.studies.reconfigure.faults.task import FaultTask, Sought
+from openpoint.studies.reconfigure.options import ReconfigureOptions
+from openpoint.twostage.deadline import Deadline, deadline_of
+from openpoint.twostage.log import Progress
+
+GAP = 1e-4
+"""Relative gap at which a search stops unless another is asked for."""
+
+
+def reconfigure_secure(
+    grid: GridLike,
+    *,
+    minimize: str = "loss",
+    restorable: str | int | None = None,
+    max_loading_percent: float = 100.0,
+    isolate_lines: bool = False,
+    transformers: bool = True,
+    reliability: ReliabilityLike | None = None,
+    failures_per_km_year: float | None = None,
+    failures_per_branch_year: float | None = None,
+    switching_h: float = 1.0,
+    repair_h: float = 4.0,
+    limits: Limits | None = None,
+    locked_open: Names = (),
+    locked_closed: Names = (),
+    switchable: Names = (),
+    max_changes: int | None = None,
+    change_cost_kw: float = 0.0,
+    gap: float | None = None,
+    time_limit_s: float | None = None,
+    progress: Progress | None = None,
+) -> SecuredResult:
+    """The radial state of least loss, or of least interruptions, whose faults are as restorable as asked for.
+
+    A fault is *restorable* if one tie for each part that it cuts off feeds all load and customers that are not isolated
+    with it, within the limits, by exact AC power flow (`openpoint.secure`). A branch and bound finds the state and
+    proves it to a gap: by the bound of the loss, and by bounds of what faults do in all completions of a partial state
+    (`openpoint.studies.reconfigure.faults.partial`).
+
+    Args:
+        grid: a balanced grid, a path or a name that `read` takes.
+        minimize: `loss`, `saifi`, `saidi` or `ens` (energy not supplied).
+        restorable: `"today"`: only faults that are unrestorable today may be so in the answer; or the number of faults
+            that may be unrestorable; None: any.
+        max_loading_percent: most loading after a fault, in percent of the ratings.
+        isolate_lines: every line can be isolated at both of its ends, whatever switches the grid has.
+        transformers: whether transformers have faults, too.
+        reliability: customers by bus and faults by branch: a `Reliability`, or what `read_reliability` takes.
+        failures_per_km_year: faults a year of a km of line; failures_per_branch_year: of every branch without another
+            rate.
+        switching_h: time until the section is isolated and the ties are closed. repair_h: until the repair.
+        limits, locked_open, locked_closed, switchable, max_changes, change_cost_kw: as of `reconfigure`.
+        gap: relative gap at which to stop; default: 1e-4. time_limit_s: seconds after which to stop with the best.
+        progress: told of the search.
+
+    Raises:
+        InputError: the grid has faults, or a name is unknown; faults of the reliability data; `"today"` where today's
+            state is not radial.
+        OptionError: options that do not go together, an index without data for it, generators to dispatch.
+    """
+    question = FaultQuestion(
+        minimize=minimize,
+        restorable=restorable,
+        max_loading_percent=max_loading_percent,
+        isolate_lines=isolate_lines,
+        transformers=transformers,
+        reliability=reliability,
+        failures_per_km_year=failures_per_km_year,
+        failures_per_branch_year=failures_per_branch_year,
+        switching_h=switching_h,
+        repair_h=repair_h,
+    )
+    options = ReconfigureOptions(
+        gap=gap,
+        time_limit_s=time_limit_s,
+        limits=limits,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        switchable=switchable,
+        max_changes=max_changes,
+        change_cost_kw=change_cost_kw,
+    )
+    return secured(read(grid), options, question, progress)
+
+
+def secured(
+    grid: Grid, options: ReconfigureOptions, question: FaultQuestion, progress: Progress | None = None
+) -> SecuredResult:
+    """As `reconfigure_secure`, for a grid and options at hand."""
+    ready = prepared(grid, options, question)
+    limits, whole = ready.limits(), ready.stations.whole
+    before = ac_state(whole, whole.closed)
+    with deadline_of(options.time_limit_s) as deadline:
+        task = ready.task(question.sought, limits)
+        found, log = searched(ready, task, GAP if options.gap is None else options.gap, deadline, progress)
+        return secured_result(ready, task.sought, found, log, before)
+
+
+def searched(
+    ready: Prepared, task: FaultTask, gap: float, deadline: Deadline, progress: Progress | None
+) -> tuple[Found, Log]:
+    """What the search for the figure sought finds, and its log."""
+    log = Log(ready.scale(task.sought), progress)
+
+    with deadline.uncounted():  # compiles branch exchange, which takes milliseconds by itself
+        starts = ready.starts(deadline)
+    if task.sought is Sought.LOSS:
+        return search_loss(task, starts, gap=gap, deadline=deadline, progress=log.told), log
+    return IndexSearch(task, gap, deadline, log.told).solve(starts), replace(log, s_base_kva=ready.scale(Sought.LOSS))

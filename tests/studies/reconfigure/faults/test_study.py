@@ -1,0 +1,63 @@
+"""Faults as a limit or an objective of published grids: answers, refusals, files."""
+
+from __future__ import annotations
+
+import pytest
+
+import openpoint
+from openpoint import InputError, OptionError, Reliability, Termination
+from tests.builders.pages import Page, render
+
+
+def customers() -> Reliability:
+    """Customers at some buses of baran33."""
+    return Reliability.of({"bus": ["14", "18", "25"], "customers": [120, 80, 400]})
+
+
+def test_the_answer_is_judged_as_secure_judges_it() -> None:
+    result = openpoint.reconfigure_secure(
+        "baran33", restorable="today", reliability=customers(), failures_per_branch_year=0.1
+    )
+    assert result.termination is Termination.GAP
+    assert result.fault_limit == "no fault less restorable than today"
+    assert result.grid_after is not None
+    for grid, summary in ((result.grid, result.before), (result.grid_after, result.after)):
+        judged = openpoint.secure(grid, reliability=customers(), failures_per_branch_year=0.1)
+        bad = ("partly restored", "overload", "limits", "no tie")
+        assert summary.unrestorable == sum(judged.counts[verdict] for verdict in bad)
+        assert summary.saifi_per_year == pytest.approx(judged.saifi_per_year)
+        assert summary.saidi_h_per_year == pytest.approx(judged.saidi_h_per_year)
+        assert summary.not_supplied_kwh_per_year == pytest.approx(judged.not_supplied_kwh_per_year)
+    rows = result.faults.filter(restorable_before=True)
+    assert not (~rows["restorable_after"].fill_null(value=True)).any()
+    assert result.document()["unrestorable_before"] == 11
+
+
+def test_a_number_that_nothing_keeps_is_proven_to_be_none() -> None:
+    result = openpoint.reconfigure_secure("baran33", restorable=0)
+    assert result.termination is Termination.INFEASIBLE
+    assert not result.has_answer
+    assert result.after.unrestorable is None
+
+
+def test_refusals_say_what_to_do() -> None:
+    with pytest.raises(OptionError, match="minimize is 'cost'; give one of loss, saifi, saidi, ens"):
+        openpoint.reconfigure_secure("baran33", minimize="cost")
+    with pytest.raises(OptionError, match=r"restorable is -1.*max_loading_percent is 0"):
+        openpoint.reconfigure_secure("baran33", restorable=-1, max_loading_percent=0.0)
+    with pytest.raises(OptionError, match=r"SAIDI needs faults a year.*and customers by bus"):
+        openpoint.reconfigure_secure("baran33", minimize="saidi")
+    with pytest.raises(OptionError, match="give max_changes"):
+        openpoint.reconfigure_secure("baran33", minimize="ens", failures_per_branch_year=0.1, change_cost_kw=1.0)
+    with pytest.raises(OptionError, match="balanced grids"):
+        openpoint.reconfigure_secure("ieee13", restorable=3)
+    grid = openpoint.read("baran33").with_closed(dict.fromkeys(("33",), True))
+    with pytest.raises(InputError, match="no fault is restorable as today"):
+        openpoint.reconfigure_secure(grid, restorable="today")
+
+
+def test_the_page_says_what_the_result_says() -> None:
+    result = openpoint.reconfigure_secure("baran33", restorable=5)
+    page = Page(render(result))
+    for said in ("Limit of faults: at most 5 unrestorable faults.", "unrestorable faults", "proven: no state has less"):
+        assert said in page.text
