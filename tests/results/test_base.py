@@ -39,6 +39,7 @@ def fleet() -> Result:
 
 STUDIES: dict[str, Callable[[], Any]] = {
     "reconfigure": lambda: openpoint.reconfigure(ring(), method=openpoint.BranchExchange()),
+    "secured": lambda: openpoint.reconfigure_secure(ring(), restorable=9),
     "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
     "fleet": fleet,
     "dispatch": lambda: openpoint.dispatch(dispatch_grids.ring(), minimize="cost"),

@@ -75,12 +75,17 @@ class FaultOptions:
         """Whether faults are asked about."""
         return self.restorable is not None or self.minimize is not None
 
-    def check(self) -> FaultOptions:
-        """These options, if they go together.
+    def check(self, *, alone: bool) -> None:
+        """Refuse options that do not go together; `alone`: one grid, today's demand, no files of a search, no plan.
 
         Raises:
-            OptionError: options of faults without a question about them.
+            OptionError: options of faults without a question about them, or with what they cannot go with.
         """
+        if self.any and not alone:
+            raise OptionError(
+                "--restorable and --minimize are for one grid and today's demand, without --certificate, --checkpoint, "
+                "--plan and --checklist; leave one out"
+            )
         about = {
             "--max-loading": self.max_loading is not None,
             "--isolate-lines": self.isolate_lines,
@@ -93,7 +98,6 @@ class FaultOptions:
         }
         if not self.any and (named := [option for option, given in about.items() if given]):
             raise OptionError(f"{named[0]} is about faults; ask about them by --restorable or --minimize")
-        return self
 
     def question(self) -> FaultQuestion:
         """The question about faults.
