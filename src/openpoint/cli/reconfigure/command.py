@@ -153,10 +153,6 @@ def reconfigure(
     named = method.method
     if named is None and proof.any:
         named = MethodName.SEARCH
-    if many.any and soft_limits:
-        raise OptionError("--soft-limits is for the demand of today; leave it out, or the futures")
-    if grid is None and (many.any or proof.any):
-        raise OptionError("--out is for the demand of today, without --certificate and --checkpoint; leave one out")
     asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     options = ReconfigureOptions(
         method=proof.of(method.named(named)),
@@ -178,6 +174,24 @@ def reconfigure(
     if many.any:
         return futures_run.reconfigure(grid, asked, options, many, outputs=outputs, copy=write, quiet=quiet)
     return run.reconfigure(grid, asked, options, plan, outputs=outputs, copy=write, quiet=quiet)
+
+
+def _check_together(
+    grid: str | None, many: FuturesOptions, plan: PlanOptions, proof: ProofOptions, soft_limits: bool
+) -> None:
+    """Refuse options that do not go together; `grid`: None for a fleet.
+
+    Raises:
+        OptionError: naming them.
+    """
+    if plan.any and (many.any or grid is None):
+        raise OptionError("--plan and --checklist are for one grid and the demand of today; leave them out")
+    if many.any and proof.checkpoint is not None:
+        raise OptionError("--checkpoint is an option of --method search for one demand; leave it out, or the futures")
+    if many.any and soft_limits:
+        raise OptionError("--soft-limits is for the demand of today; leave it out, or the futures")
+    if grid is None and (many.any or proof.any):
+        raise OptionError("--out is for the demand of today, without --certificate and --checkpoint; leave one out")
 
 
 def futures(
