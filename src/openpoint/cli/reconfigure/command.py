@@ -21,7 +21,7 @@ from openpoint.cli.options import (
     QuietOption,
 )
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.faults import FaultOptions
+from openpoint.cli.reconfigure.fault_options import FaultOptions
 from openpoint.cli.reconfigure.options import (
     AssumeOption,
     ChangeOptions,

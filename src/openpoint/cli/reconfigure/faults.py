@@ -2,124 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from openpoint.cli.display import Progress, console, show_result
 from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
-from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
-    from openpoint.studies.reconfigure.faults.options import FaultQuestion
+    from openpoint.cli.reconfigure.fault_options import FaultOptions
     from openpoint.studies.reconfigure.options import ReconfigureOptions
-
-
-class Minimize(StrEnum):
-    """The figure that is least."""
-
-    LOSS = "loss"
-    SAIFI = "saifi"
-    SAIDI = "saidi"
-    ENS = "ens"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaultOptions:
-    """Faults as a limit or an objective: what ties restore after them, and interruptions a year."""
-
-    restorable: Annotated[
-        str | None,
-        typer.Option(
-            metavar="today|N",
-            help="No fault less restorable by one tie than today, or at most N faults that are not restorable.",
-        ),
-    ] = None
-    minimize: Annotated[Minimize | None, typer.Option(help="What is least.  [default: loss]", show_default=False)] = (
-        None
-    )
-    max_loading: Annotated[
-        float | None,
-        typer.Option(metavar="PERCENT", min=0.0, help="Most loading after a fault, % of the ratings.  [default: 100]"),
-    ] = None
-    isolate_lines: Annotated[
-        bool, typer.Option("--isolate-lines", help="After a fault isolate every line at both ends.")
-    ] = False
-    lines_only: Annotated[bool, typer.Option("--lines-only", help="Transformers have no faults.")] = False
-    reliability: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Customers by bus and faults by branch: a folder of tables or a workbook."),
-    ] = None
-    failures_per_km: Annotated[
-        float | None, typer.Option(metavar="RATE", min=0.0, help="Faults a year of a km of line.")
-    ] = None
-    failures_per_branch: Annotated[
-        float | None, typer.Option(metavar="RATE", min=0.0, help="Faults a year of each branch without another rate.")
-    ] = None
-    switching_h: Annotated[
-        float | None, typer.Option(metavar="HOURS", min=0.0, help="Time until ties are closed.  [default: 1]")
-    ] = None
-    repair_h: Annotated[
-        float | None, typer.Option(metavar="HOURS", min=0.0, help="Time until a repair is done.  [default: 4]")
-    ] = None
-
-    @property
-    def any(self) -> bool:
-        """Whether faults are asked about."""
-        return self.restorable is not None or self.minimize is not None
-
-    def check(self, *, alone: bool) -> None:
-        """Refuse options that do not go together; `alone`: one grid, today's demand, no files of a search, no plan.
-
-        Raises:
-            OptionError: options of faults without a question about them, or with what they cannot go with.
-        """
-        if self.any and not alone:
-            raise OptionError(
-                "--restorable and --minimize are for one grid and today's demand, without --certificate, --checkpoint, "
-                "--plan and --checklist; leave one out"
-            )
-        about = {
-            "--max-loading": self.max_loading is not None,
-            "--isolate-lines": self.isolate_lines,
-            "--lines-only": self.lines_only,
-            "--reliability": self.reliability is not None,
-            "--failures-per-km": self.failures_per_km is not None,
-            "--failures-per-branch": self.failures_per_branch is not None,
-            "--switching-h": self.switching_h is not None,
-            "--repair-h": self.repair_h is not None,
-        }
-        if not self.any and (named := [option for option, given in about.items() if given]):
-            raise OptionError(f"{named[0]} is about faults; ask about them by --restorable or --minimize")
-
-    def question(self) -> FaultQuestion:
-        """The question about faults.
-
-        Raises:
-            OptionError: options that make no sense.
-        """
-        from openpoint.studies.reconfigure.faults.options import FaultQuestion
-
-        wanted = self.restorable
-        return FaultQuestion(
-            minimize=(self.minimize or Minimize.LOSS).value,
-            restorable=int(wanted) if wanted is not None and wanted.isdigit() else wanted,
-            max_loading_percent=100.0 if self.max_loading is None else self.max_loading,
-            isolate_lines=self.isolate_lines,
-            transformers=not self.lines_only,
-            reliability=self.reliability,
-            failures_per_km_year=self.failures_per_km,
-            failures_per_branch_year=self.failures_per_branch,
-            switching_h=1.0 if self.switching_h is None else self.switching_h,
-            repair_h=4.0 if self.repair_h is None else self.repair_h,
-        )
 
 
 def reconfigure(
