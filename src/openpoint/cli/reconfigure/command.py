@@ -148,8 +148,7 @@ def reconfigure(
     many.check(others=soft_limits or proof.any or grid is None)
     plan.check(others=many.any or many.year is not None or grid is None)
     faults.check(alone=grid is not None and not (many.any or many.year is not None or proof.any or plan.any))
-    if many.any and proof.checkpoint is not None:
-        raise OptionError("--checkpoint is an option of --method search for one demand; leave it out, or the futures")
+    _check_together(grid, many, proof, soft_limits)
     named = method.method
     if named is None and proof.any:
         named = MethodName.SEARCH
@@ -176,16 +175,12 @@ def reconfigure(
     return run.reconfigure(grid, asked, options, plan, outputs=outputs, copy=write, quiet=quiet)
 
 
-def _check_together(
-    grid: str | None, many: FuturesOptions, plan: PlanOptions, proof: ProofOptions, soft_limits: bool
-) -> None:
+def _check_together(grid: str | None, many: FuturesOptions, proof: ProofOptions, soft_limits: bool) -> None:
     """Refuse options that do not go together; `grid`: None for a fleet.
 
     Raises:
         OptionError: naming them.
     """
-    if plan.any and (many.any or grid is None):
-        raise OptionError("--plan and --checklist are for one grid and the demand of today; leave them out")
     if many.any and proof.checkpoint is not None:
         raise OptionError("--checkpoint is an option of --method search for one demand; leave it out, or the futures")
     if many.any and soft_limits:
