@@ -13,10 +13,10 @@ from openpoint.report.plan.show import plan_section
 from openpoint.report.scene import Scene
 from openpoint.results.violation import phase_words
 from openpoint.studies.reconfigure.pictures.figures import draw_scene
-from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.studies.reconfigure.result import TopologyResult
 
 
-def page(result: ReconfigureResult, *, picture: bool = True) -> m.Page:
+def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
     """The report of a result; `picture`: also one for readers without scripts, which takes most of the time."""
     scene = build_scene(result)
     alt = "The grid today and with the answer; the tables below hold all numbers."
@@ -43,7 +43,7 @@ def page(result: ReconfigureResult, *, picture: bool = True) -> m.Page:
     return m.page_of(result.grid, "open points", parts)
 
 
-def _cards(result: ReconfigureResult) -> m.Cards:
+def _cards(result: TopologyResult) -> m.Cards:
     before, after = result.loss_before_kw, result.loss_kw
     answered = after is not None
     lowest = f"{result.v_min_pu:.5f} pu" if result.v_min_pu is not None else "–"
@@ -74,7 +74,7 @@ def _losses(before: float | None, after: float | None) -> tuple[str, tuple[str, 
     return f"{number(before)} → {number(after)} kW", (change,)
 
 
-def _bound(result: ReconfigureResult) -> str:
+def _bound(result: TopologyResult) -> str:
     """What the bounds enclose."""
     said = f"lower bound {number(result.lower_bound_kw)} kW" if math.isfinite(result.lower_bound_kw) else ""
     if result.linear_kw is not None:
@@ -85,7 +85,7 @@ def _bound(result: ReconfigureResult) -> str:
     return said
 
 
-def _limits(result: ReconfigureResult, scene: Scene) -> m.Section | None:
+def _limits(result: TopologyResult, scene: Scene) -> m.Section | None:
     parts = []
     if result.least_violation:
         told = "Relax these limits, or reinforce here. The state with the least violation has these open points: "
@@ -102,14 +102,14 @@ def _limits(result: ReconfigureResult, scene: Scene) -> m.Section | None:
     return m.section("Limits", *parts, *broken, long=True) if parts or any(broken) else None
 
 
-def _phases(result: ReconfigureResult) -> m.Section:
+def _phases(result: TopologyResult) -> m.Section:
     """The range of voltages by phase."""
     phases = result.phases
     listed = s.frame_table("phases", "To neutral", phases, result.shape.tables["phases"], phases.columns)
     return m.section("Voltages by phase", listed)
 
 
-def _generators(result: ReconfigureResult) -> m.Section | None:
+def _generators(result: TopologyResult) -> m.Section | None:
     if not result.generators.height:
         return None
     declared, names = result.shape.tables["generators"], ["name", "bus", "p_kw", "q_kvar"]

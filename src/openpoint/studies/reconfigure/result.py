@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
 import polars as pl
@@ -73,26 +73,8 @@ class SoftLimits:
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class ReconfigureResult(LossResult):
-    """What `reconfigure` answers. `loss_kw` is the exact AC loss of the open points found.
-
-    Attributes:
-        loss_before_kw: exact AC loss today; None where today's state is not radial or its flow has no solution.
-        loss_kw: exact AC loss of the answer; None where no topology that keeps the limits was found.
-        bound_of: what lower_bound_kw and gap are of: objective_kw ("AC power flow"), or "linear model", which is so on
-            grids of several phases: linear_kw, the least objective found in that model, which the AC power flow may
-            contradict.
-        v_min_pu, v_min_bus, v_min_phase: lowest voltage of the answer, its bus and phase; `v_min_before_…` today's.
-        violations: limits that the AC solution of the answer breaks (empty when `loss_kw` is verified).
-        least_violation: where infeasible: the limits that break at the least violation met.
-        buses: a row a bus and phase; voltages are to neutral, per unit of the nominal phase voltage.
-        branches: a row a branch and phase; power is positive from the from bus to the to bus. Phases couple: add losses
-            up over those of a branch.
-        generators: their output in the answer.
-        soft_limits: with `soft_limits=True`, where nothing keeps all limits: how they were relaxed. The answer then
-            breaks the limits in `violations`, and bounds and gap are those within the relaxed limits. None: kept.
-        plan: the switch plan, where one was asked for: see `with_plan`.
-    """
+class TopologyResult(LossResult):
+    """A topology for one demand; its fields are described in `ReconfigureResult`."""
 
     loss_before_kw: float | None
     loss_kw: float | None
@@ -109,9 +91,6 @@ class ReconfigureResult(LossResult):
     linear_kw: float | None = None
     soft_limits: SoftLimits | None = None
     plan: SwitchPlan | None = None
-
-    shape: ClassVar[Shape] = RECONFIGURE
-    place: ClassVar[str] = "openpoint.studies.reconfigure"
 
     def violations_told(self) -> pl.DataFrame:
         return violation_table(self.violations or self.least_violation)
@@ -183,7 +162,7 @@ class ReconfigureResult(LossResult):
         )
         return plan_of(self.grid, self._limited(), self.open_branches, options)
 
-    def with_plan(self, plan: SwitchPlan) -> ReconfigureResult:
+    def with_plan(self, plan: SwitchPlan) -> Self:
         """The result with a `switch_plan`, which its tables, JSON and report then show."""
         return replace(self, plan=plan)
 
@@ -245,3 +224,30 @@ class ReconfigureResult(LossResult):
     def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""
         return self._draw(kind=kind)
+
+
+@final
+@dataclass(frozen=True, repr=False, kw_only=True)
+class ReconfigureResult(TopologyResult):
+    """What `reconfigure` answers. `loss_kw` is the exact AC loss of the open points found.
+
+    Attributes:
+        loss_before_kw: exact AC loss today; None where today's state is not radial or its flow has no solution.
+        loss_kw: exact AC loss of the answer; None where no topology that keeps the limits was found.
+        bound_of: what lower_bound_kw and gap are of: objective_kw ("AC power flow"), or "linear model", which is so on
+            grids of several phases: linear_kw, the least objective found in that model, which the AC power flow may
+            contradict.
+        v_min_pu, v_min_bus, v_min_phase: lowest voltage of the answer, its bus and phase; `v_min_before_…` today's.
+        violations: limits that the AC solution of the answer breaks (empty when `loss_kw` is verified).
+        least_violation: where infeasible: the limits that break at the least violation met.
+        buses: a row a bus and phase; voltages are to neutral, per unit of the nominal phase voltage.
+        branches: a row a branch and phase; power is positive from the from bus to the to bus. Phases couple: add losses
+            up over those of a branch.
+        generators: their output in the answer.
+        soft_limits: with `soft_limits=True`, where nothing keeps all limits: how they were relaxed. The answer then
+            breaks the limits in `violations`, and bounds and gap are those within the relaxed limits. None: kept.
+        plan: the switch plan, where one was asked for: see `with_plan`.
+    """
+
+    shape: ClassVar[Shape] = RECONFIGURE
+    place: ClassVar[str] = "openpoint.studies.reconfigure"

@@ -10,10 +10,10 @@ from openpoint.report.plan.show import plan_view
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
 from openpoint.results.violation import phase_words
-from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
+from openpoint.studies.reconfigure.result import SoftLimits, TopologyResult
 
 
-def view(result: ReconfigureResult) -> v.View:
+def view(result: TopologyResult) -> v.View:
     """Why the run stopped, and the grid before and after."""
     lines = [*v.stop(result), *_answer(result)]
     if result.ac_max_mismatch_pu is not None:
@@ -30,7 +30,7 @@ def view(result: ReconfigureResult) -> v.View:
     return lines
 
 
-def _answer(result: ReconfigureResult) -> v.View:
+def _answer(result: TopologyResult) -> v.View:
     bound = f"bound {words.kw(result.lower_bound_kw)} kW"
     if result.loss_kw is None:
         return [v.Line(f"No topology that keeps the limits was found ({bound}).")]
@@ -51,7 +51,7 @@ def _answer(result: ReconfigureResult) -> v.View:
     ]
 
 
-def places(result: ReconfigureResult) -> pl.DataFrame:
+def places(result: TopologyResult) -> pl.DataFrame:
     """What is to be opened or closed; of a line that is switched at one end alone the bus there."""
     end = pl.col("open_end")
     at = pl.when(end == "from").then("from_bus").when(end == "to").then("to_bus")
@@ -59,7 +59,7 @@ def places(result: ReconfigureResult) -> pl.DataFrame:
     return result.switching_list.select("action", named.alias("name"))
 
 
-def before_after(result: ReconfigureResult) -> list[tuple[str, str, str]]:
+def before_after(result: TopologyResult) -> list[tuple[str, str, str]]:
     before, after = (_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
     return [
         ("", "today", "answer"),
@@ -80,7 +80,7 @@ def _loading(branches: pl.DataFrame, column: str) -> str:
     return f"{known[column][-1]:.1f} % at {words.safe(known['name'][-1])}"
 
 
-def _saving(result: ReconfigureResult) -> str:
+def _saving(result: TopologyResult) -> str:
     before, after = result.loss_before_kw, result.loss_kw
     if before is None or after is None or before <= 0.0:
         return ""

@@ -17,7 +17,7 @@ from openpoint.studies.reconfigure.faults.schema import FAULTS
 from openpoint.studies.reconfigure.faults.search import Found
 from openpoint.studies.reconfigure.faults.setup import Prepared
 from openpoint.studies.reconfigure.faults.task import Sought
-from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.studies.reconfigure.result import TopologyResult
 
 
 def secured_result(prepared: Prepared, sought: Sought, found: Found, log: Log, before: AcState | None) -> SecuredResult:
@@ -33,7 +33,7 @@ def secured_result(prepared: Prepared, sought: Sought, found: Found, log: Log, b
     plain = radial_result(prepared.grid, program, prepared.stations, f"FaultSearch({sought})", before, outcome, None)
     figures = None if found.best is None or result.closed is None else found.best.figures
     scale = prepared.scale(sought)
-    given = {field.name: getattr(plain, field.name) for field in fields(ReconfigureResult)}
+    given = {field.name: getattr(plain, field.name) for field in fields(TopologyResult)}
     given["notes"] = (*plain.notes, *prepared.notes)
     if sought is not Sought.LOSS:
         given |= {"gap": result.gap, "objective_kw": None}

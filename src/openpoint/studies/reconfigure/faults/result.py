@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import polars as pl
 
 from openpoint.results.base import Head, in_kw
 from openpoint.results.shape import Shape
 from openpoint.studies.reconfigure.faults.schema import SECURED
-from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.studies.reconfigure.result import TopologyResult
 
 UNITS = {
     "loss": "kW",
@@ -35,9 +35,10 @@ class FaultSummary:
     not_supplied_kwh_per_year: float | None = None
 
 
+@final
 @dataclass(frozen=True, repr=False, kw_only=True)
-class SecuredResult(ReconfigureResult):
-    """What `reconfigure_secure` answers: a `ReconfigureResult` with what faults do today and in the answer.
+class SecuredResult(TopologyResult):
+    """What `reconfigure_secure` answers: a topology with what faults do today and in the answer.
 
     Attributes:
         minimized: the figure that is least: loss, saifi, saidi or ens. minimized_value, minimized_bound: of it; `gap`

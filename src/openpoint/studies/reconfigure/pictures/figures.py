@@ -17,13 +17,13 @@ from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
 from openpoint.report.series import convergence, gap_text
-from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.studies.reconfigure.result import TopologyResult
 
 Kind = Literal["grid", "voltage", "loading", "convergence"]
 Which = Literal["both", "before", "after"]
 
 
-def draw(result: ReconfigureResult, *, which: Which = "both", kind: Kind = "grid") -> Figure:
+def draw(result: TopologyResult, *, which: Which = "both", kind: Kind = "grid") -> Figure:
     """A picture of a result.
 
     Args:
@@ -46,7 +46,7 @@ def draw(result: ReconfigureResult, *, which: Which = "both", kind: Kind = "grid
     return draw_scene(result, build_scene(result), which=which, kind=kind)
 
 
-def draw_scene(result: ReconfigureResult, scene: Scene, *, which: Which = "both", kind: Kind = "grid") -> Figure:
+def draw_scene(result: TopologyResult, scene: Scene, *, which: Which = "both", kind: Kind = "grid") -> Figure:
     """As `draw`, for a scene at hand: its layout is computed once for all pictures."""
     keys = _keys(scene, which)
     title = result.grid.title or result.grid.name
@@ -60,7 +60,7 @@ def draw_scene(result: ReconfigureResult, scene: Scene, *, which: Which = "both"
         return convergence_figure(convergence(result.iterations, gap_text(result.gap, result.termination)), title)
 
 
-def save(result: ReconfigureResult, path: str | Path, *, which: Which = "both", kind: Kind = "grid") -> Path:
+def save(result: TopologyResult, path: str | Path, *, which: Which = "both", kind: Kind = "grid") -> Path:
     """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
 
     Text in SVG and PDF stays text, so that names can be searched. The same result gives the same bytes.
@@ -71,7 +71,7 @@ def save(result: ReconfigureResult, path: str | Path, *, which: Which = "both", 
     return write_figure(draw(result, which=which, kind=kind), path)
 
 
-def headline(result: ReconfigureResult, title: str) -> str:
+def headline(result: TopologyResult, title: str) -> str:
     """One line that says what the picture shows."""
     if result.loss_kw is None:
         return f"{title}: {result.termination.value}, no answer that keeps the limits"
