@@ -41,6 +41,7 @@ STUDIES: dict[str, Callable[[], Any]] = {
     "reconfigure": lambda: openpoint.reconfigure(ring(), method=openpoint.BranchExchange()),
     "secured": lambda: openpoint.reconfigure_secure(ring(), restorable=9),
     "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
+    "year": lambda: openpoint.reconfigure(ring(), year=pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.3, 1.0]})),
     "fleet": fleet,
     "dispatch": lambda: openpoint.dispatch(dispatch_grids.ring(), minimize="cost"),
     "front": lambda: openpoint.dispatch_front(dispatch_grids.ring(), "losses,moves"),

@@ -10,8 +10,9 @@ from tests.builders.pages import Page, render
 
 
 def customers() -> Reliability:
-    """Customers at some buses of baran33."""
-    return Reliability.of({"bus": ["14", "18", "25"], "customers": [120, 80, 400]})
+    """Customers at some buses of baran33, and a breaker in its feeder."""
+    at = {"bus": ["14", "18", "25"], "customers": [120, 80, 400]}
+    return Reliability.of(at, breakers={"branch": ["5", "9"], "end": ["from", "to"]})
 
 
 def test_the_answer_is_judged_as_secure_judges_it() -> None:

@@ -115,7 +115,7 @@ def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -
             "limits of faults are for grids without generators to dispatch; clear their limits to fix their output"
         )
     whole, opened = stations.whole, stations.opened
-    sections = sections_of(grid, whole)
+    sections = sections_of(grid, whole, dict(data.breakers.iter_rows()))
     if question.isolate_lines:
         sections = every_line_alone(sections)
     held = whole.closed & ~whole.switchable

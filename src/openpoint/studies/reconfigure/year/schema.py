@@ -47,8 +47,8 @@ _TABLES: dict[str, c.Table] = {
         **both("energy_lost", "kwh", "energy lost in the year, kWh", "energy lost {}, kWh", 1),
     },
     "violations": {
-        **{name: column for name, column in VIOLATIONS.items() if name != "phase"},
         "step": c.text("step in which it is broken most"),
+        **{name: column for name, column in VIOLATIONS.items() if name != "phase"},
     },
     "iterations": ITERATIONS,
 }
