@@ -145,8 +145,8 @@ def raise_bound(head: dict[str, Any], lines: list[Line]) -> None:
 
 
 def raise_both(head: dict[str, Any], lines: list[Line]) -> None:
-    head["value"] *= 1.01
-    head["bound"] *= 1.01
+    for name in ("value", "bound", "voltage_loss"):
+        head[name] *= 1.01
 
 
 def lower_gap(head: dict[str, Any], lines: list[Line]) -> None:

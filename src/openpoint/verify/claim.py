@@ -87,12 +87,7 @@ class Claim:
         self.most = None if most is None else int(most)
         if not all(limit >= 0.0 for limit in [*self.w_min, *self.w_max, *self.l_max, self.price]):
             raise CertificateError("a limit or the price of a change is negative, or no number")
-        lost = head.get("voltage_loss")
-        self.lost = None if lost is None else float(lost)
-        if self.lost is not None and not (
-            self.objective.by_loss and not free.count and self.value <= self.lost < math.inf
-        ):
-            raise CertificateError("the loss by which voltages are bounded is none of a state like the best one")
+        self.lost = self._known_loss(head.get("voltage_loss"))
         # The output of a generator at the bus of a source changes no loss.
         counts = ~np.isin(net.generator_terminal, net.source_terminal)
         counts[self.objective.alone(net, NO_DEVICES)] = True
