@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,9 +20,9 @@ from openpoint.arrays import Bools, Ints, States
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
-from openpoint.search.result import SearchProgress, SearchResult, gap_between
+from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
-from openpoint.studies.reconfigure.faults.search import OPTIMAL, Found
+from openpoint.studies.reconfigure.faults.search import Found, ended
 from openpoint.studies.reconfigure.faults.task import FaultTask, Judged
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
@@ -158,22 +159,4 @@ class IndexSearch:
         return SearchProgress(seconds, self.nodes, len(self.heap), 0, self._lower(), self._value, 0.0)
 
     def _result(self, reason: Termination) -> SearchResult:
-        best, value = self.exchange.best, self._value
-        holds = math.isfinite(value)
-        if reason is Termination.OPTIMAL and not holds:
-            reason = Termination.INFEASIBLE
-        elif reason is Termination.OPTIMAL and gap_between(self._lower(), value) > OPTIMAL:
-            reason = Termination.GAP
-        return SearchResult(
-            termination=reason,
-            closed=best.closed if best is not None and holds else None,
-            generation=None if best is None else self.task.network.generator_s,
-            value=value,
-            lower_bound=math.inf if reason is Termination.INFEASIBLE else self._lower(),
-            least_violation=best.closed if best is not None and not holds else None,
-            nodes=self.nodes,
-            probes=0,
-            leaves=self.leaves,
-            by_cone=0,
-            seconds=self.deadline.passed() - self.began,
-        )
+        return replace(ended(self.task, self.exchange.best, reason, self._progress()), leaves=self.leaves)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,28 @@ class Found:
 
     best: Judged | None
     result: SearchResult
+
+
+def ended(task: FaultTask, best: Judged | None, reason: Termination, last: SearchProgress) -> SearchResult:
+    """How a search ended, by its best state and its last figures; `probes` and `leaves` are 0."""
+    holds = best is not None and best.holds
+    if reason is Termination.OPTIMAL and not holds:
+        reason = Termination.INFEASIBLE
+    elif reason is Termination.OPTIMAL and gap_between(last.lower_bound, last.value) > OPTIMAL:
+        reason = Termination.GAP
+    return SearchResult(
+        termination=reason,
+        closed=best.closed if best is not None and holds else None,
+        generation=None if best is None else task.network.generator_s,
+        value=last.value,
+        lower_bound=math.inf if reason is Termination.INFEASIBLE else last.lower_bound,
+        least_violation=best.closed if best is not None and not holds else None,
+        nodes=last.nodes,
+        probes=0,
+        leaves=0,
+        by_cone=0,
+        seconds=last.seconds,
+    )
 
 
 def search_loss(
@@ -162,22 +184,5 @@ class LossSearch:
         return SearchProgress(seconds, nodes, left, depth, self._bound(), self._value, 0.0)
 
     def _result(self, reason: Termination) -> SearchResult:
-        best, value = self.exchange.best, self._value
-        holds = math.isfinite(value)
-        if reason is Termination.OPTIMAL and not holds:
-            reason = Termination.INFEASIBLE
-        elif reason is Termination.OPTIMAL and gap_between(self._bound(), value) > OPTIMAL:
-            reason = Termination.GAP
-        return SearchResult(
-            termination=reason,
-            closed=best.closed if best is not None and holds else None,
-            generation=None if best is None else self.task.network.generator_s,
-            value=value,
-            lower_bound=math.inf if reason is Termination.INFEASIBLE else self._bound(),
-            least_violation=best.closed if best is not None and not holds else None,
-            nodes=int(self.counts.nodes[0]),
-            probes=int(self.counts.probes[0]),
-            leaves=self.leaves,
-            by_cone=0,
-            seconds=self.deadline.passed() - self.began,
-        )
+        found = ended(self.task, self.exchange.best, reason, self._progress())
+        return replace(found, probes=int(self.counts.probes[0]), leaves=self.leaves)
