@@ -102,6 +102,11 @@ class Grid:
 
         Columns: kind, name, from_bus, to_bus, phases, switchable (and not locked), closed, remote, locked_reason.
         """
+        return self._branches.clone()  # a frame can be changed in place
+
+    @cached_property
+    def _branches(self) -> pl.DataFrame:
+        # Cached: every study asks for it several times.
         columns: list[str | pl.Expr] = ["name", "from_bus", "to_bus", "phases", may_operate(), "closed"]
         columns += ["remote", "locked_reason"]
         return pl.concat([self.tables()[kind].select(pl.lit(kind).alias("kind"), *columns) for kind in BRANCH_TABLES])
