@@ -108,3 +108,24 @@ def test_rows_at_one_place_that_are_not_in_one_state_are_named() -> None:
     assert len(names) > 1
     with pytest.raises(InputError, match="switched together"):
         balanced_equivalent(grid.with_closed({names[0]: False}))
+
+
+def test_what_changes_the_model_of_loads_is_told_and_is_not_symmetric() -> None:
+    _, several = in_phases("abc", 0)
+    banded = several.with_tables(loads=several.loads.with_columns(pl.lit(0.95).alias("v_min_pu")))
+    assert is_symmetric(several)
+    assert not is_symmetric(banded)
+    (note,) = balanced_equivalent(banded).notes
+    assert "4 loads keep their model at every voltage" in note.message
+    assert "unbalance" not in note.message
+    assert note.changes_figures
+
+
+def test_units_of_a_bank_that_differ_are_named() -> None:
+    grid = openpoint.read("ieee123")
+    turned = pl.col("name") == "reg4b"
+    table = grid.transformers.with_columns(
+        pl.when(turned).then(1.25).otherwise("tap_step_percent").alias("tap_step_percent")
+    )
+    with pytest.raises(InputError, match=r"reg4b, tap_step_percent: 1\.25, and reg4a"):
+        balanced_equivalent(grid.with_tables(transformers=table))

@@ -9,9 +9,9 @@ Where one place is built of several rows with different phases, such as three si
 two buses, these become one row; else they would be a loop. Its tap is the rounded mean. A line or switch beside such
 transformers, which joins the phase that an open delta leaves, is part of them.
 
-A grid is symmetric where all rows have three phases and all matrices are balanced. Then every flow of the equivalent is
-one of the grid, as far as loads keep their model (`v_min_pu`, `v_max_pu`). Otherwise the equivalent neglects the
-unbalance, whose losses and voltages are not in its figures; the grid has a note that says so.
+A grid is symmetric where all rows have three phases and all matrices are balanced, and no load changes its model at a
+voltage that may occur (`v_min_pu`, `v_max_pu`): balanced studies take the model of a load at every voltage. Then every
+flow of the equivalent is one of the grid. Otherwise a note says what the equivalent neglects.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ HAS_PHASES = (
     "(in Python `openpoint.balanced_equivalent`)"
 )
 """Why a grid is refused by what takes balanced grids only, and the way on."""
+_OCCUR = (0.5, 1.5)
+"""Voltages, pu, at which a change of a load's model matters."""
+_SAME = ("from_bus", "vn_from_kv", "vn_to_kv", "tap_side", "tap_step_percent")
+"""Columns in which the transformers of a bank must agree."""
 _AT_A_BUS = ("loads", "generators", "capacitors")
 _PHASES = "abc"
 
@@ -51,7 +55,7 @@ def balanced_equivalent(grid: Grid) -> Grid:
         unbalanced the loads are, unless the grid is symmetric.
 
     Raises:
-        InputError: the grid has faults, or rows at one place that should become one are not in the same state.
+        InputError: the grid has faults, or rows at one place that should become one differ.
     """
     grid.check()
     if "1" in set(grid.buses["phases"]):
@@ -81,9 +85,21 @@ def balanced_equivalent(grid: Grid) -> Grid:
 
 def is_symmetric(grid: Grid) -> bool:
     """Whether all three phases of a grid with phases are alike everywhere, so that a balanced one is the same."""
+    return _alike(grid) and not _banded(grid)
+
+
+def _alike(grid: Grid) -> bool:
+    """Whether all rows have three phases and all matrices are balanced."""
     full = all(set(table["phases"]) <= {_PHASES} for kind, table in grid.tables().items() if kind != "sources")
     columns = ("r_ohm", "x_ohm", "g_us", "b_us")
     return full and all(_is_balanced(row) for row in grid.lines.select(columns).iter_rows())
+
+
+def _banded(grid: Grid) -> int:
+    """Number of loads that change their model at a voltage that may occur."""
+    least, most = _OCCUR
+    inside = (pl.col("v_min_pu") > least) | (pl.col("v_max_pu") < most)
+    return grid.loads.filter((pl.col("model") != "impedance") & inside).height
 
 
 def _is_balanced(row: tuple[list[float], ...]) -> bool:
@@ -133,11 +149,16 @@ def _joined(kind: str, members: list[_Row], faults: list[Problem]) -> _Row:
             message = f"open, and {first['name']} at the same place closed, or the other way round"
             remedy = "The phases of a balanced grid are switched together: give all the same state"
             faults.append(Problem(kind, row["name"], "closed", message, remedy))
+        for column in _SAME if kind == "transformers" else ():
+            if row[column] != first[column]:
+                message = f"{row[column]!r}, and {first['name']} at the same place has {first[column]!r}"
+                faults.append(Problem(kind, row["name"], column, message, "Units of one bank must agree in it"))
     phases = "".join(sorted(set().union(*(row["phases"] for row in members))))
     if first["phases"] in ("ab", "bc", "ac") and len(members) > 1 and kind == "transformers":
         phases = _PHASES  # windings between two lines: two of them, an open delta, feed all three phases
     joined = first | {"name": "+".join(row["name"] for row in members), "phases": phases, "of": len(phases)}
-    joined["switchable"] = all(row["switchable"] for row in members)
+    joined |= {column: all(row[column] for row in members) for column in ("switchable", "remote")}
+    joined["locked_reason"] = "; ".join(dict.fromkeys(row["locked_reason"] for row in members if row["locked_reason"]))
     for column in ("i_max_a", "length_km"):
         if column in first:
             known = [row[column] for row in members if row[column] is not None]
@@ -196,14 +217,22 @@ def _transformer(row: _Row) -> _Row:
 
 def _neglected(grid: Grid) -> str:
     """What the equivalent neglects, in words."""
-    totals = dict.fromkeys(_PHASES, 0.0)
-    for phases, power in grid.loads.select("phases", "p_kw").iter_rows():
-        for phase in phases:
-            totals[phase] += power / len(phases)
-    whole = sum(totals.values()) or 1.0
-    shares = ", ".join(f"{phase} {100.0 * power / whole:.1f} %" for phase, power in totals.items())
-    partial = sum((grid.tables()[kind]["phases"] != _PHASES).sum() for kind in BRANCH_TABLES)
-    return (
-        "balanced equivalent: unbalance is neglected, and with it part of the losses and of the voltage drops "
-        f"(load on {shares}; {partial} branches have fewer than three phases)"
-    )
+    told = []
+    if not _alike(grid):
+        totals = dict.fromkeys(_PHASES, 0.0)
+        for phases, power in grid.loads.select("phases", "p_kw").iter_rows():
+            for phase in phases:
+                totals[phase] += power / len(phases)
+        whole = sum(totals.values()) or 1.0
+        shares = ", ".join(f"{phase} {100.0 * power / whole:.1f} %" for phase, power in totals.items())
+        partial = sum((grid.tables()[kind]["phases"] != _PHASES).sum() for kind in BRANCH_TABLES)
+        told.append(
+            "unbalance is neglected, and with it part of the losses and of the voltage drops "
+            f"(load on {shares}; {partial} branches have fewer than three phases)"
+        )
+    if banded := _banded(grid):
+        told.append(
+            f"{banded} loads keep their model at every voltage, though the grid makes impedances of them outside of "
+            "v_min_pu to v_max_pu"
+        )
+    return f"balanced equivalent: {'; '.join(told)}"

@@ -32,23 +32,21 @@ def balanced_start(grid: Grid, options: ReconfigureOptions, deadline: Deadline) 
 
     Limits are kept where the search finds a state that does so, else they are left out.
     """
-    for limits in (options.limits, Limits(voltage=False, current=False)):
-        asked = ReconfigureOptions(
-            limits=limits,
-            locked_open=options.locked_open,
-            locked_closed=options.locked_closed,
-            max_changes=options.max_changes,
-            change_cost_kw=options.change_cost_kw,
-        )
-        try:
-            made = balanced_equivalent(grid)
-            program = radial_program(made, asked)
-            outcome = SEARCH.solve(program, None, deadline.within(AT_MOST_S))
-        except (InputError, OptionError) as error:
-            _LOG.info("no start from the balanced equivalent: %s", error)
-            return None
-        if outcome.decision is not None:
-            return _by_name(grid, made, outcome.decision > 0.5)
+    try:
+        made = balanced_equivalent(grid)
+        for limits in (options.limits, Limits(voltage=False, current=False)):
+            asked = ReconfigureOptions(
+                limits=limits,
+                locked_open=options.locked_open,
+                locked_closed=options.locked_closed,
+                max_changes=options.max_changes,
+                change_cost_kw=options.change_cost_kw,
+            )
+            outcome = SEARCH.solve(radial_program(made, asked), None, deadline.within(AT_MOST_S))
+            if outcome.decision is not None:
+                return _by_name(grid, made, outcome.decision > 0.5)
+    except (InputError, OptionError) as error:
+        _LOG.info("no start from the balanced equivalent: %s", error)
     return None
 
 
