@@ -131,6 +131,24 @@ def test_the_worst_is_attained_by_probabilities_and_coherent(which: int, seed: i
     assert chosen.worst(0.5 * (values + other))[0] <= 0.5 * (worst + chosen.worst(other)[0]) + 1e-6
 
 
+@pytest.mark.parametrize("which", range(7))
+@given(seed=st.integers(0, 10**6), size=st.sampled_from([1e-12, 1e-8, 1e9]), level=st.sampled_from([0.0, 1.0, 30.0]))
+@settings(max_examples=15)
+def test_the_worst_of_small_differences_is_found_as_exactly(which: int, seed: int, size: float, level: float) -> None:
+    """The vector does not depend on the unit of the values, nor on a constant in them."""
+    _, values, _ = case(seed)
+    chosen = sets(seed)[which]
+    worst, _ = chosen.worst(values)
+    found = chosen.worst(size * (values + level))[0]
+    assert found == pytest.approx(size * (worst + level), rel=1e-9, abs=1e-9 * size)
+
+
+def test_the_worst_of_regrets_that_are_almost_none_is_the_greatest() -> None:
+    values = np.array([0.0, 4e-8, 0.0, 3e-8])
+    assert all_of(4).worst(values)[0] == pytest.approx(4e-8)
+    assert all_of(2).worst(np.array([1.0, 1.0 + 1e-9]))[0] == pytest.approx(1.0 + 1e-9, rel=1e-12)
+
+
 def test_what_is_infinite_counts_where_it_can_weigh() -> None:
     values = np.array([1.0, np.inf, 2.0])
     assert exactly(np.array([0.5, 0.0, 0.5])).worst(values)[0] == pytest.approx(1.5)

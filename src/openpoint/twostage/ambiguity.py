@@ -22,6 +22,8 @@ from openpoint.errors import OpenpointError, OptionError
 
 SUM_TOLERANCE = 1e-6
 """Largest difference of a sum of probabilities from 1 that counts as rounding in tables."""
+SPREAD = 1e4
+"""Between the least and the greatest value, in the linear program of the worst vector, whose tolerance is 1e-7."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,12 @@ class ProbabilitySet:
             values = np.where(endless, float(values[~endless].min(initial=0.0)), values)
         if self.only is not None:
             return float(self.only @ values), self.only
+        # Probabilities sum to 1, so that shifted values have the same worst vector. The solver compares them with an
+        # absolute tolerance, which regrets of 1e-8 per unit do not exceed.
+        spread = float(np.ptp(values))
+        scaled = (values - values.max()) * (SPREAD / spread) if spread > 0.0 else np.zeros_like(values)
         answer = scipy.optimize.linprog(  # type: ignore[call-overload]
-            -(self.c.T @ values), A_ub=self.g, b_ub=self.h, A_eq=self.e, b_eq=self.f, bounds=(0, None), method="highs"
+            -(self.c.T @ scaled), A_ub=self.g, b_ub=self.h, A_eq=self.e, b_eq=self.f, bounds=(0, None), method="highs"
         )
         if answer.status == 2:
             raise OptionError("no probabilities keep all the bounds asked for; widen the ambiguity set")
