@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -119,6 +120,14 @@ def test_the_type_of_a_table_is_that_of_its_fields() -> None:
     assert replace(t, values=t.singles).layout[0] != t.layout[0]
     assert replace(t, rows=t.states).layout[0] != t.layout[0]
     assert replace(t, count=1.5).layout[0] != t.layout[0]
+
+
+@pytest.mark.parametrize("index", [-1, 8])
+def test_an_index_outside_of_its_array_is_found_where_bounds_are_checked(index: int) -> None:
+    at = numba.njit(lambda t, k: t.values[k], boundscheck=True)
+    assert at(things(), 7) == things().values[7]
+    with pytest.raises(IndexError):
+        at(things(), index)
 
 
 def test_arrays_with_gaps_are_refused() -> None:
