@@ -79,3 +79,10 @@ def test_a_tree_of_greatest_weight_keeps_what_is_decided() -> None:
     assert other is not None
     assert other.closed[exchange.numbering.branch[np.flatnonzero(~closed)[0]]]
     assert (exchange.status == UNDECIDED).any()
+
+
+def test_outputs_that_stay_keep_the_network() -> None:
+    """What power flows derive from a network is kept with it: every leaf of a search sets outputs."""
+    network = random_network(7, 9, n_source=1, n_tie=2, rich=False, load=1e-2)
+    evaluator = AcEvaluator(network)
+    assert evaluator.with_outputs(evaluator.outputs) is evaluator

@@ -59,6 +59,8 @@ class AcEvaluator:
     def with_outputs(self, generation: Complexes) -> AcEvaluator:
         """The evaluator with other (G) outputs of generators, 0 of those that are off."""
         running = generation if self.states is None else self.running(generation, self.positions)
+        if np.array_equal(running, self.network.generator_s):
+            return self  # what power flows keep of a network is kept with it
         return replace(self, network=replace(self.network, generator_s=running))
 
     def running(self, generation: Complexes, positions: Ints) -> Complexes:
