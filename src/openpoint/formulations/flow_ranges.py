@@ -27,6 +27,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.formulations.flow_ranges_kernel import Drawing, Tree, narrowed
 from openpoint.network import Network
 
 PASSES = 4
@@ -126,7 +127,7 @@ def _tree(network: Network, closed: Bools) -> tuple[Ints, Ints] | None:
 
 
 class _Sweep:
-    """Interval arithmetic over a tree: everything as (2, ·) lowest and highest."""
+    """A tree and what its buses draw, made ready for `flow_ranges_kernel`: ranges as (2, ·) lowest and highest."""
 
     def __init__(
         self,
@@ -142,7 +143,6 @@ class _Sweep:
         self.at_to = network.terminal_to[branch] == below
         self.above = np.where(self.at_to, network.terminal_fr[branch], network.terminal_to[branch])
         self.w = np.array([w[0] * (1.0 - WIDER), w[1] * (1.0 + WIDER)])
-        self.l = np.tile(np.array([[0.0], [np.inf]]), len(branch))
         ratio = np.array([tap[0], tap[1]])[:, branch] ** 2
         self.ratio = np.where(self.at_to, 1.0, ratio)  # of the lower end
         self.ratio_above = np.where(self.at_to, ratio, 1.0)
@@ -159,57 +159,20 @@ class _Sweep:
         for box in boxes:
             own = cut[int(box.reactive), :, np.flatnonzero(self.branch == box.branch)[0]]
             own[:] = max(own[0], box.low), min(own[1], box.high)
-        for _ in range(PASSES):
-            p, q = self._powers(cut)
-            self._voltages(p, q)
-            if (self.w[0] > self.w[1]).any():
-                return None
-        own = self.w[:, self.below] / self.ratio[::-1]
-        return FlowRanges(self.branch, self.at_to, p, q, own, self.l, boxes)
-
-    def _powers(self, cut: Floats) -> tuple[Floats, Floats]:
-        """P and Q at the lower ends, (2, E) each, and the ranges of l; `cut`: (2, 2, E) in which P and Q are."""
-        net, drawn, count = self.network, self.drawn, len(self.branch)
-        v = np.sqrt(self.w)
-        low, high = np.array([drawn.low, drawn.high])
-        total = []  # (2, N) of active and of reactive power
-        for part in (np.real, np.imag):
-            current = np.sort(part(drawn.current) * v, axis=0)
-            steady = _product(np.array([part(drawn.impedance_low), part(drawn.impedance_high)]), self.w)
-            hanging = np.sort(part(self.hanging) * self.w, axis=0)
-            total.append(np.array([part(low), part(high)]) + current + steady + hanging)
-        p, q = np.empty((2, count)), np.empty((2, count))
-        r, x, g, b = (part[self.branch] for part in (net.r, net.x, net.g, net.b))
-        for e in range(count - 1, -1, -1):
-            here, up = self.below[e], self.above[e]
-            own, parent = self.w[:, here] / self.ratio[::-1, e], self.w[:, up] / self.ratio_above[::-1, e]
-            p[:, e] = total[0][:, here] + np.sort(0.5 * g[e] * own)
-            q[:, e] = total[1][:, here] + np.sort(-0.5 * b[e] * own)
-            room = np.minimum(_parts(self.inside[here]), _parts(self.whole - self.inside[here]))
-            wide = np.array([-1.0, 1.0])
-            most = [
-                _within(own_p, c)
-                for own_p, c in zip((p[:, e] + wide * room[0], q[:, e] + wide * room[1]), cut[:, :, e])
-            ]
-            self.l[:, e] = _within(self.l[:, e], _square(*most) / own[::-1])
-            p[:, e], q[:, e] = (_within(a, b) for a, b in zip((p[:, e], q[:, e]), cut[:, :, e]))
-            total[0][:, up] += p[:, e] + np.sort(r[e] * self.l[:, e]) + np.sort(0.5 * g[e] * parent)
-            total[1][:, up] += q[:, e] + np.sort(x[e] * self.l[:, e]) + np.sort(-0.5 * b[e] * parent)
-            p[:, e], q[:, e] = most
-        wide = np.array([[-1.0], [1.0]])
-        p, q = (part + wide * WIDER * (1.0 + np.abs(part)) for part in (p, q))
-        return p, q
-
-    def _voltages(self, p: Floats, q: Floats) -> None:
-        """Ranges of W from the sources to the leaves."""
-        net = self.network
-        r, x = net.r[self.branch], net.x[self.branch]
-        for e in range(len(self.branch)):
-            here, up = self.below[e], self.above[e]
-            drop = 2.0 * (np.sort(r[e] * p[:, e]) + np.sort(x[e] * q[:, e])) + (r[e] ** 2 + x[e] ** 2) * self.l[:, e]
-            own = np.maximum(self.w[:, up] / self.ratio_above[::-1, e] - drop[::-1], 0.0) * self.ratio[:, e]
-            own = own * np.array([1.0 - WIDER, 1.0 + WIDER])
-            self.w[:, here] = _within(self.w[:, here], own)
+        net, drawn, e = self.network, self.drawn, self.branch
+        drawing = Drawing(
+            _both(drawn.low),
+            _both(drawn.high),
+            _both(drawn.current),
+            _both(drawn.impedance_low),
+            _both(drawn.impedance_high),
+            _both(self.hanging),
+            np.minimum(_both(self.inside), _both(self.whole - self.inside)),
+        )
+        tree = Tree(self.below, self.above, self.ratio, self.ratio_above, net.r[e], net.x[e], net.g[e], net.b[e])
+        p, q, w, l, empty = narrowed(drawing, tree, self.w, cut, PASSES, WIDER)
+        own = w[:, self.below] / self.ratio[::-1]
+        return None if empty else FlowRanges(e, self.at_to, p, q, own, l, boxes)
 
 
 @dataclass(frozen=True)
@@ -266,23 +229,6 @@ def _hanging(network: Network, closed: Bools) -> Complexes:
     return drawn
 
 
-def _parts(value: complex) -> Floats:
-    return np.array([value.real, value.imag])
-
-
-def _product(a: Floats, w: Floats) -> Floats:
-    """(2, ·) the range of a product of (2, ·) ranges, the second not negative."""
-    every = np.array([a[0] * w[0], a[0] * w[1], a[1] * w[0], a[1] * w[1]])
-    return np.array([every.min(axis=0), every.max(axis=0)])
-
-
-def _square(p: Floats, q: Floats) -> Floats:
-    """(2) the range of p² + q²."""
-    low = sum(0.0 if part[0] <= 0.0 <= part[1] else float(np.square(part).min()) for part in (p, q))
-    return np.array([low, float(np.square(p).max() + np.square(q).max())])
-
-
-def _within(known: Floats, found: Floats) -> Floats:
-    """(2) what two ranges have in common; one of them where rounding leaves nothing."""
-    both = np.array([max(known[0], found[0]), min(known[1], found[1])])
-    return both if both[0] <= both[1] else known
+def _both(values: Complexes) -> Floats:
+    """(2, N) active and reactive parts."""
+    return np.array([values.real, values.imag])

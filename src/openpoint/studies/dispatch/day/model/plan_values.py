@@ -92,11 +92,13 @@ class PlanValues:
         self._offer(t, np.arange(len(self._realisations[t])), found.recourse)
 
     def mend(self) -> None:
-        """Solve all realisations in which no operation is known to keep the limits, tightened where the exact flow asks
-        for it."""
+        """Solve realisations in which no operation is known to keep the limits, tightened where the exact flow asks for
+        it; what keeps them in one is tried in the others."""
         for t, costs in enumerate(self.costs):
             for v in np.flatnonzero(np.isinf(costs)):
-                self.solve(t, int(v))
+                if np.isinf(costs[v]):
+                    self.solve(t, int(v))
+                    self._try_elsewhere(t, int(v))
             impossible = [v for at, v in self.impossible if at == t]
             left = np.setdiff1d(np.flatnonzero(np.isinf(self.costs[t])), impossible)
             if len(left):
@@ -104,6 +106,14 @@ class PlanValues:
                 self._offer(t, left, found.recourse)
             for v in left[np.isinf(self.costs[t][left])]:
                 self._curtail(t, int(v))
+
+    def _try_elsewhere(self, t: int, v: int) -> None:
+        """Offer what keeps the limits in a realisation in all those where nothing is known to."""
+        lost = np.flatnonzero(np.isinf(self.costs[t]))
+        if len(lost) and np.isfinite(self.costs[t][v]):
+            own = HourRecourse(*(part[v : v + 1] for part in vars(self.recourses[t]).values()))
+            known, some = self._realisations[t][v], self._realisations[t][lost]
+            self._offer(t, lost, _guess(self._master.question, t, known, own, some))
 
     def _curtail(self, t: int, v: int) -> None:
         """Try the same share of what is available at all renewable sources, with reactive power taken in or none.
