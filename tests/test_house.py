@@ -104,6 +104,7 @@ PUBLIC = [
     "read_year",
     "reconfigure",
     "reconfigure_fleet",
+    "reconfigure_front",
     "reconfigure_secure",
     "run_powerflow",
     "sample_partition",

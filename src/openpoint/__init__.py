@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from openpoint.studies.partition.steps.study import partition_steps as partition_steps
     from openpoint.studies.partition.study import partition as partition
     from openpoint.studies.powerflow.study import run_powerflow as run_powerflow
+    from openpoint.studies.reconfigure.faults.front.study import reconfigure_front as reconfigure_front
     from openpoint.studies.reconfigure.faults.study import reconfigure_secure as reconfigure_secure
     from openpoint.studies.reconfigure.fleet.study import reconfigure_fleet as reconfigure_fleet
     from openpoint.studies.reconfigure.study import BranchExchange as BranchExchange
@@ -112,6 +113,7 @@ _HOMES = {
     "openpoint.studies.partition.steps.study": ("partition_steps",),
     "openpoint.studies.partition.study": ("partition",),
     "openpoint.studies.powerflow.study": ("run_powerflow",),
+    "openpoint.studies.reconfigure.faults.front.study": ("reconfigure_front",),
     "openpoint.studies.reconfigure.faults.study": ("reconfigure_secure",),
     "openpoint.studies.reconfigure.fleet.study": ("reconfigure_fleet",),
     "openpoint.studies.reconfigure.study": ("BranchExchange", "reconfigure"),

@@ -40,6 +40,7 @@ def fleet() -> Result:
 STUDIES: dict[str, Callable[[], Any]] = {
     "reconfigure": lambda: openpoint.reconfigure(ring(), method=openpoint.BranchExchange()),
     "secured": lambda: openpoint.reconfigure_secure(ring(), restorable=9),
+    "secured front": lambda: openpoint.reconfigure_front(ring(), "unrestorable"),
     "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
     "year": lambda: openpoint.reconfigure(ring(), year=pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.3, 1.0]})),
     "fleet": fleet,

@@ -103,6 +103,14 @@ STUDIES = (
         "Result of `openpoint reconfigure --restorable` and `--minimize`",
         command=False,
     ),
+    _study(
+        "reconfigure.faults.front",
+        "ReconfigureFront",
+        "FRONT",
+        "reconfigure-front",
+        "Result of `openpoint reconfigure --front`",
+        command=False,
+    ),
     _study("dispatch", "DispatchResult", "DISPATCH", "dispatch", "Result of `openpoint dispatch`"),
     _study(
         "dispatch.front",

@@ -24,6 +24,15 @@ class Minimize(StrEnum):
     ENS = "ens"
 
 
+class Kept(StrEnum):
+    """The figure that a front draws the loss over."""
+
+    UNRESTORABLE = "unrestorable"
+    SAIFI = "saifi"
+    SAIDI = "saidi"
+    ENS = "ens"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FaultOptions:
     """Faults as a limit or an objective: what ties restore after them, and interruptions a year."""
@@ -38,6 +47,15 @@ class FaultOptions:
     minimize: Annotated[Minimize | None, typer.Option(help="What is least.  [default: loss]", show_default=False)] = (
         None
     )
+    front: Annotated[
+        Kept | None,
+        typer.Option(
+            help="The states of which none has both less loss and less of this, each proven.", show_default=False
+        ),
+    ] = None
+    points: Annotated[
+        int | None, typer.Option(metavar="N", min=2, help="Most points of --front with an index.  [default: 9]")
+    ] = None
     max_loading: Annotated[
         float | None,
         typer.Option(metavar="PERCENT", min=0.0, help="Most loading after a fault, % of the ratings.  [default: 100]"),
@@ -66,7 +84,7 @@ class FaultOptions:
     @property
     def any(self) -> bool:
         """Whether faults are asked about."""
-        return self.restorable is not None or self.minimize is not None
+        return self.restorable is not None or self.minimize is not None or self.front is not None
 
     def check(self, *, alone: bool) -> None:
         """Refuse options that do not go together; `alone`: one grid, today's demand, no files of a search, no plan.
@@ -76,8 +94,12 @@ class FaultOptions:
         """
         if self.any and not alone:
             raise OptionError(
-                "--restorable and --minimize are for one grid and today's demand, without --certificate, --checkpoint, "
-                "--plan and --checklist; leave one out"
+                "--restorable, --minimize and --front are for one grid and today's demand, without --certificate, "
+                "--checkpoint, --plan and --checklist; leave one out"
+            )
+        if self.points is not None and self.front is None:
+            raise OptionError(
+                "--points is the number of points of --front; name a figure with --front, or leave it out"
             )
         about = {
             "--max-loading": self.max_loading is not None,
@@ -90,7 +112,7 @@ class FaultOptions:
             "--repair-h": self.repair_h is not None,
         }
         if not self.any and (named := [option for option, given in about.items() if given]):
-            raise OptionError(f"{named[0]} is about faults; ask about them by --restorable or --minimize")
+            raise OptionError(f"{named[0]} is about faults; ask about them by --restorable, --minimize or --front")
 
     def question(self) -> FaultQuestion:
         """The question about faults.

@@ -10,10 +10,14 @@ from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
+from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from openpoint.cli.reconfigure.fault_options import FaultOptions
+    from openpoint.grid.grid import Grid
     from openpoint.studies.reconfigure.options import ReconfigureOptions
 
 
@@ -28,16 +32,36 @@ def reconfigure(
     quiet: bool,
 ) -> int:
     """Read the grid, find the state with these limits of faults, show and write it; the exit code."""
-    from openpoint.studies.reconfigure.faults.study import secured
-
+    if faults.front is not None and copy is not None:
+        raise OptionError(
+            "--write writes one state, and --front finds many; leave one of both out. With a point's branches, "
+            "reconfigure --open … --write writes that point"
+        )
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     question = faults.question()
     grid = read_sound(source, asked)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
+    if faults.front is not None:
+        return _front(grid, options, faults, outputs, out)
+    from openpoint.studies.reconfigure.faults.study import secured
+
     with Progress(out) as progress:
         result = secured(grid, options, question, progress)
     written, good = outputs.write(result)
     show_result(out, result)
     show_written(out, written)
     good &= write_copy(out, source, copy, result, found=result.loss_kw is not None)
+    return result.termination.exit_code if good else NOT_WRITTEN
+
+
+def _front(grid: Grid, options: ReconfigureOptions, faults: FaultOptions, outputs: Outputs, out: Console) -> int:
+    """Find the front, show and write it; the exit code."""
+    from openpoint.studies.reconfigure.faults.front.study import front_of
+
+    assert faults.front is not None
+    with Progress(out) as progress:
+        result = front_of(grid, faults.front.value, faults.points, options, faults.question(), progress)
+    written, good = outputs.write(result)
+    show_result(out, result)
+    show_written(out, written)
     return result.termination.exit_code if good else NOT_WRITTEN

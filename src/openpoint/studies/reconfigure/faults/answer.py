@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 
 import numpy as np
@@ -11,18 +12,20 @@ from openpoint.powerflow.state import AcState
 from openpoint.results import columns as c
 from openpoint.search.methods import Log
 from openpoint.studies.reconfigure.answer import radial_result
-from openpoint.studies.reconfigure.faults.evaluator import FaultFigures
-from openpoint.studies.reconfigure.faults.result import FaultSummary, SecuredResult
+from openpoint.studies.reconfigure.faults.evaluator import ENDLESS, FaultFigures
+from openpoint.studies.reconfigure.faults.result import UNITS, FaultSummary, SecuredResult
 from openpoint.studies.reconfigure.faults.schema import FAULTS
 from openpoint.studies.reconfigure.faults.search import Found
 from openpoint.studies.reconfigure.faults.setup import Prepared
-from openpoint.studies.reconfigure.faults.task import Sought
+from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought
 from openpoint.studies.reconfigure.result import TopologyResult
 
 
-def secured_result(prepared: Prepared, sought: Sought, found: Found, log: Log, before: AcState | None) -> SecuredResult:
-    """The result of a search for the figure sought."""
-    program, result = prepared.program, found.result
+def secured_result(
+    prepared: Prepared, task: FaultTask, found: Found, log: Log, before: AcState | None
+) -> SecuredResult:
+    """The result of a search for what is sought in a task."""
+    program, result, sought = prepared.program, found.result, task.sought
     if sought is Sought.LOSS:
         outcome = program.outcome_of(result, log)
     else:  # what is bounded is no loss
@@ -42,19 +45,24 @@ def secured_result(prepared: Prepared, sought: Sought, found: Found, log: Log, b
         minimized=sought.value,
         minimized_value=None if figures is None else scale * result.value,
         minimized_bound=scale * result.lower_bound,
-        fault_limit=limit_words(prepared),
+        fault_limit=limit_words(prepared, task.limits),
         before=summary(prepared, prepared.today),
         after=summary(prepared, figures),
         faults=_fault_table(prepared, figures),
     )
 
 
-def limit_words(prepared: Prepared) -> str:
+def limit_words(prepared: Prepared, limits: FaultLimits) -> str:
     """What faults may do at most."""
-    wanted = prepared.question.restorable
-    if wanted is None:
-        return ""
-    return f"at most {wanted} unrestorable faults" if isinstance(wanted, int) else "no fault less restorable than today"
+    told = []
+    if not limits.may.all():
+        told.append("no fault less restorable than today")
+    if limits.most < ENDLESS:
+        told.append(f"at most {limits.most} unrestorable faults")
+    if math.isfinite(limits.at_most):
+        most = prepared.scale(limits.index) * limits.at_most
+        told.append(f"{limits.index.name} at most {most:.6g} {UNITS[limits.index]}")
+    return ", ".join(told)
 
 
 def summary(prepared: Prepared, figures: FaultFigures | None) -> FaultSummary:

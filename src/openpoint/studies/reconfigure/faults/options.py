@@ -15,8 +15,6 @@ from openpoint.studies.reconfigure.options import ReconfigureOptions
 
 TODAY = "today"
 """No fault is less restorable than today."""
-UNRESTORABLE = "unrestorable"
-"""The front of loss against the number of faults that are not restorable."""
 
 
 @final

@@ -98,21 +98,24 @@ class LossSearch:
         self.pool, self.record = pool_for(self.model, ROOM), record_for(self.model, 0)
         self.work.status[task.must_close[self.numbering.branch]] = CLOSED
         self.leaves, self.cut = 0, 0
-        self.exchange = FaultExchange(task, deadline.over, self._keep)
+        self.exchange = FaultExchange(task, lambda: self.deadline.over(), self._keep)
+        self.is_begun, self.is_joined, self.used, self.began = False, True, 0.0, 0.0
 
     def solve(self, starts: list[Bools]) -> Found:
         """Run the search."""
-        with self.deadline.uncounted():  # time to compile does not count
-            joined = propagate(self.model, self.work)
-            explore(self.model, self.work, self.pool, self.counts, self.record, 0)
-            self.task.bound.faults(self._status(), 0)
+        if not self.is_begun:
+            with self.deadline.uncounted():  # time to compile does not count
+                self.is_joined = propagate(self.model, self.work)
+                explore(self.model, self.work, self.pool, self.counts, self.record, 0)
+                self.task.bound.faults(self._status(), 0)
+            self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
+            self.counts.active[0] = 1
         self.began = self.deadline.passed()
-        if not joined:
+        if not self.is_joined:
             return Found(None, self._result(Termination.INFEASIBLE))
-        self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
-        self.counts.active[0] = 1
         for closed in starts:
-            self.exchange.offer(closed, self.exchange.patience)
+            self.exchange.offer(closed, 0 if self.is_begun else self.exchange.patience)
+        self.is_begun = True
         reason = Termination.OPTIMAL
         while self._explore() != EXHAUSTED:
             if self.progress is not None:
@@ -121,6 +124,13 @@ class LossSearch:
                 reason = self.deadline.why
                 break
         return Found(self.exchange.best, self._result(reason))
+
+    def go_on(self, starts: list[Bools], deadline: Deadline) -> Found:
+        """Go on where the search stopped, or begin it; `starts`: radial states that were not offered before."""
+        if self.is_begun:
+            self.used += self.deadline.passed() - self.began
+        self.deadline = deadline
+        return self.solve(starts)
 
     def _explore(self) -> int:
         """Cut the next node by what faults do, or bound it and decide a branch."""
@@ -180,7 +190,7 @@ class LossSearch:
     def _progress(self) -> SearchProgress:
         left = int(self.counts.size[0] + self.counts.stack[0] + self.counts.active[0])
         depth, nodes = int(self.counts.depth[0]), int(self.counts.nodes[0])
-        seconds = self.deadline.passed() - self.began
+        seconds = self.used + self.deadline.passed() - self.began
         return SearchProgress(seconds, nodes, left, depth, self._bound(), self._value, 0.0)
 
     def _result(self, reason: Termination) -> SearchResult:

@@ -112,7 +112,7 @@ def secured(
     with deadline_of(options.time_limit_s) as deadline:
         task = ready.task(question.sought, limits)
         found, log = searched(ready, task, GAP if options.gap is None else options.gap, deadline, progress)
-        return secured_result(ready, task.sought, found, log, before)
+        return secured_result(ready, task, found, log, before)
 
 
 def searched(

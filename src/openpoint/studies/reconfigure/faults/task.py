@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -76,6 +77,10 @@ class Judged:
         return self.merit[:2] == (0.0, 0.0)
 
 
+def _nobody(_: Judged) -> None:
+    """Nobody is told."""
+
+
 @dataclass(frozen=True)
 class FaultTask:
     """What is searched.
@@ -84,6 +89,7 @@ class FaultTask:
         network: with the limits without a fault, its held meshes opened. must_close, must_open: (E) branches whose
             state is given. max_changes: most branches that differ from today. change_cost: of each, per unit.
         faults: judges faults, with the limits of an emergency. sought: the figure that is least. limits: of faults.
+        told: called with every state that is judged.
     """
 
     network: Network
@@ -94,6 +100,7 @@ class FaultTask:
     faults: FaultEvaluator
     sought: Sought
     limits: FaultLimits
+    told: Callable[[Judged], None] = _nobody
 
     @cached_property
     def ac(self) -> AcEvaluator:
@@ -131,7 +138,9 @@ class FaultTask:
         if figures is None or not np.isfinite(loss):
             return None
         value = loss if self.sought is Sought.LOSS else figure_of(self.sought, figures)
-        return Judged(closed, (miss, self.limits.excess(figures), value, loss), loss, figures)
+        state = Judged(closed, (miss, self.limits.excess(figures), value, loss), loss, figures)
+        self.told(state)
+        return state
 
     def state(self, closed: Bools) -> Judged | None:
         """A state, with its loss and its faults."""

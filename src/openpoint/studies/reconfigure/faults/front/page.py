@@ -1,0 +1,40 @@
+"""The report of a front: the picture, a row a point with its switches, and what is proven."""
+
+from __future__ import annotations
+
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
+from openpoint.studies.reconfigure.faults.front.pictures import chart
+from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront
+from openpoint.studies.reconfigure.faults.front.view import HOW
+from openpoint.studies.reconfigure.faults.view import figure
+
+
+def page(result: ReconfigureFront) -> m.Page:
+    """The report of a result."""
+    drawn = chart(result)
+    told = f"The least loss at each {result.kept}, and what is proven to be empty"
+    picture = None if drawn is None else m.Panel("front", drawn, "", told)
+    shape, bound = result.shape.tables, figure(result.kept_bound)
+    ended = f"{result.termination.value}: {result.termination.remedy}"
+    points = s.frame_table(
+        "points", told, result.points, shape["points"], ["to_close", "to_open"], last=["open_branches", "termination"]
+    )
+    proven = s.frame_table("bounds", "What is proven, a row a search", result.bounds, shape["bounds"], [])
+    parts = [
+        s.remarks(result.notes),
+        m.section(
+            f"Loss and {result.kept}",
+            picture,
+            m.Words(f"Ended: {ended}"),
+            m.Words(f"Proven: no state has {result.kept} below {bound}.", small=True),
+        ),
+        m.section("Points", points, m.Words(HOW, small=True), long=True),
+        m.section("Bounds", proven),
+        s.doubts(result.grid.notes),
+    ]
+    return m.page_of(result.grid, "front of loss and faults", parts)
+
+
+html = html_for(page)

@@ -1,0 +1,33 @@
+"""A front in the terminal: a row a point, and how to have one."""
+
+from __future__ import annotations
+
+from openpoint.report.page.model import Remarks
+from openpoint.report.terminal import view as v
+from openpoint.report.terminal import words
+from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront, figure_in
+from openpoint.studies.reconfigure.faults.view import figure
+
+HOW = "To have a point: openpoint reconfigure GRID --open (its open branches, with commas), with --write or --plan."
+"""With all open branches given, the point is the only radial state."""
+
+
+def view(result: ReconfigureFront) -> v.View:
+    """A row a point."""
+    why = result.termination
+    lines: v.View = [
+        v.Line(f"\nStopped after {result.seconds:.2f} s: {why.value}.", "bold"),
+        Remarks(result.notes),
+    ]
+    if not result.results:
+        return [*lines, v.Line("No radial state that keeps all limits was found.")]
+    title = f"{result.kept}, {result.kept_unit}".removesuffix(", ")
+    rows: list[tuple[str, ...]] = [("", title, "loss, kW", "proven", "gap %", "to switch", "open")]
+    rows.append(("today", figure(result.kept_before), figure(result.loss_before_kw), "", "", "", ""))
+    for number, each in enumerate(result.results, start=1):
+        kept = figure(figure_in(each.after, result.kept))
+        proven = (figure(each.lower_bound_kw), words.percent(each.gap), str(len(each.changes)))
+        rows.append((str(number), kept, figure(each.loss_kw), *proven, words.names(each.open_branches)))
+    told = f"\nNo state has both less loss and less {result.kept}: {words.count(result.point_count, 'point')}."
+    bound = f"Proven: no state has {result.kept} below {figure(result.kept_bound)}."
+    return [*lines, v.Line(told, "bold"), v.Rows(rows, (1, 2, 3, 4, 5), head=True), v.Line(bound), v.Line(HOW)]
