@@ -15,7 +15,7 @@ import numpy as np
 from openpoint.arrays import States
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, lowest, record_for
+from openpoint.search.kernel.bookkeeping import Counts, Pool, begin_anew, lowest, record_for
 from openpoint.search.kernel.entries import take
 from openpoint.search.model.build import Numbering
 from openpoint.search.regions import Outcome, by_regions
@@ -82,8 +82,7 @@ class RegionDecomposition:
                 return False
             _LOG.info("nodes are bounded by regions: at the root they close more of the gap")
             self.going, self.patience = True, 0
-            counts.size[0], counts.active[0], counts.depth[0] = 0, 1, 0
-            counts.bound[0], counts.floor[0] = -np.inf, counts.cutoff[0]
+            begin_anew(counts, -np.inf)
             self._settle(found)
         while (counts.active[0] or counts.size[0]) and not self.over():
             if not counts.active[0]:

@@ -14,12 +14,14 @@ from openpoint.search.checkpoint import Arrays, Checkpoint, candidate_of, restor
 from openpoint.search.incumbent import Incumbent, next_kicks
 from openpoint.search.infeasibility import InfeasibilitySearch
 from openpoint.search.kernel.arrays import Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool
+from openpoint.search.kernel.bookkeeping import Counts, Pool, begin_anew, lowest
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.region_decomposition import RegionDecomposition
 
 SAVE_EVERY_S = 30.0
 """Seconds between two checkpoints."""
+LONG = 1024
+"""Nodes from which on a search that drops the bound by paths begins anew."""
 
 
 @dataclass
@@ -44,6 +46,19 @@ class SearchState:
     limits: InfeasibilitySearch | None = None
     leaves: int = 0
     earlier: float = 0.0
+
+    def without_paths(self) -> None:
+        """Go on with the first bound alone; a long search begins anew, with the bound and state it has found.
+
+        Its waiting nodes were made where the bound by paths was strong. Without it more nodes lie below them than
+        below the root.
+        """
+        self.by_paths = None
+        if self.counts.nodes[0] >= LONG:
+            begin_anew(self.counts, lowest(self.counts, self.pool))
+            self.work.status[:] = self.incumbent.exchange.status
+            for multipliers in (self.work.y, self.work.mu, self.work.phi):
+                multipliers[: self.model.n] = 0.0
 
     def kept(self, seconds: float) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `go_on` needs. `seconds`: of the search so far."""

@@ -74,11 +74,12 @@ class Sharing:
             return PAUSED
         for answer in answers:
             _merge(state, answer, begun)
-        if by_paths is not None and not by_paths.pays:
-            state.by_paths = None
         for answer in answers:
             for status in answer.leaves:
                 evaluate_leaf(status)
+        if by_paths is not None and not by_paths.pays and counts.size[0]:
+            state.without_paths()
+            return PAUSED
         return PAUSED if counts.size[0] else EXHAUSTED
 
     def _of(self, state: SearchState) -> SubtreeWork:

@@ -292,7 +292,7 @@ class _Run:
         event = by_paths.explore(pool, self.counts, most)
         if not by_paths.pays:
             _LOG.info("no bound by paths any more: it seldom helps")
-            self.state.by_paths = None
+            self.state.without_paths()
         return event
 
     def _explore(self, chunk: int) -> int:

@@ -201,6 +201,13 @@ def without_done(pool: Pool, counts: Counts) -> None:
     counts.size[0] = len(left)
 
 
+def begin_anew(counts: Counts, bound: float) -> None:
+    """Drop all nodes for the root, whose states of branches and multipliers are then to be set; `bound`: of it."""
+    counts.size[0] = counts.stack[0] = counts.depth[0] = 0
+    counts.active[0] = 1
+    counts.bound[0], counts.floor[0] = bound, counts.cutoff[0]
+
+
 def raise_to(value: float, pool: Pool, counts: Counts) -> None:
     """Raise the bounds of all nodes that are open to one that holds for all; the order of the heap stays."""
     rows = waiting(pool, counts)
