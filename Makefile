@@ -72,6 +72,7 @@ bench: $(READY)
 	@$(BIN)/python -m benchmarks.partition_samples --json $(OUT)/partition_samples.json
 	@$(BIN)/python -m benchmarks.dispatch --json $(OUT)/dispatch.json
 	@$(BIN)/python -m benchmarks.dispatch_phases
+	@$(BIN)/python -m benchmarks.day_speed
 
 docs: $(READY)
 	@$(BIN)/python docs/generate.py
