@@ -483,3 +483,16 @@ def test_generators_that_hold_a_voltage_run_otherwise_if_asked(command: Command,
     assert "contradict each other" in both.err
     assert command("convert", held, "given", "--pv-as-pq").code == 0
     assert command("reconfigure", "given").code == 0
+
+
+def test_convert_puts_coordinates_of_geojson_into_the_tables(command: Command, tmp_path: Path) -> None:
+    names = openpoint.read("civanlar16").buses["name"]
+    points = [
+        {"type": "Feature", "id": name, "geometry": {"type": "Point", "coordinates": [8.0 + k / 1e3, 50.0]}}
+        for k, name in enumerate(names)
+    ]
+    (tmp_path / "map.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": points}))
+    done = command("convert", "civanlar16", "tables", "--geojson", "map.geojson")
+    assert done.code == 0
+    assert "16 of 16 buses with coordinates" in done.out
+    assert openpoint.read("tables").buses["x"].null_count() == 0

@@ -111,10 +111,11 @@ def test_coordinates_of_the_grid_are_kept_and_missing_ones_lie_between_neighbour
     make_grid: Callable[..., Grid],
 ) -> None:
     grid = make_grid(places=True)
+    grid = grid.with_tables(buses=grid.buses.with_columns(pl.col("x") + 500.0))  # no degrees
     layout = compute_layout(grid)
     assert layout.is_map
-    assert layout.xy[:5].tolist() == [[0.0, 0.0], [1.0, 1.0], [2.0, 1.0], [2.0, 0.0], [1.0, -1.0]]
-    assert layout.xy[5].tolist() == [1.5, -0.5]  # between c and d
+    assert layout.xy[:5].tolist() == [[500.0, 0.0], [501.0, 1.0], [502.0, 1.0], [502.0, 0.0], [501.0, -1.0]]
+    assert layout.xy[5].tolist() == [501.5, -0.5]  # between c and d
     sane(grid, layout)
 
 

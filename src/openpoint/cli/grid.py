@@ -18,6 +18,7 @@ from openpoint.errors import Alike, InputError, OpenpointError, OptionError, Pro
 from openpoint.grid.balanced import balanced_equivalent
 from openpoint.grid.banks import kvar_today
 from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
+from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
@@ -92,20 +93,36 @@ def check(source: str, *, every: bool) -> int:
 
 
 def convert(
-    source: str, path: str, tables: Literal["csv", "parquet"] | None, asked: Asked, *, balanced: bool = False
+    source: str,
+    path: str,
+    tables: Literal["csv", "parquet"] | None,
+    asked: Asked,
+    *,
+    balanced: bool = False,
+    geojson: Path | None = None,
 ) -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
     if Path(source).is_file() and Path(source).resolve() == Path(path).resolve():
         raise OptionError(f"{path} would take the place of the grid; give it another name")
-    grid = asked.applied(io.read(source, pv=asked.held))
+    grid = asked.applied(io.read(source, pv=asked.held, geojson=geojson))
     made = balanced_equivalent(grid) if balanced else grid
     _show_doubts(made.problems())
     io.write(made, path, tables=tables)
     if made is not grid:
         _show_unbalance(grid, made)
+    if geojson is not None:
+        _show_map(made)
     what = ", a folder of tables" if Path(path).is_dir() else ""
     console().print(f"written: {words.safe(path)}{what}")
     return 0
+
+
+def _show_map(grid: Grid) -> None:
+    """How much of a grid has coordinates and routes."""
+    known = int((grid.buses["x"].is_not_null() & grid.buses["y"].is_not_null()).sum())
+    routes = sum(int((grid.tables()[kind]["route"].list.len() > 0).sum()) for kind in BRANCH_TABLES)
+    branches = f"{routes} of {words.count(grid.branches().height, 'branch', 'branches')} with a route, others straight"
+    console().print(f"map: {known} of {words.count(grid.buses.height, 'bus', 'buses')} with coordinates, {branches}")
 
 
 def _show_unbalance(grid: Grid, made: Grid) -> None:

@@ -10,6 +10,8 @@ totals, voltages line to line, impedances positive sequence), or a subset of `"a
 Matrices (`r_ohm`, `x_ohm`, `g_us`, `b_us` of lines) are lists with the lower triangle row by row: one number for one
 phase, three for two phases, six for three.
 
+Coordinates and routes are longitude and latitude in degrees (WGS 84), or those of a plane, such as metres.
+
 A device is what a decision may set beside switches: a tap changer, a capacitor bank, the voltage of a source, a
 generator. Limits of power of sources and generators, and their prices, are totals over the phases, too.
 """
@@ -64,6 +66,12 @@ def _numbers(doc: str, unit: str, **default: Any) -> dy.List:
     return dy.List(dy.Float64(nullable=False), nullable=False, metadata=_meta(doc, unit, **default))
 
 
+def _route() -> dy.List:
+    return _numbers(
+        "points of its way between its two buses, for pictures: x and y in turn; empty = straight", "", default=[]
+    )
+
+
 def _phases() -> dy.String:
     return _text('"1" (balanced equivalent) or a subset of "abc"', default="1")
 
@@ -113,6 +121,7 @@ class Lines(dy.Schema):
         "open when it is open, of one that is not switchable none",
         default="",
     )
+    route = _route()
 
 
 class Switches(dy.Schema):
@@ -127,6 +136,7 @@ class Switches(dy.Schema):
     remote = _remote()
     locked_reason = _locked_reason()
     closed = _flag("closed today", True)
+    route = _route()
 
 
 class Transformers(dy.Schema):
@@ -163,6 +173,7 @@ class Transformers(dy.Schema):
     remote = _remote()
     locked_reason = _locked_reason()
     closed = _flag("closed today", True)
+    route = _route()
 
 
 class Sources(dy.Schema):

@@ -28,6 +28,7 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.pv_generators import Held, with_held
 from openpoint.io import reds
 from openpoint.io.folder import read_folder, write_folder
+from openpoint.io.geojson import with_geojson
 from openpoint.io.matpower import read as matpower
 from openpoint.io.opendss import read as opendss
 from openpoint.io.opendss.write import circuit_text
@@ -61,7 +62,7 @@ _FORMATS = (
 )
 
 
-def read(path_or_name: GridLike, *, pv: Held = "hold") -> Grid:
+def read(path_or_name: GridLike, *, pv: Held = "hold", geojson: str | os.PathLike[str] | None = None) -> Grid:
     """Read the grid in a file or folder, or a built-in case by its name. A `Grid` is returned unchanged.
 
     A path that exists takes precedence over a built-in name. Nothing in a file is executed, except those statements of
@@ -73,13 +74,16 @@ def read(path_or_name: GridLike, *, pv: Held = "hold") -> Grid:
         pv: how generators that hold the voltage of their bus (PV buses) are read, for studies that cannot hold it:
             `"hold"` keeps their `v_pu`; with `"pq"` they run at today's active and reactive power, with `"free"` their
             reactive power is free within its limits.
+        geojson: a GeoJSON file with Points of buses and LineStrings of branches by name, which give the grid its
+            coordinates and routes.
 
     Raises:
-        InputError: there is no such file or case, or the file has faults (the error lists all), or with `"free"`
+        InputError: there is no such file or case, or a file has faults (the error lists all), or with `"free"`
             reactive power has no limits.
         OptionError: `path_or_name` is of another type, or `pv` is not one of these words.
     """
-    return with_held(_read(path_or_name), pv)
+    grid = with_held(_read(path_or_name), pv)
+    return grid if geojson is None else with_geojson(grid, geojson)
 
 
 def _read(path_or_name: GridLike) -> Grid:

@@ -1,6 +1,6 @@
 """GeoJSON (RFC 7946) of a grid in a state: branches as lines, buses and open points as points, with their figures.
 
-Coordinates are those of the buses, which GeoJSON takes for longitude and latitude; a branch is a straight line.
+Coordinates are those of the buses and of the routes of branches, which GeoJSON takes for longitude and latitude.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Any
 
 import polars as pl
 
+from openpoint.arrays import Floats
 from openpoint.errors import InputError, Problem
+from openpoint.grid.coordinates import middle, routes_of
 from openpoint.grid.grid import Grid
 
 
@@ -33,7 +35,8 @@ def geojson(grid: Grid, buses: pl.DataFrame, branches: pl.DataFrame, when: str) 
         remedy = "Give x and y of the buses, as longitude and latitude"
         raise InputError([Problem("buses", "", "x", "no bus has coordinates, so there is nothing to draw", remedy)])
     ends = dict(grid.lines.select("name", "open_end").iter_rows())
-    features = [*_buses(buses, at, when), *_branches(branches, at, ends, when)]
+    routes = dict(zip(grid.branches()["name"], routes_of(grid), strict=True))
+    features = [*_buses(buses, at, when), *_branches(branches, at, routes, ends, when)]
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False) + "\n"
 
 
@@ -45,7 +48,7 @@ def _buses(buses: pl.DataFrame, at: dict[str, list[float]], when: str) -> Iterat
 
 
 def _branches(
-    branches: pl.DataFrame, at: dict[str, list[float]], ends: dict[str, str], when: str
+    branches: pl.DataFrame, at: dict[str, list[float]], routes: dict[str, Floats], ends: dict[str, str], when: str
 ) -> Iterator[dict[str, Any]]:
     for row in branches.iter_rows(named=True):
         if row["from_bus"] not in at or row["to_bus"] not in at:
@@ -63,11 +66,11 @@ def _branches(
             "q_from_kvar": _number(row[f"q_from_{when}_kvar"]),
             "loss_kw": _number(row[f"loss_{when}_kw"]),
         }
-        yield _feature("LineString", [fr, to], known)
+        way = [fr, *routes[row["name"]].tolist(), to]
+        yield _feature("LineString", way, known)
         if not closed:
             end = ends.get(row["name"], "both")
-            middle = [(a + b) / 2.0 for a, b in zip(fr, to)]
-            place = {"from": fr, "to": to}.get(end, middle)
+            place = {"from": fr, "to": to}.get(end) or middle(way)
             told = {"kind": "open point", "name": row["name"], "open_end": end, "changed": known["changed"]}
             yield _feature("Point", place, told)
 

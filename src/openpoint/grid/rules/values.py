@@ -73,6 +73,16 @@ RULES = (
         )
         for kind in BRANCH_TABLES
     ),
+    *(
+        Rule(
+            kind,
+            "route",
+            pl.col("route").list.len() % 2 == 1,
+            "an odd number of coordinates",
+            "Give x and y of every point in turn",
+        )
+        for kind in BRANCH_TABLES
+    ),
     positive("transformers", "vn_from_kv"),
     positive("transformers", "vn_to_kv"),
     positive("transformers", "s_max_kva"),

@@ -22,6 +22,7 @@ import math
 from collections import Counter
 from typing import Any
 
+from openpoint.io.pandapower.geo import route_of
 from openpoint.io.pandapower.json import Net, Row, is_missing, truth
 from openpoint.io.pandapower.reading import NO_LIMIT_KA, Reading, names
 
@@ -52,9 +53,10 @@ def read_branches(reading: Reading) -> None:
     else:
         reading.left_out("line", _OUT_OF_SERVICE)
     reading.left_out("trafo", _OUT_OF_SERVICE)
+    old_routes = {row["index"]: row for row in net.rows("line_geodata")}
     for row in all_lines:
         state = _plain_state(row) if plain else _line_state(reading, row, lines.get(row["index"], []))
-        _line(reading, row, named["line", row["index"]], state)
+        _line(reading, row, named["line", row["index"]], state, old_routes.get(row["index"]))
     _note_both_ends(reading, all_lines, lines)
     ends_of_lines = _ends_of_lines(reading, all_lines)
     for row in couplers:
@@ -148,7 +150,8 @@ def _line_ends(reading: Reading, row: Row, name: str, state: Row) -> tuple[str, 
     return (buses[0], buses[1]) if live else None
 
 
-def _line(reading: Reading, row: Row, name: str, state: Row) -> None:
+def _line(reading: Reading, row: Row, name: str, state: Row, old: Row | None) -> None:
+    """Add a line; `old`: its row of `line_geodata`."""
     ends = _line_ends(reading, row, name, state)
     if ends is None:
         return
@@ -172,6 +175,7 @@ def _line(reading: Reading, row: Row, name: str, state: Row) -> None:
         b_us=[b] if b else [],
         i_max_a=limit,
         length_km=km,
+        route=route_of(row.get("geo"), old, (reading.places.get(ends[0]), reading.places.get(ends[1]))),
         **state,
     )
 

@@ -15,7 +15,6 @@ See `openpoint.io.pandapower.branches` for lines, transformers and switches.
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -26,7 +25,8 @@ from openpoint.graph import components
 from openpoint.grid.grid import Grid
 from openpoint.io.pandapower.branches import read_branches
 from openpoint.io.pandapower.costs import generator_costs, limits_of, note_costs, supply_of
-from openpoint.io.pandapower.json import Net, Row, is_missing, net_from_text, truth
+from openpoint.io.pandapower.geo import place_of
+from openpoint.io.pandapower.json import Net, Row, net_from_text, truth
 from openpoint.io.pandapower.reading import Reading, names, text_of
 
 # Tables of elements that have no place in a Grid, and what to do about them.
@@ -119,25 +119,9 @@ def _buses(reading: Reading) -> None:
                 "v_min_pu": reading.optional("bus", row, "min_vm_pu") or None,
                 "v_max_pu": reading.optional("bus", row, "max_vm_pu") or None,
             }
-        place = _place(row.get("geo"), old_places.get(index))
-        reading.add("buses", name=named["bus", index], vn_kv=reading.bus_kv[index], **limits, **place)
-
-
-def _place(geo: object, old: Row | None) -> dict[str, float | None]:
-    """Coordinates: a GeoJSON point in the bus table, or a row of the older table `bus_geodata`."""
-    x: object = None
-    y: object = None
-    if old is not None:
-        x, y = old.get("x"), old.get("y")
-    try:
-        point = json.loads(geo) if isinstance(geo, str) else geo
-        if isinstance(point, dict) and point.get("type") == "Point":
-            x, y = point["coordinates"][:2]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        pass  # pictures do not need all coordinates
-    if all(isinstance(v, (int, float)) and not is_missing(v) and abs(v) < 1e300 for v in (x, y)):
-        return {"x": float(x), "y": float(y)}  # type: ignore[arg-type]
-    return {"x": None, "y": None}
+        place = reading.places[named["bus", index]] = place_of(row.get("geo"), old_places.get(index))
+        x, y = place or (None, None)
+        reading.add("buses", name=named["bus", index], vn_kv=reading.bus_kv[index], **limits, x=x, y=y)
 
 
 def _slack_generators(reading: Reading) -> list[Row]:

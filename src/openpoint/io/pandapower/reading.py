@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openpoint.errors import Problem
+from openpoint.grid.coordinates import Point
 from openpoint.io.pandapower.json import Net, Row, is_missing, truth
 
 # pandapower writes this for "no limit".
@@ -17,7 +18,7 @@ NO_LIMIT_KA = 99999.0
 
 @dataclass
 class Reading:
-    """The tables of the grid while a net is read. `bus_names` holds the buses in service."""
+    """The tables of the grid while a net is read. `bus_names` holds the buses in service, `places` those by name."""
 
     net: Net
     file: str
@@ -26,6 +27,7 @@ class Reading:
     notes: list[Problem] = field(default_factory=list)
     bus_names: dict[int, str] = field(default_factory=dict)
     bus_kv: dict[int, float] = field(default_factory=dict)
+    places: dict[str, Point | None] = field(default_factory=dict)
     all_buses: set[int] = field(default_factory=set)
 
     def add(self, kind: str, **row: Any) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
+from openpoint.grid.coordinates import in_degrees, places_of, routes_of
 from openpoint.grid.grid import Grid
 from openpoint.report.layout.forest import ends, source_buses, spanning_forest
 from openpoint.report.layout.routes import elbow, rounded, route_ties
@@ -44,8 +45,9 @@ class Layout:
 def compute_layout(grid: Grid, closed: Sequence[bool] | None = None) -> Layout:
     """The layout of a grid. Deterministic; one layout serves today's state and the answer alike.
 
-    A grid whose buses have coordinates (most of them; the others are put between their neighbours) is drawn as a map
-    with straight lines. Otherwise a schematic is computed from the tree of closed branches: sources at the left,
+    A grid whose buses have coordinates (most of them; the others are put between their neighbours) is drawn as a map,
+    its branches along their routes or straight; longitudes are shortened as they are at the latitude of the grid.
+    Otherwise a schematic is computed from the tree of closed branches: sources at the left,
     feeders straight to the right, laterals above and below, the other branches in lanes in between.
 
     Args:
@@ -53,11 +55,12 @@ def compute_layout(grid: Grid, closed: Sequence[bool] | None = None) -> Layout:
         closed: (E) state of the branches that makes the tree, in the order of `Grid.branches`; default today's.
     """
     branches = ends(grid)
-    given = grid.buses.select("x", "y").cast({"x": float, "y": float}).to_numpy().astype(np.float64)
-    known = np.isfinite(given).all(axis=1)
+    given = places_of(grid)
+    known = np.asarray(np.isfinite(given).all(axis=1), dtype=np.bool_)
     if len(given) and known.mean() >= _ENOUGH and len(np.unique(given[known], axis=0)) > 0.5 * known.sum():
-        xy = _apart(_filled(given, known, branches))
-        return Layout(xy, _straight(xy, branches), is_map=True)
+        scale = np.array([np.cos(np.radians(given[known, 1].mean())) if in_degrees(given) else 1.0, 1.0])
+        xy = _apart(_filled(given * scale, known, branches))
+        return Layout(xy, _ways(xy, branches, [route * scale for route in routes_of(grid)]), is_map=True)
     state = grid.branches()["closed"].to_list() if closed is None else list(closed)
     return _schematic(len(given), branches, source_buses(grid), state)
 
@@ -118,11 +121,14 @@ def _apart(xy: Floats) -> Floats:
     return result
 
 
-def _straight(xy: Floats, branches: Sequence[tuple[int, int]]) -> tuple[Floats, ...]:
-    """Straight ways; further branches between the same two buses bow out, so that each can be seen."""
+def _ways(xy: Floats, branches: Sequence[tuple[int, int]], routes: Sequence[Floats]) -> tuple[Floats, ...]:
+    """Ways along routes, else straight; further ones between the same two buses bow out, so that each can be seen."""
     met: dict[tuple[int, int], int] = {}
     ways = []
-    for a, b in branches:
+    for (a, b), route in zip(branches, routes, strict=True):
+        if len(route):
+            ways.append(np.concatenate([xy[[a]], route, xy[[b]]]))
+            continue
         pair = (min(a, b), max(a, b))
         k = met.get(pair, 0)
         met[pair] = k + 1
