@@ -127,8 +127,6 @@ class LossSearch:
 
     def go_on(self, starts: list[Bools], deadline: Deadline) -> Found:
         """Go on where the search stopped, or begin it; `starts`: radial states that were not offered before."""
-        if self.is_begun:
-            self.used += self.deadline.passed() - self.began
         self.deadline = deadline
         return self.solve(starts)
 
@@ -194,5 +192,7 @@ class LossSearch:
         return SearchProgress(seconds, nodes, left, depth, self._bound(), self._value, 0.0)
 
     def _result(self, reason: Termination) -> SearchResult:
+        now = self.deadline.passed()
+        self.used, self.began = self.used + now - self.began, now
         found = ended(self.task, self.exchange.best, reason, self._progress())
         return replace(found, probes=int(self.counts.probes[0]), leaves=self.leaves)

@@ -4,10 +4,10 @@ Every state that any search judges is kept if no other has less of both. So a se
 below its bound and goes on with what others found, and a state counts at every bound that it keeps. Likewise what is
 proven below one bound is proven below every lower one.
 
-A number of faults goes down from that of the least loss, each time to one less than the least number known, until
-nothing is proven to have fewer: so no point is left out. An index goes by equal steps to the least known, and its own
-search says at last what no state is below. Each search gets an eighth of the time that is left, and goes on later where
-it stopped.
+A number of faults goes down from that of the least loss, each time to one less than the state of least loss within the
+limit before has, until nothing is proven to have fewer: so no point is left out. An index goes by equal steps to the
+least known, and its own search says at last what no state is below. Each search gets an eighth of the time that is
+left, and goes on later where it stopped.
 """
 
 from __future__ import annotations
@@ -198,8 +198,9 @@ class FrontSearch:
         """Limits below what is known."""
         least, lowest = self._least_known(), self.bounded[-1].limit
         if self.kept is None:
-            if least <= lowest and least >= max(1.0, self._least() + 1.0):
-                self._add(least - 1.0)
+            if (missing := self._missing()) is not None:
+                self._add(missing)
+                self.bounded.sort(key=lambda each: -each.limit)
         elif len(self.bounded) == 1:
             self._exchange(self.kept)
             best = self._best(math.inf)
@@ -209,6 +210,13 @@ class FrontSearch:
                     self._add(limit)
         elif least < lowest * (1.0 - SAME):
             self._add(least)
+
+    def _missing(self) -> float | None:
+        """A number of faults that is not searched yet: one less than the best state within a limit has."""
+        searched, empty = {each.limit for each in self.bounded}, self._least()
+        best = (self._best(each.limit) for each in self.bounded)
+        wanted = (self.value(state) - 1.0 for state in best if state is not None)
+        return next((limit for limit in wanted if limit >= empty and limit not in searched), None)
 
     def _starts_for(self, each: Bounded) -> list[Bools]:
         """States to begin with: the best known within the limit, and the next one beyond."""
@@ -265,5 +273,7 @@ class FrontSearch:
         if self.bounded[0].ended and not self.known:
             return Termination.INFEASIBLE
         if not (self.index_proven and all(self._is_decided(each) for each in self.bounded)):
+            return self._stopped
+        if self.kept is None and self._missing() is not None:
             return self._stopped
         return Termination.OPTIMAL if self.gap <= OPTIMAL else Termination.GAP
