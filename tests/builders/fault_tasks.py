@@ -19,7 +19,7 @@ from openpoint.studies.secure.model.indices import interruptions
 from openpoint.studies.secure.model.restoration import restorations
 from openpoint.studies.secure.model.sections import Sections, every_line_alone, sections_of
 from openpoint.studies.secure.model.tree import tree_of
-from tests.builders.secured import random_secured
+from tests.builders.secured import random_breakers, random_secured
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def fault_case(seed: int) -> Case | None:
     network = stations.opened
     if tree_of(network, network.closed) is None:
         return None
-    sections = sections_of(grid, network)
+    breakers = random_breakers(seed, grid) if seed % 3 == 1 else {}
+    sections = sections_of(grid, network, breakers)
     if seed % 2:
         sections = every_line_alone(sections)
     customers = dict(data.customers.iter_rows())
