@@ -39,7 +39,8 @@ def test_faults_are_named_by_table_id_and_column_all_at_once(tmp_path: Path) -> 
         op.read(tmp_path)
 
 
-def test_a_small_folder_and_what_cannot_be_written_back(tmp_path: Path) -> None:
+def small(folder: Path) -> Path:
+    """A folder with a cable behind a switch and a transformer without one, in a new folder."""
     tables = {
         "Node": "id;type;vmSetp;vaSetp;vmR\nA;busbar;1.02;0;20\nx;auxiliary;NULL;NULL;20\nB;node;NULL;NULL;20\n"
         "L;node;NULL;NULL;0.4",
@@ -53,9 +54,14 @@ def test_a_small_folder_and_what_cannot_be_written_back(tmp_path: Path) -> None:
         "unit;0.4;20;0.4;150;6;4.6;0;0;1;HV;2.5;0;0;-2;2",
         "LoadProfile": "time\n1",
     }
+    folder.mkdir()
     for name, text in tables.items():
-        (tmp_path / f"{name}.csv").write_text(text + "\n")
-    grid = op.read(tmp_path)
+        (folder / f"{name}.csv").write_text(text + "\n")
+    return folder
+
+
+def test_a_small_folder(tmp_path: Path) -> None:
+    grid = op.read(small(tmp_path / "small"))
     assert grid.buses["name"].to_list() == ["A", "B", "L"]
     unit = grid.transformers.row(0, named=True)
     z = 0.4**2 / 0.4
@@ -68,5 +74,41 @@ def test_a_small_folder_and_what_cannot_be_written_back(tmp_path: Path) -> None:
     assert (row["from_bus"], row["to_bus"], row["open_end"], row["switchable"]) == ("A", "B", "from", True)
     assert row["b_us"] == pytest.approx([100.0])
     assert grid.sources["v_pu"].to_list() == [1.02]
-    with pytest.raises(OptionError, match="`convert` writes the grid anew"):
-        write_back(tmp_path, tmp_path / "copy", {"AB": False})
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        b"id;nodeA;nodeB;type;cond\nS;A;x;LBS;1\n",
+        b'\xef\xbb\xbf"cond";id;"nodeA";nodeB;type\r\n"1.0" ; S ;A;x;"Stra\xc3\x9fe; ""1"""\r\n',
+        b"id;nodeA;cond;nodeB;type\rS;A; True;x;Stra\xdfe",
+    ],
+)
+def test_only_the_cell_of_the_switch_changes(switches: bytes, tmp_path: Path) -> None:
+    source, copy = small(tmp_path / "small"), tmp_path / "copy"
+    (source / "Switch.csv").write_bytes(switches)
+    (source / "notes.bin").write_bytes(b"\0\xff")
+    changes = write_back(source, copy, {"AB": False, "T": True})
+    assert [str(change).rpartition(" =")[0] for change in changes] == ["open AB: switch S, cond"]
+    assert op.read(copy).lines["closed"].to_list() == [False]
+    assert {path.name for path in copy.iterdir()} == {path.name for path in source.iterdir()}
+    for path in source.iterdir():
+        before, after = path.read_bytes(), (copy / path.name).read_bytes()
+        if path.name == "Switch.csv":
+            was = next(value for value in (b"1.0", b"True", b";1\n") if value in before)
+            made = {b"1.0": b"0.0", b"True": b"False", b";1\n": b";0\n"}[was]
+            assert after == before.replace(was, made)
+        else:
+            assert after == before
+    write_back(copy, copy, {"AB": True})
+    assert (copy / "Switch.csv").read_bytes() == switches
+    (copy / "more").write_text("")
+    with pytest.raises(OptionError, match="other files, such as more"):
+        write_back(source, copy, {})
+
+
+def test_a_branch_without_a_switch_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    source = small(tmp_path / "small")
+    with pytest.raises(InputError, match="no switch stands at this branch"):
+        write_back(source, tmp_path / "copy", {"T": False})
+    assert not (tmp_path / "copy").exists()

@@ -6,6 +6,7 @@
 | power-grid-model input in JSON | `from_status` and `to_status` |
 | MATPOWER case | the column BR_STATUS of `mpc.branch` |
 | OpenDSS circuit | statements are added at the end of the main file |
+| SimBench CSV folder | the column `cond` of Switch.csv; the other files are copied |
 | own folder, Excel workbook | the column `closed` |
 
 Of text files every other byte is kept. What is written is read again: it must be the same grid in the states asked for.
@@ -15,8 +16,10 @@ Of an OpenDSS circuit these are the branches alone: its own controls may set tap
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from openpoint.errors import InputError, OptionError
 from openpoint.grid.arguments import path_of
@@ -28,12 +31,14 @@ from openpoint.io.opendss import states as opendss
 from openpoint.io.pandapower import states as pandapower
 from openpoint.io.pgm import states as pgm
 from openpoint.io.pgm.read import is_input
+from openpoint.io.simbench import states as simbench
+from openpoint.io.simbench.tables import TABLES, is_folder
 from openpoint.io.switch_states.edit import Change, cannot_write, edited
 
 _EDITS = {".json": pandapower.edits_of, ".m": matpower.edits_of}
 WRITTEN = (
-    "pandapower and power-grid-model nets (.json), MATPOWER cases (.m), OpenDSS circuits (.dss), workbooks (.xlsx) and "
-    "folders of tables"
+    "pandapower and power-grid-model nets (.json), MATPOWER cases (.m), OpenDSS circuits (.dss), workbooks (.xlsx), "
+    "SimBench CSV folders and folders of tables"
 )
 
 
@@ -58,6 +63,8 @@ def write_back(
     states = {name: bool(state) for name, state in closed.items() if today[name] != state}
     refuse_locked(grid, states)
     refuse_other_format(origin, target)
+    if _is_simbench(origin):
+        return _simbench(origin, target, wanted, states)
     if origin.is_dir() or origin.name == HEAD or origin.suffix.lower() == ".xlsx":
         return _tables(origin, target, wanted, states)
     content = origin.read_bytes()
@@ -91,12 +98,44 @@ def refuse_other_format(source: Path, target: Path) -> None:
     ending = "" if source.is_dir() or source.name == HEAD else source.suffix.lower()
     if not source.exists():
         raise OptionError(f"{source} is no file or folder, whose switch states could be changed; `convert` writes it")
-    if source.is_dir() and not (source / HEAD).is_file():
+    if source.is_dir() and not (source / HEAD).is_file() and not _is_simbench(source):
         raise OptionError(f"{source}: switch states are written back into {WRITTEN}; `convert` writes the grid anew")
     if ending and ending not in (*_EDITS, ".dss", ".xlsx"):
         raise OptionError(f"{source}: switch states are written back into {WRITTEN}; `convert` writes the grid anew")
     if target.suffix.lower() != ending and not (not ending and target.is_dir()):
         raise OptionError(f"{target}: the copy has the format of {source}; give a name that ends in {ending or '/'}")
+
+
+def _is_simbench(source: Path) -> bool:
+    return source.is_dir() and not (source / HEAD).is_file() and is_folder(source)
+
+
+def _simbench(origin: Path, target: Path, wanted: Grid, states: Mapping[str, bool]) -> tuple[Change, ...]:
+    """Copy a folder with another Switch.csv. Judged first in a folder for the time being, without its profiles."""
+    table, changes = simbench.changed_table(origin, wanted, states)
+    files = [path for path in sorted(origin.iterdir()) if path.is_file()]
+    foreign = (
+        sorted({path.name for path in target.iterdir()} - {path.name for path in files}) if target.is_dir() else []
+    )
+    if foreign:
+        raise OptionError(f"{target} holds other files, such as {foreign[0]}; name a new folder")
+    try:
+        with TemporaryDirectory() as place:
+            for path in files:
+                if path.suffix == ".csv" and path.stem in TABLES:
+                    shutil.copyfile(path, Path(place) / path.name)
+            if states:
+                (Path(place) / simbench.TABLE).write_bytes(table)
+            _refuse_difference(origin.name, wanted, read(place))
+        target.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            if not (target / path.name).exists() or not path.samefile(target / path.name):
+                shutil.copyfile(path, target / path.name)
+        if states:
+            (target / simbench.TABLE).write_bytes(table)
+    except OSError as error:
+        raise OptionError(f"{target} cannot be written: {error.strerror or error}") from error
+    return tuple(changes)
 
 
 def _tables(origin: Path, target: Path, wanted: Grid, states: Mapping[str, bool]) -> tuple[Change, ...]:

@@ -20,7 +20,7 @@ from openpoint.io.switch_states.places import offsets, span
 _KIND = {"l": "line", "t": "trafo"}
 
 
-class _Cell(NamedTuple):
+class Cell(NamedTuple):
     """A cell that changes, and for which branch."""
 
     branch: str
@@ -47,13 +47,22 @@ def edits_of(text: str, file: str, grid: Grid, states: Mapping[str, bool]) -> tu
     for branch, closed in states.items():
         if branch not in elements:
             raise cannot_write(file, branch, "the file has no element for this branch", "Open it in pandapower itself")
-        for cell in _cells(net, file, branch, *elements[branch], closed, ends.get(branch, "both")):
+        for cell in cells_of(net, file, branch, *elements[branch], closed, ends.get(branch, "both")):
             edits.append(_edit(text, file, net, cell))
             changes.append(Change(branch, closed, _in_words(net, cell), str(cell.value)))
     return edits, changes
 
 
-def _cells(net: Net, file: str, branch: str, word: str, index: int, closed: bool, end: str) -> Iterator[_Cell]:
+def cells_of(net: Net, file: str, branch: str, word: str, index: int, closed: bool, end: str) -> Iterator[Cell]:
+    """The cells that give a branch a state.
+
+    Args:
+        net: the net, of this file. branch: its name. word, index: its table and row. closed: its state. end: that of a
+            line at which it opens.
+
+    Raises:
+        InputError: there is no such cell.
+    """
     if word == "switch":
         row = next(row for row in net.rows("switch") if row["index"] == index)
         yield from _of_switch(branch, closed, row)
@@ -63,7 +72,7 @@ def _cells(net: Net, file: str, branch: str, word: str, index: int, closed: bool
     if not at:
         if "in_service" not in row:
             raise cannot_write(file, branch, "it has no switch and no cell in_service", "Add a switch in pandapower")
-        yield _Cell(branch, closed, word, row, "in_service", closed)
+        yield Cell(branch, closed, word, row, "in_service", closed)
     elif closed:
         for switch in at:
             yield from _of_switch(branch, True, switch)
@@ -72,14 +81,14 @@ def _cells(net: Net, file: str, branch: str, word: str, index: int, closed: bool
         yield from _of_switch(branch, False, next((s for s in at if s.get("bus") == bus), at[0]))
 
 
-def _of_switch(branch: str, closed: bool, row: Row) -> Iterator[_Cell]:
+def _of_switch(branch: str, closed: bool, row: Row) -> Iterator[Cell]:
     if truth(row.get("closed"), instead=True) != closed:
-        yield _Cell(branch, closed, "switch", row, "closed", closed)
+        yield Cell(branch, closed, "switch", row, "closed", closed)
     if closed and not is_closed({**row, "closed": True}):
-        yield _Cell(branch, closed, "switch", row, "in_service", True)
+        yield Cell(branch, closed, "switch", row, "in_service", True)
 
 
-def _edit(text: str, file: str, net: Net, cell: _Cell) -> Edit:
+def _edit(text: str, file: str, net: Net, cell: Cell) -> Edit:
     """The edit of a cell, whose table may be JSON in a string of JSON."""
     number = net.rows(cell.table).index(cell.row)
     try:
@@ -98,7 +107,7 @@ def _edit(text: str, file: str, net: Net, cell: _Cell) -> Edit:
         raise cannot_write(file, row, f"there is no cell {cell.column!r} to be changed", remedy) from None
 
 
-def _way(content: dict[str, Any], text: str, cell: _Cell, number: int) -> tuple[str | int, ...]:
+def _way(content: dict[str, Any], text: str, cell: Cell, number: int) -> tuple[str | int, ...]:
     """The keys to a cell in one of the orientations of a table."""
     if isinstance(content.get("data"), list) and isinstance(content.get("columns"), list):
         return "data", number, content["columns"].index(cell.column) if cell.column in content["columns"] else -1
@@ -112,7 +121,7 @@ def _as_before(before: str, value: bool) -> str:
     return words.get(before, ("false", "true"))[value]
 
 
-def _in_words(net: Net, cell: _Cell) -> str:
+def _in_words(net: Net, cell: Cell) -> str:
     """What is changed, with its name and place."""
     name = text_of(cell.row.get("name"))
     told = f"{cell.table} {cell.row['index']}" + (f" ({name})" if name else "")

@@ -32,14 +32,28 @@ def grid_from_folder(folder: Path) -> Grid:
     Raises:
         InputError: with every fault, by table, id and column.
     """
+    net, notes = _made(folder)
+    name = folder.resolve().name
+    grid = grid_from_net(net, f"{name}.csv", source=f"SimBench folder {name}")
+    return Grid.from_tables(grid.name, grid.tables(), source=grid.source, notes=(*grid.notes, *notes))
+
+
+def net_from_folder(folder: Path) -> Net:
+    """The pandapower net that the folder stands for; the names of its switches are the ids of Switch.csv.
+
+    Raises:
+        InputError: as of `grid_from_folder`.
+    """
+    return _made(folder)[0]
+
+
+def _made(folder: Path) -> tuple[Net, list[Problem]]:
     found = read_tables(folder)
     making = _Making(found)
     notes = making.read()
     if found.faults:
         raise InputError(found.faults)
-    name = folder.resolve().name
-    grid = grid_from_net(making.net, f"{name}.csv", source=f"SimBench folder {name}")
-    return Grid.from_tables(grid.name, grid.tables(), source=grid.source, notes=(*grid.notes, *notes))
+    return making.net, notes
 
 
 class _Making:

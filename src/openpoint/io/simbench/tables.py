@@ -19,6 +19,7 @@ WANTED = ("Node", "ExternalNet", "Line", "LineType", "Transformer", "Transformer
 MORE = ("PowerPlant", "Storage", "Shunt", "Coordinates")
 REFUSED = ("Transformer3W", "DCLine")
 """Tables whose rows have no place in a grid."""
+TABLES = (*WANTED, *MORE, *REFUSED)
 _COLUMNS = {
     "Node": ("id", "type", "vmR"),
     "ExternalNet": ("id", "node", "calc_type"),
@@ -88,7 +89,7 @@ def read_tables(folder: Path) -> Folder:
     found = Folder({}, [])
     for path in sorted(folder.glob("*.csv")):
         name = path.stem
-        if name not in (*WANTED, *MORE, *REFUSED):
+        if name not in TABLES:
             found.others.append(name)
             continue
         content = path.read_bytes()
