@@ -134,6 +134,24 @@ def test_bytes_that_are_no_text(command: Command, tmp_path: Path) -> None:
         refused(command("info", name), name)
 
 
+def test_an_answer_is_no_grid(command: Command, ring: Path) -> None:
+    assert command("reconfigure", ring, "--json", "answer.json").code == 0
+    refused(command("info", "answer.json"), "answer.json", "an answer (reconfigure) and no grid", "Give the grid")
+
+
+def test_futures_do_not_replace_a_table_of_a_grid(command: Command, ring: Path) -> None:
+    before = (ring / "loads.csv").read_bytes()
+    refused(command("futures", ring, "--count", 3, "-o", ring / "loads.csv"), "is a table of the grid", "another name")
+    assert (ring / "loads.csv").read_bytes() == before
+    assert command("futures", ring, "--count", 3, "-o", ring / "futures.csv").code == 0
+
+
+@pytest.mark.parametrize("option", ["--open", "--close"])
+def test_several_locks_in_one_text_are_told_how(option: str, command: Command, ring: Path) -> None:
+    remedy = f"Give it once for each: {option} S-A {option} A-B"
+    refused(command("reconfigure", ring, option, "S-A, A-B"), f"{option} takes one", remedy)
+
+
 def test_a_folder_with_a_spoiled_table(command: Command, ring: Path) -> None:
     text = (ring / "lines.csv").read_text(encoding="utf-8")
     for spoiled in (

@@ -174,7 +174,19 @@ class Asked:
         known = set(grid.branches()["name"])
         given = self.options.switchable or ()
         parts = [[text] if text in known else [part.strip() for part in text.split(",")] for text in given]
+        several = [
+            Problem("branches", text, "", f"no such branch in this grid, and {option} takes one", _each(option, text))
+            for option, texts in (("--open", self.locked_open), ("--close", self.locked_closed))
+            for text in texts
+            if text not in known and "," in text
+        ]
+        if several:
+            raise InputError(several)
         return as_asked(grid, [name for part in parts for name in part], self.locked_open, self.locked_closed)
+
+
+def _each(option: str, text: str) -> str:
+    return "Give it once for each: " + " ".join(f"{option} {part.strip()}" for part in text.split(","))
 
 
 def read_sound(source: str, asked: Asked | None = None) -> Grid:

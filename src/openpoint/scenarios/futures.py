@@ -18,6 +18,7 @@ from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import names_of, of_kind, path_of
 from openpoint.grid.balanced import HAS_PHASES
+from openpoint.grid.files import HEAD, TABLE_FILES
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.scenarios.futures_table import COLUMNS, read_rows
@@ -206,10 +207,12 @@ def write_futures(futures: Futures, path: str | os.PathLike[str]) -> None:
     """Write the futures as CSV or Parquet, by the ending of the path; `read_futures` reads them back without loss.
 
     Raises:
-        OptionError: another ending, or a path that cannot be written.
+        OptionError: another ending, a table of a grid, or a path that cannot be written.
     """
     of_kind(futures, Futures, "futures", "Futures, as `read_futures` and `grow` make them")
     file = path_of(path, "path")
+    if file.name.lower() in TABLE_FILES and (file.parent / HEAD).exists():
+        raise OptionError(f"{file} is a table of the grid in {file.parent}, and would be replaced; give another name")
     table = futures.table()
     try:
         if is_csv(file):

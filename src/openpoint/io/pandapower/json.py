@@ -47,6 +47,9 @@ def net_from_text(text: str, file: str) -> Net:
         InputError: it is no JSON, no pandapower net, or has tables that cannot be decoded.
     """
     outer = _loads(text, file)
+    if isinstance(outer, dict) and {"study", "version", "grid"} <= outer.keys():
+        remedy = f"Give the grid that it was made of: {outer['grid']}"
+        raise InputError([fault(file, None, "", f"the file holds an answer ({outer['study']}) and no grid", remedy)])
     if not isinstance(outer, dict) or outer.get("_class") != "pandapowerNet":
         raise InputError([fault(file, None, "", "the file holds no pandapower net", _HELP)])
     content = outer.get("_object")
