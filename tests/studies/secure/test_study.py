@@ -137,6 +137,8 @@ def test_what_cannot_be_judged_is_refused() -> None:
         openpoint.secure("ieee13")
     with pytest.raises(OptionError, match=r"max_loading_percent is 0.*repair_h is -1"):
         openpoint.secure("baran33", max_loading_percent=0.0, repair_h=-1.0)
+    with pytest.raises(OptionError, match=r"1\.2, and is in percent; for 1\.2 times the ratings give 120"):
+        openpoint.secure("baran33", max_loading_percent=1.2)
     with pytest.raises(InputError, match="neither customers nor rates"):
         openpoint.secure("baran33", reliability=Path(__file__).parent)
 

@@ -12,6 +12,9 @@ from openpoint.grid.arguments import Names, all_checked, names_of, not_negative,
 from openpoint.network.limits import Limits
 from openpoint.scenarios.reliability import Reliability, ReliabilityLike, read_reliability
 
+MULTIPLE_MOST = 2.0
+"""Up to this a loading in percent is taken for a multiple of the ratings that was meant, and is refused."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,9 @@ class SecureOptions:
         of_kind(self.max_loading_percent, Real, "max_loading_percent", "percent of the ratings, such as 120")
         if not (math.isfinite(self.max_loading_percent) and self.max_loading_percent > 0.0):
             raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}; give percent above 0, such as 120")
+        if self.max_loading_percent <= MULTIPLE_MOST:
+            meant = f"for {self.max_loading_percent:g} times the ratings give {100.0 * self.max_loading_percent:g}"
+            raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}, and is in percent; {meant}")
 
     def _check_switchings(self) -> None:
         what = "a whole number from 1 on, such as 3"
