@@ -26,6 +26,13 @@ def test_a_damaged_certificate_has_an_exit_code_of_its_own(command: Command, rin
     assert command("verify", "baran33", "no file").code == 2
 
 
+def test_a_file_that_is_no_certificate_is_said_to_be_none(command: Command, ring: Path) -> None:
+    command("reconfigure", ring, "--json", "answer.json")
+    done = command("verify", ring, "answer.json")
+    assert done.code == 5
+    assert "this is no certificate. Give the file of --certificate" in done.err
+
+
 def test_a_certificate_of_many_futures_is_verified_with_their_table(command: Command, ring: Path) -> None:
     done = command("futures", ring, "--count", 4, "--seed", 2, "-o", "futures.csv")
     assert done.code == 0, done.err

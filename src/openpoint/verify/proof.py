@@ -150,6 +150,10 @@ def _checked(
             return proof.end()
     except CertificateError as error:
         raise CertificateError(f"{path}: refused at {_where(proof)}: {error}") from None
+    except gzip.BadGzipFile as error:
+        if proof is None:
+            raise CertificateError(f"{path}: this is no certificate. Give the file of --certificate") from error
+        raise CertificateError(f"{path}: damaged or cut off at {_where(proof)} ({error!r}). Write it again") from error
     except (*UNREADABLE, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         what = f"damaged or cut off at {_where(proof)} ({error!r})"
         raise CertificateError(f"{path}: {what}. Write it again") from error
