@@ -1,11 +1,13 @@
 """Hypothesis draws the same examples in every run, so that a red test is about the change and not about luck.
 
 HYPOTHESIS_PROFILE=explore draws new ones. Linear algebra runs on one thread a process: pytest has a process a core, and
-threads that wait for each other only burn processor time.
+threads that wait for each other only burn processor time. The collector of garbage leaves alone what imports and the
+collection of tests made, and looks at the rest more rarely.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
@@ -27,3 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid in slow:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage what lives until the end: it went through all of that again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
