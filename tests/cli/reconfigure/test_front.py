@@ -13,7 +13,7 @@ from tests.cli.desk import Command
 def test_a_front_is_told_and_written(command: Command, tmp_path: Path) -> None:
     done = command("reconfigure", "civanlar16", "--front", "unrestorable", "--json", "front.json")
     assert done.code == 0
-    assert "No state has both less loss and less unrestorable" in done.out
+    assert "No state has both less loss and less unrestorable faults" in done.out
     assert "To have a point: openpoint reconfigure GRID --open" in done.out
     found = json.loads((tmp_path / "front.json").read_text())
     assert found["point_count"] == len(found["points"])

@@ -123,7 +123,7 @@ def test_a_front_is_told_and_its_points_are_states_of_their_own() -> None:
         alone = openpoint.reconfigure("baran33", locked_open=each.open_branches)
         assert alone.open_branches == each.open_branches
     page = Page(render(front))
-    assert "no state has unrestorable below" in page.text
+    assert f"no state has less than {counts[-1]} of unrestorable faults" in page.text
 
 
 def test_a_stopped_front_keeps_what_it_has() -> None:

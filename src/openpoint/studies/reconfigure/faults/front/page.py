@@ -7,16 +7,15 @@ from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
 from openpoint.studies.reconfigure.faults.front.pictures import chart
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront
-from openpoint.studies.reconfigure.faults.front.view import HOW
-from openpoint.studies.reconfigure.faults.view import figure
+from openpoint.studies.reconfigure.faults.front.view import HOW, least
 
 
 def page(result: ReconfigureFront) -> m.Page:
     """The report of a result."""
     drawn = chart(result)
-    told = f"The least loss at each {result.kept}, and what is proven to be empty"
+    told = f"The least loss over {result.kept_words}, and what is proven to be empty"
     picture = None if drawn is None else m.Panel("front", drawn, "", told)
-    shape, bound = result.shape.tables, figure(result.kept_bound)
+    shape, proven_least = result.shape.tables, least(result)
     ended = f"{result.termination.value}: {result.termination.remedy}"
     points = s.frame_table(
         "points", told, result.points, shape["points"], ["to_close", "to_open"], last=["open_branches", "termination"]
@@ -25,10 +24,10 @@ def page(result: ReconfigureFront) -> m.Page:
     parts = [
         s.remarks(result.notes),
         m.section(
-            f"Loss and {result.kept}",
+            f"Loss and {result.kept_words}",
             picture,
             m.Words(f"Ended: {ended}"),
-            m.Words(f"Proven: no state has {result.kept} below {bound}.", small=True),
+            m.Words(proven_least, small=True) if proven_least else None,
         ),
         m.section("Points", points, m.Words(HOW, small=True), long=True),
         m.section("Bounds", proven),

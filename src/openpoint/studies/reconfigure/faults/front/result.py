@@ -49,6 +49,17 @@ class ReconfigureFront(Result):
     place: ClassVar[str] = "openpoint.studies.reconfigure.faults.front"
 
     @property
+    def kept_words(self) -> str:
+        """What the figure that is kept is called in a sentence."""
+        return (
+            "unrestorable faults"
+            if self.kept == UNRESTORABLE
+            else "energy not supplied"
+            if self.kept == "ens"
+            else self.kept.upper()
+        )
+
+    @property
     def kept_unit(self) -> str:
         """Unit of the figure that is kept; empty for a number of faults."""
         return "" if self.kept == UNRESTORABLE else UNITS[self.kept]
@@ -93,7 +104,7 @@ class ReconfigureFront(Result):
 
     @property
     def in_short(self) -> str:
-        return f"{self.point_count} points between loss and {self.kept}"
+        return f"{self.point_count} points between loss and {self.kept_words}"
 
     def facts(self) -> dict[str, str]:
         ends = {id(each): each for each in (*self.results[:1], *self.results[-1:])}.values()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from openpoint.report.page.model import Remarks
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
@@ -21,13 +23,22 @@ def view(result: ReconfigureFront) -> v.View:
     ]
     if not result.results:
         return [*lines, v.Line("No radial state that keeps all limits was found.")]
-    title = f"{result.kept}, {result.kept_unit}".removesuffix(", ")
+    title = f"{result.kept_words}, {result.kept_unit}".removesuffix(", ")
     rows: list[tuple[str, ...]] = [("", title, "loss, kW", "proven", "gap %", "to switch", "open")]
     rows.append(("today", figure(result.kept_before), figure(result.loss_before_kw), "", "", "", ""))
     for number, each in enumerate(result.results, start=1):
         kept = figure(figure_in(each.after, result.kept))
         proven = (figure(each.lower_bound_kw), words.percent(each.gap), str(len(each.changes)))
         rows.append((str(number), kept, figure(each.loss_kw), *proven, words.names(each.open_branches)))
-    told = f"\nNo state has both less loss and less {result.kept}: {words.count(result.point_count, 'point')}."
-    bound = f"Proven: no state has {result.kept} below {figure(result.kept_bound)}."
-    return [*lines, v.Line(told, "bold"), v.Rows(rows, (1, 2, 3, 4, 5), head=True), v.Line(bound), v.Line(HOW)]
+    proven_all = "" if why.exit_code == 0 else " known"
+    told = f"\nNo state{proven_all} has both less loss and less {result.kept_words}: {words.count(result.point_count, 'point')}."
+    bound = [v.Line(told_bound)] if (told_bound := least(result)) else []
+    return [*lines, v.Line(told, "bold"), v.Rows(rows, (1, 2, 3, 4, 5), head=True), *bound, v.Line(HOW)]
+
+
+def least(result: ReconfigureFront) -> str:
+    """Below what no state is, in words; empty where nothing is proven."""
+    if not (math.isfinite(result.kept_bound) and result.kept_bound > 0.0):
+        return ""
+    bound = f"{result.kept_bound:.4g} {result.kept_unit}".strip()
+    return f"Proven: no state has less than {bound} of {result.kept_words}."

@@ -27,7 +27,7 @@ def draw(result: ReconfigureFront) -> Figure:
     x, y, bound = _places(result)
     with mpl.rc_context(style.RC):
         name = result.grid.title or result.grid.name
-        figure, axes = single_figure(7.2, 4.0, f"{name}: loss and {result.kept}")
+        figure, axes = single_figure(7.2, 4.0, f"{name}: loss and {result.kept_words}")
         edge = _empty(result)
         if len(edge):
             axes.plot(edge[:, 0], edge[:, 1], color=style.AFTER, lw=1.2, label="below it no state, proven")
@@ -40,7 +40,7 @@ def draw(result: ReconfigureFront) -> Figure:
         axes.margins(0.08)
         axes.grid(color=style.PALE, lw=0.6)
         axes.set_axisbelow(True)
-        axes.legend(loc="upper right", fontsize=8.5)
+        axes.legend(loc="best", fontsize=8.5)
         return figure
 
 
@@ -61,7 +61,7 @@ def chart(result: ReconfigureFront) -> Chart | None:
     gaps = [[a, low, a, high] for a, low, high in zip(x.tolist(), bound.tolist(), y.tolist(), strict=True)]
     told = tuple(
         f"point {number}\nloss {figures(high, 6)} kW, proven bound {figures(low, 6)} kW, gap {percent(each.gap, 4)}\n"
-        f"{result.kept} {figures(a, 6)} {result.kept_unit}"
+        f"{result.kept_words} {figures(a, 6)} {result.kept_unit}"
         for number, (each, a, low, high) in enumerate(zip(result.results, x, bound, y, strict=True), start=1)
     )
     edge = _empty(result)
@@ -82,7 +82,7 @@ def chart(result: ReconfigureFront) -> Chart | None:
 
 
 def _title(result: ReconfigureFront) -> str:
-    return f"{result.kept}, {result.kept_unit}".removesuffix(", ")
+    return f"{result.kept_words}, {result.kept_unit}".removesuffix(", ")
 
 
 def _places(result: ReconfigureFront) -> tuple[Floats, Floats, Floats]:
