@@ -40,7 +40,7 @@ def main() -> None:
         return
     print("| grid | state | loss kW |", " | ".join(VERDICTS), "| s |")
     for name in arguments.grids or GRIDS:
-        grid = _grid(name)
+        grid = grid_named(name)
         best = openpoint.reconfigure(grid, method=openpoint.TopologySearch(time_limit_s=arguments.limit)).grid_after
         for word, each in (("today", grid), ("least loss", best)):
             if each is not None:
@@ -58,7 +58,7 @@ def _row(name: str, word: str, grid: Grid) -> str:
 
 
 def _beyond_ties(name: str, arguments: argparse.Namespace) -> str:
-    grid, began = _grid(name), time.process_time()
+    grid, began = grid_named(name), time.process_time()
     result = openpoint.secure(
         grid,
         switchings=arguments.switchings,
@@ -72,7 +72,8 @@ def _beyond_ties(name: str, arguments: argparse.Namespace) -> str:
     return f"| {name} | {counts} | {', '.join(f'{n} by {k}' for k, n in closings)} | {seconds:.1f} |"
 
 
-def _grid(name: str) -> Grid:
+def grid_named(name: str) -> Grid:
+    """A built-in grid, a file, or a grid of pandapower or simbench."""
     try:
         return openpoint.read(name)
     except openpoint.InputError:

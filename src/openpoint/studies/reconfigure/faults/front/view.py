@@ -31,7 +31,8 @@ def view(result: ReconfigureFront) -> v.View:
         proven = (figure(each.lower_bound_kw), words.percent(each.gap), str(len(each.changes)))
         rows.append((str(number), kept, figure(each.loss_kw), *proven, words.names(each.open_branches)))
     proven_all = "" if why.exit_code == 0 else " known"
-    told = f"\nNo state{proven_all} has both less loss and less {result.kept_words}: {words.count(result.point_count, 'point')}."
+    count = words.count(result.point_count, "point")
+    told = f"\nNo state{proven_all} has both less loss and less {result.kept_words}: {count}."
     bound = [v.Line(told_bound)] if (told_bound := least(result)) else []
     return [*lines, v.Line(told, "bold"), v.Rows(rows, (1, 2, 3, 4, 5), head=True), *bound, v.Line(HOW)]
 
