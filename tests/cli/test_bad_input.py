@@ -92,6 +92,12 @@ def test_implausible_impedances_are_said(command: Command, tmp_path: Path) -> No
     assert "warning: lines" in command("check", "units").out
 
 
+def test_volts_taken_for_kilovolts_are_said(command: Command, tmp_path: Path) -> None:
+    openpoint.write(Grid.from_tables("volts", broken(buses_vn_kv=[10_000.0] * 4)), tmp_path / "volts")
+    done = command("reconfigure", "volts")
+    assert "warning: buses, 4 rows (S, A, B and 1 more), vn_kv: 10000 kV is more than any grid" in done.err
+
+
 TEXTS = {
     "empty.m": "",
     "empty.json": "",

@@ -15,6 +15,8 @@ from openpoint.grid.rules.unit_doubts import unit_doubts
 from openpoint.grid.schemas import BRANCH_TABLES, Tables
 
 RATIO_RANGE = (0.5, 2.0)
+# No grid has a higher nominal voltage (1,150 kV ran in Kazakhstan, 1,200 kV is tried in India).
+VN_KV_MOST = 1200.0
 
 
 def _ordered(low: str, high: str, instead: str) -> pl.Expr:
@@ -142,6 +144,18 @@ RULES = (
 )
 
 
+DOUBTS = (
+    Rule(
+        "buses",
+        "vn_kv",
+        pl.col("vn_kv") > VN_KV_MOST,
+        "{value} kV is more than any grid has",
+        "Give kilovolts: 12.66 for 12,660 V",
+    ),
+    *DEVICE_DOUBTS,
+)
+
+
 def value_faults(grid: Tables) -> Iterator[Problem]:
     """Numbers that are not finite, have the wrong sign or order, and matrices of the wrong size."""
     tables = grid.tables()
@@ -211,7 +225,7 @@ def _matrix_faults(lines: pl.DataFrame) -> Iterator[Problem]:
 
 def plausibility_doubts(grid: Tables) -> Iterator[Problem]:
     """Warnings: values that are allowed but implausible."""
-    yield from _broken(grid.tables(), DEVICE_DOUBTS, "warning")
+    yield from _broken(grid.tables(), DOUBTS, "warning")
     yield from fixed_voltage_doubts(grid)
     yield from _ratio_doubts(grid)
     yield from _band_doubts(grid)
