@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
+import jsonschema
 import numpy as np
 import pytest
 
 import openpoint
 from openpoint import OptionError, Termination
+from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.faults.front.search import Front, FrontSearch
+from openpoint.studies.reconfigure.faults.front.view import view
 from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited
 from openpoint.twostage.deadline import Deadline
 from tests.builders.fault_tasks import Case, fault_case
@@ -122,6 +127,9 @@ def test_a_front_is_told_and_its_points_are_states_of_their_own() -> None:
         assert each.after.unrestorable == sum(judged.counts.values()) - restored
         alone = openpoint.reconfigure("baran33", locked_open=each.open_branches)
         assert alone.open_branches == each.open_branches
+    document = json.loads(front.to_json())
+    jsonschema.validate(document, published("reconfigure-front"))
+    assert [row["open_branches"] for row in document["points"]] == [list(each.open_branches) for each in front.results]
     page = Page(render(front))
     assert f"no state has less than {counts[-1]} of unrestorable faults" in page.text
 
@@ -129,6 +137,13 @@ def test_a_front_is_told_and_its_points_are_states_of_their_own() -> None:
 def test_a_stopped_front_keeps_what_it_has() -> None:
     front = openpoint.reconfigure_front("baran33", "unrestorable", time_limit_s=0.0)
     assert front.termination is Termination.TIME
+    assert front.point_count == 1
+    assert front.results[0].loss_kw is not None
+    assert "not every point is proven" in front.notes[-1]
+    nothing = openpoint.reconfigure_front("baran33", "unrestorable", limits=openpoint.Limits(v_min_pu=0.999))
+    assert nothing.termination is Termination.INFEASIBLE
+    assert "No radial state" in str(view(nothing))
+    assert "points 0" in repr(nothing)
 
 
 def test_refusals_say_what_to_do() -> None:

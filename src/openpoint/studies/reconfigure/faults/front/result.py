@@ -79,6 +79,14 @@ class ReconfigureFront(Result):
         """Greatest gap of a point; NaN where there is none."""
         return max((each.gap for each in self.results), default=float("nan"))
 
+    def document(self) -> dict[str, Any]:
+        """The whole result as plain values, in the order of the published schema; names of branches are lists."""
+        whole = super().document()
+        for row, each in zip(whole["points"], self.results, strict=True):
+            row |= {f"to_{action}": _branches(each, action) for action in ("close", "open")}
+            row["open_branches"] = list(each.open_branches)
+        return whole
+
     @property
     def points(self) -> pl.DataFrame:
         """A row a point: loss, proven bound and gap, what faults do, and what to switch."""
@@ -93,8 +101,8 @@ class ReconfigureFront(Result):
                 "saidi_h_per_year": each.after.saidi_h_per_year,
                 "not_supplied_kwh_per_year": each.after.not_supplied_kwh_per_year,
                 "changes": len(each.changes),
-                "to_close": join_names(name for name, action in each.switching if action == "close"),
-                "to_open": join_names(name for name, action in each.switching if action == "open"),
+                "to_close": join_names(_branches(each, "close")),
+                "to_open": join_names(_branches(each, "open")),
                 "open_branches": join_names(each.open_branches),
                 "termination": each.termination.value,
             }
@@ -117,6 +125,11 @@ class ReconfigureFront(Result):
 
     def _special_values(self) -> dict[str, Any]:
         return {**super()._special_values(), "remedy": self.termination.remedy}
+
+
+def _branches(result: SecuredResult, action: str) -> list[str]:
+    """The branches to close or to open from today."""
+    return [name for name, done in result.switching if done == action]
 
 
 def figure_in(summary: FaultSummary, kept: str) -> float | None:

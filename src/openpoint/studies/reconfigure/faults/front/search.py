@@ -117,6 +117,7 @@ class FrontSearch:
             self.starts = self.ready.starts(self.deadline)
         began = self.deadline.passed()
         self._add(math.inf)
+        self._turn(self.bounded[0], self.deadline)  # also where no time is left: today's state is an answer, too
         self._turns(self.deadline.within((1.0 if self.kept is None else 1.0 - FOR_INDEX) * self.all_time))
         if self.kept is not None and self.known:
             self._least_index(self.kept)
@@ -184,8 +185,11 @@ class FrontSearch:
     def _turns(self, deadline: Deadline) -> None:
         """Searches in turn until all are decided."""
         while not deadline.over() and (each := self._next()) is not None:
-            share = max(SHARE * deadline.left(), TURN * self.all_time)
-            each.go_on(self._starts_for(each), deadline.within(share))
+            self._turn(each, deadline)
+
+    def _turn(self, each: Bounded, deadline: Deadline) -> None:
+        share = max(SHARE * deadline.left(), TURN * self.all_time)
+        each.go_on(self._starts_for(each), deadline.within(share))
 
     def _next(self) -> Bounded | None:
         """The search of fewest turns, the widest limit first."""

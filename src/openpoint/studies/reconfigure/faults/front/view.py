@@ -22,7 +22,8 @@ def view(result: ReconfigureFront) -> v.View:
         Remarks(result.notes),
     ]
     if not result.results:
-        return [*lines, v.Line("No radial state that keeps all limits was found.")]
+        told = "No radial state that keeps all limits was found; reconfigure without --front names the least violation."
+        return [*lines, v.Line(told)]
     title = f"{result.kept_words}, {result.kept_unit}".removesuffix(", ")
     rows: list[tuple[str, ...]] = [("", title, "loss, kW", "proven", "gap %", "to switch", "open")]
     rows.append(("today", figure(result.kept_before), figure(result.loss_before_kw), "", "", "", ""))
