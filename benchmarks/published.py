@@ -274,7 +274,7 @@ def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
         ]
         for row in record["phase_2"]
     ]
-    three = [["case", "odds", "lines at most", "recomputed $", "ours $", "one piece $", "plan", "shed kW"]]
+    three = [["case", "probabilities", "lines at most", "recomputed $", "ours $", "one piece $", "plan", "shed kW"]]
     worth = [["case", "lines at most", "wait and see $", "ours $", "most likely plan $", "ours $", "EVPI $", "VSS $"]]
     for row in record["phase_3"]:
         head = [str(row["case"]), " ".join(f"{name} {p:g}" for name, p in row["odds"].items()), str(row["most_lines"])]

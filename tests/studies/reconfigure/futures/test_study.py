@@ -263,7 +263,7 @@ def test_worst_case_and_regret_need_no_probabilities_and_the_others_say_so() -> 
         assert result.objective_kw is not None
         assert result.futures["probability"].null_count() == 2
     for options in ({}, {"risk": CVaR(0.9)}, {"risk": Regret(Expectation())}, {"ambiguity": moved(0.1)}):
-        with pytest.raises(OptionError, match=r"needs probabilities.* column probability"):
+        with pytest.raises(OptionError, match=r"needs probabilities.* column probability.*--risk worst or regret"):
             solved(grid, unknown, **options)
 
 

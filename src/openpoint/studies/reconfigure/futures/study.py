@@ -64,7 +64,7 @@ class Faced:
             what = "ambiguity" if self.ambiguity is not None else str(self.risk)
             raise OptionError(
                 f"{what} needs probabilities, and these futures have none: give them in a column probability, or use "
-                "WorstCase() or Regret()"
+                "WorstCase() or Regret() (--risk worst or regret)"
             )
 
     @property
