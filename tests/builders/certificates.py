@@ -50,7 +50,7 @@ def content(path: Path) -> Content:
 
 
 def _has_multipliers(head: dict[str, Any], line: Line) -> bool:
-    return line[0] == "future" if "futures" in head else line[0] in ("probe", "bound")
+    return line[0] == "future" if "futures" in head else line[0] in ("probe", "bound", "paths")
 
 
 def _line(text: bytes, at: int) -> tuple[Any, int]:
@@ -146,7 +146,7 @@ def _head(
         output[devices.place[d]] *= devices.values[d][positions[d]]
     value, bound = worth
     return {
-        "format": "openpoint certificate 6",
+        "format": "openpoint certificate 7",
         "digest": digest(network, devices),
         "locked_closed": [names[e] for e in np.flatnonzero(~network.switchable & network.closed)],
         "locked_open": [names[e] for e in np.flatnonzero(~network.switchable & ~network.closed)],

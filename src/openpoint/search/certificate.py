@@ -31,6 +31,7 @@ from openpoint.search.kernel.bookkeeping import (
     FROM,
     JUDGED,
     NONE,
+    PATHS,
     PROBE,
     SPLIT,
     STEP,
@@ -43,7 +44,7 @@ from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.model.build import TOLERANCE, Numbering
 from openpoint.search.model.objective import Objective, relaxed
 
-FORMAT = "openpoint certificate 6"
+FORMAT = "openpoint certificate 7"
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
@@ -61,6 +62,7 @@ WORDS = {
     JUDGED: "judged",
     FROM: "from",
     STEP: "step",
+    PATHS: "paths",
 }
 
 
@@ -151,7 +153,7 @@ class Certificate:
             elif kind == STEP:
                 line += [int(part[row]) for part in (self.record.branch, self.record.last, self.record.bits)]
             numbers = b""
-            if kind in (PROBE, BOUND):
+            if kind in (PROBE, BOUND, PATHS):
                 more, numbers = self.steps.to(self.record, row)
                 line += more
             self.write(line, numbers)

@@ -44,6 +44,7 @@ from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import objective_of
 from openpoint.search.paths.build import obstacles
 from openpoint.search.paths.explorer import PathExplorer
+from openpoint.search.paths.root_proof import prove_root
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.saving import SearchCheckpoint, SearchState
@@ -224,9 +225,8 @@ class _Run:
             *(self.network, self.model, self.numbering, self.work, self.counts, self.dispatcher),
             *(self.changes[1], states, self.gap, over, report_progress, not self.task.certifiable),
         )
-        self.decomposition = RegionDecomposition(
-            self.model, self.numbering, self.work, self.counts, self.incumbent, over
-        )
+        shared_parts = self.model, self.numbering, self.work, self.counts, self.incumbent
+        self.decomposition = RegionDecomposition(*shared_parts, over)
         parts = (self.model, self.work, pool, self.counts, self.incumbent, self.decomposition, self.certificate)
         self.state = SearchState(*parts, by_paths=by_paths)
         if not joined:
@@ -247,6 +247,7 @@ class _Run:
                 self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
         if self.state.limits is not None and "limits_status" in saved:
             self.state.limits.go_on(saved)
+        prove_root(self.task, self.model, self.numbering, self.work, self.counts, self.certificate)
         self.checkpoint.begin(self.state)
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:

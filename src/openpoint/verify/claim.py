@@ -30,7 +30,9 @@ from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, OPEN
 from openpoint.verify.words import futures_in_words, limits_in_words, prices_in_words, supply_in_words
 
-FORMAT = "openpoint certificate 6"
+FORMAT = "openpoint certificate 7"
+READ = FORMAT, "openpoint certificate 6"
+"""Forms that are read; the one before has no bounds by paths."""
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
 NOTHING = 1e-12
@@ -65,7 +67,7 @@ class Claim:
         stations = open_held_meshes(with_locks(net, head))
         net, self.dropped = stations.opened, stations.dropped
         form, names = (head.get("format"), head.get("devices", [])) if isinstance(head, dict) else (None, [])
-        if form != FORMAT:
+        if form not in READ:
             raise CertificateError(f"its form is '{form}', not '{FORMAT}': write it again with this version")
         if not net.is_balanced:
             raise CertificateError("certificates do not cover several phases, which this grid has")

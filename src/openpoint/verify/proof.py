@@ -17,8 +17,9 @@ loops and bridges and its own count of closings. It accepts
   and other such states may have less loss;
 - the end of the file, when both sides of every branching are done.
 
-The bound is derived in `openpoint.verify.bound`, the head is checked in `openpoint.verify.claim`. Under many futures a
-node has a bound for each of them, and their measure is the bound (`openpoint.verify.futures`).
+The bound is derived in `openpoint.verify.bound`, that by paths in `openpoint.verify.paths`; the head is checked in
+`openpoint.verify.claim`. Under many futures a node has a bound for each of them, and their measure is the bound
+(`openpoint.verify.futures`).
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from openpoint.verify.fixed_point import fixed_point
 from openpoint.verify.futures import FuturesBounds
 from openpoint.verify.multipliers import Multipliers
 from openpoint.verify.objective import Objective, least_losses
+from openpoint.verify.paths import PathBound, obstacles
 from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 
@@ -258,10 +260,13 @@ class _Proof:
         if word == "bound":
             self._bounded(self.state.status, rest, file)
             self.state = None
+        elif word == "paths":
+            self._bounded_by_paths(rest, file)
+            self.state = None
         elif word == "probe":
             self._bounded(self._with_open(rest[0]), rest[1:], file)
             self.state.closings.append(rest[0])
-        return word in ("bound", "probe")
+        return word in ("bound", "paths", "probe")
 
     def _step_many(self, word: str, rest: list[Any], file: IO[bytes]) -> bool:
         """A line with a bound under many futures; whether it is one."""
@@ -351,6 +356,20 @@ class _Proof:
         orders = self.graph.directed(states, set(given.tops), y)
         if not self.exact.reached(states, orders, y, mu, given.phi, given.near, self.state.spans):
             raise CertificateError("the bound of these multipliers does not reach the bound claimed")
+
+    def _bounded_by_paths(self, line: list[Any], file: IO[bytes]) -> None:
+        """Check by the paths of the node that no radial state has a value below the claimed bound."""
+        assert self.state is not None
+        given, data, goal = self.multipliers, self.claim.data(), self.claim.goal
+        given.read(line, file)
+        self.bounds += 1
+        if why := obstacles(data):
+            raise CertificateError(f"the bound by paths does not hold for a grid with {', '.join(why)}")
+        squares = {bus: high for bus, (_, high) in self.claim.places.squares_of(data).items()}
+        bound = PathBound(data, self.graph, squares)
+        found = bound.bound(self.state.status.tolist(), given.y.tolist(), given.mu.tolist(), given.bits, goal)
+        if found is None or found < goal:
+            raise CertificateError("the bound by paths of these multipliers does not reach the bound claimed")
 
     def end(self) -> Verified:
         """The result, after the last line."""

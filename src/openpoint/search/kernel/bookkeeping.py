@@ -57,10 +57,11 @@ OF_ALL_ROWS = ("heap", "kept", "near", "far", "share", "base_y", "base_mu")
 """Fields of `Pool` that are not rows of nodes."""
 
 
-PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM, STEP = 1, 2, 3, 4, 5, 6, 7, 8
+PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM, STEP, PATHS = 1, 2, 3, 4, 5, 6, 7, 8, 9
 """Lines of a record: a branch cannot be open; close all such branches; the bound of the node reaches the cutoff; the
 node has no radial state; a branch is decided, its closed side first; a radial state for the power flow; the other side
-of an earlier branching follows; the positions of a device are divided."""
+of an earlier branching follows; the positions of a device are divided; the path bound of the node reaches the
+cutoff."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +69,10 @@ class Record(Table):
     """The lines of a certificate that are not written yet; with no rows, nothing is recorded.
 
     Attributes:
-        kind: (C) PROBE … STEP. branch: (C) of PROBE and SPLIT; of FROM the number of the node; of STEP the device.
+        kind: (C) PROBE … PATHS. branch: (C) of PROBE and SPLIT; of FROM the number of the node; of STEP the device.
         bits: (C) of y and mu; of STEP the side that follows, 0 for the lower one.
         last: (C) of STEP, the last position of the lower side.
-        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits, y less `base`. phi: (C, N) times 2^PHI_BITS.
+        y, mu: (C, N) multipliers of PROBE, BOUND and PATHS, times 2^bits, y less `base`. phi: (C, N) times 2^PHI_BITS.
         w: (C, N) squared voltages that the bound uses, times 2^W_BITS, else 0.
         top: (C, N) whether the bus is the root of a part of several buses without a source.
         base: (N) price of the source that is at the bus, or joined to it without impedance, else 0.

@@ -1,0 +1,170 @@
+"""The path bound of the checker: never above the best completion, and in certificates of the first node."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openpoint.grid import builtin
+from openpoint.network import Network, build_network
+from openpoint.powerflow.balanced import solve
+from openpoint.search.enumeration import topologies
+from openpoint.search.topology import search_topologies
+from openpoint.verify import CertificateError, verify_network
+from openpoint.verify.arborescence import Arc, arborescence
+from openpoint.verify.data import Data, read
+from openpoint.verify.graph import Graph
+from openpoint.verify.paths import PathBound, obstacles
+from openpoint.verify.wires import CLOSED, FREE, OPEN
+from tests.builders.certificates import Content, content, rewritten
+from tests.search.random_grids import random_grid
+
+BITS = 20
+
+
+def data_of(network: Network) -> Data[Fraction]:
+    return read(network, [np.inf] * network.n_conductors, Fraction(0))
+
+
+def squares_of(network: Network) -> dict[int, Fraction]:
+    sources = zip(network.source_terminal.tolist(), network.source_v.tolist(), strict=True)
+    return {bus: Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for bus, v in sources}
+
+
+def graph_of(network: Network) -> Graph:
+    fr, to, sources = network.terminal_fr.tolist(), network.terminal_to.tolist(), set(network.source_terminal.tolist())
+    return Graph(network.n_terminals, fr, to, sources, set(), np.inf)
+
+
+def bounds_of(network: Network, rng: np.random.Generator, count: int) -> tuple[list[float], list[float]]:
+    """Bounds of random nodes at random multipliers, and the least loss of the radial states of each."""
+    some = list(topologies(network))
+    states = np.concatenate(some) if some else np.zeros((0, network.n_conductors), dtype=np.bool_)
+    flows = solve(network, states)
+    losses = np.where(flows.converged & flows.energised.all(axis=1), flows.loss, np.inf)
+    data, graph = data_of(network), graph_of(network)
+    bound = PathBound(data, graph, squares_of(network))
+    found, best = [], []
+    for _ in range(count if len(states) else 0):
+        status = np.where(network.terminal_fr == network.terminal_to, OPEN, FREE).astype(np.int8)
+        status[~network.switchable] = network.closed[~network.switchable]
+        for e in np.flatnonzero((status == FREE) & (rng.random(len(status)) < rng.choice([0.0, 0.3]))):
+            status[e] = rng.choice([OPEN, CLOSED])
+        if not graph.consequences(status):
+            continue
+        fitting = np.all((status == FREE) | (states == (status == CLOSED)), axis=1)
+        size = 0.0 if rng.random() < 0.2 else float(rng.choice([0.03, 0.1, 0.5]))
+        y, mu = (rng.integers(-(2**16), int(size * 2**BITS) + 1, network.n_terminals).tolist() for _ in range(2))
+        value = bound.bound(status.tolist(), y, mu, BITS, Fraction(1, 10))
+        if value is not None:
+            found.append(float(value))
+            best.append(float(losses[fitting].min(initial=np.inf)))
+    return found, best
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_bound_is_above_the_best_completion(seed: int) -> None:
+    rng = np.random.default_rng([seed, 41])
+    network = random_grid(rng, [(), ("locks",), ("stiff",), ("ratings", "low", "locks")][seed % 4])
+    if not obstacles(data_of(network)):
+        found, best = bounds_of(network, rng, 8)
+        assert all(value <= loss + 1e-12 + 1e-9 * abs(loss) for value, loss in zip(found, best, strict=True)), seed
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_arborescence_is_the_cheapest_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 6))
+    arcs: list[Arc] = []
+    for _ in range(int(rng.integers(size, 14))):
+        tail, head = int(rng.integers(-1, size)), int(rng.integers(size))
+        if tail != head:
+            arcs.append((int(rng.integers(-20, 20)), tail, head))
+    least: int | None = None
+    for chosen in itertools.product(*([arc for arc in arcs if arc[2] == j] for j in range(size))):
+        above = [arc[1] for arc in chosen]
+        reached = [j for j in range(size) if -1 in itertools.islice(_ways(above, j), size)]
+        if len(reached) == size:
+            total = sum(arc[0] for arc in chosen)
+            least = total if least is None else min(least, total)
+    assert arborescence(arcs, list(range(size))) == least
+
+
+def _ways(above: list[int], j: int) -> itertools.chain[int]:
+    def up(here: int) -> itertools.chain[int]:
+        while True:
+            here = above[here] if here >= 0 else here
+            yield here
+
+    return up(j)
+
+
+def test_what_the_bound_does_not_hold_for_is_named() -> None:
+    data = data_of(build_network(builtin.load("baran33")))
+    none = [Fraction(0)] * len(data.p)
+    assert obstacles(data) == []
+    assert obstacles(replace(data, p=[*data.p[:-1], Fraction(-1)])) == ["generation"]
+    assert obstacles(replace(data, q_w=[*none[:-1], Fraction(-1)])) == ["loads that depend on the voltage"]
+    assert obstacles(replace(data, b=[*data.b[:-1], Fraction(1)])) == ["shunts"]
+    assert obstacles(replace(data, tap=[*data.tap[:-1], Fraction(2)])) == ["ratios"]
+    assert obstacles(replace(data, x=[*data.x[:-1], Fraction(-1)])) == ["negative impedances"]
+    assert obstacles(replace(data, loss=[Fraction(2)])) == ["devices, prices or limits of supply"]
+    assert obstacles(replace(data, price=[*data.price[:-1], Fraction(1)])) == [
+        "prices of closings, currents or sources"
+    ]
+
+
+def certified(network: Network, path: Path) -> Content:
+    """A certificate of half of the least loss, which the first node proves."""
+    search_topologies(network, gap=0.5, certificate=path)
+    return content(path)
+
+
+def test_certificates_of_the_first_node_are_accepted_and_claim_no_more_than_is_true(tmp_path: Path) -> None:
+    by_paths = 0
+    for seed in range(24):
+        rng, path = np.random.default_rng([seed, 43]), tmp_path / f"file {seed}"
+        network = random_grid(rng, [(), ("locks",), ("stiff",)][seed % 3])
+        found = search_topologies(network, gap=float(rng.choice([0.05, 0.2, 0.5])), certificate=path)
+        assert path.exists() == (found.closed is not None), seed
+        if found.closed is None:
+            continue
+        flows = solve(network, np.concatenate(list(topologies(network))))
+        least = float(flows.loss[flows.converged & flows.energised.all(axis=1)].min())
+        proven = verify_network(network, path)
+        assert proven.bound_kw <= least * network.s_base_kva * (1.0 + 1e-9), seed
+        by_paths += content(path)[1][0][0] == "paths"
+    assert by_paths > 5
+
+
+def test_tampered_bounds_by_paths_are_refused(tmp_path: Path) -> None:
+    network = build_network(builtin.load("baran33"))
+    head, lines = certified(network, tmp_path / "file")
+    assert [line[0] for line in lines] == ["paths"]
+    assert verify_network(network, rewritten(tmp_path / "file", head, lines)).bounds == 1
+    before = rewritten(tmp_path / "file", head | {"format": "openpoint certificate 6"}, lines)
+    assert verify_network(network, before).bounds == 1
+    line = lines[0]
+    for head_now, lines_now in (
+        (head | {"bound": head["value"]}, lines),
+        (head, [[*line[:-2], [8 * y for y in line[-2]], line[-1]]]),
+        (head, [["paths", 41, *line[2:]]]),
+        (head | {"lines": 2}, [line, line]),
+        (head | {"lines": 2}, [["split", 3], line]),
+    ):
+        with pytest.raises(CertificateError):
+            verify_network(network, rewritten(tmp_path / "file", head_now, lines_now))
+
+
+def test_a_bound_by_paths_of_a_grid_with_generation_is_refused_by_name(tmp_path: Path) -> None:
+    network = build_network(builtin.load("baran33"))
+    network = replace(network, s_power=np.where(np.arange(33) == 20, -0.01, network.s_power))
+    head, lines = certified(network, tmp_path / "file")
+    assert lines[-1][0] == "bound"
+    with pytest.raises(CertificateError, match="does not hold for a grid with generation"):
+        verify_network(network, rewritten(tmp_path / "file", head, [*lines[:-1], ["paths", *lines[-1][1:]]]))
