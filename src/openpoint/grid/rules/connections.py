@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from openpoint.errors import Problem
+from openpoint.grid.rules.rows import rows
 from openpoint.grid.rules.windings import TWO_PHASES, line_windings
 from openpoint.grid.schemas import Tables
 
@@ -20,7 +21,7 @@ def connection_faults(grid: Tables) -> Iterator[Problem]:
     """Deltas of a single phase, transformers whose windings do not fit their phases or shift."""
     single = (pl.col("connection") == "delta") & pl.col("phases").is_in(SINGLE)
     for kind in ("loads", "generators", "capacitors"):
-        for name, phases in grid.tables()[kind].filter(single).select("name", "phases").iter_rows():
+        for name, phases in rows(grid.tables()[kind].filter(single), "name", "phases"):
             message = f"a delta needs two or three phases, not {phases!r}"
             yield Problem(kind, name, "connection", message, "Name both phases, or write wye")
     yield from _transformer_faults(grid)
@@ -29,7 +30,7 @@ def connection_faults(grid: Tables) -> Iterator[Problem]:
 def _transformer_faults(grid: Tables) -> Iterator[Problem]:
     pairs = line_windings(grid)
     lettered = grid.transformers.filter(pl.col("phases") != "1")
-    for name, phases, connection, shift in lettered.select("name", "phases", "connection", "shift_degree").iter_rows():
+    for name, phases, connection, shift in rows(lettered, "name", "phases", "connection", "shift_degree"):
         if "delta" in connection and phases in SINGLE:
             message = f"a delta needs two or three phases, not {phases!r}"
             yield Problem("transformers", name, "connection", message, "Name both phases, or write wye-wye")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from openpoint.errors import Problem
+from openpoint.grid.rules.rows import rows
 from openpoint.grid.rules.rule import Rule, not_negative, positive
 from openpoint.grid.schemas import Tables
 
@@ -199,8 +200,8 @@ def fixed_voltage_doubts(grid: Tables) -> Iterator[Problem]:
 
 
 def _off_limits(grid: Tables, *, may_be_set: bool) -> Iterator[tuple[str, str, float]]:
-    limits = {name: (lo, hi) for name, lo, hi in grid.buses.select("name", "v_min_pu", "v_max_pu").iter_rows()}
-    for name, bus, v in grid.sources.filter(_ranged == may_be_set).select("name", "bus", "v_pu").iter_rows():
+    limits = {name: (lo, hi) for name, lo, hi in rows(grid.buses, "name", "v_min_pu", "v_max_pu")}
+    for name, bus, v in rows(grid.sources.filter(_ranged == may_be_set), "name", "bus", "v_pu"):
         low, high = limits.get(bus, (None, None))
         if (low is not None and v < low) or (high is not None and v > high):
             yield name, bus, v

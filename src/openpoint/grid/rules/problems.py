@@ -12,6 +12,7 @@ from openpoint.errors import Problem
 from openpoint.grid.rules.connections import connection_faults
 from openpoint.grid.rules.device_rules import set_voltage_faults
 from openpoint.grid.rules.held import held_faults
+from openpoint.grid.rules.rows import rows
 from openpoint.grid.rules.values import plausibility_doubts, value_faults
 from openpoint.grid.rules.wiring import mesh_doubts, wiring_faults
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS, Tables
@@ -127,10 +128,10 @@ def _mixed_phases(grid: Tables) -> Iterator[Problem]:
 
 def _reference_faults(grid: Tables) -> Iterator[Problem]:
     """Ends that are no bus, branches from a bus to itself, phases that a bus does not have."""
-    phases_of = dict(grid.buses.select("name", "phases").iter_rows())
+    phases_of = dict(rows(grid.buses, "name", "phases"))
     for kind in BRANCH_TABLES:
         columns = ("name", "from_bus", "to_bus", "phases")
-        for name, fr, to, phases in grid.tables()[kind].select(columns).iter_rows():
+        for name, fr, to, phases in rows(grid.tables()[kind], *columns):
             yield from _end_fault(kind, name, "from_bus", fr, phases, phases_of)
             if fr == to:
                 yield Problem(kind, name, "to_bus", f"both ends are bus {fr!r}", "Join two different buses")
@@ -170,9 +171,9 @@ def _others(frame: pl.DataFrame, column: str, words: tuple[str, ...]) -> list[tu
 
 def _voltage_level_faults(grid: Tables) -> Iterator[Problem]:
     """Lines and switches between two voltage levels."""
-    level = dict(grid.buses.select("name", "vn_kv").iter_rows())
+    level = dict(rows(grid.buses, "name", "vn_kv"))
     for kind in ("lines", "switches"):
-        for name, fr, to in grid.tables()[kind].select("name", "from_bus", "to_bus").iter_rows():
+        for name, fr, to in rows(grid.tables()[kind], "name", "from_bus", "to_bus"):
             v_fr, v_to = level.get(fr), level.get(to)
             if v_fr and v_to and abs(v_fr - v_to) > VOLTAGE_TOLERANCE * max(abs(v_fr), abs(v_to)):
                 message = f"it joins {v_fr:g} kV at {fr!r} and {v_to:g} kV at {to!r}"

@@ -17,6 +17,7 @@ import numpy as np
 
 from openpoint.errors import Problem
 from openpoint.graph import components
+from openpoint.grid.rules.rows import rows
 from openpoint.grid.schemas import Tables
 
 # A line whose impedance would drop this many times the nominal voltage is odd; so is a voltage level whose median line
@@ -163,7 +164,7 @@ def _levels(grid: Tables) -> list[_Level]:
     ends = [
         (number[fr], number[to], closed)
         for kind in ("lines", "switches")
-        for fr, to, closed in tables[kind].select("from_bus", "to_bus", "closed").iter_rows()
+        for fr, to, closed in rows(tables[kind], "from_bus", "to_bus", "closed")
         if fr in number and to in number
     ]
     pairs = np.array([(fr, to) for fr, to, _ in ends], dtype=np.int64).reshape(-1, 2)
@@ -171,7 +172,7 @@ def _levels(grid: Tables) -> list[_Level]:
     of_level = components(len(vn), pairs[:, 0], pairs[:, 1]).tolist()
     feeder = components(len(vn), pairs[closed, 0], pairs[closed, 1]).tolist()
     levels = [_Level() for _ in range(max(of_level, default=-1) + 1)]
-    for name, fr, to, r, x in grid.lines.select("name", "from_bus", "to_bus", "r_ohm", "x_ohm").iter_rows():
+    for name, fr, to, r, x in rows(grid.lines, "name", "from_bus", "to_bus", "r_ohm", "x_ohm"):
         if fr in number and to in number and r and x:
             i, ohm = number[fr], math.hypot(r[0], x[0])
             if math.isfinite(ohm) and ohm > 0 and vn[i] > 0:
@@ -180,7 +181,7 @@ def _levels(grid: Tables) -> list[_Level]:
                 level.lines.append(_Line(name, ohm, feeder[i]))
     feeds = _feeds(grid, number, feeder)
     for table in ("loads", "generators"):
-        for name, bus, p, q in tables[table].select("name", "bus", "p_kw", "q_kvar").iter_rows():
+        for name, bus, p, q in rows(tables[table], "name", "bus", "p_kw", "q_kvar"):
             kva = math.hypot(p, q)
             if bus in number and math.isfinite(kva) and kva > 0:
                 at = feeder[number[bus]]
@@ -196,7 +197,7 @@ def _feeds(grid: Tables, number: dict[str, int], feeder: list[int]) -> dict[int,
     for bus in grid.sources["bus"]:
         if bus in number:
             count[feeder[number[bus]]] = count.get(feeder[number[bus]], 0) + 1
-    for fr, to, closed in grid.transformers.select("from_bus", "to_bus", "closed").iter_rows():
+    for fr, to, closed in rows(grid.transformers, "from_bus", "to_bus", "closed"):
         if closed and fr in number and to in number and vn[number[fr]] != vn[number[to]]:
             low = min(number[fr], number[to], key=vn.__getitem__)
             count[feeder[low]] = count.get(feeder[low], 0) + 1

@@ -10,6 +10,7 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.rules.device_rules import DEVICE_DOUBTS, DEVICE_RULES, fixed_voltage_doubts
+from openpoint.grid.rules.rows import rows
 from openpoint.grid.rules.rule import Rule, not_negative, positive
 from openpoint.grid.rules.unit_doubts import unit_doubts
 from openpoint.grid.schemas import BRANCH_TABLES, Tables
@@ -187,6 +188,8 @@ def _show(value: object) -> str:
 
 
 def _not_finite(kind: str, frame: pl.DataFrame) -> Iterator[Problem]:
+    if frame.is_empty():
+        return
     finite = frame.select(pl.col(pl.Float64).is_finite().all())
     for column, dtype in frame.schema.items():
         if dtype == pl.Float64:
@@ -202,7 +205,7 @@ def _not_finite(kind: str, frame: pl.DataFrame) -> Iterator[Problem]:
 
 def _matrix_faults(lines: pl.DataFrame) -> Iterator[Problem]:
     columns = ("name", "phases", "r_ohm", "x_ohm", "g_us", "b_us")
-    for name, phases, r, x, g, b in lines.select(columns).iter_rows():
+    for name, phases, r, x, g, b in rows(lines, *columns):
         n = len(phases)
         entries = n * (n + 1) // 2
         sound = True
@@ -234,7 +237,7 @@ def plausibility_doubts(grid: Tables) -> Iterator[Problem]:
 
 def _ratio_doubts(grid: Tables) -> Iterator[Problem]:
     """Rated voltages or taps far off the nominal voltages of the buses."""
-    level = dict(grid.buses.select("name", "vn_kv").iter_rows())
+    level = dict(rows(grid.buses, "name", "vn_kv"))
     step = _STEP.alias("step")
     columns = ("name", "from_bus", "to_bus", "vn_from_kv", "vn_to_kv", "tap_side", step)
     for name, fr, to, rated_fr, rated_to, side, factor in grid.transformers.select(columns).iter_rows():
@@ -250,7 +253,7 @@ def _ratio_doubts(grid: Tables) -> Iterator[Problem]:
 
 def _band_doubts(grid: Tables) -> Iterator[Problem]:
     """Loads that never draw their power, since their voltages lie far off the nominal one of the bus."""
-    for name, low, high in grid.loads.select("name", "v_min_pu", "v_max_pu").iter_rows():
+    for name, low, high in rows(grid.loads, "name", "v_min_pu", "v_max_pu"):
         message = "at the nominal voltage of its bus it is an impedance, as its power belongs to {} pu"
         remedy = "Check its rated voltage and `vn_kv` of the bus, or correct the band"
         if high is not None and high < RATIO_RANGE[0]:

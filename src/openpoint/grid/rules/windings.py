@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from openpoint.grid.rules.rows import rows
 from openpoint.grid.schemas import Tables
 
 TWO_PHASES = ("ab", "ac", "bc")
@@ -23,15 +24,15 @@ def line_windings(grid: Tables) -> dict[str, str]:
     Empty where the parallel branches do not determine them: its to side would float.
     """
     lone = (pl.col("connection") == "delta-delta") & pl.col("phases").is_in(TWO_PHASES)
-    rows = grid.transformers.filter(lone).select("name", "from_bus", "to_bus", "phases")
-    if rows.is_empty():
+    windings = grid.transformers.filter(lone)
+    if windings.is_empty():
         return {}
     banks: dict[frozenset[str], list[_Unit]] = {}
-    for name, fr, to, phases in rows.iter_rows():
+    for name, fr, to, phases in rows(windings, "name", "from_bus", "to_bus", "phases"):
         banks.setdefault(frozenset((fr, to)), []).append((name, phases))
     held: dict[frozenset[str], str] = dict.fromkeys(banks, "")
-    in_bank = set(rows["name"])
-    for name, fr, to, phases in grid.branches().select("name", "from_bus", "to_bus", "phases").iter_rows():
+    in_bank = set(windings["name"])
+    for name, fr, to, phases in rows(grid.branches(), "name", "from_bus", "to_bus", "phases"):
         if name not in in_bank and frozenset((fr, to)) in held:
             held[frozenset((fr, to))] += phases
     result: dict[str, str] = {}

@@ -19,6 +19,7 @@ import numpy as np
 from openpoint.arrays import Bools, Ints
 from openpoint.errors import Problem
 from openpoint.graph import components, energised, forest, path
+from openpoint.grid.rules.rows import rows
 from openpoint.grid.rules.windings import line_windings
 from openpoint.grid.schemas import Tables
 
@@ -136,9 +137,7 @@ def points_to_open(grid: Tables) -> int:
     """
     pairs = line_windings(grid)
     beside: dict[frozenset[str], list[str]] = {}
-    for kind, name, fr, to, phases in (
-        grid.branches().select("kind", "name", "from_bus", "to_bus", "phases").iter_rows()
-    ):
+    for kind, name, fr, to, phases in rows(grid.branches(), "kind", "name", "from_bus", "to_bus", "phases"):
         carried = (pairs.get(name, "")[:1] if kind == "transformers" else "") or phases
         bundles = beside.setdefault(frozenset((fr, to)), [])
         fitting = next((k for k, held in enumerate(bundles) if not set(held) & set(carried)), None)
@@ -153,7 +152,7 @@ def points_to_open(grid: Tables) -> int:
 def _wires(grid: Tables) -> _Wires:
     number: dict[tuple[str, str], int] = {}
     phases_of: dict[str, str] = {}
-    for name, phases in grid.buses.select("name", "phases").iter_rows():
+    for name, phases in rows(grid.buses, "name", "phases"):
         if name not in phases_of:
             phases_of[name] = phases
             for phase in dict.fromkeys(phases):
@@ -161,7 +160,7 @@ def _wires(grid: Tables) -> _Wires:
     fr, to, branch, switchable, closed = [], [], [], [], []
     columns = ("kind", "name", "from_bus", "to_bus", "phases", "switchable", "closed")
     pairs = line_windings(grid)
-    for kind, name, bus_fr, bus_to, phases, may_switch, is_closed in grid.branches().select(columns).iter_rows():
+    for kind, name, bus_fr, bus_to, phases, may_switch, is_closed in rows(grid.branches(), *columns):
         pair = pairs.get(name, "") if kind == "transformers" else ""
         for phase in pair[:1] or phases:
             ends = number.get((bus_fr, phase)), number.get((bus_to, phase))
@@ -173,7 +172,7 @@ def _wires(grid: Tables) -> _Wires:
                 closed.append(is_closed)
     sources = [
         (name, bus, number[bus, phase])
-        for name, bus in grid.sources.select("name", "bus").iter_rows()
+        for name, bus in rows(grid.sources, "name", "bus")
         for phase in dict.fromkeys(phases_of.get(bus, ""))
     ]
     return _Wires(
@@ -189,7 +188,7 @@ def _wires(grid: Tables) -> _Wires:
 
 def _shared_buses(grid: Tables) -> Iterator[Problem]:
     holder: dict[str, str] = {}
-    for name, bus in grid.sources.select("name", "bus").iter_rows():
+    for name, bus in rows(grid.sources, "name", "bus"):
         if bus in holder:
             message = f"bus {bus!r} is already held by source {holder[bus]!r}"
             yield Problem("sources", name, "bus", message, "Keep one source a bus")
