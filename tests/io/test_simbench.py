@@ -100,7 +100,9 @@ def test_only_the_cell_of_the_switch_changes(switches: bytes, tmp_path: Path) ->
             assert after == before.replace(was, made)
         else:
             assert after == before
+    (copy / "folder").mkdir()
     write_back(copy, copy, {"AB": True})
+    (copy / "folder").rmdir()
     assert (copy / "Switch.csv").read_bytes() == switches
     (copy / "more").write_text("")
     with pytest.raises(OptionError, match="other files, such as more"):

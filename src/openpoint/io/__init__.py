@@ -7,6 +7,7 @@
 | pandapower net in JSON | `.json`, or a text that names pandapowerNet |
 | power-grid-model input in JSON | a text with the keys `is_batch` and `data` |
 | SimBench CSV folder | a folder with Node.csv and ExternalNet.csv |
+| CGMES 2.4.15 | `.zip`, or a folder with XML files of CIM |
 | OpenDSS circuit | `.dss`, with the files it redirects to |
 | REDS | `.pos`, or a text that begins with a key like `.PU` |
 | Excel workbook | `.xlsx`, a sheet a table |
@@ -26,7 +27,7 @@ from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
 from openpoint.grid.pv_generators import Held, with_held
-from openpoint.io import reds
+from openpoint.io import cgmes, reds
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.geojson import with_geojson
 from openpoint.io.matpower import read as matpower
@@ -58,7 +59,7 @@ _WANTED = (
 _WRITTEN = "a folder of tables, an OpenDSS circuit (.dss) or an Excel workbook (.xlsx)"
 _FORMATS = (
     "MATPOWER (.m), pandapower and power-grid-model (.json), OpenDSS (.dss), REDS (.pos), Excel workbooks "
-    "(.xlsx), SimBench CSV folders, and folders with grid.toml"
+    "(.xlsx), CGMES (.zip), SimBench CSV folders, and folders with grid.toml"
 )
 
 
@@ -92,8 +93,7 @@ def _read(path_or_name: GridLike) -> Grid:
     path = path_of(path_or_name, "the grid", _WANTED)
     try:
         if path.is_dir() and os.fspath(path_or_name):  # an empty name would be the folder we are in
-            is_simbench = not (path / HEAD).is_file() and simbench.is_folder(path)
-            return simbench_grid(path) if is_simbench else read_folder(path)
+            return _read_folder(path)
         if path.is_file():
             return read_folder(path.parent) if path.name == HEAD else _read_file(path)
     except ValueError:  # a path with a character that no path can have
@@ -103,6 +103,15 @@ def _read(path_or_name: GridLike) -> Grid:
     if isinstance(path_or_name, str) and path_or_name in builtin.names():
         return builtin.load(path_or_name)
     raise InputError([_not_found(os.fspath(path_or_name))])
+
+
+def _read_folder(path: Path) -> Grid:
+    if not (path / HEAD).is_file():
+        if simbench.is_folder(path):
+            return simbench_grid(path)
+        if cgmes.is_folder(path):
+            return cgmes.grid_from_folder(path)
+    return read_folder(path)
 
 
 def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat | None = None) -> None:
@@ -166,6 +175,8 @@ def _read_file(path: Path) -> Grid:
         raise _not_readable(path, error) from error
     if path.suffix.lower() in workbook.ENDINGS:
         return workbook.grid_from_workbook(content, path.name)
+    if path.suffix.lower() == ".zip":
+        return cgmes.grid_from_zip(content, path.name)
     if path.suffix.lower() in (".xls", ".xlsb", ".ods"):
         message = "spreadsheets of this format are not read"
         raise InputError([Problem(path.name, "", "", message, "Save it as .xlsx in a spreadsheet program")])

@@ -114,9 +114,8 @@ def _simbench(origin: Path, target: Path, wanted: Grid, states: Mapping[str, boo
     """Copy a folder with another Switch.csv. Judged first in a folder for the time being, without its profiles."""
     table, changes = simbench.changed_table(origin, wanted, states)
     files = [path for path in sorted(origin.iterdir()) if path.is_file()]
-    foreign = (
-        sorted({path.name for path in target.iterdir()} - {path.name for path in files}) if target.is_dir() else []
-    )
+    there = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    foreign = sorted(there - {path.name for path in origin.iterdir()})
     if foreign:
         raise OptionError(f"{target} holds other files, such as {foreign[0]}; name a new folder")
     try:
