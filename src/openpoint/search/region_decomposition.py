@@ -22,9 +22,8 @@ from openpoint.search.regions import Outcome, by_regions
 
 _LOG = logging.getLogger(__name__)
 
-FIRST, WITH_PATHS, TIMES = 1000, 4000, 8
-"""Nodes after which regions are tried at the root, without the bound by paths and with it, and the factor by which this
-number grows until the next try."""
+FIRST, TIMES = 1000, 8
+"""Nodes after which regions are tried at the root, and the factor by which this number grows until the next try."""
 WORTH = 0.05
 """Share of the gap left by the search that the regions of the root must close for it to restart."""
 MOST = 1000
@@ -64,14 +63,12 @@ class RegionDecomposition:
         left = self.patience - int(self.counts.nodes[0])
         return max(1, left) if self.going or left > 0 else np.inf
 
-    def step(self, pool: Pool, by_paths: bool) -> bool:
+    def step(self, pool: Pool) -> bool:
         """Called before a node is processed: tries the root if due, and bounds the current node by its regions.
 
-        `by_paths`: whether nodes are bounded by paths. Returns whether they are bounded by regions in place of that.
+        Returns whether nodes are bounded by regions, in place of paths.
         """
         counts = self.counts
-        if by_paths:
-            self.patience = max(self.patience, WITH_PATHS)
         left = (counts.active[0] or counts.size[0]) and not counts.stack[0]
         if self.model.devices or not left or counts.nodes[0] < self.patience or not np.isfinite(self.incumbent.value):
             return self.going

@@ -298,7 +298,7 @@ class _Run:
 
     def _explore(self, chunk: int) -> int:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
-        if self.by_regions and self.decomposition.step(self.state.pool, self.state.by_paths is not None):
+        if self.by_regions and self.decomposition.step(self.state.pool):
             self.state.by_paths = None
         most = int(min(chunk, self.decomposition.pace, max(1, self.incumbent.next_kicks - self.counts.nodes[0])))
         if self.sharing is not None and self.sharing.due(self.state):
